@@ -1,0 +1,95 @@
+"""All that a plugin author imports. Nothing else of ``nasbench_ecg`` is public.
+
+Names are loaded when first used, so a plugin whose ``__init__`` only yields specs costs nothing.
+
+>>> from nasbench_ecg.api import StrategySpec, hookimpl
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from nasbench_ecg.specs import (
+    API_VERSION,
+    BuilderSpec,
+    ComponentSpec,
+    DatasetSpec,
+    EvaluatorSpec,
+    SearchSpaceSpec,
+    StrategySpec,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from nasbench_ecg.architecture import Architecture, canonical_json
+    from nasbench_ecg.contracts import (
+        Budget,
+        Builder,
+        Dataset,
+        DataSource,
+        Evaluation,
+        EvaluationContext,
+        Evaluator,
+        Fidelity,
+        Requirement,
+        SearchContext,
+        SearchResult,
+        SearchSpace,
+        Strategy,
+        Task,
+    )
+    from nasbench_ecg.data.beats import Beats
+    from nasbench_ecg.errors import (
+        MissingDataError,
+        NasbenchError,
+        OptionError,
+        PluginError,
+        ProtocolError,
+        RecordError,
+        StorageError,
+    )
+    from nasbench_ecg.options import NoOptions, Options
+    from nasbench_ecg.progress import Progress, Silent
+
+_HOME = {
+    "nasbench_ecg.architecture": ("Architecture", "canonical_json"),
+    "nasbench_ecg.contracts": (
+        "Budget", "Builder", "DataSource", "Dataset", "Evaluation", "EvaluationContext",
+        "Evaluator", "Fidelity", "Requirement", "SearchContext", "SearchResult", "SearchSpace",
+        "Strategy", "Task",
+    ),
+    "nasbench_ecg.data.beats": ("Beats",),
+    "nasbench_ecg.errors": (
+        "MissingDataError", "NasbenchError", "OptionError", "PluginError", "ProtocolError",
+        "RecordError", "StorageError",
+    ),
+    "nasbench_ecg.options": ("NoOptions", "Options"),
+    "nasbench_ecg.progress": ("Progress", "Silent"),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [  # noqa: RUF022 - by role
+    "API_VERSION", "hookimpl",
+    "ComponentSpec", "SearchSpaceSpec", "BuilderSpec", "StrategySpec", "DatasetSpec",
+    "EvaluatorSpec", "Options", "NoOptions",
+    "Dataset", "DataSource", "Requirement", "Beats", "Task",
+    "SearchSpace", "Architecture", "canonical_json", "Builder",
+    "Strategy", "SearchContext", "SearchResult", "Budget", "Fidelity",
+    "Evaluator", "EvaluationContext", "Evaluation",
+    "Progress", "Silent",
+    "NasbenchError", "RecordError", "MissingDataError", "PluginError", "OptionError",
+    "ProtocolError", "StorageError",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

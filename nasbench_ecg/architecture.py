@@ -1,0 +1,86 @@
+"""An architecture as data: canonical JSON with a hash, never code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from nasbench_ecg.errors import OptionError
+
+FORMAT_VERSION = 1
+
+
+def canonical_json(value: Any) -> str:
+    """Return ``value`` as JSON with sorted keys and no blanks: equal values, equal text."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def digest(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of ``value``, in hexadecimal."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One point of a search space.
+
+    Attributes:
+        space: Name of the search space that can read it.
+        genotype: Plain JSON data (dicts, lists, strings, numbers) in the form its space defines.
+
+    Example:
+        >>> a = Architecture("fixed", {"name": "cnn-9"})
+        >>> Architecture.from_json(a.to_json()) == a
+        True
+    """
+
+    space: str
+    genotype: Any
+
+    def to_json(self) -> str:
+        """Return the canonical JSON text of this architecture."""
+        return canonical_json(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data that :meth:`from_dict` reads back."""
+        return {"format": FORMAT_VERSION, "space": self.space, "genotype": self.genotype}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Architecture:
+        """Read what :meth:`to_dict` wrote.
+
+        Raises:
+            OptionError: The data is not an architecture of this format.
+        """
+        if not isinstance(data, dict) or not {"format", "space", "genotype"} <= set(data):
+            raise OptionError("This is not an architecture: it lacks format, space or genotype.")
+        if data["format"] != FORMAT_VERSION:
+            raise OptionError(
+                f"This architecture has format {data['format']!r}; this version reads {FORMAT_VERSION}."
+            )
+        return cls(space=str(data["space"]), genotype=data["genotype"])
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Read JSON text.
+
+        Raises:
+            OptionError: The text is not JSON, or not an architecture.
+        """
+        try:
+            return cls.from_dict(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise OptionError(f"This is not JSON: {error}.") from None
+
+    @cached_property
+    def hash(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        return digest(self.to_dict())[:16]
+
+    def __hash__(self) -> int:
+        return hash(self.hash)

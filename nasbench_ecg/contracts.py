@@ -1,0 +1,262 @@
+"""The contracts between the harness and its components, as typed protocols.
+
+Data moves one way: a :class:`Dataset` gives beats, a protocol splits them into a :class:`Task`, a
+:class:`Strategy` searches an architecture on it, and an :class:`Evaluator` scores what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor, nn
+
+    from nasbench_ecg.architecture import Architecture
+    from nasbench_ecg.data.beats import Beats
+    from nasbench_ecg.progress import Progress
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Records that a dataset needs.
+
+    Attributes:
+        database: Name of the PhysioNet database and of its folder, for example ``mitdb``.
+        records: Names of the records.
+        extensions: File endings that each record needs.
+    """
+
+    database: str
+    records: tuple[str, ...]
+    extensions: tuple[str, ...] = ("hea", "dat", "atr")
+
+
+class DataSource(Protocol):
+    """Where records lie."""
+
+    def folder(self, database: str) -> Path:
+        """Return the folder that holds the records of ``database``.
+
+        Raises:
+            MissingDataError: There is no such folder.
+        """
+
+    def made(self, name: str) -> Path:
+        """Return a folder of the cache for records that a dataset makes itself, created if needed."""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labelled beats, and what protocols need to know of their records."""
+
+    def requires(self) -> Sequence[Requirement]:
+        """Return the records to be fetched before :meth:`load`; empty if there is nothing to fetch."""
+
+    def load(self, source: DataSource, progress: Progress) -> Beats:
+        """Read the records and return their beats.
+
+        Raises:
+            RecordError: A record is missing or damaged, or lacks a lead.
+        """
+
+    def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
+        """Return ``{"train": [record…], "test": [record…]}`` where ``protocol`` fixes the records.
+
+        None where the protocol splits by other means.
+        """
+
+
+class SearchSpace(Protocol):
+    """A set of architectures. All methods are pure: equal generator state, equal answer."""
+
+    name: str
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Return a uniformly drawn architecture."""
+
+    def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return a neighbour of ``arch`` that differs from it."""
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return an architecture each of whose parts stands in ``a`` or in ``b``."""
+
+    def neighbours(self, arch: Architecture) -> Iterable[Architecture]:
+        """Return all architectures that differ from ``arch`` in one decision."""
+
+    def validate(self, arch: Architecture) -> None:
+        """Raise OptionError, saying what is wrong, if ``arch`` is not of this space."""
+
+    @property
+    def size(self) -> int:
+        """Number of architectures, counted as genotypes."""
+
+
+class Builder(Protocol):
+    """Makes a network of an architecture."""
+
+    def build(
+        self, arch: Architecture, *, n_leads: int, n_samples: int, n_classes: int
+    ) -> nn.Module:
+        """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes]."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a search may see: never the test part.
+
+    Attributes:
+        train: Beats to learn weights from.
+        validation: Beats to choose the architecture by.
+        macro_classes: The classes that macro scores average over.
+    """
+
+    train: Beats
+    validation: Beats
+    macro_classes: tuple[str, ...]
+
+    @property
+    def n_leads(self) -> int:
+        """Number of leads."""
+        return self.train.n_leads
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in a window."""
+        return self.train.n_samples
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return self.train.n_classes
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How thoroughly a candidate is evaluated; None leaves the evaluator's own setting.
+
+    Attributes:
+        epochs: Passes over the training beats.
+        beats: Most training beats used.
+    """
+
+    epochs: int | None = None
+    beats: int | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a search may spend; None is unlimited. A strategy must respect all of it.
+
+    Attributes:
+        evaluations: Most architectures that ``evaluate_many`` scores.
+        seconds: Most seconds of search.
+    """
+
+    evaluations: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluator says of one architecture.
+
+    Attributes:
+        architecture: What was evaluated.
+        score: The figure to rank by, larger is better.
+        metrics: Scores by name, as fractions. A figure that was not measured is absent.
+        seconds: Wall time of the evaluation.
+        confusion: Beats [true class][predicted class], if the evaluator predicts.
+        curves: Figures by epoch, one list a name.
+        state: Weights of the trained network by parameter name, to be stored, if there are any.
+        predictions: Predicted class of each scored beat, if the evaluator predicts.
+    """
+
+    architecture: Architecture
+    score: float
+    metrics: Mapping[str, float]
+    seconds: float
+    confusion: Sequence[Sequence[int]] | None = None
+    curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    state: Mapping[str, Tensor] | None = None
+    predictions: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search returns.
+
+    Attributes:
+        architecture: The architecture found.
+        details: JSON data worth keeping in the run record, for example the final α.
+    """
+
+    architecture: Architecture
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class SearchContext(Protocol):
+    """What the harness gives a strategy. Global generators of torch are seeded and restored by it."""
+
+    rng: np.random.Generator
+    budget: Budget
+    device: str
+    progress: Progress
+
+    def evaluate_many(
+        self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
+    ) -> list[Evaluation]:
+        """Train each architecture on the task's training part and score it on its validation part.
+
+        Raises:
+            ProtocolError: The budget's evaluations are spent.
+        """
+
+    def log(self, value: float, **figures: float) -> None:
+        """Add a point to the run's trajectory.
+
+        Args:
+            value: Validation score reached now, larger is better; best-so-far is kept for you.
+            figures: Other numbers worth keeping, for example the share of skips.
+        """
+
+
+class EvaluationContext(Protocol):
+    """What the harness gives an evaluator. Global generators of torch are seeded and restored."""
+
+    device: str
+    progress: Progress
+    fidelity: Fidelity | None
+
+    def parts(self) -> tuple[Beats, Beats]:
+        """Return what to fit on and what to score on.
+
+        During a search: train and validation. At the end, once: train with validation, and test.
+
+        Raises:
+            ProtocolError: The test part was opened before.
+        """
+
+
+class Strategy(Protocol):
+    """Searches an architecture. May also offer ``estimate(task, space, builder, ctx) -> float``,
+
+    the seconds that :meth:`search` will take here, from a few timed steps.
+    """
+
+    def search(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> SearchResult:
+        """Return the best architecture found within ``ctx.budget``."""
+
+
+class Evaluator(Protocol):
+    """Scores an architecture. May also offer ``estimate(arch, task, builder, ctx) -> float``."""
+
+    def evaluate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> Evaluation:
+        """Fit on ``ctx.parts()[0]``, score on ``ctx.parts()[1]``; repeatable for a seeded context."""

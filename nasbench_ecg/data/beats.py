@@ -1,0 +1,113 @@
+"""Labelled heartbeats, as every dataset hands them out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.errors import ProtocolError
+
+
+@dataclass(frozen=True, eq=False)
+class Beats:
+    """Heartbeats cut from ECG records, one window a beat.
+
+    Attributes:
+        signals: float32 [n_beats, n_leads, n_samples], millivolts unless normalised.
+        labels: int64 [n_beats], index into ``classes``.
+        record: int32 [n_beats], index into ``records``.
+        sample: int64 [n_beats], sample index of the R peak in its record, at the record's own rate.
+        classes: Names of the classes, in the order of the confusion matrix.
+        records: Names of the records.
+        subjects: Identifier of the person behind each record, one for each of ``records``.
+        leads: Names of the leads, in the order of ``signals``.
+        fs: Sampling rate of ``signals`` in hertz.
+    """
+
+    signals: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    record: NDArray[np.int32]
+    sample: NDArray[np.int64]
+    classes: tuple[str, ...]
+    records: tuple[str, ...]
+    subjects: tuple[str, ...]
+    leads: tuple[str, ...]
+    fs: float
+
+    def __post_init__(self) -> None:
+        n = len(self.signals)
+        if self.signals.ndim != 3 or self.signals.shape[1] != len(self.leads):
+            raise ProtocolError(
+                f"Beats of shape {self.signals.shape} do not fit {len(self.leads)} leads.",
+                fix="signals must be [n_beats, n_leads, n_samples].",
+            )
+        for name in ("labels", "record", "sample"):
+            if getattr(self, name).shape != (n,):
+                raise ProtocolError(
+                    f"{name} has shape {getattr(self, name).shape}, signals hold {n} beats."
+                )
+        if len(self.subjects) != len(self.records):
+            raise ProtocolError(
+                f"There are {len(self.records)} records and {len(self.subjects)} subjects."
+            )
+        for name, limit in (("labels", len(self.classes)), ("record", len(self.records))):
+            values = getattr(self, name)
+            if n and (values.min() < 0 or values.max() >= limit):
+                raise ProtocolError(f"{name} must lie in 0…{limit - 1}.")
+
+    def __len__(self) -> int:
+        return len(self.signals)
+
+    @property
+    def n_leads(self) -> int:
+        """Number of leads."""
+        return len(self.leads)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in a window."""
+        return int(self.signals.shape[2])
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of beats of each class."""
+        counts = np.bincount(self.labels, minlength=self.n_classes)
+        return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
+
+    def take(self, index: NDArray[np.int64]) -> Beats:
+        """Return a copy that holds the beats at ``index`` (int64 [n]), in that order."""
+        return replace(
+            self,
+            signals=np.ascontiguousarray(self.signals[index]),
+            labels=self.labels[index],
+            record=self.record[index],
+            sample=self.sample[index],
+        )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of everything these beats hold, in hexadecimal."""
+        names = repr((self.classes, self.records, self.subjects, self.leads, float(self.fs)))
+        digest = hashlib.sha256(names.encode())
+        for array in (self.signals, self.labels, self.record, self.sample):
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+
+def join(parts: Sequence[Beats]) -> Beats:
+    """Return the beats of all ``parts``, which must come from one dataset, one after another."""
+    first = parts[0]
+    return replace(
+        first,
+        signals=np.concatenate([part.signals for part in parts]),
+        labels=np.concatenate([part.labels for part in parts]),
+        record=np.concatenate([part.record for part in parts]),
+        sample=np.concatenate([part.sample for part in parts]),
+    )

@@ -1,0 +1,118 @@
+"""Options of a component: declared once, and the source of CLI, validation, info and run records.
+
+Field defaults are the published numbers (the profile ``paper``). ``PROFILES`` and ``PROTOCOLS``
+hold what another profile or protocol changes. What a user sets wins over both.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nasbench_ecg.errors import OptionError, nearest
+
+PROFILE_NAMES = ("paper", "quick", "smoke")
+
+O = TypeVar("O", bound="Options")  # noqa: E741
+
+
+class Options(BaseModel):
+    """Base of every options model.
+
+    Example:
+        >>> from typing import ClassVar
+        >>> from nasbench_ecg.api import Options
+        >>> class MyOptions(Options):
+        ...     PROFILES: ClassVar = {"quick": {"epochs": 5}}
+        ...     epochs: int = 100
+        ...     '''Passes over the training part.'''
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+    )
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    PROTOCOLS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+
+class NoOptions(Options):
+    """Options of a component that has none."""
+
+
+def defaults(model: type[O], *, profile: str = "paper", protocol: str = "") -> dict[str, Any]:
+    """Return what ``profile`` and ``protocol`` change of the model's field defaults."""
+    return {**model.PROFILES.get(profile, {}), **model.PROTOCOLS.get(protocol, {})}
+
+
+def resolve(
+    model: type[O],
+    *,
+    component: str,
+    profile: str = "paper",
+    protocol: str = "",
+    overrides: Mapping[str, Any] | None = None,
+) -> O:
+    """Return the options of a component under a profile and protocol, with the user's overrides.
+
+    Args:
+        model: The component's options model.
+        component: What errors call it, for example ``strategy darts``.
+        profile: One of :data:`PROFILE_NAMES`.
+        protocol: Name of the protocol of the run.
+        overrides: Options that the user set, by name; strings are coerced.
+
+    Raises:
+        OptionError: An option is unknown or its value is not allowed.
+    """
+    overrides = dict(overrides or {})
+    unknown = sorted(set(overrides) - set(model.model_fields))
+    if unknown:
+        raise OptionError(
+            f"{component} has no option {unknown[0]!r}.",
+            fix=nearest(unknown[0], model.model_fields)
+            if model.model_fields
+            else "It takes no options.",
+        )
+    try:
+        return model(**{**defaults(model, profile=profile, protocol=protocol), **overrides})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "options"
+        value = "" if "input" not in first else f", not {first['input']!r}"
+        raise OptionError(
+            f"{component}: option {name!r} is not allowed as given: {first['msg']}{value}.",
+            fix=f"See 'nasbench-ecg info {component.split()[-1]}'.",
+        ) from None
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
+    """Return ``{"strategy": {"epochs": 10}}`` for ``["strategy.epochs=10"]``.
+
+    Values are read as JSON where they are JSON, and as text otherwise.
+
+    Raises:
+        OptionError: An assignment has not the form ``component.option=value``.
+    """
+    kinds = ("strategy", "space", "builder", "dataset", "evaluator", "protocol")
+    parsed: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        kind, dot, option = key.strip().partition(".")
+        if not equals or not dot or not option:
+            raise OptionError(
+                f"--set {assignment!r} is not of the form component.option=value.",
+                fix="For example: --set strategy.epochs=10",
+            )
+        if kind not in kinds:
+            raise OptionError(
+                f"--set {assignment!r}: there is no component {kind!r}.", fix=nearest(kind, kinds)
+            )
+        try:
+            parsed.setdefault(kind, {})[option] = json.loads(value)
+        except json.JSONDecodeError:
+            parsed.setdefault(kind, {})[option] = value
+    return parsed

@@ -1,0 +1,1 @@
+"""What run records say, in the terminal and on the page."""

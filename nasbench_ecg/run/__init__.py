@@ -1,0 +1,1 @@
+"""One run: its configuration, its key, its execution and its record."""

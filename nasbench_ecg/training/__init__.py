@@ -1,0 +1,1 @@
+"""The training engine: every network that this benchmark trains goes through it."""
