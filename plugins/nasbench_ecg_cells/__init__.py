@@ -1,1 +1,35 @@
-"""Not written yet."""
+"""Cells of 1-D convolutions: the search space of Heart-DARTS and the networks stacked from it."""
+
+from collections.abc import Iterable
+
+from nasbench_ecg.api import BuilderSpec, SearchSpaceSpec, hookimpl
+
+
+@hookimpl
+def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
+    """Yield ``conv-cells``."""
+    yield SearchSpaceSpec(
+        name="conv-cells",
+        target="nasbench_ecg_cells.space:ConvCells",
+        options="nasbench_ecg_cells.options:ConvCellsOptions",
+        summary="Normal and reduction cells of 1-D convolutions, poolings and skips (Heart-DARTS)",
+    )
+
+
+@hookimpl
+def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
+    """Yield ``stacked-cells-shortcut`` and ``stacked-cells``."""
+    yield BuilderSpec(
+        name="stacked-cells-shortcut",
+        target="nasbench_ecg_cells.network:StackedCellsShortcut",
+        options="nasbench_ecg_cells.options:StackedCellsShortcutOptions",
+        space="conv-cells",
+        summary="Cells in a row with two shortcuts, each closing before a reduction (Heart-DARTS)",
+    )
+    yield BuilderSpec(
+        name="stacked-cells",
+        target="nasbench_ecg_cells.network:StackedCells",
+        options="nasbench_ecg_cells.options:StackedCellsOptions",
+        space="conv-cells",
+        summary="Cells in a row without shortcuts (the paper's ablation)",
+    )

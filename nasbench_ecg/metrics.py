@@ -1,0 +1,130 @@
+"""Scores of a heartbeat classifier, all computed from its confusion matrix.
+
+References:
+    Lv et al. 2021, "Heart-Darts", section V: accuracy, macro Se, macro +P and the harmonic mean of
+    the latter two, which the paper calls F1 (``f1_of_macro`` here).
+
+    ANSI/AAMI EC57, and de Chazal et al. 2004 (IEEE Trans. Biomed. Eng. 51(7)): gross scores of S
+    and V in which some errors do not count against +P.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_EC57_FORGIVEN = {"V": ("F", "Q"), "S": ("Q",)}
+"""Classes whose beats, taken for the key, leave its +P unharmed."""
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class as fractions; None where a ratio has nothing below the line.
+
+    Attributes:
+        support: Beats of this class among those scored.
+        se: Sensitivity (recall), TP / (TP + FN).
+        pp: Positive predictivity (precision), TP / (TP + FP).
+        spe: Specificity, TN / (TN + FP).
+        f1: Harmonic mean of ``se`` and ``pp``.
+    """
+
+    support: int
+    se: float | None
+    pp: float | None
+    spe: float | None
+    f1: float | None
+
+
+def confusion_matrix(
+    truth: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int
+) -> NDArray[np.int64]:
+    """Return int64 [n_classes, n_classes], rows the true class, columns the predicted one."""
+    flat = np.bincount(truth * n_classes + predicted, minlength=n_classes * n_classes)
+    return flat.reshape(n_classes, n_classes).astype(np.int64)
+
+
+def per_class(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, ClassScores]:
+    """Return the scores of every class of a confusion matrix [true, predicted]."""
+    total = int(confusion.sum())
+    scores = {}
+    for i, name in enumerate(classes):
+        tp = int(confusion[i, i])
+        fn = int(confusion[i].sum()) - tp
+        fp = int(confusion[:, i].sum()) - tp
+        tn = total - tp - fn - fp
+        scores[name] = ClassScores(
+            support=tp + fn,
+            se=_ratio(tp, tp + fn),
+            pp=_ratio(tp, tp + fp),
+            spe=_ratio(tn, tn + fp),
+            f1=_ratio(2 * tp, 2 * tp + fp + fn),
+        )
+    return scores
+
+
+def scores(
+    confusion: NDArray[np.int64], classes: Sequence[str], macro_classes: Sequence[str] | None = None
+) -> dict[str, float]:
+    """Return the overall scores of a confusion matrix, as fractions.
+
+    Args:
+        confusion: [n_classes, n_classes], rows the true class.
+        classes: Names of the classes in the matrix's order.
+        macro_classes: The classes that macro scores average over; by default all. A class without
+            a single beat among those scored is left out; a class that is never predicted has a +P
+            of zero.
+
+    Returns:
+        ``accuracy``, ``macro_se``, ``macro_pp``, ``f1_of_macro`` (the paper's F1), ``macro_f1``
+        (mean of the classes' F1), and ``ec57_v_se``, ``ec57_v_pp``, ``ec57_s_se``, ``ec57_s_pp``
+        where those classes were scored.
+    """
+    table = per_class(confusion, classes)
+    chosen = [table[name] for name in (macro_classes or classes) if table[name].support]
+    macro_se = float(np.mean([c.se or 0.0 for c in chosen])) if chosen else 0.0
+    macro_pp = float(np.mean([c.pp or 0.0 for c in chosen])) if chosen else 0.0
+    overall = {
+        "accuracy": _ratio(int(np.trace(confusion)), int(confusion.sum())) or 0.0,
+        "macro_se": macro_se,
+        "macro_pp": macro_pp,
+        "f1_of_macro": _harmonic(macro_se, macro_pp),
+        "macro_f1": float(np.mean([c.f1 or 0.0 for c in chosen])) if chosen else 0.0,
+    }
+    return {**overall, **_ec57(confusion, classes)}
+
+
+def _ec57(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
+    result = {}
+    for name, forgiven in _EC57_FORGIVEN.items():
+        if name not in classes:
+            continue
+        i = list(classes).index(name)
+        tp = int(confusion[i, i])
+        fp = sum(
+            int(confusion[j, i]) for j, row in enumerate(classes) if j != i and row not in forgiven
+        )
+        if (se := _ratio(tp, int(confusion[i].sum()))) is not None:
+            result[f"ec57_{name.lower()}_se"] = se
+            result[f"ec57_{name.lower()}_pp"] = _ratio(tp, tp + fp) or 0.0
+    return result
+
+
+def class_table(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the per-class scores as plain data for a run record; undefined ones are absent."""
+    return {
+        name: {key: value for key, value in vars(row).items() if value is not None}
+        for name, row in per_class(confusion, classes).items()
+    }
+
+
+def _ratio(above: int, below: int) -> float | None:
+    return above / below if below else None
+
+
+def _harmonic(a: float, b: float) -> float:
+    return 2 * a * b / (a + b) if a + b else 0.0

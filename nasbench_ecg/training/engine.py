@@ -1,0 +1,210 @@
+"""Training and prediction with the beats on the device: no loader processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.progress import Progress
+
+Precision = Literal["float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; the defaults are the paper's final training.
+
+    Source: Lv et al. 2021, section IV-C, and Liu et al. 2019 (DARTS) on CIFAR-10 for what the paper
+    leaves to it.
+
+    Attributes:
+        epochs: Passes over the beats.
+        batch_size: Beats in a step.
+        lr: Learning rate of SGD in the first epoch, annealed by a cosine.
+        lr_min: Learning rate that the cosine ends at.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        grad_clip: Largest norm of the gradient.
+        precision: ``bf16`` computes convolutions and products in bfloat16, weights stay float32.
+    """
+
+    epochs: int = 100
+    batch_size: int = 256
+    lr: float = 0.025
+    lr_min: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    grad_clip: float = 5.0
+    precision: Precision = "float32"
+
+
+@dataclass(frozen=True)
+class DeviceBeats:
+    """Beats as tensors on a device.
+
+    Attributes:
+        signals: float32 [n_beats, n_leads, n_samples].
+        labels: int64 [n_beats].
+    """
+
+    signals: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def to_device(beats: Beats, device: str) -> DeviceBeats:
+    """Copy the signals and labels of ``beats`` to ``device``."""
+    return DeviceBeats(
+        signals=torch.from_numpy(np.ascontiguousarray(beats.signals)).to(device),
+        labels=torch.from_numpy(np.ascontiguousarray(beats.labels)).to(device),
+    )
+
+
+def autocast(device: str, precision: Precision) -> AbstractContextManager[object]:
+    """Return the context in which a forward pass runs at ``precision``."""
+    if precision == "bf16":
+        return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return SGD with the recipe's momentum and weight decay, fused into one kernel."""
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+
+def cosine(
+    optimizer: torch.optim.Optimizer, recipe: Recipe
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return the schedule from ``lr`` to ``lr_min`` over the epochs."""
+    return torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min
+    )
+
+
+def batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """Split an epoch's indices; a last batch of one beat, which has no variance, is dropped."""
+    for batch in torch.split(order, batch_size):
+        if len(batch) > 1 or len(order) == 1:
+            yield batch
+
+
+def n_batches(n_beats: int, batch_size: int) -> int:
+    """Return the number of batches that :func:`batches` gives."""
+    full, rest = divmod(n_beats, batch_size)
+    return full + (rest > 1 or n_beats == 1)
+
+
+def training_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    x: Tensor,
+    y: Tensor,
+    *,
+    recipe: Recipe,
+) -> tuple[Tensor, Tensor]:
+    """Take one step of SGD on a batch; return the loss and the logits before it, detached."""
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(x.device.type, recipe.precision):
+        logits = model(x)
+    logits = logits.float()
+    loss = cross_entropy(logits, y)
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)
+    optimizer.step()
+    return loss.detach(), logits.detach()
+
+
+def fit(
+    model: nn.Module,
+    beats: Beats,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str,
+    progress: Progress,
+    label: str = "Training",
+) -> dict[str, list[float]]:
+    """Train ``model`` in place on ``beats`` for the recipe's epochs; the last epoch counts.
+
+    Args:
+        model: Maps [batch, n_leads, n_samples] to logits.
+        beats: What to train on.
+        recipe: How.
+        seed: Seed of the order of the beats, which does not depend on the device.
+        device: Where to train; the model is moved there.
+        progress: Where the epochs are shown.
+        label: What the bar is called.
+
+    Returns:
+        Curves with one value an epoch: ``loss``, ``accuracy`` (of the training beats, measured
+        while training) and ``lr``.
+    """
+    model.to(device).train()
+    data = to_device(beats, device)
+    optimizer = weight_optimizer(model, recipe)
+    schedule = cosine(optimizer, recipe)
+    generator = torch.Generator().manual_seed(seed)
+    curves: dict[str, list[float]] = {"loss": [], "accuracy": [], "lr": []}
+    steps = n_batches(len(data), recipe.batch_size)
+    with progress.track(label, recipe.epochs * steps) as bar:
+        for epoch in range(recipe.epochs):
+            lr = float(schedule.get_last_lr()[0])
+            order = torch.randperm(len(data), generator=generator).to(device)
+            loss_sum = torch.zeros((), device=device)
+            hits = torch.zeros((), device=device, dtype=torch.int64)
+            for batch in batches(order, recipe.batch_size):
+                y = data.labels[batch]
+                loss, logits = training_step(
+                    model, optimizer, data.signals[batch], y, recipe=recipe
+                )
+                loss_sum += loss * len(batch)
+                hits += (logits.argmax(1) == y).sum()
+                bar.advance()
+            schedule.step()
+            curves["loss"].append(float(loss_sum) / len(data))
+            curves["accuracy"].append(float(hits) / len(data))
+            curves["lr"].append(lr)
+            bar.advance(0, epoch=f"{epoch + 1}/{recipe.epochs}", loss=curves["loss"][-1])
+    return curves
+
+
+@torch.inference_mode()
+def predict(
+    model: nn.Module, beats: Beats, *, device: str, batch_size: int = 1024
+) -> NDArray[np.float32]:
+    """Return the class probabilities of ``beats``, float32 [n_beats, n_classes]."""
+    model.to(device).eval()
+    signals = to_device(beats, device).signals
+    parts = [model(part).float().softmax(dim=1).cpu() for part in torch.split(signals, batch_size)]
+    return torch.cat(parts).numpy()
+
+
+def seconds_per_call(call: Callable[[], object], device: str, *, repeats: int = 3) -> float:
+    """Return the median wall time of ``call`` after one call to warm up."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        call()
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+    return median(times[1:])

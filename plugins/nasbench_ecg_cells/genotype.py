@@ -1,0 +1,111 @@
+"""The genotype of ``conv-cells``: two cells, each a list of nodes with two incoming edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from nasbench_ecg.api import Architecture, OptionError
+
+SPACE = "conv-cells"
+
+
+@dataclass(frozen=True, order=True)
+class Edge:
+    """One operation on one earlier state of the cell.
+
+    Attributes:
+        source: 0 and 1 are the cell's inputs (the outputs of the last but one and of the last
+            cell), 2 is the first node.
+        operation: Name of the operation.
+    """
+
+    source: int
+    operation: str
+
+
+Cell = tuple[tuple[Edge, Edge], ...]
+"""The nodes of a cell in order, each with its two edges sorted by source."""
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """A normal and a reduction cell."""
+
+    normal: Cell
+    reduction: Cell
+
+    def to_architecture(self) -> Architecture:
+        """Return the architecture whose JSON holds this genotype."""
+        return Architecture(
+            SPACE,
+            {
+                name: [[[edge.operation, edge.source] for edge in node] for node in cell]
+                for name, cell in (("normal", self.normal), ("reduction", self.reduction))
+            },
+        )
+
+    @classmethod
+    def from_architecture(cls, arch: Architecture) -> Genotype:
+        """Read an architecture of ``conv-cells``.
+
+        Raises:
+            OptionError: It is of another space, or its cells are not well-formed.
+        """
+        if arch.space != SPACE:
+            raise OptionError(
+                f"This architecture is of the space {arch.space!r}, not {SPACE!r}.",
+                fix="Choose the builder that goes with its space.",
+            )
+        if not isinstance(arch.genotype, Mapping) or set(arch.genotype) != {"normal", "reduction"}:
+            raise OptionError("A genotype of conv-cells has two cells, 'normal' and 'reduction'.")
+        return cls(
+            normal=_read_cell("normal", arch.genotype["normal"]),
+            reduction=_read_cell("reduction", arch.genotype["reduction"]),
+        )
+
+
+def _read_cell(name: str, nodes: Any) -> Cell:
+    if not isinstance(nodes, Sequence) or not nodes:
+        raise OptionError(f"The {name} cell must be a list of nodes.")
+    return tuple(_read_node(f"{name} cell, node {i + 1}", i, node) for i, node in enumerate(nodes))
+
+
+def _read_node(where: str, index: int, node: Any) -> tuple[Edge, Edge]:
+    try:
+        edges = sorted(Edge(int(source), str(operation)) for operation, source in node)
+    except (TypeError, ValueError):
+        raise OptionError(
+            "A node must be a list of [operation, source] pairs.", where=where
+        ) from None
+    if len(edges) != 2 or edges[0].source == edges[1].source:
+        raise OptionError("A node must have two edges from different sources.", where=where)
+    if edges[0].source < 0 or edges[1].source >= index + 2:
+        raise OptionError(f"Sources of this node lie in 0…{index + 1}.", where=where)
+    return edges[0], edges[1]
+
+
+def draw(genotype: Genotype) -> str:
+    """Return both cells as text, side by side, one line an edge.
+
+    ``in₁`` is the output of the last but one cell, ``in₂`` that of the last cell.
+    """
+    columns = [
+        _draw_cell("normal cell", genotype.normal),
+        _draw_cell("reduction cell", genotype.reduction),
+    ]
+    width = max(len(line) for line in columns[0]) + 4
+    height = max(map(len, columns))
+    left, right = (column + [""] * (height - len(column)) for column in columns)
+    return "\n".join(f"{a:<{width}}{b}".rstrip() for a, b in zip(left, right, strict=True))
+
+
+def _draw_cell(title: str, cell: Cell) -> list[str]:
+    names = ["in₁", "in₂", *(f"n{chr(0x2081 + i)}" for i in range(len(cell)))]
+    lines = [title]
+    for i, node in enumerate(cell):
+        for edge, corner, tail in zip(node, "┬╯", (f"─ {names[i + 2]}", ""), strict=True):
+            lines.append(f"{names[edge.source]:<3} ─ {edge.operation:<10} ─{corner}{tail}".rstrip())
+    lines.append(f"output = [{', '.join(names[2:])}]")
+    return lines

@@ -1,0 +1,155 @@
+"""Networks stacked from cells, with and without the paper's shortcuts (Algorithm 1, steps 7–19)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nasbench_ecg.api import Architecture, OptionError
+from nasbench_ecg_cells.genotype import Cell, Genotype
+from nasbench_ecg_cells.layers import (
+    FactorizedReduction,
+    Head,
+    ReluConvNorm,
+    Stem,
+    enter,
+    operation,
+)
+from nasbench_ecg_cells.options import StackedCellsOptions, StackedCellsShortcutOptions
+
+SHORTEST = 16
+"""Fewest samples of a beat: the stem and both reductions leave one sample."""
+
+
+def reduction_positions(cells: int) -> tuple[int, int]:
+    """Return the positions of the two reduction cells: one and two thirds of the depth."""
+    return cells // 3, 2 * cells // 3
+
+
+def check_length(n_samples: int) -> None:
+    """Raise OptionError if beats of ``n_samples`` are too short for the stem and two reductions."""
+    if n_samples < SHORTEST:
+        raise OptionError(
+            f"Beats of {n_samples} samples are too short for this network.",
+            fix=f"It needs {SHORTEST} samples or more: widen the dataset's window.",
+        )
+
+
+class CellModule(nn.Module):
+    """A discrete cell: the concatenation of its nodes, each the sum of two operations."""
+
+    def __init__(
+        self, cell: Cell, c_before: int, c_last: int, channels: int, *, reduction: bool,
+        reduction_before: bool,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.preprocess0 = (
+            FactorizedReduction(c_before, channels)
+            if reduction_before
+            else ReluConvNorm(c_before, channels)
+        )
+        self.preprocess1 = ReluConvNorm(c_last, channels)
+        self.sources = tuple(tuple(edge.source for edge in node) for node in cell)
+        self.operations = nn.ModuleList(
+            nn.ModuleList(
+                operation(edge.operation, channels, 2 if reduction and edge.source < 2 else 1)
+                for edge in node
+            )
+            for node in cell
+        )
+        self.out_channels = channels * len(cell)
+
+    def forward(self, s0: Tensor, s1: Tensor) -> Tensor:
+        """Map the outputs of the last but one and of the last cell to this cell's output."""
+        states = [self.preprocess0(s0), self.preprocess1(s1)]
+        for sources, operations in zip(self.sources, self.operations, strict=True):
+            a, b = (
+                op(states[source])
+                for op, source in zip(operations, sources, strict=True)  # type: ignore[call-overload]
+            )
+            states.append(a + b)
+        return torch.cat(states[2:], dim=1)
+
+
+class CellNetwork(nn.Module):
+    """Stem, cells in a row, global average pooling and a linear classifier."""
+
+    def __init__(
+        self, genotype: Genotype, options: StackedCellsOptions, *, shortcuts: bool, n_leads: int,
+        n_classes: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.stem = Stem(n_leads, options.stem_filters)
+        self.reductions = reduction_positions(options.cells)
+        self.shortcuts = shortcuts
+        c_before = c_last = options.stem_filters
+        channels = options.channels
+        reduction_before = False
+        self.cells = nn.ModuleList()
+        for i in range(options.cells):
+            reduction = i in self.reductions
+            channels *= 2 if reduction else 1
+            cell = CellModule(
+                genotype.reduction if reduction else genotype.normal,
+                c_before, c_last, channels,
+                reduction=reduction, reduction_before=reduction_before,
+            )  # fmt: skip
+            self.cells.append(cell)
+            reduction_before = reduction
+            c_before, c_last = c_last, cell.out_channels
+        self.head = Head(c_last, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map beats [batch, leads, samples] to logits [batch, classes].
+
+        With shortcuts, as in Algorithm 1, t is kept after the first cell and after each reduction
+        cell, and added to both states just before the next reduction cell.
+        """
+        s0 = s1 = t = self.stem(enter(x))
+        opens = (0, *self.reductions)
+        closes = tuple(position - 1 for position in self.reductions)
+        for i, cell in enumerate(self.cells):
+            s0, s1 = s1, cell(s0, s1)
+            if not self.shortcuts:
+                continue
+            if i in opens:
+                t = s1
+            elif i in closes:
+                s0, s1 = F.relu(s0 + t), F.relu(s1 + t)
+        return self.head(s1)  # type: ignore[no-any-return]
+
+
+class StackedCells:
+    """Builds networks of cells in a row. Choose it to measure what the shortcuts are worth."""
+
+    shortcuts = False
+
+    def __init__(self, options: StackedCellsOptions) -> None:
+        self.options = options
+
+    def build(
+        self, arch: Architecture, *, n_leads: int, n_samples: int, n_classes: int
+    ) -> nn.Module:
+        """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes].
+
+        Raises:
+            OptionError: The architecture is not of ``conv-cells``, or the beats are too short.
+        """
+        check_length(n_samples)
+        return CellNetwork(
+            Genotype.from_architecture(arch),
+            self.options,
+            shortcuts=self.shortcuts,
+            n_leads=n_leads,
+            n_classes=n_classes,
+        )
+
+
+class StackedCellsShortcut(StackedCells):
+    """Builds the paper's final network: cells in a row with two shortcuts (Fig. 2)."""
+
+    shortcuts = True
+
+    def __init__(self, options: StackedCellsShortcutOptions) -> None:
+        super().__init__(options)

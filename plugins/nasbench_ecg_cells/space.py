@@ -1,0 +1,118 @@
+"""The search space ``conv-cells`` of Heart-DARTS (Lv et al. 2021, sections III-A and IV-C)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
+from math import comb, prod
+
+import numpy as np
+
+from nasbench_ecg.api import Architecture, OptionError
+from nasbench_ecg_cells.genotype import SPACE, Cell, Edge, Genotype, draw
+from nasbench_ecg_cells.options import ConvCellsOptions
+
+CELL_NAMES = ("normal", "reduction")
+
+
+class ConvCells:
+    """Two cells of ``nodes`` nodes; every node joins two operations on two earlier states.
+
+    Use it with any strategy that works on discrete architectures; ``darts`` relaxes it.
+    """
+
+    name = SPACE
+
+    def __init__(self, options: ConvCellsOptions) -> None:
+        self.options = options
+        self.nodes = options.nodes
+        self.operations = options.operations
+        self.real_operations = tuple(op for op in options.operations if op != "none")
+
+    @property
+    def size(self) -> int:
+        """Number of genotypes: for each cell the product over nodes of C(i + 2, 2) · |O|²."""
+        n = len(self.real_operations)
+        return prod(comb(i + 2, 2) * n * n for i in range(self.nodes)) ** 2
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Return a uniformly drawn architecture."""
+        normal, reduction = (
+            tuple(self._sample_node(i, rng) for i in range(self.nodes)) for _ in CELL_NAMES
+        )
+        return Genotype(normal, reduction).to_architecture()
+
+    def _sample_node(self, index: int, rng: np.random.Generator) -> tuple[Edge, Edge]:
+        sources = sorted(int(s) for s in rng.choice(index + 2, size=2, replace=False))
+        first, second = (
+            Edge(s, self.real_operations[rng.integers(len(self.real_operations))]) for s in sources
+        )
+        return first, second
+
+    def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return a uniformly drawn neighbour."""
+        neighbours = list(self.neighbours(arch))
+        return neighbours[rng.integers(len(neighbours))]
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return a child that takes each node, with both its edges, from ``a`` or from ``b``."""
+        self.validate(a)
+        self.validate(b)
+        ga, gb = Genotype.from_architecture(a), Genotype.from_architecture(b)
+        normal, reduction = (
+            tuple(
+                node_a if rng.random() < 0.5 else node_b
+                for node_a, node_b in zip(getattr(ga, name), getattr(gb, name), strict=True)
+            )
+            for name in CELL_NAMES
+        )
+        return Genotype(normal, reduction).to_architecture()
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        """Yield every architecture in which one edge has another operation or another source."""
+        self.validate(arch)
+        genotype = Genotype.from_architecture(arch)
+        for name in CELL_NAMES:
+            cell: Cell = getattr(genotype, name)
+            for i, node in enumerate(cell):
+                for changed in self._changed_nodes(i, node):
+                    other = (*cell[:i], changed, *cell[i + 1 :])
+                    yield replace(genotype, **{name: other}).to_architecture()
+
+    def _changed_nodes(self, index: int, node: tuple[Edge, Edge]) -> Iterator[tuple[Edge, Edge]]:
+        for here, other in (node, node[::-1]):
+            operations = (op for op in self.real_operations if op != here.operation)
+            sources = (s for s in range(index + 2) if s not in (here.source, other.source))
+            changed = [
+                *(Edge(here.source, op) for op in operations),
+                *(Edge(s, here.operation) for s in sources),
+            ]
+            for edge in changed:
+                first, second = sorted((edge, other))
+                yield first, second
+
+    def validate(self, arch: Architecture) -> None:
+        """Raise OptionError, saying what is wrong, if ``arch`` is not of this space."""
+        genotype = Genotype.from_architecture(arch)
+        for name in CELL_NAMES:
+            cell: Cell = getattr(genotype, name)
+            if len(cell) != self.nodes:
+                raise OptionError(f"The {name} cell has {len(cell)} nodes, not {self.nodes}.")
+            for i, node in enumerate(cell):
+                for edge in node:
+                    if edge.operation not in self.real_operations:
+                        raise OptionError(
+                            f"{edge.operation!r} is not an operation of this space.",
+                            where=f"{name} cell, node {i + 1}",
+                            fix=f"Known are: {', '.join(self.real_operations)}.",
+                        )
+
+    def draw(self, arch: Architecture) -> str:
+        """Return both cells as text."""
+        return draw(Genotype.from_architecture(arch))
+
+
+def source_pairs(index: int) -> list[tuple[int, int]]:
+    """Return the pairs of states that node ``index`` (from 0) can join."""
+    return list(combinations(range(index + 2), 2))
