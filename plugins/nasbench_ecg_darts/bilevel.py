@@ -1,0 +1,136 @@
+"""The two gradients of DARTS (Liu et al. 2019, section 2.3).
+
+First order: ∇α L_val(w, α). Second order: ∇α L_val(w', α) − ξ ∇²α,w L_train(w, α) ∇w' L_val(w', α)
+with w' one step of SGD from w, and the second term by finite differences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from nasbench_ecg.api import Precision, autocast
+from nasbench_ecg_darts.relaxation import Alpha, mixing_weights
+from nasbench_ecg_darts.supernet import SuperNet
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Beats [batch, leads, samples] and their labels [batch]."""
+
+    x: Tensor
+    y: Tensor
+
+
+Loss = Callable[[Mapping[str, Tensor], Alpha, Batch], Tensor]
+"""Loss of given weights and α on a batch."""
+
+
+def relaxed_loss(
+    net: SuperNet, alpha: Alpha, batch: Batch, precision: Precision
+) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of the relaxed network on a batch, and its logits."""
+    with autocast(batch.x.device.type, precision):
+        logits = net(batch.x, mixing_weights(alpha))
+    logits = logits.float()
+    return cross_entropy(logits, batch.y), logits
+
+
+def first_order(loss: Tensor, alpha: Alpha) -> tuple[Tensor, ...]:
+    """Return ∇α of the validation loss; no gradient of the weights is computed."""
+    return torch.autograd.grad(loss, tuple(alpha.values()))
+
+
+def pure_loss(net: SuperNet, precision: Precision) -> Loss:
+    """Return L(w, α) as a function of its arguments that leaves the running statistics alone."""
+
+    def loss(weights: Mapping[str, Tensor], alpha: Alpha, batch: Batch) -> Tensor:
+        buffers = {name: value.clone() for name, value in net.named_buffers()}
+        with autocast(batch.x.device.type, precision):
+            logits = functional_call(
+                net, {**weights, **buffers}, (batch.x, mixing_weights(alpha)), strict=False
+            )
+        return cross_entropy(logits.float(), batch.y)
+
+    return loss
+
+
+def second_order(
+    loss: Loss,
+    weights: Mapping[str, Tensor],
+    alpha: Alpha,
+    *,
+    train: Batch,
+    validation: Batch,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    velocity: Mapping[str, Tensor],
+) -> tuple[Tensor, ...]:
+    """Return ∇α of the validation loss at the weights after one step of SGD.
+
+    Args:
+        loss: L(w, α) on a batch, without side effects.
+        weights: w by name.
+        alpha: α.
+        train: The batch of the step.
+        validation: The batch that α is judged by.
+        lr: ξ, the learning rate of the step.
+        momentum: Momentum of the step.
+        weight_decay: Weight decay of the step.
+        velocity: SGD's momentum buffers by name; those that are absent count as zero.
+    """
+    w = {name: value.detach().requires_grad_() for name, value in weights.items()}
+    gradients = torch.autograd.grad(loss(w, alpha, train), tuple(w.values()))
+    unrolled = {}
+    for (name, value), gradient in zip(w.items(), gradients, strict=True):
+        step = gradient + weight_decay * value.detach()
+        if name in velocity:
+            step = step + momentum * velocity[name]
+        unrolled[name] = (value.detach() - lr * step).requires_grad_()
+
+    both = torch.autograd.grad(
+        loss(unrolled, alpha, validation), (*alpha.values(), *unrolled.values())
+    )
+    direct, direction = both[: len(alpha)], both[len(alpha) :]
+    implicit = hessian_vector_product(loss, w, alpha, train, direction)
+    return tuple(d - lr * i for d, i in zip(direct, implicit, strict=True))
+
+
+def hessian_vector_product(
+    loss: Loss,
+    weights: Mapping[str, Tensor],
+    alpha: Alpha,
+    train: Batch,
+    direction: tuple[Tensor, ...],
+) -> tuple[Tensor, ...]:
+    """Return ∇²α,w L_train · v ≈ (∇α L(w + εv) − ∇α L(w − εv)) / 2ε with ε = 0.01 / ‖v‖."""
+    norm = torch.linalg.vector_norm(torch.stack([v.norm() for v in direction]))
+    epsilon = 0.01 / norm.clamp_min(1e-12)
+
+    def gradient_at(sign: float) -> tuple[Tensor, ...]:
+        moved = {
+            name: value.detach() + sign * epsilon * v
+            for (name, value), v in zip(weights.items(), direction, strict=True)
+        }
+        return torch.autograd.grad(loss(moved, alpha, train), tuple(alpha.values()))
+
+    plus, minus = gradient_at(1.0), gradient_at(-1.0)
+    return tuple((p - m) / (2 * epsilon) for p, m in zip(plus, minus, strict=True))
+
+
+def velocities(net: SuperNet, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return SGD's momentum buffers by the names of the weights; empty before the first step."""
+    found: dict[str, Tensor] = {}
+    for name, parameter in net.named_parameters():
+        state: dict[str, Any] = optimizer.state.get(parameter, {})
+        buffer = state.get("momentum_buffer")
+        if buffer is not None:
+            found[name] = buffer
+    return found

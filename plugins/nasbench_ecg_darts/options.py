@@ -1,0 +1,91 @@
+"""Options of DARTS; the defaults are the paper's search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from nasbench_ecg.api import Options
+
+
+class DartsOptions(Options):
+    """Options of ``darts``.
+
+    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
+    2019 (DARTS) on CIFAR-10.
+    """
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {
+            "cells": 5,
+            "channels": 8,
+            "epochs": 6,
+            "warmup_epochs": 1,
+            "beats": 6000,
+            "majority_share": 0.5,
+            "alpha_lr": 1e-2,
+        },
+        "smoke": {
+            "cells": 3,
+            "channels": 4,
+            "stem_filters": 8,
+            "epochs": 2,
+            "batch_size": 50,
+            "beats": 500,
+            "majority_share": 0.5,
+            "alpha_lr": 1e-2,
+        },
+    }
+
+    order: Literal["first", "second"] = "first"
+    """Gradient of α: ``first`` ignores that the weights follow α, ``second`` unrolls one step."""
+
+    cells: int = Field(8, ge=3, le=60)
+    """Cells of the search network; those at one and two thirds are reduction cells."""
+
+    channels: int = Field(16, ge=2, multiple_of=2)
+    """Channels of an operation in the first cells; each reduction cell doubles them."""
+
+    stem_filters: int = Field(32, ge=1)
+    """Filters of the stem's convolution."""
+
+    epochs: int = Field(100, ge=1)
+    """Passes over the training part."""
+
+    warmup_epochs: int = Field(0, ge=0)
+    """First epochs in which only the weights are trained."""
+
+    batch_size: int = Field(100, ge=2)
+    """Beats in a step, for weights and for α."""
+
+    beats: int | None = Field(None, ge=2)
+    """Beats drawn anew for each epoch; by default all of the training part."""
+
+    majority_share: float | None = Field(None, gt=0, lt=1)
+    """Largest share of the most frequent class among the beats drawn; by default as it is."""
+
+    lr: float = Field(0.025, gt=0)
+    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine."""
+
+    lr_min: float = Field(0.001, ge=0)
+    """Learning rate that the cosine ends at."""
+
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of the weights."""
+
+    weight_decay: float = Field(3e-4, ge=0)
+    """Weight decay of the weights."""
+
+    grad_clip: float = Field(5.0, gt=0)
+    """Largest norm of the weights' gradient."""
+
+    alpha_lr: float = Field(3e-4, gt=0)
+    """Learning rate of α (Adam, betas 0.5 and 0.999)."""
+
+    alpha_weight_decay: float = Field(1e-3, ge=0)
+    """Weight decay of α."""
+
+    precision: Literal["float32", "bf16"] = "float32"
+    """``bf16`` computes convolutions in bfloat16; faster where the processor has it."""

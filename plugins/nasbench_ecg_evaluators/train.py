@@ -1,0 +1,98 @@
+"""Training from scratch: the evaluation that a published figure stands for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+
+import torch
+
+from nasbench_ecg.api import (
+    Architecture,
+    Beats,
+    Builder,
+    Evaluation,
+    EvaluationContext,
+    Recipe,
+    Task,
+    confusion_matrix,
+    fit,
+    predict,
+    scores,
+    seconds_per_call,
+    to_device,
+    training_step,
+    weight_optimizer,
+)
+from nasbench_ecg_evaluators.options import TrainOptions
+
+
+class Train:
+    """Trains the network from scratch for a fixed number of epochs and scores the last one.
+
+    Nothing of the scored part chooses anything: no early stopping, no best epoch.
+    """
+
+    def __init__(self, options: TrainOptions) -> None:
+        self.options = options
+
+    def evaluate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> Evaluation:
+        """Return the scores of the network on the part that ``ctx`` opens."""
+        started = monotonic()
+        fit_on, score_on = ctx.parts()
+        recipe, most = self._recipe(ctx)
+        generator = torch.Generator().manual_seed(torch.initial_seed() % 2**31)
+        if most is not None and most < len(fit_on):
+            fit_on = fit_on.take(torch.randperm(len(fit_on), generator=generator)[:most].numpy())
+        model = self._build(arch, task, builder)
+        seed = int(torch.randint(2**31, (), generator=generator))
+        curves = fit(model, fit_on, recipe, seed=seed, device=ctx.device, progress=ctx.progress)
+        predicted = predict(model, score_on, device=ctx.device).argmax(axis=1)
+        confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
+        metrics = scores(confusion, task.train.classes, task.macro_classes)
+        return Evaluation(
+            architecture=arch,
+            score=metrics["f1_of_macro"],
+            metrics=metrics,
+            seconds=monotonic() - started,
+            confusion=confusion.tolist(),
+            curves=curves,
+            state={name: value.cpu() for name, value in model.state_dict().items()},
+            predictions=predicted.tolist(),
+        )
+
+    def estimate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> float:
+        """Return the seconds that training will take here, from a few timed steps."""
+        recipe, most = self._recipe(ctx)
+        n_beats = min(
+            most or len(task.train) + len(task.validation), len(task.train) + len(task.validation)
+        )
+        model = self._build(arch, task, builder).to(ctx.device).train()
+        optimizer = weight_optimizer(model, recipe)
+        some: Beats = task.train.take(torch.arange(min(recipe.batch_size, len(task.train))).numpy())
+        batch = to_device(some, ctx.device)
+        seconds = seconds_per_call(
+            lambda: training_step(model, optimizer, batch.signals, batch.labels, recipe=recipe),
+            ctx.device,
+        )
+        return seconds * recipe.epochs * -(-n_beats // recipe.batch_size)
+
+    def _build(self, arch: Architecture, task: Task, builder: Builder) -> torch.nn.Module:
+        return builder.build(
+            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
+        )
+
+    def _recipe(self, ctx: EvaluationContext) -> tuple[Recipe, int | None]:
+        options = self.options
+        recipe = Recipe(**options.model_dump(exclude={"beats"}))
+        if ctx.fidelity is None:
+            return recipe, options.beats
+        epochs = ctx.fidelity.epochs
+        return (
+            recipe if epochs is None else replace(recipe, epochs=epochs),
+            ctx.fidelity.beats or options.beats,
+        )
