@@ -39,7 +39,12 @@ if TYPE_CHECKING:
         Strategy,
         Task,
     )
+    from nasbench_ecg.data.aami import CLASSES, SYMBOLS
     from nasbench_ecg.data.beats import Beats
+    from nasbench_ecg.data.denoise import denoise
+    from nasbench_ecg.data.preparation import Prepared, WaveformOptions, prepare
+    from nasbench_ecg.data.records import Record, read_record
+    from nasbench_ecg.data.segment import Windows, segment
     from nasbench_ecg.errors import (
         MissingDataError,
         NasbenchError,
@@ -49,8 +54,22 @@ if TYPE_CHECKING:
         RecordError,
         StorageError,
     )
+    from nasbench_ecg.metrics import confusion_matrix, scores
     from nasbench_ecg.options import NoOptions, Options
     from nasbench_ecg.progress import Progress, Silent
+    from nasbench_ecg.training.engine import (
+        DeviceBeats,
+        Precision,
+        Recipe,
+        autocast,
+        cosine,
+        fit,
+        predict,
+        seconds_per_call,
+        to_device,
+        training_step,
+        weight_optimizer,
+    )
 
 _HOME = {
     "nasbench_ecg.architecture": ("Architecture", "canonical_json"),
@@ -59,13 +78,23 @@ _HOME = {
         "Evaluator", "Fidelity", "Requirement", "SearchContext", "SearchResult", "SearchSpace",
         "Strategy", "Task",
     ),
+    "nasbench_ecg.data.aami": ("CLASSES", "SYMBOLS"),
     "nasbench_ecg.data.beats": ("Beats",),
+    "nasbench_ecg.data.denoise": ("denoise",),
+    "nasbench_ecg.data.preparation": ("Prepared", "WaveformOptions", "prepare"),
+    "nasbench_ecg.data.records": ("Record", "read_record"),
+    "nasbench_ecg.data.segment": ("Windows", "segment"),
     "nasbench_ecg.errors": (
         "MissingDataError", "NasbenchError", "OptionError", "PluginError", "ProtocolError",
         "RecordError", "StorageError",
     ),
+    "nasbench_ecg.metrics": ("confusion_matrix", "scores"),
     "nasbench_ecg.options": ("NoOptions", "Options"),
     "nasbench_ecg.progress": ("Progress", "Silent"),
+    "nasbench_ecg.training.engine": (
+        "DeviceBeats", "Precision", "Recipe", "autocast", "cosine", "fit", "predict",
+        "seconds_per_call", "to_device", "training_step", "weight_optimizer",
+    ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -74,10 +103,14 @@ __all__ = [  # noqa: RUF022 - by role
     "ComponentSpec", "SearchSpaceSpec", "BuilderSpec", "StrategySpec", "DatasetSpec",
     "EvaluatorSpec", "Options", "NoOptions",
     "Dataset", "DataSource", "Requirement", "Beats", "Task",
+    "CLASSES", "SYMBOLS", "Record", "read_record", "denoise", "Windows", "segment",
+    "WaveformOptions", "Prepared", "prepare",
     "SearchSpace", "Architecture", "canonical_json", "Builder",
     "Strategy", "SearchContext", "SearchResult", "Budget", "Fidelity",
     "Evaluator", "EvaluationContext", "Evaluation",
     "Progress", "Silent",
+    "Recipe", "Precision", "DeviceBeats", "fit", "predict", "training_step", "weight_optimizer",
+    "cosine", "autocast", "to_device", "seconds_per_call", "confusion_matrix", "scores",
     "NasbenchError", "RecordError", "MissingDataError", "PluginError", "OptionError",
     "ProtocolError", "StorageError",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -17,16 +17,11 @@ class Steps(Protocol):
 class Progress(Protocol):
     """Where progress is shown: a terminal, a log, nowhere."""
 
-    def track(self, label: str, total: int) -> _StepsManager:
+    def track(self, label: str, total: int) -> AbstractContextManager[Steps]:
         """Return a context manager that opens a bar of ``total`` steps."""
 
     def note(self, message: str) -> None:
         """Show one line that stays."""
-
-
-class _StepsManager(Protocol):
-    def __enter__(self) -> Steps: ...
-    def __exit__(self, *args: object) -> bool | None: ...
 
 
 class _Ignored:

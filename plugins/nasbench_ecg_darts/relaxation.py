@@ -70,5 +70,6 @@ def skip_share(genotype: Genotype) -> float:
 
 def entropy(weights: EdgeWeights) -> float:
     """Return the mean entropy of the edges' mixtures in nats; log |O| where they are uniform."""
-    terms = [-(w * w.clamp_min(1e-12).log()).sum(-1) for w in weights.values()]
+    rows = [w.detach() for w in weights.values()]
+    terms = [-(w * w.clamp_min(1e-12).log()).sum(-1) for w in rows]
     return float(torch.cat(terms).mean())

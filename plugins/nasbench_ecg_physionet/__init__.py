@@ -1,1 +1,53 @@
-"""Not written yet."""
+"""Datasets of PhysioNet: MIT-BIH Arrhythmia, St.-Petersburg INCART and QT.
+
+Beats, leads and windows are those of the Heart-DARTS paper, so that results stand beside its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nasbench_ecg.api import DatasetSpec, hookimpl
+
+_ALL = ("paper", "inter-patient", "inter-patient-strict", "patient-kfold")
+_WITHOUT_FIXED_RECORDS = ("paper", "patient-kfold")
+
+
+@hookimpl
+def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
+    """Yield the five datasets."""
+    yield DatasetSpec(
+        name="mitbih-1lead",
+        target="nasbench_ecg_physionet.mitbih:MitBih",
+        options="nasbench_ecg_physionet.mitbih_options:OneLeadOptions",
+        summary="MIT-BIH Arrhythmia, lead V1, 300 samples a beat (inter-patient: lead MLII)",
+        protocols=_ALL,
+    )
+    yield DatasetSpec(
+        name="mitbih-2lead",
+        target="nasbench_ecg_physionet.mitbih:MitBih",
+        options="nasbench_ecg_physionet.mitbih_options:TwoLeadOptions",
+        summary="MIT-BIH Arrhythmia, leads MLII and V1, 300 samples a beat",
+        protocols=_ALL,
+    )
+    yield DatasetSpec(
+        name="mitbih-2lead-context",
+        target="nasbench_ecg_physionet.mitbih:MitBih",
+        options="nasbench_ecg_physionet.mitbih_options:ContextOptions",
+        summary="MIT-BIH Arrhythmia, two leads, 3 s of rhythm around a beat at 120 Hz",
+        protocols=_ALL,
+    )
+    yield DatasetSpec(
+        name="incart-2lead",
+        target="nasbench_ecg_physionet.incart:Incart",
+        options="nasbench_ecg_physionet.incart:IncartOptions",
+        summary="St.-Petersburg INCART, leads II and V1, 250 samples a beat",
+        protocols=_WITHOUT_FIXED_RECORDS,
+    )
+    yield DatasetSpec(
+        name="qt-1lead",
+        target="nasbench_ecg_physionet.qt:Qt",
+        options="nasbench_ecg_physionet.qt:QtOptions",
+        summary="QT Database, first channel, 220 samples a beat",
+        protocols=_WITHOUT_FIXED_RECORDS,
+    )

@@ -1,0 +1,228 @@
+"""What all verbs print with: the two consoles, the panel of an error, and progress bars.
+
+Colours and width are rich's affair, which honours ``NO_COLOR``, ``FORCE_COLOR`` and ``COLUMNS``.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from nasbench_ecg.errors import NasbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+    from nasbench_ecg.progress import Steps
+
+
+@cache
+def stdout() -> Console:
+    """Return the console of results."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@cache
+def stderr() -> Console:
+    """Return the console of everything that is no result: progress, notes, errors."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table in the house style, whose first column never breaks."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(
+        title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", show_edge=False
+    )
+    for index, column in enumerate(columns):
+        made.add_column(column, no_wrap=index == 0, overflow="fold")
+    return made
+
+
+def print_json(data: Any) -> None:
+    """Print ``data`` on stdout as indented JSON, without colours or line breaks in strings."""
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def show_error(error: NasbenchError, *, debug: bool = False) -> None:
+    """Print one panel on stderr: what is wrong, where, and what to do."""
+    from rich.panel import Panel
+    from rich.text import Text
+
+    if debug:
+        _print_traceback(error)
+    text = Text(error.what)
+    if error.where:
+        text.append(f"\nWhere: {error.where}", style="dim")
+    if error.fix:
+        text.append(f"\n{error.fix}", style="bold")
+    panel = Panel(text, title=error.title, title_align="left", border_style="red")
+    stderr().print(panel)
+
+
+def show_unexpected(error: Exception, *, debug: bool = False) -> None:
+    """Print a panel for an error that is not the user's."""
+    reason = " ".join(str(error).split())
+    problem = NasbenchError(
+        f"{type(error).__name__}: {reason}" if reason else type(error).__name__,
+        fix="" if debug else "'nasbench-ecg --debug ...' shows where it comes from.",
+    )
+    problem.title = "Unexpected error"
+    if debug:
+        _print_traceback(error)
+    show_error(problem)
+
+
+def _print_traceback(error: Exception) -> None:
+    lines = traceback.format_exception(error)
+    stderr().print("".join(lines), markup=False, soft_wrap=True)
+
+
+class RichProgress:
+    """Progress bars with time elapsed and left on a terminal, one plain line a bar elsewhere.
+
+    Bars opened inside another vanish when they end; the outermost stay.
+
+    Args:
+        console: Where to show them, stderr by default.
+
+    Example:
+        >>> from rich.console import Console
+        >>> with RichProgress(Console(force_terminal=False)) as progress:
+        ...     with progress.track("searching", 2) as bar:
+        ...         bar.advance()
+        ...         bar.advance(loss=0.12)
+        ...     progress.note("2 epochs done")
+        searching  2/2  0:00:00  loss 0.12
+        2 epochs done
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or stderr()
+        self._bars: Progress | None = None
+        self._open = 0
+
+    def __enter__(self) -> RichProgress:
+        if self._console.is_terminal and self._bars is None:
+            self._bars = _bars(self._console)
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    @contextmanager
+    def track(self, label: str, total: int) -> Iterator[Steps]:
+        """Open a bar of ``total`` steps; outside ``with`` it is shown all the same."""
+        if self._open == 0 and self._console.is_terminal and self._bars is None:
+            with self, self.track(label, total) as steps:
+                yield steps
+            return
+        self._open += 1
+        bars, outermost = self._bars, self._open == 1
+        bar = _Bar(label, total) if bars is None else _LiveBar(label, total, bars)
+        try:
+            yield bar
+        finally:
+            self._open -= 1
+            bar.close(self._console, keep=outermost)
+
+    def note(self, message: str) -> None:
+        """Print one line that stays above the bars."""
+        self._console.print(message, markup=False, soft_wrap=True)
+
+
+class _Bar:
+    """A bar that is counted and told once, when it ends."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self.label = label
+        self.total = total
+        self.done = 0
+        self.figures: dict[str, float | str] = {}
+        self.started = monotonic()
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        self.done += n
+        self.figures.update(figures)
+
+    def close(self, console: Console, *, keep: bool) -> None:
+        parts = [self.label, f"{self.done}/{self.total}", _clock(monotonic() - self.started)]
+        line = "  ".join([*parts, *filter(None, [_figures(self.figures)])])
+        console.print(line, markup=False, soft_wrap=True)
+
+
+class _LiveBar(_Bar):
+    """A bar on a terminal."""
+
+    def __init__(self, label: str, total: int, bars: Progress) -> None:
+        from rich.markup import escape
+
+        super().__init__(label, total)
+        self.bars = bars
+        self.task: TaskID = bars.add_task(escape(label), total=total, figures="")
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        super().advance(n, **figures)
+        self.bars.update(self.task, advance=n, figures=_figures(self.figures))
+
+    def close(self, console: Console, *, keep: bool) -> None:
+        if keep:
+            self.bars.stop_task(self.task)
+        else:
+            self.bars.remove_task(self.task)
+
+
+def _bars(console: Console) -> Progress:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]left[/dim]"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        console=console,
+    )
+
+
+def _figures(figures: dict[str, float | str]) -> str:
+    return "  ".join(
+        f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, '.4g')}"
+        for name, value in figures.items()
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,0 +1,177 @@
+"""From the records of a database to beats: read, denoise, cut, join."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from nasbench_ecg.data.aami import CLASSES
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.denoise import Denoising, denoise
+from nasbench_ecg.data.records import Record, read_record
+from nasbench_ecg.data.segment import Normalisation, Windows, segment
+from nasbench_ecg.errors import RecordError
+from nasbench_ecg.options import Options
+from nasbench_ecg.progress import Progress
+
+_GENERIC = {"*": "other"}
+
+
+class WaveformOptions(Options):
+    """How beats are cut out of records. Datasets subclass it to set their own defaults."""
+
+    records: tuple[str, ...] = Field(min_length=1)
+    """Names of the records."""
+
+    leads: tuple[str, ...] = Field(min_length=1)
+    """Leads by name; '#0' is one by its place in the file, '*' the first that no other takes."""
+
+    before: int = Field(ge=0)
+    """Samples of the window before the R peak."""
+
+    after: int = Field(ge=0)
+    """Samples of the window after the R peak, which itself is counted in neither."""
+
+    rate: float | None = Field(default=None, gt=0)
+    """Hertz to resample the records to; none: their own rate."""
+
+    head: int = Field(default=3, ge=0)
+    """Annotations of any type left out at the start of each record."""
+
+    tail: int = Field(default=2, ge=0)
+    """Annotations of any type left out at the end of each record."""
+
+    denoise: Denoising = "db5"
+    """Wavelet denoising: db5, db6 (removes wander too) or none."""
+
+    normalise: Normalisation = "per-beat"
+    """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
+
+    @field_validator("records", "leads", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """Take ``100,101`` and ``[100, 101]`` from a command line as names too."""
+        parts = value.split(",") if isinstance(value, str) else value
+        parts = [parts] if isinstance(parts, int) else parts
+        return [str(part).strip() for part in parts] if isinstance(parts, list | tuple) else value
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The beats of a database, and what was left out of them.
+
+    Attributes:
+        beats: The beats, in the order of the records and in time within each.
+        dropped: Number of beats of each class whose window leaves its record.
+    """
+
+    beats: Beats
+    dropped: dict[str, int]
+
+    def labelled(self) -> dict[str, int]:
+        """Return the number of beats of each class, with those dropped."""
+        return {name: n + self.dropped[name] for name, n in self.beats.counts().items()}
+
+
+def prepare(
+    folder: Path,
+    options: WaveformOptions,
+    progress: Progress,
+    *,
+    subject: Callable[[Record], str] = lambda record: record.name,
+    classes: Sequence[str] = CLASSES,
+    extension: str = "atr",
+) -> Prepared:
+    """Read the records in ``folder`` and return their beats; tell how many were dropped.
+
+    Args:
+        folder: Folder of the database.
+        options: Records, leads, window and processing.
+        progress: Where the bar and the notes go.
+        subject: Gives the person behind a record.
+        classes: AAMI classes wanted.
+        extension: Ending of the annotation files.
+
+    Raises:
+        RecordError: A record is missing, damaged or lacks a lead, its rate differs from the
+            others', or no record holds a beat.
+    """
+    parts: list[Windows] = []
+    subjects: list[str] = []
+    leads: list[tuple[str, ...]] = []
+    with progress.track("Reading records", len(options.records)) as steps:
+        for name in options.records:
+            record = read_record(folder, name, options.leads, extension)
+            windows = _windows(record, options, classes)
+            if parts and windows.fs != parts[0].fs:
+                raise RecordError(
+                    f"Record {name} has {windows.fs:g} Hz and the first one {parts[0].fs:g} Hz.",
+                    where=str(folder),
+                    fix="Set the option rate, so that all are resampled to one rate.",
+                )
+            parts.append(windows)
+            subjects.append(subject(record))
+            leads.append(record.leads)
+            steps.advance()
+    dropped = np.sum([part.dropped for part in parts], axis=0)
+    prepared = Prepared(
+        beats=Beats(
+            signals=np.concatenate([part.signals for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            record=np.repeat(
+                np.arange(len(parts), dtype=np.int32), [len(part.labels) for part in parts]
+            ),
+            sample=np.concatenate([part.sample for part in parts]),
+            classes=tuple(classes),
+            records=options.records,
+            subjects=tuple(subjects),
+            leads=_common_leads(leads, options.leads),
+            fs=parts[0].fs,
+        ),
+        dropped={name: int(n) for name, n in zip(classes, dropped, strict=True)},
+    )
+    _tell_dropped(prepared, progress, folder)
+    return prepared
+
+
+def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -> Windows:
+    return segment(
+        replace(record, signals=denoise(record.signals, options.denoise)),
+        before=options.before,
+        after=options.after,
+        head=options.head,
+        tail=options.tail,
+        classes=classes,
+        normalise=options.normalise,
+        rate=options.rate,
+    )
+
+
+def _common_leads(found: list[tuple[str, ...]], asked: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the name of each lead where all records agree, and what was asked for elsewhere."""
+    names = []
+    for own, request in zip(zip(*found, strict=True), asked, strict=True):
+        generic = _GENERIC.get(request, request.replace("#", "channel "))
+        names.append(own[0] if len(set(own)) == 1 else generic)
+    return tuple(names)
+
+
+def _tell_dropped(prepared: Prepared, progress: Progress, folder: Path) -> None:
+    if not len(prepared.beats):
+        raise RecordError(
+            "No record holds a beat of a known class whose window lies inside it.",
+            where=str(folder),
+            fix="Check the annotations, and the options before, after, head and tail.",
+        )
+    n_dropped = sum(prepared.dropped.values())
+    if n_dropped:
+        by_class = ", ".join(f"{name} {n:,}" for name, n in prepared.dropped.items() if n)
+        verb = "beat was" if n_dropped == 1 else "beats were"
+        progress.note(
+            f"{n_dropped:,} {verb} dropped because the window leaves the record ({by_class})."
+        )

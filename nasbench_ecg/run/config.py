@@ -1,0 +1,257 @@
+"""What a run consists of: its components with all their options, resolved and checked."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nasbench_ecg.architecture import digest
+from nasbench_ecg.data.protocols import protocol_names, protocol_options
+from nasbench_ecg.errors import OptionError, ProtocolError, nearest
+from nasbench_ecg.options import PROFILE_NAMES, Options, defaults, resolve
+from nasbench_ecg.registry import Component, Registry
+from nasbench_ecg.specs import BuilderSpec, DatasetSpec, Kind, StrategySpec
+
+KEY_FORMAT = 1
+KEY_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a user asks for; None leaves the choice to the components.
+
+    Attributes:
+        strategy: Name of the search strategy.
+        dataset: Name of the dataset.
+        protocol: Name of the protocol.
+        profile: Name of the profile.
+        space: Name of the search space.
+        builder: Name of the builder.
+        evaluator: Name of the evaluator.
+        overrides: Options by component, as :func:`nasbench_ecg.options.parse_assignments` gives.
+        search_seed: Seed of the search.
+        evaluation_seed: Seed of the final training; by default that of the search.
+        device: ``auto``, ``cpu`` or ``cuda``.
+    """
+
+    strategy: str
+    dataset: str
+    protocol: str | None = None
+    profile: str = "quick"
+    space: str | None = None
+    builder: str | None = None
+    evaluator: str | None = None
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    search_seed: int = 0
+    evaluation_seed: int | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A component with its options.
+
+    Attributes:
+        component: The component.
+        options: Its resolved options.
+        changed: Options that the user set to other than the profile's value.
+    """
+
+    component: Component
+    options: Options
+    changed: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name of the component."""
+        return self.component.spec.name
+
+    def create(self) -> Any:
+        """Return the component, made with its options."""
+        return self.component.create(self.options)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run's result."""
+
+    strategy: Chosen
+    space: Chosen
+    builder: Chosen
+    dataset: Chosen
+    evaluator: Chosen
+    protocol: str
+    protocol_options: Options
+    protocol_changed: Mapping[str, Any]
+    profile: str
+    search_seed: int
+    evaluation_seed: int
+    device: str
+
+    def chosen(self) -> dict[str, Chosen]:
+        """Return the five components by role."""
+        return {
+            "strategy": self.strategy,
+            "space": self.space,
+            "builder": self.builder,
+            "dataset": self.dataset,
+            "evaluator": self.evaluator,
+        }
+
+    def key(self) -> str:
+        """Return the run key: equal for two runs exactly if their results should be equal.
+
+        It covers names, revisions and options of all components, the protocol, the seeds and the
+        kind of device; not the profile, which is only a name for options.
+        """
+        return digest(
+            {
+                "format": KEY_FORMAT,
+                **{
+                    role: {
+                        "name": chosen.name,
+                        "revision": chosen.component.spec.revision,
+                        "options": chosen.options.model_dump(mode="json"),
+                    }
+                    for role, chosen in self.chosen().items()
+                },
+                "protocol": {
+                    "name": self.protocol,
+                    "options": self.protocol_options.model_dump(mode="json"),
+                },
+                "seeds": [self.search_seed, self.evaluation_seed],
+                "device": self.device,
+            }
+        )[:KEY_LENGTH]
+
+    def command(self) -> str:
+        """Return the command that repeats this run."""
+        words = ["nasbench-ecg", "run", self.strategy.name, self.dataset.name]
+        words += ["--protocol", self.protocol, "--profile", self.profile]
+        words += ["--seed", str(self.search_seed)]
+        words += [
+            word
+            for role in ("space", "builder", "evaluator")
+            for word in (f"--{role}", self.chosen()[role].name)
+        ]
+        changed = {role: chosen.changed for role, chosen in self.chosen().items()}
+        for role, options in {**changed, "protocol": self.protocol_changed}.items():
+            for name, value in options.items():
+                text = value if isinstance(value, str) else _json(value)
+                words += ["--set", f"{role}.{name}={text}"]
+        return shlex.join([*words, "--device", self.device])
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value)
+
+
+def configure(registry: Registry, wish: Wish) -> RunConfig:
+    """Resolve a wish: look the components up, merge their options, choose the device.
+
+    Raises:
+        PluginError: A component is unknown or broken.
+        OptionError: An option or profile is unknown or not allowed.
+        ProtocolError: The dataset cannot be split by the protocol.
+    """
+    if wish.profile not in PROFILE_NAMES:
+        raise OptionError(
+            f"There is no profile {wish.profile!r}.", fix=nearest(wish.profile, PROFILE_NAMES)
+        )
+    strategy = registry.get("strategy", wish.strategy)
+    dataset = registry.get("dataset", wish.dataset)
+    assert isinstance(strategy.spec, StrategySpec) and isinstance(dataset.spec, DatasetSpec)
+    builder = registry.get("builder", wish.builder or strategy.spec.builder)
+    assert isinstance(builder.spec, BuilderSpec)
+    space = registry.get("search-space", wish.space or strategy.spec.space)
+    if builder.spec.space != space.spec.name:
+        fitting = [
+            c.spec.name
+            for c in registry.components("builder")
+            if isinstance(c.spec, BuilderSpec) and c.spec.space == space.spec.name
+        ]
+        raise OptionError(
+            f"The builder {builder.spec.name!r} builds architectures of {builder.spec.space!r}, "
+            f"not of {space.spec.name!r}.",
+            fix=f"Builders for it: {', '.join(fitting) or 'none'}.",
+        )
+    protocol = wish.protocol or dataset.spec.protocol
+    if protocol not in protocol_names():
+        raise ProtocolError(
+            f"There is no protocol {protocol!r}.", fix=nearest(protocol, protocol_names())
+        )
+    if protocol not in dataset.spec.protocols:
+        raise ProtocolError(
+            f"The dataset {dataset.spec.name!r} cannot be split by {protocol!r}.",
+            fix=f"Its protocols are: {', '.join(dataset.spec.protocols)}.",
+        )
+
+    def choose(role: str, kind: Kind, component: Component) -> Chosen:
+        return _choose(role, kind, component, wish, protocol)
+
+    overrides = dict(wish.overrides.get("protocol", {}))
+    model = protocol_options(protocol)
+    return RunConfig(
+        strategy=choose("strategy", "strategy", strategy),
+        space=choose("space", "search-space", space),
+        builder=choose("builder", "builder", builder),
+        dataset=choose("dataset", "dataset", dataset),
+        evaluator=choose(
+            "evaluator",
+            "evaluator",
+            registry.get("evaluator", wish.evaluator or strategy.spec.evaluator),
+        ),
+        protocol=protocol,
+        protocol_options=resolve(
+            model, component=f"protocol {protocol}", profile=wish.profile, overrides=overrides
+        ),
+        protocol_changed=overrides,
+        profile=wish.profile,
+        search_seed=wish.search_seed,
+        evaluation_seed=(
+            wish.search_seed if wish.evaluation_seed is None else wish.evaluation_seed
+        ),
+        device=resolve_device(wish.device),
+    )
+
+
+def _choose(role: str, kind: Kind, component: Component, wish: Wish, protocol: str) -> Chosen:
+    model = component.options_model()
+    overrides = dict(wish.overrides.get(role, {}))
+    options = resolve(
+        model,
+        component=f"{role} {component.spec.name}",
+        profile=wish.profile,
+        protocol=protocol,
+        overrides=overrides,
+    )
+    usual = model(**defaults(model, profile=wish.profile, protocol=protocol)).model_dump()
+    dumped = options.model_dump(mode="json")
+    changed = {name: dumped[name] for name in overrides if getattr(options, name) != usual[name]}
+    return Chosen(component, options, changed)
+
+
+def resolve_device(device: str) -> str:
+    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        OptionError: The device is unknown, or there is none here.
+    """
+    known = ("auto", "cpu", "cuda")
+    if device not in known:
+        raise OptionError(f"There is no device {device!r}.", fix=nearest(device, known))
+    if device == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise OptionError(
+            "PyTorch finds no CUDA GPU here.", fix="Leave --device out, or say --device cpu."
+        )
+    return "cpu"

@@ -1,0 +1,45 @@
+"""What a network costs: parameters, multiply-accumulates, latency, memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nasbench_ecg.contracts import Task
+from nasbench_ecg.training.engine import seconds_per_call
+
+LATENCY_BATCH = 256
+
+
+def costs(model: nn.Module, task: Task, device: str) -> dict[str, float]:
+    """Return the costs of a network for beats of this task, measured on ``device``.
+
+    Returns:
+        ``parameters``; ``macs``, multiply-accumulates of one beat; ``latency_1_ms`` and
+        ``latency_256_ms``, median wall time for one beat and for a batch of 256.
+    """
+    model = model.to(device).eval()
+    one = torch.zeros(1, task.n_leads, task.n_samples, device=device)
+    many = torch.zeros(LATENCY_BATCH, task.n_leads, task.n_samples, device=device)
+    with torch.inference_mode():
+        with FlopCounterMode(display=False) as counter:
+            model(one)
+        return {
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "macs": counter.get_total_flops() // 2,
+            "latency_1_ms": 1e3 * seconds_per_call(lambda: model(one), device, repeats=30),
+            f"latency_{LATENCY_BATCH}_ms": 1e3
+            * seconds_per_call(lambda: model(many), device, repeats=5),
+        }
+
+
+def peak_memory_mb(device: str) -> float:
+    """Return the largest memory taken so far, in megabytes: the GPU's, or the process's."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 1e6
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -1,0 +1,282 @@
+"""One run, from records to a run record: each step is one call with one typed value."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Builder, Evaluation, Evaluator, SearchSpace, Strategy, Task
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.cache import LoadedBeats, load_beats
+from nasbench_ecg.data.protocols import Split, split
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.metrics import class_table
+from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.context import Examination, Search, Trial
+from nasbench_ecg.run.costs import costs, peak_memory_mb
+from nasbench_ecg.run.provenance import provenance
+from nasbench_ecg.run.record import (
+    ComponentRecord,
+    DatasetRecord,
+    RecordStore,
+    RunRecord,
+    SplitRecord,
+    Status,
+)
+from nasbench_ecg.training.seeding import seeded
+
+
+@dataclass
+class Ready:
+    """A run whose beats are loaded and split, and whose components are made."""
+
+    config: RunConfig
+    task: Task
+    test: Beats
+    strategy: Strategy
+    space: SearchSpace
+    builder: Builder
+    evaluator: Evaluator
+    record: RunRecord
+    progress: Progress
+
+    def search_context(self) -> Search:
+        """Return a fresh context for the strategy."""
+        return Search(
+            task=self.task,
+            space=self.space,
+            builder=self.builder,
+            evaluator=self.evaluator,
+            rng=np.random.default_rng(self.config.search_seed),
+            evaluation_seed=self.config.evaluation_seed,
+            device=self.config.device,
+            progress=self.progress,
+        )
+
+
+def prepare(config: RunConfig, *, source: LocalSource, progress: Progress, suite: str) -> Ready:
+    """Load and split the beats and make the components: records → Beats → Split → Task.
+
+    Raises:
+        NasbenchError: Records are missing or damaged, or a component cannot be made.
+    """
+    started = monotonic()
+    dataset = config.dataset.create()
+    loaded = load_beats(
+        name=config.dataset.name,
+        revision=config.dataset.component.spec.revision,
+        options=config.dataset.options,
+        dataset=dataset,
+        source=source,
+        progress=progress,
+    )
+    beats = loaded.beats
+    parts = split(config.protocol, config.protocol_options, beats, dataset)
+    task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
+    record = _begin(config, suite, loaded, parts)
+    record.seconds["load"] = round(monotonic() - started, 3)
+    return Ready(
+        config=config,
+        task=task,
+        test=beats.take(parts.test),
+        strategy=config.strategy.create(),
+        space=config.space.create(),
+        builder=config.builder.create(),
+        evaluator=config.evaluator.create(),
+        record=record,
+        progress=progress,
+    )
+
+
+def execute(ready: Ready, store: RecordStore) -> RunRecord:
+    """Search, evaluate once, and store: Task → Architecture → Evaluation → RunRecord.
+
+    Whatever happens is recorded: a run that fails or is interrupted leaves a record that says so.
+
+    Raises:
+        StorageError: The results cannot be written.
+    """
+    config, record, task = ready.config, ready.record, ready.task
+    ctx = ready.search_context()
+    artifacts: dict[str, Any] = {}
+    weights = None
+    with _recorded(record, ctx, store):
+        with seeded(config.search_seed), _timed(record, "search"):
+            result = ready.strategy.search(task, ready.space, ready.builder, ctx)
+        ready.space.validate(result.architecture)
+        record.architecture = result.architecture.to_dict()
+        record.architecture_hash = result.architecture.hash
+        record.search_details = dict(result.details)
+
+        examination = Examination(task, ready.test, config.device, ready.progress)
+        with seeded(config.evaluation_seed), _timed(record, "evaluation"):
+            evaluation = ready.evaluator.evaluate(
+                result.architecture, task, ready.builder, examination
+            )
+        _enter_scores(record, evaluation, task)
+        record.costs = _costs(ready, result.architecture)
+        artifacts = _artifacts(result.architecture, evaluation, ready.test)
+        weights = evaluation.state
+        record.status = "ok"
+    store.write(record, artifacts, weights)
+    return record
+
+
+def estimate(ready: Ready) -> dict[str, float]:
+    """Return the seconds that search and evaluation will take here, from a few timed steps.
+
+    A component that offers no estimate is absent.
+    """
+    seconds = {}
+    ctx = ready.search_context()
+    ctx.progress = Silent()
+    if ask := getattr(ready.strategy, "estimate", None):
+        with seeded(0):
+            seconds["search"] = float(ask(ready.task, ready.space, ready.builder, ctx))
+    if ask := getattr(ready.evaluator, "estimate", None):
+        trial = Trial(ready.task, ready.config.device, Silent())
+        arch = ready.space.sample(np.random.default_rng(0))
+        with seeded(0):
+            seconds["evaluation"] = float(ask(arch, ready.task, ready.builder, trial))
+    return seconds
+
+
+def _begin(config: RunConfig, suite: str, loaded: LoadedBeats, parts: Split) -> RunRecord:
+    beats = loaded.beats
+    indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    return RunRecord(
+        run_key=config.key(),
+        suite=suite,
+        status="interrupted",
+        command=config.command(),
+        profile=config.profile,
+        protocol=config.protocol,
+        protocol_options=config.protocol_options.model_dump(mode="json"),
+        components={
+            role: ComponentRecord(
+                name=chosen.name,
+                plugin=chosen.component.plugin,
+                distribution=chosen.component.distribution,
+                version=chosen.component.version,
+                revision=chosen.component.spec.revision,
+                options=chosen.options.model_dump(mode="json"),
+                changed=dict(chosen.changed),
+            )
+            for role, chosen in config.chosen().items()
+        },
+        search_seed=config.search_seed,
+        evaluation_seed=config.evaluation_seed,
+        device=config.device,
+        dataset=DatasetRecord(
+            fingerprint=loaded.fingerprint,
+            records=list(beats.records),
+            leads=list(beats.leads),
+            fs=beats.fs,
+            n_samples=beats.n_samples,
+            counts=beats.counts(),
+            notes=list(loaded.notes),
+        ),
+        split=SplitRecord(
+            fingerprint=parts.fingerprint,
+            counts={
+                part: dict(
+                    zip(
+                        beats.classes,
+                        np.bincount(beats.labels[index], minlength=beats.n_classes).tolist(),
+                        strict=True,
+                    )
+                )
+                for part, index in indices.items()
+            },
+            records={
+                part: [beats.records[i] for i in np.unique(beats.record[index])]
+                for part, index in indices.items()
+            },
+            notes=list(parts.notes),
+        ),
+        classes=list(beats.classes),
+        macro_classes=list(parts.macro_classes),
+        provenance=provenance(config.device),
+    )
+
+
+def _enter_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None:
+    record.metrics = dict(evaluation.metrics)
+    if evaluation.confusion is not None:
+        record.confusion = [list(row) for row in evaluation.confusion]
+        record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
+
+
+def _costs(ready: Ready, arch: Architecture) -> dict[str, float]:
+    task, device = ready.task, ready.config.device
+    with seeded(0):
+        model = ready.builder.build(
+            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
+        )
+        measured = costs(model, task, device)
+    return {**measured, "peak_memory_mb": round(peak_memory_mb(device), 1)}
+
+
+def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:
+    files: dict[str, Any] = {"architecture.json": arch.to_dict()}
+    if evaluation.curves:
+        files["curves.json"] = {name: list(values) for name, values in evaluation.curves.items()}
+    if evaluation.predictions is not None:
+        files["predictions.json"] = {
+            "classes": list(test.classes),
+            "record": [test.records[i] for i in test.record],
+            "sample": test.sample.tolist(),
+            "truth": test.labels.tolist(),
+            "predicted": list(evaluation.predictions),
+        }
+    return files
+
+
+@contextmanager
+def _timed(record: RunRecord, name: str) -> Iterator[None]:
+    started = monotonic()
+    try:
+        yield
+    finally:
+        record.seconds[name] = round(monotonic() - started, 3)
+
+
+@contextmanager
+def _recorded(record: RunRecord, ctx: Search, store: RecordStore) -> Iterator[None]:
+    """Store the record with its status if the block is left by an exception."""
+    started = monotonic()
+    try:
+        yield
+    except OptionError:
+        raise
+    except BaseException as error:
+        record.status = _status_of(error)
+        record.error = "".join(traceback.format_exception(error)[-12:])
+        _close(record, ctx, started)
+        store.write(record)
+        raise
+    _close(record, ctx, started)
+
+
+def _close(record: RunRecord, ctx: Search, started: float) -> None:
+    record.trajectory = ctx.trajectory
+    total = record.seconds.get("load", 0.0) + monotonic() - started
+    record.seconds["total"] = round(total, 3)
+
+
+def _status_of(error: BaseException) -> Status:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "oom"
+    return "failed"

@@ -1,0 +1,299 @@
+"""Run records: one JSON file a run, written whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nasbench_ecg.errors import StorageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCHEMA_VERSION = 1
+Status = Literal["ok", "failed", "timeout", "oom", "interrupted"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ComponentRecord(_Part):
+    """A component as it took part in a run."""
+
+    name: str
+    plugin: str
+    distribution: str
+    version: str
+    revision: int
+    options: dict[str, Any]
+    changed: dict[str, Any]
+    """Options that the user set to other than the profile's value."""
+
+
+class DatasetRecord(_Part):
+    """The beats of a run."""
+
+    fingerprint: str
+    """SHA-256 of the beats."""
+    records: list[str]
+    leads: list[str]
+    fs: float
+    n_samples: int
+    counts: dict[str, int]
+    """Beats of each class."""
+    notes: list[str]
+
+
+class SplitRecord(_Part):
+    """How the beats were split."""
+
+    fingerprint: str
+    counts: dict[str, dict[str, int]]
+    """Beats of each class, for ``train``, ``validation`` and ``test``."""
+    records: dict[str, list[str]]
+    """Records with beats in each part."""
+    notes: list[str] = []
+
+
+class RunRecord(_Part):
+    """Everything that is kept of a run. A figure that was not measured is absent."""
+
+    schema_version: int = SCHEMA_VERSION
+    run_key: str
+    suite: str
+    status: Status
+    command: str
+    profile: str
+    protocol: str
+    protocol_options: dict[str, Any]
+    components: dict[str, ComponentRecord]
+    """By role: ``strategy``, ``space``, ``builder``, ``dataset``, ``evaluator``."""
+    search_seed: int
+    evaluation_seed: int
+    device: str
+    dataset: DatasetRecord | None = None
+    split: SplitRecord | None = None
+    architecture: dict[str, Any] | None = None
+    architecture_hash: str | None = None
+    trajectory: list[dict[str, float]] = []
+    """Points with ``seconds``, ``evaluations``, ``value``, ``best`` and the strategy's own."""
+    search_details: dict[str, Any] = {}
+    classes: list[str] = []
+    macro_classes: list[str] = []
+    metrics: dict[str, float] = {}
+    per_class: dict[str, dict[str, float]] = {}
+    confusion: list[list[int]] | None = None
+    """Rows the true class, columns the predicted one."""
+    costs: dict[str, float] = {}
+    """``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms``, ``peak_memory_mb``."""
+    seconds: dict[str, float] = {}
+    """``load``, ``search``, ``evaluation``, ``total``."""
+    provenance: dict[str, Any] = {}
+    error: str | None = None
+    """Tail of the traceback where the run failed."""
+
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy."""
+        return self.components["strategy"].name
+
+    @property
+    def dataset_name(self) -> str:
+        """Name of the dataset."""
+        return self.components["dataset"].name
+
+    @property
+    def track(self) -> tuple[str, str, str, str]:
+        """Dataset, protocol, profile, evaluator: results compare within one track only."""
+        return (
+            self.dataset_name,
+            self.protocol,
+            self.profile,
+            self.components["evaluator"].name,
+        )
+
+
+class Damaged(_Part):
+    """A file that is not a readable run record."""
+
+    path: Path
+    reason: str
+
+
+class RecordStore:
+    """The folder that holds run records, ``<out>/<suite>/<run_key>.json``.
+
+    Args:
+        out: Folder of all results.
+        suite: Name of the suite, and of the folder within.
+    """
+
+    def __init__(self, out: Path, suite: str = "runs") -> None:
+        self.out = Path(out)
+        self.suite = suite
+
+    @property
+    def folder(self) -> Path:
+        """Folder of this suite."""
+        return self.out / self.suite
+
+    def path(self, run_key: str) -> Path:
+        """Return the path of a record; what else a run leaves is in a folder beside it."""
+        return self.folder / f"{run_key}.json"
+
+    def check_writable(self) -> None:
+        """Create the folder and try to write.
+
+        Raises:
+            StorageError: It cannot be created or written.
+        """
+        with _told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+
+    def write(
+        self,
+        record: RunRecord,
+        files: Mapping[str, Any] | None = None,
+        weights: Mapping[str, Tensor] | None = None,
+    ) -> Path:
+        """Store a record, replacing one of the same key, and what belongs to it.
+
+        Args:
+            record: The record.
+            files: JSON data by file name, stored in the folder beside the record.
+            weights: Weights by parameter name, stored there as safetensors.
+
+        Raises:
+            StorageError: There is no space, or the folder cannot be written.
+        """
+        path = self.path(record.run_key)
+        with _told(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if files or weights:
+                self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
+            write_atomically(path, _readable_json(record.model_dump(mode="json")))
+        return path
+
+    def _write_artifacts(
+        self, folder: Path, files: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> None:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            for name, data in files.items():
+                write_atomically(temporary / name, json.dumps(data, sort_keys=True) + "\n")
+            if weights:
+                from safetensors.torch import save_file
+
+                contiguous = {name: value.contiguous() for name, value in weights.items()}
+                save_file(contiguous, temporary / "weights.safetensors")
+            temporary.chmod(0o755)
+            if folder.exists():
+                shutil.rmtree(folder)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def read(self, run_key: str) -> RunRecord | None:
+        """Return the record of ``run_key``, None if there is none that can be read."""
+        path = self.path(run_key)
+        if not path.is_file():
+            return None
+        record = read_record_file(path)
+        return record if isinstance(record, RunRecord) else None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all: temporary file, fsync, replace."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_record_file(path: Path) -> RunRecord | Damaged:
+    """Read one file; a damaged one is named, never an error."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            return Damaged(path=path, reason=f"schema version {version!r}, not {SCHEMA_VERSION}")
+        return RunRecord.model_validate(data)
+    except OSError as error:
+        return Damaged(path=path, reason=error.strerror or str(error))
+    except json.JSONDecodeError as error:
+        return Damaged(path=path, reason=f"not JSON: {error}")
+    except (UnicodeDecodeError, ValidationError) as error:
+        return Damaged(path=path, reason=str(error).splitlines()[0])
+
+
+def read_records(out: Path, suite: str | None = None) -> tuple[list[RunRecord], list[Damaged]]:
+    """Return all records below ``out``, in the order of their paths, and the damaged files."""
+    pattern = f"{suite}/*.json" if suite else "*/*.json"
+    found = [read_record_file(path) for path in sorted(Path(out).glob(pattern))]
+    return (
+        [item for item in found if isinstance(item, RunRecord)],
+        [item for item in found if isinstance(item, Damaged)],
+    )
+
+
+def find_record(out: Path, prefix: str) -> RunRecord:
+    """Return the record whose run key starts with ``prefix``.
+
+    Raises:
+        StorageError: There is none, or more than one.
+    """
+    records, _ = read_records(out)
+    found: Sequence[RunRecord] = [r for r in records if r.run_key.startswith(prefix)]
+    if len({r.run_key for r in found}) == 1:
+        return found[0]
+    if found:
+        raise StorageError(
+            f"{len(found)} runs start with {prefix!r}.",
+            where=str(out),
+            fix=f"Give more of the key: {', '.join(r.run_key for r in found[:5])}.",
+        )
+    raise StorageError(
+        f"There is no run {prefix!r}.",
+        where=str(out),
+        fix="'nasbench-ecg leaderboard' lists the runs; --out names another folder.",
+    )
+
+
+def _readable_json(data: Any) -> str:
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StorageError(
+            "There is no space left for results."
+            if full
+            else f"Results cannot be written: {error.strerror or error}.",
+            where=str(error.filename or path),
+            fix="Free some space, or name another folder with --out."
+            if full
+            else "Name a writable folder with --out.",
+        ) from error

@@ -1,0 +1,72 @@
+"""The QT Database.
+
+References:
+    Laguna, Mark, Goldberger & Moody, "A database for evaluation of algorithms for measurement of
+    QT and other waveform intervals in the ECG", Computers in Cardiology 24, 1997.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, prepare
+from nasbench_ecg_physionet.published import compared
+
+RECORDS = (
+    "sel100", "sel102", "sel103", "sel104", "sel114", "sel116", "sel117", "sel123", "sel14046",
+    "sel14157", "sel14172", "sel15814", "sel16265", "sel16272", "sel16273", "sel16420",
+    "sel16483", "sel16539", "sel16773", "sel16786", "sel16795", "sel17152", "sel17453",
+    "sel213", "sel221", "sel223", "sel230", "sel231", "sel232", "sel233", "sel301", "sel302",
+    "sel306", "sel307", "sel308", "sel310", "sel803", "sel808", "sel811", "sel820", "sel821",
+    "sel840", "sel847", "sel853", "sel871", "sel872", "sel873", "sel883", "sel891", "sele0104",
+    "sele0106", "sele0107", "sele0110", "sele0111", "sele0112", "sele0114", "sele0116",
+    "sele0121", "sele0122", "sele0124", "sele0126", "sele0129", "sele0133", "sele0136",
+    "sele0166", "sele0170", "sele0203", "sele0210", "sele0211", "sele0303", "sele0405",
+    "sele0406", "sele0409", "sele0411", "sele0509", "sele0603", "sele0604", "sele0606",
+    "sele0607", "sele0609", "sele0612", "sele0704",
+)  # fmt: skip
+"""The 82 records that have beat annotations; the 23 of sudden death have none."""
+
+_COUNTS = {"N": 81_022, "S": 1_485, "V": 1_691, "F": 251, "Q": 2_146}
+
+
+class QtOptions(WaveformOptions):
+    """The first channel, whichever lead it is, at 250 Hz, 220 samples a beat."""
+
+    records: tuple[str, ...] = RECORDS
+    leads: tuple[str, ...] = ("#0",)
+    before: int = 99
+    after: int = 120
+
+
+class Qt:
+    """Beats of the QT Database: 250 Hz, two leads, a quarter of an hour a record.
+
+    The headers name no persons, so each record counts as a subject of its own.
+
+    Args:
+        options: Records, leads, window and processing.
+    """
+
+    def __init__(self, options: QtOptions) -> None:
+        self.options = options
+
+    def requires(self) -> Sequence[Requirement]:
+        """Return the records of the options."""
+        return [Requirement("qtdb", self.options.records)]
+
+    def load(self, source: DataSource, progress: Progress) -> Beats:
+        """Read the records, cut their beats and compare their counts with the published ones.
+
+        Raises:
+            RecordError: A record is missing or damaged, or lacks a lead.
+        """
+        prepared = prepare(source.folder("qtdb"), self.options, progress)
+        published = sorted(self.options.records) == sorted(RECORDS)
+        trimmed = (self.options.head, self.options.tail) == (3, 2)
+        progress.note(compared(prepared, _COUNTS if published and trimmed else None))
+        return prepared.beats
+
+    def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
+        """Return None: no protocol fixes the records of this database."""
+        return None

@@ -1,0 +1,173 @@
+"""Denoising, the AAMI map, and the windows cut around R peaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import pywt
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wfdb_files import real_database, spiky_signals
+
+from nasbench_ecg.data.aami import CLASSES, SYMBOLS, labels_of
+from nasbench_ecg.data.denoise import denoise
+from nasbench_ecg.data.records import Record, read_record
+from nasbench_ecg.data.segment import segment
+
+
+def a_record(signals, beats, fs=360.0):
+    return Record(
+        name="r",
+        fs=fs,
+        leads=tuple(f"L{i}" for i in range(len(signals))),
+        signals=np.asarray(signals, dtype=float),
+        symbols=np.array([symbol for _, symbol in beats], dtype=np.str_),
+        samples=np.array([sample for sample, _ in beats], dtype=np.int64),
+        comments=(),
+    )
+
+
+def test_the_fifteen_symbols_of_the_paper_map_to_five_classes():
+    table = {"N": "NLRej", "S": "AJSa", "V": "VE", "F": "F", "Q": "/fQ"}
+    assert {symbol: name for name, own in table.items() for symbol in own} == SYMBOLS
+    assert labels_of(np.array(list("NA+V!F/~P"))).tolist() == [0, 1, -1, 2, -1, 3, 4, -1, -1]
+
+
+def test_classes_not_asked_for_are_left_out():
+    assert labels_of(np.array(list("NVQ")), ("N", "V")).tolist() == [0, 1, -1]
+    assert CLASSES == ("N", "S", "V", "F", "Q")
+
+
+@pytest.mark.parametrize(("method", "keeps_wander"), [("db5", True), ("db6", False)])
+@pytest.mark.parametrize("n_samples", [20_000, 20_001])
+def test_denoising_equals_the_formula_coefficient_by_coefficient(method, keeps_wander, n_samples):
+    signals = spiky_signals(2, n_samples) + np.sin(np.arange(n_samples) / 700)
+    for lead, found in zip(signals, denoise(signals, method), strict=True):
+        approximation, *details = pywt.wavedec(lead, method, level=9)
+        sigma = np.median(np.abs(details[-1])) / 0.6745
+        T = sigma * np.sqrt(2 * np.log(n_samples))
+        shrunk = [np.where(np.abs(d) > T, d - np.sign(d) * T, 0) for d in details[:7]]
+        zeroed = [0 * d for d in details[7:]]
+        kept = approximation if keeps_wander else 0 * approximation
+        expected = pywt.waverec([kept, *shrunk, *zeroed], method)[:n_samples]
+        np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_leads_are_denoised_each_by_its_own_noise():
+    quiet, loud = spiky_signals(2, 20_000)
+    together = denoise(np.stack([quiet, 10 * loud]))
+    np.testing.assert_allclose(together[0], denoise(quiet[None])[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["db5", "db6", "none"])
+@pytest.mark.parametrize("n_samples", [1, 30, 700, 20_000])
+def test_short_and_flat_leads_stay_finite(method, n_samples):
+    for signals in (np.full((1, n_samples), 0.7), spiky_signals(1, n_samples)):
+        found = denoise(signals, method)
+        assert found.shape == signals.shape and np.isfinite(found).all()
+
+
+def test_db6_removes_wander_and_db5_keeps_it():
+    seconds = np.arange(36_000) / 360
+    wander = np.sin(2 * np.pi * 0.1 * seconds)[None]
+    inner = slice(5_000, -5_000)  # away from the ends, where the record is mirrored
+    assert np.abs(denoise(wander, "db6")[0, inner]).max() < 0.1
+    np.testing.assert_allclose(denoise(wander, "db5")[0, inner], wander[0, inner], atol=0.02)
+
+
+def test_window_ends_are_inclusive_and_the_r_peak_stands_at_before():
+    signals = np.arange(1000.0)[None]
+    windows = segment(a_record(signals, [(500, "N")]), before=99, after=200)
+    assert windows.signals.shape == (1, 1, 300) and windows.signals.dtype == np.float32
+    assert windows.signals[0, 0, [0, 99, -1]].tolist() == [401, 500, 700]
+
+
+def test_first_and_last_annotations_of_any_type_are_left_out():
+    beats = [(100, "+"), (200, "N"), (300, "N"), (400, "V"), (500, "~"), (600, "A"), (700, "N")]
+    windows = segment(a_record(np.zeros((1, 1000)), beats), before=9, after=10, head=3, tail=2)
+    assert windows.sample.tolist() == [400] and windows.labels.tolist() == [2]
+
+
+@pytest.mark.parametrize("n_beats", [0, 1, 4, 5])
+def test_trimming_more_annotations_than_there_are_leaves_none(n_beats):
+    beats = [(100 * (i + 1), "N") for i in range(n_beats)]
+    windows = segment(a_record(np.zeros((1, 1000)), beats), before=9, after=10, head=3, tail=2)
+    assert windows.signals.shape == (0, 1, 20)
+
+
+def test_beats_whose_window_leaves_the_record_are_dropped_and_counted_by_class():
+    beats = [(98, "V"), (99, "N"), (799, "N"), (800, "A"), (900, "N")]
+    windows = segment(a_record(np.zeros((2, 1000)), beats), before=99, after=200)
+    assert windows.sample.tolist() == [99, 799]
+    assert windows.dropped == (1, 1, 1, 0, 0)
+
+
+def test_record_shorter_than_a_window_gives_no_beats():
+    windows = segment(a_record(np.zeros((1, 50)), [(20, "N")]), before=99, after=200)
+    assert len(windows.labels) == 0 and windows.dropped == (1, 0, 0, 0, 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    peaks=st.lists(st.integers(0, 499), max_size=12).map(sorted),
+    before=st.integers(0, 60),
+    after=st.integers(0, 60),
+)
+def test_every_beat_is_either_cut_exactly_or_counted(peaks, before, after):
+    signals = spiky_signals(2, 500)
+    record = a_record(signals, [(peak, "V") for peak in peaks])
+    windows = segment(record, before=before, after=after)
+    fitting = [p for p in peaks if p - before >= 0 and p + after <= 499]
+    assert windows.sample.tolist() == fitting
+    assert windows.dropped[2] == len(peaks) - len(fitting)
+    for window, peak in zip(windows.signals, fitting, strict=True):
+        np.testing.assert_array_equal(
+            window, signals[:, peak - before : peak + after + 1].astype(np.float32)
+        )
+
+
+def test_per_beat_normalisation_makes_each_window_of_each_lead_standard():
+    record = a_record(3 + 2 * spiky_signals(2, 3000), [(500, "N"), (1500, "V")])
+    signals = segment(record, before=99, after=200, normalise="per-beat").signals
+    np.testing.assert_allclose(signals.mean(axis=2), 0, atol=1e-5)
+    np.testing.assert_allclose(signals.std(axis=2), 1, atol=1e-5)
+
+
+def test_per_record_normalisation_uses_the_whole_lead():
+    signals = 3 + 2 * spiky_signals(2, 3000)
+    windows = segment(
+        a_record(signals, [(500, "N")]), before=99, after=200, normalise="per-record"
+    ).signals
+    expected = (signals - signals.mean(1, keepdims=True)) / signals.std(1, keepdims=True)
+    np.testing.assert_allclose(windows[0], expected[:, 401:701], atol=1e-5)
+
+
+@pytest.mark.parametrize("normalise", ["per-beat", "per-record"])
+def test_flat_lead_becomes_zero(normalise):
+    record = a_record(np.full((1, 3000), 0.3), [(500, "N")])
+    assert not segment(record, before=99, after=200, normalise=normalise).signals.any()
+
+
+def test_resampling_keeps_a_slow_wave_and_the_place_of_the_r_peak():
+    seconds = np.arange(36_000) / 360
+    record = a_record(np.sin(2 * np.pi * 2 * seconds)[None], [(18_000, "N")])
+    windows = segment(record, before=240, after=119, rate=120)
+    assert windows.fs == 120 and windows.signals.shape == (1, 1, 360)
+    times = 50 + (np.arange(360) - 240) / 120
+    np.testing.assert_allclose(windows.signals[0, 0], np.sin(2 * np.pi * 2 * times), atol=2e-3)
+    assert windows.sample.tolist() == [18_000]
+
+
+def test_resampling_lets_no_alias_through():
+    seconds = np.arange(36_000) / 360
+    record = a_record(np.sin(2 * np.pi * 100 * seconds)[None], [(18_000, "N")])
+    windows = segment(record, before=240, after=119, rate=120)  # 100 Hz would show as 20 Hz
+    assert np.abs(windows.signals).max() < 0.01
+
+
+def test_windows_of_a_real_record_hold_its_r_peaks():
+    record = read_record(real_database("mitdb"), "100", ("MLII",))
+    windows = segment(record, before=99, after=200, head=3, tail=2)
+    normal = windows.signals[windows.labels == 0, 0]
+    at_peak = np.abs(normal.argmax(axis=1) - 99) <= 5
+    assert at_peak.mean() > 0.99  # the rest hold the next, premature beat, which is higher

@@ -1,0 +1,343 @@
+"""The command line's frame, and its verbs ``list``, ``info`` and ``plugins``."""
+
+from __future__ import annotations
+
+import doctest
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import Commands, app
+from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.cli.kinds import complete_name, parse_kind
+from nasbench_ecg.errors import OptionError, RecordError
+
+HEAVY = {"torch", "wfdb", "pandas", "deap", "numpy", "pydantic", "scipy", "sklearn"}
+
+PLUGIN = '''
+from typing import ClassVar, Literal
+from pydantic import Field
+from nasbench_ecg.api import BuilderSpec, DatasetSpec, Options, StrategySpec, hookimpl
+
+class SwarmOptions(Options):
+    PROFILES: ClassVar = {"quick": {"steps": 7}}
+    PROTOCOLS: ClassVar = {"inter-patient": {"kernel": "wide"}}
+    steps: int = Field(default=1234, ge=1)
+    """Steps of the swarm [in hundreds]."""
+    kernel: Literal["wide", "narrow"] = "narrow"
+    """Shape of the kernel."""
+    names: tuple[str, ...] = ("one", "two", "three", "four", "five", "six")
+
+@hookimpl
+def nasbench_ecg_strategies():
+    yield StrategySpec(name="swarm", target="m:Swarm", summary="A [bold] swarm",
+                       options="plugin_cli_acme:SwarmOptions")
+    yield StrategySpec(name="plain", target="m:Plain", summary="No options")
+
+@hookimpl
+def nasbench_ecg_builders():
+    yield BuilderSpec(name="swarm", target="m:Nest", summary="A nest")
+
+@hookimpl
+def nasbench_ecg_datasets():
+    yield DatasetSpec(name="ward-2lead", target="m:Ward", summary="Our ward")
+'''
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two distributions: one sound, one that cannot be imported."""
+    site = tmp_path_factory.mktemp("site")
+    for name, version, module, code in [
+        ("acme-search", "2.0", "plugin_cli_acme", PLUGIN),
+        ("zeta-broken", "0.3", "plugin_cli_broken", "import no_such_library"),
+    ]:
+        (site / f"{module}.py").write_text(code)
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(
+            f"[nasbench_ecg.plugins]\n{module.removeprefix('plugin_cli_')} = {module}\n"
+        )
+    return site
+
+
+@pytest.fixture
+def nasbench(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run a command line in this process, with the made-up distributions installed."""
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr("nasbench_ecg.cli.console.stdout", lambda: Console(width=120))
+    for name in ("DISABLE_PLUGINS", "STRICT_PLUGINS", "DEBUG"):
+        monkeypatch.delenv(f"NASBENCH_ECG_{name}", raising=False)
+    return lambda *arguments: CliRunner().invoke(app, arguments)
+
+
+# The frame
+
+
+def loaded(*arguments: str) -> set[str]:
+    """Return which of the heavy libraries a command line imports."""
+    code = (
+        "import sys\nfrom nasbench_ecg.cli import app\n"
+        "try: app(sys.argv[1:])\nexcept SystemExit as end: assert not end.code\n"
+        f"print(*({HEAVY} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    assert loaded("--help") == set()
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["info", "--help"], ["list"], ["plugins"]])
+def test_light_verbs_import_no_component(arguments: list[str]) -> None:
+    # typer itself reads the values of parameters with pydantic.
+    assert loaded(*arguments) <= {"pydantic"}
+
+
+def test_version(nasbench: Callable[..., Any]) -> None:
+    result = nasbench("--version")
+    assert (result.exit_code, result.stdout) == (0, "nasbench-ecg 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["lst"], "Did you mean 'list'?"),
+        (["--bogus"], "--bogus"),
+        (["list", "--bogus"], "nasbench-ecg list --help"),
+        (["info"], "Missing argument"),
+        (["list", "strategis"], "'strategies'"),
+        (["info", "swarn"], "'swarm'"),
+    ],
+)
+def test_a_mistyped_command_gets_one_panel_and_exit_code_2(
+    nasbench: Callable[..., Any], arguments: list[str], said: str
+) -> None:
+    result = nasbench(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("╭") == 1
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def failing(error: BaseException) -> typer.Typer:
+    """Return commands of which one raises ``error``, in the frame of the real ones."""
+    failing = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
+
+    @failing.callback()
+    def options(debug: bool = False) -> None: ...
+
+    @failing.command()
+    def fail() -> None:
+        raise error
+
+    return failing
+
+
+def test_an_error_is_a_panel_that_says_what_where_and_what_to_do() -> None:
+    error = RecordError("The checksum differs.", where="mitdb/100", fix="Fetch it [again].")
+    result = CliRunner().invoke(failing(error), ["fail"])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for part in (RecordError.title, "The checksum differs.", "mitdb/100", "Fetch it [again]."):
+        assert part in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_adds_the_traceback() -> None:
+    result = CliRunner().invoke(failing(RecordError("Damaged.")), ["--debug", "fail"])
+    assert result.exit_code == 2
+    assert "Traceback" in result.stderr and "raise error" in result.stderr
+
+
+def test_an_unforeseen_error_hides_its_traceback_but_says_how_to_see_it() -> None:
+    result = CliRunner().invoke(failing(ZeroDivisionError("by zero")), ["fail"])
+    assert result.exit_code == 1
+    assert "ZeroDivisionError: by zero" in result.stderr and "--debug" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_saying_no_to_a_question_ends_without_a_panel() -> None:
+    result = CliRunner().invoke(failing(typer.Abort()), ["fail"])
+    assert (result.exit_code, result.stderr) == (1, "Aborted.\n")
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130() -> None:
+    result = CliRunner().invoke(failing(KeyboardInterrupt()), ["fail"])
+    assert result.exit_code == 130
+    assert result.stderr == "Interrupted.\n"
+
+
+# list, info, plugins
+
+
+def test_list_shows_every_kind_and_hints_at_problems(nasbench: Callable[..., Any]) -> None:
+    result = nasbench("list")
+    assert result.exit_code == 0
+    for heading in ("Search spaces", "Builders", "Strategies", "Datasets", "Evaluators"):
+        assert heading in result.stdout
+    assert "ward-2lead" in result.stdout
+    assert "Problems with broken" in result.stderr
+
+
+@pytest.mark.parametrize("kind", ["dataset", "datasets", "Datasets"])
+def test_list_takes_a_kind_in_singular_and_plural(nasbench: Callable[..., Any], kind: str) -> None:
+    result = nasbench("list", kind)
+    assert "ward-2lead" in result.stdout
+    assert "swarm" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "text, kind",
+    [("strategies", "strategy"), ("space", "search-space"), ("search_spaces", "search-space")],
+)
+def test_kinds_are_read_as_people_write_them(text: str, kind: str) -> None:
+    assert parse_kind(text) == kind
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(OptionError, match="Did you mean"):
+        parse_kind("stratgy")
+
+
+def test_list_as_json(nasbench: Callable[..., Any]) -> None:
+    listed = json.loads(nasbench("list", "strategies", "--json").stdout)
+    assert {
+        "kind": "strategy",
+        "name": "swarm",
+        "summary": "A [bold] swarm",
+        "plugin": "acme",
+        "distribution": "acme-search",
+        "version": "2.0",
+    } in listed
+
+
+def test_info_shows_options_with_a_default_for_each_profile(nasbench: Callable[..., Any]) -> None:
+    (described,) = json.loads(nasbench("info", "swarm", "--kind", "strategy", "--json").stdout)
+    steps, kernel, _ = described["options"]
+    assert steps == {
+        "name": "steps",
+        "type": "int >= 1",
+        "description": "Steps of the swarm [in hundreds].",
+        "defaults": {"paper": 1234, "quick": 7, "smoke": 1234},
+        "protocols": {},
+    }
+    assert kernel["type"] == "wide | narrow"
+    assert kernel["protocols"] == {"inter-patient": "wide"}
+    assert described["version"] == "2.0" and described["target"] == "m:Swarm"
+    assert described["space"] == "conv-cells"
+
+
+def test_info_in_text_says_the_same(nasbench: Callable[..., Any]) -> None:
+    text = nasbench("info", "swarm", "--kind", "strategy").stdout
+    for part in (
+        "A [bold] swarm", "1234", "[in hundreds]", "paper", "quick", "smoke", "int >= 1",
+        "inter-patient", "acme (acme-search 2.0)", "m:Swarm", "one, two, three, four, five, six",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_info_shows_all_components_of_a_name(nasbench: Callable[..., Any]) -> None:
+    text = nasbench("info", "swarm").stdout
+    assert "swarm (builder)" in text and "swarm (strategy)" in text
+    assert "It takes no options." in text
+
+
+def test_plugins_names_what_is_installed_and_what_is_wrong(nasbench: Callable[..., Any]) -> None:
+    result = nasbench("plugins")
+    assert result.exit_code == 0
+    for part in ("acme-search", "2.0", "strategy: swarm, plain", "dataset: ward-2lead"):
+        assert part in result.stdout
+    assert "Problem with broken (zeta-broken 0.3), stage import:" in result.stdout
+    assert "no_such_library" in result.stdout
+
+
+def test_plugins_as_json(nasbench: Callable[..., Any]) -> None:
+    told = json.loads(nasbench("plugins", "--json").stdout)
+    states = {plugin["name"]: plugin["state"] for plugin in told["plugins"]}
+    assert states["acme"] == "loaded" and states["broken"] == "failed"
+    assert [p["stage"] for p in told["problems"] if p["plugin"] == "broken"] == ["import"]
+
+
+def test_plugins_verify_imports_the_components(nasbench: Callable[..., Any]) -> None:
+    told = json.loads(nasbench("plugins", "--verify", "--json").stdout)
+    (problem,) = [p for p in told["problems"] if p["components"] == [["strategy", "plain"]]]
+    assert problem["stage"] == "component" and problem["distribution"] == "acme-search"
+    assert "'m:Plain' cannot be imported" in problem["error"]
+
+
+def test_strict_plugins_ends_every_verb(
+    nasbench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_STRICT_PLUGINS", "1")
+    assert nasbench("list").exit_code == 2
+
+
+def test_names_complete_in_the_shell(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(site))
+    assert complete_name("war") == ["ward-2lead"]
+
+
+# Progress
+
+
+def test_without_a_terminal_each_bar_leaves_one_plain_line() -> None:
+    log = io.StringIO()
+    with RichProgress(Console(file=log, width=80)) as progress:
+        with progress.track("searching", 3) as bar:
+            bar.advance()
+            bar.advance(2, loss=0.123456, cell="[skip]")
+        progress.note("found [one]")
+    first, second = log.getvalue().splitlines()
+    assert first.split("  ")[:2] == ["searching", "3/3"]
+    assert first.endswith("loss 0.1235  cell [skip]")
+    assert second == "found [one]"
+
+
+def test_a_bar_that_is_left_by_an_error_says_how_far_it_came() -> None:
+    log = io.StringIO()
+    progress = RichProgress(Console(file=log))
+    with pytest.raises(RuntimeError), progress, progress.track("training", 10) as bar:
+        bar.advance(4)
+        raise RuntimeError
+    assert "training  4/10" in log.getvalue()
+
+
+def test_on_a_terminal_the_outermost_bar_stays_and_shows_its_figures() -> None:
+    log = io.StringIO()
+    console = Console(file=log, width=120, force_terminal=True, color_system=None)
+    with RichProgress(console) as progress, progress.track("searching", 2) as outer:
+        with progress.track("epoch", 5) as inner:
+            inner.advance(5)
+        outer.advance(2, loss=0.25)
+    last = log.getvalue().splitlines()[-2:]
+    assert [text in last[0] for text in ("searching", "2/2", "loss 0.25")] == [True] * 3
+    assert not [line for line in last if "epoch" in line]
+
+
+def test_the_example_of_progress_runs() -> None:
+    (test,) = doctest.DocTestFinder(recurse=False).find(RichProgress)
+    assert test.examples
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
+def test_a_bar_shows_outside_with_too() -> None:
+    log = io.StringIO()
+    progress = RichProgress(Console(file=log, width=120, force_terminal=True, color_system=None))
+    with progress.track("loading", 1) as bar:
+        bar.advance()
+    assert "1/1" in log.getvalue()

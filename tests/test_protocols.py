@@ -1,0 +1,239 @@
+"""Protocols put every beat on one side, and every person too where they promise it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.protocols import (
+    InterPatientOptions,
+    PaperOptions,
+    PatientKFoldOptions,
+    protocol_names,
+    protocol_options,
+    split,
+)
+from nasbench_ecg.errors import ProtocolError
+
+CLASSES = ("N", "S", "V", "F", "Q")
+
+
+def beats_of(n_by_record, *, subjects=None, classes=CLASSES, seed=0):
+    """Return beats of the given number in each record; most are of the first class."""
+    record = np.repeat(np.arange(len(n_by_record)), list(n_by_record.values()))
+    n = len(record)
+    shares = np.array([0.8, 0.08, 0.07, 0.03, 0.02])[: len(classes)]
+    labels = np.random.default_rng(seed).choice(len(classes), n, p=shares / shares.sum())
+    return Beats(
+        signals=np.zeros((n, 1, 4), np.float32),
+        labels=labels.astype(np.int64),
+        record=record.astype(np.int32),
+        sample=np.concatenate([100 * np.arange(m, dtype=np.int64) for m in n_by_record.values()]),
+        classes=classes,
+        records=tuple(n_by_record),
+        subjects=tuple(subjects or n_by_record),
+        leads=("MLII",),
+        fs=360.0,
+    )
+
+
+class FixedRecords:
+    def __init__(self, train=(), test=()):
+        self.fixed = {"train": list(train), "test": list(test)}
+
+    def partition(self, protocol):
+        return self.fixed if protocol.startswith("inter-patient") and self.fixed["train"] else None
+
+
+NOTHING_FIXED = FixedRecords()
+TEN = {f"r{i}": 100 for i in range(10)}
+
+
+def subjects_in(beats, index):
+    return {beats.subjects[r] for r in beats.record[index]}
+
+
+def test_the_four_protocols_and_their_options():
+    assert protocol_names() == ("paper", "inter-patient", "inter-patient-strict", "patient-kfold")
+    assert protocol_options("paper") is PaperOptions
+    assert protocol_options("inter-patient-strict") is InterPatientOptions
+
+
+def test_unknown_protocol_is_answered_with_the_nearest():
+    with pytest.raises(ProtocolError) as error:
+        protocol_options("interpatient")
+    assert "'inter-patient'" in error.value.fix
+
+
+def test_paper_takes_the_parts_of_one_seeded_permutation():
+    beats = beats_of({"a": 700, "b": 303})
+    made = split("paper", PaperOptions(seed=5), beats, NOTHING_FIXED)
+    order = np.random.default_rng(5).permutation(1003)  # 1003 * 0.2 = 200.6, 802 * 0.2 = 160.4
+    assert made.train.tolist() == sorted(order[:642])
+    assert made.validation.tolist() == sorted(order[642:802])
+    assert made.test.tolist() == sorted(order[802:])
+
+
+def test_paper_sizes_are_those_of_the_publication():
+    beats = beats_of({"a": 94_013})
+    made = split("paper", PaperOptions(), beats, NOTHING_FIXED)
+    assert (len(made.train), len(made.validation), len(made.test)) == (60_168, 15_042, 18_803)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    sizes=st.lists(st.integers(5, 60), min_size=6, max_size=14),
+    seed=st.integers(0, 2**32 - 1),
+    name=st.sampled_from(["paper", "patient-kfold", "inter-patient"]),
+)
+def test_no_beat_stands_in_two_parts_and_none_is_lost(sizes, seed, name):
+    beats = beats_of({f"r{i}": n for i, n in enumerate(sizes)})
+    names = list(beats.records)
+    dataset = FixedRecords(names[:4], names[4:])
+    made = split(name, protocol_options(name)(seed=seed), beats, dataset)
+    together = np.concatenate([made.train, made.validation, made.test])
+    assert np.sort(together).tolist() == list(range(len(beats)))
+    for part in (made.train, made.validation, made.test):
+        assert part.dtype == np.int64 and len(part) and (np.diff(part) > 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    persons=st.lists(st.integers(0, 7), min_size=12, max_size=20).filter(lambda p: len(set(p)) > 5),
+    seed=st.integers(0, 1000),
+    fold=st.integers(0, 4),
+)
+def test_patient_kfold_puts_every_person_in_one_part(persons, seed, fold):
+    names = {f"r{i}": 30 for i in range(len(persons))}
+    beats = beats_of(names, subjects=[f"p{p}" for p in persons])
+    options = PatientKFoldOptions(seed=seed, fold=fold)
+    made = split("patient-kfold", options, beats, NOTHING_FIXED)
+    parts = [subjects_in(beats, part) for part in (made.train, made.validation, made.test)]
+    assert sum(len(part) for part in parts) == len(set(persons)) == len(set.union(*parts))
+
+
+def test_the_folds_of_patient_kfold_test_every_beat_once():
+    beats = beats_of(TEN)
+    tests = [
+        split("patient-kfold", PatientKFoldOptions(fold=fold), beats, NOTHING_FIXED).test
+        for fold in range(5)
+    ]
+    assert np.sort(np.concatenate(tests)).tolist() == list(range(len(beats)))
+
+
+def test_inter_patient_tests_the_records_that_the_dataset_fixes():
+    beats = beats_of(TEN)
+    dataset = FixedRecords(["r1", "r3", "r5", "r6", "r8"], ["r0", "r2"])
+    made = split("inter-patient", InterPatientOptions(), beats, dataset)
+    assert subjects_in(beats, made.test) == {"r0", "r2"}
+    assert len(subjects_in(beats, made.validation)) == 1
+    training = subjects_in(beats, made.train) | subjects_in(beats, made.validation)
+    assert training == {"r1", "r3", "r5", "r6", "r8"}
+    assert made.macro_classes == ("N", "S", "V", "F")
+
+
+def test_validation_holds_beats_of_every_class_even_where_few_persons_have_them():
+    beats = beats_of({f"r{i}": 100 for i in range(12)})
+    rare = np.where(beats.record < 6, beats.labels, 0)  # the others hold the first class alone
+    beats = Beats(**{**vars(beats), "labels": rare})
+    names = list(beats.records)
+    made = split(
+        "inter-patient", InterPatientOptions(k=3), beats, FixedRecords(names[:9], names[9:])
+    )
+    held = np.bincount(beats.labels[made.validation], minlength=5)
+    learned = np.bincount(beats.labels[made.train], minlength=5)
+    assert (held > 0).all() and (learned > 0).all()
+
+
+def test_person_on_both_sides_is_noted_by_inter_patient_and_refused_by_strict():
+    names = {f"r{i}": 60 for i in range(8)}
+    persons = ["p0", "p1", "p2", "p3", "p4", "p5", "p0", "p7"]
+    beats = beats_of(names, subjects=persons)
+    dataset = FixedRecords([f"r{i}" for i in range(6)], ["r6", "r7"])
+    made = split("inter-patient", InterPatientOptions(), beats, dataset)
+    assert any("p0" in note for note in made.notes)
+    with pytest.raises(ProtocolError, match="subjects p0 stand in training and test"):
+        split("inter-patient-strict", InterPatientOptions(), beats, dataset)
+
+
+def test_records_of_one_person_are_never_split_between_train_and_validation():
+    names = {f"r{i}": 40 for i in range(12)}
+    beats = beats_of(names, subjects=[f"p{i // 2}" for i in range(12)])
+    dataset = FixedRecords([f"r{i}" for i in range(10)], ["r10", "r11"])
+    for seed in range(5):
+        made = split("inter-patient", InterPatientOptions(seed=seed), beats, dataset)
+        assert not subjects_in(beats, made.train) & subjects_in(beats, made.validation)
+
+
+def test_macro_classes_are_those_that_have_beats():
+    beats = beats_of(TEN)
+    without_fusion = Beats(
+        **{**vars(beats), "labels": np.where(beats.labels == 3, 0, beats.labels)}
+    )
+    made = split("paper", PaperOptions(), without_fusion, NOTHING_FIXED)
+    assert made.macro_classes == ("N", "S", "V", "Q")
+
+
+def test_fingerprint_is_the_digest_of_records_samples_and_parts():
+    beats = beats_of({"b": 3, "a": 3})
+    made = split("paper", PaperOptions(test_share=0.34, validation_share=0.5), beats, NOTHING_FIXED)
+    lines = [
+        f"{beats.records[beats.record[i]]}\t{beats.sample[i]}\t{part}"
+        for part in ("train", "validation", "test")
+        for i in getattr(made, part)
+    ]
+    assert made.fingerprint == hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def test_equal_seeds_give_equal_splits_and_another_seed_another():
+    beats = beats_of(TEN)
+    for name in ("paper", "patient-kfold"):
+        options = protocol_options(name)
+        first, again, other = (
+            split(name, options(seed=seed), beats, NOTHING_FIXED) for seed in (1, 1, 2)
+        )
+        assert first.fingerprint == again.fingerprint != other.fingerprint
+        np.testing.assert_array_equal(first.test, again.test)
+
+
+def test_dataset_that_fixes_no_records_is_told_what_it_supports():
+    with pytest.raises(
+        ProtocolError, match="fixes no records for the protocol 'inter-patient'"
+    ) as e:
+        split("inter-patient", InterPatientOptions(), beats_of(TEN), NOTHING_FIXED)
+    assert e.value.fix == "It can be split by paper, patient-kfold."
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sizes", "dataset", "message"),
+    [
+        ("paper", PaperOptions(), {"a": 2}, NOTHING_FIXED, "no beat is left for the validation"),
+        ("patient-kfold", PatientKFoldOptions(fold=5), TEN, NOTHING_FIXED, "no fold 5 among 5"),
+        ("patient-kfold", PatientKFoldOptions(k=11), TEN, NOTHING_FIXED, "10 subjects cannot be"),
+        ("patient-kfold", PatientKFoldOptions(), {"a": 90}, NOTHING_FIXED, "1 subjects cannot be"),
+        ("inter-patient", InterPatientOptions(), TEN, FixedRecords(["r1"], ["r2"]), "one subject"),
+        ("inter-patient", InterPatientOptions(), TEN, FixedRecords(["r1", "r2"]), "test part"),
+        (
+            "inter-patient",
+            InterPatientOptions(),
+            TEN,
+            FixedRecords(["r1", "r2"], ["x7"]),
+            "records x7 are needed and were not loaded",
+        ),
+        (
+            "inter-patient",
+            InterPatientOptions(),
+            TEN,
+            FixedRecords(["r1", "r2"], ["r2"]),
+            "records r2 stand on both sides",
+        ),
+    ],
+)
+def test_impossible_splits_are_refused(name, options, sizes, dataset, message):
+    with pytest.raises(ProtocolError, match=message):
+        split(name, options, beats_of(sizes), dataset)

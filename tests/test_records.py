@@ -1,0 +1,184 @@
+"""A record is read whole or refused; what is wrong with it is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import wfdb
+from wfdb_files import real_database, write_incart_record, write_record
+
+from nasbench_ecg.data.records import read_record, verify_record
+from nasbench_ecg.errors import RecordError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_record(tmp_path, "r1", beats=[(500, "N"), (900, "V"), (1300, "+")], comments=["69 M"])
+    return tmp_path
+
+
+def test_signals_are_millivolts_and_annotations_stand_where_they_were_written(folder):
+    written = write_record(folder, "r2", beats=[(500, "N"), (900, "V")])
+    record = read_record(folder, "r2")
+    assert record.leads == ("MLII", "V1") and record.fs == 360
+    np.testing.assert_allclose(record.signals, written, atol=0.5 / 200)
+    assert record.symbols.tolist() == ["N", "V"] and record.samples.tolist() == [500, 900]
+
+
+def test_real_record_equals_what_wfdb_reads():
+    folder = real_database("mitdb")
+    oracle = wfdb.rdrecord(str(folder / "114"))
+    record = read_record(folder, "114")
+    np.testing.assert_array_equal(record.signals, oracle.p_signal.T)
+    assert record.leads == ("V5", "MLII")
+    assert record.comments[0].startswith("72 F")
+
+
+def test_leads_are_chosen_by_name_by_place_and_as_the_other_one():
+    folder = real_database("mitdb")
+    assert read_record(folder, "114", ("MLII", "*")).leads == ("MLII", "V5")
+    assert read_record(folder, "114", ("*", "MLII")).leads == ("V5", "MLII")
+    assert read_record(folder, "114", ("#0",)).leads == ("V5",)
+
+
+def test_lacking_lead_is_named_with_those_there_are(folder):
+    with pytest.raises(RecordError, match=r"r1 has no lead 'V5'; it has MLII, V1") as error:
+        read_record(folder, "r1", ("V5",))
+    assert error.value.where.endswith("r1.hea") and error.value.fix
+
+
+def test_second_other_lead_of_a_two_lead_record_is_lacking(folder):
+    with pytest.raises(RecordError, match=r"no lead '\*'"):
+        read_record(folder, "r1", ("MLII", "*", "*"))
+
+
+def test_truncated_signal_file_tells_found_and_expected(folder):
+    path = folder / "r1.dat"
+    path.write_bytes(path.read_bytes()[:6000])
+    with pytest.raises(
+        RecordError, match=r"r1\.dat holds 6,000 of 16,000 bytes, 1,500 of 4,000 samples"
+    ):
+        read_record(folder, "r1")
+
+
+def test_truncated_real_format_212_is_found(tmp_path):
+    source = real_database("mitdb")
+    for extension in ("hea", "atr"):
+        (tmp_path / f"100.{extension}").write_bytes((source / f"100.{extension}").read_bytes())
+    (tmp_path / "100.dat").write_bytes((source / "100.dat").read_bytes()[:-3])
+    with pytest.raises(RecordError, match="1,949,997 of 1,950,000 bytes, 649,999 of 650,000"):
+        read_record(tmp_path, "100")
+
+
+@pytest.mark.parametrize("position", [0, 7_001, 15_999])
+def test_one_flipped_bit_anywhere_is_found_by_the_checksum(folder, position):
+    path = folder / "r1.dat"
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+    lead = ("MLII", "V1")[(position // 2) % 2]
+    with pytest.raises(RecordError, match=f"lead {lead} has checksum"):
+        read_record(folder, "r1")
+
+
+def test_damage_in_a_lead_that_is_not_asked_for_is_found_too(folder):
+    path = folder / "r1.dat"
+    content = bytearray(path.read_bytes())
+    content[2] ^= 1  # first sample of V1
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="lead V1"):
+        read_record(folder, "r1", ("MLII",))
+
+
+def test_header_that_states_no_checksums_is_read(tmp_path):
+    digital = write_incart_record(tmp_path, "I22", beats=[(1000, "N")])
+    record = read_record(tmp_path, "I22", ("V1",))
+    np.testing.assert_allclose(record.signals[0], digital[:, 6] / 1200, rtol=1e-12)
+
+
+def test_missing_header_and_empty_folder_are_told_apart(folder, tmp_path_factory):
+    with pytest.raises(RecordError) as error:
+        read_record(folder, "r9")
+    assert error.value.what == "Record r9 has no header file."
+    with pytest.raises(RecordError, match="holds no record at all"):
+        read_record(tmp_path_factory.mktemp("empty"), "r1")
+
+
+@pytest.mark.parametrize("text", ["", "r1 2 360\n", "nonsense\n", "r1 2 x y\nr1.dat 16\n"])
+def test_damaged_header_is_an_error_of_ours(folder, text):
+    (folder / "r1.hea").write_text(text)
+    with pytest.raises(RecordError) as error:
+        read_record(folder, "r1")
+    assert "r1" in error.value.where
+
+
+def test_header_that_contradicts_itself_is_refused(folder):
+    header = folder / "r1.hea"
+    text = header.read_text()
+    header.write_text(text.replace("r1.dat 16 ", "r1.dat 212 ", 1))
+    with pytest.raises(RecordError, match=r"gives r1\.dat several formats: 16, 212"):
+        read_record(folder, "r1")
+    header.write_text("\n".join(text.splitlines()[:2]) + "\n")
+    with pytest.raises(RecordError, match="states 2 leads and describes 1"):
+        read_record(folder, "r1")
+
+
+def test_missing_signal_and_annotation_files_are_named(folder):
+    (folder / "r1.atr").unlink()
+    with pytest.raises(RecordError, match=r"no annotation file r1\.atr"):
+        read_record(folder, "r1")
+    (folder / "r1.dat").unlink()
+    with pytest.raises(RecordError, match=r"lacks its signal file r1\.dat"):
+        read_record(folder, "r1")
+
+
+def test_annotation_outside_the_record_is_named_with_its_place(tmp_path):
+    write_record(tmp_path, "r1", beats=[(500, "N"), (4000, "V")])
+    with pytest.raises(RecordError, match="annotation 1 at sample 4,000; the record has 4,000"):
+        read_record(tmp_path, "r1")
+
+
+def test_gap_is_bridged_linearly(tmp_path):
+    write_record(tmp_path, "r1", signals=np.full((1, 2000), 0.5), leads=("MLII",), beats=[(9, "N")])
+    digital = np.fromfile(tmp_path / "r1.dat", "<i2")
+    digital[1000:1010] = -32768  # the format's mark of an invalid sample
+    digital[1010:] = 210
+    digital.tofile(tmp_path / "r1.dat")
+    header = (tmp_path / "r1.hea").read_text().splitlines()
+    fields = header[1].split()
+    fields[6] = str(int(digital.astype(int).sum() % 65536))
+    (tmp_path / "r1.hea").write_text("\n".join([header[0], " ".join(fields), *header[2:]]) + "\n")
+    lead = read_record(tmp_path, "r1").signals[0]
+    np.testing.assert_allclose(lead[999:1011], np.interp(range(12), [0, 11], [100, 210]) * 0.005)
+
+
+def test_unit_other_than_volts_is_refused(folder):
+    header = folder / "r1.hea"
+    header.write_text(header.read_text().replace("/mV", "/mmHg"))
+    with pytest.raises(RecordError, match="mmHg"):
+        read_record(folder, "r1")
+
+
+def test_verify_collects_all_problems(tmp_path):
+    write_record(tmp_path, "r1", beats=[(500, "N"), (5000, "V")])
+    content = bytearray((tmp_path / "r1.dat").read_bytes())
+    content[0] ^= 1
+    content[2] ^= 1
+    (tmp_path / "r1.dat").write_bytes(content)
+    problems = verify_record(tmp_path, "r1", ["hea", "dat", "atr", "qrs"])
+    assert len(problems) == 4
+    for part in ("lead MLII", "lead V1", "sample 5,000", "r1.qrs"):
+        assert any(part in problem for problem in problems)
+
+
+def test_verify_of_a_whole_record_is_empty(folder):
+    assert verify_record(folder, "r1") == []
+
+
+def test_real_records_are_whole():
+    for database, name, endings in (
+        ("mitdb", "102", ["atr"]),
+        ("qtdb", "sel100", ["atr", "man", "q1c"]),
+    ):
+        folder = real_database(database)
+        assert verify_record(folder, name, ["hea", "dat", *endings]) == []
