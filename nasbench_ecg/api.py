@@ -65,7 +65,7 @@ if TYPE_CHECKING:
         cosine,
         fit,
         predict,
-        seconds_per_call,
+        seconds_per_step,
         to_device,
         training_step,
         weight_optimizer,
@@ -93,7 +93,7 @@ _HOME = {
     "nasbench_ecg.progress": ("Progress", "Silent"),
     "nasbench_ecg.training.engine": (
         "DeviceBeats", "Precision", "Recipe", "autocast", "cosine", "fit", "predict",
-        "seconds_per_call", "to_device", "training_step", "weight_optimizer",
+        "seconds_per_step", "to_device", "training_step", "weight_optimizer",
     ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -110,7 +110,7 @@ __all__ = [  # noqa: RUF022 - by role
     "Evaluator", "EvaluationContext", "Evaluation",
     "Progress", "Silent",
     "Recipe", "Precision", "DeviceBeats", "fit", "predict", "training_step", "weight_optimizer",
-    "cosine", "autocast", "to_device", "seconds_per_call", "confusion_matrix", "scores",
+    "cosine", "autocast", "to_device", "seconds_per_step", "confusion_matrix", "scores",
     "NasbenchError", "RecordError", "MissingDataError", "PluginError", "OptionError",
     "ProtocolError", "StorageError",
 ]  # fmt: skip

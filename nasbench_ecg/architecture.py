@@ -61,7 +61,8 @@ class Architecture:
             raise OptionError("This is not an architecture: it lacks format, space or genotype.")
         if data["format"] != FORMAT_VERSION:
             raise OptionError(
-                f"This architecture has format {data['format']!r}; this version reads {FORMAT_VERSION}."
+                f"This architecture has format {data['format']!r}, not {FORMAT_VERSION}.",
+                fix="Use the version of nasbench-ecg that wrote it.",
             )
         return cls(space=str(data["space"]), genotype=data["genotype"])
 

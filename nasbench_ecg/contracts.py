@@ -46,7 +46,7 @@ class DataSource(Protocol):
         """
 
     def made(self, name: str) -> Path:
-        """Return a folder of the cache for records that a dataset makes itself, created if needed."""
+        """Return a folder of the cache, created if needed, for records that a dataset makes."""
 
 
 @runtime_checkable
@@ -54,7 +54,7 @@ class Dataset(Protocol):
     """Labelled beats, and what protocols need to know of their records."""
 
     def requires(self) -> Sequence[Requirement]:
-        """Return the records to be fetched before :meth:`load`; empty if there is nothing to fetch."""
+        """Return the records that :meth:`load` needs; empty if there is nothing to fetch."""
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats.
@@ -199,7 +199,7 @@ class SearchResult:
 
 
 class SearchContext(Protocol):
-    """What the harness gives a strategy. Global generators of torch are seeded and restored by it."""
+    """What the harness gives a strategy, around which it seeds torch and restores its state."""
 
     rng: np.random.Generator
     budget: Budget
@@ -242,9 +242,10 @@ class EvaluationContext(Protocol):
 
 
 class Strategy(Protocol):
-    """Searches an architecture. May also offer ``estimate(task, space, builder, ctx) -> float``,
+    """Searches an architecture.
 
-    the seconds that :meth:`search` will take here, from a few timed steps.
+    May also offer ``estimate(task, space, builder, ctx) -> float``, the seconds that
+    :meth:`search` will take here, from a few timed steps.
     """
 
     def search(
@@ -259,4 +260,4 @@ class Evaluator(Protocol):
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Fit on ``ctx.parts()[0]``, score on ``ctx.parts()[1]``; repeatable for a seeded context."""
+        """Fit on the first of ``ctx.parts()`` and score on the second; repeatable."""

@@ -191,7 +191,8 @@ def _store(loaded: LoadedBeats, entry: Path) -> None:
             **{name: getattr(loaded.beats, name) for name in _NAMES},
             "files": {array: _state(temporary, array) for array in _ARRAYS},
         }
-        _write_atomically(temporary / _META, canonical_json(meta))
+        meta = json.loads(canonical_json(meta))
+        _write_atomically(temporary / _META, canonical_json({**meta, "digest": digest(meta)}))
         if entry.exists() and _open(entry) is None:
             entry.rename(temporary.with_name(f"{temporary.name}-damaged"))
         try:
@@ -208,6 +209,8 @@ def _open(entry: Path) -> LoadedBeats | None:
     """Return the beats of an entry; None where there is none, or it is damaged."""
     try:
         meta = json.loads((entry / _META).read_text())
+        if meta.pop("digest") != digest(meta):
+            return None
         beats = Beats(
             signals=np.load(entry / "signals.npy", mmap_mode="r", allow_pickle=False),
             labels=np.load(entry / "labels.npy", allow_pickle=False),
@@ -223,7 +226,7 @@ def _open(entry: Path) -> LoadedBeats | None:
         if touched and beats.fingerprint() != meta["fingerprint"]:
             return None
         return LoadedBeats(beats, meta["fingerprint"], from_cache=True, notes=tuple(meta["notes"]))
-    except (OSError, EOFError, ValueError, KeyError, TypeError, ProtocolError):
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ProtocolError):
         return None
 
 

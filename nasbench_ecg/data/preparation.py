@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from nasbench_ecg.data.aami import CLASSES
 from nasbench_ecg.data.beats import Beats
@@ -23,27 +23,30 @@ _GENERIC = {"*": "other"}
 
 
 class WaveformOptions(Options):
-    """How beats are cut out of records. Datasets subclass it to set their own defaults."""
+    """How beats are cut out of records. Datasets subclass it to set their own defaults.
 
-    records: tuple[str, ...] = Field(min_length=1)
+    A subclass that declares a field again, to give it a default, keeps its checks and description.
+    """
+
+    records: tuple[str, ...]
     """Names of the records."""
 
-    leads: tuple[str, ...] = Field(min_length=1)
+    leads: tuple[str, ...]
     """Leads by name; '#0' is one by its place in the file, '*' the first that no other takes."""
 
-    before: int = Field(ge=0)
+    before: int
     """Samples of the window before the R peak."""
 
-    after: int = Field(ge=0)
+    after: int
     """Samples of the window after the R peak, which itself is counted in neither."""
 
-    rate: float | None = Field(default=None, gt=0)
+    rate: float | None = None
     """Hertz to resample the records to; none: their own rate."""
 
-    head: int = Field(default=3, ge=0)
+    head: int = 3
     """Annotations of any type left out at the start of each record."""
 
-    tail: int = Field(default=2, ge=0)
+    tail: int = 2
     """Annotations of any type left out at the end of each record."""
 
     denoise: Denoising = "db5"
@@ -59,6 +62,34 @@ class WaveformOptions(Options):
         parts = value.split(",") if isinstance(value, str) else value
         parts = [parts] if isinstance(parts, int) else parts
         return [str(part).strip() for part in parts] if isinstance(parts, list | tuple) else value
+
+    @field_validator("records", "leads")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) < len(names):
+            raise ValueError("at least one name is needed, and none twice")
+        return names
+
+    @field_validator("before", "after", "head", "tail")
+    @classmethod
+    def _not_negative(cls, number: int) -> int:
+        if number < 0:
+            raise ValueError("it must not be negative")
+        return number
+
+    @field_validator("rate")
+    @classmethod
+    def _positive(cls, rate: float | None) -> float | None:
+        if rate is not None and not 0 < rate < float("inf"):
+            raise ValueError("it must be a number above 0")
+        return rate
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in WaveformOptions.model_fields.items():
+            own = cls.model_fields[name]
+            own.description = own.description or field.description
 
 
 @dataclass(frozen=True, eq=False)

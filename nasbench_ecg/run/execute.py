@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
@@ -33,6 +33,7 @@ from nasbench_ecg.run.record import (
     SplitRecord,
     Status,
 )
+from nasbench_ecg.training.memory import keep_freed_memory
 from nasbench_ecg.training.seeding import seeded
 
 
@@ -71,6 +72,7 @@ def prepare(config: RunConfig, *, source: LocalSource, progress: Progress, suite
         NasbenchError: Records are missing or damaged, or a component cannot be made.
     """
     started = monotonic()
+    keep_freed_memory()
     dataset = config.dataset.create()
     loaded = load_beats(
         name=config.dataset.name,
@@ -130,6 +132,18 @@ def execute(ready: Ready, store: RecordStore) -> RunRecord:
         record.status = "ok"
     store.write(record, artifacts, weights)
     return record
+
+
+def under(ready: Ready, config: RunConfig) -> Ready:
+    """Return the same beats made ready for another configuration of the same dataset."""
+    return replace(
+        ready,
+        config=config,
+        strategy=config.strategy.create(),
+        space=config.space.create(),
+        builder=config.builder.create(),
+        evaluator=config.evaluator.create(),
+    )
 
 
 def estimate(ready: Ready) -> dict[str, float]:

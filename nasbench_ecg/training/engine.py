@@ -20,6 +20,8 @@ from nasbench_ecg.progress import Progress
 
 Precision = Literal["float32", "bf16"]
 
+_LONG_STEP = 1.0  # seconds
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -102,15 +104,13 @@ def cosine(
 
 def batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
     """Split an epoch's indices; a last batch of one beat, which has no variance, is dropped."""
-    for batch in torch.split(order, batch_size):
-        if len(batch) > 1 or len(order) == 1:
-            yield batch
+    yield from torch.split(order, batch_size)[: n_batches(len(order), batch_size)]
 
 
 def n_batches(n_beats: int, batch_size: int) -> int:
     """Return the number of batches that :func:`batches` gives."""
     full, rest = divmod(n_beats, batch_size)
-    return full + (rest > 1 or n_beats == 1)
+    return full + (rest > 1 or n_beats == 1 < batch_size)
 
 
 def training_step(
@@ -165,6 +165,7 @@ def fit(
     generator = torch.Generator().manual_seed(seed)
     curves: dict[str, list[float]] = {"loss": [], "accuracy": [], "lr": []}
     steps = n_batches(len(data), recipe.batch_size)
+    used = min(steps * recipe.batch_size, len(data))
     with progress.track(label, recipe.epochs * steps) as bar:
         for epoch in range(recipe.epochs):
             lr = float(schedule.get_last_lr()[0])
@@ -180,8 +181,8 @@ def fit(
                 hits += (logits.argmax(1) == y).sum()
                 bar.advance()
             schedule.step()
-            curves["loss"].append(float(loss_sum) / len(data))
-            curves["accuracy"].append(float(hits) / len(data))
+            curves["loss"].append(float(loss_sum) / used)
+            curves["accuracy"].append(float(hits) / used)
             curves["lr"].append(lr)
             bar.advance(0, epoch=f"{epoch + 1}/{recipe.epochs}", loss=curves["loss"][-1])
     return curves
@@ -208,3 +209,16 @@ def seconds_per_call(call: Callable[[], object], device: str, *, repeats: int = 
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
     return median(times[1:])
+
+
+def seconds_per_step(step: Callable[[int], object], batch_size: int, device: str) -> float:
+    """Estimate the wall time of ``step(batch_size)`` from a few steps.
+
+    A quarter of the batch is timed first. Where that takes long, time is in proportion to the
+    beats, and the estimate is four times as much; elsewhere the whole batch is timed.
+    """
+    part = max(2, batch_size // 4)
+    whole = seconds_per_call(lambda: step(part), device, repeats=1) * batch_size / part
+    if whole > _LONG_STEP:
+        return whole
+    return seconds_per_call(lambda: step(batch_size), device)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nasbench_ecg.api import Architecture, OptionError
+from nasbench_ecg_cells.options import OPERATIONS
 
 SPACE = "conv-cells"
 
@@ -74,11 +75,19 @@ def _read_cell(name: str, nodes: Any) -> Cell:
 
 def _read_node(where: str, index: int, node: Any) -> tuple[Edge, Edge]:
     try:
-        edges = sorted(Edge(int(source), str(operation)) for operation, source in node)
+        edges = sorted(Edge(source, operation) for operation, source in node)
     except (TypeError, ValueError):
         raise OptionError(
             "A node must be a list of [operation, source] pairs.", where=where
         ) from None
+    for edge in edges:
+        if type(edge.source) is not int:
+            raise OptionError(f"The source {edge.source!r} is not a whole number.", where=where)
+        if edge.operation not in OPERATIONS:
+            raise OptionError(
+                f"{edge.operation!r} is not an operation.", where=where,
+                fix=f"Known are: {', '.join(OPERATIONS)}.",
+            )  # fmt: skip
     if len(edges) != 2 or edges[0].source == edges[1].source:
         raise OptionError("A node must have two edges from different sources.", where=where)
     if edges[0].source < 0 or edges[1].source >= index + 2:

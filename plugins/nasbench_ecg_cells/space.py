@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import combinations
 from math import comb, prod
 
 import numpy as np
@@ -51,8 +50,17 @@ class ConvCells:
         return first, second
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a uniformly drawn neighbour."""
+        """Return a uniformly drawn neighbour.
+
+        Raises:
+            OptionError: The space holds no other architecture.
+        """
         neighbours = list(self.neighbours(arch))
+        if not neighbours:
+            raise OptionError(
+                "This space holds a single architecture, which cannot be changed.",
+                fix="Give the space more nodes or operations.",
+            )
         return neighbours[rng.integers(len(neighbours))]
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
@@ -111,8 +119,3 @@ class ConvCells:
     def draw(self, arch: Architecture) -> str:
         """Return both cells as text."""
         return draw(Genotype.from_architecture(arch))
-
-
-def source_pairs(index: int) -> list[tuple[int, int]]:
-    """Return the pairs of states that node ``index`` (from 0) can join."""
-    return list(combinations(range(index + 2), 2))

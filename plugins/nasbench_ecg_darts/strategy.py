@@ -9,6 +9,7 @@ References:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import monotonic
@@ -27,7 +28,7 @@ from nasbench_ecg.api import (
     Task,
     cosine,
     scores,
-    seconds_per_call,
+    seconds_per_step,
     to_device,
     weight_optimizer,
 )
@@ -71,19 +72,21 @@ class Darts:
     ) -> SearchResult:
         """Return the cells that α stands for after the last epoch, or when the budget ends."""
         options = self.options
+        allowed = ctx.budget.seconds
+        deadline = math.inf if allowed is None else monotonic() + allowed
         state = self._start(task, space, ctx)
-        started = monotonic()
         steps = state.steps_per_epoch
         with ctx.progress.track("Searching", options.epochs * steps) as bar:
             for epoch in range(options.epochs):
                 figures = state.run_epoch(
-                    with_alpha=epoch >= options.warmup_epochs, after_step=bar.advance
+                    with_alpha=epoch >= options.warmup_epochs,
+                    deadline=deadline,
+                    after_step=bar.advance,
                 )
                 f1 = figures["f1_of_macro"]
                 ctx.log(f1, epoch=epoch + 1, **figures)
                 bar.advance(0, epoch=f"{epoch + 1}/{options.epochs}", F1=f1)
-                spent = monotonic() - started
-                if ctx.budget.seconds is not None and spent >= ctx.budget.seconds:
+                if monotonic() >= deadline:
                     break
         genotype = state.genotype()
         return SearchResult(
@@ -104,8 +107,13 @@ class Darts:
     ) -> float:
         """Return the seconds that the search will take here, from a few timed steps."""
         state = self._start(task, space, ctx)
-        step = next(state.draw())
-        seconds = seconds_per_call(lambda: state.step(step, with_alpha=True), ctx.device, repeats=2)
+        train, validation = next(state.draw())
+
+        def step(n: int) -> object:
+            pair = Batch(train.x[:n], train.y[:n]), Batch(validation.x[:n], validation.y[:n])
+            return state.step(pair, with_alpha=True)
+
+        seconds = seconds_per_step(step, state.batch_size, ctx.device)
         return seconds * self.options.epochs * state.steps_per_epoch
 
     def _start(self, task: Task, space: SearchSpace, ctx: SearchContext) -> _State:
@@ -206,13 +214,19 @@ class _State:
                 Batch(self.validation.signals[v], self.validation.labels[v]),
             )
 
-    def run_epoch(self, *, with_alpha: bool, after_step: Callable[[], None]) -> dict[str, float]:
-        """Take all steps of an epoch; return its losses and scores on the validation batches."""
+    def run_epoch(
+        self, *, with_alpha: bool, deadline: float, after_step: Callable[[], None]
+    ) -> dict[str, float]:
+        """Take the steps of an epoch; return its losses and scores on the validation batches.
+
+        The epoch ends early, after one step or more, once the monotonic clock passes ``deadline``.
+        """
         classes, macro_classes = self.macro
         n = len(classes)
         device = self.train.labels.device
         confusion = torch.zeros(n * n, dtype=torch.int64, device=device)
         losses = torch.zeros(2, device=device)
+        steps = 0
         for train, validation in self.draw():
             train_loss, validation_loss, logits = self.step(
                 (train, validation), with_alpha=with_alpha
@@ -221,9 +235,12 @@ class _State:
             confusion += torch.bincount(cells, minlength=n * n)
             losses += torch.stack([train_loss, validation_loss])
             after_step()
+            steps += 1
+            if monotonic() >= deadline:
+                break
         self.schedule.step()
         weights = mixing_weights(self.alpha)
-        means = (losses / self.steps_per_epoch).tolist()
+        means = (losses / steps).tolist()
         overall = scores(confusion.view(n, n).cpu().numpy(), classes, macro_classes)
         return {
             "train_loss": means[0],
@@ -290,7 +307,7 @@ def _draw(
     if majority_share is not None:
         majority = labels[order] == labels.bincount().argmax()
         frequent, rare = order[majority], order[~majority]
-        n_frequent = max(round(majority_share * n), n - len(rare))
+        n_frequent = min(max(round(majority_share * n), n - len(rare)), len(frequent))
         order = torch.cat([frequent[:n_frequent], rare[: n - n_frequent]])
         order = order[torch.randperm(len(order), generator=generator)]
     return order.repeat(-(-n // len(order)))[:n]

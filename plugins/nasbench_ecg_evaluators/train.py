@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from time import monotonic
 
+import numpy as np
 import torch
 
 from nasbench_ecg.api import (
     Architecture,
-    Beats,
     Builder,
     Evaluation,
     EvaluationContext,
@@ -19,7 +19,7 @@ from nasbench_ecg.api import (
     fit,
     predict,
     scores,
-    seconds_per_call,
+    seconds_per_step,
     to_device,
     training_step,
     weight_optimizer,
@@ -68,17 +68,19 @@ class Train:
     ) -> float:
         """Return the seconds that training will take here, from a few timed steps."""
         recipe, most = self._recipe(ctx)
-        n_beats = min(
-            most or len(task.train) + len(task.validation), len(task.train) + len(task.validation)
-        )
+        n_beats = len(task.train) + len(task.validation)
+        if most is not None:
+            n_beats = min(most, n_beats)
         model = self._build(arch, task, builder).to(ctx.device).train()
         optimizer = weight_optimizer(model, recipe)
-        some: Beats = task.train.take(torch.arange(min(recipe.batch_size, len(task.train))).numpy())
-        batch = to_device(some, ctx.device)
-        seconds = seconds_per_call(
-            lambda: training_step(model, optimizer, batch.signals, batch.labels, recipe=recipe),
-            ctx.device,
-        )
+        first = np.arange(min(recipe.batch_size, len(task.train)))
+        batch = to_device(task.train.take(first), ctx.device)
+
+        def step(n: int) -> object:
+            x, y = batch.signals[:n], batch.labels[:n]
+            return training_step(model, optimizer, x, y, recipe=recipe)
+
+        seconds = seconds_per_step(step, len(batch), ctx.device)
         return seconds * recipe.epochs * -(-n_beats // recipe.batch_size)
 
     def _build(self, arch: Architecture, task: Task, builder: Builder) -> torch.nn.Module:

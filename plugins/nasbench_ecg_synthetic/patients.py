@@ -38,7 +38,7 @@ DIAGNOSES = (
         premature={"V": 0.10, "F": 0.07},
     ),
     Diagnosis(text="atrial premature beats", premature={"A": 0.13, "V": 0.005}),
-    Diagnosis(text="complete heart block, ventricular pacemaker", paced=0.65),
+    Diagnosis(text="intermittent complete heart block, ventricular pacemaker", paced=0.65),
     Diagnosis(
         text="ventricular and atrial premature beats",
         premature={"V": 0.11, "F": 0.045, "A": 0.04},

@@ -1,8 +1,8 @@
 """When a heart beats: heart rate variability, premature beats with their pauses, pacing.
 
-The sinus intervals follow the bimodal spectrum of McSharry et al. (2003): a
-low-frequency component around 0.1 Hz (Mayer waves) and a high-frequency one at the breathing rate
-(respiratory sinus arrhythmia).
+The sinus intervals follow the bimodal spectrum of McSharry et al. (2003): a low-frequency component
+around 0.1 Hz (Mayer waves) and a high-frequency one at the breathing rate (respiratory sinus
+arrhythmia).
 """
 
 from __future__ import annotations

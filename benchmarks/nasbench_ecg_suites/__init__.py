@@ -1,0 +1,1 @@
+"""What is compared: suites, and the figures published elsewhere; data, no code."""

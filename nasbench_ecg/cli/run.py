@@ -1,0 +1,260 @@
+"""``nasbench-ecg run STRATEGY DATASET``: search, train, score once, and keep a record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.kinds import complete_dataset, complete_strategy
+
+if TYPE_CHECKING:
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.registry import Registry
+    from nasbench_ecg.run.config import RunConfig, Wish
+    from nasbench_ecg.run.execute import Ready
+    from nasbench_ecg.run.record import RecordStore, RunRecord
+
+SUITE = "runs"
+
+
+def run(
+    strategy: Annotated[
+        str,
+        typer.Argument(
+            metavar="STRATEGY", help="Search strategy.", autocompletion=complete_strategy
+        ),
+    ],
+    dataset: Annotated[
+        str, typer.Argument(metavar="DATASET", help="Dataset.", autocompletion=complete_dataset)
+    ],
+    protocol: Annotated[
+        str | None, typer.Option(help="How beats are split: paper, inter-patient, ...")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="paper: the published numbers; quick: minutes; smoke: seconds.")
+    ] = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of search and training.")] = 0,
+    seeds: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Several seeds, one run each.")
+    ] = None,
+    space: Annotated[str | None, typer.Option(help="Search space.")] = None,
+    builder: Annotated[str | None, typer.Option(help="Builder of networks.")] = None,
+    evaluator: Annotated[str | None, typer.Option(help="Evaluator.")] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="K=V", help="An option, as in strategy.epochs=10; may be repeated."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    rerun: Annotated[
+        bool, typer.Option("--rerun", help="Run again what is on record already.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the records as JSON on stdout.")
+    ] = False,
+) -> None:
+    """Search an architecture, train it from scratch, and score it once on the test part."""
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.options import parse_assignments
+    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.run.config import Wish
+    from nasbench_ecg.run.record import RecordStore
+
+    registry = load_registry()
+    wish = Wish(
+        strategy=strategy,
+        dataset=dataset,
+        protocol=protocol,
+        profile=profile,
+        space=space,
+        builder=builder,
+        evaluator=evaluator,
+        overrides=parse_assignments(assignments or []),
+        search_seed=seed,
+        device=device,
+    )
+    source, store = LocalSource(data), RecordStore(out, SUITE)
+    records = []
+    for one in _seeds(seed, seeds):
+        record = _run_one(
+            registry, replace(wish, search_seed=one), source, store,
+            rerun=rerun, dry_run=dry_run, quiet=as_json,
+        )  # fmt: skip
+        if record is not None:
+            records.append(record)
+    if as_json and not dry_run:
+        print_json([record.model_dump(mode="json") for record in records])
+
+
+def _seeds(seed: int, seeds: str | None) -> list[int]:
+    from nasbench_ecg.errors import OptionError
+
+    if seeds is None:
+        return [seed]
+    try:
+        chosen = [int(part) for part in seeds.split(",")]
+    except ValueError:
+        chosen = [-1]
+    if min(chosen) < 0 or len(set(chosen)) != len(chosen):
+        raise OptionError(
+            f"--seeds {seeds!r} is not a list of different whole numbers from 0.",
+            fix="For example: --seeds 0,1,2",
+        )
+    return chosen
+
+
+def _run_one(
+    registry: Registry,
+    wish: Wish,
+    source: LocalSource,
+    store: RecordStore,
+    *,
+    rerun: bool,
+    dry_run: bool,
+    quiet: bool,
+) -> RunRecord | None:
+    from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.execute import execute, prepare
+
+    config = configure(registry, wish)
+    before = store.read(config.key())
+    if before is not None and before.status == "ok" and not rerun and not dry_run:
+        stderr().print(f"On record already: {store.path(config.key())} (--rerun runs it again).")
+        if not quiet:
+            _show(before, registry, store)
+        return before
+    _announce(config, store, dry_run=dry_run)
+    if dry_run:
+        _tell_what_is_missing(config, source)
+        return None
+    store.check_writable()
+    with RichProgress() as progress:
+        _fetch_missing(config, source, progress)
+        ready = prepare(config, source=source, progress=progress, suite=store.suite)
+        _announce_duration(registry, wish, ready)
+        try:
+            record = execute(ready, store)
+        except BaseException:
+            if store.path(config.key()).exists():
+                stderr().print(f"The run's record says so: {store.path(config.key())}")
+            raise
+    if not quiet:
+        _show(record, registry, store)
+    return record
+
+
+def _announce(config: RunConfig, store: RecordStore, *, dry_run: bool) -> None:
+    from nasbench_ecg.run.provenance import cpu_name
+
+    machine = cpu_name() if config.device == "cpu" else _gpu_name()
+    listed = table("part", "name", f"settings of the profile {config.profile}")
+    for role, chosen in config.chosen().items():
+        listed.add_row(role, f"[bold]{chosen.name}[/]", _settings(chosen.options))
+    listed.add_row("protocol", f"[bold]{config.protocol}[/]", _settings(config.protocol_options))
+    console = stderr()
+    console.print(listed)
+    verb = "Would run" if dry_run else "Running"
+    console.print(
+        f"{verb} with seed {config.search_seed} on {config.device} ({machine}); "
+        f"record: {store.path(config.key())}",
+        highlight=False,
+    )
+
+
+def _settings(options: object) -> str:
+    """Return the options that differ from the published ones, as text."""
+    from rich.markup import escape
+
+    from nasbench_ecg.options import Options
+
+    assert isinstance(options, Options)
+    changed = []
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        if value != field.get_default(call_default_factory=True):
+            shown = f"{len(value)} values" if isinstance(value, tuple) else value
+            changed.append(f"{name}={shown}")
+    return escape(", ".join(changed)) or "[dim]as published[/]"
+
+
+def _gpu_name() -> str:
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def _tell_what_is_missing(config: RunConfig, source: LocalSource) -> None:
+    from nasbench_ecg.data.databases import describe_missing
+
+    for requirement in config.dataset.create().requires():
+        if missing := source.missing(requirement):
+            stderr().print(f"To be fetched first: {describe_missing(requirement, missing)}")
+
+
+def _fetch_missing(config: RunConfig, source: LocalSource, progress: RichProgress) -> None:
+    """Fetch the records that are not here, after saying how much; never into a named folder."""
+    from nasbench_ecg.data.databases import describe_missing
+    from nasbench_ecg.data.download import fetch
+
+    for requirement in config.dataset.create().requires():
+        missing = source.missing(requirement)
+        if not missing or source.data is not None:
+            continue
+        progress.note(f"Fetching {describe_missing(requirement, missing)}")
+        fetch(
+            requirement.database,
+            source.download_folder(requirement.database),
+            records=requirement.records,
+            extensions=requirement.extensions,
+            progress=progress,
+        )
+
+
+def _announce_duration(registry: Registry, wish: Wish, ready: Ready) -> None:
+    """Say how long the run takes here, and how long the published settings would."""
+    from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.execute import estimate, under
+
+    console = stderr()
+    with console.status("Timing a few steps …"):
+        here = estimate(ready)
+        paper: dict[str, float] = {}
+        if wish.profile != "paper":
+            published = configure(registry, replace(wish, profile="paper"))
+            paper = estimate(under(ready, published))
+    if here:
+        parts = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in here.items())
+        console.print(
+            f"About {_duration(sum(here.values()))} from here ({parts})"
+            + (f"; --profile paper: about {_duration(sum(paper.values()))}" if paper else "")
+            + ".",
+            highlight=False,
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    if seconds < 48 * 3600:
+        return f"{seconds / 3600:.1f} hours"
+    return f"{seconds / 86400:.1f} days"
+
+
+def _show(record: RunRecord, registry: Registry, store: RecordStore) -> None:
+    from nasbench_ecg.cli.show import show_record
+
+    show_record(record, registry, store.out, stdout())

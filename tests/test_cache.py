@@ -1,0 +1,258 @@
+"""Beats are prepared once, found again by what they were made of, and never half-written."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+
+import numpy as np
+import pytest
+from wfdb_files import write_record
+
+from nasbench_ecg.contracts import Requirement
+from nasbench_ecg.data import cache
+from nasbench_ecg.data.cache import load_beats
+from nasbench_ecg.data.preparation import WaveformOptions, prepare
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import MissingDataError, RecordError, StorageError
+from nasbench_ecg.progress import Silent
+
+
+class WardOptions(WaveformOptions):
+    records: tuple[str, ...] = ("r1", "r2")
+    leads: tuple[str, ...] = ("MLII", "V1")
+    before: int = 99
+    after: int = 200
+
+
+class Ward:
+    def __init__(self, options):
+        self.options = options
+        self.loads = 0
+
+    def requires(self):
+        return [Requirement("ward", self.options.records)]
+
+    def load(self, source, progress):
+        self.loads += 1
+        return prepare(source.folder("ward"), self.options, progress).beats
+
+    def partition(self, protocol):
+        return None
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+@pytest.fixture
+def source(tmp_path):
+    write_record(tmp_path / "data" / "ward", "r1")
+    write_record(
+        tmp_path / "data" / "ward",
+        "r2",
+        beats=[
+            (50, "N"),
+            (400, "V"),
+            (700, "N"),
+            (1000, "A"),
+            (2000, "N"),
+            (3900, "F"),
+            (3990, "N"),
+        ],
+    )
+    return LocalSource(tmp_path / "data", tmp_path / "cache")
+
+
+def load(source, *, options=None, name="ward", revision=1, progress=None, **kwargs):
+    options = options or WardOptions(head=0, tail=0)
+    return load_beats(
+        name=name,
+        revision=revision,
+        options=options,
+        dataset=Ward(options),
+        source=source,
+        progress=progress or Silent(),
+        **kwargs,
+    )
+
+
+def entries(source):
+    return sorted(p for p in source.beats_cache.iterdir() if not p.name.startswith("."))
+
+
+def assert_equal(a, b):
+    for name in ("signals", "labels", "record", "sample"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+        assert getattr(a, name).dtype == getattr(b, name).dtype
+    for name in ("classes", "records", "subjects", "leads", "fs"):
+        assert getattr(a, name) == getattr(b, name)
+
+
+def test_second_load_comes_from_the_cache_and_is_the_same(source):
+    cold, warm = load(source), load(source)
+    assert not cold.from_cache and warm.from_cache
+    assert cold.fingerprint == warm.fingerprint == warm.beats.fingerprint()
+    assert_equal(cold.beats, warm.beats)
+    assert isinstance(warm.beats.signals, np.memmap) and not warm.beats.signals.flags.writeable
+
+
+def test_notes_of_the_load_are_told_again_when_it_is_warm(source):
+    first, second = Notes(), Notes()
+    cold, warm = load(source, progress=first), load(source, progress=second)
+    assert first.notes == second.notes == list(cold.notes) == list(warm.notes)
+    expected = "3 beats were dropped because the window leaves the record (N 2, F 1)."
+    assert expected in first.notes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "other"},
+        {"revision": 2},
+        {"options": WardOptions(head=0, tail=0, normalise="none")},
+        {"options": WardOptions(head=1, tail=0)},
+    ],
+)
+def test_other_name_revision_or_options_are_another_entry(source, change):
+    load(source)
+    assert not load(source, **change).from_cache
+    assert len(entries(source)) == 2
+
+
+def test_changed_record_is_another_entry_and_its_return_the_old_one(source):
+    load(source)
+    path = source.data / "ward" / "r1.atr"
+    before = path.read_bytes()
+    write_record(source.data / "ward", "r1", beats=[(1000, "V")])
+    assert not load(source).from_cache
+    path.write_bytes(before)
+    assert load(source).from_cache
+
+
+def test_record_files_that_were_moved_give_the_same_entry(source, tmp_path):
+    load(source)
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    assert load(LocalSource(tmp_path / "elsewhere", source.cache)).from_cache
+
+
+def test_without_the_cache_nothing_is_written(source):
+    loaded = load(source, use_cache=False)
+    assert not loaded.from_cache and not source.cache.exists()
+    assert loaded.fingerprint == load(source).fingerprint
+
+
+@pytest.mark.parametrize("file_name", ["signals.npy", "labels.npy", "meta.json"])
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "removed", "altered"])
+def test_damaged_entry_is_rebuilt(source, file_name, damage):
+    whole = load(source)
+    signals = np.array(whole.beats.signals)
+    path = entries(source)[0] / file_name
+    content = path.read_bytes()
+    if damage == "removed":
+        path.unlink()
+    elif damage == "altered":
+        os.utime(path, ns=(0, 0))
+        path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    else:
+        path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"")
+    rebuilt = load(source)
+    assert not rebuilt.from_cache and rebuilt.fingerprint == whole.fingerprint
+    np.testing.assert_array_equal(rebuilt.beats.signals, signals)
+    assert load(source).from_cache and len(list(source.beats_cache.iterdir())) == 1
+
+
+def test_entry_copied_to_a_place_with_other_times_is_still_good(source):
+    load(source)
+    for path in entries(source)[0].glob("*.npy"):
+        os.utime(path, ns=(10**18, 10**18))
+    assert load(source).from_cache
+
+
+def test_damaged_memory_of_digests_is_made_anew(source):
+    load(source)
+    (source.cache / "digests.json").write_text("{")
+    assert load(source).from_cache
+
+
+def test_missing_file_is_named_even_if_the_beats_are_cached(source):
+    load(source)
+    (source.data / "ward" / "r2.atr").unlink()
+    with pytest.raises(MissingDataError, match=r"r2\.atr"):
+        load(source)
+
+
+def test_failed_load_leaves_nothing_behind(source):
+    (source.data / "ward" / "r2.dat").write_bytes(b"")
+    with pytest.raises(RecordError):
+        load(source)
+    assert list(source.beats_cache.iterdir()) == []
+
+
+def test_folder_of_a_killed_process_is_ignored_and_one_day_removed(source):
+    source.beats_cache.mkdir(parents=True)
+    young, old = (source.beats_cache / f".tmp-{age}" for age in ("young", "old"))
+    for folder in (young, old):
+        folder.mkdir()
+        (folder / "signals.npy").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert len(load(source).beats) > 0
+    assert young.exists() and not old.exists()
+
+
+def test_cache_that_cannot_be_created_is_a_storage_error(source, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError) as error:
+        load(LocalSource(source.data, tmp_path / "file"))
+    assert "NASBENCH_ECG_CACHE" in error.value.fix and error.value.where
+
+
+def test_full_disk_is_a_storage_error_and_leaves_nothing(source, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache.np, "save", full)
+    with pytest.raises(StorageError, match="no space"):
+        load(source)
+    assert list(source.beats_cache.iterdir()) == []
+
+
+def _load_in_process(source, start, fingerprints):
+    start.wait()
+    fingerprints.put(load(source).fingerprint)
+
+
+def test_processes_at_once_agree_and_leave_one_entry(source):
+    context = multiprocessing.get_context("fork")
+    start, fingerprints = context.Barrier(4), context.Queue()
+    processes = [
+        context.Process(target=_load_in_process, args=(source, start, fingerprints))
+        for _ in range(4)
+    ]
+    for process in processes:
+        process.start()
+    found = {fingerprints.get(timeout=60) for _ in processes}
+    for process in processes:
+        process.join()
+    assert found == {load(source).fingerprint}
+    assert len(list(source.beats_cache.iterdir())) == 1
+
+
+def test_dataset_that_requires_nothing_is_cached_by_its_options(source):
+    class Made(Ward):
+        def requires(self):
+            return []
+
+    options = WardOptions()
+    first, second = Made(options), Made(options)
+    for dataset in (first, second):
+        load_beats(
+            name="made", revision=1, options=options, dataset=dataset, source=source,
+            progress=Silent(),
+        )  # fmt: skip
+    assert (first.loads, second.loads) == (1, 0)

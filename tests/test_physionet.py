@@ -1,0 +1,287 @@
+"""The PhysioNet datasets hold the published beats, leads and windows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import wfdb
+from wfdb_files import real_database, write_incart_record, write_record
+
+from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.data.protocols import protocol_options, split
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
+from nasbench_ecg.options import resolve
+from nasbench_ecg.progress import Silent
+from nasbench_ecg_physionet import nasbench_ecg_datasets
+from nasbench_ecg_physionet.incart import Incart, IncartOptions
+from nasbench_ecg_physionet.mitbih import MitBih
+from nasbench_ecg_physionet.mitbih_options import (
+    DS1,
+    DS2,
+    PAPER_RECORDS,
+    ContextOptions,
+    OneLeadOptions,
+    TwoLeadOptions,
+)
+from nasbench_ecg_physionet.qt import RECORDS as QT_RECORDS
+from nasbench_ecg_physionet.qt import Qt, QtOptions
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def options_of(model, protocol="paper", **overrides):
+    return resolve(model, component="dataset x", protocol=protocol, overrides=overrides)
+
+
+def load(dataset, database, tmp_path):
+    """Return the beats and notes of a dataset from the real records."""
+    notes = Notes()
+    source = LocalSource(real_database(database).parent, tmp_path)
+    return dataset.load(source, notes), notes.notes
+
+
+@pytest.fixture(scope="module")
+def paper_beats(tmp_path_factory):
+    dataset = MitBih(options_of(TwoLeadOptions))
+    return load(dataset, "mitdb", tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def de_chazal_labels(tmp_path_factory):
+    """All labelled beats of the 44 records, with windows that nothing can fall out of."""
+    options = options_of(TwoLeadOptions, "inter-patient", before=0, after=0, denoise="none")
+    dataset = MitBih(options)
+    return dataset, *load(dataset, "mitdb", tmp_path_factory.mktemp("cache"))
+
+
+def test_five_datasets_are_offered_each_with_its_options():
+    specs = {spec.name: spec for spec in nasbench_ecg_datasets()}
+    assert sorted(specs) == [
+        "incart-2lead", "mitbih-1lead", "mitbih-2lead", "mitbih-2lead-context", "qt-1lead",
+    ]  # fmt: skip
+    assert "inter-patient" in specs["mitbih-2lead"].protocols
+    assert "inter-patient" not in specs["qt-1lead"].protocols
+    assert isinstance(MitBih(TwoLeadOptions()), Dataset)
+
+
+def test_the_forty_records_are_those_with_mlii_and_v1():
+    folder = real_database("mitdb")
+    leads = {p.stem: wfdb.rdheader(str(p.with_suffix(""))).sig_name for p in folder.glob("*.hea")}
+    both = {name for name, own in leads.items() if own == ["MLII", "V1"]}
+    assert set(PAPER_RECORDS) == both and len(PAPER_RECORDS) == 40
+
+
+def test_mitbih_beats_of_the_paper_are_94013_with_the_published_counts(paper_beats):
+    beats, notes = paper_beats
+    assert beats.counts() == {"N": 79_508, "S": 2_696, "V": 7_129, "F": 793, "Q": 3_887}
+    assert beats.signals.shape == (94_013, 2, 300) and beats.fs == 360
+    assert beats.leads == ("MLII", "V1") and beats.records == PAPER_RECORDS
+    assert notes[-1].startswith("94,013 beats") and "equal the published ones" in notes[-1]
+
+
+def test_every_beat_is_standard_in_each_lead(paper_beats):
+    sample = paper_beats[0].signals[::97]
+    np.testing.assert_allclose(sample.mean(axis=2), 0, atol=1e-4)
+    np.testing.assert_allclose(sample.std(axis=2), 1, atol=1e-3)
+
+
+def test_201_and_202_are_one_subject(paper_beats):
+    beats, _ = paper_beats
+    of = dict(zip(beats.records, beats.subjects, strict=True))
+    assert of["201"] == of["202"] and len(set(of.values())) == 39
+
+
+def test_patient_kfold_keeps_201_and_202_together(paper_beats):
+    beats, _ = paper_beats
+    dataset = MitBih(options_of(TwoLeadOptions, "patient-kfold"))
+    both = {beats.records.index("201"), beats.records.index("202")}
+    for fold in range(5):
+        made = split("patient-kfold", protocol_options("patient-kfold")(fold=fold), beats, dataset)
+        for part in (made.train, made.validation, made.test):
+            assert len(both & set(beats.record[part].tolist())) in (0, 2)
+
+
+def test_de_chazal_records_are_44_without_the_paced_ones():
+    assert len(set(DS1)) == len(set(DS2)) == 22 and not set(DS1) & set(DS2)
+    assert not {"102", "104", "107", "217"} & {*DS1, *DS2}
+
+
+@pytest.mark.parametrize(
+    ("part", "published"),
+    [("train", (45_866, 944, 3_788, 415, 8)), ("test", (44_259, 1_837, 3_221, 388, 7))],
+)
+def test_de_chazal_sides_hold_the_published_counts(de_chazal_labels, part, published):
+    dataset, beats, _ = de_chazal_labels
+    records = [beats.records.index(name) for name in dataset.partition("inter-patient")[part]]
+    own = beats.labels[np.isin(beats.record, records)]
+    assert tuple(np.bincount(own, minlength=5)) == published
+
+
+def test_inter_patient_holds_no_record_on_both_sides_and_notes_the_shared_subject(
+    de_chazal_labels,
+):
+    dataset, beats, notes = de_chazal_labels
+    made = split("inter-patient", protocol_options("inter-patient")(), beats, dataset)
+    names = [
+        {beats.records[i] for i in beats.record[part]}
+        for part in (made.train, made.validation, made.test)
+    ]
+    assert names[2] == set(DS2) and names[0] | names[1] == set(DS1) and not names[0] & names[1]
+    for part in (made.train, made.validation):
+        assert (np.bincount(beats.labels[part], minlength=5)[:4] > 10).all()
+    assert any("201" in note for note in made.notes)
+    assert "equal the published ones" in notes[-1]
+
+
+def test_strict_leaves_202_out(de_chazal_labels):
+    dataset, beats, _ = de_chazal_labels
+    strict, plain = (
+        split(name, protocol_options(name)(), beats, dataset)
+        for name in ("inter-patient-strict", "inter-patient")
+    )
+    tested = {beats.records[i] for i in beats.record[strict.test]}
+    assert tested == set(DS2) - {"202"} and strict.notes == ()
+    np.testing.assert_array_equal(strict.train, plain.train)
+
+
+def test_mlii_comes_first_between_patients_also_where_the_file_has_it_second(tmp_path):
+    options = options_of(
+        TwoLeadOptions, "inter-patient", records=("114", "101"), normalise="none", denoise="none"
+    )
+    beats, _ = load(MitBih(options), "mitdb", tmp_path)
+    assert beats.leads == ("MLII", "other")
+    oracle = wfdb.rdrecord(str(real_database("mitdb") / "114")).p_signal  # channels V5, MLII
+    peak = beats.sample[0]
+    np.testing.assert_allclose(beats.signals[0], oracle[peak - 99 : peak + 201, ::-1].T, atol=1e-6)
+
+
+def test_one_lead_is_v1_in_the_paper_and_mlii_between_patients(tmp_path):
+    paper = options_of(OneLeadOptions, records=("101",))
+    between = options_of(OneLeadOptions, "inter-patient", records=("100",))
+    assert load(MitBih(paper), "mitdb", tmp_path)[0].leads == ("V1",)
+    assert load(MitBih(between), "mitdb", tmp_path)[0].leads == ("MLII",)
+
+
+def test_context_is_three_seconds_at_120_hz_with_the_r_peak_at_two(tmp_path):
+    options = options_of(ContextOptions, records=("101",), normalise="none")
+    beats, notes = load(MitBih(options), "mitdb", tmp_path)
+    assert beats.signals.shape[1:] == (2, 360) and beats.fs == 120
+    peaks = beats.signals[beats.labels == 0, 0, 200:280].argmax(axis=1) + 200
+    assert abs(np.median(peaks) - 240) <= 1
+    assert any("dropped" in note for note in notes)
+
+
+def test_qt_beats_are_86595_with_the_published_counts(tmp_path):
+    beats, notes = load(Qt(options_of(QtOptions)), "qtdb", tmp_path)
+    assert beats.counts() == {"N": 81_022, "S": 1_485, "V": 1_691, "F": 251, "Q": 2_146}
+    assert beats.signals.shape == (86_595, 1, 220) and beats.fs == 250
+    assert "equal the published ones" in notes[-1]
+
+
+def test_qt_records_are_the_82_that_have_annotations():
+    annotated = {path.stem for path in real_database("qtdb").glob("*.atr")}
+    assert set(QT_RECORDS) == annotated and len(QT_RECORDS) == 82
+
+
+def test_other_records_are_not_compared_with_the_published_counts(tmp_path):
+    _, notes = load(MitBih(options_of(TwoLeadOptions, records=("101",))), "mitdb", tmp_path)
+    assert "published" not in notes[-1] and " beats: N " in notes[-1]
+
+
+def test_difference_from_the_published_counts_is_named(tmp_path):
+    beats = [(400 + 300 * i, "N") for i in range(12)]
+    for name in PAPER_RECORDS:
+        write_record(tmp_path / "mitdb", name, beats=beats, n_samples=5000)
+    notes = Notes()
+    MitBih(TwoLeadOptions(denoise="none")).load(LocalSource(tmp_path, tmp_path / "c"), notes)
+    assert "N 280 instead of 79,508" in notes.notes[-1]
+
+
+def test_requirements_follow_the_records_asked_for():
+    assert MitBih(TwoLeadOptions()).requires()[0].records == PAPER_RECORDS
+    only = options_of(TwoLeadOptions, records="100,101")
+    assert MitBih(only).requires()[0].records == ("100", "101")
+    assert len(Incart(IncartOptions()).requires()[0].records) == 75
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"records": ()},
+        {"records": ("100", "100")},
+        {"leads": []},
+        {"before": -1},
+        {"tail": -1},
+        {"rate": 0},
+        {"rate": float("nan")},
+        {"normalise": "l2"},
+        {"denoise": "db9"},
+    ],
+)
+def test_impossible_options_are_refused(overrides):
+    with pytest.raises(OptionError):
+        options_of(TwoLeadOptions, **overrides)
+
+
+@pytest.mark.parametrize(
+    "model", [OneLeadOptions, TwoLeadOptions, ContextOptions, QtOptions, IncartOptions]
+)
+def test_every_option_is_described(model):
+    assert all(field.description for field in model.model_fields.values())
+
+
+def test_missing_database_is_said_to_be_fetched(tmp_path):
+    with pytest.raises(MissingDataError, match="mitdb"):
+        MitBih(TwoLeadOptions()).load(LocalSource(tmp_path, tmp_path), Silent())
+
+
+INCART_BEATS = [
+    *[(300 * i, symbol) for i, symbol in enumerate("NNNNAVFQn+NRjSBNN", start=1)],
+    (5900, "N"),
+]
+
+
+def load_incart(tmp_path, patients):
+    for name, patient in patients.items():
+        write_incart_record(tmp_path / "incartdb", name, patient=patient, beats=INCART_BEATS)
+    notes = Notes()
+    options = IncartOptions(records=tuple(patients), denoise="none", normalise="none")
+    return Incart(options).load(LocalSource(tmp_path, tmp_path / "c"), notes), notes.notes
+
+
+def test_incart_has_four_classes_in_leads_ii_and_v1(tmp_path):
+    beats, _ = load_incart(tmp_path, {"I01": 1})
+    assert beats.classes == ("N", "S", "V", "F") and beats.leads == ("II", "V1")
+    assert beats.signals.shape[1:] == (2, 250) and beats.fs == 257
+    # three leading and two trailing annotations trimmed; Q, n, + and B are no beats here
+    assert beats.counts() == {"N": 5, "S": 2, "V": 1, "F": 1}
+
+
+def test_incart_records_of_one_patient_are_one_subject(tmp_path):
+    beats, notes = load_incart(tmp_path, {"I01": 1, "I02": 1, "I03": 12})
+    assert beats.subjects == ("patient-01", "patient-01", "patient-12")
+    assert not any("patient" in note for note in notes)
+
+
+def test_incart_header_without_a_patient_is_a_subject_of_its_own_and_noted(tmp_path):
+    beats, notes = load_incart(tmp_path, {"I01": 1, "I22": None})
+    assert beats.subjects == ("patient-01", "I22")
+    assert any("1 headers name no patient" in note for note in notes)
+
+
+def test_records_of_several_rates_need_the_option_rate(tmp_path):
+    beats = [(400 + 300 * i, "N") for i in range(12)]
+    for name, fs in (("100", 360), ("101", 250)):
+        write_record(tmp_path / "mitdb", name, beats=beats, n_samples=5000, fs=fs)
+    source = LocalSource(tmp_path, tmp_path / "c")
+    with pytest.raises(RecordError, match="101 has 250 Hz and the first one 360 Hz"):
+        MitBih(TwoLeadOptions(records=("100", "101"))).load(source, Silent())
+    options = TwoLeadOptions(records=("100", "101"), rate=125.0)
+    assert MitBih(options).load(source, Silent()).fs == 125
