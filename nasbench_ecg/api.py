@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.contracts import (
         Budget,
         Builder,
+        Checkpoint,
         Dataset,
         DataSource,
         Evaluation,
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 _HOME = {
     "nasbench_ecg.architecture": ("Architecture", "canonical_json"),
     "nasbench_ecg.contracts": (
-        "Budget", "Builder", "DataSource", "Dataset", "Evaluation", "EvaluationContext",
+        "Budget", "Builder", "Checkpoint", "DataSource", "Dataset", "Evaluation", "EvaluationContext",
         "Evaluator", "Fidelity", "Requirement", "SearchContext", "SearchResult", "SearchSpace",
         "Strategy", "Task",
     ),
@@ -106,7 +107,7 @@ __all__ = [  # noqa: RUF022 - by role
     "CLASSES", "SYMBOLS", "Record", "read_record", "denoise", "Windows", "segment",
     "WaveformOptions", "Prepared", "prepare",
     "SearchSpace", "Architecture", "canonical_json", "Builder",
-    "Strategy", "SearchContext", "SearchResult", "Budget", "Fidelity",
+    "Strategy", "SearchContext", "SearchResult", "Budget", "Fidelity", "Checkpoint",
     "Evaluator", "EvaluationContext", "Evaluation",
     "Progress", "Silent",
     "Recipe", "Precision", "DeviceBeats", "fit", "predict", "training_step", "weight_optimizer",

@@ -198,6 +198,26 @@ class SearchResult:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Checkpoint(Protocol):
+    """Where a stage of a run keeps its state, so that it can be stopped at any moment.
+
+    A strategy that scores candidates by ``evaluate_many`` alone needs none of this: the harness
+    remembers the evaluations, and a resumed search goes through the same ones again at no cost.
+    """
+
+    def due(self) -> bool:
+        """Return whether it is time to save."""
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Store ``state``: nested mappings, lists and tuples of tensors and plain JSON values.
+
+        The generators of the context and of torch, and the trajectory, are kept along.
+        """
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state saved last, with tensors on the CPU; None in a run that starts."""
+
+
 class SearchContext(Protocol):
     """What the harness gives a strategy, around which it seeds torch and restores its state."""
 
@@ -205,6 +225,7 @@ class SearchContext(Protocol):
     budget: Budget
     device: str
     progress: Progress
+    checkpoint: Checkpoint
 
     def evaluate_many(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
@@ -230,6 +251,7 @@ class EvaluationContext(Protocol):
     device: str
     progress: Progress
     fidelity: Fidelity | None
+    checkpoint: Checkpoint
 
     def parts(self) -> tuple[Beats, Beats]:
         """Return what to fit on and what to score on.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg_cells.genotype import Edge, Genotype, draw
 from nasbench_ecg_cells.layers import (
     BatchNorm,
@@ -25,10 +30,6 @@ from nasbench_ecg_cells.layers import (
 )
 from nasbench_ecg_cells.options import OPERATIONS, ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
-from pydantic import ValidationError
-
-from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.errors import OptionError
 
 PAPER = ConvCells(ConvCellsOptions())
 
@@ -263,7 +264,7 @@ def test_an_operation_outside_a_smaller_space_is_named_with_the_known_ones():
         space.validate(
             Architecture("conv-cells", with_node("normal", 0, [["conv-9", 0], ["skip", 1]]))
         )
-    assert "conv-9" in str(caught.value) or "not an operation of this space" in str(caught.value)
+    assert "'conv-9'" in caught.value.what
     assert caught.value.where == "normal cell, node 1"
     assert "conv-3" in caught.value.fix
 
@@ -321,14 +322,21 @@ def run_both_forms(module, x):
     return results
 
 
-LAYERS = {
-    **{f"conv {k}, stride {s}": (lambda k=k, s=s: Conv(4, 6, k, s)) for k in (1, 3, 27) for s in (1, 2)},
-    **{f"{op}, stride {s}": (lambda op=op, s=s: operation(op, 4, s, norm_after_pool=True))
-       for op in OPERATIONS for s in (1, 2)},
-    "factorized reduction to an odd width": lambda: FactorizedReduction(4, 5),
-    "relu-conv-norm": lambda: ReluConvNorm(4, 3),
-    "batch norm": lambda: BatchNorm(4),
-}  # fmt: skip
+def layers():
+    made = {
+        "factorized reduction to an odd width": lambda: FactorizedReduction(4, 5),
+        "relu-conv-norm": lambda: ReluConvNorm(4, 3),
+        "batch norm": lambda: BatchNorm(4),
+    }
+    for stride in (1, 2):
+        for k in (1, 3, 27):
+            made[f"bare conv {k}, stride {stride}"] = partial(Conv, 4, 6, k, stride)
+        for op in OPERATIONS:
+            made[f"{op}, stride {stride}"] = partial(operation, op, 4, stride, norm_after_pool=True)
+    return made
+
+
+LAYERS = layers()
 
 
 @pytest.mark.parametrize("name", LAYERS)

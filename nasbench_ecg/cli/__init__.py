@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 import nasbench_ecg
-from nasbench_ecg.cli import data, info, listing, plugins
+from nasbench_ecg.cli import data, info, leaderboard, listing, plugins, run, show
 from nasbench_ecg.cli.console import show_error, show_unexpected, stderr
 from nasbench_ecg.errors import NasbenchError
 
@@ -109,9 +109,12 @@ def _options(
         typer.echo(ctx.get_help())
 
 
+app.command("run")(run.run)
 app.command("list")(listing.list_components)
 app.command("info")(info.info)
 app.command("plugins")(plugins.plugins)
+app.command("show")(show.show)
+app.command("leaderboard")(leaderboard.leaderboard)
 app.add_typer(data.app, name="data")
 
 

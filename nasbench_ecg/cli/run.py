@@ -58,6 +58,13 @@ def run(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Run again what is on record already.")
     ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with a run that was stopped (done in any case)."),
+    ] = True,
+    checkpoint_seconds: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Seconds between checkpoints.")
+    ] = 30.0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
     ] = False,
@@ -90,7 +97,7 @@ def run(
     for one in _seeds(seed, seeds):
         record = _run_one(
             registry, replace(wish, search_seed=one), source, store,
-            rerun=rerun, dry_run=dry_run, quiet=as_json,
+            rerun=rerun, dry_run=dry_run, quiet=as_json, checkpoint_seconds=checkpoint_seconds,
         )  # fmt: skip
         if record is not None:
             records.append(record)
@@ -124,6 +131,7 @@ def _run_one(
     rerun: bool,
     dry_run: bool,
     quiet: bool,
+    checkpoint_seconds: float,
 ) -> RunRecord | None:
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.execute import execute, prepare
@@ -140,12 +148,18 @@ def _run_one(
         _tell_what_is_missing(config, source)
         return None
     store.check_writable()
+    unfinished = store.unfinished(config.key())
+    if rerun:
+        unfinished.remove()
+    elif unfinished.exists():
+        stderr().print("Going on where this run was stopped (--rerun starts over).")
+    _end_on_sigterm()
     with RichProgress() as progress:
         _fetch_missing(config, source, progress)
         ready = prepare(config, source=source, progress=progress, suite=store.suite)
         _announce_duration(registry, wish, ready)
         try:
-            record = execute(ready, store)
+            record = execute(ready, store, checkpoint_seconds=checkpoint_seconds)
         except BaseException:
             if store.path(config.key()).exists():
                 stderr().print(f"The run's record says so: {store.path(config.key())}")
@@ -153,6 +167,13 @@ def _run_one(
     if not quiet:
         _show(record, registry, store)
     return record
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end a run as Ctrl-C does, so that its record says interrupted."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _announce(config: RunConfig, store: RecordStore, *, dry_run: bool) -> None:

@@ -257,7 +257,8 @@ def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def _can_be_ranked(row: Row) -> bool:
-    return row.complete and RANKED_BY in row.scores
+    score = row.scores.get(RANKED_BY)
+    return row.complete and score is not None and score.n == len(row.seeds)
 
 
 def _place(row: Row) -> tuple[Any, ...]:

@@ -80,12 +80,14 @@ def _all_figures() -> tuple[Published, ...]:
     )
 
 
-def _read(figure: Mapping[str, Any], dataset: str, sources: Mapping[str, str]) -> Published:
-    author, _, year = figure["source"].partition("-")
+def _read(
+    figure: Mapping[str, Any], dataset: str, sources: Mapping[str, Mapping[str, str]]
+) -> Published:
+    source = sources[figure["source"]]
     return Published(
         label=figure["label"],
-        source=sources[figure["source"]],
-        cite=f"{sources[figure['source']].split()[0] if author else ''} {year}",
+        source=source["full"],
+        cite=source["cite"],
         place=figure.get("place", ""),
         dataset=dataset,
         protocol=figure["protocol"],

@@ -33,7 +33,7 @@ class Summary:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Return the summary of one score's values over seeds, at least one; their order is no matter."""
+    """Return the summary of one score over seeds, at least one; their order does not matter."""
     ordered = sorted(values)
     return Summary(
         n=len(ordered),

@@ -42,6 +42,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def coarse_duration(seconds: float) -> str:
+    """Return a time span in one unit, for tables: ``4.1 s``, ``42 s``, ``3.8 min``, ``16.1 h``."""
+    if seconds < 99.5:
+        return duration(seconds) if seconds < 9.95 else f"{seconds:.0f} s"
+    if seconds < 99.95 * 60:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
 def milliseconds(value: float) -> str:
     """Return milliseconds with three digits: ``2.83 ms``, ``18.6 ms``, ``950 ms``."""
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0

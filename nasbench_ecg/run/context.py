@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import (
     Budget,
     Builder,
+    Checkpoint,
     Evaluation,
     Evaluator,
     Fidelity,
@@ -22,6 +24,8 @@ from nasbench_ecg.contracts import (
 from nasbench_ecg.data.beats import Beats, join
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Progress
+from nasbench_ecg.run.ledger import Ledger
+from nasbench_ecg.training.checkpoint import NoCheckpoint, random_state, restore_random_state
 from nasbench_ecg.training.seeding import seeded
 
 
@@ -33,6 +37,7 @@ class Trial:
     device: str
     progress: Progress
     fidelity: Fidelity | None = None
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
 
     def parts(self) -> tuple[Beats, Beats]:
         """Return the train and the validation part."""
@@ -48,6 +53,7 @@ class Examination:
     device: str
     progress: Progress
     fidelity: Fidelity | None = None
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     opened: bool = False
 
     def parts(self) -> tuple[Beats, Beats]:
@@ -78,9 +84,29 @@ class Search:
     device: str
     progress: Progress
     budget: Budget = field(default_factory=Budget)
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    ledger: Ledger = field(default_factory=Ledger)
     evaluations: int = 0
     trajectory: list[dict[str, float]] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
+
+    def state(self) -> dict[str, Any]:
+        """Return what changes during a search, the generators included."""
+        return {
+            "rng": self.rng.bit_generator.state,
+            "torch": random_state(),
+            "evaluations": self.evaluations,
+            "trajectory": self.trajectory,
+            "seconds": monotonic() - self.started,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`state` was called."""
+        self.rng.bit_generator.state = state["rng"]
+        restore_random_state(state["torch"])
+        self.evaluations = state["evaluations"]
+        self.trajectory = list(state["trajectory"])
+        self.started = monotonic() - state["seconds"]
 
     def evaluate_many(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
@@ -95,9 +121,13 @@ class Search:
                     fix="A strategy must stop when ctx.budget is used up.",
                 )
             self.space.validate(arch)
-            trial = Trial(self.task, self.device, self.progress, fidelity)
-            with seeded(self.evaluation_seed):
-                evaluation = self.evaluator.evaluate(arch, self.task, self.builder, trial)
+            evaluation = self.ledger.find(arch, fidelity)
+            if evaluation is None:
+                trial = Trial(self.task, self.device, self.progress, fidelity)
+                with seeded(self.evaluation_seed):
+                    evaluation = self.evaluator.evaluate(arch, self.task, self.builder, trial)
+                self.ledger.add(evaluation, fidelity)
+            self.started -= self.ledger.claim(arch, fidelity)
             self.evaluations += 1
             done.append(evaluation)
         return done

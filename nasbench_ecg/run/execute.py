@@ -13,7 +13,15 @@ import numpy as np
 import torch
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Builder, Evaluation, Evaluator, SearchSpace, Strategy, Task
+from nasbench_ecg.contracts import (
+    Builder,
+    Evaluation,
+    Evaluator,
+    SearchResult,
+    SearchSpace,
+    Strategy,
+    Task,
+)
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.protocols import Split, split
@@ -33,6 +41,7 @@ from nasbench_ecg.run.record import (
     SplitRecord,
     Status,
 )
+from nasbench_ecg.run.unfinished import Clock, Unfinished
 from nasbench_ecg.training.memory import keep_freed_memory
 from nasbench_ecg.training.seeding import seeded
 
@@ -100,38 +109,66 @@ def prepare(config: RunConfig, *, source: LocalSource, progress: Progress, suite
     )
 
 
-def execute(ready: Ready, store: RecordStore) -> RunRecord:
+def execute(ready: Ready, store: RecordStore, *, checkpoint_seconds: float = 30.0) -> RunRecord:
     """Search, evaluate once, and store: Task → Architecture → Evaluation → RunRecord.
 
-    Whatever happens is recorded: a run that fails or is interrupted leaves a record that says so.
+    Whatever happens is recorded: a run that fails or is interrupted leaves a record that says so,
+    and goes on from its last checkpoint when it is executed again.
 
     Raises:
         StorageError: The results cannot be written.
     """
     config, record, task = ready.config, ready.record, ready.task
+    unfinished = store.unfinished(record.run_key, checkpoint_seconds)
     ctx = ready.search_context()
-    artifacts: dict[str, Any] = {}
-    weights = None
     with _recorded(record, ctx, store):
-        with seeded(config.search_seed), _timed(record, "search"):
-            result = ready.strategy.search(task, ready.space, ready.builder, ctx)
-        ready.space.validate(result.architecture)
+        result = _search(ready, ctx, unfinished)
         record.architecture = result.architecture.to_dict()
         record.architecture_hash = result.architecture.hash
         record.search_details = dict(result.details)
 
-        examination = Examination(task, ready.test, config.device, ready.progress)
-        with seeded(config.evaluation_seed), _timed(record, "evaluation"):
+        clock = Clock()
+        checkpoint = unfinished.checkpoint("evaluation", clock.state, clock.restore)
+        examination = Examination(
+            task, ready.test, config.device, ready.progress, checkpoint=checkpoint
+        )
+        with seeded(config.evaluation_seed):
             evaluation = ready.evaluator.evaluate(
                 result.architecture, task, ready.builder, examination
             )
+        record.seconds["evaluation"] = round(clock.seconds, 3)
         _enter_scores(record, evaluation, task)
         record.costs = _costs(ready, result.architecture)
-        artifacts = _artifacts(result.architecture, evaluation, ready.test)
-        weights = evaluation.state
         record.status = "ok"
-    store.write(record, artifacts, weights)
+    store.write(record, _artifacts(result.architecture, evaluation, ready.test), evaluation.state)
+    unfinished.remove()
     return record
+
+
+def _search(ready: Ready, ctx: Search, unfinished: Unfinished) -> SearchResult:
+    """Search, or go on with a search that was stopped, or take the outcome of a finished one."""
+    record = ready.record
+    if (outcome := unfinished.finished("search")) is not None:
+        ctx.trajectory = outcome["trajectory"]
+        record.seconds["search"] = outcome["seconds"]
+        architecture = Architecture.from_dict(outcome["architecture"])
+        return SearchResult(architecture, outcome["details"])
+    ctx.ledger = unfinished.ledger()
+    ctx.checkpoint = unfinished.checkpoint("search", ctx.state, ctx.restore)
+    with seeded(ready.config.search_seed):
+        result = ready.strategy.search(ready.task, ready.space, ready.builder, ctx)
+    ready.space.validate(result.architecture)
+    record.seconds["search"] = round(monotonic() - ctx.started, 3)
+    unfinished.finish(
+        "search",
+        {
+            "architecture": result.architecture.to_dict(),
+            "details": dict(result.details),
+            "trajectory": ctx.trajectory,
+            "seconds": record.seconds["search"],
+        },
+    )
+    return result
 
 
 def under(ready: Ready, config: RunConfig) -> Ready:
@@ -257,18 +294,8 @@ def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[
 
 
 @contextmanager
-def _timed(record: RunRecord, name: str) -> Iterator[None]:
-    started = monotonic()
-    try:
-        yield
-    finally:
-        record.seconds[name] = round(monotonic() - started, 3)
-
-
-@contextmanager
 def _recorded(record: RunRecord, ctx: Search, store: RecordStore) -> Iterator[None]:
     """Store the record with its status if the block is left by an exception."""
-    started = monotonic()
     try:
         yield
     except OptionError:
@@ -276,16 +303,17 @@ def _recorded(record: RunRecord, ctx: Search, store: RecordStore) -> Iterator[No
     except BaseException as error:
         record.status = _status_of(error)
         record.error = "".join(traceback.format_exception(error)[-12:])
-        _close(record, ctx, started)
+        _close(record, ctx)
         store.write(record)
         raise
-    _close(record, ctx, started)
+    _close(record, ctx)
 
 
-def _close(record: RunRecord, ctx: Search, started: float) -> None:
+def _close(record: RunRecord, ctx: Search) -> None:
     record.trajectory = ctx.trajectory
-    total = record.seconds.get("load", 0.0) + monotonic() - started
-    record.seconds["total"] = round(total, 3)
+    record.seconds["total"] = round(
+        sum(seconds for name, seconds in record.seconds.items() if name != "total"), 3
+    )
 
 
 def _status_of(error: BaseException) -> Status:

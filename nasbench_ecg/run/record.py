@@ -19,6 +19,8 @@ from nasbench_ecg.errors import StorageError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from nasbench_ecg.run.unfinished import Unfinished
+
 SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "timeout", "oom", "interrupted"]
 
@@ -150,6 +152,12 @@ class RecordStore:
     def path(self, run_key: str) -> Path:
         """Return the path of a record; what else a run leaves is in a folder beside it."""
         return self.folder / f"{run_key}.json"
+
+    def unfinished(self, run_key: str, interval: float = 30.0) -> Unfinished:
+        """Return what the run keeps until it is finished, saved every ``interval`` seconds."""
+        from nasbench_ecg.run.unfinished import Unfinished
+
+        return Unfinished(self.folder / ".unfinished" / run_key, interval)
 
     def check_writable(self) -> None:
         """Create the folder and try to write.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from nasbench_ecg.contracts import Checkpoint
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.progress import Progress
+from nasbench_ecg.training.checkpoint import NoCheckpoint
 
 Precision = Literal["float32", "bf16"]
 
@@ -102,13 +104,58 @@ def cosine(
     )
 
 
-def batches(order: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """Split an epoch's indices; a last batch of one beat, which has no variance, is dropped."""
-    yield from torch.split(order, batch_size)[: n_batches(len(order), batch_size)]
+class Epoch:
+    """The order of the beats in each epoch, and how far it is gone through.
+
+    Args:
+        n_beats: Number of beats.
+        seed: Seed of all orders.
+    """
+
+    def __init__(self, n_beats: int, seed: int) -> None:
+        self.n_beats = n_beats
+        self.number = 0
+        self.step = 0
+        self._generator = torch.Generator().manual_seed(seed)
+        self._order = self._draw()
+
+    def remaining(self, batch_size: int, device: str) -> Iterator[Tensor]:
+        """Yield the batches of beats still to come, counting each as done when it is yielded.
+
+        A last batch of one beat, which has no variance to normalise by, is left out.
+        """
+        batches = torch.split(self._order.to(device), batch_size)
+        for batch in batches[self.step : n_batches(self.n_beats, batch_size)]:
+            self.step += 1
+            yield batch
+
+    def next(self) -> None:
+        """Go on to the next epoch."""
+        self.number += 1
+        self.step = 0
+        self._order = self._draw()
+
+    def state(self) -> dict[str, object]:
+        """Return where it stands."""
+        return {
+            "number": self.number,
+            "step": self.step,
+            "order": self._order,
+            "generator": self._generator.get_state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`state` was called."""
+        self.number, self.step = state["number"], state["step"]
+        self._order = state["order"]
+        self._generator.set_state(state["generator"])
+
+    def _draw(self) -> Tensor:
+        return torch.randperm(self.n_beats, generator=self._generator)
 
 
 def n_batches(n_beats: int, batch_size: int) -> int:
-    """Return the number of batches that :func:`batches` gives."""
+    """Return the number of batches in an epoch; a last batch of one beat does not count."""
     full, rest = divmod(n_beats, batch_size)
     return full + (rest > 1 or n_beats == 1 < batch_size)
 
@@ -142,6 +189,7 @@ def fit(
     device: str,
     progress: Progress,
     label: str = "Training",
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, list[float]]:
     """Train ``model`` in place on ``beats`` for the recipe's epochs; the last epoch counts.
 
@@ -153,38 +201,59 @@ def fit(
         device: Where to train; the model is moved there.
         progress: Where the epochs are shown.
         label: What the bar is called.
+        checkpoint: Where the state is kept from time to time, and resumed from.
 
     Returns:
         Curves with one value an epoch: ``loss``, ``accuracy`` (of the training beats, measured
         while training) and ``lr``.
     """
+    keep = checkpoint or NoCheckpoint()
     model.to(device).train()
     data = to_device(beats, device)
     optimizer = weight_optimizer(model, recipe)
     schedule = cosine(optimizer, recipe)
-    generator = torch.Generator().manual_seed(seed)
+    epoch = Epoch(len(data), seed)
     curves: dict[str, list[float]] = {"loss": [], "accuracy": [], "lr": []}
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
     steps = n_batches(len(data), recipe.batch_size)
     used = min(steps * recipe.batch_size, len(data))
+
+    if (saved := keep.load()) is not None:
+        model.load_state_dict(saved["model"])
+        optimizer.load_state_dict(saved["optimizer"])
+        schedule.load_state_dict(saved["schedule"])
+        epoch.restore(saved["epoch"])
+        curves = saved["curves"]
+        sums = saved["sums"].to(device)
+
     with progress.track(label, recipe.epochs * steps) as bar:
-        for epoch in range(recipe.epochs):
-            lr = float(schedule.get_last_lr()[0])
-            order = torch.randperm(len(data), generator=generator).to(device)
-            loss_sum = torch.zeros((), device=device)
-            hits = torch.zeros((), device=device, dtype=torch.int64)
-            for batch in batches(order, recipe.batch_size):
+        bar.advance(epoch.number * steps + epoch.step)
+        while epoch.number < recipe.epochs:
+            for batch in epoch.remaining(recipe.batch_size, device):
                 y = data.labels[batch]
                 loss, logits = training_step(
                     model, optimizer, data.signals[batch], y, recipe=recipe
                 )
-                loss_sum += loss * len(batch)
-                hits += (logits.argmax(1) == y).sum()
+                sums += torch.stack([loss * len(batch), (logits.argmax(1) == y).sum()])
                 bar.advance()
+                if keep.due():
+                    keep.save(
+                        {
+                            "model": model.state_dict(),
+                            "optimizer": optimizer.state_dict(),
+                            "schedule": schedule.state_dict(),
+                            "epoch": epoch.state(),
+                            "curves": curves,
+                            "sums": sums,
+                        }
+                    )
+            means = (sums / used).tolist()
+            for name, value in zip(curves, (*means, schedule.get_last_lr()[0]), strict=True):
+                curves[name].append(float(value))
+            sums.zero_()
             schedule.step()
-            curves["loss"].append(float(loss_sum) / used)
-            curves["accuracy"].append(float(hits) / used)
-            curves["lr"].append(lr)
-            bar.advance(0, epoch=f"{epoch + 1}/{recipe.epochs}", loss=curves["loss"][-1])
+            epoch.next()
+            bar.advance(0, epoch=f"{epoch.number}/{recipe.epochs}", loss=means[0])
     return curves
 
 

@@ -48,7 +48,15 @@ class Train:
             fit_on = fit_on.take(torch.randperm(len(fit_on), generator=generator)[:most].numpy())
         model = self._build(arch, task, builder)
         seed = int(torch.randint(2**31, (), generator=generator))
-        curves = fit(model, fit_on, recipe, seed=seed, device=ctx.device, progress=ctx.progress)
+        curves = fit(
+            model,
+            fit_on,
+            recipe,
+            seed=seed,
+            device=ctx.device,
+            progress=ctx.progress,
+            checkpoint=ctx.checkpoint,
+        )
         predicted = predict(model, score_on, device=ctx.device).argmax(axis=1)
         confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
         metrics = scores(confusion, task.train.classes, task.macro_classes)

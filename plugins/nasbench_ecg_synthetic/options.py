@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nasbench_ecg.api import WaveformOptions
 
@@ -40,3 +40,10 @@ class SyntheticOptions(WaveformOptions):
 
     after: int = Field(default=200, ge=0)
     """Samples of the window after the R peak, which itself is counted in neither."""
+
+    @field_validator("records", "leads")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("no name may be given twice")
+        return names

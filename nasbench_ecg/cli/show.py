@@ -1,0 +1,74 @@
+"""``nasbench-ecg show``: one run again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import print_json, stdout
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nasbench_ecg.registry import Registry
+    from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.specs import ComponentSpec
+
+
+def show(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run key, or its first characters.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Show one run: what was found, its scores and costs, and what to run next."""
+    from nasbench_ecg.run.record import find_record
+
+    record = find_record(out, run)
+    if as_json:
+        print_json(record.model_dump(mode="json"))
+        return
+    from nasbench_ecg.registry import load_registry
+
+    show_record(record, load_registry(), out, stdout())
+
+
+def show_record(record: RunRecord, registry: Registry, out: Path, console: Console) -> None:
+    """Print the summary of a run, drawn and advised by the components that are installed."""
+    from nasbench_ecg.report.terminal import run_summary
+
+    drawing = draw(record, registry)
+    console.print(run_summary(record, drawing=drawing, out=out, specs=_specs(record, registry)))
+
+
+def draw(record: RunRecord, registry: Registry) -> str | None:
+    """Return the architecture that was found as its search space draws it.
+
+    None where nothing was found, or the space does not draw or is not installed as it was then.
+    """
+    from pydantic import ValidationError
+
+    from nasbench_ecg.architecture import Architecture
+    from nasbench_ecg.errors import NasbenchError
+
+    if record.architecture is None:
+        return None
+    used = record.components["space"]
+    try:
+        component = registry.get("search-space", used.name)
+        space = component.create(component.options_model()(**used.options))
+        if not hasattr(space, "draw"):
+            return None
+        return str(space.draw(Architecture.from_dict(record.architecture)))
+    except (NasbenchError, ValidationError):
+        return None
+
+
+def _specs(record: RunRecord, registry: Registry) -> dict[str, ComponentSpec]:
+    names = {"strategy": record.strategy, "dataset": record.dataset_name}
+    return {
+        component.kind: component.spec
+        for component in registry.components()
+        if names.get(component.kind) == component.name
+    }

@@ -1,0 +1,77 @@
+"""What was evaluated during a search, so that nothing is evaluated twice, not even after a stop."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Evaluation, Fidelity
+from nasbench_ecg.errors import OptionError
+
+_KEPT = ("score", "metrics", "seconds", "confusion", "curves")
+
+
+class Ledger:
+    """Evaluations by architecture and fidelity, kept in a file where there is one.
+
+    A search that scores candidates by ``evaluate_many`` alone is resumed by running it again: its
+    generator starts anew, and every evaluation that is on the ledger costs nothing.
+
+    Args:
+        path: File of one JSON line an evaluation; a last line cut short by a kill is ignored.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path
+        self._known: dict[tuple[str, str], Evaluation] = {}
+        self._earlier: set[tuple[str, str]] = set()
+        if path is not None and path.is_file():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                self._read(line)
+
+    def find(self, arch: Architecture, fidelity: Fidelity | None) -> Evaluation | None:
+        """Return the evaluation of ``arch`` at ``fidelity``; None if there is none yet."""
+        return self._known.get((arch.hash, _text(fidelity)))
+
+    def claim(self, arch: Architecture, fidelity: Fidelity | None) -> float:
+        """Return the seconds that an evaluation took before a stop: once, and zero elsewhere."""
+        key = arch.hash, _text(fidelity)
+        if key not in self._earlier:
+            return 0.0
+        self._earlier.remove(key)
+        return self._known[key].seconds
+
+    def add(self, evaluation: Evaluation, fidelity: Fidelity | None) -> None:
+        """Keep an evaluation, without its weights and predictions in the file."""
+        self._known[evaluation.architecture.hash, _text(fidelity)] = evaluation
+        if self.path is None:
+            return
+        line = {
+            "architecture": evaluation.architecture.to_dict(),
+            "fidelity": _text(fidelity),
+            **{name: getattr(evaluation, name) for name in _KEPT},
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps(line))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _read(self, line: str) -> None:
+        try:
+            data: dict[str, Any] = json.loads(line)
+            arch = Architecture.from_dict(data["architecture"])
+            evaluation = Evaluation(architecture=arch, **{name: data[name] for name in _KEPT})
+            key = arch.hash, str(data["fidelity"])
+        except (ValueError, KeyError, TypeError, OptionError):
+            return
+        self._known[key] = evaluation
+        self._earlier.add(key)
+
+
+def _text(fidelity: Fidelity | None) -> str:
+    return json.dumps(None if fidelity is None else asdict(fidelity), sort_keys=True)

@@ -1,0 +1,92 @@
+"""What a run keeps while it is not finished, so that it can go on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from nasbench_ecg.run.ledger import Ledger
+from nasbench_ecg.run.record import write_atomically
+from nasbench_ecg.training.checkpoint import (
+    FileCheckpoint,
+    random_state,
+    restore_random_state,
+)
+
+
+class Unfinished:
+    """The folder of an unfinished run: one checkpoint a stage, a ledger, and finished stages.
+
+    Args:
+        folder: Its place; made when first written to.
+        interval: Seconds between checkpoints.
+    """
+
+    def __init__(self, folder: Path, interval: float = 30.0) -> None:
+        self.folder = folder
+        self.interval = interval
+
+    def exists(self) -> bool:
+        """Return whether an earlier run left something to go on from."""
+        return self.folder.is_dir()
+
+    def remove(self) -> None:
+        """Forget everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ledger(self) -> Ledger:
+        """Return the evaluations of the search so far."""
+        return Ledger(self.folder / "evaluations.jsonl")
+
+    def checkpoint(
+        self, stage: str, state: Callable[[], Any], restore: Callable[[Any], None]
+    ) -> FileCheckpoint:
+        """Return where ``stage`` keeps its state, and the harness that of the context."""
+        return FileCheckpoint(
+            self.folder / f"{stage}.safetensors",
+            interval=self.interval,
+            extra=state,
+            restore_extra=restore,
+        )
+
+    def finish(self, stage: str, data: dict[str, Any]) -> None:
+        """Keep the outcome of a stage, as JSON data, and drop its checkpoint."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._outcome(stage), json.dumps(data))
+        (self.folder / f"{stage}.safetensors").unlink(missing_ok=True)
+
+    def finished(self, stage: str) -> dict[str, Any] | None:
+        """Return the outcome of a stage that was finished earlier; None if it was not."""
+        try:
+            data: dict[str, Any] = json.loads(self._outcome(stage).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return data
+
+    def _outcome(self, stage: str) -> Path:
+        return self.folder / f"{stage}.json"
+
+
+class Clock:
+    """Seconds of a stage, those before a stop included, together with torch's generators."""
+
+    def __init__(self) -> None:
+        self.started = monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return monotonic() - self.started
+
+    def state(self) -> dict[str, Any]:
+        """Return what :meth:`restore` takes."""
+        return {"seconds": self.seconds, "torch": random_state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where :meth:`state` was called."""
+        self.started = monotonic() - state["seconds"]
+        restore_random_state(state["torch"])

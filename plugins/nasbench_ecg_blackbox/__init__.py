@@ -1,0 +1,28 @@
+"""Searches that know of an architecture nothing but its score, on any search space."""
+
+from collections.abc import Iterable
+
+from nasbench_ecg.api import StrategySpec, hookimpl
+
+
+@hookimpl
+def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
+    """Yield ``random``, ``regularized-evolution`` and ``successive-halving``."""
+    yield StrategySpec(
+        name="random",
+        target="nasbench_ecg_blackbox.random_search:RandomSearch",
+        options="nasbench_ecg_blackbox.options:RandomSearchOptions",
+        summary="The best of N random architectures: the floor that every search must beat",
+    )
+    yield StrategySpec(
+        name="regularized-evolution",
+        target="nasbench_ecg_blackbox.evolution:RegularizedEvolution",
+        options="nasbench_ecg_blackbox.options:RegularizedEvolutionOptions",
+        summary="Tournaments in a population whose oldest member dies (Real et al. 2019)",
+    )
+    yield StrategySpec(
+        name="successive-halving",
+        target="nasbench_ecg_blackbox.halving:SuccessiveHalving",
+        options="nasbench_ecg_blackbox.options:SuccessiveHalvingOptions",
+        summary="Many candidates trained briefly, the best few longer (Jamieson & Talwalkar 2016)",
+    )

@@ -1,0 +1,84 @@
+"""Regularized evolution, also called aging evolution.
+
+References:
+    Real, Aggarwal, Huang, Le 2019, "Regularized Evolution for Image Classifier Architecture
+    Search", AAAI, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasbench_ecg.api import (
+    Architecture,
+    Builder,
+    Fidelity,
+    SearchContext,
+    SearchResult,
+    SearchSpace,
+    Task,
+)
+from nasbench_ecg_blackbox.options import RegularizedEvolutionOptions
+from nasbench_ecg_blackbox.trials import Trials
+
+
+@dataclass(frozen=True)
+class Member:
+    """An architecture of the population with its score, larger is better."""
+
+    architecture: Architecture
+    score: float
+
+
+class RegularizedEvolution:
+    """Mutates the best of a random sample of the population; then the oldest member dies.
+
+    Choose it as a strong search of discrete architectures that needs nothing but mutations. Age,
+    not a poor score, removes a member, so a lucky evaluation does not live for ever.
+    """
+
+    def __init__(self, options: RegularizedEvolutionOptions) -> None:
+        self.options = options
+
+    def search(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> SearchResult:
+        """Return the best member that ever lived, the first of equals."""
+        options = self.options
+        fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
+        population: deque[Member] = deque()
+        history: list[Member] = []
+        with ctx.progress.track("Evolving", options.models) as bar:
+            trials = Trials(ctx, bar.advance)
+            while len(history) < options.models:
+                if len(population) < options.population:
+                    child = space.sample(ctx.rng)
+                else:
+                    parent = tournament(population, options.sample, ctx.rng)
+                    child = space.mutate(parent.architecture, ctx.rng)
+                score = trials.score(child, fidelity, members=len(history) + 1)
+                if score is None:
+                    break
+                member = Member(child, score)
+                history.append(member)
+                age(population, member, options.population)
+        if not history:
+            return SearchResult(space.sample(ctx.rng))
+        best = max(history, key=lambda member: member.score)
+        return SearchResult(best.architecture, {"evaluations": trials.table()})
+
+
+def tournament(population: deque[Member], sample: int, rng: np.random.Generator) -> Member:
+    """Return the best of ``sample`` members drawn with replacement."""
+    drawn = [population[i] for i in rng.integers(len(population), size=sample)]
+    return max(drawn, key=lambda member: member.score)
+
+
+def age(population: deque[Member], child: Member, size: int) -> None:
+    """Add ``child`` as the youngest; if there are then more than ``size``, the oldest dies."""
+    population.append(child)
+    if len(population) > size:
+        population.popleft()

@@ -1,0 +1,260 @@
+"""The state of a DARTS search: network, α, optimisers, and how far the epoch is gone through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from nasbench_ecg.api import (
+    DeviceBeats,
+    Recipe,
+    SearchContext,
+    Task,
+    cosine,
+    scores,
+    to_device,
+    weight_optimizer,
+)
+from nasbench_ecg_cells.genotype import Genotype
+from nasbench_ecg_cells.space import ConvCells
+from nasbench_ecg_darts.bilevel import (
+    Batch,
+    first_order,
+    pure_loss,
+    relaxed_loss,
+    second_order,
+    velocities,
+)
+from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.options import DartsOptions
+from nasbench_ecg_darts.relaxation import (
+    Alpha,
+    discretise,
+    entropy,
+    initial_alpha,
+    mixing_weights,
+    skip_share,
+)
+from nasbench_ecg_darts.supernet import SuperNet
+
+_POSITION = ("epoch", "position", "order", "confusion", "losses")
+
+
+@dataclass
+class SearchState:
+    """Everything that changes during a search."""
+
+    options: DartsOptions
+    space: ConvCells
+    classes: tuple[str, ...]
+    macro_classes: tuple[str, ...]
+    net: SuperNet
+    alpha: Alpha
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    alpha_optimizer: torch.optim.Optimizer
+    train: DeviceBeats
+    validation: DeviceBeats
+    train_labels: Tensor
+    validation_labels: Tensor
+    generator: torch.Generator
+    epoch: int = 0
+    position: int = 0
+    order: tuple[Tensor, Tensor] | None = None
+    confusion: Tensor = field(default_factory=lambda: torch.zeros(0))
+    losses: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+    @classmethod
+    def start(
+        cls, options: DartsOptions, task: Task, space: ConvCells, ctx: SearchContext
+    ) -> SearchState:
+        """Return the state before the first step."""
+        net = SuperNet(
+            MergedEdges,
+            operations=space.operations,
+            nodes=space.nodes,
+            cells=options.cells,
+            channels=options.channels,
+            stem_filters=options.stem_filters,
+            n_leads=task.n_leads,
+            n_classes=task.n_classes,
+        ).to(ctx.device)
+        alpha = initial_alpha(space.nodes, len(space.operations), ctx.device)
+        recipe = Recipe(
+            epochs=options.epochs,
+            lr=options.lr,
+            lr_min=options.lr_min,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+        )
+        optimizer = weight_optimizer(net, recipe)
+        return cls(
+            options=options,
+            space=space,
+            classes=task.train.classes,
+            macro_classes=task.macro_classes,
+            net=net.train(),
+            alpha=alpha,
+            optimizer=optimizer,
+            schedule=cosine(optimizer, recipe),
+            alpha_optimizer=torch.optim.Adam(
+                list(alpha.values()),
+                lr=options.alpha_lr,
+                betas=(0.5, 0.999),
+                weight_decay=options.alpha_weight_decay,
+            ),
+            train=to_device(task.train, ctx.device),
+            validation=to_device(task.validation, ctx.device),
+            train_labels=torch.as_tensor(task.train.labels),
+            validation_labels=torch.as_tensor(task.validation.labels),
+            generator=torch.Generator().manual_seed(int(ctx.rng.integers(2**31))),
+        )
+
+    @property
+    def batch_size(self) -> int:
+        """Beats of a step."""
+        return min(self.options.batch_size, len(self.train), len(self.validation))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch; a ragged last batch is left out."""
+        beats = min(self.options.beats or len(self.train), len(self.train))
+        return max(1, beats // self.batch_size)
+
+    def remaining(self) -> Iterator[tuple[Batch, Batch]]:
+        """Yield an epoch's pairs of a training and a validation batch that are still to come.
+
+        All are of equal size. Each counts as done when it is yielded.
+        """
+        device = self.train.labels.device
+        if self.order is None:
+            n = self.steps_per_epoch * self.batch_size
+            share = self.options.majority_share
+            self.order = (
+                draw(self.train_labels, n, share, self.generator),
+                draw(self.validation_labels, n, share, self.generator),
+            )
+            n_classes = len(self.classes)
+            self.confusion = torch.zeros(n_classes**2, dtype=torch.int64, device=device)
+            self.losses = torch.zeros(2, device=device)
+        train, validation = (torch.split(o.to(device), self.batch_size) for o in self.order)
+        for t, v in zip(train[self.position :], validation[self.position :], strict=True):
+            self.position += 1
+            yield (
+                Batch(self.train.signals[t], self.train.labels[t]),
+                Batch(self.validation.signals[v], self.validation.labels[v]),
+            )
+
+    def end_epoch(self) -> dict[str, float]:
+        """Go on to the next epoch; return the figures of this one.
+
+        Scores are those of the validation batches, each taken before its step of α.
+        """
+        confusion = self.confusion.view(len(self.classes), -1).cpu().numpy()
+        overall = scores(confusion, self.classes, self.macro_classes)
+        train_loss, validation_loss = (self.losses / self.position).tolist()
+        self.schedule.step()
+        self.epoch, self.position, self.order = self.epoch + 1, 0, None
+        weights = mixing_weights(self.alpha)
+        return {
+            "train_loss": train_loss,
+            "validation_loss": validation_loss,
+            "accuracy": overall["accuracy"],
+            "f1_of_macro": overall["f1_of_macro"],
+            "alpha_entropy": entropy(weights),
+            "largest_weight": max(float(w.detach().max()) for w in weights.values()),
+            "skip_share": skip_share(self.genotype()),
+        }
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return everything that changes, to be restored."""
+        return {
+            "net": self.net.state_dict(),
+            "alpha": dict(self.alpha),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "alpha_optimizer": self.alpha_optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            **{name: getattr(self, name) for name in _POSITION},
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go back to where :meth:`snapshot` was called."""
+        device = self.train.labels.device
+        self.net.load_state_dict(saved["net"])
+        for name, value in self.alpha.items():
+            value.data.copy_(saved["alpha"][name])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.alpha_optimizer.load_state_dict(saved["alpha_optimizer"])
+        self.generator.set_state(saved["generator"])
+        for field_name in _POSITION:
+            value = saved[field_name]
+            setattr(self, field_name, value.to(device) if isinstance(value, Tensor) else value)
+
+    def step(self, pair: tuple[Batch, Batch], *, with_alpha: bool) -> None:
+        """Take one step of α (Algorithm 1, step 4) and one of the weights (step 5)."""
+        train, validation = pair
+        options = self.options
+        if with_alpha:
+            validation_loss, logits = relaxed_loss(
+                self.net, self.alpha, validation, options.precision
+            )
+            if options.order == "first":
+                gradients = first_order(validation_loss, self.alpha)
+            else:
+                gradients = second_order(
+                    pure_loss(self.net, options.precision),
+                    dict(self.net.named_parameters()),
+                    self.alpha,
+                    train=train,
+                    validation=validation,
+                    lr=float(self.schedule.get_last_lr()[0]),
+                    momentum=options.momentum,
+                    weight_decay=options.weight_decay,
+                    velocity=velocities(self.net, self.optimizer),
+                )
+            for value, gradient in zip(self.alpha.values(), gradients, strict=True):
+                value.grad = gradient
+            self.alpha_optimizer.step()
+        else:
+            with torch.no_grad():
+                validation_loss, logits = relaxed_loss(
+                    self.net, self.alpha, validation, options.precision
+                )
+        self.optimizer.zero_grad(set_to_none=True)
+        fixed: Alpha = {name: value.detach() for name, value in self.alpha.items()}
+        train_loss, _ = relaxed_loss(self.net, fixed, train, options.precision)
+        train_loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), options.grad_clip)
+        self.optimizer.step()
+        n = len(self.classes)
+        cells = validation.y * n + logits.detach().argmax(1)
+        self.confusion += torch.bincount(cells, minlength=n * n)
+        self.losses += torch.stack([train_loss.detach(), validation_loss.detach()])
+
+    def genotype(self) -> Genotype:
+        """Return the discrete cells that α stands for now."""
+        return discretise(mixing_weights(self.alpha), self.space.operations, self.space.nodes)
+
+
+def draw(
+    labels: Tensor, n: int, majority_share: float | None, generator: torch.Generator
+) -> Tensor:
+    """Return ``n`` indices in random order; fewer than ``n`` beats are gone through repeatedly.
+
+    With ``majority_share``, at most that share of them is of the most frequent class, as far as the
+    other classes have beats enough.
+    """
+    order = torch.randperm(len(labels), generator=generator)
+    if majority_share is not None:
+        majority = labels[order] == labels.bincount().argmax()
+        frequent, rare = order[majority], order[~majority]
+        n_frequent = min(max(round(majority_share * n), n - len(rare)), len(frequent))
+        order = torch.cat([frequent[:n_frequent], rare[: n - n_frequent]])
+        order = order[torch.randperm(len(order), generator=generator)]
+    return order.repeat(-(-n // len(order)))[:n]

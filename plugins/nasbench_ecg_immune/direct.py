@@ -1,0 +1,134 @@
+"""Labels of K clusters as antibodies: the sum of the one-against-the-rest objectives."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg_immune.labels import Codes, canonical
+from nasbench_ecg_immune.margin import Margin
+
+_BLOCK = 4_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class KWay:
+    """The problem of K clusters at once; affinity is 1 − Σ_k J(y_k) / (K·n).
+
+    y_k is 1 in cluster k and −1 elsewhere, so for K = 2 the objective is 2·J(y).
+
+    Attributes:
+        margin: The objective of two clusters.
+        clusters: K.
+        smallest: Fewest points of a cluster, at least one.
+    """
+
+    margin: Margin
+    clusters: int
+    smallest: int
+
+    def random(self, rng: np.random.Generator) -> Codes:
+        """Return labels that are drawn uniformly, then balanced."""
+        codes = rng.integers(self.clusters, size=self.margin.n).astype(np.uint8)
+        return self.repair(codes, rng)
+
+    def hypermutate(self, genotype: Codes, rate: float, rng: np.random.Generator) -> Codes:
+        """Return labels each of which was drawn anew with probability ``rate``; one at least."""
+        n = len(genotype)
+        drawn = np.flatnonzero(rng.random(n, dtype=np.float32) < rate)
+        codes = genotype.copy()
+        codes[drawn] = rng.integers(self.clusters, size=len(drawn), dtype=np.uint8)
+        if np.array_equal(codes, genotype):
+            i = rng.integers(n)
+            codes[i] = (codes[i] + rng.integers(1, self.clusters)) % self.clusters
+        return codes
+
+    def repair(self, genotype: Codes, rng: np.random.Generator) -> Codes:
+        """Return labels within the balance bound; what a cluster lacks is taken from the largest."""
+        counts = np.bincount(genotype, minlength=self.clusters)
+        if counts.min() >= self.smallest:
+            return genotype
+        codes = genotype.copy()
+        for poor in np.flatnonzero(counts < self.smallest):
+            while (lack := self.smallest - counts[poor]) > 0:
+                rich = int(counts.argmax())
+                moved = min(lack, counts[rich] - self.smallest)
+                codes[rng.choice(np.flatnonzero(codes == rich), moved, replace=False)] = poor
+                counts[rich] -= moved
+                counts[poor] += moved
+        return codes
+
+    def distances(self, genotypes: Sequence[Codes]) -> NDArray[np.float64]:
+        """Return the share of points outside the best matching of clusters, float64 [P, P]."""
+        from scipy.optimize import linear_sum_assignment
+
+        members = self._members(np.stack(genotypes), np.dtype(np.float32))
+        count, k, n = members.shape
+        flat = members.reshape(count * k, n)
+        common = (flat @ flat.T).reshape(count, k, count, k)
+        result = np.zeros((count, count))
+        for i in range(count):
+            for j in range(i):
+                table = common[i, :, j, :]
+                rows, columns = linear_sum_assignment(table, maximize=True)
+                result[i, j] = result[j, i] = 1 - table[rows, columns].sum() / n
+        return result
+
+    def key(self, genotype: Codes) -> str:
+        """Return a digest of the labels with the clusters numbered by first appearance."""
+        return blake2b(canonical(genotype).tobytes(), digest_size=16).hexdigest()
+
+    def affinity(self, genotypes: Sequence[Codes]) -> tuple[list[Codes], list[float]]:
+        """Return the better of each labelling and its relabelling by the fitted functions."""
+        improved: list[Codes] = []
+        values: list[float] = []
+        rows = max(1, _BLOCK // (self.margin.n * self.clusters))
+        for i in range(0, len(genotypes), rows):
+            codes, objective = self.improve(np.stack(genotypes[i : i + rows]))
+            improved += list(codes)
+            values += (1 - objective / (self.clusters * self.margin.n)).tolist()
+        return improved, values
+
+    def improve(self, codes: Codes) -> tuple[Codes, NDArray[np.float64]]:
+        """Return uint8 [P, n] with every point in the cluster whose function is largest there.
+
+        A row stays as it is where that breaks the balance bound or does not lower the objective.
+        The second is Σ_k J(y_k), float64 [P].
+        """
+        y = self._one_against_rest(codes)
+        fitted = self.margin.fitted(y)
+        before = self._sum(self.margin.objective(y, fitted))
+        moved = fitted.reshape(*codes.shape[:1], self.clusters, -1).argmax(axis=1).astype(np.uint8)
+        after = self.objective(moved)
+        counts = self._members(moved, np.dtype(bool)).sum(axis=2)
+        better = (after < before) & (counts.min(axis=1) >= self.smallest)
+        return np.where(better[:, None], moved, codes), np.where(better, after, before)
+
+    def objective(self, codes: Codes) -> NDArray[np.float64]:
+        """Return Σ_k J(y_k), float64 [P], of labels uint8 [P, n]."""
+        return self._sum(self.margin.objective(self._one_against_rest(codes)))
+
+    def dump(self, genotype: Codes) -> Any:
+        """Return base64 text of the labels."""
+        return base64.b64encode(genotype.tobytes()).decode("ascii")
+
+    def load(self, data: Any) -> Codes:
+        """Read what :meth:`dump` wrote."""
+        return np.frombuffer(base64.b64decode(data), np.uint8).copy()
+
+    def _members(self, codes: Codes, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return [P, K, n], one where a point is of a cluster."""
+        return (codes[:, None, :] == np.arange(self.clusters)[None, :, None]).astype(dtype)
+
+    def _one_against_rest(self, codes: Codes) -> NDArray[Any]:
+        members = self._members(codes, self.margin.basis.dtype)
+        return (2 * members - 1).reshape(len(codes) * self.clusters, -1)
+
+    def _sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(values.reshape(-1, self.clusters).sum(axis=1))

@@ -1,0 +1,209 @@
+"""Options of the immune engine and of all that uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from nasbench_ecg.api import Options
+
+
+class EvolutionOptions(Options):
+    """Options of the immune engine, for any problem; the paper gives none of these figures."""
+
+    antibodies: int = Field(100, ge=2)
+    """Antibodies of the population."""
+
+    memory: int = Field(10, ge=1)
+    """Best antibodies that are never lost."""
+
+    parents: int = Field(20, ge=1)
+    """Best antibodies of the population that are cloned."""
+
+    clone_factor: float = Field(0.2, gt=0)
+    """Clones of the antibody at a rank: this factor times the population over the rank."""
+
+    rho: float = Field(4.0, gt=0)
+    """Decay of the hypermutation with affinity: the rate is exp(-rho · normalised affinity)."""
+
+    mutation: Literal["inverse", "proportional"] = "inverse"
+    """``inverse``: the better, the less is changed. ``proportional``: the paper's wording."""
+
+    suppression: float = Field(0.005, ge=0, lt=1)
+    """Antibodies nearer than this to a better one are removed; distances lie in 0…1."""
+
+    edited_share: float = Field(0.2, ge=0, lt=1)
+    """Share of the population that random newcomers replace in each generation."""
+
+    generations: int = Field(20, ge=1)
+    """Most generations."""
+
+    evaluations: int | None = Field(None, ge=1)
+    """Most antibodies evaluated; by default no limit."""
+
+    stagnation: int | None = Field(None, ge=1)
+    """Generations without a better antibody after which the search ends; by default no limit."""
+
+    batch: int | None = Field(None, ge=1)
+    """Antibodies evaluated between two looks at the clock; by default all of a generation."""
+
+
+class ImmuneOptions(EvolutionOptions):
+    """Options of ``immune``."""
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {
+            "antibodies": 6,
+            "memory": 2,
+            "parents": 3,
+            "evaluations": 16,
+            "beats": 2000,
+            "epochs": 1,
+        },
+        "smoke": {
+            "antibodies": 3,
+            "memory": 1,
+            "parents": 1,
+            "evaluations": 4,
+            "beats": 300,
+            "epochs": 1,
+        },
+    }
+
+    antibodies: int = Field(20, ge=2)
+    """Architectures of the population."""
+
+    memory: int = Field(4, ge=1)
+    """Best architectures that are never lost."""
+
+    parents: int = Field(6, ge=1)
+    """Best architectures of the population that are cloned."""
+
+    clone_factor: float = Field(0.3, gt=0)
+    """Clones of the architecture at a rank: this factor times the population over the rank."""
+
+    rho: float = Field(2.0, gt=0)
+    """Decay of the hypermutation with affinity: the rate is exp(-rho · normalised affinity)."""
+
+    suppression: float = Field(0.05, ge=0, lt=1)
+    """Architectures are removed that differ from a better one in less than this share of parts."""
+
+    generations: int = Field(100, ge=1)
+    """Most generations."""
+
+    evaluations: int | None = Field(200, ge=1)
+    """Most architectures evaluated."""
+
+    batch: int | None = Field(4, ge=1)
+    """Architectures evaluated between two looks at the clock."""
+
+    largest_step: int = Field(4, ge=1)
+    """Mutations of the search space that a hypermutation of rate 1 makes."""
+
+    epochs: int | None = Field(10, ge=1)
+    """Epochs that a candidate is trained; none leaves them to the evaluator."""
+
+    beats: int | None = Field(20_000, ge=2)
+    """Most beats that a candidate is trained on; none leaves them to the evaluator."""
+
+
+class LabelingsOptions(Options):
+    """Options of ``labelings``."""
+
+    clusters: int = Field(5, ge=2, le=256)
+    """Most clusters of a labelling."""
+
+    balance: float = Field(1.0, ge=0, le=1)
+    """Largest difference, as a share of the beats, between a cluster and the rest."""
+
+    beats: int = Field(1000, ge=2)
+    """Beats of a labelling drawn at random. A strategy gives its labellings the task's beats."""
+
+
+class MarginOptions(Options):
+    """What the maximum-margin methods have in common: kernel, balance, and how clusters split."""
+
+    C: float = Field(10.0, gt=0)
+    """Regularisation: a larger C lets the margin be narrower; λ = 1/(2C)."""
+
+    width: float | None = Field(None, gt=0)
+    """Width of the RBF kernel, in standard deviations; by default the median distance of beats."""
+
+    balance: float = Field(0.95, ge=0, le=1)
+    """Largest difference between the sides of a split, as a share of all beats: the paper's l."""
+
+    exact_up_to: int = Field(2000, ge=2)
+    """Most beats with an exact kernel; beyond, it is approximated (Nyström)."""
+
+    rank: int = Field(300, ge=1)
+    """Rank of the approximated kernel."""
+
+
+class IemmcOptions(MarginOptions, EvolutionOptions):
+    """Options of ``iemmc``."""
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"generations": 10},
+        "smoke": {"antibodies": 20, "parents": 4, "generations": 3, "rank": 50},
+    }
+
+    method: Literal["bisection", "direct"] = "bisection"
+    """``bisection`` splits one cluster after another; ``direct`` labels all clusters at once."""
+
+    start: Literal["random", "k-means"] = "random"
+    """``k-means`` puts its result among the first antibodies; the others are random."""
+
+    precision: Literal["float32", "float64"] = "float32"
+    """Precision of the search; the result is polished and reported in float64."""
+
+    polish: bool = True
+    """Whether the antibodies in memory are descended to the end, one beat at a time."""
+
+
+class IterSvrOptions(MarginOptions):
+    """Options of ``itersvr``."""
+
+    rounds: int = Field(10, ge=1)
+    """Most rounds of regression and relabelling."""
+
+    start: Literal["random", "k-means"] = "random"
+    """Labels of the first round."""
+
+    fit_beats: int = Field(3000, ge=10)
+    """Most beats that a regression is fitted on, drawn at random."""
+
+
+class KMeansOptions(Options):
+    """Options of ``k-means``."""
+
+    starts: int = Field(10, ge=1)
+    """Runs from different centres, of which the best counts."""
+
+
+class SvmRbfOptions(Options):
+    """Options of ``svm-rbf``."""
+
+    C: float = Field(10.0, gt=0)
+    """Regularisation."""
+
+    share: float = Field(0.2, gt=0, le=1)
+    """Share of the beats whose labels are learned from, drawn at random."""
+
+    fit_beats: int = Field(20_000, ge=10)
+    """Most beats that are learned from."""
+
+
+class ClusteringOptions(Options):
+    """Options of the builder ``clustering``."""
+
+    landmarks: int = Field(500, ge=1)
+    """Beats that a new beat is compared with."""
+
+
+class ClusteringEvaluatorOptions(Options):
+    """Options of the evaluator ``clustering``."""
+
+    C: float = Field(10.0, gt=0)
+    """Regularisation of the functions that carry a labelling over to new beats."""

@@ -1,0 +1,128 @@
+"""``nasbench-ecg show`` and ``nasbench-ecg leaderboard`` on stored records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from run_records import TWO_LEAD, run_record, with_f1
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.run.record import RecordStore, RunRecord
+
+CELL = [[["conv-3", 0], ["skip", 1]]]
+FOUND = {"format": 1, "space": "conv-cells", "genotype": {"normal": CELL, "reduction": CELL}}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder of results: a search, a failure, and a file that is no record."""
+    out = tmp_path / "results"
+    store(out, run_record(confusion=TWO_LEAD, architecture=FOUND, run_key="aa11" * 4))
+    store(out, run_record("random", metrics=with_f1(0.95), run_key="ab22" * 4, profile="smoke"))
+    store(out, run_record("random", 1, status="failed", run_key="cc33" * 4, suite="nightly"))
+    (out / "runs" / "torn.json").write_text('{"schema_version": 1, "run_k')
+    return out
+
+
+def store(out: Path, record: RunRecord) -> None:
+    """Write a record, its space as it stands installed."""
+    record.components["space"].options = {"nodes": 1}
+    RecordStore(out, record.suite).write(record)
+
+
+@pytest.fixture
+def nasbench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run a command line in this process, on a terminal of 80 columns."""
+    for verb in ("show", "leaderboard"):
+        monkeypatch.setattr(f"nasbench_ecg.cli.{verb}.stdout", lambda: Console(width=80))
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def test_show_draws_the_cell_and_tells_scores(nasbench: Callable[..., Any], out: Path) -> None:
+    result = nasbench("show", "aa11", "--out", out)
+    assert result.exit_code == 0
+    for part in ("darts on mitbih-2lead", "in₁ ─ conv-3", "96.16", "--seeds 0,1,2"):
+        assert part in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_show_works_without_the_plugins_of_the_run(
+    nasbench: Callable[..., Any], out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_DISABLE_PLUGINS", "*")
+    result = nasbench("show", "aa11", "--out", out)
+    assert result.exit_code == 0
+    assert "96.16" in result.stdout and "in₁" not in result.stdout
+
+
+def test_show_prints_the_record_as_json(nasbench: Callable[..., Any], out: Path) -> None:
+    told = json.loads(nasbench("show", "cc33", "--out", out, "--json").stdout)
+    assert (told["status"], told["suite"]) == ("failed", "nightly")
+
+
+@pytest.mark.parametrize("prefix, said", [("zz", "no run 'zz'"), ("a", "2 runs start with 'a'")])
+def test_an_unclear_run_is_one_panel(
+    nasbench: Callable[..., Any], out: Path, prefix: str, said: str
+) -> None:
+    result = nasbench("show", prefix, "--out", out)
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_the_leaderboard_has_one_table_a_track(nasbench: Callable[..., Any], out: Path) -> None:
+    result = nasbench("leaderboard", "--out", out)
+    assert result.exit_code == 0
+    assert "mitbih-2lead · paper · quick · train" in result.stdout
+    assert "mitbih-2lead · paper · smoke · train" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_the_leaderboard_names_damaged_files_and_goes_on(
+    nasbench: Callable[..., Any], out: Path
+) -> None:
+    result = nasbench("leaderboard", "--out", out)
+    assert "torn.json" in result.stderr and "not JSON" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "chosen, rows",
+    [
+        (["--suite", "nightly"], ["random"]),
+        (["--profile", "smoke"], ["random"]),
+        (["--suite", "runs", "--profile", "quick"], ["darts"]),
+        (["--dataset", "mitbih-2lead", "--protocol", "paper"], ["darts", "random", "random"]),
+    ],
+)
+def test_the_leaderboard_of_some_runs(
+    nasbench: Callable[..., Any], out: Path, chosen: list[str], rows: list[str]
+) -> None:
+    told = json.loads(nasbench("leaderboard", "--out", out, "--json", *chosen).stdout)
+    assert [row["strategy"] for board in told["leaderboards"] for row in board["rows"]] == rows
+    assert [Path(item["path"]).name for item in told["damaged"]] == ["torn.json"]
+
+
+@pytest.mark.parametrize(
+    "option, wrong, near",
+    [("--dataset", "mitbih-lead", "mitbih-2lead"), ("--suite", "nightli", "nightly")],
+)
+def test_a_choice_that_leaves_nothing_names_what_there_is(
+    nasbench: Callable[..., Any], out: Path, option: str, wrong: str, near: str
+) -> None:
+    result = nasbench("leaderboard", "--out", out, option, wrong)
+    assert result.exit_code == 2
+    assert near in result.stderr
+
+
+def test_without_runs_the_leaderboard_says_what_to_run(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = nasbench("leaderboard", "--out", tmp_path / "nothing")
+    assert result.exit_code == 2
+    assert "nasbench-ecg run darts synthetic-2lead" in result.stderr
+    assert not (tmp_path / "nothing").exists()
