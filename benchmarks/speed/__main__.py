@@ -1,0 +1,93 @@
+"""All speed targets in one command: ``python benchmarks/speed``.
+
+Prints each target with both sides, the ratio and whether they computed the same thing, and writes
+``results/speed/<machine>.json`` and ``.md``. Records are found as the command line finds them
+(``NASBENCH_ECG_DATA``, or the cache).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import machine_room
+import networks
+import torch
+from measure import Target, machine
+from table import markdown
+
+from nasbench_ecg.run.record import write_atomically
+from nasbench_ecg.training.memory import keep_freed_memory
+
+Benchmark = Callable[[], Target | list[Target] | None]
+
+
+def benchmarks(device: str, *, bf16: bool) -> dict[str, Benchmark]:
+    """Return all benchmarks by name, in order of worth."""
+    return {
+        "supernet-quick": lambda: networks.supernet_step("quick", device, bf16=bf16),
+        "supernet-paper": lambda: networks.supernet_step("paper", device, bf16=bf16),
+        "training-quick": lambda: networks.training("quick", device, bf16=bf16),
+        "training-paper": lambda: networks.training("paper", device, bf16=bf16),
+        "loading": machine_room.loading,
+        "command-line": machine_room.command_line,
+        "roofline": lambda: networks.roofline(device),
+    }
+
+
+def main() -> None:
+    """Run what was asked for, print it and write it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--only", action="append", help="name of a benchmark; may be repeated")
+    parser.add_argument("--no-bf16", action="store_true", help="where bfloat16 is not native")
+    parser.add_argument("--out", type=Path, default=Path("results/speed"))
+    parser.add_argument("--name", default="", help="name of the machine in the file's name")
+    args = parser.parse_args()
+    keep_freed_memory()
+    chosen = benchmarks(args.device, bf16=not args.no_bf16)
+    unknown = set(args.only or ()) - set(chosen)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(chosen)}")
+
+    about = machine(args.device)
+    targets: list[Target] = []
+    for name, measure in chosen.items():
+        if args.only and name not in args.only:
+            continue
+        measured = measure()
+        if measured is None:
+            print(f"{name}: not measured, its records are not here")
+            continue
+        new = measured if isinstance(measured, list) else [measured]
+        targets += new
+        for target in new:
+            print(markdown([target.data()], header=False), flush=True)
+
+    report: dict[str, Any] = {
+        "machine": about,
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "targets": [target.data() for target in targets],
+    }
+    name = args.name or re.sub(r"\W+", "-", f"{about.get('gpu', about['cpu'])}-{platform.system()}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / f"{name.strip('-').lower()}.json"
+    write_atomically(path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    text = f"{_title(about)}\n\n{markdown(report['targets'])}\n"
+    write_atomically(path.with_suffix(".md"), text)
+    print(f"\nwritten: {path} and {path.with_suffix('.md')}")
+
+
+def _title(about: dict[str, Any]) -> str:
+    where = about.get("gpu", f"{about['cpu']}, {about['cores']} cores")
+    return f"# Speed on {where}\n\nPyTorch {about['torch']}, load {about['load']:.1f} at the start."
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The supernet's step and the final network's step, in every form there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from measure import Target, in_turns, relative
+from torch import Tensor, nn
+
+from nasbench_ecg.api import Precision, Recipe, training_step, weight_optimizer
+from nasbench_ecg_cells import layers, network
+from nasbench_ecg_cells.options import (
+    OPERATIONS,
+    ConvCellsOptions,
+    StackedCellsShortcutOptions,
+)
+from nasbench_ecg_cells.space import ConvCells
+from nasbench_ecg_darts import supernet
+from nasbench_ecg_darts.bilevel import Batch, first_order, relaxed_loss
+from nasbench_ecg_darts.convert import plain_to_merged
+from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.relaxation import initial_alpha
+from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
+
+WIDTHS = {"paper": (8, 16), "quick": (5, 8)}
+"""Cells and channels of the search network."""
+
+
+@contextmanager
+def one_dimensional() -> Iterator[None]:
+    """Run networks on [batch, channels, samples] as it stands, as plain implementations do."""
+
+    def stay(x: Tensor) -> Tensor:
+        return x
+
+    supernet.enter, network.enter = stay, stay  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        supernet.enter, network.enter = layers.enter, layers.enter
+
+
+def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
+    """Time one step of α and one of the weights on 100 beats: plain against merged."""
+    cells, channels = WIDTHS[size]
+    torch.manual_seed(0)
+
+    def build(edges: type[nn.Module]) -> SuperNet:
+        return SuperNet(
+            edges, operations=OPERATIONS, nodes=4, cells=cells, channels=channels,
+            stem_filters=32, n_leads=2, n_classes=5,
+        ).to(device)  # fmt: skip
+
+    plain, merged = build(PlainEdges), build(MergedEdges)
+    plain_to_merged(plain, merged)
+    alpha = initial_alpha(4, len(OPERATIONS), device)
+    batch = Batch(torch.randn(100, 2, 300, device=device), torch.randint(5, (100,), device=device))
+    with one_dimensional():
+        reference, expected = _gradients(plain, alpha, batch)
+    got_loss, got = _gradients(merged, alpha, batch)
+    pairs = zip((reference, *expected), (got_loss, *got), strict=True)
+    worst = max(relative(a, b) for a, b in pairs)
+
+    def step(net: SuperNet, precision: Precision) -> None:
+        optimizer = optimizers[net]
+        loss, _ = relaxed_loss(net, alpha, batch, precision)
+        first_order(loss, alpha)
+        optimizer.zero_grad(set_to_none=True)
+        fixed = {name: value.detach() for name, value in alpha.items()}
+        relaxed_loss(net, fixed, batch, precision)[0].backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+
+    optimizers = {net: weight_optimizer(net, Recipe(lr=0.0)) for net in (plain, merged)}
+
+    def plain_step() -> None:
+        with one_dimensional():
+            step(plain, "float32")
+
+    ways = {
+        "plain, 1-D, float32": plain_step,
+        "merged, float32": lambda: step(merged, "float32"),
+    }
+    if bf16:
+        ways["merged, bf16"] = lambda: step(merged, "bf16")
+    seconds = in_turns(ways, rounds=3, device=device)
+    least = 10 if device == "cuda" else 2
+    names = list(seconds)
+    return Target(
+        what=f"α + weight step, {size} search network (C{channels}, {cells} cells), 100 beats",
+        target=f"≥ {least}× plain, equal to 1e-4",
+        seconds=seconds,
+        same=f"loss and ∇α of merged float32 differ by {worst:.1e}",
+        held=seconds[names[0]] / min(seconds[n] for n in names[1:]) >= least and worst < 1e-4,
+    )
+
+
+def _gradients(
+    net: SuperNet, alpha: dict[supernet.CellName, Tensor], batch: Batch
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    loss, _ = relaxed_loss(net, alpha, batch, "float32")
+    return loss.detach(), first_order(loss, alpha)
+
+
+def training(size: str, device: str, *, bf16: bool) -> Target:
+    """Time steps of the final training, 256 beats: plain 1-D float32 against what runs."""
+    options = (
+        StackedCellsShortcutOptions()
+        if size == "paper"
+        else StackedCellsShortcutOptions(cells=8, channels=8)
+    )
+    arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
+    torch.manual_seed(0)
+    builder = network.StackedCellsShortcut(options)
+    model = builder.build(arch, n_leads=2, n_samples=300, n_classes=5).to(device).train()
+    x = torch.randn(256, 2, 300, device=device)
+    y = torch.randint(5, (256,), device=device)
+    with one_dimensional(), torch.no_grad():
+        expected = model(x)
+    with torch.no_grad():
+        worst = relative(expected, model(x))
+
+    def step(precision: Precision) -> None:
+        recipe = Recipe(lr=0.0, precision=precision)
+        training_step(model, optimizer, x, y, recipe=recipe)
+
+    def plain_step() -> None:
+        with one_dimensional():
+            step("float32")
+
+    optimizer = weight_optimizer(model, Recipe(lr=0.0))
+    ways = {"plain, 1-D, float32": plain_step, "float32": lambda: step("float32")}
+    if bf16:
+        ways["bf16"] = lambda: step("bf16")
+    seconds = in_turns(ways, device=device)
+    reference, *others = seconds.values()
+    return Target(
+        what=f"final training step, {size} network ({options.cells} cells, "
+        f"C{options.channels}), 256 beats",
+        target="≥ 2× plain" if device == "cpu" else "",
+        seconds=seconds,
+        same=f"outputs in float32 differ by {worst:.1e}",
+        held=reference / min(others) >= 2 if device == "cpu" else None,
+    )
+
+
+def roofline(device: str) -> Target:
+    """Relate the merged supernet's arithmetic rate to that of a large matrix product."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    cells, channels = WIDTHS["paper"]
+    torch.manual_seed(0)
+    net = SuperNet(
+        MergedEdges, operations=OPERATIONS, nodes=4, cells=cells, channels=channels,
+        stem_filters=32, n_leads=2, n_classes=5,
+    ).to(device)  # fmt: skip
+    alpha = initial_alpha(4, len(OPERATIONS), device)
+    batch = Batch(torch.randn(100, 2, 300, device=device), torch.randint(5, (100,), device=device))
+
+    def forward_backward() -> None:
+        relaxed_loss(net, alpha, batch, "float32")[0].backward()  # type: ignore[no-untyped-call]
+
+    with FlopCounterMode(display=False) as counter:
+        forward_backward()
+    flop = counter.get_total_flops()
+    n = 8192 if device == "cuda" else 2048
+    a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
+    seconds = in_turns(
+        {"matrix product": lambda: a @ b, "supernet pass": forward_backward},
+        rounds=3,
+        device=device,
+    )
+    peak = 2 * n**3 / seconds["matrix product"]
+    achieved = flop / seconds["supernet pass"]
+    return Target(
+        what="roofline: forward and backward pass of the paper's search network, 100 beats",
+        target="",
+        seconds=seconds,
+        note=f"{achieved / 1e9:.0f} GFLOP/s of {peak / 1e9:.0f} in a float32 matrix product "
+        f"of {n}: {achieved / peak:.0%}",
+        figures={"flop": flop, "achieved": achieved, "matrix_product": peak},
+    )
