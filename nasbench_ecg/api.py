@@ -55,7 +55,7 @@ if TYPE_CHECKING:
         RecordError,
         StorageError,
     )
-    from nasbench_ecg.metrics import confusion_matrix, scores
+    from nasbench_ecg.metrics import class_table, confusion_matrix, scores
     from nasbench_ecg.options import NoOptions, Options
     from nasbench_ecg.progress import Progress, Silent
     from nasbench_ecg.training.engine import (
@@ -89,7 +89,7 @@ _HOME = {
         "MissingDataError", "NasbenchError", "OptionError", "PluginError", "ProtocolError",
         "RecordError", "StorageError",
     ),
-    "nasbench_ecg.metrics": ("confusion_matrix", "scores"),
+    "nasbench_ecg.metrics": ("class_table", "confusion_matrix", "scores"),
     "nasbench_ecg.options": ("NoOptions", "Options"),
     "nasbench_ecg.progress": ("Progress", "Silent"),
     "nasbench_ecg.training.engine": (
@@ -112,6 +112,7 @@ __all__ = [  # noqa: RUF022 - by role
     "Progress", "Silent",
     "Recipe", "Precision", "DeviceBeats", "fit", "predict", "training_step", "weight_optimizer",
     "cosine", "autocast", "to_device", "seconds_per_step", "confusion_matrix", "scores",
+    "class_table",
     "NasbenchError", "RecordError", "MissingDataError", "PluginError", "OptionError",
     "ProtocolError", "StorageError",
 ]  # fmt: skip

@@ -59,7 +59,7 @@ class RegularizedEvolution:
                 else:
                     parent = tournament(population, options.sample, ctx.rng)
                     child = space.mutate(parent.architecture, ctx.rng)
-                score = trials.score(child, fidelity, members=len(history) + 1)
+                score = trials.score(child, fidelity)
                 if score is None:
                     break
                 member = Member(child, score)

@@ -28,7 +28,7 @@ def descend(
     """
     y = labels.astype(margin.basis.dtype)
     fitted = margin.fitted(y[None])[0]
-    curvature = margin.curvature()
+    curvature, smoother = margin.curvature(), margin.smoother
     steps = 0
     while most is None or steps < most:
         change = 4 * (curvature - 1 + y * fitted)
@@ -38,7 +38,8 @@ def descend(
         i = int(change.argmin())
         if not change[i] < -_GAIN:
             break
-        fitted -= 2 * y[i] * (margin.basis @ margin.basis[i])
+        column = margin.basis @ margin.basis[i] if smoother is None else smoother[i]
+        fitted -= 2 * y[i] * column
         y[i] = -y[i]
         steps += 1
     return y.astype(np.int8)

@@ -59,9 +59,15 @@ class ExactKernel:
         """Return the objective over the points at ``index`` alone. O(n³)."""
         return margin_of_kernel(self.matrix[np.ix_(index, index)], lam, bias=bias)
 
-    def block(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
-        """Return float64 [len(rows), len(columns)], a part of the kernel."""
-        return self.matrix[np.ix_(rows, columns)]
+    def gram(self, index: NDArray[np.int64]) -> Floats:
+        """Return float64 [len(index), len(index)], the kernel among these points."""
+        return self.matrix[np.ix_(index, index)]
+
+    def expand(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], coefficients: Floats
+    ) -> Floats:
+        """Return Σ_j c_j k(x_i, x_j), float64 [len(rows)], over the points j of ``columns``."""
+        return self.matrix[np.ix_(rows, columns)] @ coefficients
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +84,15 @@ class LowRankKernel:
         """Return the objective over the points at ``index`` alone. O(n·r²)."""
         return margin_of_features(self.features[index], lam, bias=bias)
 
-    def block(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
-        """Return float64 [len(rows), len(columns)], a part of the kernel."""
-        return self.features[rows] @ self.features[columns].T
+    def gram(self, index: NDArray[np.int64]) -> Floats:
+        """Return float64 [len(index), len(index)], the kernel among these points."""
+        return self.features[index] @ self.features[index].T
+
+    def expand(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], coefficients: Floats
+    ) -> Floats:
+        """Return Σ_j c_j k(x_i, x_j), float64 [len(rows)], over the points j of ``columns``."""
+        return self.features[rows] @ (self.features[columns].T @ coefficients)
 
 
 Kernel = ExactKernel | LowRankKernel

@@ -51,24 +51,24 @@ class EvolutionOptions(Options):
 
 
 class ImmuneOptions(EvolutionOptions):
-    """Options of ``immune``."""
+    """Options of ``immune``; it evaluates as many architectures as ``random`` does."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {
-            "antibodies": 6,
+            "antibodies": 4,
             "memory": 2,
-            "parents": 3,
-            "evaluations": 16,
-            "beats": 2000,
-            "epochs": 1,
+            "parents": 2,
+            "evaluations": 12,
+            "epochs": 3,
+            "beats": 6000,
         },
         "smoke": {
-            "antibodies": 3,
+            "antibodies": 2,
             "memory": 1,
             "parents": 1,
             "evaluations": 4,
-            "beats": 300,
             "epochs": 1,
+            "beats": 500,
         },
     }
 
@@ -78,11 +78,8 @@ class ImmuneOptions(EvolutionOptions):
     memory: int = Field(4, ge=1)
     """Best architectures that are never lost."""
 
-    parents: int = Field(6, ge=1)
+    parents: int = Field(5, ge=1)
     """Best architectures of the population that are cloned."""
-
-    clone_factor: float = Field(0.3, gt=0)
-    """Clones of the architecture at a rank: this factor times the population over the rank."""
 
     rho: float = Field(2.0, gt=0)
     """Decay of the hypermutation with affinity: the rate is exp(-rho · normalised affinity)."""
@@ -90,10 +87,13 @@ class ImmuneOptions(EvolutionOptions):
     suppression: float = Field(0.05, ge=0, lt=1)
     """Architectures are removed that differ from a better one in less than this share of parts."""
 
-    generations: int = Field(100, ge=1)
+    edited_share: float = Field(0.1, ge=0, lt=1)
+    """Share of the population that random newcomers replace in each generation."""
+
+    generations: int = Field(1000, ge=1)
     """Most generations."""
 
-    evaluations: int | None = Field(200, ge=1)
+    evaluations: int | None = Field(100, ge=1)
     """Most architectures evaluated."""
 
     batch: int | None = Field(4, ge=1)
@@ -103,10 +103,10 @@ class ImmuneOptions(EvolutionOptions):
     """Mutations of the search space that a hypermutation of rate 1 makes."""
 
     epochs: int | None = Field(10, ge=1)
-    """Epochs that a candidate is trained; none leaves them to the evaluator."""
+    """Epochs of a candidate's training; null leaves them to the evaluator."""
 
-    beats: int | None = Field(20_000, ge=2)
-    """Most beats that a candidate is trained on; none leaves them to the evaluator."""
+    beats: int | None = Field(None, ge=2)
+    """Most training beats for a candidate; null leaves them to the evaluator."""
 
 
 class LabelingsOptions(Options):

@@ -1,0 +1,184 @@
+"""The evaluator ``clustering``: how well the clusters of a labelling agree with the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nasbench_ecg.api import (
+    Architecture,
+    Beats,
+    Builder,
+    Evaluation,
+    EvaluationContext,
+    OptionError,
+    Task,
+    class_table,
+    confusion_matrix,
+    predict,
+    scores,
+)
+from nasbench_ecg_immune.features import standardisation
+from nasbench_ecg_immune.kernels import median_width, rbf
+from nasbench_ecg_immune.labels import Codes, from_architecture
+from nasbench_ecg_immune.machine import KernelMachine
+from nasbench_ecg_immune.mapping import by_assignment, by_majority, contingency
+from nasbench_ecg_immune.options import ClusteringEvaluatorOptions
+
+Floats = NDArray[np.float64]
+
+_ROWS = 8192
+
+
+class ClusteringEvaluator:
+    """Scores a labelling twice: on the beats that were clustered, and on beats not seen before.
+
+    Each cluster stands for the class that most of its beats have. A beat that was held back goes
+    to the cluster whose function, kernel ridge regression on the labelling, is largest for it:
+    the same way for every strategy. The score and the confusion matrix are those of the beats held
+    back; figures named ``clustered_…`` are those of the clustered beats, as in the paper, and
+    ``assigned_…`` those with clusters and classes matched one to one, if there are as many.
+    """
+
+    def __init__(self, options: ClusteringEvaluatorOptions) -> None:
+        self.options = options
+
+    def evaluate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> Evaluation:
+        """Return the scores of a labelling of the training and the validation part.
+
+        Raises:
+            OptionError: It labels another number of beats, or the features are unusable.
+        """
+        started = monotonic()
+        codes = _codes(arch, task)
+        fit_on, score_on = ctx.parts()
+        codes = codes[: len(fit_on)]
+        model = builder.build(
+            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
+        )
+        if not isinstance(model, KernelMachine):
+            raise OptionError(
+                "The evaluator 'clustering' can only fit networks of the builder 'clustering'.",
+                fix="Leave --builder out.",
+            )
+        table = contingency(codes, fit_on.labels, len(model.bias), task.n_classes)
+        classes = by_majority(table)
+        rng = np.random.default_rng(torch.initial_seed() % 2**63)
+        _fit(model, fit_on, codes, classes, 1 / (2 * self.options.C), rng)
+        predicted = predict(model, score_on, device=ctx.device).argmax(axis=1)
+        confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
+        metrics = scores(confusion, task.train.classes, task.macro_classes)
+        return Evaluation(
+            architecture=arch,
+            score=metrics["f1_of_macro"],
+            metrics={**metrics, **clustered_metrics(table, task)},
+            seconds=monotonic() - started,
+            confusion=confusion.tolist(),
+            state={name: value.cpu() for name, value in model.state_dict().items()},
+            predictions=predicted.tolist(),
+        )
+
+
+def clustered_metrics(table: NDArray[np.int64], task: Task) -> dict[str, float]:
+    """Return the scores of the clustered beats themselves.
+
+    Args:
+        table: int64 [clusters, classes], beats of each class in each cluster.
+        task: Names the classes.
+    """
+    mappings = {"clustered": by_majority(table)}
+    if table.shape[0] == table.shape[1]:
+        mappings["assigned"] = by_assignment(table)
+    found: dict[str, float] = {"clusters": float(np.count_nonzero(table.sum(axis=1)))}
+    for name, classes in mappings.items():
+        confusion = _confusion(table, classes)
+        overall = scores(confusion, task.train.classes, task.macro_classes)
+        found |= {f"{name}_{key}": value for key, value in overall.items()}
+        found |= _by_class(name, confusion, task)
+    return found
+
+
+def _by_class(name: str, confusion: NDArray[np.int64], task: Task) -> dict[str, float]:
+    rows: Mapping[str, Mapping[str, float]] = class_table(confusion, task.train.classes)
+    return {
+        f"{name}_{key}_{row.lower()}": values[key]
+        for row, values in rows.items()
+        for key in ("se", "spe")
+        if key in values
+    }
+
+
+def _confusion(table: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return int64 [classes, classes], rows the true class, where cluster k stands for class c_k."""
+    confusion = np.zeros((table.shape[1], table.shape[1]), np.int64)
+    np.add.at(confusion.T, classes, table)
+    return confusion
+
+
+def _codes(arch: Architecture, task: Task) -> Codes:
+    codes = from_architecture(arch)
+    n = len(task.train) + len(task.validation)
+    if len(codes) != n:
+        raise OptionError(
+            f"This labelling has {len(codes)} beats; training and validation part have {n}.",
+            fix=f"Set space.beats={n} for strategies that draw labellings at random.",
+        )
+    return codes
+
+
+def _fit(
+    model: KernelMachine, beats: Beats, codes: Codes, classes: NDArray[np.int64], lam: float,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Fit a function for each cluster: least squares on ±1 with λ‖f‖² over the landmarks."""
+    standard = standardisation(beats)
+    x = standard.apply(beats)
+    chosen = _landmarks(codes, min(len(model.landmarks), len(x)), rng)
+    z, width = x[chosen], median_width(x, rng)
+    y = 2.0 * (codes[:, None] == np.arange(len(model.bias))) - 1
+    coefficients, bias = _ridge(x, z, y, width, lam)
+    m = len(z)
+    with torch.no_grad():
+        model.mean.copy_(torch.from_numpy(standard.mean))
+        model.scale.copy_(torch.from_numpy(standard.scale))
+        model.landmarks[:m].copy_(torch.from_numpy(z))
+        model.width.fill_(width)
+        model.coefficients[:m].copy_(torch.from_numpy(coefficients))
+        model.bias.copy_(torch.from_numpy(bias))
+        model.classes.copy_(torch.from_numpy(classes))
+
+
+def _landmarks(codes: Codes, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return ``size`` indices; half of them shared out evenly among the clusters, as far as it goes."""
+    used = np.unique(codes)
+    share = size // (2 * len(used))
+    chosen = np.zeros(len(codes), bool)
+    for cluster in used:
+        members = np.flatnonzero(codes == cluster)
+        chosen[rng.permutation(members)[:share]] = True
+    rest = np.flatnonzero(~chosen)
+    chosen[rng.choice(rest, size - int(chosen.sum()), replace=False)] = True
+    return np.flatnonzero(chosen)
+
+
+def _ridge(x: Floats, z: Floats, y: Floats, width: float, lam: float) -> tuple[Floats, Floats]:
+    """Return coefficients [m, K] and biases [K] of min ‖Y − K_xz A − b‖² + λ tr(Aᵀ K_zz A)."""
+    m, n = len(z), len(x)
+    gram, moment, total = np.zeros((m, m)), np.zeros((m, y.shape[1])), np.zeros(m)
+    for i in range(0, n, _ROWS):
+        block = rbf(x[i : i + _ROWS], z, width)
+        gram += block.T @ block
+        moment += block.T @ y[i : i + _ROWS]
+        total += block.sum(axis=0)
+    mean, offset = total / n, y.mean(axis=0)
+    gram -= n * np.outer(mean, mean)
+    moment -= n * np.outer(mean, offset)
+    system = gram + lam * rbf(z, z, width) + 1e-8 * np.eye(m)
+    coefficients = np.linalg.solve(system, moment)
+    return coefficients, offset - mean @ coefficients

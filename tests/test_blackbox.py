@@ -1,0 +1,329 @@
+"""Black-box searches: each one's idea, what they evaluate, and that they keep to the budget.
+
+They run in the harness's own context, which refuses an evaluation beyond the budget, with an
+evaluator that looks the score up.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Budget, Evaluation, Fidelity
+from nasbench_ecg.options import PROFILE_NAMES, resolve
+from nasbench_ecg.progress import Silent
+from nasbench_ecg.registry import load_registry
+from nasbench_ecg.run.context import Search
+from nasbench_ecg_blackbox.evolution import Member, RegularizedEvolution, age, tournament
+from nasbench_ecg_blackbox.halving import SuccessiveHalving, rungs
+from nasbench_ecg_blackbox.options import (
+    RandomSearchOptions,
+    RegularizedEvolutionOptions,
+    SuccessiveHalvingOptions,
+)
+from nasbench_ecg_blackbox.random_search import RandomSearch
+
+SEARCHES = {
+    "random": (RandomSearch, RandomSearchOptions),
+    "regularized-evolution": (RegularizedEvolution, RegularizedEvolutionOptions),
+    "successive-halving": (SuccessiveHalving, SuccessiveHalvingOptions),
+}
+
+
+class Bits:
+    """All strings of ``n`` bits; neighbours differ in one bit."""
+
+    name = "bits"
+
+    def __init__(self, n):
+        self.n = n
+        self.parents = []
+
+    @property
+    def size(self):
+        return 2**self.n
+
+    def sample(self, rng):
+        return bits(rng.integers(2, size=self.n).tolist())
+
+    def mutate(self, arch, rng):
+        self.parents.append(arch)
+        changed = list(arch.genotype)
+        changed[rng.integers(self.n)] ^= 1
+        return bits(changed)
+
+    def validate(self, arch):
+        assert arch.space == self.name and len(arch.genotype) == self.n
+
+
+def bits(values):
+    return Architecture("bits", list(values))
+
+
+@dataclass
+class Lookup:
+    """An evaluator that scores by a function and takes a second each, by its own account."""
+
+    score: object = lambda arch, fidelity: sum(arch.genotype)
+    calls: list = field(default_factory=list)
+
+    def evaluate(self, arch, task, builder, ctx):
+        self.calls.append((arch, ctx.fidelity))
+        score = float(self.score(arch, ctx.fidelity))
+        return Evaluation(architecture=arch, score=score, metrics={}, seconds=1.0)
+
+    @property
+    def architectures(self):
+        return [arch for arch, _ in self.calls]
+
+
+def search(name, space, *, evaluator=None, seed=0, budget=None, rng=None, **options):
+    """Return the result, the evaluator and the context of a search with ``options``."""
+    strategy, model = SEARCHES[name]
+    evaluator = evaluator or Lookup()
+    ctx = Search(
+        task=None,
+        space=space,
+        builder=None,
+        evaluator=evaluator,
+        rng=rng or np.random.default_rng(seed),
+        evaluation_seed=0,
+        device="cpu",
+        progress=Silent(),
+        budget=budget or Budget(),
+    )
+    return strategy(model(**options)).search(None, space, None, ctx), evaluator, ctx
+
+
+# All of them
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_equal_seeds_evaluate_the_same_and_find_the_same(name):
+    (a, ea, _), (b, eb, _), (_, ec, _) = (search(name, Bits(10), seed=s) for s in (3, 3, 4))
+    assert a.architecture == b.architecture and ea.calls == eb.calls != ec.calls
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_evaluation_is_a_point_of_the_trajectory(name):
+    result, evaluator, ctx = search(name, Bits(10))
+    assert [point["value"] for point in ctx.trajectory] == [
+        sum(arch.genotype) for arch in evaluator.architectures
+    ]
+    assert [row["architecture"] for row in result.details["evaluations"]] == [
+        arch.hash for arch in evaluator.architectures
+    ]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@settings(max_examples=30, deadline=None)
+@given(evaluations=st.integers(0, 40), n_bits=st.integers(1, 8), seed=st.integers(0, 99))
+def test_a_budget_of_evaluations_is_kept_and_an_architecture_returned(
+    name, evaluations, n_bits, seed
+):
+    space = Bits(n_bits)
+    budget = Budget(evaluations=evaluations)
+    result, evaluator, _ = search(name, space, seed=seed, budget=budget)
+    space.validate(result.architecture)
+    assert len(evaluator.calls) <= evaluations
+    if evaluator.calls:
+        assert result.architecture in evaluator.architectures
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize(("seconds", "evaluations"), [(0, 1), (2.5, 3), (7, 7)])
+def test_a_search_ends_with_the_evaluation_that_uses_up_its_seconds(name, seconds, evaluations):
+    result, evaluator, _ = search(name, Bits(10), budget=Budget(seconds=seconds))
+    assert len(evaluator.calls) == evaluations
+    assert sum(result.architecture.genotype) == max(
+        sum(arch.genotype) for arch in evaluator.architectures
+    )
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_nothing_is_evaluated_twice_at_one_fidelity_though_the_space_is_tiny(name):
+    result, evaluator, _ = search(name, Bits(2))
+    keys = [(arch.hash, fidelity) for arch, fidelity in evaluator.calls]
+    assert len(set(keys)) == len(keys)
+    assert result.architecture.genotype == [1, 1]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_the_options_of_every_profile_are_allowed(name, profile):
+    component = load_registry().get("strategy", name)
+    options = resolve(component.options_model(), component=name, profile=profile)
+    component.create(options)
+
+
+def epochs_spent(name, profile):
+    strategy, model = SEARCHES[name]
+    evaluator = Lookup()
+    options = resolve(model, component=name, profile=profile).model_dump()
+    search(name, Bits(40), evaluator=evaluator, **options)
+    return sum(fidelity.epochs for _, fidelity in evaluator.calls)
+
+
+def test_the_published_profile_spends_about_the_same_in_every_search():
+    spent = {name: epochs_spent(name, "paper") for name in SEARCHES}
+    assert spent == {
+        "random": 1000,
+        "regularized-evolution": 1000,
+        "successive-halving": 81 * 3 + 27 * 9 + 9 * 27 + 3 * 81,
+    }
+
+
+def test_the_quick_profile_spends_the_same_in_every_search():
+    assert len({epochs_spent(name, "quick") for name in SEARCHES}) == 1
+
+
+# Random search
+
+
+def test_random_search_returns_the_best_of_what_it_drew():
+    result, evaluator, _ = search("random", Bits(12), samples=30)
+    assert len(evaluator.calls) == 30
+    assert sum(result.architecture.genotype) == max(
+        sum(a.genotype) for a in evaluator.architectures
+    )
+
+
+def test_one_random_architecture_is_returned_without_any_evaluation():
+    result, evaluator, ctx = search("random", Bits(12), samples=1)
+    assert evaluator.calls == [] and ctx.trajectory == []
+    assert result.architecture == Bits(12).sample(np.random.default_rng(0))
+
+
+def test_one_random_architecture_is_uniform_over_the_space():
+    rng, space, n = np.random.default_rng(7), Bits(3), 4000
+    drawn = [search("random", space, rng=rng, samples=1)[0].architecture for _ in range(n)]
+    counts = np.array([drawn.count(bits([i >> 2, i >> 1 & 1, i & 1])) for i in range(8)])
+    chi_square = ((counts - n / 8) ** 2 / (n / 8)).sum()
+    assert counts.sum() == n and chi_square < 24.3  # 0.999 quantile, 7 degrees of freedom
+
+
+def test_random_search_hands_its_fidelity_to_the_evaluator():
+    _, evaluator, _ = search("random", Bits(6), samples=2, epochs=None, beats=700)
+    assert {fidelity for _, fidelity in evaluator.calls} == {Fidelity(epochs=None, beats=700)}
+
+
+# Regularized evolution
+
+
+def test_ageing_removes_the_oldest_and_not_the_worst():
+    population = deque(Member(bits([i]), score) for i, score in enumerate([9.0, 1.0, 5.0]))
+    age(population, Member(bits([3]), 0.0), size=3)
+    assert [member.score for member in population] == [1.0, 5.0, 0.0]
+
+
+def test_the_best_member_has_no_more_children_once_it_is_the_oldest():
+    first = Bits(12).sample(np.random.default_rng(0))
+    evaluator = Lookup(lambda arch, _: 100 if arch == first else -sum(arch.genotype))
+    space = Bits(12)
+    result, *_ = search(
+        "regularized-evolution", space, evaluator=evaluator, models=30, population=4, sample=60
+    )
+    assert result.architecture == first
+    assert [parent == first for parent in space.parents] == [True] + 25 * [False]
+
+
+def test_a_tournament_returns_the_best_of_those_drawn():
+    population = deque(Member(bits([i]), float(i)) for i in range(5))
+    rng = np.random.default_rng(0)
+    winners = [tournament(population, 2, rng).score for _ in range(4000)]
+    shares = np.bincount(np.array(winners, dtype=int), minlength=5) / len(winners)
+    best_of_two = (np.arange(1, 6) ** 2 - np.arange(5) ** 2) / 25  # drawn with replacement
+    np.testing.assert_allclose(shares, best_of_two, atol=0.03)
+
+
+def test_evolution_begins_at_random_and_goes_on_by_single_mutations():
+    _, evaluator, _ = search("regularized-evolution", Bits(30), models=60, population=15)
+    rng, space = np.random.default_rng(0), Bits(30)
+    assert evaluator.architectures[:15] == [space.sample(rng) for _ in range(15)]
+    for i, child in enumerate(evaluator.architectures[15:], start=15):
+        alive = evaluator.architectures[i - 15 : i]
+        changes = [np.sum(np.not_equal(child.genotype, parent.genotype)) for parent in alive]
+        assert 1 in changes
+
+
+def test_evolution_climbs_where_random_search_only_draws():
+    def reached(name, seed, **options):
+        result, *_ = search(name, Bits(30), seed=seed, **options)
+        return sum(result.architecture.genotype)
+
+    evolved = [reached("regularized-evolution", seed, models=150) for seed in range(5)]
+    drawn = [reached("random", seed, samples=150) for seed in range(5)]
+    assert min(evolved) > max(drawn)
+
+
+# Successive halving
+
+
+def test_the_rungs_are_a_bracket_of_hyperband():
+    plan = [(r.candidates, r.fidelity.epochs) for r in rungs(SuccessiveHalvingOptions(), 81)]
+    assert plan == [(81, 3), (27, 9), (9, 27), (3, 81)]
+
+
+def test_each_rung_keeps_the_best_and_trains_them_more_thoroughly():
+    options = {"candidates": 16, "eta": 4, "min_epochs": 2, "max_epochs": 32}
+    beats = {"min_beats": 100, "max_beats": 300}
+    _, evaluator, _ = search("successive-halving", Bits(12), **options, **beats)
+    by_rung = {}
+    for arch, fidelity in evaluator.calls:
+        by_rung.setdefault(fidelity, []).append(arch)
+    assert [(f, len(archs)) for f, archs in by_rung.items()] == [
+        (Fidelity(epochs=2, beats=100), 16),
+        (Fidelity(epochs=8, beats=300), 4),
+    ]
+    first, second = ([sum(a.genotype) for a in archs] for archs in by_rung.values())
+    assert second == sorted(first, reverse=True)[:4]
+
+
+def test_the_last_rung_decides_and_not_an_early_score():
+    def score(arch, fidelity):
+        late = fidelity.epochs == 4
+        return arch.genotype[0] - late * 2 * sum(arch.genotype[1:])
+
+    evaluator = Lookup(score)
+    options = {"candidates": 8, "eta": 2, "min_epochs": 1, "max_epochs": 4}
+    result, *_ = search("successive-halving", Bits(8), evaluator=evaluator, **options)
+    last = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == 4]
+    assert len(last) == 2
+    assert result.architecture == max(last, key=lambda arch: score(arch, Fidelity(epochs=4)))
+
+
+def test_halving_stops_at_the_greatest_fidelity_or_at_one_candidate():
+    capped = SuccessiveHalvingOptions(eta=2, min_epochs=1, max_epochs=2)
+    assert [rung.candidates for rung in rungs(capped, 16)] == [16, 8]
+    assert [rung.candidates for rung in rungs(SuccessiveHalvingOptions(eta=2), 7)] == [7, 3]
+    assert rungs(SuccessiveHalvingOptions(), 1) == []
+
+
+def test_a_budget_of_evaluations_is_shared_out_over_all_rungs():
+    _, evaluator, _ = search(
+        "successive-halving", Bits(12), budget=Budget(evaluations=40), eta=3, candidates=81
+    )
+    by_epochs = [fidelity.epochs for _, fidelity in evaluator.calls]
+    assert [by_epochs.count(epochs) for epochs in (3, 9, 27)] == [27, 9, 3]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"min_epochs": 5, "max_epochs": 4},
+        {"min_beats": 5, "max_beats": 4},
+        {"min_beats": 100},
+        {"max_beats": 100},
+        {"eta": 1},
+    ],
+)
+def test_a_range_that_is_none_is_refused(options):
+    with pytest.raises(ValidationError):
+        SuccessiveHalvingOptions(**options)
