@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Task,
     )
     from nasbench_ecg.data.aami import CLASSES, SYMBOLS
-    from nasbench_ecg.data.beats import Beats
+    from nasbench_ecg.data.beats import Beats, join
     from nasbench_ecg.data.denoise import denoise
     from nasbench_ecg.data.preparation import Prepared, WaveformOptions, prepare
     from nasbench_ecg.data.records import Record, read_record
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
         cosine,
         fit,
         predict,
+        seconds_per_call,
         seconds_per_step,
         to_device,
         training_step,
@@ -80,7 +81,7 @@ _HOME = {
         "Strategy", "Task",
     ),
     "nasbench_ecg.data.aami": ("CLASSES", "SYMBOLS"),
-    "nasbench_ecg.data.beats": ("Beats",),
+    "nasbench_ecg.data.beats": ("Beats", "join"),
     "nasbench_ecg.data.denoise": ("denoise",),
     "nasbench_ecg.data.preparation": ("Prepared", "WaveformOptions", "prepare"),
     "nasbench_ecg.data.records": ("Record", "read_record"),
@@ -94,7 +95,7 @@ _HOME = {
     "nasbench_ecg.progress": ("Progress", "Silent"),
     "nasbench_ecg.training.engine": (
         "DeviceBeats", "Precision", "Recipe", "autocast", "cosine", "fit", "predict",
-        "seconds_per_step", "to_device", "training_step", "weight_optimizer",
+        "seconds_per_call", "seconds_per_step", "to_device", "training_step", "weight_optimizer",
     ),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -103,7 +104,7 @@ __all__ = [  # noqa: RUF022 - by role
     "API_VERSION", "hookimpl",
     "ComponentSpec", "SearchSpaceSpec", "BuilderSpec", "StrategySpec", "DatasetSpec",
     "EvaluatorSpec", "Options", "NoOptions",
-    "Dataset", "DataSource", "Requirement", "Beats", "Task",
+    "Dataset", "DataSource", "Requirement", "Beats", "join", "Task",
     "CLASSES", "SYMBOLS", "Record", "read_record", "denoise", "Windows", "segment",
     "WaveformOptions", "Prepared", "prepare",
     "SearchSpace", "Architecture", "canonical_json", "Builder",
@@ -111,8 +112,8 @@ __all__ = [  # noqa: RUF022 - by role
     "Evaluator", "EvaluationContext", "Evaluation",
     "Progress", "Silent",
     "Recipe", "Precision", "DeviceBeats", "fit", "predict", "training_step", "weight_optimizer",
-    "cosine", "autocast", "to_device", "seconds_per_step", "confusion_matrix", "scores",
-    "class_table",
+    "cosine", "autocast", "to_device", "seconds_per_call", "seconds_per_step", "confusion_matrix",
+    "scores", "class_table",
     "NasbenchError", "RecordError", "MissingDataError", "PluginError", "OptionError",
     "ProtocolError", "StorageError",
 ]  # fmt: skip

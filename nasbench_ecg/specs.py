@@ -15,6 +15,9 @@ import pluggy
 API_VERSION = 1
 """Version of the plugin contracts. A plugin made for another one is listed as a problem."""
 
+FLOOR = "random"
+"""Name of the strategy that draws at random; every suite that holds a search holds it too."""
+
 Kind = Literal["search-space", "builder", "strategy", "dataset", "evaluator"]
 
 hookimpl = pluggy.HookimplMarker("nasbench_ecg")
@@ -84,6 +87,10 @@ class StrategySpec(ComponentSpec):
 
     evaluator: str = "train"
     """The evaluator used when the user names none."""
+
+    searches: bool = True
+    """False where it returns its only architecture, as a baseline does: it owes no comparison with
+    random search."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The hand-made networks: layers and parameters as published, for any beats; strategies that fit."""
+"""The hand-made networks: layers and parameters as published, for any beats."""
 
 from __future__ import annotations
 

@@ -9,102 +9,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from nasbench_ecg.architecture import canonical_json
-from nasbench_ecg.report.published import Published, counterpart_of, figures
-from nasbench_ecg.report.statistics import Summary, summarize
+from nasbench_ecg.architecture import canonical_json, digest
+from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row, Seed, Track
+from nasbench_ecg.report.published import counterpart_of, figures
+from nasbench_ecg.report.statistics import summarize
+from nasbench_ecg.report.verdicts import with_verdicts
 from nasbench_ecg.run.record import RunRecord
 
-RANKED_BY = "f1_of_macro"
-Seed = tuple[int, int]
-"""Seed of the search and seed of the final training."""
+__all__ = ["RANKED_BY", "Leaderboard", "Row", "Seed", "Track", "leaderboards"]
 
 _ROLES = ("strategy", "space", "builder", "evaluator")
-
-
-@dataclass(frozen=True, order=True)
-class Track:
-    """What two results must share to be compared."""
-
-    dataset: str
-    protocol: str
-    profile: str
-    evaluator: str
-
-    def __str__(self) -> str:
-        return " · ".join([self.dataset, self.protocol, self.profile, self.evaluator])
-
-
-@dataclass(frozen=True)
-class Row:
-    """One strategy, with its builder and options, over its seeds.
-
-    Attributes:
-        strategy: Name of the strategy.
-        space: Name of the search space.
-        builder: Name of the builder.
-        device: ``cpu`` or ``cuda``.
-        options: Options as ``role.option`` that a user changed, or that tell this row from another
-            of the same strategy.
-        seeds: Seeds that have a result, sorted.
-        missing: Seeds that other rows of the board have a result for and this one has not.
-        unfinished: Runs without a result, counted by status; they enter no average.
-        scores: Scores over the seeds.
-        costs: Mean costs over the seeds, named as in run records.
-        seconds: Mean seconds over the seeds, named as in run records.
-        run_keys: Runs behind this row, sorted.
-        rank: Place in the board, 1 the best; None where seeds are missing.
-        published: Published figure of the same method, if there is one.
-    """
-
-    strategy: str
-    space: str
-    builder: str
-    device: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    seeds: tuple[Seed, ...] = ()
-    missing: tuple[Seed, ...] = ()
-    unfinished: Mapping[str, int] = field(default_factory=dict)
-    scores: Mapping[str, Summary] = field(default_factory=dict)
-    costs: Mapping[str, float] = field(default_factory=dict)
-    seconds: Mapping[str, float] = field(default_factory=dict)
-    run_keys: tuple[str, ...] = ()
-    rank: int | None = None
-    published: Published | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether it has a result for every seed of the board."""
-        return bool(self.seeds) and not self.missing
-
-
-@dataclass(frozen=True)
-class Leaderboard:
-    """The rows of one track on one set of beats and one split, best first.
-
-    Attributes:
-        track: The track.
-        dataset_fingerprint: SHA-256 of the beats; empty where no run got as far.
-        split_fingerprint: SHA-256 of the split; likewise.
-        options: Options of dataset and protocol, as ``role.option``, that a user changed or that
-            tell this board from another of the track.
-        others: Number of other boards of this track, on other beats or splits.
-        seeds: Seeds for which any row has a result, sorted.
-        rows: Ranked rows in order, then those that are not ranked.
-        published: Figures published for the dataset and protocol, best first.
-    """
-
-    track: Track
-    dataset_fingerprint: str
-    split_fingerprint: str
-    options: Mapping[str, Any]
-    others: int
-    seeds: tuple[Seed, ...]
-    rows: tuple[Row, ...]
-    published: tuple[Published, ...]
 
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
@@ -159,7 +77,7 @@ def _board(
     seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
     changed = {f"dataset.{name}" for r in records for name in r.components["dataset"].changed}
     options = _data_options(min(records, key=lambda record: record.run_key))
-    return Leaderboard(
+    board = Leaderboard(
         track=track,
         dataset_fingerprint=data[0],
         split_fingerprint=data[1],
@@ -169,6 +87,7 @@ def _board(
         rows=_ranked([replace(row, missing=_without(seeds, row.seeds)) for row in rows]),
         published=tuple(figures(track.dataset, track.protocol)),
     )
+    return with_verdicts(board)
 
 
 def _identity(record: RunRecord) -> tuple[str, ...]:
@@ -226,6 +145,9 @@ def _row(
         },
         costs=_means([record.costs for record in finished]),
         seconds=_means([record.seconds for record in finished]),
+        values=_all_or_none([record.metrics.get(RANKED_BY) for record in finished]),
+        evaluations=_mean_evaluations(finished),
+        recipe=digest([builder, _flat(records[0], ("builder", "evaluator")), device])[:16],
         run_keys=tuple(sorted(record.run_key for record in runs)),
         published=counterpart_of(track.dataset, track.protocol, strategy=strategy, builder=builder),
     )
@@ -238,6 +160,18 @@ def _collected(figures_by_run: Sequence[Mapping[str, float]]) -> dict[str, list[
 
 def _means(figures_by_run: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: fmean(values) for name, values in _collected(figures_by_run).items()}
+
+
+def _all_or_none(values: Sequence[float | None]) -> tuple[float, ...]:
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) else ()
+
+
+def _mean_evaluations(records: Sequence[RunRecord]) -> float | None:
+    """Return the mean number of candidates evaluated; a run without trajectory evaluated none."""
+    if not records:
+        return None
+    return fmean(r.trajectory[-1].get("evaluations", 0.0) if r.trajectory else 0.0 for r in records)
 
 
 def _without(seeds: Sequence[Seed], taken: Sequence[Seed]) -> tuple[Seed, ...]:

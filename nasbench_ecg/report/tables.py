@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row, Seed
+from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row, Seed
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Summary
-from nasbench_ecg.report.text import amount, coarse_duration, difference, milliseconds, percent
+from nasbench_ecg.report.text import (
+    amount,
+    coarse_duration,
+    difference,
+    milliseconds,
+    percent,
+    value_text,
+)
 
 _OVERALL = (("accuracy", "Acc"), ("macro_se", "Se"), ("macro_pp", "+P"))
 _BETWEEN_PATIENTS = (
@@ -198,7 +203,7 @@ def _against_published(row: Row) -> Text:
 
 def _label(row: Row, *, several_devices: bool) -> Text:
     text = Text(row.strategy, style="bold" if row.rank == 1 else "")
-    details = [row.builder, *(f"{name}={_value(v)}" for name, v in row.options.items())]
+    details = [row.builder, *(f"{name}={value_text(v)}" for name, v in row.options.items())]
     if several_devices:
         details.append(f"on {row.device}")
     for detail in details:
@@ -218,7 +223,7 @@ def _published_heading(published: Sequence[Published]) -> Text:
 def _title(board: Leaderboard) -> Text:
     text = Text(str(board.track), style="bold")
     for name, value in board.options.items():
-        text.append(f"  {name}={_value(value)}", style="not bold cyan")
+        text.append(f"  {name}={value_text(value)}", style="not bold cyan")
     return text
 
 
@@ -245,9 +250,3 @@ def _notes(board: Leaderboard) -> list[Text]:
 def _seeds(seeds: Sequence[Seed]) -> str:
     names = [str(search) if search == final else f"{search}/{final}" for search, final in seeds]
     return f"seed{'s' if len(names) > 1 else ''} {', '.join(names)}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | Mapping) and len(json.dumps(value)) > _LABEL_WIDTH:
-        return f"({len(value)} values)"
-    return value if isinstance(value, str) else json.dumps(value)

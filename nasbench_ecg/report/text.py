@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_LONGEST_VALUE = 22
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -55,3 +60,10 @@ def milliseconds(value: float) -> str:
     """Return milliseconds with three digits: ``2.83 ms``, ``18.6 ms``, ``950 ms``."""
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{decimals}f} ms"
+
+
+def value_text(value: Any) -> str:
+    """Return the value of an option as text, a long one as the number of its parts."""
+    if isinstance(value, list | Mapping) and len(json.dumps(value)) > _LONGEST_VALUE:
+        return f"({len(value)} values)"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -34,6 +34,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_baselines.strategy:cnn_9",
         space="fixed",
         builder="fixed-network",
+        searches=False,
         summary="The 9-layer CNN of Acharya et al. 2017 (heartbeats)",
     )
     yield StrategySpec(
@@ -41,6 +42,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_baselines.strategy:cnn_11",
         space="fixed",
         builder="fixed-network",
+        searches=False,
         summary="The 11-layer CNN of Acharya et al. 2017 (tachycardia segments)",
     )
     yield StrategySpec(
@@ -48,5 +50,6 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_baselines.strategy:resnet_31",
         space="fixed",
         builder="fixed-network",
+        searches=False,
         summary="A residual network of 31 convolutions (reconstruction of Li et al. 2020)",
     )

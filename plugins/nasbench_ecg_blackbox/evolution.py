@@ -46,14 +46,16 @@ class RegularizedEvolution:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the best member that ever lived, the first of equals."""
+        """Return the best member that ever lived, the first of equals.
+
+        A child that was evaluated before joins the population with its known score.
+        """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
         population: deque[Member] = deque()
-        history: list[Member] = []
         with ctx.progress.track("Evolving", options.models) as bar:
             trials = Trials(ctx, bar.advance)
-            while len(history) < options.models:
+            while len(trials.evaluations) < options.models and not trials.exhausted:
                 if len(population) < options.population:
                     child = space.sample(ctx.rng)
                 else:
@@ -62,13 +64,9 @@ class RegularizedEvolution:
                 score = trials.score(child, fidelity)
                 if score is None:
                     break
-                member = Member(child, score)
-                history.append(member)
-                age(population, member, options.population)
-        if not history:
-            return SearchResult(space.sample(ctx.rng))
-        best = max(history, key=lambda member: member.score)
-        return SearchResult(best.architecture, {"evaluations": trials.table()})
+                age(population, Member(child, score), options.population)
+        best = trials.best or space.sample(ctx.rng)
+        return SearchResult(best, {"evaluations": trials.table()})
 
 
 def tournament(population: deque[Member], sample: int, rng: np.random.Generator) -> Member:

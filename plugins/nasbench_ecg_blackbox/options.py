@@ -51,7 +51,7 @@ class RegularizedEvolutionOptions(Options):
     }
 
     models: int = Field(100, ge=1)
-    """Members that ever lived, the random ones of the beginning included (C)."""
+    """Different architectures evaluated, the random ones of the beginning included (C)."""
 
     population: int = Field(20, ge=1)
     """Members alive at once (P)."""

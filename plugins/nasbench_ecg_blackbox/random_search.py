@@ -6,9 +6,6 @@ References:
 
 from __future__ import annotations
 
-import math
-from itertools import chain
-
 from nasbench_ecg.api import (
     Builder,
     Fidelity,
@@ -36,18 +33,13 @@ class RandomSearch:
     ) -> SearchResult:
         """Return the architecture with the largest score, the first of equals."""
         options = self.options
-        candidates = distinct(space, ctx.rng, options.samples)
-        best = next(candidates)
-        if options.samples == 1:
-            return SearchResult(best)
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        best_score = -math.inf
-        with ctx.progress.track("Drawing", options.samples) as bar:
+        candidates = list(distinct(space, ctx.rng, options.samples))
+        if len(candidates) == 1:
+            return SearchResult(candidates[0])
+        with ctx.progress.track("Drawing", len(candidates)) as bar:
             trials = Trials(ctx, bar.advance)
-            for arch in chain([best], candidates):
-                score = trials.score(arch, fidelity)
-                if score is None:
+            for arch in candidates:
+                if trials.score(arch, fidelity) is None:
                     break
-                if score > best_score:
-                    best, best_score = arch, score
-        return SearchResult(best, {"evaluations": trials.table()})
+        return SearchResult(trials.best or candidates[0], {"evaluations": trials.table()})

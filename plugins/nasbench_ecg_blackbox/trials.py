@@ -24,11 +24,24 @@ class Trials:
         ctx: The search's context.
         advance: Moves the search's progress bar by one and shows figures.
         evaluations: What was evaluated, by hash and fidelity, in order.
+        repeats: Candidates since the last evaluation, all of which were known.
     """
 
     ctx: SearchContext
     advance: Callable[..., None]
     evaluations: dict[tuple[str, Fidelity], Evaluation] = field(default_factory=dict)
+    repeats: int = 0
+
+    @property
+    def best(self) -> Architecture | None:
+        """The architecture with the largest score, the first of equals; None before any."""
+        ranked = max(self.evaluations.values(), key=lambda known: known.score, default=None)
+        return None if ranked is None else ranked.architecture
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space seems to hold nothing new."""
+        return self.repeats >= MOST_REPEATS
 
     @property
     def spent(self) -> bool:
@@ -36,7 +49,7 @@ class Trials:
         budget = self.ctx.budget
         if budget.evaluations is not None and len(self.evaluations) >= budget.evaluations:
             return True
-        seconds = sum(evaluation.seconds for evaluation in self.evaluations.values())
+        seconds = sum(known.seconds for known in self.evaluations.values())
         return budget.seconds is not None and bool(self.evaluations) and seconds >= budget.seconds
 
     def score(self, arch: Architecture, fidelity: Fidelity, **figures: float) -> float | None:
@@ -51,14 +64,18 @@ class Trials:
             The score, or None if it is not known and the budget is spent.
         """
         key = arch.hash, fidelity
-        if key not in self.evaluations:
-            if self.spent:
-                return None
-            (self.evaluations[key],) = self.ctx.evaluate_many([arch], fidelity)
-            self.ctx.log(self.evaluations[key].score, **_figures(fidelity), **figures)
-        score = self.evaluations[key].score
-        self.advance(1, score=score, best=max(e.score for e in self.evaluations.values()))
-        return score
+        if key in self.evaluations:
+            self.repeats += 1
+            return self.evaluations[key].score
+        if self.spent:
+            return None
+        (evaluation,) = self.ctx.evaluate_many([arch], fidelity)
+        self.evaluations[key] = evaluation
+        self.repeats = 0
+        self.ctx.log(evaluation.score, **_figures(fidelity), **figures)
+        best = max(known.score for known in self.evaluations.values())
+        self.advance(1, score=evaluation.score, best=best)
+        return evaluation.score
 
     def table(self) -> list[dict[str, object]]:
         """Return one row for each evaluation, in order, as JSON data."""

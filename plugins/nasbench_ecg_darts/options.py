@@ -21,9 +21,9 @@ class DartsOptions(Options):
         "quick": {
             "cells": 5,
             "channels": 8,
-            "epochs": 6,
+            "epochs": 5,
             "warmup_epochs": 1,
-            "beats": 6000,
+            "beats": 5000,
             "majority_share": 0.5,
             "alpha_lr": 1e-2,
         },

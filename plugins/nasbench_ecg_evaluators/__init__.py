@@ -4,13 +4,39 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import EvaluatorSpec, hookimpl
 
+_PROXIES = {
+    "synflow": ("proxies:Synflow", "Synaptic flow at initialisation (Tanaka et al. 2020)"),
+    "naswot": ("proxies:Naswot", "How differently ReLUs switch for beats (Mellor et al. 2021)"),
+    "jacob-cov": ("proxies:JacobCov", "Correlation of beats' Jacobians (Mellor et al. 2020)"),
+    "grad-norm": ("proxies:GradNorm", "Norm of the first gradient (Abdelfattah et al. 2021)"),
+    "snip": ("proxies:Snip", "Saliency of the weights at initialisation (Lee et al. 2019)"),
+}
+_COUNTS = {
+    "parameters": ("costs:Parameters", "Number of trainable parameters"),
+    "flops": ("costs:Flops", "Floating-point operations of one beat, two a multiply-accumulate"),
+}
+
 
 @hookimpl
 def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
-    """Yield ``train``."""
+    """Yield ``train``, the zero-cost proxies, and the costs."""
     yield EvaluatorSpec(
         name="train",
         target="nasbench_ecg_evaluators.train:Train",
         options="nasbench_ecg_evaluators.options:TrainOptions",
         summary="Trains the network from scratch and scores its last epoch",
+    )
+    for options, specs in (("ProxyOptions", _PROXIES), ("CountOptions", _COUNTS)):
+        for name, (target, summary) in specs.items():
+            yield EvaluatorSpec(
+                name=name,
+                target=f"nasbench_ecg_evaluators.{target}",
+                options=f"nasbench_ecg_evaluators.options:{options}",
+                summary=summary,
+            )
+    yield EvaluatorSpec(
+        name="latency",
+        target="nasbench_ecg_evaluators.costs:Latency",
+        options="nasbench_ecg_evaluators.options:LatencyOptions",
+        summary="Wall time of one beat and of a batch on the device of the run",
     )

@@ -18,7 +18,7 @@ class TrainOptions(Options):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"epochs": 10},
+        "quick": {"epochs": 5},
         "smoke": {"epochs": 2, "batch_size": 64, "beats": 1000},
     }
 
@@ -48,3 +48,37 @@ class TrainOptions(Options):
 
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` computes convolutions in bfloat16; faster where the processor has it."""
+
+
+class ProxyOptions(Options):
+    """Options of the zero-cost proxies."""
+
+    batch_size: int = Field(64, ge=2)
+    """Beats in the one batch, drawn at random from the train part."""
+
+
+class CountOptions(Options):
+    """Options of ``parameters`` and ``flops``."""
+
+    prefer: Literal["more", "fewer"] = "more"
+    """Which network scores higher: the larger one, as a proxy of accuracy, or the cheaper one."""
+
+
+class LatencyOptions(Options):
+    """Options of ``latency``."""
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "smoke": {"repeats": 20, "batch_repeats": 5},
+    }
+
+    repeats: int = Field(100, ge=1)
+    """Timed passes of one beat, of which the median counts."""
+
+    batch_repeats: int = Field(15, ge=1)
+    """Timed passes of a batch."""
+
+    batch_size: int = Field(256, ge=2)
+    """Beats in the batch."""
+
+    rank_by: Literal["beat", "batch"] = "beat"
+    """Whether the score is that of one beat or of the batch."""

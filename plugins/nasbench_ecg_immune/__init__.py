@@ -11,7 +11,27 @@ from nasbench_ecg.api import (
 )
 
 _OPTIONS = "nasbench_ecg_immune.options"
-_CLUSTERING = {"space": "labelings", "builder": "clustering", "evaluator": "clustering"}
+_CLUSTERING = (
+    ("iemmc", "iemmc:Iemmc", "IemmcOptions", "Maximum-margin clustering by immune evolution"),
+    (
+        "itersvr",
+        "comparators:IterSvr",
+        "IterSvrOptions",
+        "Maximum-margin clustering by iterative support vector regression",
+    ),
+    (
+        "k-means",
+        "comparators:KMeansClustering",
+        "KMeansOptions",
+        "Standard k-means on the standardised features",
+    ),
+    (
+        "svm-rbf",
+        "comparators:SvmRbf",
+        "SvmRbfOptions",
+        "Supervised RBF machine trained on a share of the labels, as a reference",
+    ),
+)
 
 
 @hookimpl
@@ -57,31 +77,13 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options=f"{_OPTIONS}:ImmuneOptions",
         summary="Immune evolution of architectures: clonal selection, hypermutation, memory",
     )
-    yield StrategySpec(
-        name="iemmc",
-        target="nasbench_ecg_immune.iemmc:Iemmc",
-        options=f"{_OPTIONS}:IemmcOptions",
-        summary="Maximum-margin clustering by immune evolution",
-        **_CLUSTERING,
-    )
-    yield StrategySpec(
-        name="k-means",
-        target="nasbench_ecg_immune.comparators:KMeansClustering",
-        options=f"{_OPTIONS}:KMeansOptions",
-        summary="Standard k-means on the standardised features",
-        **_CLUSTERING,
-    )
-    yield StrategySpec(
-        name="itersvr",
-        target="nasbench_ecg_immune.comparators:IterSvr",
-        options=f"{_OPTIONS}:IterSvrOptions",
-        summary="Maximum-margin clustering by iterative support vector regression",
-        **_CLUSTERING,
-    )
-    yield StrategySpec(
-        name="svm-rbf",
-        target="nasbench_ecg_immune.comparators:SvmRbf",
-        options=f"{_OPTIONS}:SvmRbfOptions",
-        summary="Supervised RBF machine trained on a share of the labels, as a reference",
-        **_CLUSTERING,
-    )
+    for name, target, options, summary in _CLUSTERING:
+        yield StrategySpec(
+            name=name,
+            target=f"nasbench_ecg_immune.{target}",
+            options=f"{_OPTIONS}:{options}",
+            summary=summary,
+            space="labelings",
+            builder="clustering",
+            evaluator="clustering",
+        )

@@ -1,4 +1,4 @@
-"""What the clustering strategies have in common: the points, the bound, and how a result is told."""
+"""What the clustering strategies share: the points, the bound, and how a result is told."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _by_class(name: str, confusion: NDArray[np.int64], task: Task) -> dict[str, 
 
 
 def _confusion(table: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return int64 [classes, classes], rows the true class, where cluster k stands for class c_k."""
+    """Return int64 [classes, classes], rows the true class; cluster k stands for classes[k]."""
     confusion = np.zeros((table.shape[1], table.shape[1]), np.int64)
     np.add.at(confusion.T, classes, table)
     return confusion
@@ -155,7 +155,7 @@ def _fit(
 
 
 def _landmarks(codes: Codes, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return ``size`` indices; half of them shared out evenly among the clusters, as far as it goes."""
+    """Return ``size`` indices; half of them are shared out evenly among the clusters."""
     used = np.unique(codes)
     share = size // (2 * len(used))
     chosen = np.zeros(len(codes), bool)
@@ -180,5 +180,5 @@ def _ridge(x: Floats, z: Floats, y: Floats, width: float, lam: float) -> tuple[F
     gram -= n * np.outer(mean, mean)
     moment -= n * np.outer(mean, offset)
     system = gram + lam * rbf(z, z, width) + 1e-8 * np.eye(m)
-    coefficients = np.linalg.solve(system, moment)
-    return coefficients, offset - mean @ coefficients
+    coefficients = np.asarray(np.linalg.solve(system, moment))
+    return coefficients, np.asarray(offset - mean @ coefficients)

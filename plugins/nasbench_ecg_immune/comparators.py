@@ -10,10 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.api import Builder, OptionError, SearchContext, SearchResult, SearchSpace, Task
+from nasbench_ecg.api import (
+    Builder,
+    OptionError,
+    SearchContext,
+    SearchResult,
+    SearchSpace,
+    Task,
+    join,
+)
 from nasbench_ecg_immune.bisection import Index, Split, bisect
 from nasbench_ecg_immune.clusterer import kernel_and_width, points, told, two_means
-from nasbench_ecg_immune.features import join
 from nasbench_ecg_immune.kernels import Kernel
 from nasbench_ecg_immune.options import IterSvrOptions, KMeansOptions, SvmRbfOptions
 from nasbench_ecg_immune.scan import Int8s, best_threshold_of_absolute_loss
@@ -116,7 +123,7 @@ class SvmRbf:
         from sklearn.svm import SVC
 
         found = points("svm-rbf", task, space, ctx)
-        labels = join(task.train, task.validation).labels
+        labels = join([task.train, task.validation]).labels
         n = len(labels)
         size = min(max(2, round(self.options.share * n)), self.options.fit_beats, n)
         chosen = np.sort(ctx.rng.choice(n, size, replace=False))

@@ -1,4 +1,4 @@
-"""Single-flip descent: the flip that lowers the objective most, again and again, until none does."""
+"""Single-flip descent: always the flip that lowers the objective most, until none does."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from numpy.typing import NDArray
 
 from nasbench_ecg_immune.margin import Margin
 
-_GAIN = 1e-9
-"""A flip that lowers the objective by less is none."""
-
 
 def descend(
     margin: Margin, labels: NDArray[Any], smallest: int, most: int | None = None
 ) -> NDArray[np.int8]:
-    """Return labels, int8 [n], that no single flip betters, reached from ``labels`` [n].
+    """Return labels, int8 [P, n], reached from each row of ``labels`` by single flips.
 
-    A flip i changes J by −4 y_i g_i + 4 A_ii; a step costs O(n·r).
+    A flip i changes J by −4 y_i g_i + 4 A_ii = 4(A_ii − 1 + y_i S_i y), with S = I − A the
+    smoother; all rows step at once, O(n) each where S is at hand, otherwise O(n·r).
 
     Args:
         margin: The objective.
-        labels: ±1, with ``smallest`` points or more on either side, which every step keeps.
+        labels: ±1 [P, n], with ``smallest`` points or more on either side, which every step keeps.
         smallest: Fewest points with either label.
-        most: Most flips; by default as many as it takes.
+        most: Most flips of a row; by default until no flip betters any row.
     """
+    # Flips that gain less than rounding may go in circles.
+    least_gain = 100 * np.finfo(margin.basis.dtype).eps * margin.n
     y = labels.astype(margin.basis.dtype)
-    fitted = margin.fitted(y[None])[0]
-    curvature, smoother = margin.curvature(), margin.smoother
+    fitted, curvature = margin.fitted(y), margin.curvature()
+    rows = np.arange(len(y))
     steps = 0
-    while most is None or steps < most:
-        change = 4 * (curvature - 1 + y * fitted)
-        for side in (-1, 1):
-            if np.count_nonzero(y == side) <= smallest:
-                change[y == side] = np.inf
-        i = int(change.argmin())
-        if not change[i] < -_GAIN:
-            break
-        column = margin.basis @ margin.basis[i] if smoother is None else smoother[i]
-        fitted -= 2 * y[i] * column
-        y[i] = -y[i]
+    while len(rows) and (most is None or steps < most):
+        active = y[rows]
+        change = 4 * (curvature - 1 + active * fitted[rows])
+        positive = np.count_nonzero(active > 0, axis=1)
+        change[(positive <= smallest)[:, None] & (active > 0)] = np.inf
+        change[(positive >= margin.n - smallest)[:, None] & (active < 0)] = np.inf
+        flips = change.argmin(axis=1)
+        gains = change[np.arange(len(rows)), flips] < -least_gain
+        rows, flips = rows[gains], flips[gains]
+        fitted[rows] -= 2 * y[rows, flips][:, None] * margin.columns(flips)
+        y[rows, flips] *= -1
         steps += 1
     return y.astype(np.int8)

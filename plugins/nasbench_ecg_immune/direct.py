@@ -50,7 +50,7 @@ class KWay:
         return codes
 
     def repair(self, genotype: Codes, rng: np.random.Generator) -> Codes:
-        """Return labels within the balance bound; what a cluster lacks is taken from the largest."""
+        """Return labels within the bound; what a cluster lacks is taken from the largest."""
         counts = np.bincount(genotype, minlength=self.clusters)
         if counts.min() >= self.smallest:
             return genotype
@@ -124,11 +124,12 @@ class KWay:
 
     def _members(self, codes: Codes, dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return [P, K, n], one where a point is of a cluster."""
-        return (codes[:, None, :] == np.arange(self.clusters)[None, :, None]).astype(dtype)
+        members: NDArray[np.bool_] = codes[:, None, :] == np.arange(self.clusters)[None, :, None]
+        return members.astype(dtype)
 
     def _one_against_rest(self, codes: Codes) -> NDArray[Any]:
         members = self._members(codes, self.margin.basis.dtype)
-        return (2 * members - 1).reshape(len(codes) * self.clusters, -1)
+        return np.asarray((2 * members - 1).reshape(len(codes) * self.clusters, -1))
 
     def _sum(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(values.reshape(-1, self.clusters).sum(axis=1))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.api import Beats, OptionError, Task
+from nasbench_ecg.api import Beats, OptionError, Task, join
 
 Floats = NDArray[np.float64]
 
@@ -80,18 +80,5 @@ def clustered_beats(task: Task) -> Floats:
     Raises:
         OptionError: As :func:`standardisation`.
     """
-    both = join(task.train, task.validation)
+    both = join([task.train, task.validation])
     return standardisation(both).apply(both)
-
-
-def join(first: Beats, second: Beats) -> Beats:
-    """Return the beats of both parts, which come from one dataset."""
-    from dataclasses import replace
-
-    return replace(
-        first,
-        **{
-            name: np.concatenate([getattr(first, name), getattr(second, name)])
-            for name in ("signals", "labels", "record", "sample")
-        },
-    )

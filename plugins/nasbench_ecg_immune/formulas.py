@@ -1,4 +1,4 @@
-"""The objective written out as in its definition, by solving linear systems. O(n³) for one labelling.
+"""The objective as in its definition, by solving linear systems: O(n³) for one labelling.
 
 Slow and plain: what the spectral forms in :mod:`nasbench_ecg_immune.margin` are checked against.
 """
@@ -25,7 +25,7 @@ def bias_and_coefficients(kernel: Floats, y: Floats, lam: float) -> tuple[float,
     regularised = kernel + lam * np.eye(len(y))
     a_one = np.linalg.solve(regularised, np.ones(len(y)))
     b = float(a_one @ y / a_one.sum())
-    return b, np.linalg.solve(regularised, y - b)
+    return b, np.asarray(np.linalg.solve(regularised, y - b))
 
 
 def objective(kernel: Floats, y: Floats, lam: float) -> float:

@@ -120,7 +120,9 @@ def maximise_margin(
         deadline: Reading of the monotonic clock at which it should end.
         log: Called after each generation with its figures.
     """
-    evolution = ImmuneEvolution(TwoWay(margin.astype(options.precision), smallest), options, rng)
+    evolution = ImmuneEvolution(
+        TwoWay(margin.astype(options.precision), smallest, options.flips), options, rng
+    )
     evolution.start(given)
     evolution.run(deadline=deadline, after=log)
     labels = np.stack([one.genotype for one in evolution.memory])
@@ -147,8 +149,7 @@ def polish(margin: Margin, labels: Int8s, smallest: int, *, by_single_flips: boo
             break
     if not by_single_flips:
         return labels
-    labels = np.unique(labels * labels[:, :1], axis=0)
-    return np.stack([descend(margin, y, smallest) for y in labels])
+    return descend(margin, np.unique(labels * labels[:, :1], axis=0), smallest)
 
 
 def _means(x: NDArray[np.float64], clusters: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -86,7 +86,7 @@ class Labelings:
         """
         codes = self._read(arch)
         for beat in rng.permutation(len(codes)):
-            others = [c for c in self._moves(codes, int(beat))]
+            others = self._moves(codes, int(beat))
             if others:
                 return self._moved(codes, int(beat), others[rng.integers(len(others))])
         raise OptionError(
@@ -146,7 +146,7 @@ class Labelings:
         return codes
 
     def _moves(self, codes: Codes, beat: int) -> list[int]:
-        """Return the clusters that a beat may move to; of the empty ones the first stands for all."""
+        """Return the clusters that a beat may move to; the first empty one stands for all."""
         counts: NDArray[np.int64] = np.bincount(codes, minlength=self.clusters)
         here = int(codes[beat])
         if counts[here] <= self.smallest(len(codes)):

@@ -55,8 +55,8 @@ class Margin:
         """Return f + b at every point, [P, n], for each row of ``labels`` [P, n]."""
         y = labels.astype(self.basis.dtype, copy=False)
         if self.smoother is not None:
-            return y @ self.smoother
-        return (y @ self.basis) @ self.basis.T
+            return np.asarray(y @ self.smoother)
+        return np.asarray((y @ self.basis) @ self.basis.T)
 
     def objective(self, labels: NDArray[Any], fitted: NDArray[Any] | None = None) -> Floats:
         """Return J, float64 [P], of each row of ``labels`` [P, n], whose fitted values may help."""
@@ -69,6 +69,12 @@ class Margin:
             projected = y @ self.basis
             explained = np.einsum("pr,pr->p", projected, projected)
         return np.asarray(np.einsum("pn,pn->p", y, y) - explained, np.float64)
+
+    def columns(self, index: NDArray[np.int64]) -> NDArray[Any]:
+        """Return [len(index), n], columns of B Bᵀ."""
+        if self.smoother is not None:
+            return np.asarray(self.smoother[index])
+        return np.asarray(self.basis[index] @ self.basis.T)
 
     def curvature(self) -> NDArray[Any]:
         """Return the diagonal of I − B Bᵀ, [n]."""

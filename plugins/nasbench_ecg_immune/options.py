@@ -158,6 +158,9 @@ class IemmcOptions(MarginOptions, EvolutionOptions):
     precision: Literal["float32", "float64"] = "float32"
     """Precision of the search; the result is polished and reported in float64."""
 
+    flips: int = Field(10, ge=0)
+    """Most single flips that better an antibody after its scan; exact kernel, bisection only."""
+
     polish: bool = True
     """Whether the antibodies in memory are descended to the end, one beat at a time."""
 

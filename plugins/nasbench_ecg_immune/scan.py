@@ -1,7 +1,7 @@
 """The step that fixes the function and finds the best bias: a scan over the midpoints (eq. 8).
 
-With the decision values f sorted, the midpoint of two neighbours as −b and y = sign(f + b), the cost
-of every candidate follows from prefix sums: O(n log n) a row.
+With the decision values f sorted, the midpoint of two neighbours as −b and y = sign(f + b), the
+cost of every candidate follows from prefix sums: O(n log n) a row.
 
 References:
     Zhu et al. 2013, section 2.3.2, "Fitness Computation", equation (8).

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_ecg_immune.descent import descend
 from nasbench_ecg_immune.margin import Margin
 from nasbench_ecg_immune.scan import Int8s, relabel
 
@@ -20,15 +21,17 @@ _BLOCK = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class TwoWay:
-    """The problem of two clusters; affinity is 1 − J(y)/n, after one midpoint scan.
+    """The problem of two clusters; affinity is 1 − J(y)/n, after one midpoint scan and some flips.
 
     Attributes:
         margin: The objective.
         smallest: Fewest points with either label, at least one.
+        flips: Most single flips that follow the scan, where the kernel is exact.
     """
 
     margin: Margin
     smallest: int
+    flips: int = 0
 
     def random(self, rng: np.random.Generator) -> Int8s:
         """Return labels with any allowed number of positive ones, drawn uniformly."""
@@ -89,7 +92,12 @@ class TwoWay:
         scanned = relabel(labels, fitted, self.smallest)
         after = self.margin.objective(scanned)
         better = after < before
-        return np.where(better[:, None], scanned, labels), np.where(better, after, before)
+        labels = np.where(better[:, None], scanned, labels)
+        objective = np.where(better, after, before)
+        if not self.flips or self.margin.smoother is None:
+            return labels, objective
+        labels = descend(self.margin, labels, self.smallest, self.flips)
+        return labels, np.minimum(objective, self.margin.objective(labels))
 
     def dump(self, genotype: Int8s) -> Any:
         """Return base64 text of the labels' bits."""

@@ -1,0 +1,302 @@
+"""The maximum-margin objective: every form of it agrees, and its searches find what is there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nasbench_ecg_immune import formulas
+from nasbench_ecg_immune.descent import descend
+from nasbench_ecg_immune.direct import KWay
+from nasbench_ecg_immune.iemmc import maximise_margin, polish
+from nasbench_ecg_immune.kernels import ExactKernel, kernel_of, median_width, nystrom, rbf
+from nasbench_ecg_immune.margin import margin_of_features, margin_of_kernel
+from nasbench_ecg_immune.options import IemmcOptions
+from nasbench_ecg_immune.scan import (
+    best_threshold_of_absolute_loss,
+    best_thresholds,
+    relabel,
+)
+from nasbench_ecg_immune.two_way import TwoWay
+
+REGULARISATIONS = (1, 10, 100, 500)  # the paper's candidates for C
+
+
+def problem(seed, n=40, d=3, C=10, smallest=4):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, d))
+    x[: n // 3] += 2 * rng.random()
+    kernel = rbf(x, x, median_width(x, rng))
+    lam = 1 / (2 * C)
+    return kernel, lam, margin_of_kernel(kernel, lam), smallest, rng
+
+
+def labellings(rng, count, n):
+    return rng.choice(np.array([-1, 1], np.int8), size=(count, n))
+
+
+# -- the objective's forms -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("C", REGULARISATIONS)
+@pytest.mark.parametrize("seed", range(3))
+def test_all_forms_with_a_bias_agree(seed, C):
+    kernel, lam, margin, _, rng = problem(seed, C=C)
+    y = labellings(rng, 5, 40)
+    direct = [formulas.objective(kernel, row.astype(float), lam) for row in y]
+    a = formulas.quadratic_form(kernel, lam)
+    assert margin.objective(y) == pytest.approx(direct, abs=1e-10)
+    assert margin.objective(y, margin.fitted(y)) == pytest.approx(direct, abs=1e-10)
+    assert np.einsum("pi,ij,pj->p", y, a, y) == pytest.approx(direct, abs=1e-10)
+    assert margin.curvature() == pytest.approx(np.diag(a), abs=1e-10)
+
+
+@pytest.mark.parametrize("C", REGULARISATIONS)
+def test_all_forms_without_a_bias_agree(C):
+    kernel, lam, _, _, rng = problem(1, C=C)
+    y = labellings(rng, 5, 40)
+    direct = [formulas.objective_without_bias(kernel, row.astype(float), lam) for row in y]
+    s, v = np.linalg.eigh(kernel)
+    spectral = 40 - (s / (s + lam) * (y @ v) ** 2).sum(axis=1)
+    assert spectral == pytest.approx(direct, abs=1e-10)
+    assert margin_of_kernel(kernel, lam, bias=False).objective(y) == pytest.approx(
+        direct, abs=1e-10
+    )
+
+
+def test_fitted_values_are_those_of_the_solved_system():
+    kernel, lam, margin, _, rng = problem(2)
+    y = labellings(rng, 1, 40)
+    b, c = formulas.bias_and_coefficients(kernel, y[0].astype(float), lam)
+    assert margin.fitted(y)[0] == pytest.approx(kernel @ c + b, abs=1e-10)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_features_give_the_objective_of_their_inner_products(bias):
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((50, 7))
+    y = labellings(rng, 6, 50)
+    from_kernel = margin_of_kernel(features @ features.T, 0.05, bias=bias)
+    from_features = margin_of_features(features, 0.05, bias=bias)
+    assert from_features.smoother is None and from_features.basis.shape[1] <= 8
+    assert from_features.objective(y) == pytest.approx(from_kernel.objective(y), abs=1e-10)
+    assert from_features.fitted(y) == pytest.approx(from_kernel.fitted(y), abs=1e-10)
+
+
+def test_nystrom_on_all_points_is_exact_and_on_fewer_points_lies_above():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 3))
+    exact = rbf(x, x, 1.5)
+    full = nystrom(x, 1.5, 60, rng)
+    assert full.features @ full.features.T == pytest.approx(exact, abs=1e-8)
+    y, everything = labellings(rng, 5, 60), np.arange(60)
+    few = nystrom(x, 1.5, 20, rng).margin(everything, 0.05).objective(y)
+    # A smaller function space cannot fit better.
+    assert (few >= ExactKernel(exact).margin(everything, 0.05).objective(y) - 1e-9).all()
+
+
+def test_the_kernel_is_exact_up_to_the_limit():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 2))
+    options = {"width": 1.0, "rank": 10, "rng": rng}
+    assert isinstance(kernel_of(x, exact_up_to=30, **options), ExactKernel)
+    assert kernel_of(x, exact_up_to=29, **options).features.shape == (30, 10)
+
+
+def test_a_labelling_and_its_negative_are_one():
+    _, _, margin, smallest, rng = problem(3)
+    y = labellings(rng, 4, 40)
+    assert margin.objective(y) == pytest.approx(margin.objective(-y), abs=1e-12)
+    two_way = TwoWay(margin, smallest)
+    assert two_way.key(y[0]) == two_way.key(-y[0]) != two_way.key(y[1])
+    assert two_way.distances([y[0], -y[0]]) == pytest.approx(np.zeros((2, 2)))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_the_change_by_flipping_is_the_difference_of_two_objectives(seed, size):
+    _, _, margin, _, rng = problem(seed, n=20)
+    y = labellings(rng, 1, 20)
+    flips = rng.choice(20, size, replace=False)
+    flipped = y.copy()
+    flipped[0, flips] *= -1
+    difference = float((margin.objective(flipped) - margin.objective(y))[0])
+    assert margin.change_by_flipping(y[0], flips) == pytest.approx(difference, abs=1e-10)
+
+
+def test_two_clusters_at_once_cost_twice_as_much_as_one_against_the_other():
+    _, _, margin, smallest, rng = problem(4)
+    y = labellings(rng, 3, 40)
+    both = KWay(margin, 2, smallest).objective((y > 0).astype(np.uint8))
+    assert both == pytest.approx(2 * margin.objective(y), abs=1e-10)
+
+
+# -- the midpoint scan -----------------------------------------------------------------------------
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 6))
+@settings(max_examples=40, deadline=None)
+def test_the_scan_finds_what_trying_every_midpoint_finds(seed, smallest):
+    f = np.random.default_rng(seed).standard_normal(15)
+    ordered = np.sort(f)
+    candidates = (ordered[smallest - 1 : 15 - smallest] + ordered[smallest : 16 - smallest]) / 2
+
+    def cost(threshold, power):
+        return (np.abs(np.where(f > threshold, 1, -1) - f + threshold) ** power).sum()
+
+    squared = best_thresholds(f[None], smallest)[0]
+    assert cost(squared, 2) == pytest.approx(min(cost(c, 2) for c in candidates))
+    absolute = best_threshold_of_absolute_loss(f, smallest)
+    assert cost(absolute, 1) == pytest.approx(min(cost(c, 1) for c in candidates))
+
+
+def test_the_scan_never_parts_equal_values_and_keeps_the_balance():
+    f = np.array([[0.0] * 6 + [1.0, 2.0], [3.0] * 8])
+    labels = np.array([[1, -1] * 4] * 2, np.int8)
+    assert relabel(labels, f, 2).tolist() == [[-1] * 6 + [1, 1], [1, -1] * 4]
+    assert relabel(labels, f, 3).tolist() == labels.tolist()
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_improvement_never_raises_the_objective_and_keeps_the_balance(seed):
+    _, _, margin, smallest, rng = problem(seed, n=30)
+    two_way = TwoWay(margin, smallest, flips=3)
+    before = np.stack([two_way.random(rng) for _ in range(6)])
+    after, objective = two_way.improve(before)
+    assert objective == pytest.approx(margin.objective(after), abs=1e-9)
+    assert (objective <= margin.objective(before) + 1e-9).all()
+    positive = (after > 0).sum(axis=1)
+    assert (positive >= smallest).all() and (positive <= 30 - smallest).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+@settings(max_examples=40, deadline=None)
+def test_every_move_of_labels_can_be_repaired_to_the_balance(seed, rate):
+    _, _, margin, _, rng = problem(0, n=20)
+    rng = np.random.default_rng(seed)
+    two_way, k_way = TwoWay(margin, 7), KWay(margin, 3, 5)
+    y, codes = two_way.random(rng), k_way.random(rng)
+    changed, moved = two_way.hypermutate(y, rate, rng), k_way.hypermutate(codes, rate, rng)
+    assert (changed != y).any() and (moved != codes).any()
+    assert 7 <= (two_way.repair(changed, rng) > 0).sum() <= 13
+    assert np.bincount(k_way.repair(moved, rng), minlength=3).min() >= 5
+    valid = np.array([1] * 7 + [-1] * 13, np.int8)
+    assert two_way.repair(valid, rng) is valid
+    assert (two_way.load(two_way.dump(y)) == y).all()
+    assert (k_way.load(k_way.dump(codes)) == codes).all()
+
+
+def test_a_larger_rate_changes_more_labels():
+    _, _, margin, smallest, rng = problem(0, n=400)
+    two_way = TwoWay(margin, smallest)
+    y = two_way.random(rng)
+    changed = [(two_way.hypermutate(y, rate, rng) != y).mean() for rate in (0.01, 0.2, 1.0)]
+    # A label drawn anew stays as it was half the time.
+    assert changed == pytest.approx([0.005, 0.1, 0.5], abs=0.1) and changed == sorted(changed)
+
+
+def test_direct_improvement_never_raises_the_objective():
+    _, _, margin, _, rng = problem(5, n=60)
+    k_way = KWay(margin, 4, 3)
+    before = np.stack([k_way.random(rng) for _ in range(5)])
+    after, objective = k_way.improve(before)
+    assert objective == pytest.approx(k_way.objective(after), abs=1e-9)
+    assert (objective <= k_way.objective(before) + 1e-9).all()
+
+
+def test_the_distance_of_two_labellings_forgets_the_clusters_names():
+    _, _, margin, _, rng = problem(5, n=12)
+    k_way = KWay(margin, 3, 1)
+    a = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2], np.uint8)
+    renamed = np.array([2, 0, 1], np.uint8)[a]
+    one_moved = renamed.copy()
+    one_moved[0] = 0
+    d = k_way.distances([a, renamed, one_moved])
+    assert d[0] == pytest.approx([0, 0, 1 / 12], abs=1e-6)
+    assert k_way.key(a) == k_way.key(renamed) != k_way.key(one_moved)
+
+
+# -- finding the optimum ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [9, 12, 14])
+@pytest.mark.parametrize("C", REGULARISATIONS)
+def test_the_optimum_of_few_points_is_the_one_that_enumeration_finds(n, C):
+    kernel, lam, margin, _, rng = problem(n + C, n=n, C=C)
+    optimum, _ = formulas.best_by_enumeration(formulas.quadratic_form(kernel, lam), 2)
+    options = IemmcOptions(precision="float64")
+    labels, found, _ = maximise_margin(margin, 2, options, rng)
+    assert found == pytest.approx(optimum, abs=1e-9)
+    assert formulas.objective(kernel, labels.astype(float), lam) == pytest.approx(found, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_greedy_search_of_single_flips_ends_below(seed):
+    # Steepest descent from random labels, as RLScore's maximum-margin clustering goes.
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(20, 70))
+    C = REGULARISATIONS[seed % 4]
+    _, _, margin, smallest, rng = problem(1000 + seed, n=n, C=C, smallest=max(2, n // 6))
+    starts = np.stack([TwoWay(margin, smallest).random(rng) for _ in range(10)])
+    greedy = margin.objective(_greedy(margin, starts, smallest)).min()
+    _, found, _ = maximise_margin(margin, smallest, IemmcOptions(), rng)
+    assert found <= greedy + 1e-6
+
+
+def _greedy(margin, starts, smallest):
+    """Return labels after steepest single flips, each scored by the objective itself."""
+    n = margin.n
+    flip = 1 - 2 * np.eye(n, dtype=np.int8)
+    ends = []
+    for y in starts:
+        value = margin.objective(y[None])[0]
+        while True:
+            around = y * flip
+            positive = (around > 0).sum(axis=1)
+            values = margin.objective(around)
+            values[(positive < smallest) | (positive > n - smallest)] = np.inf
+            if values.min() >= value - 1e-9:
+                break
+            y, value = around[values.argmin()], values.min()
+        ends.append(y)
+    return np.stack(ends)
+
+
+def test_a_descent_ends_where_no_single_flip_betters_and_the_balance_is_kept():
+    _, _, margin, smallest, rng = problem(7, n=40, C=500)
+    starts = np.stack([TwoWay(margin, smallest).random(rng) for _ in range(4)])
+    ends = descend(margin, starts, smallest)
+    assert (margin.objective(ends) <= margin.objective(starts)).all()
+    assert (_greedy(margin, ends, smallest) == ends).all()
+    positive = (ends > 0).sum(axis=1)
+    assert (positive >= smallest).all() and (positive <= 40 - smallest).all()
+
+
+def test_polish_makes_no_labelling_worse():
+    _, _, margin, smallest, rng = problem(8, n=50)
+    labels = np.stack([TwoWay(margin, smallest).random(rng) for _ in range(5)])
+    best = margin.objective(labels).min()
+    for by_single_flips in (True, False):
+        polished = polish(margin, labels, smallest, by_single_flips=by_single_flips)
+        assert margin.objective(polished).min() <= best + 1e-9
+
+
+def test_two_separate_groups_are_the_two_clusters():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 2))
+    x[20:] += 8
+    margin = ExactKernel(rbf(x, x, 8.0)).margin(np.arange(60), 0.5)
+    labels, _, _ = maximise_margin(margin, 12, IemmcOptions(generations=4), rng)
+    assert (labels * labels[0] == np.where(np.arange(60) < 20, 1, -1)).all()
+
+
+def test_different_starts_end_at_the_same_optimum():
+    ends = []
+    for seed in range(3):
+        _, _, margin, smallest, _ = problem(3, n=40, C=1)
+        rng = np.random.default_rng(seed)
+        ends.append(maximise_margin(margin, smallest, IemmcOptions(), rng)[1])
+    assert ends == pytest.approx([ends[0]] * 3, abs=1e-9)
