@@ -41,11 +41,15 @@ if TYPE_CHECKING:
         Task,
     )
     from nasbench_ecg.data.aami import CLASSES, SYMBOLS
+    from nasbench_ecg.data.adaptive import adaptive_filter
     from nasbench_ecg.data.beats import Beats, join
     from nasbench_ecg.data.denoise import denoise
+    from nasbench_ecg.data.features import FEATURES, FeatureTable, beat_features, join_tables
     from nasbench_ecg.data.preparation import Prepared, WaveformOptions, prepare
+    from nasbench_ecg.data.qrs import detect_qrs
     from nasbench_ecg.data.records import Record, read_record
     from nasbench_ecg.data.segment import Windows, segment
+    from nasbench_ecg.data.waves import Waves, delineate, faulty
     from nasbench_ecg.errors import (
         MissingDataError,
         NasbenchError,
@@ -81,11 +85,17 @@ _HOME = {
         "Strategy", "Task",
     ),
     "nasbench_ecg.data.aami": ("CLASSES", "SYMBOLS"),
+    "nasbench_ecg.data.adaptive": ("adaptive_filter",),
     "nasbench_ecg.data.beats": ("Beats", "join"),
     "nasbench_ecg.data.denoise": ("denoise",),
+    "nasbench_ecg.data.features": (
+        "FEATURES", "FeatureTable", "beat_features", "join_tables",
+    ),
     "nasbench_ecg.data.preparation": ("Prepared", "WaveformOptions", "prepare"),
+    "nasbench_ecg.data.qrs": ("detect_qrs",),
     "nasbench_ecg.data.records": ("Record", "read_record"),
     "nasbench_ecg.data.segment": ("Windows", "segment"),
+    "nasbench_ecg.data.waves": ("Waves", "delineate", "faulty"),
     "nasbench_ecg.errors": (
         "MissingDataError", "NasbenchError", "OptionError", "PluginError", "ProtocolError",
         "RecordError", "StorageError",
@@ -107,6 +117,8 @@ __all__ = [  # noqa: RUF022 - by role
     "Dataset", "DataSource", "Requirement", "Beats", "join", "Task",
     "CLASSES", "SYMBOLS", "Record", "read_record", "denoise", "Windows", "segment",
     "WaveformOptions", "Prepared", "prepare",
+    "adaptive_filter", "detect_qrs", "Waves", "delineate", "faulty",
+    "FEATURES", "FeatureTable", "beat_features", "join_tables",
     "SearchSpace", "Architecture", "canonical_json", "Builder",
     "Strategy", "SearchContext", "SearchResult", "Budget", "Fidelity", "Checkpoint",
     "Evaluator", "EvaluationContext", "Evaluation",

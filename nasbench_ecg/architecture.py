@@ -25,9 +25,9 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Architecture:
-    """One point of a search space.
+    """One point of a search space; equal to another where their canonical JSON is.
 
     Attributes:
         space: Name of the search space that can read it.
@@ -74,8 +74,8 @@ class Architecture:
             OptionError: The text is not JSON, or not an architecture.
         """
         try:
-            return cls.from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
+            return cls.from_dict(json.loads(text, parse_constant=_no_number))
+        except (ValueError, RecursionError) as error:
             raise OptionError(f"This is not JSON: {error}.") from None
 
     @cached_property
@@ -83,5 +83,14 @@ class Architecture:
         """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
         return digest(self.to_dict())[:16]
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Architecture):
+            return NotImplemented
+        return self.to_json() == other.to_json()
+
     def __hash__(self) -> int:
         return hash(self.hash)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")

@@ -32,7 +32,11 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        validate_default=True,
+        allow_inf_nan=False,
     )
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -85,8 +89,13 @@ def resolve(
         value = "" if "input" not in first else f", not {first['input']!r}"
         raise OptionError(
             f"{component}: option {name!r} is not allowed as given: {first['msg']}{value}.",
-            fix=f"See 'nasbench-ecg info {component.split()[-1]}'.",
+            fix=_where_options_are_told(component),
         ) from None
+
+
+def _where_options_are_told(component: str) -> str:
+    kind, _, name = component.rpartition(" ")
+    return "" if kind == "protocol" else f"See 'nasbench-ecg info {name}'."
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
@@ -113,6 +122,6 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
             )
         try:
             parsed.setdefault(kind, {})[option] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             parsed.setdefault(kind, {})[option] = value
     return parsed

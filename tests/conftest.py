@@ -3,5 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def beats_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of beats for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def outside(
+    tmp_path_factory: pytest.TempPathFactory, beats_cache: Path
+) -> Iterator[dict[str, str]]:
+    """The outside package, with its toy beats, installed for the tests of a module.
+
+    The value is the environment of processes that shall find it too.
+    """
+    from tiny_runs import install
+
+    paths = install(tmp_path_factory.mktemp("site"))
+    with pytest.MonkeyPatch.context() as patch:
+        for path in reversed(paths):
+            patch.syspath_prepend(path)
+        patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+        yield {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}

@@ -50,7 +50,7 @@ def test_all_forms_with_a_bias_agree(seed, C):
     assert margin.objective(y) == pytest.approx(direct, abs=1e-10)
     assert margin.objective(y, margin.fitted(y)) == pytest.approx(direct, abs=1e-10)
     assert np.einsum("pi,ij,pj->p", y, a, y) == pytest.approx(direct, abs=1e-10)
-    assert margin.curvature() == pytest.approx(np.diag(a), abs=1e-10)
+    assert margin.curvature == pytest.approx(np.diag(a), abs=1e-10)
 
 
 @pytest.mark.parametrize("C", REGULARISATIONS)
@@ -152,6 +152,19 @@ def test_the_scan_finds_what_trying_every_midpoint_finds(seed, smallest):
     assert cost(absolute, 1) == pytest.approx(min(cost(c, 1) for c in candidates))
 
 
+def test_with_many_points_the_scan_ends_at_the_midpoint_that_is_best_of_all():
+    rng = np.random.default_rng(0)
+    n, smallest = 20_000, 100
+    f = np.concatenate([rng.normal(-0.8, 0.4, n // 2), rng.normal(0.9, 0.5, n // 2)])
+    ordered = np.sort(f)
+    tried = np.arange(n // 2 - 1500, n // 2 + 1000)
+    candidates = (ordered[tried - 1] + ordered[tried]) / 2
+    costs = [((np.where(f > c, 1, -1) - f + c) ** 2).sum() for c in candidates]
+    found = best_thresholds(f[None], smallest)[0]
+    assert candidates[0] < found < candidates[-1]
+    assert found == pytest.approx(candidates[int(np.argmin(costs))])
+
+
 def test_the_scan_never_parts_equal_values_and_keeps_the_balance():
     f = np.array([[0.0] * 6 + [1.0, 2.0], [3.0] * 8])
     labels = np.array([[1, -1] * 4] * 2, np.int8)
@@ -208,7 +221,7 @@ def test_direct_improvement_never_raises_the_objective():
 
 
 def test_the_distance_of_two_labellings_forgets_the_clusters_names():
-    _, _, margin, _, rng = problem(5, n=12)
+    margin = problem(5, n=12)[2]
     k_way = KWay(margin, 3, 1)
     a = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2], np.uint8)
     renamed = np.array([2, 0, 1], np.uint8)[a]
@@ -268,7 +281,8 @@ def _greedy(margin, starts, smallest):
 def test_a_descent_ends_where_no_single_flip_betters_and_the_balance_is_kept():
     _, _, margin, smallest, rng = problem(7, n=40, C=500)
     starts = np.stack([TwoWay(margin, smallest).random(rng) for _ in range(4)])
-    ends = descend(margin, starts, smallest)
+    ends, fitted = descend(margin, starts, smallest)
+    assert fitted == pytest.approx(margin.fitted(ends), abs=1e-9)
     assert (margin.objective(ends) <= margin.objective(starts)).all()
     assert (_greedy(margin, ends, smallest) == ends).all()
     positive = (ends > 0).sum(axis=1)

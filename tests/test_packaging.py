@@ -150,3 +150,36 @@ assert min(beats.counts().values()) > 0
 assert load().fingerprint() == beats.fingerprint() != load(seed=1).fingerprint()
 """
     run(python_of(installed), "-c", code, cwd=tmp_path)
+
+
+TINY = (
+    "--set", "builder.cells=6", "--set", "builder.channels=2", "--set", "builder.stem_filters=4",
+    "--set", "space.nodes=2", "--set", "evaluator.epochs=1", "--set", "evaluator.beats=200",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "dataset, settings",
+    [
+        ("toy-2lead", ["dataset.beats=30"]),
+        ("synthetic-2lead", ["dataset.minutes=1"]),
+    ],
+)
+def test_the_strategy_from_outside_runs_on_the_dataset_from_outside_and_on_a_shipped_one(
+    installed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dataset: str,
+    settings: list[str],
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
+    more = [word for setting in settings for word in ("--set", setting)]
+    command = ("run", "best-of-n", dataset, "--profile", "smoke", "--device", "cpu", "--json")
+    (record,) = json.loads(run(installed, *command, *TINY, *more, cwd=tmp_path))
+    assert record["status"] == "ok"
+    assert record["components"]["strategy"]["distribution"] == "nasbench-ecg-thirdparty-example"
+    assert len(record["search_details"]["scores"]) == 2
+    kept = tmp_path / "results" / "runs"
+    assert json.loads((kept / f"{record['run_key']}.json").read_text()) == record
+    assert (kept / record["run_key"] / "weights.safetensors").is_file()
+    run(installed, "show", record["run_key"][:6], cwd=tmp_path)

@@ -1,7 +1,8 @@
-"""Runs of seconds: the outside package's toy beats, and the shipped components at their smallest."""
+"""Runs of seconds: the outside package's toy beats and the shipped components, all tiny."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -61,6 +62,10 @@ def tiny_wish(strategy: str = "darts", **changes: Any) -> Wish:
     overrides = {role: dict(options) for role, options in SETTINGS.items()}
     if strategy == "darts":
         overrides["strategy"] = dict(DARTS)
+    if "dataset" in changes:
+        del overrides["dataset"]
+    if strategy == "scripted":
+        del overrides["evaluator"]
     for role, options in changes.pop("set", {}).items():
         overrides.setdefault(role, {}).update(options)
     usual = {"dataset": "toy-2lead", "profile": "paper", "device": "cpu"}
@@ -81,8 +86,6 @@ def made_ready(config: RunConfig, cache: Path, progress: Progress | None = None)
 
 def assignments(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return options as arguments of the command line."""
-    import json
-
     return [
         word
         for role, options in overrides.items()

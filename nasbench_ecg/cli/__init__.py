@@ -14,7 +14,19 @@ import typer
 from typer.core import TyperGroup
 
 import nasbench_ecg
-from nasbench_ecg.cli import data, info, leaderboard, listing, plugins, run, show
+from nasbench_ecg.cli import (
+    arch,
+    correlate,
+    data,
+    generalize,
+    info,
+    leaderboard,
+    listing,
+    plugins,
+    run,
+    show,
+    suite,
+)
 from nasbench_ecg.cli.console import show_error, show_unexpected, stderr
 from nasbench_ecg.errors import NasbenchError
 
@@ -115,7 +127,11 @@ app.command("info")(info.info)
 app.command("plugins")(plugins.plugins)
 app.command("show")(show.show)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("generalize")(generalize.generalize)
+app.command("correlate")(correlate.correlate)
+app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
+app.add_typer(suite.app, name="suite")
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nasbench_ecg.cli import data_features
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout, table
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("features")(data_features.features)
 
 
 def _complete(incomplete: str) -> list[str]:

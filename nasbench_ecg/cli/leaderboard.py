@@ -19,6 +19,21 @@ def leaderboard(
     dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
     protocol: Annotated[str | None, typer.Option(help="Only runs under this protocol.")] = None,
     profile: Annotated[str | None, typer.Option(help="Only runs of this profile.")] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="terminal, markdown, csv, latex or html.")
+    ] = "terminal",
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", metavar="FILE", help="Write there; its ending tells the format if none is given."
+        ),
+    ] = None,
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Compare a file written with -o with the records; repeatable."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rank the strategies that were run, one table for each track."""
@@ -32,7 +47,13 @@ def leaderboard(
         _tell_of_damaged(damaged)
         raise _nothing(out)
     wishes = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
-    boards = leaderboards(_chosen(records, wishes))
+    records = _chosen(records, wishes)
+    form = _format(form, file)
+    if check or form != "terminal":
+        _write(records, title=_title(wishes), form=form, file=file, check=check or [])
+        _tell_of_damaged(damaged)
+        return
+    boards = leaderboards(records)
     if as_json:
         print_json(
             {
@@ -48,6 +69,58 @@ def leaderboard(
             stdout().print()
         stdout().print(leaderboard_table(board, width=stdout().width))
     _tell_of_damaged(damaged)
+
+
+def _format(form: str, file: Path | None) -> str:
+    """Return the format to write in: what was asked for, or what the file's name stands for.
+
+    Raises:
+        OptionError: There is no such format, or the terminal's was to be written to a file.
+    """
+    from nasbench_ecg.errors import OptionError, nearest
+    from nasbench_ecg.report.render import FORMATS, format_of
+
+    if form not in ("terminal", *FORMATS):
+        raise OptionError(
+            f"There is no format {form!r}.", fix=nearest(form, ["terminal", *FORMATS])
+        )
+    return format_of(file) if form == "terminal" and file is not None else form
+
+
+def _title(wishes: dict[str, str | None]) -> str:
+    chosen = [wish for wish in wishes.values() if wish is not None]
+    return f"nasbench-ecg: {' · '.join(chosen) or 'all runs'}"
+
+
+def _write(
+    records: list[RunRecord], *, title: str, form: str, file: Path | None, check: list[Path]
+) -> None:
+    """Write the report of some runs to a file or to stdout, or compare files with it.
+
+    Raises:
+        StorageError: The file cannot be written, or one does not say what the records say.
+    """
+    from nasbench_ecg.cli.show import draw
+    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.report.assemble import assemble
+    from nasbench_ecg.report.render import check as check_file
+    from nasbench_ecg.report.render import render
+    from nasbench_ecg.run.record import told, write_atomically
+
+    registry = load_registry()
+    report = assemble(records, title, lambda record: draw(record, registry))
+    for path in check:
+        check_file(report, path)
+        stderr().print(f"{path} says what the records say.", markup=False, soft_wrap=True)
+    if check:
+        return
+    text = render(report, form)
+    if file is None:
+        print(text, end="")
+        return
+    with told(file):
+        write_atomically(file, text)
+    stderr().print(f"Written: {file}", markup=False, soft_wrap=True)
 
 
 def _chosen(records: list[RunRecord], wishes: dict[str, str | None]) -> list[RunRecord]:

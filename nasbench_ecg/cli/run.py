@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,6 +39,9 @@ def run(
         str, typer.Option(help="paper: the published numbers; quick: minutes; smoke: seconds.")
     ] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Seed of search and training.")] = 0,
+    evaluation_seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the final training, if another.")
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Several seeds, one run each.")
     ] = None,
@@ -55,6 +59,9 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    suite: Annotated[
+        str, typer.Option(metavar="NAME", help="Folder within, and suite of the record.")
+    ] = SUITE,
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Run again what is on record already.")
     ] = False,
@@ -78,7 +85,9 @@ def run(
     from nasbench_ecg.registry import load_registry
     from nasbench_ecg.run.config import Wish
     from nasbench_ecg.run.record import RecordStore
+    from nasbench_ecg.run.suite import check_name
 
+    check_name(suite, "--suite")
     registry = load_registry()
     wish = Wish(
         strategy=strategy,
@@ -90,9 +99,10 @@ def run(
         evaluator=evaluator,
         overrides=parse_assignments(assignments or []),
         search_seed=seed,
+        evaluation_seed=evaluation_seed,
         device=device,
     )
-    source, store = LocalSource(data), RecordStore(out, SUITE)
+    source, store = LocalSource(data), RecordStore(out, suite)
     records = []
     for one in _seeds(seed, seeds):
         record = _run_one(
@@ -106,17 +116,24 @@ def run(
 
 
 def _seeds(seed: int, seeds: str | None) -> list[int]:
+    return [seed] if seeds is None else parse_seeds(seeds)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds that ``--seeds`` lists.
+
+    Raises:
+        OptionError: They are not different whole numbers from 0.
+    """
     from nasbench_ecg.errors import OptionError
 
-    if seeds is None:
-        return [seed]
     try:
-        chosen = [int(part) for part in seeds.split(",")]
+        chosen = [int(part) for part in text.split(",")]
     except ValueError:
         chosen = [-1]
     if min(chosen) < 0 or len(set(chosen)) != len(chosen):
         raise OptionError(
-            f"--seeds {seeds!r} is not a list of different whole numbers from 0.",
+            f"--seeds {text!r} is not a list of different whole numbers from 0.",
             fix="For example: --seeds 0,1,2",
         )
     return chosen
@@ -153,11 +170,12 @@ def _run_one(
         unfinished.remove()
     elif unfinished.exists():
         stderr().print("Going on where this run was stopped (--rerun starts over).")
-    _end_on_sigterm()
+    end_on_sigterm()
     with RichProgress() as progress:
-        _fetch_missing(config, source, progress)
+        fetch_missing(config, source, progress)
         ready = prepare(config, source=source, progress=progress, suite=store.suite)
-        _announce_duration(registry, wish, ready)
+        if store.suite == SUITE:
+            _announce_duration(registry, wish, ready)
         try:
             record = execute(ready, store, checkpoint_seconds=checkpoint_seconds)
         except BaseException:
@@ -169,7 +187,7 @@ def _run_one(
     return record
 
 
-def _end_on_sigterm() -> None:
+def end_on_sigterm() -> None:
     """Let SIGTERM end a run as Ctrl-C does, so that its record says interrupted."""
     import signal
 
@@ -224,7 +242,7 @@ def _tell_what_is_missing(config: RunConfig, source: LocalSource) -> None:
             stderr().print(f"To be fetched first: {describe_missing(requirement, missing)}")
 
 
-def _fetch_missing(config: RunConfig, source: LocalSource, progress: RichProgress) -> None:
+def fetch_missing(config: RunConfig, source: LocalSource, progress: RichProgress) -> None:
     """Fetch the records that are not here, after saying how much; never into a named folder."""
     from nasbench_ecg.data.databases import describe_missing
     from nasbench_ecg.data.download import fetch
@@ -245,6 +263,7 @@ def _fetch_missing(config: RunConfig, source: LocalSource, progress: RichProgres
 
 def _announce_duration(registry: Registry, wish: Wish, ready: Ready) -> None:
     """Say how long the run takes here, and how long the published settings would."""
+    from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.execute import estimate, under
 
@@ -253,8 +272,9 @@ def _announce_duration(registry: Registry, wish: Wish, ready: Ready) -> None:
         here = estimate(ready)
         paper: dict[str, float] = {}
         if wish.profile != "paper":
-            published = configure(registry, replace(wish, profile="paper"))
-            paper = estimate(under(ready, published))
+            with suppress(NasbenchError):  # what the user set may not go with that profile
+                published = configure(registry, replace(wish, profile="paper"))
+                paper = estimate(under(ready, published))
     if here:
         parts = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in here.items())
         console.print(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,13 +59,13 @@ def length_problems(header: Any, folder: Path) -> Iterator[RecordError]:
 
 
 def checksum_problems(
-    header: Any, signals: NDArray[np.int64], folder: Path
+    header: Any, signals: Sequence[NDArray[np.int64]], folder: Path
 ) -> Iterator[RecordError]:
-    """Yield a problem for each lead of ``signals`` [n_samples, n_leads] that fails its checksum."""
+    """Yield a problem for each lead of ``signals``, n_leads of [n_samples], that fails its checksum."""
     stated = [None if value is None else value % 65536 for value in header.checksum]
     if not any(stated):
         return  # headers written without checksums state 0 for every lead, as those of INCART do
-    computed = signals.sum(axis=0) % 65536
+    computed = [int(lead.sum()) % 65536 for lead in signals]
     for channel, (wanted, found) in enumerate(zip(stated, computed, strict=True)):
         if wanted is not None and wanted != found:
             yield RecordError(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +19,11 @@ from nasbench_ecg.data.records import Record, read_record
 from nasbench_ecg.data.segment import Normalisation, Windows, segment
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
-from nasbench_ecg.progress import Progress
+from nasbench_ecg.progress import Progress, Steps
 
 _GENERIC = {"*": "other"}
+
+_MOST_WORKERS = 4  # more wait for the annotations, which are decoded by the interpreter
 
 
 class WaveformOptions(Options):
@@ -132,23 +136,9 @@ def prepare(
         RecordError: A record is missing, damaged or lacks a lead, its rate differs from the
             others', or no record holds a beat.
     """
-    parts: list[Windows] = []
-    subjects: list[str] = []
-    leads: list[tuple[str, ...]] = []
     with progress.track("Reading records", len(options.records)) as steps:
-        for name in options.records:
-            record = read_record(folder, name, options.leads, extension)
-            windows = _windows(record, options, classes)
-            if parts and windows.fs != parts[0].fs:
-                raise RecordError(
-                    f"Record {name} has {windows.fs:g} Hz and the first one {parts[0].fs:g} Hz.",
-                    where=str(folder),
-                    fix="Set the option rate, so that all are resampled to one rate.",
-                )
-            parts.append(windows)
-            subjects.append(subject(record))
-            leads.append(record.leads)
-            steps.advance()
+        read = _read_all(folder, options, subject, classes, extension, steps)
+    parts = [one.windows for one in read]
     dropped = np.sum([part.dropped for part in parts], axis=0)
     prepared = Prepared(
         beats=Beats(
@@ -160,14 +150,66 @@ def prepare(
             sample=np.concatenate([part.sample for part in parts]),
             classes=tuple(classes),
             records=options.records,
-            subjects=tuple(subjects),
-            leads=_common_leads(leads, options.leads),
+            subjects=tuple(one.subject for one in read),
+            leads=_common_leads([one.leads for one in read], options.leads),
             fs=parts[0].fs,
         ),
         dropped={name: int(n) for name, n in zip(classes, dropped, strict=True)},
     )
     _tell_dropped(prepared, progress, folder)
     return prepared
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """What is kept of one record."""
+
+    windows: Windows
+    subject: str
+    leads: tuple[str, ...]
+
+
+def _read_all(
+    folder: Path,
+    options: WaveformOptions,
+    subject: Callable[[Record], str],
+    classes: Sequence[str],
+    extension: str,
+    steps: Steps,
+) -> list[_Read]:
+    """Return what is kept of each record, in the order of the options.
+
+    Threads read the records, one whole record each at a time. Most of the work is done by numpy
+    and the wavelets, which let other threads run; unlike processes, threads need no copy of what
+    is imported here and may be started next to those of torch and of a progress bar.
+    """
+
+    def read(name: str) -> _Read:
+        record = read_record(folder, name, options.leads, extension)
+        return _Read(_windows(record, options, classes), subject(record), record.leads)
+
+    done: list[_Read] = []
+    with ThreadPoolExecutor(_n_workers(), thread_name_prefix="records") as pool:
+        try:
+            for name, future in [(name, pool.submit(read, name)) for name in options.records]:
+                one = future.result()
+                if done and one.windows.fs != done[0].windows.fs:
+                    raise RecordError(
+                        f"Record {name} has {one.windows.fs:g} Hz and the first one "
+                        f"{done[0].windows.fs:g} Hz.",
+                        where=str(folder),
+                        fix="Set the option rate, so that all are resampled to one rate.",
+                    )
+                done.append(one)
+                steps.advance()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return done
+
+
+def _n_workers() -> int:
+    return min(os.cpu_count() or 1, _MOST_WORKERS)
 
 
 def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -> Windows:

@@ -70,10 +70,10 @@ def read_record(
     header = _read_header(folder, name)
     _raise_first(length_problems(header, folder))
     digital = _read_digital(header, folder)
-    _raise_first(checksum_problems(header, digital.d_signal, folder))
+    _raise_first(checksum_problems(header, digital.e_d_signal, folder))
     chosen = _choose(header, leads, folder)
     symbols, samples = _read_annotations(folder, name, extension)
-    n_samples = len(digital.d_signal)
+    n_samples = len(digital.e_d_signal[0])
     _raise_first(position_problems(samples, n_samples, folder / f"{name}.{extension}"))
     return Record(
         name=name,
@@ -109,8 +109,8 @@ def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[Re
         truncated = list(length_problems(header, folder))
         yield from truncated
         if not truncated:
-            signals = _read_digital(header, folder).d_signal
-            n_samples = len(signals)
+            signals = _read_digital(header, folder).e_d_signal
+            n_samples = len(signals[0])
             yield from checksum_problems(header, signals, folder)
     except RecordError as problem:
         yield problem
@@ -169,10 +169,12 @@ def _read_header(folder: Path, name: str) -> Any:
 
 
 def _read_digital(header: Any, folder: Path) -> Any:
+    """Return the record with one array of samples a lead, each in one piece, ``e_d_signal``."""
     import wfdb
 
+    name = str(folder / header.record_name)
     try:
-        return wfdb.rdrecord(str(folder / header.record_name), physical=False)
+        return wfdb.rdrecord(name, physical=False, smooth_frames=False)
     except Exception as error:  # as for headers
         raise RecordError(
             f"The signals of record {header.record_name} cannot be read: {error}.",
@@ -227,7 +229,8 @@ def _read_annotations(
 
 
 def _millivolts(digital: Any, chosen: list[int], folder: Path) -> NDArray[np.float64]:
-    signals = np.ascontiguousarray(digital.dac()[:, chosen].T)
+    physical = digital.dac(expanded=True)
+    signals = np.stack([physical[channel] for channel in chosen])
     for lead, channel in zip(signals, chosen, strict=True):
         where = str(folder / f"{digital.record_name}.hea")
         name, unit = digital.sig_name[channel], digital.units[channel]

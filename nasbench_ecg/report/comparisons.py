@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
-from nasbench_ecg.report.statistics import CONFIDENCE, FEWEST_FOR_INTERVAL
+from nasbench_ecg.report.statistics import (
+    FEWEST_FOR_INTERVAL,
+    RESAMPLES,
+    percentile_interval,
+    resampled_means,
+)
 
 SIGNIFICANCE = 0.05
-_RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
         lambda d, axis: d.mean(axis=axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=_RESAMPLES,
+        n_resamples=RESAMPLES,
         random_state=np.random.default_rng(0),
     )
     return float(tested.pvalue)
@@ -123,16 +127,6 @@ def improvement(values: Sequence[float], random: Sequence[float]) -> Improvement
     """
     interval = None
     if min(len(values), len(random)) >= FEWEST_FOR_INTERVAL:
-        import numpy as np
-
-        rng = np.random.default_rng(0)
-        means = [
-            np.asarray(sorted(sample))[rng.integers(len(sample), size=(_RESAMPLES, len(sample)))]
-            .mean(axis=1)
-            .round(12)
-            for sample in (values, random)
-        ]
-        tail = (1 - CONFIDENCE) / 2
-        low, high = np.quantile(means[0] / means[1] - 1, [tail, 1 - tail])
-        interval = float(low), float(high)
+        ratios = resampled_means(values) / resampled_means(random, seed=1)
+        interval = percentile_interval(ratios - 1)
     return Improvement(fmean(values) / fmean(random) - 1, interval, len(values), len(random))

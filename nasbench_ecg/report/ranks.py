@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-from nasbench_ecg.report.statistics import CONFIDENCE, FEWEST_FOR_INTERVAL
+from nasbench_ecg.report.statistics import CONFIDENCE, FEWEST_FOR_INTERVAL, RESAMPLES
 
 SIGNIFICANCE = 0.05
 FEWEST_METHODS = 3
 FEWEST_DATASETS = 2
-_RESAMPLES = 9999
 
 
 def rank_intervals(values: Sequence[Sequence[float]]) -> list[tuple[int, int]] | None:
@@ -35,7 +34,7 @@ def rank_intervals(values: Sequence[Sequence[float]]) -> list[tuple[int, int]] |
     if len(scores) < 2 or scores.shape[1] < FEWEST_FOR_INTERVAL:
         return None
     n_seeds = scores.shape[1]
-    drawn = np.random.default_rng(0).integers(n_seeds, size=(_RESAMPLES, n_seeds))
+    drawn = np.random.default_rng(0).integers(n_seeds, size=(RESAMPLES, n_seeds))
     means = scores[:, drawn].mean(axis=2).round(12)
     ranks = 1 + (means[None, :, :] > means[:, None, :]).sum(axis=1)
     tail = (1 - CONFIDENCE) / 2

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 FEWEST_FOR_INTERVAL = 3
-_RESAMPLES = 9999
+RESAMPLES = 9999
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,29 @@ def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """
     if len(values) < FEWEST_FOR_INTERVAL:
         return None
-    import numpy as np
-    from scipy.stats import bootstrap
+    return percentile_interval(resampled_means(values))
 
-    interval = bootstrap(
-        (np.asarray(sorted(values)),),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        random_state=np.random.default_rng(0),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+
+def resampled_means(values: Sequence[float], seed: int = 0) -> NDArray[np.float64]:
+    """Return float64 [9999], the means of samples drawn from ``values`` with replacement."""
+    import numpy as np
+
+    drawn = np.asarray(sorted(values), dtype=np.float64)[_draws(len(values), seed)]
+    means: NDArray[np.float64] = drawn.mean(axis=1).round(12)
+    return means
+
+
+@cache
+def _draws(n: int, seed: int) -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+
+
+def percentile_interval(statistics: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the ends of the central 95% of resampled statistics."""
+    import numpy as np
+
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(statistics, [tail, 1 - tail])
+    return float(low), float(high)

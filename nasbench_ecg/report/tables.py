@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row, Seed
+from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.text import (
@@ -20,6 +20,7 @@ from nasbench_ecg.report.text import (
     difference,
     milliseconds,
     percent,
+    seeds_text,
     value_text,
 )
 
@@ -107,11 +108,13 @@ def _score_columns(board: Leaderboard) -> list[_Column]:
 def _extra_columns(board: Leaderboard) -> list[_Column]:
     columns = [
         _Column("vs publ.", _against_published, _blank),
+        _Column("vs random", _over_random, _blank),
         _cost_column("params", "parameters", amount),
         _seconds_column("search", "search"),
         _seconds_column("train", "evaluation"),
         _cost_column("MACs", "macs", amount),
         _cost_column("latency", "latency_1_ms", milliseconds),
+        _Column("rank", _rank_interval, _blank),
         _Column("F1 range", _range, _blank),
     ]
     return [column for column in columns if any(column.ours(row).plain for row in board.rows)]
@@ -201,6 +204,21 @@ def _against_published(row: Row) -> Text:
     return Text(difference(row.scores[RANKED_BY].mean, theirs))
 
 
+def _over_random(row: Row) -> Text:
+    gain = row.improvement
+    if gain is None:
+        return Text("")
+    interval = gain.interval and " to ".join(difference(end, 0.0) for end in gain.interval)
+    return _under(f"{difference(gain.relative, 0.0)} %", interval or "")
+
+
+def _rank_interval(row: Row) -> Text:
+    if row.rank_interval is None:
+        return Text("")
+    low, high = row.rank_interval
+    return Text(str(low) if low == high else f"{low}–{high}")
+
+
 def _label(row: Row, *, several_devices: bool) -> Text:
     text = Text(row.strategy, style="bold" if row.rank == 1 else "")
     details = [row.builder, *(f"{name}={value_text(v)}" for name, v in row.options.items())]
@@ -209,7 +227,7 @@ def _label(row: Row, *, several_devices: bool) -> Text:
     for detail in details:
         text.append(f"\n{detail}", style="not bold dim")
     if row.missing:
-        text.append(f"\nincomplete: no {_seeds(row.missing)}", style="not bold yellow")
+        text.append(f"\nincomplete: no {seeds_text(row.missing)}", style="not bold yellow")
     for status, count in row.unfinished.items():
         text.append(f"\n{count} {status}", style="not bold red")
     return text
@@ -234,7 +252,7 @@ def _notes(board: Leaderboard) -> list[Text]:
         several = any(summary.n > 1 for summary in summaries)
         interval = any(summary.interval for summary in summaries)
         notes.append(
-            f"Percentages{', mean ± sd' if several else ''}; {_seeds(board.seeds)}. "
+            f"Percentages{', mean ± sd' if several else ''}; {seeds_text(board.seeds)}. "
             "F1 is the harmonic mean of macro Se and macro +P"
             + ("; below it, a 95% bootstrap interval of the mean." if interval else ".")
         )
@@ -245,8 +263,3 @@ def _notes(board: Leaderboard) -> list[Text]:
             f"here beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return [Text(""), *(Text(note, style="dim") for note in notes)] if notes else []
-
-
-def _seeds(seeds: Sequence[Seed]) -> str:
-    names = [str(search) if search == final else f"{search}/{final}" for search, final in seeds]
-    return f"seed{'s' if len(names) > 1 else ''} {', '.join(names)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _LONGEST_VALUE = 22
@@ -67,3 +67,9 @@ def value_text(value: Any) -> str:
     if isinstance(value, list | Mapping) and len(json.dumps(value)) > _LONGEST_VALUE:
         return f"({len(value)} values)"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def seeds_text(seeds: Sequence[tuple[int, int]]) -> str:
+    """Return seeds of search and final training as text: ``seeds 0, 1/2``."""
+    names = [str(search) if search == final else f"{search}/{final}" for search, final in seeds]
+    return f"seed{'s' if len(names) > 1 else ''} {', '.join(names)}"

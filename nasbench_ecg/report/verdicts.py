@@ -16,11 +16,11 @@ def with_verdicts(board: Leaderboard) -> Leaderboard:
     ranked = [row for row in board.rows if row.rank is not None]
     rest = board.rows[len(ranked) :]
     values = [row.values for row in ranked]
-    intervals = rank_intervals(values) if values else None
-    ranked = [
-        replace(row, rank_interval=interval)
-        for row, interval in zip(ranked, intervals or [None] * len(ranked), strict=True)
-    ]
+    if intervals := rank_intervals(values):
+        ranked = [
+            replace(row, rank_interval=interval)
+            for row, interval in zip(ranked, intervals, strict=True)
+        ]
     several = len(board.seeds) > 1
     return replace(
         board,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,6 +132,8 @@ class RunConfig:
         words = ["nasbench-ecg", "run", self.strategy.name, self.dataset.name]
         words += ["--protocol", self.protocol, "--profile", self.profile]
         words += ["--seed", str(self.search_seed)]
+        if self.evaluation_seed != self.search_seed:
+            words += ["--evaluation-seed", str(self.evaluation_seed)]
         words += [
             word
             for role in ("space", "builder", "evaluator")
@@ -139,14 +142,17 @@ class RunConfig:
         changed = {role: chosen.changed for role, chosen in self.chosen().items()}
         for role, options in {**changed, "protocol": self.protocol_changed}.items():
             for name, value in options.items():
-                text = value if isinstance(value, str) else _json(value)
-                words += ["--set", f"{role}.{name}={text}"]
+                words += ["--set", f"{role}.{name}={_assigned(value)}"]
         return shlex.join([*words, "--device", self.device])
 
 
-def _json(value: Any) -> str:
-    import json
-
+def _assigned(value: Any) -> str:
+    """Return ``value`` as ``--set`` reads it: text as it is, unless it would be read as JSON."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
     return json.dumps(value)
 
 

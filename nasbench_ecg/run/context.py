@@ -134,13 +134,12 @@ class Search:
 
     def log(self, value: float, **figures: float) -> None:
         """Add a point to the trajectory; the best value so far is kept along."""
-        best = max(value, self.trajectory[-1]["best"] if self.trajectory else -math.inf)
-        self.trajectory.append(
-            {
-                "seconds": round(monotonic() - self.started, 3),
-                "evaluations": self.evaluations,
-                "value": value,
-                "best": best,
-                **{name: figure for name, figure in figures.items() if math.isfinite(figure)},
-            }
-        )
+        best = self.trajectory[-1].get("best", -math.inf) if self.trajectory else -math.inf
+        point = {
+            "seconds": round(monotonic() - self.started, 3),
+            "evaluations": self.evaluations,
+            "value": float(value),
+            "best": max(float(value), best) if math.isfinite(value) else best,
+            **{name: float(figure) for name, figure in figures.items()},
+        }
+        self.trajectory.append({n: figure for n, figure in point.items() if math.isfinite(figure)})

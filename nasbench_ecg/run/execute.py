@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,20 +27,20 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.protocols import Split, split
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.metrics import class_table
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.context import Examination, Search, Trial
 from nasbench_ecg.run.costs import costs, peak_memory_mb
-from nasbench_ecg.run.provenance import provenance
+from nasbench_ecg.run.opening import open_record
 from nasbench_ecg.run.record import (
-    ComponentRecord,
     DatasetRecord,
     RecordStore,
     RunRecord,
     SplitRecord,
     Status,
+    finite,
 )
 from nasbench_ecg.run.unfinished import Clock, Unfinished
 from nasbench_ecg.training.memory import keep_freed_memory
@@ -125,7 +126,7 @@ def execute(ready: Ready, store: RecordStore, *, checkpoint_seconds: float = 30.
         result = _search(ready, ctx, unfinished)
         record.architecture = result.architecture.to_dict()
         record.architecture_hash = result.architecture.hash
-        record.search_details = dict(result.details)
+        record.search_details = finite(dict(result.details))
 
         clock = Clock()
         checkpoint = unfinished.checkpoint("evaluation", clock.state, clock.restore)
@@ -157,18 +158,31 @@ def _search(ready: Ready, ctx: Search, unfinished: Unfinished) -> SearchResult:
     ctx.checkpoint = unfinished.checkpoint("search", ctx.state, ctx.restore)
     with seeded(ready.config.search_seed):
         result = ready.strategy.search(ready.task, ready.space, ready.builder, ctx)
-    ready.space.validate(result.architecture)
+    _check_found(ready, result.architecture)
     record.seconds["search"] = round(monotonic() - ctx.started, 3)
     unfinished.finish(
         "search",
         {
             "architecture": result.architecture.to_dict(),
-            "details": dict(result.details),
+            "details": finite(dict(result.details)),
             "trajectory": ctx.trajectory,
             "seconds": record.seconds["search"],
         },
     )
     return result
+
+
+def _check_found(ready: Ready, arch: Architecture) -> None:
+    try:
+        ready.space.validate(arch)
+    except OptionError as error:
+        chosen = ready.config.strategy
+        raise PluginError(
+            f"The strategy {chosen.name!r} returned what is no architecture of "
+            f"{ready.config.space.name!r}: {error.what}",
+            where=error.where,
+            fix=f"Tell the authors of {chosen.component.distribution}.",
+        ) from error
 
 
 def under(ready: Ready, config: RunConfig) -> Ready:
@@ -205,66 +219,47 @@ def estimate(ready: Ready) -> dict[str, float]:
 def _begin(config: RunConfig, suite: str, loaded: LoadedBeats, parts: Split) -> RunRecord:
     beats = loaded.beats
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    return RunRecord(
-        run_key=config.key(),
-        suite=suite,
-        status="interrupted",
-        command=config.command(),
-        profile=config.profile,
-        protocol=config.protocol,
-        protocol_options=config.protocol_options.model_dump(mode="json"),
-        components={
-            role: ComponentRecord(
-                name=chosen.name,
-                plugin=chosen.component.plugin,
-                distribution=chosen.component.distribution,
-                version=chosen.component.version,
-                revision=chosen.component.spec.revision,
-                options=chosen.options.model_dump(mode="json"),
-                changed=dict(chosen.changed),
-            )
-            for role, chosen in config.chosen().items()
-        },
-        search_seed=config.search_seed,
-        evaluation_seed=config.evaluation_seed,
-        device=config.device,
-        dataset=DatasetRecord(
-            fingerprint=loaded.fingerprint,
-            records=list(beats.records),
-            leads=list(beats.leads),
-            fs=beats.fs,
-            n_samples=beats.n_samples,
-            counts=beats.counts(),
-            notes=list(loaded.notes),
-        ),
-        split=SplitRecord(
-            fingerprint=parts.fingerprint,
-            counts={
-                part: dict(
-                    zip(
-                        beats.classes,
-                        np.bincount(beats.labels[index], minlength=beats.n_classes).tolist(),
-                        strict=True,
+    return open_record(config, suite).model_copy(
+        update={
+            "dataset": DatasetRecord(
+                fingerprint=loaded.fingerprint,
+                records=list(beats.records),
+                leads=list(beats.leads),
+                fs=beats.fs,
+                n_samples=beats.n_samples,
+                counts=beats.counts(),
+                notes=list(loaded.notes),
+            ),
+            "split": SplitRecord(
+                fingerprint=parts.fingerprint,
+                counts={
+                    part: dict(
+                        zip(
+                            beats.classes,
+                            np.bincount(beats.labels[index], minlength=beats.n_classes).tolist(),
+                            strict=True,
+                        )
                     )
-                )
-                for part, index in indices.items()
-            },
-            records={
-                part: [beats.records[i] for i in np.unique(beats.record[index])]
-                for part, index in indices.items()
-            },
-            notes=list(parts.notes),
-        ),
-        classes=list(beats.classes),
-        macro_classes=list(parts.macro_classes),
-        provenance=provenance(config.device),
+                    for part, index in indices.items()
+                },
+                records={
+                    part: [beats.records[i] for i in np.unique(beats.record[index])]
+                    for part, index in indices.items()
+                },
+                notes=list(parts.notes),
+            ),
+            "classes": list(beats.classes),
+            "macro_classes": list(parts.macro_classes),
+        }
     )
 
 
 def _enter_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None:
-    record.metrics = dict(evaluation.metrics)
+    record.metrics = {
+        name: float(value) for name, value in evaluation.metrics.items() if math.isfinite(value)
+    }
     if evaluation.confusion is not None:
-        record.confusion = [list(row) for row in evaluation.confusion]
+        record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
         record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
 
 
@@ -281,26 +276,32 @@ def _costs(ready: Ready, arch: Architecture) -> dict[str, float]:
 def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:
     files: dict[str, Any] = {"architecture.json": arch.to_dict()}
     if evaluation.curves:
-        files["curves.json"] = {name: list(values) for name, values in evaluation.curves.items()}
+        files["curves.json"] = {
+            name: [float(value) for value in values] for name, values in evaluation.curves.items()
+        }
     if evaluation.predictions is not None:
         files["predictions.json"] = {
             "classes": list(test.classes),
             "record": [test.records[i] for i in test.record],
             "sample": test.sample.tolist(),
             "truth": test.labels.tolist(),
-            "predicted": list(evaluation.predictions),
+            "predicted": [int(label) for label in evaluation.predictions],
         }
     return files
 
 
 @contextmanager
 def _recorded(record: RunRecord, ctx: Search, store: RecordStore) -> Iterator[None]:
-    """Store the record with its status if the block is left by an exception."""
+    """Store the record with its status if the block is left by an exception.
+
+    An option that is refused before anything was done leaves none.
+    """
     try:
         yield
-    except OptionError:
-        raise
     except BaseException as error:
+        started = ctx.evaluations or ctx.trajectory or record.architecture
+        if isinstance(error, OptionError) and not started:
+            raise
         record.status = _status_of(error)
         record.error = "".join(traceback.format_exception(error)[-12:])
         _close(record, ctx)
@@ -320,5 +321,7 @@ def _status_of(error: BaseException) -> Status:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "oom"
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):  # torch on CPUs
         return "oom"
     return "failed"

@@ -11,6 +11,7 @@ from typing import Any
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.run.record import told
 
 _KEPT = ("score", "metrics", "seconds", "confusion", "curves")
 
@@ -30,7 +31,7 @@ class Ledger:
         self._known: dict[tuple[str, str], Evaluation] = {}
         self._earlier: set[tuple[str, str]] = set()
         if path is not None and path.is_file():
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 self._read(line)
 
     def find(self, arch: Architecture, fidelity: Fidelity | None) -> Evaluation | None:
@@ -46,7 +47,11 @@ class Ledger:
         return self._known[key].seconds
 
     def add(self, evaluation: Evaluation, fidelity: Fidelity | None) -> None:
-        """Keep an evaluation, without its weights and predictions in the file."""
+        """Keep an evaluation, without its weights and predictions in the file.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
         self._known[evaluation.architecture.hash, _text(fidelity)] = evaluation
         if self.path is None:
             return
@@ -55,11 +60,12 @@ class Ledger:
             "fidelity": _text(fidelity),
             **{name: getattr(evaluation, name) for name in _KEPT},
         }
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("\n" + json.dumps(line))
-            file.flush()
-            os.fsync(file.fileno())
+        with told(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("\n" + json.dumps(line, default=_plain))
+                file.flush()
+                os.fsync(file.fileno())
 
     def _read(self, line: str) -> None:
         try:
@@ -71,6 +77,11 @@ class Ledger:
             return
         self._known[key] = evaluation
         self._earlier.add(key)
+
+
+def _plain(value: Any) -> Any:
+    """Return a number or an array of numpy's as JSON data."""
+    return value.tolist()
 
 
 def _text(fidelity: Fidelity | None) -> str:

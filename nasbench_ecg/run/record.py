@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from nasbench_ecg.errors import StorageError
 
@@ -160,15 +161,16 @@ class RecordStore:
         return Unfinished(self.folder / ".unfinished" / run_key, interval)
 
     def check_writable(self) -> None:
-        """Create the folder and try to write.
+        """Try to write where the folder is or will be; nothing is created yet.
 
         Raises:
-            StorageError: It cannot be created or written.
+            StorageError: Nothing can be written there.
         """
-        with _told(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
+        nearest = self.folder
+        while not nearest.exists() and nearest != nearest.parent:
+            nearest = nearest.parent
+        with told(self.folder), tempfile.TemporaryFile(dir=nearest):
+            pass
 
     def write(
         self,
@@ -187,7 +189,7 @@ class RecordStore:
             StorageError: There is no space, or the folder cannot be written.
         """
         path = self.path(record.run_key)
-        with _told(path):
+        with told(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             if files or weights:
                 self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
@@ -200,12 +202,15 @@ class RecordStore:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             for name, data in files.items():
-                write_atomically(temporary / name, json.dumps(data, sort_keys=True) + "\n")
+                text = json.dumps(finite(data), sort_keys=True, allow_nan=False)
+                write_atomically(temporary / name, text + "\n")
             if weights:
                 from safetensors.torch import save_file
 
                 contiguous = {name: value.contiguous() for name, value in weights.items()}
                 save_file(contiguous, temporary / "weights.safetensors")
+                with (temporary / "weights.safetensors").open("rb") as file:
+                    os.fsync(file.fileno())
             temporary.chmod(0o755)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -215,10 +220,7 @@ class RecordStore:
 
     def read(self, run_key: str) -> RunRecord | None:
         """Return the record of ``run_key``, None if there is none that can be read."""
-        path = self.path(run_key)
-        if not path.is_file():
-            return None
-        record = read_record_file(path)
+        record = read_record_file(self.path(run_key))
         return record if isinstance(record, RunRecord) else None
 
 
@@ -249,7 +251,7 @@ def read_record_file(path: Path) -> RunRecord | Damaged:
         return Damaged(path=path, reason=error.strerror or str(error))
     except json.JSONDecodeError as error:
         return Damaged(path=path, reason=f"not JSON: {error}")
-    except (UnicodeDecodeError, ValidationError) as error:
+    except (ValueError, RecursionError) as error:
         return Damaged(path=path, reason=str(error).splitlines()[0])
 
 
@@ -290,8 +292,26 @@ def _readable_json(data: Any) -> str:
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def finite(data: Any) -> Any:
+    """Return JSON data, numpy's included, with None in place of numbers that JSON does not have."""
+    if hasattr(data, "tolist"):
+        data = data.tolist()
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return data
+
+
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
+    """Turn the system's errors about files into ours.
+
+    Raises:
+        StorageError: There is no space, or a file below ``path`` cannot be written.
+    """
     try:
         yield
     except OSError as error:

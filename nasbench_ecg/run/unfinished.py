@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from nasbench_ecg.run.ledger import Ledger
-from nasbench_ecg.run.record import write_atomically
+from nasbench_ecg.run.record import told, write_atomically
 from nasbench_ecg.training.checkpoint import (
     FileCheckpoint,
     random_state,
@@ -54,9 +54,14 @@ class Unfinished:
         )
 
     def finish(self, stage: str, data: dict[str, Any]) -> None:
-        """Keep the outcome of a stage, as JSON data, and drop its checkpoint."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._outcome(stage), json.dumps(data))
+        """Keep the outcome of a stage, as JSON data, and drop its checkpoint.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._outcome(stage), json.dumps(data))
         (self.folder / f"{stage}.safetensors").unlink(missing_ok=True)
 
     def finished(self, stage: str) -> dict[str, Any] | None:

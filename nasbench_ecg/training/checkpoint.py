@@ -18,6 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nasbench_ecg.errors import StorageError
+
 _TENSOR, _ITEMS, _TUPLE = "__tensor__", "__items__", "__tuple__"
 
 
@@ -82,14 +84,29 @@ class NoCheckpoint:
 
 
 def write_state(path: Path, state: Any) -> None:
-    """Write nested data with tensors to a safetensors file, atomically."""
+    """Write nested data with tensors to a safetensors file, atomically.
+
+    Raises:
+        StorageError: There is no space, or the folder cannot be written.
+    """
     tensors: dict[str, Tensor] = {}
     skeleton = _flatten(state, tensors)
+    try:
+        _write(path, tensors, json.dumps(skeleton))
+    except (OSError, SafetensorError) as error:
+        raise StorageError(
+            f"A checkpoint cannot be written: {error}.",
+            where=str(path),
+            fix="Free some space, or name another folder with --out.",
+        ) from error
+
+
+def _write(path: Path, tensors: dict[str, Tensor], skeleton: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     os.close(handle)
     try:
-        save_file(tensors, temporary, metadata={"state": json.dumps(skeleton)})
+        save_file(tensors, temporary, metadata={"state": skeleton})
         with open(temporary, "rb") as file:  # noqa: PTH123
             os.fsync(file.fileno())
         Path(temporary).replace(path)

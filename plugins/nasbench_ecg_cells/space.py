@@ -9,6 +9,7 @@ from math import comb, prod
 import numpy as np
 
 from nasbench_ecg.api import Architecture, OptionError
+from nasbench_ecg_cells.drawing import draw_svg
 from nasbench_ecg_cells.genotype import SPACE, Cell, Edge, Genotype, draw
 from nasbench_ecg_cells.options import ConvCellsOptions
 
@@ -116,6 +117,14 @@ class ConvCells:
                             fix=f"Known are: {', '.join(self.real_operations)}.",
                         )
 
+    def canonical(self, arch: Architecture) -> Architecture:
+        """Return ``arch`` as this space itself writes it: the edges of a node by source."""
+        return Genotype.from_architecture(arch).to_architecture()
+
     def draw(self, arch: Architecture) -> str:
         """Return both cells as text."""
         return draw(Genotype.from_architecture(arch))
+
+    def draw_svg(self, arch: Architecture) -> str:
+        """Return both cells as an SVG document."""
+        return draw_svg(Genotype.from_architecture(arch))

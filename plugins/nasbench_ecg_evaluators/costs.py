@@ -64,7 +64,7 @@ def count_flops(model: nn.Module, task: Task) -> int:
     beat = torch.zeros(1, task.n_leads, task.n_samples)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model.eval()(beat)
-    return counter.get_total_flops()
+    return int(counter.get_total_flops())
 
 
 Parameters = partial(Count, "parameters", count_parameters)
@@ -103,9 +103,7 @@ class Latency:
         )
 
     @staticmethod
-    def _milliseconds(
-        model: nn.Module, task: Task, device: str, beats: int, repeats: int
-    ) -> float:
+    def _milliseconds(model: nn.Module, task: Task, device: str, beats: int, repeats: int) -> float:
         x = torch.zeros(beats, task.n_leads, task.n_samples, device=device)
         with torch.inference_mode():
             return 1e3 * seconds_per_call(lambda: model(x), device, repeats=repeats)

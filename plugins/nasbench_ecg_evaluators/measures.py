@@ -76,11 +76,11 @@ def naswot(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
     return float(torch.linalg.eigvalsh(kernel).clamp_min(SMALLEST_EIGENVALUE).log().sum())
 
 
-class _Rectifiers(TorchDispatchMode):
+class _Rectifiers(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands what enters each rectifier to a function."""
 
     def __init__(self, see: Callable[[Tensor], None]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.see = see
 
     def __torch_dispatch__(

@@ -18,7 +18,7 @@ class TrainOptions(Options):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"epochs": 5},
+        "quick": {"epochs": 4},
         "smoke": {"epochs": 2, "batch_size": 64, "beats": 1000},
     }
 
@@ -53,7 +53,7 @@ class TrainOptions(Options):
 class ProxyOptions(Options):
     """Options of the zero-cost proxies."""
 
-    batch_size: int = Field(64, ge=2)
+    batch_size: int = Field(32, ge=2)
     """Beats in the one batch, drawn at random from the train part."""
 
 

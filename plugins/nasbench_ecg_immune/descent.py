@@ -11,9 +11,13 @@ from nasbench_ecg_immune.margin import Margin
 
 
 def descend(
-    margin: Margin, labels: NDArray[Any], smallest: int, most: int | None = None
-) -> NDArray[np.int8]:
-    """Return labels, int8 [P, n], reached from each row of ``labels`` by single flips.
+    margin: Margin,
+    labels: NDArray[Any],
+    smallest: int,
+    most: int | None = None,
+    fitted: NDArray[Any] | None = None,
+) -> tuple[NDArray[np.int8], NDArray[Any]]:
+    """Return labels, int8 [P, n], reached from ``labels`` by single flips, and their fitted values.
 
     A flip i changes J by −4 y_i g_i + 4 A_ii = 4(A_ii − 1 + y_i S_i y), with S = I − A the
     smoother; all rows step at once, O(n) each where S is at hand, otherwise O(n·r).
@@ -23,16 +27,17 @@ def descend(
         labels: ±1 [P, n], with ``smallest`` points or more on either side, which every step keeps.
         smallest: Fewest points with either label.
         most: Most flips of a row; by default until no flip betters any row.
+        fitted: Fitted values of ``labels`` [P, n], if they are at hand; changed in place.
     """
     # Flips that gain less than rounding may go in circles.
     least_gain = 100 * np.finfo(margin.basis.dtype).eps * margin.n
     y = labels.astype(margin.basis.dtype)
-    fitted, curvature = margin.fitted(y), margin.curvature()
+    fitted = margin.fitted(y) if fitted is None else fitted
     rows = np.arange(len(y))
     steps = 0
     while len(rows) and (most is None or steps < most):
         active = y[rows]
-        change = 4 * (curvature - 1 + active * fitted[rows])
+        change = 4 * (margin.curvature - 1 + active * fitted[rows])
         positive = np.count_nonzero(active > 0, axis=1)
         change[(positive <= smallest)[:, None] & (active > 0)] = np.inf
         change[(positive >= margin.n - smallest)[:, None] & (active < 0)] = np.inf
@@ -42,4 +47,4 @@ def descend(
         fitted[rows] -= 2 * y[rows, flips][:, None] * margin.columns(flips)
         y[rows, flips] *= -1
         steps += 1
-    return y.astype(np.int8)
+    return y.astype(np.int8), fitted

@@ -148,10 +148,12 @@ class ImmuneEvolution(Generic[G]):
     def _mature(self, deadline: float) -> dict[str, list[Carrier]]:
         """Clone the best, change the clones and evaluate them; return them by parent."""
         affinities = [affinity_of(one) for one in self.population]
+        keys = [one.key for one in self.population]
+        shares = dict(zip(keys, normalised(affinities), strict=True))
         offspring: list[G] = []
         parents: list[str] = []
         for parent, n_clones in self.toolbox.select(self.population):
-            rate = self.toolbox.rate(normalised(affinity_of(parent), affinities))
+            rate = self.toolbox.rate(shares[parent.key])
             for _ in range(n_clones):
                 clone = self.toolbox.repair(self.toolbox.mutate(parent.genotype, rate))
                 if self._unseen(clone):
@@ -228,7 +230,8 @@ class ImmuneEvolution(Generic[G]):
         self.rng.bit_generator.state = state["rng"]
         self.population = [self._load(data) for data in state["population"]]
         self.memory.clear()
-        for data in state["memory"]:
+        # A hall of fame puts a new item before its equals, so the worst goes in first.
+        for data in reversed(state["memory"]):
             self.memory.insert(self._load(data))
         self.seen = set(state["seen"])
         self.logbook = tools.Logbook()

@@ -9,16 +9,18 @@ from typing import Literal
 Mutation = Literal["inverse", "proportional"]
 
 
-def normalised(affinity: float, among: Sequence[float]) -> float:
-    """Return where ``affinity`` lies between the least and the largest of ``among``, in [0, 1].
+def normalised(affinities: Sequence[float]) -> list[float]:
+    """Return where each affinity lies between the least and the largest, in [0, 1].
 
     One where all are equal; zero for an affinity that is not finite.
     """
-    finite = [value for value in among if math.isfinite(value)]
-    if not math.isfinite(affinity) or not finite:
-        return 0.0
-    low, high = min(finite), max(finite)
-    return 1.0 if high <= low else min(max((affinity - low) / (high - low), 0.0), 1.0)
+    finite = [value for value in affinities if math.isfinite(value)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+    span = high - low
+    return [
+        0.0 if not math.isfinite(value) else (value - low) / span if span > 0 else 1.0
+        for value in affinities
+    ]
 
 
 def hypermutation_rate(share: float, rho: float, mutation: Mutation) -> float:

@@ -149,7 +149,7 @@ def polish(margin: Margin, labels: Int8s, smallest: int, *, by_single_flips: boo
             break
     if not by_single_flips:
         return labels
-    return descend(margin, np.unique(labels * labels[:, :1], axis=0), smallest)
+    return descend(margin, np.unique(labels * labels[:, :1], axis=0), smallest)[0]
 
 
 def _means(x: NDArray[np.float64], clusters: int, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -76,6 +76,7 @@ class Margin:
             return np.asarray(self.smoother[index])
         return np.asarray(self.basis[index] @ self.basis.T)
 
+    @cached_property
     def curvature(self) -> NDArray[Any]:
         """Return the diagonal of I − B Bᵀ, [n]."""
         return np.asarray(1 - np.einsum("nr,nr->n", self.basis, self.basis))

@@ -155,6 +155,9 @@ class IemmcOptions(MarginOptions, EvolutionOptions):
     start: Literal["random", "k-means"] = "random"
     """``k-means`` puts its result among the first antibodies; the others are random."""
 
+    stagnation: int | None = Field(5, ge=1)
+    """Generations without a better labelling after which the search ends; null never."""
+
     precision: Literal["float32", "float64"] = "float32"
     """Precision of the search; the result is polished and reported in float64."""
 

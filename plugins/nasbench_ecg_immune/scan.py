@@ -19,26 +19,50 @@ from numpy.typing import NDArray
 
 Int8s = NDArray[np.int8]
 
+_CANDIDATES = 8192
+"""Thresholds of a row that are tried at once."""
+
 
 def best_thresholds(values: NDArray[Any], smallest: int) -> NDArray[Any]:
     """Return −b, [P], of the least Σ(y_i − f_i − b)² for each row f of ``values`` [P, n].
 
     Only thresholds between two different values that leave ``smallest`` (≥ 1) points or more on
-    either side are candidates. NaN where a row has none.
+    either side are candidates. With more than 8,192 of them, every q-th is tried first, and then
+    all around the best of those. NaN where a row has none.
     """
-    n = values.shape[1]
+    rows, n = values.shape
     f = np.sort(values, axis=1)
-    # Σ(y − f − b)² up to what no candidate changes, with t points below the threshold.
-    t = np.arange(smallest, n - smallest + 1)
     below = np.cumsum(f, axis=1, dtype=np.float64)
-    total = below[:, -1:]
-    low, high = f[:, t - 1], f[:, t]
+    first, last = smallest, n - smallest
+    stride = 1 + (last - first) // _CANDIDATES
+    t = np.broadcast_to(
+        np.arange(first, last + 1, stride), (rows, -(-(last + 1 - first) // stride))
+    )
+    t, b, cost = _best(f, below, t)
+    if stride > 1:
+        around = t[:, None] + np.arange(-stride, stride + 1)
+        t, b, cost = _best(f, below, np.clip(around, first, last))
+    return np.where(np.isfinite(cost), -b, np.nan)
+
+
+def _best(
+    f: NDArray[Any], below: NDArray[np.float64], t: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return, for each row, the best of the numbers ``t`` [P, T] of points below the threshold.
+
+    With it b, and the cost up to what no candidate changes; infinite where none is allowed.
+    """
+    n, total = f.shape[1], below[:, -1:]
+    low, high = np.take_along_axis(f, t - 1, axis=1), np.take_along_axis(f, t, axis=1)
     b = -(low.astype(np.float64) + high) / 2
-    cost = n * b * b - 2 * (total - 2 * below[:, t - 1]) - 2 * b * (n - 2 * t) + 2 * b * total
+    sums = np.take_along_axis(below, t - 1, axis=1)
+    cost = n * b * b - 2 * (total - 2 * sums) - 2 * b * (n - 2 * t) + 2 * b * total
     cost[low >= high] = np.inf
-    best = cost.argmin(axis=1)
-    rows = np.arange(len(f))
-    return np.where(np.isfinite(cost[rows, best]), -b[rows, best], np.nan)
+    best = cost.argmin(axis=1)[:, None]
+    chosen_t, chosen_b, chosen_cost = (
+        np.take_along_axis(x, best, axis=1)[:, 0] for x in (t, b, cost)
+    )
+    return chosen_t, chosen_b, chosen_cost
 
 
 def relabel(labels: Int8s, values: NDArray[Any], smallest: int) -> Int8s:

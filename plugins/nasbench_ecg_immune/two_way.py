@@ -90,14 +90,15 @@ class TwoWay:
         fitted = self.margin.fitted(labels)
         before = self.margin.objective(labels, fitted)
         scanned = relabel(labels, fitted, self.smallest)
-        after = self.margin.objective(scanned)
-        better = after < before
-        labels = np.where(better[:, None], scanned, labels)
-        objective = np.where(better, after, before)
         if not self.flips or self.margin.smoother is None:
-            return labels, objective
-        labels = descend(self.margin, labels, self.smallest, self.flips)
-        return labels, np.minimum(objective, self.margin.objective(labels))
+            after = self.margin.objective(scanned)
+        else:
+            scanned, refitted = descend(
+                self.margin, scanned, self.smallest, self.flips, self.margin.fitted(scanned)
+            )
+            after = self.margin.objective(scanned, refitted)
+        better = after < before
+        return np.where(better[:, None], scanned, labels), np.where(better, after, before)
 
     def dump(self, genotype: Int8s) -> Any:
         """Return base64 text of the labels' bits."""

@@ -1,0 +1,6 @@
+"""``python -m nasbench_ecg``: the command ``nasbench-ecg`` of this very interpreter."""
+
+from nasbench_ecg.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""How a suite shows where it stands: a line for every run, and the time left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from statistics import fmean
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from nasbench_ecg.cli.console import RichProgress
+
+if TYPE_CHECKING:
+    from nasbench_ecg.progress import Steps
+    from nasbench_ecg.run.campaign import Finished
+    from nasbench_ecg.run.suite import PlannedRun
+
+
+class SuiteProgress:
+    """A bar over the runs of a suite, and a line that stays for each that has ended.
+
+    Args:
+        name: Name of the suite.
+        runs: What is to be done.
+        workers: Runs at a time.
+    """
+
+    def __init__(self, name: str, runs: Sequence[PlannedRun], workers: int) -> None:
+        self._name = name
+        self._total = len(runs)
+        self._left = {run.key: run for run in runs}
+        self._running: dict[str, PlannedRun] = {}
+        self._workers = workers
+        self._seconds: dict[tuple[str, ...], list[float]] = {}
+        self._progress = RichProgress()
+        self._stack = ExitStack()
+        self._bar: Steps | None = None
+
+    def __enter__(self) -> SuiteProgress:
+        self._stack.enter_context(self._progress)
+        self._bar = self._stack.enter_context(self._progress.track(self._name, self._total))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def begin(self, run: PlannedRun) -> None:
+        """Say what is running now."""
+        self._running[run.key] = run
+        self._advance(0)
+
+    def end(self, finished: Finished) -> None:
+        """Say what came of a run."""
+        from nasbench_ecg.report.text import coarse_duration, percent
+
+        run, record = finished.run, finished.record
+        self._left.pop(run.key)
+        self._running.pop(run.key)
+        self._seconds.setdefault(_kind(run), []).append(finished.seconds)
+        parts = [f"{self._total - len(self._left)}/{self._total}", record.status, str(run)]
+        if "f1_of_macro" in record.metrics:
+            parts.append(f"F1 {percent(record.metrics['f1_of_macro'])}")
+        parts.append(coarse_duration(finished.seconds))
+        if record.status != "ok":
+            parts.append(f"see {finished.log}")
+        elif self._left:
+            parts.append(f"about {coarse_duration(self._seconds_left())} left")
+        self._progress.note("  ".join(parts))
+        self._advance(1)
+
+    def _advance(self, n: int) -> None:
+        assert self._bar is not None
+        self._bar.advance(n, now="; ".join(map(str, self._running.values())))
+
+    def _seconds_left(self) -> float:
+        """Return the time left, by what alike runs took, or all runs where none was alike."""
+        usual = fmean(second for seconds in self._seconds.values() for second in seconds)
+        each = (fmean(self._seconds.get(_kind(run), [usual])) for run in self._left.values())
+        return sum(each) / min(self._workers, len(self._left))
+
+
+def _kind(run: PlannedRun) -> tuple[str, ...]:
+    config = run.config
+    return config.strategy.name, config.dataset.name, config.protocol, config.profile

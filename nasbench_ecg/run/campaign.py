@@ -1,0 +1,175 @@
+"""A suite carried out: what is left of its plan, each run in a process of its own, all recorded."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasbench_ecg.errors import StorageError
+from nasbench_ecg.executors.local import Job, LocalExecutor, Outcome
+from nasbench_ecg.run.opening import open_record
+from nasbench_ecg.run.record import RecordStore, RunRecord, Status
+from nasbench_ecg.run.suite import PlannedRun
+
+FAILED: tuple[Status, ...] = ("failed", "timeout", "oom")
+"""What is not tried again unless asked for."""
+
+_LOG_TAIL = 2000
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that came to its end, well or not.
+
+    Attributes:
+        run: The run.
+        record: What is on record of it now.
+        log: What it printed.
+        seconds: Wall time of its process.
+    """
+
+    run: PlannedRun
+    record: RunRecord
+    log: Path
+    seconds: float
+
+
+def statuses(runs: Sequence[PlannedRun], store: RecordStore) -> list[Status | None]:
+    """Return the status of each run; None where there is no readable record of it."""
+    records = (store.read(run.key) for run in runs)
+    return [record.status if record else None for record in records]
+
+
+def to_do(
+    runs: Sequence[PlannedRun], store: RecordStore, *, retry_failed: bool = False
+) -> list[PlannedRun]:
+    """Return the runs that have no result yet; those that failed only if they are to be retried."""
+    skipped = {"ok"} if retry_failed else {"ok", *FAILED}
+    return [
+        run
+        for run, status in zip(runs, statuses(runs, store), strict=True)
+        if status not in skipped
+    ]
+
+
+def command(
+    run: PlannedRun, store: RecordStore, *, data: Path | None, checkpoint_seconds: float
+) -> list[str]:
+    """Return the command that makes one run with this interpreter."""
+    words = shlex.split(run.config.command())[1:]
+    words += ["--suite", store.suite, "--out", str(store.out)]
+    words += ["--checkpoint-seconds", str(checkpoint_seconds)]
+    if data is not None:
+        words += ["--data", str(data)]
+    return [sys.executable, "-m", "nasbench_ecg", *words]
+
+
+@contextmanager
+def reserved(store: RecordStore) -> Iterator[None]:
+    """Keep others from carrying out the same suite in the same folder meanwhile.
+
+    Raises:
+        StorageError: Someone is at it already, or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    store.check_writable()
+    lock = FileLock(store.folder / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StorageError(
+            "This suite is being run into this folder already.",
+            where=str(store.folder),
+            fix="Wait for the other process, or name another folder with --out.",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def carry_out(
+    runs: Sequence[PlannedRun],
+    store: RecordStore,
+    executor: LocalExecutor,
+    *,
+    data: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    started: Callable[[PlannedRun], None] = lambda run: None,
+) -> Iterator[Finished]:
+    """Yield the runs as they end, each with its record, whatever became of it."""
+    by_key = {run.key: run for run in runs}
+    before = {key: _stamp(store, key) for key in by_key}
+    jobs = [
+        Job(
+            name=key,
+            command=command(run, store, data=data, checkpoint_seconds=checkpoint_seconds),
+            log=store.folder / ".logs" / f"{key}.log",
+        )
+        for key, run in by_key.items()
+    ]
+    with closing(executor.run(jobs, lambda job: started(by_key[job.name]))) as outcomes:
+        for outcome in outcomes:
+            run = by_key[outcome.job.name]
+            told = store.read(run.key) if _stamp(store, run.key) != before[run.key] else None
+            record = settle(run, outcome, told, store)
+            yield Finished(run, record, outcome.job.log, outcome.seconds)
+
+
+def settle(
+    run: PlannedRun, outcome: Outcome, told: RunRecord | None, store: RecordStore
+) -> RunRecord:
+    """Return the record of a run that has ended, completed where it could not do so itself.
+
+    Args:
+        run: The run.
+        outcome: How its process ended.
+        told: The record that the process wrote; None if it wrote none.
+        store: Where records lie.
+    """
+    if told is not None and told.status == "ok":
+        return told
+    status, reason = _verdict(outcome, told)
+    if told is not None and told.status == status:
+        return told
+    record = told or open_record(run.config, store.suite)
+    record.status = status
+    record.error = "\n".join(filter(None, [record.error, _tail(outcome.job.log), reason]))
+    record.seconds.setdefault("total", round(outcome.seconds, 3))
+    store.write(record)
+    return record
+
+
+def _verdict(outcome: Outcome, told: RunRecord | None) -> tuple[Status, str]:
+    if outcome.timed_out:
+        return "timeout", f"Ended after {outcome.seconds:.0f} s, the suite's limit for one run."
+    if outcome.killed:
+        return "oom", "Killed by signal 9, as the kernel does where memory runs out."
+    if told is not None:
+        return told.status, ""
+    if outcome.returncode < 0:
+        return "failed", f"Ended by signal {-outcome.returncode}."
+    return "failed", f"Exit status {outcome.returncode}, without a record."
+
+
+def _stamp(store: RecordStore, key: str) -> tuple[int, int] | None:
+    try:
+        stat = store.path(key).stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino
+
+
+def _tail(log: Path) -> str:
+    try:
+        text = log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return _ESCAPES.sub("", text).strip()

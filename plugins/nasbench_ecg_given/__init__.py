@@ -1,0 +1,17 @@
+"""An architecture that is at hand already, as a strategy that returns it."""
+
+from collections.abc import Iterable
+
+from nasbench_ecg.api import StrategySpec, hookimpl
+
+
+@hookimpl
+def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
+    """Yield ``given``."""
+    yield StrategySpec(
+        name="given",
+        target="nasbench_ecg_given.strategy:Given",
+        options="nasbench_ecg_given.options:GivenOptions",
+        searches=False,
+        summary="Searches nothing: takes the architecture it is given, be it from another dataset",
+    )

@@ -1,0 +1,86 @@
+"""Start a command line again and again, end it each time by a signal, then let it finish.
+
+Usage: ``python kill_runs.py SIGNAL TIMES SEED RECORD ARGUMENT...``. The libraries are imported once,
+and every start is a fork. Prints one line a start: how it ended, and the status on record.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import nasbench_ecg_evaluators.train  # noqa: F401
+from nasbench_ecg.cli import app
+
+LONGEST_DELAY = 0.05
+"""Seconds between the first step that a start saves and the signal; a few steps."""
+
+
+def start(arguments: list[str]) -> int:
+    """Run the command line in a child; return its process identifier."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    status = 1
+    try:
+        app(arguments)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def saved(folder: Path) -> int:
+    """Return when a run last changed what it keeps while unfinished, in nanoseconds."""
+    try:
+        return max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0)
+    except OSError:
+        return 0
+
+
+def ended(child: int) -> int | None:
+    """Return the child's wait status; None while it runs."""
+    done, status = os.waitpid(child, os.WNOHANG)
+    return status if done else None
+
+
+def tell(status: int, record: Path) -> None:
+    """Print how a start ended: its exit code, or the signal below zero."""
+    on_record = json.loads(record.read_text())["status"] if record.is_file() else "none"
+    print(os.waitstatus_to_exitcode(status), on_record, flush=True)
+
+
+def main() -> None:
+    """Do what the module says."""
+    number, times, seed = signal.Signals[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
+    record, arguments = Path(sys.argv[4]), sys.argv[5:]
+    unfinished = record.parent / ".unfinished" / record.stem
+    torch.set_num_threads(1)
+    rng = random.Random(seed)
+    for _ in range(times):
+        before = saved(unfinished)
+        child = start(arguments)
+        status = None
+        while status is None and saved(unfinished) <= before:
+            time.sleep(0.001)
+            status = ended(child)
+        if status is None:
+            time.sleep(rng.uniform(0, LONGEST_DELAY))
+            os.kill(child, number)
+            status = os.waitpid(child, 0)[1]
+        tell(status, record)
+    tell(os.waitpid(start(arguments), 0)[1], record)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+"""``nasbench-ecg run``: one panel for bad input and nothing written, records for good."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_runs import DARTS, SETTINGS, assignments, result, tiny_config
+from typer.testing import CliRunner
+from wfdb_files import write_record
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.run.record import RecordStore, RunRecord, read_records
+from nasbench_ecg_darts.strategy import Darts
+
+pytestmark = pytest.mark.usefixtures("outside")
+
+TINY = ["--profile", "paper", "--device", "cpu", *assignments({**SETTINGS, "strategy": DARTS})]
+
+
+def nasbench(*arguments: str | Path) -> Any:
+    """Run a command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def assert_refused(done: Any, said: str, out: Path) -> None:
+    """Check for one panel that says ``said``, exit code 2, and nothing written."""
+    assert done.exit_code == 2, done.stderr
+    assert done.stderr.count("╭") == done.stderr.count("╰") == 1
+    words = " ".join(line.strip("│ ") for line in done.stderr.splitlines())
+    assert said in words or said.replace(" ", "") in words.replace(" ", "")
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert files_below(out) == []
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dart", "toy-2lead"], "Did you mean 'darts'"),
+        (["darts", "toy-2leads"], "Did you mean 'toy-2lead'"),
+        (["darts", "toy-2lead", "--profile", "quik"], "Did you mean 'quick'"),
+        (["darts", "toy-2lead", "--protocol", "papr"], "Did you mean 'paper'"),
+        (["darts", "toy-2lead", "--protocol", "inter-patient"], "patient-kfold"),
+        (["darts", "toy-2lead", "--device", "cup"], "Did you mean 'cpu'"),
+        (["darts", "toy-2lead", "--space", "conv-cell"], "Did you mean 'conv-cells'"),
+        (["darts", "toy-2lead", "--builder", "stacked-cell"], "'stacked-cells'"),
+        (["darts", "toy-2lead", "--evaluator", "trian"], "Did you mean 'train'"),
+        (["darts", "toy-2lead", "--set", "strategy.epoch=3"], "Did you mean 'epochs'"),
+        (["darts", "toy-2lead", "--set", "strategy.epochs=x"], "'epochs'"),
+        (["darts", "toy-2lead", "--set", "strategy.lr=Infinity"], "finite number"),
+        (["darts", "toy-2lead", "--set", "stratgy.epochs=3"], "Did you mean 'strategy'"),
+        (["darts", "toy-2lead", "--set", "epochs=3"], "--set strategy.epochs=10"),
+        (["darts", "toy-2lead", "--set", "strategy.epochs"], "--set strategy.epochs=10"),
+        (["darts", "toy-2lead", "--set", "protocol.test_share=2"], "'test_share'"),
+        (["darts", "toy-2lead", "--seeds", "1,x"], "--seeds 0,1,2"),
+        (["darts", "toy-2lead", "--seeds", "1,1"], "--seeds 0,1,2"),
+        (["darts", "toy-2lead", "--seeds", "-1"], "--seeds 0,1,2"),
+        (["darts", "toy-2lead", "--seeds", ""], "--seeds 0,1,2"),
+        (["darts", "toy-2lead", "--seed", "-1"], "--seed"),
+        (["darts", "toy-2lead", "--seed", "x"], "--seed"),
+        (["darts", "toy-2lead", "--sead", "1"], "--sead"),
+        (["darts", "toy-2lead", "--checkpoint-seconds", "-1"], "--checkpoint-seconds"),
+        (["darts"], "DATASET"),
+    ],
+)
+def test_bad_input_gets_one_panel_and_writes_nothing(
+    arguments: list[str], said: str, tmp_path: Path
+) -> None:
+    assert_refused(nasbench("run", *arguments, "--out", tmp_path / "out"), said, tmp_path)
+
+
+def test_a_mistake_is_found_before_the_first_of_several_seeds(tmp_path: Path) -> None:
+    done = nasbench("run", "darts", "toy-2lead", *TINY, "--seeds", "0,0", "--out", tmp_path)
+    assert_refused(done, "different whole numbers", tmp_path)
+
+
+def test_a_folder_without_the_database_is_named(tmp_path: Path) -> None:
+    place = tmp_path / "nowhere"
+    done = nasbench(
+        "run", "darts", "mitbih-2lead", "--device", "cpu", "--data", place, "--out", tmp_path / "o"
+    )
+    words = done.stderr.split("╭")[1]
+    assert done.exit_code == 2 and "mitdb" in words and "--data" in words
+    assert files_below(tmp_path) == []
+
+
+def one_record(folder: Path) -> Path:
+    """Write a record of the MIT-BIH form; return the folder of databases."""
+    write_record(folder / "mitdb", "101", n_samples=8000)
+    return folder
+
+
+MITBIH = ("run", "darts", "mitbih-2lead", *TINY[:4], "--set", "dataset.records=101")
+
+
+def test_a_truncated_record_is_named_with_its_file(tmp_path: Path) -> None:
+    data = one_record(tmp_path / "data")
+    signal = data / "mitdb" / "101.dat"
+    signal.write_bytes(signal.read_bytes()[:-1000])
+    done = nasbench(*MITBIH, "--data", data, "--out", tmp_path / "out")
+    panel = "╭" + done.stderr.split("╭")[1]
+    assert done.exit_code == 2 and "101" in panel and "Problem with a record" in panel
+    assert "Traceback" not in done.stderr and files_below(tmp_path / "out") == []
+
+
+def test_a_missing_file_of_a_named_folder_is_named(tmp_path: Path) -> None:
+    data = one_record(tmp_path / "data")
+    (data / "mitdb" / "101.atr").unlink()
+    done = nasbench(*MITBIH, "--data", data, "--out", tmp_path / "out")
+    assert done.exit_code == 2 and "101.atr" in done.stderr
+    assert files_below(tmp_path / "out") == []
+
+
+def test_a_folder_of_results_that_cannot_be_made_is_found_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the run was started")
+
+    monkeypatch.setattr(Darts, "search", never)
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out"
+    done = nasbench("run", "darts", "toy-2lead", *TINY, "--out", out)
+    panel = done.stderr.split("╭")[1]
+    assert done.exit_code == 2 and "--out" in panel and "Results cannot be written" in panel
+    assert files_below(tmp_path) == [tmp_path / "file"]
+
+
+def test_a_full_disk_is_one_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("nasbench_ecg.training.checkpoint.save_file", full)
+    done = nasbench(
+        "run", "darts", "toy-2lead", *TINY, "--out", tmp_path, "--checkpoint-seconds", "0"
+    )
+    assert done.exit_code == 2 and "No space left on device" in done.stderr
+    ((record,), _) = read_records(tmp_path)
+    assert record.status == "failed"
+
+
+# Runs
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
+    done = nasbench("run", "darts", "toy-2lead", *TINY, "--dry-run", "--out", tmp_path / "out")
+    assert done.exit_code == 0 and done.stdout == ""
+    for part in ("Would run", "darts", "toy-2lead", "epochs=2", "cells=6", tiny_config().key()):
+        assert "".join(part.split()) in "".join(done.stderr.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_tells_what_would_be_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
+    done = nasbench("run", "darts", "mitbih-2lead", "--dry-run", "--device", "cpu")
+    assert done.exit_code == 0 and "To be fetched first" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def first(outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A finished run: what it printed, and its folder of results."""
+    out = tmp_path_factory.mktemp("results")
+    return nasbench("run", "darts", "toy-2lead", *TINY, "--out", out), out
+
+
+@pytest.fixture
+def again(first: tuple[Any, Path]) -> Callable[..., Any]:
+    """Give the same command with further arguments."""
+    return lambda *more: nasbench("run", "darts", "toy-2lead", *TINY, "--out", first[1], *more)
+
+
+def the_record(out: Path) -> RunRecord:
+    ((record,), damaged) = read_records(out)
+    assert damaged == []
+    return record
+
+
+def test_a_run_shows_its_result_and_keeps_it(first: tuple[Any, Path]) -> None:
+    done, out = first
+    record = the_record(out)
+    assert done.exit_code == 0 and record.status == "ok"
+    assert record.run_key == tiny_config().key()
+    assert f"{100 * record.metrics['accuracy']:.2f}" in done.stdout
+    assert record.run_key in "".join(done.stdout.split())
+    assert "About" in done.stderr and "from here" in done.stderr
+
+
+def test_the_same_command_again_answers_from_the_record(
+    first: tuple[Any, Path], again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("the run was started")
+
+    monkeypatch.setattr(Darts, "search", never)
+    before = {path: path.stat().st_mtime_ns for path in files_below(first[1])}
+    done = again()
+    assert done.exit_code == 0 and "On record already" in done.stderr
+    assert done.stdout.split() == first[0].stdout.split()
+    assert {path: path.stat().st_mtime_ns for path in files_below(first[1])} == before
+
+
+def test_json_prints_the_records_alone_on_stdout(
+    first: tuple[Any, Path], again: Callable[..., Any]
+) -> None:
+    printed = json.loads(again("--json").stdout)
+    assert printed == [json.loads(next(first[1].glob("runs/*.json")).read_text())]
+
+
+def test_rerun_runs_again_and_gets_the_same(
+    first: tuple[Any, Path], again: Callable[..., Any]
+) -> None:
+    before = the_record(first[1])
+    left = RecordStore(first[1]).unfinished(before.run_key)
+    left.finish("search", {"architecture": "of a run that was stopped"})
+    done = again("--rerun", "--json")
+    assert done.exit_code == 0, done.stderr
+    after = the_record(first[1])
+    assert after.seconds != before.seconds and result(after) == result(before)
+    assert not left.exists()
+
+
+def test_a_damaged_run_record_is_run_again(first: tuple[Any, Path], tmp_path: Path) -> None:
+    key = the_record(first[1]).run_key
+    path = RecordStore(tmp_path).path(key)
+    path.parent.mkdir()
+    path.write_text('{"schema_version": 1, "run_ke')
+    done = nasbench("run", "darts", "toy-2lead", *TINY, "--out", tmp_path, "--json")
+    assert done.exit_code == 0 and json.loads(done.stdout)[0]["status"] == "ok"
+    assert result(the_record(tmp_path)) == result(the_record(first[1]))
+
+
+def test_several_seeds_are_several_runs(tmp_path: Path) -> None:
+    quick = ("--set", "strategy.candidates=1", "--set", "evaluator.epochs=1")
+    tiny = [*TINY[:4], *assignments(SETTINGS), *quick]
+    done = nasbench(
+        "run", "best-of-n", "toy-2lead", *tiny, "--out", tmp_path, "--seeds", "3,5", "--json"
+    )
+    assert done.exit_code == 0, done.stderr
+    assert [record["search_seed"] for record in json.loads(done.stdout)] == [3, 5]
+    assert len(read_records(tmp_path)[0]) == 2
+
+
+def test_ctrl_c_is_one_line_and_a_record_that_says_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Darts, "search", stop)
+    done = nasbench("run", "darts", "toy-2lead", *TINY, "--out", tmp_path)
+    assert done.exit_code == 130 and done.stdout == ""
+    assert done.stderr.endswith("Interrupted.\n") and "╭" not in done.stderr
+    assert the_record(tmp_path).status == "interrupted"
+
+
+def test_settings_that_do_not_go_with_the_published_ones_do_not_stop_a_run(
+    tmp_path: Path,
+) -> None:
+    # Two epochs at most are fewer than the published three at least.
+    small = {**SETTINGS, "strategy": {"candidates": 2, "max_epochs": 2}}
+    done = nasbench(
+        "run", "successive-halving", "toy-2lead", "--profile", "smoke", "--device", "cpu",
+        *assignments(small), "--out", tmp_path, "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert the_record(tmp_path).status == "ok"

@@ -1,0 +1,444 @@
+"""A run: the test part opened once, after the search, and a record whatever happens."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from types import FunctionType, MethodType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from tiny_runs import made_ready, registry_with, result, tiny_config
+from wfdb_files import real_database
+
+from nasbench_ecg.api import (
+    Architecture,
+    Evaluation,
+    EvaluatorSpec,
+    NoOptions,
+    OptionError,
+    PluginError,
+    ProtocolError,
+    SearchResult,
+    StrategySpec,
+)
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.progress import Silent
+from nasbench_ecg.run.config import RunConfig, Wish, configure
+from nasbench_ecg.run.execute import Ready, estimate, execute, prepare
+from nasbench_ecg.run.record import RecordStore, RunRecord, read_records
+from nasbench_ecg.training.engine import predict
+
+pytestmark = pytest.mark.usefixtures("outside")
+
+
+@dataclass
+class Scripted:
+    """A strategy that does what a test says, and else takes the first random architecture."""
+
+    options: NoOptions
+    does: Any = None
+
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        found = self.does(self, task, space, builder, ctx) if self.does else None
+        return found or SearchResult(space.sample(ctx.rng), {"kept": [1, 2]})
+
+
+class Majority:
+    """An evaluator that trains nothing: every beat is of the most frequent class."""
+
+    def __init__(self, options: NoOptions) -> None:
+        self.options = options
+
+    def evaluate(self, arch: Architecture, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        fit_on, score_on = ctx.parts()
+        guess = int(np.bincount(fit_on.labels).argmax())
+        right = float((score_on.labels == guess).mean())
+        return Evaluation(
+            architecture=arch,
+            score=right,
+            metrics={"accuracy": np.float32(right), "broken": float("nan")},
+            seconds=0.0,
+            curves={"loss": [float("nan"), np.float32(1)]},
+            predictions=np.full(len(score_on), guess),
+        )
+
+
+class Twice(Majority):
+    """An evaluator that opens the test part a second time."""
+
+    def evaluate(self, arch: Architecture, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        ctx.parts()
+        return super().evaluate(arch, task, builder, ctx)
+
+
+SPECS = (
+    StrategySpec(name="scripted", target=Scripted, summary="-", evaluator="majority"),
+    EvaluatorSpec(name="majority", target=Majority, summary="-"),
+    EvaluatorSpec(name="twice", target=Twice, summary="-"),
+)
+
+
+def scripted(cache: Path, does: Any = None, **changes: Any) -> Ready:
+    """Return a run of a scripted strategy and an evaluator that trains nothing."""
+    ready = made_ready(tiny_config("scripted", *SPECS, **changes), cache)
+    ready.strategy.does = does  # type: ignore[attr-defined]
+    return ready
+
+
+@pytest.fixture(scope="module")
+def config(outside: dict[str, str]) -> RunConfig:
+    return tiny_config()
+
+
+@pytest.fixture(scope="module")
+def darts(
+    config: RunConfig, beats_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Ready, RunRecord, RecordStore]:
+    """A whole run of the real components."""
+    store = RecordStore(tmp_path_factory.mktemp("darts"))
+    ready = made_ready(config, beats_cache)
+    return ready, execute(ready, store), store
+
+
+def artifact(store: RecordStore, record: RunRecord, name: str) -> Any:
+    return json.loads((store.folder / record.run_key / name).read_text())
+
+
+# A run that ends well
+
+
+def test_the_record_on_disk_is_the_one_returned_and_nothing_unfinished_is_left(
+    darts: tuple[Ready, RunRecord, RecordStore],
+) -> None:
+    _, record, store = darts
+    assert record.status == "ok" and record.error is None
+    on_disk = store.read(record.run_key)
+    assert on_disk is not None and on_disk.model_dump(mode="json") == record.model_dump(mode="json")
+    names = {path.name for path in (store.folder / record.run_key).iterdir()}
+    assert names == {
+        "architecture.json", "curves.json", "predictions.json", "weights.safetensors",
+    }  # fmt: skip
+    assert not list((store.folder / ".unfinished").glob("*"))
+
+
+def test_the_record_tells_what_ran_on_what(
+    darts: tuple[Ready, RunRecord, RecordStore], config: RunConfig
+) -> None:
+    ready, record, _ = darts
+    assert record.run_key == config.key() and record.command == config.command()
+    assert {role: used.name for role, used in record.components.items()} == {
+        "strategy": "darts", "space": "conv-cells", "builder": "stacked-cells-shortcut",
+        "dataset": "toy-2lead", "evaluator": "train",
+    }  # fmt: skip
+    used = record.components["dataset"]
+    assert (used.plugin, used.version) == ("thirdparty-example", "1.2.3")
+    assert used.changed == {"beats": 50}
+    assert record.dataset is not None and record.split is not None
+    assert sum(record.dataset.counts.values()) == 8 * 50
+    sizes = {part: sum(counts.values()) for part, counts in record.split.counts.items()}
+    assert sizes == {"train": 256, "validation": 64, "test": 80}
+    assert len(record.trajectory) == 2 and len(record.search_details["mixing_weights"]) == 2
+    assert set(record.seconds) == {"load", "search", "evaluation", "total"}
+    assert record.costs["parameters"] == sum(p.numel() for p in built(ready, record).parameters())
+
+
+def test_the_scores_follow_from_the_stored_predictions(
+    darts: tuple[Ready, RunRecord, RecordStore],
+) -> None:
+    ready, record, store = darts
+    stored = artifact(store, record, "predictions.json")
+    truth, predicted = np.array(stored["truth"]), np.array(stored["predicted"])
+    assert truth.tolist() == ready.test.labels.tolist()
+    labels = range(len(stored["classes"]))
+    assert record.confusion == confusion_matrix(truth, predicted, labels=labels).tolist()
+    precision, recall, f1, support = precision_recall_fscore_support(
+        truth, predicted, labels=labels, zero_division=0
+    )
+    assert (support > 0).all()
+    expected = {
+        "accuracy": (truth == predicted).mean(),
+        "macro_se": recall.mean(),
+        "macro_pp": precision.mean(),
+        "macro_f1": f1.mean(),
+        "f1_of_macro": 2 * recall.mean() * precision.mean() / (recall.mean() + precision.mean()),
+    }
+    assert {name: record.metrics[name] for name in expected} == pytest.approx(expected)
+
+
+def built(ready: Ready, record: RunRecord) -> torch.nn.Module:
+    task = ready.task
+    return ready.builder.build(
+        Architecture.from_dict(record.architecture),
+        n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes,
+    )  # fmt: skip
+
+
+def test_the_stored_weights_and_architecture_give_the_stored_predictions(
+    darts: tuple[Ready, RunRecord, RecordStore],
+) -> None:
+    ready, record, store = darts
+    assert artifact(store, record, "architecture.json") == record.architecture
+    model = built(ready, record)
+    model.load_state_dict(load_file(store.folder / record.run_key / "weights.safetensors"))
+    predicted = predict(model, ready.test, device="cpu").argmax(1)
+    assert predicted.tolist() == artifact(store, record, "predictions.json")["predicted"]
+
+
+def test_the_same_seed_gives_the_same_result_and_another_seed_another_key(
+    darts: tuple[Ready, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
+) -> None:
+    _, record, store = darts
+    torch.manual_seed(99)
+    np.random.seed(99)
+    again = execute(made_ready(tiny_config(), beats_cache), RecordStore(tmp_path))
+    assert result(again) == result(record)
+    for name in ("curves.json", "predictions.json"):
+        assert artifact(RecordStore(tmp_path), again, name) == artifact(store, record, name)
+    other = execute(made_ready(tiny_config(search_seed=1), beats_cache), RecordStore(tmp_path))
+    assert other.run_key != record.run_key
+    assert other.search_details != record.search_details
+
+
+def test_the_generator_of_the_caller_is_left_alone(beats_cache: Path, tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+
+    def draws(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
+        torch.rand(10)
+
+    execute(scripted(beats_cache, draws), RecordStore(tmp_path))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_numbers_of_numpy_and_those_that_are_none_do_not_spoil_the_record(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    def logs(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        for value in (np.float32(0.5), float("nan"), 0.25):
+            ctx.log(value, loss=float("inf"), epoch=np.float32(1))
+        return SearchResult(space.sample(ctx.rng), {"scores": np.float32([np.nan, 1.0])})
+
+    store = RecordStore(tmp_path)
+    record = execute(scripted(beats_cache, logs), store)
+    assert store.read(record.run_key) == RunRecord.model_validate(record.model_dump(mode="json"))
+    assert set(record.metrics) == {"accuracy"}
+    assert [point.get("value") for point in record.trajectory] == [0.5, None, 0.25]
+    assert [point["best"] for point in record.trajectory] == [0.5, 0.5, 0.5]
+    assert record.search_details == {"scores": [None, 1.0]}
+    assert artifact(store, record, "curves.json") == {"loss": [None, 1.0]}
+
+
+# The test part
+
+
+def reachable(*roots: object) -> Iterator[object]:
+    """Yield all objects that attributes, items and closures lead to, modules left out."""
+    seen: set[int] = set()
+    keep: list[object] = list(roots)
+    while keep:
+        item = keep.pop()
+        if id(item) in seen or isinstance(item, type(json)):
+            continue
+        seen.add(id(item))
+        yield item
+        if isinstance(item, str | bytes | int | float):
+            continue
+        if isinstance(item, Mapping):
+            keep += [*item.keys(), *item.values()]
+        elif isinstance(item, Sequence | set | frozenset):
+            keep += list(item)
+        elif isinstance(item, np.ndarray):
+            keep.append(item.base)
+        elif isinstance(item, FunctionType):
+            keep += [cell.cell_contents for cell in item.__closure__ or ()]
+        elif isinstance(item, MethodType):
+            keep += [item.__self__, item.__func__]
+        keep += list(getattr(item, "__dict__", {}).values())
+        if is_dataclass(item) and hasattr(type(item), "__slots__"):
+            keep += [getattr(item, name, None) for name in type(item).__slots__]
+
+
+def windows(array: np.ndarray[Any, Any]) -> set[bytes]:
+    return {np.ascontiguousarray(window).tobytes() for window in array}
+
+
+def test_a_search_reaches_train_and_validation_and_no_beat_of_the_test(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    found: set[bytes] = set()
+
+    def looks(self: Scripted, *given: object) -> None:
+        for item in reachable(self, *given):
+            if isinstance(item, torch.Tensor):
+                item = item.numpy()
+            if isinstance(item, np.ndarray) and item.ndim == 3:
+                found.update(windows(item))
+
+    ready = scripted(beats_cache, looks)
+    execute(ready, RecordStore(tmp_path))
+    task = ready.task
+    assert windows(task.train.signals) | windows(task.validation.signals) <= found
+    assert not windows(ready.test.signals) & found
+
+
+def test_a_search_may_score_candidates_on_the_validation_part_only(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    scored: list[float] = []
+
+    def evaluates(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
+        scored.append(ctx.evaluate_many([space.sample(ctx.rng)])[0].metrics["accuracy"])
+
+    ready = scripted(beats_cache, evaluates)
+    record = execute(ready, RecordStore(tmp_path))
+    guess = np.bincount(ready.task.train.labels).argmax()
+    assert scored == [pytest.approx((ready.task.validation.labels == guess).mean())]
+    both = np.concatenate([ready.task.train.labels, ready.task.validation.labels])
+    guess = np.bincount(both).argmax()
+    assert record.metrics["accuracy"] == pytest.approx((ready.test.labels == guess).mean())
+
+
+def test_the_test_part_is_opened_once(beats_cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match="second time"):
+        execute(scripted(beats_cache, evaluator="twice"), RecordStore(tmp_path))
+    ((record,), _) = read_records(tmp_path)
+    assert record.status == "failed" and record.metrics == {}
+
+
+# A run that does not
+
+
+def failing(error: BaseException, cache: Path, out: Path) -> RunRecord:
+    """Return the record that a run leaves whose strategy raises ``error``."""
+
+    def breaks(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
+        ctx.log(0.5)
+        raise error
+
+    with pytest.raises(type(error)):
+        execute(scripted(cache, breaks), RecordStore(out))
+    ((record,), damaged) = read_records(out)
+    assert damaged == [] and record.trajectory[0]["value"] == 0.5
+    assert record.architecture is None and record.metrics == {} and record.confusion is None
+    return record
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ZeroDivisionError("a strategy's own mistake"), "failed"),
+        (KeyboardInterrupt(), "interrupted"),
+        (MemoryError(), "oom"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "oom"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "oom"),
+        (RuntimeError("something else"), "failed"),
+        (SystemExit(3), "failed"),
+        (OptionError("refused in the middle of the search"), "failed"),
+    ],
+)
+def test_a_run_that_ends_early_leaves_a_record_that_says_why(
+    error: BaseException, status: str, beats_cache: Path, tmp_path: Path
+) -> None:
+    record = failing(error, beats_cache, tmp_path)
+    assert record.status == status
+    assert record.error is not None and type(error).__name__ in record.error
+    assert str(error) in record.error and "in breaks" in record.error
+
+
+def test_memory_that_torch_cannot_have_on_a_cpu_counts_as_out_of_memory(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**50)
+    assert failing(caught.value, beats_cache, tmp_path).status == "oom"
+
+
+def test_an_option_refused_before_anything_started_leaves_nothing(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    def refuses(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
+        raise OptionError("This strategy cannot search that space.")
+
+    with pytest.raises(OptionError):
+        execute(scripted(beats_cache, refuses), RecordStore(tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arch", [Architecture("another-space", {}), Architecture("conv-cells", {"normal": "x"})]
+)
+def test_an_architecture_of_another_space_is_the_strategys_failure(
+    arch: Architecture, beats_cache: Path, tmp_path: Path
+) -> None:
+    def strays(self: Scripted, *_: object) -> SearchResult:
+        return SearchResult(arch)
+
+    with pytest.raises(PluginError, match="'scripted' returned what is no architecture"):
+        execute(scripted(beats_cache, strays), RecordStore(tmp_path))
+    ((record,), _) = read_records(tmp_path)
+    assert record.status == "failed" and record.architecture is None
+
+
+def test_what_was_found_is_kept_when_the_evaluation_fails(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    ready = scripted(beats_cache)
+
+    def breaks(*_: object) -> None:
+        raise ZeroDivisionError
+
+    ready.evaluator.evaluate = breaks  # type: ignore[method-assign,assignment]
+    with pytest.raises(ZeroDivisionError):
+        execute(ready, RecordStore(tmp_path))
+    ((record,), _) = read_records(tmp_path)
+    assert record.status == "failed" and record.metrics == {}
+    assert Architecture.from_dict(record.architecture).hash == record.architecture_hash
+
+
+# Estimates, protocols
+
+
+def test_an_estimate_is_positive_and_leaves_the_run_as_it_would_have_been(
+    darts: tuple[Ready, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
+) -> None:
+    ready = made_ready(tiny_config(), beats_cache)
+    seconds = estimate(ready)
+    assert set(seconds) == {"search", "evaluation"} and min(seconds.values()) > 0
+    assert result(execute(ready, RecordStore(tmp_path))) == result(darts[1])
+
+
+def test_a_component_without_an_estimate_is_left_out_of_it(beats_cache: Path) -> None:
+    assert estimate(scripted(beats_cache)) == {}
+
+
+def test_between_patients_no_record_of_mit_bih_stands_on_both_sides(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    data = real_database("mitdb").parent
+    wish = Wish("scripted", "mitbih-2lead", protocol="inter-patient", profile="smoke", device="cpu")
+    config = configure(registry_with(*SPECS), wish)
+    source = LocalSource(data, beats_cache)
+    record = execute(
+        prepare(config, source=source, progress=Silent(), suite="runs"), RecordStore(tmp_path)
+    )
+    assert record.split is not None
+    records = {part: set(names) for part, names in record.split.records.items()}
+    assert {len(records["train"] | records["validation"]), len(records["test"])} == {22}
+    training = records["train"] | records["validation"]
+    assert not training & records["test"] and not records["train"] & records["validation"]
+    # 201 and 202 are one person, whom de Chazal et al. put on both sides.
+    assert "201" in training and "202" in records["test"]
+    assert any("202" in note or "201" in note for note in record.split.notes)
+    assert not {"102", "104", "107", "217"} & (training | records["test"])
+    counts = record.split.counts
+    assert counts["test"] == {"N": 44259, "S": 1837, "V": 3221, "F": 388, "Q": 7}
+    together = {name: n + counts["validation"][name] for name, n in counts["train"].items()}
+    assert together == {"N": 45866, "S": 944, "V": 3788, "F": 415, "Q": 8}
+    assert re.fullmatch("[0-9a-f]{64}", record.split.fingerprint)

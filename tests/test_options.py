@@ -1,0 +1,143 @@
+"""Options: which layer wins, and what a user is told who sets one wrongly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, ClassVar, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.options import NoOptions, Options, parse_assignments, resolve
+
+
+class Search(Options):
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "quick": {"epochs": 5, "order": "second"},
+        "smoke": {"epochs": 1},
+    }
+    PROTOCOLS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"inter-patient": {"epochs": 7}}
+
+    epochs: int = Field(100, ge=1)
+    lr: float = Field(0.025, gt=0)
+    order: Literal["first", "second"] = "first"
+    beats: int | None = None
+
+
+def options(profile: str = "paper", protocol: str = "", **overrides: Any) -> Search:
+    return resolve(
+        Search, component="strategy darts", profile=profile, protocol=protocol, overrides=overrides
+    )
+
+
+@pytest.mark.parametrize(
+    ("layers", "epochs"),
+    [
+        ({}, 100),
+        ({"profile": "quick"}, 5),
+        ({"profile": "quick", "protocol": "inter-patient"}, 7),
+        ({"protocol": "inter-patient"}, 7),
+        ({"profile": "quick", "protocol": "inter-patient", "epochs": 9}, 9),
+        ({"profile": "quick", "protocol": "paper"}, 5),
+    ],
+)
+def test_field_default_gives_way_to_profile_to_protocol_to_user(
+    layers: dict[str, Any], epochs: int
+) -> None:
+    assert options(**layers).epochs == epochs
+
+
+def test_a_layer_leaves_alone_what_it_does_not_name() -> None:
+    assert options("quick", "inter-patient", lr=0.5).order == "second"
+    assert options("smoke").lr == 0.025
+
+
+@pytest.mark.parametrize(("name", "said"), [("epoch", "'epochs'"), ("zzz", "beats, epochs, lr")])
+def test_an_unknown_option_is_answered_with_the_known_ones(name: str, said: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options(**{name: 1})
+    assert repr(name) in caught.value.what and "strategy darts" in caught.value.what
+    assert said in caught.value.fix
+
+
+def test_a_component_without_options_says_so() -> None:
+    with pytest.raises(OptionError, match="takes no options"):
+        resolve(NoOptions, component="strategy plain", overrides={"epochs": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", "ten"),
+        ("epochs", 0),
+        ("epochs", 1.5),
+        ("epochs", None),
+        ("lr", math.inf),
+        ("lr", math.nan),
+        ("lr", "Infinity"),
+        ("order", "third"),
+        ("beats", [1]),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_named_with_component_and_option(
+    name: str, value: object
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        options(**{name: value})
+    assert "strategy darts" in caught.value.what and f"'{name}'" in caught.value.what
+    assert "nasbench-ecg info darts" in caught.value.fix
+
+
+def test_text_of_a_number_is_read_as_a_number() -> None:
+    assert options(epochs="12").epochs == 12
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("strategy.x=10", 10),
+        ("strategy.x=1e-3", 1e-3),
+        ("strategy.x=true", True),
+        ("strategy.x=null", None),
+        ('strategy.x=["a", 1]', ["a", 1]),
+        ('strategy.x="10"', "10"),
+        ("strategy.x=bf16", "bf16"),
+        ("strategy.x=a=b", "a=b"),
+        ("strategy.x=", ""),
+        (" strategy.x=[1", "[1"),
+        ("strategy.x=" + "9" * 5000, "9" * 5000),
+        ("strategy.x=" + "[" * 100_000, "[" * 100_000),
+    ],
+)
+def test_values_are_json_where_they_are_json_and_text_elsewhere(
+    assignment: str, value: object
+) -> None:
+    assert parse_assignments([assignment]) == {"strategy": {"x": value}}
+
+
+def test_assignments_gather_by_component_and_the_last_one_wins() -> None:
+    parsed = parse_assignments(["builder.cells=3", "strategy.a=1", "strategy.b=2", "strategy.a=4"])
+    assert parsed == {"builder": {"cells": 3}, "strategy": {"a": 4, "b": 2}}
+
+
+@pytest.mark.parametrize("assignment", ["epochs=3", "strategy.epochs", "strategy.=3", "", "="])
+def test_an_assignment_of_another_form_is_answered_with_an_example(assignment: str) -> None:
+    with pytest.raises(OptionError, match=r"component\.option=value") as caught:
+        parse_assignments([assignment])
+    assert "--set strategy.epochs=10" in caught.value.fix
+
+
+def test_an_assignment_to_no_component_names_the_nearest() -> None:
+    with pytest.raises(OptionError, match="Did you mean 'strategy'"):
+        parse_assignments(["stratgy.epochs=3"])
+
+
+@given(st.lists(st.text(max_size=12), max_size=3))
+def test_any_text_is_parsed_or_refused_in_our_own_words(assignments: list[str]) -> None:
+    with suppress(OptionError):
+        parse_assignments(assignments)

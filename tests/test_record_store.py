@@ -1,0 +1,268 @@
+"""The store of run records: whole files or none, and a reader that never stops at a damaged one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from run_records import TWO_LEAD, run_record
+from safetensors.torch import load_file
+
+from nasbench_ecg.errors import StorageError
+from nasbench_ecg.run import record as module
+from nasbench_ecg.run.record import (
+    RecordStore,
+    RunRecord,
+    find_record,
+    finite,
+    read_record_file,
+    read_records,
+    write_atomically,
+)
+
+KEY = "0123456789abcdef"
+
+
+def made(key: str = KEY, seed: int = 0) -> RunRecord:
+    return run_record("darts", seed, confusion=TWO_LEAD, run_key=key)
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")
+
+
+def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path / "deep" / "results", "suite")
+    record = made()
+    path = store.write(record)
+    assert path == tmp_path / "deep" / "results" / "suite" / f"{KEY}.json"
+    assert store.read(KEY) == record
+    assert everything(store.out) == {"suite", f"suite/{KEY}.json"}
+
+
+def test_a_run_that_is_not_on_record_reads_as_none(tmp_path: Path) -> None:
+    assert RecordStore(tmp_path / "nowhere").read(KEY) is None
+
+
+def test_files_and_weights_lie_beside_the_record(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    transposed = torch.arange(6.0).reshape(2, 3).t()
+    store.write(made(), {"curves.json": {"loss": [1.0, 0.5]}}, {"w": transposed})
+    folder = tmp_path / "runs" / KEY
+    assert json.loads((folder / "curves.json").read_text()) == {"loss": [1.0, 0.5]}
+    assert torch.equal(load_file(folder / "weights.safetensors")["w"], transposed)
+
+
+def test_what_belongs_to_a_record_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(made(), {"a.json": 1, "b.json": 2}, {"w": torch.ones(1)})
+    store.write(made(), {"b.json": 3})
+    assert everything(tmp_path / "runs") == {f"{KEY}.json", KEY, f"{KEY}/b.json"}
+    assert json.loads((tmp_path / "runs" / KEY / "b.json").read_text()) == 3
+
+
+def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    store = RecordStore(tmp_path)
+    store.write(made(), {"curves.json": {"loss": [math.nan, 1.0, math.inf, (-math.inf,)]}})
+    text = (tmp_path / "runs" / KEY / "curves.json").read_text()
+    assert json.loads(text, parse_constant=refuse) == {"loss": [None, 1.0, None, [None]]}
+    assert finite({"a": [math.nan, {"b": 2.0}], "c": "NaN"}) == {
+        "a": [None, {"b": 2.0}],
+        "c": "NaN",
+    }
+
+
+# Nothing half-written
+
+
+@pytest.mark.parametrize("broken", ["os.fsync", "pathlib.Path.replace"])
+def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    store = RecordStore(tmp_path)
+    store.write(made(seed=1))
+    before = everything(tmp_path)
+    monkeypatch.setattr(broken, no_space)
+    with pytest.raises(StorageError, match="no space left"):
+        store.write(made(seed=2))
+    monkeypatch.undo()
+    kept = store.read(KEY)
+    assert kept is not None and kept.search_seed == 1
+    assert everything(tmp_path) == before
+
+
+def test_weights_that_do_not_fit_leave_the_old_ones_and_the_old_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordStore(tmp_path)
+    store.write(made(seed=1), {"a.json": 1}, {"w": torch.ones(1)})
+    before = everything(tmp_path)
+    monkeypatch.setattr("safetensors.torch.save_file", no_space)
+    with pytest.raises(StorageError, match="no space left"):
+        store.write(made(seed=2), {"a.json": 2}, {"w": torch.zeros(1)})
+    monkeypatch.undo()
+    kept = store.read(KEY)
+    assert kept is not None and kept.search_seed == 1
+    assert everything(tmp_path) == before
+    assert load_file(tmp_path / "runs" / KEY / "weights.safetensors")["w"].item() == 1
+
+
+def test_a_kill_before_the_replacement_leaves_the_old_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "file.json"
+    write_atomically(path, "old")
+    monkeypatch.setattr("pathlib.Path.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, "new")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_text_is_on_the_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), sync(handle)))
+    monkeypatch.setattr(
+        Path, "replace", lambda self, other: (done.append("replace"), replace(self, other))[1]
+    )
+    write_atomically(tmp_path / "file.json", "text")
+    assert done == ["fsync", "replace"]
+
+
+def test_an_unwritable_folder_is_told_with_where_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file where a folder should be")
+    store = RecordStore(tmp_path / "file" / "results")
+    for attempt in (store.check_writable, lambda: store.write(made())):
+        with pytest.raises(StorageError) as caught:
+            attempt()
+        assert str(tmp_path / "file") in caught.value.where
+        assert "--out" in caught.value.fix
+    assert store.read(KEY) is None
+
+
+def test_a_folder_that_may_not_be_written_is_found_before_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", denied)
+    with pytest.raises(StorageError, match="Permission denied"):
+        RecordStore(tmp_path).check_writable()
+
+
+def test_a_record_that_may_not_be_read_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    store = RecordStore(tmp_path)
+    store.write(made())
+    monkeypatch.setattr(Path, "read_text", denied)
+    assert store.read(KEY) is None
+
+
+# Damaged files
+
+
+def test_damaged_files_are_named_with_a_reason_and_skipped(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    whole = store.write(made()).read_text()
+    data = json.loads(whole)
+    damaged = {
+        "empty": b"",
+        "truncated": whole[: len(whole) // 2].encode(),
+        "binary": bytes(range(256)),
+        "list": b"[]",
+        "other-schema": json.dumps({**data, "schema_version": 99}).encode(),
+        "no-schema": b"{}",
+        "lacks-a-field": json.dumps({k: v for k, v in data.items() if k != "status"}).encode(),
+        "unknown-field": json.dumps({**data, "surprise": 1}).encode(),
+        "wrong-type": json.dumps({**data, "metrics": {"accuracy": "high"}}).encode(),
+        "endless": b"[" * 100_000,
+        "huge-number": b'{"schema_version": ' + b"9" * 5000 + b"}",
+    }
+    for name, content in damaged.items():
+        (tmp_path / "runs" / f"{name}.json").write_bytes(content)
+    (tmp_path / "runs" / "folder.json").mkdir()
+    records, found = read_records(tmp_path)
+    assert [record.run_key for record in records] == [KEY]
+    assert {item.path.stem for item in found} == {*damaged, "folder"}
+    assert all(item.reason for item in found)
+    reasons = {item.path.stem: item.reason for item in found}
+    assert "99" in reasons["other-schema"] and "not JSON" in reasons["truncated"]
+
+
+def test_a_damaged_record_reads_as_none_so_that_its_run_is_run_again(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(made())
+    store.path(KEY).write_text("{")
+    assert store.read(KEY) is None
+    store.write(made())
+    assert store.read(KEY) == made()
+
+
+def test_a_record_with_a_figure_that_is_no_number_is_never_written(tmp_path: Path) -> None:
+    record = made().model_copy(update={"metrics": {"accuracy": math.nan}})
+    with pytest.raises(ValueError):
+        RecordStore(tmp_path).write(record)
+    assert not [path for path in (tmp_path / "runs").iterdir() if path.is_file()]
+
+
+# Finding one
+
+
+def test_a_record_is_found_by_the_start_of_its_key(tmp_path: Path) -> None:
+    for suite, key in [("runs", "aaaa1111"), ("runs", "aaaa2222"), ("other", "bbbb3333")]:
+        RecordStore(tmp_path, suite).write(made(key))
+    assert find_record(tmp_path, "aaaa1").run_key == "aaaa1111"
+    assert find_record(tmp_path, "b").suite == "runs"
+    with pytest.raises(StorageError, match="aaaa1111, aaaa2222"):
+        find_record(tmp_path, "aaaa")
+    with pytest.raises(StorageError, match="no run 'c'"):
+        find_record(tmp_path, "c")
+    with pytest.raises(StorageError, match="no run"):
+        find_record(tmp_path / "nowhere", "a")
+
+
+def test_a_run_kept_in_two_suites_is_one_run(tmp_path: Path) -> None:
+    for suite in ("one", "two"):
+        RecordStore(tmp_path, suite).write(made())
+    assert find_record(tmp_path, KEY[:6]).run_key == KEY
+
+
+def test_suites_are_read_together_or_one_alone(tmp_path: Path) -> None:
+    RecordStore(tmp_path, "one").write(made("aa"))
+    RecordStore(tmp_path, "two").write(made("bb"), {"architecture.json": {}})
+    assert [r.run_key for r in read_records(tmp_path)[0]] == ["aa", "bb"]
+    assert [r.run_key for r in read_records(tmp_path, "two")[0]] == ["bb"]
+    assert read_records(tmp_path)[1] == []
+
+
+def test_reading_takes_no_file_that_is_being_written(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(made())
+    unfinished = store.unfinished("feedbeef")
+    unfinished.finish("search", {"architecture": {}})
+    (store.folder / f".{KEY}.json-x1y2").write_text("{")
+    records, damaged = read_records(tmp_path)
+    assert len(records) == 1 and damaged == []
+    assert isinstance(read_record_file(store.path(KEY)), RunRecord)

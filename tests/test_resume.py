@@ -1,0 +1,273 @@
+"""A run that is stopped at any moment goes on, and ends as if it had never been stopped."""
+
+from __future__ import annotations
+
+import random
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_runs import Stopped, made_ready, result, tiny_config
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Evaluation, Fidelity
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.execute import execute
+from nasbench_ecg.run.ledger import Ledger
+from nasbench_ecg.run.record import RecordStore, RunRecord
+from nasbench_ecg.run.unfinished import Unfinished
+from nasbench_ecg_evaluators.train import Train
+
+pytestmark = pytest.mark.usefixtures("outside")
+
+FILES = ("architecture.json", "curves.json", "predictions.json", "weights.safetensors")
+
+
+def contents(store: RecordStore, record: RunRecord) -> dict[str, bytes]:
+    return {name: (store.folder / record.run_key / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    outside: dict[str, str], beats_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RunConfig, dict[str, Any], dict[str, bytes]]:
+    """A run of eight epochs of search and eight of training, its result and its files."""
+    config = tiny_config(set={"strategy": {"epochs": 8}, "evaluator": {"epochs": 8}})
+    store = RecordStore(tmp_path_factory.mktemp("uninterrupted"))
+    record = execute(made_ready(config, beats_cache), store)
+    return config, result(record), contents(store, record)
+
+
+def stopped(
+    config: RunConfig, cache: Path, store: RecordStore, steps: int
+) -> tuple[RunRecord, bool]:
+    """Run for ``steps`` steps; return the record, and whether the run was stopped."""
+    ready = made_ready(config, cache, Stopped(steps))
+    try:
+        return execute(ready, store, checkpoint_seconds=0), False
+    except KeyboardInterrupt:
+        record = store.read(config.key())
+        assert record is not None and record.status == "interrupted"
+        return record, True
+
+
+def test_a_search_and_a_training_stopped_at_any_step_end_as_if_they_had_not_been(
+    uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
+    beats_cache: Path,
+    tmp_path: Path,
+) -> None:
+    config, expected, files = uninterrupted
+    store = RecordStore(tmp_path)
+    rng = random.Random(0)
+    stages = []
+    record, again = stopped(config, beats_cache, store, 1)
+    while again:
+        stages.append("search" if record.architecture is None else "training")
+        assert len(stages) < 50
+        record, again = stopped(config, beats_cache, store, rng.randint(2, 12))
+    assert min(stages.count("search"), stages.count("training")) >= 3
+    assert result(record) == expected and record.error is None
+    assert contents(store, record) == files
+    assert not store.unfinished(config.key()).exists()
+
+
+def test_seconds_before_a_stop_count(
+    uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
+    beats_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import nasbench_ecg.run.context as context
+
+    config, _, _ = uninterrupted
+    store = RecordStore(tmp_path)
+    stopped(config, beats_cache, store, 10)
+    state = store.unfinished(config.key())
+    ready = made_ready(config, beats_cache, Stopped(1))
+    ctx = ready.search_context()
+    state.checkpoint("search", ctx.state, ctx.restore).load()
+    assert context.monotonic() - ctx.started > 0
+    before = store.read(config.key())
+    assert before is not None
+    assert ctx.trajectory == before.trajectory[: len(ctx.trajectory)] != []
+
+
+def test_a_run_stopped_between_search_and_training_does_not_search_again(
+    uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
+    beats_cache: Path,
+    tmp_path: Path,
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    config, expected, files = uninterrupted
+    store = RecordStore(tmp_path)
+    ready = made_ready(config, beats_cache)
+    ready.evaluator.evaluate = stop  # type: ignore[method-assign,assignment]
+    with pytest.raises(KeyboardInterrupt):
+        execute(ready, store)
+    interrupted = store.read(config.key())
+    assert interrupted is not None and interrupted.status == "interrupted"
+    assert interrupted.architecture == expected["architecture"]
+
+    ready = made_ready(config, beats_cache)
+    ready.strategy.search = stop  # type: ignore[method-assign,assignment]
+    record = execute(ready, store)
+    assert result(record) == expected
+    assert record.seconds["search"] == interrupted.seconds["search"]
+    assert contents(store, record) == files
+
+
+# Searches that only ask for evaluations
+
+
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [
+        ("best-of-n", {"candidates": 3}),
+        ("regularized-evolution", {"models": 4, "population": 2, "sample": 2, "epochs": 1}),
+    ],
+)
+def test_a_search_by_evaluations_is_repeated_from_the_ledger(
+    strategy: str,
+    options: dict[str, Any],
+    beats_cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = tiny_config(strategy, set={"strategy": options, "evaluator": {"epochs": 1}})
+    expected = execute(made_ready(config, beats_cache), RecordStore(tmp_path / "expected"))
+    store = RecordStore(tmp_path)
+    stopped(config, beats_cache, store, 7)  # in the second candidate, of four steps each
+    ledger = store.unfinished(config.key()).folder / "evaluations.jsonl"
+    whole = ledger.read_text()
+    ledger.write_text(whole + whole[: len(whole) // 2])
+
+    trained: list[Architecture] = []
+    evaluate = Train.evaluate
+
+    def counted(self: Train, arch: Architecture, *rest: Any) -> Evaluation:
+        trained.append(arch)
+        return evaluate(self, arch, *rest)
+
+    monkeypatch.setattr(Train, "evaluate", counted)
+    record = execute(made_ready(config, beats_cache), store)
+    assert result(record) == result(expected)
+    n_candidates = options.get("candidates") or options["models"]
+    assert len(trained) == n_candidates - 1 + 1  # all but the first, and the final training
+    assert len({arch.hash for arch in trained[:-1]}) == n_candidates - 1
+
+
+def an_evaluation(name: str, score: float = 0.5) -> Evaluation:
+    return Evaluation(
+        architecture=Architecture("s", name),
+        score=score,
+        metrics={"accuracy": score},
+        seconds=3.0,
+        confusion=[[1, 0], [0, 1]],
+        curves={"loss": [1.0, float("nan")]},
+    )
+
+
+def test_the_ledger_keeps_evaluations_by_architecture_and_fidelity(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "evaluations.jsonl"
+    first = Ledger(path)
+    short, long = Fidelity(epochs=1), Fidelity(epochs=9)
+    first.add(an_evaluation("a", 0.1), short)
+    first.add(an_evaluation("a", 0.9), long)
+    first.add(an_evaluation("b", 0.3), None)
+    again = Ledger(path)
+    for fidelity, score in [(short, 0.1), (long, 0.9)]:
+        found = again.find(Architecture("s", "a"), fidelity)
+        assert found is not None and found.score == score and found.confusion == [[1, 0], [0, 1]]
+    assert again.find(Architecture("s", "a"), None) is None
+    assert again.find(Architecture("s", "c"), short) is None
+
+
+@pytest.mark.parametrize(
+    "rest", [b'\n{"architecture": {"form', b"\n\xff\xfe\x00", b"\n[]\nnull\n3", b"\n{}", b"\n"]
+)
+def test_a_line_cut_short_is_ignored_and_what_follows_it_is_not(
+    tmp_path: Path, rest: bytes
+) -> None:
+    path = tmp_path / "evaluations.jsonl"
+    Ledger(path).add(an_evaluation("a"), None)
+    path.write_bytes(path.read_bytes() + rest)
+    Ledger(path).add(an_evaluation("b"), None)
+    again = Ledger(path)
+    assert again.find(Architecture("s", "a"), None) is not None
+    assert again.find(Architecture("s", "b"), None) is not None
+
+
+def test_seconds_of_an_earlier_evaluation_are_claimed_once(tmp_path: Path) -> None:
+    path = tmp_path / "evaluations.jsonl"
+    first = Ledger(path)
+    first.add(an_evaluation("a"), None)
+    arch = Architecture("s", "a")
+    assert first.claim(arch, None) == 0
+    again = Ledger(path)
+    assert [again.claim(arch, None), again.claim(arch, None)] == [3.0, 0.0]
+
+
+def test_an_outcome_that_is_no_json_counts_as_none(tmp_path: Path) -> None:
+    unfinished = Unfinished(tmp_path / "run")
+    assert not unfinished.exists() and unfinished.finished("search") is None
+    unfinished.finish("search", {"a": 1})
+    assert unfinished.exists() and unfinished.finished("search") == {"a": 1}
+    (tmp_path / "run" / "search.json").write_text('{"a"')
+    assert unfinished.finished("search") is None
+    unfinished.remove()
+    assert not unfinished.exists()
+
+
+# Signals
+
+
+def signalled(
+    name: str, times: int, config: RunConfig, out: Path, environment: dict[str, str]
+) -> list[str]:
+    """Return how each start of the run ended: exit code or signal, and the status on record."""
+    arguments = shlex.split(config.command())[1:]
+    done = subprocess.run(
+        [
+            sys.executable, str(Path(__file__).with_name("kill_runs.py")), name, str(times), "0",
+            str(RecordStore(out).path(config.key())), *arguments,
+            "--out", str(out), "--checkpoint-seconds", "0",
+        ],
+        env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_run_killed_ten_times_ends_as_if_it_had_not_been(
+    uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
+    outside: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    config, expected, files = uninterrupted
+    ends = signalled("SIGKILL", 10, config, tmp_path, outside)
+    assert ends == ["-9 none"] * 10 + ["0 ok"]
+    store = RecordStore(tmp_path)
+    record = store.read(config.key())
+    assert record is not None and result(record) == expected
+    assert contents(store, record) == files
+    assert {path.name for path in store.folder.iterdir()} == {
+        f"{config.key()}.json", config.key(), ".unfinished",
+    }  # fmt: skip
+    assert not store.unfinished(config.key()).exists()
+
+
+def test_sigterm_ends_a_run_as_interrupted_and_it_goes_on(
+    uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
+    outside: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    config, expected, _ = uninterrupted
+    ends = signalled("SIGTERM", 1, config, tmp_path, outside)
+    assert ends == ["130 interrupted", "0 ok"]
+    record = RecordStore(tmp_path).read(config.key())
+    assert record is not None and result(record) == expected

@@ -1,0 +1,262 @@
+"""The run key and the command: what makes two runs the same run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from tiny_runs import DARTS, SETTINGS, registry_with, tiny_config
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, ProtocolError
+from nasbench_ecg.options import Options
+from nasbench_ecg.run.config import RunConfig, Wish, configure, resolve_device
+from nasbench_ecg.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
+
+pytestmark = pytest.mark.usefixtures("outside")
+
+
+class LabelOptions(Options):
+    PROFILES: ClassVar = {"quick": {"label": "quick"}}
+
+    label: str = "a"
+    """Free text."""
+
+    names: tuple[str, ...] = ()
+    """A list."""
+
+    share: float | None = None
+    """A number or nothing."""
+
+
+LABELLED = StrategySpec(name="labelled", target="x:X", summary="-", options=LabelOptions)
+
+
+# The key
+
+
+def test_equal_configurations_have_equal_keys_whatever_the_order_of_options() -> None:
+    turned = {
+        role: dict(reversed(options.items()))
+        for role, options in reversed({**SETTINGS, "strategy": DARTS}.items())
+    }
+    wish = Wish(
+        strategy="darts", dataset="toy-2lead", profile="paper", device="cpu", overrides=turned
+    )
+    key = configure(registry_with(), wish).key()
+    assert key == tiny_config().key()
+    assert re.fullmatch("[0-9a-f]{16}", key)
+
+
+def test_a_value_counts_and_not_how_it_was_written() -> None:
+    text = tiny_config(set={"strategy": {"epochs": "2", "lr": 1}})
+    number = tiny_config(set={"strategy": {"epochs": 2, "lr": 1.0}})
+    assert text.key() == number.key()
+
+
+def test_a_default_that_is_spelt_out_changes_nothing() -> None:
+    assert tiny_config(set={"strategy": {"momentum": 0.9}}).key() == tiny_config().key()
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "search seed": {"search_seed": 1, "evaluation_seed": 0},
+    "evaluation seed": {"evaluation_seed": 1},
+    "protocol": {"protocol": "patient-kfold"},
+    "protocol's option": {"set": {"protocol": {"seed": 1}}},
+    "strategy": {"strategy": "random"},
+    "strategy's option": {"set": {"strategy": {"alpha_lr": 0.06}}},
+    "space's option": {"set": {"space": {"nodes": 3}}},
+    "builder": {"builder": "stacked-cells"},
+    "builder's option": {"set": {"builder": {"channels": 4}}},
+    "dataset": {"dataset": "synthetic-2lead"},
+    "dataset's option": {"set": {"dataset": {"seed": 1}}},
+    "evaluator's option": {"set": {"evaluator": {"epochs": 3}}},
+}
+
+
+def test_each_thing_that_determines_the_result_changes_the_key() -> None:
+    keys = {"as it was": tiny_config().key()}
+    for name, change in CHANGES.items():
+        strategy = change.get("strategy", "darts")
+        others = {key: value for key, value in change.items() if key != "strategy"}
+        keys[name] = tiny_config(strategy, **others).key()
+    assert len(set(keys.values())) == len(keys), keys
+
+
+def test_the_device_and_a_components_revision_change_the_key() -> None:
+    config = tiny_config()
+    chosen = config.strategy
+    spec = replace(chosen.component.spec, revision=2)
+    revised = replace(chosen, component=replace(chosen.component, spec=spec))
+    keys = {
+        config.key(),
+        replace(config, device="cuda").key(),
+        replace(config, strategy=revised).key(),
+    }
+    assert len(keys) == 3
+
+
+def test_a_profile_is_only_a_name_for_options() -> None:
+    spelt_out: dict[str, Any] = {}
+    for role, chosen in tiny_config(profile="quick").chosen().items():
+        spelt_out[role] = chosen.options.model_dump()
+    paper, quick = (tiny_config(profile=profile, set=spelt_out) for profile in ("paper", "quick"))
+    assert paper.key() == quick.key() == tiny_config(profile="quick").key()
+    assert tiny_config(profile="quick", set={"strategy": {"epochs": 3}}).key() != quick.key()
+
+
+def test_the_version_of_a_plugin_does_not_change_the_key() -> None:
+    config = tiny_config()
+    newer = replace(config.strategy.component, version="9.9")
+    assert replace(config, strategy=replace(config.strategy, component=newer)).key() == config.key()
+
+
+def test_the_key_is_the_same_in_another_process(outside: dict[str, str]) -> None:
+    code = (
+        "import sys, json; from nasbench_ecg.registry import load_registry;"
+        "from nasbench_ecg.run.config import Wish, configure;"
+        "wish = Wish('darts', 'toy-2lead', profile='paper', device='cpu',"
+        " overrides=json.loads(sys.argv[1]));"
+        "print(configure(load_registry(), wish).key())"
+    )
+    overrides = json.dumps({**SETTINGS, "strategy": DARTS})
+    done = subprocess.run(
+        [sys.executable, "-c", code, overrides],
+        env={**outside, "PYTHONHASHSEED": "123"}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == tiny_config().key()
+
+
+# The command
+
+
+def key_of_command(command: str, tmp_path: Path) -> str:
+    """Return the key that the command line gives a command, by its dry run."""
+    words = shlex.split(command)
+    assert words[:2] == ["nasbench-ecg", "run"]
+    done = CliRunner().invoke(app, [*words[1:], "--dry-run", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.stderr
+    found = re.findall(r"([0-9a-f]{16})\.json", "".join(done.stderr.split()))
+    assert len(found) == 1
+    return str(found[0])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"profile": "quick", "search_seed": 7},
+        {"profile": "smoke", "protocol": "patient-kfold", "set": {"protocol": {"fold": 2}}},
+        {"evaluation_seed": 5},
+        {"strategy": "best-of-n", "builder": "stacked-cells"},
+        {"set": {"evaluator": {"beats": None, "precision": "bf16"}}},
+        {"set": {"protocol": {"test_share": "0.3"}}},
+    ],
+)
+def test_the_recorded_command_repeats_the_run(changes: dict[str, Any], tmp_path: Path) -> None:
+    config = tiny_config(changes.pop("strategy", "darts"), **changes)
+    assert key_of_command(config.command(), tmp_path) == config.key()
+
+
+@pytest.mark.parametrize(
+    "label", ["10", "null", "true", '"x"', "[1]", "two words", "it's $HOME", "a=b", "µ", "-x"]
+)
+def test_text_that_looks_like_json_survives_the_command(
+    label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = registry_with(LABELLED)
+    monkeypatch.setattr("nasbench_ecg.registry.load_registry", lambda: registry)
+    options = {"label": label, "names": ["1", "b c"], "share": 0.1}
+    config = configure(registry, Wish("labelled", "toy-2lead", overrides={"strategy": options}))
+    assert key_of_command(config.command(), tmp_path) == config.key()
+
+
+def test_only_what_differs_from_the_profile_is_told_as_changed() -> None:
+    config = configure(
+        registry_with(LABELLED),
+        Wish("labelled", "toy-2lead", overrides={"strategy": {"label": "quick", "share": 0.5}}),
+    )
+    assert config.strategy.changed == {"share": 0.5}
+    assert "strategy.label" not in config.command()
+
+
+# What cannot be run
+
+
+def refused(**wish: Any) -> NasbenchError:
+    with pytest.raises(NasbenchError) as caught:
+        tiny_config(wish.pop("strategy", "darts"), **wish)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("wish", "kind", "said"),
+    [
+        ({"strategy": "dart"}, PluginError, "'darts'"),
+        ({"dataset": "toy-2leads"}, PluginError, "'toy-2lead'"),
+        ({"space": "conv-cell"}, PluginError, "'conv-cells'"),
+        ({"builder": "stacked-cell"}, PluginError, "'stacked-cells'"),
+        ({"evaluator": "trains"}, PluginError, "'train'"),
+        ({"profile": "quik"}, OptionError, "'quick'"),
+        ({"protocol": "papr"}, ProtocolError, "'paper'"),
+        ({"device": "cuds"}, OptionError, "'cuda'"),
+        ({"set": {"strategy": {"epoch": 1}}}, OptionError, "'epochs'"),
+        ({"set": {"protocol": {"test_shar": 1}}}, OptionError, "'test_share'"),
+    ],
+)
+def test_unknown_names_are_answered_with_the_nearest(
+    wish: dict[str, Any], kind: type[NasbenchError], said: str
+) -> None:
+    error = refused(**wish)
+    assert isinstance(error, kind)
+    assert said in error.fix
+
+
+def test_a_protocol_that_the_dataset_does_not_offer_is_answered_with_those_it_does() -> None:
+    error = refused(protocol="inter-patient")
+    assert isinstance(error, ProtocolError)
+    assert "paper" in error.fix and "patient-kfold" in error.fix
+
+
+def test_a_builder_of_another_space_is_answered_with_those_that_fit() -> None:
+    specs = (
+        SearchSpaceSpec(name="other-space", target="x:X", summary="-"),
+        BuilderSpec(name="other-builder", target="x:X", summary="-", space="other-space"),
+    )
+    with pytest.raises(OptionError) as caught:
+        tiny_config("darts", *specs, space="other-space")
+    assert "other-builder" in caught.value.fix
+    with pytest.raises(OptionError, match="'other-space', not of 'conv-cells'"):
+        tiny_config("darts", *specs, builder="other-builder")
+
+
+def test_a_protocols_option_of_a_wrong_type_is_named() -> None:
+    error = refused(set={"protocol": {"test_share": "half"}})
+    assert "protocol paper" in error.what and "'test_share'" in error.what
+
+
+def test_a_gpu_that_is_not_there_is_refused_and_auto_does_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert resolve_device("auto") == resolve_device("cpu") == "cpu"
+    with pytest.raises(OptionError, match="no CUDA GPU"):
+        resolve_device("cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert resolve_device("auto") == resolve_device("cuda") == "cuda"
+
+
+def test_one_seed_serves_search_and_training_unless_told_otherwise() -> None:
+    def seeds(config: RunConfig) -> tuple[int, int]:
+        return config.search_seed, config.evaluation_seed
+
+    assert seeds(tiny_config(search_seed=4)) == (4, 4)
+    assert seeds(tiny_config(search_seed=4, evaluation_seed=0)) == (4, 0)

@@ -1,0 +1,166 @@
+"""Beats and their waves are found where cardiologists mark them; what is not there is NaN."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.signal import resample_poly
+from wfdb.processing import compare_annotations
+from wfdb_files import real_database
+
+from nasbench_ecg.data.aami import SYMBOLS
+from nasbench_ecg.data.adaptive import adaptive_filter
+from nasbench_ecg.data.qrs import detect_qrs
+from nasbench_ecg.data.records import read_record
+from nasbench_ecg.data.waves import delineate, faulty
+from nasbench_ecg.errors import OptionError
+
+# height in millivolts, seconds after the R peak, width in seconds
+WAVES = {
+    "p": (0.15, -0.18, 0.022),
+    "q": (-0.12, -0.035, 0.009),
+    "r": (1.2, 0.0, 0.011),
+    "s": (-0.25, 0.035, 0.010),
+    "t": (0.3, 0.28, 0.045),
+}
+
+
+def synthetic_lead(fs, *, seconds=60, interval=0.9, without=(), scale=1.0):
+    """Return a lead of sums of Gaussians, and its R peaks."""
+    time = np.arange(int(seconds * fs)) / fs
+    peaks = np.arange(1.0, seconds - 1, interval)
+    lead = np.zeros_like(time)
+    for name, (height, delay, width) in WAVES.items():
+        if name not in without:
+            for peak in peaks:
+                lead += height * np.exp(-((time - peak - delay) ** 2) / (2 * width**2))
+    lead += 0.003 * np.random.default_rng(0).normal(size=len(time))
+    return scale * lead, np.rint(peaks * fs).astype(np.int64)
+
+
+@pytest.fixture(scope="module")
+def mitdb():
+    return real_database("mitdb")
+
+
+@pytest.fixture(scope="module")
+def qtdb():
+    return real_database("qtdb")
+
+
+@pytest.mark.parametrize("fs", [128.0, 250.0, 257.0, 360.0])
+def test_every_wave_of_a_known_beat_is_found_within_12_ms(fs):
+    lead, peaks = synthetic_lead(fs)
+    filtered = adaptive_filter(lead[None], fs)
+    waves = delineate(filtered[0], fs, detect_qrs(filtered, fs))
+    inner = slice(5, -5)
+    assert len(waves.r) == len(peaks)
+    for name, (_, delay, _) in WAVES.items():
+        error = (getattr(waves, name) - peaks)[inner] / fs - delay
+        assert np.abs(error).max() < 0.012 + 1 / fs, name
+
+
+def test_inverted_beats_are_delineated_as_upright_ones():
+    lead, peaks = synthetic_lead(250.0)
+    upright, inverted = (delineate(side, 250.0, peaks) for side in (lead, -lead))
+    for name in ("q", "r", "s", "t"):
+        np.testing.assert_allclose(getattr(inverted, name), getattr(upright, name), atol=1)
+
+
+@pytest.mark.parametrize("missing", ["p", "t"])
+def test_a_wave_that_is_not_there_is_nan_and_the_beat_keeps_its_row(missing):
+    lead, peaks = synthetic_lead(250.0, without=(missing,))
+    waves = delineate(lead, 250.0, peaks)
+    assert len(waves.r) == len(waves.p) == len(waves.t) == len(peaks)
+    assert np.isnan(getattr(waves, missing)).mean() > 0.9
+    assert not np.isnan(waves.r).any()
+
+
+@pytest.mark.parametrize("name", ["100", "108", "114", "119", "200", "213", "222"])
+def test_mitbih_beats_are_found_as_annotated(mitdb, name):
+    record = read_record(mitdb, name)
+    beats = record.samples[np.isin(record.symbols, list(SYMBOLS))]
+    found = detect_qrs(adaptive_filter(record.signals, record.fs), record.fs)
+    result = compare_annotations(beats, found, int(0.15 * record.fs))
+    assert result.sensitivity > 0.99
+    assert result.positive_predictivity > (0.95 if name == "108" else 0.99)
+
+
+@pytest.mark.parametrize("fs", [128, 250, 257])
+def test_the_same_beats_are_found_at_other_rates(mitdb, fs):
+    record = read_record(mitdb, "119")
+    ratio = Fraction(fs, 360)
+    signals = resample_poly(record.signals, ratio.numerator, ratio.denominator, axis=1)
+    beats = record.samples[np.isin(record.symbols, list(SYMBOLS))] * float(ratio)
+    found = detect_qrs(adaptive_filter(signals, float(fs)), float(fs))
+    result = compare_annotations(np.rint(beats).astype(int), found, int(0.15 * fs))
+    assert result.sensitivity > 0.995 and result.positive_predictivity > 0.995
+
+
+def test_a_dead_second_lead_does_not_disturb_the_first(mitdb):
+    signals = read_record(mitdb, "100").signals[:, :100_000]
+    alone = detect_qrs(signals[:1], 360.0)
+    with_dead = detect_qrs(np.stack([signals[0], np.full(100_000, -5.12)]), 360.0)
+    np.testing.assert_array_equal(alone, with_dead)
+
+
+@pytest.mark.parametrize("name", ["sel100", "sel803", "sele0106", "sel16265"])
+def test_p_and_t_peaks_stand_where_the_expert_marked_them(qtdb, name):
+    record = read_record(qtdb, name, extension="q1c")
+    start = max(int(record.samples[0]) - 5000, 0)
+    signals = record.signals[:, start : record.samples[-1] + 5000]
+    filtered = adaptive_filter(signals, record.fs)
+    beats = detect_qrs(filtered, record.fs)
+    leads = [delineate(lead, record.fs, beats) for lead in filtered]
+    for wave in "pt":
+        marks = record.samples[record.symbols == wave] - start
+        error = np.nanmin(
+            [np.nanmin(np.abs(getattr(x, wave) - marks[:, None]), axis=1) for x in leads], axis=0
+        )
+        assert np.median(error) / record.fs <= 0.02
+        assert np.mean(error / record.fs <= 0.05) > 0.9
+
+
+def test_flat_and_saturated_stretches_are_marked_and_their_beats_are_nan():
+    lead, peaks = synthetic_lead(360.0)
+    lead[5_000:9_000] = 0.0
+    lead[12_000:12_200] = 5.115
+    marks = faulty(lead[None], 360.0)[0]
+    assert marks[5_000:9_000].all() and marks[12_000:12_200].all()
+    assert marks.sum() < 4_250
+    waves = delineate(lead, 360.0, peaks, fault=marks)
+    inside = (peaks > 5_000) & (peaks < 9_000)
+    assert not waves.usable[inside].any() and np.isnan(waves.r[inside]).all()
+    assert waves.usable.sum() >= len(peaks) - inside.sum() - 3
+
+
+def test_a_wholly_flat_lead_gives_rows_of_nan():
+    flat = np.full(20_000, 1.0)
+    peaks = np.arange(500, 19_500, 300)
+    waves = delineate(flat, 360.0, peaks, fault=faulty(flat[None], 360.0)[0])
+    assert len(waves.r) == len(peaks) and np.isnan(waves.t).all() and not waves.usable.any()
+    assert len(detect_qrs(flat[None], 360.0)) == 0
+
+
+def test_real_leads_are_not_called_faulty(mitdb):
+    signals = read_record(mitdb, "100").signals
+    assert faulty(signals, 360.0).mean() < 0.001
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, 100, 500])
+def test_too_short_a_record_has_no_beats(n_samples):
+    assert len(detect_qrs(np.zeros((2, n_samples)), 360.0)) == 0
+
+
+def test_no_beats_give_no_rows_and_one_beat_gives_one():
+    lead, peaks = synthetic_lead(250.0)
+    assert len(delineate(lead, 250.0, peaks[:0]).r) == 0
+    assert delineate(lead, 250.0, peaks[3:4]).r.shape == (1,)
+
+
+@pytest.mark.parametrize("beats", [[-1, 300], [300, 200], [100, 15_000]])
+def test_beats_out_of_order_or_outside_the_record_are_refused(beats):
+    with pytest.raises(OptionError, match="do not increase, or lie outside"):
+        delineate(np.zeros(15_000), 250.0, np.array(beats))
