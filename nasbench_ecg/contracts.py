@@ -71,7 +71,11 @@ class Dataset(Protocol):
 
 
 class SearchSpace(Protocol):
-    """A set of architectures. All methods are pure: equal generator state, equal answer."""
+    """A set of architectures. All methods are pure: equal generator state, equal answer.
+
+    May also offer ``draw(arch) -> str``, the architecture as text, ``draw_svg(arch) -> str``, and
+    ``canonical(arch) -> Architecture``, which gives all ways to write one architecture one hash.
+    """
 
     name: str
 

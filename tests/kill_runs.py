@@ -1,6 +1,6 @@
 """Start a command line again and again, end it each time by a signal, then let it finish.
 
-Usage: ``python kill_runs.py SIGNAL TIMES SEED RECORD ARGUMENT...``. The libraries are imported once,
+Usage: ``kill_runs.py SIGNAL TIMES SEED RECORD ARGUMENT...``. The libraries are imported once,
 and every start is a fork. Prints one line a start: how it ended, and the status on record.
 """
 
@@ -66,6 +66,7 @@ def main() -> None:
     record, arguments = Path(sys.argv[4]), sys.argv[5:]
     unfinished = record.parent / ".unfinished" / record.stem
     torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1)])  # the first optimiser imports much, once for all starts
     rng = random.Random(seed)
     for _ in range(times):
         before = saved(unfinished)

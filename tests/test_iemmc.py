@@ -241,7 +241,7 @@ def test_the_cluster_whose_split_gains_most_is_split():
         # The upper half of what was split first explains itself better.
         return Split(labels, 0.0 if 7 in index else 0.9 * len(index))
 
-    result = bisect(8, 3, 1, split)
+    result = bisect(8, 3, lambda n: 1, split)
     assert result.codes.tolist() == [0, 0, 0, 0, 1, 1, 2, 2]
     assert asked == [(0, list(range(8))), (1, [0, 1, 2, 3]), (2, [4, 5, 6, 7])]
 
@@ -250,7 +250,7 @@ def test_a_cluster_too_small_for_the_bound_is_left_whole():
     halves = lambda index, number: Split(  # noqa: E731
         np.where(np.arange(len(index)) < len(index) // 2, -1, 1).astype(np.int8), 0.0
     )
-    assert np.bincount(bisect(10, 3, 3, halves).codes).tolist() == [5, 5]
+    assert np.bincount(bisect(10, 3, lambda n: 3, halves).codes).tolist() == [5, 5]
 
 
 # -- the strategies --------------------------------------------------------------------------------
@@ -271,6 +271,7 @@ def test_separate_groups_are_found(name):
         {"method": "direct", "start": "k-means"},
         {"start": "k-means"},
         {"exact_up_to": 50, "rank": 40},
+        {"exact_up_to": 50, "rank": 40, "evolve_beats": 60},
         {"precision": "float64", "polish": False},
     ],
 )
@@ -300,11 +301,14 @@ def test_the_same_seed_gives_the_same_labelling(name):
     assert first == second
 
 
-def test_every_cluster_of_iemmc_keeps_the_balance():
+def test_every_split_and_every_cluster_made_directly_keeps_the_balance():
     task = task_of(distance=0.0)
     result, _ = search(STRATEGIES["iemmc"](balance=0.7), task)
+    for split in result.details["splits"]:
+        assert split["smaller_side"] >= 0.15 * split["beats"]
+    direct, _ = search(STRATEGIES["iemmc"](balance=0.7, method="direct"), task)
     # (1 − 0.7)/2 of 150 beats.
-    assert min(result.details["cluster_sizes"]) >= 23
+    assert min(direct.details["cluster_sizes"]) >= 23
 
 
 def test_the_spaces_bound_holds_where_it_is_the_tighter():
@@ -344,7 +348,12 @@ def test_fewer_clusters_than_classes_are_told(name):
 @pytest.mark.parametrize("name", ["iemmc", "itersvr"])
 def test_an_impossible_balance_is_told(name):
     with pytest.raises(OptionError, match="balance of at least"):
-        search(STRATEGIES[name](balance=0.1), task_of())
+        search(STRATEGIES[name](), task_of(), space_of(balance=0.1))
+    with pytest.raises(OptionError, match="balance of at least"):
+        # 151 beats have no two halves.
+        search(STRATEGIES[name](balance=0.0), Task(groups(121), groups(30), CLASSES))
+    with pytest.raises(OptionError, match="balance of at least"):
+        search(STRATEGIES["iemmc"](balance=0.1, method="direct"), task_of())
 
 
 @every_strategy

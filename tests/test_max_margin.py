@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from nasbench_ecg_immune import formulas
 from nasbench_ecg_immune.descent import descend
 from nasbench_ecg_immune.direct import KWay
-from nasbench_ecg_immune.iemmc import maximise_margin, polish
-from nasbench_ecg_immune.kernels import ExactKernel, kernel_of, median_width, nystrom, rbf
+from nasbench_ecg_immune.kernels import (
+    ExactKernel,
+    LowRankKernel,
+    kernel_of,
+    median_width,
+    nystrom,
+    rbf,
+)
 from nasbench_ecg_immune.margin import margin_of_features, margin_of_kernel
 from nasbench_ecg_immune.options import IemmcOptions
 from nasbench_ecg_immune.scan import (
@@ -19,6 +25,7 @@ from nasbench_ecg_immune.scan import (
     best_thresholds,
     relabel,
 )
+from nasbench_ecg_immune.splitting import polish, split_cluster
 from nasbench_ecg_immune.two_way import TwoWay
 
 REGULARISATIONS = (1, 10, 100, 500)  # the paper's candidates for C
@@ -31,6 +38,15 @@ def problem(seed, n=40, d=3, C=10, smallest=4):
     kernel = rbf(x, x, median_width(x, rng))
     lam = 1 / (2 * C)
     return kernel, lam, margin_of_kernel(kernel, lam), smallest, rng
+
+
+def best_split(kernel, lam, smallest, rng, **options):
+    """Return the labels that the evolution ends at, and their objective."""
+    index = np.arange(len(kernel))
+    split, _ = split_cluster(
+        ExactKernel(kernel), index, smallest, lam, IemmcOptions(**options), rng
+    )
+    return split.labels, split.objective
 
 
 def labellings(rng, count, n):
@@ -238,10 +254,9 @@ def test_the_distance_of_two_labellings_forgets_the_clusters_names():
 @pytest.mark.parametrize("n", [9, 12, 14])
 @pytest.mark.parametrize("C", REGULARISATIONS)
 def test_the_optimum_of_few_points_is_the_one_that_enumeration_finds(n, C):
-    kernel, lam, margin, _, rng = problem(n + C, n=n, C=C)
+    kernel, lam, _, _, rng = problem(n + C, n=n, C=C)
     optimum, _ = formulas.best_by_enumeration(formulas.quadratic_form(kernel, lam), 2)
-    options = IemmcOptions(precision="float64")
-    labels, found, _ = maximise_margin(margin, 2, options, rng)
+    labels, found = best_split(kernel, lam, 2, rng, precision="float64")
     assert found == pytest.approx(optimum, abs=1e-9)
     assert formulas.objective(kernel, labels.astype(float), lam) == pytest.approx(found, abs=1e-9)
 
@@ -252,10 +267,10 @@ def test_no_greedy_search_of_single_flips_ends_below(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.integers(20, 70))
     C = REGULARISATIONS[seed % 4]
-    _, _, margin, smallest, rng = problem(1000 + seed, n=n, C=C, smallest=max(2, n // 6))
+    kernel, lam, margin, smallest, rng = problem(1000 + seed, n=n, C=C, smallest=max(2, n // 6))
     starts = np.stack([TwoWay(margin, smallest).random(rng) for _ in range(10)])
     greedy = margin.objective(_greedy(margin, starts, smallest)).min()
-    _, found, _ = maximise_margin(margin, smallest, IemmcOptions(), rng)
+    _, found = best_split(kernel, lam, smallest, rng)
     assert found <= greedy + 1e-6
 
 
@@ -302,15 +317,36 @@ def test_two_separate_groups_are_the_two_clusters():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((60, 2))
     x[20:] += 8
-    margin = ExactKernel(rbf(x, x, 8.0)).margin(np.arange(60), 0.5)
-    labels, _, _ = maximise_margin(margin, 12, IemmcOptions(generations=4), rng)
+    labels, _ = best_split(rbf(x, x, 8.0), 0.5, 12, rng, generations=4)
     assert (labels * labels[0] == np.where(np.arange(60) < 20, 1, -1)).all()
 
 
 def test_different_starts_end_at_the_same_optimum():
     ends = []
     for seed in range(3):
-        _, _, margin, smallest, _ = problem(3, n=40, C=1)
-        rng = np.random.default_rng(seed)
-        ends.append(maximise_margin(margin, smallest, IemmcOptions(), rng)[1])
+        kernel, lam, _, smallest, _ = problem(3, n=40, C=1)
+        ends.append(best_split(kernel, lam, smallest, np.random.default_rng(seed))[1])
     assert ends == pytest.approx([ends[0]] * 3, abs=1e-9)
+
+
+@pytest.mark.parametrize("low_rank", [False, True])
+def test_functions_fitted_on_all_points_are_carried_over_as_they_are(low_rank):
+    kernel, lam, margin, _, rng = problem(6)
+    chosen, index = ExactKernel(kernel), np.arange(40)
+    if low_rank:
+        s, v = np.linalg.eigh(kernel)
+        chosen = LowRankKernel(v * np.sqrt(np.clip(s, 0, None)))
+    y = labellings(rng, 3, 40)
+    values = chosen.carry_over(index, y, index, lam)
+    offset = margin.fitted(y) - values
+    assert offset == pytest.approx(np.repeat(offset[:, :1], 40, axis=1), abs=1e-8)
+
+
+def test_two_groups_are_parted_after_evolving_a_few_of_their_points():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((300, 2))
+    x[100:] += 8
+    labels, _ = best_split(
+        rbf(x, x, 8.0), 0.5, 60, rng, generations=4, evolve_beats=30, flips=0, exact_up_to=10
+    )
+    assert (labels * labels[0] == np.where(np.arange(300) < 100, 1, -1)).all()

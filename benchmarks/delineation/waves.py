@@ -39,7 +39,8 @@ def table(folder: Path) -> tuple[int, str]:
     """Return the number of records, and the Markdown table of both methods."""
     excerpts = [_excerpt(folder, path.stem) for path in sorted(folder.glob("*.q1c"))]
     lines = [
-        "| wave | lead | method | marks | detected | mean error, ms | sd, ms | median size, ms |",
+        "| wave | lead | method | marks | detected "
+        "| mean error, ms | sd, ms | median of size, ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     notes = []

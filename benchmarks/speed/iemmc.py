@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from nasbench_ecg_immune.bisection import Index, Split, bisect
 from nasbench_ecg_immune.evolution import ImmuneEvolution
 from nasbench_ecg_immune.formulas import objective
-from nasbench_ecg_immune.iemmc import maximise_margin
 from nasbench_ecg_immune.kernels import kernel_of, median_width, rbf
-from nasbench_ecg_immune.labels import check_balance
+from nasbench_ecg_immune.labels import smallest_cluster
 from nasbench_ecg_immune.margin import margin_of_kernel
 from nasbench_ecg_immune.options import IemmcOptions
+from nasbench_ecg_immune.splitting import split_cluster
 from nasbench_ecg_immune.two_way import TwoWay
 
 PAPER_BEATS = 1682
@@ -60,7 +60,7 @@ def generation(n: int = PAPER_BEATS, generations: int = 8) -> dict[str, float]:
     started = perf_counter()
     fast.smoother  # noqa: B018 - made once, at the first use
     smoother = perf_counter() - started
-    problem = TwoWay(fast, check_balance(n, 2, 0.9), options.flips)
+    problem = TwoWay(fast, smallest_cluster(n, options.balance), options.flips)
     evolution = ImmuneEvolution(problem, options, rng)
     evolution.start()
     evolution.step()
@@ -90,7 +90,6 @@ def everything(n: int) -> dict[str, float]:
     options, rng = IemmcOptions(), np.random.default_rng(0)
     x = generated(n)
     started = perf_counter()
-    smallest = check_balance(n, CLUSTERS, options.balance)
     kernel = kernel_of(
         x,
         width=median_width(x, rng),
@@ -101,11 +100,14 @@ def everything(n: int) -> dict[str, float]:
     prepared = perf_counter() - started
     evolved = []
 
+    def smallest(size: int) -> int:
+        return max(1, smallest_cluster(size, options.balance))
+
     def split(index: Index, number: int) -> Split:
-        margin = kernel.margin(index, 1 / (2 * options.C))
-        labels, value, figures = maximise_margin(margin, smallest, options, rng)
+        lam = 1 / (2 * options.C)
+        found, figures = split_cluster(kernel, index, smallest(len(index)), lam, options, rng)
         evolved.append(figures["antibodies"])
-        return Split(labels, value)
+        return found
 
     bisect(n, CLUSTERS, smallest, split)
     seconds = perf_counter() - started

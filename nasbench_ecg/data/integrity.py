@@ -61,7 +61,7 @@ def length_problems(header: Any, folder: Path) -> Iterator[RecordError]:
 def checksum_problems(
     header: Any, signals: Sequence[NDArray[np.int64]], folder: Path
 ) -> Iterator[RecordError]:
-    """Yield a problem for each lead of ``signals``, n_leads of [n_samples], that fails its checksum."""
+    """Yield a problem for each lead, [n_samples], whose sum is not what the header states."""
     stated = [None if value is None else value % 65536 for value in header.checksum]
     if not any(stated):
         return  # headers written without checksums state 0 for every lead, as those of INCART do

@@ -78,9 +78,7 @@ def faulty(signals: Floats, fs: float, seconds: float = 0.2) -> NDArray[np.bool_
     for lead, mark in zip(signals, marks, strict=True):
         starts = np.flatnonzero(np.insert(np.diff(lead) != 0, 0, True))
         lengths = np.diff(np.append(starts, len(lead)))
-        for start, length in zip(starts, lengths, strict=True):
-            if length >= shortest:
-                mark[start : start + length] = True
+        mark[:] = np.repeat(lengths >= shortest, lengths)
     return marks
 
 

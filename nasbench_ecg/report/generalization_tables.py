@@ -10,7 +10,7 @@ from typing import Any
 from nasbench_ecg.report.board import RANKED_BY
 from nasbench_ecg.report.generalization import SCORES, Column, Generalization, Method, Result
 from nasbench_ecg.report.grid import Grid
-from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.published import Published, figures
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.text import amount, difference, percent
 
@@ -97,8 +97,12 @@ def _spread(summary: Summary) -> str:
 
 
 def _scores(column: Column, labels: dict[Method, str]) -> Grid:
-    """Return the scores of one dataset, each method followed by its published figure."""
+    """Return the scores of one dataset, each method followed by its published figure.
+
+    Published figures that none of our methods stands for come last.
+    """
     rows = []
+    others = figures(column.track.dataset, column.track.protocol)
     for method, result in column.results.items():
         runs = str(len(result.run_keys))
         size = "" if result.parameters is None else amount(result.parameters)
@@ -106,6 +110,8 @@ def _scores(column: Column, labels: dict[Method, str]) -> Grid:
         rows.append((labels[method], runs, size, *shown))
         if result.published:
             rows.append(_published_row(result.published))
+            others = [figure for figure in others if figure != result.published]
+    rows += map(_published_row, others)
     return Grid(
         f"{column.track}",
         ("method", "runs", "params", *_HEADINGS.values()),

@@ -43,6 +43,7 @@ from nasbench_ecg.run.record import (
     finite,
 )
 from nasbench_ecg.run.unfinished import Clock, Unfinished
+from nasbench_ecg.specs import StrategySpec
 from nasbench_ecg.training.memory import keep_freed_memory
 from nasbench_ecg.training.seeding import seeded
 
@@ -210,10 +211,19 @@ def estimate(ready: Ready) -> dict[str, float]:
             seconds["search"] = float(ask(ready.task, ready.space, ready.builder, ctx))
     if ask := getattr(ready.evaluator, "estimate", None):
         trial = Trial(ready.task, ready.config.device, Silent())
-        arch = ready.space.sample(np.random.default_rng(0))
         with seeded(0):
+            arch = _typical(ready)
             seconds["evaluation"] = float(ask(arch, ready.task, ready.builder, trial))
     return seconds
+
+
+def _typical(ready: Ready) -> Architecture:
+    """Return a random architecture, or the one of a strategy that searches nothing."""
+    spec = ready.config.strategy.component.spec
+    if isinstance(spec, StrategySpec) and not spec.searches:
+        ctx = ready.search_context()
+        return ready.strategy.search(ready.task, ready.space, ready.builder, ctx).architecture
+    return ready.space.sample(np.random.default_rng(0))
 
 
 def _begin(config: RunConfig, suite: str, loaded: LoadedBeats, parts: Split) -> RunRecord:

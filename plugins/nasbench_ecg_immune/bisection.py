@@ -46,15 +46,20 @@ class Bisection:
     splits: tuple[Split, ...]
 
 
-def bisect(n: int, clusters: int, smallest: int, split: Callable[[Index, int], Split]) -> Bisection:
+def bisect(
+    n: int,
+    clusters: int,
+    smallest: Callable[[int], int],
+    split: Callable[[Index, int], Split],
+) -> Bisection:
     """Split n points into clusters; each time, the cluster whose split gains most is parted.
 
     Args:
         n: Number of points.
         clusters: Clusters wanted. There are fewer in the end where none can be split any more.
-        smallest: Fewest points of a cluster; one with fewer than twice as many is not split.
-        split: Called with the indices of a cluster and a running number; returns two sides that
-            both hold ``smallest`` points or more.
+        smallest: Returns the fewest points of a side, given the points of a cluster that is to be
+            split; a cluster with fewer than twice as many is left whole.
+        split: Called with the indices of a cluster and a running number; returns its two sides.
     """
     codes = np.zeros(n, np.uint8)
     made: list[Split] = []
@@ -64,7 +69,7 @@ def bisect(n: int, clusters: int, smallest: int, split: Callable[[Index, int], S
     for new in range(1, clusters):
         for cluster in fresh:
             index = np.flatnonzero(codes == cluster)
-            if len(index) >= 2 * smallest:
+            if len(index) >= 2 * smallest(len(index)):
                 open_splits[cluster] = split(index, asked)
                 asked += 1
         if not open_splits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -16,7 +16,7 @@ from nasbench_ecg_immune.bisection import Bisection
 from nasbench_ecg_immune.features import clustered_beats
 from nasbench_ecg_immune.kernels import Kernel, kernel_of, median_width
 from nasbench_ecg_immune.labelings import Labelings
-from nasbench_ecg_immune.labels import check_balance, to_architecture
+from nasbench_ecg_immune.labels import check_balance, smallest_cluster, to_architecture
 from nasbench_ecg_immune.options import MarginOptions
 
 Floats = NDArray[np.float64]
@@ -38,8 +38,27 @@ class Points:
     space: Labelings
     deadline: float
 
-    def smallest(self, balance: float) -> int:
-        """Return the fewest points of a cluster under the tighter of this and the space's bound."""
+    def smallest_side(self, balance: float) -> Callable[[int], int]:
+        """Return the function that gives the fewest points of a side for the points of a cluster.
+
+        −l·n ≤ 1ᵀy ≤ l·n holds in every split, n the points of the cluster that is split; the
+        space's bound, of all points, holds too.
+
+        Raises:
+            OptionError: The bounds allow no split of all the points.
+        """
+        of_space = check_balance(len(self.x), self.clusters, self.space.options.balance)
+        check_balance(len(self.x), 2, balance)
+        return lambda n: max(1, of_space, smallest_cluster(n, balance))
+
+    def smallest_cluster(self, balance: float) -> int:
+        """Return the fewest points of each cluster where all are made at once.
+
+        Every cluster against the rest keeps −l·n ≤ 1ᵀy ≤ l·n, the tighter of this and the space's.
+
+        Raises:
+            OptionError: The bound allows no labelling.
+        """
         return check_balance(len(self.x), self.clusters, min(balance, self.space.options.balance))
 
     def result(self, codes: NDArray[Any], details: Mapping[str, Any]) -> SearchResult:

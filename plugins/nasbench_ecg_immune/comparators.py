@@ -59,16 +59,17 @@ class IterSvr:
     ) -> SearchResult:
         """Return the labelling that the rounds end at."""
         found = points("itersvr", task, space, ctx)
-        smallest = found.smallest(self.options.balance)
+        smallest = found.smallest_side(self.options.balance)
         kernel, width = kernel_and_width(found.x, self.options, ctx.rng)
         rounds: list[int] = []
 
         def split(index: Index, number: int) -> Split:
             margin = kernel.margin(index, 1 / (2 * self.options.C))
-            y = self._start(found.x[index], smallest, ctx.rng)
+            side = smallest(len(index))
+            y = self._start(found.x[index], side, ctx.rng)
             for done in range(1, self.options.rounds + 1):
                 values = self._regress(kernel, index, y, ctx.rng)
-                before, y = y, _relabelled(y, values, smallest)
+                before, y = y, _relabelled(y, values, side)
                 objective = float(margin.objective(y[None])[0])
                 per_beat = objective / len(index)
                 ctx.log(1 - per_beat, split=number, generation=done, objective=per_beat)

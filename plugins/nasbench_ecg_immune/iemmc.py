@@ -7,7 +7,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,14 +16,12 @@ from numpy.typing import NDArray
 from nasbench_ecg.api import Builder, SearchContext, SearchResult, SearchSpace, Task
 from nasbench_ecg_immune.bisection import Index, Split, bisect
 from nasbench_ecg_immune.clusterer import Points, kernel_and_width, points, told, two_means
-from nasbench_ecg_immune.descent import descend
 from nasbench_ecg_immune.direct import KWay
 from nasbench_ecg_immune.evolution import ImmuneEvolution
 from nasbench_ecg_immune.kernels import Kernel
-from nasbench_ecg_immune.margin import Margin
 from nasbench_ecg_immune.options import IemmcOptions
 from nasbench_ecg_immune.scan import Int8s
-from nasbench_ecg_immune.two_way import TwoWay
+from nasbench_ecg_immune.splitting import figures_of, split_cluster
 
 _ROUNDS = 20
 """Most midpoint scans of the polish."""
@@ -50,37 +48,39 @@ class Iemmc:
             OptionError: The beats cannot be clustered: too few, no features, no balance.
         """
         found = points("iemmc", task, space, ctx)
-        smallest = found.smallest(self.options.balance)
         kernel, width = kernel_and_width(found.x, self.options, ctx.rng)
         lam = 1 / (2 * self.options.C)
         search = self._direct if self.options.method == "direct" else self._by_bisection
         with ctx.progress.track("Clustering", found.clusters - 1) as bar:
-            codes, details = search(found, kernel, lam, smallest, ctx)
+            codes, details = search(found, kernel, lam, ctx)
             bar.advance(found.clusters - 1)
         return found.result(codes, {"kernel_width": width, **details})
 
     def _by_bisection(
-        self, found: Points, kernel: Kernel, lam: float, smallest: int, ctx: SearchContext
+        self, found: Points, kernel: Kernel, lam: float, ctx: SearchContext
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         evolutions: list[dict[str, float]] = []
+        smallest = found.smallest_side(self.options.balance)
 
         def split(index: Index, number: int) -> Split:
-            margin = kernel.margin(index, lam)
-            given = self._given(found.x[index], smallest, ctx.rng)
-            labels, objective, figures = maximise_margin(
-                margin, smallest, self.options, ctx.rng,
-                given=given, deadline=found.deadline, log=_logger(ctx, split=number),
+            side = smallest(len(index))
+            found_split, figures = split_cluster(
+                kernel, index, side, lam, self.options, ctx.rng,
+                given=self._given(found.x[index], side, ctx.rng),
+                deadline=found.deadline,
+                log=_logger(ctx, split=number),
             )  # fmt: skip
             evolutions.append(figures)
-            return Split(labels, objective)
+            return found_split
 
         result = bisect(len(found.x), found.clusters, smallest, split)
         return result.codes, {"splits": told(result), "evolutions": evolutions}
 
     def _direct(
-        self, found: Points, kernel: Kernel, lam: float, smallest: int, ctx: SearchContext
+        self, found: Points, kernel: Kernel, lam: float, ctx: SearchContext
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         margin = kernel.margin(np.arange(len(found.x)), lam)
+        smallest = found.smallest_cluster(self.options.balance)
         problem = KWay(margin.astype(self.options.precision), found.clusters, smallest)
         evolution = ImmuneEvolution(problem, self.options, ctx.rng)
         given = []
@@ -96,60 +96,12 @@ class Iemmc:
             if not objective[0] < before:
                 break
         per_beat = float(objective[0]) / (found.clusters * len(found.x))
-        return codes[0], {"objective": per_beat, "evolutions": [_figures(evolution)]}
+        return codes[0], {"objective": per_beat, "evolutions": [figures_of(evolution)]}
 
     def _given(
         self, x: NDArray[np.float64], smallest: int, rng: np.random.Generator
     ) -> list[Int8s]:
         return [two_means(x, smallest, rng)] if self.options.start == "k-means" else []
-
-
-def maximise_margin(
-    margin: Margin, smallest: int, options: IemmcOptions, rng: np.random.Generator, *,
-    given: Sequence[Int8s] = (), deadline: float = float("inf"),
-    log: Any = lambda figures: None,
-) -> tuple[Int8s, float, dict[str, float]]:  # fmt: skip
-    """Return labels, int8 [n], their J, and figures of the evolution that found them.
-
-    Args:
-        margin: The objective in float64.
-        smallest: Fewest points on either side.
-        options: Of the evolution, its precision and polish.
-        rng: Generator of all that is random.
-        given: Labels to start from, besides random ones.
-        deadline: Reading of the monotonic clock at which it should end.
-        log: Called after each generation with its figures.
-    """
-    evolution = ImmuneEvolution(
-        TwoWay(margin.astype(options.precision), smallest, options.flips), options, rng
-    )
-    evolution.start(given)
-    evolution.run(deadline=deadline, after=log)
-    labels = np.stack([one.genotype for one in evolution.memory])
-    if options.polish:
-        labels = polish(
-            margin, labels, smallest, by_single_flips=len(labels[0]) <= options.exact_up_to
-        )
-    objective = margin.objective(labels)
-    best = int(objective.argmin())
-    return labels[best], float(objective[best]), _figures(evolution)
-
-
-def polish(margin: Margin, labels: Int8s, smallest: int, *, by_single_flips: bool) -> Int8s:
-    """Return labels, int8 [P, n], after midpoint scans until none helps, then single flips.
-
-    No row gets worse.
-    """
-    problem = TwoWay(margin, smallest)
-    objective = margin.objective(labels)
-    for _ in range(_ROUNDS):
-        before = objective
-        labels, objective = problem.improve(labels)
-        if not (objective < before).any():
-            break
-    if not by_single_flips:
-        return labels
-    return descend(margin, np.unique(labels * labels[:, :1], axis=0), smallest)[0]
 
 
 def _means(x: NDArray[np.float64], clusters: int, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -172,12 +124,3 @@ def _logger(ctx: SearchContext, split: int) -> Any:
         )
 
     return log
-
-
-def _figures(evolution: ImmuneEvolution[Any]) -> dict[str, float]:
-    best = [row["memory_best"] for row in evolution.logbook]
-    return {
-        "generations": evolution.generation,
-        "antibodies": evolution.evaluations,
-        "generation_of_best": best.index(best[-1]) + 1,
-    }

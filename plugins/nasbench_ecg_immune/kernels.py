@@ -63,6 +63,19 @@ class ExactKernel:
         """Return float64 [len(index), len(index)], the kernel among these points."""
         return self.matrix[np.ix_(index, index)]
 
+    def carry_over(
+        self,
+        known: NDArray[np.int64],
+        labels: NDArray[np.int8],
+        rows: NDArray[np.int64],
+        lam: float,
+    ) -> Floats:
+        """Return float64 [P, len(rows)], functions fitted on labels [P, len(known)], up to a bias."""
+        regularised = self.gram(known) + lam * np.eye(len(known))
+        solved = np.linalg.solve(regularised, np.c_[labels.T, np.ones(len(known))])
+        with_bias = solved[:, :-1] - solved[:, -1:] * (solved[:, :-1].sum(0) / solved[:, -1].sum())
+        return np.asarray((self.matrix[np.ix_(rows, known)] @ with_bias).T)
+
     def expand(
         self, rows: NDArray[np.int64], columns: NDArray[np.int64], coefficients: Floats
     ) -> Floats:
@@ -87,6 +100,20 @@ class LowRankKernel:
     def gram(self, index: NDArray[np.int64]) -> Floats:
         """Return float64 [len(index), len(index)], the kernel among these points."""
         return self.features[index] @ self.features[index].T
+
+    def carry_over(
+        self,
+        known: NDArray[np.int64],
+        labels: NDArray[np.int8],
+        rows: NDArray[np.int64],
+        lam: float,
+    ) -> Floats:
+        """Return float64 [P, len(rows)], functions fitted on labels [P, len(known)], up to a bias."""
+        phi = self.features[known]
+        phi = phi - phi.mean(axis=0)
+        system = phi.T @ phi + lam * np.eye(phi.shape[1])
+        weights = np.linalg.solve(system, phi.T @ labels.T.astype(np.float64))
+        return np.asarray(np.ascontiguousarray((self.features[rows] @ weights).T))
 
     def expand(
         self, rows: NDArray[np.int64], columns: NDArray[np.int64], coefficients: Floats

@@ -131,8 +131,8 @@ class MarginOptions(Options):
     width: float | None = Field(None, gt=0)
     """Width of the RBF kernel, in standard deviations; by default the median distance of beats."""
 
-    balance: float = Field(0.95, ge=0, le=1)
-    """Largest difference between the sides of a split, as a share of all beats: the paper's l."""
+    balance: float = Field(0.8, ge=0, le=1)
+    """Largest difference between the sides of a split, as a share of its beats: the paper's l."""
 
     exact_up_to: int = Field(2000, ge=2)
     """Most beats with an exact kernel; beyond, it is approximated (Nyström)."""
@@ -160,6 +160,9 @@ class IemmcOptions(MarginOptions, EvolutionOptions):
 
     precision: Literal["float32", "float64"] = "float32"
     """Precision of the search; the result is polished and reported in float64."""
+
+    evolve_beats: int = Field(20_000, ge=10)
+    """Most beats that are evolved, drawn at random; the functions fitted label the others."""
 
     flips: int = Field(10, ge=0)
     """Most single flips that better an antibody after its scan; exact kernel, bisection only."""

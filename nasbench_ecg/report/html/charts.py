@@ -167,13 +167,12 @@ def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -
         ends = [(axis.place(found.ranks[i]) + side, at) for i, side in ((first, -4), (last, 4))]
         parts.append(svg.path(ends, "bar"))
     names_at = bars_at + 9 * len(found.groups) + 14
+    stems, names = [], []
     for i, (method, rank) in enumerate(zip(found.methods, found.ranks, strict=True)):
         at, below = axis.place(rank), names_at + 17 * i
-        leftwards = at > svg.WIDTH / 2
-        parts.append(svg.path([(at, line_at), (at, below - 4)], "stem"))
-        parts.append(svg.mark(numbers.get(method, 0), at, line_at))
-        words = f"{method}  {rank:.2f}"
-        parts.append(
-            svg.text(at + (-7 if leftwards else 7), below, words, "end" if leftwards else "start")
-        )
-    return svg.document(svg.WIDTH, height, parts, "Average ranks with their critical difference")
+        side, anchor = (-7, "end") if at > svg.WIDTH / 2 else (7, "start")
+        stems.append(svg.path([(at, line_at), (at, below - 4)], "stem"))
+        names.append(svg.mark(numbers.get(method, 0), at, line_at))
+        names.append(svg.text(at + side, below, f"{method} {rank:.2f}", f"{anchor} over"))
+    description = "Average ranks with their critical difference"
+    return svg.document(svg.WIDTH, height, [*stems, *parts, *names], description)

@@ -1,0 +1,128 @@
+"""``nasbench-ecg correlate``: rank correlation of evaluators, by definition and as a command."""
+
+from __future__ import annotations
+
+import json
+from itertools import combinations
+
+import numpy as np
+import pytest
+import toy_plugin
+from typer.testing import CliRunner
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.cli import app
+from nasbench_ecg.contracts import Evaluation
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.report.correlation import correlate
+from nasbench_ecg.run.sampling import Evaluated, draw
+from nasbench_ecg_baselines.space import Fixed
+from nasbench_ecg_cells.options import ConvCellsOptions
+from nasbench_ecg_cells.space import ConvCells
+from nasbench_ecg_evaluators.train import Train
+
+TINY = ["--profile", "smoke", "--set", "builder.channels=2", "--set", "evaluator.epochs=1"]
+
+
+def scored(name, scores):
+    arch = Architecture("fixed", {"name": "cnn-9"})
+    return Evaluated(name, tuple(Evaluation(arch, s, {}, 0.5) for s in scores))
+
+
+def kendall(x, y):
+    signs = [np.sign((x[i] - x[j]) * (y[i] - y[j])) for i, j in combinations(range(len(x)), 2)]
+    return sum(signs) / len(signs)
+
+
+def test_tau_is_concordant_less_discordant_pairs():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 12))
+    got = correlate(scored("a", x), scored("train", y))
+    assert got.tau == pytest.approx(kendall(x, y))
+    assert (got.n, got.evaluator, got.against, got.seconds) == (12, "a", "train", 0.5)
+
+
+@pytest.mark.parametrize(("sign", "tau"), [(1, 1.0), (-1, -1.0)])
+def test_the_same_ranking_is_one_and_the_reverse_minus_one(sign, tau):
+    x = np.arange(10.0)
+    got = correlate(scored("a", sign * x**3), scored("train", x))
+    assert got.tau == pytest.approx(tau)
+    assert got.interval == pytest.approx((tau, tau))
+
+
+def test_the_interval_holds_tau_narrows_with_n_and_is_absent_with_few():
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal(60)
+    y = x + rng.standard_normal(60)
+    small, large = (correlate(scored("a", x[:n]), scored("t", y[:n])) for n in (12, 60))
+    for got in (small, large):
+        low, high = got.interval
+        assert low < got.tau < high
+    assert np.diff(large.interval) < np.diff(small.interval)
+    assert correlate(scored("a", x[:5]), scored("t", y[:5])).interval is None
+
+
+def test_equal_scores_have_no_ranking():
+    got = correlate(scored("a", [1.0] * 9), scored("train", range(9)))
+    assert (got.tau, got.interval, got.p_value) == (None, None, None)
+
+
+def test_a_larger_sample_begins_with_the_smaller_one():
+    space = ConvCells(ConvCellsOptions())
+    assert draw(space, 7, seed=2)[:4] == draw(space, 4, seed=2) != draw(space, 4, seed=3)
+    assert len({arch.hash for arch in draw(space, 7, seed=2)}) == 7
+
+
+def test_a_space_that_is_too_small_says_how_much_it_holds():
+    with pytest.raises(OptionError, match="only 3 different"):
+        draw(Fixed(None), 4, seed=0)
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    toy_plugin.install(monkeypatch, tmp_path)
+
+    def run(*words, samples=3):
+        options = ["--dataset", "toy-2lead", "--samples", samples, "--device", "cpu"]
+        options += ["--out", tmp_path / "results", "--json", *TINY]
+        return CliRunner().invoke(app, ["correlate", *words, *map(str, options)])
+
+    return run
+
+
+def test_the_command_stores_what_it_prints_and_does_nothing_twice(command, monkeypatch, tmp_path):
+    trained = []
+    real = Train.evaluate
+    monkeypatch.setattr(Train, "evaluate", lambda *a: trained.append(a[1]) or real(*a))
+    first = command("parameters", "snip")
+    assert first.exit_code == 0, first.output
+    result = json.loads(first.stdout)
+    assert [one["evaluator"] for one in result["correlations"]] == ["parameters", "snip"]
+    assert [set(a["scores"]) for a in result["architectures"]] == [
+        {"train", "parameters", "snip"}
+    ] * 3
+    (path,) = tmp_path.glob("results/correlation/*/correlation.json")
+    assert json.loads(path.read_text()) == result
+    assert len(trained) == 3
+
+    more = json.loads(command("synflow", samples=4).stdout)
+    assert len(trained) == 4
+    assert [a["hash"] for a in more["architectures"]][:3] == [
+        a["hash"] for a in result["architectures"]
+    ]
+    assert list(tmp_path.glob("results/correlation/*/")) == [path.parent]
+
+
+@pytest.mark.parametrize(
+    ("words", "samples", "said"),
+    [
+        (["synflo"], 3, "synflow"),
+        (["train"], 3, "compared with itself"),
+        (["snip"], 2, "no rank correlation"),
+    ],
+)
+def test_bad_words_are_one_panel(command, tmp_path, words, samples, said):
+    result = command(*words, samples=samples)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,119 @@
+"""Jobs in processes of their own: a few at a time, none beyond its time, none left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import closing
+from pathlib import Path
+from time import sleep
+
+import pytest
+
+from nasbench_ecg.executors.local import Job, LocalExecutor, Outcome
+
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
+FOREVER = "import time\nwhile True: time.sleep(0.05)"
+
+
+def job(folder: Path, name: str, code: str) -> Job:
+    """Return a job that runs Python code."""
+    return Job(name, [sys.executable, "-c", code], folder / "logs" / f"{name}.log")
+
+
+def run(executor: LocalExecutor, *jobs: Job) -> dict[str, Outcome]:
+    """Return the outcomes by name."""
+    started: list[str] = []
+    outcomes = {o.job.name: o for o in executor.run(jobs, lambda one: started.append(one.name))}
+    assert started == [one.name for one in jobs]
+    return outcomes
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_each_job_ends_with_its_exit_status_and_its_output_in_its_log(tmp_path: Path) -> None:
+    jobs = [
+        job(tmp_path, "good", "print('fine')"),
+        job(tmp_path, "bad", "raise SystemExit(3)"),
+        job(tmp_path, "loud", "raise ValueError('it broke')"),
+    ]
+    outcomes = run(LocalExecutor(), *jobs)
+    assert {name: o.returncode for name, o in outcomes.items()} == {"good": 0, "bad": 3, "loud": 1}
+    assert jobs[0].log.read_text() == "fine\n"
+    assert "ValueError: it broke" in jobs[2].log.read_text()
+    assert not any(outcome.timed_out or outcome.killed for outcome in outcomes.values())
+
+
+def test_a_job_beyond_its_time_is_ended(tmp_path: Path) -> None:
+    (outcome,) = run(LocalExecutor(time_limit=0.3), job(tmp_path, "hang", FOREVER)).values()
+    assert (outcome.timed_out, outcome.killed) == (True, False)
+    assert outcome.returncode == -signal.SIGTERM
+
+
+def test_a_job_that_does_not_listen_is_killed_when_the_grace_is_over(tmp_path: Path) -> None:
+    executor = LocalExecutor(time_limit=1.5, grace=0.2)
+    (outcome,) = run(executor, job(tmp_path, "deaf", f"{DEAF}\n{FOREVER}")).values()
+    assert (outcome.timed_out, outcome.killed) == (True, False)
+
+
+def test_a_job_that_the_kernel_kills_is_told_apart_from_one_out_of_time(tmp_path: Path) -> None:
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    (outcome,) = run(LocalExecutor(time_limit=60), job(tmp_path, "oom", code)).values()
+    assert (outcome.timed_out, outcome.killed) == (False, True)
+
+
+def test_a_failing_job_stops_no_other(tmp_path: Path) -> None:
+    codes = ["raise SystemExit(1)", "print(1)", "import os; os.abort()", "print(2)"]
+    jobs = [job(tmp_path, str(i), code) for i, code in enumerate(codes)]
+    assert [run(LocalExecutor(), *jobs)[str(i)].returncode for i in (1, 3)] == [0, 0]
+
+
+def test_no_more_jobs_run_at_a_time_than_there_are_workers(tmp_path: Path) -> None:
+    code = (
+        "import os, time, pathlib\n"
+        f"here = pathlib.Path({str(tmp_path / 'here')!r}); here.mkdir(exist_ok=True)\n"
+        "mine = here / str(os.getpid()); mine.touch(); time.sleep(0.3)\n"
+        "print(len(list(here.iterdir()))); mine.unlink()"
+    )
+    jobs = [job(tmp_path, str(i), code) for i in range(5)]
+    run(LocalExecutor(workers=2), *jobs)
+    assert {int(one.log.read_text()) for one in jobs} <= {1, 2}
+
+
+def test_workers_share_out_the_gpus(tmp_path: Path) -> None:
+    code = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); time.sleep(0.5)"
+    jobs = [job(tmp_path, str(i), code) for i in range(2)]
+    run(LocalExecutor(workers=2, gpus=["3", "5"]), *jobs)
+    assert {one.log.read_text().strip() for one in jobs} == {"3", "5"}
+
+
+def test_a_gpu_is_given_on_to_the_next_job(tmp_path: Path) -> None:
+    code = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
+    jobs = [job(tmp_path, str(i), code) for i in range(3)]
+    run(LocalExecutor(workers=1, gpus=["7"]), *jobs)
+    assert {one.log.read_text().strip() for one in jobs} == {"7"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are told by /proc")
+def test_who_stops_early_leaves_no_process_behind(tmp_path: Path) -> None:
+    code = f"import os; print(os.getpid(), flush=True)\n{FOREVER}"
+    jobs = [job(tmp_path, "quick", "pass"), job(tmp_path, "long", code)]
+    with closing(LocalExecutor(workers=2, grace=5).run(jobs, lambda one: None)) as outcomes:
+        assert next(outcomes).job.name == "quick"
+        while not jobs[1].log.read_text().endswith("\n"):
+            sleep(0.02)
+    assert not alive(int(jobs[1].log.read_text()))
+
+
+def test_jobs_read_nothing_from_the_terminal_and_have_a_group_of_their_own(tmp_path: Path) -> None:
+    one = job(tmp_path, "one", "import os, sys; print(os.getpgrp(), repr(sys.stdin.read()))")
+    run(LocalExecutor(), one)
+    group, read = one.log.read_text().split()
+    assert int(group) != os.getpgrp() and read == "''"

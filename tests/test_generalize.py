@@ -1,0 +1,353 @@
+"""``nasbench-ecg generalize`` and its report."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+
+import numpy as np
+import pytest
+import toy_plugin
+from run_records import ONE_LEAD, TWO_LEAD, run_record, with_f1
+from typer.testing import CliRunner
+
+from nasbench_ecg import registry
+from nasbench_ecg.cli import app
+from nasbench_ecg.errors import OptionError, PluginError
+from nasbench_ecg.report import grid
+from nasbench_ecg.report.generalization import generalization
+from nasbench_ecg.report.generalization_tables import as_data, tables
+from nasbench_ecg.run.config import Wish, configure
+from nasbench_ecg.run.record import RecordStore, read_records
+from nasbench_ecg.run.transfer import plan_transfers
+from nasbench_ecg_cells.network import StackedCellsShortcut
+from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
+from nasbench_ecg_cells.space import ConvCells
+
+ARCH = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
+TINY = ["--set", "builder.channels=2", "--set", "evaluator.epochs=1"]
+
+
+def nasbench(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A folder of results in which a random cell of toy-2lead was carried to toy-1lead."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("toy")
+        toy_plugin.install(patch, folder)
+        out = folder / "results"
+        run = ["run", "random", "toy-2lead", "--profile", "smoke", "--set", "strategy.samples=1"]
+        result = nasbench(*run, *TINY, "--seed", 3, "--out", out, "--device", "cpu")
+        assert result.exit_code == 0, result.output
+        (origin,), _ = read_records(out)
+        command = ["generalize", origin.run_key[:6], "--to", "toy-1lead", "--baselines", "cnn-9"]
+        command += ["--out", out, "--device", "cpu"]
+        result = nasbench(*command, "-o", folder / "report.md")
+        assert result.exit_code == 0, result.output
+        yield {"out": out, "origin": origin, "command": command, "output": result.stdout}
+
+
+@pytest.fixture(scope="module")
+def records(toy):
+    found, damaged = read_records(toy["out"], "generalization")
+    assert not damaged
+    return {record.strategy: record for record in found}
+
+
+def test_the_architecture_and_the_baseline_are_trained_on_the_other_dataset(toy, records):
+    carried, baseline = records["given"], records["cnn-9"]
+    assert carried.status == baseline.status == "ok"
+    assert carried.dataset_name == baseline.dataset_name == "toy-1lead"
+    assert carried.suite == baseline.suite == "generalization"
+    assert carried.architecture == toy["origin"].architecture
+    assert carried.split.fingerprint == baseline.split.fingerprint
+
+
+def test_the_record_tells_where_the_architecture_comes_from(toy, records):
+    origin = toy["origin"]
+    assert records["given"].components["strategy"].options["origin"] == {
+        "run_key": origin.run_key,
+        "strategy": "random",
+        "dataset": "toy-2lead",
+        "protocol": "paper",
+        "search_seed": 3,
+    }
+
+
+def test_recipe_and_seed_are_those_of_the_run_and_of_the_baseline_too(toy, records):
+    origin = toy["origin"]
+    for record in records.values():
+        used, then = record.components["evaluator"], origin.components["evaluator"]
+        assert used.options == then.options
+        assert record.profile == origin.profile == "smoke"
+        assert record.evaluation_seed == origin.evaluation_seed == 3
+    assert records["given"].components["builder"].options["channels"] == 2
+
+
+def test_the_recorded_command_repeats_the_run_under_the_same_key(records, monkeypatch, tmp_path):
+    toy_plugin.install(monkeypatch, tmp_path)
+    words = shlex.split(records["given"].command)[1:]
+    result = nasbench(*words, "--out", tmp_path / "again", "--json")
+    assert result.exit_code == 0, result.output
+    (again,) = json.loads(result.stdout)
+    assert again["run_key"] == records["given"].run_key
+    assert again["metrics"] == records["given"].metrics
+
+
+def test_what_is_on_record_is_not_run_again(toy, monkeypatch, tmp_path):
+    toy_plugin.install(monkeypatch, tmp_path)
+    monkeypatch.setattr("nasbench_ecg.run.campaign.carry_out", None)
+    result = nasbench(*toy["command"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == toy["output"]
+
+
+def test_a_dry_run_lists_the_runs(toy, monkeypatch, tmp_path):
+    toy_plugin.install(monkeypatch, tmp_path)
+    result = nasbench(*toy["command"], "--seeds", "3,4", "--dry-run")
+    lines = result.stdout.splitlines()
+    assert [line.split()[1] for line in lines] == ["on", "on", "to", "to"]
+    assert "random from toy-2lead · toy-1lead · paper · smoke · seed 4" in result.stdout
+
+
+def test_the_report_is_printed_and_written(toy):
+    text = (toy["out"].parent / "report.md").read_text()
+    for said in ("random, found on toy-2lead", "cnn-9", "toy-1lead"):
+        assert said in text
+        assert said.split(",")[0] in toy["output"]
+
+
+@pytest.fixture
+def toy_registry(monkeypatch, tmp_path):
+    toy_plugin.install(monkeypatch, tmp_path)
+    return registry.load_registry()
+
+
+def found_run(**fields):
+    record = run_record(
+        "darts", dataset="toy-2lead", confusion=TWO_LEAD, architecture=ARCH.to_dict(), **fields
+    )
+    for component in record.components.values():
+        component.changed = {}
+    return record
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"status": "failed", "architecture": None}, "ended as 'failed' and found no architecture"),
+        ({"status": "failed"}, "ended as 'failed'"),
+        ({"architecture": {**ARCH.to_dict(), "space": "labelings"}}, "'labelings'"),
+        ({"architecture": {"format": 1}}, "not an architecture"),
+    ],
+)
+def test_a_run_without_a_sound_architecture_cannot_be_carried(toy_registry, change, said):
+    record = found_run().model_copy(update=change)
+    with pytest.raises(OptionError, match=said):
+        plan_transfers(toy_registry, [record], ["toy-1lead"])
+
+
+def test_a_run_of_another_space_than_installed_is_named(toy_registry):
+    record = found_run()
+    record.components["space"].name = "their-space"
+    with pytest.raises(PluginError, match="their-space"):
+        plan_transfers(toy_registry, [record], ["toy-1lead"])
+
+
+def test_neither_the_own_dataset_nor_a_carried_run_is_a_way_to_go(toy_registry):
+    with pytest.raises(OptionError, match="searched on 'toy-2lead' itself"):
+        plan_transfers(toy_registry, [found_run()], ["toy-2lead"])
+    carried = found_run()
+    carried.components["strategy"].options["origin"] = {"run_key": "feed" * 4}
+    with pytest.raises(OptionError, match="feedfeed"):
+        plan_transfers(toy_registry, [carried], ["toy-1lead"])
+
+
+def test_the_plan_is_each_seed_of_each_method_once(toy_registry):
+    runs = [found_run(run_key="a" * 16), found_run(run_key="b" * 16)]
+    planned = plan_transfers(
+        toy_registry, runs, ["toy-1lead"], baselines=["cnn-9"], seeds=[0, 1], device="cpu"
+    )
+    names = [(run.config.strategy.name, run.config.search_seed) for run in planned]
+    assert sorted(names) == [("cnn-9", 0), ("cnn-9", 1), *[("given", 0)] * 2, *[("given", 1)] * 2]
+
+
+def test_the_run_key_covers_the_architecture_and_its_origin(toy_registry):
+    def key(arch, run_key):
+        origin = {"run_key": run_key, "strategy": "darts", "dataset": "toy-2lead"}
+        origin |= {"protocol": "paper", "search_seed": 0}
+        options = {"architecture": arch.to_dict(), "origin": origin}
+        wish = Wish("given", "toy-1lead", overrides={"strategy": options}, device="cpu")
+        return configure(toy_registry, wish).key()
+
+    other = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(1))
+    keys = {key(ARCH, "a"), key(ARCH, "b"), key(other, "a")}
+    assert len(keys) == 3
+    assert key(ARCH, "a") in keys
+
+
+def test_fewer_leads_and_samples_change_the_stem_alone():
+    builder = StackedCellsShortcut(StackedCellsShortcutOptions(cells=6, channels=4))
+    two, one = (
+        builder.build(ARCH, n_leads=leads, n_samples=samples, n_classes=5).state_dict()
+        for leads, samples in ((2, 300), (1, 220))
+    )
+    assert set(two) == set(one)
+    assert {name for name in two if two[name].shape != one[name].shape} == {"stem.0.weight"}
+
+
+def test_given_nothing_is_told_what_to_give(toy_registry, tmp_path):
+    result = nasbench("run", "given", "toy-1lead", "--profile", "smoke", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "strategy.architecture" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ffff", "--to", "qt-1lead"], "no run 'ffff'"),
+        (["ffff", "--to", "qt-1lead", "-o", "report.pdf"], ".html"),
+    ],
+)
+def test_bad_words_are_one_panel(tmp_path, words, said):
+    result = nasbench("generalize", *words, "--out", tmp_path)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def carried_run(seed, f1, *, source, dataset="qt-1lead", **fields):
+    origin = {"run_key": source.run_key, "strategy": source.strategy, "protocol": "paper"}
+    origin |= {"dataset": source.dataset_name, "search_seed": source.search_seed}
+    changed = {"strategy": {"architecture": {"seed": seed}, "origin": origin}}
+    metrics = None if "confusion" in fields else with_f1(f1)
+    return run_record("given", seed, dataset=dataset, changed=changed, metrics=metrics, **fields)
+
+
+HOME = [run_record(seed=seed, metrics=with_f1(0.96 + seed / 100)) for seed in (0, 1)]
+REPORT = generalization(
+    [
+        *HOME,
+        *(
+            carried_run(home.search_seed, f1, source=home)
+            for home, f1 in zip(HOME, (0.93, 0.95), strict=True)
+        ),
+        run_record("cnn-9", dataset="qt-1lead", metrics=with_f1(0.90)),
+        run_record("darts", dataset="qt-1lead", metrics=with_f1(0.97)),
+        run_record("random", dataset="qt-1lead", metrics=with_f1(0.99), split="d" * 64),
+        run_record("random", dataset="qt-1lead", metrics=with_f1(0.99), profile="paper"),
+        run_record("random", dataset="qt-1lead", status="failed"),
+    ]
+)
+
+
+def test_a_carried_method_is_one_row_over_the_runs_that_found_it():
+    (column,) = REPORT.columns
+    by_label = {method.label: result for method, result in column.results.items()}
+    assert list(by_label) == ["darts, found on mitbih-2lead", "cnn-9", "darts"]
+    carried = by_label["darts, found on mitbih-2lead"]
+    assert carried.scores["f1_of_macro"].n == 2
+    assert carried.f1 == pytest.approx(0.94)
+
+
+def test_the_drop_is_against_the_best_method_run_on_the_dataset_itself():
+    (column,) = REPORT.columns
+    carried, cnn, own = column.results.values()
+    assert column.own_best.label == "darts"
+    assert carried.drop == pytest.approx(0.97 - 0.94)
+    assert cnn.drop is None
+    assert own.drop is None
+
+
+def test_other_splits_and_profiles_are_not_compared_with():
+    assert all(method.strategy != "random" for method in REPORT.methods)
+
+
+def test_where_it_was_found_each_run_counts_once():
+    (summary,) = REPORT.home.values()
+    assert summary.n == 2
+    assert summary.mean == pytest.approx(0.965)
+
+
+def test_the_published_figures_of_table_vii_stand_beside_ours():
+    (column,) = REPORT.columns
+    carried, cnn, _ = column.results.values()
+    assert carried.published.scores["f1_of_macro"] == pytest.approx(0.9601)
+    assert cnn.published.scores["macro_se"] == pytest.approx(0.8959)
+    text = grid.markdown(tables(REPORT))
+    assert "published: Heart-Darts (Lv 2021, Table VII)" in text
+
+
+def test_classes_are_compared_with_those_of_the_own_best():
+    source = run_record(confusion=TWO_LEAD)
+    report = generalization(
+        [
+            source,
+            carried_run(0, 0.0, source=source, confusion=ONE_LEAD),
+            run_record("darts", dataset="qt-1lead", confusion=TWO_LEAD),
+        ]
+    )
+    (column,) = report.columns
+    carried = next(iter(column.results.values()))
+    # S in the papers' matrices: 472 of 504 found, 501 called S; and 476 of 504, 502 called S.
+    se, pp = 472 / 504 - 476 / 504, 472 / 501 - 476 / 502
+    assert carried.class_differences["S"]["se"] == pytest.approx(se)
+    assert carried.class_differences["S"]["pp"] == pytest.approx(pp)
+
+
+def test_the_report_does_not_depend_on_the_order_of_records():
+    records = [*HOME, *(carried_run(h.search_seed, 0.9, source=h) for h in HOME)]
+    assert as_data(generalization(records)) == as_data(generalization(records[::-1]))
+
+
+def test_only_the_wanted_origins_count():
+    records = [*HOME, *(carried_run(h.search_seed, 0.9, source=h) for h in HOME)]
+    (column,) = generalization(records, {HOME[0].run_key}).columns
+    (result,) = column.results.values()
+    assert len(result.run_keys) == 1
+
+
+def test_without_anything_run_there_itself_there_is_no_drop():
+    records = [*HOME, carried_run(0, 0.9, source=HOME[0])]
+    (column,) = generalization(records).columns
+    (result,) = column.results.values()
+    assert column.own_best is None
+    assert result.drop is None
+    assert tables(generalization(records))
+
+
+def test_every_format_holds_every_figure_of_the_matrix():
+    grids = tables(REPORT)
+    cells = [cell for row in grids[0].rows for cell in row if cell]
+    assert "94.00 ± 1.41 (−3.00)" in cells
+    read = list(csv.reader(grid.csv_text(grids).splitlines()))
+    assert [row[1:] for row in read[1 : len(grids[0].rows) + 1]] == [list(r) for r in grids[0].rows]
+    assert all(cell in grid.markdown(grids) for cell in cells)
+    assert all(cell in grid.html(grids, "t") for cell in cells)
+    assert r"94.00 $\pm$ 1.41 ($-$3.00)" in grid.latex(grids)
+    assert json.loads(json.dumps(as_data(REPORT)))["datasets"][0]["own_best"] == "darts"
+
+
+def test_a_failed_run_does_not_keep_the_others_from_running(monkeypatch, tmp_path):
+    toy_plugin.install(monkeypatch, tmp_path)
+    out = tmp_path / "results"
+    record = found_run(profile="smoke", run_key="e" * 16)
+    record.components["space"].options = {"nodes": 4}
+    RecordStore(out, "runs").write(record)
+    real = toy_plugin.ToyOneLead.load
+
+    def fails_once(self, source, progress):
+        monkeypatch.setattr(toy_plugin.ToyOneLead, "load", real)
+        raise RuntimeError("the disk made a noise")
+
+    monkeypatch.setattr(toy_plugin.ToyOneLead, "load", fails_once)
+    words = ["generalize", "eeee", "--to", "toy-1lead", "--baselines", "cnn-9", "--out", out]
+    result = nasbench(*words, "--device", "cpu")
+    assert result.exit_code == 1
+    statuses = sorted(r.status for r in read_records(out, "generalization")[0])
+    assert statuses == ["failed", "ok"]
+    assert nasbench(*words, "--device", "cpu", "--retry-failed").exit_code == 0

@@ -1,0 +1,201 @@
+"""Records are read by several threads, and nobody can tell from the beats."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+import wfdb
+from wfdb_files import real_database, write_record
+
+from nasbench_ecg.data import preparation
+from nasbench_ecg.data.cache import load_beats
+from nasbench_ecg.data.denoise import denoise
+from nasbench_ecg.data.preparation import WaveformOptions, prepare
+from nasbench_ecg.data.records import read_record
+from nasbench_ecg.data.segment import segment
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import RecordError
+from nasbench_ecg.progress import Silent
+
+NAMES = tuple(f"r{i}" for i in range(9))
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory):
+    """Nine records; the first is the longest, so that others are read before it."""
+    folder = tmp_path_factory.mktemp("data") / "ward"
+    for i, name in enumerate(NAMES):
+        n_samples = 60_000 if i == 0 else 4000 + 500 * i
+        signals = np.random.default_rng(i).normal(0, 0.5, (2, n_samples)).round(2)
+        write_record(folder, name, signals=signals)
+    return folder
+
+
+def options(names=NAMES, **changes):
+    return WaveformOptions(
+        **{"records": names, "leads": ("MLII", "V1"), "before": 99, "after": 200, **changes}
+    )
+
+
+def one_by_one(folder, wanted):
+    """Return signals and R peaks, each record read, denoised and cut after the other."""
+    parts = []
+    for name in wanted.records:
+        record = read_record(folder, name, wanted.leads)
+        object.__setattr__(record, "signals", denoise(record.signals, wanted.denoise))
+        parts.append(
+            segment(
+                record,
+                before=wanted.before,
+                after=wanted.after,
+                head=wanted.head,
+                tail=wanted.tail,
+                normalise=wanted.normalise,
+            )
+        )
+    signals = np.concatenate([part.signals for part in parts])
+    return signals, [part.sample for part in parts]
+
+
+def assert_as_one_by_one(folder, wanted):
+    beats = prepare(folder, wanted, Silent()).beats
+    signals, peaks = one_by_one(folder, wanted)
+    assert beats.records == wanted.records
+    assert beats.signals.tobytes() == signals.tobytes()
+    for i, own in enumerate(peaks):
+        assert beats.sample[beats.record == i].tolist() == own.tolist()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_beats_are_those_of_reading_one_record_after_the_other(ward, monkeypatch, workers):
+    monkeypatch.setattr(preparation, "_n_workers", lambda: workers)
+    assert_as_one_by_one(ward, options())
+
+
+def test_real_records_give_the_same_beats_too():
+    folder = real_database("mitdb")
+    assert_as_one_by_one(folder, options(("233", "101", "232", "208")))
+
+
+def test_signals_are_those_that_wfdb_itself_converts():
+    folder = real_database("mitdb")
+    expected = wfdb.rdrecord(str(folder / "114")).p_signal
+    record = read_record(folder, "114", ("MLII", "V5"))
+    assert wfdb.rdheader(str(folder / "114")).sig_name == ["V5", "MLII"]
+    assert np.array_equal(record.signals, expected.T[::-1])
+
+
+def test_threads_of_torch_do_not_disturb(ward):
+    left = torch.randn(256, 256)
+    assert torch.isfinite(left @ left).all()
+    assert_as_one_by_one(ward, options())
+
+
+def test_the_number_of_threads_is_no_part_of_what_the_cache_goes_by(ward, tmp_path, monkeypatch):
+    class Ward:
+        def requires(self):
+            return ()
+
+        def load(self, source, progress):
+            return prepare(ward, options(), progress).beats
+
+    def load(workers):
+        monkeypatch.setattr(preparation, "_n_workers", lambda: workers)
+        return load_beats(
+            name="ward",
+            revision=1,
+            options=options(),
+            dataset=Ward(),
+            source=LocalSource(ward.parent, tmp_path),
+            progress=Silent(),
+        )
+
+    first, second = load(1), load(4)
+    assert second.from_cache
+    assert first.fingerprint == second.fingerprint
+
+
+class Reads:
+    """Counts the records that are read, and how many at once."""
+
+    def __init__(self, monkeypatch):
+        self.started, self.now, self.most = [], 0, 0
+        self._lock = threading.Lock()
+        monkeypatch.setattr(preparation, "read_record", self)
+
+    def __call__(self, folder, name, *rest):
+        with self._lock:
+            self.started.append(name)
+            self.now += 1
+            self.most = max(self.most, self.now)
+        try:
+            return read_record(folder, name, *rest)
+        finally:
+            with self._lock:
+                self.now -= 1
+
+
+def test_no_more_records_are_held_at_once_than_there_are_threads(ward, monkeypatch):
+    reads = Reads(monkeypatch)
+    monkeypatch.setattr(preparation, "_n_workers", lambda: 3)
+    prepare(ward, options(), Silent())
+    assert sorted(reads.started) == list(NAMES)
+    assert reads.most <= 3
+
+
+class Counting(Silent):
+    """Counts steps and the threads that they come from; ``stop_at`` interrupts as Ctrl-C does."""
+
+    def __init__(self, stop_at=None):
+        self.steps, self.total, self.threads, self.stop_at = 0, 0, set(), stop_at
+
+    @contextmanager
+    def track(self, label, total):
+        self.total = total
+        yield self
+
+    def advance(self, n=1, **figures):
+        self.steps += n
+        self.threads.add(threading.current_thread())
+        if self.steps == self.stop_at:
+            raise KeyboardInterrupt
+
+
+def test_progress_counts_each_record_once_and_from_the_thread_that_asked(ward):
+    progress = Counting()
+    prepare(ward, options(), progress)
+    assert (progress.steps, progress.total) == (len(NAMES), len(NAMES))
+    assert progress.threads == {threading.current_thread()}
+
+
+def test_ctrl_c_comes_through_and_leaves_no_thread_and_no_record_begun(ward, monkeypatch):
+    reads = Reads(monkeypatch)
+    monkeypatch.setattr(preparation, "_n_workers", lambda: 1)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(ward, options(), Counting(stop_at=1))
+    assert len(reads.started) < len(NAMES)
+    assert not [t for t in threading.enumerate() if t.name.startswith("records")]
+
+
+def test_of_several_bad_records_the_first_one_is_told(tmp_path):
+    folder = tmp_path / "ward"
+    for name in NAMES:
+        write_record(folder, name, n_samples=40_000 if name < "r5" else 4000)
+    for name in ("r5", "r7"):
+        data = bytearray((folder / f"{name}.dat").read_bytes())
+        data[100] ^= 1
+        (folder / f"{name}.dat").write_bytes(data)
+    with pytest.raises(RecordError, match="Record r5 is damaged"):
+        prepare(folder, options(), Silent())
+
+
+def test_a_record_of_another_rate_is_told(tmp_path):
+    folder = tmp_path / "ward"
+    write_record(folder, "a")
+    write_record(folder, "b", fs=250)
+    with pytest.raises(RecordError, match="Record b has 250 Hz and the first one 360 Hz"):
+        prepare(folder, options(("a", "b")), Silent())

@@ -1,0 +1,259 @@
+"""What the seeds of methods say together: rank intervals, paired tests, critical differences."""
+
+from __future__ import annotations
+
+from itertools import product
+from statistics import mean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from run_records import run_record, with_f1
+
+from nasbench_ecg.report.comparisons import (
+    compare_all,
+    fewest_pairs_to_tell,
+    holm,
+    improvement,
+    paired_p_value,
+)
+from nasbench_ecg.report.leaderboard import Leaderboard, leaderboards
+from nasbench_ecg.report.ranks import critical_difference, nemenyi, rank_intervals
+from nasbench_ecg.report.sheet import notes
+from nasbench_ecg.report.verdicts import across_datasets
+from nasbench_ecg.run.record import RunRecord
+
+# Demšar 2006, Table 6: AUC of four variants of C4.5 on 14 datasets.
+VARIANTS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
+AUC = [
+    (0.763, 0.768, 0.771, 0.798),
+    (0.599, 0.591, 0.590, 0.569),
+    (0.954, 0.971, 0.968, 0.967),
+    (0.628, 0.661, 0.654, 0.657),
+    (0.882, 0.888, 0.886, 0.898),
+    (0.936, 0.931, 0.916, 0.931),
+    (0.661, 0.668, 0.609, 0.685),
+    (0.583, 0.583, 0.563, 0.625),
+    (0.775, 0.838, 0.866, 0.875),
+    (1.000, 1.000, 1.000, 1.000),
+    (0.940, 0.962, 0.965, 0.962),
+    (0.619, 0.666, 0.614, 0.669),
+    (0.972, 0.981, 0.975, 0.975),
+    (0.957, 0.978, 0.946, 0.970),
+]
+DATASETS = [f"dataset{i}" for i in range(14)]
+
+
+def runs(strategy: str, *scores: float, **fields: object) -> list[RunRecord]:
+    """Return one run for each seed."""
+    return [
+        run_record(strategy, seed, metrics=with_f1(f1), **fields)  # type: ignore[arg-type]
+        for seed, f1 in enumerate(scores)
+    ]
+
+
+def only(records: list[RunRecord]) -> Leaderboard:
+    (board,) = leaderboards(records)
+    return board
+
+
+# Over several datasets (golden: Demšar 2006, section 3.2.2 and Table 5(a))
+
+
+def test_average_ranks_and_critical_difference_are_those_of_demsar() -> None:
+    found = critical_difference(AUC, VARIANTS, DATASETS)
+    assert found is not None
+    ranks = dict(zip(found.methods, found.ranks, strict=True))
+    assert ranks == pytest.approx(
+        {"C4.5": 3.143, "C4.5+m": 2.000, "C4.5+cf": 2.893, "C4.5+m+cf": 1.964}, abs=5e-4
+    )
+    assert found.methods[0] == "C4.5+m+cf"
+    assert found.difference == pytest.approx(1.25, abs=0.005)
+    assert found.p < 0.05
+
+
+@pytest.mark.parametrize("k, q", [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
+def test_the_critical_values_of_nemenyi_are_those_of_demsars_table(k: int, q: float) -> None:
+    n = 20
+    assert nemenyi(k, n) / (k * (k + 1) / (6 * n)) ** 0.5 == pytest.approx(q, abs=6e-4)
+
+
+def test_methods_within_the_critical_difference_are_joined() -> None:
+    table = [[0.9 - 0.1 * i for i in range(4)]] * 8  # ranks 1, 2, 3, 4 throughout
+    found = critical_difference(table, "abcd", DATASETS[:8])
+    assert found is not None
+    assert found.difference == pytest.approx(2.569 * (20 / 48) ** 0.5, abs=2e-3)  # 1.66
+    assert found.groups == ((0, 1), (1, 2), (2, 3))
+
+
+def test_methods_that_are_all_equal_are_not_told_apart() -> None:
+    found = critical_difference([[0.5] * 3] * 4, "abc", DATASETS[:4])
+    assert found is not None
+    assert (found.p, found.groups) == (1.0, ((0, 2),))
+
+
+@pytest.mark.parametrize("methods, datasets", [(2, 5), (5, 1), (0, 0)])
+def test_too_few_methods_or_datasets_have_no_critical_difference(
+    methods: int, datasets: int
+) -> None:
+    table = [[0.1 * i for i in range(methods)]] * datasets
+    assert critical_difference(table, "abcde"[:methods], DATASETS[:datasets]) is None
+
+
+def test_boards_of_one_protocol_are_taken_together_over_their_datasets() -> None:
+    records = [
+        record
+        for dataset in ("mitbih-1lead", "mitbih-2lead")
+        for place, strategy in enumerate("abc")
+        for record in runs(strategy, 0.9 - 0.01 * place, 0.91 - 0.01 * place, dataset=dataset)
+    ]
+    records += runs("d", 0.8, 0.8, dataset="mitbih-1lead")  # not on the other: left out
+    records += runs("a", 0.5, dataset="qt-1lead", protocol="patient-kfold")
+    ((name, found),) = across_datasets(leaderboards(records)).items()
+    assert name == "paper · quick · train"
+    assert (found.methods, found.ranks) == (("a", "b", "c"), (1.0, 2.0, 3.0))
+    assert found.datasets == ("mitbih-1lead", "mitbih-2lead")
+
+
+# Ranks
+
+
+def test_a_rank_that_every_seed_confirms_is_certain() -> None:
+    assert rank_intervals([[0.9, 0.91, 0.92], [0.8, 0.81, 0.82]]) == [(1, 1), (2, 2)]
+
+
+def test_ranks_that_seeds_disagree_on_are_intervals() -> None:
+    # the first wins two seeds of three by as much as it loses the third
+    assert rank_intervals([[0.9, 0.9, 0.8], [0.8, 0.8, 0.9]]) == [(1, 2), (1, 2)]
+
+
+def test_equal_methods_share_the_first_rank() -> None:
+    assert rank_intervals([[0.9, 0.8, 0.7]] * 2) == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("values", [[[0.9, 0.8], [0.7, 0.8]], [[0.9, 0.8, 0.7]]])
+def test_two_seeds_or_one_method_give_no_rank_interval(values: list[list[float]]) -> None:
+    assert rank_intervals(values) is None
+
+
+def test_only_ranked_rows_have_a_rank_interval() -> None:
+    board = only([*runs("a", 0.9, 0.91, 0.9), *runs("b", 0.8, 0.81, 0.8), *runs("c", 0.99)])
+    assert [(row.strategy, row.rank_interval) for row in board.rows] == [
+        ("a", (1, 1)),
+        ("b", (2, 2)),
+        ("c", None),
+    ]
+
+
+# Paired tests
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=7))
+def test_the_paired_p_value_is_the_share_of_signs_as_extreme(
+    pairs: list[tuple[float, float]],
+) -> None:
+    differences = [round(a - b, 12) for a, b in pairs]
+    signs = list(product((1, -1), repeat=len(differences)))
+    means = [mean(s * d for s, d in zip(sign, differences, strict=True)) for sign in signs]
+    above = sum(m >= means[0] - 1e-12 for m in means) / len(means)
+    below = sum(m <= means[0] + 1e-12 for m in means) / len(means)
+    p = paired_p_value([a for a, _ in pairs], [b for _, b in pairs])
+    assert p == pytest.approx(min(1.0, 2 * min(above, below)))
+
+
+def test_three_seeds_can_not_reach_five_percent_and_six_can() -> None:
+    assert paired_p_value([0.9, 0.91, 0.92], [0.1, 0.11, 0.12]) == pytest.approx(0.25)
+    assert fewest_pairs_to_tell() == 6
+    assert paired_p_value([0.9] * 6, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]) == pytest.approx(2 / 64)
+
+
+def test_holm_by_hand() -> None:
+    # sorted: .01·4, .02·3, .03·2 (but no less than .06), .5·1
+    assert holm([0.02, 0.5, 0.01, 0.03]) == pytest.approx([0.06, 0.5, 0.04, 0.06])
+    assert holm([0.4, 0.9]) == pytest.approx([0.8, 0.9])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_lies_between_the_p_values_and_bonferronis(p_values: list[float]) -> None:
+    for p, adjusted in zip(p_values, holm(p_values), strict=True):
+        assert p <= adjusted <= min(1.0, len(p_values) * p) or adjusted == max(holm(p_values))
+
+
+def test_every_pair_of_ranked_rows_is_compared_on_the_same_seeds() -> None:
+    board = only([*runs("a", 0.90, 0.92), *runs("b", 0.88, 0.92), *runs("c", 0.7, 0.7)])
+    found = {(c.first, c.second): (c.n, round(c.difference, 6)) for c in board.comparisons}
+    assert found == {(0, 1): (2, 0.01), (0, 2): (2, 0.21), (1, 2): (2, 0.2)}
+
+
+def test_one_seed_is_no_ground_for_a_test() -> None:
+    assert only([*runs("a", 0.9), *runs("b", 0.8)]).comparisons == ()
+
+
+def test_comparisons_are_corrected_together() -> None:
+    values = [[0.1 * i + 0.01 * s for s in range(8)] for i in range(3)]
+    for found in compare_all(values):
+        assert found.p == pytest.approx(2 / 2**8)
+        assert found.p_adjusted == pytest.approx(3 * found.p)
+
+
+# Over random architectures
+
+
+def test_the_improvement_over_random_is_relative_to_its_mean() -> None:
+    found = improvement([0.96, 0.98], [0.90, 0.94])
+    assert found.relative == pytest.approx(0.97 / 0.92 - 1)
+    assert (found.interval, found.n, found.n_random) == (None, 2, 2)
+
+
+def test_samples_that_do_not_overlap_improve_for_certain() -> None:
+    low, high = improvement([0.95, 0.96, 0.97], [0.90, 0.91, 0.92]).interval or (0, 0)
+    assert 0.95 / 0.92 - 1 <= low < high <= 0.97 / 0.90 - 1
+
+
+def test_equal_samples_have_an_interval_around_nothing() -> None:
+    found = improvement([0.95, 0.96, 0.97], [0.95, 0.96, 0.97])
+    low, high = found.interval or (1, -1)
+    assert found.relative == 0 and low < 0 < high
+
+
+def test_a_search_is_measured_by_random_cells_before_random_search() -> None:
+    evaluated = [{"evaluations": 12.0, "seconds": 1.0, "value": 0.9, "best": 0.9}]
+    one = {"strategy": {"samples": 1}}
+    board = only(
+        [
+            *runs("darts", 0.96, 0.97),
+            *runs("random", 0.95, 0.95, trajectory=evaluated),
+            *runs("random", 0.90, 0.90, changed=one),
+        ]
+    )
+    gains = {board.label(row): row.improvement for row in board.rows}
+    assert gains["darts"] is not None
+    assert gains["darts"].relative == pytest.approx(0.965 / 0.9 - 1)
+    searched = next(row for row in board.rows if row.strategy == "random" and row.evaluations)
+    assert searched.improvement is not None
+    assert searched.improvement.relative == pytest.approx(0.95 / 0.9 - 1)
+    assert gains["random (samples=1)"] is None
+
+
+def test_only_cells_trained_alike_are_a_measure() -> None:
+    longer = {"evaluator": {"epochs": 100}}
+    board = only([*runs("darts", 0.96, changed=longer), *runs("random", 0.9)])
+    assert [row.improvement for row in board.rows] == [None, None]
+
+
+# What cannot be said
+
+
+@pytest.mark.parametrize(
+    "n_seeds, said",
+    [(1, "ranks may be luck"), (2, "ranks may be luck"), (3, "least p is 0.25"), (5, "0.062")],
+)
+def test_few_seeds_are_said_to_be_few(n_seeds: int, said: str) -> None:
+    board = only([*runs("a", *[0.9] * n_seeds), *runs("b", *[0.8] * n_seeds)])
+    assert said in " ".join(notes(board))
+
+
+def test_six_seeds_are_enough_to_say_something() -> None:
+    board = only([*runs("a", *[0.9] * 6), *runs("b", *[0.8] * 6)])
+    assert "luck" not in " ".join(notes(board)) and "least p" not in " ".join(notes(board))

@@ -1,0 +1,62 @@
+"""Two tiny datasets as a plugin of their own, so that a whole command can be run on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tiny_beats import tiny_beats
+from typer.testing import CliRunner
+
+from nasbench_ecg import registry
+from nasbench_ecg.cli import app
+from nasbench_ecg.component import Component
+from nasbench_ecg.executors.local import LocalExecutor, Outcome
+from nasbench_ecg.specs import DatasetSpec
+
+
+class Toy:
+    """240 beats of 120 samples that a tiny network learns."""
+
+    n_leads = 2
+
+    def __init__(self, options):
+        self.options = options
+
+    def requires(self):
+        return ()
+
+    def load(self, source, progress):
+        return tiny_beats(240, n_leads=self.n_leads, n_samples=120, seed=self.n_leads)
+
+    def partition(self, protocol):
+        return None
+
+
+class ToyOneLead(Toy):
+    n_leads = 1
+
+
+def install(monkeypatch, tmp_path: Path) -> None:
+    """Offer ``toy-2lead`` and ``toy-1lead``, and run the jobs of a suite in this process."""
+    specs = (
+        DatasetSpec(name="toy-2lead", target=Toy, summary="Two leads"),
+        DatasetSpec(name="toy-1lead", target=ToyOneLead, summary="One lead"),
+    )
+    components = tuple(Component(spec, "toy", "toy", "1") for spec in specs)
+    known = registry.load_registry()
+    toy = registry.PluginInfo("toy", "toy", "1", shipped=False, components=components)
+    whole = replace(known, plugins=(*known.plugins, toy))
+    monkeypatch.setattr(registry, "load_registry", lambda: whole)
+    monkeypatch.setattr(LocalExecutor, "run", _in_this_process)
+    monkeypatch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
+
+
+def _in_this_process(self, jobs, started=lambda job: None):
+    for job in jobs:
+        started(job)
+        result = CliRunner().invoke(app, list(job.command[3:]))
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        job.log.write_text(result.output)
+        yield Outcome(job, result.exit_code, False, 0.1)
