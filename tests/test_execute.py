@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -437,8 +438,13 @@ def test_between_patients_no_record_of_mit_bih_stands_on_both_sides(
     assert "201" in training and "202" in records["test"]
     assert any("202" in note or "201" in note for note in record.split.notes)
     assert not {"102", "104", "107", "217"} & (training | records["test"])
-    counts = record.split.counts
-    assert counts["test"] == {"N": 44259, "S": 1837, "V": 3221, "F": 388, "Q": 7}
-    together = {name: n + counts["validation"][name] for name, n in counts["train"].items()}
-    assert together == {"N": 45866, "S": 944, "V": 3788, "F": 415, "Q": 8}
+    # De Chazal's beats, of which a few at the ends of records have no whole window.
+    labelled = {
+        "training": {"N": 45866, "S": 944, "V": 3788, "F": 415, "Q": 8},
+        "test": {"N": 44259, "S": 1837, "V": 3221, "F": 388, "Q": 7},
+    }
+    counts = {part: Counter(of_part) for part, of_part in record.split.counts.items()}
+    counts["training"] = counts["train"] + counts["validation"]
+    for part, expected in labelled.items():
+        assert all(0 <= n - counts[part][name] <= 44 for name, n in expected.items())
     assert re.fullmatch("[0-9a-f]{64}", record.split.fingerprint)

@@ -107,7 +107,7 @@ def agreement(architecture, task):
 
 STRATEGIES = {
     "iemmc": lambda **o: Iemmc(
-        IemmcOptions(**{**QUICK, "balance": 0.6, "C": 1.0, "width": 3.0, **o})
+        IemmcOptions(**{**QUICK, "balance": 0.35, "C": 1.0, "width": 3.0, **o})
     ),
     "itersvr": lambda **o: IterSvr(IterSvrOptions(**{"balance": 0.6, "start": "k-means", **o})),
     "k-means": lambda **o: KMeansClustering(KMeansOptions(**o)),
@@ -267,7 +267,7 @@ def test_separate_groups_are_found(name):
 @pytest.mark.parametrize(
     "options",
     [
-        {"method": "direct"},
+        {"method": "direct", "balance": 0.6},
         {"method": "direct", "start": "k-means"},
         {"start": "k-means"},
         {"exact_up_to": 50, "rank": 40},

@@ -223,7 +223,7 @@ def _settings(options: object) -> str:
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)
         if value != field.get_default(call_default_factory=True):
-            shown = f"{len(value)} values" if isinstance(value, tuple) else value
+            shown = f"{len(value)} values" if isinstance(value, tuple | dict) else value
             changed.append(f"{name}={shown}")
     return escape(", ".join(changed)) or "[dim]as published[/]"
 

@@ -75,7 +75,7 @@ def compare_all(values: Sequence[Sequence[float]]) -> list[Comparison]:
 def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the two-sided p-value of equal means, by flipping the signs of paired differences.
 
-    Exact up to 13 pairs, of which n can give no less than 2 / 2ⁿ.
+    It takes two pairs or more, is exact up to 13, and n pairs can give no less than 2 / 2ⁿ.
 
     References:
         Fisher 1935, "The Design of Experiments", section 21.

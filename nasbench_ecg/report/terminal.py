@@ -17,7 +17,7 @@ from rich.text import Text
 
 from nasbench_ecg.report.advice import repeat, shell_text, show, ways_on
 from nasbench_ecg.report.published import Published, counterpart, figures
-from nasbench_ecg.report.text import amount, difference, duration, milliseconds, percent
+from nasbench_ecg.report.text import amount, difference, duration, milliseconds, percent, value_text
 from nasbench_ecg.run.record import RecordStore, RunRecord
 from nasbench_ecg.specs import ComponentSpec
 
@@ -104,7 +104,7 @@ def _facts(record: RunRecord) -> Text:
         parts = [part for part in ("train", "validation", "test") if part in counts]
         lines.append([f"{sum(counts[part].values()):,} beats to {_USE[part]}" for part in parts])
     changed = [
-        f"{role}.{name}={value}"
+        f"{role}.{name}={value_text(value)}"
         for role, component in record.components.items()
         for name, value in component.changed.items()
     ]

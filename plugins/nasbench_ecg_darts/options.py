@@ -23,7 +23,7 @@ class DartsOptions(Options):
             "channels": 8,
             "epochs": 5,
             "warmup_epochs": 1,
-            "beats": 5000,
+            "beats": 4000,
             "majority_share": 0.5,
             "alpha_lr": 1e-2,
         },

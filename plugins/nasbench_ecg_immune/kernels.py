@@ -70,7 +70,7 @@ class ExactKernel:
         rows: NDArray[np.int64],
         lam: float,
     ) -> Floats:
-        """Return float64 [P, len(rows)], functions fitted on labels [P, len(known)], up to a bias."""
+        """Return functions fitted on labels [P, len(known)], up to a bias: [P, len(rows)]."""
         regularised = self.gram(known) + lam * np.eye(len(known))
         solved = np.linalg.solve(regularised, np.c_[labels.T, np.ones(len(known))])
         with_bias = solved[:, :-1] - solved[:, -1:] * (solved[:, :-1].sum(0) / solved[:, -1].sum())
@@ -108,7 +108,7 @@ class LowRankKernel:
         rows: NDArray[np.int64],
         lam: float,
     ) -> Floats:
-        """Return float64 [P, len(rows)], functions fitted on labels [P, len(known)], up to a bias."""
+        """Return functions fitted on labels [P, len(known)], up to a bias: [P, len(rows)]."""
         phi = self.features[known]
         phi = phi - phi.mean(axis=0)
         system = phi.T @ phi + lam * np.eye(phi.shape[1])

@@ -12,8 +12,8 @@ Ints = NDArray[np.int64]
 
 def contingency(codes: NDArray[Any], labels: Ints, clusters: int, classes: int) -> Ints:
     """Return int64 [clusters, classes], the beats of each class in each cluster."""
-    flat = np.bincount(codes.astype(np.int64) * classes + labels, minlength=clusters * classes)
-    table: Ints = flat.reshape(clusters, classes)
+    table = np.zeros((clusters, classes), np.int64)
+    np.add.at(table, (codes, labels), 1)
     return table
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nasbench_ecg_immune.bisection import Index, Split
 from nasbench_ecg_immune.descent import descend

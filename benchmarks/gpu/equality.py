@@ -1,0 +1,161 @@
+"""Whether a device computes what it should: ``python equality.py --device cuda``.
+
+The merged supernet against the plain one on the device, and the device against the CPU: the loss,
+∇α and the gradients of all weights outside the edges, in float64 and in float32, and the logits
+of a final network. Exits with 1 if a difference is over its tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nasbench_ecg_cells.network import StackedCellsShortcut
+from nasbench_ecg_cells.options import (
+    OPERATIONS,
+    ConvCellsOptions,
+    StackedCellsShortcutOptions,
+)
+from nasbench_ecg_cells.space import ConvCells
+from nasbench_ecg_darts.bilevel import Batch, relaxed_loss
+from nasbench_ecg_darts.convert import plain_to_merged
+from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.relaxation import initial_alpha
+from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
+
+LIMITS = {torch.float64: 1e-10, torch.float32: 1e-4}
+"""Largest difference allowed, relative to the largest value."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Attributes:
+        what: What was compared.
+        difference: Largest difference, relative to the largest value.
+        limit: Largest one allowed.
+    """
+
+    what: str
+    difference: float
+    limit: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the difference is within its limit."""
+        return self.difference <= self.limit
+
+
+def checks(device: str) -> Iterator[Check]:
+    """Yield all comparisons on ``device``."""
+    for dtype, limit in LIMITS.items():
+        kind = str(dtype).removeprefix("torch.")
+        plain, merged = _supernets(dtype)
+        here = {"plain": _figures(plain, device, dtype), "merged": _figures(merged, device, dtype)}
+        on_cpu = _figures(merged, "cpu", dtype)
+        yield Check(
+            f"merged against plain on {device}, {kind}",
+            _worst(here["plain"], here["merged"]),
+            limit,
+        )
+        yield Check(
+            f"{device} against cpu, merged supernet, {kind}", _worst(on_cpu, here["merged"]), limit
+        )
+        yield Check(
+            f"{device} against cpu, final network, {kind}",
+            _worst(_logits("cpu", dtype), _logits(device, dtype)),
+            limit,
+        )
+
+
+def _supernets(dtype: torch.dtype) -> tuple[SuperNet, SuperNet]:
+    torch.manual_seed(0)
+    plain, merged = (
+        SuperNet(
+            edges, operations=OPERATIONS, nodes=4, cells=3, channels=4, stem_filters=8,
+            n_leads=2, n_classes=5,
+        ).to(dtype)
+        for edges in (PlainEdges, MergedEdges)
+    )  # fmt: skip
+    plain_to_merged(plain, merged)
+    return plain, merged
+
+
+def _figures(net: SuperNet, device: str, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Return loss, gradients of α and of the weights that both forms have under one name."""
+    net = copy.deepcopy(net).to(device).train()
+    torch.manual_seed(1)
+    # α far from uniform, and float64 kept: its usual values are float32 and nearly all equal
+    alpha = {
+        name: torch.randn(value.shape, dtype=dtype).to(device).requires_grad_()
+        for name, value in initial_alpha(4, len(OPERATIONS), "cpu").items()
+    }
+    batch = Batch(
+        torch.randn(16, 2, 300, dtype=dtype).to(device), torch.randint(5, (16,)).to(device)
+    )
+    loss, logits = _loss(net, alpha, batch)
+    shared = {name: p for name, p in net.named_parameters() if ".edges." not in name}
+    gradients = torch.autograd.grad(loss, [*alpha.values(), *shared.values()])
+    named = dict(zip([*alpha, *shared], gradients, strict=True))
+    return {"loss": loss.detach(), "logits": logits.detach(), **named}
+
+
+def _loss(net: SuperNet, alpha: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+    if batch.x.dtype == torch.float32:
+        return relaxed_loss(net, dict(alpha), batch, "float32")  # type: ignore[arg-type]
+    # relaxed_loss turns logits into float32, which would hide what float64 is to show
+    logits = net(batch.x, {name: value.softmax(dim=-1) for name, value in alpha.items()})
+    return nn.functional.cross_entropy(logits, batch.y), logits
+
+
+def _logits(device: str, dtype: torch.dtype) -> dict[str, Tensor]:
+    arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
+    torch.manual_seed(2)
+    builder = StackedCellsShortcut(StackedCellsShortcutOptions(cells=6, channels=4))
+    model = builder.build(arch, n_leads=2, n_samples=300, n_classes=5).to(dtype)
+    x = torch.randn(16, 2, 300, dtype=dtype)
+    with torch.no_grad():
+        return {"logits": model.to(device).train()(x.to(device))}
+
+
+def _worst(expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> float:
+    """Return the largest difference; each kind of figure is relative to its own largest value."""
+    return max(
+        float((a.cpu() - b.cpu()).abs().max() / a.cpu().abs().max().clamp_min(1e-30))
+        for a, b in ((expected[name], got[name]) for name in expected)
+    )
+
+
+def main() -> int:
+    """Print all checks; return 1 if one does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    done = []
+    for check in checks(args.device):
+        verdict = "holds" if check.held else "DOES NOT HOLD"
+        print(f"{check.what}: {check.difference:.1e}, allowed {check.limit:.0e}: {verdict}")
+        done.append(check)
+    if args.out:
+        args.out.write_text(
+            json.dumps([{**asdict(c), "held": c.held} for c in done], indent=1) + "\n"
+        )
+    n_held = sum(check.held for check in done)
+    print(f"{n_held} of {len(done)} hold")
+    return int(n_held < len(done))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

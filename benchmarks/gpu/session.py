@@ -1,0 +1,214 @@
+"""What ``benchmarks/on_gpu.sh`` does, step by step within a number of minutes.
+
+Each step is a process of its own with a log, a time limit and no influence on the others. Steps
+that were done before, with the same arguments, are not done again. Only the standard library is
+used here: the packages of the project are installed by the first step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_GRACE = 20.0  # seconds from SIGTERM, upon which a run keeps a checkpoint, to SIGKILL
+_LEAST = 5.0  # seconds below which no step is begun
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    Attributes:
+        name: Its name, which the log has too.
+        command: What to start.
+        share: Largest share of the time that is left which it may take.
+    """
+
+    name: str
+    command: Sequence[str]
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step.
+
+    Attributes:
+        name: Name of the step.
+        status: ``ok``, ``failed (N)``, ``stopped: time``, ``not begun: time`` or ``done before``.
+        seconds: Wall time.
+        last: Last line of its log.
+    """
+
+    name: str
+    status: str
+    seconds: float
+    last: str = ""
+
+
+def steps(args: argparse.Namespace) -> list[Step]:
+    """Return all steps, in order of worth."""
+    python, here = sys.executable, args.root / "benchmarks"
+    prepare = [python, here / "gpu" / "prepare.py", args.root, args.carry, args.work]
+    equality = [python, here / "gpu" / "equality.py", "--device", args.device]
+    equality += ["--out", args.out / "equality.json"]
+    speed = [python, here / "speed", "--device", args.device, "--out", args.out / "results/speed"]
+    common = ["--profile", args.profile, "--device", args.device, "--out", args.out / "results"]
+    runs = [
+        Step(
+            f"{number:02d} {line}",
+            [python, "-m", "nasbench_ecg", "run", *shlex.split(line), *map(str, common)],
+        )
+        for number, line in enumerate(_lines(args.runs), 1)
+    ]
+    return [
+        Step("prepare", [*map(str, prepare)]),
+        Step("plugins", [python, "-m", "nasbench_ecg", "plugins"]),
+        Step("equality", [*map(str, equality)], share=0.25),
+        Step("speed", [*map(str, speed), *shlex.split(args.speed)], share=0.5),
+        *runs,
+    ]
+
+
+def _lines(path: Path) -> list[str]:
+    lines = (line.partition("#")[0].strip() for line in path.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def perform(step: Step, out: Path, deadline: float, env: dict[str, str]) -> Outcome:
+    """Do a step unless it was done before; whatever happens, return what became of it."""
+    file_name = "".join(c if c.isalnum() or c in ".-" else "-" for c in step.name)
+    log, done = out / "logs" / f"{file_name}.log", out / "done" / f"{file_name}.json"
+    command = list(step.command)
+    with contextlib.suppress(OSError, ValueError):
+        before = json.loads(done.read_text())
+        if before["command"] == command:
+            return Outcome(step.name, "done before", before["seconds"], before["last"])
+    left = deadline - time.monotonic()
+    if left < _LEAST:
+        return Outcome(step.name, "not begun: time", 0.0)
+    print(f"== {step.name} (at most {left * step.share:.0f} s)", flush=True)
+    started = time.monotonic()
+    try:
+        status = _run(command, log, left * step.share, env)
+    except OSError as error:
+        status = f"failed ({error.strerror or error})"
+    outcome = Outcome(step.name, status, round(time.monotonic() - started, 1), _last_line(log))
+    print(f"   {outcome.status}, {outcome.seconds:.0f} s: {outcome.last}", flush=True)
+    if status == "ok" and step.name != "prepare":
+        done.write_text(json.dumps({**asdict(outcome), "command": command}, indent=1) + "\n")
+    return outcome
+
+
+def _run(command: Sequence[str], log: Path, limit: float, env: dict[str, str]) -> str:
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=env,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            return "stopped: time"
+        finally:
+            _end(process)
+    return "ok" if code == 0 else f"failed ({code})"
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE)
+
+
+def _last_line(log: Path) -> str:
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip(" │╰╯") for line in reversed(lines) if line.strip(" │─╰╯")), "")
+
+
+def summary(outcomes: Sequence[Outcome], args: argparse.Namespace) -> str:
+    """Return the table of what was done, in Markdown."""
+    rows = [
+        f"| {o.name} | {o.status} | {o.seconds:.0f} | {o.last[:90].replace('|', '/')} |"
+        for o in outcomes
+    ]
+    return "\n".join(
+        [
+            f"# On {args.device}, profile {args.profile}",
+            "",
+            "| step | outcome | seconds | last line of its log |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def take_home(out: Path) -> None:
+    """Write ``take-home.tar.gz``, all of ``out`` but the scratch folder."""
+    part = out / "take-home.tar.gz.part"
+    with tarfile.open(part, "w:gz") as tar:
+        for name in ("results", "logs", "equality.json", "summary.json", "summary.md"):
+            if (out / name).exists():
+                tar.add(out / name, arcname=name)
+    part.replace(out / "take-home.tar.gz")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("--out", "--work", "--root", "--carry", "--runs"):
+        parser.add_argument(name, type=Path, required=True)
+    for name in ("--device", "--profile", "--speed"):
+        parser.add_argument(name, required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Do all steps and return 0, or 1 if nothing could be prepared."""
+    args = _arguments()
+    deadline = time.monotonic() + 60 * args.minutes
+    for folder in ("logs", "done"):
+        (args.out / folder).mkdir(parents=True, exist_ok=True)
+    env = dict(os.environ)
+    if (args.carry / "records.tar.xz").is_file():
+        env["NASBENCH_ECG_DATA"] = str(args.work / "data")
+    outcomes: list[Outcome] = []
+    interrupted = False
+    try:
+        for step in steps(args):
+            outcomes.append(perform(step, args.out, deadline, env))
+            if step.name == "prepare" and outcomes[-1].status != "ok":
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+    text = summary(outcomes, args)
+    (args.out / "summary.md").write_text(text)
+    (args.out / "summary.json").write_text(
+        json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n"
+    )
+    take_home(args.out)
+    print(f"\n{text}\nTo take home: {args.out / 'take-home.tar.gz'}")
+    return 130 if interrupted else int(len(outcomes) == 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Checks, speed and the published runs, on a bare machine that has a GPU, PyTorch and no network.
+#
+#   benchmarks/on_gpu.sh [MINUTES] [OUT]              (by default 30 minutes, on-gpu/)
+#
+# Made beforehand, where there is a network: benchmarks/pack_for_gpu.sh. When the minutes are over,
+# or after a stop, the same command with the same OUT goes on where this one ended.
+# OUT then holds run records, logs, summary.md and take-home.tar.gz, which has all of these.
+#
+# ON_GPU_CARRY    folder that pack_for_gpu.sh made (.carry beside benchmarks/)
+# ON_GPU_PYTHON   interpreter that has PyTorch (python3)
+# ON_GPU_DEVICE   cuda; or cpu, to try this script out
+# ON_GPU_PROFILE  profile of the runs (paper)
+# ON_GPU_RUNS     file of runs, one a line (benchmarks/gpu/runs.txt)
+# ON_GPU_SPEED    arguments of 'python benchmarks/speed' (--epochs 2)
+# ON_GPU_WORK     scratch folder, which need not be taken home (OUT/work)
+set -uo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+minutes=${1:-30}
+out=${2:-on-gpu}
+python=${ON_GPU_PYTHON:-python3}
+
+mkdir -p "$out" || exit 2
+out=$(cd "$out" && pwd)
+work=${ON_GPU_WORK:-$out/work}
+mkdir -p "$work" || exit 2
+work=$(cd "$work" && pwd)
+
+export PYTHONPATH="$work/site:$root:$root/plugins:$root/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONUNBUFFERED=1 PIP_NO_INDEX=1 NASBENCH_ECG_CACHE="$work/cache" COLUMNS=100
+exec "$python" "$root/benchmarks/gpu/session.py" \
+  --minutes "$minutes" --out "$out" --work "$work" --root "$root" \
+  --carry "${ON_GPU_CARRY:-$root/.carry}" \
+  --device "${ON_GPU_DEVICE:-cuda}" --profile "${ON_GPU_PROFILE:-paper}" \
+  --runs "${ON_GPU_RUNS:-$root/benchmarks/gpu/runs.txt}" --speed="${ON_GPU_SPEED:---epochs 2}"

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Pack what benchmarks/on_gpu.sh needs on a machine that has a GPU and no network: the records of
+# mitdb as one archive, and the wheels of all dependencies, of the versions installed here.
+#
+#   NASBENCH_ECG_DATA=DIR benchmarks/pack_for_gpu.sh [FOLDER]        (by default .carry)
+#
+# PACK_PYTHON    version of Python there (3.12), or 'here' for wheels that fit this interpreter
+# PACK_WITHOUT   packages that are there already ("torch numpy scipy scikit-learn pandas matplotlib"); what
+#                only they need is left out with them
+# PACK_RECORDS   records to carry; by default all that lie in mitdb
+# PACK_LIMIT_MB  most that the folder may hold (64)
+# PACK_NO_WHEELS set: carry no wheels
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+carry=${1:-$here/../.carry}
+version=${PACK_PYTHON:-3.12}
+limit=${PACK_LIMIT_MB:-64}
+die() { echo "pack_for_gpu: $*" >&2; exit 2; }
+
+records=${NASBENCH_ECG_DATA:-}/mitdb
+[ -d "$records" ] || die "no records: NASBENCH_ECG_DATA must name a folder that holds mitdb"
+mkdir -p "$carry"
+carry=$(cd "$carry" && pwd)
+
+names=${PACK_RECORDS:-$(cd "$records" && ls ./*.hea | sed 's/\.hea$//; s|^\./||')}
+files=()
+for name in $names; do
+  for extension in hea dat atr; do
+    [ -f "$records/$name.$extension" ] || die "record $name has no $name.$extension in $records"
+    files+=("mitdb/$name.$extension")
+  done
+done
+# two 12-bit samples, one of each lead, lie in three bytes: differences at that distance pack best
+archive=$carry/records.tar.xz
+tar -C "$(dirname "$records")" -cf - "${files[@]}" |
+  xz -T0 --delta=dist=3 --lzma2=preset=6,lc=0,lp=0 >"$archive.part"
+mv "$archive.part" "$archive"
+
+rm -rf "$carry/wheels"
+mkdir "$carry/wheels"
+if [ -z "${PACK_NO_WHEELS:-}" ]; then
+  fit=()
+  if [ "$version" != here ]; then
+    fit=(--python-version "$version" --implementation cp --abi "cp${version/./}" --abi abi3 --abi none)
+    for glibc in 17 24 26 27 28 31 34; do
+      fit+=(--platform "manylinux_2_${glibc}_x86_64")
+    done
+    fit+=(--platform manylinux2014_x86_64 --platform manylinux1_x86_64 --platform any)
+  fi
+  # shellcheck disable=SC2086
+  wanted=$(python3 "$here/gpu/packages.py" ${PACK_WITHOUT-torch numpy scipy scikit-learn pandas matplotlib})
+  # shellcheck disable=SC2086
+  python3 -m pip download -q --no-deps --only-binary=:all: "${fit[@]}" -d "$carry/wheels" $wanted
+fi
+
+used=$(du -sm "$carry" | cut -f1)
+echo "$carry: $used MB, $(($(wc -w <<<"$names"))) records, $(ls "$carry/wheels" | wc -l) wheels"
+[ "$used" -le "$limit" ] ||
+  die "that is over the limit of $limit MB: carry fewer records (PACK_RECORDS) or leave packages out"

@@ -1,0 +1,392 @@
+"""Suites: their files, their plans, and a record of every run, whatever becomes of it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import pytest
+from tiny_runs import SETTINGS, registry_with
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
+from nasbench_ecg.executors.local import LocalExecutor
+from nasbench_ecg.registry import load_registry
+from nasbench_ecg.run import campaign
+from nasbench_ecg.run.campaign import carry_out, reserved, statuses, to_do
+from nasbench_ecg.run.config import Wish, configure
+from nasbench_ecg.run.opening import open_record
+from nasbench_ecg.run.record import RecordStore
+from nasbench_ecg.run.suite import (
+    PlannedRun,
+    broken_rules,
+    load_suite,
+    parse_suite,
+    plan,
+    shipped_suites,
+)
+from nasbench_ecg.specs import StrategySpec
+
+GRID = """
+title = "Two by two"
+seeds = [0, 1]
+
+[[runs]]
+strategies = ["cnn-9", "random"]
+datasets = ["synthetic-2lead"]
+protocols = ["paper", "patient-kfold"]
+profiles = ["smoke"]
+"""
+
+
+def planned(text: str = GRID, **changes: Any) -> list[PlannedRun]:
+    """Return the plan of a suite's text."""
+    return plan(parse_suite(text, "mine", "mine.toml"), load_registry(), device="cpu", **changes)
+
+
+# Plans
+
+
+def test_a_plan_is_every_combination_once() -> None:
+    runs = planned()
+    assert len(runs) == 2 * 2 * 2 == len({run.key for run in runs})
+    assert {(r.config.strategy.name, r.config.protocol, r.config.search_seed) for r in runs} == {
+        (strategy, protocol, seed)
+        for strategy in ("cnn-9", "random")
+        for protocol in ("paper", "patient-kfold")
+        for seed in (0, 1)
+    }
+
+
+def test_every_method_has_a_first_result_before_any_has_a_second() -> None:
+    text = f"{GRID}\n[[runs]]\nstrategies = ['darts']\ndatasets = ['synthetic-2lead']"
+    assert [run.config.search_seed for run in planned(text)] == [0] * 5 + [1] * 5
+
+
+def test_what_two_entries_share_is_run_once() -> None:
+    again = GRID.split("[[runs]]")[1].replace('"random"', '"cnn-11"')
+    assert len(planned(f"{GRID}\n[[runs]]{again}")) == 8 + 4
+
+
+def test_a_planned_key_is_that_of_the_run_command() -> None:
+    text = f"{GRID}set.evaluator.epochs = 3\nset.dataset.seed = 7"
+    for run in planned(text):
+        words = shlex.split(run.config.command())
+        settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+        assert sorted(settings) == ["dataset.seed=7", "evaluator.epochs=3"]
+        wish = Wish(
+            words[2], words[3], protocol=words[5], profile="smoke", device="cpu",
+            overrides={"dataset": {"seed": 7}, "evaluator": {"epochs": 3}},
+            search_seed=run.config.search_seed,
+        )  # fmt: skip
+        assert configure(load_registry(), wish).key() == run.key
+
+
+def test_profile_and_seeds_can_be_replaced() -> None:
+    runs = planned(profile="quick", seeds=[5])
+    assert {(run.config.profile, run.config.search_seed) for run in runs} == {("quick", 5)}
+
+
+# Files
+
+
+@pytest.mark.parametrize(
+    "old, new, where, said",
+    [
+        ('"random"', '"randon"', "entry 1, randon on synthetic-2lead", "'random'"),
+        ('"synthetic-2lead"', '"synthetic"', "entry 1, cnn-9 on synthetic", "synthetic-2lead"),
+        ('"paper"', '"papers"', "entry 1", "Did you mean 'paper'"),
+        ('["smoke"]', '["smok"]', "entry 1", "Did you mean 'smoke'"),
+        ('["smoke"]', '["smoke"]\nset.strategy.epoch = 1', "entry 1", "no option 'epoch'"),
+        ('["cnn-9", "random"]', "[]", "runs › entry 1 › strategies", "empty grid"),
+        ("seeds = [0, 1]", "seeds = []", "seeds", "empty grid"),
+        ("seeds = [0, 1]", "seeds = [-1]", "seeds › entry 1", "greater than or equal to 0"),
+        ("[[runs]]", "[[runs]]\nstrategy = 1", "runs › entry 1 › strategy", "'strategies'"),
+        ('title = "Two by two"', "", "title", "required"),
+        ("[[runs]]", "[[runs]", "mine.toml", "not TOML"),
+    ],
+)
+def test_what_is_wrong_in_a_suite_is_said_with_file_and_entry(
+    old: str, new: str, where: str, said: str
+) -> None:
+    with pytest.raises(OptionError) as raised:
+        planned(GRID.replace(old, new))
+    assert raised.value.where.startswith("mine.toml") and where in raised.value.where
+    assert said in raised.value.what + raised.value.fix
+
+
+def test_a_suite_without_runs_is_an_empty_grid() -> None:
+    with pytest.raises(OptionError, match="empty grid"):
+        parse_suite('title = "Nothing"\nseeds = [0]\nruns = []', "nothing", "nothing.toml")
+
+
+@pytest.mark.parametrize("name", ["../up", "Mine", "a b", "", ".hidden"])
+def test_a_name_that_is_no_plain_folder_is_refused(name: str) -> None:
+    with pytest.raises(OptionError, match="cannot name a suite"):
+        parse_suite(GRID, name, "mine.toml")
+
+
+def test_unknown_suites_are_answered_with_those_there_are(tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as raised:
+        load_suite("heart-dart")
+    assert "'heart-darts'" in raised.value.fix
+    with pytest.raises(StorageError, match="cannot be read"):
+        load_suite(str(tmp_path / "none.toml"))
+
+
+def test_a_suite_of_ones_own_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "my-own.toml").write_text(GRID)
+    assert load_suite(str(tmp_path / "my-own.toml")).name == "my-own"
+
+
+# Rules
+
+
+@pytest.mark.parametrize("suite", shipped_suites(), ids=lambda suite: suite.name)
+def test_shipped_suites_keep_the_rules_and_name_what_there_is(suite: Any) -> None:
+    runs = plan(suite, load_registry(), device="cpu")
+    assert broken_rules(runs, published=suite.content.published) == []
+    assert suite.content.published == (suite.name != "smoke")
+
+
+def test_a_search_without_random_search_beside_it_breaks_a_rule() -> None:
+    text = GRID.replace('"random"', '"darts"')
+    (first, *rest) = broken_rules(planned(text), published=False)
+    assert "darts searches conv-cells on synthetic-2lead under paper" in first
+    assert len(rest) == 1  # the other protocol
+
+
+def test_baselines_owe_no_random_search() -> None:
+    assert broken_rules(planned(GRID.replace('"random"', '"cnn-11"')), published=False) == []
+
+
+def test_random_search_on_another_dataset_does_not_count() -> None:
+    other = "[[runs]]\nstrategies=['random']\ndatasets=['mitbih-2lead']\nprofiles=['smoke']"
+    text = f"{GRID.replace('random', 'darts')}\n{other}"
+    assert len(broken_rules(planned(text), published=False)) == 2
+
+
+def test_two_seeds_are_too_few_to_be_published() -> None:
+    broken = broken_rules(planned(), published=True)
+    assert len(broken) == 4 and all("2 of the 3 seeds" in sentence for sentence in broken)
+    assert broken_rules(planned(), published=False) == []
+
+
+# Carrying out, with processes that stand for runs
+
+
+OK = """
+import json, sys
+text = open(sys.argv[1]).read()
+open(sys.argv[2], "w").write(text.replace('"interrupted"', '"ok"', 1))
+"""
+BEHAVIOUR = {
+    "ok": OK,
+    "raises": "raise ValueError('it broke')",
+    "records": OK.replace('"ok"', '"failed"'),
+    "hangs": "import time\nwhile True: time.sleep(0.05)",
+    "hangs-recorded": OK.replace('"ok"', '"interrupted"') + "import time\ntime.sleep(600)",
+    "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
+    "aborts": "import os; os.abort()",
+    "lies": "pass",
+}
+
+
+def fake(behaviour: str) -> StrategySpec:
+    return StrategySpec(name=behaviour, target="none:None", summary="", searches=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
+    """A folder of results whose runs are processes that behave as their strategy is called."""
+    store = RecordStore(tmp_path / "results", "mine")
+
+    def command(run: PlannedRun, *_: Any, **__: Any) -> list[str]:
+        template = tmp_path / f"{run.key}.json"
+        template.write_text(open_record(run.config, "mine").model_dump_json())
+        code = BEHAVIOUR[run.config.strategy.name]
+        return [sys.executable, "-c", code, str(template), str(store.path(run.key))]
+
+    monkeypatch.setattr(campaign, "command", command)
+    return store
+
+
+def runs_that(*behaviours: str) -> list[PlannedRun]:
+    """Return runs whose processes behave so."""
+    registry = registry_with(*map(fake, behaviours))
+    wishes = (Wish(b, "synthetic-2lead", profile="smoke", device="cpu") for b in behaviours)
+    return [PlannedRun(configure(registry, wish), 1) for wish in wishes]
+
+
+def done(runs: list[PlannedRun], store: RecordStore, **limits: Any) -> dict[str, Any]:
+    """Carry runs out and return the records by strategy."""
+    store.check_writable()
+    finished = carry_out(runs, store, LocalExecutor(**limits))
+    return {one.run.config.strategy.name: one.record for one in finished}
+
+
+def test_whatever_becomes_of_a_run_is_recorded_and_the_rest_go_on(store: RecordStore) -> None:
+    runs = runs_that("raises", "records", "killed", "aborts", "lies", "ok")
+    records = done(runs, store)
+    assert {name: record.status for name, record in records.items()} == {
+        "raises": "failed", "records": "failed", "killed": "oom", "aborts": "failed",
+        "lies": "failed", "ok": "ok",
+    }  # fmt: skip
+    assert "ValueError: it broke" in records["raises"].error
+    assert "memory" in records["killed"].error and "signal 6" in records["aborts"].error
+    assert "without a record" in records["lies"].error
+    assert [store.read(run.key) for run in runs] == [records[r.config.strategy.name] for r in runs]
+
+
+@pytest.mark.parametrize("behaviour", ["hangs", "hangs-recorded"])
+def test_a_run_beyond_its_time_is_a_timeout(store: RecordStore, behaviour: str) -> None:
+    record = done(runs_that(behaviour), store, time_limit=2.0, grace=5.0)[behaviour]
+    assert record.status == "timeout"
+    assert "limit for one run" in record.error
+
+
+def test_an_old_record_is_not_taken_for_that_of_a_process_that_wrote_none(
+    store: RecordStore,
+) -> None:
+    runs = runs_that("raises")
+    store.write(open_record(runs[0].config, "mine").model_copy(update={"status": "ok"}))
+    assert done(runs, store)["raises"].status == "failed"
+
+
+def test_resuming_is_the_plan_less_what_has_a_result(store: RecordStore) -> None:
+    runs = runs_that("ok", "raises", "killed", "aborts")
+    done(runs[:2], store)
+    assert to_do(runs, store) == runs[2:]
+    assert to_do(runs, store, retry_failed=True) == runs[1:]
+
+
+def test_an_interrupted_run_is_resumed_and_a_damaged_record_replaced(store: RecordStore) -> None:
+    runs = runs_that("ok", "lies")
+    store.write(open_record(runs[0].config, "mine"))
+    store.path(runs[1].key).write_text('{"schema_ver')
+    assert statuses(runs, store) == ["interrupted", None]
+    assert to_do(runs, store) == runs
+
+
+def test_two_processes_do_not_carry_out_one_suite_at_once(store: RecordStore) -> None:
+    with (
+        reserved(store),
+        pytest.raises(StorageError, match="being run into this folder already"),
+        reserved(store),
+    ):
+        pass
+    with reserved(store):
+        pass
+
+
+# On the command line
+
+
+@pytest.fixture
+def nasbench(outside: dict[str, str]) -> Callable[..., Any]:
+    """Run a command line in this process."""
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+def toy_suite(folder: Path, *, published: bool = False) -> Path:
+    """Write a suite of seconds: a network that learns, and one whose option is refused late."""
+    settings = "\n".join(
+        f"set.{role}.{name} = {json.dumps(value)}"
+        for role, options in SETTINGS.items()
+        for name, value in options.items()
+    )
+    file = folder / "toys.toml"
+    file.write_text(
+        f"title = 'Toys'\nseeds = [0]\npublished = {str(published).lower()}\n"
+        f"[[runs]]\nstrategies = ['random']\ndatasets = ['toy-2lead']\nprofiles = ['smoke']\n"
+        f"{settings}\nset.strategy.samples = 1\n"
+    )
+    return file
+
+
+def test_a_suite_is_planned_run_resumed_and_reported(
+    nasbench: Callable[..., Any], tmp_path: Path, outside: dict[str, str]
+) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    common = (str(file), "--device", "cpu", "--out", str(out))
+    (row,) = json.loads(nasbench("suite", "plan", *common, "--json").stdout)
+    assert row["status"] is None and not out.exists()
+
+    environment = {**outside, "COLUMNS": "120"}
+    words = [sys.executable, "-m", "nasbench_ecg", "suite", "run", *common]
+    ran = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1/1  ok  random" in ran.stderr
+    assert f"nasbench-ecg leaderboard --suite toys --out {out}" in ran.stdout
+    record = json.loads((out / "toys" / f"{row['run_key']}.json").read_text())
+    assert (record["status"], record["suite"]) == ("ok", "toys")
+
+    again = nasbench("suite", "run", *common)
+    assert (again.exit_code, "0 of 1 runs to do" in again.stderr) == (0, True)
+    (told,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
+    assert told["runs"] == {"ok": 1}
+
+
+def test_an_unpublishable_suite_is_refused_if_it_says_it_is_published(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = toy_suite(tmp_path, published=True)
+    result = nasbench("suite", "run", file, "--device", "cpu", "--out", tmp_path / "results")
+    assert result.exit_code == 2 and "1 of the 3 seeds" in " ".join(result.stderr.split())
+    assert not (tmp_path / "results").exists()
+    less = nasbench("suite", "plan", file, "--device", "cpu", "--seeds", "4")
+    assert less.exit_code == 0 and "Note: random on toy-2lead" in less.stderr
+
+
+def test_records_that_are_not_here_are_missed_before_the_first_run(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    out, data = tmp_path / "results", tmp_path / "empty"
+    data.mkdir()
+    result = nasbench(
+        "suite", "run", "heart-darts", "--profile", "smoke", "--device", "cpu", "--data", data,
+        "--out", out,
+    )  # fmt: skip
+    assert result.exit_code == 2 and "mitdb" in result.stderr
+    assert list(out.glob("*/*.json")) == []
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_a_stopped_suite_ends_cleanly(
+    tmp_path: Path, outside: dict[str, str], number: signal.Signals, status: int
+) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    file.write_text(file.read_text().replace("samples = 1", "samples = 5000"))
+    words = [sys.executable, "-m", "nasbench_ecg", "suite", "run", str(file)]
+    words += ["--device", "cpu", "--out", str(out)]
+    suite = subprocess.Popen(words, env=outside, stderr=subprocess.PIPE, text=True)
+    while suite.poll() is None and not list(out.glob("toys/.unfinished/*/evaluations.jsonl")):
+        sleep(0.1)
+    suite.send_signal(number)
+    _, told = suite.communicate(timeout=120)
+    assert suite.returncode == status and "Interrupted." in told
+    (record,) = out.glob("toys/*.json")
+    assert json.loads(record.read_text())["status"] == "interrupted"
+    assert list((out / "toys" / ".unfinished").iterdir())
+
+
+def test_a_suite_that_is_not_there_is_one_panel(nasbench: Callable[..., Any]) -> None:
+    result = nasbench("suite", "plan", "hart-darts")
+    assert result.exit_code == 2 and "heart-darts" in result.stderr
+    assert isinstance(result.exception, SystemExit | NasbenchError)
+
+
+def test_a_run_can_be_put_into_a_suite_and_only_into_a_plain_folder(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    result = nasbench("run", "cnn-9", "toy-2lead", "--suite", "../up", "--out", tmp_path)
+    assert result.exit_code == 2 and "cannot name a suite" in result.stderr
+    assert list(tmp_path.iterdir()) == []
