@@ -6,7 +6,7 @@ from itertools import product
 from statistics import mean
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_records import run_record, with_f1
 
@@ -42,6 +42,8 @@ AUC = [
     (0.957, 0.978, 0.946, 0.970),
 ]
 DATASETS = [f"dataset{i}" for i in range(14)]
+
+SETTINGS = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 def runs(strategy: str, *scores: float, **fields: object) -> list[RunRecord]:
@@ -148,6 +150,7 @@ def test_only_ranked_rows_have_a_rank_interval() -> None:
 # Paired tests
 
 
+@SETTINGS
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=7))
 def test_the_paired_p_value_is_the_share_of_signs_as_extreme(
     pairs: list[tuple[float, float]],
@@ -174,6 +177,7 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
+@SETTINGS
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_lies_between_the_p_values_and_bonferronis(p_values: list[float]) -> None:
     for p, adjusted in zip(p_values, holm(p_values), strict=True):

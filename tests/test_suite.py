@@ -359,10 +359,7 @@ def test_records_that_are_not_here_are_missed_before_the_first_run(
     assert list(out.glob("*/*.json")) == []
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
-def test_a_stopped_suite_ends_cleanly(
-    tmp_path: Path, outside: dict[str, str], number: signal.Signals, status: int
-) -> None:
+def test_a_suite_that_is_stopped_ends_cleanly(tmp_path: Path, outside: dict[str, str]) -> None:
     file, out = toy_suite(tmp_path), tmp_path / "results"
     file.write_text(file.read_text().replace("samples = 1", "samples = 5000"))
     words = [sys.executable, "-m", "nasbench_ecg", "suite", "run", str(file)]
@@ -370,9 +367,9 @@ def test_a_stopped_suite_ends_cleanly(
     suite = subprocess.Popen(words, env=outside, stderr=subprocess.PIPE, text=True)
     while suite.poll() is None and not list(out.glob("toys/.unfinished/*/evaluations.jsonl")):
         sleep(0.1)
-    suite.send_signal(number)
+    suite.send_signal(signal.SIGINT)
     _, told = suite.communicate(timeout=120)
-    assert suite.returncode == status and "Interrupted." in told
+    assert suite.returncode == 130 and "Interrupted." in told
     (record,) = out.glob("toys/*.json")
     assert json.loads(record.read_text())["status"] == "interrupted"
     assert list((out / "toys" / ".unfinished").iterdir())

@@ -29,11 +29,14 @@ from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.bilevel import Batch, relaxed_loss
 from nasbench_ecg_darts.convert import plain_to_merged
 from nasbench_ecg_darts.merged import MergedEdges
-from nasbench_ecg_darts.relaxation import initial_alpha
+from nasbench_ecg_darts.relaxation import Alpha, initial_alpha, mixing_weights
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 
-LIMITS = {torch.float64: 1e-10, torch.float32: 1e-4}
-"""Largest difference allowed, relative to the largest value."""
+SAME_DEVICE = {torch.float64: 1e-10, torch.float32: 1e-4}
+"""Largest difference allowed between two forms, relative to the largest value."""
+
+OTHER_DEVICE = {torch.float64: 1e-10, torch.float32: 1e-3}
+"""Largest difference allowed between two devices, which round in another order."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Check:
 
 def checks(device: str) -> Iterator[Check]:
     """Yield all comparisons on ``device``."""
-    for dtype, limit in LIMITS.items():
+    for dtype in SAME_DEVICE:
         kind = str(dtype).removeprefix("torch.")
         plain, merged = _supernets(dtype)
         here = {"plain": _figures(plain, device, dtype), "merged": _figures(merged, device, dtype)}
@@ -66,15 +69,17 @@ def checks(device: str) -> Iterator[Check]:
         yield Check(
             f"merged against plain on {device}, {kind}",
             _worst(here["plain"], here["merged"]),
-            limit,
+            SAME_DEVICE[dtype],
         )
         yield Check(
-            f"{device} against cpu, merged supernet, {kind}", _worst(on_cpu, here["merged"]), limit
+            f"{device} against cpu, merged supernet, {kind}",
+            _worst(on_cpu, here["merged"]),
+            OTHER_DEVICE[dtype],
         )
         yield Check(
             f"{device} against cpu, final network, {kind}",
             _worst(_logits("cpu", dtype), _logits(device, dtype)),
-            limit,
+            OTHER_DEVICE[dtype],
         )
 
 
@@ -96,25 +101,23 @@ def _figures(net: SuperNet, device: str, dtype: torch.dtype) -> dict[str, Tensor
     net = copy.deepcopy(net).to(device).train()
     torch.manual_seed(1)
     # α far from uniform, and float64 kept: its usual values are float32 and nearly all equal
-    alpha = {
+    alpha: Alpha = {
         name: torch.randn(value.shape, dtype=dtype).to(device).requires_grad_()
         for name, value in initial_alpha(4, len(OPERATIONS), "cpu").items()
     }
-    batch = Batch(
-        torch.randn(16, 2, 300, dtype=dtype).to(device), torch.randint(5, (16,)).to(device)
-    )
+    batch = Batch(torch.randn(8, 2, 220, dtype=dtype).to(device), torch.randint(5, (8,)).to(device))
     loss, logits = _loss(net, alpha, batch)
     shared = {name: p for name, p in net.named_parameters() if ".edges." not in name}
     gradients = torch.autograd.grad(loss, [*alpha.values(), *shared.values()])
-    named = dict(zip([*alpha, *shared], gradients, strict=True))
+    named = dict(zip([*map(str, alpha), *shared], gradients, strict=True))
     return {"loss": loss.detach(), "logits": logits.detach(), **named}
 
 
-def _loss(net: SuperNet, alpha: Mapping[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor]:
+def _loss(net: SuperNet, alpha: Alpha, batch: Batch) -> tuple[Tensor, Tensor]:
     if batch.x.dtype == torch.float32:
-        return relaxed_loss(net, dict(alpha), batch, "float32")  # type: ignore[arg-type]
+        return relaxed_loss(net, alpha, batch, "float32")
     # relaxed_loss turns logits into float32, which would hide what float64 is to show
-    logits = net(batch.x, {name: value.softmax(dim=-1) for name, value in alpha.items()})
+    logits = net(batch.x, mixing_weights(alpha))
     return nn.functional.cross_entropy(logits, batch.y), logits
 
 
@@ -122,8 +125,8 @@ def _logits(device: str, dtype: torch.dtype) -> dict[str, Tensor]:
     arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
     torch.manual_seed(2)
     builder = StackedCellsShortcut(StackedCellsShortcutOptions(cells=6, channels=4))
-    model = builder.build(arch, n_leads=2, n_samples=300, n_classes=5).to(dtype)
-    x = torch.randn(16, 2, 300, dtype=dtype)
+    model = builder.build(arch, n_leads=2, n_samples=220, n_classes=5).to(dtype)
+    x = torch.randn(8, 2, 220, dtype=dtype)
     with torch.no_grad():
         return {"logits": model.to(device).train()(x.to(device))}
 

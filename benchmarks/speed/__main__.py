@@ -2,7 +2,8 @@
 
 Prints each target with both sides, the ratio and whether they computed the same thing, and writes
 ``results/speed/<machine>.json`` and ``.md``. Records are found as the command line finds them
-(``NASBENCH_ECG_DATA``, or the cache).
+(``NASBENCH_ECG_DATA``, or the cache). The sizes named ``smoke`` try the benchmarks out; they run
+only where ``--only`` names them.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import busy
+import clustering
 import machine_room
 import networks
+import paper
 import torch
 from measure import Target, machine
 from table import markdown
@@ -28,17 +32,29 @@ from nasbench_ecg.training.memory import keep_freed_memory
 Benchmark = Callable[[], Target | list[Target] | None]
 
 
-def benchmarks(device: str, *, bf16: bool) -> dict[str, Benchmark]:
+def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
     """Return all benchmarks by name, in order of worth."""
+    device = plan.device
     return {
         "supernet-quick": lambda: networks.supernet_step("quick", device, bf16=bf16),
         "supernet-paper": lambda: networks.supernet_step("paper", device, bf16=bf16),
         "training-quick": lambda: networks.training("quick", device, bf16=bf16),
         "training-paper": lambda: networks.training("paper", device, bf16=bf16),
+        "whole-run": lambda: paper.whole_run(plan) if _affordable(plan) else None,
+        "busy": lambda: busy.busy(plan),
         "loading": machine_room.loading,
         "command-line": machine_room.command_line,
         "roofline": lambda: networks.roofline(device),
+        "iemmc-generation": clustering.generation,
+        "iemmc-all-beats": clustering.all_beats,
+        "supernet-smoke": lambda: networks.supernet_step("smoke", device, bf16=bf16),
+        "training-smoke": lambda: networks.training("smoke", device, bf16=bf16),
     }
+
+
+def _affordable(plan: paper.Plan) -> bool:
+    """Whether it ends today: a whole published search takes days without a GPU."""
+    return plan.device == "cuda" or plan.epochs is not None or plan.profile != "paper"
 
 
 def main() -> None:
@@ -49,9 +65,17 @@ def main() -> None:
     parser.add_argument("--no-bf16", action="store_true", help="where bfloat16 is not native")
     parser.add_argument("--out", type=Path, default=Path("results/speed"))
     parser.add_argument("--name", default="", help="name of the machine in the file's name")
+    whole = parser.add_argument_group("whole-run and busy")
+    whole.add_argument("--epochs", type=int, help="measure so many and extrapolate, labelled so")
+    whole.add_argument("--dataset", default="mitbih-2lead")
+    whole.add_argument("--profile", default="paper")
+    whole.add_argument("--precision", choices=["float32", "bf16"], help="default: the profile's")
     args = parser.parse_args()
+    if args.epochs is not None and args.epochs < 1:
+        parser.error("--epochs must be at least 1")
     keep_freed_memory()
-    chosen = benchmarks(args.device, bf16=not args.no_bf16)
+    plan = paper.Plan(args.device, args.epochs, args.dataset, args.profile, args.precision)
+    chosen = benchmarks(plan, bf16=not args.no_bf16)
     unknown = set(args.only or ()) - set(chosen)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(chosen)}")
@@ -59,11 +83,11 @@ def main() -> None:
     about = machine(args.device)
     targets: list[Target] = []
     for name, measure in chosen.items():
-        if args.only and name not in args.only:
+        if name not in args.only if args.only else name.endswith("-smoke"):
             continue
         measured = measure()
         if measured is None:
-            print(f"{name}: not measured, its records are not here")
+            print(f"{name}: not measured, {_why_not(name, plan)}")
             continue
         new = measured if isinstance(measured, list) else [measured]
         targets += new
@@ -82,6 +106,14 @@ def main() -> None:
     text = f"{_title(about)}\n\n{markdown(report['targets'])}\n"
     write_atomically(path.with_suffix(".md"), text)
     print(f"\nwritten: {path} and {path.with_suffix('.md')}")
+
+
+def _why_not(name: str, plan: paper.Plan) -> str:
+    if name == "busy" and plan.device != "cuda":
+        return "it needs a GPU"
+    if name == "whole-run" and not _affordable(plan):
+        return "without a GPU it needs --epochs"
+    return "its records are not here"
 
 
 def _title(about: dict[str, Any]) -> str:

@@ -25,8 +25,14 @@ from nasbench_ecg_darts.merged import MergedEdges
 from nasbench_ecg_darts.relaxation import initial_alpha
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 
-WIDTHS = {"paper": (8, 16), "quick": (5, 8)}
+WIDTHS = {"paper": (8, 16), "quick": (5, 8), "smoke": (3, 2)}
 """Cells and channels of the search network."""
+
+FINAL = {"paper": (15, 16), "quick": (8, 8), "smoke": (6, 2)}
+"""Cells and channels of the final network."""
+
+BATCHES = {"paper": (100, 256), "quick": (100, 256), "smoke": (4, 4)}
+"""Beats in a step of the search and of the final training."""
 
 
 @contextmanager
@@ -44,8 +50,9 @@ def one_dimensional() -> Iterator[None]:
 
 
 def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
-    """Time one step of α and one of the weights on 100 beats: plain against merged."""
+    """Time one step of α and one of the weights: plain against merged."""
     cells, channels = WIDTHS[size]
+    n = BATCHES[size][0]
     torch.manual_seed(0)
 
     def build(edges: type[nn.Module]) -> SuperNet:
@@ -57,7 +64,7 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
     plain, merged = build(PlainEdges), build(MergedEdges)
     plain_to_merged(plain, merged)
     alpha = initial_alpha(4, len(OPERATIONS), device)
-    batch = Batch(torch.randn(100, 2, 300, device=device), torch.randint(5, (100,), device=device))
+    batch = Batch(torch.randn(n, 2, 300, device=device), torch.randint(5, (n,), device=device))
     with one_dimensional():
         reference, expected = _gradients(plain, alpha, batch)
     got_loss, got = _gradients(merged, alpha, batch)
@@ -90,7 +97,7 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
     least = 10 if device == "cuda" else 2
     names = list(seconds)
     return Target(
-        what=f"α + weight step, {size} search network (C{channels}, {cells} cells), 100 beats",
+        what=f"α + weight step, {size} search network (C{channels}, {cells} cells), {n} beats",
         target=f"≥ {least}× plain, equal to 1e-4",
         seconds=seconds,
         same=f"loss and ∇α of merged float32 differ by {worst:.1e}",
@@ -106,18 +113,16 @@ def _gradients(
 
 
 def training(size: str, device: str, *, bf16: bool) -> Target:
-    """Time steps of the final training, 256 beats: plain 1-D float32 against what runs."""
-    options = (
-        StackedCellsShortcutOptions()
-        if size == "paper"
-        else StackedCellsShortcutOptions(cells=8, channels=8)
-    )
+    """Time steps of the final training: plain 1-D float32 against what runs."""
+    cells, channels = FINAL[size]
+    options = StackedCellsShortcutOptions(cells=cells, channels=channels)
+    n = BATCHES[size][1]
     arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
     torch.manual_seed(0)
     builder = network.StackedCellsShortcut(options)
     model = builder.build(arch, n_leads=2, n_samples=300, n_classes=5).to(device).train()
-    x = torch.randn(256, 2, 300, device=device)
-    y = torch.randint(5, (256,), device=device)
+    x = torch.randn(n, 2, 300, device=device)
+    y = torch.randint(5, (n,), device=device)
     with one_dimensional(), torch.no_grad():
         expected = model(x)
     with torch.no_grad():
@@ -139,7 +144,7 @@ def training(size: str, device: str, *, bf16: bool) -> Target:
     reference, *others = seconds.values()
     return Target(
         what=f"final training step, {size} network ({options.cells} cells, "
-        f"C{options.channels}), 256 beats",
+        f"C{options.channels}), {n} beats",
         target="≥ 2× plain" if device == "cpu" else "",
         seconds=seconds,
         same=f"outputs in float32 differ by {worst:.1e}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,11 +176,13 @@ def run_suite(
         stderr().print(f"{suite.name}: {len(waiting)} of {len(runs)} runs to do.")
         if waiting:
             _get_records(waiting, data)
-            with SuiteProgress(suite.name, waiting, executor.workers) as shown:
-                for finished in carry_out(
-                    waiting, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
-                    started=shown.begin,
-                ):  # fmt: skip
+            shown = SuiteProgress(suite.name, waiting, executor.workers)
+            ending = carry_out(
+                waiting, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
+                started=shown.begin,
+            )  # fmt: skip
+            with shown, closing(ending):
+                for finished in ending:
                     shown.end(finished)
     found = statuses(runs, store)
     _tell_counts(found)

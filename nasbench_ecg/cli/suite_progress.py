@@ -75,7 +75,8 @@ class SuiteProgress:
 
     def _advance(self, n: int) -> None:
         assert self._bar is not None
-        self._bar.advance(n, now="; ".join(map(str, self._running.values())))
+        now = "; ".join(map(str, self._running.values()))
+        self._bar.advance(n, now=now or "nothing is running")
 
     def _seconds_left(self) -> float:
         """Return the time left, by what alike runs took, or all runs where none was alike."""

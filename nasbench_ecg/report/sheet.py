@@ -118,7 +118,7 @@ def _columns(board: Leaderboard) -> list[Column]:
         ),
         Column("n", "Number of seeds", lambda row: Cell(str(len(row.seeds)), len(row.seeds))),
         *_scores(board),
-        Column("vs random", "Relative improvement over random cells trained alike", _over_random,
+        Column("vs random", "Relative improvement over random draws trained alike", _over_random,
                best="high"),
         Column("vs publ.", "Difference from the published figure, in points", _against_published,
                best="high"),
@@ -252,8 +252,9 @@ def notes(board: Leaderboard) -> list[str]:
         said += _what_cannot_be_said(len(board.seeds))
     if any(row.improvement for row in board.rows):
         said.append(
-            "vs random: relative improvement of F1 over random cells of the same space, trained by "
-            "the same recipe, with its 95% bootstrap interval."
+            "vs random: relative improvement of mean F1 over random draws from the same space that "
+            "were trained by the same recipe (of several, the row that evaluated the fewest "
+            "candidates), with its 95% bootstrap interval."
         )
     if any(row.missing for row in board.rows):
         said.append("A method that lacks seeds that others have is not ranked.")

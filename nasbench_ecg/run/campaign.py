@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +103,12 @@ def carry_out(
     data: Path | None = None,
     checkpoint_seconds: float = 30.0,
     started: Callable[[PlannedRun], None] = lambda run: None,
-) -> Iterator[Finished]:
-    """Yield the runs as they end, each with its record, whatever became of it."""
+) -> Generator[Finished, None, None]:
+    """Yield the runs as they end, each with its record, whatever became of it.
+
+    Closing the generator ends what still runs; such runs are recorded as interrupted and go on from
+    their checkpoints when they are carried out again.
+    """
     by_key = {run.key: run for run in runs}
     before = {key: _stamp(store, key) for key in by_key}
     jobs = [

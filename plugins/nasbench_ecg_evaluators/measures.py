@@ -67,9 +67,9 @@ def naswot(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
     kernel = torch.zeros(len(signals), len(signals), dtype=torch.float64, device=signals.device)
 
     def compare(before: Tensor) -> None:
-        on = (before.flatten(1) > 0).double()
-        off = 1 - on
-        kernel.addmm_(on, on.T).addmm_(off, off.T)
+        on = (before.flatten(1) > 0).float()
+        both, each = on @ on.T, on.sum(1)
+        kernel.add_(2 * both - each - each[:, None] + on.shape[1])
 
     with torch.no_grad(), _Rectifiers(compare):
         model(signals)

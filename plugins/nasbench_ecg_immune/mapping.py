@@ -22,7 +22,7 @@ def by_majority(table: Ints) -> Ints:
 
     An empty cluster goes to the most frequent class of all.
     """
-    chosen = table.argmax(axis=1)
+    chosen: Ints = table.argmax(axis=1)
     chosen[table.sum(axis=1) == 0] = table.sum(axis=0).argmax()
     return chosen
 

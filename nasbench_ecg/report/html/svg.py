@@ -82,10 +82,11 @@ def vertical(label: str, values: Sequence[float]) -> Axis:
 
 def _span(values: Sequence[float], *, log: bool) -> tuple[float, float, bool]:
     low, high = min(values), max(values)
+    alike = high - low <= 1e-9 * abs(high)
     if log and low > 0:
-        margin = (high / low) ** 0.08 if high > low else 2.0
-        return low / margin, high * margin, True
-    margin = 0.08 * (high - low) or abs(high) / 10 or 1.0
+        factor = 2.0 if alike else (high / low) ** 0.08
+        return low / factor, high * factor, True
+    margin = (abs(high) / 10 or 1.0) if alike else 0.08 * (high - low)
     return low - margin, high + margin, False
 
 

@@ -1,0 +1,33 @@
+"""The targets of clustering by immune evolution, from the figures that ``iemmc.py`` measures."""
+
+from __future__ import annotations
+
+import iemmc
+from measure import Target
+
+_ALL_BEATS = 94_013
+
+
+def generation() -> Target:
+    """Time a generation of 100 antibodies on the beats of the paper, after one decomposition."""
+    figures = iemmc.generation()
+    return Target(
+        what=f"IEMMC, {iemmc.PAPER_BEATS:,} beats: a generation of 100 antibodies",
+        target="≤ 20 ms",
+        seconds={"generation": figures["ms_for_100_antibodies"] / 1e3},
+        held=figures["ms_for_100_antibodies"] <= 20,
+        note=f"{figures['times_faster_than_direct_formula']:.0f}× faster than the direct formula",
+        figures=figures,
+    )
+
+
+def all_beats() -> Target:
+    """Time clustering as many beats as MIT-BIH has into five clusters."""
+    figures = iemmc.everything(_ALL_BEATS)
+    return Target(
+        what=f"IEMMC, {_ALL_BEATS:,} beats into {iemmc.CLUSTERS} clusters",
+        target="≤ 60 s on two cores",
+        seconds={"all": figures["seconds"]},
+        held=figures["seconds"] <= 60,
+        figures=figures,
+    )

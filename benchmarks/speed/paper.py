@@ -1,0 +1,150 @@
+"""The whole search and the whole final training of a profile, through the code that runs them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from measure import Target
+
+from nasbench_ecg.api import Architecture, MissingDataError, Progress, Silent
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.progress import Steps
+from nasbench_ecg.registry import load_registry
+from nasbench_ecg.run.config import Wish, configure
+from nasbench_ecg.run.context import Examination
+from nasbench_ecg.run.execute import Ready, prepare
+from nasbench_ecg.training.seeding import seeded
+
+_LIMITS = {"search": (600, "≤ 10 min on a GPU of the H100's class, then ≤ 5"),
+           "training": (180, "≤ 3 min on the same GPU")}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to time.
+
+    Attributes:
+        device: ``cpu`` or ``cuda``.
+        epochs: Epochs to measure; None: all.
+        dataset: Name of the dataset.
+        profile: Profile whose search and training are timed.
+        precision: ``float32`` or ``bf16``; None: the profile's own.
+        cache: Cache folder of beats; None: the user's.
+    """
+
+    device: str
+    epochs: int | None = None
+    dataset: str = "mitbih-2lead"
+    profile: str = "paper"
+    precision: str | None = None
+    cache: Path | None = None
+
+    def ready(self) -> tuple[Ready, dict[str, int]]:
+        """Return the run, made ready, and the epochs that search and training have in all."""
+        registry = load_registry()
+        asked: dict[str, Any] = {} if self.precision is None else {"precision": self.precision}
+        whole = configure(registry, self._wish(asked, asked))
+        epochs = {
+            "search": int(whole.strategy.options.model_dump()["epochs"]),
+            "training": int(whole.evaluator.options.model_dump()["epochs"]),
+        }
+        part = {name: min(n, self.epochs or n) for name, n in epochs.items()}
+        config = configure(
+            registry,
+            self._wish({**asked, "epochs": part["search"]}, {**asked, "epochs": part["training"]}),
+        )
+        source = LocalSource(cache=self.cache)
+        return prepare(config, source=source, progress=Silent(), suite="speed"), epochs
+
+    def _wish(self, strategy: dict[str, Any], evaluator: dict[str, Any]) -> Wish:
+        return Wish(
+            strategy="darts",
+            dataset=self.dataset,
+            profile=self.profile,
+            device=self.device,
+            overrides={"strategy": strategy, "evaluator": evaluator},
+        )
+
+
+class EpochClock(Silent):
+    """Notes when each epoch ends, which synchronises with the device."""
+
+    def __init__(self) -> None:
+        self.ends = [time.perf_counter()]
+
+    @contextmanager
+    def track(self, label: str, total: int) -> Iterator[Steps]:
+        """Open a bar that is not shown."""
+        self.ends = [time.perf_counter()]
+        yield self
+
+    def advance(self, n: int = 1, **figures: float | str) -> None:
+        """Note the end of an epoch, of which its figures tell."""
+        if "epoch" in figures:
+            self.ends.append(time.perf_counter())
+
+    @property
+    def seconds(self) -> list[float]:
+        """Wall time of each epoch."""
+        return [b - a for a, b in zip(self.ends, self.ends[1:], strict=False)]
+
+
+def whole_run(plan: Plan) -> list[Target] | None:
+    """Time search and training, all of them or ``plan.epochs`` extrapolated; None without records.
+
+    The network that is trained is the one that the timed search found.
+    """
+    try:
+        ready, epochs = plan.ready()
+    except MissingDataError:
+        return None
+    clock = EpochClock()
+    architecture = search(ready, clock)
+    targets = [_target("search", plan, epochs["search"], clock.seconds)]
+    clock = EpochClock()
+    train(ready, architecture, clock)
+    return [*targets, _target("training", plan, epochs["training"], clock.seconds)]
+
+
+def search(ready: Ready, progress: Progress) -> Architecture:
+    """Search as a run does, and return what was found."""
+    ctx = ready.search_context()
+    ctx.progress = progress
+    with seeded(ready.config.search_seed):
+        return ready.strategy.search(ready.task, ready.space, ready.builder, ctx).architecture
+
+
+def train(ready: Ready, architecture: Architecture, progress: Progress) -> None:
+    """Train and score ``architecture`` as a run does."""
+    ctx = Examination(ready.task, ready.test, ready.config.device, progress)
+    with seeded(ready.config.evaluation_seed):
+        ready.evaluator.evaluate(architecture, ready.task, ready.builder, ctx)
+
+
+def extrapolated(seconds: Sequence[float], epochs: int) -> float:
+    """Return the wall time of all epochs: those measured, and the median of the later ones."""
+    typical = median(seconds[1:] or seconds)
+    return sum(seconds) + typical * (epochs - len(seconds))
+
+
+def _target(part: str, plan: Plan, epochs: int, seconds: list[float]) -> Target:
+    most, target = _LIMITS[part]
+    total = extrapolated(seconds, epochs)
+    is_whole = len(seconds) == epochs
+    label = "all of it" if is_whole else f"EXTRAPOLATED from {len(seconds)} of {epochs} epochs"
+    is_asked = (plan.device, plan.dataset, plan.profile) == ("cuda", "mitbih-2lead", "paper")
+    return Target(
+        what=f"whole {part}, profile {plan.profile}, {plan.dataset}, "
+        f"{plan.precision or 'precision of the profile'}",
+        target=target if is_asked else "",
+        seconds={label: total},
+        held=total <= most if is_asked else None,
+        note=f"an epoch: {median(seconds[1:] or seconds):.3g} s, the first: {seconds[0]:.3g} s",
+        figures={"epochs": epochs, "epochs_measured": len(seconds), "measured": sum(seconds)},
+    )

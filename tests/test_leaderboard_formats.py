@@ -1,0 +1,241 @@
+"""Leaderboards as files: the same figures in every format, and the same bytes every time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_records import TWO_LEAD, run_record, with_f1
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.report.assemble import assemble
+from nasbench_ecg.report.render import FORMATS, SUFFIXES, render
+from nasbench_ecg.run.record import RecordStore, RunRecord
+
+EVALUATED = [{"evaluations": 12.0, "seconds": 9.5, "value": 0.9, "best": 0.9}]
+
+
+def some_records() -> list[RunRecord]:
+    """Return runs of four methods, one of which lacks a seed and one of which failed once."""
+    records = [run_record("darts", seed, confusion=TWO_LEAD, suite="s") for seed in range(3)]
+    for seed, f1 in enumerate((0.950, 0.952, 0.957)):
+        records.append(run_record("random", seed, metrics=with_f1(f1), trajectory=EVALUATED))
+        one = {"strategy": {"epochs": 1}}
+        records.append(run_record("random", seed, metrics=with_f1(f1 - 0.01), changed=one))
+    records += [run_record("half|way_1", seed, metrics=with_f1(0.99)) for seed in (0, 1)]
+    records.append(run_record("half|way_1", 2, status="oom"))
+    records += [run_record("darts", s, metrics=with_f1(0.8), dataset="qt-1lead") for s in (0, 1)]
+    return records
+
+
+def rendered(form: str, records: list[RunRecord] | None = None) -> str:
+    """Return the report of some runs."""
+    return render(assemble(records or some_records(), "All & sundry"), form)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_order_of_records_changes_no_byte(form: str) -> None:
+    shuffled = some_records()
+    random.Random(0).shuffle(shuffled)
+    assert rendered(form) == rendered(form, shuffled)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_run_stored_in_two_suites_changes_nothing(form: str) -> None:
+    twice = some_records()
+    twice.append(twice[0].model_copy(update={"suite": "z"}))
+    assert rendered(form) == rendered(form, twice)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_published_figures_stand_beside_ours_and_are_marked(form: str) -> None:
+    lines = [line for line in rendered(form).splitlines() if "Heart-Darts + shortcut" in line]
+    if form == "csv":
+        assert all(",published," in line and "Lv 2021" in line for line in lines)
+    else:
+        assert any("published: Lv 2021, Table VI" in line for line in lines)
+
+
+# CSV
+
+
+def csv_rows() -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(rendered("csv"))))
+
+
+def test_csv_has_every_row_with_its_track() -> None:
+    rows = [row for row in csv_rows() if row["kind"] != "published"]
+    assert [(row["dataset"], row["method"], row["rank"]) for row in rows] == [
+        ("mitbih-2lead", "darts", "1"),
+        ("mitbih-2lead", "random (epochs=6)", "2"),
+        ("mitbih-2lead", "random (epochs=1)", "3"),
+        ("mitbih-2lead", "half|way_1", ""),
+        ("qt-1lead", "darts", "1"),
+    ]
+    assert {row["kind"] for row in rows} == {"ranked", "unranked"}
+
+
+def test_csv_figures_are_fractions_by_hand() -> None:
+    row = next(row for row in csv_rows() if row["method"] == "random (epochs=6)")
+    # .950, .952, .957: mean .953; deviations −3, −1, 4 → 26 / 2 = 13 → sd √13 ‰
+    assert float(row["f1_of_macro_mean"]) == pytest.approx(0.953)
+    assert float(row["f1_of_macro_sd"]) == pytest.approx(13**0.5 / 1000)
+    assert float(row["cost_parameters"]) == 56005
+    assert float(row["evaluations"]) == 12
+    assert float(row["over_random_mean"]) == pytest.approx(0.953 / 0.943 - 1)
+
+
+def test_csv_leaves_empty_what_was_not_measured() -> None:
+    rows = {(row["dataset"], row["method"]): row for row in csv_rows()}
+    two_seeds = rows["qt-1lead", "darts"]
+    assert two_seeds["f1_of_macro_sd"] != "" and two_seeds["f1_of_macro_low"] == ""
+    assert rows["mitbih-2lead", "Heart-Darts"]["cost_parameters"] == ""
+
+
+# Markdown
+
+
+def test_markdown_tables_have_as_many_cells_in_every_row() -> None:
+    tables = re.findall(r"(?:^\|.*\|\n)+", rendered("markdown"), flags=re.MULTILINE)
+    assert len(tables) >= 3
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_markdown_says_mean_spread_interval_and_what_is_incomplete() -> None:
+    text = rendered("markdown")
+    assert "95.30 ± 0.36 [95.00, 95.70]" in text
+    assert "half\\|way\\_1 (incomplete: no seed 2; 1 oom)" in text
+    assert "+1.06 % [" in text  # .953 / .943
+
+
+def test_markdown_shows_tests_of_ranked_rows_and_names_their_limit() -> None:
+    text = rendered("markdown")
+    assert "| darts | random (epochs=6) | 3 | +0.86 | 0.250 | 0.750 |" in text
+    assert "no paired test can reach the 5% level" in text
+
+
+# LaTeX
+
+
+def test_latex_tables_are_balanced_and_have_as_many_cells_in_every_row() -> None:
+    text = rendered("latex")
+    for table in re.findall(r"\\begin\{table\}.*?\\end\{table\}", text, flags=re.DOTALL):
+        layout = re.search(r"\\begin\{tabular\}\{([lr]+)\}", table)
+        assert layout
+        body = table[table.index("\\toprule") : table.index("\\bottomrule")]
+        for line in (line for line in body.splitlines() if line.endswith("\\\\")):
+            assert len(re.findall(r"(?<!\\)&", line)) == len(layout[1]) - 1
+        assert table.count("{") == table.count("}")
+
+
+def test_latex_has_no_bare_special_character() -> None:
+    text = rendered("latex")
+    assert "half|way\\_1" in text and r"95.30 $\pm$ 0.36 {[}95.00, 95.70{]}" in text
+    assert all(character not in text for character in "±−–·")
+    body = [line for line in text.splitlines() if not line.startswith("%")]
+    assert not re.search(r"(?<!\\)[%#_]", "\n".join(body))
+
+
+# The page's text
+
+
+def test_the_page_needs_no_other_file_and_no_network() -> None:
+    text = rendered("html")
+    assert not re.search(r"(src|href|action)\s*=|url\(|@import|fetch\(|https?:", text)
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
+def test_markup_in_names_stays_text_on_the_page() -> None:
+    text = rendered("html", [run_record("<img onerror=x>", 0, metrics=with_f1(0.9))])
+    assert "<img" not in text and "&lt;img onerror=x&gt;" in text
+
+
+def test_the_page_shows_matrices_searches_and_cells() -> None:
+    points = [
+        {"seconds": 1.0 * i, "evaluations": 0, "value": 0.9, "best": 0.8 + i / 100}
+        for i in range(1, 5)
+    ]
+    record = run_record(
+        "darts", 0, confusion=TWO_LEAD, trajectory=points, architecture={}, architecture_hash="ab12"
+    )
+    other = run_record("random", 0, confusion=TWO_LEAD)
+    report = assemble([record, other], "One", lambda r: "drawn <here>" if r is record else None)
+    text = render(report, "html")
+    assert "drawn &lt;here&gt;" in text and "ab12" in text
+    assert "16,001" in text and "How the searches went" in text
+    assert 'title="94.44 % of S"' in text  # 476 of 504
+
+
+def test_runs_without_costs_and_results_make_a_page_too() -> None:
+    failed = run_record("darts", 0, status="failed")
+    bare = run_record("random", 0, metrics={"ari": 0.5}, costs={}, seconds={})
+    text = rendered("html", [failed, bare])
+    assert "1 failed" in text and "0.5" in text
+
+
+# On the command line
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder of results with a damaged file in it."""
+    out = tmp_path / "results"
+    for record in some_records():
+        RecordStore(out, "demo").write(record.model_copy(update={"suite": "demo"}))
+    (out / "demo" / "torn.json").write_text('{"schema_version": 1, "run_k')
+    return out
+
+
+@pytest.fixture
+def nasbench() -> Callable[..., Any]:
+    """Run a command line in this process."""
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.mark.parametrize("suffix, form", SUFFIXES.items())
+def test_a_file_is_written_in_the_format_of_its_name_and_checked(
+    nasbench: Callable[..., Any], out: Path, tmp_path: Path, suffix: str, form: str
+) -> None:
+    file = tmp_path / f"board{suffix}"
+    written = nasbench("leaderboard", "--suite", "demo", "--out", out, "-o", file)
+    assert written.exit_code == 0, written.stderr
+    assert "torn.json" in written.stderr and str(file) in written.stderr
+    asked = nasbench("leaderboard", "--suite", "demo", "--out", out, "--format", form)
+    assert asked.stdout == file.read_text()
+    checked = nasbench("leaderboard", "--suite", "demo", "--out", out, "--check", file)
+    assert (checked.exit_code, "says what the records say" in checked.stderr) == (0, True)
+
+
+def test_a_file_that_differs_from_the_records_is_an_error(
+    nasbench: Callable[..., Any], out: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "board.md"
+    nasbench("leaderboard", "--suite", "demo", "--out", out, "-o", file)
+    file.write_text(file.read_text().replace("95.30 ±", "96.30 ±"))
+    result = nasbench("leaderboard", "--suite", "demo", "--out", out, "--check", file)
+    assert result.exit_code == 2
+    assert "does not say what the records say" in result.stderr and "96.30" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--format", "markdwn"], "'markdown'"),
+        (["-o", "board.pdf"], "cannot be told from its name"),
+        (["--check", "none.md"], "cannot be read"),
+        (["-o", "no/such/folder/board.md"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_written_or_checked_is_one_panel(
+    nasbench: Callable[..., Any], out: Path, words: list[str], said: str
+) -> None:
+    result = nasbench("leaderboard", "--out", out, *words)
+    assert result.exit_code == 2 and said in " ".join(result.stderr.split())

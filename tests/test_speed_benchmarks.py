@@ -1,0 +1,93 @@
+"""``python benchmarks/speed`` from end to end on tiny settings; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SPEED = Path(__file__).parents[1] / "benchmarks" / "speed"
+
+
+@pytest.fixture
+def speed_modules(monkeypatch):
+    monkeypatch.syspath_prepend(str(SPEED))
+
+
+def run(out, *arguments):
+    """Run the command; return what it printed."""
+    command = [sys.executable, str(SPEED), "--device", "cpu", "--no-bf16", "--out", str(out)]
+    env = {**os.environ, "NASBENCH_ECG_CACHE": str(out / "cache")}
+    done = subprocess.run(
+        [*command, *arguments], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_cheap_benchmarks_write_json_and_the_same_table_in_markdown(tmp_path):
+    only = ("supernet-smoke", "training-smoke", "whole-run", "busy")
+    printed = run(
+        tmp_path,
+        *(word for name in only for word in ("--only", name)),
+        *("--dataset", "synthetic-2lead", "--profile", "smoke", "--epochs", "1", "--name", "here"),
+    )
+    report = json.loads((tmp_path / "here.json").read_text())
+    search, final, supernet, training = report["targets"]
+    assert report["machine"]["torch"] == torch.__version__
+    assert float(supernet["same"].split()[-1]) < 1e-4
+    assert float(training["same"].split()[-1]) < 1e-4
+    assert supernet["ratio"] > 0
+    for part, target in (("search", search), ("training", final)):
+        assert target["what"].startswith(f"whole {part}, profile smoke, synthetic-2lead")
+        assert list(target["seconds"]) == ["EXTRAPOLATED from 1 of 2 epochs"]
+        assert target["figures"]["epochs_measured"] == 1
+        assert target["held"] is None
+    table = (tmp_path / "here.md").read_text()
+    assert all(f"| {target['what']} |" in table for target in report["targets"])
+    assert "busy: not measured, it needs a GPU" in printed
+
+
+def test_a_published_search_is_not_begun_without_a_gpu_by_accident(tmp_path):
+    printed = run(tmp_path, "--only", "whole-run")
+    assert "whole-run: not measured, without a GPU it needs --epochs" in printed
+
+
+@pytest.mark.parametrize(
+    ("measured", "epochs", "total"),
+    [([3.0], 10, 30.0), ([5.0, 2.0, 2.0], 10, 9 + 14.0), ([5.0, 2.0], 2, 7.0)],
+)
+def test_epochs_not_measured_are_taken_to_last_as_the_later_ones(
+    speed_modules, measured, epochs, total
+):
+    from paper import extrapolated
+
+    assert extrapolated(measured, epochs) == pytest.approx(total)
+
+
+def test_time_in_which_kernels_overlap_counts_once(speed_modules):
+    from busy import covered
+
+    assert covered([(5, 6), (0, 2), (1, 3), (1.5, 2.5)]) == pytest.approx(4)
+    assert covered([]) == 0
+
+
+def test_the_profiled_window_ends_the_work_and_holds_its_steps(speed_modules):
+    from busy import EnoughError, StepWindow
+
+    window = StepWindow("cpu", first=2, last=5)
+    done = 0
+    with pytest.raises(EnoughError), window.track("Searching", 100) as bar:
+        bar.advance(0)
+        for _ in range(100):
+            torch.ones(8).sum()
+            done += 1
+            bar.advance()
+    assert done == 5
+    assert window.seconds > 0
+    assert window.share() == 0  # no kernel ran on a GPU
