@@ -80,8 +80,8 @@ if TYPE_CHECKING:
 _HOME = {
     "nasbench_ecg.architecture": ("Architecture", "canonical_json"),
     "nasbench_ecg.contracts": (
-        "Budget", "Builder", "Checkpoint", "DataSource", "Dataset", "Evaluation", "EvaluationContext",
-        "Evaluator", "Fidelity", "Requirement", "SearchContext", "SearchResult", "SearchSpace",
+        "Budget", "Builder", "Checkpoint", "DataSource", "Dataset", "Evaluation",
+        "EvaluationContext", "Evaluator", "Fidelity", "Requirement", "SearchContext", "SearchResult", "SearchSpace",
         "Strategy", "Task",
     ),
     "nasbench_ecg.data.aami": ("CLASSES", "SYMBOLS"),

@@ -47,7 +47,7 @@ class ComponentSpec:
     """One line for ``nasbench-ecg list``."""
 
     options: str | type | None = None
-    """``"package.module:Class"`` of an :class:`~nasbench_ecg.api.Options` model, if there are any."""
+    """``"package.module:Class"`` of an :class:`~nasbench_ecg.api.Options` model, if any."""
 
     revision: int = 1
     """Raise it when the same options give other results: it is part of every run key."""

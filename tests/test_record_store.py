@@ -15,14 +15,13 @@ from safetensors.torch import load_file
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run import record as module
+from nasbench_ecg.run.files import finite, write_atomically
 from nasbench_ecg.run.record import (
     RecordStore,
     RunRecord,
     find_record,
-    finite,
     read_record_file,
     read_records,
-    write_atomically,
 )
 
 KEY = "0123456789abcdef"

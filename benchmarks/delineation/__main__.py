@@ -21,7 +21,7 @@ import beats
 import waves
 
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.run.record import write_atomically
+from nasbench_ecg.run.files import write_atomically
 
 _NOTES = """\
 # How well beats and waves are found

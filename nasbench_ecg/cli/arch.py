@@ -63,7 +63,7 @@ def draw(
 ) -> None:
     """Draw an architecture as text, or as SVG into a file."""
     from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.run.record import told, write_atomically
+    from nasbench_ecg.run.files import told, write_atomically
 
     if output is not None and output.suffix not in (".svg", ".txt"):
         raise OptionError(

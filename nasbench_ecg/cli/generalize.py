@@ -169,7 +169,7 @@ def _write(report: Generalization, output: Path) -> None:
 
     from nasbench_ecg.report import grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
-    from nasbench_ecg.run.record import told, write_atomically
+    from nasbench_ecg.run.files import told, write_atomically
 
     grids = tables(report)
     texts = {

@@ -105,7 +105,7 @@ def _write(
     from nasbench_ecg.report.assemble import assemble
     from nasbench_ecg.report.render import check as check_file
     from nasbench_ecg.report.render import render
-    from nasbench_ecg.run.record import told, write_atomically
+    from nasbench_ecg.run.files import told, write_atomically
 
     registry = load_registry()
     report = assemble(records, title, lambda record: draw(record, registry))

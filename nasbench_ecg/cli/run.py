@@ -251,6 +251,8 @@ def fetch_missing(config: RunConfig, source: LocalSource, progress: RichProgress
         missing = source.missing(requirement)
         if not missing or source.data is not None:
             continue
+        if source.missing_elsewhere(requirement):
+            source.require(requirement)
         progress.note(f"Fetching {describe_missing(requirement, missing)}")
         fetch(
             requirement.database,

@@ -83,6 +83,15 @@ class LocalSource:
             return names
         return [name for name in names if not (folder / name).is_file()]
 
+    def missing_elsewhere(self, requirement: Requirement) -> bool:
+        """Return whether files are missing in the user's own folder, which is never fetched into."""
+        own = self.download_folder(requirement.database)
+        try:
+            found = self.folder(requirement.database)
+        except MissingDataError:
+            return False
+        return found != own and bool(self.missing(requirement))
+
     def require(self, requirement: Requirement) -> Path:
         """Return the folder of ``requirement``'s database, all of whose files are there.
 

@@ -33,15 +33,9 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.context import Examination, Search, Trial
 from nasbench_ecg.run.costs import costs, peak_memory_mb
+from nasbench_ecg.run.files import finite
 from nasbench_ecg.run.opening import open_record
-from nasbench_ecg.run.record import (
-    DatasetRecord,
-    RecordStore,
-    RunRecord,
-    SplitRecord,
-    Status,
-    finite,
-)
+from nasbench_ecg.run.record import DatasetRecord, RecordStore, RunRecord, SplitRecord, Status
 from nasbench_ecg.run.unfinished import Clock, Unfinished
 from nasbench_ecg.specs import StrategySpec
 from nasbench_ecg.training.memory import keep_freed_memory
@@ -304,7 +298,8 @@ def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[
 def _recorded(record: RunRecord, ctx: Search, store: RecordStore) -> Iterator[None]:
     """Store the record with its status if the block is left by an exception.
 
-    An option that is refused before anything was done leaves none.
+    An option that is refused before anything was done leaves none, and a result that is on record
+    already stays.
     """
     try:
         yield
@@ -315,7 +310,9 @@ def _recorded(record: RunRecord, ctx: Search, store: RecordStore) -> Iterator[No
         record.status = _status_of(error)
         record.error = "".join(traceback.format_exception(error)[-12:])
         _close(record, ctx)
-        store.write(record)
+        before = store.read(record.run_key)
+        if before is None or before.status != "ok":
+            store.write(record)
         raise
     _close(record, ctx)
 

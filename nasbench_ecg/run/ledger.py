@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.run.record import told
+from nasbench_ecg.run.files import told
 
 _KEPT = ("score", "metrics", "seconds", "confusion", "curves")
 
@@ -52,7 +52,8 @@ class Ledger:
         Raises:
             StorageError: The file cannot be written.
         """
-        self._known[evaluation.architecture.hash, _text(fidelity)] = evaluation
+        kept = replace(evaluation, state=None, predictions=None)
+        self._known[evaluation.architecture.hash, _text(fidelity)] = kept
         if self.path is None:
             return
         line = {

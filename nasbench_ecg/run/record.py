@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from nasbench_ecg.errors import StorageError
+from nasbench_ecg.run.files import finite, readable_json, told, write_atomically
+from nasbench_ecg.run.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from nasbench_ecg.run.unfinished import Unfinished
 
 SCHEMA_VERSION = 1
 Status = Literal["ok", "failed", "timeout", "oom", "interrupted"]
@@ -156,8 +153,6 @@ class RecordStore:
 
     def unfinished(self, run_key: str, interval: float = 30.0) -> Unfinished:
         """Return what the run keeps until it is finished, saved every ``interval`` seconds."""
-        from nasbench_ecg.run.unfinished import Unfinished
-
         return Unfinished(self.folder / ".unfinished" / run_key, interval)
 
     def check_writable(self) -> None:
@@ -193,7 +188,7 @@ class RecordStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             if files or weights:
                 self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
-            write_atomically(path, _readable_json(record.model_dump(mode="json")))
+            write_atomically(path, readable_json(record.model_dump(mode="json")))
         return path
 
     def _write_artifacts(
@@ -222,21 +217,6 @@ class RecordStore:
         """Return the record of ``run_key``, None if there is none that can be read."""
         record = read_record_file(self.path(run_key))
         return record if isinstance(record, RunRecord) else None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: temporary file, fsync, replace."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read_record_file(path: Path) -> RunRecord | Damaged:
@@ -286,42 +266,3 @@ def find_record(out: Path, prefix: str) -> RunRecord:
         where=str(out),
         fix="'nasbench-ecg leaderboard' lists the runs; --out names another folder.",
     )
-
-
-def _readable_json(data: Any) -> str:
-    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def finite(data: Any) -> Any:
-    """Return JSON data, numpy's included, with None in place of numbers that JSON does not have."""
-    if hasattr(data, "tolist"):
-        data = data.tolist()
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [finite(value) for value in data]
-    return data
-
-
-@contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turn the system's errors about files into ours.
-
-    Raises:
-        StorageError: There is no space, or a file below ``path`` cannot be written.
-    """
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StorageError(
-            "There is no space left for results."
-            if full
-            else f"Results cannot be written: {error.strerror or error}.",
-            where=str(error.filename or path),
-            fix="Free some space, or name another folder with --out."
-            if full
-            else "Name a writable folder with --out.",
-        ) from error

@@ -1,0 +1,70 @@
+"""Files of results: written whole or not at all, as JSON that any reader takes."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nasbench_ecg.errors import StorageError
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all: temporary file, fsync, replace."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def readable_json(data: Any) -> str:
+    """Return JSON text for people and for version control: indented, sorted, never NaN."""
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def finite(data: Any) -> Any:
+    """Return JSON data, numpy's included, with None in place of numbers that JSON does not have."""
+    if hasattr(data, "tolist"):
+        data = data.tolist()
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return data
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """Turn the system's errors about files into ours.
+
+    Raises:
+        StorageError: There is no space, or a file below ``path`` cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise StorageError(
+            "There is no space left for results."
+            if full
+            else f"Results cannot be written: {error.strerror or error}.",
+            where=str(error.filename or path),
+            fix="Free some space, or name another folder with --out."
+            if full
+            else "Name a writable folder with --out.",
+        ) from error
