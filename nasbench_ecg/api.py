@@ -81,8 +81,8 @@ _HOME = {
     "nasbench_ecg.architecture": ("Architecture", "canonical_json"),
     "nasbench_ecg.contracts": (
         "Budget", "Builder", "Checkpoint", "DataSource", "Dataset", "Evaluation",
-        "EvaluationContext", "Evaluator", "Fidelity", "Requirement", "SearchContext", "SearchResult", "SearchSpace",
-        "Strategy", "Task",
+        "EvaluationContext", "Evaluator", "Fidelity", "Requirement", "SearchContext",
+        "SearchResult", "SearchSpace", "Strategy", "Task",
     ),
     "nasbench_ecg.data.aami": ("CLASSES", "SYMBOLS"),
     "nasbench_ecg.data.adaptive": ("adaptive_filter",),

@@ -66,7 +66,7 @@ def on_gpu(out, carry, runs, minutes="10", **more):
 def session(tmp_path_factory, carry):
     """A whole session: a run that goes well and one that cannot."""
     out = tmp_path_factory.mktemp("session") / "out"
-    tiny = f"darts synthetic-2lead --set dataset.patients=4 {TINY}"
+    tiny = f"darts synthetic-2lead {TINY}"
     code, printed = on_gpu(out, carry[0], ["no-such-strategy synthetic-2lead", tiny])
     return out, code, printed
 

@@ -84,7 +84,7 @@ class LocalSource:
         return [name for name in names if not (folder / name).is_file()]
 
     def missing_elsewhere(self, requirement: Requirement) -> bool:
-        """Return whether files are missing in the user's own folder, which is never fetched into."""
+        """Return whether a folder of the user's, into which nothing is fetched, lacks files."""
         own = self.download_folder(requirement.database)
         try:
             found = self.folder(requirement.database)
