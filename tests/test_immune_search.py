@@ -179,9 +179,3 @@ def test_a_larger_rate_makes_more_mutations():
 
     assert mean_distance(0.0) < mean_distance(0.5) < mean_distance(1.0)
     assert mean_distance(0.0) > 0
-
-
-def test_the_estimate_is_one_evaluation_times_their_number():
-    ctx = Context()
-    seconds = Immune(ImmuneOptions(evaluations=40)).estimate(None, SPACE, None, ctx)
-    assert len(ctx.evaluated) == 1 and 0 <= seconds < 40

@@ -88,7 +88,7 @@ def _lines(path: Path) -> list[str]:
 
 def perform(step: Step, out: Path, deadline: float, env: dict[str, str]) -> Outcome:
     """Do a step unless it was done before; whatever happens, return what became of it."""
-    file_name = "".join(c if c.isalnum() or c in ".-" else "-" for c in step.name)
+    file_name = "".join(c if c.isalnum() or c in ".-" else "-" for c in step.name)[:80]
     log, done = out / "logs" / f"{file_name}.log", out / "done" / f"{file_name}.json"
     command = list(step.command)
     with contextlib.suppress(OSError, ValueError):
@@ -147,7 +147,7 @@ def _last_line(log: Path) -> str:
 def summary(outcomes: Sequence[Outcome], args: argparse.Namespace) -> str:
     """Return the table of what was done, in Markdown."""
     rows = [
-        f"| {o.name} | {o.status} | {o.seconds:.0f} | {o.last[:90].replace('|', '/')} |"
+        f"| {o.name[:80]} | {o.status} | {o.seconds:.0f} | {o.last[:90].replace('|', '/')} |"
         for o in outcomes
     ]
     return "\n".join(
@@ -183,7 +183,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Do all steps and return 0, or 1 if nothing could be prepared."""
+    """Do all steps; return 0, or 1 if not one of them was done, or 130 upon Ctrl-C."""
     args = _arguments()
     deadline = time.monotonic() + 60 * args.minutes
     for folder in ("logs", "done"):
@@ -195,9 +195,8 @@ def main() -> int:
     interrupted = False
     try:
         for step in steps(args):
-            outcomes.append(perform(step, args.out, deadline, env))
-            if step.name == "prepare" and outcomes[-1].status != "ok":
-                break
+            outcome = perform(step, args.out, deadline, env)
+            outcomes.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
     text = summary(outcomes, args)
@@ -207,7 +206,7 @@ def main() -> int:
     )
     take_home(args.out)
     print(f"\n{text}\nTo take home: {args.out / 'take-home.tar.gz'}")
-    return 130 if interrupted else int(len(outcomes) == 1)
+    return 130 if interrupted else int(not {"ok", "done before"} & {o.status for o in outcomes})
 
 
 if __name__ == "__main__":

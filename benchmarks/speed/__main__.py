@@ -12,6 +12,8 @@ import argparse
 import json
 import platform
 import re
+import sys
+import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,8 +59,8 @@ def _affordable(plan: paper.Plan) -> bool:
     return plan.device == "cuda" or plan.epochs is not None or plan.profile != "paper"
 
 
-def main() -> None:
-    """Run what was asked for, print it and write it."""
+def main() -> int:
+    """Run what was asked for, print it and write it; return 1 if a benchmark failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--only", action="append", help="name of a benchmark; may be repeated")
@@ -82,10 +84,16 @@ def main() -> None:
 
     about = machine(args.device)
     targets: list[Target] = []
+    failed: list[str] = []
     for name, measure in chosen.items():
         if name not in args.only if args.only else name.endswith("-smoke"):
             continue
-        measured = measure()
+        try:
+            measured = measure()
+        except Exception:  # the others' figures are not lost for it
+            failed.append(name)
+            print(f"{name}: FAILED\n{traceback.format_exc()}", flush=True)
+            continue
         if measured is None:
             print(f"{name}: not measured, {_why_not(name, plan)}")
             continue
@@ -98,6 +106,7 @@ def main() -> None:
         "machine": about,
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "targets": [target.data() for target in targets],
+        "failed": failed,
     }
     name = args.name or re.sub(r"\W+", "-", f"{about.get('gpu', about['cpu'])}-{platform.system()}")
     args.out.mkdir(parents=True, exist_ok=True)
@@ -106,6 +115,7 @@ def main() -> None:
     text = f"{_title(about)}\n\n{markdown(report['targets'])}\n"
     write_atomically(path.with_suffix(".md"), text)
     print(f"\nwritten: {path} and {path.with_suffix('.md')}")
+    return int(bool(failed))
 
 
 def _why_not(name: str, plan: paper.Plan) -> str:
@@ -122,4 +132,4 @@ def _title(about: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

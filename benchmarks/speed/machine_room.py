@@ -62,7 +62,9 @@ def command_line() -> list[Target]:
 
 
 def _command(word: str, most: float) -> Target:
-    script = [str(Path(sys.executable).with_name("nasbench-ecg")), word]
+    installed = Path(sys.executable).with_name("nasbench-ecg")
+    module = [sys.executable, "-m", "nasbench_ecg"]
+    script = [*([str(installed)] if installed.is_file() else module), word]
     bare = [sys.executable, "-c", "pass"]
     times: dict[str, list[float]] = {"bare python": [], word: []}
     for _ in range(7):

@@ -55,6 +55,12 @@ class Carrier:
         self.genotype = genotype
         self.key = key
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Carrier:
+        # A hall of fame copies deeply; genotypes are never changed in place, so they are shared.
+        copied: Carrier = type(self)(self.genotype, self.key)
+        copied.fitness.wvalues = self.fitness.wvalues
+        return copied
+
 
 if not hasattr(creator, "ImmuneAntibody"):
     creator.create("ImmuneAffinity", base.Fitness, weights=(1.0,))

@@ -80,23 +80,6 @@ class Immune:
             evolution.best.genotype, {"generations": evolution.generation, "memory": memory}
         )
 
-    def estimate(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> float:
-        """Return the seconds that the search will take here, from one timed evaluation."""
-        started = monotonic()
-        ctx.evaluate_many([space.sample(ctx.rng)], self._fidelity())
-        one = monotonic() - started
-        return one * min(_allowed(self.options, ctx), self._most_by_generations())
-
-    def _most_by_generations(self) -> int:
-        options = self.options
-        per_generation = sum(
-            max(1, round(options.clone_factor * options.antibodies / rank))
-            for rank in range(1, options.parents + 1)
-        ) + round(options.edited_share * options.antibodies)
-        return options.antibodies + options.generations * per_generation
-
     def _fidelity(self) -> Fidelity:
         return Fidelity(epochs=self.options.epochs, beats=self.options.beats)
 
