@@ -364,7 +364,10 @@ def test_a_suite_that_is_stopped_ends_cleanly(tmp_path: Path, outside: dict[str,
     file.write_text(file.read_text().replace("samples = 1", "samples = 5000"))
     words = [sys.executable, "-m", "nasbench_ecg", "suite", "run", str(file)]
     words += ["--device", "cpu", "--out", str(out)]
-    suite = subprocess.Popen(words, env=outside, stderr=subprocess.PIPE, text=True)
+    suite = subprocess.Popen(
+        words, env=outside, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     while suite.poll() is None and not list(out.glob("toys/.unfinished/*/evaluations.jsonl")):
         sleep(0.1)
     suite.send_signal(signal.SIGINT)
