@@ -30,7 +30,7 @@ def correlate(
     samples: Annotated[int, typer.Option(min=1, help="Random architectures to score.")] = 30,
     against: Annotated[str, typer.Option(help="Evaluator to compare with.")] = "train",
     protocol: Annotated[str | None, typer.Option(help="How beats are split.")] = None,
-    profile: Annotated[str, typer.Option(help="paper, quick or smoke.")] = "quick",
+    profile: Annotated[str, typer.Option(help="paper, cpu, quick or smoke.")] = "quick",
     space: Annotated[str | None, typer.Option(help="Search space.")] = None,
     builder: Annotated[str | None, typer.Option(help="Builder of networks.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and of evaluations.")] = 0,

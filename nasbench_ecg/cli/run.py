@@ -36,7 +36,7 @@ def run(
         str | None, typer.Option(help="How beats are split: paper, inter-patient, ...")
     ] = None,
     profile: Annotated[
-        str, typer.Option(help="paper: the published numbers; quick: minutes; smoke: seconds.")
+        str, typer.Option(help="paper: as published; cpu, quick, smoke: less and less.")
     ] = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Seed of search and training.")] = 0,
     evaluation_seed: Annotated[

@@ -105,7 +105,8 @@ class RunConfig:
         """Return the run key: equal for two runs exactly if their results should be equal.
 
         It covers names, revisions and options of all components, the protocol, the seeds and the
-        kind of device; not the profile, which is only a name for options.
+        kind of device; not the profile, which is only a name for options. An option that is null
+        is left out, so that a new one, null by default, leaves the keys of older records alone.
         """
         return digest(
             {
@@ -114,13 +115,13 @@ class RunConfig:
                     role: {
                         "name": chosen.name,
                         "revision": chosen.component.spec.revision,
-                        "options": chosen.options.model_dump(mode="json"),
+                        "options": chosen.options.model_dump(mode="json", exclude_none=True),
                     }
                     for role, chosen in self.chosen().items()
                 },
                 "protocol": {
                     "name": self.protocol,
-                    "options": self.protocol_options.model_dump(mode="json"),
+                    "options": self.protocol_options.model_dump(mode="json", exclude_none=True),
                 },
                 "seeds": [self.search_seed, self.evaluation_seed],
                 "device": self.device,

@@ -23,6 +23,7 @@ class RandomSearchOptions(Options):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cpu": {"samples": 20, "epochs": 3, "beats": 8000},
         "quick": {"samples": 12, "epochs": 3, "beats": 6000},
         "smoke": {"samples": 3, "epochs": 1, "beats": 500},
     }
@@ -46,6 +47,7 @@ class RegularizedEvolutionOptions(Options):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cpu": {"models": 20, "population": 5, "sample": 2, "epochs": 3, "beats": 8000},
         "quick": {"models": 12, "population": 4, "sample": 2, "epochs": 3, "beats": 6000},
         "smoke": {"models": 4, "population": 2, "sample": 2, "epochs": 1, "beats": 500},
     }
@@ -76,6 +78,8 @@ class SuccessiveHalvingOptions(Options):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cpu": {"candidates": 20, "eta": 2, "min_epochs": 1, "max_epochs": 4,
+                "min_beats": 8000, "max_beats": 8000},
         "quick": {"candidates": 12, "eta": 2, "min_epochs": 1, "max_epochs": 4,
                   "min_beats": 6000, "max_beats": 6000},
         "smoke": {"candidates": 4, "eta": 2, "min_epochs": 1, "max_epochs": 2,

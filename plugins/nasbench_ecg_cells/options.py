@@ -48,7 +48,7 @@ class StackedCellsOptions(Options):
     """Options of ``stacked-cells``; defaults are the paper's final network, section IV-C."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {"cells": 8, "channels": 8},
+        "quick": {"cells": 6, "channels": 8},
         "smoke": {"cells": 6, "channels": 4, "stem_filters": 8},
     }
 

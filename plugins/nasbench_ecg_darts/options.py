@@ -10,6 +10,17 @@ from pydantic import Field
 from nasbench_ecg.api import Options
 
 
+_QUICK = {
+    "cells": 5,
+    "channels": 8,
+    "epochs": 5,
+    "warmup_epochs": 1,
+    "beats": 4000,
+    "majority_share": 0.5,
+    "alpha_lr": 1e-2,
+}
+
+
 class DartsOptions(Options):
     """Options of ``darts``.
 
@@ -18,15 +29,8 @@ class DartsOptions(Options):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "quick": {
-            "cells": 5,
-            "channels": 8,
-            "epochs": 5,
-            "warmup_epochs": 1,
-            "beats": 4000,
-            "majority_share": 0.5,
-            "alpha_lr": 1e-2,
-        },
+        "cpu": {**_QUICK, "epochs": 6},
+        "quick": _QUICK,
         "smoke": {
             "cells": 3,
             "channels": 4,

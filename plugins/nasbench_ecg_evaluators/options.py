@@ -18,6 +18,7 @@ class TrainOptions(Options):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cpu": {"epochs": 6},
         "quick": {"epochs": 4},
         "smoke": {"epochs": 2, "batch_size": 64, "beats": 1000},
     }
