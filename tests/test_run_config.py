@@ -113,6 +113,20 @@ def test_a_profile_is_only_a_name_for_options() -> None:
     assert tiny_config(profile="quick", set={"strategy": {"epochs": 3}}).key() != quick.key()
 
 
+def test_an_option_that_is_null_leaves_the_key_alone() -> None:
+    """So a new option, null by default, does not make strangers of the records there are."""
+    config = tiny_config("random")
+
+    class Later(type(config.strategy.options)):  # type: ignore[misc]
+        another: int | None = None
+
+    def with_options(**changes: Any) -> str:
+        options = Later(**{**config.strategy.options.model_dump(), **changes})
+        return replace(config, strategy=replace(config.strategy, options=options)).key()
+
+    assert with_options() == config.key() != with_options(another=1)
+
+
 def test_the_version_of_a_plugin_does_not_change_the_key() -> None:
     config = tiny_config()
     newer = replace(config.strategy.component, version="9.9")

@@ -25,6 +25,7 @@ from nasbench_ecg.run.campaign import carry_out, reserved, statuses, to_do
 from nasbench_ecg.run.config import Wish, configure
 from nasbench_ecg.run.opening import open_record
 from nasbench_ecg.run.record import RecordStore
+from nasbench_ecg.run.reuse import take_over
 from nasbench_ecg.run.suite import (
     PlannedRun,
     broken_rules,
@@ -285,6 +286,39 @@ def test_two_processes_do_not_carry_out_one_suite_at_once(store: RecordStore) ->
         pass
     with reserved(store):
         pass
+
+
+# Results that another suite has already
+
+
+def test_a_result_of_another_suite_is_taken_over_with_its_artifacts(tmp_path: Path) -> None:
+    run, other_profile, failed = runs_that("ok", "lies", "raises")
+    there, here = (RecordStore(tmp_path, name) for name in ("theirs", "mine"))
+    runs = [run, other_profile, failed]
+    changes = [{"status": "ok"}, {"status": "ok", "profile": "paper"}, {"status": "failed"}]
+    for one, change in zip(runs, changes, strict=True):
+        record = open_record(one.config, "theirs").model_copy(update=change)
+        there.write(record, {"curves.json": {"loss": [1.0]}})
+
+    taken = take_over(runs, here)
+
+    assert [(record.run_key, record.suite) for record in taken] == [(run.key, "mine")]
+    assert statuses(runs, here) == ["ok", None, None]
+    assert json.loads((here.folder / run.key / "curves.json").read_text()) == {"loss": [1.0]}
+    assert there.read(run.key) is not None
+
+
+def test_there_is_nothing_to_take_over_from_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    assert take_over(runs_that("ok"), RecordStore(tmp_path / "none", "mine")) == []
+
+
+def test_a_result_whose_artifacts_are_damaged_is_not_taken_over(tmp_path: Path) -> None:
+    (run,) = runs_that("ok")
+    there = RecordStore(tmp_path, "theirs")
+    record = open_record(run.config, "theirs").model_copy(update={"status": "ok"})
+    there.write(record, {"curves.json": {}})
+    (there.folder / run.key / "curves.json").write_text("{")
+    assert take_over([run], RecordStore(tmp_path, "mine")) == []
 
 
 # On the command line
