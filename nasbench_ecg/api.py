@@ -64,9 +64,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.progress import Progress, Silent
     from nasbench_ecg.training.engine import (
         DeviceBeats,
-        Precision,
         Recipe,
-        autocast,
         cosine,
         fit,
         predict,
@@ -76,6 +74,8 @@ if TYPE_CHECKING:
         training_step,
         weight_optimizer,
     )
+    from nasbench_ecg.training.graphs import GraphedStep, rate_from
+    from nasbench_ecg.training.precision import Precision, arithmetic, autocast
 
 _HOME = {
     "nasbench_ecg.architecture": ("Architecture", "canonical_json"),
@@ -104,9 +104,11 @@ _HOME = {
     "nasbench_ecg.options": ("NoOptions", "Options"),
     "nasbench_ecg.progress": ("Progress", "Silent"),
     "nasbench_ecg.training.engine": (
-        "DeviceBeats", "Precision", "Recipe", "autocast", "cosine", "fit", "predict",
+        "DeviceBeats", "Recipe", "cosine", "fit", "predict",
         "seconds_per_call", "seconds_per_step", "to_device", "training_step", "weight_optimizer",
     ),
+    "nasbench_ecg.training.graphs": ("GraphedStep", "rate_from"),
+    "nasbench_ecg.training.precision": ("Precision", "arithmetic", "autocast"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -124,7 +126,8 @@ __all__ = [  # noqa: RUF022 - by role
     "Evaluator", "EvaluationContext", "Evaluation",
     "Progress", "Silent",
     "Recipe", "Precision", "DeviceBeats", "fit", "predict", "training_step", "weight_optimizer",
-    "cosine", "autocast", "to_device", "seconds_per_call", "seconds_per_step", "confusion_matrix",
+    "cosine", "autocast", "arithmetic", "GraphedStep", "rate_from", "to_device",
+    "seconds_per_call", "seconds_per_step", "confusion_matrix",
     "scores", "class_table",
     "NasbenchError", "RecordError", "MissingDataError", "PluginError", "OptionError",
     "ProtocolError", "StorageError",

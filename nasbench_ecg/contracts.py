@@ -173,7 +173,7 @@ class Evaluation:
         score: The figure to rank by, larger is better.
         metrics: Scores by name, as fractions. A figure that was not measured is absent.
         seconds: Wall time of the evaluation.
-        confusion: Beats [true class][predicted class], if the evaluator predicts.
+        confusion: Beats by true class (rows) and predicted class, if the evaluator predicts.
         curves: Figures by epoch, one list a name.
         state: Weights of the trained network by parameter name, to be stored, if there are any.
         predictions: Predicted class of each scored beat, if the evaluator predicts.
@@ -223,21 +223,47 @@ class Checkpoint(Protocol):
 
 
 class SearchContext(Protocol):
-    """What the harness gives a strategy, around which it seeds torch and restores its state."""
+    """What the harness gives a strategy, around which it seeds torch and restores its state.
+
+    Attributes:
+        rng: The search's generator.
+        budget: What it may spend.
+        device: Where networks are trained.
+        progress: Where it shows how far it is.
+        checkpoint: Where it keeps its state.
+        parallel: How many candidates are evaluated at a time: ask :meth:`evaluate_many` for as
+            many at once where the search allows it, or for more.
+    """
 
     rng: np.random.Generator
     budget: Budget
     device: str
     progress: Progress
     checkpoint: Checkpoint
+    parallel: int
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the search so far, those before a stop included: what a budget counts."""
 
     def evaluate_many(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
     ) -> list[Evaluation]:
         """Train each architecture on the task's training part and score it on its validation part.
 
+        The evaluations come in the order of ``architectures``, without the networks' weights. One
+        that was made before, of an equal architecture at an equal fidelity, costs nothing.
+
         Raises:
-            ProtocolError: The budget's evaluations are spent.
+            ProtocolError: The budget's evaluations are spent; those it allowed were made.
+        """
+
+    def seconds_per_evaluation(
+        self, arch: Architecture, fidelity: Fidelity | None = None
+    ) -> float | None:
+        """Return the seconds that an evaluation will take here, from a few timed steps.
+
+        None where the evaluator offers no estimate. Nothing of the budget is spent.
         """
 
     def log(self, value: float, **figures: float) -> None:
@@ -270,8 +296,8 @@ class EvaluationContext(Protocol):
 class Strategy(Protocol):
     """Searches an architecture.
 
-    May also offer ``estimate(task, space, builder, ctx) -> float``, the seconds that
-    :meth:`search` will take here, from a few timed steps.
+    May also offer ``estimate(task, space, builder, ctx) -> float | None``, the seconds that
+    :meth:`search` will take here, from a few timed steps; None where it cannot say.
     """
 
     def search(

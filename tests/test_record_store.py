@@ -179,6 +179,27 @@ def test_a_record_that_may_not_be_read_is_as_good_as_none(
     assert store.read(KEY) is None
 
 
+def test_what_a_kill_left_half_written_is_gone_after_the_next_write(tmp_path: Path) -> None:
+    other = "f" * 16
+    store = RecordStore(tmp_path)
+    store.folder.mkdir()
+    leftovers = [f".{KEY}-a1", f".{KEY}.json-a1", f".{other}-old", f".{other}.json-old"]
+    busy = [f".{other}-new", f".{other}.json-new"]
+    kept = [".unfinished", ".logs", ".lock", f".{other}"]
+    for name in [*leftovers, *busy, *kept]:
+        path = store.folder / name
+        if "json" in name or name == ".lock":
+            path.write_text("half")
+        else:
+            path.mkdir()
+            (path / "weights.safetensors").write_bytes(b"half")
+        if name.endswith("-old"):
+            os.utime(path, (0, 0))
+    store.write(made())
+    names = {path.name for path in store.folder.iterdir()}
+    assert names == {f"{KEY}.json", *busy, *kept}
+
+
 # Damaged files
 
 

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tiny_runs import Stopped, made_ready, result, tiny_config
@@ -221,6 +221,77 @@ def test_an_outcome_that_is_no_json_counts_as_none(tmp_path: Path) -> None:
     assert unfinished.finished("search") is None
     unfinished.remove()
     assert not unfinished.exists()
+
+
+# Of other data, or of other code
+
+STAMP = {"nasbench-ecg": "1.0", "beats": "abc"}
+
+
+def test_what_is_kept_is_taken_up_by_a_run_of_the_same_data_and_code(tmp_path: Path) -> None:
+    first = Unfinished(tmp_path / "run")
+    assert first.claim(STAMP) == [] and not first.exists()
+    first.finish("search", {"a": 1})
+    again = Unfinished(tmp_path / "run")
+    assert again.claim(dict(reversed(STAMP.items()))) == []
+    assert again.finished("search") == {"a": 1}
+
+
+@pytest.mark.parametrize("kept", ["checkpoint", "ledger", "outcome"])
+@pytest.mark.parametrize("name", list(STAMP))
+def test_what_is_of_other_data_or_code_is_forgotten(kept: str, name: str, tmp_path: Path) -> None:
+    first = Unfinished(tmp_path / "run")
+    first.claim(STAMP)
+    if kept == "checkpoint":
+        first.checkpoint("search", dict, lambda state: None).save({"step": 1})
+    elif kept == "ledger":
+        first.ledger().add(an_evaluation("a"), None)
+    else:
+        first.finish("search", {})
+    again = Unfinished(tmp_path / "run")
+    assert again.claim({**STAMP, name: "another"}) == [name]
+    assert not again.exists()
+    assert again.checkpoint("search", dict, lambda state: None).load() is None
+
+
+def test_what_a_killed_write_left_is_removed_when_a_run_goes_on(tmp_path: Path) -> None:
+    first = Unfinished(tmp_path / "run")
+    first.claim(STAMP)
+    first.finish("search", {})
+    (tmp_path / "run" / ".search.safetensors-x1y2").write_bytes(b"half")
+    Unfinished(tmp_path / "run").claim(STAMP)
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"search.json", "stamp.json"}
+
+
+def test_a_run_does_not_go_on_with_other_beats_and_says_so(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    class Told(Stopped):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    config = tiny_config("best-of-n", set={"strategy": {"candidates": 2}})
+    expected = execute(made_ready(config, beats_cache), RecordStore(tmp_path / "expected"))
+    store = RecordStore(tmp_path)
+    stopped(config, beats_cache, store, 10)
+    stamp = store.unfinished(config.key()).folder / "stamp.json"
+    assert expected.dataset is not None
+    stamp.write_text(stamp.read_text().replace(expected.dataset.fingerprint, "0" * 64))
+    record = execute(made_ready(config, beats_cache, Told(10_000)), store)
+    (note,) = [note for note in Told.notes if "starts over" in note]
+    assert "beats" in note and "strategy" not in note
+    assert result(record) == result(expected)
+
+
+def test_seconds_of_a_search_count_on_after_a_stop(beats_cache: Path) -> None:
+    ctx = made_ready(tiny_config(), beats_cache).search_context()
+    ctx.started -= 100
+    later = made_ready(tiny_config(), beats_cache).search_context()
+    assert later.seconds < 50
+    later.restore(ctx.state())
+    assert 100 <= later.seconds < 150
 
 
 # Signals

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import busy
+import candidates
 import clustering
 import machine_room
 import networks
@@ -47,10 +48,15 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "loading": machine_room.loading,
         "command-line": machine_room.command_line,
         "roofline": lambda: networks.roofline(device),
+        "candidates": lambda: candidates.candidates(device),
+        "suite": machine_room.suite,
         "iemmc-generation": clustering.generation,
         "iemmc-all-beats": clustering.all_beats,
+        "quick-run": lambda: paper.quick_run(device),
         "supernet-smoke": lambda: networks.supernet_step("smoke", device, bf16=bf16),
         "training-smoke": lambda: networks.training("smoke", device, bf16=bf16),
+        "candidates-smoke": lambda: candidates.candidates(device, profile="smoke", n=2, beats=300),
+        "suite-smoke": lambda: machine_room.suite(runs=2, epochs=1),
     }
 
 
@@ -71,7 +77,9 @@ def main() -> int:
     whole.add_argument("--epochs", type=int, help="measure so many and extrapolate, labelled so")
     whole.add_argument("--dataset", default="mitbih-2lead")
     whole.add_argument("--profile", default="paper")
-    whole.add_argument("--precision", choices=["float32", "bf16"], help="default: the profile's")
+    whole.add_argument(
+        "--precision", choices=["float32", "tf32", "bf16"], help="default: the profile's"
+    )
     args = parser.parse_args()
     if args.epochs is not None and args.epochs < 1:
         parser.error("--epochs must be at least 1")

@@ -1,4 +1,4 @@
-"""Loading of beats, and the answers of the command line."""
+"""Loading of beats, the answers of the command line, and suites over two workers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError
 from nasbench_ecg.registry import load_registry
+from nasbench_ecg.run.record import read_records
 
 
 def loading() -> Target | None:
@@ -59,6 +60,53 @@ def command_line() -> list[Target]:
         _command("--help", 0.2),
         _command("list", 0.4),
     ]
+
+
+def suite(runs: int = 4, epochs: int = 30) -> Target:
+    """Time a suite of equal runs with one worker and with two, every run on one thread.
+
+    Args:
+        runs: How many; they differ in their seed.
+        epochs: Epochs of training in each.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        file = here / "equal-runs.toml"
+        file.write_text(
+            f'title = "Equal runs"\nseeds = {list(range(runs))}\n[[runs]]\n'
+            'strategies = ["cnn-9"]\ndatasets = ["synthetic-2lead"]\nprofiles = ["smoke"]\n'
+            f"set.evaluator.epochs = {epochs}\n"
+        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        beats = ["run", "cnn-9", "synthetic-2lead", "--profile", "smoke", "--device", "cpu"]
+        _nasbench(*beats, "--set", "evaluator.epochs=1", "--out", folder, env=environment)
+        seconds, found = {}, []
+        for workers in (1, 2):
+            out = here / str(workers)
+            start = time.perf_counter()
+            _nasbench(
+                "suite", "run", str(file), "--device", "cpu", "--workers", str(workers),
+                "--out", str(out), env=environment,
+            )  # fmt: skip
+            seconds[f"{workers} worker{'s' * (workers > 1)}"] = time.perf_counter() - start
+            records, _ = read_records(out)
+            found.append({record.run_key: record.confusion for record in records})
+    equal = found[0] == found[1] and len(found[0]) == runs
+    return Target(
+        what=f"suite of {runs} equal runs (cnn-9, {epochs} epochs of 1,000 beats, one thread each)",
+        target="two workers ≥ 1.8× one",
+        seconds=seconds,
+        same="equal confusion matrices" if equal else "DIFFERENT results",
+        held=equal and seconds["1 worker"] / seconds["2 workers"] >= 1.8
+        if (os.cpu_count() or 1) > 1
+        else None,
+    )
+
+
+def _nasbench(*words: str, env: dict[str, str]) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "nasbench_ecg", *words], check=True, capture_output=True, env=env
+    )
 
 
 def _command(word: str, most: float) -> Target:

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from nasbench_ecg.training.graphs import WARMUP
+
 
 @dataclass(frozen=True)
 class Target:
@@ -49,15 +51,19 @@ class Target:
 def in_turns(
     ways: Mapping[str, Callable[[], object]], *, rounds: int = 5, device: str = "cpu"
 ) -> dict[str, float]:
-    """Return the median wall time of each way; they take turns, so that noise hits them alike."""
+    """Return the median wall time of each way; they take turns, so that noise hits them alike.
+
+    The first turns do not count: caches fill in them, and graphs are captured.
+    """
+    uncounted = WARMUP + 2 if device == "cuda" else 1
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(rounds + 1):
+    for turn in range(uncounted + rounds):
         for name, call in ways.items():
             start = time.perf_counter()
             call()
             if device == "cuda":
                 torch.cuda.synchronize()
-            if turn:
+            if turn >= uncounted:
                 times[name].append(time.perf_counter() - start)
     return {name: median(values) for name, values in times.items()}
 

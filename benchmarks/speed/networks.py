@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 from measure import Target, in_turns, relative
 from torch import Tensor, nn
 
-from nasbench_ecg.api import Precision, Recipe, training_step, weight_optimizer
+from nasbench_ecg.api import (
+    GraphedStep,
+    Precision,
+    Recipe,
+    arithmetic,
+    training_step,
+    weight_optimizer,
+)
 from nasbench_ecg_cells import layers, network
 from nasbench_ecg_cells.options import (
     OPERATIONS,
@@ -71,28 +79,26 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
     pairs = zip((reference, *expected), (got_loss, *got), strict=True)
     worst = max(relative(a, b) for a, b in pairs)
 
-    def step(net: SuperNet, precision: Precision) -> None:
-        optimizer = optimizers[net]
-        loss, _ = relaxed_loss(net, alpha, batch, precision)
+    def step(net: SuperNet, precision: Precision, x: Tensor, y: Tensor) -> None:
+        optimizer, given = optimizers[net], Batch(x, y)
+        loss, _ = relaxed_loss(net, alpha, given, precision)
         first_order(loss, alpha)
         optimizer.zero_grad(set_to_none=True)
         fixed = {name: value.detach() for name, value in alpha.items()}
-        relaxed_loss(net, fixed, batch, precision)[0].backward()  # type: ignore[no-untyped-call]
+        relaxed_loss(net, fixed, given, precision)[0].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
 
     optimizers = {net: weight_optimizer(net, Recipe(lr=0.0)) for net in (plain, merged)}
 
     def plain_step() -> None:
-        with one_dimensional():
-            step(plain, "float32")
+        with one_dimensional(), arithmetic(device, "float32"):
+            step(plain, "float32", batch.x, batch.y)
 
-    ways = {
-        "plain, 1-D, float32": plain_step,
-        "merged, float32": lambda: step(merged, "float32"),
-    }
-    if bf16:
-        ways["merged, bf16"] = lambda: step(merged, "bf16")
+    ways = {"plain, 1-D, float32": plain_step}
+    for name, precision, graphs in forms(device, bf16=bf16):
+        call = partial(step, merged, precision)
+        ways[f"merged, {name}"] = taken(call, batch, device, precision, graphs=graphs)
     seconds = in_turns(ways, rounds=3, device=device)
     least = 10 if device == "cuda" else 2
     names = list(seconds)
@@ -103,6 +109,37 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         same=f"loss and ∇α of merged float32 differ by {worst:.1e}",
         held=seconds[names[0]] / min(seconds[n] for n in names[1:]) >= least and worst < 1e-4,
     )
+
+
+def forms(device: str, *, bf16: bool) -> list[tuple[str, Precision, bool]]:
+    """Return name, precision and whether it is replayed, of all ways to take what runs."""
+    precisions: list[Precision] = ["float32", "bf16"] if bf16 else ["float32"]
+    if device != "cuda":
+        return [(precision, precision, False) for precision in precisions]
+    precisions.insert(1, "tf32")
+    return [
+        (f"{precision}, {'graph' if graphs else 'eager'}", precision, graphs)
+        for precision in precisions
+        for graphs in (False, True)
+    ]
+
+
+def taken(
+    step: Callable[[Tensor, Tensor], None],
+    batch: Batch,
+    device: str,
+    precision: Precision,
+    *,
+    graphs: bool,
+) -> Callable[[], None]:
+    """Return what takes ``step`` on ``batch``, replayed if ``graphs``."""
+    graphed = GraphedStep(step, batch.x.clone(), batch.y.clone(), enabled=graphs)
+
+    def call() -> None:
+        with arithmetic(device, precision):
+            graphed(batch.x, batch.y)
+
+    return call
 
 
 def _gradients(
@@ -128,18 +165,19 @@ def training(size: str, device: str, *, bf16: bool) -> Target:
     with torch.no_grad():
         worst = relative(expected, model(x))
 
-    def step(precision: Precision) -> None:
+    def step(precision: Precision, x: Tensor, y: Tensor) -> None:
         recipe = Recipe(lr=0.0, precision=precision)
         training_step(model, optimizer, x, y, recipe=recipe)
 
     def plain_step() -> None:
-        with one_dimensional():
-            step("float32")
+        with one_dimensional(), arithmetic(device, "float32"):
+            step("float32", x, y)
 
     optimizer = weight_optimizer(model, Recipe(lr=0.0))
-    ways = {"plain, 1-D, float32": plain_step, "float32": lambda: step("float32")}
-    if bf16:
-        ways["bf16"] = lambda: step("bf16")
+    ways = {"plain, 1-D, float32": plain_step}
+    for name, precision, graphs in forms(device, bf16=bf16):
+        call = partial(step, precision)
+        ways[name] = taken(call, Batch(x, y), device, precision, graphs=graphs)
     seconds = in_turns(ways, device=device)
     reference, *others = seconds.values()
     return Target(
@@ -173,11 +211,12 @@ def roofline(device: str) -> Target:
     flop = counter.get_total_flops()
     n = 8192 if device == "cuda" else 2048
     a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
-    seconds = in_turns(
-        {"matrix product": lambda: a @ b, "supernet pass": forward_backward},
-        rounds=3,
-        device=device,
-    )
+    with arithmetic(device, "float32"):
+        seconds = in_turns(
+            {"matrix product": lambda: a @ b, "supernet pass": forward_backward},
+            rounds=3,
+            device=device,
+        )
     peak = 2 * n**3 / seconds["matrix product"]
     achieved = flop / seconds["supernet pass"]
     return Target(

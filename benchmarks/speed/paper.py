@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +22,7 @@ from nasbench_ecg.registry import load_registry
 from nasbench_ecg.run.config import Wish, configure
 from nasbench_ecg.run.context import Examination
 from nasbench_ecg.run.execute import Ready, prepare
+from nasbench_ecg.run.record import read_records
 from nasbench_ecg.training.seeding import seeded
 
 _LIMITS = {"search": (600, "≤ 10 min on a GPU of the H100's class, then ≤ 5"),
@@ -34,7 +38,7 @@ class Plan:
         epochs: Epochs to measure; None: all.
         dataset: Name of the dataset.
         profile: Profile whose search and training are timed.
-        precision: ``float32`` or ``bf16``; None: the profile's own.
+        precision: ``float32``, ``tf32`` or ``bf16``; None: the profile's own.
         cache: Cache folder of beats; None: the user's.
     """
 
@@ -70,6 +74,36 @@ class Plan:
             device=self.device,
             overrides={"strategy": strategy, "evaluator": evaluator},
         )
+
+
+def quick_run(device: str) -> Target | None:
+    """Time ``run darts mitbih-2lead --profile quick`` as a process; None without records."""
+    command = ["run", "darts", "mitbih-2lead", "--profile", "quick", "--device", device]
+    component = load_registry().get("dataset", "mitbih-2lead")
+    try:
+        for requirement in component.create(component.options_model()()).requires():
+            LocalSource().require(requirement)
+    except MissingDataError:
+        return None
+    with tempfile.TemporaryDirectory() as out:
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "nasbench_ecg", *command, "--out", out],
+            check=True,
+            capture_output=True,
+        )
+        seconds = time.perf_counter() - start
+        ((record,), _) = read_records(Path(out))
+    f1 = 100 * record.metrics["f1_of_macro"]
+    return Target(
+        what=f"quick profile of darts on mitbih-2lead, {device}",
+        target="≤ 8 min in all on two cores, F1 ≥ 95.5",
+        seconds={"in all": seconds},
+        held=seconds <= 480 and f1 >= 95.5,
+        note=f"F1 {f1:.2f}; search {record.seconds['search']:.0f} s, "
+        f"training {record.seconds['evaluation']:.0f} s",
+        figures={"f1": f1, **{f"{part}_s": value for part, value in record.seconds.items()}},
+    )
 
 
 class EpochClock(Silent):

@@ -55,6 +55,9 @@ def run(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    parallel: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Candidates of a search trained at a time.")
+    ] = 1,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,
@@ -108,6 +111,7 @@ def run(
         record = _run_one(
             registry, replace(wish, search_seed=one), source, store,
             rerun=rerun, dry_run=dry_run, quiet=as_json, checkpoint_seconds=checkpoint_seconds,
+            parallel=parallel,
         )  # fmt: skip
         if record is not None:
             records.append(record)
@@ -149,6 +153,7 @@ def _run_one(
     dry_run: bool,
     quiet: bool,
     checkpoint_seconds: float,
+    parallel: int,
 ) -> RunRecord | None:
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.execute import execute, prepare
@@ -173,7 +178,9 @@ def _run_one(
     end_on_sigterm()
     with RichProgress() as progress:
         fetch_missing(config, source, progress)
-        ready = prepare(config, source=source, progress=progress, suite=store.suite)
+        ready = prepare(
+            config, source=source, progress=progress, suite=store.suite, parallel=parallel
+        )
         if store.suite == SUITE:
             _announce_duration(registry, wish, ready)
         try:

@@ -143,6 +143,10 @@ def run_suite(
         bool, typer.Option("--retry-failed", help="Run again what failed, too.")
     ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    parallel: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Candidates of a search at a time, in each run."),
+    ] = None,
     gpus: Annotated[
         str | None,
         typer.Option(metavar="A,B,...", help="GPUs to share out, one run at a time on each."),
@@ -160,6 +164,7 @@ def run_suite(
     from nasbench_ecg.cli.suite_progress import SuiteProgress
     from nasbench_ecg.executors.local import LocalExecutor
     from nasbench_ecg.run.campaign import carry_out, reserved, statuses, to_do
+    from nasbench_ecg.run.reuse import take_over
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -172,6 +177,8 @@ def run_suite(
     )
     end_on_sigterm()
     with reserved(store):
+        if taken := take_over(to_do(runs, store, retry_failed=True), store):
+            stderr().print(f"{len(taken)} results are taken over from other suites in {out}.")
         waiting = to_do(runs, store, retry_failed=retry_failed)
         stderr().print(f"{suite.name}: {len(waiting)} of {len(runs)} runs to do.")
         if waiting:
@@ -179,7 +186,7 @@ def run_suite(
             shown = SuiteProgress(suite.name, waiting, executor.workers)
             ending = carry_out(
                 waiting, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
-                started=shown.begin,
+                parallel=parallel, started=shown.begin,
             )  # fmt: skip
             with shown, closing(ending):
                 for finished in ending:

@@ -59,7 +59,12 @@ def to_do(
 
 
 def command(
-    run: PlannedRun, store: RecordStore, *, data: Path | None, checkpoint_seconds: float
+    run: PlannedRun,
+    store: RecordStore,
+    *,
+    data: Path | None,
+    checkpoint_seconds: float,
+    parallel: int | None = None,
 ) -> list[str]:
     """Return the command that makes one run with this interpreter."""
     words = shlex.split(run.config.command())[1:]
@@ -67,6 +72,8 @@ def command(
     words += ["--checkpoint-seconds", str(checkpoint_seconds)]
     if data is not None:
         words += ["--data", str(data)]
+    if parallel is not None:
+        words += ["--parallel", str(parallel)]
     return [sys.executable, "-m", "nasbench_ecg", *words]
 
 
@@ -102,6 +109,7 @@ def carry_out(
     *,
     data: Path | None = None,
     checkpoint_seconds: float = 30.0,
+    parallel: int | None = None,
     started: Callable[[PlannedRun], None] = lambda run: None,
 ) -> Generator[Finished, None, None]:
     """Yield the runs as they end, each with its record, whatever became of it.
@@ -114,7 +122,9 @@ def carry_out(
     jobs = [
         Job(
             name=key,
-            command=command(run, store, data=data, checkpoint_seconds=checkpoint_seconds),
+            command=command(
+                run, store, data=data, checkpoint_seconds=checkpoint_seconds, parallel=parallel
+            ),
             log=store.folder / ".logs" / f"{key}.log",
         )
         for key, run in by_key.items()
@@ -141,6 +151,9 @@ def settle(
     if told is not None and told.status == "ok":
         return told
     status, reason = _verdict(outcome, told)
+    if reason:
+        strategy = run.config.strategy
+        reason += f" It ran the strategy {strategy.name!r}, {strategy.component.source}."
     if told is not None and told.status == status:
         return told
     record = told or open_record(run.config, store.suite)

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nasbench_ecg.contracts import Task
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Builder, Task
 from nasbench_ecg.training.engine import seconds_per_call
+from nasbench_ecg.training.seeding import seeded
 
 LATENCY_BATCH = 256
 
@@ -43,3 +45,13 @@ def peak_memory_mb(device: str) -> float:
         return torch.cuda.max_memory_allocated() / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def costs_of(arch: Architecture, task: Task, builder: Builder, device: str) -> dict[str, float]:
+    """Return :func:`costs` of a fresh network, and the largest memory taken so far."""
+    with seeded(0):
+        model = builder.build(
+            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
+        )
+        measured = costs(model, task, device)
+    return {**measured, "peak_memory_mb": round(peak_memory_mb(device), 1)}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +14,6 @@ import torch
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import (
     Builder,
-    Evaluation,
     Evaluator,
     SearchResult,
     SearchSpace,
@@ -24,19 +21,21 @@ from nasbench_ecg.contracts import (
     Task,
 )
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.cache import LoadedBeats, load_beats
-from nasbench_ecg.data.protocols import Split, split
+from nasbench_ecg.data.cache import load_beats
+from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.metrics import class_table
 from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.blame import blamed, check_result
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.context import Examination, Search, Trial
-from nasbench_ecg.run.costs import costs, peak_memory_mb
+from nasbench_ecg.run.costs import costs_of
 from nasbench_ecg.run.files import finite
-from nasbench_ecg.run.opening import open_record
-from nasbench_ecg.run.record import DatasetRecord, RecordStore, RunRecord, SplitRecord, Status
+from nasbench_ecg.run.opening import describe_beats, open_record, stamp
+from nasbench_ecg.run.record import RecordStore, RunRecord, Status
+from nasbench_ecg.run.results import artifacts, enter_scores
 from nasbench_ecg.run.unfinished import Clock, Unfinished
+from nasbench_ecg.run.workers import Workers
 from nasbench_ecg.specs import StrategySpec
 from nasbench_ecg.training.memory import keep_freed_memory
 from nasbench_ecg.training.seeding import seeded
@@ -55,6 +54,7 @@ class Ready:
     evaluator: Evaluator
     record: RunRecord
     progress: Progress
+    parallel: int = 1
 
     def search_context(self) -> Search:
         """Return a fresh context for the strategy."""
@@ -67,11 +67,43 @@ class Ready:
             evaluation_seed=self.config.evaluation_seed,
             device=self.config.device,
             progress=self.progress,
+            parallel=self.parallel,
         )
 
+    @contextmanager
+    def workers(self) -> Iterator[Workers | None]:
+        """Open the processes that evaluate candidates; None where they are evaluated one by one."""
+        if self.parallel == 1:
+            yield None
+            return
+        workers = Workers(
+            self.parallel,
+            task=self.task,
+            builder=self.config.builder,
+            evaluator=self.config.evaluator,
+            device=self.config.device,
+            seed=self.config.evaluation_seed,
+        )
+        with closing(workers):
+            yield workers
 
-def prepare(config: RunConfig, *, source: LocalSource, progress: Progress, suite: str) -> Ready:
+
+def prepare(
+    config: RunConfig,
+    *,
+    source: LocalSource,
+    progress: Progress,
+    suite: str,
+    parallel: int = 1,
+) -> Ready:
     """Load and split the beats and make the components: records → Beats → Split → Task.
+
+    Args:
+        config: The run.
+        source: Where records and cache lie.
+        progress: Where bars and notes go.
+        suite: Name of the suite that the record is of.
+        parallel: Candidates of a search that are evaluated at a time.
 
     Raises:
         NasbenchError: Records are missing or damaged, or a component cannot be made.
@@ -90,8 +122,10 @@ def prepare(config: RunConfig, *, source: LocalSource, progress: Progress, suite
     beats = loaded.beats
     parts = split(config.protocol, config.protocol_options, beats, dataset)
     task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
-    record = _begin(config, suite, loaded, parts)
+    record = describe_beats(open_record(config, suite), loaded, parts)
     record.seconds["load"] = round(monotonic() - started, 3)
+    if parallel > 1:
+        record.provenance["parallel"] = parallel
     return Ready(
         config=config,
         task=task,
@@ -102,6 +136,7 @@ def prepare(config: RunConfig, *, source: LocalSource, progress: Progress, suite
         evaluator=config.evaluator.create(),
         record=record,
         progress=progress,
+        parallel=parallel,
     )
 
 
@@ -116,6 +151,11 @@ def execute(ready: Ready, store: RecordStore, *, checkpoint_seconds: float = 30.
     """
     config, record, task = ready.config, ready.record, ready.task
     unfinished = store.unfinished(record.run_key, checkpoint_seconds)
+    if differing := unfinished.claim(stamp(record)):
+        ready.progress.note(
+            f"What was kept of this run is of another state of {', '.join(differing)}: it is not "
+            "used, and the run starts over."
+        )
     ctx = ready.search_context()
     with _recorded(record, ctx, store):
         result = _search(ready, ctx, unfinished)
@@ -128,15 +168,15 @@ def execute(ready: Ready, store: RecordStore, *, checkpoint_seconds: float = 30.
         examination = Examination(
             task, ready.test, config.device, ready.progress, checkpoint=checkpoint
         )
-        with seeded(config.evaluation_seed):
+        with seeded(config.evaluation_seed), blamed(config.evaluator):
             evaluation = ready.evaluator.evaluate(
                 result.architecture, task, ready.builder, examination
             )
         record.seconds["evaluation"] = round(clock.seconds, 3)
-        _enter_scores(record, evaluation, task)
-        record.costs = _costs(ready, result.architecture)
+        enter_scores(record, evaluation, task)
+        record.costs = costs_of(result.architecture, task, ready.builder, config.device)
         record.status = "ok"
-    store.write(record, _artifacts(result.architecture, evaluation, ready.test), evaluation.state)
+    store.write(record, artifacts(result.architecture, evaluation, ready.test), evaluation.state)
     unfinished.remove()
     return record
 
@@ -151,10 +191,12 @@ def _search(ready: Ready, ctx: Search, unfinished: Unfinished) -> SearchResult:
         return SearchResult(architecture, outcome["details"])
     ctx.ledger = unfinished.ledger()
     ctx.checkpoint = unfinished.checkpoint("search", ctx.state, ctx.restore)
-    with seeded(ready.config.search_seed):
+    chosen = ready.config.strategy
+    with seeded(ready.config.search_seed), ready.workers() as ctx.workers, blamed(chosen):
         result = ready.strategy.search(ready.task, ready.space, ready.builder, ctx)
+    check_result(chosen, result)
     _check_found(ready, result.architecture)
-    record.seconds["search"] = round(monotonic() - ctx.started, 3)
+    record.seconds["search"] = round(ctx.seconds, 3)
     unfinished.finish(
         "search",
         {
@@ -175,7 +217,7 @@ def _check_found(ready: Ready, arch: Architecture) -> None:
         raise PluginError(
             f"The strategy {chosen.name!r} returned what is no architecture of "
             f"{ready.config.space.name!r}: {error.what}",
-            where=error.where,
+            where=error.where or chosen.component.source,
             fix=f"Tell the authors of {chosen.component.distribution}.",
         ) from error
 
@@ -202,7 +244,9 @@ def estimate(ready: Ready) -> dict[str, float]:
     ctx.progress = Silent()
     if ask := getattr(ready.strategy, "estimate", None):
         with seeded(0):
-            seconds["search"] = float(ask(ready.task, ready.space, ready.builder, ctx))
+            told = ask(ready.task, ready.space, ready.builder, ctx)
+        if told is not None:
+            seconds["search"] = float(told)
     if ask := getattr(ready.evaluator, "estimate", None):
         trial = Trial(ready.task, ready.config.device, Silent())
         with seeded(0):
@@ -218,80 +262,6 @@ def _typical(ready: Ready) -> Architecture:
         ctx = ready.search_context()
         return ready.strategy.search(ready.task, ready.space, ready.builder, ctx).architecture
     return ready.space.sample(np.random.default_rng(0))
-
-
-def _begin(config: RunConfig, suite: str, loaded: LoadedBeats, parts: Split) -> RunRecord:
-    beats = loaded.beats
-    indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    return open_record(config, suite).model_copy(
-        update={
-            "dataset": DatasetRecord(
-                fingerprint=loaded.fingerprint,
-                records=list(beats.records),
-                leads=list(beats.leads),
-                fs=beats.fs,
-                n_samples=beats.n_samples,
-                counts=beats.counts(),
-                notes=list(loaded.notes),
-            ),
-            "split": SplitRecord(
-                fingerprint=parts.fingerprint,
-                counts={
-                    part: dict(
-                        zip(
-                            beats.classes,
-                            np.bincount(beats.labels[index], minlength=beats.n_classes).tolist(),
-                            strict=True,
-                        )
-                    )
-                    for part, index in indices.items()
-                },
-                records={
-                    part: [beats.records[i] for i in np.unique(beats.record[index])]
-                    for part, index in indices.items()
-                },
-                notes=list(parts.notes),
-            ),
-            "classes": list(beats.classes),
-            "macro_classes": list(parts.macro_classes),
-        }
-    )
-
-
-def _enter_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None:
-    record.metrics = {
-        name: float(value) for name, value in evaluation.metrics.items() if math.isfinite(value)
-    }
-    if evaluation.confusion is not None:
-        record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
-        record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
-
-
-def _costs(ready: Ready, arch: Architecture) -> dict[str, float]:
-    task, device = ready.task, ready.config.device
-    with seeded(0):
-        model = ready.builder.build(
-            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
-        )
-        measured = costs(model, task, device)
-    return {**measured, "peak_memory_mb": round(peak_memory_mb(device), 1)}
-
-
-def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:
-    files: dict[str, Any] = {"architecture.json": arch.to_dict()}
-    if evaluation.curves:
-        files["curves.json"] = {
-            name: [float(value) for value in values] for name, values in evaluation.curves.items()
-        }
-    if evaluation.predictions is not None:
-        files["predictions.json"] = {
-            "classes": list(test.classes),
-            "record": [test.records[i] for i in test.record],
-            "sample": test.sample.tolist(),
-            "truth": test.labels.tolist(),
-            "predicted": [int(label) for label in evaluation.predictions],
-        }
-    return files
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +25,12 @@ class Ledger:
 
     Args:
         path: File of one JSON line an evaluation; a last line cut short by a kill is ignored.
+        before: Called before the file is written to.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, before: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        self._before = before
         self._known: dict[tuple[str, str], Evaluation] = {}
         self._earlier: set[tuple[str, str]] = set()
         if path is not None and path.is_file():
@@ -56,6 +59,7 @@ class Ledger:
         self._known[evaluation.architecture.hash, _text(fidelity)] = kept
         if self.path is None:
             return
+        self._before()
         line = {
             "architecture": evaluation.architecture.to_dict(),
             "fidelity": _text(fidelity),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from nasbench_ecg.data.cache import LoadedBeats
+from nasbench_ecg.data.protocols import Split
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.provenance import provenance
-from nasbench_ecg.run.record import ComponentRecord, RunRecord
+from nasbench_ecg.run.record import ComponentRecord, DatasetRecord, RunRecord, SplitRecord
 
 
 def open_record(config: RunConfig, suite: str) -> RunRecord:
@@ -34,3 +38,53 @@ def open_record(config: RunConfig, suite: str) -> RunRecord:
         device=config.device,
         provenance=provenance(config.device),
     )
+
+
+def describe_beats(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunRecord:
+    """Return ``record`` with what there is to say of the beats and of how they are split."""
+    beats = loaded.beats
+    indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    return record.model_copy(
+        update={
+            "dataset": DatasetRecord(
+                fingerprint=loaded.fingerprint,
+                records=list(beats.records),
+                leads=list(beats.leads),
+                fs=beats.fs,
+                n_samples=beats.n_samples,
+                counts=beats.counts(),
+                notes=list(loaded.notes),
+            ),
+            "split": SplitRecord(
+                fingerprint=parts.fingerprint,
+                counts={
+                    part: dict(
+                        zip(
+                            beats.classes,
+                            np.bincount(beats.labels[index], minlength=beats.n_classes).tolist(),
+                            strict=True,
+                        )
+                    )
+                    for part, index in indices.items()
+                },
+                records={
+                    part: [beats.records[i] for i in np.unique(beats.record[index])]
+                    for part, index in indices.items()
+                },
+                notes=list(parts.notes),
+            ),
+            "classes": list(beats.classes),
+            "macro_classes": list(parts.macro_classes),
+        }
+    )
+
+
+def stamp(record: RunRecord) -> dict[str, str]:
+    """Return what a run must share with the one whose work it takes up, beside its key."""
+    found = {"nasbench-ecg": str(record.provenance["nasbench_ecg"])}
+    for role, used in record.components.items():
+        found[role] = f"{used.name} of {used.distribution} {used.version}, {used.revision}"
+    if record.dataset is not None and record.split is not None:
+        found["beats"] = record.dataset.fingerprint
+        found["split"] = record.split.fingerprint
+    return found

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SCHEMA_VERSION = 1
+
+_LEFTOVER = re.compile(r"\.[0-9a-f]{16}(\.json)?-")
+_STALE = 3600.0  # seconds after which a temporary file belongs to a killed process
+
 Status = Literal["ok", "failed", "timeout", "oom", "interrupted"]
 
 
@@ -186,6 +192,7 @@ class RecordStore:
         path = self.path(record.run_key)
         with told(path):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers(record.run_key)
             if files or weights:
                 self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
             write_atomically(path, readable_json(record.model_dump(mode="json")))
@@ -213,10 +220,25 @@ class RecordStore:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
+    def _remove_leftovers(self, run_key: str) -> None:
+        """Remove what a kill left half-written: of this run, and of others where it is old."""
+        for path in self.folder.glob(".*-*"):
+            mine = path.name.startswith((f".{run_key}-", f".{run_key}.json-"))
+            if _LEFTOVER.match(path.name) and (mine or _age(path) > _STALE):
+                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+
     def read(self, run_key: str) -> RunRecord | None:
         """Return the record of ``run_key``, None if there is none that can be read."""
         record = read_record_file(self.path(run_key))
         return record if isinstance(record, RunRecord) else None
+
+
+def _age(path: Path) -> float:
+    """Return the seconds since a file was changed; zero where another process removed it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def read_record_file(path: Path) -> RunRecord | Damaged:

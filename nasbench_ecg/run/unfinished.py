@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -16,6 +16,8 @@ from nasbench_ecg.training.checkpoint import (
     random_state,
     restore_random_state,
 )
+
+_STAMP = "stamp"
 
 
 class Unfinished:
@@ -29,6 +31,26 @@ class Unfinished:
     def __init__(self, folder: Path, interval: float = 30.0) -> None:
         self.folder = folder
         self.interval = interval
+        self._stamp: dict[str, str] = {}
+
+    def claim(self, stamp: Mapping[str, str]) -> list[str]:
+        """Say of what data and code all is that is kept from here on.
+
+        What is there of other data or code is forgotten. Of a folder without a stamp nothing is
+        known, and it is taken as it is.
+
+        Returns:
+            The names of what differs; empty where one may go on.
+        """
+        self._stamp = dict(stamp)
+        for leftover in self.folder.glob(".*-*"):  # of a write that was killed
+            leftover.unlink(missing_ok=True)
+        before = self.finished(_STAMP) or self._stamp
+        names = {**before, **self._stamp}
+        differing = [name for name in names if before.get(name) != self._stamp.get(name)]
+        if differing:
+            self.remove()
+        return differing
 
     def exists(self) -> bool:
         """Return whether an earlier run left something to go on from."""
@@ -40,16 +62,21 @@ class Unfinished:
 
     def ledger(self) -> Ledger:
         """Return the evaluations of the search so far."""
-        return Ledger(self.folder / "evaluations.jsonl")
+        return Ledger(self.folder / "evaluations.jsonl", self._sign)
 
     def checkpoint(
         self, stage: str, state: Callable[[], Any], restore: Callable[[Any], None]
     ) -> FileCheckpoint:
         """Return where ``stage`` keeps its state, and the harness that of the context."""
+
+        def kept() -> Any:
+            self._sign()
+            return state()
+
         return FileCheckpoint(
             self.folder / f"{stage}.safetensors",
             interval=self.interval,
-            extra=state,
+            extra=kept,
             restore_extra=restore,
         )
 
@@ -59,9 +86,8 @@ class Unfinished:
         Raises:
             StorageError: It cannot be written.
         """
-        with told(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._outcome(stage), json.dumps(data))
+        self._sign()
+        self._write(stage, data)
         (self.folder / f"{stage}.safetensors").unlink(missing_ok=True)
 
     def finished(self, stage: str) -> dict[str, Any] | None:
@@ -71,6 +97,16 @@ class Unfinished:
         except (OSError, ValueError):
             return None
         return data
+
+    def _sign(self) -> None:
+        """Write the stamp, before anything else is."""
+        if self._stamp and not self._outcome(_STAMP).is_file():
+            self._write(_STAMP, self._stamp)
+
+    def _write(self, stage: str, data: Mapping[str, Any]) -> None:
+        with told(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._outcome(stage), json.dumps(data))
 
     def _outcome(self, stage: str) -> Path:
         return self.folder / f"{stage}.json"

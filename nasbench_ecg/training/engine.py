@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,8 +18,26 @@ from nasbench_ecg.contracts import Checkpoint
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.checkpoint import NoCheckpoint
+from nasbench_ecg.training.epoch import Epoch, n_batches
+from nasbench_ecg.training.graphs import GraphedStep, rate_from
+from nasbench_ecg.training.precision import Precision, arithmetic, autocast
 
-Precision = Literal["float32", "bf16"]
+__all__ = [
+    "DeviceBeats",
+    "Epoch",
+    "Precision",
+    "Recipe",
+    "autocast",
+    "cosine",
+    "fit",
+    "n_batches",
+    "predict",
+    "seconds_per_call",
+    "seconds_per_step",
+    "to_device",
+    "training_step",
+    "weight_optimizer",
+]
 
 _LONG_STEP = 1.0  # seconds
 
@@ -40,7 +57,7 @@ class Recipe:
         momentum: Momentum of SGD.
         weight_decay: Weight decay of SGD.
         grad_clip: Largest norm of the gradient.
-        precision: ``bf16`` computes convolutions and products in bfloat16, weights stay float32.
+        precision: In which numbers convolutions and products are computed.
     """
 
     epochs: int = 100
@@ -77,13 +94,6 @@ def to_device(beats: Beats, device: str) -> DeviceBeats:
     )
 
 
-def autocast(device: str, precision: Precision) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass runs at ``precision``."""
-    if precision == "bf16":
-        return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
-    return nullcontext()
-
-
 def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return SGD with the recipe's momentum and weight decay, fused into one kernel."""
     return torch.optim.SGD(
@@ -102,62 +112,6 @@ def cosine(
     return torch.optim.lr_scheduler.CosineAnnealingLR(
         optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min
     )
-
-
-class Epoch:
-    """The order of the beats in each epoch, and how far it is gone through.
-
-    Args:
-        n_beats: Number of beats.
-        seed: Seed of all orders.
-    """
-
-    def __init__(self, n_beats: int, seed: int) -> None:
-        self.n_beats = n_beats
-        self.number = 0
-        self.step = 0
-        self._generator = torch.Generator().manual_seed(seed)
-        self._order = self._draw()
-
-    def remaining(self, batch_size: int, device: str) -> Iterator[Tensor]:
-        """Yield the batches of beats still to come, counting each as done when it is yielded.
-
-        A last batch of one beat, which has no variance to normalise by, is left out.
-        """
-        batches = torch.split(self._order.to(device), batch_size)
-        for batch in batches[self.step : n_batches(self.n_beats, batch_size)]:
-            self.step += 1
-            yield batch
-
-    def next(self) -> None:
-        """Go on to the next epoch."""
-        self.number += 1
-        self.step = 0
-        self._order = self._draw()
-
-    def state(self) -> dict[str, object]:
-        """Return where it stands."""
-        return {
-            "number": self.number,
-            "step": self.step,
-            "order": self._order,
-            "generator": self._generator.get_state(),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where :meth:`state` was called."""
-        self.number, self.step = state["number"], state["step"]
-        self._order = state["order"]
-        self._generator.set_state(state["generator"])
-
-    def _draw(self) -> Tensor:
-        return torch.randperm(self.n_beats, generator=self._generator)
-
-
-def n_batches(n_beats: int, batch_size: int) -> int:
-    """Return the number of batches in an epoch; a last batch of one beat does not count."""
-    full, rest = divmod(n_beats, batch_size)
-    return full + (rest > 1 or n_beats == 1 < batch_size)
 
 
 def training_step(
@@ -190,6 +144,7 @@ def fit(
     progress: Progress,
     label: str = "Training",
     checkpoint: Checkpoint | None = None,
+    graphs: bool = True,
 ) -> dict[str, list[float]]:
     """Train ``model`` in place on ``beats`` for the recipe's epochs; the last epoch counts.
 
@@ -202,6 +157,7 @@ def fit(
         progress: Where the epochs are shown.
         label: What the bar is called.
         checkpoint: Where the state is kept from time to time, and resumed from.
+        graphs: Whether a GPU replays whole steps; False is slower and computes the same.
 
     Returns:
         Curves with one value an epoch: ``loss``, ``accuracy`` (of the training beats, measured
@@ -224,17 +180,15 @@ def fit(
         schedule.load_state_dict(saved["schedule"])
         epoch.restore(saved["epoch"])
         curves = saved["curves"]
-        sums = saved["sums"].to(device)
+        sums.copy_(saved["sums"])
 
-    with progress.track(label, recipe.epochs * steps) as bar:
+    step, rate = _counted_step(model, optimizer, data, sums, recipe, graphs=graphs)
+    with progress.track(label, recipe.epochs * steps) as bar, arithmetic(device, recipe.precision):
         bar.advance(epoch.number * steps + epoch.step)
         while epoch.number < recipe.epochs:
+            rate.fill_(schedule.get_last_lr()[0])
             for batch in epoch.remaining(recipe.batch_size, device):
-                y = data.labels[batch]
-                loss, logits = training_step(
-                    model, optimizer, data.signals[batch], y, recipe=recipe
-                )
-                sums += torch.stack([loss * len(batch), (logits.argmax(1) == y).sum()])
+                step(batch)
                 bar.advance()
                 if keep.due():
                     keep.save(
@@ -257,6 +211,33 @@ def fit(
     return curves
 
 
+def _counted_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: DeviceBeats,
+    sums: Tensor,
+    recipe: Recipe,
+    *,
+    graphs: bool,
+) -> tuple[GraphedStep[None], Tensor]:
+    """Return what trains on the beats at given indices, and the rate that it follows on a GPU.
+
+    Loss and hits are added to ``sums``, float64 [2].
+    """
+    device = data.labels.device
+    rate = torch.zeros((), device=device)
+
+    def step(batch: Tensor) -> None:
+        x, y = data.signals[batch], data.labels[batch]
+        with rate_from(optimizer, rate) if graphed.replays else nullcontext():
+            loss, logits = training_step(model, optimizer, x, y, recipe=recipe)
+        sums.add_(torch.stack([loss * len(batch), (logits.argmax(1) == y).sum()]))
+
+    example = torch.zeros(recipe.batch_size, dtype=torch.int64, device=device)
+    graphed = GraphedStep(step, example, enabled=graphs)
+    return graphed, rate
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module, beats: Beats, *, device: str, batch_size: int = 1024
@@ -264,8 +245,9 @@ def predict(
     """Return the class probabilities of ``beats``, float32 [n_beats, n_classes]."""
     model.to(device).eval()
     signals = to_device(beats, device).signals
-    parts = [model(part).float().softmax(dim=1).cpu() for part in torch.split(signals, batch_size)]
-    return torch.cat(parts).numpy()
+    with arithmetic(device, "float32"):
+        parts = [model(part).float().softmax(dim=1) for part in torch.split(signals, batch_size)]
+    return torch.cat(parts).cpu().numpy()
 
 
 def seconds_per_call(call: Callable[[], object], device: str, *, repeats: int = 3) -> float:

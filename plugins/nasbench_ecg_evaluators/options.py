@@ -47,8 +47,9 @@ class TrainOptions(Options):
     grad_clip: float = Field(5.0, gt=0)
     """Largest norm of the gradient."""
 
-    precision: Literal["float32", "bf16"] = "float32"
-    """``bf16`` computes convolutions in bfloat16; faster where the processor has it."""
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
+    where the processor has it."""
 
 
 class ProxyOptions(Options):

@@ -74,9 +74,13 @@ class Train:
     def estimate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> float:
-        """Return the seconds that training will take here, from a few timed steps."""
+        """Return the seconds that training will take here, from a few timed steps.
+
+        A candidate, which has a fidelity, is trained on the train part and scored on validation;
+        what a search has found is trained on both.
+        """
         recipe, most = self._recipe(ctx)
-        n_beats = len(task.train) + len(task.validation)
+        n_beats = len(task.train) + (len(task.validation) if ctx.fidelity is None else 0)
         if most is not None:
             n_beats = min(most, n_beats)
         model = self._build(arch, task, builder).to(ctx.device).train()
@@ -89,7 +93,10 @@ class Train:
             return training_step(model, optimizer, x, y, recipe=recipe)
 
         seconds = seconds_per_step(step, len(batch), ctx.device)
-        return seconds * recipe.epochs * -(-n_beats // recipe.batch_size)
+        steps = recipe.epochs * -(-n_beats // recipe.batch_size)
+        if ctx.fidelity is not None:  # scoring is a forward pass, about a third of a step
+            steps += len(task.validation) // recipe.batch_size // 3
+        return seconds * steps
 
     def _build(self, arch: Architecture, task: Task, builder: Builder) -> torch.nn.Module:
         return builder.build(
