@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from torch import nn
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Evaluation, Fidelity
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.registry import load_registry
 from nasbench_ecg.run.context import Search
 from nasbench_ecg_blackbox.evolution import Member, RegularizedEvolution, age, tournament
 from nasbench_ecg_blackbox.halving import SuccessiveHalving, rungs
+from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import (
+    Nsga2Options,
     RandomSearchOptions,
     RegularizedEvolutionOptions,
     SuccessiveHalvingOptions,
@@ -34,7 +39,9 @@ SEARCHES = {
     "random": (RandomSearch, RandomSearchOptions),
     "regularized-evolution": (RegularizedEvolution, RegularizedEvolutionOptions),
     "successive-halving": (SuccessiveHalving, SuccessiveHalvingOptions),
+    "nsga2": (Nsga2, Nsga2Options),
 }
+TASK = SimpleNamespace(n_leads=1, n_samples=4, n_classes=2)
 
 
 class Bits:
@@ -61,8 +68,19 @@ class Bits:
         self.children.append(bits(changed))
         return self.children[-1]
 
+    def crossover(self, a, b, rng):
+        pairs = zip(a.genotype, b.genotype, strict=True)
+        return bits([pair[rng.integers(2)] for pair in pairs])
+
     def validate(self, arch):
         assert arch.space == self.name and len(arch.genotype) == self.n
+
+
+class Wide:
+    """Builds a layer with one parameter for every bit that is set, and two more."""
+
+    def build(self, arch, *, n_leads, n_samples, n_classes):
+        return nn.Linear(1 + sum(arch.genotype), 1)
 
 
 def bits(values):
@@ -75,6 +93,9 @@ class Lookup:
 
     score: object = lambda arch, fidelity: sum(arch.genotype)
     calls: list = field(default_factory=list)
+
+    def estimate(self, arch, task, builder, ctx):
+        return float(ctx.fidelity.epochs)
 
     def evaluate(self, arch, task, builder, ctx):
         self.calls.append((arch, ctx.fidelity))
@@ -90,10 +111,15 @@ def search(name, space, *, evaluator=None, seed=0, budget=None, rng=None, **opti
     """Return the result, the evaluator and the context of a search with ``options``."""
     strategy, model = SEARCHES[name]
     evaluator = evaluator or Lookup()
-    ctx = Search(
-        task=None,
+    ctx = context(space, evaluator, seed=seed, budget=budget, rng=rng)
+    return strategy(model(**options)).search(TASK, space, Wide(), ctx), evaluator, ctx
+
+
+def context(space, evaluator, *, seed=0, budget=None, rng=None):
+    return Search(
+        task=TASK,
         space=space,
-        builder=None,
+        builder=Wide(),
         evaluator=evaluator,
         rng=rng or np.random.default_rng(seed),
         evaluation_seed=0,
@@ -101,7 +127,6 @@ def search(name, space, *, evaluator=None, seed=0, budget=None, rng=None, **opti
         progress=Silent(),
         budget=budget or Budget(),
     )
-    return strategy(model(**options)).search(None, space, None, ctx), evaluator, ctx
 
 
 # All of them
@@ -178,8 +203,101 @@ def test_the_published_profile_spends_about_the_same_in_every_search():
         assert epochs_spent(name, "paper") == pytest.approx(1000, rel=0.05)
 
 
-def test_the_quick_profile_spends_the_same_in_every_search():
-    assert len({epochs_spent(name, "quick") for name in SEARCHES}) == 1
+@pytest.mark.parametrize("profile", ["cpu", "quick"])
+def test_a_profile_for_a_few_cores_spends_the_same_in_every_search(profile):
+    assert len({epochs_spent(name, profile) for name in SEARCHES}) == 1
+
+
+# How long they take
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_the_estimate_is_that_of_all_evaluations_and_spends_nothing(name, profile):
+    strategy, model = SEARCHES[name]
+    options = resolve(model, component=name, profile=profile)
+    evaluator = Lookup()
+    ctx = context(Bits(40), evaluator)
+    seconds = strategy(options).estimate(TASK, ctx.space, ctx.builder, ctx)
+    assert seconds == epochs_spent(name, profile)  # an epoch takes a second in this estimate
+    assert evaluator.calls == [] and ctx.evaluations == 0
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_estimate_keeps_to_the_budget(name):
+    strategy, model = SEARCHES[name]
+    for budget, most in ((Budget(evaluations=2), 2 * 81), (Budget(seconds=5.0), 5)):
+        ctx = context(Bits(40), Lookup(), budget=budget)
+        assert 0 < strategy(model()).estimate(TASK, ctx.space, ctx.builder, ctx) <= most
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_there_is_no_estimate_where_the_evaluator_offers_none(name):
+    strategy, model = SEARCHES[name]
+    silent = SimpleNamespace(evaluate=Lookup().evaluate)
+    ctx = context(Bits(40), silent)
+    assert strategy(model()).estimate(TASK, ctx.space, ctx.builder, ctx) is None
+
+
+# Several candidates at a time
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("evaluations", [None, 7])
+def test_candidates_in_batches_give_the_same_search(name, evaluations):
+    def run(parallel):
+        strategy, model = SEARCHES[name]
+        evaluator = Lookup()
+        budget = Budget(evaluations=evaluations)
+        ctx = context(Bits(10), evaluator, budget=budget)
+        ctx.parallel = parallel
+        found = strategy(model()).search(TASK, ctx.space, ctx.builder, ctx)
+        return found, evaluator.calls, [point["value"] for point in ctx.trajectory]
+
+    assert run(1) == run(3) == run(200)
+
+
+def test_random_search_asks_for_as_many_at_once_as_are_evaluated_at_a_time(monkeypatch):
+    asked = []
+    real = Search.evaluate_many
+    monkeypatch.setattr(
+        Search, "evaluate_many", lambda self, a, f: asked.append(len(a)) or real(self, a, f)
+    )
+    ctx = context(Bits(10), Lookup())
+    ctx.parallel = 4
+    RandomSearch(RandomSearchOptions(samples=10)).search(TASK, ctx.space, ctx.builder, ctx)
+    assert asked == [4, 4, 2]
+
+
+# The largest network that is allowed
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(name):
+    limited, evaluator, _ = search(name, Bits(8), max_parameters=5)
+    assert max(sum(arch.genotype) for arch in evaluator.architectures) == 3  # and two more
+    assert sum(limited.architecture.genotype) == 3
+    free, others, _ = search(name, Bits(8))
+    assert sum(free.architecture.genotype) > 3
+    small = sum(sum(int(b) for b in f"{i:08b}") <= 3 for i in range(256))  # 1 + 8 + 28 + 56
+    if name != "successive-halving":
+        assert 0.9 * small < len(evaluator.calls) <= small
+        assert len(others.calls) == 100
+
+
+def test_one_random_architecture_below_the_limit_is_the_first_that_is():
+    rng, space = np.random.default_rng(0), Bits(12)
+    drawn = [space.sample(rng) for _ in range(200)]
+    first = next(arch for arch in drawn if sum(arch.genotype) + 2 <= 5)
+    assert drawn[0] != first
+    result, evaluator, _ = search("random", Bits(12), samples=1, max_parameters=5)
+    assert result.architecture == first and evaluator.calls == []
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_limit_that_nothing_meets_is_refused_with_what_to_do(name):
+    with pytest.raises(OptionError, match=r"has 1 parameters or fewer.*builder.channels=2"):
+        search(name, Bits(40), max_parameters=1)
 
 
 # Random search
@@ -328,6 +446,7 @@ def test_a_budget_of_evaluations_is_shared_out_over_all_rungs():
         {"min_beats": 100},
         {"max_beats": 100},
         {"eta": 1},
+        {"max_parameters": 0},
     ],
 )
 def test_a_range_that_is_none_is_refused(options):

@@ -55,6 +55,7 @@ class Row:
         rank_interval: Best and worst rank of a 95% bootstrap interval, where there is one.
         improvement: Improvement over random architectures of the same recipe and space.
         published: Published figure of the same method, if there is one.
+        fronts: Costs for which no ranked row has a higher F1 at no more of them.
     """
 
     strategy: str
@@ -76,6 +77,7 @@ class Row:
     rank_interval: tuple[int, int] | None = None
     improvement: Improvement | None = None
     published: Published | None = None
+    fronts: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:

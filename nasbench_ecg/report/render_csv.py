@@ -62,6 +62,7 @@ def _ours(board: Leaderboard, row: Row) -> dict[str, Any]:
         "options": canonical_json(dict(row.options)),
         "seeds": " ".join(f"{search}/{final}" for search, final in row.seeds),
         "evaluations": _rounded(row.evaluations),
+        "front": " ".join(row.fronts),
     }
     for name, summary in row.scores.items():
         ends = summary.interval or (None, None)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.comparisons import fewest_pairs_to_tell
+from nasbench_ecg.report.front import FRONT_MEANING, front_letters
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import FEWEST_FOR_INTERVAL, Summary
 from nasbench_ecg.report.text import (
@@ -125,6 +126,7 @@ def _columns(board: Leaderboard) -> list[Column]:
         _cost("params", "Trainable parameters", "parameters", amount),
         _cost("MACs", "Multiply-accumulates for one beat", "macs", amount),
         _cost("latency", "Median time to classify one beat", "latency_1_ms", milliseconds),
+        Column("front", FRONT_MEANING, _front, best="high"),
         Column("evals", "Candidates evaluated by the search", _evaluations),
         _seconds("search", "Duration of the search", "search"),
         _seconds("train", "Duration of the final training and test", "evaluation"),
@@ -220,6 +222,10 @@ def _against_published(row: Row) -> Cell:
     return Cell(difference(ours, theirs), ours - theirs)
 
 
+def _front(row: Row) -> Cell:
+    return Cell(front_letters(row), len(row.fronts)) if row.fronts else Cell()
+
+
 def _evaluations(row: Row) -> Cell:
     return Cell() if row.evaluations is None else Cell(amount(row.evaluations), row.evaluations)
 
@@ -256,6 +262,8 @@ def notes(board: Leaderboard) -> list[str]:
             "were trained by the same recipe (of several, the row that evaluated the fewest "
             "candidates), with its 95% bootstrap interval."
         )
+    if any(row.fronts for row in board.rows):
+        said.append(f"front: {FRONT_MEANING[0].lower()}{FRONT_MEANING[1:]}.")
     if any(row.missing for row in board.rows):
         said.append("A method that lacks seeds that others have is not ranked.")
     if board.others:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.front import FRONT_MARK, front_letters
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.text import (
@@ -32,7 +33,6 @@ _BETWEEN_PATIENTS = (
     ("ec57_v_se", "V Se"),
     ("ec57_v_pp", "V +P"),
 )
-_PLACE_WIDTH = 2
 _LABEL_WIDTH = 22
 _GAP = 2
 
@@ -64,14 +64,14 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
     )
-    table.add_column("", justify="right", no_wrap=True, width=_PLACE_WIDTH)
+    table.add_column("", justify="right", no_wrap=True, width=_place_width(board))
     table.add_column("strategy", width=_LABEL_WIDTH, overflow="fold")
     for column in columns:
         table.add_column(column.heading, justify="right", no_wrap=True)
     several_devices = len({row.device for row in board.rows}) > 1
     for row in board.rows:
         style = "bold" if row.rank == 1 else ""
-        place = Text(str(row.rank) if row.rank else "–", style=style)
+        place = Text(_place(row), style=style)
         label = _label(row, several_devices=several_devices)
         table.add_row(place, label, *(column.ours(row) for column in columns))
     if board.published:
@@ -86,7 +86,7 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
 def _columns(board: Leaderboard, width: int) -> list[_Column]:
     """Return as many columns as fit, in the order of their worth."""
     shown = [_Column("n", lambda row: Text(str(len(row.seeds))), _blank), *_score_columns(board)]
-    left = width - _PLACE_WIDTH - _LABEL_WIDTH - 2 * _GAP
+    left = width - _place_width(board) - _LABEL_WIDTH - 2 * _GAP
     left -= sum(column.width(board) + _GAP for column in shown)
     for column in _extra_columns(board):
         left -= column.width(board) + _GAP
@@ -94,6 +94,14 @@ def _columns(board: Leaderboard, width: int) -> list[_Column]:
             break
         shown.append(column)
     return shown
+
+
+def _place(row: Row) -> str:
+    return f"{FRONT_MARK if row.fronts else ''}{row.rank or '–'}"
+
+
+def _place_width(board: Leaderboard) -> int:
+    return max(2, *(len(_place(row)) for row in board.rows))
 
 
 def _score_columns(board: Leaderboard) -> list[_Column]:
@@ -114,6 +122,7 @@ def _extra_columns(board: Leaderboard) -> list[_Column]:
         _seconds_column("train", "evaluation"),
         _cost_column("MACs", "macs", amount),
         _cost_column("latency", "latency_1_ms", milliseconds),
+        _Column("front", lambda row: Text(front_letters(row)), _blank),
         _Column("rank", _rank_interval, _blank),
         _Column("F1 range", _range, _blank),
     ]
@@ -255,6 +264,10 @@ def _notes(board: Leaderboard) -> list[Text]:
             f"Percentages{', mean ± sd' if several else ''}; {seeds_text(board.seeds)}. "
             "F1 is the harmonic mean of macro Se and macro +P"
             + ("; below it, a 95% bootstrap interval of the mean." if interval else ".")
+        )
+    if any(row.fronts for row in board.rows):
+        notes.append(
+            f"{FRONT_MARK} No ranked method has a higher F1 at no more Parameters, MACs or Latency."
         )
     if board.others:
         others = "another board" if board.others == 1 else f"{board.others} other boards"

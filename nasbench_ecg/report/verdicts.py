@@ -1,4 +1,4 @@
-"""What the seeds of a board's rows say together: intervals of ranks, tests, gains over chance."""
+"""What a board's rows say together: intervals of ranks, tests, gains over chance, fronts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.comparisons import Improvement, compare_all, improvement
+from nasbench_ecg.report.front import with_fronts
 from nasbench_ecg.report.ranks import CriticalDifference, critical_difference, rank_intervals
 from nasbench_ecg.specs import FLOOR
 
@@ -22,11 +23,10 @@ def with_verdicts(board: Leaderboard) -> Leaderboard:
             for row, interval in zip(ranked, intervals, strict=True)
         ]
     several = len(board.seeds) > 1
+    rows = with_fronts([*ranked, *rest])
     return replace(
         board,
-        rows=tuple(
-            replace(row, improvement=_over_random(row, board.rows)) for row in [*ranked, *rest]
-        ),
+        rows=tuple(replace(row, improvement=_over_random(row, board.rows)) for row in rows),
         comparisons=tuple(compare_all(values)) if several else (),
     )
 

@@ -7,7 +7,7 @@ from nasbench_ecg.api import StrategySpec, hookimpl
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
-    """Yield ``random``, ``regularized-evolution`` and ``successive-halving``."""
+    """Yield ``random``, ``regularized-evolution``, ``successive-halving`` and ``nsga2``."""
     yield StrategySpec(
         name="random",
         target="nasbench_ecg_blackbox.random_search:RandomSearch",
@@ -25,4 +25,10 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_blackbox.halving:SuccessiveHalving",
         options="nasbench_ecg_blackbox.options:SuccessiveHalvingOptions",
         summary="Many candidates trained briefly, the best few longer (Jamieson & Talwalkar 2016)",
+    )
+    yield StrategySpec(
+        name="nsga2",
+        target="nasbench_ecg_blackbox.nsga2:Nsga2",
+        options="nasbench_ecg_blackbox.options:Nsga2Options",
+        summary="Evolution towards a high score at few parameters, MACs or ms (Deb et al. 2002)",
     )

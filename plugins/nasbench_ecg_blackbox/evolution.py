@@ -21,6 +21,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
+from nasbench_ecg_blackbox.duration import seconds_of_search
+from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.options import RegularizedEvolutionOptions
 from nasbench_ecg_blackbox.trials import Trials
 
@@ -48,25 +50,38 @@ class RegularizedEvolution:
     ) -> SearchResult:
         """Return the best member that ever lived, the first of equals.
 
-        A child that was evaluated before joins the population with its known score.
+        A child that was evaluated before joins the population with its known score; one that is
+        too large is not born.
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
+        limit = SizeLimit(options.max_parameters, task, builder)
         population: deque[Member] = deque()
         with ctx.progress.track("Evolving", options.models) as bar:
             trials = Trials(ctx, bar.advance)
             while len(trials.evaluations) < options.models and not trials.exhausted:
                 if len(population) < options.population:
-                    child = space.sample(ctx.rng)
+                    child = limit.sample(space, ctx.rng)
                 else:
                     parent = tournament(population, options.sample, ctx.rng)
                     child = space.mutate(parent.architecture, ctx.rng)
+                    if not limit.allows(child):
+                        trials.pass_over()
+                        continue
                 score = trials.score(child, fidelity)
                 if score is None:
                     break
                 age(population, Member(child, score), options.population)
-        best = trials.best or space.sample(ctx.rng)
+        best = trials.best or limit.sample(space, ctx.rng)
         return SearchResult(best, {"evaluations": trials.table()})
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the seconds that the search will take here; None if the evaluator cannot say."""
+        options = self.options
+        plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
+        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
 
 
 def tournament(population: deque[Member], sample: int, rng: np.random.Generator) -> Member:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nasbench_ecg.api import (
-    Architecture,
     Builder,
     Fidelity,
     SearchContext,
@@ -21,6 +20,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
+from nasbench_ecg_blackbox.duration import seconds_of_search
+from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.options import SuccessiveHalvingOptions
 from nasbench_ecg_blackbox.trials import Trials, distinct
 
@@ -51,21 +52,28 @@ class SuccessiveHalving:
         rung goes through its candidates best first, so that a search cut short keeps the best.
         """
         wanted = affordable(self.options, ctx.budget.evaluations)
-        ranked = list(distinct(space, ctx.rng, wanted))
+        limit = SizeLimit(self.options.max_parameters, task, builder)
+        ranked = list(distinct(space, ctx.rng, wanted, limit))
         plan = rungs(self.options, len(ranked))
         with ctx.progress.track("Halving", sum(rung.candidates for rung in plan)) as bar:
             trials = Trials(ctx, bar.advance)
             for number, rung in enumerate(plan):
-                scored: list[tuple[float, Architecture]] = []
-                for arch in ranked[: rung.candidates]:
-                    score = trials.score(arch, rung.fidelity, rung=number)
-                    if score is None:
-                        break
-                    scored.append((score, arch))
-                if not scored:
+                climbing = ranked[: rung.candidates]
+                scores = trials.score_all(climbing, rung.fidelity, rung=number)
+                if not scores:
                     break
+                scored = list(zip(scores, climbing, strict=False))
                 ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]
         return SearchResult(ranked[0], {"evaluations": trials.table()})
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the seconds that the search will take here; None if the evaluator cannot say."""
+        options = self.options
+        candidates = affordable(options, ctx.budget.evaluations)
+        plan = [(rung.candidates, rung.fidelity) for rung in rungs(options, candidates)]
+        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
 
 
 def rungs(options: SuccessiveHalvingOptions, candidates: int) -> list[Rung]:

@@ -1,21 +1,28 @@
 """Options of the black-box searches.
 
-In the profile ``paper`` all three spend about 1,000 epochs on their candidates. For the final
+In the profile ``paper`` all of them spend about 1,000 epochs on their candidates. For the final
 network of Heart-DARTS on the search's training part that is some 17 PFLOP (mean of random cells);
-its own DARTS search takes 29. In ``quick`` and ``smoke`` the three cost about the same, too.
+its own DARTS search takes 29. In the other profiles they cost about the same as each other, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nasbench_ecg.api import Options
 
 
-class RandomSearchOptions(Options):
+class LimitedOptions(Options):
+    """What all black-box searches have in common."""
+
+    max_parameters: int | None = Field(None, ge=1)
+    """Most trainable parameters of a network; larger ones are refused before any training."""
+
+
+class RandomSearchOptions(LimitedOptions):
     """Options of ``random``.
 
     Li and Talwalkar 2020 ("Random Search and Reproducibility for NAS") give random search the
@@ -38,7 +45,7 @@ class RandomSearchOptions(Options):
     """Most training beats for a candidate; null leaves them to the evaluator."""
 
 
-class RegularizedEvolutionOptions(Options):
+class RegularizedEvolutionOptions(LimitedOptions):
     """Options of ``regularized-evolution``.
 
     Real et al. 2019 have 100 members, samples of 25 and 20,000 models trained for 25 epochs. Here
@@ -68,7 +75,52 @@ class RegularizedEvolutionOptions(Options):
     """Most training beats for a candidate; null leaves them to the evaluator."""
 
 
-class SuccessiveHalvingOptions(Options):
+class Nsga2Options(LimitedOptions):
+    """Options of ``nsga2``.
+
+    Deb et al. 2002 have 100 members, 250 generations and a crossover in nine of ten matings. Here
+    the number of models is that of ``random``, and the population is scaled down with it.
+    """
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cpu": {"models": 20, "population": 4, "epochs": 3, "beats": 8000},
+        "quick": {"models": 12, "population": 4, "epochs": 3, "beats": 6000},
+        "smoke": {"models": 6, "population": 4, "epochs": 1, "beats": 500},
+    }
+
+    objectives: tuple[Literal["parameters", "macs", "latency"], ...] = Field(
+        ("parameters",), min_length=1
+    )
+    """Costs that are to be small beside a high score. A search by ``latency``, which is measured,
+    does not repeat itself exactly."""
+
+    models: int = Field(100, ge=1)
+    """Different architectures evaluated, the random ones of the beginning included."""
+
+    population: int = Field(20, ge=4, multiple_of=4)
+    """Members alive at once, and children in a generation (N)."""
+
+    crossover: float = Field(0.9, ge=0, le=1)
+    """Probability that a child has parts of two parents."""
+
+    mutation: float = Field(1.0, ge=0, le=1)
+    """Probability that a child is changed in one decision; Deb et al. change one on average."""
+
+    epochs: int | None = Field(10, ge=1)
+    """Epochs of a candidate's training; null leaves them to the evaluator."""
+
+    beats: int | None = Field(None, ge=2)
+    """Most training beats for a candidate; null leaves them to the evaluator."""
+
+    @field_validator("objectives")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("objectives must differ")
+        return value
+
+
+class SuccessiveHalvingOptions(LimitedOptions):
     """Options of ``successive-halving``.
 
     Rung i trains the best candidates/ηⁱ for min·ηⁱ epochs (and beats), until the maximum is reached

@@ -14,6 +14,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
+from nasbench_ecg_blackbox.duration import seconds_of_search
+from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.options import RandomSearchOptions
 from nasbench_ecg_blackbox.trials import Trials, distinct
 
@@ -34,12 +36,20 @@ class RandomSearch:
         """Return the architecture with the largest score, the first of equals."""
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        candidates = list(distinct(space, ctx.rng, options.samples))
+        limit = SizeLimit(options.max_parameters, task, builder)
+        candidates = list(distinct(space, ctx.rng, options.samples, limit))
         if len(candidates) == 1:
             return SearchResult(candidates[0])
         with ctx.progress.track("Drawing", len(candidates)) as bar:
             trials = Trials(ctx, bar.advance)
-            for arch in candidates:
-                if trials.score(arch, fidelity) is None:
-                    break
+            trials.score_all(candidates, fidelity)
         return SearchResult(trials.best or candidates[0], {"evaluations": trials.table()})
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the seconds that the search will take here; None if the evaluator cannot say."""
+        options = self.options
+        fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
+        plan = [(options.samples if options.samples > 1 else 0, fidelity)]
+        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))

@@ -2,13 +2,20 @@
 
 References:
     Zhu et al. 2013, Algorithm 1, whose engine it shares with ``iemmc``.
+
+    Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE Trans.
+    Evol. Comput. 6(2), for the selection ``nsga2``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from time import monotonic
+from typing import Any
+
+from deap import tools
 
 from nasbench_ecg.api import (
     Architecture,
@@ -20,10 +27,17 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_immune.antibody import affinity_of
+from nasbench_ecg_blackbox.costs import network_costs
+from nasbench_ecg_blackbox.duration import seconds_of_search
+from nasbench_ecg_blackbox.limit import SizeLimit
+from nasbench_ecg_blackbox.nsga2 import front, member, table
+from nasbench_ecg_immune.antibody import Carrier, affinity_of
 from nasbench_ecg_immune.architectures import Architectures
 from nasbench_ecg_immune.evolution import ImmuneEvolution
 from nasbench_ecg_immune.options import ImmuneOptions
+from nasbench_ecg_immune.selection import copies
+
+Costs = Callable[[Architecture], Mapping[str, float]]
 
 
 class Immune:
@@ -59,6 +73,16 @@ class Immune:
 
             problem = Architectures(space, evaluate, self.options.largest_step)
             evolution = ImmuneEvolution(problem, options, ctx.rng)
+            costs = self._costs(task, builder, ctx)
+            if options.selection == "nsga2":
+                select = partial(nondominated_selection, costs=costs)
+                evolution.toolbox.register(
+                    "select",
+                    select,
+                    best=options.parents,
+                    size=options.antibodies,
+                    factor=options.clone_factor,
+                )
             if (saved := ctx.checkpoint.load()) is None:
                 evolution.start()
             else:
@@ -76,12 +100,57 @@ class Immune:
             for one in evolution.memory
             if math.isfinite(affinity_of(one))
         ]
-        return SearchResult(
-            evolution.best.genotype, {"generations": evolution.generation, "memory": memory}
-        )
+        details = {"generations": evolution.generation, "memory": memory}
+        if options.selection == "nsga2":
+            details["front"] = _front([*evolution.memory, *evolution.population], costs)
+        return SearchResult(evolution.best.genotype, details)
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the seconds that the search will take here; None if nobody can say."""
+        if self.options.evaluations is None:
+            return None
+        plan = [(self.options.evaluations, self._fidelity())]
+        return seconds_of_search(plan, space, ctx, SizeLimit(None, task, builder))
+
+    def _costs(self, task: Task, builder: Builder, ctx: SearchContext) -> Costs:
+        @cache
+        def costs(arch: Architecture) -> Mapping[str, float]:
+            names = self.options.objectives
+            return network_costs(arch, task, builder, device=ctx.device, names=names)
+
+        return costs
 
     def _fidelity(self) -> Fidelity:
         return Fidelity(epochs=self.options.epochs, beats=self.options.beats)
+
+
+def nondominated_selection(
+    population: Sequence[Carrier], best: int, size: int, factor: float, *, costs: Costs
+) -> list[tuple[Carrier, int]]:
+    """Return the ``best`` antibodies by NSGA-II, each with the number of its clones.
+
+    The front that nothing dominates comes first; of a front, the antibodies in the least crowded
+    places.
+    """
+    by_hash = {one.genotype.hash: one for one in population}
+    members = [member(one.genotype, affinity_of(one), costs(one.genotype)) for one in population]
+    chosen = tools.selNSGA2(members, min(best, len(members)))
+    return [
+        (by_hash[one.architecture.hash], copies(rank, size, factor))
+        for rank, one in enumerate(chosen, start=1)
+    ]
+
+
+def _front(antibodies: Sequence[Carrier], costs: Costs) -> list[dict[str, Any]]:
+    """Return those that none of the antibodies dominates, as JSON data."""
+    known = {
+        one.key: member(one.genotype, affinity_of(one), costs(one.genotype))
+        for one in antibodies
+        if one.fitness.valid and math.isfinite(affinity_of(one))
+    }
+    return table(front(list(known.values())))
 
 
 def _allowed(options: ImmuneOptions, ctx: SearchContext) -> float:

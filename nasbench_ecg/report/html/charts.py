@@ -93,16 +93,17 @@ def _ends(row: Row) -> tuple[float, float]:
 
 
 def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str:
-    """Return the border of what no method exceeds at no more cost, as a staircase."""
+    """Return the border of what no ranked method exceeds at no more cost, as a staircase."""
     stairs: list[tuple[float, float]] = []
     best = -1.0
-    for row, cost in sorted(points, key=lambda p: (p[1], -p[0].scores[RANKED_BY].mean)):
+    ranked = [(row, cost) for row, cost in points if row.rank is not None]
+    for row, cost in sorted(ranked, key=lambda p: (p[1], -p[0].scores[RANKED_BY].mean)):
         mean = row.scores[RANKED_BY].mean
         if mean > best:
             at = x.place(cost)
             stairs += [(at, stairs[-1][1] if stairs else y.start), (at, y.place(100 * mean))]
             best = mean
-    return svg.path([*stairs, (x.end, stairs[-1][1])], "front")
+    return svg.path([*stairs, (x.end, stairs[-1][1])], "front") if stairs else ""
 
 
 def course(

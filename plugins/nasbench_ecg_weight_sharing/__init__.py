@@ -1,0 +1,27 @@
+"""One supernet whose weights all architectures share: a search and an evaluator."""
+
+from collections.abc import Iterable
+
+from nasbench_ecg.api import EvaluatorSpec, StrategySpec, hookimpl
+
+
+@hookimpl
+def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
+    """Yield ``random-ws``."""
+    yield StrategySpec(
+        name="random-ws",
+        target="nasbench_ecg_weight_sharing.strategy:RandomSearchWithSharing",
+        options="nasbench_ecg_weight_sharing.options:RandomWsOptions",
+        summary="Random search with shared weights (Li & Talwalkar 2020)",
+    )
+
+
+@hookimpl
+def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
+    """Yield ``shared-weights``."""
+    yield EvaluatorSpec(
+        name="shared-weights",
+        target="nasbench_ecg_weight_sharing.evaluator:SharedWeights",
+        options="nasbench_ecg_weight_sharing.options:SharedWeightsOptions",
+        summary="Scores an architecture with the weights of one supernet (Bender et al. 2018)",
+    )

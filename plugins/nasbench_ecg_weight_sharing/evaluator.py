@@ -1,0 +1,117 @@
+"""The evaluator ``shared-weights``: what an architecture reaches with weights that all share.
+
+References:
+    Bender, Kindermans, Zoph, Vasudevan, Le 2018, "Understanding and Simplifying One-Shot
+    Architecture Search", ICML.
+
+    Guo et al. 2020, "Single Path One-Shot Neural Architecture Search with Uniform Sampling", ECCV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import monotonic
+
+import numpy as np
+import torch
+
+from nasbench_ecg.api import (
+    Architecture,
+    Beats,
+    Builder,
+    Evaluation,
+    EvaluationContext,
+    OptionError,
+    Task,
+    confusion_matrix,
+    scores,
+)
+from nasbench_ecg_cells.genotype import SPACE, Genotype
+from nasbench_ecg_cells.options import ConvCellsOptions
+from nasbench_ecg_cells.space import ConvCells
+from nasbench_ecg_weight_sharing.options import SharedWeightsOptions
+from nasbench_ecg_weight_sharing.sharing import Sharing
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """Shared weights, and all that they depend on beside the options."""
+
+    sharing: Sharing
+    beats: Beats
+    nodes: int
+    seed: int
+    device: str
+
+    def serves(self, beats: Beats, nodes: int, seed: int, device: str) -> bool:
+        """Return whether training anew would give the same weights."""
+        same = self.nodes == nodes and self.seed == seed and self.device == device
+        return same and self.beats is beats
+
+
+class SharedWeights:
+    """Scores architectures of ``conv-cells`` with the weights of one supernet.
+
+    Choose it to score many architectures at the price of one training, and check first how it
+    ranks them: ``nasbench-ecg correlate shared-weights``. The supernet is trained when the first
+    architecture is scored and serves all that are scored on the same beats with the same seed. Its
+    size is an option; the run's builder and the fidelity of candidates play no part.
+    """
+
+    def __init__(self, options: SharedWeightsOptions) -> None:
+        self.options = options
+        self._latest: _Trained | None = None
+
+    def evaluate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> Evaluation:
+        """Return the scores of an architecture on the part that ``ctx`` opens.
+
+        Raises:
+            OptionError: The architecture is of another space, or has an operation that the
+                supernet has not.
+        """
+        started = monotonic()
+        space = self._space_of(arch)
+        fit_on, score_on = ctx.parts()
+        sharing = self._trained(fit_on, space, ctx)
+        predicted = sharing.predict(arch, score_on)
+        confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
+        metrics = scores(confusion, task.train.classes, task.macro_classes)
+        return Evaluation(
+            architecture=arch,
+            score=metrics["f1_of_macro"],
+            metrics=metrics,
+            seconds=monotonic() - started,
+            confusion=confusion.tolist(),
+            predictions=predicted.tolist(),
+        )
+
+    def _space_of(self, arch: Architecture) -> ConvCells:
+        if arch.space != SPACE:
+            raise OptionError(
+                f"shared-weights has no supernet of the search space {arch.space!r}.",
+                fix="It scores architectures of conv-cells; choose another evaluator.",
+            )
+        nodes = len(Genotype.from_architecture(arch).normal)
+        space = ConvCells(ConvCellsOptions(nodes=nodes, operations=self.options.operations))
+        space.validate(arch)
+        return space
+
+    def _trained(self, fit_on: Beats, space: ConvCells, ctx: EvaluationContext) -> Sharing:
+        seed = torch.initial_seed() % 2**31
+        latest = self._latest
+        if latest is not None and latest.serves(fit_on, space.nodes, seed, ctx.device):
+            return latest.sharing
+        rng = np.random.default_rng(seed)
+        sharing = Sharing(self.options, space, fit_on, rng, device=ctx.device)
+        if (saved := ctx.checkpoint.load()) is not None:
+            sharing.restore(saved)
+
+        def keep_if_due() -> None:
+            if ctx.checkpoint.due():
+                ctx.checkpoint.save(sharing.snapshot())
+
+        sharing.train(ctx.progress, after_step=keep_if_due)
+        self._latest = _Trained(sharing, fit_on, space.nodes, seed, ctx.device)
+        return sharing
