@@ -26,7 +26,7 @@ class FoundPlugin:
     @property
     def shipped(self) -> bool:
         """Whether it comes with this project."""
-        return _normalized(self.distribution) == SHIPPED_DISTRIBUTION
+        return normalized(self.distribution) == SHIPPED_DISTRIBUTION
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def discover() -> tuple[list[FoundPlugin], list[PluginProblem]]:
             text = distribution.read_text("entry_points.txt") or ""
             if not re.search(rf"^\s*\[{re.escape(ENTRY_POINT_GROUP)}\]", text, re.MULTILINE):
                 continue
-            key = _normalized(distribution.name)
+            key = normalized(distribution.name)
             if key in seen or not _is_first(distribution):
                 continue
             seen.add(key)
@@ -108,5 +108,6 @@ def _unreadable(distribution: metadata.Distribution, error: Exception) -> Plugin
     )
 
 
-def _normalized(name: str) -> str:
+def normalized(name: str) -> str:
+    """Return the name of a distribution as all ways to write it have it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

@@ -19,9 +19,10 @@ import pluggy
 from nasbench_ecg import hookspecs
 from nasbench_ecg.collect import collect
 from nasbench_ecg.component import Component
-from nasbench_ecg.discovery import FoundPlugin, PluginProblem, discover
+from nasbench_ecg.data import added
+from nasbench_ecg.discovery import FoundPlugin, PluginProblem, discover, normalized
 from nasbench_ecg.errors import PluginError, nearest
-from nasbench_ecg.specs import Kind
+from nasbench_ecg.specs import DatasetSpec, Kind
 
 __all__ = ["KINDS", "Component", "PluginInfo", "PluginProblem", "Registry", "load_registry"]
 
@@ -29,6 +30,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DISABLE = "NASBENCH_ECG_DISABLE_PLUGINS"
 STRICT = "NASBENCH_ECG_STRICT_PLUGINS"
+
+ADDED, ADDED_DISTRIBUTION = "added", "added-datasets"
+"""Plugin and distribution under which the user's own datasets are listed."""
 
 
 @dataclass(frozen=True)
@@ -143,13 +147,19 @@ class Registry:
         )
 
 
-def load_registry() -> Registry:
-    """Find and load the installed plugins.
+def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
+    """Find and load the installed plugins, and the datasets that the user added.
+
+    Args:
+        local: Plugins that are not installed; they stand in for what is installed of their
+            distributions.
 
     Raises:
         PluginError: A plugin has a problem and ``NASBENCH_ECG_STRICT_PLUGINS`` is set.
     """
     found, problems = discover()
+    replaced = {normalized(plugin.distribution) for plugin in local}
+    found = [p for p in found if normalized(p.distribution) not in replaced] + list(local)
     disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
     problems += _misspelt(disabled, found)
     manager = pluggy.PluginManager("nasbench_ecg")
@@ -168,6 +178,9 @@ def load_registry() -> Registry:
         )
         state: Literal["loaded", "failed"] = "loaded" if collected.loaded else "failed"
         plugins.append(replace(info, components=components, state=state))
+    if added := _added_datasets(disabled):
+        plugins.append(added[0])
+        problems += added[1]
     plugins, conflicts = _settle_names(plugins)
     problems += conflicts
     if problems and os.environ.get(STRICT, "0") not in ("", "0"):
@@ -178,8 +191,35 @@ def load_registry() -> Registry:
     return Registry(tuple(plugins), tuple(problems))
 
 
+def _added_datasets(disabled: set[str]) -> tuple[PluginInfo, list[PluginProblem]] | None:
+    """Return the datasets that the user added, as one plugin; None where there are none."""
+    found, faults = added.read_all()
+    if not found and not faults:
+        return None
+    info = PluginInfo(ADDED, ADDED_DISTRIBUTION, "", shipped=False)
+    if disabled & {ADDED, "*"}:
+        return replace(info, state="disabled"), []
+    components = []
+    for one in found:
+        target, options = added.addresses(one.name)
+        spec = DatasetSpec(
+            name=one.name,
+            target=target,
+            options=options,
+            summary=one.summary,
+            protocol=one.protocols[0],
+            protocols=one.protocols,
+        )
+        components.append(Component(spec, ADDED, ADDED_DISTRIBUTION, ""))
+    problems = [
+        PluginProblem(ADDED, ADDED_DISTRIBUTION, "", "discovery", fault, (("dataset", name),))
+        for name, fault in faults
+    ]
+    return replace(info, components=tuple(components)), problems
+
+
 def _misspelt(disabled: Iterable[str], found: Sequence[FoundPlugin]) -> list[PluginProblem]:
-    known = {plugin.name for plugin in found}
+    known = {ADDED, *(plugin.name for plugin in found)}
     return [
         PluginProblem(
             name,

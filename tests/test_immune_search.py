@@ -55,6 +55,7 @@ class Context:
     checkpoint: Kept = field(default_factory=Kept)
     device: str = "cpu"
     progress: Silent = field(default_factory=Silent)
+    seconds: float = 0.0
 
     def __post_init__(self):
         self.rng = np.random.default_rng(self.seed)

@@ -22,6 +22,7 @@ from nasbench_ecg.cli import (
     info,
     leaderboard,
     listing,
+    plugin,
     plugins,
     run,
     show,
@@ -73,6 +74,11 @@ class Commands(TyperGroup):
             status = _show_usage_error(error)
         except typer.Abort:
             stderr().print("Aborted.")
+            status = 1
+        except SystemExit as error:
+            if not getattr(error, "__notes__", ()):
+                raise
+            show_unexpected(error, debug=self._debug)
             status = 1
         except Exception as error:
             show_unexpected(error, debug=self._debug)
@@ -131,6 +137,7 @@ app.command("generalize")(generalize.generalize)
 app.command("correlate")(correlate.correlate)
 app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
+app.add_typer(plugin.app, name="plugin")
 app.add_typer(suite.app, name="suite")
 
 

@@ -74,11 +74,12 @@ def show_error(error: NasbenchError, *, debug: bool = False) -> None:
     stderr().print(panel)
 
 
-def show_unexpected(error: Exception, *, debug: bool = False) -> None:
+def show_unexpected(error: BaseException, *, debug: bool = False) -> None:
     """Print a panel for an error that is not the user's."""
     reason = " ".join(str(error).split())
     problem = NasbenchError(
         f"{type(error).__name__}: {reason}" if reason else type(error).__name__,
+        where=" ".join(getattr(error, "__notes__", ())),
         fix="" if debug else "'nasbench-ecg --debug ...' shows where it comes from.",
     )
     problem.title = "Unexpected error"
@@ -87,7 +88,7 @@ def show_unexpected(error: Exception, *, debug: bool = False) -> None:
     show_error(problem)
 
 
-def _print_traceback(error: Exception) -> None:
+def _print_traceback(error: BaseException) -> None:
     lines = traceback.format_exception(error)
     stderr().print("".join(lines), markup=False, soft_wrap=True)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli import data_features
+from nasbench_ecg.cli import data_add, data_features
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout, table
 
 if TYPE_CHECKING:
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from nasbench_ecg.registry import Registry
 
 app = typer.Typer(
-    help="List, fetch, verify and describe ECG records.",
+    help="List, fetch, verify, describe and add ECG records.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 app.command("features")(data_features.features)
+app.command("add")(data_add.add)
+app.command("remove")(data_add.remove)
 
 
 def _complete(incomplete: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from nasbench_ecg.contracts import Requirement
+from nasbench_ecg.data import added
 from nasbench_ecg.errors import MissingDataError, StorageError
 
 DATA_VARIABLE = "NASBENCH_ECG_DATA"
@@ -27,7 +28,8 @@ class LocalSource:
     """Finds databases on this machine, each in a folder of its own name (``mitdb``, ``qtdb`` …).
 
     A folder given as ``data`` is the only one looked into. Without it the folder of
-    ``NASBENCH_ECG_DATA`` comes first, and the cache, where fetched records lie, second.
+    ``NASBENCH_ECG_DATA`` comes first, and the cache, where fetched records lie, second. Records of
+    a dataset that the user added lie where its description says, and nowhere else.
 
     Args:
         data: Folder of databases, as of ``--data``.
@@ -68,7 +70,8 @@ class LocalSource:
         """Return the names of the files that ``requirement`` lacks here, in its order.
 
         Raises:
-            MissingDataError: The user named a folder of records and it lacks the database.
+            MissingDataError: The user named a folder of records and it lacks the database, or
+                added the dataset and its folder is gone.
         """
         names = [
             f"{record}.{extension}"
@@ -78,7 +81,7 @@ class LocalSource:
         try:
             folder = self.folder(requirement.database)
         except MissingDataError:
-            if self.data is not None:
+            if self.data is not None or added.find(requirement.database) is not None:
                 raise
             return names
         return [name for name in names if not (folder / name).is_file()]
@@ -128,6 +131,8 @@ class LocalSource:
         return folder
 
     def _candidates(self, database: str) -> list[Path]:
+        if (own := added.find(database)) is not None:
+            return [Path(own.folder)]
         if self.data is not None:
             return _inside(self.data, database)
         named = os.environ.get(DATA_VARIABLE)
@@ -135,6 +140,8 @@ class LocalSource:
         return [*from_environment, self.download_folder(database)]
 
     def _fix(self, database: str) -> str:
+        if added.find(database) is not None:
+            return "State where they lie now, by 'nasbench-ecg data add FILE.toml'."
         fetch = f"'nasbench-ecg data fetch {database}'"
         if self.data is not None:
             return (

@@ -57,7 +57,6 @@ class Immune:
         allowed, seconds = _allowed(self.options, ctx), ctx.budget.seconds
         if not allowed:
             return SearchResult(space.sample(ctx.rng))
-        deadline = math.inf if seconds is None else monotonic() + seconds
         options = self.options.model_copy(
             update={"evaluations": None if math.isinf(allowed) else allowed}
         )
@@ -87,6 +86,7 @@ class Immune:
                 evolution.start()
             else:
                 evolution.restore(saved["evolution"])
+            deadline = math.inf if seconds is None else monotonic() + seconds - ctx.seconds
 
             def after(figures: Mapping[str, float]) -> None:
                 ctx.log(figures["memory_best"], **_worth_keeping(figures))

@@ -65,13 +65,13 @@ class RandomSearchWithSharing:
         """
         options = self.options
         allowed = ctx.budget.seconds
-        started = monotonic()
-        deadline = math.inf if allowed is None else started + allowed
         sharing = self._start(task, space, ctx)
         candidates = Candidates()
         if (saved := ctx.checkpoint.load()) is not None:
             sharing.restore(saved["sharing"])
             candidates = _read(saved["candidates"])
+        started = monotonic() - ctx.seconds
+        deadline = math.inf if allowed is None else started + allowed
 
         def keep() -> None:
             state = {"sharing": sharing.snapshot(), "candidates": _plain(candidates)}

@@ -1,0 +1,165 @@
+"""``nasbench-ecg plugin``: write a plugin of one's own, and check that it keeps the contract."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.kinds import complete_kind, complete_name, parse_kind
+
+if TYPE_CHECKING:
+    from nasbench_ecg.component import Component
+    from nasbench_ecg.registry import Registry
+    from nasbench_ecg.specs import Kind
+    from nasbench_ecg.testing.conformance import Verdict
+
+app = typer.Typer(
+    help="Write a plugin of your own, and check that it keeps the contract.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the component, as in my-search.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="strategy, dataset, search-space, builder or evaluator.",
+            autocompletion=complete_kind,
+        ),
+    ] = "strategy",
+    parent: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Folder that the package is put into.")
+    ] = Path(),
+) -> None:
+    """Write a small package that works as it is: component, tests, README."""
+    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.scaffold.create import commands, create
+
+    chosen = parse_kind(kind)
+    folder = create(name, chosen, parent, load_registry())
+    out = stdout()
+    out.print(f"Written: {folder}", markup=False, soft_wrap=True)
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        out.print(f"  {path.relative_to(folder)}", markup=False, soft_wrap=True)
+    out.print("Next:")
+    for command in commands(name, chosen, folder):
+        out.print(f"  {command}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def check(
+    plugin: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|PATH",
+            help="A component that is installed, or the folder of a package that is not.",
+            autocompletion=complete_name,
+        ),
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(help="Its kind, where several share the name.", autocompletion=complete_kind),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="K=V", help="An option, as in space.nodes=2; repeatable."),
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(min=1, metavar="S", help="Seconds that one check may take.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Go through the contract of a component; exit status 1 if it does not hold."""
+    from nasbench_ecg.options import parse_assignments
+    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.testing.conformance import checks_of
+    from nasbench_ecg.testing.process import LIMIT, examine
+
+    overrides = parse_assignments(assignments or [])
+    chosen = parse_kind(kind) if kind else None
+    package = _package(plugin, load_registry())
+    components, faults = _wanted(plugin, chosen, package)
+    verdicts: list[Verdict] = []
+    with RichProgress(stderr()) as progress:
+        for component in components:
+            total = len(checks_of(component.kind))
+            with progress.track(f"Checking {component.name} ({component.kind})", total) as bar:
+                for verdict in examine(
+                    component.kind, component.name, overrides=overrides, package=package,
+                    limit=limit or LIMIT,
+                ):  # fmt: skip
+                    verdicts.append(verdict)
+                    bar.advance()
+    if as_json:
+        print_json({"verdicts": [dataclasses.asdict(v) for v in verdicts], "problems": faults})
+    else:
+        for component in components:
+            _show(component, verdicts)
+        for fault in faults:
+            stdout().print(fault, style="red", markup=False, soft_wrap=True)
+    if faults or any(verdict.outcome == "fails" for verdict in verdicts):
+        raise typer.Exit(1)
+
+
+def _package(plugin: str, registry: Registry) -> Path | None:
+    """Return the folder that is meant; None where a component of that name is installed."""
+    if any(component.name == plugin for component in registry.components()):
+        return None
+    path = Path(plugin).expanduser()
+    return path.resolve() if path.is_dir() else None
+
+
+def _wanted(
+    plugin: str, kind: Kind | None, package: Path | None
+) -> tuple[list[Component], list[str]]:
+    """Return the components to check, and what is wrong with the plugin as a whole."""
+    from nasbench_ecg.errors import PluginError
+    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.testing.local import local_plugins
+
+    if package is None:
+        return load_registry().find(plugin, kind), []
+    local = local_plugins(package)
+    names = {(found.name, found.distribution) for found in local}
+    registry = load_registry(local)
+    components = [
+        component
+        for component in registry.components(kind)
+        if (component.plugin, component.distribution) in names
+    ]
+    faults = [
+        str(problem)
+        for problem in registry.problems
+        if (problem.plugin, problem.distribution) in names
+    ]
+    if not components and not faults:
+        raise PluginError("The package provides no component.", where=str(package))
+    return components, faults
+
+
+def _show(component: Component, verdicts: list[Verdict]) -> None:
+    from rich.markup import escape
+
+    own = [v for v in verdicts if (v.kind, v.component) == (component.kind, component.name)]
+    title = f"{component.name} ({component.kind.replace('-', ' ')}), {component.source}"
+    listed = table("", "claim", title=f"\n{escape(title)}")
+    for verdict in own:
+        colour = _COLOURS[verdict.outcome]
+        told = f"\n[bold]{verdict.check}:[/] {escape(verdict.reason)}" if verdict.reason else ""
+        listed.add_row(f"[{colour}]{verdict.outcome}[/]", escape(verdict.claim) + told)
+    stdout().print(listed)
+    counts = [
+        f"{n} {word}"
+        for word, outcome in (("hold", "holds"), ("fail", "fails"), ("skipped", "skipped"))
+        if (n := sum(verdict.outcome == outcome for verdict in own))
+    ]
+    stdout().print(f"{component.name}: {', '.join(counts)}")

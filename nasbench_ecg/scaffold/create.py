@@ -1,0 +1,143 @@
+"""A new plugin package: checked names, filled templates, written whole or not at all."""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.registry import Registry
+from nasbench_ecg.specs import Kind
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+_MODULE: dict[Kind, str] = {
+    "strategy": "strategy",
+    "dataset": "dataset",
+    "search-space": "space",
+    "builder": "network",
+    "evaluator": "evaluator",
+}
+
+_RUN: dict[Kind, str] = {
+    "strategy": "nasbench-ecg run $name synthetic-2lead --profile smoke",
+    "dataset": "nasbench-ecg run random $name --profile smoke",
+    "search-space": "nasbench-ecg run random synthetic-2lead --profile smoke "
+    "--space $name --builder $name",
+    "builder": "nasbench-ecg run random synthetic-2lead --profile smoke --builder $name",
+    "evaluator": "nasbench-ecg run random synthetic-2lead --profile smoke --evaluator $name",
+}
+
+
+def create(name: str, kind: Kind, parent: Path, registry: Registry) -> Path:
+    """Write the package ``parent``/``name`` and return its folder.
+
+    Args:
+        name: Name of the component and of the distribution.
+        kind: Kind of the component.
+        parent: Folder that the package is put into; it is made where it does not exist.
+        registry: The components there are, whose names are taken.
+
+    Raises:
+        OptionError: The name is bad or taken, or the folder exists.
+        StorageError: The folder cannot be written.
+    """
+    package = name.replace("-", "_")
+    _check_name(name, package, kind, registry)
+    folder = parent / name
+    if folder.exists():
+        raise OptionError(
+            "The folder exists already.",
+            where=str(folder),
+            fix="Choose another name, or another place with --dir.",
+        )
+    texts = _texts(_words(name, kind, package))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+        try:
+            for place, text in texts.items():
+                path = temporary / place
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise StorageError(
+            f"The package cannot be written: {error.strerror or error}.",
+            where=str(error.filename or folder),
+            fix="Name a writable folder with --dir.",
+        ) from error
+    return folder
+
+
+def commands(name: str, kind: Kind, folder: Path) -> list[str]:
+    """Return what to type next."""
+    place = str(folder) if folder.is_absolute() else f"./{folder}"
+    return [
+        f"pip install {place}",
+        Template(_RUN[kind]).substitute(name=name),
+        f"nasbench-ecg plugin check {name}",
+    ]
+
+
+def _check_name(name: str, package: str, kind: Kind, registry: Registry) -> None:
+    if not _NAME.fullmatch(name) or keyword.iskeyword(package):
+        raise OptionError(
+            f"{name!r} is no name of a component.",
+            fix="Names are lower-case words and digits joined by hyphens, as in my-search.",
+        )
+    for component in registry.components(kind):
+        if component.name == name:
+            raise OptionError(
+                f"There is a {kind.replace('-', ' ')} {name!r} already.",
+                where=component.source,
+                fix="Choose another name.",
+            )
+    if package in sys.stdlib_module_names or importlib.util.find_spec(package) is not None:
+        raise OptionError(
+            f"There is a Python module {package!r} already, which the package would hide.",
+            fix="Choose another name.",
+        )
+
+
+def _words(name: str, kind: Kind, package: str) -> Mapping[str, str]:
+    """Return what the templates leave open."""
+    return {
+        "name": name,
+        "package": package,
+        "Class": "".join(word.capitalize() for word in name.split("-")),
+        "kind": kind,
+        "kind_in_words": kind.replace("-", " "),
+        "module": _MODULE[kind],
+        "run": Template(_RUN[kind]).substitute(name=name),
+    }
+
+
+def _texts(words: Mapping[str, str]) -> dict[str, str]:
+    """Return the text of each file, by its place in the package."""
+    package, module, kind = words["package"], words["module"], words["kind"]
+    places = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        f"src/{package}/__init__.py": f"{kind}/init.py",
+        f"src/{package}/{module}.py": f"{kind}/{module}.py",
+        "tests/test_contract.py": f"{kind}/contract.py",
+    }
+    if kind == "search-space":
+        places[f"src/{package}/network.py"] = f"{kind}/network.py"
+    templates = files("nasbench_ecg.scaffold") / "templates"
+    return {
+        place: Template(templates.joinpath(f"{source}.txt").read_text("utf-8")).substitute(words)
+        for place, source in places.items()
+    } | {f"src/{package}/py.typed": ""}

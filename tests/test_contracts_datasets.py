@@ -1,0 +1,22 @@
+"""Every shipped dataset keeps the contract that is asked of those from outside.
+
+Those of PhysioNet are read from the records of NASBENCH_ECG_DATA, a few each.
+"""
+
+from __future__ import annotations
+
+from contract_classes import contracts_of
+
+MITBIH = ("101", "106", "114", "100", "105", "200")
+FEW = {
+    "synthetic-2lead": {"patients": 12, "minutes": 1.0},
+    "mitbih-1lead": {"records": MITBIH, "leads": ("#0",)},
+    "mitbih-2lead": {"records": MITBIH, "leads": ("#0", "#1")},
+    "mitbih-2lead-context": {"records": MITBIH, "leads": ("#0", "#1")},
+    "incart-2lead": {"records": tuple(f"I{n:02}" for n in (1, 3, 6, 8, 9, 12, 15))},
+    "mitbih-features": {"records": MITBIH},
+    "iemmc-beats": {"counts": {"N": 60, "S": 20, "V": 30, "F": 10, "Q": 20}},
+    "qt-1lead": {"records": ("sel100", "sel102", "sel103", "sel104", "sel114", "sel116")},
+}
+options = {name: {"dataset": chosen} for name, chosen in FEW.items()}
+globals().update(contracts_of("dataset", options=options, exempt={}))

@@ -1,0 +1,23 @@
+"""Every shipped evaluator keeps the contract that is asked of those from outside."""
+
+from __future__ import annotations
+
+from contract_classes import TINY_CELLS, contracts_of
+
+from nasbench_ecg.registry import load_registry
+
+TIMED = "it measures time, which differs a little from one time to the next"
+
+options = {
+    component.name: TINY_CELLS
+    for component in load_registry().components("evaluator")
+    if component.distribution == "nasbench-ecg" and component.name != "clustering"
+}
+options["latency"] = {**TINY_CELLS, "evaluator": {"repeats": 2, "batch_repeats": 2}}
+exempt = {
+    "latency": {
+        "equal-seeds-give-equal-evaluations": TIMED,
+        "it-goes-on-after-a-stop-as-if-there-had-been-none": TIMED,
+    }
+}
+globals().update(contracts_of("evaluator", options=options, exempt=exempt))

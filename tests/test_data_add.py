@@ -1,0 +1,228 @@
+"""A folder of WFDB records becomes a dataset by a few lines of TOML, without code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from wfdb_files import real_database, write_record
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.data.add import describe
+from nasbench_ecg.data.added import find
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
+from nasbench_ecg.progress import Silent
+from nasbench_ecg.registry import load_registry
+from nasbench_ecg.testing.conformance import go_through
+from nasbench_ecg.testing.subject import subject_of
+
+EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "wfdb-folder" / "ward.toml"
+DATA = os.environ.get("NASBENCH_ECG_DATA", "")
+RECORDS = ("p01", "p02", "p02b", "p03", "p04", "p05", "p06")
+FS = 120
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Folders of settings and of the cache of this test's own."""
+    monkeypatch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path / "settings"))
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Path:
+    """The example's file beside records of six persons, all at 120 Hz with leads II and V1."""
+    for number, name in enumerate(RECORDS):
+        write_ward_record(tmp_path / "ward" / "records", name, seed=number)
+    file = tmp_path / "ward" / "ward.toml"
+    file.write_text(EXAMPLE.read_text())
+    return file
+
+
+def write_ward_record(folder: Path, name: str, *, seed: int = 0, **more: Any) -> None:
+    """Write a record of 40 beats, N upright and V upside down."""
+    rng = np.random.default_rng(seed)
+    peaks = np.arange(40) * FS + FS
+    symbols = ["V" if i % 4 == 3 else "N" for i in range(40)]
+    leads = more.pop("leads", ("II", "V1"))
+    signals = 0.05 * rng.standard_normal((len(leads), 42 * FS))
+    for peak, symbol in zip(peaks, symbols, strict=True):
+        signals[:, peak - 3 : peak + 4] += 1.0 if symbol == "N" else -1.0
+    beats = list(zip(peaks.tolist(), symbols, strict=True))
+    write_record(folder, name, leads=leads, signals=signals.round(2), fs=FS, beats=beats, **more)
+
+
+def nasbench(*words: object) -> Any:
+    """Return the result of the command, which must end well."""
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.output + result.stderr
+    return result
+
+
+def write(file: Path, *lines: str) -> Path:
+    file.write_text("\n".join(['name = "my-ward"', 'folder = "records"', *lines]))
+    return file
+
+
+def test_the_example_is_added_listed_described_and_removed(ward: Path) -> None:
+    said = nasbench("data", "add", ward).stdout
+    assert "7 records of 6 persons" in said and "N 210, V 70" in said
+    listed = json.loads(nasbench("list", "datasets", "--json").stdout)
+    assert "Beats of our ward" in [one["summary"] for one in listed if one["name"] == "my-ward"]
+    (told,) = json.loads(nasbench("info", "my-ward", "--json").stdout)
+    defaults = {option["name"]: option["defaults"]["paper"] for option in told["options"]}
+    assert defaults["records"] == list(RECORDS) and defaults["leads"] == ["II", "V1"]
+    assert (defaults["before"], defaults["after"], defaults["rate"]) == (50, 69, 120)
+    assert all(option["description"] for option in told["options"])
+    assert "120 samples a beat at 120 Hz" in nasbench("data", "info", "my-ward").stdout
+    assert "Removed" in nasbench("data", "remove", "my-ward").stdout
+    assert "my-ward" not in nasbench("list", "datasets").stdout
+    assert (ward.parent / "records" / "p01.hea").is_file()
+
+
+@pytest.mark.parametrize("protocol", ["paper", "patient-kfold"])
+def test_it_runs_under_both_protocols(ward: Path, tmp_path: Path, protocol: str) -> None:
+    nasbench("data", "add", ward)
+    words = ["run", "random", "my-ward", "--protocol", protocol, "--profile", "smoke", "--json"]
+    words += ["--set", "strategy.samples=1", "--set", "builder.channels=2", "--device", "cpu"]
+    (record,) = json.loads(nasbench(*words, "--out", tmp_path / "results").stdout)
+    assert record["status"] == "ok"
+    assert record["dataset"]["counts"] == {"N": 210, "S": 0, "V": 70, "F": 0, "Q": 0}
+    if protocol == "patient-kfold":
+        parts = [set(names) for names in record["split"]["records"].values()]
+        assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
+        assert sum(len({"p02", "p02b"} & part) in (0, 2) for part in parts) == 3
+
+
+def test_what_is_added_keeps_the_contract_of_datasets(ward: Path) -> None:
+    nasbench("data", "add", ward)
+    verdicts = list(go_through(subject_of(load_registry(), "dataset", "my-ward")))
+    assert [verdict for verdict in verdicts if verdict.outcome == "fails"] == []
+
+
+def test_what_the_file_leaves_open_is_looked_up_in_the_records(ward: Path) -> None:
+    added = describe(write(ward)).added
+    assert added.options["records"] == sorted(RECORDS)
+    assert added.options["leads"] == ["II", "V1"]
+    # 0.275 s and 0.556 s, as 99 and 200 samples are at 360 Hz.
+    assert (added.options["before"], added.options["after"]) == (33, 67)
+    assert added.options["rate"] is None
+    assert added.protocols == ("paper", "patient-kfold")
+    assert "7 records" in added.summary
+
+
+def test_two_persons_are_too_few_to_be_parted(ward: Path) -> None:
+    assert describe(write(ward, 'records = ["p01", "p03"]')).added.protocols == ("paper",)
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "said"),
+    [
+        (['nam = "x"'], OptionError, "no entry 'nam'"),
+        (["before = -1"], OptionError, "'before' is not allowed"),
+        (["before = 'much'"], OptionError, "'before'"),
+        (['denoise = "db4"'], OptionError, "'denoise'"),
+        (['records = ["p09"]'], RecordError, "p09"),
+        (["subjects = {p09 = 'x'}"], OptionError, "no record 'p09'"),
+        (['annotations = "qrs"'], RecordError, "have no annotations"),
+        (["= 1"], OptionError, "not TOML"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_said(
+    ward: Path, lines: list[str], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        describe(write(ward, *lines))
+
+
+def test_a_folder_that_is_not_there_is_said(ward: Path) -> None:
+    ward.write_text('name = "my-ward"\nfolder = "nowhere"')
+    with pytest.raises(RecordError, match="not there") as caught:
+        describe(ward)
+    assert caught.value.where == str(ward.parent / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["My Ward", "ward_1", "../ward", "1st"])
+def test_a_bad_name_is_refused(ward: Path, name: str) -> None:
+    ward.write_text(f'name = "{name}"\nfolder = "records"')
+    with pytest.raises(OptionError, match="no name of a dataset"):
+        describe(ward)
+
+
+@pytest.mark.parametrize("name", ["synthetic-2lead", "mitdb"])
+def test_a_name_that_is_taken_is_refused(ward: Path, name: str) -> None:
+    ward.write_text(f'name = "{name}"\nfolder = "records"')
+    result = CliRunner().invoke(app, ["data", "add", str(ward)])
+    assert result.exit_code == 2 and "is taken" in result.stderr
+    assert find(name) is None
+
+
+def test_records_that_differ_in_their_leads_need_the_leads_named(ward: Path) -> None:
+    write_ward_record(ward.parent / "records", "p07", leads=("I", "V5"))
+    with pytest.raises(RecordError, match="Record p07 has the leads I, V5"):
+        describe(write(ward))
+    assert describe(write(ward, 'leads = ["#0"]')).added.options["leads"] == ["#0"]
+
+
+def test_adding_again_replaces_and_removing_twice_is_an_error(ward: Path) -> None:
+    nasbench("data", "add", ward)
+    assert "Replaced" in nasbench("data", "add", write(ward, 'summary = "Anew"')).stdout
+    assert load_registry().get("dataset", "my-ward").spec.summary == "Anew"
+    nasbench("data", "remove", "my-ward")
+    result = CliRunner().invoke(app, ["data", "remove", "my-ward"])
+    assert result.exit_code == 2 and "No dataset 'my-ward' was added" in result.stderr
+
+
+def test_records_that_are_gone_are_missed_and_not_fetched(ward: Path, tmp_path: Path) -> None:
+    nasbench("data", "add", ward)
+    dataset = load_registry().get("dataset", "my-ward")
+    (requirement,) = dataset.create(dataset.options_model()()).requires()
+    (ward.parent / "records").rename(tmp_path / "elsewhere")
+    with pytest.raises(MissingDataError) as caught:
+        LocalSource().missing(requirement)
+    assert "nasbench-ecg data add" in caught.value.fix
+
+
+def test_a_description_that_cannot_be_read_is_named_and_no_other_suffers(
+    ward: Path, tmp_path: Path
+) -> None:
+    nasbench("data", "add", ward)
+    (tmp_path / "settings" / "datasets" / "torn.json").write_text('{"format": 1,')
+    registry = load_registry()
+    assert registry.get("dataset", "my-ward").plugin == "added"
+    (problem,) = [p for p in registry.problems if p.plugin == "added"]
+    assert "torn.json" in problem.error and problem.components == (("dataset", "torn"),)
+
+
+def test_added_datasets_can_be_left_out(ward: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nasbench("data", "add", ward)
+    monkeypatch.setenv("NASBENCH_ECG_DISABLE_PLUGINS", "added")
+    registry = load_registry()
+    assert "my-ward" not in [one.name for one in registry.components("dataset")]
+    assert not registry.problems
+
+
+def test_real_records_give_the_beats_of_the_shipped_dataset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_DATA", DATA)
+    folder = real_database("mitdb")
+    file = tmp_path / "mine.toml"
+    lines = [f'folder = "{folder}"', 'records = ["106", "203"]', 'leads = ["MLII", "V1"]']
+    file.write_text("\n".join(['name = "mine"', *lines, "head = 3", "tail = 2"]))
+    nasbench("data", "add", file)
+    beats = []
+    for name, options in (("mine", {}), ("mitbih-2lead", {"records": ("106", "203")})):
+        dataset = load_registry().get("dataset", name)
+        source = LocalSource(folder.parent)
+        beats.append(dataset.create(dataset.options_model()(**options)).load(source, Silent()))
+    assert beats[0].fingerprint() == beats[1].fingerprint()

@@ -1,0 +1,56 @@
+"""What the scaffold writes and what docs/examples holds installs and runs where it is new."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from fresh import ROOT, Environment, build_wheel, environment, run
+
+EXAMPLES = ROOT / "docs" / "examples"
+TINY = ("--set", "dataset.minutes=1", "--set", "space.nodes=2", "--set", "builder.channels=2")
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An environment with the project, and with the example of a strategy from its wheel."""
+    made = environment(tmp_path_factory.mktemp("fresh"))
+    made.install(build_wheel(EXAMPLES / "simulated-annealing", tmp_path_factory.mktemp("wheel")))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, beats_cache: Path) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    monkeypatch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path / "settings"))
+
+
+def test_a_new_strategy_installs_runs_and_keeps_the_contract_without_an_edit(
+    fresh: Environment, tmp_path: Path
+) -> None:
+    fresh.nasbench("plugin", "new", "my-search", "--kind", "strategy", cwd=tmp_path)
+    fresh.install(tmp_path / "my-search")
+    command = ("run", "my-search", "synthetic-2lead", "--profile", "smoke", "--device", "cpu")
+    (record,) = json.loads(fresh.nasbench(*command, *TINY, "--json", cwd=tmp_path))
+    assert record["status"] == "ok"
+    assert record["components"]["strategy"]["distribution"] == "my-search"
+    told = json.loads(fresh.nasbench("plugin", "check", "my-search", "--json", cwd=tmp_path))
+    outcomes = {verdict["check"]: verdict["outcome"] for verdict in told["verdicts"]}
+    assert set(outcomes.values()) == {"holds"} and len(outcomes) > 10
+
+
+def test_the_example_of_a_strategy_runs_and_passes_its_own_tests(
+    fresh: Environment, tmp_path: Path
+) -> None:
+    command = ("run", "simulated-annealing", "synthetic-2lead", "--profile", "smoke")
+    (record,) = json.loads(
+        fresh.nasbench(*command, *TINY, "--device", "cpu", "--json", cwd=tmp_path)
+    )
+    assert record["status"] == "ok" and len(record["trajectory"]) == 3
+    temperatures = [point["temperature"] for point in record["trajectory"]]
+    assert temperatures == pytest.approx([0.05, 0.05 * 0.02**0.5, 0.001])
+    tests = shutil.copytree(EXAMPLES / "simulated-annealing" / "tests", tmp_path / "tests")
+    said = run(fresh.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
+    assert "passed" in said and "failed" not in said

@@ -1,0 +1,260 @@
+"""Whatever a plugin does, it is named with its distribution and version, and all others go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_runs import SETTINGS, assignments
+from tiny_runs import install as install_outside
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.executors.local import LocalExecutor
+from nasbench_ecg.registry import load_registry
+from nasbench_ecg.run.campaign import carry_out
+from nasbench_ecg.run.config import Wish, configure
+from nasbench_ecg.run.record import RecordStore
+from nasbench_ecg.run.suite import PlannedRun
+from nasbench_ecg.testing import process
+from nasbench_ecg.testing.check import Check
+from nasbench_ecg.testing.child import Order
+from nasbench_ecg.testing.conformance import checks_of, judge
+from nasbench_ecg.testing.process import examine
+from nasbench_ecg.testing.subject import subject_of
+
+WILD = """
+    import os, time
+    from nasbench_ecg.api import Architecture, SearchResult, StrategySpec, hookimpl
+
+    NAMES = ("breaks", "exits", "dies", "hangs", "strays", "returns-nothing")
+
+    @hookimpl
+    def nasbench_ecg_strategies():
+        for name in NAMES:
+            target = "wild_search:" + name.title().replace("-", "")
+            yield StrategySpec(name=name, target=target, summary="Goes wrong")
+
+    class Wild:
+        def __init__(self, options): ...
+
+    class Breaks(Wild):
+        def search(self, task, space, builder, ctx):
+            raise ZeroDivisionError("a mistake of its own")
+
+    class Exits(Wild):
+        def search(self, task, space, builder, ctx):
+            raise SystemExit(0)
+
+    class Dies(Wild):
+        def search(self, task, space, builder, ctx):
+            os._exit(7)
+
+    class Hangs(Wild):
+        def search(self, task, space, builder, ctx):
+            while True:
+                time.sleep(0.05)
+
+    class Strays(Wild):
+        def search(self, task, space, builder, ctx):
+            return SearchResult(Architecture("labelings", {"clusters": 2}))
+
+    class ReturnsNothing(Wild):
+        def search(self, task, space, builder, ctx): ...
+"""
+
+BROKEN = {
+    "no-import": "import no_such_library",
+    "no-hook": "from nasbench_ecg.api import hookimpl\n@hookimpl\ndef nasbench_ecg_strategy(): ...",
+    "hook-raises": """
+        from nasbench_ecg.api import hookimpl
+        @hookimpl
+        def nasbench_ecg_datasets():
+            raise RuntimeError("no licence")
+    """,
+    "old-api": """
+        from nasbench_ecg.api import StrategySpec, hookimpl
+        @hookimpl
+        def nasbench_ecg_strategies():
+            yield StrategySpec(name="old", target="a:B", summary="Old", api_version=0)
+    """,
+    "same-name": """
+        from nasbench_ecg.api import StrategySpec, hookimpl
+        @hookimpl
+        def nasbench_ecg_strategies():
+            yield StrategySpec(name="darts", target="a:B", summary="Not the shipped one")
+    """,
+    "no-options": """
+        from nasbench_ecg.api import StrategySpec, hookimpl
+        @hookimpl
+        def nasbench_ecg_strategies():
+            yield StrategySpec(name="unset", target="json:loads", summary="s", options="json:dumps")
+    """,
+}
+SAID = {
+    "no-import": "no_such_library",
+    "no-hook": "nasbench_ecg_strategies",
+    "hook-raises": "no licence",
+    "old-api": "api_version is 0",
+    "same-name": "a shipped name cannot be replaced",
+    "no-options": "no model of Options",
+}
+
+
+def install(site: Path, distribution: str, version: str, modules: dict[str, str]) -> None:
+    """Install a distribution of one plugin a module."""
+    info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n"
+    )
+    points = "".join(f"{name} = {name.replace('-', '_')}\n" for name in modules)
+    (info / "entry_points.txt").write_text(f"[nasbench_ecg.plugins]\n{points}")
+    for name, code in modules.items():
+        (site / f"{name.replace('-', '_')}.py").write_text(textwrap.dedent(code))
+
+
+@dataclass(frozen=True)
+class Wilderness:
+    """Everything that goes wrong, installed beside the shipped plugins and the outside package."""
+
+    folder: Path
+
+    def run(self, strategy: str, *more: str) -> Any:
+        """Return the result of the command that runs ``strategy``."""
+        tiny = assignments({**SETTINGS, "evaluator": {"epochs": 1, "beats": 100}})
+        words = ["run", strategy, "toy-2lead", "--profile", "smoke", "--device", "cpu", *tiny]
+        return CliRunner().invoke(app, [*words, "--out", str(self.folder / "results"), *more])
+
+
+@pytest.fixture(scope="module")
+def wild(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Any:
+    site = tmp_path_factory.mktemp("wild")
+    install(site, "wild-search", "0.7", {"wild-search": WILD})
+    install(site, "broken-things", "3.1", BROKEN)
+    paths = [str(site), *install_outside(tmp_path_factory.mktemp("site"))]
+    with pytest.MonkeyPatch.context() as patch:
+        for path in reversed(paths):
+            patch.syspath_prepend(path)
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+        patch.setenv("NASBENCH_ECG_CONFIG", str(site / "settings"))
+        patch.setenv("COLUMNS", "200")
+        patch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
+        yield Wilderness(tmp_path_factory.mktemp("out"))
+
+
+# What is found at once
+
+
+@pytest.mark.parametrize("plugin", BROKEN)
+def test_a_plugin_that_is_broken_is_named_with_its_distribution_and_version(
+    wild: Wilderness, plugin: str
+) -> None:
+    registry = load_registry()
+    problems = [*registry.problems, *registry.verify()]
+    (problem,) = [problem for problem in problems if problem.plugin == plugin]
+    assert (problem.distribution, problem.version) == ("broken-things", "3.1")
+    assert SAID[plugin] in problem.error
+
+
+def test_all_other_plugins_are_there(wild: Wilderness) -> None:
+    told = CliRunner().invoke(app, ["list", "strategies", "--json"]).stdout
+    sources = {c["name"]: c["distribution"] for c in json.loads(told)}
+    assert sources["darts"] == "nasbench-ecg" and sources["hangs"] == "wild-search"
+    assert sources["best-of-n"] == "nasbench-ecg-thirdparty-example"
+    assert "old" not in sources
+
+
+# What is found in a run
+
+
+@pytest.mark.parametrize(
+    ("strategy", "said"),
+    [
+        ("breaks", "ZeroDivisionError: a mistake of its own"),
+        ("exits", "SystemExit: 0"),
+        ("strays", "returned what is no architecture of 'conv-cells'"),
+        ("returns-nothing", "returned a NoneType where a SearchResult is due"),
+    ],
+)
+def test_a_run_whose_strategy_goes_wrong_names_the_culprit(
+    wild: Wilderness, strategy: str, said: str
+) -> None:
+    result = wild.run(strategy)
+    assert result.exit_code in (1, 2)
+    assert said in " ".join(result.stderr.split())
+    assert "plugin 'wild-search' of wild-search 0.7" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    store = RecordStore(wild.folder / "results", "runs")
+    records = [store.read(path.stem) for path in store.folder.glob("*.json")]
+    (record,) = [r for r in records if r and r.components["strategy"].name == strategy]
+    assert record.status == "failed"
+    assert record.components["strategy"].version == "0.7"
+
+
+def test_a_suite_outlives_a_strategy_that_hangs_and_one_that_ends_the_process(
+    wild: Wilderness, tmp_path: Path
+) -> None:
+    registry, store = load_registry(), RecordStore(tmp_path, "mine")
+    store.check_writable()
+    records = {}
+    for name, limit in (("hangs", 5.0), ("dies", 100.0)):
+        wish = Wish(name, "toy-2lead", profile="smoke", device="cpu", overrides=SETTINGS)
+        run = PlannedRun(configure(registry, wish), 1)
+        executor = LocalExecutor(time_limit=limit, grace=1.0)
+        (done,) = carry_out([run], store, executor)
+        records[name] = done.record
+    assert [records["hangs"].status, records["dies"].status] == ["timeout", "failed"]
+    assert "Exit status 7" in (records["dies"].error or "")
+    for record in records.values():
+        assert "plugin 'wild-search' of wild-search 0.7" in (record.error or "")
+
+
+# What is found by checking
+
+
+def the_check(name: str) -> Check:
+    (check,) = [check for check in checks_of("strategy") if check.name == name]
+    return check
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [
+        ("strays", "not of the space 'conv-cells'"),
+        ("returns-nothing", "no SearchResult"),
+        ("exits", "SystemExit: 0"),
+        ("breaks", "ZeroDivisionError: a mistake of its own"),
+    ],
+)
+def test_a_check_says_what_the_component_does(wild: Wilderness, strategy: str, reason: str) -> None:
+    subject = subject_of(load_registry(), "strategy", strategy)
+    verdict = judge(the_check("it-finds-an-architecture-of-its-space"), subject)
+    assert verdict.outcome == "fails"
+    assert reason in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("strategy", "limit", "reason"),
+    [
+        ("dies", 100.0, "it ends the process (exit status 7)"),
+        ("hangs", 2.0, "it does not come to an end within 2 seconds"),
+    ],
+)
+def test_a_check_outlives_what_ends_or_blocks_its_process(
+    wild: Wilderness, monkeypatch: pytest.MonkeyPatch, strategy: str, limit: float, reason: str
+) -> None:
+    # The processes begin with the first search, and end or block there.
+    searching = the_check("it-finds-an-architecture-of-its-space")
+    start = list(checks_of("strategy")).index(searching)
+    monkeypatch.setattr(process, "checks_of", lambda kind: [searching])
+    monkeypatch.setattr(process, "Order", lambda *words: Order(*words[:4], start, *words[5:]))
+    (verdict,) = examine("strategy", strategy, limit=limit)
+    assert (verdict.check, verdict.outcome) == (searching.name, "fails")
+    assert reason in verdict.reason

@@ -1,0 +1,566 @@
+"""The contract catches who breaks it, and ``nasbench-ecg plugin check`` tells what it found."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import torch
+from tiny_runs import registry_with
+from typer.testing import CliRunner
+
+from nasbench_ecg import registry as registry_module
+from nasbench_ecg.api import (
+    Architecture,
+    Evaluation,
+    NoOptions,
+    OptionError,
+    Options,
+    SearchResult,
+)
+from nasbench_ecg.cli import app
+from nasbench_ecg.errors import PluginError
+from nasbench_ecg.specs import (
+    BuilderSpec,
+    ComponentSpec,
+    DatasetSpec,
+    EvaluatorSpec,
+    SearchSpaceSpec,
+    StrategySpec,
+)
+from nasbench_ecg.testing import process
+from nasbench_ecg.testing.conformance import Verdict, checks_of, go_through, judge
+from nasbench_ecg.testing.material import bumps
+from nasbench_ecg.testing.subject import Subject, subject_of
+
+CELLS = {"space": {"nodes": 1, "operations": ["skip", "conv-3"]}}
+
+
+def verdict_on(spec: ComponentSpec, check: str) -> Verdict:
+    """Return the verdict of one check on a made-up component."""
+    overrides = {} if spec.kind == "search-space" else CELLS
+    subject = subject_of(registry_with(spec), spec.kind, spec.name, overrides)
+    (found,) = [one for one in checks_of(spec.kind) if one.name == check]
+    return judge(found, subject)
+
+
+# Strategies
+
+
+class Honest:
+    """Draws three architectures and takes the best."""
+
+    def __init__(self, options: Any) -> None:
+        self.memory: list[Architecture] = []
+
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        limit = ctx.budget.evaluations
+        over = ctx.budget.seconds is not None
+        n = 1 if over else 3 if limit is None else min(3, limit)
+        drawn = [space.sample(self.rng(ctx)) for _ in range(3)]
+        found = [ctx.evaluate_many([arch])[0] for arch in drawn[:n]]
+        for one in found:
+            ctx.log(one.score)
+        best = max(found, key=lambda one: one.score, default=None)
+        return SearchResult(best.architecture if best else drawn[0], self.details())
+
+    def rng(self, ctx: Any) -> Any:
+        return ctx.rng
+
+    def details(self) -> dict[str, Any]:
+        return {}
+
+
+class DrawsGlobally(Honest):
+    def rng(self, ctx: Any) -> Any:
+        return np.random.default_rng(random.getrandbits(32))
+
+
+class SeedsTorch(Honest):
+    def rng(self, ctx: Any) -> Any:
+        torch.manual_seed(0)
+        return ctx.rng
+
+
+class Remembers(Honest):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        self.memory.append(super().search(task, space, builder, ctx).architecture)
+        return SearchResult(self.memory[0], {"searches": len(self.memory)})
+
+
+class TellsNoJson(Honest):
+    def details(self) -> dict[str, Any]:
+        return {"space": object()}
+
+
+class Overspends(Honest):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        found = ctx.evaluate_many([space.sample(ctx.rng) for _ in range(5)])
+        return SearchResult(found[0].architecture)
+
+
+class HasAllTheTime(Honest):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        limit = ctx.budget.evaluations
+        n = 4 if limit is None else min(4, limit)
+        found = ctx.evaluate_many([space.sample(ctx.rng) for _ in range(n)])
+        return SearchResult(found[0].architecture if found else space.sample(ctx.rng))
+
+
+class ScalesTheBeats(Honest):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        task.train.signals[0, 0, 0] += 1.0
+        return super().search(task, space, builder, ctx)
+
+
+class LooksForTheTest(Honest):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        registry_module.load_registry()
+        return super().search(task, space, builder, ctx)
+
+
+class SwallowsStops(Honest):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        try:
+            return super().search(task, space, builder, ctx)
+        except KeyboardInterrupt:
+            return SearchResult(space.sample(np.random.default_rng(0)))
+
+
+class ForgetsAtStops(Honest):
+    """Saves how far it is, and not what it has found."""
+
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        saved = ctx.checkpoint.load()
+        best = None
+        for step in range(saved["step"] if saved else 0, 3):
+            (one,) = ctx.evaluate_many([space.sample(ctx.rng)])
+            best = one if best is None or one.score > best.score else best
+            if ctx.checkpoint.due():
+                ctx.checkpoint.save({"step": step + 1})
+        return SearchResult(best.architecture if best else space.sample(ctx.rng))
+
+
+def strategy(target: Any) -> StrategySpec:
+    return StrategySpec(name="made-up", target=target, summary="Made up")
+
+
+def test_an_honest_strategy_keeps_the_whole_contract() -> None:
+    subject = subject_of(registry_with(strategy(Honest)), "strategy", "made-up", CELLS)
+    assert [v for v in go_through(subject) if v.outcome != "holds"] == []
+
+
+@pytest.mark.parametrize(
+    ("target", "check", "reason"),
+    [
+        (DrawsGlobally, "equal-seeds-give-equal-searches", "differs"),
+        (DrawsGlobally, "it-leaves-global-generators-alone", "global generator of random"),
+        (SeedsTorch, "it-leaves-global-generators-alone", "torch.manual_seed"),
+        (Remembers, "equal-seeds-give-equal-searches", "the details differs"),
+        (TellsNoJson, "its-details-are-json", "no JSON"),
+        (Overspends, "it-keeps-to-a-budget-of-evaluations", "ProtocolError"),
+        (HasAllTheTime, "it-keeps-to-a-budget-of-seconds", "as many as with all the time"),
+        (LooksForTheTest, "it-sees-no-beats-but-its-task", "load_registry"),
+        (SwallowsStops, "it-goes-on-after-a-stop-as-if-there-had-been-none", "does not end"),
+        (ForgetsAtStops, "it-goes-on-after-a-stop-as-if-there-had-been-none", "stopped at save"),
+    ],
+)
+def test_a_strategy_that_breaks_the_contract_is_caught(
+    target: Any, check: str, reason: str
+) -> None:
+    found = verdict_on(strategy(target), check)
+    assert found.outcome == "fails" and reason in found.reason
+
+
+def test_a_strategy_that_changes_the_beats_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nasbench_ecg.testing import searching, strategies
+    from nasbench_ecg.testing.material import small_task
+
+    own = small_task.__wrapped__()
+    for module in (searching, strategies):
+        monkeypatch.setattr(module, "small_task", lambda: own)
+    found = verdict_on(strategy(ScalesTheBeats), "it-leaves-the-beats-alone")
+    assert (found.outcome, found.reason) == ("fails", "the beats of the task are changed")
+
+
+# Spaces
+
+
+class Numbers:
+    """Architectures 0 to 4; those next to each other are neighbours."""
+
+    name = "made-up"
+    size = 5
+
+    def __init__(self, options: Any) -> None: ...
+
+    def sample(self, rng: Any) -> Architecture:
+        return self.arch(int(rng.integers(5)))
+
+    def mutate(self, arch: Architecture, rng: Any) -> Architecture:
+        found = list(self.neighbours(arch))
+        return found[rng.integers(len(found))]
+
+    def crossover(self, a: Architecture, b: Architecture, rng: Any) -> Architecture:
+        return a if rng.random() < 0.5 else b
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        n = arch.genotype
+        yield from (self.arch(m) for m in (n - 1, n + 1) if 0 <= m < 5)
+
+    def validate(self, arch: Architecture) -> None:
+        n = arch.genotype
+        if arch.space != "made-up" or type(n) is not int or n not in range(5):
+            raise OptionError("no number of this space")
+
+    @staticmethod
+    def arch(n: Any) -> Architecture:
+        return Architecture("made-up", n)
+
+
+class MutatesFar(Numbers):
+    def mutate(self, arch: Architecture, rng: Any) -> Architecture:
+        return self.arch((arch.genotype + 2) % 5)
+
+
+class MutatesOut(Numbers):
+    def mutate(self, arch: Architecture, rng: Any) -> Architecture:
+        return self.arch(arch.genotype + 5)
+
+
+class OneWay(Numbers):
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        yield self.arch((arch.genotype + 1) % 5)
+
+
+class Undercounts(Numbers):
+    size = 4
+
+
+class Trusts(Numbers):
+    def validate(self, arch: Architecture) -> None:
+        if arch.genotype not in range(5):
+            raise OptionError("no number of this space")
+
+
+class Dies(Numbers):
+    def validate(self, arch: Architecture) -> None:
+        if arch.space != "made-up" or not 0 <= arch.genotype < 5:
+            raise OptionError("no number of this space")
+
+
+class Dice(Numbers):
+    def sample(self, rng: Any) -> Architecture:
+        return self.arch(random.randrange(5))
+
+
+def space(target: Any) -> SearchSpaceSpec:
+    return SearchSpaceSpec(name="made-up", target=target, summary="Made up")
+
+
+def test_an_honest_space_keeps_the_whole_contract() -> None:
+    subject = subject_of(registry_with(space(Numbers)), "search-space", "made-up")
+    verdicts = list(go_through(subject))
+    assert [v for v in verdicts if v.outcome == "fails"] == []
+    assert [v.check for v in verdicts if v.outcome == "skipped"] == [
+        "drawings-and-canonical-forms-are-sound"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "check", "reason"),
+    [
+        (MutatesFar, "a-mutation-is-a-neighbour", "no neighbour"),
+        (MutatesOut, "what-is-drawn-is-valid", "validate refuses"),
+        (OneWay, "neighbours-differ-in-one-decision", "not the reverse"),
+        (Undercounts, "its-size-counts-its-architectures", "size is 4; neighbours lead to 5"),
+        (Trusts, "strangers-are-refused", "validate takes"),
+        (Dies, "strangers-are-refused", "TypeError, not OptionError"),
+        (Dice, "equal-generators-give-equal-architectures", "global generator of random"),
+    ],
+)
+def test_a_space_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
+    found = verdict_on(space(target), check)
+    assert found.outcome == "fails" and reason in found.reason
+
+
+# Builders
+
+
+class Linear:
+    """One linear layer on the mean over time."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def build(self, arch: Any, *, n_leads: int, n_samples: int, n_classes: int) -> torch.nn.Module:
+        if arch.space != "conv-cells":
+            raise OptionError("another space")
+        return torch.nn.Sequential(
+            torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten(), torch.nn.Linear(n_leads, n_classes)
+        )
+
+
+class EvenOnly(Linear):
+    def build(self, arch: Any, *, n_leads: int, n_samples: int, n_classes: int) -> torch.nn.Module:
+        if n_samples % 2:
+            raise ValueError("odd")
+        return super().build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=n_classes)
+
+
+class TwoLogits(Linear):
+    def build(self, arch: Any, *, n_leads: int, n_samples: int, n_classes: int) -> torch.nn.Module:
+        return super().build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=2)
+
+
+class Crowd(Linear):
+    def build(self, arch: Any, **sizes: int) -> torch.nn.Module:
+        class Centred(torch.nn.Module):
+            def __init__(self, inner: torch.nn.Module) -> None:
+                super().__init__()
+                self.inner = inner
+
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return self.inner(x - x.mean(dim=0, keepdim=True))
+
+        return Centred(super().build(arch, **sizes))
+
+
+class SeedsItself(Linear):
+    def build(self, arch: Any, **sizes: int) -> torch.nn.Module:
+        torch.manual_seed(0)
+        return super().build(arch, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("target", "check", "reason"),
+    [
+        (EvenOnly, "all-lengths-and-leads-give-logits", "ValueError: odd"),
+        (TwoLogits, "all-lengths-and-leads-give-logits", "logits of shape (3, 2)"),
+        (Crowd, "beats-are-judged-one-by-one", "a beat alone has other logits"),
+        (SeedsItself, "equal-seeds-give-equal-weights", "torch.manual_seed"),
+    ],
+)
+def test_a_builder_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
+    spec = BuilderSpec(name="made-up", target=target, summary="Made up")
+    assert verdict_on(replace(spec, target=Linear), check).outcome == "holds"
+    found = verdict_on(spec, check)
+    assert found.outcome == "fails" and reason in found.reason
+
+
+# Evaluators
+
+
+class Majority:
+    """Predicts the most frequent class of what it is fitted on."""
+
+    def __init__(self, options: Any) -> None: ...
+
+    def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        fit_on, score_on = ctx.parts()
+        guess = int(np.bincount(fit_on.labels).argmax())
+        share = float((score_on.labels == guess).mean())
+        return Evaluation(arch, share, {}, 0.0, predictions=[guess] * len(score_on))
+
+
+class Peeks(Majority):
+    def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        score_on = ctx.parts()[1]
+        return Evaluation(arch, 1.0, {}, 0.0, predictions=score_on.labels.tolist())
+
+
+class OpensTwice(Majority):
+    def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        ctx.parts()
+        return super().evaluate(arch, task, builder, ctx)
+
+
+class Whims(Majority):
+    def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        return replace(super().evaluate(arch, task, builder, ctx), score=random.random())
+
+
+class NoNumbers(Majority):
+    def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        return replace(super().evaluate(arch, task, builder, ctx), metrics={"x": float("nan")})
+
+
+@pytest.mark.parametrize(
+    ("target", "check", "reason"),
+    [
+        (Peeks, "it-learns-nothing-from-the-test-part", "change its predictions"),
+        (OpensTwice, "it-opens-its-parts-once", "called 2 times"),
+        (Whims, "equal-seeds-give-equal-evaluations", "the scores are"),
+        (NoNumbers, "its-evaluation-is-well-formed", "leave it out"),
+    ],
+)
+def test_an_evaluator_that_breaks_the_contract_is_caught(
+    target: Any, check: str, reason: str
+) -> None:
+    spec = EvaluatorSpec(name="made-up", target=target, summary="Made up")
+    assert verdict_on(replace(spec, target=Majority), check).outcome == "holds"
+    found = verdict_on(spec, check)
+    assert found.outcome == "fails" and reason in found.reason
+
+
+# Datasets
+
+
+class Bumps:
+    def __init__(self, options: Any) -> None: ...
+
+    def requires(self) -> Any:
+        return ()
+
+    def load(self, source: Any, progress: Any) -> Any:
+        return bumps(120)
+
+    def partition(self, protocol: str) -> Any:
+        return None
+
+
+class Gaps(Bumps):
+    def load(self, source: Any, progress: Any) -> Any:
+        beats = bumps(120)
+        beats.signals[3, 0, 5] = np.nan
+        return beats
+
+
+class Doubles(Bumps):
+    def load(self, source: Any, progress: Any) -> Any:
+        return replace(bumps(120), sample=np.zeros(120, np.int64))
+
+
+class Nameless(Bumps):
+    def load(self, source: Any, progress: Any) -> Any:
+        return replace(bumps(120), subjects=("",) * 6)
+
+
+class TwoPeople(Bumps):
+    def load(self, source: Any, progress: Any) -> Any:
+        return replace(bumps(120), subjects=("a", "b") * 3)
+
+
+class Moody(Bumps):
+    def load(self, source: Any, progress: Any) -> Any:
+        return bumps(120, seed=random.randrange(10**6))
+
+
+class Overlaps(Bumps):
+    def partition(self, protocol: str) -> Any:
+        return {"train": ["p0", "p1"], "test": ["p1", "p2"]}
+
+
+@pytest.mark.parametrize(
+    ("target", "check", "reason"),
+    [
+        (Gaps, "its-beats-are-well-formed", "no number"),
+        (Doubles, "its-beats-are-well-formed", "120 beats stand at 6 places"),
+        (Nameless, "every-record-has-its-patient", "without a subject: p0"),
+        (TwoPeople, "it-can-be-split-by-its-protocols", "patient-kfold: patient-kfold"),
+        (Moody, "equal-options-give-equal-beats", "global generator of random"),
+        (Overlaps, "its-partitions-are-disjoint", "stand on both sides"),
+    ],
+)
+def test_a_dataset_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
+    spec = DatasetSpec(name="made-up", target=target, summary="Made up")
+    assert verdict_on(replace(spec, target=Bumps), check).outcome in ("holds", "skipped")
+    found = verdict_on(spec, check)
+    assert found.outcome == "fails" and reason in found.reason
+
+
+# Options
+
+
+class Open(Options, extra="ignore"):
+    """Takes anything."""
+
+
+class Silent(Options):
+    n: int = 1
+
+
+class Contradictory(Options):
+    PROFILES: ClassVar = {"smoke": {}, "quick": {"n": "many"}}
+    n: int = 1
+    """A number."""
+
+
+@pytest.mark.parametrize(
+    ("options", "check", "reason"),
+    [
+        (Open, "unknown-options-are-refused", "keep extra='forbid'"),
+        (Silent, "every-option-says-what-it-is", "no docstring stands under n"),
+        (Contradictory, "every-profile-is-valid", "'n' is not allowed"),
+    ],
+)
+def test_options_that_break_the_contract_are_caught(options: Any, check: str, reason: str) -> None:
+    spec = replace(strategy(Honest), options=options)
+    assert verdict_on(replace(spec, options=NoOptions), check).outcome == "holds"
+    found = verdict_on(spec, check)
+    assert found.outcome == "fails" and reason in found.reason
+
+
+# The command
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go through the contracts here, with two made-up strategies beside the installed ones."""
+    specs = (strategy(Honest), replace(strategy(TellsNoJson), name="told-badly"))
+    known = registry_with(*specs)
+
+    def examine(kind: Any, name: str, *, overrides: Any, package: Any, limit: float) -> Any:
+        subject: Subject = subject_of(known, kind, name, {**CELLS, **overrides})
+        return go_through(subject)
+
+    monkeypatch.setattr(registry_module, "load_registry", lambda local=(): known)
+    monkeypatch.setattr(process, "examine", examine)
+
+
+def test_the_command_ends_well_if_all_holds(in_this_process: None) -> None:
+    result = CliRunner().invoke(app, ["plugin", "check", "made-up"])
+    assert result.exit_code == 0
+    assert "made-up (strategy), plugin 'made-up' of tests 0" in result.stdout
+    assert f"made-up: {len(checks_of('strategy'))} hold" in result.stdout
+
+
+def test_the_command_says_what_fails_and_why_and_ends_with_1(in_this_process: None) -> None:
+    result = CliRunner().invoke(app, ["plugin", "check", "told-badly"])
+    assert result.exit_code == 1
+    assert "its-details-are-json: the details are no JSON data" in result.stdout
+    result = CliRunner().invoke(app, ["plugin", "check", "told-badly", "--json"])
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    outcomes = {verdict["check"]: verdict["outcome"] for verdict in told["verdicts"]}
+    assert outcomes["its-details-are-json"] == "fails"
+    assert outcomes["it-leaves-the-beats-alone"] == "holds"
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(in_this_process: None) -> None:
+    result = CliRunner().invoke(app, ["plugin", "check", "made-upp"])
+    assert result.exit_code == 2 and "'made-up'" in result.stderr
+
+
+def test_options_of_a_role_that_there_is_none_of_are_refused() -> None:
+    with pytest.raises(OptionError, match="no component 'strateg'"):
+        subject_of(registry_with(strategy(Honest)), "strategy", "made-up", {"strateg": {}})
+
+
+def test_without_pytest_the_contract_classes_say_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import sys
+
+    import nasbench_ecg.testing as testing
+
+    monkeypatch.delitem(sys.modules, "nasbench_ecg.testing.contracts", raising=False)
+    monkeypatch.delattr(testing, "contracts", raising=False)
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(PluginError, match="need hypothesis") as caught:
+        _ = testing.StrategyContract
+    assert "nasbench-ecg[testing]" in caught.value.fix
