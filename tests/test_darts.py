@@ -50,7 +50,8 @@ from nasbench_ecg_darts.relaxation import (
     mixing_weights,
     skip_share,
 )
-from nasbench_ecg_darts.state import SearchState, draw
+from nasbench_ecg_darts.sampling import draw
+from nasbench_ecg_darts.state import SearchState
 from nasbench_ecg_darts.strategy import Darts
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from nasbench_ecg.api import Precision, autocast
 from nasbench_ecg_darts.relaxation import Alpha, mixing_weights
-from nasbench_ecg_darts.supernet import SuperNet
+from nasbench_ecg_darts.supernet import EdgeWeights, SuperNet
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,16 @@ class Batch:
 Loss = Callable[[Mapping[str, Tensor], Alpha, Batch], Tensor]
 """Loss of given weights and α on a batch."""
 
+Mix = Callable[[Alpha], EdgeWeights]
+"""How α becomes mixing weights: for DARTS a softmax."""
+
 
 def relaxed_loss(
-    net: SuperNet, alpha: Alpha, batch: Batch, precision: Precision
+    net: SuperNet, alpha: Alpha, batch: Batch, precision: Precision, mix: Mix = mixing_weights
 ) -> tuple[Tensor, Tensor]:
     """Return the cross-entropy of the relaxed network on a batch, and its logits."""
     with autocast(batch.x.device.type, precision):
-        logits = net(batch.x, mixing_weights(alpha))
+        logits = net(batch.x, mix(alpha))
     logits = logits.float()
     return cross_entropy(logits, batch.y), logits
 
@@ -47,14 +50,14 @@ def first_order(loss: Tensor, alpha: Alpha) -> tuple[Tensor, ...]:
     return torch.autograd.grad(loss, tuple(alpha.values()))
 
 
-def pure_loss(net: SuperNet, precision: Precision) -> Loss:
+def pure_loss(net: SuperNet, precision: Precision, mix: Mix = mixing_weights) -> Loss:
     """Return L(w, α) as a function of its arguments that leaves the running statistics alone."""
 
     def loss(weights: Mapping[str, Tensor], alpha: Alpha, batch: Batch) -> Tensor:
         buffers = {name: value.clone() for name, value in net.named_buffers()}
         with autocast(batch.x.device.type, precision):
             logits = functional_call(
-                net, {**weights, **buffers}, (batch.x, mixing_weights(alpha)), strict=False
+                net, {**weights, **buffers}, (batch.x, mix(alpha)), strict=False
             )
         return cross_entropy(logits.float(), batch.y)
 

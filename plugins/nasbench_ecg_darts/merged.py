@@ -159,12 +159,12 @@ class MergedEdges(nn.Module):
         states = [s0, s1]
         for source, departures in enumerate(self.departures):
             if source >= 2:
-                states.append(_sum(terms[source - 2]))
+                states.append(summed(terms[source - 2]))
             nodes = targets(source, self.nodes)
             rows = [edge_index(node, source) for node in nodes]
             for node, term in zip(nodes, departures(states[source], weights[rows]), strict=True):
                 terms[node].append(term)
-        return [*states[2:], _sum(terms[-1])]
+        return [*states[2:], summed(terms[-1])]
 
 
 def targets(source: int, nodes: int) -> range:
@@ -172,7 +172,8 @@ def targets(source: int, nodes: int) -> range:
     return range(max(0, source - 1), nodes)
 
 
-def _sum(terms: list[Tensor]) -> Tensor:
+def summed(terms: list[Tensor]) -> Tensor:
+    """Return the sum of ``terms``, from left to right."""
     total = terms[0]
     for term in terms[1:]:
         total = total + term

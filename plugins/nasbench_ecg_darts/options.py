@@ -9,7 +9,6 @@ from pydantic import Field
 
 from nasbench_ecg.api import Options
 
-
 _QUICK = {
     "cells": 5,
     "channels": 8,
@@ -93,3 +92,8 @@ class DartsOptions(Options):
 
     precision: Literal["float32", "bf16"] = "float32"
     """``bf16`` computes convolutions in bfloat16; faster where the processor has it."""
+
+    hessian_eigenvalue: bool = Field(True, exclude=True)
+    """Whether the trajectory holds the dominant eigenvalue of the Hessian of the validation loss in
+    α, at the end of each epoch. It only watches: the result and the run key are the same without.
+    """

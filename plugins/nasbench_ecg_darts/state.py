@@ -23,32 +23,39 @@ from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.bilevel import (
     Batch,
+    Mix,
     first_order,
     pure_loss,
     relaxed_loss,
     second_order,
     velocities,
 )
-from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.hessian import alpha_eigenvalue
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import (
     Alpha,
-    discretise,
     entropy,
     initial_alpha,
     mixing_weights,
     skip_share,
 )
-from nasbench_ecg_darts.supernet import SuperNet
+from nasbench_ecg_darts.sampling import draw
+from nasbench_ecg_darts.supernet import EdgeWeights, SuperNet
+from nasbench_ecg_darts.variant import DARTS, Moment, Variant
 
 _POSITION = ("epoch", "position", "order", "confusion", "losses")
 
 
 @dataclass
 class SearchState:
-    """Everything that changes during a search."""
+    """Everything that changes during a search.
+
+    ``memory`` is what a relative of DARTS remembers between steps: nested plain data and tensors,
+    which are on the CPU when a search goes on.
+    """
 
     options: DartsOptions
+    variant: Variant
     space: ConvCells
     classes: tuple[str, ...]
     macro_classes: tuple[str, ...]
@@ -67,14 +74,20 @@ class SearchState:
     order: tuple[Tensor, Tensor] | None = None
     confusion: Tensor = field(default_factory=lambda: torch.zeros(0))
     losses: Tensor = field(default_factory=lambda: torch.zeros(0))
+    memory: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def start(
-        cls, options: DartsOptions, task: Task, space: ConvCells, ctx: SearchContext
+        cls,
+        options: DartsOptions,
+        task: Task,
+        space: ConvCells,
+        ctx: SearchContext,
+        variant: Variant = DARTS,
     ) -> SearchState:
         """Return the state before the first step."""
         net = SuperNet(
-            MergedEdges,
+            variant.edges,
             operations=space.operations,
             nodes=space.nodes,
             cells=options.cells,
@@ -83,7 +96,8 @@ class SearchState:
             n_leads=task.n_leads,
             n_classes=task.n_classes,
         ).to(ctx.device)
-        alpha = initial_alpha(space.nodes, len(space.operations), ctx.device)
+        columns = len(space.operations) + variant.columns
+        alpha = initial_alpha(space.nodes, columns, ctx.device)
         recipe = Recipe(
             epochs=options.epochs,
             lr=options.lr,
@@ -94,6 +108,7 @@ class SearchState:
         optimizer = weight_optimizer(net, recipe)
         return cls(
             options=options,
+            variant=variant,
             space=space,
             classes=task.train.classes,
             macro_classes=task.macro_classes,
@@ -125,6 +140,35 @@ class SearchState:
         beats = min(self.options.beats or len(self.train), len(self.train))
         return max(1, beats // self.batch_size)
 
+    def steps(self) -> list[int]:
+        """Return the steps of each epoch of the search, and of each round that follows them."""
+        rounds = self.variant.rounds(self.space)
+        steps = max(1, round(self.variant.round_epochs * self.steps_per_epoch))
+        return [self.steps_per_epoch] * self.options.epochs + [steps] * rounds
+
+    def mix(self, alpha: Alpha) -> EdgeWeights:
+        """Return the mixing weights of a step now."""
+        return self.variant.mix(alpha, self._moment())
+
+    def noiseless(self, alpha: Alpha) -> EdgeWeights:
+        """Return the mixing weights of a step now, but for chance."""
+        return (self.variant.noiseless or self.variant.mix)(alpha, self._moment())
+
+    def _moment(self) -> Moment:
+        return Moment(self.epoch, self.options.epochs, self.space.operations, self.memory)
+
+    def probe(self, beats: int | None) -> Batch:
+        """Return validation beats that are the same at any time; None is all of them."""
+        if beats is None or beats >= len(self.validation):
+            return Batch(self.validation.signals, self.validation.labels)
+        chosen = draw(
+            self.validation_labels,
+            beats,
+            self.options.majority_share,
+            torch.Generator().manual_seed(0),
+        ).to(self.validation.labels.device)
+        return Batch(self.validation.signals[chosen], self.validation.labels[chosen])
+
     def remaining(self) -> Iterator[tuple[Batch, Batch]]:
         """Yield an epoch's pairs of a training and a validation batch that are still to come.
 
@@ -132,7 +176,7 @@ class SearchState:
         """
         device = self.train.labels.device
         if self.order is None:
-            n = self.steps_per_epoch * self.batch_size
+            n = self.steps()[self.epoch] * self.batch_size
             share = self.options.majority_share
             self.order = (
                 draw(self.train_labels, n, share, self.generator),
@@ -157,18 +201,25 @@ class SearchState:
         confusion = self.confusion.view(len(self.classes), -1).cpu().numpy()
         overall = scores(confusion, self.classes, self.macro_classes)
         train_loss, validation_loss = (self.losses / self.position).tolist()
-        self.schedule.step()
+        if self.epoch < self.options.epochs:
+            self.schedule.step()
         self.epoch, self.position, self.order = self.epoch + 1, 0, None
-        weights = mixing_weights(self.alpha)
-        return {
+        operations = len(self.space.operations)
+        strengths = self.variant.strengths(self.alpha)
+        figures = {
             "train_loss": train_loss,
             "validation_loss": validation_loss,
             "accuracy": overall["accuracy"],
             "f1_of_macro": overall["f1_of_macro"],
-            "alpha_entropy": entropy(weights),
-            "largest_weight": max(float(w.detach().max()) for w in weights.values()),
+            "alpha_entropy": entropy(
+                mixing_weights({name: a[:, :operations] for name, a in self.alpha.items()})
+            ),
+            "largest_weight": max(float(w.detach().max()) for w in strengths.values()),
             "skip_share": skip_share(self.genotype()),
         }
+        if self.options.hessian_eigenvalue and self.epoch <= self.options.epochs:
+            figures["hessian_eigenvalue"] = alpha_eigenvalue(self)
+        return figures
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything that changes, to be restored."""
@@ -179,6 +230,7 @@ class SearchState:
             "schedule": self.schedule.state_dict(),
             "alpha_optimizer": self.alpha_optimizer.state_dict(),
             "generator": self.generator.get_state(),
+            "memory": self.memory,
             **{name: getattr(self, name) for name in _POSITION},
         }
 
@@ -192,6 +244,7 @@ class SearchState:
         self.schedule.load_state_dict(saved["schedule"])
         self.alpha_optimizer.load_state_dict(saved["alpha_optimizer"])
         self.generator.set_state(saved["generator"])
+        self.memory = saved.get("memory", {})
         for field_name in _POSITION:
             value = saved[field_name]
             setattr(self, field_name, value.to(device) if isinstance(value, Tensor) else value)
@@ -200,15 +253,17 @@ class SearchState:
         """Take one step of α (Algorithm 1, step 4) and one of the weights (step 5)."""
         train, validation = pair
         options = self.options
-        if with_alpha:
+        mix: Mix = self.mix
+        with torch.set_grad_enabled(with_alpha and options.order == "first"):
             validation_loss, logits = relaxed_loss(
-                self.net, self.alpha, validation, options.precision
+                self.net, self.alpha, validation, options.precision, mix
             )
+        if with_alpha:
             if options.order == "first":
                 gradients = first_order(validation_loss, self.alpha)
             else:
                 gradients = second_order(
-                    pure_loss(self.net, options.precision),
+                    pure_loss(self.net, options.precision, mix),
                     dict(self.net.named_parameters()),
                     self.alpha,
                     train=train,
@@ -218,18 +273,20 @@ class SearchState:
                     weight_decay=options.weight_decay,
                     velocity=velocities(self.net, self.optimizer),
                 )
+            if self.variant.penalty is not None:
+                penalty = self.variant.penalty(self.alpha, self._moment())
+                further = torch.autograd.grad(penalty, tuple(self.alpha.values()))
+                gradients = tuple(g + f for g, f in zip(gradients, further, strict=True))
             for value, gradient in zip(self.alpha.values(), gradients, strict=True):
                 value.grad = gradient
             self.alpha_optimizer.step()
-        else:
-            with torch.no_grad():
-                validation_loss, logits = relaxed_loss(
-                    self.net, self.alpha, validation, options.precision
-                )
         self.optimizer.zero_grad(set_to_none=True)
         fixed: Alpha = {name: value.detach() for name, value in self.alpha.items()}
-        train_loss, _ = relaxed_loss(self.net, fixed, train, options.precision)
+        train_loss, _ = relaxed_loss(self.net, fixed, train, options.precision, mix)
         train_loss.backward()  # type: ignore[no-untyped-call]
+        for parameter in self.net.parameters():
+            if parameter.grad is None:  # not computed in this step; momentum and decay go on
+                parameter.grad = torch.zeros_like(parameter)
         nn.utils.clip_grad_norm_(self.net.parameters(), options.grad_clip)
         self.optimizer.step()
         n = len(self.classes)
@@ -239,22 +296,4 @@ class SearchState:
 
     def genotype(self) -> Genotype:
         """Return the discrete cells that α stands for now."""
-        return discretise(mixing_weights(self.alpha), self.space.operations, self.space.nodes)
-
-
-def draw(
-    labels: Tensor, n: int, majority_share: float | None, generator: torch.Generator
-) -> Tensor:
-    """Return ``n`` indices in random order; fewer than ``n`` beats are gone through repeatedly.
-
-    With ``majority_share``, at most that share of them is of the most frequent class, as far as the
-    other classes have beats enough.
-    """
-    order = torch.randperm(len(labels), generator=generator)
-    if majority_share is not None:
-        majority = labels[order] == labels.bincount().argmax()
-        frequent, rare = order[majority], order[~majority]
-        n_frequent = min(max(round(majority_share * n), n - len(rare)), len(frequent))
-        order = torch.cat([frequent[:n_frequent], rare[: n - n_frequent]])
-        order = order[torch.randperm(len(order), generator=generator)]
-    return order.repeat(-(-n // len(order)))[:n]
+        return self.variant.derive(self)

@@ -1,4 +1,4 @@
-"""DARTS as a search strategy: alternating steps of α and of the weights.
+"""DARTS and its relatives as search strategies: alternating steps of α and of the weights.
 
 References:
     Lv et al. 2021, "Heart-Darts: Classification of Heartbeats Using Differentiable Architecture
@@ -25,8 +25,9 @@ from nasbench_ecg_cells.network import check_length
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.bilevel import Batch
 from nasbench_ecg_darts.options import DartsOptions
-from nasbench_ecg_darts.relaxation import mixing_weights, skip_share
+from nasbench_ecg_darts.relaxation import skip_share
 from nasbench_ecg_darts.state import SearchState
+from nasbench_ecg_darts.variant import DARTS, Variant
 
 
 class Darts:
@@ -34,28 +35,33 @@ class Darts:
 
     Choose it as the reference of its family: one search costs about as much as training a few
     networks. Its known weakness, a collapse to skip connections, is watched: the trajectory holds
-    the share of skips.
+    the share of skips and the dominant eigenvalue of the Hessian of α.
+
+    Args:
+        options: Options of the strategy.
+        variant: Which member of the family; by default DARTS itself.
     """
 
-    def __init__(self, options: DartsOptions) -> None:
+    def __init__(self, options: DartsOptions, variant: Variant = DARTS) -> None:
         self.options = options
+        self.variant = variant
 
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
         """Return the cells that α stands for after the last epoch, or when the budget ends."""
-        options = self.options
+        variant = self.variant
         allowed = ctx.budget.seconds
-        deadline = math.inf if allowed is None else monotonic() + allowed
         state = self._start(task, space, ctx)
         if (saved := ctx.checkpoint.load()) is not None:
             state.restore(saved)
-        steps = state.steps_per_epoch
-        with ctx.progress.track("Searching", options.epochs * steps) as bar:
-            bar.advance(state.epoch * steps + state.position)
-            while state.epoch < options.epochs and monotonic() < deadline:
+        deadline = math.inf if allowed is None else monotonic() + allowed - ctx.seconds
+        steps = state.steps()
+        with ctx.progress.track("Searching", sum(steps)) as bar:
+            bar.advance(sum(steps[: state.epoch]) + state.position)
+            while state.epoch < len(steps) and monotonic() < deadline:
                 for pair in state.remaining():
-                    state.step(pair, with_alpha=state.epoch >= options.warmup_epochs)
+                    state.step(pair, with_alpha=state.epoch >= self.options.warmup_epochs)
                     bar.advance()
                     if ctx.checkpoint.due():
                         ctx.checkpoint.save(state.snapshot())
@@ -64,7 +70,11 @@ class Darts:
                 figures = state.end_epoch()
                 f1 = figures["f1_of_macro"]
                 ctx.log(f1, epoch=state.epoch, **figures)
-                bar.advance(0, epoch=f"{state.epoch}/{options.epochs}", F1=f1)
+                bar.advance(0, epoch=f"{state.epoch}/{len(steps)}", F1=f1)
+                if variant.after_epoch is None or monotonic() >= deadline:
+                    continue
+                if variant.after_epoch(state, figures):
+                    break
         genotype = state.genotype()
         return SearchResult(
             genotype.to_architecture(),
@@ -72,10 +82,11 @@ class Darts:
                 "operations": list(state.space.operations),
                 "mixing_weights": {
                     name: [[round(v, 6) for v in row] for row in weights.tolist()]
-                    for name, weights in mixing_weights(state.alpha).items()
+                    for name, weights in variant.strengths(state.alpha).items()
                 },
                 "skip_share": skip_share(genotype),
                 "search_parameters": sum(p.numel() for p in state.net.parameters()),
+                **variant.report(state),
             },
         )
 
@@ -91,13 +102,13 @@ class Darts:
             state.step(pair, with_alpha=True)
 
         seconds = seconds_per_step(step, state.batch_size, ctx.device)
-        return seconds * self.options.epochs * state.steps_per_epoch
+        return seconds * (sum(state.steps()) + self.variant.extra_steps(state))
 
     def _start(self, task: Task, space: SearchSpace, ctx: SearchContext) -> SearchState:
         if not isinstance(space, ConvCells):
             raise OptionError(
-                f"darts cannot relax the search space {space.name!r}.",
+                f"{self.variant.name} cannot relax the search space {space.name!r}.",
                 fix="It searches conv-cells: leave --space out.",
             )
         check_length(task.n_samples)
-        return SearchState.start(self.options, task, space, ctx)
+        return SearchState.start(self.options, task, space, ctx, self.variant)

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -109,8 +109,8 @@ class SuperNet(nn.Module):
     """Stem, relaxed cells with shared α, global average pooling, linear classifier.
 
     Args:
-        edges: Class of the mixed edges: :class:`PlainEdges` or
-            :class:`nasbench_ecg_darts.merged.MergedEdges`.
+        edges: Makes the mixed edges of a cell from (operations, nodes, channels, reduction=…):
+            :class:`PlainEdges`, :class:`nasbench_ecg_darts.merged.MergedEdges` or a relative's.
         operations: Candidate operations.
         nodes: Intermediate nodes of a cell.
         cells: Cells in a row; reductions at one and two thirds.
@@ -122,7 +122,7 @@ class SuperNet(nn.Module):
 
     def __init__(
         self,
-        edges: type[PlainEdges] | type[nn.Module],
+        edges: Callable[..., nn.Module],
         *,
         operations: Sequence[str],
         nodes: int,
