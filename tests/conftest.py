@@ -17,6 +17,14 @@ def beats_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_datasets_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Datasets that a developer has added for himself are not listed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def outside(
     tmp_path_factory: pytest.TempPathFactory, beats_cache: Path

@@ -74,18 +74,29 @@ def _show(description: dict[str, Any]) -> None:
     if not options:
         out.print("\nIt takes no options.")
         return
-    profiles = list(options[0]["defaults"])
-    listed = table("option", "type", *profiles, "description", title="\nOptions and their defaults")
+    listed = table(
+        "option", "type", "paper", "elsewhere", "description", title="\nOptions and their defaults"
+    )
     for option in options:
         listed.add_row(
             f"[bold]{option['name']}[/]",
             escape(option["type"]),
-            *(escape(_cell(value)) for value in option["defaults"].values()),
+            escape(_cell(option["defaults"]["paper"])),
+            escape(_elsewhere(option["defaults"])),
             escape(option["description"]),
         )
     out.print(listed)
     _show_long_values(options)
     _show_protocols(options)
+
+
+def _elsewhere(by_profile: dict[str, Any]) -> str:
+    """Return the defaults that differ from those of the profile paper, one profile a line."""
+    return "\n".join(
+        f"{profile}: {_cell(value)}"
+        for profile, value in by_profile.items()
+        if value != by_profile["paper"]
+    )
 
 
 def _show_protocols(options: list[dict[str, Any]]) -> None:
