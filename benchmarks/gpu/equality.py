@@ -2,8 +2,8 @@
 
 The merged supernet against the plain one on the device, and the device against the CPU: the loss,
 ∇α and the gradients of all weights outside the edges, in float64 and in float32, and the logits
-of a final network. Then a training by replayed CUDA graphs against one by single steps, which a CPU
-does alike. Exits with 1 if a difference is over its tolerance.
+of a final network. Then a training and a search by replayed CUDA graphs against single steps, which
+a CPU does alike. Exits with 1 if a difference is over its tolerance.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import copy
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nasbench_ecg.api import Beats, Recipe, Silent, fit
+from nasbench_ecg.api import Beats, Recipe, Silent, Task, fit
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import (
     OPERATIONS,
@@ -33,7 +35,10 @@ from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.bilevel import Batch, relaxed_loss
 from nasbench_ecg_darts.convert import plain_to_merged
 from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, initial_alpha, mixing_weights
+from nasbench_ecg_darts.replay import Stepper
+from nasbench_ecg_darts.state import SearchState
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 
 SAME_DEVICE = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -92,36 +97,64 @@ def checks(device: str) -> Iterator[Check]:
 
 
 def graph_checks(device: str) -> Iterator[Check]:
-    """Yield whether a step can be captured, and whether training then ends where it would."""
+    """Yield whether steps can be captured, and whether training and search end where they would."""
+    yield from _graph_check("training", _trained, device)
+    yield from _graph_check("search", _searched, device)
+
+
+def _graph_check(what: str, run: Callable[..., dict[str, Tensor]], device: str) -> Iterator[Check]:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        replayed = _trained(device, graphs=True)
+        replayed = run(device, graphs=True)
     failures = [w for w in told if "could not be captured" in str(w.message)]
     for warning in failures:
         print(warning.message)
-    yield Check(f"failures to capture a training step on {device}", len(failures), 0)
-    single = _trained(device, graphs=False)
-    yield Check(f"graph against eager training on {device}", _worst(single, replayed), GRAPHS)
+    yield Check(f"failures to capture a step of {what} on {device}", len(failures), 0)
+    single = run(device, graphs=False)
+    yield Check(f"graph against eager {what} on {device}", _worst(single, replayed), GRAPHS)
 
 
 def _trained(device: str, *, graphs: bool) -> dict[str, Tensor]:
     """Return weights, statistics and curves after 12 full batches and two ragged ones."""
+    model = _final_network()
+    recipe = Recipe(epochs=2, batch_size=16, lr=0.01)
+    curves = fit(
+        model, _beats(), recipe, seed=0, device=device, progress=Silent(), graphs=graphs
+    )  # fmt: skip
+    state = {name: value.double() for name, value in model.state_dict().items()}
+    return {**state, **{name: torch.tensor(values) for name, values in curves.items()}}
+
+
+def _searched(device: str, *, graphs: bool) -> dict[str, Tensor]:
+    """Return α, weights and statistics after 12 steps of a search, half of them without α."""
+    beats = _beats()
+    options = DartsOptions(
+        cells=3, channels=4, stem_filters=8, epochs=2, warmup_epochs=1, batch_size=16,
+        lr=0.01, hessian_eigenvalue=False,
+    )  # fmt: skip
+    torch.manual_seed(3)
+    ctx: Any = SimpleNamespace(device=device, rng=np.random.default_rng(0))
+    task = Task(beats, beats, beats.classes)
+    state = SearchState.start(options, task, ConvCells(ConvCellsOptions()), ctx)
+    take = Stepper(state) if graphs else state.step
+    for epoch in range(options.epochs):
+        for pair in state.remaining():
+            take(pair, with_alpha=epoch >= options.warmup_epochs)
+        state.end_epoch()
+    found = {name: value.double() for name, value in state.net.state_dict().items()}
+    return {**found, **{str(name): value.detach() for name, value in state.alpha.items()}}
+
+
+def _beats() -> Beats:
     rng = np.random.default_rng(0)
     n, classes = 100, ("N", "S", "V", "F", "Q")
     labels = rng.integers(5, size=n)
     signals = rng.standard_normal((n, 2, 220)) + labels[:, None, None]
-    beats = Beats(
+    return Beats(
         signals=signals.astype(np.float32), labels=labels, record=np.zeros(n, np.int32),
         sample=np.arange(n), classes=classes, records=("r",), subjects=("r",),
         leads=("I", "II"), fs=360.0,
     )  # fmt: skip
-    model = _final_network()
-    recipe = Recipe(epochs=2, batch_size=16, lr=0.01)
-    curves = fit(
-        model, beats, recipe, seed=0, device=device, progress=Silent(), graphs=graphs
-    )  # fmt: skip
-    state = {name: value.double() for name, value in model.state_dict().items()}
-    return {**state, **{name: torch.tensor(values) for name, values in curves.items()}}
 
 
 def _supernets(dtype: torch.dtype) -> tuple[SuperNet, SuperNet]:

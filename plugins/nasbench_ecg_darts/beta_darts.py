@@ -26,7 +26,11 @@ def beta_darts(options: BetaDartsOptions) -> Darts:
     """
     return Darts(
         options,
-        Variant(name="beta-darts", penalty=partial(penalty, weight_max=options.beta_weight)),
+        Variant(
+            name="beta-darts",
+            steady=False,
+            penalty=partial(penalty, weight_max=options.beta_weight),
+        ),
     )
 
 

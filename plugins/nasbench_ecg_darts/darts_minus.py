@@ -26,7 +26,10 @@ def darts_minus(options: DartsMinusOptions) -> Darts:
     every edge takes over what a skip does for training, and fades out.
     """
     return Darts(
-        options, Variant(name="darts-minus", mix=partial(mix, skip_weight=options.skip_weight))
+        options,
+        Variant(
+            name="darts-minus", steady=False, mix=partial(mix, skip_weight=options.skip_weight)
+        ),
     )
 
 

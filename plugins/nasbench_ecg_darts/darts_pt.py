@@ -35,6 +35,7 @@ def darts_pt(options: DartsPtOptions) -> Darts:
         options,
         Variant(
             name="darts-pt",
+            steady=False,
             mix=mix,
             derive=derive,
             after_epoch=partial(after_epoch, options=options),

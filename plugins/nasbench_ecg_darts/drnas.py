@@ -35,6 +35,7 @@ def drnas(options: DrnasOptions) -> Darts:
         options,
         Variant(
             name="drnas",
+            steady=False,
             mix=sample,
             noiseless=lambda alpha, moment: means(alpha),
             strengths=means,

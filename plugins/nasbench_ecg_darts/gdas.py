@@ -30,6 +30,7 @@ def gdas(options: GdasOptions) -> Darts:
         options,
         Variant(
             name="gdas",
+            steady=False,
             edges=SparseEdges,
             mix=partial(mix, first=options.temperature, last=options.temperature_min),
             noiseless=lambda alpha, moment: mixing_weights(alpha),

@@ -90,8 +90,9 @@ class DartsOptions(Options):
     alpha_weight_decay: float = Field(1e-3, ge=0)
     """Weight decay of α."""
 
-    precision: Literal["float32", "bf16"] = "float32"
-    """``bf16`` computes convolutions in bfloat16; faster where the processor has it."""
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
+    where the processor has it."""
 
     hessian_eigenvalue: bool = Field(True, exclude=True)
     """Whether the trajectory holds the dominant eigenvalue of the Hessian of the validation loss in

@@ -69,11 +69,11 @@ class SearchState:
     train_labels: Tensor
     validation_labels: Tensor
     generator: torch.Generator
+    confusion: Tensor
+    losses: Tensor
     epoch: int = 0
     position: int = 0
     order: tuple[Tensor, Tensor] | None = None
-    confusion: Tensor = field(default_factory=lambda: torch.zeros(0))
-    losses: Tensor = field(default_factory=lambda: torch.zeros(0))
     memory: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -121,7 +121,10 @@ class SearchState:
                 lr=options.alpha_lr,
                 betas=(0.5, 0.999),
                 weight_decay=options.alpha_weight_decay,
+                capturable=torch.device(ctx.device).type == "cuda",
             ),
+            confusion=torch.zeros(task.n_classes**2, dtype=torch.int64, device=ctx.device),
+            losses=torch.zeros(2, device=ctx.device),
             train=to_device(task.train, ctx.device),
             validation=to_device(task.validation, ctx.device),
             train_labels=torch.as_tensor(task.train.labels),
@@ -182,9 +185,8 @@ class SearchState:
                 draw(self.train_labels, n, share, self.generator),
                 draw(self.validation_labels, n, share, self.generator),
             )
-            n_classes = len(self.classes)
-            self.confusion = torch.zeros(n_classes**2, dtype=torch.int64, device=device)
-            self.losses = torch.zeros(2, device=device)
+            self.confusion.zero_()
+            self.losses.zero_()
         train, validation = (torch.split(o.to(device), self.batch_size) for o in self.order)
         for t, v in zip(train[self.position :], validation[self.position :], strict=True):
             self.position += 1
@@ -289,9 +291,8 @@ class SearchState:
                 parameter.grad = torch.zeros_like(parameter)
         nn.utils.clip_grad_norm_(self.net.parameters(), options.grad_clip)
         self.optimizer.step()
-        n = len(self.classes)
-        cells = validation.y * n + logits.detach().argmax(1)
-        self.confusion += torch.bincount(cells, minlength=n * n)
+        cells = validation.y * len(self.classes) + logits.detach().argmax(1)
+        self.confusion.scatter_add_(0, cells, torch.ones_like(cells))
         self.losses += torch.stack([train_loss.detach(), validation_loss.detach()])
 
     def genotype(self) -> Genotype:

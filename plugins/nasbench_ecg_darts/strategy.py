@@ -19,6 +19,7 @@ from nasbench_ecg.api import (
     SearchResult,
     SearchSpace,
     Task,
+    arithmetic,
     seconds_per_step,
 )
 from nasbench_ecg_cells.network import check_length
@@ -26,6 +27,7 @@ from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.bilevel import Batch
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import skip_share
+from nasbench_ecg_darts.replay import Stepper
 from nasbench_ecg_darts.state import SearchState
 from nasbench_ecg_darts.variant import DARTS, Variant
 
@@ -57,11 +59,15 @@ class Darts:
             state.restore(saved)
         deadline = math.inf if allowed is None else monotonic() + allowed - ctx.seconds
         steps = state.steps()
-        with ctx.progress.track("Searching", sum(steps)) as bar:
+        take = Stepper(state)
+        with (
+            arithmetic(ctx.device, self.options.precision),
+            ctx.progress.track("Searching", sum(steps)) as bar,
+        ):
             bar.advance(sum(steps[: state.epoch]) + state.position)
             while state.epoch < len(steps) and monotonic() < deadline:
                 for pair in state.remaining():
-                    state.step(pair, with_alpha=state.epoch >= self.options.warmup_epochs)
+                    take(pair, with_alpha=state.epoch >= self.options.warmup_epochs)
                     bar.advance()
                     if ctx.checkpoint.due():
                         ctx.checkpoint.save(state.snapshot())

@@ -64,6 +64,8 @@ class Variant:
             and the state's memory, and returns whether the search is over.
         rounds: Short epochs that follow the search's own, for a space.
         round_epochs: Length of such a round, in epochs.
+        steady: Whether a step computes the same in every epoch and asks nothing of the host: then
+            a GPU may replay it.
         extra_steps: Work beyond the steps, in steps of the search; for estimates.
         report: What a relative adds to the details of the result.
     """
@@ -79,6 +81,7 @@ class Variant:
     after_epoch: Callable[[SearchState, Mapping[str, float]], bool] | None = None
     rounds: Callable[[ConvCells], int] = lambda space: 0
     round_epochs: float = 0.0
+    steady: bool = True
     extra_steps: Callable[[SearchState], float] = lambda state: 0.0
     report: Callable[[SearchState], dict[str, Any]] = lambda state: {}
 
