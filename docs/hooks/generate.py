@@ -1,0 +1,46 @@
+"""Fills the pages at build time: ``<!-- generate: what [argument] -->`` becomes Markdown.
+
+Everything comes from the installed package and the committed results, in a fixed order, so that
+two builds of one state are equal and nothing generated is committed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from pages import commands, components, measured, schema, suites
+
+_MARKER = re.compile(r"^<!-- generate: (?P<what>[a-z-]+)(?: (?P<argument>[a-z-]+))? -->$", re.M)
+_ROOT = Path(__file__).resolve().parents[2]
+
+_GENERATORS: dict[str, Callable[[str], str]] = {
+    "commands": lambda _: commands.page(),
+    "components": components.page,
+    "protocols": lambda _: components.protocols(),
+    "record": lambda _: schema.page(),
+    "suites": lambda _: suites.page(),
+    "speed": lambda _: measured.speed(_ROOT / "results"),
+    "leaderboards": lambda _: measured.leaderboards(_ROOT / "results"),
+}
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Replace the markers of a page."""
+    return _MARKER.sub(lambda found: _GENERATORS[found["what"]](found["argument"] or ""), markdown)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the JSON schema of a run record, and the leaderboards that are pages of their own."""
+    files.append(
+        File.generated(config, "reference/run-record.schema.json", content=schema.json_schema())
+    )
+    for board in measured.html_boards(_ROOT / "results"):
+        uri = f"explanation/{measured.html_name(board)}"
+        files.append(File.generated(config, uri, abs_src_path=str(board)))
+    return files

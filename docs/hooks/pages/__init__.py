@@ -1,0 +1,1 @@
+"""Makers of Markdown, one for each kind of generated page."""

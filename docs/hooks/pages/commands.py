@@ -1,0 +1,46 @@
+"""The command line, from the commands themselves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from typer._click import Context
+from typer.cli import get_docs_for_click
+from typer.main import get_command
+
+from nasbench_ecg.cli import app
+
+_NAME = "nasbench-ecg"
+_LISTED = re.compile(r"^\* `(?P<verb>[\w-]+)`: .*$", re.M)
+
+
+def page() -> str:
+    """Return every command with its arguments and options."""
+    command = get_command(app)
+    context: Any = Context(command, info_name=_NAME)  # typer's annotation names a subclass
+    text = get_docs_for_click(obj=command, ctx=context, name=_NAME, title="Overview")
+    text = text.replace("# Overview\n", "", 1).replace("```console\n$ ", "```text\n")
+    helps = dict(_helps(command))
+    sections = re.split(r"^(?=#{2,} `)", text, flags=re.M)
+    return "".join(_whole_help(section, helps) for section in sections)
+
+
+def _helps(command: Any, path: str = _NAME) -> Iterator[tuple[str, str]]:
+    yield path, " ".join((command.help or "").split("\n\n")[0].split())
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from _helps(inner, f"{path} {name}")
+
+
+def _whole_help(section: str, helps: dict[str, str]) -> str:
+    """Give a list of commands links, and the sentences that typer cuts short in a terminal."""
+    heading = re.match(r"#{2,} `(?P<path>[^`]+)`", section)
+    path = heading["path"] if heading else _NAME
+    before, listing, commands = section.partition("**Commands**:\n")
+
+    def line(found: re.Match[str]) -> str:
+        whole = f"{path} {found['verb']}"
+        return f"* [`{found['verb']}`](#{whole.replace(' ', '-')}): {helps[whole]}"
+
+    return before + listing + _LISTED.sub(line, commands)

@@ -1,0 +1,189 @@
+"""The shipped components, each with its options by profile."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from nasbench_ecg.cli.kinds import parse_kind
+from nasbench_ecg.cli.options_table import describe_options
+from nasbench_ecg.component import Component
+from nasbench_ecg.data.protocols import protocol_names, protocol_options
+from nasbench_ecg.options import PROFILE_NAMES, Options
+from nasbench_ecg.registry import Registry, load_registry
+from nasbench_ecg.specs import DatasetSpec
+from roles import to_markdown
+
+_LONG = 24
+"""Characters of a value beyond which the table counts its parts instead."""
+
+_OBVIOUS = re.compile(r"\AOptions of [^.;,:]*\.\s*")
+"""How an options model begins that has nothing to add to its heading."""
+
+_PUBLISHED, *_OTHERS = PROFILE_NAMES
+
+
+def page(kind: str) -> str:
+    """Return all shipped components of ``kind``."""
+    registry = _registry()
+    shipped = {plugin.name for plugin in registry.plugins if plugin.shipped}
+    chosen = [c for c in registry.components(parse_kind(kind)) if c.plugin in shipped]
+    overview = _table(
+        ["name", "what it is"],
+        [[f"[`{c.name}`](#{c.name})", _text(c.spec.summary)] for c in chosen],
+    )
+    return "\n\n".join([overview, *(_component(component) for component in chosen)])
+
+
+def protocols() -> str:
+    """Return all protocols with their options."""
+    return "\n\n".join(
+        f"## `{name}` {{#{name}}}\n\n{_options(protocol_options(name))}"
+        for name in protocol_names()
+    )
+
+
+@cache
+def _registry() -> Registry:
+    return load_registry()
+
+
+def _component(component: Component) -> str:
+    parts = [f"## `{component.name}` {{#{component.name}}}", f"{_text(component.spec.summary)}."]
+    parts.append(f"{_facts(component)}\n{{ .facts }}")
+    parts += [_docstring(component), _options(component.options_model()), _references(component)]
+    return "\n\n".join(parts)
+
+
+def _facts(component: Component) -> str:
+    spec = component.spec
+    named = {
+        "space": ("search-spaces.md", "space"),
+        "builder": ("builders.md", "builder"),
+        "evaluator": ("evaluators.md", "evaluator"),
+    }
+    facts = [
+        f"{word} [`{getattr(spec, field)}`]({file}#{getattr(spec, field)})"
+        for field, (file, word) in named.items()
+        if hasattr(spec, field)
+    ]
+    if isinstance(spec, DatasetSpec):
+        names = ", ".join(f"[`{p}`](protocols.md#{p})" for p in spec.protocols)
+        facts.append(f"protocols {names}; `{spec.protocol}` if none is named")
+    facts.append(f"plugin `{component.plugin}`")
+    facts.append(f"`{component.target}`")
+    return " · ".join(facts)
+
+
+def _documented(component: Component) -> str:
+    """Return what tells most of a component: its class, or else the module that makes it."""
+    module, _, name = component.target.partition(":")
+    target = getattr(import_module(module), name)
+    return f"{module}.{name}" if inspect.isclass(target) and target.__doc__ else module
+
+
+def _references(component: Component) -> str:
+    """Return the sources that the component's module names, as a list."""
+    module = import_module(component.target.partition(":")[0])
+    _, found, listed = inspect.cleandoc(module.__doc__ or "").partition("\nReferences:\n")
+    if not found:
+        return ""
+    entries = inspect.cleandoc(listed).split("\n\n")
+    return "\n".join(["References:", "", *(f"- {' '.join(e.split())}" for e in entries)])
+
+
+def _docstring(component: Component) -> str:
+    options = {
+        "show_root_heading": "false",
+        "show_root_toc_entry": "false",
+        "show_bases": "false",
+        "members": "false",
+        "merge_init_into_class": "false",
+        "separate_signature": "false",
+        "show_docstring_parameters": "false",
+        "show_docstring_raises": "false",
+        "show_docstring_attributes": "false",
+    }
+    lines = "\n".join(f"      {name}: {value}" for name, value in options.items())
+    shown = f"::: {_documented(component)}\n    options:\n{lines}"
+    return f'<div class="component" markdown>\n\n{shown}\n\n</div>'
+
+
+def _options(model: type[Options]) -> str:
+    described = describe_options(model)
+    if not described:
+        return "It takes no options."
+    about = _OBVIOUS.sub("", to_markdown(inspect.cleandoc(model.__doc__ or "")))
+    profiles = [name for name in _OTHERS if any(_differs(option, name) for option in described)]
+    rows = [
+        [
+            f"`{option['name']}`<br><small>{_text(option['type'])}</small>",
+            _value(option["defaults"][_PUBLISHED]),
+            *(_value(option["defaults"][p]) if _differs(option, p) else "" for p in profiles),
+            _text(to_markdown(option["description"])),
+        ]
+        for option in described
+    ]
+    parts = [about, _table(["option", _PUBLISHED, *profiles, "meaning"], rows)]
+    parts += _long_values(described)
+    parts += _by_protocol(described)
+    return "\n\n".join(parts)
+
+
+def _differs(option: Mapping[str, Any], profile: str) -> bool:
+    defaults = option["defaults"]
+    return bool(defaults[profile] != defaults[_PUBLISHED])
+
+
+def _long_values(described: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return, folded, the lists that the table only counts."""
+    return [
+        f'??? note "`{option["name"]}`: {_value(value)}"\n\n    {_listed(value)}'
+        for option in described
+        if _is_long(value := option["defaults"][_PUBLISHED])
+    ]
+
+
+def _by_protocol(described: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        [f"`{protocol}`", f"`{option['name']}`", _value(value)]
+        for option in described
+        for protocol, value in option["protocols"].items()
+    ]
+    if not rows:
+        return []
+    return ["Some defaults follow the protocol, in all profiles:", _table(
+        ["protocol", "option", "default"], sorted(rows)
+    )]  # fmt: skip
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list | dict) and len(_listed(value)) > _LONG
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {item}" for key, item in value.items())
+    return ", ".join(map(str, value))
+
+
+def _value(value: Any) -> str:
+    if _is_long(value):
+        return f"{len(value)} values"
+    if isinstance(value, list | dict):
+        return _text(_listed(value)) or "none"
+    return "none" if value is None else _text(str(value))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _text(text: str) -> str:
+    """Return ``text`` for a cell of a table."""
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

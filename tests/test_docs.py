@@ -1,0 +1,398 @@
+"""What the documentation shows works: each block of code is run, page after page, in one folder.
+
+A block with a title is a file that the reader writes. Markers, as HTML comments before a block:
+``not run: reason`` has it checked only (commands exist and their options are right), ``needs
+records`` has it run only where NASBENCH_ECG_DATA names a folder of records, and ``like the output``
+says that a block shows what the command before it printed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from nasbench_ecg import api, testing
+from nasbench_ecg.cli import app
+from nasbench_ecg.registry import KINDS, load_registry
+from nasbench_ecg.run.config import Wish, configure
+
+sybil = pytest.importorskip("sybil", reason="needs sybil: pip install 'nasbench-ecg[dev]'")
+from sybil.document import Document  # noqa: E402
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer  # noqa: E402
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+DATA = os.environ.get("NASBENCH_ECG_DATA")
+KEY = "b2974ed68544845b"
+"""The run key in the pages, of the tutorial's first run; another version may give another one."""
+
+_FENCE = RawFencedCodeBlockLexer(
+    re.compile(r'(?P<language>\w+)(?: title="(?P<title>.+)")?$\n', re.M)
+)
+_MARKER = re.compile(r"<!-- (?P<text>[^>]+) -->\s*\Z")
+_MARKERS = ("not run: ", "needs records", "like the output")
+_SHELL = re.compile(r"[|><;&$`(]")
+_QUOTED = re.compile(r"'[^']*'")
+_WITHIN = re.compile(r"\"\$\((?P<command>nasbench-ecg [^)]*)\)\"")
+_ASSIGNED = re.compile(r"[A-Z_]+=")
+_WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    title: str | None
+    source: str
+    marker: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def reason(self) -> str:
+        """Why it is not run here; empty where it is."""
+        if self.marker.startswith("not run: "):
+            return self.marker
+        if self.marker == "needs records" and not DATA:
+            return "needs real records: NASBENCH_ECG_DATA is not set"
+        return "README's commands are run by the tutorial" if self.page.parent == ROOT else ""
+
+    @property
+    def commands(self) -> list[str]:
+        """The commands of a shell block, lines that go on joined, comments left out."""
+        lines = self.source.replace("\\\n", " ").splitlines()
+        return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+
+
+def pages() -> list[Path]:
+    """Return README and all pages, in the order of the navigation."""
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    return [ROOT / "README.md", *(DOCS / name for name in _leaves(nav))]
+
+
+def _leaves(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    for item in nav if isinstance(nav, list) else nav.values() if isinstance(nav, dict) else ():
+        yield from _leaves(item)
+
+
+def blocks(page: Path) -> list[Block]:
+    """Return the fenced blocks of a page that name their language."""
+    text = page.read_text(encoding="utf-8")
+    found = []
+    for region in sorted(_FENCE(Document(text, str(page))), key=lambda region: region.start):
+        before = text[: region.start]
+        marker = _MARKER.search(before)
+        found.append(
+            Block(
+                page,
+                before.count("\n") + 1,
+                region.lexemes["language"],
+                region.lexemes["title"],
+                str(region.lexemes["source"]),
+                marker["text"] if marker else "",
+            )
+        )
+    return found
+
+
+ALL = [block for page in pages() for block in blocks(page)]
+SHELL = [block for block in ALL if block.language in ("console", "bash") and not block.title]
+"""Shell commands; a shell script with a title is a file."""
+
+
+@dataclass
+class Reader:
+    """Someone who goes through the pages with a keyboard."""
+
+    folder: Path
+    environment: dict[str, str]
+    key: str
+    namespaces: dict[Path, dict[str, Any]] = field(default_factory=dict)
+    printed: str = ""
+
+    def do(self, block: Block) -> None:
+        """Do what a block says, to the run that was made here."""
+        source = block.source.replace(KEY, self.key).replace(KEY[:8], self.key[:8])
+        block = replace(block, source=source)
+        if block.title:
+            path = self.folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.source, encoding="utf-8")
+        elif block.language == "python":
+            code = compile("\n" * block.line + block.source, str(block.page), "exec")
+            exec(code, self.namespaces.setdefault(block.page, {"__name__": "page"}))
+        elif block.language in ("console", "bash"):
+            self.printed = "".join(self._run(command) for command in block.commands)
+
+    def _run(self, command: str) -> str:
+        command = _WITHIN.sub(lambda found: shlex.quote(self._run(found["command"])), command)
+        command, _, file = command.partition(" > ")
+        if command.startswith("nasbench-ecg ") and not _SHELL.search(_QUOTED.sub("", command)):
+            words = [_at_home(word) for word in shlex.split(command, comments=True)]
+            result = CliRunner().invoke(app, words[1:])
+            assert result.exit_code == 0, f"{command}\n{result.output}"
+            if file:
+                (self.folder / file).write_text(result.stdout)
+            return result.stdout if file else result.output
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", f"{command} > {file}" if file else command],
+            env=self.environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}"
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Iterator[Reader]:
+    """A reader in an empty folder, whose ``pip install`` goes to a folder of its own."""
+    folder, site, home = (tmp_path_factory.mktemp(name) for name in ("reader", "site", "home"))
+    if DATA:
+        (home / "physionet").symlink_to(Path(DATA).resolve())
+    changes = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_DATA_HOME": str(home / "data"),
+        "NASBENCH_ECG_CACHE": str(beats_cache),
+        "CUDA_VISIBLE_DEVICES": "",
+        "COLUMNS": "110",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": str(site),
+        "PIP_TARGET": str(site),
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say: no isolation
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in changes.items():
+            patch.setenv(name, value)
+        patch.delenv("NASBENCH_ECG_DATA", raising=False)
+        patch.chdir(folder)
+        patch.syspath_prepend(str(site))
+        patch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
+        # timing steps of the published networks takes longer than the runs do
+        patch.setattr("nasbench_ecg.cli.run._announce_duration", lambda *ready: None)
+        first = Wish("darts", "synthetic-2lead", profile="smoke", device="cpu")
+        yield Reader(folder, dict(os.environ), configure(load_registry(), first).key())
+
+
+@pytest.mark.parametrize("block", ALL, ids=str)
+def test_what_a_page_shows_works(block: Block, reader: Reader) -> None:
+    if block.marker == "like the output":
+        _shows(block, reader.printed)
+    elif block.language in ("toml", "json") and not block.title:
+        {"toml": tomllib.loads, "json": json.loads}[block.language](block.source)
+    elif block.reason and not block.title:
+        if block in SHELL:
+            for command in block.commands:
+                _check(command, try_runs=block.marker != "needs records")
+        pytest.skip(block.reason)
+    else:
+        reader.do(block)
+
+
+def _at_home(word: str) -> str:
+    return str(Path(word).expanduser()) if word.startswith("~") else word
+
+
+def _shows(block: Block, printed: str) -> None:
+    """A figure may change with the machine; the words around it may not."""
+    words = set(_WORD.findall(block.source))
+    strange = sorted(words - set(_WORD.findall(printed)))
+    assert len(strange) <= 0.1 * len(words), f"{block} shows what is not printed: {strange}"
+
+
+def _check(command: str, *, try_runs: bool) -> None:
+    """Go through a command without doing it: programs exist, verbs, names and options are right."""
+    for part in re.split(r"\s*(?:&&|\|)\s*", command):
+        words = [w for w in shlex.split(part, comments=True) if not _ASSIGNED.match(w)]
+        if words[0] == "nasbench-ecg":
+            _parse(words[1:])
+            if words[1] == "run" and try_runs:
+                result = CliRunner().invoke(app, [*_without_data(words[1:]), "--dry-run"])
+                assert result.exit_code == 0, result.output
+        script = words[1] if words[0] == "python" else words[0]
+        assert "/" not in script or (ROOT / script).exists(), command
+
+
+def _parse(words: list[str]) -> None:
+    command, context = get_command(app), None
+    if words[0].startswith("--"):
+        assert any(words[0] in parameter.opts for parameter in command.params), words
+        return
+    while True:
+        context = command.make_context("nasbench-ecg", list(words), parent=context)
+        if not hasattr(command, "resolve_command"):
+            return
+        words = [*context._protected_args, *context.args]
+        if not words:
+            return
+        _, command, words = command.resolve_command(context, words)
+
+
+def _without_data(words: list[str]) -> list[str]:
+    if "--data" in words:
+        at = words.index("--data")
+        return words[:at] + words[at + 2 :]
+    return words
+
+
+def test_every_marker_is_one_that_is_known() -> None:
+    marked = [block for block in ALL if block.marker and not block.marker.startswith("generate")]
+    assert marked
+    for block in marked:
+        assert block.marker.startswith(_MARKERS), f"{block}: {block.marker}"
+
+
+def test_a_page_says_why_it_does_not_run_a_block() -> None:
+    for block in ALL:
+        if block.marker.startswith("not run"):
+            assert len(block.marker.removeprefix("not run: ")) > 8, str(block)
+
+
+def test_no_page_is_left_out_of_the_navigation() -> None:
+    there = {p for p in DOCS.rglob("*.md") if not {"examples", "hooks"} & set(p.parts)}
+    assert set(pages()) == {ROOT / "README.md", *there}
+
+
+def test_the_reference_has_every_public_name_once() -> None:
+    text = "\n".join(p.read_text() for p in sorted((DOCS / "reference" / "api").glob("*.md")))
+    shown = re.findall(r"^::: (nasbench_ecg\.(?:api|testing)\.\w+)$", text, flags=re.M)
+    public = [f"nasbench_ecg.api.{name}" for name in api.__all__]
+    public += [f"nasbench_ecg.testing.{name}" for name in testing.__all__]
+    assert sorted(shown) == sorted(public)
+
+
+def test_the_reference_names_every_environment_variable() -> None:
+    told = set(re.findall(r"`(NASBENCH_ECG_\w+)`", (DOCS / "reference/environment.md").read_text()))
+    used = set()
+    for path in [*(ROOT / "nasbench_ecg").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]:
+        used |= set(re.findall(r"\bNASBENCH_ECG_[A-Z_]*[A-Z]\b", path.read_text()))
+    assert told == used
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site."""
+    pytest.importorskip("mkdocs", reason="needs mkdocs: pip install 'nasbench-ecg[docs]'")
+    pytest.importorskip("mkdocstrings", reason="needs mkdocstrings: nasbench-ecg[docs]")
+    out = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "http_proxy": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr, done.stderr
+    return out
+
+
+def test_the_site_is_built_without_a_warning(site: Path) -> None:
+    assert (site / "index.html").exists()
+
+
+def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
+    loads = re.compile(
+        r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>"""
+    )
+    for page in site.rglob("*.html"):
+        if page.name.startswith("leaderboard-"):
+            continue
+        found = [tag for tag in loads.findall(page.read_text()) if 'rel="canonical"' not in tag]
+        assert not found, (page, found)
+
+
+def test_the_reference_has_every_shipped_component_and_option(site: Path) -> None:
+    registry = load_registry()
+    shipped = {plugin.name for plugin in registry.plugins if plugin.shipped}
+    plural = {"strategy": "strategies", "search-space": "search-spaces"}
+    for kind in KINDS:
+        text = (site / "reference" / f"{plural.get(kind, kind + 's')}.html").read_text()
+        for component in registry.components(kind):
+            if component.plugin not in shipped:
+                continue
+            assert f'id="{component.name}"' in text, component.name
+            for option in component.options_model().model_fields:
+                assert f"<code>{option}</code>" in text, (component.name, option)
+
+
+def test_the_reference_has_every_command(site: Path) -> None:
+    text = (site / "reference" / "cli.html").read_text()
+
+    def paths(command: Any, path: str) -> Iterator[str]:
+        yield path
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from paths(inner, f"{path}-{name}")
+
+    for path in paths(get_command(app), "nasbench-ecg"):
+        assert path == "nasbench-ecg" or f'id="{path}"' in text, path
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs the browser chromium")
+def test_the_search_works_without_a_server(site: Path) -> None:
+    done = subprocess.run(
+        [
+            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+            "--virtual-time-budget=8000",
+            f"{(site / 'index.html').as_uri()}?q=supernet",
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert "explanation/supernet.html?h=supernet" in done.stdout
+
+
+def test_nothing_of_the_pages_is_left_ungenerated(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        assert "<!-- generate:" not in page.read_text(), page
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("run dar", "darts"), ("run darts synth", "synthetic-2lead")]
+)
+def test_names_of_components_complete_in_a_shell(typed: str, offered: str) -> None:
+    code = (
+        "import sys; from nasbench_ecg.cli import main; sys.argv = ['nasbench-ecg']\n"
+        "try:\n    main()\n"
+        "finally:\n    sys.stderr.write(str('torch' in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "_NASBENCH_ECG_COMPLETE": "complete_bash",
+            "COMP_WORDS": f"nasbench-ecg {typed}",
+            "COMP_CWORD": str(len(typed.split())),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert offered in done.stdout.split()
+    assert done.stderr.endswith("False"), "completion loads torch"
