@@ -93,6 +93,18 @@ def test_an_early_beat_has_a_short_interval_before_and_a_long_one_after():
     assert column(table, "previous_rr_before")[21] == column(table, "rr_before")[20]
 
 
+def test_a_gap_between_annotated_beats_is_no_interval():
+    lead, peaks = synthetic_lead(360.0)
+    # Seven intervals of 0.9 s, as where ventricular flutter is not annotated beat by beat.
+    table = beat_features(record_of(lead, np.delete(peaks, range(20, 26))))
+    assert np.isnan(column(table, "rr_after")[19]) and np.isnan(column(table, "rr_before")[20])
+    known = np.delete(column(table, "rr_before"), [0, 20])
+    assert np.abs(known - 1).max() < 0.02
+    # A pause of five intervals is one.
+    table = beat_features(record_of(lead, np.delete(peaks, range(20, 24))))
+    assert 4 < column(table, "rr_before")[20] < 5
+
+
 def test_the_first_beat_has_no_beat_before_it(synthetic):
     assert np.isnan(synthetic.values[0, 9:]).all()
     np.testing.assert_array_equal(synthetic.values[1:, 9:], synthetic.values[:-1, :9])

@@ -419,6 +419,8 @@ def test_the_scores_of_clustered_beats_by_hand():
     assert metrics["clustered_se_n"] == 1 and metrics["clustered_se_s"] == 0
     assert metrics["assigned_se_s"] == pytest.approx(4 / 5)
     assert metrics["assigned_spe_n"] == pytest.approx(10 / 11)
+    # Five of S are taken for N, which is wrong for either class.
+    assert [metrics[f"clustered_acc_{name}"] for name in "nsv"] == pytest.approx([0.8, 0.8, 1])
 
 
 def test_more_clusters_than_classes_are_not_assigned_one_to_one():

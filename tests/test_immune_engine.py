@@ -59,7 +59,9 @@ class OneMax:
         return data
 
 
-SMALL = EvolutionOptions(antibodies=12, memory=3, parents=4, suppression=0.06, generations=12)
+SMALL = EvolutionOptions(
+    antibodies=12, memory=3, parents=4, suppression=0.06, rho=4.0, generations=12
+)
 
 
 def evolution(options=SMALL, seed=0, problem=None):

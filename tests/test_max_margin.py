@@ -89,6 +89,21 @@ def test_fitted_values_are_those_of_the_solved_system():
     assert margin.fitted(y)[0] == pytest.approx(kernel @ c + b, abs=1e-10)
 
 
+@pytest.mark.parametrize("low_rank", [False, True])
+def test_fitted_values_of_kin_are_those_of_the_product(low_rank):
+    _, _, margin, _, rng = problem(3, n=60)
+    if low_rank:
+        margin = margin_of_features(rng.standard_normal((60, 5)), 0.05)
+    apart = labellings(rng, 5, 60)
+    kin = np.repeat(apart, 4, axis=0)
+    kin[np.arange(20), rng.integers(60, size=20)] *= -1
+    y = np.concatenate([apart, kin, -apart])[rng.permutation(30)]
+    known = labellings(rng, 2, 60)
+    for others in (None, (known, margin.fitted(known)), (apart, margin.fitted(apart))):
+        assert margin.fitted_of_kin(y, others) == pytest.approx(margin.fitted(y), abs=1e-10)
+    assert margin.fitted_of_kin(y[:0]).shape == (0, 60)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_features_give_the_objective_of_their_inner_products(bias):
     rng = np.random.default_rng(0)

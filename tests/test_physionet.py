@@ -61,10 +61,11 @@ def de_chazal_labels(tmp_path_factory):
     return dataset, *load(dataset, "mitdb", tmp_path_factory.mktemp("cache"))
 
 
-def test_five_datasets_are_offered_each_with_its_options():
+def test_seven_datasets_are_offered_each_with_its_options():
     specs = {spec.name: spec for spec in nasbench_ecg_datasets()}
     assert sorted(specs) == [
-        "incart-2lead", "mitbih-1lead", "mitbih-2lead", "mitbih-2lead-context", "qt-1lead",
+        "iemmc-beats", "incart-2lead", "mitbih-1lead", "mitbih-2lead", "mitbih-2lead-context",
+        "mitbih-features", "qt-1lead",
     ]  # fmt: skip
     assert "inter-patient" in specs["mitbih-2lead"].protocols
     assert "inter-patient" not in specs["qt-1lead"].protocols

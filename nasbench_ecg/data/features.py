@@ -28,11 +28,14 @@ _NINE = ("rr_before", "rr_after", "qrs_s", "pr_s", "qt_s", "st_s", "p_mv", "r_mv
 FEATURES = (*_NINE, *(f"previous_{name}" for name in _NINE))
 """Names of the features, in the order of the columns.
 
-``rr_before`` and ``rr_after`` are intervals between R peaks as shares of the record's mean. In
-seconds: ``qrs_s`` from the Q to the S wave, ``pr_s`` from the P to the R peak, ``qt_s`` from the Q
-wave to the T peak, ``st_s`` from the S wave to the onset of the T wave. In millivolts from the
-baseline: ``p_mv``, ``r_mv``, ``t_mv``. ``previous_`` marks those of the beat before.
+``rr_before`` and ``rr_after`` are intervals between R peaks as shares of the record's mean; of more
+than 6 s they are missing, as beats between were not annotated (ventricular flutter). In seconds:
+``qrs_s`` from the Q to the S wave, ``pr_s`` from the P to the R peak, ``qt_s`` from the Q wave to
+the T peak, ``st_s`` from the S wave to the onset of the T wave. In millivolts from the baseline:
+``p_mv``, ``r_mv``, ``t_mv``. ``previous_`` marks those of the beat before.
 """
+
+_LONGEST_RR = 6.0  # seconds; the longest pause in MIT-BIH is of 5.9 s
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +167,7 @@ def measure(lead: Floats, fs: float, waves: Waves) -> Floats:
     interval = np.full(n_beats + 1, np.nan)
     if n_beats > 1:
         interval[1:-1] = np.diff(waves.r) / fs
+    interval[interval > _LONGEST_RR] = np.nan
     known = interval[~np.isnan(interval)]
     usual = known.mean() if len(known) and known.mean() > 0 else np.nan
     columns = [

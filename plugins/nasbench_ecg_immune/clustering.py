@@ -105,8 +105,15 @@ def clustered_metrics(table: NDArray[np.int64], task: Task) -> dict[str, float]:
 
 
 def _by_class(name: str, confusion: NDArray[np.int64], task: Task) -> dict[str, float]:
+    """Return Se, Spe and Acc of every class, the paper's three indicators."""
     rows: Mapping[str, Mapping[str, float]] = class_table(confusion, task.train.classes)
-    return {
+    total, agree = confusion.sum(), np.diag(confusion)
+    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * agree
+    found = {
+        f"{name}_acc_{row.lower()}": float(1 - n / total)
+        for row, n in zip(rows, wrong, strict=True)
+    }
+    return found | {
         f"{name}_{key}_{row.lower()}": values[key]
         for row, values in rows.items()
         for key in ("se", "spe")

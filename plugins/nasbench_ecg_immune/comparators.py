@@ -98,7 +98,8 @@ class IterSvr:
         chosen = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
         if len(np.unique(y[chosen])) < 2:
             return np.zeros(n)
-        model = SVR(kernel="precomputed", C=self.options.C, epsilon=0.0)
+        options = self.options
+        model = SVR(kernel="precomputed", C=options.C, epsilon=0.0, tol=options.tolerance)
         model.fit(kernel.gram(index[chosen]), y[chosen])
         support = index[chosen[model.support_]]
         return kernel.expand(index, support, model.dual_coef_.ravel())

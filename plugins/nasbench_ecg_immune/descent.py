@@ -27,24 +27,36 @@ def descend(
         labels: ±1 [P, n], with ``smallest`` points or more on either side, which every step keeps.
         smallest: Fewest points with either label.
         most: Most flips of a row; by default until no flip betters any row.
-        fitted: Fitted values of ``labels`` [P, n], if they are at hand; changed in place.
+        fitted: Fitted values of ``labels`` [P, n], if they are at hand; they may be changed.
     """
     # Flips that gain less than rounding may go in circles.
-    least_gain = 100 * np.finfo(margin.basis.dtype).eps * margin.n
+    least_gain = 25 * np.finfo(margin.basis.dtype).eps * margin.n
     y = labels.astype(margin.basis.dtype)
     fitted = margin.fitted(y) if fitted is None else fitted
-    rows = np.arange(len(y))
+    offset = margin.curvature - 1
+    positive = np.count_nonzero(y > 0, axis=1)
+    # No fitted value is larger than √n, so this keeps a label out of the choice.
+    barred = 4 * np.sqrt(margin.n)
+    going, ended_y, ended_fitted = np.arange(len(y)), np.empty_like(y), np.empty_like(fitted)
     steps = 0
-    while len(rows) and (most is None or steps < most):
-        active = y[rows]
-        change = 4 * (margin.curvature - 1 + active * fitted[rows])
-        positive = np.count_nonzero(active > 0, axis=1)
-        change[(positive <= smallest)[:, None] & (active > 0)] = np.inf
-        change[(positive >= margin.n - smallest)[:, None] & (active < 0)] = np.inf
-        flips = change.argmin(axis=1)
-        gains = change[np.arange(len(rows)), flips] < -least_gain
-        rows, flips = rows[gains], flips[gains]
-        fitted[rows] -= 2 * y[rows, flips][:, None] * margin.columns(flips)
-        y[rows, flips] *= -1
+    while len(going) and (most is None or steps < most):
+        full = np.where(positive <= smallest, 1, np.where(positive >= margin.n - smallest, -1, 0))
+        quarter = fitted + (barred * full).astype(y.dtype)[:, None]
+        quarter *= y
+        quarter += offset
+        rows, flips = np.arange(len(going)), quarter.argmin(axis=1)
+        signs = y[rows, flips]
+        gains = signs * fitted[rows, flips] + offset[flips] < -least_gain
+        gains &= signs != full
+        if not gains.all():
+            ended_y[going[~gains]], ended_fitted[going[~gains]] = y[~gains], fitted[~gains]
+            going, y, fitted, positive = going[gains], y[gains], fitted[gains], positive[gains]
+            rows, flips, signs = rows[: len(going)], flips[gains], signs[gains]
+        change = margin.columns(flips)
+        change *= 2 * signs[:, None]
+        fitted -= change
+        y[rows, flips] = -signs
+        positive -= signs.astype(positive.dtype)
         steps += 1
-    return y.astype(np.int8), fitted
+    ended_y[going], ended_fitted[going] = y, fitted
+    return ended_y.astype(np.int8), ended_fitted

@@ -67,7 +67,8 @@ class ImmuneEvolution(Generic[G]):
 
     def start(self, given: Sequence[G] = ()) -> None:
         """Fill the population: with the valid genotypes ``given``, the rest at random."""
-        self._admit(list(given))
+        for genotype in given:
+            self._admit(genotype)
         self._fill()
 
     def run(
@@ -189,25 +190,22 @@ class ImmuneEvolution(Generic[G]):
                 break
         return done
 
-    def _unseen(self, genotype: G) -> bool:
-        """Return whether a genotype is new, and note that it was seen."""
+    def _unseen(self, genotype: G) -> str | None:
+        """Return the key of a genotype that is new, and note that it was seen; else None."""
         key = self.problem.key(genotype)
         if key in self.seen:
-            return False
+            return None
         self.seen.add(key)
-        return True
+        return key
 
-    def _admit(self, genotypes: Sequence[G]) -> None:
-        new = [genotype for genotype in genotypes if self._unseen(genotype)]
-        self.population += [antibody(one, self.problem.key(one)) for one in new]
+    def _admit(self, genotype: G) -> bool:
+        if key := self._unseen(genotype):
+            self.population.append(antibody(genotype, key))
+        return bool(key)
 
     def _fill(self) -> None:
         for _ in range(self.options.antibodies - len(self.population)):
-            for _ in range(_DRAWS):
-                newcomer = self.toolbox.newcomer()
-                if self._unseen(newcomer):
-                    self.population.append(antibody(newcomer, self.problem.key(newcomer)))
-                    break
+            any(self._admit(self.toolbox.newcomer()) for _ in range(_DRAWS))
 
     def state(self) -> dict[str, Any]:
         """Return all that changes during a run as JSON data, between two generations."""

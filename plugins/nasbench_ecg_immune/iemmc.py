@@ -18,6 +18,7 @@ from nasbench_ecg_immune.bisection import Index, Split, bisect
 from nasbench_ecg_immune.clusterer import Points, kernel_and_width, points, told, two_means
 from nasbench_ecg_immune.direct import KWay
 from nasbench_ecg_immune.evolution import ImmuneEvolution
+from nasbench_ecg_immune.journal import Journal
 from nasbench_ecg_immune.kernels import Kernel
 from nasbench_ecg_immune.options import IemmcOptions
 from nasbench_ecg_immune.scan import Int8s
@@ -42,7 +43,8 @@ class Iemmc:
     ) -> SearchResult:
         """Return the labelling with the least objective found.
 
-        It needs no evaluation of ``ctx``, so of the budget only the seconds bind it.
+        It needs no evaluation of ``ctx``, so of the budget only the seconds bind it. When it is
+        stopped it goes on from the last generation that ``ctx.checkpoint`` has kept.
 
         Raises:
             OptionError: The beats cannot be clustered: too few, no features, no balance.
@@ -50,46 +52,63 @@ class Iemmc:
         found = points("iemmc", task, space, ctx)
         kernel, width = kernel_and_width(found.x, self.options, ctx.rng)
         lam = 1 / (2 * self.options.C)
+        # After the kernel, whose draws precede all that is kept.
+        journal = Journal(ctx.checkpoint, ctx.rng, found.deadline)
         search = self._direct if self.options.method == "direct" else self._by_bisection
-        with ctx.progress.track("Clustering", found.clusters - 1) as bar:
-            codes, details = search(found, kernel, lam, ctx)
-            bar.advance(found.clusters - 1)
+        codes, details = search(found, kernel, lam, ctx, journal)
         return found.result(codes, {"kernel_width": width, **details})
 
     def _by_bisection(
-        self, found: Points, kernel: Kernel, lam: float, ctx: SearchContext
+        self, found: Points, kernel: Kernel, lam: float, ctx: SearchContext, journal: Journal
     ) -> tuple[NDArray[Any], dict[str, Any]]:
-        evolutions: list[dict[str, float]] = []
         smallest = found.smallest_side(self.options.balance)
+        most = 2 * found.clusters - 3
 
         def split(index: Index, number: int) -> Split:
-            side = smallest(len(index))
-            found_split, figures = split_cluster(
-                kernel, index, side, lam, self.options, ctx.rng,
-                given=self._given(found.x[index], side, ctx.rng),
-                deadline=found.deadline,
-                log=_logger(ctx, split=number),
-            )  # fmt: skip
-            evolutions.append(figures)
-            return found_split
+            if number == len(journal.done):
+                journal.begin()
+                side = smallest(len(index))
+                made = split_cluster(
+                    kernel, index, side, lam, self.options, ctx.rng,
+                    given=self._given(found.x[index], side, ctx.rng),
+                    run=lambda evolution, given: journal.evolve(
+                        evolution, given, _logger(ctx, split=number)
+                    ),
+                )  # fmt: skip
+                journal.end(*made)
+            done = journal.done[number][0]
+            bar.advance(objective=done.objective / len(index))
+            return done
 
-        result = bisect(len(found.x), found.clusters, smallest, split)
+        with ctx.progress.track("Splitting clusters", most) as bar:
+            result = bisect(len(found.x), found.clusters, smallest, split)
+            bar.advance(most - len(journal.done))
+        evolutions = [figures for _, figures in journal.done]
         return result.codes, {"splits": told(result), "evolutions": evolutions}
 
     def _direct(
-        self, found: Points, kernel: Kernel, lam: float, ctx: SearchContext
+        self, found: Points, kernel: Kernel, lam: float, ctx: SearchContext, journal: Journal
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         margin = kernel.margin(np.arange(len(found.x)), lam)
         smallest = found.smallest_cluster(self.options.balance)
         problem = KWay(margin.astype(self.options.precision), found.clusters, smallest)
         evolution = ImmuneEvolution(problem, self.options, ctx.rng)
+        journal.begin()
         given = []
         if self.options.start == "k-means":
             given = [problem.repair(_means(found.x, found.clusters, ctx.rng), ctx.rng)]
-        evolution.start(given)
-        best = evolution.run(deadline=found.deadline, after=_logger(ctx, split=0)).genotype
+        log = _logger(ctx, split=0)
+        with ctx.progress.track("Evolving labels", self.options.generations) as bar:
+
+            def after(figures: Mapping[str, float]) -> None:
+                log(figures)
+                bar.advance(objective=1 - figures["memory_best"])
+
+            journal.evolve(evolution, given, after)
+            bar.advance(self.options.generations - evolution.generation)
         exact = KWay(margin, found.clusters, smallest)
-        codes, objective = best[None], exact.objective(best[None])
+        codes = evolution.best.genotype[None]
+        objective = exact.objective(codes)
         for _ in range(_ROUNDS if self.options.polish else 0):
             before = objective[0]
             codes, objective = exact.improve(codes)

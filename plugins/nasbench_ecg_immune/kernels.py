@@ -15,7 +15,7 @@ from nasbench_ecg_immune.margin import Margin, margin_of_features, margin_of_ker
 
 Floats = NDArray[np.float64]
 
-_SAMPLE = 1000
+_SAMPLE = 2000
 """Points among which the median distance is taken."""
 
 _ROWS = 8192
@@ -30,9 +30,9 @@ def squared_distances(x: Floats, z: Floats) -> Floats:
 
 
 def median_width(x: Floats, rng: np.random.Generator) -> float:
-    """Return the median distance between two of at most 1,000 rows drawn from ``x`` [n, d].
+    """Return the median distance between two of at most 2,000 rows drawn from ``x`` [n, d].
 
-    One where more than half of the pairs coincide.
+    Up to so many rows nothing is drawn. One where more than half of the pairs coincide.
     """
     rows = x[rng.choice(len(x), _SAMPLE, replace=False)] if len(x) > _SAMPLE else x
     squared = squared_distances(rows, rows)[np.triu_indices(len(rows), k=1)]

@@ -30,45 +30,50 @@ def best_thresholds(values: NDArray[Any], smallest: int) -> NDArray[Any]:
     either side are candidates. With more than 8,192 of them, every q-th is tried first, and then
     all around the best of those. NaN where a row has none.
     """
-    rows, n = values.shape
+    n = values.shape[1]
     f = np.sort(values, axis=1)
     below = np.cumsum(f, axis=1, dtype=np.float64)
     first, last = smallest, n - smallest
     stride = 1 + (last - first) // _CANDIDATES
-    t = np.broadcast_to(
-        np.arange(first, last + 1, stride), (rows, -(-(last + 1 - first) // stride))
-    )
-    t, b, cost = _best(f, below, t)
+    t = np.arange(first, last + 1, stride)
+    b, cost = _costs(f[:, t[0] - 1 : t[-1] : stride], f[:, t[0] : t[-1] + 1 : stride],
+                     below[:, t[0] - 1 : t[-1] : stride], below[:, -1:], t, n)  # fmt: skip
+    best = cost.argmin(axis=1)[:, None]
     if stride > 1:
-        around = t[:, None] + np.arange(-stride, stride + 1)
-        t, b, cost = _best(f, below, np.clip(around, first, last))
+        around = np.clip(t[best] + np.arange(-stride, stride + 1), first, last)
+        low, sums = (np.take_along_axis(x, around - 1, axis=1) for x in (f, below))
+        high = np.take_along_axis(f, around, axis=1)
+        b, cost = _costs(low, high, sums, below[:, -1:], around, n)
+        best = cost.argmin(axis=1)[:, None]
+    b, cost = (np.take_along_axis(x, best, axis=1)[:, 0] for x in (b, cost))
     return np.where(np.isfinite(cost), -b, np.nan)
 
 
-def _best(
-    f: NDArray[Any], below: NDArray[np.float64], t: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return, for each row, the best of the numbers ``t`` [P, T] of points below the threshold.
+def _costs(
+    low: NDArray[Any], high: NDArray[Any], sums: NDArray[np.float64],
+    total: NDArray[np.float64], t: NDArray[np.int64], n: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
+    """Return b and the cost, up to what no candidate changes, of ``t`` points below −b: [P, T].
 
-    With it b, and the cost up to what no candidate changes; infinite where none is allowed.
+    Between ``low`` and ``high`` lies the threshold, ``sums`` is Σf of the points below it and
+    ``total`` that of all n. The cost is infinite where no threshold is possible.
     """
-    n, total = f.shape[1], below[:, -1:]
-    low, high = np.take_along_axis(f, t - 1, axis=1), np.take_along_axis(f, t, axis=1)
-    b = -(low.astype(np.float64) + high) / 2
-    sums = np.take_along_axis(below, t - 1, axis=1)
-    cost = n * b * b - 2 * (total - 2 * sums) - 2 * b * (n - 2 * t) + 2 * b * total
+    b = np.add(low, high, dtype=np.float64)
+    b *= -0.5
+    # n·b² − 2(total − 2·sums) − 2b(n − 2t) + 2b·total
+    cost = n * b
+    cost += 2 * total - 2 * n + 4 * t
+    cost *= b
+    cost += 4 * sums
+    cost -= 2 * total
     cost[low >= high] = np.inf
-    best = cost.argmin(axis=1)[:, None]
-    chosen_t, chosen_b, chosen_cost = (
-        np.take_along_axis(x, best, axis=1)[:, 0] for x in (t, b, cost)
-    )
-    return chosen_t, chosen_b, chosen_cost
+    return b, cost
 
 
 def relabel(labels: Int8s, values: NDArray[Any], smallest: int) -> Int8s:
     """Return sign(f + b) with the best b, int8 [P, n]; a row without a candidate stays as it is."""
     thresholds = best_thresholds(values, smallest)[:, None]
-    found = np.where(values > thresholds, 1, -1).astype(np.int8)
+    found = 2 * (values > thresholds).view(np.int8) - np.int8(1)
     return np.where(np.isnan(thresholds), labels, found)
 
 

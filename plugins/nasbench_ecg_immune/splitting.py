@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +20,18 @@ from nasbench_ecg_immune.two_way import TwoWay
 _ROUNDS = 20
 """Most midpoint scans of the polish."""
 
-Log = Callable[[Mapping[str, float]], None]
+Run = Callable[[ImmuneEvolution[Any], Sequence[Int8s]], None]
+
+
+def from_the_start(evolution: ImmuneEvolution[Any], given: Sequence[Int8s]) -> None:
+    """Run an evolution from the genotypes ``given`` until its options end it."""
+    evolution.start(given)
+    evolution.run()
 
 
 def split_cluster(
     kernel: Kernel, index: Index, smallest: int, lam: float, options: IemmcOptions,
-    rng: np.random.Generator, *, given: Sequence[Int8s] = (), deadline: float = math.inf,
-    log: Log = lambda figures: None,
+    rng: np.random.Generator, *, given: Sequence[Int8s] = (), run: Run = from_the_start,
 ) -> tuple[Split, dict[str, float]]:  # fmt: skip
     """Return the best split found of the points at ``index``, and figures of the evolution.
 
@@ -41,18 +46,17 @@ def split_cluster(
         options: Of the evolution, its precision and polish.
         rng: Generator of all that is random.
         given: Labels, int8 [n], to start from, besides random ones.
-        deadline: Reading of the monotonic clock at which it should end.
-        log: Called after each generation with its figures.
+        run: Runs the evolution from the labels given.
     """
     margin = kernel.margin(index, lam)
     n, most = len(index), max(options.evolve_beats, 2)
     if n <= most:
-        memory, figures = evolve(margin, smallest, options, rng, given, deadline, log)
+        memory, figures = evolve(margin, smallest, options, rng, given, run)
     else:
         some = np.sort(rng.choice(n, most, replace=False))
         part = TwoWay(kernel.margin(index[some], lam), max(1, math.ceil(smallest * most / n)))
         starts = [part.repair(y[some], rng) for y in given]
-        chosen, figures = evolve(part.margin, part.smallest, options, rng, starts, deadline, log)
+        chosen, figures = evolve(part.margin, part.smallest, options, rng, starts, run)
         whole = TwoWay(margin, smallest)
         otherwise = np.stack([whole.random(rng) for _ in chosen])
         values = kernel.carry_over(index[some], chosen, index, lam)
@@ -67,13 +71,12 @@ def split_cluster(
 
 def evolve(
     margin: Margin, smallest: int, options: IemmcOptions, rng: np.random.Generator,
-    given: Sequence[Int8s] = (), deadline: float = math.inf, log: Log = lambda figures: None,
+    given: Sequence[Int8s] = (), run: Run = from_the_start,
 ) -> tuple[Int8s, dict[str, float]]:  # fmt: skip
     """Return the labels in memory after an evolution, int8 [P, n], best first, and its figures."""
     problem = TwoWay(margin.astype(options.precision), smallest, options.flips)
     evolution = ImmuneEvolution(problem, options, rng)
-    evolution.start(given)
-    evolution.run(deadline=deadline, after=log)
+    run(evolution, given)
     return np.stack([one.genotype for one in evolution.memory]), figures_of(evolution)
 
 

@@ -37,18 +37,18 @@ class TwoWay:
         """Return labels with any allowed number of positive ones, drawn uniformly."""
         n = self.margin.n
         y = np.full(n, -1, np.int8)
-        y[: rng.integers(self.smallest, n - self.smallest + 1)] = 1
-        return rng.permutation(y)
+        positive = rng.integers(self.smallest, n - self.smallest + 1)
+        y[rng.choice(n, positive, replace=False, shuffle=False)] = 1
+        return y
 
     def hypermutate(self, genotype: Int8s, rate: float, rng: np.random.Generator) -> Int8s:
         """Return labels each of which was drawn anew with probability ``rate``; one at least."""
-        n = len(genotype)
-        drawn = np.flatnonzero(rng.random(n, dtype=np.float32) < rate)
+        # A label drawn anew stays as it was half the time.
+        flips = np.flatnonzero(rng.random(len(genotype), dtype=np.float32) < rate / 2)
+        if not len(flips):
+            flips = rng.integers(len(genotype), size=1)
         y = genotype.copy()
-        y[drawn] = 1 - 2 * rng.integers(2, size=len(drawn), dtype=np.int8)
-        if np.array_equal(y, genotype):
-            i = rng.integers(n)
-            y[i] = -y[i]
+        y[flips] *= -1
         return y
 
     def repair(self, genotype: Int8s, rng: np.random.Generator) -> Int8s:
@@ -65,7 +65,7 @@ class TwoWay:
 
     def distances(self, genotypes: Sequence[Int8s]) -> NDArray[np.float64]:
         """Return min(H, n − H)/n with the Hamming distance H, float64 [P, P]."""
-        y = np.asarray(genotypes, np.float32)
+        y = np.stack(genotypes).astype(np.float32)
         n = y.shape[1]
         # Whole numbers up to 2²⁴ are exact in float32.
         return np.asarray((n - np.abs(y @ y.T)) / (2 * n), np.float64)
@@ -87,16 +87,16 @@ class TwoWay:
 
     def improve(self, labels: Int8s) -> tuple[Int8s, NDArray[np.float64]]:
         """Return int8 [P, n] after a midpoint scan where it helps, and J, float64 [P]."""
-        fitted = self.margin.fitted(labels)
-        before = self.margin.objective(labels, fitted)
+        margin = self.margin
+        fitted = margin.fitted_of_kin(labels)
+        before = margin.objective(labels, fitted)
         scanned = relabel(labels, fitted, self.smallest)
-        if not self.flips or self.margin.smoother is None:
-            after = self.margin.objective(scanned)
+        if not self.flips or margin.smoother is None:
+            after = margin.objective(scanned)
         else:
-            scanned, refitted = descend(
-                self.margin, scanned, self.smallest, self.flips, self.margin.fitted(scanned)
-            )
-            after = self.margin.objective(scanned, refitted)
+            refitted = margin.fitted_of_kin(scanned, (labels, fitted))
+            scanned, refitted = descend(margin, scanned, self.smallest, self.flips, refitted)
+            after = margin.objective(scanned, refitted)
         better = after < before
         return np.where(better[:, None], scanned, labels), np.where(better, after, before)
 

@@ -1,6 +1,7 @@
 """Datasets of PhysioNet: MIT-BIH Arrhythmia, St.-Petersburg INCART and QT.
 
 Beats, leads and windows are those of the Heart-DARTS paper, so that results stand beside its own.
+Two datasets give feature vectors in place of waveforms, as the IEMMC paper has them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _WITHOUT_FIXED_RECORDS = ("paper", "patient-kfold")
 
 @hookimpl
 def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
-    """Yield the five datasets."""
+    """Yield the seven datasets."""
     yield DatasetSpec(
         name="mitbih-1lead",
         target="nasbench_ecg_physionet.mitbih:MitBih",
@@ -50,4 +51,18 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         options="nasbench_ecg_physionet.qt:QtOptions",
         summary="QT Database, first channel, 220 samples a beat",
         protocols=_WITHOUT_FIXED_RECORDS,
+    )
+    yield DatasetSpec(
+        name="iemmc-beats",
+        target="nasbench_ecg_physionet.features:IemmcBeats",
+        options="nasbench_ecg_physionet.features_options:IemmcBeatsOptions",
+        summary="1,682 beats of seven MIT-BIH records, 18 features each, as for IEMMC",
+        protocols=_WITHOUT_FIXED_RECORDS,
+    )
+    yield DatasetSpec(
+        name="mitbih-features",
+        target="nasbench_ecg_physionet.features:MitBihFeatures",
+        options="nasbench_ecg_physionet.features_options:MitBihFeaturesOptions",
+        summary="MIT-BIH Arrhythmia, lead MLII, 18 features of intervals and amplitudes a beat",
+        protocols=_ALL,
     )

@@ -53,24 +53,42 @@ class MitBih:
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return de Chazal's DS1 and DS2; the strict protocol leaves 202 out, as 201 is in DS1."""
-        if protocol not in ("inter-patient", "inter-patient-strict"):
-            return None
-        left_out = _SAME_SUBJECT if protocol == "inter-patient-strict" else {}
-        loaded = set(self.options.records)
-        return {
-            "train": [name for name in DS1 if name in loaded],
-            "test": [name for name in DS2 if name in loaded and name not in left_out],
-        }
+        return partition(protocol, self.options.records)
 
     def _published(self) -> Mapping[str, int] | None:
-        records = sorted(self.options.records)
-        trimmed = (self.options.head, self.options.tail)
-        if records == sorted(PAPER_RECORDS) and trimmed == (3, 2):
-            return _PAPER_COUNTS
-        if records == sorted(DS1 + DS2) and trimmed == (0, 0):
-            return _DE_CHAZAL_COUNTS
+        return published_counts(self.options.records, (self.options.head, self.options.tail))
+
+
+def partition(protocol: str, records: Sequence[str]) -> Mapping[str, Sequence[str]] | None:
+    """Return which of ``records`` train and which test, None where the protocol fixes none."""
+    if protocol not in ("inter-patient", "inter-patient-strict"):
         return None
+    left_out = _SAME_SUBJECT if protocol == "inter-patient-strict" else {}
+    loaded = set(records)
+    return {
+        "train": [name for name in DS1 if name in loaded],
+        "test": [name for name in DS2 if name in loaded and name not in left_out],
+    }
+
+
+def published_counts(records: Sequence[str], trimmed: tuple[int, int]) -> Mapping[str, int] | None:
+    """Return the published beats of each class, None where nothing is published.
+
+    Args:
+        records: Names of the records.
+        trimmed: Annotations left out at the start and at the end of each record.
+    """
+    if sorted(records) == sorted(PAPER_RECORDS) and trimmed == (3, 2):
+        return _PAPER_COUNTS
+    if sorted(records) == sorted(DS1 + DS2) and trimmed == (0, 0):
+        return _DE_CHAZAL_COUNTS
+    return None
+
+
+def subject_of(name: str) -> str:
+    """Return the person behind a record: 201 and 202 are one."""
+    return _SAME_SUBJECT.get(name, name)
 
 
 def _subject(record: Record) -> str:
-    return _SAME_SUBJECT.get(record.name, record.name)
+    return subject_of(record.name)

@@ -1,0 +1,154 @@
+"""The runs of the suite ``iemmc``, by method and regularisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from nasbench_ecg.errors import StorageError
+from nasbench_ecg.run.record import RunRecord, read_records
+
+SUITE = "iemmc"
+SEEN = "clustered_accuracy"
+"""The paper's figure: the accuracy on the beats that were clustered."""
+
+
+@dataclass(frozen=True, order=True)
+class Method:
+    """A strategy and what it starts from.
+
+    Attributes:
+        strategy: Name of the strategy.
+        start: ``random``, ``k-means``, or empty where a strategy has no such option.
+    """
+
+    strategy: str
+    start: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name in tables and figures."""
+        name = _LABELS.get(self.strategy, self.strategy)
+        return f"{name}, {self.start} start" if self.start else name
+
+
+_LABELS = {
+    "iemmc": "IEMMC",
+    "itersvr": "iterSVR",
+    "k-means": "k-means",
+    "svm-rbf": "SVM (supervised)",
+    "random": "best of 100 random labellings",
+}
+
+IEMMC = Method("iemmc", "random")
+IEMMC_MEANS = Method("iemmc", "k-means")
+ITERSVR = Method("itersvr", "random")
+ITERSVR_MEANS = Method("itersvr", "k-means")
+MEANS = Method("k-means")
+SVM = Method("svm-rbf")
+RANDOM = Method("random")
+METHODS = (IEMMC, IEMMC_MEANS, ITERSVR, ITERSVR_MEANS, MEANS, SVM, RANDOM)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The repetitions of one method with one C.
+
+    Attributes:
+        method: The method.
+        C: Regularisation, None where it has none.
+        runs: One record a seed, by seed.
+    """
+
+    method: Method
+    C: float | None
+    runs: tuple[RunRecord, ...]
+
+    def values(self, metric: str) -> list[float]:
+        """Return a metric of every repetition that has it."""
+        return [run.metrics[metric] for run in self.runs if metric in run.metrics]
+
+    def mean(self, metric: str) -> float:
+        """Return the mean of a metric over the repetitions."""
+        return fmean(self.values(metric))
+
+    def told(self, metric: str) -> str:
+        """Return mean ± standard deviation of a metric in percent."""
+        return percent(self.values(metric))
+
+    def objectives(self) -> list[float]:
+        """Return J by beat of the first split of every repetition, empty if there is none."""
+        splits = [run.search_details.get("splits") for run in self.runs]
+        return [float(split[0]["objective"]) for split in splits if split]
+
+    def curve(self, run: RunRecord) -> list[tuple[float, float]]:
+        """Return (generation, J by beat) of the first split of one run, best so far."""
+        points = [
+            (row["generation"], row["objective"]) for row in run.trajectory if row.get("split") == 0
+        ]
+        best = float("inf")
+        return [(generation, best := min(best, value)) for generation, value in points]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All runs of the suite.
+
+    Attributes:
+        cells: The repetitions by method and C.
+    """
+
+    cells: Mapping[tuple[Method, float | None], Cell]
+
+    def of(self, method: Method) -> list[Cell]:
+        """Return the cells of a method in the order of C."""
+        return sorted(
+            (cell for (own, _), cell in self.cells.items() if own == method),
+            key=lambda cell: cell.C or 0.0,
+        )
+
+    def best(self, method: Method) -> Cell:
+        """Return the cell with the best mean accuracy: the paper's choice of C, by the labels."""
+        return max(self.of(method), key=lambda cell: cell.mean(SEEN))
+
+    def records(self) -> list[RunRecord]:
+        """Return all runs."""
+        return [run for cell in self.cells.values() for run in cell.runs]
+
+
+def read_experiment(out: Path) -> Experiment:
+    """Return the finished runs of the suite below ``out``.
+
+    Raises:
+        StorageError: A method has no run yet.
+    """
+    records, _ = read_records(out, SUITE)
+    cells: dict[tuple[Method, float | None], list[RunRecord]] = {}
+    for record in records:
+        if record.status == "ok":
+            options = record.components["strategy"].options
+            method = Method(record.strategy, options.get("start", ""))
+            cells.setdefault((method, options.get("C")), []).append(record)
+    lacking = [m.label for m in METHODS if m not in {method for method, _ in cells}]
+    if lacking:
+        raise StorageError(
+            f"There are no runs of {', '.join(lacking)}.",
+            where=str(out / SUITE),
+            fix=f"'nasbench-ecg suite run {SUITE} --out {out}' makes them.",
+        )
+    return Experiment(
+        {
+            key: Cell(*key, tuple(sorted(runs, key=lambda run: run.search_seed)))
+            for key, runs in cells.items()
+        }
+    )
+
+
+def percent(values: Sequence[float]) -> str:
+    """Return mean ± standard deviation of fractions as percent, or a dash."""
+    if not values:
+        return "–"
+    spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * fmean(values):.1f}{spread}"

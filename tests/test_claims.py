@@ -1,0 +1,180 @@
+"""The report on the IEMMC paper's claims: each verdict follows from the runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from run_records import run_record
+
+from nasbench_ecg.errors import StorageError
+from nasbench_ecg.run.record import RecordStore
+from nasbench_ecg_immune.labels import to_architecture
+
+CLAIMS = Path(__file__).parents[1] / "benchmarks" / "claims"
+CANDIDATES = (1.0, 10.0, 100.0, 500.0)
+SE = {"n": 0.9, "s": 0.5, "v": 0.6, "f": 0.1, "q": 0.7}
+
+
+@pytest.fixture(autouse=True)
+def modules(monkeypatch):
+    monkeypatch.syspath_prepend(str(CLAIMS))
+
+
+def record(strategy, seed, accuracy, *, C=None, start=None, curve=(0.9,), rounds=10, codes=(0, 1)):
+    """Return a run whose first split went through the objectives of ``curve``."""
+    options = {"C": C, "start": start}
+    given = {key: value for key, value in options.items() if value is not None}
+    metrics = {"clustered_accuracy": accuracy, "accuracy": accuracy, "clustered_f1_of_macro": 0.5}
+    metrics |= {
+        f"clustered_{score}_{name}": se for name, se in SE.items() for score in ("se", "spe", "acc")
+    }
+    margin = strategy in ("iemmc", "itersvr")
+    return run_record(
+        strategy, seed, dataset="iemmc-beats", metrics=metrics, changed={"strategy": given},
+        architecture=to_architecture(np.array(codes), 5).to_dict(),
+        trajectory=[
+            {"split": 0, "generation": i, "objective": value, "value": 1 - value, "best": 0}
+            for i, value in enumerate(curve, 1)
+        ] if margin else [],
+        search_details={"splits": [{"objective": curve[-1]}], "rounds": [rounds]} if margin else {},
+        suite="iemmc",
+    )  # fmt: skip
+
+
+def runs(**accuracies):
+    """Return the runs of a suite; accuracies by method, IEMMC's objective always 0.2."""
+    usual = {"iemmc": 0.95, "svm-rbf": 0.96, "k-means": 0.7, "itersvr": 0.6, "itersvr-km": 0.8}
+    usual |= {name.replace("_", "-"): value for name, value in accuracies.items()}
+    found = []
+    for seed in range(3):
+        found += [record("k-means", seed, usual["k-means"]), record("random", seed, 0.5)]
+        for C in CANDIDATES:
+            found.append(record("svm-rbf", seed, usual["svm-rbf"], C=C))
+            for start in ("random", "k-means"):
+                ours = {"C": C, "start": start, "curve": (0.4, 0.3, 0.25, 0.2, 0.2)}
+                found.append(record("iemmc", seed, usual["iemmc"], **ours))
+                theirs = usual["itersvr" if start == "random" else "itersvr-km"]
+                found.append(record("itersvr", seed, theirs, C=C, start=start, curve=(0.5, 0.4)))
+    return found
+
+
+def experiment(records, folder):
+    from experiment import read_experiment
+
+    store = RecordStore(folder, "iemmc")
+    for one in records:
+        store.write(one)
+    return read_experiment(folder)
+
+
+def verdicts(records, folder):
+    from judging import claims
+
+    return {claim.words: claim for claim in claims(experiment(records, folder))}
+
+
+def of(found, part):
+    (claim,) = [claim for words, claim in found.items() if part in words]
+    return claim
+
+
+def test_claims_hold_on_runs_that_are_as_the_paper_says(tmp_path):
+    found = verdicts(runs(), tmp_path)
+    assert len(found) == 11
+    told = {claim.verdict for words, claim in found.items() if "high level" not in words}
+    assert told == {"held"}
+    # Without the paper's tables there is nothing to compare with.
+    assert of(found, "high level").verdict == "cannot be told"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "claim", "verdict"),
+    [
+        ({"iemmc": 0.9}, "similar as that of the SVM", "did not hold"),
+        ({"iemmc": 0.65}, "better than those of all clustering", "held in part"),
+        ({"iemmc": 0.5}, "better than those of all clustering", "did not hold"),
+        ({"itersvr_km": 0.61}, "largely depends", "did not hold"),
+        ({"itersvr": 0.75}, "even worse than", "did not hold"),
+        ({"itersvr_km": 0.96}, "Even initialized by k-means", "did not hold"),
+    ],
+)
+def test_a_claim_that_the_runs_contradict_did_not_hold(tmp_path, accuracies, claim, verdict):
+    assert of(verdicts(runs(**accuracies), tmp_path), claim).verdict == verdict
+
+
+def changed(records, strategy, start, C, **fields):
+    """Return the records with those of one cell made anew."""
+    kept = []
+    for one in records:
+        options = one.components["strategy"].options
+        if (one.strategy, options.get("start"), options.get("C")) == (strategy, start, C):
+            one = record(strategy, one.search_seed, 0.95, C=C, start=start, **fields)
+        kept.append(one)
+    return kept
+
+
+def test_another_optimum_from_one_start_is_no_same_optimum(tmp_path):
+    records = changed(runs(), "iemmc", "k-means", 10.0, curve=(0.4, 0.3, 0.25, 0.22))
+    claim = of(verdicts(records, tmp_path), "same optimal solution")
+    assert claim.verdict == "held in part" and "C = 10: J differs by 10.0%" in claim.figures
+
+
+def test_a_tie_holds_in_part(tmp_path, monkeypatch):
+    monkeypatch.setitem(SE, "v", SE["f"])
+    monkeypatch.setitem(SE, "s", 0.95)
+    found = verdicts(runs(), tmp_path)
+    assert of(found, "type F is lower").verdict == "held in part"
+    assert of(found, "easy to be separated").verdict == "did not hold"
+
+
+def test_labels_that_differ_are_told_with_their_share(tmp_path):
+    records = changed(runs(), "iemmc", "k-means", 1.0, curve=(0.2,), codes=(0, 0))
+    claim = of(verdicts(records, tmp_path), "same optimal solution")
+    # Nine of the fifteen pairs of six runs are of two starts, and agree in one of two beats.
+    assert "C = 1: J differs by 0.0%, labels agree to 70%" in claim.figures
+
+
+def test_a_fifth_generation_is_counted(tmp_path):
+    records = changed(runs(), "iemmc", "random", 1.0, curve=(0.4, 0.3, 0.28, 0.25, 0.2))
+    claim = of(verdicts(records, tmp_path), "four generations")
+    assert claim.verdict == "held in part" and "in 21 of 24 runs" in claim.figures
+
+
+def test_a_lower_objective_of_itersvr_is_counted(tmp_path):
+    records = changed(runs(), "itersvr", "random", 500.0, curve=(0.1,))
+    claim = of(verdicts(records, tmp_path), "global search")
+    # At this C, six runs of IEMMC against three of six.
+    assert claim.verdict == "held in part" and claim.figures == "126 of 144 pairs"
+
+
+def test_the_best_c_is_the_one_with_the_best_mean(tmp_path):
+    from experiment import IEMMC
+
+    records = [one for one in runs() if one.components["strategy"].options.get("C") != 100.0]
+    records += [
+        record("iemmc", seed, accuracy, C=100.0, start="random")
+        for seed, accuracy in enumerate((0.99, 0.99, 0.9))
+    ]
+    best = experiment(records, tmp_path).best(IEMMC)
+    assert best.C == 100.0 and best.told("clustered_accuracy") == "96.0 ± 5.2"
+
+
+def test_figures_name_what_they_show_and_are_the_same_for_the_same_runs(tmp_path):
+    pytest.importorskip("matplotlib")
+    import figures
+
+    found = experiment(runs(), tmp_path)
+    x = np.random.default_rng(0).standard_normal((30, 4))
+    drawn = figures.clusters(x, ["N", "S", "V"] * 10, {"ours": np.arange(30) % 2})
+    assert "ours" in drawn and "cluster 2 (15)" in drawn and "V (10)" in drawn
+    assert drawn == figures.clusters(x, ["N", "S", "V"] * 10, {"ours": np.arange(30) % 2})
+    for text in (figures.convergence(found), figures.classes(found)):
+        assert text.startswith("<?xml") and "IEMMC, random start" in text
+
+
+def test_without_runs_the_command_that_makes_them_is_told(tmp_path):
+    with pytest.raises(StorageError, match="no runs of k-means") as error:
+        experiment([one for one in runs() if one.strategy != "k-means"], tmp_path)
+    assert "nasbench-ecg suite run iemmc" in error.value.fix

@@ -1,0 +1,246 @@
+"""Beats as feature vectors: which ones, how many, and what becomes of what was not measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from test_waves import WAVES, synthetic_lead
+from wfdb_files import real_database, write_record
+
+from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.data.features import beat_features
+from nasbench_ecg.data.records import read_record
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.options import resolve
+from nasbench_ecg.progress import Silent
+from nasbench_ecg_physionet.features import IemmcBeats, MitBihFeatures
+from nasbench_ecg_physionet.features_options import IemmcBeatsOptions, MitBihFeaturesOptions
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def varied(seed=0, fs=360.0):
+    """Return a lead whose beats differ in rhythm and in every wave, and its R peaks."""
+    rng, seconds = np.random.default_rng(seed), 60
+    time = np.arange(int(seconds * fs)) / fs
+    peaks = 1 + np.cumsum(rng.uniform(0.75, 1.05, 62))
+    peaks = peaks[peaks < seconds - 1]
+    lead = 0.003 * rng.standard_normal(len(time))
+    for height, delay, width in WAVES.values():
+        for peak in peaks:
+            own, late = height * rng.uniform(0.7, 1.4), delay * rng.uniform(0.85, 1.15)
+            lead += own * np.exp(-((time - peak - late) ** 2) / (2 * width**2))
+    return lead, np.rint(peaks * fs).astype(np.int64)
+
+
+@pytest.fixture
+def ward(tmp_path):
+    """A folder that holds a database of two records, every fifth beat of them ventricular."""
+    for seed, name in enumerate(("r1", "r2")):
+        lead, peaks = varied(seed)
+        beats = [(int(p), "V" if i % 5 == 0 else "N") for i, p in enumerate(peaks)]
+        write_record(tmp_path / "mitdb", name, signals=np.stack([lead, -lead]), beats=beats)
+    return tmp_path
+
+
+def load(dataset, folder):
+    notes = Notes()
+    return dataset.load(LocalSource(folder, folder / "cache"), notes), notes.notes
+
+
+def small(**options):
+    usual = {"records": ("r1", "r2"), "counts": {"N": 30, "V": 8}}
+    return IemmcBeats(IemmcBeatsOptions(**{**usual, **options}))
+
+
+def all_of(**options):
+    return MitBihFeatures(MitBihFeaturesOptions(**{"records": ("r1", "r2"), **options}))
+
+
+# The real records
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    folder = real_database("mitdb").parent
+    notes = Notes()
+    source = LocalSource(folder, tmp_path_factory.mktemp("cache"))
+    return IemmcBeats(IemmcBeatsOptions()).load(source, notes), notes.notes
+
+
+def test_there_are_1682_beats_of_seven_records_and_five_classes(paper):
+    beats, notes = paper
+    assert beats.signals.shape == (1682, 1, 18) and beats.signals.dtype == np.float32
+    assert beats.counts() == {"N": 800, "S": 240, "V": 330, "F": 112, "Q": 200}
+    assert len(beats.records) == 7 and len(np.unique(beats.record)) == 7
+    assert beats.leads == ("MLII",) and beats.fs == 360
+    assert notes[0].startswith("1,682 beats (N 800, S 240, V 330, F 112, Q 200)")
+
+
+def test_its_features_are_finite_and_standard(paper):
+    x = paper[0].signals[:, 0].astype(np.float64)
+    np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(x.std(axis=0), 1, atol=1e-5)
+
+
+def test_every_beat_is_one_that_the_cardiologists_labelled_so(paper):
+    beats, _ = paper
+    record = read_record(real_database("mitdb"), "208", ("MLII",))
+    own = beats.record == beats.records.index("208")
+    labelled = dict(zip(record.samples.tolist(), record.symbols.tolist(), strict=True))
+    found = [labelled[sample] for sample in beats.sample[own].tolist()]
+    classes = {"N": "N", "S": "S", "V": "V", "F": "F", "Q": "Q"}
+    assert [beats.classes[i] for i in beats.labels[own]] == [classes[symbol] for symbol in found]
+
+
+def test_the_whole_of_mitbih_has_the_published_counts_in_the_records_of_one_lead(tmp_path):
+    # Reading is what counts here; the features of three records stand for those of all.
+    records = ("101", "207", "232")
+    options = MitBihFeaturesOptions(records=records)
+    beats = MitBihFeatures(options).load(
+        LocalSource(real_database("mitdb").parent, tmp_path), Silent()
+    )
+    # Annotations of mitdb: the beats of each record less the first three and the last two marks.
+    kept = 0
+    for name in records:
+        symbols = read_record(real_database("mitdb"), name).symbols[3:-2]
+        kept += int(np.isin(symbols, list("NLRejAJSaVEF/fQ")).sum())
+    assert len(beats) == kept
+    assert np.isfinite(beats.signals).all()
+    # 207 has 100 s of flutter without annotated beats; they are no RR interval.
+    assert np.abs(beats.signals[:, 0, :2]).max() < 30
+
+
+# Made records
+
+
+def test_both_are_datasets_that_need_the_records_of_their_options():
+    for dataset in (small(), all_of()):
+        assert isinstance(dataset, Dataset)
+        (requirement,) = dataset.requires()
+        assert requirement.database == "mitdb" and requirement.records == ("r1", "r2")
+
+
+def test_features_are_those_of_the_records_standardised(ward):
+    beats, _ = load(all_of(head=0, tail=0), ward)
+    tables = [beat_features(read_record(ward / "mitdb", name, ("MLII",))) for name in ("r1", "r2")]
+    r_mv = np.concatenate([table.values[:, 7] for table in tables])
+    expected = (r_mv - r_mv.mean()) / r_mv.std()
+    np.testing.assert_allclose(beats.signals[:, 0, 7], expected, atol=1e-4)
+    assert beats.sample.tolist() == [s for table in tables for s in table.sample.tolist()]
+
+
+def test_first_and_last_annotations_are_left_out_as_for_waveforms(ward):
+    whole, _ = load(all_of(head=0, tail=0), ward)
+    beats, _ = load(all_of(), ward)
+    assert len(whole) - len(beats) == 2 * (3 + 2)
+    first = whole.sample[whole.record == 0]
+    assert beats.sample[beats.record == 0].tolist() == first[3:-2].tolist()
+
+
+def test_every_lead_gives_eighteen_features(ward):
+    beats, _ = load(small(leads="MLII,V1"), ward)
+    assert beats.signals.shape == (38, 2, 18) and beats.leads == ("MLII", "V1")
+    # The second lead is the first one upside down.
+    assert np.corrcoef(beats.signals[:, 0, 7], beats.signals[:, 1, 7])[0, 1] < -0.9
+
+
+def test_what_is_missing_is_filled_and_told(ward):
+    beats, notes = load(all_of(head=0, tail=0), ward)
+    # The first beat of a record has none before it.
+    assert np.isfinite(beats.signals).all()
+    assert "missing and were filled by medians" in notes[0]
+    n = len(beats) // 2
+    previous = beats.signals[:n, 0, 9:]
+    np.testing.assert_allclose(previous[0], np.median(previous[1:], axis=0), atol=1e-5)
+
+
+def test_the_same_seed_draws_the_same_beats(ward):
+    first, again = (load(small(), ward)[0] for _ in range(2))
+    other, _ = load(small(seed=1), ward)
+    assert first.fingerprint() == again.fingerprint() != other.fingerprint()
+    assert first.counts() == other.counts() == {"N": 30, "V": 8}
+    assert (np.diff(first.sample[first.record == 0]) > 0).all()
+
+
+def test_a_flat_lead_is_drawn_from_never_and_left_out_never(ward):
+    lead, peaks = varied()
+    lead[peaks[20] - 150 : peaks[30] + 200] = 1.0
+    beats = [(int(p), "N") for p in peaks]
+    write_record(ward / "mitdb", "r3", signals=np.stack([lead, lead]), beats=beats)
+    flat = set(peaks[20:31].tolist())
+    options = {"records": ("r1", "r3"), "counts": {"N": 60, "V": 3}}
+    drawn, _ = load(small(**options), ward)
+    assert not flat & set(drawn.sample[drawn.record == 1].tolist())
+    everything, notes = load(all_of(records=("r1", "r3")), ward)
+    assert flat <= set(everything.sample[everything.record == 1].tolist())
+    assert np.isfinite(everything.signals).all()
+    assert "beats lie on a flat or saturated lead" in notes[0] and " 0 beats lie" not in notes[0]
+
+
+# Bad input
+
+
+def test_too_few_beats_of_a_class_are_told(ward):
+    with pytest.raises(OptionError, match="usable beats of class S, not 5") as error:
+        load(small(counts={"N": 10, "S": 5}), ward)
+    assert error.value.where == "dataset.counts" and "dataset.records" in error.value.fix
+
+
+def test_a_record_too_short_for_the_wavelets_is_named(ward):
+    write_record(ward / "mitdb", "r4", n_samples=1000, beats=[(400, "N"), (700, "N")])
+    with pytest.raises(RecordError, match="too short") as error:
+        load(all_of(records=("r4",)), ward)
+    assert "record r4" in error.value.where
+
+
+def test_features_that_are_constant_are_named(ward):
+    _, peaks = synthetic_lead(360.0)
+    beats = [(int(p), "N") for p in peaks]
+    write_record(ward / "mitdb", "r5", signals=np.zeros((2, 21_600)), beats=beats)
+    with pytest.raises(OptionError, match="is the same in all"):
+        load(all_of(records=("r5",)), ward)
+
+
+def test_records_of_two_rates_are_told(ward):
+    lead, peaks = varied(fs=250.0)
+    beats = [(int(p), "N") for p in peaks]
+    write_record(ward / "mitdb", "r6", signals=np.stack([lead, lead]), beats=beats, fs=250)
+    with pytest.raises(RecordError, match="250, 360 Hz"):
+        load(all_of(records=("r1", "r6")), ward)
+
+
+def test_records_without_beats_are_told(ward):
+    with pytest.raises(RecordError, match="No record holds a beat"):
+        load(all_of(records=("r1",), head=10_000), ward)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"counts": {"N": 10, "X": 5}}, "'X' is none of the classes"),
+        ({"counts": {"N": 0}}, "needs a beat or more"),
+        ({"counts": {}}, "needs a beat or more"),
+        ({"records": "106,106"}, "none twice"),
+        ({"head": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_options_that_cannot_be_are_told(options, told):
+    with pytest.raises(OptionError, match=told):
+        resolve(IemmcBeatsOptions, component="dataset iemmc-beats", overrides=options)
+
+
+def test_between_patients_the_records_are_de_chazals():
+    options = resolve(MitBihFeaturesOptions, component="x", protocol="inter-patient")
+    dataset = MitBihFeatures(options)
+    parts = dataset.partition("inter-patient")
+    assert len(parts["train"]) == len(parts["test"]) == 22
+    assert "202" not in dataset.partition("inter-patient-strict")["test"]
+    assert dataset.partition("paper") is None and small().partition("paper") is None
