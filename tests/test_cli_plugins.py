@@ -245,7 +245,8 @@ def test_info_shows_options_with_a_default_for_each_profile(nasbench: Callable[.
 def test_info_in_text_says_the_same(nasbench: Callable[..., Any]) -> None:
     text = nasbench("info", "swarm", "--kind", "strategy").stdout
     for part in (
-        "A [bold] swarm", "1234", "Steps of the", "[in", "hundreds]", "paper", "cpu: 7", "quick: 7", "int >= 1",
+        "A [bold] swarm", "1234", "Steps of the", "[in", "hundreds]", "paper", "cpu: 7",
+        "quick: 7", "int >= 1",
         "inter-patient", "acme (acme-search 2.0)", "m:Swarm", "one, two, three, four, five, six",
     ):  # fmt: skip
         assert part in text
