@@ -298,3 +298,16 @@ def test_estimates_time_the_call_without_its_first_run():
     sizes = []
     assert seconds_per_step(sizes.append, 64, "cpu") > 0
     assert set(sizes) == {16, 64}
+
+
+def test_a_long_step_is_extrapolated_from_two_parts_of_the_batch(monkeypatch):
+    seconds = {16: 0.5, 32: 0.8}  # 0.2 and 0.3 for each 16 beats
+    timed = []
+
+    def seconds_per_call(call, device, *, repeats=3):
+        call()
+        return seconds[timed[-1]]
+
+    monkeypatch.setattr("nasbench_ecg.training.engine.seconds_per_call", seconds_per_call)
+    assert seconds_per_step(timed.append, 64, "cpu") == pytest.approx(0.2 + 4 * 0.3)
+    assert timed == [16, 32]

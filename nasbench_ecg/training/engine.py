@@ -265,11 +265,11 @@ def seconds_per_call(call: Callable[[], object], device: str, *, repeats: int = 
 def seconds_per_step(step: Callable[[int], object], batch_size: int, device: str) -> float:
     """Estimate the wall time of ``step(batch_size)`` from a few steps.
 
-    A quarter of the batch is timed first. Where that takes long, time is in proportion to the
-    beats, and the estimate is four times as much; elsewhere the whole batch is timed.
+    A quarter of the batch is timed first. Where that takes long, half of it is, too, and the line
+    through both says what the whole would take; elsewhere the whole batch is timed.
     """
-    part = max(2, batch_size // 4)
-    whole = seconds_per_call(lambda: step(part), device, repeats=1) * batch_size / part
-    if whole > _LONG_STEP:
-        return whole
-    return seconds_per_call(lambda: step(batch_size), device)
+    quarter = seconds_per_call(lambda: step(max(2, batch_size // 4)), device, repeats=1)
+    if 4 * quarter <= _LONG_STEP:
+        return seconds_per_call(lambda: step(batch_size), device)
+    half = seconds_per_call(lambda: step(max(2, batch_size // 2)), device, repeats=1)
+    return max(half, half + 2 * (half - quarter))
