@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -30,7 +31,7 @@ from nasbench_ecg_darts import supernet
 from nasbench_ecg_darts.bilevel import Batch, first_order, relaxed_loss
 from nasbench_ecg_darts.convert import plain_to_merged
 from nasbench_ecg_darts.merged import MergedEdges
-from nasbench_ecg_darts.relaxation import initial_alpha
+from nasbench_ecg_darts.relaxation import initial_alpha, mixing_weights
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 
 WIDTHS = {"paper": (8, 16), "quick": (5, 8), "smoke": (3, 2)}
@@ -73,11 +74,7 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
     plain_to_merged(plain, merged)
     alpha = initial_alpha(4, len(OPERATIONS), device)
     batch = Batch(torch.randn(n, 2, 300, device=device), torch.randint(5, (n,), device=device))
-    with one_dimensional():
-        reference, expected = _gradients(plain, alpha, batch)
-    got_loss, got = _gradients(merged, alpha, batch)
-    pairs = zip((reference, *expected), (got_loss, *got), strict=True)
-    worst = max(relative(a, b) for a, b in pairs)
+    exact, rounding = _agreement(plain, merged, alpha, batch)
 
     def step(net: SuperNet, precision: Precision, x: Tensor, y: Tensor) -> None:
         optimizer, given = optimizers[net], Batch(x, y)
@@ -106,8 +103,11 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         what=f"α + weight step, {size} search network (C{channels}, {cells} cells), {n} beats",
         target=f"≥ {least}× plain, equal to 1e-4",
         seconds=seconds,
-        same=f"loss and ∇α of merged float32 differ by {worst:.1e}",
-        held=seconds[names[0]] / min(seconds[n] for n in names[1:]) >= least and worst < 1e-4,
+        same=f"loss and ∇α of both differ by {exact:.0e} in float64; float32 moves plain by "
+        f"{rounding['plain']:.0e} from there, merged by {rounding['merged']:.0e}",
+        held=seconds[names[0]] / min(seconds[n] for n in names[1:]) >= least
+        and exact < 1e-10
+        and rounding["merged"] < max(1e-4, 2 * rounding["plain"]),
     )
 
 
@@ -142,11 +142,36 @@ def taken(
     return call
 
 
+def _agreement(
+    plain: SuperNet, merged: SuperNet, alpha: dict[supernet.CellName, Tensor], batch: Batch
+) -> tuple[float, dict[str, float]]:
+    """Return how far the forms differ in float64, and how far float32 takes each from there.
+
+    A network this deep has kinks (ReLU, maxima) that rounding may land on either side of, so that
+    two forms in float32 cannot be closer to each other than each is to the truth.
+    """
+
+    def exactly(net: SuperNet) -> tuple[Tensor, ...]:
+        wide = Batch(batch.x.double(), batch.y)
+        return _gradients(copy.deepcopy(net).double(), widened, wide)
+
+    widened = {name: value.detach().double().requires_grad_() for name, value in alpha.items()}
+    with one_dimensional():
+        truth, rounded_plain = exactly(plain), _gradients(plain, alpha, batch)
+    rounding = {"plain": rounded_plain, "merged": _gradients(merged, alpha, batch)}
+    return _worst(truth, exactly(merged)), {n: _worst(truth, f) for n, f in rounding.items()}
+
+
+def _worst(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> float:
+    return max(relative(a, b.to(a.dtype)) for a, b in zip(expected, got, strict=True))
+
+
 def _gradients(
     net: SuperNet, alpha: dict[supernet.CellName, Tensor], batch: Batch
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    loss, _ = relaxed_loss(net, alpha, batch, "float32")
-    return loss.detach(), first_order(loss, alpha)
+) -> tuple[Tensor, ...]:
+    """Return the loss and its gradients in α."""
+    loss = nn.functional.cross_entropy(net(batch.x, mixing_weights(alpha)), batch.y)
+    return loss.detach(), *first_order(loss, alpha)
 
 
 def training(size: str, device: str, *, bf16: bool) -> Target:
