@@ -21,7 +21,8 @@ from torch.nn.functional import cross_entropy
 from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Examination, Search
+from nasbench_ecg.run.context import Search
+from nasbench_ecg.run.trial import Examination
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.network import StackedCellsShortcut

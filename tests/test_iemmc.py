@@ -18,7 +18,8 @@ from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Examination, Search, Trial
+from nasbench_ecg.run.context import Search
+from nasbench_ecg.run.trial import Examination, Trial
 from nasbench_ecg_immune.bisection import Split, bisect
 from nasbench_ecg_immune.clustering import ClusteringEvaluator, clustered_metrics
 from nasbench_ecg_immune.comparators import IterSvr, KMeansClustering, SvmRbf

@@ -10,7 +10,7 @@ from torch import nn
 
 from nasbench_ecg.contracts import Task
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Examination
+from nasbench_ecg.run.trial import Examination
 from nasbench_ecg.training import engine
 from nasbench_ecg_evaluators.costs import Latency
 from nasbench_ecg_evaluators.options import LatencyOptions

@@ -15,7 +15,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Task
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.context import Examination, Trial
+from nasbench_ecg.run.trial import Examination, Trial
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_baselines.builder import FixedNetwork
 from nasbench_ecg_cells.network import StackedCellsShortcut

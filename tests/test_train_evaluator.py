@@ -12,7 +12,8 @@ from nasbench_ecg.contracts import Budget, Fidelity, Task
 from nasbench_ecg.data.beats import join
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Examination, Search, Trial
+from nasbench_ecg.run.context import Search
+from nasbench_ecg.run.trial import Examination, Trial
 from nasbench_ecg.training.engine import predict
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.network import StackedCellsShortcut

@@ -21,9 +21,10 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.context import Examination, Search
+from nasbench_ecg.run.context import Search
 from nasbench_ecg.run.execute import execute
 from nasbench_ecg.run.record import RecordStore
+from nasbench_ecg.run.trial import Examination
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions

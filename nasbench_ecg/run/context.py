@@ -1,11 +1,11 @@
-"""What the harness hands to strategies and evaluators, and the rules that it keeps thereby."""
+"""What the harness hands to strategies, and the rules that it keeps thereby."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,57 +22,14 @@ from nasbench_ecg.contracts import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg.data.beats import Beats, join
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.ledger import Ledger
+from nasbench_ecg.run.trial import Trial, evaluate_candidate
 from nasbench_ecg.training.checkpoint import NoCheckpoint, random_state, restore_random_state
-from nasbench_ecg.training.seeding import seeded
 
 if TYPE_CHECKING:
     from nasbench_ecg.run.workers import Workers
-
-
-@dataclass
-class Trial:
-    """Context of an evaluation during a search: train and validation part."""
-
-    task: Task
-    device: str
-    progress: Progress
-    fidelity: Fidelity | None = None
-    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
-
-    def parts(self) -> tuple[Beats, Beats]:
-        """Return the train and the validation part."""
-        return self.task.train, self.task.validation
-
-
-@dataclass
-class Examination:
-    """Context of the evaluation after the search: the test part, opened once."""
-
-    task: Task
-    test: Beats
-    device: str
-    progress: Progress
-    fidelity: Fidelity | None = None
-    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
-    opened: bool = False
-
-    def parts(self) -> tuple[Beats, Beats]:
-        """Return train with validation, and the test part.
-
-        Raises:
-            ProtocolError: It was opened before.
-        """
-        if self.opened:
-            raise ProtocolError(
-                "The test part was to be opened a second time.",
-                fix="An evaluator may call ctx.parts() once.",
-            )
-        self.opened = True
-        return join([self.task.train, self.task.validation]), self.test
 
 
 @dataclass
@@ -189,24 +146,3 @@ class Search:
             **{name: float(figure) for name, figure in figures.items()},
         }
         self.trajectory.append({n: figure for n, figure in point.items() if math.isfinite(figure)})
-
-
-def evaluate_candidate(
-    arch: Architecture,
-    fidelity: Fidelity | None,
-    *,
-    task: Task,
-    builder: Builder,
-    evaluator: Evaluator,
-    device: str,
-    seed: int,
-    progress: Progress,
-) -> Evaluation:
-    """Return the evaluation of one candidate of a search, without the weights of its network.
-
-    It depends on nothing else, so candidates may be evaluated in any order and anywhere.
-    """
-    trial = Trial(task, device, progress, fidelity)
-    with seeded(seed):
-        evaluation = evaluator.evaluate(arch, task, builder, trial)
-    return replace(evaluation, state=None)

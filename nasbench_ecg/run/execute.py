@@ -28,12 +28,13 @@ from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.blame import blamed, check_result
 from nasbench_ecg.run.config import RunConfig
-from nasbench_ecg.run.context import Examination, Search, Trial
+from nasbench_ecg.run.context import Search
 from nasbench_ecg.run.costs import costs_of
 from nasbench_ecg.run.files import finite
 from nasbench_ecg.run.opening import describe_beats, open_record, stamp
 from nasbench_ecg.run.record import RecordStore, RunRecord, Status
 from nasbench_ecg.run.results import artifacts, enter_scores
+from nasbench_ecg.run.trial import Examination, Trial
 from nasbench_ecg.run.unfinished import Clock, Unfinished
 from nasbench_ecg.run.workers import Workers
 from nasbench_ecg.specs import StrategySpec

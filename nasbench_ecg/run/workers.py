@@ -28,8 +28,8 @@ from nasbench_ecg.contracts import Evaluation, Fidelity, Task
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import Chosen
-from nasbench_ecg.run.context import evaluate_candidate
 from nasbench_ecg.run.shared import SharedBeats
+from nasbench_ecg.run.trial import evaluate_candidate
 from nasbench_ecg.training.memory import keep_freed_memory
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

@@ -17,7 +17,7 @@ from nasbench_ecg.contracts import Builder, Checkpoint, Evaluation, Evaluator, F
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Examination, Trial
+from nasbench_ecg.run.trial import Examination, Trial
 from nasbench_ecg.run.unfinished import Clock, Unfinished
 from nasbench_ecg.testing.check import Broken, Check, NotApplicable, claims, expect
 from nasbench_ecg.testing.material import fingerprint, small_task, small_test

@@ -14,8 +14,8 @@ import numpy as np
 
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Examination
 from nasbench_ecg.run.files import finite
+from nasbench_ecg.run.trial import Examination
 from nasbench_ecg.testing.check import Broken, Check, NotApplicable, claims, expect
 from nasbench_ecg.testing.material import fingerprint, small_task, small_test
 from nasbench_ecg.testing.randomness import shaken, watched

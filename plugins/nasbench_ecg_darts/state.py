@@ -30,7 +30,6 @@ from nasbench_ecg_darts.bilevel import (
     second_order,
     velocities,
 )
-from nasbench_ecg_darts.hessian import alpha_eigenvalue
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import (
     Alpha,
@@ -208,7 +207,7 @@ class SearchState:
         self.epoch, self.position, self.order = self.epoch + 1, 0, None
         operations = len(self.space.operations)
         strengths = self.variant.strengths(self.alpha)
-        figures = {
+        return {
             "train_loss": train_loss,
             "validation_loss": validation_loss,
             "accuracy": overall["accuracy"],
@@ -219,9 +218,6 @@ class SearchState:
             "largest_weight": max(float(w.detach().max()) for w in strengths.values()),
             "skip_share": skip_share(self.genotype()),
         }
-        if self.options.hessian_eigenvalue and self.epoch <= self.options.epochs:
-            figures["hessian_eigenvalue"] = alpha_eigenvalue(self)
-        return figures
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything that changes, to be restored."""

@@ -25,6 +25,7 @@ from nasbench_ecg.api import (
 from nasbench_ecg_cells.network import check_length
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.bilevel import Batch
+from nasbench_ecg_darts.hessian import alpha_eigenvalue
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import skip_share
 from nasbench_ecg_darts.replay import Stepper
@@ -74,6 +75,8 @@ class Darts:
                     if monotonic() >= deadline:
                         break
                 figures = state.end_epoch()
+                if self.options.hessian_eigenvalue and state.epoch <= self.options.epochs:
+                    figures["hessian_eigenvalue"] = alpha_eigenvalue(state)
                 f1 = figures["f1_of_macro"]
                 ctx.log(f1, epoch=state.epoch, **figures)
                 bar.advance(0, epoch=f"{state.epoch}/{len(steps)}", F1=f1)
