@@ -22,8 +22,10 @@ from nasbench_ecg.testing.subject import subject_of
 
 @pytest.fixture(autouse=True)
 def modules_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Forget the packages of a test, and where they lay."""
+    """Forget the packages of a test, and where they lay; those of other tests, too."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in [name for name in sys.modules if name.startswith("my_")]:
+        monkeypatch.delitem(sys.modules, name)
     before = set(sys.modules)
     yield
     for name in set(sys.modules) - before:

@@ -52,6 +52,7 @@ class MitBihFeaturesOptions(FeatureOptions):
     }
 
     records: tuple[str, ...] = PAPER_RECORDS
+    """Names of the records."""
 
 
 class IemmcBeatsOptions(FeatureOptions):
