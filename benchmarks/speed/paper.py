@@ -20,9 +20,9 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.progress import Steps
 from nasbench_ecg.registry import load_registry
 from nasbench_ecg.run.config import Wish, configure
-from nasbench_ecg.run.context import Examination
 from nasbench_ecg.run.execute import Ready, prepare
 from nasbench_ecg.run.record import read_records
+from nasbench_ecg.run.trial import Examination
 from nasbench_ecg.training.seeding import seeded
 
 _LIMITS = {"search": (600, "≤ 10 min on a GPU of the H100's class, then ≤ 5"),
