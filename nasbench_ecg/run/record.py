@@ -258,9 +258,12 @@ def read_record_file(path: Path) -> RunRecord | Damaged:
 
 
 def read_records(out: Path, suite: str | None = None) -> tuple[list[RunRecord], list[Damaged]]:
-    """Return all records below ``out``, in the order of their paths, and the damaged files."""
-    pattern = f"{suite}/*.json" if suite else "*/*.json"
-    found = [read_record_file(path) for path in sorted(Path(out).glob(pattern))]
+    """Return all records below ``out``, in the order of their paths, and the damaged files.
+
+    The folder ``speed`` is no suite: it holds what ``benchmarks/speed`` wrote.
+    """
+    paths = Path(out).glob(f"{suite}/*.json" if suite else "*/*.json")
+    found = [read_record_file(path) for path in sorted(paths) if path.parent.name != "speed"]
     return (
         [item for item in found if isinstance(item, RunRecord)],
         [item for item in found if isinstance(item, Damaged)],
