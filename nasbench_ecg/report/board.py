@@ -113,14 +113,13 @@ class Leaderboard:
     comparisons: tuple[Comparison, ...] = ()
 
     def label(self, row: Row) -> str:
-        """Return a name of ``row`` that no other row of the board has, as short as it can be."""
+        """Return a name of ``row`` that no other row has, with the options that a user changed."""
         from nasbench_ecg.report.text import value_text
 
         alike = [other for other in self.rows if other.strategy == row.strategy]
-        details = []
-        for name, value in row.options.items():
-            if any(other.options.get(name) != value for other in alike):
-                details.append(f"{name.partition('.')[2]}={value_text(value)}")
+        details = [
+            f"{name.partition('.')[2]}={value_text(value)}" for name, value in row.options.items()
+        ]
         if len({other.builder for other in alike}) > 1:
             details.insert(0, row.builder)
         if len({other.device for other in alike}) > 1:
