@@ -158,6 +158,17 @@ def test_the_papers_matrices_rank_as_the_paper_says() -> None:
     ]
 
 
+def test_records_from_before_an_option_that_is_null_by_default_are_seeds_of_one_row() -> None:
+    before = run_record("random", 0, confusion=TWO_LEAD)
+    after = run_record(
+        "random", 1, confusion=TWO_LEAD, changed={"strategy": {"max_parameters": None}}
+    )
+    after.components["strategy"].changed.clear()
+    (board,) = leaderboards([before, after])
+    (row,) = board.rows
+    assert len(row.seeds) == 2 and not row.missing
+
+
 def test_tracks_are_never_mixed() -> None:
     boards = leaderboards([
         run_record(metrics=with_f1(0.9)),

@@ -174,7 +174,8 @@ def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
 
 def _options(record: RunRecord, source: RunRecord | None, role: str) -> Mapping[str, object]:
     found = source if role == "strategy" and source is not None else record
-    return found.components[role].options
+    options = found.components[role].options
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _column(

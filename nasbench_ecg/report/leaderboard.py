@@ -105,11 +105,13 @@ def _data_options(record: RunRecord) -> dict[str, Any]:
 
 
 def _flat(record: RunRecord, roles: Sequence[str]) -> dict[str, Any]:
+    """Return the options of some components; null ones are left out, as they are of run keys."""
     flat = {}
     for role in roles:
         component = record.components[role]
         flat[f"{role}.revision"] = component.revision
-        flat.update({f"{role}.{name}": value for name, value in component.options.items()})
+        set_ = {name: value for name, value in component.options.items() if value is not None}
+        flat.update({f"{role}.{name}": value for name, value in set_.items()})
     return flat
 
 
