@@ -94,11 +94,12 @@ def resolve(
         return model(**{**defaults(model, profile=profile, protocol=protocol), **overrides})
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "options"
-        value = "" if "input" not in first else f", not {first['input']!r}"
+        reason = first["msg"].removeprefix("Value error, ")
+        if first["loc"]:
+            name = ".".join(str(part) for part in first["loc"])
+            reason = f"option {name!r} is not allowed as given: {reason}, not {first['input']!r}"
         raise OptionError(
-            f"{component}: option {name!r} is not allowed as given: {first['msg']}{value}.",
-            fix=_where_options_are_told(component),
+            f"{component}: {reason}.", fix=_where_options_are_told(component)
         ) from None
 
 

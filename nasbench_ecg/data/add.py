@@ -107,7 +107,9 @@ def _read(path: Path) -> _File:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(
-            f"The file cannot be read: {error.strerror or error}.", where=str(path)
+            f"The file cannot be read: {error.strerror or error}.",
+            where=str(path),
+            fix="Name a TOML file that says which folder of records is meant.",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"This is not TOML: {error}.", where=str(path)) from error

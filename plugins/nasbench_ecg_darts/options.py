@@ -20,7 +20,51 @@ _QUICK = {
 }
 
 
-class DartsOptions(Options):
+class SearchNetworkOptions(Options):
+    """A search network and how its weights are trained.
+
+    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
+    2019 (DARTS) on CIFAR-10.
+    """
+
+    cells: int = Field(8, ge=3, le=60)
+    """Cells of the search network; those at one and two thirds are reduction cells."""
+
+    channels: int = Field(16, ge=2, multiple_of=2)
+    """Channels of an operation in the first cells; each reduction cell doubles them."""
+
+    stem_filters: int = Field(32, ge=1)
+    """Filters of the stem's convolution."""
+
+    epochs: int = Field(100, ge=1)
+    """Passes over the training part."""
+
+    batch_size: int = Field(100, ge=2)
+    """Beats in a step, for weights and where there is one for α."""
+
+    beats: int | None = Field(None, ge=2)
+    """Beats drawn anew for each epoch; by default all of the training part."""
+
+    majority_share: float | None = Field(None, gt=0, lt=1)
+    """Largest share of the most frequent class among the beats drawn; by default as it is."""
+
+    lr: float = Field(0.025, gt=0)
+    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine."""
+
+    lr_min: float = Field(0.001, ge=0)
+    """Learning rate that the cosine ends at."""
+
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of the weights."""
+
+    weight_decay: float = Field(3e-4, ge=0)
+    """Weight decay of the weights."""
+
+    grad_clip: float = Field(5.0, gt=0)
+    """Largest norm of the weights' gradient."""
+
+
+class DartsOptions(SearchNetworkOptions):
     """Options of ``darts``.
 
     Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
@@ -45,44 +89,8 @@ class DartsOptions(Options):
     order: Literal["first", "second"] = "first"
     """Gradient of α: ``first`` ignores that the weights follow α, ``second`` unrolls one step."""
 
-    cells: int = Field(8, ge=3, le=60)
-    """Cells of the search network; those at one and two thirds are reduction cells."""
-
-    channels: int = Field(16, ge=2, multiple_of=2)
-    """Channels of an operation in the first cells; each reduction cell doubles them."""
-
-    stem_filters: int = Field(32, ge=1)
-    """Filters of the stem's convolution."""
-
-    epochs: int = Field(100, ge=1)
-    """Passes over the training part."""
-
     warmup_epochs: int = Field(0, ge=0)
     """First epochs in which only the weights are trained."""
-
-    batch_size: int = Field(100, ge=2)
-    """Beats in a step, for weights and for α."""
-
-    beats: int | None = Field(None, ge=2)
-    """Beats drawn anew for each epoch; by default all of the training part."""
-
-    majority_share: float | None = Field(None, gt=0, lt=1)
-    """Largest share of the most frequent class among the beats drawn; by default as it is."""
-
-    lr: float = Field(0.025, gt=0)
-    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine."""
-
-    lr_min: float = Field(0.001, ge=0)
-    """Learning rate that the cosine ends at."""
-
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of the weights."""
-
-    weight_decay: float = Field(3e-4, ge=0)
-    """Weight decay of the weights."""
-
-    grad_clip: float = Field(5.0, gt=0)
-    """Largest norm of the weights' gradient."""
 
     alpha_lr: float = Field(3e-4, gt=0)
     """Learning rate of α (Adam, betas 0.5 and 0.999)."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field
 
-from nasbench_ecg.api import Options
 from nasbench_ecg_cells.options import OPERATIONS
+from nasbench_ecg_darts.options import SearchNetworkOptions
 
 _QUICK: Mapping[str, Any] = {
     "cells": 5,
@@ -30,51 +30,12 @@ _SMOKE: Mapping[str, Any] = {
 }
 
 
-class SharedTrainingOptions(Options):
+class SharedTrainingOptions(SearchNetworkOptions):
     """How the supernet is trained.
 
     It is the search network of ``darts`` (Lv et al. 2021, section IV-C; Liu et al. 2019), trained
     as long, with one architecture a step in place of all at once.
     """
-
-    cells: int = Field(8, ge=3, le=60)
-    """Cells of the supernet; those at one and two thirds are reduction cells."""
-
-    channels: int = Field(16, ge=2)
-    """Channels of an operation in the first cells; each reduction cell doubles them."""
-
-    stem_filters: int = Field(32, ge=1)
-    """Filters of the stem's convolution."""
-
-    epochs: int = Field(100, ge=1)
-    """Passes over the training part."""
-
-    batch_size: int = Field(100, ge=2)
-    """Beats in a step."""
-
-    beats: int | None = Field(None, ge=2)
-    """Beats drawn anew for each epoch; by default all of the training part."""
-
-    majority_share: float | None = Field(None, gt=0, lt=1)
-    """Largest share of the most frequent class among the beats drawn; by default as it is."""
-
-    lr: float = Field(0.025, gt=0)
-    """Learning rate (SGD) in the first epoch, annealed by a cosine."""
-
-    lr_min: float = Field(0.001, ge=0)
-    """Learning rate that the cosine ends at."""
-
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of SGD."""
-
-    weight_decay: float = Field(3e-4, ge=0)
-    """Weight decay of SGD."""
-
-    grad_clip: float = Field(5.0, gt=0)
-    """Largest norm of the gradient."""
-
-    precision: Literal["float32", "bf16"] = "float32"
-    """``bf16`` computes convolutions in bfloat16; faster where the processor has it."""
 
     calibration_beats: int = Field(2000, ge=2)
     """Training beats by which batch normalisation is calibrated to an architecture."""
