@@ -21,7 +21,7 @@ from nasbench_ecg.run.trial import Examination, Trial
 from nasbench_ecg.run.unfinished import Clock, Unfinished
 from nasbench_ecg.testing.check import Broken, Check, NotApplicable, claims, expect
 from nasbench_ecg.testing.material import fingerprint, small_task, small_test
-from nasbench_ecg.testing.randomness import shaken, watched
+from nasbench_ecg.testing.randomness import must_leave_generators_alone, shaken
 from nasbench_ecg.testing.searching import Moment, Saves, Stopped, search
 from nasbench_ecg.testing.subject import Subject
 from nasbench_ecg.training.checkpoint import NoCheckpoint
@@ -63,8 +63,7 @@ def equal_seeds_give_equal_evaluations(subject: Subject, seed: int) -> None:
 def it_leaves_global_generators_alone(subject: Subject, seed: int) -> None:
     """The evaluation seeds no generator of torch and leaves Python's and numpy's as they were."""
     scene = _scene(subject)
-    with shaken(0), watched(f"the evaluator {subject.spec.name!r}"):
-        scene.examine()
+    must_leave_generators_alone(f"the evaluator {subject.spec.name!r}", scene.examine)
 
 
 @claims()

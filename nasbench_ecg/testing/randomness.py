@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from nasbench_ecg.testing.check import expect
+from nasbench_ecg.testing.check import Broken, expect
 
 _OURS = "nasbench_ecg.training.seeding"
 
@@ -58,6 +58,19 @@ def watched(who: str) -> Iterator[None]:
     expect(not calls, f"{who} calls {', '.join(sorted(set(calls)))}")
     for name, one, other in zip(("random", "numpy.random"), before, _states(), strict=True):
         expect(one == other, f"{who} leaves the global generator of {name} in another state")
+
+
+def must_leave_generators_alone(who: str, act: Callable[[], object]) -> None:
+    """Raise Broken if ``act`` touches a global generator, not only where it is called first.
+
+    A library that is imported at its first use may draw then: that is not the component's doing.
+    """
+    try:
+        with shaken(0), watched(who):
+            act()
+    except Broken:
+        with shaken(0), watched(who):
+            act()
 
 
 def _told(function: Callable[..., Any], name: str, calls: list[str]) -> Callable[..., Any]:

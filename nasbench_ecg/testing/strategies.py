@@ -18,7 +18,7 @@ from nasbench_ecg.run.files import finite
 from nasbench_ecg.run.trial import Examination
 from nasbench_ecg.testing.check import Broken, Check, NotApplicable, claims, expect
 from nasbench_ecg.testing.material import fingerprint, small_task, small_test
-from nasbench_ecg.testing.randomness import shaken, watched
+from nasbench_ecg.testing.randomness import must_leave_generators_alone, shaken
 from nasbench_ecg.testing.searching import Moment, Searched, Stopped, parts_of, search
 from nasbench_ecg.testing.subject import Subject
 from nasbench_ecg.training.seeding import seeded
@@ -66,8 +66,9 @@ def equal_seeds_give_equal_searches(subject: Subject, seed: int) -> None:
 def it_leaves_global_generators_alone(subject: Subject, seed: int) -> None:
     """The search seeds no generator of torch and leaves those of Python and numpy as they were."""
     parts = parts_of(subject)
-    with shaken(0), watched(f"the strategy {subject.spec.name!r}"):
-        search(subject, parts=parts)
+    must_leave_generators_alone(
+        f"the strategy {subject.spec.name!r}", lambda: search(subject, parts=parts)
+    )
 
 
 @claims()

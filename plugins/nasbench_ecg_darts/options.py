@@ -63,6 +63,10 @@ class SearchNetworkOptions(Options):
     grad_clip: float = Field(5.0, gt=0)
     """Largest norm of the weights' gradient."""
 
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
+    where the processor has it."""
+
 
 class DartsOptions(SearchNetworkOptions):
     """Options of ``darts``.
@@ -97,10 +101,6 @@ class DartsOptions(SearchNetworkOptions):
 
     alpha_weight_decay: float = Field(1e-3, ge=0)
     """Weight decay of α."""
-
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
-    where the processor has it."""
 
     hessian_eigenvalue: bool = Field(True, exclude=True)
     """Whether the trajectory holds the dominant eigenvalue of the Hessian of the validation loss in

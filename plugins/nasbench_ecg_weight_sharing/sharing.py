@@ -24,6 +24,7 @@ from nasbench_ecg.api import (
     Beats,
     Progress,
     Recipe,
+    arithmetic,
     confusion_matrix,
     cosine,
     predict,
@@ -133,7 +134,10 @@ class Sharing:
             after_epoch: Called after each epoch with its mean loss and accuracy.
         """
         steps = self.steps_per_epoch
-        with progress.track("Sharing weights", self.options.epochs * steps) as bar:
+        with (
+            progress.track("Sharing weights", self.options.epochs * steps) as bar,
+            arithmetic(self.device, self.options.precision),
+        ):
             bar.advance(self.epoch * steps + self.step)
             while not self.trained and monotonic() < deadline:
                 while self.step < steps:
