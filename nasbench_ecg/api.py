@@ -45,7 +45,12 @@ if TYPE_CHECKING:
     from nasbench_ecg.data.beats import Beats, join
     from nasbench_ecg.data.denoise import denoise
     from nasbench_ecg.data.features import FEATURES, FeatureTable, beat_features, join_tables
-    from nasbench_ecg.data.preparation import Prepared, WaveformOptions, prepare
+    from nasbench_ecg.data.preparation import (
+        Prepared,
+        RecordsOptions,
+        WaveformOptions,
+        prepare,
+    )
     from nasbench_ecg.data.qrs import detect_qrs
     from nasbench_ecg.data.records import Record, read_record
     from nasbench_ecg.data.segment import Windows, segment
@@ -91,7 +96,7 @@ _HOME = {
     "nasbench_ecg.data.features": (
         "FEATURES", "FeatureTable", "beat_features", "join_tables",
     ),
-    "nasbench_ecg.data.preparation": ("Prepared", "WaveformOptions", "prepare"),
+    "nasbench_ecg.data.preparation": ("Prepared", "RecordsOptions", "WaveformOptions", "prepare"),
     "nasbench_ecg.data.qrs": ("detect_qrs",),
     "nasbench_ecg.data.records": ("Record", "read_record"),
     "nasbench_ecg.data.segment": ("Windows", "segment"),
@@ -118,7 +123,7 @@ __all__ = [  # noqa: RUF022 - by role
     "EvaluatorSpec", "Options", "NoOptions",
     "Dataset", "DataSource", "Requirement", "Beats", "join", "Task",
     "CLASSES", "SYMBOLS", "Record", "read_record", "denoise", "Windows", "segment",
-    "WaveformOptions", "Prepared", "prepare",
+    "RecordsOptions", "WaveformOptions", "Prepared", "prepare",
     "adaptive_filter", "detect_qrs", "Waves", "delineate", "faulty",
     "FEATURES", "FeatureTable", "beat_features", "join_tables",
     "SearchSpace", "Architecture", "canonical_json", "Builder",

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from experiment import SUITE, read_experiment
 
+from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError
-from nasbench_ecg.run.files import told, write_atomically
+from nasbench_ecg.run.files import told
 
 
 def main() -> int:

@@ -29,7 +29,7 @@ import torch
 from measure import Target, machine
 from table import markdown
 
-from nasbench_ecg.run.files import write_atomically
+from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.training.memory import keep_freed_memory
 
 Benchmark = Callable[[], Target | list[Target] | None]

@@ -62,8 +62,9 @@ def draw(
     out: OutOption = Path("results"),
 ) -> None:
     """Draw an architecture as text, or as SVG into a file."""
+    from nasbench_ecg.atomic import write_atomically
     from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.run.files import told, write_atomically
+    from nasbench_ecg.run.files import told
 
     if output is not None and output.suffix not in (".svg", ".txt"):
         raise OptionError(

@@ -160,7 +160,8 @@ def _result(
 def _store(result: dict[str, Any], path: Path) -> None:
     import json
 
-    from nasbench_ecg.run.files import told, write_atomically
+    from nasbench_ecg.atomic import write_atomically
+    from nasbench_ecg.run.files import told
 
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)

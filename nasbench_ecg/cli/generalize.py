@@ -167,9 +167,10 @@ def _show(report: Generalization, output: Path | None, *, as_json: bool) -> None
 def _write(report: Generalization, output: Path) -> None:
     import json
 
+    from nasbench_ecg.atomic import write_atomically
     from nasbench_ecg.report import grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
-    from nasbench_ecg.run.files import told, write_atomically
+    from nasbench_ecg.run.files import told
 
     grids = tables(report)
     texts = {

@@ -100,12 +100,13 @@ def _write(
     Raises:
         StorageError: The file cannot be written, or one does not say what the records say.
     """
+    from nasbench_ecg.atomic import write_atomically
     from nasbench_ecg.cli.show import draw
     from nasbench_ecg.registry import load_registry
     from nasbench_ecg.report.assemble import assemble
     from nasbench_ecg.report.render import check as check_file
     from nasbench_ecg.report.render import render
-    from nasbench_ecg.run.files import told, write_atomically
+    from nasbench_ecg.run.files import told
 
     registry = load_registry()
     report = assemble(records, title, lambda record: draw(record, registry))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.errors import OptionError, StorageError, nearest
 
 CONFIG_VARIABLE = "NASBENCH_ECG_CONFIG"
@@ -94,16 +94,7 @@ def store(added: Added) -> Path:
     text = json.dumps({"format": _FORMAT, **asdict(added)}, indent=1, sort_keys=True) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(path, text)
     except OSError as error:
         raise StorageError(
             f"The dataset cannot be added: {error.strerror or error}.",

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_ecg.architecture import canonical_json, digest
+from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
@@ -157,21 +158,8 @@ def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
             changed = True
         digests[name] = known["sha256"]
     if changed:
-        _write_atomically(memo_path, canonical_json(memo))
+        write_atomically(memo_path, canonical_json(memo))
     return digests
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _store(loaded: LoadedBeats, entry: Path) -> None:
@@ -192,7 +180,7 @@ def _store(loaded: LoadedBeats, entry: Path) -> None:
             "files": {array: _state(temporary, array) for array in _ARRAYS},
         }
         meta = json.loads(canonical_json(meta))
-        _write_atomically(temporary / _META, canonical_json({**meta, "digest": digest(meta)}))
+        write_atomically(temporary / _META, canonical_json({**meta, "digest": digest(meta)}))
         if entry.exists() and _open(entry) is None:
             entry.rename(temporary.with_name(f"{temporary.name}-damaged"))
         try:

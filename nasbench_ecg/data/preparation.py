@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from nasbench_ecg.data.aami import CLASSES
 from nasbench_ecg.data.beats import Beats
@@ -26,8 +26,8 @@ _GENERIC = {"*": "other"}
 _MOST_WORKERS = 4  # more wait for the annotations, which are decoded by the interpreter
 
 
-class WaveformOptions(Options):
-    """How beats are cut out of records. Datasets subclass it to set their own defaults.
+class RecordsOptions(Options):
+    """Which records, leads and annotations a dataset takes. Datasets set their own defaults.
 
     A subclass that declares a field again, to give it a default, keeps its checks and description.
     """
@@ -38,26 +38,11 @@ class WaveformOptions(Options):
     leads: tuple[str, ...]
     """Leads by name; '#0' is one by its place in the file, '*' the first that no other takes."""
 
-    before: int
-    """Samples of the window before the R peak."""
-
-    after: int
-    """Samples of the window after the R peak, which itself is counted in neither."""
-
-    rate: float | None = None
-    """Hertz to resample the records to; none: their own rate."""
-
-    head: int = 3
+    head: int = Field(3, ge=0)
     """Annotations of any type left out at the start of each record."""
 
-    tail: int = 2
+    tail: int = Field(2, ge=0)
     """Annotations of any type left out at the end of each record."""
-
-    denoise: Denoising = "db5"
-    """Wavelet denoising: db5, db6 (removes wander too) or none."""
-
-    normalise: Normalisation = "per-beat"
-    """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
 
     @field_validator("records", "leads", mode="before")
     @classmethod
@@ -74,7 +59,26 @@ class WaveformOptions(Options):
             raise ValueError("at least one name is needed, and none twice")
         return names
 
-    @field_validator("before", "after", "head", "tail")
+
+class WaveformOptions(RecordsOptions):
+    """How beats are cut out of records. Datasets subclass it to set their own defaults."""
+
+    before: int
+    """Samples of the window before the R peak."""
+
+    after: int
+    """Samples of the window after the R peak, which itself is counted in neither."""
+
+    rate: float | None = None
+    """Hertz to resample the records to; none: their own rate."""
+
+    denoise: Denoising = "db5"
+    """Wavelet denoising: db5, db6 (removes wander too) or none."""
+
+    normalise: Normalisation = "per-beat"
+    """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
+
+    @field_validator("before", "after")
     @classmethod
     def _not_negative(cls, number: int) -> int:
         if number < 0:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nasbench_ecg.atomic import replacing
 from nasbench_ecg.errors import OptionError, StorageError
 
 if TYPE_CHECKING:
@@ -55,20 +54,11 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     """
     check_table_path(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".tmp-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                if path.suffix.lower() == ".csv":
-                    frame.to_csv(file, index=False, float_format="%.6g")
-                else:
-                    frame.to_parquet(file, index=False)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as temporary:
+            if path.suffix.lower() == ".csv":
+                frame.to_csv(temporary, index=False, float_format="%.6g")
+            else:
+                frame.to_parquet(temporary, index=False)
     except OSError as error:
         raise StorageError(
             f"The table cannot be written: {error.strerror or error}.",

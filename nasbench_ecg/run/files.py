@@ -1,33 +1,16 @@
-"""Files of results: written whole or not at all, as JSON that any reader takes."""
+"""Files of results: JSON that any reader takes, and what is said if they cannot be written."""
 
 from __future__ import annotations
 
 import errno
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nasbench_ecg.errors import StorageError
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all: temporary file, fsync, replace."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def readable_json(data: Any) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.run.files import finite, readable_json, told, write_atomically
+from nasbench_ecg.run.files import finite, readable_json, told
 from nasbench_ecg.run.unfinished import Unfinished
 
 if TYPE_CHECKING:

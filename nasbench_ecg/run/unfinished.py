@@ -9,7 +9,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from nasbench_ecg.run.files import told, write_atomically
+from nasbench_ecg.atomic import write_atomically
+from nasbench_ecg.run.files import told
 from nasbench_ecg.run.ledger import Ledger
 from nasbench_ecg.training.checkpoint import (
     FileCheckpoint,

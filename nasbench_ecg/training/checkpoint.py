@@ -6,8 +6,6 @@ A checkpoint is one safetensors file: its tensors, and beside them, as JSON, eve
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
@@ -18,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nasbench_ecg.atomic import replacing
 from nasbench_ecg.errors import StorageError
 
 _TENSOR, _ITEMS, _TUPLE = "__tensor__", "__items__", "__tuple__"
@@ -103,16 +102,8 @@ def write_state(path: Path, state: Any) -> None:
 
 def _write(path: Path, tensors: dict[str, Tensor], skeleton: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         save_file(tensors, temporary, metadata={"state": skeleton})
-        with open(temporary, "rb") as file:  # noqa: PTH123
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def read_state(path: Path) -> Any:

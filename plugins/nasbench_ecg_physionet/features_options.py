@@ -6,41 +6,17 @@ from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from nasbench_ecg.api import CLASSES, Options
+from nasbench_ecg.api import CLASSES, RecordsOptions
 from nasbench_ecg_physionet.mitbih_options import DS1, DS2, PAPER_RECORDS
 
 _INTER_PATIENT: dict[str, Any] = {"records": DS1 + DS2, "head": 0, "tail": 0}
 
 
-class FeatureOptions(Options):
+class FeatureOptions(RecordsOptions):
     """Which beats are measured, in which leads."""
-
-    records: tuple[str, ...]
-    """Names of the records."""
 
     leads: tuple[str, ...] = ("MLII",)
     """Leads by name, each of which gives 18 features; '#0' is one by its place in the file."""
-
-    head: int = Field(3, ge=0)
-    """Annotations of any type left out at the start of each record."""
-
-    tail: int = Field(2, ge=0)
-    """Annotations of any type left out at the end of each record."""
-
-    @field_validator("records", "leads", mode="before")
-    @classmethod
-    def _listed(cls, value: Any) -> Any:
-        """Take ``100,101`` and ``[100, 101]`` from a command line as names too."""
-        parts = value.split(",") if isinstance(value, str) else value
-        parts = [parts] if isinstance(parts, int) else parts
-        return [str(part).strip() for part in parts] if isinstance(parts, list | tuple) else value
-
-    @field_validator("records", "leads")
-    @classmethod
-    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if not names or len(set(names)) < len(names):
-            raise ValueError("at least one name is needed, and none twice")
-        return names
 
 
 class MitBihFeaturesOptions(FeatureOptions):
