@@ -90,18 +90,17 @@ def test_fitted_values_are_those_of_the_solved_system():
 
 
 @pytest.mark.parametrize("low_rank", [False, True])
-def test_fitted_values_of_kin_are_those_of_the_product(low_rank):
+def test_fitted_values_after_changes_are_those_of_the_product(low_rank):
     _, _, margin, _, rng = problem(3, n=60)
     if low_rank:
         margin = margin_of_features(rng.standard_normal((60, 5)), 0.05)
-    apart = labellings(rng, 5, 60)
-    kin = np.repeat(apart, 4, axis=0)
-    kin[np.arange(20), rng.integers(60, size=20)] *= -1
-    y = np.concatenate([apart, kin, -apart])[rng.permutation(30)]
-    known = labellings(rng, 2, 60)
-    for others in (None, (known, margin.fitted(known)), (apart, margin.fitted(apart))):
-        assert margin.fitted_of_kin(y, others) == pytest.approx(margin.fitted(y), abs=1e-10)
-    assert margin.fitted_of_kin(y[:0]).shape == (0, 60)
+    before = labellings(rng, 12, 60)
+    after = before.copy()
+    for row, changes in enumerate([0, 1, 1, 2, 5, 6, 7, 8, 30, 60, 3, 59]):  # 6 are a tenth
+        after[row, rng.choice(60, changes, replace=False)] *= -1
+    fitted = margin.fitted(before)
+    assert margin.refitted(after, before, fitted) == pytest.approx(margin.fitted(after), abs=1e-10)
+    assert margin.refitted(after[:0], before[:0], fitted[:0]).shape == (0, 60)
 
 
 @pytest.mark.parametrize("bias", [True, False])

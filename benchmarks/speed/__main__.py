@@ -48,6 +48,7 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "loading": machine_room.loading,
         "command-line": machine_room.command_line,
         "roofline": lambda: networks.roofline(device),
+        "compile": lambda: networks.compiled("quick", device),
         "candidates": lambda: candidates.candidates(device),
         "suite": machine_room.suite,
         "iemmc-generation": clustering.generation,
@@ -56,6 +57,7 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "supernet-smoke": lambda: networks.supernet_step("smoke", device, bf16=bf16),
         "training-smoke": lambda: networks.training("smoke", device, bf16=bf16),
         "candidates-smoke": lambda: candidates.candidates(device, profile="smoke", n=2, beats=300),
+        "compile-smoke": lambda: networks.compiled("smoke", device),
         "suite-smoke": lambda: machine_room.suite(runs=2, epochs=1),
     }
 

@@ -8,19 +8,25 @@ from measure import Target
 _ALL_BEATS = 94_013
 
 
-def generation() -> Target:
+def generation() -> list[Target]:
     """Time a generation of 100 antibodies on the beats of the paper, after one decomposition."""
     x = iemmc.measured("iemmc-beats")
-    figures = iemmc.generation(iemmc.generated(iemmc.PAPER_BEATS) if x is None else x)
-    return Target(
-        what=f"IEMMC, {iemmc.PAPER_BEATS:,} beats: a generation of 100 antibodies",
-        target="≤ 20 ms",
-        seconds={"generation": figures["ms_for_100_antibodies"] / 1e3},
-        held=figures["ms_for_100_antibodies"] <= 20,
-        note=f"{figures['times_faster_than_direct_formula']:.0f}× faster than the direct formula, "
-        f"{_beats(x)}",
-        figures=figures,
-    )
+    beats = iemmc.generated(iemmc.PAPER_BEATS) if x is None else x
+    rows = []
+    for what, flips in (("as published", 0), ("with the single flips that are ours", None)):
+        figures = iemmc.generation(beats, flips=flips)
+        rows.append(
+            Target(
+                what=f"IEMMC, {iemmc.PAPER_BEATS:,} beats: a generation of 100 antibodies, {what}",
+                target="≤ 20 ms",
+                seconds={"generation": figures["ms_for_100_antibodies"] / 1e3},
+                held=figures["ms_for_100_antibodies"] <= 20,
+                note=f"{figures['times_faster_than_direct_formula']:.0f}× faster than the direct "
+                f"formula, {_beats(x)}",
+                figures=figures,
+            )
+        )
+    return rows
 
 
 def all_beats() -> Target:

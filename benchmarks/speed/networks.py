@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -37,7 +39,7 @@ from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 WIDTHS = {"paper": (8, 16), "quick": (5, 8), "smoke": (3, 2)}
 """Cells and channels of the search network."""
 
-FINAL = {"paper": (15, 16), "quick": (8, 8), "smoke": (6, 2)}
+FINAL = {"paper": (15, 16), "quick": (6, 8), "smoke": (6, 2)}
 """Cells and channels of the final network."""
 
 BATCHES = {"paper": (100, 256), "quick": (100, 256), "smoke": (4, 4)}
@@ -174,17 +176,74 @@ def _gradients(
     return loss.detach(), *first_order(loss, alpha)
 
 
-def training(size: str, device: str, *, bf16: bool) -> Target:
-    """Time steps of the final training: plain 1-D float32 against what runs."""
+@dataclass(frozen=True)
+class Rate:
+    """The arithmetic rate of a call beside that of a large float32 matrix product.
+
+    Attributes:
+        flop: Floating-point operations of the call.
+        seconds: Median wall times of the product and of the call, which took turns.
+        n: Rows and columns of the product.
+    """
+
+    flop: int
+    seconds: dict[str, float]
+    n: int
+
+    @classmethod
+    def of(cls, call: Callable[[], None], device: str) -> Rate:
+        """Measure the rate of ``call``."""
+        from torch.utils.flop_counter import FlopCounterMode
+
+        with FlopCounterMode(display=False) as counter:
+            call()
+        n = 8192 if device == "cuda" else 2048
+        a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
+        with arithmetic(device, "float32"):
+            ways = {"matrix product": lambda: a @ b, "pass": call}
+            seconds = in_turns(ways, rounds=3, device=device)
+        return cls(counter.get_total_flops(), seconds, n)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """FLOP, and FLOP/s of the call and of the product."""
+        return {
+            "flop": self.flop,
+            "achieved": self.flop / self.seconds["pass"],
+            "matrix_product": 2 * self.n**3 / self.seconds["matrix product"],
+        }
+
+    @property
+    def note(self) -> str:
+        """How near the call comes to the product."""
+        achieved, peak = self.figures["achieved"], self.figures["matrix_product"]
+        return (
+            f"{achieved / 1e9:.0f} GFLOP/s of {peak / 1e9:.0f} in a float32 matrix product of "
+            f"{self.n}: {achieved / peak:.0%}"
+        )
+
+
+def final_network(size: str, device: str) -> tuple[nn.Module, Tensor, Tensor]:
+    """Return a final network of random cells, beats [n, 2, 300] and their classes [n]."""
     cells, channels = FINAL[size]
-    options = StackedCellsShortcutOptions(cells=cells, channels=channels)
     n = BATCHES[size][1]
     arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
     torch.manual_seed(0)
+    options = StackedCellsShortcutOptions(cells=cells, channels=channels)
     builder = network.StackedCellsShortcut(options)
     model = builder.build(arch, n_leads=2, n_samples=300, n_classes=5).to(device).train()
-    x = torch.randn(n, 2, 300, device=device)
-    y = torch.randint(5, (n,), device=device)
+    return model, torch.randn(n, 2, 300, device=device), torch.randint(5, (n,), device=device)
+
+
+def named(size: str) -> str:
+    """Return the name of a final network, its cells and channels."""
+    cells, channels = FINAL[size]
+    return f"{size} network ({cells} cells, C{channels})"
+
+
+def training(size: str, device: str, *, bf16: bool) -> Target:
+    """Time steps of the final training: plain 1-D float32 against what runs."""
+    model, x, y = final_network(size, device)
     with one_dimensional(), torch.no_grad():
         expected = model(x)
     with torch.no_grad():
@@ -205,20 +264,45 @@ def training(size: str, device: str, *, bf16: bool) -> Target:
         ways[name] = taken(call, Batch(x, y), device, precision, graphs=graphs)
     seconds = in_turns(ways, device=device)
     reference, *others = seconds.values()
+    rate = Rate.of(partial(step, "float32", x, y), device)
     return Target(
-        what=f"final training step, {size} network ({options.cells} cells, "
-        f"C{options.channels}), {n} beats",
+        what=f"final training step, {named(size)}, {len(y)} beats",
         target="≥ 2× plain" if device == "cpu" else "",
         seconds=seconds,
         same=f"outputs in float32 differ by {worst:.1e}",
         held=reference / min(others) >= 2 if device == "cpu" else None,
+        note=f"float32: {rate.note}",
+        figures=rate.figures,
+    )
+
+
+def compiled(size: str, device: str) -> Target:
+    """Time steps of the final training as it runs and through ``torch.compile``."""
+    model, x, y = final_network(size, device)
+    recipe = Recipe(lr=0.0)
+    optimizer = weight_optimizer(model, recipe)
+    faster = torch.compile(model, dynamic=False)
+    started = time.perf_counter()
+    training_step(faster, optimizer, x, y, recipe=recipe)
+    first = time.perf_counter() - started
+    ways = {
+        "as it runs": lambda: training_step(model, optimizer, x, y, recipe=recipe),
+        "torch.compile": lambda: training_step(faster, optimizer, x, y, recipe=recipe),
+    }
+    seconds = in_turns(ways, device=device)
+    plain, quick = seconds.values()
+    steps = f"{first / (plain - quick):,.0f} steps" if quick < plain else "never"
+    return Target(
+        what=f"torch.compile, final training step, {named(size)}",
+        target="",
+        seconds=seconds,
+        note=f"the first step takes {first:.0f} s; paid back after: {steps}",
+        figures={"first_step": first},
     )
 
 
 def roofline(device: str) -> Target:
     """Relate the merged supernet's arithmetic rate to that of a large matrix product."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     cells, channels = WIDTHS["paper"]
     torch.manual_seed(0)
     net = SuperNet(
@@ -231,24 +315,11 @@ def roofline(device: str) -> Target:
     def forward_backward() -> None:
         relaxed_loss(net, alpha, batch, "float32")[0].backward()  # type: ignore[no-untyped-call]
 
-    with FlopCounterMode(display=False) as counter:
-        forward_backward()
-    flop = counter.get_total_flops()
-    n = 8192 if device == "cuda" else 2048
-    a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
-    with arithmetic(device, "float32"):
-        seconds = in_turns(
-            {"matrix product": lambda: a @ b, "supernet pass": forward_backward},
-            rounds=3,
-            device=device,
-        )
-    peak = 2 * n**3 / seconds["matrix product"]
-    achieved = flop / seconds["supernet pass"]
+    rate = Rate.of(forward_backward, device)
     return Target(
         what="roofline: forward and backward pass of the paper's search network, 100 beats",
         target="",
-        seconds=seconds,
-        note=f"{achieved / 1e9:.0f} GFLOP/s of {peak / 1e9:.0f} in a float32 matrix product "
-        f"of {n}: {achieved / peak:.0%}",
-        figures={"flop": flop, "achieved": achieved, "matrix_product": peak},
+        seconds=rate.seconds,
+        note=rate.note,
+        figures=rate.figures,
     )

@@ -24,8 +24,8 @@ Floats = NDArray[np.float64]
 _NEGLIGIBLE = 1e-14
 """Directions whose share of a fitted value is below this are left out."""
 
-_KIN = 0.1
-"""Share of labels in which kin may differ: beyond, adding columns is slower than a product."""
+_NEAR = 0.1
+"""Share of labels that may change: beyond, adding columns is slower than a product."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,35 +61,27 @@ class Margin:
             return np.asarray(y @ self.smoother)
         return np.asarray((y @ self.basis) @ self.basis.T)
 
-    def fitted_of_kin(
-        self, labels: NDArray[Any], known: tuple[NDArray[Any], NDArray[Any]] | None = None
+    def refitted(
+        self, labels: NDArray[Any], before: NDArray[Any], fitted: NDArray[Any]
     ) -> NDArray[Any]:
-        """Return :meth:`fitted`, cheaper where rows are near to each other, as clones are.
+        """Return :meth:`fitted`, cheaper where rows changed little.
 
-        With the smoother at hand, a row that differs in few labels from one whose fitted values
-        are known takes them and adds the columns of what differs: no matrix product.
+        With the smoother at hand, the columns of the labels that changed are added to what was
+        fitted before: no matrix product.
 
         Args:
             labels: ±1 [P, n].
-            known: Labels [Q, n] and their fitted values [Q, n].
+            before: The labels before [P, n].
+            fitted: Their fitted values [P, n].
         """
         y = labels.astype(self.basis.dtype, copy=False)
         if self.smoother is None:
             return self.fitted(y)
-        most = _KIN * self.n
-        found, rest = np.empty_like(y), np.arange(len(y))
-        if known is not None:
-            alike = y @ known[0].astype(y.dtype, copy=False).T
-            nearest = alike.argmax(axis=1)
-            kin = (self.n - alike[rest, nearest]) / 2 <= most
-            near = nearest[kin]
-            found[kin] = _moved(self.smoother, y[kin], known[0][near], known[1][near])
-            rest = rest[~kin]
-        leader = rest[_leaders(y[rest], most)]
-        leads = leader == rest
-        found[rest[leads]] = self.fitted(y[rest[leads]])
-        others, near = rest[~leads], leader[~leads]
-        found[others] = _moved(self.smoother, y[others], y[near], found[near])
+        changed = labels != before
+        near = np.count_nonzero(changed, axis=1) <= _NEAR * self.n
+        found = np.empty_like(y)
+        found[~near] = self.fitted(y[~near])
+        found[near] = fitted[near] + _columns(self.smoother, 2 * y[near], changed[near])
         return found
 
     def objective(self, labels: NDArray[Any], fitted: NDArray[Any] | None = None) -> Floats:
@@ -157,27 +149,10 @@ def _with_constant(basis: Floats) -> Floats:
     return np.concatenate([basis, np.full((n, 1), 1 / np.sqrt(n))], axis=1)
 
 
-def _moved(
-    smoother: NDArray[Any], y: NDArray[Any], near: NDArray[Any], fitted: NDArray[Any]
-) -> NDArray[Any]:
-    """Return S y, [P, n], from the fitted values of labels ``near`` to ``y``."""
+def _columns(smoother: NDArray[Any], y: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
+    """Return the product with the smoother, [P, n], of ``y`` [P, n], which counts at ``where``."""
     from scipy.sparse import csr_array
 
-    difference = y - near.astype(y.dtype, copy=False)
-    places = np.nonzero(difference)
-    ends = np.searchsorted(places[0], np.arange(len(y) + 1))
-    sparse = csr_array((difference[places], places[1], ends), shape=difference.shape)
-    return np.asarray(fitted + sparse @ smoother)
-
-
-def _leaders(y: NDArray[Any], most: float) -> NDArray[np.int64]:
-    """Return, for each row of ±1 labels, itself or an earlier row that differs in ``most`` labels.
-
-    What is pointed to points to itself.
-    """
-    near = (y.shape[1] - y @ y.T) / 2 <= most
-    leader = np.full(len(y), -1)
-    for row in range(len(y)):
-        if leader[row] < 0:
-            leader[near[row] & (leader < 0)] = row
-    return leader
+    rows, places = np.nonzero(where)
+    ends = np.searchsorted(rows, np.arange(len(y) + 1))
+    return np.asarray(csr_array((y[rows, places], places, ends), shape=y.shape) @ smoother)

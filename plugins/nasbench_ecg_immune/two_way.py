@@ -88,13 +88,13 @@ class TwoWay:
     def improve(self, labels: Int8s) -> tuple[Int8s, NDArray[np.float64]]:
         """Return int8 [P, n] after a midpoint scan where it helps, and J, float64 [P]."""
         margin = self.margin
-        fitted = margin.fitted_of_kin(labels)
+        fitted = margin.fitted(labels)
         before = margin.objective(labels, fitted)
         scanned = relabel(labels, fitted, self.smallest)
         if not self.flips or margin.smoother is None:
             after = margin.objective(scanned)
         else:
-            refitted = margin.fitted_of_kin(scanned, (labels, fitted))
+            refitted = margin.refitted(scanned, labels, fitted)
             scanned, refitted = descend(margin, scanned, self.smallest, self.flips, refitted)
             after = margin.objective(scanned, refitted)
         better = after < before
