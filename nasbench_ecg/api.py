@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from nasbench_ecg.progress import Progress, Silent
     from nasbench_ecg.training.engine import (
         DeviceBeats,
-        Recipe,
         cosine,
         fit,
         predict,
@@ -80,7 +79,8 @@ if TYPE_CHECKING:
         weight_optimizer,
     )
     from nasbench_ecg.training.graphs import GraphedStep, rate_from
-    from nasbench_ecg.training.precision import Precision, arithmetic, autocast
+    from nasbench_ecg.training.precision import arithmetic, autocast
+    from nasbench_ecg.training.recipe import Precision, Recipe, RecipeOptions
 
 _HOME = {
     "nasbench_ecg.architecture": ("Architecture", "canonical_json"),
@@ -109,11 +109,12 @@ _HOME = {
     "nasbench_ecg.options": ("NoOptions", "Options"),
     "nasbench_ecg.progress": ("Progress", "Silent"),
     "nasbench_ecg.training.engine": (
-        "DeviceBeats", "Recipe", "cosine", "fit", "predict",
+        "DeviceBeats", "cosine", "fit", "predict",
         "seconds_per_call", "seconds_per_step", "to_device", "training_step", "weight_optimizer",
     ),
     "nasbench_ecg.training.graphs": ("GraphedStep", "rate_from"),
-    "nasbench_ecg.training.precision": ("Precision", "arithmetic", "autocast"),
+    "nasbench_ecg.training.precision": ("arithmetic", "autocast"),
+    "nasbench_ecg.training.recipe": ("Precision", "Recipe", "RecipeOptions"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -130,8 +131,8 @@ __all__ = [  # noqa: RUF022 - by role
     "Strategy", "SearchContext", "SearchResult", "Budget", "Fidelity", "Checkpoint",
     "Evaluator", "EvaluationContext", "Evaluation",
     "Progress", "Silent",
-    "Recipe", "Precision", "DeviceBeats", "fit", "predict", "training_step", "weight_optimizer",
-    "cosine", "autocast", "arithmetic", "GraphedStep", "rate_from", "to_device",
+    "Recipe", "RecipeOptions", "Precision", "DeviceBeats", "fit", "predict", "training_step",
+    "weight_optimizer", "cosine", "autocast", "arithmetic", "GraphedStep", "rate_from", "to_device",
     "seconds_per_call", "seconds_per_step", "confusion_matrix",
     "scores", "class_table",
     "NasbenchError", "RecordError", "MissingDataError", "PluginError", "OptionError",

@@ -20,13 +20,12 @@ from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 from nasbench_ecg.training.epoch import Epoch, n_batches
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
-from nasbench_ecg.training.precision import Precision, arithmetic, autocast
+from nasbench_ecg.training.precision import arithmetic, autocast
+from nasbench_ecg.training.recipe import Recipe
 
 __all__ = [
     "DeviceBeats",
     "Epoch",
-    "Precision",
-    "Recipe",
     "autocast",
     "cosine",
     "fit",
@@ -40,34 +39,6 @@ __all__ = [
 ]
 
 _LONG_STEP = 1.0  # seconds
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained; the defaults are the paper's final training.
-
-    Source: Lv et al. 2021, section IV-C, and Liu et al. 2019 (DARTS) on CIFAR-10 for what the paper
-    leaves to it.
-
-    Attributes:
-        epochs: Passes over the beats.
-        batch_size: Beats in a step.
-        lr: Learning rate of SGD in the first epoch, annealed by a cosine.
-        lr_min: Learning rate that the cosine ends at.
-        momentum: Momentum of SGD.
-        weight_decay: Weight decay of SGD.
-        grad_clip: Largest norm of the gradient.
-        precision: In which numbers convolutions and products are computed.
-    """
-
-    epochs: int = 100
-    batch_size: int = 256
-    lr: float = 0.025
-    lr_min: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    grad_clip: float = 5.0
-    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
-Precision = Literal["float32", "tf32", "bf16"]
-"""``tf32`` rounds what enters convolutions and products on a GPU to 10 bits, and is ``float32``
-elsewhere; ``bf16`` computes them in bfloat16."""
+from nasbench_ecg.training.recipe import Precision
 
 
 def autocast(device: str, precision: Precision) -> AbstractContextManager[object]:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from nasbench_ecg.api import Options
+from nasbench_ecg.api import RecipeOptions
 
 _QUICK = {
     "cells": 5,
@@ -20,7 +20,7 @@ _QUICK = {
 }
 
 
-class SearchNetworkOptions(Options):
+class SearchNetworkOptions(RecipeOptions):
     """A search network and how its weights are trained.
 
     Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
@@ -36,9 +36,6 @@ class SearchNetworkOptions(Options):
     stem_filters: int = Field(32, ge=1)
     """Filters of the stem's convolution."""
 
-    epochs: int = Field(100, ge=1)
-    """Passes over the training part."""
-
     batch_size: int = Field(100, ge=2)
     """Beats in a step, for weights and where there is one for α."""
 
@@ -47,25 +44,6 @@ class SearchNetworkOptions(Options):
 
     majority_share: float | None = Field(None, gt=0, lt=1)
     """Largest share of the most frequent class among the beats drawn; by default as it is."""
-
-    lr: float = Field(0.025, gt=0)
-    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine."""
-
-    lr_min: float = Field(0.001, ge=0)
-    """Learning rate that the cosine ends at."""
-
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of the weights."""
-
-    weight_decay: float = Field(3e-4, ge=0)
-    """Weight decay of the weights."""
-
-    grad_clip: float = Field(5.0, gt=0)
-    """Largest norm of the weights' gradient."""
-
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
-    where the processor has it."""
 
 
 class DartsOptions(SearchNetworkOptions):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from nasbench_ecg.api import (
     DeviceBeats,
-    Recipe,
     SearchContext,
     Task,
     cosine,
@@ -97,14 +96,7 @@ class SearchState:
         ).to(ctx.device)
         columns = len(space.operations) + variant.columns
         alpha = initial_alpha(space.nodes, columns, ctx.device)
-        recipe = Recipe(
-            epochs=options.epochs,
-            lr=options.lr,
-            lr_min=options.lr_min,
-            momentum=options.momentum,
-            weight_decay=options.weight_decay,
-        )
-        optimizer = weight_optimizer(net, recipe)
+        optimizer = weight_optimizer(net, options.recipe)
         return cls(
             options=options,
             variant=variant,
@@ -114,7 +106,7 @@ class SearchState:
             net=net.train(),
             alpha=alpha,
             optimizer=optimizer,
-            schedule=cosine(optimizer, recipe),
+            schedule=cosine(optimizer, options.recipe),
             alpha_optimizer=torch.optim.Adam(
                 list(alpha.values()),
                 lr=options.alpha_lr,

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from nasbench_ecg.api import Options
+from nasbench_ecg.api import Options, RecipeOptions
 
 
-class TrainOptions(Options):
-    """Options of ``train``; the defaults are the paper's final training.
+class TrainOptions(RecipeOptions):
+    """Options of ``train``; the defaults are the paper's final training. The last epoch counts.
 
     Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
     2019 (DARTS) on CIFAR-10, without auxiliary head, drop-path and cutout.
@@ -23,33 +23,8 @@ class TrainOptions(Options):
         "smoke": {"epochs": 2, "batch_size": 64, "beats": 1000},
     }
 
-    epochs: int = Field(100, ge=1)
-    """Passes over the beats; the last one counts."""
-
-    batch_size: int = Field(256, ge=2)
-    """Beats in a step."""
-
     beats: int | None = Field(None, ge=2)
     """Most beats to train on, drawn at random; by default all."""
-
-    lr: float = Field(0.025, gt=0)
-    """Learning rate (SGD) in the first epoch, annealed by a cosine."""
-
-    lr_min: float = Field(0.001, ge=0)
-    """Learning rate that the cosine ends at."""
-
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of SGD."""
-
-    weight_decay: float = Field(3e-4, ge=0)
-    """Weight decay of SGD."""
-
-    grad_clip: float = Field(5.0, gt=0)
-    """Largest norm of the gradient."""
-
-    precision: Literal["float32", "tf32", "bf16"] = "float32"
-    """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
-    where the processor has it."""
 
 
 class ProxyOptions(Options):

@@ -105,7 +105,7 @@ class Train:
 
     def _recipe(self, ctx: EvaluationContext) -> tuple[Recipe, int | None]:
         options = self.options
-        recipe = Recipe(**options.model_dump(exclude={"beats"}))
+        recipe = options.recipe
         if ctx.fidelity is None:
             return recipe, options.beats
         epochs = ctx.fidelity.epochs

@@ -23,7 +23,6 @@ from nasbench_ecg.api import (
     Architecture,
     Beats,
     Progress,
-    Recipe,
     arithmetic,
     confusion_matrix,
     cosine,
@@ -91,13 +90,10 @@ class Sharing:
         self.device = device
         self.beats = to_device(beats, device)
         self.batch_size = min(options.batch_size, len(beats))
-        self.recipe = Recipe(
-            **{name: getattr(options, name) for name in Recipe.__dataclass_fields__}
-        )
-        self.optimizer = weight_optimizer(self.net, self.recipe)
+        self.optimizer = weight_optimizer(self.net, options.recipe)
         for weight in self.net.parameters():  # fused SGD takes no weights with and without momentum
             self.optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
-        self.schedule = cosine(self.optimizer, self.recipe)
+        self.schedule = cosine(self.optimizer, options.recipe)
         self.calibration = self._draw_calibration()
         self.epoch = self.step = 0
         self.order = self._draw_order()
@@ -165,7 +161,7 @@ class Sharing:
         """
         path = self.path(self.space.sample(self.rng)).train()
         self.optimizer.zero_grad(set_to_none=True)
-        return training_step(path, self.optimizer, x, y, recipe=self.recipe)
+        return training_step(path, self.optimizer, x, y, recipe=self.options.recipe)
 
     def _end_epoch(self) -> dict[str, float]:
         loss, accuracy = (self.sums / self.steps_per_epoch).tolist()

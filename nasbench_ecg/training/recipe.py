@@ -1,0 +1,76 @@
+"""How weights are trained, as the engine takes it and as options let users set it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from pydantic import Field
+
+from nasbench_ecg.options import Options
+
+Precision = Literal["float32", "tf32", "bf16"]
+"""``tf32`` rounds what enters convolutions and products on a GPU to 10 bits, and is ``float32``
+elsewhere; ``bf16`` computes them in bfloat16."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; the defaults are the paper's final training.
+
+    Source: Lv et al. 2021, section IV-C, and Liu et al. 2019 (DARTS) on CIFAR-10 for what the paper
+    leaves to it.
+
+    Attributes:
+        epochs: Passes over the beats.
+        batch_size: Beats in a step.
+        lr: Learning rate of SGD in the first epoch, annealed by a cosine.
+        lr_min: Learning rate that the cosine ends at.
+        momentum: Momentum of SGD.
+        weight_decay: Weight decay of SGD.
+        grad_clip: Largest norm of the gradient.
+        precision: In which numbers convolutions and products are computed.
+    """
+
+    epochs: int = 100
+    batch_size: int = 256
+    lr: float = 0.025
+    lr_min: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    grad_clip: float = 5.0
+    precision: Precision = "float32"
+
+
+class RecipeOptions(Options):
+    """Options of whatever trains weights; the defaults are those of :class:`Recipe`."""
+
+    epochs: int = Field(Recipe.epochs, ge=1)
+    """Passes over the beats."""
+
+    batch_size: int = Field(Recipe.batch_size, ge=2)
+    """Beats in a step."""
+
+    lr: float = Field(Recipe.lr, gt=0)
+    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine."""
+
+    lr_min: float = Field(Recipe.lr_min, ge=0)
+    """Learning rate that the cosine ends at."""
+
+    momentum: float = Field(Recipe.momentum, ge=0, lt=1)
+    """Momentum of the weights."""
+
+    weight_decay: float = Field(Recipe.weight_decay, ge=0)
+    """Weight decay of the weights."""
+
+    grad_clip: float = Field(Recipe.grad_clip, gt=0)
+    """Largest norm of the weights' gradient."""
+
+    precision: Precision = Recipe.precision
+    """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
+    where the processor has it."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that these options describe."""
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
