@@ -214,6 +214,16 @@ def test_a_file_is_written_in_the_format_of_its_name_and_checked(
     assert (checked.exit_code, "says what the records say" in checked.stderr) == (0, True)
 
 
+def test_several_files_are_written_at_once(
+    nasbench: Callable[..., Any], out: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"board{suffix}" for suffix in SUFFIXES]
+    written = nasbench("leaderboard", "--out", out, *(word for f in files for word in ("-o", f)))
+    assert written.exit_code == 0, written.stderr
+    checks = [word for f in files for word in ("--check", f)]
+    assert nasbench("leaderboard", "--out", out, *checks).exit_code == 0
+
+
 def test_a_file_that_differs_from_the_records_is_an_error(
     nasbench: Callable[..., Any], out: Path, tmp_path: Path
 ) -> None:

@@ -22,10 +22,12 @@ def leaderboard(
     form: Annotated[
         str, typer.Option("--format", help="terminal, markdown, csv, latex or html.")
     ] = "terminal",
-    file: Annotated[
-        Path | None,
+    files: Annotated[
+        list[Path] | None,
         typer.Option(
-            "-o", metavar="FILE", help="Write there; its ending tells the format if none is given."
+            "-o",
+            metavar="FILE",
+            help="Write there; its ending tells the format if none is given. Repeatable.",
         ),
     ] = None,
     check: Annotated[
@@ -48,9 +50,9 @@ def leaderboard(
         raise _nothing(out)
     wishes = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
     records = _chosen(records, wishes)
-    form = _format(form, file)
-    if check or form != "terminal":
-        _write(records, title=_title(wishes), form=form, file=file, check=check or [])
+    outputs = _outputs(form, files or [])
+    if check or outputs:
+        _write(records, title=_title(wishes), outputs=outputs, check=check or [])
         _tell_of_damaged(damaged)
         return
     boards = leaderboards(records)
@@ -71,11 +73,11 @@ def leaderboard(
     _tell_of_damaged(damaged)
 
 
-def _format(form: str, file: Path | None) -> str:
-    """Return the format to write in: what was asked for, or what the file's name stands for.
+def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
+    """Return format and file of what is to be written; no file is stdout.
 
     Raises:
-        OptionError: There is no such format, or the terminal's was to be written to a file.
+        OptionError: There is no such format, or a file's ending stands for none.
     """
     from nasbench_ecg.errors import OptionError, nearest
     from nasbench_ecg.report.render import FORMATS, format_of
@@ -84,7 +86,9 @@ def _format(form: str, file: Path | None) -> str:
         raise OptionError(
             f"There is no format {form!r}.", fix=nearest(form, ["terminal", *FORMATS])
         )
-    return format_of(file) if form == "terminal" and file is not None else form
+    if form == "terminal":
+        return [(format_of(file), file) for file in files]
+    return [(form, file) for file in files] or [(form, None)]
 
 
 def _title(wishes: dict[str, str | None]) -> str:
@@ -93,9 +97,13 @@ def _title(wishes: dict[str, str | None]) -> str:
 
 
 def _write(
-    records: list[RunRecord], *, title: str, form: str, file: Path | None, check: list[Path]
+    records: list[RunRecord],
+    *,
+    title: str,
+    outputs: list[tuple[str, Path | None]],
+    check: list[Path],
 ) -> None:
-    """Write the report of some runs to a file or to stdout, or compare files with it.
+    """Write the report of some runs to files or to stdout, or compare files with it.
 
     Raises:
         StorageError: The file cannot be written, or one does not say what the records say.
@@ -115,13 +123,14 @@ def _write(
         stderr().print(f"{path} says what the records say.", markup=False, soft_wrap=True)
     if check:
         return
-    text = render(report, form)
-    if file is None:
-        print(text, end="")
-        return
-    with told(file):
-        write_atomically(file, text)
-    stderr().print(f"Written: {file}", markup=False, soft_wrap=True)
+    for form, file in outputs:
+        text = render(report, form)
+        if file is None:
+            print(text, end="")
+            continue
+        with told(file):
+            write_atomically(file, text)
+        stderr().print(f"Written: {file}", markup=False, soft_wrap=True)
 
 
 def _chosen(records: list[RunRecord], wishes: dict[str, str | None]) -> list[RunRecord]:
