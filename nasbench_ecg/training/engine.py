@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -80,9 +81,16 @@ def cosine(
     optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Return the schedule from ``lr`` to ``lr_min`` over the epochs."""
-    return torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min
-    )
+    return _Cosine(optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min)
+
+
+class _Cosine(torch.optim.lr_scheduler.CosineAnnealingLR):
+    """The schedule without PyTorch's warning where a resumed epoch had no step left to take."""
+
+    def step(self, epoch: int | None = None) -> None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
+            super().step(epoch)
 
 
 def training_step(
