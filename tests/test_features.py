@@ -191,7 +191,7 @@ def test_the_command_writes_a_row_a_beat(data, ending):
     assert read.label[read.record == "r1"].value_counts().to_dict()["V"] == 1
     assert f"{len(read)} beats of 2 records, 18 features each" in result.output
     assert f"written: {out}" in result.output
-    assert [path.name for path in data.iterdir() if path.name.startswith(".tmp")] == []
+    assert [path.name for path in data.iterdir() if path.name.startswith(".")] == []
 
 
 def test_records_and_lead_can_be_chosen(data):

@@ -18,6 +18,7 @@ from nasbench_ecg.cli import (
     arch,
     correlate,
     data,
+    export,
     generalize,
     info,
     leaderboard,
@@ -132,6 +133,7 @@ app.command("list")(listing.list_components)
 app.command("info")(info.info)
 app.command("plugins")(plugins.plugins)
 app.command("show")(show.show)
+app.command("export")(export.export)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("generalize")(generalize.generalize)
 app.command("correlate")(correlate.correlate)

@@ -19,12 +19,13 @@ _USUAL_PROFILE = "quick"
 def ways_on(
     record: RunRecord, out: Path, specs: Mapping[str, ComponentSpec]
 ) -> list[tuple[str, list[str]]]:
-    """Return up to four commands, each with what it is for, that fit a run that succeeded."""
+    """Return up to five commands, each with what it is for, that fit a run that succeeded."""
     dataset = specs.get("dataset")
     protocols = dataset.protocols if isinstance(dataset, DatasetSpec) else ()
     ways = [
         ("this summary", show(record, out)),
         ("beside all other runs", ["nasbench-ecg", "leaderboard", *_out(out)]),
+        *([("the network as a file", export(record, out))] if "parameters" in record.costs else []),
         ("how much is luck", repeat(record, out, specs, seeds="0,1,2")),
     ]
     if "inter-patient" in protocols and not record.protocol.startswith("inter-patient"):
@@ -38,6 +39,11 @@ def ways_on(
 def show(record: RunRecord, out: Path, *options: str) -> list[str]:
     """Return the command that shows a run, as words."""
     return ["nasbench-ecg", "show", record.run_key[:8], *options, *_out(out)]
+
+
+def export(record: RunRecord, out: Path) -> list[str]:
+    """Return the command that writes the trained network of a run to a file, as words."""
+    return ["nasbench-ecg", "export", record.run_key[:8], "-o", "model.pt2", *_out(out)]
 
 
 def repeat(

@@ -1,0 +1,47 @@
+"""``nasbench-ecg export``: the trained network of a run as a file to take away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import stderr
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run key, or its first characters.")],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="File ending in .pt2 (PyTorch) or .onnx (needs the extra 'onnx').",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+) -> None:
+    """Write the network that a run trained as one file that needs no nasbench-ecg."""
+    from nasbench_ecg.run.record import find_record
+
+    record = find_record(out, run)
+    from nasbench_ecg.run.export import check_path
+    from nasbench_ecg.run.export import export as write
+    from nasbench_ecg.run.trained import load_model
+
+    check_path(output)
+    model = load_model(record, out)
+    with stderr().status(f"Exporting {record.strategy} on {record.dataset_name}"):
+        difference = write(model, record, output)
+    size = output.stat().st_size
+    stderr().print(
+        f"Written: {output}, {size / 1e6:.2f} MB, "
+        f"{record.costs.get('parameters', 0):,.0f} parameters. Beats [batch, "
+        f"{len(record.dataset.leads) if record.dataset else 0} leads, "
+        f"{record.dataset.n_samples if record.dataset else 0} samples] to probabilities of "
+        f"{', '.join(record.classes)}, within {difference:.0e} of the network's own.",
+        markup=False,
+        soft_wrap=True,
+    )

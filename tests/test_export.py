@@ -1,0 +1,119 @@
+"""``nasbench-ecg export``: a trained network as one file, which says what the run said."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from run_records import run_record
+from tiny_runs import DARTS, SETTINGS, assignments, made_ready, tiny_config
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.run.export import ABOUT
+from nasbench_ecg.run.record import RecordStore, read_records
+from nasbench_ecg.run.trained import load_model
+
+pytestmark = pytest.mark.usefixtures("outside")
+
+
+def nasbench(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory, outside):
+    """A folder of results with a finished run, and the record of one that failed."""
+    out = tmp_path_factory.mktemp("results")
+    settings = assignments({**SETTINGS, "strategy": DARTS})
+    run = ["run", "darts", "toy-2lead", "--profile", "paper", "--device", "cpu", *settings]
+    assert nasbench(*run, "--out", out).exit_code == 0
+    RecordStore(out).write(run_record(status="failed", run_key="cd34" * 4))
+    return out
+
+
+@pytest.fixture(scope="module")
+def record(out):
+    return next(record for record in read_records(out)[0] if record.status == "ok")
+
+
+@pytest.fixture(scope="module")
+def predicted(out, record, beats_cache):
+    """Test beats of the run, float32 [n, leads, samples], and the classes that it gave them."""
+    told = json.loads((out / "runs" / record.run_key / "predictions.json").read_text())
+    test = made_ready(tiny_config("darts"), beats_cache).test
+    assert told["sample"] == test.sample.tolist()
+    return np.array(test.signals), told["predicted"]
+
+
+def test_the_model_of_a_run_predicts_what_the_run_predicted(out, record, predicted):
+    signals, classes = predicted
+    model = load_model(record, out)
+    with torch.no_grad():
+        assert model(torch.from_numpy(signals)).argmax(1).tolist() == classes
+
+
+@pytest.mark.parametrize("ending", [".pt2", ".onnx"])
+def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
+    ending, out, record, predicted, tmp_path
+):
+    if ending == ".onnx":
+        onnxruntime = pytest.importorskip("onnxruntime")
+    path = tmp_path / f"model{ending}"
+    done = nasbench("export", record.run_key[:6], "--out", out, "-o", path)
+    assert done.exit_code == 0, done.stderr
+    assert str(path) in done.stderr
+    signals, classes = predicted
+    if ending == ".onnx":
+        session = onnxruntime.InferenceSession(path)
+        told = session.get_modelmeta().custom_metadata_map[ABOUT]
+        probabilities = session.run(None, {"beats": signals})[0]
+    else:
+        extra = {ABOUT: ""}
+        program = torch.export.load(path, extra_files=extra).module()
+        told, probabilities = extra[ABOUT], program(torch.from_numpy(signals)).detach().numpy()
+    assert probabilities.argmax(1).tolist() == classes
+    assert probabilities.sum(1) == pytest.approx(1, abs=1e-5)
+    about = json.loads(told)
+    assert about["classes"] == record.classes
+    assert (len(about["leads"]), about["samples"]) == signals.shape[1:]
+    assert about["preparation"]["options"] == record.components["dataset"].options
+    assert about["run_key"] == record.run_key
+
+
+@pytest.mark.parametrize(
+    ("run", "file", "said"),
+    [
+        (None, "model.pkl", "ends in .pt2 or .onnx"),
+        (None, "no/such/folder/model.pt2", "cannot be written"),
+        ("cd34", "model.pt2", "ended as 'failed'"),
+        ("ffff", "model.pt2", "There is no run 'ffff'"),
+    ],
+)
+def test_bad_input_is_one_error_and_leaves_no_file(run, file, said, out, record, tmp_path):
+    done = nasbench("export", run or record.run_key, "--out", out, "-o", tmp_path / file)
+    assert done.exit_code == 2
+    assert said in " ".join(line.strip("│ ") for line in done.stderr.splitlines())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_weights_the_command_that_makes_them_is_named(out, record, tmp_path):
+    alone = tmp_path / "results"
+    RecordStore(alone).write(record)
+    done = nasbench("export", record.run_key, "--out", alone, "-o", tmp_path / "model.pt2")
+    assert done.exit_code == 2
+    assert "has no weights here" in done.stderr and "--rerun" in done.stderr
+
+
+def test_a_network_that_cannot_be_traced_is_an_error(out, record, tmp_path, monkeypatch):
+    class Moody(torch.nn.Module):
+        def forward(self, beats):
+            return beats.mean(-1) if beats.sum() > 0 else beats.amax(-1)
+
+    monkeypatch.setattr("nasbench_ecg.run.trained.load_model", lambda *_: Moody().eval())
+    done = nasbench("export", record.run_key, "--out", out, "-o", tmp_path / "model.pt2")
+    assert done.exit_code == 2
+    assert "cannot be exported" in done.stderr
+    assert list(tmp_path.iterdir()) == []
