@@ -230,7 +230,8 @@ def _rank_interval(row: Row) -> Text:
 
 def _label(row: Row, *, several_devices: bool) -> Text:
     text = Text(row.strategy, style="bold" if row.rank == 1 else "")
-    details = [row.builder, *(f"{name}={value_text(v)}" for name, v in row.options.items())]
+    options = (f"{name.partition('.')[2]}={value_text(v)}" for name, v in row.options.items())
+    details = [row.builder, *options]
     if several_devices:
         details.append(f"on {row.device}")
     for detail in details:
