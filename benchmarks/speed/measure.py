@@ -49,16 +49,30 @@ class Target:
 
 
 def in_turns(
-    ways: Mapping[str, Callable[[], object]], *, rounds: int = 5, device: str = "cpu"
+    ways: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int = 5,
+    settling: int = 1,
+    device: str = "cpu",
 ) -> dict[str, float]:
     """Return the median wall time of each way; they take turns, so that noise hits them alike.
 
-    The first turns do not count: caches fill in them, and graphs are captured.
+    Args:
+        ways: What is timed, by name.
+        rounds: Turns of each. One more before them does not count: caches fill in it, and graphs
+            are captured.
+        settling: Calls in each turn before the one that counts. In a training the step before was
+            the same and left memory as this one needs it; another way's step did not.
+        device: Waited for, where it is a GPU.
     """
     uncounted = WARMUP + 2 if device == "cuda" else 1
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(uncounted + rounds):
         for name, call in ways.items():
+            for _ in range(settling):
+                call()
+            if device == "cuda":
+                torch.cuda.synchronize()
             start = time.perf_counter()
             call()
             if device == "cuda":

@@ -262,7 +262,7 @@ def training(size: str, device: str, *, bf16: bool) -> Target:
     for name, precision, graphs in forms(device, bf16=bf16):
         call = partial(step, precision)
         ways[name] = taken(call, Batch(x, y), device, precision, graphs=graphs)
-    seconds = in_turns(ways, device=device)
+    seconds = in_turns(ways, settling=4, device=device)
     reference, *others = seconds.values()
     rate = Rate.of(partial(step, "float32", x, y), device)
     return Target(
@@ -289,7 +289,7 @@ def compiled(size: str, device: str) -> Target:
         "as it runs": lambda: training_step(model, optimizer, x, y, recipe=recipe),
         "torch.compile": lambda: training_step(faster, optimizer, x, y, recipe=recipe),
     }
-    seconds = in_turns(ways, device=device)
+    seconds = in_turns(ways, settling=4, device=device)
     plain, quick = seconds.values()
     steps = f"{first / (plain - quick):,.0f} steps" if quick < plain else "never"
     return Target(
