@@ -169,6 +169,21 @@ def test_records_from_before_an_option_that_is_null_by_default_are_seeds_of_one_
     assert len(row.seeds) == 2 and not row.missing
 
 
+def test_an_architecture_from_elsewhere_is_named_by_where_it_was_found() -> None:
+    def carried(run_key: str, seed: int) -> RunRecord:
+        origin = {"run_key": run_key * 4, "strategy": "darts", "dataset": "mitbih-2lead"}
+        given = {"architecture": {"normal": [1, 2, 3]}, "origin": origin}
+        return run_record(
+            "given", seed, dataset="qt-1lead", metrics=with_f1(0.9), changed={"strategy": given}
+        )
+
+    board = only([carried("ab12", 0), carried("ab12", 1), carried("cd34", 0)])
+    assert [row.strategy for row in board.rows] == ["darts, found on mitbih-2lead"] * 2
+    told = {row.options["strategy.origin"]: len(row.seeds) for row in board.rows}
+    assert told == {"ab12ab12": 2, "cd34cd34": 1}
+    assert all("strategy.architecture" not in row.options for row in board.rows)
+
+
 def test_tracks_are_never_mixed() -> None:
     boards = leaderboards([
         run_record(metrics=with_f1(0.9)),

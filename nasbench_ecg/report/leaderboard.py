@@ -19,6 +19,7 @@ from nasbench_ecg.report.published import counterpart_of, figures
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.report.verdicts import with_verdicts
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.transfer import origin_of
 
 __all__ = ["RANKED_BY", "Leaderboard", "Row", "Seed", "Track", "leaderboards"]
 
@@ -91,12 +92,23 @@ def _board(
 
 
 def _identity(record: RunRecord) -> tuple[str, ...]:
-    names = [record.components[role].name for role in ("strategy", "space", "builder")]
-    return (*names, canonical_json(_options(record)), record.device)
+    names = [record.components[role].name for role in ("space", "builder")]
+    return (_method(record), *names, canonical_json(_options(record)), record.device)
+
+
+def _method(record: RunRecord) -> str:
+    """Return the name of the strategy, or of that which found the architecture elsewhere."""
+    origin = origin_of(record)
+    return f"{origin['strategy']}, found on {origin['dataset']}" if origin else record.strategy
 
 
 def _options(record: RunRecord) -> dict[str, Any]:
-    return _flat(record, _ROLES)
+    """Return what tells rows of one method apart; of an architecture from elsewhere, its run."""
+    options = _flat(record, _ROLES)
+    if (origin := origin_of(record)) is not None:
+        del options["strategy.architecture"]
+        options["strategy.origin"] = origin["run_key"][:8]
+    return options
 
 
 def _data_options(record: RunRecord) -> dict[str, Any]:
@@ -130,6 +142,7 @@ def _row(
     finished = [record for record in runs if record.status == "ok"]
     strategy, space, builder, _, device = identity
     options = _options(records[0])
+    finder = (origin_of(records[0]) or {}).get("strategy", strategy)
     shown = telling | {
         f"{role}.{name}" for r in records for role in _ROLES for name in r.components[role].changed
     }
@@ -151,7 +164,7 @@ def _row(
         evaluations=_mean_evaluations(finished),
         recipe=digest([builder, _flat(records[0], ("builder", "evaluator")), device])[:16],
         run_keys=tuple(sorted(record.run_key for record in runs)),
-        published=counterpart_of(track.dataset, track.protocol, strategy=strategy, builder=builder),
+        published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
     )
 
 
