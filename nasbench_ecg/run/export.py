@@ -19,6 +19,7 @@ from nasbench_ecg.atomic import replacing
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.run.files import told
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.trained import first_line
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -118,7 +119,7 @@ def export(model: nn.Module, record: RunRecord, path: Path) -> float:
             content, exported = write(program, text, trial)
         except Exception as error:
             raise OptionError(
-                f"This network cannot be exported: {str(error).splitlines()[0]}",
+                f"This network cannot be exported: {first_line(error)}",
                 where=builder,
                 fix="Its weights can be loaded in Python: nasbench_ecg.run.trained.load_model.",
             ) from error

@@ -65,9 +65,14 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
     except (ValidationError, RuntimeError) as error:
         raise OptionError(
             f"The builder {used.name!r} no longer makes the network of the run {record.run_key}.",
-            where=str(error).splitlines()[0],
+            where=first_line(error),
             fix=f"It was made by {used.distribution} {used.version}.",
         ) from error
     except (SafetensorError, OSError) as error:
         raise StorageError(f"The weights cannot be read: {error}.", where=str(path)) from error
     return model.eval()
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its type where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
