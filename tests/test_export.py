@@ -12,6 +12,7 @@ from tiny_runs import DARTS, SETTINGS, assignments, made_ready, tiny_config
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.report.advice import ways_on
 from nasbench_ecg.run.export import ABOUT
 from nasbench_ecg.run.record import RecordStore, read_records
 from nasbench_ecg.run.trained import load_model
@@ -87,7 +88,7 @@ def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     ("run", "file", "said"),
     [
         (None, "model.pkl", "ends in .pt2 or .onnx"),
-        (None, "no/such/folder/model.pt2", "cannot be written"),
+        (None, "no/such/folder/model.pt2", "does not exist"),
         ("cd34", "model.pt2", "ended as 'failed'"),
         ("ffff", "model.pt2", "There is no run 'ffff'"),
     ],
@@ -97,6 +98,13 @@ def test_bad_input_is_one_error_and_leaves_no_file(run, file, said, out, record,
     assert done.exit_code == 2
     assert said in " ".join(line.strip("│ ") for line in done.stderr.splitlines())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_run_that_has_a_network_is_told_to_export_it(out, record):
+    ways = [" ".join(words) for _, words in ways_on(record, out, {})]
+    assert sum(way.startswith(f"nasbench-ecg export {record.run_key[:8]}") for way in ways) == 1
+    clustering = record.model_copy(update={"costs": {**record.costs, "parameters": 0.0}})
+    assert not any("export" in " ".join(words) for _, words in ways_on(clustering, out, {}))
 
 
 def test_without_weights_the_command_that_makes_them_is_named(out, record, tmp_path):

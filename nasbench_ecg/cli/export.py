@@ -27,21 +27,19 @@ def export(
     from nasbench_ecg.run.record import find_record
 
     record = find_record(out, run)
-    from nasbench_ecg.run.export import check_path
+    from nasbench_ecg.run.export import about
     from nasbench_ecg.run.export import export as write
     from nasbench_ecg.run.trained import load_model
 
-    check_path(output)
     model = load_model(record, out)
     with stderr().status(f"Exporting {record.strategy} on {record.dataset_name}"):
         difference = write(model, record, output)
-    size = output.stat().st_size
+    told = about(record)
     stderr().print(
-        f"Written: {output}, {size / 1e6:.2f} MB, "
-        f"{record.costs.get('parameters', 0):,.0f} parameters. Beats [batch, "
-        f"{len(record.dataset.leads) if record.dataset else 0} leads, "
-        f"{record.dataset.n_samples if record.dataset else 0} samples] to probabilities of "
-        f"{', '.join(record.classes)}, within {difference:.0e} of the network's own.",
+        f"Written: {output}, {output.stat().st_size / 1e6:.2f} MB, "
+        f"{record.costs.get('parameters', 0):,.0f} parameters. Beats "
+        f"[batch, {len(told['leads'])} leads, {told['samples']} samples] to probabilities of "
+        f"{', '.join(told['classes'])}, within {difference:.0e} of the network's own.",
         markup=False,
         soft_wrap=True,
     )

@@ -25,9 +25,10 @@ def ways_on(
     ways = [
         ("this summary", show(record, out)),
         ("beside all other runs", ["nasbench-ecg", "leaderboard", *_out(out)]),
-        *([("the network as a file", export(record, out))] if "parameters" in record.costs else []),
         ("how much is luck", repeat(record, out, specs, seeds="0,1,2")),
     ]
+    if record.costs.get("parameters"):  # a clustering has none, and nothing to take away
+        ways.insert(2, ("the network as a file", export(record, out)))
     if "inter-patient" in protocols and not record.protocol.startswith("inter-patient"):
         harder = repeat(record, out, specs, protocol="inter-patient")
         return [*ways, ("on patients never seen in training", harder)]

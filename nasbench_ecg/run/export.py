@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_ecg.atomic import replacing
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.run.files import told
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.trained import first_line
@@ -24,7 +24,7 @@ from nasbench_ecg.run.trained import first_line
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-FORMATS = {".pt2": "torch.export", ".onnx": "ONNX"}
+FORMATS = (".pt2", ".onnx")
 ABOUT = "nasbench_ecg.json"
 """Name under which the file holds :func:`about` as JSON text."""
 
@@ -68,6 +68,7 @@ def check_path(path: Path) -> None:
 
     Raises:
         OptionError: The ending is none of :data:`FORMATS`, or its libraries are not installed.
+        StorageError: The folder is not there.
     """
     ending = path.suffix.lower()
     if ending not in FORMATS:
@@ -82,6 +83,10 @@ def check_path(path: Path) -> None:
             f"ONNX files need {', '.join(missing)}, not installed here.",
             where=str(path),
             fix="Install them with 'pip install nasbench-ecg[onnx]', or name a .pt2 file.",
+        )
+    if not path.parent.is_dir():
+        raise StorageError(
+            "The folder to write to does not exist.", where=str(path.parent), fix="Create it first."
         )
 
 
@@ -99,7 +104,7 @@ def export(model: nn.Module, record: RunRecord, path: Path) -> float:
     Raises:
         OptionError: As :func:`check_path`; or the network cannot be traced, or computes something
             else once it is.
-        StorageError: The file cannot be written.
+        StorageError: As :func:`check_path`; or the file cannot be written.
     """
     check_path(path)
     assert record.dataset is not None
