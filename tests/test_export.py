@@ -125,3 +125,13 @@ def test_a_network_that_cannot_be_traced_is_an_error(out, record, tmp_path, monk
     assert done.exit_code == 2
     assert "cannot be exported" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_weights_are_an_error_that_says_how_to_make_them_again(out, record, tmp_path):
+    damaged = tmp_path / "results"
+    RecordStore(damaged).write(record, {"architecture.json": record.architecture})
+    (damaged / "runs" / record.run_key / "weights.safetensors").write_bytes(b"torn")
+    done = nasbench("export", record.run_key, "--out", damaged, "-o", tmp_path / "model.pt2")
+    assert done.exit_code == 2
+    assert "weights cannot be read" in done.stderr and "--rerun" in done.stderr
+    assert not (tmp_path / "model.pt2").exists()

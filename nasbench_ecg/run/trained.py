@@ -45,11 +45,10 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
             fix=f"'nasbench-ecg show {record.run_key[:8]}' tells more of it.",
         )
     path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
+    again = f"Run it again: {record.command} --rerun"
     if not path.is_file():
         raise StorageError(
-            f"The run {record.run_key} has no weights here.",
-            where=str(path),
-            fix=f"Run it again: {record.command} --rerun",
+            f"The run {record.run_key} has no weights here.", where=str(path), fix=again
         )
     used = record.components["builder"]
     component = (registry or load_registry()).get("builder", used.name)
@@ -69,7 +68,9 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
             fix=f"It was made by {used.distribution} {used.version}.",
         ) from error
     except (SafetensorError, OSError) as error:
-        raise StorageError(f"The weights cannot be read: {error}.", where=str(path)) from error
+        raise StorageError(
+            f"The weights cannot be read: {str(error).rstrip('.')}.", where=str(path), fix=again
+        ) from error
     return model.eval()
 
 
