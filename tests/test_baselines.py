@@ -49,6 +49,29 @@ def test_the_plain_networks_have_the_published_number_of_parameters(name, n_lead
     assert n_parameters(network(name, n_leads=n_leads)) == parameters
 
 
+@pytest.mark.parametrize("name", ["cnn-9", "cnn-11"])
+def test_weights_of_the_plain_networks_start_as_he_et_al_draw_them(name):
+    for layer in network(name).modules():
+        if not isinstance(layer, nn.Conv1d | nn.Linear):
+            continue
+        fan_in = layer.weight[0].numel()
+        bound = (3 * 2 / ((1 + 0.01**2) * fan_in)) ** 0.5  # of a uniform distribution
+        assert layer.weight.abs().max() <= bound
+        if layer.weight.numel() > 1000:
+            assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
+        assert not layer.bias.any()
+
+
+@pytest.mark.parametrize("name", ["cnn-9", "cnn-11"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_beats_that_differ_still_do_before_the_last_layer(name, seed):
+    net = network(name, seed=seed)
+    arriving = []
+    net.last.register_forward_pre_hook(lambda _, args: arriving.append(args[0]))
+    net(torch.randn(256, 2, 300))
+    assert arriving[0].std(dim=0).mean() > 0.05  # PyTorch's own start leaves 0.001
+
+
 @pytest.mark.parametrize(
     ("name", "n_samples", "flat"),
     [

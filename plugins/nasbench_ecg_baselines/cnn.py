@@ -7,6 +7,8 @@ References:
     Acharya et al. 2017, "Automated detection of arrhythmias using different intervals of
     tachycardia ECG segments with convolutional neural network", Information Sciences 405: 81–90
     (``cnn-11``).
+
+    He et al. 2015, "Delving deep into rectifiers", ICCV (how their weights start).
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from nasbench_ecg.api import OptionError
 from nasbench_ecg_cells.layers import enter
 
 POOL = 2
+SLOPE = 0.01
+"""Of LeakyReLU below 0."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,10 @@ class ValidConv(nn.Conv1d):
 class Cnn(nn.Module):
     """Convolutions, each with LeakyReLU and pooling, then fully connected layers with LeakyReLU.
 
-    Only the first fully connected layer depends on the length of the beats.
+    Only the first fully connected layer depends on the length of the beats. Weights start as He et
+    al. 2015 draw them for LeakyReLU, biases at 0: from PyTorch's own start, which suits no layer in
+    particular, hardly any of the input's variation is left before the last layer, and a network
+    may never leave the most frequent class.
 
     Raises:
         OptionError: The beats are too short for the convolutions.
@@ -91,16 +98,24 @@ class Cnn(nn.Module):
         units = [widths[-1] * plan.length_after(n_samples), *plan.hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(units))
         self.last = nn.Linear(units[-1], n_classes)
+        self.apply(_start)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map beats [batch, n_leads, n_samples] to logits [batch, n_classes]."""
         x = enter(x)
         for convolution in self.convolutions:
-            x = _pool(F.leaky_relu(convolution(x)))
+            x = _pool(F.leaky_relu(convolution(x), SLOPE))
         x = x.flatten(1)
         for layer in self.hidden:
-            x = F.leaky_relu(layer(x))
+            x = F.leaky_relu(layer(x), SLOPE)
         return self.last(x)  # type: ignore[no-any-return]
+
+
+def _start(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv1d | nn.Linear):
+        nn.init.kaiming_uniform_(module.weight, a=SLOPE, nonlinearity="leaky_relu")
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
 
 
 def _pool(x: Tensor) -> Tensor:
