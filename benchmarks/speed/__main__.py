@@ -41,8 +41,8 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
     return {
         "supernet-quick": lambda: networks.supernet_step("quick", device, bf16=bf16),
         "supernet-paper": lambda: networks.supernet_step("paper", device, bf16=bf16),
-        "training-quick": lambda: networks.training("quick", device, bf16=bf16),
-        "training-paper": lambda: networks.training("paper", device, bf16=bf16),
+        "training-quick": lambda: networks.trainings("quick", device, bf16=bf16),
+        "training-paper": lambda: networks.trainings("paper", device, bf16=bf16),
         "whole-run": lambda: paper.whole_run(plan) if _affordable(plan) else None,
         "busy": lambda: busy.busy(plan),
         "loading": machine_room.loading,
@@ -55,7 +55,9 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "iemmc-all-beats": clustering.all_beats,
         "quick-run": lambda: paper.quick_run(device),
         "supernet-smoke": lambda: networks.supernet_step("smoke", device, bf16=bf16),
-        "training-smoke": lambda: networks.training("smoke", device, bf16=bf16),
+        "training-smoke": lambda: networks.training(
+            "smoke", device, networks.random_cells(), "random cells", bf16=bf16
+        ),
         "candidates-smoke": lambda: candidates.candidates(device, profile="smoke", n=2, beats=300),
         "compile-smoke": lambda: networks.compiled("smoke", device),
         "suite-smoke": lambda: machine_room.suite(runs=2, epochs=1),

@@ -73,7 +73,7 @@ def measured(name: str) -> NDArray[np.float64] | None:
 
 
 def generation(
-    x: NDArray[np.float64], generations: int = 8, *, flips: int | None = None
+    x: NDArray[np.float64], generations: int = 20, *, flips: int | None = None
 ) -> dict[str, float]:
     """Return what a generation of about 100 new antibodies costs after the decomposition.
 

@@ -15,7 +15,6 @@ def descend(
     labels: NDArray[Any],
     smallest: int,
     most: int | None = None,
-    fitted: NDArray[Any] | None = None,
 ) -> tuple[NDArray[np.int8], NDArray[Any]]:
     """Return labels, int8 [P, n], reached from ``labels`` by single flips, and their fitted values.
 
@@ -27,12 +26,11 @@ def descend(
         labels: ±1 [P, n], with ``smallest`` points or more on either side, which every step keeps.
         smallest: Fewest points with either label.
         most: Most flips of a row; by default until no flip betters any row.
-        fitted: Fitted values of ``labels`` [P, n], if they are at hand; they may be changed.
     """
     # Flips that gain less than rounding may go in circles.
     least_gain = 25 * np.finfo(margin.basis.dtype).eps * margin.n
     y = labels.astype(margin.basis.dtype)
-    fitted = margin.fitted(y) if fitted is None else fitted
+    fitted = margin.fitted(y)
     offset = margin.curvature - 1
     positive = np.count_nonzero(y > 0, axis=1)
     # No fitted value is larger than √n, so this keeps a label out of the choice.
@@ -41,8 +39,9 @@ def descend(
     steps = 0
     while len(going) and (most is None or steps < most):
         full = np.where(positive <= smallest, 1, np.where(positive >= margin.n - smallest, -1, 0))
-        quarter = fitted + (barred * full).astype(y.dtype)[:, None]
-        quarter *= y
+        quarter = fitted * y
+        if full.any():
+            quarter += (barred * full).astype(y.dtype)[:, None] * y
         quarter += offset
         rows, flips = np.arange(len(going)), quarter.argmin(axis=1)
         signs = y[rows, flips]

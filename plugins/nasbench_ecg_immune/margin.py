@@ -24,9 +24,6 @@ Floats = NDArray[np.float64]
 _NEGLIGIBLE = 1e-14
 """Directions whose share of a fitted value is below this are left out."""
 
-_NEAR = 0.1
-"""Share of labels that may change: beyond, adding columns is slower than a product."""
-
 
 @dataclass(frozen=True, eq=False)
 class Margin:
@@ -60,29 +57,6 @@ class Margin:
         if self.smoother is not None:
             return np.asarray(y @ self.smoother)
         return np.asarray((y @ self.basis) @ self.basis.T)
-
-    def refitted(
-        self, labels: NDArray[Any], before: NDArray[Any], fitted: NDArray[Any]
-    ) -> NDArray[Any]:
-        """Return :meth:`fitted`, cheaper where rows changed little.
-
-        With the smoother at hand, the columns of the labels that changed are added to what was
-        fitted before: no matrix product.
-
-        Args:
-            labels: ±1 [P, n].
-            before: The labels before [P, n].
-            fitted: Their fitted values [P, n].
-        """
-        y = labels.astype(self.basis.dtype, copy=False)
-        if self.smoother is None:
-            return self.fitted(y)
-        changed = labels != before
-        near = np.count_nonzero(changed, axis=1) <= _NEAR * self.n
-        found = np.empty_like(y)
-        found[~near] = self.fitted(y[~near])
-        found[near] = fitted[near] + _columns(self.smoother, 2 * y[near], changed[near])
-        return found
 
     def objective(self, labels: NDArray[Any], fitted: NDArray[Any] | None = None) -> Floats:
         """Return J, float64 [P], of each row of ``labels`` ±1 [P, n]; their fitted values help."""
@@ -147,12 +121,3 @@ def _with_constant(basis: Floats) -> Floats:
     """Append the constant direction of length one, in which a bias fits without a penalty."""
     n = len(basis)
     return np.concatenate([basis, np.full((n, 1), 1 / np.sqrt(n))], axis=1)
-
-
-def _columns(smoother: NDArray[Any], y: NDArray[Any], where: NDArray[np.bool_]) -> NDArray[Any]:
-    """Return the product with the smoother, [P, n], of ``y`` [P, n], which counts at ``where``."""
-    from scipy.sparse import csr_array
-
-    rows, places = np.nonzero(where)
-    ends = np.searchsorted(rows, np.arange(len(y) + 1))
-    return np.asarray(csr_array((y[rows, places], places, ends), shape=y.shape) @ smoother)

@@ -94,9 +94,8 @@ class TwoWay:
         if not self.flips or margin.smoother is None:
             after = margin.objective(scanned)
         else:
-            refitted = margin.refitted(scanned, labels, fitted)
-            scanned, refitted = descend(margin, scanned, self.smallest, self.flips, refitted)
-            after = margin.objective(scanned, refitted)
+            scanned, fitted = descend(margin, scanned, self.smallest, self.flips)
+            after = margin.objective(scanned, fitted)
         better = after < before
         return np.where(better[:, None], scanned, labels), np.where(better, after, before)
 
