@@ -53,6 +53,33 @@ def test_the_cheap_benchmarks_write_json_and_the_same_table_in_markdown(tmp_path
     assert "busy: not measured, it needs a GPU" in printed
 
 
+def test_an_update_keeps_the_rows_of_benchmarks_that_were_not_run(tmp_path):
+    def rows():
+        report = json.loads((tmp_path / "here.json").read_text())
+        return {row["benchmark"]: row["seconds"] for row in report["targets"]}
+
+    run(tmp_path, "--only", "training-smoke", "--name", "here")
+    first = rows()
+    run(tmp_path, "--only", "supernet-smoke", "--name", "here", "--update")
+    assert list(rows()) == ["supernet-smoke", "training-smoke"]
+    assert rows()["training-smoke"] == first["training-smoke"]
+    run(tmp_path, "--only", "supernet-smoke", "--name", "here")
+    assert list(rows()) == ["supernet-smoke"]
+
+
+def test_an_update_of_another_machines_figures_is_refused(tmp_path):
+    run(tmp_path, "--only", "training-smoke", "--name", "here")
+    path = tmp_path / "here.json"
+    report = json.loads(path.read_text())
+    report["machine"]["cpu"] = "another"
+    path.write_text(json.dumps(report))
+    command = [sys.executable, str(SPEED), "--device", "cpu", "--out", str(tmp_path), "--update"]
+    done = subprocess.run([*command, "--name", "here"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "was measured with another cpu: leave out --update" in done.stderr
+    assert json.loads(path.read_text()) == report
+
+
 def test_a_published_search_is_not_begun_without_a_gpu_by_accident(tmp_path):
     printed = run(tmp_path, "--only", "whole-run")
     assert "whole-run: not measured, without a GPU it needs --epochs" in printed

@@ -77,6 +77,9 @@ def main() -> int:
     parser.add_argument("--no-bf16", action="store_true", help="where bfloat16 is not native")
     parser.add_argument("--out", type=Path, default=Path("results/speed"))
     parser.add_argument("--name", default="", help="name of the machine in the file's name")
+    parser.add_argument(
+        "--update", action="store_true", help="keep what the file has of benchmarks not run now"
+    )
     whole = parser.add_argument_group("whole-run and busy")
     whole.add_argument("--epochs", type=int, help="measure so many and extrapolate, labelled so")
     whole.add_argument("--dataset", default="mitbih-2lead")
@@ -95,7 +98,9 @@ def main() -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(chosen)}")
 
     about = machine(args.device)
-    targets: list[Target] = []
+    name = args.name or re.sub(r"\W+", "-", f"{about.get('gpu', about['cpu'])}-{platform.system()}")
+    path = args.out / f"{name.strip('-').lower()}.json"
+    rows = _kept(path, about) if args.update else {}
     failed: list[str] = []
     for name, measure in chosen.items():
         if name not in args.only if args.only else name.endswith("-smoke"):
@@ -109,25 +114,38 @@ def main() -> int:
         if measured is None:
             print(f"{name}: not measured, {_why_not(name, plan)}")
             continue
-        new = measured if isinstance(measured, list) else [measured]
-        targets += new
-        for target in new:
-            print(markdown([target.data()], header=False), flush=True)
+        targets = measured if isinstance(measured, list) else [measured]
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        rows[name] = [{"benchmark": name, "measured": when, **target.data()} for target in targets]
+        print(markdown(rows[name], header=False), flush=True)
 
     report: dict[str, Any] = {
         "machine": about,
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-        "targets": [target.data() for target in targets],
+        "targets": [row for name in chosen for row in rows.get(name, ())],
         "failed": failed,
     }
-    name = args.name or re.sub(r"\W+", "-", f"{about.get('gpu', about['cpu'])}-{platform.system()}")
     args.out.mkdir(parents=True, exist_ok=True)
-    path = args.out / f"{name.strip('-').lower()}.json"
     write_atomically(path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
     text = f"{_title(about)}\n\n{markdown(report['targets'])}\n"
     write_atomically(path.with_suffix(".md"), text)
     print(f"\nwritten: {path} and {path.with_suffix('.md')}")
     return int(bool(failed))
+
+
+def _kept(path: Path, about: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Return the rows of the report at ``path`` by benchmark."""
+    if not path.exists():
+        return {}
+    report = json.loads(path.read_text(encoding="utf-8"))
+    changed = [name for name in about if name != "load" and report["machine"][name] != about[name]]
+    if changed:
+        raise SystemExit(
+            f"{path} was measured with another {', '.join(changed)}: leave out --update"
+        )
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in report["targets"]:
+        rows.setdefault(row["benchmark"], []).append(row)
+    return rows
 
 
 def _why_not(name: str, plan: paper.Plan) -> str:
