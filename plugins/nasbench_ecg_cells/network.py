@@ -36,8 +36,35 @@ def check_length(n_samples: int) -> None:
         )
 
 
-class CellModule(nn.Module):
-    """A discrete cell: the concatenation of its nodes, each the sum of two operations."""
+class DiscreteCell(nn.Module):
+    """A discrete cell: the concatenation of its nodes, each the sum of two operations.
+
+    Attributes:
+        preprocess0: What brings the output of the last but one cell to the cell's channels.
+        preprocess1: The same for the last cell's.
+        sources: The states that a node's operations read, by node.
+        operations: A node's operations, by node.
+    """
+
+    preprocess0: nn.Module
+    preprocess1: nn.Module
+    sources: tuple[tuple[int, ...], ...]
+    operations: nn.ModuleList
+
+    def forward(self, s0: Tensor, s1: Tensor) -> Tensor:
+        """Map the outputs of the last but one and of the last cell to this cell's output."""
+        states = [self.preprocess0(s0), self.preprocess1(s1)]
+        for sources, operations in zip(self.sources, self.operations, strict=True):
+            a, b = (
+                op(states[source])
+                for op, source in zip(operations, sources, strict=True)  # type: ignore[call-overload]
+            )
+            states.append(a + b)
+        return torch.cat(states[2:], dim=1)
+
+
+class CellModule(DiscreteCell):
+    """A discrete cell with weights of its own."""
 
     def __init__(
         self, cell: Cell, c_before: int, c_last: int, channels: int, *, reduction: bool,
@@ -59,17 +86,6 @@ class CellModule(nn.Module):
             for node in cell
         )
         self.out_channels = channels * len(cell)
-
-    def forward(self, s0: Tensor, s1: Tensor) -> Tensor:
-        """Map the outputs of the last but one and of the last cell to this cell's output."""
-        states = [self.preprocess0(s0), self.preprocess1(s1)]
-        for sources, operations in zip(self.sources, self.operations, strict=True):
-            a, b = (
-                op(states[source])
-                for op, source in zip(operations, sources, strict=True)  # type: ignore[call-overload]
-            )
-            states.append(a + b)
-        return torch.cat(states[2:], dim=1)
 
 
 class CellNetwork(nn.Module):

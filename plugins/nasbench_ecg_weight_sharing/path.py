@@ -13,14 +13,22 @@ from torch import Tensor, nn
 
 from nasbench_ecg_cells.genotype import Cell, Genotype
 from nasbench_ecg_cells.layers import enter
-from nasbench_ecg_darts.supernet import MixedOperation, PlainEdges, SuperNet, edge_index
+from nasbench_ecg_cells.network import DiscreteCell
+from nasbench_ecg_darts.supernet import (
+    MixedOperation,
+    PlainEdges,
+    SearchCell,
+    SuperNet,
+    edge_index,
+)
 
 
-class PathCell(nn.Module):
+class PathCell(DiscreteCell):
     """A cell of the supernet that keeps to the edges and operations of one architecture."""
 
     def __init__(self, cell: nn.Module, chosen: Cell, operations: Sequence[str]) -> None:
         super().__init__()
+        assert isinstance(cell, SearchCell)
         edges = cell.edges
         assert isinstance(edges, PlainEdges)
         self.preprocess0, self.preprocess1 = cell.preprocess0, cell.preprocess1
@@ -32,17 +40,6 @@ class PathCell(nn.Module):
             )
             for i, node in enumerate(chosen)
         )
-
-    def forward(self, s0: Tensor, s1: Tensor) -> Tensor:
-        """Map the outputs of the last but one and of the last cell to this cell's output."""
-        states = [self.preprocess0(s0), self.preprocess1(s1)]  # type: ignore[operator]
-        for sources, operations in zip(self.sources, self.operations, strict=True):
-            a, b = (
-                op(states[source])
-                for op, source in zip(operations, sources, strict=True)  # type: ignore[call-overload]
-            )
-            states.append(a + b)
-        return torch.cat(states[2:], dim=1)
 
 
 class Path(nn.Module):
