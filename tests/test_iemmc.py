@@ -332,6 +332,8 @@ def test_a_budget_of_no_seconds_still_gives_a_labelling():
     task = task_of()
     result, _ = search(STRATEGIES["iemmc"](), task, budget=Budget(seconds=0.0))
     assert all(e["generations"] == 1 for e in result.details["evolutions"])
+    result, _ = search(STRATEGIES["itersvr"](), task, budget=Budget(seconds=0.0))
+    assert set(result.details["rounds"]) == {1}
 
 
 @every_strategy

@@ -7,6 +7,8 @@ References:
 
 from __future__ import annotations
 
+from time import monotonic
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +59,10 @@ class IterSvr:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the labelling that the rounds end at."""
+        """Return the labelling that the rounds end at.
+
+        Of the budget the seconds bind it: after them each split has one round.
+        """
         found = points("itersvr", task, space, ctx)
         smallest = found.smallest_side(self.options.balance)
         kernel, width = kernel_and_width(found.x, self.options, ctx.rng)
@@ -73,7 +78,7 @@ class IterSvr:
                 objective = float(margin.objective(y[None])[0])
                 per_beat = objective / len(index)
                 ctx.log(1 - per_beat, split=number, generation=done, objective=per_beat)
-                if np.array_equal(before, y):
+                if np.array_equal(before, y) or monotonic() >= found.deadline:
                     break
             rounds.append(done)
             return Split(y, objective)
