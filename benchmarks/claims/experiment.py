@@ -22,15 +22,19 @@ class Method:
     Attributes:
         strategy: Name of the strategy.
         start: ``random``, ``k-means``, or empty where a strategy has no such option.
+        newcomers: How IEMMC draws antibodies, empty for the others.
     """
 
     strategy: str
     start: str = ""
+    newcomers: str = ""
 
     @property
     def label(self) -> str:
         """Name in tables and figures."""
         name = _LABELS.get(self.strategy, self.strategy)
+        if self.newcomers == "labels":
+            return f"{name}, labels one by one"
         return f"{name}, {self.start} start" if self.start else name
 
 
@@ -42,14 +46,15 @@ _LABELS = {
     "random": "best of 100 random labellings",
 }
 
-IEMMC = Method("iemmc", "random")
-IEMMC_MEANS = Method("iemmc", "k-means")
+IEMMC = Method("iemmc", "random", "functions")
+IEMMC_MEANS = Method("iemmc", "k-means", "functions")
+IEMMC_LABELS = Method("iemmc", "random", "labels")
 ITERSVR = Method("itersvr", "random")
 ITERSVR_MEANS = Method("itersvr", "k-means")
 MEANS = Method("k-means")
 SVM = Method("svm-rbf")
 RANDOM = Method("random")
-METHODS = (IEMMC, IEMMC_MEANS, ITERSVR, ITERSVR_MEANS, MEANS, SVM, RANDOM)
+METHODS = (IEMMC, IEMMC_MEANS, IEMMC_LABELS, ITERSVR, ITERSVR_MEANS, MEANS, SVM, RANDOM)
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ def read_experiment(out: Path) -> Experiment:
     for record in records:
         if record.status == "ok":
             options = record.components["strategy"].options
-            method = Method(record.strategy, options.get("start", ""))
+            method = Method(record.strategy, options.get("start", ""), options.get("newcomers", ""))
             cells.setdefault((method, options.get("C")), []).append(record)
     lacking = [m.label for m in METHODS if m not in {method for method, _ in cells}]
     if lacking:

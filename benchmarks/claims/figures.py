@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from experiment import (
     IEMMC,
+    IEMMC_LABELS,
     IEMMC_MEANS,
     ITERSVR,
     ITERSVR_MEANS,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _COLOURS: Mapping[Method, str] = {
     IEMMC: "#0072b2",
     IEMMC_MEANS: "#56b4e9",
+    IEMMC_LABELS: "#cc79a7",
     ITERSVR: "#d55e00",
     ITERSVR_MEANS: "#e69f00",
     MEANS: "#009e73",
@@ -41,7 +43,7 @@ def convergence(found: Experiment) -> str:
     """Return J of the first split against generation (IEMMC) or round (iterSVR), one panel a C."""
     figure, panels = _subplots(1, len(found.of(IEMMC)), width=3.0, height=3.2)
     for number, panel in enumerate(panels):
-        for method in (IEMMC, IEMMC_MEANS, ITERSVR, ITERSVR_MEANS):
+        for method in (IEMMC, IEMMC_MEANS, IEMMC_LABELS, ITERSVR, ITERSVR_MEANS):
             cell = found.of(method)[number]
             for i, run in enumerate(cell.runs):
                 steps, values = zip(*cell.curve(run), strict=True)

@@ -54,7 +54,9 @@ J is the objective by beat of the first split, at the C of the row; it compares 
 ![objective](figures/convergence.svg)
 
 The first split of all beats. A line is one repetition; IEMMC's include what the memory holds, and
-end before the polish by single flips, which lowers J further.
+end before the polish by single flips, which lowers J further. How random antibodies are made the
+paper does not say. Ours are the signs of random functions in leading directions of the kernel; the
+lines "labels one by one" show where the same evolution ends without that.
 
 ## Classes
 

@@ -93,7 +93,8 @@ def generation(
     started = perf_counter()
     fast.smoother  # noqa: B018 - made once, at the first use
     smoother = perf_counter() - started
-    problem = TwoWay(fast, smallest_cluster(n, options.balance), options.flips)
+    smallest = smallest_cluster(n, options.balance)
+    problem = TwoWay(fast, smallest, options.flips, options.newcomers)
     evolution = ImmuneEvolution(problem, options, rng)
     evolution.start()
     evolution.step()

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from nasbench_ecg_immune.labels import Codes, canonical
 from nasbench_ecg_immune.margin import Margin
+from nasbench_ecg_immune.newcomers import random_functions
+from nasbench_ecg_immune.options import Newcomers
 
 _BLOCK = 4_000_000
 
@@ -27,16 +29,22 @@ class KWay:
         margin: The objective of two clusters.
         clusters: K.
         smallest: Fewest points of a cluster, at least one.
+        newcomers: What random labels are: each drawn for itself, or the largest of K random
+            functions.
     """
 
     margin: Margin
     clusters: int
     smallest: int
+    newcomers: Newcomers = "labels"
 
     def random(self, rng: np.random.Generator) -> Codes:
-        """Return labels that are drawn uniformly, then balanced."""
-        codes = rng.integers(self.clusters, size=self.margin.n).astype(np.uint8)
-        return self.repair(codes, rng)
+        """Return random labels, balanced."""
+        if self.newcomers == "labels":
+            codes = rng.integers(self.clusters, size=self.margin.n)
+        else:
+            codes = random_functions(self.margin, self.clusters, rng).argmax(axis=0)
+        return self.repair(codes.astype(np.uint8), rng)
 
     def hypermutate(self, genotype: Codes, rate: float, rng: np.random.Generator) -> Codes:
         """Return labels each of which was drawn anew with probability ``rate``; one at least."""

@@ -91,7 +91,9 @@ class Iemmc:
     ) -> tuple[NDArray[Any], dict[str, Any]]:
         margin = kernel.margin(np.arange(len(found.x)), lam)
         smallest = found.smallest_cluster(self.options.balance)
-        problem = KWay(margin.astype(self.options.precision), found.clusters, smallest)
+        problem = KWay(
+            margin.astype(self.options.precision), found.clusters, smallest, self.options.newcomers
+        )
         evolution = ImmuneEvolution(problem, self.options, ctx.rng)
         journal.begin()
         given = []

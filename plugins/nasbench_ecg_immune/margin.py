@@ -31,10 +31,13 @@ class Margin:
 
     Attributes:
         basis: [n, r], the matrix B whose B Bᵀ is the smoother; float32 or float64, which is also
-            the precision of all that is computed with it.
+            the precision of all that is computed with it. Its columns are orthogonal, those of
+            little share first.
+        bias: Whether the last column is the constant direction.
     """
 
     basis: NDArray[Any]
+    bias: bool = True
 
     @property
     def n(self) -> int:
@@ -49,7 +52,12 @@ class Margin:
 
     def astype(self, dtype: str) -> Margin:
         """Return the same objective in another precision, ``float32`` or ``float64``."""
-        return Margin(self.basis.astype(dtype, copy=False))
+        return Margin(self.basis.astype(dtype, copy=False), self.bias)
+
+    def leading(self, most: int) -> NDArray[Any]:
+        """Return [n, ≤ most], the directions in which functions cost least, but the constant."""
+        end = self.basis.shape[1] - self.bias
+        return self.basis[:, max(0, end - most) : end]
 
     def fitted(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Return f + b at every point, [P, n], for each row of ``labels`` [P, n]."""
@@ -103,7 +111,7 @@ def margin_of_kernel(kernel: Floats, lam: float, *, bias: bool = True) -> Margin
     share = np.clip(s, 0, None) / (np.clip(s, 0, None) + lam)
     kept = share > _NEGLIGIBLE
     basis = v[:, kept] * np.sqrt(share[kept])
-    return Margin(_with_constant(basis) if bias else basis.reshape(n, -1))
+    return Margin(_with_constant(basis) if bias else basis.reshape(n, -1), bias)
 
 
 def margin_of_features(features: Floats, lam: float, *, bias: bool = True) -> Margin:
@@ -114,7 +122,7 @@ def margin_of_features(features: Floats, lam: float, *, bias: bool = True) -> Ma
     s = np.clip(s, 0, None)
     kept = s > _NEGLIGIBLE * (s + lam)
     basis = features @ (v[:, kept] / np.sqrt(s[kept] + lam))
-    return Margin(_with_constant(basis) if bias else basis)
+    return Margin(_with_constant(basis) if bias else basis, bias)
 
 
 def _with_constant(basis: Floats) -> Floats:

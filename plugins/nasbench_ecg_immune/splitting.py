@@ -74,7 +74,7 @@ def evolve(
     given: Sequence[Int8s] = (), run: Run = from_the_start,
 ) -> tuple[Int8s, dict[str, float]]:  # fmt: skip
     """Return the labels in memory after an evolution, int8 [P, n], best first, and its figures."""
-    problem = TwoWay(margin.astype(options.precision), smallest, options.flips)
+    problem = TwoWay(margin.astype(options.precision), smallest, options.flips, options.newcomers)
     evolution = ImmuneEvolution(problem, options, rng)
     run(evolution, given)
     return np.stack([one.genotype for one in evolution.memory]), figures_of(evolution)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from nasbench_ecg_immune.descent import descend
 from nasbench_ecg_immune.margin import Margin
+from nasbench_ecg_immune.newcomers import random_functions
+from nasbench_ecg_immune.options import Newcomers
 from nasbench_ecg_immune.scan import Int8s, relabel
 
 _BLOCK = 4_000_000
@@ -27,18 +29,28 @@ class TwoWay:
         margin: The objective.
         smallest: Fewest points with either label, at least one.
         flips: Most single flips that follow the scan, where the kernel is exact.
+        newcomers: What random labels are: each drawn for itself, or signs of a random function.
     """
 
     margin: Margin
     smallest: int
     flips: int = 0
+    newcomers: Newcomers = "labels"
 
     def random(self, rng: np.random.Generator) -> Int8s:
-        """Return labels with any allowed number of positive ones, drawn uniformly."""
+        """Return labels with any allowed number of positive ones, drawn uniformly.
+
+        Which ones are positive is drawn uniformly, too, or they are the largest values of a random
+        function.
+        """
         n = self.margin.n
         y = np.full(n, -1, np.int8)
         positive = rng.integers(self.smallest, n - self.smallest + 1)
-        y[rng.choice(n, positive, replace=False, shuffle=False)] = 1
+        if self.newcomers == "labels":
+            y[rng.choice(n, positive, replace=False, shuffle=False)] = 1
+        else:
+            (values,) = random_functions(self.margin, 1, rng)
+            y[np.argpartition(values, n - positive)[n - positive :]] = 1
         return y
 
     def hypermutate(self, genotype: Int8s, rate: float, rng: np.random.Generator) -> Int8s:
