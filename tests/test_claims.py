@@ -22,9 +22,14 @@ def modules(monkeypatch):
     monkeypatch.syspath_prepend(str(CLAIMS))
 
 
-def record(strategy, seed, accuracy, *, C=None, start=None, curve=(0.9,), rounds=10, codes=(0, 1)):
+def record(
+    strategy, seed, accuracy, *, C=None, start=None, newcomers=None, curve=(0.9,), rounds=10,
+    codes=(0, 1),
+):  # fmt: skip
     """Return a run whose first split went through the objectives of ``curve``."""
-    options = {"C": C, "start": start}
+    if strategy == "iemmc":
+        newcomers = newcomers or "functions"
+    options = {"C": C, "start": start, "newcomers": newcomers}
     given = {key: value for key, value in options.items() if value is not None}
     metrics = {"clustered_accuracy": accuracy, "accuracy": accuracy, "clustered_f1_of_macro": 0.5}
     metrics |= {
@@ -52,6 +57,7 @@ def runs(**accuracies):
         found += [record("k-means", seed, usual["k-means"]), record("random", seed, 0.5)]
         for C in CANDIDATES:
             found.append(record("svm-rbf", seed, usual["svm-rbf"], C=C))
+            found.append(record("iemmc", seed, 0.3, C=C, start="random", newcomers="labels"))
             for start in ("random", "k-means"):
                 ours = {"C": C, "start": start, "curve": (0.4, 0.3, 0.25, 0.2, 0.2)}
                 found.append(record("iemmc", seed, usual["iemmc"], **ours))
@@ -109,7 +115,8 @@ def changed(records, strategy, start, C, **fields):
     kept = []
     for one in records:
         options = one.components["strategy"].options
-        if (one.strategy, options.get("start"), options.get("C")) == (strategy, start, C):
+        own = (one.strategy, options.get("start"), options.get("C"))
+        if own == (strategy, start, C) and options.get("newcomers") != "labels":
             one = record(strategy, one.search_seed, 0.95, C=C, start=start, **fields)
         kept.append(one)
     return kept

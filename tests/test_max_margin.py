@@ -19,6 +19,7 @@ from nasbench_ecg_immune.kernels import (
     rbf,
 )
 from nasbench_ecg_immune.margin import margin_of_features, margin_of_kernel
+from nasbench_ecg_immune.newcomers import DIRECTIONS, random_functions
 from nasbench_ecg_immune.options import IemmcOptions
 from nasbench_ecg_immune.scan import (
     best_threshold_of_absolute_loss,
@@ -201,13 +202,16 @@ def test_improvement_never_raises_the_objective_and_keeps_the_balance(seed):
     assert (positive >= smallest).all() and (positive <= 30 - smallest).all()
 
 
-@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1), st.sampled_from(["functions", "labels"]))
 @settings(max_examples=40, deadline=None)
-def test_every_move_of_labels_can_be_repaired_to_the_balance(seed, rate):
+def test_every_move_of_labels_can_be_repaired_to_the_balance(seed, rate, newcomers):
     _, _, margin, _, rng = problem(0, n=20)
     rng = np.random.default_rng(seed)
-    two_way, k_way = TwoWay(margin, 7), KWay(margin, 3, 5)
+    two_way = TwoWay(margin, 7, newcomers=newcomers)
+    k_way = KWay(margin, 3, 5, newcomers)
     y, codes = two_way.random(rng), k_way.random(rng)
+    assert 7 <= (y > 0).sum() <= 13
+    assert np.bincount(codes, minlength=3).min() >= 5
     changed, moved = two_way.hypermutate(y, rate, rng), k_way.hypermutate(codes, rate, rng)
     assert (changed != y).any() and (moved != codes).any()
     assert 7 <= (two_way.repair(changed, rng) > 0).sum() <= 13
@@ -216,6 +220,52 @@ def test_every_move_of_labels_can_be_repaired_to_the_balance(seed, rate):
     assert two_way.repair(valid, rng) is valid
     assert (two_way.load(two_way.dump(y)) == y).all()
     assert (k_way.load(k_way.dump(codes)) == codes).all()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("low_rank", [True, False])
+def test_leading_directions_are_the_kernels_without_the_constant(low_rank, bias):
+    rng = np.random.default_rng(4)
+    features = rng.standard_normal((60, 12)) * np.arange(1, 13)
+    kernel = features @ features.T
+    margin = (
+        margin_of_features(features, 0.5, bias=bias)
+        if low_rank
+        else margin_of_kernel(kernel, 0.5, bias=bias)
+    )
+    centre = np.eye(60) - (1 / 60 if bias else 0)
+    values, vectors = np.linalg.eigh(centre @ kernel @ centre)
+    leading = margin.leading(3)
+    assert leading.shape == (60, 3)
+    for own, vector, value in zip(leading.T, vectors.T[-3:], values[-3:], strict=True):
+        assert own @ own == pytest.approx(value / (value + 0.5))
+        assert abs(own @ vector) ** 2 == pytest.approx(own @ own)
+    assert margin.leading(100).shape[1] == margin.basis.shape[1] - bias
+
+
+def test_random_functions_are_alike_in_kind_and_differ_otherwise():
+    margin = problem(0, n=80)[2]
+    rng = np.random.default_rng(0)
+    drawn = random_functions(margin, 5, rng)
+    assert drawn.shape == (5, 80) and len(np.unique(drawn.round(6), axis=0)) == 5
+    ranks = [np.linalg.matrix_rank(random_functions(margin, 40, rng)) for _ in range(200)]
+    assert min(ranks) == 1 and 25 <= max(ranks) <= DIRECTIONS
+    assert np.median(ranks) < 9  # log-uniform: half of them below √33
+
+
+@pytest.mark.parametrize("C", [1, 100])
+def test_antibodies_from_functions_lead_to_wider_margins_than_labels_drawn_one_by_one(C):
+    rng = np.random.default_rng(5)
+    x = np.concatenate([rng.standard_normal((70, 4)) * s + c for s, c in ((1, 0), (2, 3), (1, 5))])
+    kernel = rbf(x, x, median_width(x, rng))
+    ends = {
+        newcomers: [
+            best_split(kernel, 1 / (2 * C), 20, np.random.default_rng(seed), newcomers=newcomers)[1]
+            for seed in range(3)
+        ]
+        for newcomers in ("functions", "labels")
+    }
+    assert max(ends["functions"]) <= min(ends["labels"]) * (1 + 1e-3)
 
 
 def test_a_larger_rate_changes_more_labels():
