@@ -184,6 +184,19 @@ def test_two_seeds_are_too_few_to_be_published() -> None:
 # Carrying out, with processes that stand for runs
 
 
+def test_a_run_imports_nothing_from_the_folder_where_its_suite_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run, *_) = planned()
+    store = RecordStore(tmp_path / "results", "mine")
+    python, *options = campaign.command(run, store, data=None, checkpoint_seconds=30)
+    (tmp_path / "typer.py").write_text("raise SystemExit('not the typer that is installed')")
+    monkeypatch.chdir(tmp_path)
+    asked = [python, *options[: options.index("run")], "--version"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+
+
 OK = """
 import json, sys
 text = open(sys.argv[1]).read()

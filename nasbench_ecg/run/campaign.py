@@ -66,7 +66,10 @@ def command(
     checkpoint_seconds: float,
     parallel: int | None = None,
 ) -> list[str]:
-    """Return the command that makes one run with this interpreter."""
+    """Return the command that makes one run with this interpreter.
+
+    Like the installed command, it does not import what lies in the folder where it is started.
+    """
     words = shlex.split(run.config.command())[1:]
     words += ["--suite", store.suite, "--out", str(store.out)]
     words += ["--checkpoint-seconds", str(checkpoint_seconds)]
@@ -74,7 +77,7 @@ def command(
         words += ["--data", str(data)]
     if parallel is not None:
         words += ["--parallel", str(parallel)]
-    return [sys.executable, "-m", "nasbench_ecg", *words]
+    return [sys.executable, "-P", "-m", "nasbench_ecg", *words]
 
 
 @contextmanager
