@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,18 +73,16 @@ def measured(name: str) -> NDArray[np.float64] | None:
     return standardisation(beats).apply(beats)
 
 
-def generation(
-    x: NDArray[np.float64], generations: int = 20, *, flips: int | None = None
-) -> dict[str, float]:
+def generation(x: NDArray[np.float64], generations: int = 20, **changes: Any) -> dict[str, float]:
     """Return what a generation of about 100 new antibodies costs after the decomposition.
 
     Args:
         x: float64 [n, d], standardised features.
         generations: How many are timed; the medians count.
-        flips: Most single flips after the midpoint scan, by default as usual; the paper has none.
+        changes: Options of ``iemmc`` that are not at their defaults.
     """
     n, rng = len(x), np.random.default_rng(0)
-    options = IemmcOptions(generations=generations, **({} if flips is None else {"flips": flips}))
+    options = IemmcOptions(generations=generations, **changes)
     kernel, lam = rbf(x, x, median_width(x, rng)), 1 / (2 * options.C)
     started = perf_counter()
     margin = margin_of_kernel(kernel, lam)

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+LEADING = 32
+"""Most leading directions. Eight and a hundred make antibodies of about the same worth."""
+
 _NEGLIGIBLE = 1e-14
 """Directions whose share of a fitted value is below this are left out."""
 
@@ -54,10 +57,11 @@ class Margin:
         """Return the same objective in another precision, ``float32`` or ``float64``."""
         return Margin(self.basis.astype(dtype, copy=False), self.bias)
 
-    def leading(self, most: int) -> NDArray[Any]:
-        """Return [n, ≤ most], the directions in which functions cost least, but the constant."""
+    @cached_property
+    def leading(self) -> NDArray[Any]:
+        """The directions in which functions cost least, but the constant: [≤ LEADING, n]."""
         end = self.basis.shape[1] - self.bias
-        return self.basis[:, max(0, end - most) : end]
+        return np.ascontiguousarray(self.basis[:, max(0, end - LEADING) : end].T)
 
     def fitted(self, labels: NDArray[Any]) -> NDArray[Any]:
         """Return f + b at every point, [P, n], for each row of ``labels`` [P, n]."""

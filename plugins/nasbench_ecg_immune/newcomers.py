@@ -15,18 +15,14 @@ from numpy.typing import NDArray
 
 from nasbench_ecg_immune.margin import Margin
 
-DIRECTIONS = 32
-"""Most leading directions that a random function is made of. Eight and a hundred end at about the
-same objective."""
-
 
 def random_functions(margin: Margin, count: int, rng: np.random.Generator) -> NDArray[Any]:
     """Return [count, n], functions of equal kind in the first k leading directions of the kernel.
 
-    k is drawn for all of them, log-uniformly up to :data:`DIRECTIONS`; coefficients are normal.
+    k is drawn for all of them, log-uniformly; coefficients are normal.
     """
-    leading = margin.leading(DIRECTIONS)
-    most = leading.shape[1]
+    leading = margin.leading
+    most = len(leading)
     k = min(most, int(np.exp(rng.uniform(0, np.log(most + 1)))))
-    coefficients = rng.standard_normal((k, count)).astype(leading.dtype)
-    return np.asarray((leading[:, most - k :] @ coefficients).T)
+    coefficients = rng.standard_normal((count, k)).astype(leading.dtype)
+    return np.asarray(coefficients @ leading[most - k :])
