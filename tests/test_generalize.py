@@ -46,7 +46,7 @@ def toy(tmp_path_factory):
         (origin,), _ = read_records(out)
         command = ["generalize", origin.run_key[:6], "--to", "toy-1lead", "--baselines", "cnn-9"]
         command += ["--out", out, "--device", "cpu"]
-        result = nasbench(*command, "-o", folder / "report.md")
+        result = nasbench(*command, "-o", folder / "report.md", "-o", folder / "report.json")
         assert result.exit_code == 0, result.output
         yield {"out": out, "origin": origin, "command": command, "output": result.stdout}
 
@@ -116,6 +116,7 @@ def test_a_dry_run_lists_the_runs(toy, monkeypatch, tmp_path):
 
 def test_the_report_is_printed_and_written(toy):
     text = (toy["out"].parent / "report.md").read_text()
+    assert json.loads((toy["out"].parent / "report.json").read_text())
     for said in ("random, found on toy-2lead", "cnn-9", "toy-1lead"):
         assert said in text
         assert said.split(",")[0] in toy["output"]

@@ -56,7 +56,8 @@ def install(monkeypatch, tmp_path: Path) -> None:
 def _in_this_process(self, jobs, started=lambda job: None):
     for job in jobs:
         started(job)
-        result = CliRunner().invoke(app, list(job.command[3:]))
+        words = job.command[job.command.index("run") :]
+        result = CliRunner().invoke(app, words)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.write_text(result.output)
         yield Outcome(job, result.exit_code, False, 0.1)

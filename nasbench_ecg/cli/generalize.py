@@ -50,10 +50,13 @@ def generalize(
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
-    output: Annotated[
-        Path | None,
+    outputs: Annotated[
+        list[Path] | None,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="Report as .md, .csv, .tex, .html or .json."
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Report as .md, .csv, .tex, .html or .json; repeatable.",
         ),
     ] = None,
     retry_failed: Annotated[
@@ -72,7 +75,8 @@ def generalize(
     from nasbench_ecg.run.record import RecordStore, find_record, read_records
     from nasbench_ecg.run.transfer import plan_transfers
 
-    _check_output(output)
+    outputs = outputs or []
+    _check(outputs)
     registry = load_registry()
     found = [find_record(out, run) for run in runs]
     planned = plan_transfers(
@@ -95,7 +99,7 @@ def generalize(
         return
     _carry_out(new, store, data=data, retry_failed=retry_failed)
     report = generalization(read_records(out)[0], {record.run_key for record in found})
-    _show(report, output, as_json=as_json)
+    _show(report, outputs, as_json=as_json)
     if any(status != "ok" for status in statuses(new, store)):
         stderr().print(
             "Some runs failed ('nasbench-ecg show KEY' tells why); --retry-failed tries them again."
@@ -141,17 +145,18 @@ def _carry_out(
                 shown.end(finished)
 
 
-def _check_output(output: Path | None) -> None:
+def _check(outputs: Sequence[Path]) -> None:
     from nasbench_ecg.errors import OptionError
 
-    if output is not None and output.suffix not in _FORMATS:
-        raise OptionError(
-            f"There is no format for {output.name!r}.",
-            fix=f"Its ending must be one of {', '.join(_FORMATS)}.",
-        )
+    for output in outputs:
+        if output.suffix not in _FORMATS:
+            raise OptionError(
+                f"There is no format for {output.name!r}.",
+                fix=f"Its ending must be one of {', '.join(_FORMATS)}.",
+            )
 
 
-def _show(report: Generalization, output: Path | None, *, as_json: bool) -> None:
+def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> None:
     from nasbench_ecg.report import grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
 
@@ -159,7 +164,7 @@ def _show(report: Generalization, output: Path | None, *, as_json: bool) -> None
         print_json(as_data(report))
     elif report.columns:
         stdout().print(grid.terminal(tables(report)))
-    if output is not None:
+    for output in outputs:
         _write(report, output)
         stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
 
