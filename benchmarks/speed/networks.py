@@ -161,9 +161,8 @@ def _agreement(
 
     A network this deep has kinks (ReLU, maxima) that rounding may land on either side of, so that
     two forms in float32 cannot be closer to each other than each is to the truth. On a CPU the
-    merged form is taken in the layout of the plain one, and in the one that it runs in, whose batch
-    normalisation PyTorch sums in another way. The largest difference of all batches is returned,
-    and the medians of what rounding does.
+    merged form is taken in the layout of the plain one, and in the one that it runs in. The
+    largest difference of all batches is returned, and the medians of what rounding does.
     """
     apart: list[float] = []
     rounding: dict[str, list[float]] = {"plain": [], "merged": [], "merged as it runs": []}
