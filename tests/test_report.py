@@ -474,6 +474,17 @@ def test_the_commands_that_follow_keep_what_a_user_chose() -> None:
     assert f"run darts mitbih-2lead --protocol inter-patient {kept}" in text
 
 
+def test_scores_of_single_classes_that_an_evaluator_adds_are_counted_and_not_listed() -> None:
+    record = run_record(metrics=with_f1(0.9) | {"clustered_accuracy": 0.5, "clusters": 5.0})
+    by_class = {f"clustered_se_{name.lower()}": 0.5 for name in record.classes}
+    by_class["clustered_ec57_v_se"] = 0.5
+    text = summary(record.model_copy(update={"metrics": record.metrics | by_class}))
+    assert "clustered_accuracy" in text and "clusters" in text
+    assert not any(name in text for name in by_class)
+    assert f"{len(by_class)} more, of single classes, are in the record" in text
+    assert "of single classes" not in summary(record)
+
+
 @pytest.mark.parametrize("changes", [{}, BETWEEN_PATIENTS, {"status": "failed"}])
 @pytest.mark.parametrize("out", ["results", "/a/folder" * 20])
 def test_a_summary_fits_80_columns(changes: dict[str, Any], out: str) -> None:

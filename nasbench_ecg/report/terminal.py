@@ -141,13 +141,19 @@ def _trajectory(record: RunRecord) -> Text | None:
     )
 
 
+def _of_one_class(metric: str, record: RunRecord) -> bool:
+    """Whether a metric's name is that of a single class: ``…_se_v``, or EC57's of S and V."""
+    return "_ec57_" in metric or metric.rpartition("_")[2] in map(str.lower, record.classes)
+
+
 def _scores(record: RunRecord) -> list[RenderableType]:
     if not record.metrics and not record.costs:
         return []
     reference = _reference(record)
     known = dict(_OVERALL)
     names = [name for name in known if name in record.metrics]
-    own = [n for n in record.metrics if n not in known and not n.startswith("ec57_")]
+    others = [n for n in record.metrics if n not in known and not n.startswith("ec57_")]
+    own = [n for n in others if not _of_one_class(n, record)]
     table = _grid("score", "this run", *(["published", "diff."] if reference else []))
     for name in names:
         style = "bold" if name == "f1_of_macro" else ""
@@ -159,6 +165,8 @@ def _scores(record: RunRecord) -> list[RenderableType]:
     for name in own:
         table.add_row(name, f"{record.metrics[name]:.4g}")
     notes = []
+    if by_class := len(others) - len(own):
+        notes.append(f"{by_class} more, of single classes, are in the record")
     if record.macro_classes and record.macro_classes != record.classes:
         notes.append(f"macro: mean over {', '.join(record.macro_classes)}")
     if reference:
