@@ -210,3 +210,13 @@ def test_keeping_freed_memory_is_harmless_everywhere(
     if platform == "linux":
         monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())  # as musl: no mallopt
     memory.keep_freed_memory()
+
+
+def test_what_is_loaded_leaves_collections_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("collect", "freeze"):
+        monkeypatch.setattr(memory.gc, name, lambda name=name: calls.append(name))
+    memory.spare_what_is_loaded.cache_clear()
+    memory.spare_what_is_loaded()
+    memory.spare_what_is_loaded()
+    assert calls == ["collect", "freeze"]

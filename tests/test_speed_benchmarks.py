@@ -97,6 +97,17 @@ def test_epochs_not_measured_are_taken_to_last_as_the_later_ones(
     assert extrapolated(measured, epochs) == pytest.approx(total)
 
 
+def test_each_proxy_is_timed_beside_one_pass_through_the_network(
+    speed_modules, monkeypatch, tmp_path
+):
+    from proxies import PROXIES, proxies
+
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path))
+    target = proxies("smoke", "cpu", n=1)
+    assert list(target.seconds) == ["built, one pass forward and back", *PROXIES]
+    assert target.figures["slowest"] == max(target.seconds[name] for name in PROXIES)
+
+
 def test_time_in_which_kernels_overlap_counts_once(speed_modules):
     from busy import covered
 

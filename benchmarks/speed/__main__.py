@@ -25,6 +25,7 @@ import clustering
 import machine_room
 import networks
 import paper
+import proxies
 import torch
 from measure import Target, machine
 from table import markdown
@@ -50,6 +51,8 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "roofline": lambda: networks.roofline(device),
         "compile": lambda: networks.compiled("quick", device),
         "candidates": lambda: candidates.candidates(device),
+        "proxies-quick": lambda: proxies.proxies("quick", device),
+        "proxies-paper": lambda: proxies.proxies("paper", device),
         "suite": machine_room.suite,
         "iemmc-generation": clustering.generation,
         "iemmc-all-beats": clustering.all_beats,

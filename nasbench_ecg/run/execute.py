@@ -38,7 +38,7 @@ from nasbench_ecg.run.trial import Examination, Trial
 from nasbench_ecg.run.unfinished import Clock, Unfinished
 from nasbench_ecg.run.workers import Workers
 from nasbench_ecg.specs import StrategySpec
-from nasbench_ecg.training.memory import keep_freed_memory
+from nasbench_ecg.training.memory import keep_freed_memory, spare_what_is_loaded
 from nasbench_ecg.training.seeding import seeded
 
 
@@ -111,6 +111,7 @@ def prepare(
     """
     started = monotonic()
     keep_freed_memory()
+    spare_what_is_loaded()
     dataset = config.dataset.create()
     loaded = load_beats(
         name=config.dataset.name,

@@ -30,7 +30,7 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import Chosen
 from nasbench_ecg.run.shared import SharedBeats
 from nasbench_ecg.run.trial import evaluate_candidate
-from nasbench_ecg.training.memory import keep_freed_memory
+from nasbench_ecg.training.memory import keep_freed_memory, spare_what_is_loaded
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -184,6 +184,7 @@ def _begin(assignment: Assignment, lifeline: Connection) -> None:
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(assignment.threads)
     keep_freed_memory()
+    spare_what_is_loaded()
     global _prepared
     _prepared = assignment.prepared()
 

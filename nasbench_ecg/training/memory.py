@@ -1,9 +1,11 @@
-"""Memory of the C library, which otherwise costs more time than some of the arithmetic."""
+"""Upkeep of memory, which otherwise costs more time than some of the arithmetic."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
+from functools import cache
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -21,3 +23,14 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(_M_MMAP_THRESHOLD, 2**25)
+
+
+@cache
+def spare_what_is_loaded() -> None:
+    """Keep the garbage collector from walking through all imported modules, once a process.
+
+    Building a network of some hundred modules sets off collections, each of which looks at every
+    object of PyTorch and its company and finds nothing: half of the time that building takes.
+    """
+    gc.collect()
+    gc.freeze()
