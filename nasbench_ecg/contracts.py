@@ -163,6 +163,11 @@ class Budget:
     evaluations: int | None = None
     seconds: float | None = None
 
+    def limits(self) -> dict[str, float]:
+        """Return what is limited, by name; empty where nothing is."""
+        limits = {"evaluations": self.evaluations, "seconds": self.seconds}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
 
 @dataclass(frozen=True)
 class Evaluation:

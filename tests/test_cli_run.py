@@ -249,6 +249,19 @@ def test_a_damaged_run_record_is_run_again(first: tuple[Any, Path], tmp_path: Pa
     assert result(the_record(tmp_path)) == result(the_record(first[1]))
 
 
+def test_a_budget_binds_the_search_and_is_on_record(tmp_path: Path) -> None:
+    tiny = [*TINY[:4], *assignments(SETTINGS)]
+    done = nasbench(
+        "run", "random", "toy-2lead", *tiny, "--set", "strategy.samples=4",
+        "--budget-evaluations", "2", "--out", tmp_path,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    record = the_record(tmp_path)
+    assert (record.trajectory[-1]["evaluations"], record.budget) == (2, {"evaluations": 2})
+    assert "budget" in done.stderr and "evaluations=2" in done.stderr
+    assert "budget.evaluations=2" in done.stdout and "--budget-evaluations 2" in done.stdout
+
+
 def test_several_seeds_are_several_runs(tmp_path: Path) -> None:
     quick = ("--set", "strategy.candidates=1", "--set", "evaluator.epochs=1")
     tiny = [*TINY[:4], *assignments(SETTINGS), *quick]

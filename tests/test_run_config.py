@@ -16,6 +16,7 @@ from tiny_runs import DARTS, SETTINGS, registry_with, tiny_config
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, ProtocolError
 from nasbench_ecg.options import Options
 from nasbench_ecg.run.config import RunConfig, Wish, configure, resolve_device
@@ -79,6 +80,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "dataset": {"dataset": "synthetic-2lead"},
     "dataset's option": {"set": {"dataset": {"seed": 1}}},
     "evaluator's option": {"set": {"evaluator": {"epochs": 3}}},
+    "budget of evaluations": {"budget": Budget(evaluations=5)},
+    "budget of seconds": {"budget": Budget(seconds=5)},
 }
 
 
@@ -127,6 +130,10 @@ def test_an_option_that_is_null_leaves_the_key_alone() -> None:
     assert with_options() == config.key() != with_options(another=1)
 
 
+def test_a_budget_without_limits_leaves_the_key_alone() -> None:
+    assert tiny_config(budget=Budget()).key() == tiny_config().key()
+
+
 def test_the_version_of_a_plugin_does_not_change_the_key() -> None:
     config = tiny_config()
     newer = replace(config.strategy.component, version="9.9")
@@ -170,6 +177,7 @@ def key_of_command(command: str, tmp_path: Path) -> str:
         {"profile": "quick", "search_seed": 7},
         {"profile": "smoke", "protocol": "patient-kfold", "set": {"protocol": {"fold": 2}}},
         {"evaluation_seed": 5},
+        {"budget": Budget(evaluations=3, seconds=1e7)},
         {"strategy": "best-of-n", "builder": "stacked-cells"},
         {"set": {"evaluator": {"beats": None, "precision": "bf16"}}},
         {"set": {"protocol": {"test_share": "0.3"}}},

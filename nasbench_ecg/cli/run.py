@@ -55,6 +55,13 @@ def run(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    budget_evaluations: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Most candidates that a search evaluates."),
+    ] = None,
+    budget_seconds: Annotated[
+        float | None, typer.Option(min=1, metavar="S", help="Most seconds that a search takes.")
+    ] = None,
     parallel: Annotated[
         int, typer.Option(min=1, metavar="N", help="Candidates of a search trained at a time.")
     ] = 1,
@@ -83,6 +90,7 @@ def run(
     ] = False,
 ) -> None:
     """Search an architecture, train it from scratch, and score it once on the test part."""
+    from nasbench_ecg.contracts import Budget
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.registry import load_registry
@@ -104,6 +112,7 @@ def run(
         search_seed=seed,
         evaluation_seed=evaluation_seed,
         device=device,
+        budget=Budget(budget_evaluations, budget_seconds),
     )
     source, store = LocalSource(data), RecordStore(out, suite)
     records = []
@@ -209,6 +218,9 @@ def _announce(config: RunConfig, store: RecordStore, *, dry_run: bool) -> None:
     for role, chosen in config.chosen().items():
         listed.add_row(role, f"[bold]{chosen.name}[/]", _settings(chosen.options))
     listed.add_row("protocol", f"[bold]{config.protocol}[/]", _settings(config.protocol_options))
+    if limits := config.budget.limits():
+        told = ", ".join(f"{name}={limit:.12g}" for name, limit in limits.items())
+        listed.add_row("budget", "", told)
     console = stderr()
     console.print(listed)
     verb = "Would run" if dry_run else "Running"

@@ -80,6 +80,8 @@ def repeat(
         words += ["--seeds", seeds]
     elif record.search_seed:
         words += ["--seed", str(record.search_seed)]
+    for name, limit in record.budget.items():
+        words += [f"--budget-{name}", f"{limit:.12g}"]
     for role, component in record.components.items():
         for name, value in component.changed.items():
             words += ["--set", f"{role}.{name}={_text(value)}"]

@@ -108,6 +108,7 @@ def _facts(record: RunRecord) -> Text:
         for role, component in record.components.items()
         for name, value in component.changed.items()
     ]
+    changed += [f"budget.{name}={value_text(limit)}" for name, limit in record.budget.items()]
     if changed:
         lines.append([f"changed: {', '.join(changed)}"])
     kept_together = (" · ".join(part.replace(" ", "\u00a0") for part in line) for line in lines)

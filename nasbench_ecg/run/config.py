@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasbench_ecg.architecture import digest
+from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
 from nasbench_ecg.options import PROFILE_NAMES, Options, defaults, resolve
@@ -35,6 +36,7 @@ class Wish:
         search_seed: Seed of the search.
         evaluation_seed: Seed of the final training; by default that of the search.
         device: ``auto``, ``cpu`` or ``cuda``.
+        budget: What the search may spend.
     """
 
     strategy: str
@@ -48,6 +50,7 @@ class Wish:
     search_seed: int = 0
     evaluation_seed: int | None = None
     device: str = "auto"
+    budget: Budget = field(default_factory=Budget)
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class RunConfig:
     search_seed: int
     evaluation_seed: int
     device: str
+    budget: Budget = field(default_factory=Budget)
 
     def chosen(self) -> dict[str, Chosen]:
         """Return the five components by role."""
@@ -106,8 +110,11 @@ class RunConfig:
 
         It covers names, revisions and options of all components, the protocol, the seeds and the
         kind of device; not the profile, which is only a name for options. An option that is null
-        is left out, so that a new one, null by default, leaves the keys of older records alone.
+        is left out, so that a new one, null by default, leaves the keys of older records alone, and
+        so is a budget that limits nothing. Under one of seconds a result also depends on how fast
+        the machine is.
         """
+        budget = self.budget.limits()
         return digest(
             {
                 "format": KEY_FORMAT,
@@ -125,6 +132,7 @@ class RunConfig:
                 },
                 "seeds": [self.search_seed, self.evaluation_seed],
                 "device": self.device,
+                **({"budget": budget} if budget else {}),
             }
         )[:KEY_LENGTH]
 
@@ -140,6 +148,8 @@ class RunConfig:
             for role in ("space", "builder", "evaluator")
             for word in (f"--{role}", self.chosen()[role].name)
         ]
+        for name, limit in self.budget.limits().items():
+            words += [f"--budget-{name}", str(limit)]
         changed = {role: chosen.changed for role, chosen in self.chosen().items()}
         for role, options in {**changed, "protocol": self.protocol_changed}.items():
             for name, value in options.items():
@@ -223,6 +233,7 @@ def configure(registry: Registry, wish: Wish) -> RunConfig:
             wish.search_seed if wish.evaluation_seed is None else wish.evaluation_seed
         ),
         device=resolve_device(wish.device),
+        budget=wish.budget,
     )
 
 

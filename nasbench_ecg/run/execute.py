@@ -68,6 +68,7 @@ class Ready:
             evaluation_seed=self.config.evaluation_seed,
             device=self.config.device,
             progress=self.progress,
+            budget=self.config.budget,
             parallel=self.parallel,
         )
 

@@ -36,6 +36,7 @@ def open_record(config: RunConfig, suite: str) -> RunRecord:
         search_seed=config.search_seed,
         evaluation_seed=config.evaluation_seed,
         device=config.device,
+        budget=config.budget.limits(),
         provenance=provenance(config.device),
     )
 

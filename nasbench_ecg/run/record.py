@@ -88,6 +88,8 @@ class RunRecord(_Part):
     search_seed: int
     evaluation_seed: int
     device: str
+    budget: dict[str, int | float] = {}
+    """What the search was limited to: ``evaluations``, ``seconds``; empty: by its options alone."""
     dataset: DatasetRecord | None = None
     split: SplitRecord | None = None
     architecture: dict[str, Any] | None = None
@@ -272,20 +274,26 @@ def read_records(out: Path, suite: str | None = None) -> tuple[list[RunRecord], 
 
 
 def find_record(out: Path, prefix: str) -> RunRecord:
-    """Return the record whose run key starts with ``prefix``.
+    """Return the record whose run key starts with ``prefix``; of several suites' one with a result.
 
     Raises:
-        StorageError: There is none, or more than one.
+        StorageError: There is none, its file is damaged, or there is more than one.
     """
-    records, _ = read_records(out)
+    records, damaged = read_records(out)
     found: Sequence[RunRecord] = [r for r in records if r.run_key.startswith(prefix)]
     if len({r.run_key for r in found}) == 1:
-        return found[0]
+        return min(found, key=lambda record: record.status != "ok")
     if found:
         raise StorageError(
             f"{len(found)} runs start with {prefix!r}.",
             where=str(out),
             fix=f"Give more of the key: {', '.join(r.run_key for r in found[:5])}.",
+        )
+    if broken := [item for item in damaged if item.path.name.startswith(prefix)]:
+        raise StorageError(
+            f"The record of the run {prefix!r} is damaged: {broken[0].reason}.",
+            where=str(broken[0].path),
+            fix="Run it again: a damaged record is replaced.",
         )
     raise StorageError(
         f"There is no run {prefix!r}.",

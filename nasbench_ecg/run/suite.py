@@ -28,6 +28,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, nearest
 from nasbench_ecg.registry import Registry
 from nasbench_ecg.run.config import RunConfig, Wish, configure
@@ -46,6 +47,15 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Limits(_Strict):
+    """What a search may spend."""
+
+    evaluations: Annotated[int, Field(ge=1)] | None = None
+    """Most candidates that it evaluates."""
+    seconds: Annotated[float, Field(ge=1)] | None = None
+    """Most seconds that it takes."""
+
+
 class Grid(_Strict):
     """One entry of a suite: every strategy on every dataset, and so on."""
 
@@ -58,6 +68,8 @@ class Grid(_Strict):
     space: str | None = None
     builder: str | None = None
     evaluator: str | None = None
+    budget: Limits = Limits()
+    """What each search may spend, as in ``budget.evaluations = 20``."""
     set: dict[str, dict[str, Any]] = {}
     """Options by component, as in ``--set strategy.epochs=10``."""
 
@@ -105,7 +117,9 @@ class PlannedRun:
 
     def __str__(self) -> str:
         config = self.config
+        budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
+        changed |= budget
         options = "".join(f" {name}={value}" for name, value in changed.items())
         parts = [config.dataset.name, config.protocol, config.profile, f"seed {config.search_seed}"]
         return " · ".join([f"{config.strategy.name}{options}", *parts])
@@ -177,7 +191,9 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
         first = error.errors()[0]
         where, what = _place(path, first["loc"]), first["msg"]
         if first["type"] == "extra_forbidden":
-            model = Grid if first["loc"][0] == "runs" else SuiteFile
+            model = (
+                Limits if "budget" in first["loc"] else Grid if len(first["loc"]) > 1 else SuiteFile
+            )
             what, fix = "There is no such entry", nearest(str(first["loc"][-1]), model.model_fields)
         elif first["type"] == "too_short":
             what, fix = "An empty grid runs nothing", "Give it one value at least."
@@ -241,13 +257,15 @@ def _wishes(grid: Grid, seeds: Sequence[int], profile: str | None, device: str) 
             overrides=grid.set,
             search_seed=seed,
             device=device,
+            budget=Budget(grid.budget.evaluations, grid.budget.seconds),
         )
 
 
 def broken_rules(runs: Sequence[PlannedRun], *, published: bool) -> list[str]:
     """Return, as sentences, which rules of a fair comparison a plan breaks.
 
-    Only what is published owes three seeds; random search belongs beside every search.
+    Only what is published owes three seeds. Beside every search belongs random search with its
+    budget: no option of its own is set, such as one that lets it evaluate less than its rivals.
     """
     return [*(_too_few_seeds(runs) if published else []), *_without_floor(runs)]
 
@@ -268,23 +286,35 @@ def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
 
 
 def _without_floor(runs: Sequence[PlannedRun]) -> list[str]:
-    def place(config: RunConfig) -> tuple[str, ...]:
-        roles = (config.space, config.dataset, config.evaluator)
-        return (*(chosen.name for chosen in roles), config.protocol, config.profile)
-
-    floors = {place(run.config) for run in runs if run.config.strategy.name == FLOOR}
+    floors: dict[tuple[Any, ...], list[RunConfig]] = {}
+    for run in runs:
+        if run.config.strategy.name == FLOOR:
+            floors.setdefault(_arena(run.config), []).append(run.config)
     lacking = {
-        place(run.config): run.config
+        _arena(run.config): run.config
         for run in runs
-        if _searches(run.config) and place(run.config) not in floors
+        if _searches(run.config)
+        and not any(_alike(floor, run.config) for floor in floors.get(_arena(run.config), ()))
     }
     return [
         f"{config.strategy.name} searches {config.space.name} on {config.dataset.name} under "
-        f"{config.protocol} ({config.profile}), and {FLOOR} does not."
+        f"{config.protocol} ({config.profile}), and {FLOOR} does not with the same budget."
         for config in lacking.values()
     ]
 
 
+def _arena(config: RunConfig) -> tuple[Any, ...]:
+    """Return what a search and the random search that it is to beat must share."""
+    roles = (config.space, config.dataset, config.evaluator)
+    names = [chosen.name for chosen in roles]
+    return (*names, config.protocol, config.profile, config.budget)
+
+
+def _alike(floor: RunConfig, rival: RunConfig) -> bool:
+    """Whether no option of random search was set, but for those that its rival has too."""
+    return floor.strategy.changed.items() <= rival.strategy.changed.items()
+
+
 def _searches(config: RunConfig) -> bool:
     spec = config.strategy.component.spec
-    return isinstance(spec, StrategySpec) and spec.searches
+    return isinstance(spec, StrategySpec) and spec.searches and spec.name != FLOOR
