@@ -151,7 +151,7 @@ def _read(source: str, out: Path) -> tuple[str, RunRecord | None]:
     path = Path(source)
     path = path / FILE if path.is_dir() else path
     if path.is_file():
-        beside = read_record_file(path.parent.with_suffix(".json"))
+        beside = read_record_file(path.resolve().parent.with_suffix(".json"))
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from time import monotonic
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nasbench_ecg.progress import Steps
+    from nasbench_ecg.run.record import Damaged
 
 
 @cache
@@ -51,6 +52,13 @@ def table(*columns: str, title: str | None = None) -> Table:
     for index, column in enumerate(columns):
         made.add_column(column, no_wrap=index == 0, overflow="fold")
     return made
+
+
+def tell_of_damaged(damaged: Iterable[Damaged]) -> None:
+    """Name on stderr the records that were skipped."""
+    for item in damaged:
+        line = f"Skipped {item.path}: {item.reason}."
+        stderr().print(line, style="yellow", markup=False, soft_wrap=True)
 
 
 def print_json(data: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, tell_of_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,7 +90,9 @@ def generalize(
         device=device,
     )
     store = RecordStore(out, SUITE)
-    elsewhere = {r.run_key for r in read_records(out)[0] if r.status == "ok"}
+    records, damaged = read_records(out)
+    tell_of_damaged(damaged)
+    elsewhere = {record.run_key for record in records if record.status == "ok"}
     new = [run for run in planned if run.key not in elsewhere]
     if dry_run:
         for run in planned:

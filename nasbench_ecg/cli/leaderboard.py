@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout
+from nasbench_ecg.cli.console import print_json, stderr, stdout, tell_of_damaged
 
 if TYPE_CHECKING:
-    from nasbench_ecg.run.record import Damaged, RunRecord
+    from nasbench_ecg.run.record import RunRecord
 
 
 def leaderboard(
@@ -46,14 +46,14 @@ def leaderboard(
 
     records, damaged = read_records(out)
     if not records:
-        _tell_of_damaged(damaged)
+        tell_of_damaged(damaged)
         raise _nothing(out)
     wishes = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
     records = _chosen(records, wishes)
     outputs = _outputs(form, files or [])
     if check or outputs:
         _write(records, title=_title(wishes), outputs=outputs, check=check or [])
-        _tell_of_damaged(damaged)
+        tell_of_damaged(damaged)
         return
     boards = leaderboards(records)
     if as_json:
@@ -70,7 +70,7 @@ def leaderboard(
         if index:
             stdout().print()
         stdout().print(leaderboard_table(board, width=stdout().width))
-    _tell_of_damaged(damaged)
+    tell_of_damaged(damaged)
 
 
 def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
@@ -161,10 +161,3 @@ def _nothing(out: Path) -> Exception:
         fix="'nasbench-ecg run darts synthetic-2lead' makes one in minutes; "
         "--out names another folder of results.",
     )
-
-
-def _tell_of_damaged(damaged: list[Damaged]) -> None:
-    """Name on stderr the files that were skipped."""
-    for item in damaged:
-        line = f"Skipped {item.path}: {item.reason}."
-        stderr().print(line, style="yellow", markup=False, soft_wrap=True)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.console import (
+    RichProgress,
+    print_json,
+    stderr,
+    stdout,
+    table,
+    tell_of_damaged,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nasbench_ecg.run.record import RecordStore, Status
     from nasbench_ecg.run.suite import PlannedRun, Suite
@@ -76,6 +85,7 @@ def plan_suite(
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
     found = statuses(runs, store)
+    _tell_of_damaged(store)
     if as_json:
         print_json(
             [
@@ -106,6 +116,7 @@ def suite_status(
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
     found = statuses(runs, store)
+    _tell_of_damaged(store)
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for run, status in zip(runs, found, strict=True):
         config = run.config
@@ -194,7 +205,10 @@ def run_suite(
     found = statuses(runs, store)
     _tell_counts(found)
     _tell_failures(runs, found, store)
-    _tell_next(suite, out, found)
+    asked = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}
+    if device != "auto":
+        asked["--device"] = device
+    _tell_next(name, suite, asked, found)
     if any(status != "ok" for status in found):
         raise typer.Exit(1)
 
@@ -271,13 +285,32 @@ def _tell_failures(
             stderr().print(text, style="red", markup=False, soft_wrap=True)
 
 
-def _tell_next(suite: Suite, out: Path, found: Sequence[Status | None]) -> None:
+def _tell_of_damaged(store: RecordStore) -> None:
+    from nasbench_ecg.run.record import read_records
+
+    tell_of_damaged(read_records(store.out, store.suite)[1])
+
+
+def _tell_next(
+    name: str,
+    suite: Suite,
+    asked: Mapping[str, str | Path | None],
+    found: Sequence[Status | None],
+) -> None:
+    """Say which command tries again what failed, with what was asked for, and which shows all."""
     from nasbench_ecg.run.campaign import FAILED
 
-    where = "" if out == Path("results") else f" --out {out}"
+    unusual = {
+        option: str(value)
+        for option, value in asked.items()
+        if value is not None and (option, value) != ("--out", Path("results"))
+    }
     if any(status in FAILED for status in found):
+        words = ["nasbench-ecg", "suite", "run", name, *chain(*unusual.items()), "--retry-failed"]
         stderr().print(
-            f"To try the failed again: nasbench-ecg suite run {suite.name}{where} --retry-failed"
+            f"To try the failed again: {shlex.join(words)}", markup=False, soft_wrap=True
         )
     if "ok" in found:
-        stdout().print(f"nasbench-ecg leaderboard --suite {suite.name}{where}")
+        words = ["nasbench-ecg", "leaderboard", "--suite", suite.name]
+        words += ["--out", unusual["--out"]] if "--out" in unusual else []
+        stdout().print(shlex.join(words), markup=False, soft_wrap=True)
