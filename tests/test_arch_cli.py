@@ -57,6 +57,13 @@ def test_show_draws_as_the_space_does_and_tells_the_hash(file):
     assert ARCH.hash in result.stdout
 
 
+@pytest.mark.parametrize("verb", ["show", "draw", "validate", "hash"])
+def test_a_file_in_the_folder_where_one_is(verb, file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    result = arch(verb, file.name)
+    assert result.exit_code == 0, result.stderr
+
+
 def test_the_canonical_json_is_stable_under_show(file, tmp_path):
     first = arch("show", file, "--json").stdout
     (tmp_path / "again.json").write_text(first)

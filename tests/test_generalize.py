@@ -264,6 +264,27 @@ def test_the_drop_is_against_the_best_method_run_on_the_dataset_itself():
     assert own.drop is None
 
 
+def test_the_own_best_has_as_many_runs_as_any():
+    there = [run_record("cnn-9", seed, dataset="qt-1lead", metrics=with_f1(0.9)) for seed in (0, 1)]
+    lucky = run_record("darts", dataset="qt-1lead", metrics=with_f1(0.97))
+    report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), *there, lucky])
+    (column,) = report.columns
+    assert column.own_best.label == "cnn-9"
+    assert "Own best of qt-1lead: cnn-9, 90.00 (2 runs)." in tables(report)[0].notes
+
+
+def test_methods_of_one_name_are_told_apart_by_their_options():
+    few, many = (
+        run_record("random", seed, dataset="qt-1lead", metrics=with_f1(0.9), **more)
+        for seed, more in enumerate(
+            [{"changed": {"strategy": {"samples": 1}}}, {"budget": {"evaluations": 9}}]
+        )
+    )
+    report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), few, many])
+    names = [row[0] for row in tables(report)[0].rows]
+    assert names[1:] == ["random, evaluations=9", "random, samples=1"]
+
+
 def test_other_splits_and_profiles_are_not_compared_with():
     assert all(method.strategy != "random" for method in REPORT.methods)
 

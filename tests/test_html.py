@@ -14,6 +14,7 @@ import pytest
 from run_records import TWO_LEAD, run_record, with_f1
 
 from nasbench_ecg.report.assemble import assemble
+from nasbench_ecg.report.html import svg
 from nasbench_ecg.report.render import render
 from nasbench_ecg.run.record import RunRecord
 
@@ -185,3 +186,7 @@ def test_dark_mode_turns_the_colours_round(seen: dict[str, Any], phone: dict[str
     (ground, ink), (dark_ground, dark_ink) = seen["colours"], phone["colours"]
     assert brightness(ground) > brightness(ink)
     assert brightness(dark_ground) < brightness(dark_ink)
+
+
+def test_fifty_methods_have_marks_of_their_own() -> None:
+    assert len({svg.mark(index) for index in range(50)}) == 50

@@ -270,6 +270,21 @@ def test_a_run_kept_in_two_suites_is_one_run(tmp_path: Path) -> None:
     assert find_record(tmp_path, KEY[:6]).run_key == KEY
 
 
+def test_of_a_run_in_two_suites_the_one_with_a_result_is_found(tmp_path: Path) -> None:
+    RecordStore(tmp_path, "earlier").write(made().model_copy(update={"status": "failed"}))
+    RecordStore(tmp_path, "later").write(made())
+    assert find_record(tmp_path, KEY[:6]).status == "ok"
+
+
+def test_a_run_whose_record_is_damaged_is_not_called_unknown(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(made())
+    store.path(KEY).write_text("{")
+    with pytest.raises(StorageError, match="damaged: not JSON") as raised:
+        find_record(tmp_path, KEY[:6])
+    assert str(store.path(KEY)) in str(raised.value.where)
+
+
 def test_suites_are_read_together_or_one_alone(tmp_path: Path) -> None:
     RecordStore(tmp_path, "one").write(made("aa"))
     RecordStore(tmp_path, "two").write(made("bb"), {"architecture.json": {}})

@@ -15,6 +15,7 @@ from run_records import CLASSES, ONE_LEAD, TWO_LEAD, run_record, with_f1
 
 from nasbench_ecg.report.leaderboard import Leaderboard, leaderboards
 from nasbench_ecg.report.published import counterpart, figures
+from nasbench_ecg.report.sheet import sheet
 from nasbench_ecg.report.statistics import bootstrap_interval, summarize
 from nasbench_ecg.report.tables import leaderboard_table
 from nasbench_ecg.report.terminal import run_summary
@@ -182,6 +183,60 @@ def test_an_architecture_from_elsewhere_is_named_by_where_it_was_found() -> None
     told = {row.options["strategy.origin"]: len(row.seeds) for row in board.rows}
     assert told == {"ab12ab12": 2, "cd34cd34": 1}
     assert all("strategy.architecture" not in row.options for row in board.rows)
+
+
+def test_what_one_strategy_found_elsewhere_with_several_seeds_is_one_row() -> None:
+    def carried(run_key: str, seed: int, protocol: str = "paper") -> RunRecord:
+        origin = {"run_key": run_key * 4, "strategy": "darts", "dataset": "mitbih-2lead"}
+        given = {"architecture": [seed], "origin": {**origin, "protocol": protocol}}
+        return run_record(
+            "given", seed, dataset="qt-1lead", metrics=with_f1(0.9), changed={"strategy": given}
+        )
+
+    direct = [run_record("cnn-9", s, dataset="qt-1lead", metrics=with_f1(0.8)) for s in range(3)]
+    found = [carried("ab12", 0), carried("cd34", 1), carried("ef56", 2)]
+    board = only([*direct, *found])
+    assert [(row.strategy, row.rank) for row in board.rows] == [
+        ("darts, found on mitbih-2lead", 1),
+        ("cnn-9", 2),
+    ]
+    assert not board.rows[0].options
+    elsewhere = only([*direct, *found, carried("aa11", 0, "inter-patient")])
+    assert [len(row.seeds) for row in elsewhere.rows] == [3, 3, 1]
+
+
+def test_a_run_that_was_ended_from_outside_counts_where_its_rivals_stand() -> None:
+    killed = run_record(seed=1, status="timeout").model_copy(
+        update={"dataset": None, "split": None, "classes": []}
+    )
+    board = only([run_record(metrics=with_f1(0.95)), killed])
+    assert (board.others, board.rows[0].unfinished) == (0, {"timeout": 1})
+    other = killed.model_copy(update={"protocol_options": {"seed": 5}})
+    first, alone = leaderboards([run_record(metrics=with_f1(0.95)), other])
+    assert (first.others, alone.others, alone.split_fingerprint) == (0, 0, "")
+
+
+def test_a_budget_tells_a_row_from_others() -> None:
+    board = only([
+        run_record(metrics=with_f1(0.95)),
+        run_record(metrics=with_f1(0.94), budget={"evaluations": 5}),
+    ])  # fmt: skip
+    assert [board.label(row) for row in board.rows] == ["darts", "darts (evaluations=5)"]
+
+
+def test_random_cells_of_another_space_are_no_measure() -> None:
+    narrower = {"space": {"nodes": 3}}
+    smaller = {"strategy": {"max_parameters": 10_000}}
+    for changed in (narrower, smaller):
+        chance = run_record("random", metrics=with_f1(0.90), changed=changed)
+        board = only([run_record(metrics=with_f1(0.95)), chance])
+        assert board.rows[0].improvement is None
+
+
+def test_a_reconstruction_is_called_one_wherever_it_stands() -> None:
+    board = only([run_record("resnet-31", protocol="inter-patient", metrics=with_f1(0.9))])
+    assert "resnet-31 is a reconstruction" in " ".join(sheet(board).notes)
+    assert "resnet-31 is a reconstruction" in shown(leaderboard_table(board, width=80))
 
 
 def test_tracks_are_never_mixed() -> None:

@@ -115,6 +115,7 @@ def test_boards_of_one_protocol_are_taken_together_over_their_datasets() -> None
     assert name == "paper · quick · train"
     assert (found.methods, found.ranks) == (("a", "b", "c"), (1.0, 2.0, 3.0))
     assert found.datasets == ("mitbih-1lead", "mitbih-2lead")
+    assert found.left_out_text() == "Left out, without a rank somewhere: d (not on mitbih-2lead)."
 
 
 # Ranks

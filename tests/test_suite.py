@@ -17,6 +17,7 @@ from tiny_runs import SETTINGS, registry_with
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
 from nasbench_ecg.executors.local import LocalExecutor
 from nasbench_ecg.registry import load_registry
@@ -163,6 +164,26 @@ def test_a_search_without_random_search_beside_it_breaks_a_rule() -> None:
     (first, *rest) = broken_rules(planned(text), published=False)
     assert "darts searches conv-cells on synthetic-2lead under paper" in first
     assert len(rest) == 1  # the other protocol
+
+
+@pytest.mark.parametrize(
+    "floor",
+    ["set.strategy.samples = 1", "budget.evaluations = 3", "set.strategy.max_parameters = 5000"],
+)
+def test_random_search_that_may_do_less_than_its_rivals_does_not_count(floor: str) -> None:
+    rivals = GRID.replace('"random"', '"darts"')
+    chance = GRID[GRID.index("[[runs]]") :].replace('"cnn-9", ', "")
+    lesser = f"{rivals}{chance}"
+    assert broken_rules(planned(lesser), published=False) == []
+    (first, *_) = broken_rules(planned(f"{lesser}{floor}"), published=False)
+    assert first.endswith("and random does not with the same budget.")
+
+
+def test_a_budget_binds_each_search_of_an_entry() -> None:
+    runs = planned(f"{GRID}budget = {{ evaluations = 5, seconds = 60 }}")
+    assert {run.config.budget for run in runs} == {Budget(5, 60.0)}
+    assert "budget.evaluations=5" in str(runs[0])
+    assert "--budget-evaluations 5 --budget-seconds 60.0" in runs[0].config.command()
 
 
 def test_baselines_owe_no_random_search() -> None:
@@ -380,6 +401,33 @@ def test_a_suite_is_planned_run_resumed_and_reported(
     assert (again.exit_code, "0 of 1 runs to do" in again.stderr) == (0, True)
     (told,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
     assert told["runs"] == {"ok": 1}
+
+
+def test_what_failed_can_be_tried_again_as_it_was_asked_for(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    asked = (str(file), "--seeds", "3", "--out", str(out), "--device", "cpu")
+    (row,) = json.loads(nasbench("suite", "plan", *asked, "--json").stdout)
+    (run,) = plan(load_suite(str(file)), load_registry(), device="cpu", seeds=[3])
+    failed = open_record(run.config, "toys").model_copy(update={"status": "failed"})
+    RecordStore(out, "toys").write(failed)
+    told = nasbench("suite", "run", *asked)
+    assert (told.exit_code, failed.run_key) == (1, row["run_key"])
+    again = f"nasbench-ecg suite run {file} --seeds 3 --out {out} --device cpu --retry-failed"
+    assert again in told.stderr
+
+
+def test_a_damaged_record_is_named_by_plan_and_status(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    (out / "toys").mkdir(parents=True)
+    (out / "toys" / "0123456789abcdef.json").write_text("{")
+    for verb in ("plan", "status"):
+        told = nasbench("suite", verb, file, "--device", "cpu", "--out", out)
+        assert told.exit_code == 0
+        assert "0123456789abcdef.json: not JSON" in told.stderr
 
 
 def test_an_unpublishable_suite_is_refused_if_it_says_it_is_published(

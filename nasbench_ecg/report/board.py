@@ -50,6 +50,8 @@ class Row:
         evaluations: Mean number of candidates that the search evaluated.
         recipe: Digest of builder, evaluator, their options and the device: rows of one recipe
             trained their networks alike.
+        searched: Digest of the space, its options and the size that networks were limited to: rows
+            of one digest chose among the same architectures.
         run_keys: Runs behind this row, sorted.
         rank: Place in the board, 1 the best; None where seeds are missing.
         rank_interval: Best and worst rank of a 95% bootstrap interval, where there is one.
@@ -72,6 +74,7 @@ class Row:
     values: tuple[float, ...] = ()
     evaluations: float | None = None
     recipe: str = ""
+    searched: str = ""
     run_keys: tuple[str, ...] = ()
     rank: int | None = None
     rank_interval: tuple[int, int] | None = None

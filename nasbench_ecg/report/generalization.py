@@ -1,8 +1,9 @@
 """How architectures found on one dataset do on others: a pure function of run records.
 
 A column is one dataset under one protocol, profile and evaluator, on the same beats and split. Its
-*own best* is the method with the highest mean F1 among those that were run on it directly: found by
-a search there, or made by hand. What was carried over is compared with that.
+*own best* is the method with the highest mean F1 among those that were run on it directly, found by
+a search there or made by hand, with as many runs as any. What was carried over is compared with
+that.
 """
 
 from __future__ import annotations
@@ -163,6 +164,8 @@ def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
         for name, value in _options(record, source, role).items()
         if f"{role}.{name}" not in _CARRIED
     }
+    budget = record.budget if source is None else source.budget
+    options |= {f"budget.{name}": limit for name, limit in budget.items()}
     return Method(
         found_on="" if origin is None else str(origin["dataset"]),
         strategy=record.strategy if origin is None else str(origin["strategy"]),
@@ -186,7 +189,9 @@ def _column(
         by_method[_method(record, scored)].append(record)
     track, beats, split = place
     results = {method: _result(runs, method, track) for method, runs in by_method.items()}
-    direct = sorted(method for method in results if not method.found_on)
+    runs = {method: len(result.run_keys) for method, result in results.items()}
+    most = max((n for method, n in runs.items() if not method.found_on), default=0)
+    direct = sorted(method for method, n in runs.items() if not method.found_on and n == most)
     best = max(direct, key=lambda method: results[method].f1, default=None)
     if best is not None:
         results = {

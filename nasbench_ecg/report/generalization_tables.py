@@ -12,12 +12,13 @@ from nasbench_ecg.report.generalization import SCORES, Column, Generalization, M
 from nasbench_ecg.report.grid import Grid
 from nasbench_ecg.report.published import Published, figures
 from nasbench_ecg.report.statistics import Summary
-from nasbench_ecg.report.text import amount, difference, percent
+from nasbench_ecg.report.text import amount, difference, percent, value_text
 
 _HEADINGS = {"accuracy": "Acc", "macro_se": "Se", "macro_pp": "+P", RANKED_BY: "F1"}
 _MATRIX_NOTE = (
-    "F1 (harmonic mean of macro Se and macro +P) in percent, mean ± standard deviation over runs; "
-    "in brackets, in points, how it differs from the dataset's own best."
+    "F1 (harmonic mean of macro Se and macro +P) in percent, mean ± standard deviation over runs, "
+    "or that of a single run; in brackets, in points, how it differs from the dataset's own best: "
+    "of the methods run there directly, with as many runs as any, the one with the highest F1."
 )
 
 
@@ -42,10 +43,19 @@ def _labels(methods: Sequence[Method]) -> dict[Method, str]:
         if len({rival.device for rival in rivals}) > 1:
             names.append(f"on {method.device}")
         rivals = [rival for rival in rivals if rival.device == method.device]
-        if len(rivals) > 1:
-            names.append(f"options {rivals.index(method) + 1}")
-        labels[method] = ", ".join(names)
+        labels[method] = ", ".join([*names, *_telling(method, rivals)])
     return labels
+
+
+def _telling(method: Method, rivals: Sequence[Method]) -> list[str]:
+    """Return the options that tell a method from others of its name."""
+    options = json.loads(method.options)
+    others = [json.loads(rival.options) for rival in rivals]
+    return [
+        f"{name.partition('.')[2]}={value_text(value)}"
+        for name, value in sorted(options.items())
+        if any(other.get(name) != value for other in others)
+    ]
 
 
 def _heading(column: Column, columns: Sequence[Column]) -> str:
@@ -72,7 +82,8 @@ def _matrix(report: Generalization, labels: dict[Method, str]) -> Grid:
         rows.append((labels[method], _spread(home) if home else "", *cells))
     best = tuple(
         f"Own best of {heading}: {labels[column.own_best]}, "
-        f"{percent(column.results[column.own_best].f1)}."
+        f"{percent(column.results[column.own_best].f1)} "
+        f"({_runs(len(column.results[column.own_best].run_keys))})."
         for heading, column in zip(headings, report.columns, strict=True)
         if column.own_best is not None
     )
@@ -82,6 +93,10 @@ def _matrix(report: Generalization, labels: dict[Method, str]) -> Grid:
         tuple(rows),
         (_MATRIX_NOTE, *best),
     )
+
+
+def _runs(n: int) -> str:
+    return "one run" if n == 1 else f"{n} runs"
 
 
 def _matrix_cell(result: Result | None) -> str:

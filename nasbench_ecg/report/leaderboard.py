@@ -7,6 +7,7 @@ averaged or ranked together.
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +24,13 @@ from nasbench_ecg.run.transfer import origin_of
 
 __all__ = ["RANKED_BY", "Leaderboard", "Row", "Seed", "Track", "leaderboards"]
 
+Data = tuple[str, str]
+"""Fingerprints of beats and of split."""
+
+_NO_DATA: Data = ("", "")
 _ROLES = ("strategy", "space", "builder", "evaluator")
+_SIZE_LIMIT = "max_parameters"
+"""Option by which searches refuse larger networks."""
 
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
@@ -39,21 +46,36 @@ def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
 
 
 def _boards(track: Track, records: Sequence[RunRecord]) -> list[Leaderboard]:
-    by_data: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
-    for record in records:
-        by_data[_data(record)].append(record)
+    by_data = _by_data(records)
     order = sorted(by_data, key=lambda data: (*_fewness(by_data[data]), data))
+    known = [data for data in order if data != _NO_DATA]
     telling = _differing([_data_options(record) for record in records]) if len(order) > 1 else set()
     return [
-        _board(track, data, by_data[data], telling=telling, others=len(order) - 1) for data in order
-    ]
+        _board(
+            track, data, by_data[data], telling=telling,
+            others=0 if data == _NO_DATA else len(known) - 1,
+        )
+        for data in order
+    ]  # fmt: skip
 
 
-def _data(record: RunRecord) -> tuple[str, str]:
-    return (
-        record.dataset.fingerprint if record.dataset else "",
-        record.split.fingerprint if record.split else "",
-    )
+def _by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
+    """Return records by fingerprint of beats and split.
+
+    Runs that were ended from outside know neither: they go with the most runs of equal options.
+    """
+    by_data: dict[Data, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        if record.dataset and record.split:
+            by_data[record.dataset.fingerprint, record.split.fingerprint].append(record)
+    order = sorted(by_data, key=lambda data: (*_fewness(by_data[data]), data))
+    homes = {data: [_data_options(record) for record in by_data[data]] for data in order}
+    for record in records:
+        if not (record.dataset and record.split):
+            options = _data_options(record)
+            home = next((data for data in order if options in homes[data]), _NO_DATA)
+            by_data[home].append(record)
+    return by_data
 
 
 def _fewness(records: Sequence[RunRecord]) -> tuple[int, int]:
@@ -62,18 +84,16 @@ def _fewness(records: Sequence[RunRecord]) -> tuple[int, int]:
 
 def _board(
     track: Track,
-    data: tuple[str, str],
+    data: Data,
     records: Sequence[RunRecord],
     *,
     telling: set[str],
     others: int,
 ) -> Leaderboard:
-    groups: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
-    for record in records:
-        groups[_identity(record)].append(record)
+    groups = _groups(records)
     siblings: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for key in groups:
-        siblings[key[:3]].append(_options(groups[key][0]))
+        siblings[key[:3]].append(json.loads(key[3]))
     rows = [_row(track, key, groups[key], _differing(siblings[key[:3]])) for key in sorted(groups)]
     seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
     changed = {f"dataset.{name}" for r in records for name in r.components["dataset"].changed}
@@ -91,9 +111,34 @@ def _board(
     return with_verdicts(board)
 
 
-def _identity(record: RunRecord) -> tuple[str, ...]:
+def _groups(records: Sequence[RunRecord]) -> dict[tuple[str, ...], list[RunRecord]]:
+    """Return the records of each row by what identifies it.
+
+    Architectures that one strategy found elsewhere with several seeds are one row, unless two of
+    them were trained here with the same seed.
+    """
+    pooled: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
+    for record in records:
+        pooled[_identity(record)].append(record)
+    groups: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
+    for identity, some in pooled.items():
+        origins: dict[Seed, set[str]] = defaultdict(set)
+        for record in some:
+            origins[_seed(record)].add((origin_of(record) or {}).get("run_key", ""))
+        apart = any(len(keys) > 1 for keys in origins.values())
+        for record in some:
+            groups[_identity(record, by_origin=True) if apart else identity].append(record)
+    return groups
+
+
+def _identity(record: RunRecord, *, by_origin: bool = False) -> tuple[str, ...]:
     names = [record.components[role].name for role in ("space", "builder")]
-    return (_method(record), *names, canonical_json(_options(record)), record.device)
+    options = canonical_json(_options(record, by_origin=by_origin))
+    return (_method(record), *names, options, record.device)
+
+
+def _seed(record: RunRecord) -> Seed:
+    return record.search_seed, record.evaluation_seed
 
 
 def _method(record: RunRecord) -> str:
@@ -102,12 +147,16 @@ def _method(record: RunRecord) -> str:
     return f"{origin['strategy']}, found on {origin['dataset']}" if origin else record.strategy
 
 
-def _options(record: RunRecord) -> dict[str, Any]:
+def _options(record: RunRecord, *, by_origin: bool = False) -> dict[str, Any]:
     """Return what tells rows of one method apart; of an architecture from elsewhere, its run."""
     options = _flat(record, _ROLES)
+    options.update({f"budget.{name}": limit for name, limit in record.budget.items()})
     if (origin := origin_of(record)) is not None:
-        del options["strategy.architecture"]
-        options["strategy.origin"] = origin["run_key"][:8]
+        for name in ("architecture", "origin"):
+            del options[f"strategy.{name}"]
+        options["strategy.found_under"] = origin.get("protocol")
+        if by_origin:
+            options["strategy.origin"] = origin["run_key"][:8]
     return options
 
 
@@ -137,15 +186,16 @@ def _row(
 ) -> Row:
     by_seed: dict[Seed, RunRecord] = {}
     for record in sorted(records, key=lambda r: (r.status != "ok", r.run_key, r.suite)):
-        by_seed.setdefault((record.search_seed, record.evaluation_seed), record)
+        by_seed.setdefault(_seed(record), record)
     runs = [by_seed[seed] for seed in sorted(by_seed)]
     finished = [record for record in runs if record.status == "ok"]
-    strategy, space, builder, _, device = identity
-    options = _options(records[0])
+    strategy, space, builder, text, device = identity
+    options = json.loads(text)
     finder = (origin_of(records[0]) or {}).get("strategy", strategy)
     shown = telling | {
         f"{role}.{name}" for r in records for role in _ROLES for name in r.components[role].changed
     }
+    shown |= {name for name in options if name.startswith("budget.")}
     return Row(
         strategy=strategy,
         space=space,
@@ -163,9 +213,16 @@ def _row(
         values=_all_or_none([record.metrics.get(RANKED_BY) for record in finished]),
         evaluations=_mean_evaluations(finished),
         recipe=digest([builder, _flat(records[0], ("builder", "evaluator")), device])[:16],
+        searched=_searched(records[0]),
         run_keys=tuple(sorted(record.run_key for record in runs)),
         published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
     )
+
+
+def _searched(record: RunRecord) -> str:
+    space = record.components["space"].name
+    limit = record.components["strategy"].options.get(_SIZE_LIMIT)
+    return digest([space, _flat(record, ("space",)), limit])[:16]
 
 
 def _collected(figures_by_run: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

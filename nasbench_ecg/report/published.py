@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -69,10 +69,21 @@ def counterpart(record: RunRecord) -> Published | None:
     )
 
 
+def notes_on(strategies: Iterable[str]) -> list[str]:
+    """Return what a reader must know of some of our strategies, one sentence each."""
+    notes = _file().get("notes", {})
+    return [str(notes[name]) for name in sorted(set(strategies)) if name in notes]
+
+
+@cache
+def _file() -> dict[str, Any]:
+    text = files("nasbench_ecg_suites").joinpath("published.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
 @cache
 def _all_figures() -> tuple[Published, ...]:
-    text = files("nasbench_ecg_suites").joinpath("published.toml").read_text(encoding="utf-8")
-    data = tomllib.loads(text)
+    data = _file()
     return tuple(
         _read(figure, dataset, data["sources"])
         for figure in data["figure"]

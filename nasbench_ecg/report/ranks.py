@@ -54,6 +54,7 @@ class CriticalDifference:
         difference: Nemenyi's critical difference of two average ranks at the 5% level.
         p: p-value of Friedman's test that all methods are equal.
         groups: Longest runs of ``methods``, as first and last index, that do not differ.
+        left_out: Methods without a rank on some of the datasets, and which those are.
     """
 
     methods: tuple[str, ...]
@@ -62,6 +63,14 @@ class CriticalDifference:
     difference: float
     p: float
     groups: tuple[tuple[int, int], ...]
+    left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    def left_out_text(self) -> str:
+        """Return a sentence on the methods left out; empty where there are none."""
+        if not self.left_out:
+            return ""
+        parts = [f"{method} (not on {', '.join(lacking)})" for method, lacking in self.left_out]
+        return f"Left out, without a rank somewhere: {'; '.join(parts)}."
 
 
 def critical_difference(

@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from nasbench_ecg.report.assemble import Report
 from nasbench_ecg.report.board import Leaderboard
 from nasbench_ecg.report.ranks import CriticalDifference
-from nasbench_ecg.report.sheet import Cell, sheet
-from nasbench_ecg.report.text import difference
+from nasbench_ecg.report.sheet import (
+    COMPARISON_HEADINGS,
+    Cell,
+    across_text,
+    comparison_cells,
+    sheet,
+)
 
 
 def render(report: Report) -> str:
@@ -42,22 +47,9 @@ def _board(board: Leaderboard) -> list[str]:
 def _tests(board: Leaderboard) -> list[str]:
     if not board.comparisons:
         return []
-    rows = [
-        [
-            _text(board.label(board.rows[c.first])),
-            _text(board.label(board.rows[c.second])),
-            str(c.n),
-            difference(c.difference, 0.0),
-            f"{c.p:.3f}",
-            f"{c.p_adjusted:.3f}",
-        ]
-        for c in board.comparisons
-    ]
-    listed = _table(
-        ["method", "other", "pairs", "F1 points", "p", "p (Holm)"],
-        [":--", ":--", "--:", "--:", "--:", "--:"],
-        rows,
-    )
+    rows = [[_text(cell) for cell in cells] for cells in comparison_cells(board)]
+    rules = [":--", ":--", "--:", "--:", "--:", "--:"]
+    listed = _table(COMPARISON_HEADINGS, rules, rows)
     summary = "<summary>Paired permutation tests over seeds</summary>"
     return [f"<details>{summary}\n\n{listed}\n\n</details>"]
 
@@ -69,14 +61,7 @@ def _across(name: str, found: CriticalDifference) -> list[str]:
         [":--", "--:"],
         [[_text(method), f"{rank:.2f}"] for method, rank in pairs],
     )
-    groups = [", ".join(found.methods[first : last + 1]) for first, last in found.groups]
-    alike = f" Not told apart: {'; '.join(groups)}." if groups else ""
-    return [
-        f"### {_text(name)}",
-        f"Over {', '.join(found.datasets)}. Friedman's test: p = {found.p:.3f}. Average ranks "
-        f"differ at the 5% level from {found.difference:.2f} on (Nemenyi).{_text(alike)}",
-        listed,
-    ]
+    return [f"### {_text(name)}", _text(across_text(found)), listed]
 
 
 def _cell(cell: Cell, *, emphasis: str) -> str:

@@ -9,7 +9,8 @@ from typing import Literal
 from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.comparisons import fewest_pairs_to_tell
 from nasbench_ecg.report.front import FRONT_MEANING, front_letters
-from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.published import Published, notes_on
+from nasbench_ecg.report.ranks import CriticalDifference
 from nasbench_ecg.report.statistics import FEWEST_FOR_INTERVAL, Summary
 from nasbench_ecg.report.text import (
     amount,
@@ -28,6 +29,7 @@ _OVERALL = (
 )
 _BETWEEN_PATIENTS = (
     ("accuracy", "Acc", "Accuracy"),
+    ("macro_se", "Se", "Mean sensitivity of the classes"),
     ("ec57_s_se", "S Se", "Gross sensitivity of supraventricular beats (EC57)"),
     ("ec57_s_pp", "S +P", "Gross positive predictivity of supraventricular beats (EC57)"),
     ("ec57_v_se", "V Se", "Gross sensitivity of ventricular beats (EC57)"),
@@ -246,6 +248,37 @@ def _seconds(heading: str, meaning: str, name: str) -> Column:
     return Column(heading, meaning, ours, best="low")
 
 
+COMPARISON_HEADINGS = ("method", "other", "pairs", "F1 points", "p", "p (Holm)")
+
+
+def comparison_cells(board: Leaderboard) -> list[list[str]]:
+    """Return the paired tests of a board as text, a row each under :data:`COMPARISON_HEADINGS`."""
+    return [
+        [
+            board.label(board.rows[c.first]),
+            board.label(board.rows[c.second]),
+            str(c.n),
+            difference(c.difference, 0.0),
+            f"{c.p:.3f}",
+            f"{c.p_adjusted:.3f}",
+        ]
+        for c in board.comparisons
+    ]
+
+
+def across_text(found: CriticalDifference) -> str:
+    """Return what the tests over several datasets say, in sentences."""
+    groups = [", ".join(found.methods[first : last + 1]) for first, last in found.groups]
+    parts = [
+        f"Over {', '.join(found.datasets)}.",
+        f"Friedman's test: p = {found.p:.3f}.",
+        f"Average ranks differ at the 5% level from {found.difference:.2f} on (Nemenyi).",
+        f"Not told apart: {'; '.join(groups)}." if groups else "",
+        found.left_out_text(),
+    ]
+    return " ".join(filter(None, parts))
+
+
 def notes(board: Leaderboard) -> list[str]:
     """Return what a reader must know to read a board rightly, one sentence or two each."""
     said = []
@@ -266,6 +299,7 @@ def notes(board: Leaderboard) -> list[str]:
         said.append(f"front: {FRONT_MEANING[0].lower()}{FRONT_MEANING[1:]}.")
     if any(row.missing for row in board.rows):
         said.append("A method that lacks seeds that others have is not ranked.")
+    said += notes_on(row.strategy for row in board.rows)
     if board.others:
         others = "another board" if board.others == 1 else f"{board.others} other boards"
         said.append(

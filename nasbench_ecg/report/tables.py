@@ -13,7 +13,7 @@ from rich.text import Text
 
 from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.front import FRONT_MARK, front_letters
-from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.published import Published, notes_on
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.text import (
     amount,
@@ -270,6 +270,7 @@ def _notes(board: Leaderboard) -> list[Text]:
         notes.append(
             f"{FRONT_MARK} No ranked method has a higher F1 at no more Parameters, MACs or Latency."
         )
+    notes += notes_on(row.strategy for row in board.rows)
     if board.others:
         others = "another board" if board.others == 1 else f"{board.others} other boards"
         notes.append(

@@ -34,14 +34,14 @@ def with_verdicts(board: Leaderboard) -> Leaderboard:
 def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
     """Return the row of random architectures that ``row`` is to be measured by.
 
-    It searched the same space and trained its networks by the same recipe; of several, it is the
+    It chose among the same architectures and trained them by the same recipe; of several, it is the
     one that evaluated the fewest candidates before it chose: the nearest to a plain random draw.
     """
     fitting = [
         other
         for other in rows
         if other.strategy == FLOOR
-        and (other.space, other.recipe) == (row.space, row.recipe)
+        and (other.searched, other.recipe) == (row.searched, row.recipe)
         and other.values
         and sum(other.values) > 0
     ]
@@ -61,7 +61,8 @@ def across_datasets(boards: Sequence[Leaderboard]) -> dict[str, CriticalDifferen
     """Return the critical differences of the methods that were run on several datasets.
 
     Datasets are taken together that share protocol, profile and evaluator; of several boards of
-    one track the first counts. Methods that lack a rank on one of the datasets are left out.
+    one track the first counts. Methods that lack a rank on one of the datasets are left out, and
+    named.
 
     Returns:
         By protocol, profile and evaluator, joined by ``·``.
@@ -79,7 +80,14 @@ def across_datasets(boards: Sequence[Leaderboard]) -> dict[str, CriticalDifferen
         table = [[some[method] for method in methods] for some in scores.values()]
         result = critical_difference(table, methods, list(scores))
         if result is not None:
-            found[name] = result
+            lacking = sorted(set[str]().union(*scores.values()) - set(methods))
+            found[name] = replace(
+                result,
+                left_out=tuple(
+                    (method, tuple(on for on, some in scores.items() if method not in some))
+                    for method in lacking
+                ),
+            )
     return found
 
 

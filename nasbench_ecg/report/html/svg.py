@@ -129,7 +129,7 @@ def mark(index: int, x: float = 0.0, y: float = 0.0, title: str = "") -> str:
     """Return the mark of the method with that number, with what is told when it is pointed at."""
     told = f"<title>{escape(title)}</title>" if title else ""
     colour = COLOURS[index % len(COLOURS)]
-    shape = _SHAPES[index % len(_SHAPES)]
+    shape = _SHAPES[(index + index // len(COLOURS)) % len(_SHAPES)]
     return f'<g fill="{colour}" transform="translate({_n(x)} {_n(y)})">{told}{shape}</g>'
 
 
