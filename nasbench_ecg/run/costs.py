@@ -17,26 +17,38 @@ from nasbench_ecg.training.seeding import seeded
 LATENCY_BATCH = 256
 
 
+def latencies(model: nn.Module, n_leads: int, n_samples: int, device: str) -> dict[str, float]:
+    """Return the median wall time of one beat and of a batch of 256, in milliseconds.
+
+    Returns:
+        ``latency_1_ms`` and ``latency_256_ms``.
+    """
+    model = model.to(device).eval()
+    one = torch.zeros(1, n_leads, n_samples, device=device)
+    many = torch.zeros(LATENCY_BATCH, n_leads, n_samples, device=device)
+    with torch.inference_mode():
+        seconds = {
+            1: seconds_per_call(lambda: model(one), device, repeats=30),
+            LATENCY_BATCH: seconds_per_call(lambda: model(many), device, repeats=5),
+        }
+    return {f"latency_{beats}_ms": 1e3 * some for beats, some in seconds.items()}
+
+
 def costs(model: nn.Module, task: Task, device: str) -> dict[str, float]:
     """Return the costs of a network for beats of this task, measured on ``device``.
 
     Returns:
-        ``parameters``; ``macs``, multiply-accumulates of one beat; ``latency_1_ms`` and
-        ``latency_256_ms``, median wall time for one beat and for a batch of 256.
+        ``parameters``; ``macs``, multiply-accumulates of one beat; and :func:`latencies`.
     """
     model = model.to(device).eval()
     one = torch.zeros(1, task.n_leads, task.n_samples, device=device)
-    many = torch.zeros(LATENCY_BATCH, task.n_leads, task.n_samples, device=device)
-    with torch.inference_mode():
-        with FlopCounterMode(display=False) as counter:
-            model(one)
-        return {
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "macs": counter.get_total_flops() // 2,
-            "latency_1_ms": 1e3 * seconds_per_call(lambda: model(one), device, repeats=30),
-            f"latency_{LATENCY_BATCH}_ms": 1e3
-            * seconds_per_call(lambda: model(many), device, repeats=5),
-        }
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(one)
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "macs": counter.get_total_flops() // 2,
+        **latencies(model, task.n_leads, task.n_samples, device),
+    }
 
 
 def peak_memory_mb(device: str) -> float:

@@ -37,8 +37,6 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from nasbench_ecg.registry import load_registry
-
     if record.status != "ok" or record.architecture is None or record.dataset is None:
         raise OptionError(
             f"The run {record.run_key} ended as {record.status!r} and left no model.",
@@ -50,6 +48,28 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
         raise StorageError(
             f"The run {record.run_key} has no weights here.", where=str(path), fix=again
         )
+    model = build_model(record, registry)
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise _changed(record, error) from error
+    except (SafetensorError, OSError) as error:
+        raise StorageError(
+            f"The weights cannot be read: {str(error).rstrip('.')}.", where=str(path), fix=again
+        ) from error
+    return model.eval()
+
+
+def build_model(record: RunRecord, registry: Registry | None = None) -> nn.Module:
+    """Return the network of a run that succeeded as it was before its training.
+
+    Raises:
+        OptionError: Its builder has changed since.
+        PluginError: The builder is not installed.
+    """
+    from nasbench_ecg.registry import load_registry
+
+    assert record.architecture is not None and record.dataset is not None
     used = record.components["builder"]
     component = (registry or load_registry()).get("builder", used.name)
     try:
@@ -60,18 +80,18 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
             n_samples=record.dataset.n_samples,
             n_classes=len(record.classes),
         )
-        model.load_state_dict(load_file(path))
     except (ValidationError, RuntimeError) as error:
-        raise OptionError(
-            f"The builder {used.name!r} no longer makes the network of the run {record.run_key}.",
-            where=first_line(error),
-            fix=f"It was made by {used.distribution} {used.version}.",
-        ) from error
-    except (SafetensorError, OSError) as error:
-        raise StorageError(
-            f"The weights cannot be read: {str(error).rstrip('.')}.", where=str(path), fix=again
-        ) from error
-    return model.eval()
+        raise _changed(record, error) from error
+    return model
+
+
+def _changed(record: RunRecord, error: Exception) -> OptionError:
+    used = record.components["builder"]
+    return OptionError(
+        f"The builder {used.name!r} no longer makes the network of the run {record.run_key}.",
+        where=first_line(error),
+        fix=f"It was made by {used.distribution} {used.version}.",
+    )
 
 
 def first_line(error: Exception) -> str:
