@@ -57,8 +57,9 @@ class Architecture:
         Raises:
             OptionError: The data is not an architecture of this format.
         """
-        if not isinstance(data, dict) or not {"format", "space", "genotype"} <= set(data):
-            raise OptionError("This is not an architecture: it lacks format, space or genotype.")
+        entries = set(data) if isinstance(data, dict) else set[str]()
+        if lacking := sorted({"format", "space", "genotype"} - entries):
+            raise OptionError(f"This is not an architecture: it lacks {', '.join(lacking)}.")
         if data["format"] != FORMAT_VERSION:
             raise OptionError(
                 f"This architecture has format {data['format']!r}, not {FORMAT_VERSION}.",

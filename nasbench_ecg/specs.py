@@ -111,3 +111,6 @@ class EvaluatorSpec(ComponentSpec):
     """A way to score an architecture."""
 
     kind = "evaluator"
+
+    space: str | None = None
+    """The search space whose architectures it scores; None: any that can be built."""

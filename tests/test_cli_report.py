@@ -52,6 +52,20 @@ def test_show_draws_the_cell_and_tells_scores(nasbench: Callable[..., Any], out:
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
+def test_show_without_a_run_lists_all(nasbench: Callable[..., Any], out: Path) -> None:
+    result = nasbench("show", "--out", out)
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line for line in result.stdout.splitlines() if line.strip()}
+    keys = [word for word in lines if len(word) == 8 and word != "strategy"]
+    assert keys == ["cc33cc33", "aa11aa11", "ab22ab22"]
+    assert "failed" in lines["cc33cc33"] and "96.16" in lines["aa11aa11"]
+    assert list(lines).index("nightly") < list(lines).index("runs")
+    assert "torn.json: not JSON" in result.stderr
+    listed = json.loads(nasbench("show", "--out", out, "--json").stdout)
+    assert [one["suite"] for one in listed] == ["nightly", "runs", "runs"]
+    assert "There are no runs" in nasbench("show", "--out", out / "none").stderr
+
+
 def test_show_works_without_the_plugins_of_the_run(
     nasbench: Callable[..., Any], out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,8 @@ def assert_refused(done: Any, said: str, out: Path) -> None:
         (["darts", "toy-2lead", "--seeds", "-1"], "--seeds 0,1,2"),
         (["darts", "toy-2lead", "--seeds", ""], "--seeds 0,1,2"),
         (["darts", "toy-2lead", "--seed", "-1"], "--seed"),
+        (["darts", "toy-2lead", "--seed", "5", "--seeds", "0,1"], "both given"),
+        (["darts", "toy-2lead", "--evaluator", "clustering"], "architectures of 'labelings', not"),
         (["darts", "toy-2lead", "--seed", "x"], "--seed"),
         (["darts", "toy-2lead", "--sead", "1"], "--sead"),
         (["darts", "toy-2lead", "--checkpoint-seconds", "-1"], "--checkpoint-seconds"),
@@ -216,6 +218,16 @@ def test_the_same_command_again_answers_from_the_record(
     assert done.exit_code == 0 and "On record already" in done.stderr
     accuracy = f"{100 * the_record(first[1]).metrics['accuracy']:.2f}"
     assert accuracy in done.stdout and accuracy in first[0].stdout
+    assert {path: path.stat().st_mtime_ns for path in files_below(first[1])} == before
+
+
+def test_a_dry_run_says_what_is_on_record(
+    first: tuple[Any, Path], again: Callable[..., Any]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in files_below(first[1])}
+    done = again("--dry-run")
+    assert done.exit_code == 0 and "On record already" in done.stderr
+    assert "Would run" in again("--dry-run", "--rerun").stderr
     assert {path: path.stat().st_mtime_ns for path in files_below(first[1])} == before
 
 

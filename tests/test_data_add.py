@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import wfdb
 from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
@@ -101,6 +102,20 @@ def test_it_runs_under_both_protocols(ward: Path, tmp_path: Path, protocol: str)
         parts = [set(names) for names in record["split"]["records"].values()]
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
         assert sum(len({"p02", "p02b"} & part) in (0, 2) for part in parts) == 3
+
+
+def test_a_result_of_other_beats_is_said_to_be_one(ward: Path, tmp_path: Path) -> None:
+    nasbench("data", "add", ward)
+    words = ["run", "cnn-11", "my-ward", "--profile", "smoke", "--device", "cpu"]
+    words += ["--set", "evaluator.epochs=1", "--out", str(tmp_path / "results")]
+    nasbench(*words)
+    assert "others now" not in nasbench(*words).stderr
+    path = ward.parent / "records" / "p01.atr"
+    annotated = wfdb.rdann(str(path.with_suffix("")), "atr")
+    wfdb.wrann(
+        "p01", "atr", annotated.sample[:-2], annotated.symbol[:-2], write_dir=str(path.parent)
+    )
+    assert "The beats of my-ward are others now" in nasbench(*words).stderr
 
 
 def test_what_is_added_keeps_the_contract_of_datasets(ward: Path) -> None:

@@ -132,6 +132,15 @@ def test_missing_signal_and_annotation_files_are_named(folder):
         read_record(folder, "r1")
 
 
+def test_annotations_that_are_cut_off_are_named(folder):
+    path = folder / "r1.atr"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(RecordError, match=r"annotations in r1\.atr are truncated"):
+        read_record(folder, "r1")
+    (problem,) = verify_record(folder, "r1")
+    assert "truncated" in problem
+
+
 def test_annotation_outside_the_record_is_named_with_its_place(tmp_path):
     write_record(tmp_path, "r1", beats=[(500, "N"), (4000, "V")])
     with pytest.raises(RecordError, match="annotation 1 at sample 4,000; the record has 4,000"):

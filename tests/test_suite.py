@@ -110,6 +110,7 @@ def test_profile_and_seeds_can_be_replaced() -> None:
         ('["smoke"]', '["smoke"]\nset.strategy.epoch = 1', "entry 1", "no option 'epoch'"),
         ('["cnn-9", "random"]', "[]", "runs › entry 1 › strategies", "empty grid"),
         ("seeds = [0, 1]", "seeds = []", "seeds", "empty grid"),
+        ("seeds = [0, 1]", "seeds = [0, 0]", "seeds", "A seed is listed twice."),
         ("seeds = [0, 1]", "seeds = [-1]", "seeds › entry 1", "greater than or equal to 0"),
         ("[[runs]]", "[[runs]]\nstrategy = 1", "runs › entry 1 › strategy", "'strategies'"),
         ('title = "Two by two"', "", "title", "required"),
@@ -416,6 +417,30 @@ def test_what_failed_can_be_tried_again_as_it_was_asked_for(
     assert (told.exit_code, failed.run_key) == (1, row["run_key"])
     again = f"nasbench-ecg suite run {file} --seeds 3 --out {out} --device cpu --retry-failed"
     assert again in told.stderr
+
+
+def test_gpus_that_are_not_there_are_refused(nasbench: Callable[..., Any], tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    told = nasbench(
+        "suite", "run", toy_suite(tmp_path), "--gpus", "0", "--device", "cpu", "--out", out
+    )
+    assert told.exit_code == 2 and "--gpus needs a CUDA GPU" in told.stderr
+    assert not out.exists()
+
+
+def test_a_plan_tells_what_another_suite_has(nasbench: Callable[..., Any], tmp_path: Path) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    (run,) = plan(load_suite(str(file)), load_registry(), device="cpu")
+    RecordStore(out, "elders").write(
+        open_record(run.config, "elders").model_copy(update={"status": "ok"})
+    )
+    told = nasbench("suite", "plan", file, "--device", "cpu", "--out", out)
+    assert "in elders" in told.stdout
+
+
+def test_a_plan_tells_builders_that_are_not_the_usual_ones() -> None:
+    text = GRID.replace('"cnn-9", ', "") + 'builder = "stacked-cells"'
+    assert str(planned(text)[0]).startswith("random stacked-cells · synthetic-2lead")
 
 
 def test_a_damaged_record_is_named_by_plan_and_status(

@@ -82,7 +82,7 @@ def draw(
     if output is None:
         sys.stdout.write(drawing)
         return
-    with told(output):
+    with told(output, "-o"):
         write_atomically(output, drawing)
     stderr().print(f"Drawn: {output}", markup=False, soft_wrap=True)
 
@@ -123,7 +123,10 @@ def _opened(source: str, assignments: list[str] | None, out: Path) -> tuple[Arch
     from nasbench_ecg.registry import load_registry
 
     text, record = _read(source, out)
-    arch = Architecture.from_json(text)
+    try:
+        arch = Architecture.from_json(text)
+    except OptionError as error:
+        raise OptionError(error.what, where=error.where or source, fix=error.fix) from None
     component = load_registry().get("search-space", arch.space)
     overrides = parse_assignments(assignments or [])
     if stray := set(overrides) - {"space"}:

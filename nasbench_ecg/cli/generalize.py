@@ -187,5 +187,5 @@ def _write(report: Generalization, output: Path) -> None:
         "html": lambda: grid.html(grids, "Generalisation across datasets"),
         "json": lambda: json.dumps(as_data(report), indent=1, ensure_ascii=False) + "\n",
     }
-    with told(output):
+    with told(output, "-o"):
         write_atomically(output, texts[_FORMATS[output.suffix]]())

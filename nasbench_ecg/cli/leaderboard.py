@@ -128,7 +128,7 @@ def _write(
         if file is None:
             print(text, end="")
             continue
-        with told(file):
+        with told(file, "-o"):
             write_atomically(file, text)
         stderr().print(f"Written: {file}", markup=False, soft_wrap=True)
 

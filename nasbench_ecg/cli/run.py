@@ -38,7 +38,9 @@ def run(
     profile: Annotated[
         str, typer.Option(help="paper: as published; cpu, quick, smoke: less and less.")
     ] = "quick",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of search and training.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of search and training; 0 if not given.")
+    ] = None,
     evaluation_seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the final training, if another.")
     ] = None,
@@ -109,7 +111,6 @@ def run(
         builder=builder,
         evaluator=evaluator,
         overrides=parse_assignments(assignments or []),
-        search_seed=seed,
         evaluation_seed=evaluation_seed,
         device=device,
         budget=Budget(budget_evaluations, budget_seconds),
@@ -128,8 +129,12 @@ def run(
         print_json([record.model_dump(mode="json") for record in records])
 
 
-def _seeds(seed: int, seeds: str | None) -> list[int]:
-    return [seed] if seeds is None else parse_seeds(seeds)
+def _seeds(seed: int | None, seeds: str | None) -> list[int]:
+    from nasbench_ecg.errors import OptionError
+
+    if seed is not None and seeds is not None:
+        raise OptionError("--seed and --seeds are both given.", fix="Give one of them.")
+    return [seed or 0] if seeds is None else parse_seeds(seeds)
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -169,8 +174,11 @@ def _run_one(
 
     config = configure(registry, wish)
     before = store.read(config.key())
-    if before is not None and before.status == "ok" and not rerun and not dry_run:
+    if before is not None and before.status == "ok" and not rerun:
         stderr().print(f"On record already: {store.path(config.key())} (--rerun runs it again).")
+        _tell_of_other_beats(before, config, source)
+        if dry_run:
+            return None
         if not quiet:
             _show(before, registry, store)
         return before
@@ -201,6 +209,32 @@ def _run_one(
     if not quiet:
         _show(record, registry, store)
     return record
+
+
+def _tell_of_other_beats(record: RunRecord, config: RunConfig, source: LocalSource) -> None:
+    """Say so if the beats that a record was made with are others today; silent without records."""
+    from nasbench_ecg.data.cache import load_beats
+    from nasbench_ecg.errors import NasbenchError
+    from nasbench_ecg.progress import Silent
+
+    dataset = config.dataset.create()
+    if record.dataset is None or any(map(source.missing, dataset.requires())):
+        return
+    with suppress(NasbenchError):
+        now = load_beats(
+            name=config.dataset.name,
+            revision=config.dataset.component.spec.revision,
+            options=config.dataset.options,
+            dataset=dataset,
+            source=source,
+            progress=Silent(),
+        )
+        if now.fingerprint != record.dataset.fingerprint:
+            stderr().print(
+                f"The beats of {config.dataset.name} are others now than those of this record: "
+                "--rerun runs it on them.",
+                style="yellow",
+            )
 
 
 def end_on_sigterm() -> None:

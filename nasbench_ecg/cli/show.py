@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stdout
+from nasbench_ecg.cli.console import print_json, stderr, stdout, table, tell_of_damaged
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,13 +19,19 @@ if TYPE_CHECKING:
 
 
 def show(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Run key, or its first characters.")],
+    run: Annotated[
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Run key, or its first characters; none: all runs."),
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Show one run: what was found, its scores and costs, and what to run next."""
+    """Show one run: what was found, its scores and costs, and what to run next; or list all."""
     from nasbench_ecg.run.record import find_record
 
+    if run is None:
+        _list(out, as_json=as_json)
+        return
     record = find_record(out, run)
     if as_json:
         print_json(record.model_dump(mode="json"))
@@ -32,6 +39,35 @@ def show(
     from nasbench_ecg.registry import load_registry
 
     show_record(record, load_registry(), out, stdout())
+
+
+def _list(out: Path, *, as_json: bool) -> None:
+    """List all runs by suite and track, with the score that leaderboards rank by."""
+    from nasbench_ecg.report.board import RANKED_BY
+    from nasbench_ecg.report.text import percent
+    from nasbench_ecg.run.record import read_records
+
+    records, damaged = read_records(out)
+    records.sort(key=lambda r: (r.suite, r.track, r.strategy, r.command, r.search_seed))
+    if as_json:
+        names = ("run_key", "suite", "status", "search_seed", "evaluation_seed", "command")
+        print_json([{name: getattr(record, name) for name in names} for record in records])
+    elif not records:
+        stderr().print(f"There are no runs in {out} yet.", markup=False)
+    else:
+        for suite, some in groupby(records, key=lambda record: record.suite):
+            names = ("run", "strategy", "dataset", "protocol", "profile", "seed", "F1")
+            listed = table(*names, title=suite)
+            for record in some:
+                score = record.metrics.get(RANKED_BY)
+                shown = "" if score is None else percent(score)
+                listed.add_row(
+                    record.run_key[:8], record.strategy, record.dataset_name, record.protocol,
+                    record.profile, str(record.search_seed),
+                    shown if record.status == "ok" else record.status,
+                )  # fmt: skip
+            stdout().print(listed)
+    tell_of_damaged(damaged)
 
 
 def show_record(record: RunRecord, registry: Registry, out: Path, console: Console) -> None:

@@ -81,6 +81,7 @@ def plan_suite(
 ) -> None:
     """Print what would be run, without running it."""
     from nasbench_ecg.run.campaign import statuses
+    from nasbench_ecg.run.reuse import elsewhere
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -96,7 +97,10 @@ def plan_suite(
         return
     listed = table("run", "status", "what")
     for run, status in zip(runs, found, strict=True):
-        listed.add_row(run.key[:8], _styled(status), str(run))
+        have = next((other for other, _ in elsewhere(run, store)), None) if status is None else None
+        listed.add_row(
+            run.key[:8], f"[green]in {have.suite}[/]" if have else _styled(status), str(run)
+        )
     stdout().print(listed)
     _tell_counts(found)
 
@@ -124,7 +128,7 @@ def suite_status(
             config.dataset.name,
             config.protocol,
             config.profile,
-            config.strategy.name,
+            run.method,
         )
         counts.setdefault(row, Counter())[status or "to do"] += 1
     if as_json:
@@ -179,7 +183,7 @@ def run_suite(
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
-    slots = [gpu.strip() for gpu in gpus.split(",") if gpu.strip()] if gpus else []
+    slots = _gpus(gpus, device)
     hours = suite.content.time_limit_hours if time_limit is None else time_limit
     executor = LocalExecutor(
         workers=max(workers, len(slots)),
@@ -239,6 +243,24 @@ def _planned(
     for sentence in broken:
         stderr().print(f"Note: {sentence}", style="yellow", markup=False)
     return suite, runs
+
+
+def _gpus(wish: str | None, device: str) -> list[str]:
+    """Return the GPUs to share out.
+
+    Raises:
+        OptionError: There is none here, or the runs are for the CPU.
+    """
+    from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.run.config import resolve_device
+
+    named = [gpu.strip() for gpu in (wish or "").split(",") if gpu.strip()]
+    if named and resolve_device(device) != "cuda":
+        raise OptionError(
+            "--gpus needs a CUDA GPU: these runs are for the CPU.",
+            fix="Leave --gpus out, or see that PyTorch finds the GPU.",
+        )
+    return named
 
 
 def _store(out: Path, suite: Suite) -> RecordStore:

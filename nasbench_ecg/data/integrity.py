@@ -76,6 +76,16 @@ def checksum_problems(
             )
 
 
+def ending_problems(path: Path) -> Iterator[RecordError]:
+    """Yield a problem if an annotation file lacks the two zero bytes that close it."""
+    if path.read_bytes()[-2:] != b"\0\0":
+        yield RecordError(
+            f"The annotations in {path.name} are truncated: the mark of their end is missing.",
+            where=str(path),
+            fix=REPLACE,
+        )
+
+
 def position_problems(
     samples: NDArray[np.int64], n_samples: int, path: Path
 ) -> Iterator[RecordError]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.data.integrity import (
     REPLACE,
     checksum_problems,
+    ending_problems,
     length_problems,
     position_problems,
 )
@@ -225,6 +226,7 @@ def _read_annotations(
             where=str(path),
             fix=REPLACE,
         ) from error
+    _raise_first(ending_problems(path))
     return np.asarray(annotation.symbol, dtype=np.str_), annotation.sample.astype(np.int64)
 
 

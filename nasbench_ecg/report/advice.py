@@ -14,6 +14,7 @@ from nasbench_ecg.specs import ComponentSpec, DatasetSpec, StrategySpec
 _WIDTH = 74
 _USUAL_OUT = Path("results")
 _USUAL_PROFILE = "quick"
+_USUAL_SUITE = "runs"
 
 
 def ways_on(
@@ -85,6 +86,8 @@ def repeat(
     for role, component in record.components.items():
         for name, value in component.changed.items():
             words += ["--set", f"{role}.{name}={_text(value)}"]
+    if record.suite != _USUAL_SUITE:
+        words += ["--suite", record.suite]
     return [*words, *_out(out)]
 
 

@@ -6,7 +6,7 @@ import difflib
 import importlib
 from pathlib import Path
 
-from nasbench_ecg.errors import OptionError, StorageError, nearest
+from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.report.assemble import Report
 
 FORMATS = {
@@ -36,7 +36,7 @@ def format_of(path: Path) -> str:
     if form is None:
         raise OptionError(
             f"The format of {path.name!r} cannot be told from its name.",
-            fix=nearest(path.suffix, SUFFIXES),
+            fix=f"Its ending must be one of {', '.join(SUFFIXES)}.",
         )
     return form
 
@@ -52,7 +52,10 @@ def check(report: Report, path: Path) -> None:
     try:
         found = path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"It cannot be read: {error}.", where=str(path)) from None
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(
+            f"It cannot be read: {reason}.", where=str(path), fix="Write it with -o."
+        ) from None
     if found == expected:
         return
     lines = difflib.unified_diff(

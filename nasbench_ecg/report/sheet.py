@@ -288,7 +288,7 @@ def notes(board: Leaderboard) -> list[str]:
             "[95% bootstrap interval of the mean]. "
             "F1 is the harmonic mean of macro Se and macro +P."
         )
-        said += _what_cannot_be_said(len(board.seeds))
+        said += what_cannot_be_said(len(board.seeds))
     if any(row.improvement for row in board.rows):
         said.append(
             "vs random: relative improvement of mean F1 over random draws from the same space that "
@@ -309,7 +309,8 @@ def notes(board: Leaderboard) -> list[str]:
     return said
 
 
-def _what_cannot_be_said(n_seeds: int) -> list[str]:
+def what_cannot_be_said(n_seeds: int) -> list[str]:
+    """Return what so few seeds do not allow to be said, as sentences."""
     if n_seeds < FEWEST_FOR_INTERVAL:
         return [f"Fewer than {FEWEST_FOR_INTERVAL} seeds give no interval: ranks may be luck."]
     if n_seeds < fewest_pairs_to_tell():

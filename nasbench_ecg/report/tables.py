@@ -14,6 +14,7 @@ from rich.text import Text
 from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.front import FRONT_MARK, front_letters
 from nasbench_ecg.report.published import Published, notes_on
+from nasbench_ecg.report.sheet import what_cannot_be_said
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.text import (
     amount,
@@ -60,7 +61,7 @@ class _Column:
 
 def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
     """Return a leaderboard for a terminal of ``width`` columns, 80 or more."""
-    columns = _columns(board, width)
+    columns, hidden = _columns(board, width)
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
     )
@@ -80,20 +81,21 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
     for figure in board.published:
         label = Text(figure.label, style="italic")
         table.add_row("", label, *(column.theirs(figure) for column in columns))
-    return Group(_title(board), Text(""), table, *_notes(board))
+    return Group(_title(board), Text(""), table, *_notes(board, hidden))
 
 
-def _columns(board: Leaderboard, width: int) -> list[_Column]:
-    """Return as many columns as fit, in the order of their worth."""
+def _columns(board: Leaderboard, width: int) -> tuple[list[_Column], int]:
+    """Return as many columns as fit, in the order of their worth, and the number of the others."""
     shown = [_Column("n", lambda row: Text(str(len(row.seeds))), _blank), *_score_columns(board)]
     left = width - _place_width(board) - _LABEL_WIDTH - 2 * _GAP
     left -= sum(column.width(board) + _GAP for column in shown)
-    for column in _extra_columns(board):
+    extra = _extra_columns(board)
+    for index, column in enumerate(extra):
         left -= column.width(board) + _GAP
         if left < 0:
-            break
+            return shown, len(extra) - index
         shown.append(column)
-    return shown
+    return shown, 0
 
 
 def _place(row: Row) -> str:
@@ -255,7 +257,7 @@ def _title(board: Leaderboard) -> Text:
     return text
 
 
-def _notes(board: Leaderboard) -> list[Text]:
+def _notes(board: Leaderboard, hidden: int) -> list[Text]:
     notes = []
     summaries = [row.scores[RANKED_BY] for row in board.rows if RANKED_BY in row.scores]
     if summaries:
@@ -266,6 +268,10 @@ def _notes(board: Leaderboard) -> list[Text]:
             "F1 is the harmonic mean of macro Se and macro +P"
             + ("; below it, a 95% bootstrap interval of the mean." if interval else ".")
         )
+        notes += what_cannot_be_said(len(board.seeds)) if interval else []
+    if hidden:
+        columns = "column needs" if hidden == 1 else "columns need"
+        notes.append(f"{hidden} more {columns} a wider terminal.")
     if any(row.fronts for row in board.rows):
         notes.append(
             f"{FRONT_MARK} No ranked method has a higher F1 at no more Parameters, MACs or Latency."

@@ -137,9 +137,7 @@ def _trajectory(record: RunRecord) -> Text | None:
     bars = "".join(
         "▁▂▃▄▅▆▇█"[round(7 * (v - low) / (high - low)) if high > low else 0] for v in kept
     )
-    return Text.assemble(
-        ("validation during the search  ", "dim"), (bars, "cyan"), f"  best {high:.4g}"
-    )
+    return Text.assemble(("what the search went by  ", "dim"), (bars, "cyan"), f"  best {high:.4g}")
 
 
 def _of_one_class(metric: str, record: RunRecord) -> bool:

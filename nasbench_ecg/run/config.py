@@ -14,7 +14,7 @@ from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
 from nasbench_ecg.options import PROFILE_NAMES, Options, defaults, resolve
 from nasbench_ecg.registry import Component, Registry
-from nasbench_ecg.specs import BuilderSpec, DatasetSpec, Kind, StrategySpec
+from nasbench_ecg.specs import BuilderSpec, DatasetSpec, EvaluatorSpec, Kind, StrategySpec
 
 KEY_FORMAT = 1
 KEY_LENGTH = 16
@@ -196,6 +196,14 @@ def configure(registry: Registry, wish: Wish) -> RunConfig:
             f"not of {space.spec.name!r}.",
             fix=f"Builders for it: {', '.join(fitting) or 'none'}.",
         )
+    evaluator = registry.get("evaluator", wish.evaluator or strategy.spec.evaluator)
+    assert isinstance(evaluator.spec, EvaluatorSpec)
+    if evaluator.spec.space not in (None, space.spec.name):
+        raise OptionError(
+            f"The evaluator {evaluator.spec.name!r} scores architectures of "
+            f"{evaluator.spec.space!r}, not of {space.spec.name!r}.",
+            fix=f"Leave --evaluator out, or name --space {evaluator.spec.space}.",
+        )
     protocol = wish.protocol or dataset.spec.protocol
     if protocol not in protocol_names():
         raise ProtocolError(
@@ -217,11 +225,7 @@ def configure(registry: Registry, wish: Wish) -> RunConfig:
         space=choose("space", "search-space", space),
         builder=choose("builder", "builder", builder),
         dataset=choose("dataset", "dataset", dataset),
-        evaluator=choose(
-            "evaluator",
-            "evaluator",
-            registry.get("evaluator", wish.evaluator or strategy.spec.evaluator),
-        ),
+        evaluator=choose("evaluator", "evaluator", evaluator),
         protocol=protocol,
         protocol_options=resolve(
             model, component=f"protocol {protocol}", profile=wish.profile, overrides=overrides

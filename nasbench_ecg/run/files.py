@@ -32,8 +32,12 @@ def finite(data: Any) -> Any:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def told(path: Path, option: str = "--out") -> Iterator[None]:
     """Turn the system's errors about files into ours.
+
+    Args:
+        path: What is written.
+        option: The option that names another place.
 
     Raises:
         StorageError: There is no space, or a file below ``path`` cannot be written.
@@ -46,8 +50,8 @@ def told(path: Path) -> Iterator[None]:
             "There is no space left for results."
             if full
             else f"Results cannot be written: {error.strerror or error}.",
-            where=str(error.filename or path),
-            fix="Free some space, or name another folder with --out."
+            where=str(path if option == "-o" else error.filename or path),
+            fix=f"Free some space, or name another folder with {option}."
             if full
-            else "Name a writable folder with --out.",
+            else f"Name a writable folder with {option}.",
         ) from error

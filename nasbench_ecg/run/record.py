@@ -298,5 +298,5 @@ def find_record(out: Path, prefix: str) -> RunRecord:
     raise StorageError(
         f"There is no run {prefix!r}.",
         where=str(out),
-        fix="'nasbench-ecg leaderboard' lists the runs; --out names another folder.",
+        fix="'nasbench-ecg show' lists the runs; --out names another folder.",
     )

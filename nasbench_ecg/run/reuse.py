@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from nasbench_ecg.run.record import RecordStore, RunRecord
@@ -19,19 +19,9 @@ def take_over(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]
     Raises:
         StorageError: There is no space, or the folder cannot be written.
     """
-    if not store.out.is_dir():
-        return []
-    others = [
-        RecordStore(store.out, folder.name)
-        for folder in sorted(store.out.iterdir())
-        if folder.is_dir() and folder.name != store.suite and not folder.name.startswith(".")
-    ]
     taken = []
     for run in runs:
-        for other in others:
-            record = other.read(run.key)
-            if not record or record.status != "ok" or record.profile != run.config.profile:
-                continue
+        for other, record in elsewhere(run, store):
             with suppress(ValueError, OSError):
                 artifacts = _artifacts(other, run.key)
                 copy = record.model_copy(update={"suite": store.suite})
@@ -39,6 +29,18 @@ def take_over(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]
                 taken.append(copy)
                 break
     return taken
+
+
+def elsewhere(run: PlannedRun, store: RecordStore) -> Iterator[tuple[RecordStore, RunRecord]]:
+    """Yield the results that other suites in the same folder have of a run."""
+    if not store.out.is_dir():
+        return
+    for folder in sorted(store.out.iterdir()):
+        if folder.is_dir() and folder.name != store.suite and not folder.name.startswith("."):
+            other = RecordStore(store.out, folder.name)
+            record = other.read(run.key)
+            if record and record.status == "ok" and record.profile == run.config.profile:
+                yield other, record
 
 
 def _artifacts(store: RecordStore, run_key: str) -> dict[str, object]:

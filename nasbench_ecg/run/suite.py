@@ -26,7 +26,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, nearest
@@ -39,7 +39,16 @@ FEWEST_SEEDS = 3
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("A seed is listed twice")
+    return seeds
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_different)
+]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -115,14 +124,23 @@ class PlannedRun:
         """Run key."""
         return self.config.key()
 
-    def __str__(self) -> str:
+    @property
+    def method(self) -> str:
+        """The strategy, with what was set otherwise than usual."""
         config = self.config
         budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
         changed |= budget
         options = "".join(f" {name}={value}" for name, value in changed.items())
+        spec = config.strategy.component.spec
+        if isinstance(spec, StrategySpec) and config.builder.name != spec.builder:
+            options = f" {config.builder.name}{options}"
+        return f"{config.strategy.name}{options}"
+
+    def __str__(self) -> str:
+        config = self.config
         parts = [config.dataset.name, config.protocol, config.profile, f"seed {config.search_seed}"]
-        return " · ".join([f"{config.strategy.name}{options}", *parts])
+        return " · ".join([self.method, *parts])
 
 
 def shipped_suites() -> list[Suite]:
@@ -198,6 +216,7 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
         elif first["type"] == "too_short":
             what, fix = "An empty grid runs nothing", "Give it one value at least."
         else:
+            what = what.removeprefix("Value error, ")
             fix = "'nasbench-ecg suite list' shows suites that are well-formed."
         raise OptionError(f"{what.rstrip('.')}.", where=where, fix=fix) from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,8 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
             fix=f"'nasbench-ecg show {record.run_key[:8]}' tells more of it.",
         )
     path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
-    again = f"Run it again: {record.command} --rerun"
+    words = [*shlex.split(record.command), "--suite", record.suite, "--out", str(out), "--rerun"]
+    again = f"They are made anew by: {shlex.join(words)}"
     if not path.is_file():
         raise StorageError(
             f"The run {record.run_key} has no weights here.", where=str(path), fix=again

@@ -65,6 +65,7 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
         target="nasbench_ecg_immune.clustering:ClusteringEvaluator",
         options=f"{_OPTIONS}:ClusteringEvaluatorOptions",
         summary="Agreement of clusters with classes, for clustered and for unseen beats",
+        space="labelings",
     )
 
 

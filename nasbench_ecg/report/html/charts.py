@@ -37,7 +37,7 @@ class Chart:
 
 
 def against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]:
-    """Return F1 against each cost, where two methods or more have both.
+    """Return F1 against each cost, where two methods or more have both and costs differ.
 
     Args:
         board: The leaderboard.
@@ -50,7 +50,7 @@ def against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]
             for row in board.rows
             if RANKED_BY in row.scores and (cost := _cost(row, name)) is not None
         ]
-        if len(points) < _FEWEST_POINTS:
+        if len(points) < _FEWEST_POINTS or len({cost for _, cost in points}) == 1:
             continue
         ends = [end for row, _ in points for end in _ends(row)]
         published = max((f.scores.get(RANKED_BY, 0.0) for f in board.published), default=0.0)
@@ -109,7 +109,9 @@ def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str
 def course(
     board: Leaderboard, runs: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]
 ) -> Chart | None:
-    """Return the best validation score so far against seconds of search, a line for each run.
+    """Return the best so far of what each search went by against its seconds, a line a run.
+
+    That is a score on validation beats, or an objective of the strategy's own.
 
     Args:
         board: The leaderboard.
@@ -126,7 +128,7 @@ def course(
         return None
     every = [point for _, _, points in curves for point in points]
     x = svg.horizontal("seconds of search", [seconds for seconds, _ in every], log=True)
-    y = svg.vertical("best validation score, %", [100 * best for _, best in every])
+    y = svg.vertical("best so far of what the search went by, %", [100 * best for _, best in every])
     marks = []
     for method, record, points in curves:
         places = [(x.place(seconds), y.place(100 * best)) for seconds, best in points]
@@ -136,7 +138,9 @@ def course(
         number, seed = numbers[method], record.search_seed
         marks.append(svg.line(number, stairs, "curve", f"{method}, seed {seed}"))
         marks.append(svg.mark(number, *stairs[-1], f"{method}, seed {seed}"))
-    drawn = svg.plot(x, y, marks, description="Best validation score against seconds of search")
+    drawn = svg.plot(
+        x, y, marks, description="Best so far of what the search went by against its seconds"
+    )
     methods = tuple(dict.fromkeys(method for method, _, _ in curves))
     return Chart("course of the search", drawn, methods)
 
