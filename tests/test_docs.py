@@ -196,7 +196,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Itera
         patch.syspath_prepend(str(site))
         patch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
         # timing steps of the published networks takes longer than the runs do
-        patch.setattr("nasbench_ecg.cli.run._announce_duration", lambda *ready: None)
+        patch.setattr("nasbench_ecg.cli.run.announce_duration", lambda *ready: None)
         first = Wish("darts", "synthetic-2lead", profile="smoke", device="cpu")
         yield Reader(folder, dict(os.environ), configure(load_registry(), first).key())
 

@@ -53,7 +53,8 @@ def correlate(
     Evaluations are kept: a run that is stopped goes on, and a larger sample or one more evaluator
     costs only what is new.
     """
-    from nasbench_ecg.cli.run import end_on_sigterm, fetch_missing
+    from nasbench_ecg.cli.beforehand import fetch_missing
+    from nasbench_ecg.cli.run import end_on_sigterm
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments

@@ -125,7 +125,8 @@ def _carry_out(
     runs: Sequence[PlannedRun], store: RecordStore, *, data: Path | None, retry_failed: bool
 ) -> None:
     """Run what has no result yet, each run in a process of its own."""
-    from nasbench_ecg.cli.run import end_on_sigterm, fetch_missing
+    from nasbench_ecg.cli.beforehand import fetch_missing
+    from nasbench_ecg.cli.run import end_on_sigterm
     from nasbench_ecg.cli.suite_progress import SuiteProgress
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.executors.local import LocalExecutor

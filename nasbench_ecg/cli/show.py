@@ -56,8 +56,8 @@ def _list(out: Path, *, as_json: bool) -> None:
         stderr().print(f"There are no runs in {out} yet.", markup=False)
     else:
         for suite, some in groupby(records, key=lambda record: record.suite):
-            names = ("run", "strategy", "dataset", "protocol", "profile", "seed", "F1")
-            listed = table(*names, title=suite)
+            columns = ("run", "strategy", "dataset", "protocol", "profile", "seed", "F1")
+            listed = table(*columns, title=suite)
             for record in some:
                 score = record.metrics.get(RANKED_BY)
                 shown = "" if score is None else percent(score)

@@ -271,7 +271,7 @@ def _store(out: Path, suite: Suite) -> RecordStore:
 
 def _get_records(runs: Sequence[PlannedRun], data: Path | None) -> None:
     """See to it that all records are here before the first run: fetch, or say what is missing."""
-    from nasbench_ecg.cli.run import fetch_missing
+    from nasbench_ecg.cli.beforehand import fetch_missing
     from nasbench_ecg.data.source import LocalSource
 
     source = LocalSource(data)
