@@ -129,7 +129,7 @@ def _columns(board: Leaderboard) -> list[Column]:
         _cost("MACs", "Multiply-accumulates for one beat", "macs", amount),
         _cost("latency", "Median time to classify one beat", "latency_1_ms", milliseconds),
         Column("front", FRONT_MEANING, _front, best="high"),
-        Column("evals", "Candidates evaluated by the search", _evaluations),
+        *_evals(board),
         _seconds("search", "Duration of the search", "search"),
         _seconds("train", "Duration of the final training and test", "evaluation"),
     ]  # fmt: skip
@@ -226,6 +226,12 @@ def _against_published(row: Row) -> Cell:
 
 def _front(row: Row) -> Cell:
     return Cell(front_letters(row), len(row.fronts)) if row.fronts else Cell()
+
+
+def _evals(board: Leaderboard) -> list[Column]:
+    if not any(row.evaluations for row in board.rows):
+        return []
+    return [Column("evals", "Candidates evaluated by the search", _evaluations)]
 
 
 def _evaluations(row: Row) -> Cell:
