@@ -17,6 +17,9 @@ _LATEX = str.maketrans(
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"−": "$-$", "±": r"$\pm$"}
 )
+_NAMES = 24
+"""Characters that names keep, however narrow the terminal."""
+
 _STYLE = """
 :root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
@@ -90,9 +93,10 @@ def terminal(grids: Sequence[Grid]) -> RenderableType:
     parts: list[RenderableType] = []
     for grid in grids:
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-        for index, heading in enumerate(grid.headings):
-            justify = "right" if index else "left"
-            table.add_column(Text(heading), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        longest = max(len(row[0]) for row in [grid.headings, *grid.rows])
+        table.add_column(Text(grid.headings[0]), overflow="fold", min_width=min(longest, _NAMES))
+        for heading in grid.headings[1:]:
+            table.add_column(Text(heading), justify="right", overflow="fold")
         for row in grid.rows:
             table.add_row(*map(Text, row))
         notes = [Text(note, style="dim") for note in grid.notes]
