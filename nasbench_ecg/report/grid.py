@@ -98,7 +98,7 @@ def terminal(grids: Sequence[Grid]) -> RenderableType:
         for heading in grid.headings[1:]:
             table.add_column(Text(heading), justify="right", overflow="fold")
         for row in grid.rows:
-            table.add_row(*map(Text, row))
+            table.add_row(Text(row[0]), *(Text(cell.replace(" ± ", "\n± ")) for cell in row[1:]))
         notes = [Text(note, style="dim") for note in grid.notes]
         parts += [Text(grid.title, style="bold"), table, *notes, Text("")]
     return Group(*parts[:-1])
