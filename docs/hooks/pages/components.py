@@ -69,7 +69,7 @@ def _facts(component: Component) -> str:
     facts = [
         f"{word} [`{getattr(spec, field)}`]({file}#{getattr(spec, field)})"
         for field, (file, word) in named.items()
-        if hasattr(spec, field)
+        if getattr(spec, field, None)
     ]
     if isinstance(spec, DatasetSpec):
         names = ", ".join(f"[`{p}`](protocols.md#{p})" for p in spec.protocols)
