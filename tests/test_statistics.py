@@ -18,8 +18,8 @@ from nasbench_ecg.report.comparisons import (
     paired_p_value,
 )
 from nasbench_ecg.report.leaderboard import Leaderboard, leaderboards
+from nasbench_ecg.report.notes import notes
 from nasbench_ecg.report.ranks import critical_difference, nemenyi, rank_intervals
-from nasbench_ecg.report.sheet import notes
 from nasbench_ecg.report.verdicts import across_datasets
 from nasbench_ecg.run.record import RunRecord
 

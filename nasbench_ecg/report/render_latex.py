@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from nasbench_ecg.report.assemble import Report
 from nasbench_ecg.report.board import Leaderboard
+from nasbench_ecg.report.notes import across_text
 from nasbench_ecg.report.ranks import CriticalDifference
 from nasbench_ecg.report.sheet import (
     COMPARISON_HEADINGS,
     Cell,
     Line,
-    across_text,
     comparison_cells,
     sheet,
 )

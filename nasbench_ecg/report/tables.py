@@ -13,8 +13,8 @@ from rich.text import Text
 
 from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.front import FRONT_MARK, front_letters
+from nasbench_ecg.report.notes import what_cannot_be_said
 from nasbench_ecg.report.published import Published, notes_on
-from nasbench_ecg.report.sheet import what_cannot_be_said
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.text import (
     amount,
