@@ -12,13 +12,18 @@
 # ON_GPU_DEVICE   cuda; or cpu, to try this script out
 # ON_GPU_PROFILE  profile of the runs (paper)
 # ON_GPU_RUNS     file of runs, one a line (benchmarks/gpu/runs.txt)
-# ON_GPU_SPEED    arguments of 'python benchmarks/speed' (--epochs 2)
+# ON_GPU_SPEED    arguments of 'python benchmarks/speed' (two epochs in TF32, what a GPU changes most)
 # ON_GPU_WORK     scratch folder, which need not be taken home (OUT/work)
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 minutes=${1:-30}
 out=${2:-on-gpu}
 python=${ON_GPU_PYTHON:-python3}
+
+speed="--update --epochs 2 --precision tf32"
+for name in supernet-paper training-paper whole-run busy supernet-quick training-quick candidates; do
+  speed="$speed --only $name"
+done
 
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
@@ -32,4 +37,4 @@ exec "$python" "$root/benchmarks/gpu/session.py" \
   --minutes "$minutes" --out "$out" --work "$work" --root "$root" \
   --carry "${ON_GPU_CARRY:-$root/.carry}" \
   --device "${ON_GPU_DEVICE:-cuda}" --profile "${ON_GPU_PROFILE:-paper}" \
-  --runs "${ON_GPU_RUNS:-$root/benchmarks/gpu/runs.txt}" --speed="${ON_GPU_SPEED:---epochs 2}"
+  --runs "${ON_GPU_RUNS:-$root/benchmarks/gpu/runs.txt}" --speed="${ON_GPU_SPEED:-$speed}"

@@ -10,6 +10,7 @@ import pytest
 import torch
 from darts_relatives import RELATIVES, at, found, relative, search, started
 from darts_searches import SPACE, context, task_of
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import resolve
@@ -151,3 +152,23 @@ def test_other_spaces_are_refused_by_the_relatives_name():
 def test_a_cell_of_one_node_has_two_decisions():
     assert darts_pt.decisions(ConvCells(ConvCellsOptions(nodes=1))) == 2
     assert darts_pt.decisions(ConvCells(ConvCellsOptions(nodes=4))) == 17
+
+
+class NoHostData(TorchDispatchMode):
+    """Refuses tensors made of Python's numbers and lists.
+
+    On a GPU each is a copy from the host, for which a step waits and which no CUDA graph can hold.
+    """
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func is not torch.ops.aten.lift_fresh.default, "a list or number became a tensor"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", [name for name in RELATIVES if relative(name).variant.steady])
+def test_a_step_that_a_gpu_may_replay_takes_no_data_from_the_host(name):
+    state = started(name)
+    (first, second, *_) = state.remaining()
+    state.step(first, with_alpha=True)
+    with NoHostData():
+        state.step(second, with_alpha=True)

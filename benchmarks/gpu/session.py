@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _GRACE = 20.0  # seconds from SIGTERM, upon which a run keeps a checkpoint, to SIGKILL
+_LARGE = {".unfinished", "weights.safetensors"}
 _LEAST = 5.0  # seconds below which no step is begun
 
 
@@ -76,7 +77,7 @@ def steps(args: argparse.Namespace) -> list[Step]:
         Step("prepare", [*map(str, prepare)]),
         Step("plugins", [python, "-m", "nasbench_ecg", "plugins"]),
         Step("equality", [*map(str, equality)], share=0.25),
-        Step("speed", [*map(str, speed), *shlex.split(args.speed)], share=0.5),
+        Step("speed", [*map(str, speed), *shlex.split(args.speed)], share=0.4),
         *runs,
     ]
 
@@ -163,12 +164,16 @@ def summary(outcomes: Sequence[Outcome], args: argparse.Namespace) -> str:
 
 
 def take_home(out: Path) -> None:
-    """Write ``take-home.tar.gz``, all of ``out`` but the scratch folder."""
+    """Write ``take-home.tar.gz``: all of ``out`` but scratch, checkpoints and weights."""
+
+    def small(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        return None if _LARGE & set(entry.name.split("/")) else entry
+
     part = out / "take-home.tar.gz.part"
     with tarfile.open(part, "w:gz") as tar:
         for name in ("results", "logs", "equality.json", "summary.json", "summary.md"):
             if (out / name).exists():
-                tar.add(out / name, arcname=name)
+                tar.add(out / name, arcname=name, filter=small)
     part.replace(out / "take-home.tar.gz")
 
 
@@ -185,6 +190,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Do all steps; return 0, or 1 if not one of them was done, or 130 upon Ctrl-C."""
     args = _arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     deadline = time.monotonic() + 60 * args.minutes
     for folder in ("logs", "done"):
         (args.out / folder).mkdir(parents=True, exist_ok=True)

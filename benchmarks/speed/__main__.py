@@ -121,18 +121,21 @@ def main() -> int:
         when = datetime.now(UTC).isoformat(timespec="seconds")
         rows[name] = [{"benchmark": name, "measured": when, **target.data()} for target in targets]
         print(markdown(rows[name], header=False), flush=True)
-
-    report: dict[str, Any] = {
-        "machine": about,
-        "targets": [row for name in chosen for row in rows.get(name, ())],
-        "failed": failed,
-    }
-    args.out.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-    text = f"{_title(about)}\n\n{markdown(report['targets'])}\n"
-    write_atomically(path.with_suffix(".md"), text)
+        _write(path, about, [row for known in chosen for row in rows.get(known, ())], failed)
+    _write(path, about, [row for known in chosen for row in rows.get(known, ())], failed)
     print(f"\nwritten: {path} and {path.with_suffix('.md')}")
     return int(bool(failed))
+
+
+def _write(
+    path: Path, about: dict[str, Any], targets: list[dict[str, Any]], failed: list[str]
+) -> None:
+    """Write what was measured so far: a stop loses none of it."""
+    report = {"machine": about, "targets": targets, "failed": failed}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    text = f"{_title(about)}\n\n{markdown(targets)}\n"
+    write_atomically(path.with_suffix(".md"), text)
 
 
 def _kept(path: Path, about: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:

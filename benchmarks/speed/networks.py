@@ -85,7 +85,8 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         Batch(torch.randn(n, 2, 300, device=device), torch.randint(5, (n,), device=device))
         for _ in range(3)
     ]
-    exact, rounding = _agreement(plain, merged, alpha, batches)
+    with arithmetic(device, "float32"):
+        exact, rounding = _agreement(plain, merged, alpha, batches)
 
     def step(net: SuperNet, precision: Precision, x: Tensor, y: Tensor) -> None:
         optimizer, given = optimizers[net], Batch(x, y)

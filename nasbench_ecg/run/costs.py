@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Task
 from nasbench_ecg.training.engine import seconds_per_call
+from nasbench_ecg.training.precision import arithmetic
 from nasbench_ecg.training.seeding import seeded
 
 LATENCY_BATCH = 256
@@ -26,7 +27,7 @@ def latencies(model: nn.Module, n_leads: int, n_samples: int, device: str) -> di
     model = model.to(device).eval()
     one = torch.zeros(1, n_leads, n_samples, device=device)
     many = torch.zeros(LATENCY_BATCH, n_leads, n_samples, device=device)
-    with torch.inference_mode():
+    with torch.inference_mode(), arithmetic(device, "float32"):
         seconds = {
             1: seconds_per_call(lambda: model(one), device, repeats=30),
             LATENCY_BATCH: seconds_per_call(lambda: model(many), device, repeats=5),

@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,10 +52,20 @@ class CudaRecorder:
         return result
 
     def record(self, step: Callable[[], Any]) -> tuple[Callable[[], object], Any]:
-        """Record the kernels that ``step`` launches."""
+        """Record the kernels that ``step`` launches.
+
+        Garbage is collected first: a graph that ends up in it must not be freed while another is
+        captured. After a failure the stream is as it was, which PyTorch does not see to.
+        """
+        gc.collect()
+        here = torch.cuda.current_stream()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self.stream):
-            result = step()
+        try:
+            with torch.cuda.graph(graph, stream=self.stream):
+                result = step()
+        except BaseException:
+            torch.cuda.set_stream(here)
+            raise
         return graph.replay, result
 
 
@@ -123,7 +134,8 @@ class GraphedStep(Generic[R]):
             except RuntimeError as error:
                 self._recorder = None
                 warnings.warn(
-                    f"A step could not be captured as a CUDA graph and runs slower: {error}",
+                    f"A step could not be captured as a CUDA graph and runs slower: "
+                    f"{error.__context__ or error}",
                     RuntimeWarning,
                     stacklevel=2,
                 )

@@ -105,7 +105,8 @@ def _mix(shared: list[tuple[int, Tensor]], weights: Tensor) -> list[Tensor]:
     """Return Σₒ w[e, o] · xₒ for every edge e, as one matrix product."""
     columns = [column for column, _ in shared]
     stacked = torch.stack([x.movedim(1, -1) for _, x in shared])
-    mixed = weights[:, columns].to(stacked.dtype) @ stacked.reshape(len(columns), -1)
+    chosen = torch.stack([weights[:, column] for column in columns], dim=1)
+    mixed = chosen.to(stacked.dtype) @ stacked.reshape(len(columns), -1)
     return [edge.movedim(-1, 1) for edge in mixed.view(len(weights), *stacked.shape[1:])]
 
 
@@ -161,8 +162,8 @@ class MergedEdges(nn.Module):
             if source >= 2:
                 states.append(summed(terms[source - 2]))
             nodes = targets(source, self.nodes)
-            rows = [edge_index(node, source) for node in nodes]
-            for node, term in zip(nodes, departures(states[source], weights[rows]), strict=True):
+            found = departures(states[source], leaving(weights, source, nodes))
+            for node, term in zip(nodes, found, strict=True):
                 terms[node].append(term)
         return [*states[2:], summed(terms[-1])]
 
@@ -170,6 +171,15 @@ class MergedEdges(nn.Module):
 def targets(source: int, nodes: int) -> range:
     """Return the nodes that state ``source`` has an edge to."""
     return range(max(0, source - 1), nodes)
+
+
+def leaving(weights: Tensor, source: int, nodes: Sequence[int]) -> Tensor:
+    """Return the weights [n_nodes, |O|] of the edges from a state to ``nodes``.
+
+    Rows are taken one by one: a list of them as index would be copied from the host in every step,
+    for which a GPU waits and which a CUDA graph cannot hold.
+    """
+    return torch.stack([weights[edge_index(node, source)] for node in nodes])
 
 
 def summed(terms: list[Tensor]) -> Tensor:

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_ecg_darts.merged import Departures, summed, targets
-from nasbench_ecg_darts.supernet import edge_index
+from nasbench_ecg_darts.merged import Departures, leaving, summed, targets
 
 
 class PartialEdges(nn.Module):
@@ -57,7 +56,7 @@ class PartialEdges(nn.Module):
             if source >= 2:
                 states.append(self._node(mixed[source - 2], passed[source - 2]))
             nodes = targets(source, self.nodes)
-            rows = weights[[edge_index(node, source) for node in nodes]]
+            rows = leaving(weights, source, nodes)
             active, bypass = states[source].tensor_split([self.active], dim=1)
             if departures.stride == 2:
                 bypass = _halve(bypass)

@@ -23,6 +23,7 @@ from nasbench_ecg.api import (
     Evaluation,
     EvaluationContext,
     Task,
+    arithmetic,
     to_device,
 )
 from nasbench_ecg_evaluators.measures import (
@@ -59,7 +60,8 @@ class Proxy:
         drawn = torch.randperm(len(task.train), generator=generator)[:size]
         batch = to_device(task.train.take(drawn.numpy()), ctx.device)
         model = build(arch, task, builder).to(ctx.device).train()
-        score = self.measure(model, batch.signals, batch.labels)
+        with arithmetic(ctx.device, "float32"):
+            score = self.measure(model, batch.signals, batch.labels)
         return Evaluation(
             architecture=arch,
             score=score,

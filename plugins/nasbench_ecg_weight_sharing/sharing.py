@@ -177,7 +177,8 @@ class Sharing:
         The answer does not depend on what was calibrated before.
         """
         path = self.path(arch)
-        calibrate(path, torch.split(self.beats.signals[self.calibration], _CALIBRATION_BATCH))
+        with arithmetic(self.device, "float32"):
+            calibrate(path, torch.split(self.beats.signals[self.calibration], _CALIBRATION_BATCH))
         classes: np.ndarray[Any, np.dtype[np.int64]] = predict(
             path, beats, device=self.device
         ).argmax(axis=1)
