@@ -2,8 +2,8 @@
 
 A run measures its network's latency when it ends, beside whatever else the machine does then.
 Where runs were made two at a time, or on a processor whose clock moves, such figures rank the
-neighbours and not the networks. Here every network is timed in turn, round after round, with as
-many threads as its run had. The median over the rounds takes the place of the recorded figures, and
+neighbours and not the networks. Here every network is timed in turn, round after round, all with
+the same number of threads. The median over the rounds takes the place of the recorded figures, and
 the record's provenance says so. Nothing else should run meanwhile.
 """
 
@@ -34,6 +34,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder of results")
     parser.add_argument("--rounds", type=int, default=5, help="times that each network is taken")
+    parser.add_argument("--threads", type=int, default=1, help="threads that each is given")
     args = parser.parse_args()
     keep_freed_memory()
     try:
@@ -42,11 +43,14 @@ def main() -> int:
         networks: dict[str, list[RunRecord]] = {}
         for record in records:
             networks.setdefault(network(record), []).append(record)
+        torch.set_num_threads(args.threads)
         print(f"{len(records)} records of {len(networks)} networks", flush=True)
         measured = measure({name: some[0] for name, some in networks.items()}, args.rounds)
         for name, some in networks.items():
             for record in some:
-                RecordStore(args.out, record.suite).write(remeasured(record, measured[name]))
+                RecordStore(args.out, record.suite).write(
+                    remeasured(record, measured[name], args.threads)
+                )
     except NasbenchError as error:
         print(error, file=sys.stderr)
         return 2
@@ -54,8 +58,9 @@ def main() -> int:
 
 
 def timed(record: RunRecord) -> bool:
-    """Whether the latency of its network is on record."""
-    return record.status == "ok" and "latency_1_ms" in record.costs
+    """Whether it left a network, whose latency is on record; a clustering is none."""
+    costs = record.costs
+    return record.status == "ok" and "latency_1_ms" in costs and costs.get("parameters", 0) > 0
 
 
 def check_machine(records: Sequence[RunRecord]) -> None:
@@ -74,8 +79,7 @@ def network(record: RunRecord) -> str:
     used, beats = record.components["builder"], record.dataset
     assert beats is not None
     shape = [len(beats.leads), beats.n_samples, len(record.classes)]
-    threads = record.provenance["threads"]
-    return digest([used.name, used.options, record.architecture, shape, threads])
+    return digest([used.name, used.options, record.architecture, shape])
 
 
 def measure(networks: Mapping[str, RunRecord], rounds: int) -> dict[str, dict[str, float]]:
@@ -85,7 +89,6 @@ def measure(networks: Mapping[str, RunRecord], rounds: int) -> dict[str, dict[st
     for number in range(rounds):
         for name, record in networks.items():
             assert record.dataset is not None
-            torch.set_num_threads(record.provenance["threads"])
             model = build_model(record, registry)
             shape = len(record.dataset.leads), record.dataset.n_samples
             times[name].append(latencies(model, *shape, record.device))
@@ -96,9 +99,12 @@ def measure(networks: Mapping[str, RunRecord], rounds: int) -> dict[str, dict[st
     }
 
 
-def remeasured(record: RunRecord, found: Mapping[str, float]) -> RunRecord:
-    """Return a record with other latencies, and when they were measured."""
-    when: dict[str, Any] = {"latency_measured": datetime.now(UTC).isoformat(timespec="seconds")}
+def remeasured(record: RunRecord, found: Mapping[str, float], threads: int) -> RunRecord:
+    """Return a record with other latencies, and when and how they were measured."""
+    when: dict[str, Any] = {
+        "latency_measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "latency_threads": threads,
+    }
     return record.model_copy(
         update={
             "costs": {**record.costs, **found},
