@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 from nasbench_ecg.api import Architecture, Silent, to_device
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.config import Wish, configure
-from nasbench_ecg.run.execute import Ready, prepare
+from nasbench_ecg.run.config import RunConfig, Wish, configure
+from nasbench_ecg.run.execute import Ready, prepare, under
 
 PROXIES = ("synflow", "naswot", "jacob-cov", "grad-norm", "snip", "parameters", "flops")
 
@@ -32,13 +32,13 @@ def proxies(profile: str, device: str, *, n: int = 9) -> Target:
         device: ``cpu`` or ``cuda``.
         n: Candidates; the figures are medians over them.
     """
-    readied = {name: _ready(name, profile, device) for name in PROXIES}
-    first = next(iter(readied.values()))
+    configs = {name: _config(name, profile, device) for name in PROXIES}
+    first = prepare(configs[PROXIES[0]], source=LocalSource(), progress=Silent(), suite="speed")
     ctx = first.search_context()
     candidates = [first.space.sample(ctx.rng) for _ in range(n)]
     ways: dict[str, Callable[[Architecture], object]] = {
         "built, one pass forward and back": lambda arch: _pass(first, arch, device),
-        **{name: _scored(ready) for name, ready in readied.items()},
+        **{name: _scored(under(first, config)) for name, config in configs.items()},
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for turn, arch in enumerate((candidates[0], *candidates)):
@@ -59,10 +59,9 @@ def proxies(profile: str, device: str, *, n: int = 9) -> Target:
     )
 
 
-def _ready(evaluator: str, profile: str, device: str) -> Ready:
+def _config(evaluator: str, profile: str, device: str) -> RunConfig:
     wish = Wish("random", "synthetic-2lead", profile=profile, device=device, evaluator=evaluator)
-    config = configure(load_registry(), wish)
-    return prepare(config, source=LocalSource(), progress=Silent(), suite="speed")
+    return configure(load_registry(), wish)
 
 
 def _scored(ready: Ready) -> Callable[[Architecture], object]:

@@ -47,34 +47,36 @@ def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
 
 def _boards(track: Track, records: Sequence[RunRecord]) -> list[Leaderboard]:
     by_data = _by_data(records)
-    order = sorted(by_data, key=lambda data: (*_fewness(by_data[data]), data))
-    known = [data for data in order if data != _NO_DATA]
-    telling = _differing([_data_options(record) for record in records]) if len(order) > 1 else set()
+    known = [data for data in by_data if data != _NO_DATA]
+    several = len(by_data) > 1
+    telling = _differing([_data_options(record) for record in records]) if several else set()
     return [
         _board(
             track, data, by_data[data], telling=telling,
             others=0 if data == _NO_DATA else len(known) - 1,
         )
-        for data in order
+        for data in by_data
     ]  # fmt: skip
 
 
 def _by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
-    """Return records by fingerprint of beats and split.
+    """Return records by fingerprint of beats and split, those of most runs first.
 
     Runs that were ended from outside know neither: they go with the most runs of equal options.
     """
-    by_data: dict[Data, list[RunRecord]] = defaultdict(list)
+    found: dict[Data, list[RunRecord]] = defaultdict(list)
+    ended: list[RunRecord] = []
     for record in records:
         if record.dataset and record.split:
-            by_data[record.dataset.fingerprint, record.split.fingerprint].append(record)
-    order = sorted(by_data, key=lambda data: (*_fewness(by_data[data]), data))
-    homes = {data: [_data_options(record) for record in by_data[data]] for data in order}
-    for record in records:
-        if not (record.dataset and record.split):
-            options = _data_options(record)
-            home = next((data for data in order if options in homes[data]), _NO_DATA)
-            by_data[home].append(record)
+            found[record.dataset.fingerprint, record.split.fingerprint].append(record)
+        else:
+            ended.append(record)
+    by_data = {data: found[data] for data in sorted(found, key=lambda d: (*_fewness(found[d]), d))}
+    homes = {data: [_data_options(record) for record in some] for data, some in by_data.items()}
+    for record in ended:
+        options = _data_options(record)
+        home = next((data for data in homes if options in homes[data]), _NO_DATA)
+        by_data.setdefault(home, []).append(record)
     return by_data
 
 
