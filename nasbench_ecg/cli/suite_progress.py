@@ -68,8 +68,8 @@ class SuiteProgress:
         parts.append(coarse_duration(finished.seconds))
         if record.status != "ok":
             parts.append(f"see {finished.log}")
-        elif self._left:
-            parts.append(f"about {coarse_duration(self._seconds_left())} left")
+        elif (left := self._seconds_left()) is not None:
+            parts.append(f"about {coarse_duration(left)} left")
         self._progress.note("  ".join(parts))
         self._advance(1)
 
@@ -78,13 +78,14 @@ class SuiteProgress:
         now = "; ".join(map(str, self._running.values()))
         self._bar.advance(n, now=now or "nothing is running")
 
-    def _seconds_left(self) -> float:
-        """Return the time left, by what alike runs took, or all runs where none was alike."""
-        usual = fmean(second for seconds in self._seconds.values() for second in seconds)
-        each = (fmean(self._seconds.get(_kind(run), [usual])) for run in self._left.values())
-        return sum(each) / min(self._workers, len(self._left))
+    def _seconds_left(self) -> float | None:
+        """Return the time left, by what alike runs took; None while one left is like no other."""
+        kinds = [_kind(run) for run in self._left.values()]
+        if not kinds or not self._seconds.keys() >= set(kinds):
+            return None
+        return sum(fmean(self._seconds[kind]) for kind in kinds) / min(self._workers, len(kinds))
 
 
 def _kind(run: PlannedRun) -> tuple[str, ...]:
     config = run.config
-    return config.strategy.name, config.dataset.name, config.protocol, config.profile
+    return run.method, config.dataset.name, config.protocol, config.profile
