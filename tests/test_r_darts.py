@@ -59,12 +59,24 @@ def test_r_darts_returns_the_alpha_from_before_the_rise():
     assert alpha_of_epoch(state) == 3
 
 
-def test_r_darts_waits_for_its_first_epochs():
-    state = started("r-darts", start_epoch=4, epochs=10)
-    for epoch, eigenvalue in enumerate([1.0, 9.0, 99.0, 999.0, 9999.0], start=1):
+def test_r_darts_goes_back_to_the_middle_of_the_earlier_window():
+    state = started("r-darts", window=5, lag=5, start_epoch=10, epochs=50)
+    for epoch in range(1, 19):
         state.epoch = epoch
-        stop = r_darts.after_epoch(state, {"hessian_eigenvalue": eigenvalue}, options=state.options)
-        assert stop is (epoch == 5)
+        figures = {"hessian_eigenvalue": 1.0 if epoch < 14 else 2.0}
+        stop = r_darts.after_epoch(state, figures, options=state.options)
+        assert stop is (epoch == 18)
+    assert alpha_of_epoch(state) == 18 - 2 - 5
+
+
+def test_r_darts_does_not_go_back_to_its_first_epochs():
+    state = started("r-darts", window=1, lag=1, start_epoch=4, epochs=10)
+    for epoch in range(1, 7):
+        state.epoch = epoch
+        figures = {"hessian_eigenvalue": 9.0**epoch}
+        stop = r_darts.after_epoch(state, figures, options=state.options)
+        assert stop is (epoch == 6)
+    assert alpha_of_epoch(state) == 5
 
 
 # -- the eigenvalue ----------------------------------------------------------------------------

@@ -16,6 +16,9 @@ _RELATIVES = (
     ("r-darts", "RDartsOptions", "DARTS that stops before the curvature in α rises"),
 )
 
+_REVISIONS = {"r-darts": 2}
+"""Since r-darts goes back as far as its authors' code does."""
+
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
@@ -32,5 +35,6 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
             name=name,
             target=f"nasbench_ecg_darts.{function}:{function}",
             options=f"nasbench_ecg_darts.family:{options}",
+            revision=_REVISIONS.get(name, 1),
             summary=summary,
         )

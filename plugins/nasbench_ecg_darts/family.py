@@ -146,21 +146,21 @@ class RDartsOptions(DartsOptions):
     """Options of ``r-darts``. Source: Zela et al. 2020, section 4.3, and their code."""
 
     PROFILES: ClassVar[Profiles] = _profiles(
-        quick={"window": 2, "lag": 1, "start_epoch": 2},
+        quick={"window": 3, "lag": 1, "start_epoch": 1},
         smoke={"window": 1, "lag": 1, "start_epoch": 0},
     )
 
     window: int = Field(5, ge=1)
-    """Epochs that the eigenvalue is averaged over."""
+    """Epochs around an epoch that its eigenvalue is averaged over."""
 
     lag: int = Field(5, ge=1)
-    """k: epochs between the two averages compared, and to go back."""
+    """k: epochs between the two averages compared; α goes back to the middle of the earlier one."""
 
     ratio: float = Field(0.75, gt=0, lt=1)
     """The search stops when the earlier average is less than this part of the later."""
 
     start_epoch: int = Field(10, ge=0)
-    """Epochs before a stop is considered (10 in the authors' code)."""
+    """First epochs that α does not go back to (10 in the authors' code)."""
 
     hessian_eigenvalue: Literal[True] = Field(True, exclude=True)
     """The trajectory always holds the eigenvalue that the search is stopped by."""

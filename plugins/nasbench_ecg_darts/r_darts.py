@@ -2,7 +2,8 @@
 
 References:
     Zela et al. 2020, "Understanding and Robustifying Differentiable Architecture Search", ICLR;
-    section 4.3 (DARTS-ES).
+    section 4.3 (DARTS-ES). How the averages lie around their epochs, and from which epoch on a stop
+    counts, is as in their code.
 """
 
 from __future__ import annotations
@@ -37,11 +38,15 @@ def r_darts(options: RDartsOptions) -> Darts:
 def after_epoch(
     state: SearchState, figures: Mapping[str, float], *, options: RDartsOptions
 ) -> bool:
-    """Return whether the eigenvalue has risen; then α goes back to ``lag`` epochs ago."""
+    """Return whether the eigenvalue has risen; then α goes back to where the rise began.
+
+    With i the epoch that the last full window is centred on, that is after epoch i − ``lag``.
+    """
     eigenvalues: list[float] = state.memory.setdefault("eigenvalues", [])
     eigenvalues.append(figures["hessian_eigenvalue"])
-    keep_alpha(state, last=options.lag + 1)
-    if state.epoch <= options.start_epoch or state.epoch >= options.epochs:
+    back = options.window // 2 + options.lag
+    keep_alpha(state, last=back + 1)
+    if state.epoch - back <= options.start_epoch or state.epoch >= options.epochs:
         return False
     if not has_risen(eigenvalues, window=options.window, lag=options.lag, ratio=options.ratio):
         return False
@@ -50,10 +55,10 @@ def after_epoch(
 
 
 def has_risen(eigenvalues: Sequence[float], *, window: int, lag: int, ratio: float) -> bool:
-    """Return whether λ̄(i − lag) / λ̄(i) < ratio at the last epoch i.
+    """Return whether λ̄(i − lag) / λ̄(i) < ratio at the last epoch i with a full window around it.
 
-    λ̄(i) is the mean over the ``window`` epochs that end at i. There is no answer but "no" before
-    both windows are full.
+    λ̄(i) is the mean over the ``window`` epochs around i. There is no answer but "no" before both
+    windows are full.
     """
     if len(eigenvalues) < window + lag:
         return False
