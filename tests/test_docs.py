@@ -140,7 +140,9 @@ class Reader:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.source, encoding="utf-8")
         elif block.language == "python":
-            code = compile("\n" * block.line + block.source, str(block.page), "exec")
+            code = compile(
+                "\n" * block.line + block.source, str(block.page), "exec", dont_inherit=True
+            )
             exec(code, self.namespaces.setdefault(block.page, {"__name__": "page"}))
         elif block.language in ("console", "bash"):
             self.printed = "".join(self._run(command) for command in block.commands)
