@@ -13,8 +13,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session")
 def beats_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of beats for all tests."""
-    return tmp_path_factory.mktemp("cache")
+    """A cache of beats for all tests, in whichever of pytest's processes they run."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    cache.mkdir(exist_ok=True)
+    return cache
 
 
 @pytest.fixture(scope="session", autouse=True)
