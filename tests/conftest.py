@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from nasbench_ecg.cli.console import stderr, stdout
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
@@ -26,6 +28,14 @@ def no_datasets_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def consoles_of_its_own() -> Iterator[None]:
+    """Each test has the terminal that it asks for: a console keeps the width it was made with."""
+    yield
+    stdout.cache_clear()
+    stderr.cache_clear()
 
 
 @pytest.fixture(scope="module")

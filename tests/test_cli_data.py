@@ -34,7 +34,7 @@ def cache(tmp_path, monkeypatch) -> Path:
     """A cache of this test's own, and a terminal wide enough for paths."""
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "300")
     return tmp_path / "cache"
 
 

@@ -212,7 +212,7 @@ def test_no_process_outlives_a_run_that_is_stopped(
         workers = children(run.pid)
         # as a terminal does, the whole group; or this process alone, as the kernel does
         (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
-        assert run.wait(60) == code
+        assert run.wait(120) == code
         # one that is still importing what it needs ends when it has
         assert within(60, lambda: all(map(ended, workers)))
     finally:

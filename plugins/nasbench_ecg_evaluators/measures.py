@@ -105,6 +105,7 @@ def jacobian_covariance(model: nn.Module, signals: Tensor, labels: Tensor) -> fl
         Mellor, Turner, Storkey, Crowley 2020, "Neural Architecture Search without Training",
         version 1, arXiv:2006.04647v1.
     """
+    model.requires_grad_(False)
     signals = signals.clone().requires_grad_()
     model(signals).sum().backward()
     assert signals.grad is not None
