@@ -92,6 +92,15 @@ def test_a_planned_key_is_that_of_the_run_command() -> None:
         assert configure(load_registry(), wish).key() == run.key
 
 
+def test_runs_share_a_row_where_only_their_seeds_differ() -> None:
+    grid = GRID.split("[[runs]]")[1]
+    text = f"{GRID}\n[[runs]]{grid}\nset.dataset.records = ['s01', 's02']"
+    rows = [run.row for run in planned(text)]
+    assert len(rows) == 2 * len(set(rows)) == 2 * 8
+    assert ('synthetic-2lead records=["s01", "s02"]', "paper", "smoke", "cnn-9") in rows
+    assert len({str(run) for run in planned(text)}) == 16
+
+
 def test_profile_and_seeds_can_be_replaced() -> None:
     runs = planned(profile="quick", seeds=[5])
     assert {(run.config.profile, run.config.search_seed) for run in runs} == {("quick", 5)}

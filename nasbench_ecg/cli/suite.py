@@ -123,14 +123,7 @@ def suite_status(
     _tell_of_damaged(store)
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for run, status in zip(runs, found, strict=True):
-        config = run.config
-        row: tuple[str, ...] = (
-            config.dataset.name,
-            config.protocol,
-            config.profile,
-            run.method,
-        )
-        counts.setdefault(row, Counter())[status or "to do"] += 1
+        counts.setdefault(run.row, Counter())[status or "to do"] += 1
     if as_json:
         print_json([{"row": row, "runs": dict(count)} for row, count in counts.items()])
         return

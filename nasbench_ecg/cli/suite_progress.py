@@ -61,7 +61,7 @@ class SuiteProgress:
         run, record = finished.run, finished.record
         self._left.pop(run.key)
         self._running.pop(run.key)
-        self._seconds.setdefault(_kind(run), []).append(finished.seconds)
+        self._seconds.setdefault(run.row, []).append(finished.seconds)
         parts = [f"{self._total - len(self._left)}/{self._total}", record.status, str(run)]
         if "f1_of_macro" in record.metrics:
             parts.append(f"F1 {percent(record.metrics['f1_of_macro'])}")
@@ -80,12 +80,7 @@ class SuiteProgress:
 
     def _seconds_left(self) -> float | None:
         """Return the time left, by what alike runs took; None while one left is like no other."""
-        kinds = [_kind(run) for run in self._left.values()]
+        kinds = [run.row for run in self._left.values()]
         if not kinds or not self._seconds.keys() >= set(kinds):
             return None
         return sum(fmean(self._seconds[kind]) for kind in kinds) / min(self._workers, len(kinds))
-
-
-def _kind(run: PlannedRun) -> tuple[str, ...]:
-    config = run.config
-    return run.method, config.dataset.name, config.protocol, config.profile

@@ -153,11 +153,11 @@ class RunConfig:
         changed = {role: chosen.changed for role, chosen in self.chosen().items()}
         for role, options in {**changed, "protocol": self.protocol_changed}.items():
             for name, value in options.items():
-                words += ["--set", f"{role}.{name}={_assigned(value)}"]
+                words += ["--set", f"{role}.{name}={assigned(value)}"]
         return shlex.join([*words, "--device", self.device])
 
 
-def _assigned(value: Any) -> str:
+def assigned(value: Any) -> str:
     """Return ``value`` as ``--set`` reads it: text as it is, unless it would be read as JSON."""
     if isinstance(value, str):
         try:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
@@ -31,7 +31,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, nearest
 from nasbench_ecg.registry import Registry
-from nasbench_ecg.run.config import RunConfig, Wish, configure
+from nasbench_ecg.run.config import RunConfig, Wish, assigned, configure
 from nasbench_ecg.specs import FLOOR, StrategySpec
 
 FEWEST_SEEDS = 3
@@ -131,16 +131,26 @@ class PlannedRun:
         budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
         changed |= budget
-        options = "".join(f" {name}={value}" for name, value in changed.items())
         spec = config.strategy.component.spec
-        if isinstance(spec, StrategySpec) and config.builder.name != spec.builder:
-            options = f" {config.builder.name}{options}"
-        return f"{config.strategy.name}{options}"
+        other = isinstance(spec, StrategySpec) and config.builder.name != spec.builder
+        name = config.strategy.name
+        return _with_options(f"{name} {config.builder.name}" if other else name, changed)
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """Dataset, protocol, profile and strategy: what runs that differ by seed alone share."""
+        config = self.config
+        dataset = _with_options(config.dataset.name, config.dataset.changed)
+        protocol = _with_options(config.protocol, config.protocol_changed)
+        return dataset, protocol, config.profile, self.method
 
     def __str__(self) -> str:
-        config = self.config
-        parts = [config.dataset.name, config.protocol, config.profile, f"seed {config.search_seed}"]
-        return " · ".join([self.method, *parts])
+        *where, method = self.row
+        return " · ".join([method, *where, f"seed {self.config.search_seed}"])
+
+
+def _with_options(name: str, changed: Mapping[str, Any]) -> str:
+    return " ".join([name, *(f"{option}={assigned(value)}" for option, value in changed.items())])
 
 
 def shipped_suites() -> list[Suite]:
