@@ -65,7 +65,8 @@ def list_suites(as_json: JsonOption = False) -> None:
         grids = suite.content.runs
         strategies = ", ".join(dict.fromkeys(name for grid in grids for name in grid.strategies))
         datasets = ", ".join(dict.fromkeys(name for grid in grids for name in grid.datasets))
-        details = f"{strategies} on {datasets}, {len(suite.content.seeds)} seeds"
+        n = len(suite.content.seeds)
+        details = f"{strategies} on {datasets}, {n} seed{'s' if n > 1 else ''}"
         listed.add_row(f"[bold]{suite.name}[/]", f"{suite.content.title}\n[dim]{details}[/]")
     stdout().print(listed)
 
