@@ -60,7 +60,11 @@ def test_an_update_keeps_the_rows_of_benchmarks_that_were_not_run(tmp_path):
 
     run(tmp_path, "--only", "training-smoke", "--name", "here")
     first = rows()
+    busier = json.loads((tmp_path / "here.json").read_text())
+    busier["machine"]["load"] = 1000.0
+    (tmp_path / "here.json").write_text(json.dumps(busier))
     run(tmp_path, "--only", "supernet-smoke", "--name", "here", "--update")
+    assert "load at most 1000.0 at the start" in (tmp_path / "here.md").read_text()
     assert list(rows()) == ["supernet-smoke", "training-smoke"]
     assert rows()["training-smoke"] == first["training-smoke"]
     run(tmp_path, "--only", "supernet-smoke", "--name", "here")

@@ -103,7 +103,8 @@ def main() -> int:
     about = machine(args.device)
     name = args.name or re.sub(r"\W+", "-", f"{about.get('gpu', about['cpu'])}-{platform.system()}")
     path = args.out / f"{name.strip('-').lower()}.json"
-    rows = _kept(path, about) if args.update else {}
+    rows, load = _kept(path, about) if args.update else ({}, 0.0)
+    about["load"] = max(about["load"], load)
     failed: list[str] = []
     for name, measure in chosen.items():
         if name not in args.only if args.only else name.endswith("-smoke"):
@@ -138,10 +139,10 @@ def _write(
     write_atomically(path.with_suffix(".md"), text)
 
 
-def _kept(path: Path, about: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of the report at ``path`` by benchmark."""
+def _kept(path: Path, about: dict[str, Any]) -> tuple[dict[str, list[dict[str, Any]]], float]:
+    """Return the rows of the report at ``path`` by benchmark, and under what load they began."""
     if not path.exists():
-        return {}
+        return {}, 0.0
     report = json.loads(path.read_text(encoding="utf-8"))
     changed = [name for name in about if name != "load" and report["machine"][name] != about[name]]
     if changed:
@@ -151,7 +152,7 @@ def _kept(path: Path, about: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in report["targets"]:
         rows.setdefault(row["benchmark"], []).append(row)
-    return rows
+    return rows, report["machine"]["load"]
 
 
 def _why_not(name: str, plan: paper.Plan) -> str:
@@ -164,7 +165,8 @@ def _why_not(name: str, plan: paper.Plan) -> str:
 
 def _title(about: dict[str, Any]) -> str:
     where = about.get("gpu", f"{about['cpu']}, {about['cores']} cores")
-    return f"# Speed on {where}\n\nPyTorch {about['torch']}, load {about['load']:.1f} at the start."
+    load = f"load at most {about['load']:.1f} at the start"
+    return f"# Speed on {where}\n\nPyTorch {about['torch']}, {load}."
 
 
 if __name__ == "__main__":
