@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.specs import (
+from nasbench_ecg.plugin.specs import (
     API_VERSION,
     BuilderSpec,
     ComponentSpec,
@@ -40,21 +40,13 @@ if TYPE_CHECKING:
         Strategy,
         Task,
     )
-    from nasbench_ecg.data.aami import CLASSES, SYMBOLS
-    from nasbench_ecg.data.adaptive import adaptive_filter
     from nasbench_ecg.data.beats import Beats, join
-    from nasbench_ecg.data.denoise import denoise
-    from nasbench_ecg.data.features import FEATURES, FeatureTable, beat_features, join_tables
     from nasbench_ecg.data.preparation import (
         Prepared,
         RecordsOptions,
         WaveformOptions,
-        prepare,
+        cut_beats,
     )
-    from nasbench_ecg.data.qrs import detect_qrs
-    from nasbench_ecg.data.records import Record, read_record
-    from nasbench_ecg.data.segment import Windows, segment
-    from nasbench_ecg.data.waves import Waves, delineate, faulty
     from nasbench_ecg.errors import (
         MissingDataError,
         NasbenchError,
@@ -67,6 +59,14 @@ if TYPE_CHECKING:
     from nasbench_ecg.metrics import class_table, confusion_matrix, scores
     from nasbench_ecg.options import NoOptions, Options
     from nasbench_ecg.progress import Progress, Silent
+    from nasbench_ecg.signal.aami import CLASSES, SYMBOLS
+    from nasbench_ecg.signal.adaptive import adaptive_filter
+    from nasbench_ecg.signal.delineation import Waves, delineate, faulty
+    from nasbench_ecg.signal.denoise import denoise
+    from nasbench_ecg.signal.features import FEATURES, FeatureTable, beat_features, join_tables
+    from nasbench_ecg.signal.qrs import detect_qrs
+    from nasbench_ecg.signal.records import Record, read_record
+    from nasbench_ecg.signal.windows import Windows, segment
     from nasbench_ecg.training.engine import (
         DeviceBeats,
         cosine,
@@ -89,18 +89,18 @@ _HOME = {
         "EvaluationContext", "Evaluator", "Fidelity", "Requirement", "SearchContext",
         "SearchResult", "SearchSpace", "Strategy", "Task",
     ),
-    "nasbench_ecg.data.aami": ("CLASSES", "SYMBOLS"),
-    "nasbench_ecg.data.adaptive": ("adaptive_filter",),
+    "nasbench_ecg.signal.aami": ("CLASSES", "SYMBOLS"),
+    "nasbench_ecg.signal.adaptive": ("adaptive_filter",),
     "nasbench_ecg.data.beats": ("Beats", "join"),
-    "nasbench_ecg.data.denoise": ("denoise",),
-    "nasbench_ecg.data.features": (
+    "nasbench_ecg.signal.denoise": ("denoise",),
+    "nasbench_ecg.signal.features": (
         "FEATURES", "FeatureTable", "beat_features", "join_tables",
     ),
-    "nasbench_ecg.data.preparation": ("Prepared", "RecordsOptions", "WaveformOptions", "prepare"),
-    "nasbench_ecg.data.qrs": ("detect_qrs",),
-    "nasbench_ecg.data.records": ("Record", "read_record"),
-    "nasbench_ecg.data.segment": ("Windows", "segment"),
-    "nasbench_ecg.data.waves": ("Waves", "delineate", "faulty"),
+    "nasbench_ecg.data.preparation": ("Prepared", "RecordsOptions", "WaveformOptions", "cut_beats"),
+    "nasbench_ecg.signal.qrs": ("detect_qrs",),
+    "nasbench_ecg.signal.records": ("Record", "read_record"),
+    "nasbench_ecg.signal.windows": ("Windows", "segment"),
+    "nasbench_ecg.signal.delineation": ("Waves", "delineate", "faulty"),
     "nasbench_ecg.errors": (
         "MissingDataError", "NasbenchError", "OptionError", "PluginError", "ProtocolError",
         "RecordError", "StorageError",
@@ -124,7 +124,7 @@ __all__ = [  # noqa: RUF022 - by role
     "EvaluatorSpec", "Options", "NoOptions",
     "Dataset", "DataSource", "Requirement", "Beats", "join", "Task",
     "CLASSES", "SYMBOLS", "Record", "read_record", "denoise", "Windows", "segment",
-    "RecordsOptions", "WaveformOptions", "Prepared", "prepare",
+    "RecordsOptions", "WaveformOptions", "Prepared", "cut_beats",
     "adaptive_filter", "detect_qrs", "Waves", "delineate", "faulty",
     "FEATURES", "FeatureTable", "beat_features", "join_tables",
     "SearchSpace", "Architecture", "canonical_json", "Builder",

@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nasbench_ecg.errors import OptionError, nearest
 
-PROFILE_NAMES = ("paper", "cpu", "quick", "smoke")
+PROFILE_NAMES = ("paper", "standard", "quick", "smoke")
 """How much a run spends: what was published; on two cores a quarter of an hour; ten minutes or
 less; seconds."""
 
-_STANDS_IN = {"cpu": "quick"}
+_STANDS_IN = {"standard": "quick"}
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -54,7 +54,7 @@ class NoOptions(Options):
 def defaults(model: type[O], *, profile: str = "paper", protocol: str = "") -> dict[str, Any]:
     """Return what ``profile`` and ``protocol`` change of the model's field defaults.
 
-    A model that does not tell ``cpu`` from ``quick`` has the same options under both.
+    A model that does not tell ``standard`` from ``quick`` has the same options under both.
     """
     if profile not in model.PROFILES:
         profile = _STANDS_IN.get(profile, profile)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.specs import Kind
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.plugin.specs import Kind
 from nasbench_ecg.testing.contracts import (
     BuilderContract,
     Contract,

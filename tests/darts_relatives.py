@@ -11,23 +11,23 @@ from nasbench_ecg.training.checkpoint import FileCheckpoint
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_darts import (
     beta_darts,
+    darts_es,
     darts_minus,
     darts_plus,
     darts_pt,
     drnas,
-    fair_darts,
+    faidarts_es,
     family,
     gdas,
     pc_darts,
-    r_darts,
 )
 from nasbench_ecg_darts.convert import plain_to_merged
-from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.options import DartsOptions
+from nasbench_ecg_darts.search import Darts
 from nasbench_ecg_darts.state import SearchState
-from nasbench_ecg_darts.strategy import Darts
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet, n_edges
-from nasbench_ecg_darts.variant import Moment
+from nasbench_ecg_darts.variants.base import Moment
 
 OPERATIONS = SPACE.operations
 SKIP, CONV = OPERATIONS.index("skip"), OPERATIONS.index("conv-3")
@@ -40,7 +40,7 @@ RELATIVES = {
     ),
     "darts-plus": (darts_plus.darts_plus, family.DartsPlusOptions, {}),
     "beta-darts": (beta_darts.beta_darts, family.BetaDartsOptions, {}),
-    "fair-darts": (fair_darts.fair_darts, family.FairDartsOptions, {}),
+    "faidarts-es": (faidarts_es.faidarts_es, family.FairDartsOptions, {}),
     "darts-minus": (darts_minus.darts_minus, family.DartsMinusOptions, {}),
     "drnas": (drnas.drnas, family.DrnasOptions, {"warmup_epochs": 0}),
     "gdas": (gdas.gdas, family.GdasOptions, {}),
@@ -49,9 +49,9 @@ RELATIVES = {
         family.DartsPtOptions,
         {"tune_epochs": 0.5, "projection_beats": 20},
     ),
-    "r-darts": (
-        r_darts.r_darts,
-        family.RDartsOptions,
+    "darts-es": (
+        darts_es.darts_es,
+        family.DartsESOptions,
         {"window": 1, "lag": 1, "start_epoch": 0, "ratio": 0.99},
     ),
 }
@@ -78,7 +78,7 @@ def search(name, *, checkpoint=None, progress=None, **changes):
 @cache
 def found(name):
     """Return the result and the trajectory of one uninterrupted search."""
-    return search(name, epochs=3 if name == "r-darts" else 2)
+    return search(name, epochs=3 if name == "darts-es" else 2)
 
 
 def started(name, **changes):

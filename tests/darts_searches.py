@@ -7,7 +7,7 @@ from tiny_beats import tiny_beats
 
 from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Search
+from nasbench_ecg.run.contexts import Search
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import (
     ConvCellsOptions,

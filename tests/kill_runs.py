@@ -21,10 +21,10 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.cli import run as verb
 
 IMPORTED_ONCE = (
-    "nasbench_ecg.report.terminal",
-    "nasbench_ecg.run.execute",
+    "nasbench_ecg.report.run_summary",
+    "nasbench_ecg.run.runner",
     "nasbench_ecg_cells.network",
-    "nasbench_ecg_darts.strategy",
+    "nasbench_ecg_darts.search",
     "nasbench_ecg_evaluators.train",
 )
 LONGEST_DELAY = 0.05

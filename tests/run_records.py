@@ -72,7 +72,7 @@ def run_record(
         "status": status,
         "command": f"nasbench-ecg run {strategy} {dataset}",
         "profile": "quick",
-        "protocol": "paper",
+        "protocol": "intra-patient",
         "protocol_options": {"seed": 0},
         "components": {
             role: ComponentRecord(

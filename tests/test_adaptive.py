@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from wfdb_files import real_database
 
-from nasbench_ecg.data.adaptive import Levels, adaptive_filter, levels_for, normalised_lms
-from nasbench_ecg.data.records import read_record
 from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.signal.adaptive import Levels, adaptive_filter, levels_for, normalised_lms
+from nasbench_ecg.signal.records import read_record
 
 
 def lms_by_samples(d, x, taps, step):

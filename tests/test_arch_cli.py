@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
-from nasbench_ecg.run.record import RecordStore
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.layout import lay_out
 from nasbench_ecg_cells.options import ConvCellsOptions

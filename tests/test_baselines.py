@@ -14,8 +14,8 @@ from torch import nn
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import NoOptions
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.specs import StrategySpec
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg_baselines import cnn, resnet
 from nasbench_ecg_baselines.builder import FixedNetwork
 from nasbench_ecg_baselines.cnn import CNN_9, CNN_11

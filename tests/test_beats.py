@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wfdb_files import real_database, spiky_signals
 
-from nasbench_ecg.data.aami import CLASSES, SYMBOLS, labels_of
-from nasbench_ecg.data.denoise import denoise
-from nasbench_ecg.data.records import Record, read_record
-from nasbench_ecg.data.segment import segment
+from nasbench_ecg.signal.aami import CLASSES, SYMBOLS, labels_of
+from nasbench_ecg.signal.denoise import denoise
+from nasbench_ecg.signal.records import Record, read_record
+from nasbench_ecg.signal.windows import segment
 
 
 def a_record(signals, beats, fs=360.0):

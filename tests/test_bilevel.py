@@ -12,7 +12,7 @@ from tiny_beats import tiny_beats
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from nasbench_ecg_darts.bilevel import (
+from nasbench_ecg_darts.architect import (
     Batch,
     first_order,
     hessian_vector_product,
@@ -22,7 +22,7 @@ from nasbench_ecg_darts.bilevel import (
     velocities,
 )
 from nasbench_ecg_darts.convert import merged_to_plain
-from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.relaxation import (
     mixing_weights,
 )

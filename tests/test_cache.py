@@ -13,7 +13,7 @@ from wfdb_files import write_record
 from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.data import cache
 from nasbench_ecg.data.cache import load_beats
-from nasbench_ecg.data.preparation import WaveformOptions, prepare
+from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, RecordError, StorageError
 from nasbench_ecg.progress import Silent
@@ -36,7 +36,7 @@ class Ward:
 
     def load(self, source, progress):
         self.loads += 1
-        return prepare(source.folder("ward"), self.options, progress).beats
+        return cut_beats(source.folder("ward"), self.options, progress).beats
 
     def partition(self, protocol):
         return None

@@ -9,8 +9,8 @@ import pytest
 from run_records import run_record
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.run.record import RecordStore
-from nasbench_ecg_immune.labels import to_architecture
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg_immune.space import to_architecture
 
 CLAIMS = Path(__file__).parents[1] / "benchmarks" / "claims"
 CANDIDATES = (1.0, 10.0, 100.0, 500.0)

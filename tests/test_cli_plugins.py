@@ -101,7 +101,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert loaded("--help") == set()
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["info", "--help"], ["list"], ["plugins"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["info", "--help"], ["list"], ["plugin", "list"]]
+)
 def test_light_verbs_import_no_component(arguments: list[str]) -> None:
     # typer itself reads the values of parameters with pydantic.
     assert loaded(*arguments) <= {"pydantic"}
@@ -233,7 +235,7 @@ def test_info_shows_options_with_a_default_for_each_profile(nasbench: Callable[.
         "name": "steps",
         "type": "int >= 1",
         "description": "Steps of the swarm [in hundreds].",
-        "defaults": {"paper": 1234, "cpu": 7, "quick": 7, "smoke": 1234},
+        "defaults": {"paper": 1234, "standard": 7, "quick": 7, "smoke": 1234},
         "protocols": {},
     }
     assert kernel["type"] == "wide | narrow"
@@ -245,7 +247,7 @@ def test_info_shows_options_with_a_default_for_each_profile(nasbench: Callable[.
 def test_info_in_text_says_the_same(nasbench: Callable[..., Any]) -> None:
     text = nasbench("info", "swarm", "--kind", "strategy").stdout
     for part in (
-        "A [bold] swarm", "1234", "Steps of the", "[in", "hundreds]", "paper", "cpu: 7",
+        "A [bold] swarm", "1234", "Steps of the", "[in", "hundreds]", "paper", "standard: 7",
         "quick: 7", "int >= 1",
         "inter-patient", "acme (acme-search 2.0)", "m:Swarm", "one, two, three, four, five, six",
     ):  # fmt: skip
@@ -259,7 +261,7 @@ def test_info_shows_all_components_of_a_name(nasbench: Callable[..., Any]) -> No
 
 
 def test_plugins_names_what_is_installed_and_what_is_wrong(nasbench: Callable[..., Any]) -> None:
-    result = nasbench("plugins")
+    result = nasbench("plugin", "list")
     assert result.exit_code == 0
     for part in ("acme-search", "2.0", "strategy: swarm, plain", "dataset: ward-2lead"):
         assert part in result.stdout
@@ -268,14 +270,14 @@ def test_plugins_names_what_is_installed_and_what_is_wrong(nasbench: Callable[..
 
 
 def test_plugins_as_json(nasbench: Callable[..., Any]) -> None:
-    told = json.loads(nasbench("plugins", "--json").stdout)
+    told = json.loads(nasbench("plugin", "list", "--json").stdout)
     states = {plugin["name"]: plugin["state"] for plugin in told["plugins"]}
     assert states["acme"] == "loaded" and states["broken"] == "failed"
     assert [p["stage"] for p in told["problems"] if p["plugin"] == "broken"] == ["import"]
 
 
 def test_plugins_verify_imports_the_components(nasbench: Callable[..., Any]) -> None:
-    told = json.loads(nasbench("plugins", "--verify", "--json").stdout)
+    told = json.loads(nasbench("plugin", "list", "--verify", "--json").stdout)
     (problem,) = [p for p in told["problems"] if p["components"] == [["strategy", "plain"]]]
     assert problem["stage"] == "component" and problem["distribution"] == "acme-search"
     assert "'m:Plain' cannot be imported" in problem["error"]

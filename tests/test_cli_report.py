@@ -13,7 +13,8 @@ from run_records import TWO_LEAD, run_record, with_f1
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.run.record import RecordStore, RunRecord
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import RecordStore
 
 CELL = [[["conv-3", 0], ["skip", 1]]]
 FOUND = {"format": 1, "space": "conv-cells", "genotype": {"normal": CELL, "reduction": CELL}}
@@ -110,7 +111,10 @@ def test_the_leaderboard_names_damaged_files_and_goes_on(
         (["--suite", "nightly"], ["random"]),
         (["--profile", "smoke"], ["random"]),
         (["--suite", "runs", "--profile", "quick"], ["darts"]),
-        (["--dataset", "mitbih-2lead", "--protocol", "paper"], ["darts", "random", "random"]),
+        (
+            ["--dataset", "mitbih-2lead", "--protocol", "intra-patient"],
+            ["darts", "random", "random"],
+        ),
     ],
 )
 def test_the_leaderboard_of_some_runs(

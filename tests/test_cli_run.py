@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from wfdb_files import write_record
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.run.record import RecordStore, RunRecord, read_records
-from nasbench_ecg_darts.strategy import Darts
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg_darts.search import Darts
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -51,7 +52,7 @@ def assert_refused(done: Any, said: str, out: Path) -> None:
         (["dart", "toy-2lead"], "Did you mean 'darts'"),
         (["darts", "toy-2leads"], "Did you mean 'toy-2lead'"),
         (["darts", "toy-2lead", "--profile", "quik"], "Did you mean 'quick'"),
-        (["darts", "toy-2lead", "--protocol", "papr"], "Did you mean 'paper'"),
+        (["darts", "toy-2lead", "--protocol", "intra-patent"], "Did you mean 'intra-patient'"),
         (["darts", "toy-2lead", "--protocol", "inter-patient"], "patient-kfold"),
         (["darts", "toy-2lead", "--device", "cup"], "Did you mean 'cpu'"),
         (["darts", "toy-2lead", "--space", "conv-cell"], "Did you mean 'conv-cells'"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contract_classes import TINY_CELLS, contracts_of
 
-from nasbench_ecg.registry import load_registry
+from nasbench_ecg.plugin.registry import load_registry
 
 TIMED = "it measures time, which differs a little from one time to the next"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from contract_classes import TINY_CELLS, contracts_of
 
-from nasbench_ecg.component import Component
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.specs import StrategySpec
+from nasbench_ecg.plugin.component import Component
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.plugin.specs import StrategySpec
 
 SEED_UNUSED = "scikit-learn's libsvm draws a seed from numpy's generator that it does not use"
 

@@ -15,7 +15,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.report.correlation import correlate
-from nasbench_ecg.run.sampling import Evaluated, draw
+from nasbench_ecg.studies.correlate import Evaluated, draw
 from nasbench_ecg_baselines.space import Fixed
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells

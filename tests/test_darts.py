@@ -20,8 +20,7 @@ from torch.nn.functional import cross_entropy
 from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Search
-from nasbench_ecg.run.trial import Examination
+from nasbench_ecg.run.contexts import FinalTestContext, Search
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_darts.options import DartsOptions
@@ -30,9 +29,8 @@ from nasbench_ecg_darts.relaxation import (
     mixing_weights,
     skip_share,
 )
-from nasbench_ecg_darts.sampling import draw
+from nasbench_ecg_darts.search import Darts, draw
 from nasbench_ecg_darts.state import SearchState
-from nasbench_ecg_darts.strategy import Darts
 
 # -- drawing an epoch's beats ------------------------------------------------------------------
 
@@ -207,7 +205,7 @@ class Counted(Silent):
 @pytest.mark.parametrize("seconds", [4, 12])
 def test_the_budgets_seconds_stop_the_search_even_within_an_epoch(seconds, monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr("nasbench_ecg_darts.strategy.monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr("nasbench_ecg_darts.search.monotonic", lambda: float(next(ticks)))
     progress = Counted()
     result, trajectory = search(
         budget=Budget(seconds=seconds), epochs=100, batch_size=10, progress=progress
@@ -278,7 +276,7 @@ def test_what_a_strategy_gets_holds_no_test_part():
     assert {field.name for field in fields(Task)} == {"train", "validation", "macro_classes"}
     assert not any("test" in field.name for field in fields(Search))
     task = task_of()
-    examination = Examination(task, tiny_beats(10, seed=3), "cpu", Silent())
+    examination = FinalTestContext(task, tiny_beats(10, seed=3), "cpu", Silent())
     search(task, epochs=1)
     assert not examination.opened
 

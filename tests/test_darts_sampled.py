@@ -13,7 +13,7 @@ from nasbench_ecg_darts import (
     drnas,
     gdas,
 )
-from nasbench_ecg_darts.sparse import SparseEdges
+from nasbench_ecg_darts.edges import SparseEdges
 
 # -- drnas -------------------------------------------------------------------------------------
 

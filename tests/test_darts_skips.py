@@ -14,7 +14,7 @@ from nasbench_ecg_darts import (
     beta_darts,
     darts_minus,
     darts_plus,
-    fair_darts,
+    faidarts_es,
 )
 from nasbench_ecg_darts.relaxation import mixing_weights
 
@@ -81,15 +81,15 @@ def test_beta_decay_draws_alpha_down_in_proportion_to_its_softmax_and_enters_the
     assert (grads[1] > 0).all() and not (grads[0] > 0).all()
 
 
-# -- fair-darts --------------------------------------------------------------------------------
+# -- faidarts-es --------------------------------------------------------------------------------
 
 
 def test_fair_operations_do_not_compete():
     alpha = random_alpha()
-    before = fair_darts.sigmoids(alpha)["normal"].detach()
+    before = faidarts_es.sigmoids(alpha)["normal"].detach()
     with torch.no_grad():
         alpha["normal"][:, SKIP] += 3
-    after = fair_darts.sigmoids(alpha)["normal"].detach()
+    after = faidarts_es.sigmoids(alpha)["normal"].detach()
     others = [o for o in range(len(OPERATIONS)) if o != SKIP]
     assert torch.equal(after[:, others], before[:, others])
     assert (after[:, SKIP] > before[:, SKIP]).all()
@@ -97,22 +97,22 @@ def test_fair_operations_do_not_compete():
 
 def test_the_zero_one_loss_drives_sigmoids_from_a_half_to_a_decision():
     alpha = {name: torch.full((5, 3), 0.0) for name in ("normal", "reduction")}
-    assert float(fair_darts.zero_one_loss(alpha, at(0), weight=10.0)) == 0
+    assert float(faidarts_es.zero_one_loss(alpha, at(0), weight=10.0)) == 0
     alpha = {name: torch.full((5, 3), 40.0) for name in alpha}
-    assert float(fair_darts.zero_one_loss(alpha, at(0), weight=10.0)) == pytest.approx(-2.5)
+    assert float(faidarts_es.zero_one_loss(alpha, at(0), weight=10.0)) == pytest.approx(-2.5)
     alpha = random_alpha()
-    loss = fair_darts.zero_one_loss(alpha, at(0), weight=10.0)
+    loss = faidarts_es.zero_one_loss(alpha, at(0), weight=10.0)
     (gradient,) = torch.autograd.grad(loss, alpha["normal"])
     assert torch.equal(gradient < 0, alpha["normal"] > 0)
 
 
 def test_edges_that_fill_a_node_up_are_counted():
-    state = started("fair-darts")
+    state = started("faidarts-es")
     with torch.no_grad():
         for value in state.alpha.values():
             value.fill_(-3)
     prefer(state.alpha, "normal", CONV, [0, 1, 3])
-    below = fair_darts.report(state, threshold=0.85)["edges_below_threshold"]
+    below = faidarts_es.report(state, threshold=0.85)["edges_below_threshold"]
     assert below == {"normal": 1, "reduction": 4}
     assert 1 in [edge.source for edge in state.genotype().normal[1]]
 

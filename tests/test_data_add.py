@@ -14,14 +14,13 @@ from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.data.add import describe
-from nasbench_ecg.data.added import find
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.data.user_datasets import describe, find
 from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.testing.conformance import go_through
-from nasbench_ecg.testing.subject import subject_of
+from nasbench_ecg.testing.fixtures import subject_of
+from nasbench_ecg.testing.harness import go_through
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "wfdb-folder" / "ward.toml"
 DATA = os.environ.get("NASBENCH_ECG_DATA", "")
@@ -90,7 +89,7 @@ def test_the_example_is_added_listed_described_and_removed(ward: Path) -> None:
     assert (ward.parent / "records" / "p01.hea").is_file()
 
 
-@pytest.mark.parametrize("protocol", ["paper", "patient-kfold"])
+@pytest.mark.parametrize("protocol", ["intra-patient", "patient-kfold"])
 def test_it_runs_under_both_protocols(ward: Path, tmp_path: Path, protocol: str) -> None:
     nasbench("data", "add", ward)
     words = ["run", "random", "my-ward", "--protocol", protocol, "--profile", "smoke", "--json"]
@@ -131,12 +130,12 @@ def test_what_the_file_leaves_open_is_looked_up_in_the_records(ward: Path) -> No
     # 0.275 s and 0.556 s, as 99 and 200 samples are at 360 Hz.
     assert (added.options["before"], added.options["after"]) == (33, 67)
     assert added.options["rate"] is None
-    assert added.protocols == ("paper", "patient-kfold")
+    assert added.protocols == ("intra-patient", "patient-kfold")
     assert "7 records" in added.summary
 
 
 def test_two_persons_are_too_few_to_be_parted(ward: Path) -> None:
-    assert describe(write(ward, 'records = ["p01", "p03"]')).added.protocols == ("paper",)
+    assert describe(write(ward, 'records = ["p01", "p03"]')).added.protocols == ("intra-patient",)
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ from typer.testing import CliRunner
 
 from nasbench_ecg import api, testing
 from nasbench_ecg.cli import app
-from nasbench_ecg.registry import KINDS, load_registry
-from nasbench_ecg.run.config import Wish, configure
+from nasbench_ecg.plugin.registry import KINDS, load_registry
+from nasbench_ecg.run.config import RunRequest, configure
 
 sybil = pytest.importorskip("sybil", reason="needs sybil: pip install 'nasbench-ecg[dev]'")
 from sybil.document import Document  # noqa: E402
@@ -199,7 +199,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Itera
         patch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
         # timing steps of the published networks takes longer than the runs do
         patch.setattr("nasbench_ecg.cli.run.announce_duration", lambda *ready: None)
-        first = Wish("darts", "synthetic-2lead", profile="smoke", device="cpu")
+        first = RunRequest("darts", "synthetic-2lead", profile="smoke", device="cpu")
         yield Reader(folder, dict(os.environ), configure(load_registry(), first).key())
 
 

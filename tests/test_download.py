@@ -12,8 +12,10 @@ import pytest
 from http_server import Fault, Server, publish
 
 from nasbench_ecg.contracts import Requirement
-from nasbench_ecg.data import transfer
-from nasbench_ecg.data.download import (
+from nasbench_ecg.errors import OptionError, RecordError, StorageError
+from nasbench_ecg.physionet import fetch as transfer
+from nasbench_ecg.physionet.catalog import read_sums, record_names
+from nasbench_ecg.physionet.fetch import (
     DATABASES,
     FileProblem,
     describe_missing,
@@ -21,8 +23,6 @@ from nasbench_ecg.data.download import (
     plan,
     verify,
 )
-from nasbench_ecg.data.listing import read_sums, record_names
-from nasbench_ecg.errors import OptionError, RecordError, StorageError
 from nasbench_ecg.progress import Silent
 
 RECORDS = ("100", "101")

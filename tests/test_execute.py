@@ -32,9 +32,10 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.config import RunConfig, Wish, configure
-from nasbench_ecg.run.execute import Ready, estimate, execute, prepare
-from nasbench_ecg.run.record import RecordStore, RunRecord, read_records
+from nasbench_ecg.run.config import RunConfig, RunRequest, configure
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.runner import PreparedRun, estimate, execute, prepare_run
+from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg.training.engine import predict
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -87,7 +88,7 @@ SPECS = (
 )
 
 
-def scripted(cache: Path, does: Any = None, **changes: Any) -> Ready:
+def scripted(cache: Path, does: Any = None, **changes: Any) -> PreparedRun:
     """Return a run of a scripted strategy and an evaluator that trains nothing."""
     ready = made_ready(tiny_config("scripted", *SPECS, **changes), cache)
     ready.strategy.does = does  # type: ignore[attr-defined]
@@ -102,7 +103,7 @@ def config(outside: dict[str, str]) -> RunConfig:
 @pytest.fixture(scope="module")
 def darts(
     config: RunConfig, beats_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Ready, RunRecord, RecordStore]:
+) -> tuple[PreparedRun, RunRecord, RecordStore]:
     """A whole run of the real components."""
     store = RecordStore(tmp_path_factory.mktemp("darts"))
     ready = made_ready(config, beats_cache)
@@ -117,7 +118,7 @@ def artifact(store: RecordStore, record: RunRecord, name: str) -> Any:
 
 
 def test_the_record_on_disk_is_the_one_returned_and_nothing_unfinished_is_left(
-    darts: tuple[Ready, RunRecord, RecordStore],
+    darts: tuple[PreparedRun, RunRecord, RecordStore],
 ) -> None:
     _, record, store = darts
     assert record.status == "ok" and record.error is None
@@ -131,7 +132,7 @@ def test_the_record_on_disk_is_the_one_returned_and_nothing_unfinished_is_left(
 
 
 def test_the_record_tells_what_ran_on_what(
-    darts: tuple[Ready, RunRecord, RecordStore], config: RunConfig
+    darts: tuple[PreparedRun, RunRecord, RecordStore], config: RunConfig
 ) -> None:
     ready, record, _ = darts
     assert record.run_key == config.key() and record.command == config.command()
@@ -152,7 +153,7 @@ def test_the_record_tells_what_ran_on_what(
 
 
 def test_the_scores_follow_from_the_stored_predictions(
-    darts: tuple[Ready, RunRecord, RecordStore],
+    darts: tuple[PreparedRun, RunRecord, RecordStore],
 ) -> None:
     ready, record, store = darts
     stored = artifact(store, record, "predictions.json")
@@ -174,7 +175,7 @@ def test_the_scores_follow_from_the_stored_predictions(
     assert {name: record.metrics[name] for name in expected} == pytest.approx(expected)
 
 
-def built(ready: Ready, record: RunRecord) -> torch.nn.Module:
+def built(ready: PreparedRun, record: RunRecord) -> torch.nn.Module:
     task = ready.task
     return ready.builder.build(
         Architecture.from_dict(record.architecture),
@@ -183,7 +184,7 @@ def built(ready: Ready, record: RunRecord) -> torch.nn.Module:
 
 
 def test_the_stored_weights_and_architecture_give_the_stored_predictions(
-    darts: tuple[Ready, RunRecord, RecordStore],
+    darts: tuple[PreparedRun, RunRecord, RecordStore],
 ) -> None:
     ready, record, store = darts
     assert artifact(store, record, "architecture.json") == record.architecture
@@ -194,7 +195,7 @@ def test_the_stored_weights_and_architecture_give_the_stored_predictions(
 
 
 def test_the_same_seed_gives_the_same_result_and_another_seed_another_key(
-    darts: tuple[Ready, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
+    darts: tuple[PreparedRun, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
 ) -> None:
     _, record, store = darts
     torch.manual_seed(99)
@@ -407,7 +408,7 @@ def test_what_was_found_is_kept_when_the_evaluation_fails(
 
 
 def test_an_estimate_is_positive_and_leaves_the_run_as_it_would_have_been(
-    darts: tuple[Ready, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
+    darts: tuple[PreparedRun, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
 ) -> None:
     ready = made_ready(tiny_config(), beats_cache)
     seconds = estimate(ready)
@@ -423,11 +424,13 @@ def test_between_patients_no_record_of_mit_bih_stands_on_both_sides(
     beats_cache: Path, tmp_path: Path
 ) -> None:
     data = real_database("mitdb").parent
-    wish = Wish("scripted", "mitbih-2lead", protocol="inter-patient", profile="smoke", device="cpu")
-    config = configure(registry_with(*SPECS), wish)
+    request = RunRequest(
+        "scripted", "mitbih-2lead", protocol="inter-patient", profile="smoke", device="cpu"
+    )
+    config = configure(registry_with(*SPECS), request)
     source = LocalSource(data, beats_cache)
     record = execute(
-        prepare(config, source=source, progress=Silent(), suite="runs"), RecordStore(tmp_path)
+        prepare_run(config, source=source, progress=Silent(), suite="runs"), RecordStore(tmp_path)
     )
     assert record.split is not None
     records = {part: set(names) for part, names in record.split.records.items()}

@@ -11,7 +11,7 @@ from time import sleep
 
 import pytest
 
-from nasbench_ecg.executors.local import Job, LocalExecutor, Outcome
+from nasbench_ecg.suite.processes import Job, LocalExecutor, Outcome
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
 FOREVER = "import time\nwhile True: time.sleep(0.05)"

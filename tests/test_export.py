@@ -12,10 +12,10 @@ from tiny_runs import DARTS, SETTINGS, assignments, made_ready, tiny_config
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.models.export import ABOUT
+from nasbench_ecg.models.load import load_model
 from nasbench_ecg.report.advice import ways_on
-from nasbench_ecg.run.export import ABOUT
-from nasbench_ecg.run.record import RecordStore, read_records
-from nasbench_ecg.run.trained import load_model
+from nasbench_ecg.run.store import RecordStore, read_records
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -120,7 +120,7 @@ def test_a_network_that_cannot_be_traced_is_an_error(out, record, tmp_path, monk
         def forward(self, beats):
             return beats.mean(-1) if beats.sum() > 0 else beats.amax(-1)
 
-    monkeypatch.setattr("nasbench_ecg.run.trained.load_model", lambda *_: Moody().eval())
+    monkeypatch.setattr("nasbench_ecg.models.load.load_model", lambda *_: Moody().eval())
     done = nasbench("export", record.run_key, "--out", out, "-o", tmp_path / "model.pt2")
     assert done.exit_code == 2
     assert "cannot be exported" in done.stderr

@@ -8,14 +8,18 @@ from test_waves import WAVES, synthetic_lead
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.contracts import Dataset
-from nasbench_ecg.data.features import beat_features
-from nasbench_ecg.data.records import read_record
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.progress import Silent
-from nasbench_ecg_physionet.features import IemmcBeats, MitBihFeatures
-from nasbench_ecg_physionet.features_options import IemmcBeatsOptions, MitBihFeaturesOptions
+from nasbench_ecg.signal.features import beat_features
+from nasbench_ecg.signal.records import read_record
+from nasbench_ecg_physionet.features import (
+    IemmcBeats,
+    IemmcBeatsOptions,
+    MitBihFeatures,
+    MitBihFeaturesOptions,
+)
 
 
 class Notes(Silent):
@@ -243,4 +247,4 @@ def test_between_patients_the_records_are_de_chazals():
     parts = dataset.partition("inter-patient")
     assert len(parts["train"]) == len(parts["test"]) == 22
     assert "202" not in dataset.partition("inter-patient-strict")["test"]
-    assert dataset.partition("paper") is None and small().partition("paper") is None
+    assert dataset.partition("intra-patient") is None and small().partition("intra-patient") is None

@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.cli.data import app
-from nasbench_ecg.data.features import FEATURES, FeatureTable, beat_features, join_tables
-from nasbench_ecg.data.records import Record, read_record
 from nasbench_ecg.data.table_file import write_table
 from nasbench_ecg.errors import OptionError, RecordError, StorageError
+from nasbench_ecg.signal.features import FEATURES, FeatureTable, beat_features, join_tables
+from nasbench_ecg.signal.records import Record, read_record
 
 
 def record_of(lead, peaks, fs=360.0, symbols=None):

@@ -12,13 +12,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from run_records import run_record, with_f1
 
-from nasbench_ecg.report.assemble import assemble
-from nasbench_ecg.report.board import Row
-from nasbench_ecg.report.front import front_letters, with_fronts
-from nasbench_ecg.report.leaderboard import leaderboards
-from nasbench_ecg.report.render import render
+from nasbench_ecg.report.leaderboard import Row, assemble, leaderboards
+from nasbench_ecg.report.pareto import front_letters, with_fronts
+from nasbench_ecg.report.render.formats import render
+from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.report.statistics import summarize
-from nasbench_ecg.report.tables import leaderboard_table
 
 # F1, parameters, multiply-accumulates, milliseconds
 METHODS = {

@@ -12,15 +12,15 @@ import toy_plugin
 from run_records import ONE_LEAD, TWO_LEAD, run_record, with_f1
 from typer.testing import CliRunner
 
-from nasbench_ecg import registry
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.report import grid
+from nasbench_ecg.plugin import registry
+from nasbench_ecg.report import table as grid
 from nasbench_ecg.report.generalization import generalization
 from nasbench_ecg.report.generalization_tables import as_data, tables
-from nasbench_ecg.run.config import Wish, configure
-from nasbench_ecg.run.record import RecordStore, read_records
-from nasbench_ecg.run.transfer import plan_transfers
+from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.studies.generalize import plan_transfers
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
@@ -73,7 +73,7 @@ def test_the_record_tells_where_the_architecture_comes_from(toy, records):
         "run_key": origin.run_key,
         "strategy": "random",
         "dataset": "toy-2lead",
-        "protocol": "paper",
+        "protocol": "intra-patient",
         "search_seed": 3,
     }
 
@@ -100,7 +100,7 @@ def test_the_recorded_command_repeats_the_run_under_the_same_key(records, monkey
 
 def test_what_is_on_record_is_not_run_again(toy, monkeypatch, tmp_path):
     toy_plugin.install(monkeypatch, tmp_path)
-    monkeypatch.setattr("nasbench_ecg.run.campaign.carry_out", None)
+    monkeypatch.setattr("nasbench_ecg.suite.runner.carry_out", None)
     result = nasbench(*toy["command"])
     assert result.exit_code == 0, result.output
     assert result.stdout == toy["output"]
@@ -180,10 +180,10 @@ def test_the_plan_is_each_seed_of_each_method_once(toy_registry):
 def test_the_run_key_covers_the_architecture_and_its_origin(toy_registry):
     def key(arch, run_key):
         origin = {"run_key": run_key, "strategy": "darts", "dataset": "toy-2lead"}
-        origin |= {"protocol": "paper", "search_seed": 0}
+        origin |= {"protocol": "intra-patient", "search_seed": 0}
         options = {"architecture": arch.to_dict(), "origin": origin}
-        wish = Wish("given", "toy-1lead", overrides={"strategy": options}, device="cpu")
-        return configure(toy_registry, wish).key()
+        request = RunRequest("given", "toy-1lead", overrides={"strategy": options}, device="cpu")
+        return configure(toy_registry, request).key()
 
     other = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(1))
     keys = {key(ARCH, "a"), key(ARCH, "b"), key(other, "a")}
@@ -222,7 +222,7 @@ def test_bad_words_are_one_panel(tmp_path, words, said):
 
 
 def carried_run(seed, f1, *, source, dataset="qt-1lead", **fields):
-    origin = {"run_key": source.run_key, "strategy": source.strategy, "protocol": "paper"}
+    origin = {"run_key": source.run_key, "strategy": source.strategy, "protocol": "intra-patient"}
     origin |= {"dataset": source.dataset_name, "search_seed": source.search_seed}
     changed = {"strategy": {"architecture": {"seed": seed}, "origin": origin}}
     metrics = None if "confusion" in fields else with_f1(f1)

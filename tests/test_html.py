@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from run_records import TWO_LEAD, run_record, with_f1
 
-from nasbench_ecg.report.assemble import assemble
-from nasbench_ecg.report.html import svg
-from nasbench_ecg.report.render import render
+from nasbench_ecg.report.leaderboard import assemble
+from nasbench_ecg.report.render.formats import render
+from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.run.record import RunRecord
 
 BROWSER = next(

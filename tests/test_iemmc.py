@@ -18,23 +18,20 @@ from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Search
-from nasbench_ecg.run.trial import Examination, Trial
+from nasbench_ecg.run.contexts import FinalTestContext, Search, ValidationContext
+from nasbench_ecg_immune.baselines import IterSvr, KMeansClustering, SvmRbf
 from nasbench_ecg_immune.bisection import Split, bisect
-from nasbench_ecg_immune.clustering import ClusteringEvaluator, clustered_metrics
-from nasbench_ecg_immune.comparators import IterSvr, KMeansClustering, SvmRbf
+from nasbench_ecg_immune.evaluator import (
+    Clustering,
+    ClusteringEvaluator,
+    KernelMachine,
+    by_assignment,
+    by_majority,
+    clustered_metrics,
+    contingency,
+)
 from nasbench_ecg_immune.features import clustered_beats
 from nasbench_ecg_immune.iemmc import Iemmc
-from nasbench_ecg_immune.labelings import Labelings
-from nasbench_ecg_immune.labels import (
-    canonical,
-    check_balance,
-    from_architecture,
-    smallest_cluster,
-    to_architecture,
-)
-from nasbench_ecg_immune.machine import Clustering, KernelMachine
-from nasbench_ecg_immune.mapping import by_assignment, by_majority, contingency
 from nasbench_ecg_immune.options import (
     ClusteringEvaluatorOptions,
     ClusteringOptions,
@@ -43,6 +40,14 @@ from nasbench_ecg_immune.options import (
     KMeansOptions,
     LabelingsOptions,
     SvmRbfOptions,
+)
+from nasbench_ecg_immune.space import (
+    Labelings,
+    canonical,
+    check_balance,
+    from_architecture,
+    smallest_cluster,
+    to_architecture,
 )
 
 CLASSES = ("N", "S", "V")
@@ -435,8 +440,8 @@ def evaluate(arch, task, test=None, **options):
     evaluator = ClusteringEvaluator(ClusteringEvaluatorOptions())
     builder = Clustering(ClusteringOptions(**options))
     if test is None:
-        return evaluator.evaluate(arch, task, builder, Trial(task, "cpu", Silent()))
-    return evaluator.evaluate(arch, task, builder, Examination(task, test, "cpu", Silent()))
+        return evaluator.evaluate(arch, task, builder, ValidationContext(task, "cpu", Silent()))
+    return evaluator.evaluate(arch, task, builder, FinalTestContext(task, test, "cpu", Silent()))
 
 
 def test_new_beats_go_to_the_cluster_of_their_like():

@@ -10,8 +10,7 @@ from test_iemmc import context, task_of
 
 from nasbench_ecg.training.checkpoint import FileCheckpoint
 from nasbench_ecg_immune.bisection import Split
-from nasbench_ecg_immune.iemmc import Iemmc
-from nasbench_ecg_immune.journal import Journal
+from nasbench_ecg_immune.iemmc import Iemmc, Journal
 from nasbench_ecg_immune.options import IemmcOptions
 
 OPTIONS = {"generations": 4, "antibodies": 16, "parents": 4, "C": 10.0, "width": 3.0}
@@ -124,7 +123,7 @@ class Evolution:
 
 
 def test_finished_splits_and_seconds_left_survive(monkeypatch):
-    from nasbench_ecg_immune import journal
+    from nasbench_ecg_immune import iemmc as journal
 
     now = [100.0]
     monkeypatch.setattr(journal, "monotonic", lambda: now[0])

@@ -12,13 +12,20 @@ from deap import tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasbench_ecg_immune.antibody import affinity_of, antibody, same
-from nasbench_ecg_immune.editing import survivors
-from nasbench_ecg_immune.evolution import ImmuneEvolution
-from nasbench_ecg_immune.hypermutation import hypermutation_rate, normalised
+from nasbench_ecg_immune.engine import (
+    ImmuneEvolution,
+    affinity_of,
+    antibody,
+    clonal_selection,
+    copies,
+    hypermutation_rate,
+    normalised,
+    reselect,
+    same,
+    suppress,
+    survivors,
+)
 from nasbench_ecg_immune.options import EvolutionOptions
-from nasbench_ecg_immune.selection import clonal_selection, copies, reselect
-from nasbench_ecg_immune.suppression import suppress
 
 N_BITS = 20
 

@@ -15,9 +15,8 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg_blackbox.options import RandomSearchOptions
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_immune.architectures import Architectures
 from nasbench_ecg_immune.options import ImmuneOptions
-from nasbench_ecg_immune.strategy import Immune
+from nasbench_ecg_immune.strategy import Architectures, Immune
 
 SPACE = ConvCells(ConvCellsOptions())
 

@@ -15,18 +15,15 @@ from tiny_runs import install as install_outside
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.executors.local import LocalExecutor
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.campaign import carry_out
-from nasbench_ecg.run.config import Wish, configure
-from nasbench_ecg.run.record import RecordStore
-from nasbench_ecg.run.suite import PlannedRun
-from nasbench_ecg.testing import process
-from nasbench_ecg.testing.check import Check
-from nasbench_ecg.testing.child import Order
-from nasbench_ecg.testing.conformance import checks_of, judge
-from nasbench_ecg.testing.process import examine
-from nasbench_ecg.testing.subject import subject_of
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.processes import LocalExecutor
+from nasbench_ecg.suite.runner import carry_out
+from nasbench_ecg.suite.spec import PlannedRun
+from nasbench_ecg.testing import harness as process
+from nasbench_ecg.testing.fixtures import subject_of
+from nasbench_ecg.testing.harness import Check, Order, checks_of, examine, judge
 
 WILD = """
     import os, time
@@ -205,8 +202,8 @@ def test_a_suite_outlives_a_strategy_that_hangs_and_one_that_ends_the_process(
     store.check_writable()
     records = {}
     for name, limit in (("hangs", 5.0), ("dies", 100.0)):
-        wish = Wish(name, "toy-2lead", profile="smoke", device="cpu", overrides=SETTINGS)
-        run = PlannedRun(configure(registry, wish), 1)
+        request = RunRequest(name, "toy-2lead", profile="smoke", device="cpu", overrides=SETTINGS)
+        run = PlannedRun(configure(registry, request), 1)
         executor = LocalExecutor(time_limit=limit, grace=1.0)
         (done,) = carry_out([run], store, executor)
         records[name] = done.record

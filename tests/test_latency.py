@@ -10,7 +10,7 @@ from torch import nn
 
 from nasbench_ecg.contracts import Task
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.trial import Examination
+from nasbench_ecg.run.contexts import FinalTestContext
 from nasbench_ecg.training import engine
 from nasbench_ecg_evaluators.costs import Latency
 from nasbench_ecg_evaluators.options import LatencyOptions
@@ -54,7 +54,7 @@ def evaluate(model, **options):
         def build(self, arch, *, n_leads, n_samples, n_classes):
             return model
 
-    ctx = Examination(TASK, tiny_beats(4), "cpu", Silent())
+    ctx = FinalTestContext(TASK, tiny_beats(4), "cpu", Silent())
     got = Latency(LatencyOptions(**options)).evaluate("an architecture", TASK, Builder(), ctx)
     assert not ctx.opened
     return got

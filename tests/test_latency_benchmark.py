@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from run_records import run_record, with_f1
 
-from nasbench_ecg.run.provenance import cpu_name
-from nasbench_ecg.run.record import RecordStore, RunRecord, read_records
+from nasbench_ecg.run.environment import cpu_name
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
 

@@ -15,9 +15,10 @@ from run_records import TWO_LEAD, run_record, with_f1
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.report.assemble import assemble
-from nasbench_ecg.report.render import FORMATS, SUFFIXES, render
-from nasbench_ecg.run.record import RecordStore, RunRecord
+from nasbench_ecg.report.leaderboard import assemble
+from nasbench_ecg.report.render.formats import FORMATS, SUFFIXES, render
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import RecordStore
 
 EVALUATED = [{"evaluations": 12.0, "seconds": 9.5, "value": 0.9, "best": 0.9}]
 

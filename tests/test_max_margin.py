@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_ecg_immune import formulas
-from nasbench_ecg_immune.descent import descend
-from nasbench_ecg_immune.direct import KWay
+from nasbench_ecg_immune.iemmc import polish, split_cluster
 from nasbench_ecg_immune.kernels import (
     ExactKernel,
     LowRankKernel,
@@ -18,16 +17,17 @@ from nasbench_ecg_immune.kernels import (
     nystrom,
     rbf,
 )
-from nasbench_ecg_immune.margin import LEADING, margin_of_features, margin_of_kernel
-from nasbench_ecg_immune.newcomers import random_functions
-from nasbench_ecg_immune.options import IemmcOptions
-from nasbench_ecg_immune.scan import (
+from nasbench_ecg_immune.moves import descend
+from nasbench_ecg_immune.objective import (
+    LEADING,
     best_threshold_of_absolute_loss,
     best_thresholds,
+    margin_of_features,
+    margin_of_kernel,
     relabel,
 )
-from nasbench_ecg_immune.splitting import polish, split_cluster
-from nasbench_ecg_immune.two_way import TwoWay
+from nasbench_ecg_immune.options import IemmcOptions
+from nasbench_ecg_immune.problems import KWay, TwoWay, random_functions
 
 REGULARISATIONS = (1, 10, 100, 500)  # the paper's candidates for C
 

@@ -20,7 +20,7 @@ from nasbench_ecg_blackbox.options import Nsga2Options
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_immune.antibody import antibody
+from nasbench_ecg_immune.engine import antibody
 from nasbench_ecg_immune.options import ImmuneOptions
 from nasbench_ecg_immune.strategy import Immune, nondominated_selection
 

@@ -151,7 +151,7 @@ def test_nothing_is_begun_when_the_minutes_are_over(steps, tmp_path):
 
 
 def test_the_published_runs_are_such_as_the_command_line_knows(steps):
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
 
     args = Namespace(
         root=ROOT, carry=ROOT, work=ROOT, out=ROOT, device="cpu", profile="paper", speed="",

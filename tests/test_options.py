@@ -43,7 +43,7 @@ def options(profile: str = "paper", protocol: str = "", **overrides: Any) -> Sea
         ({"profile": "quick", "protocol": "inter-patient"}, 7),
         ({"protocol": "inter-patient"}, 7),
         ({"profile": "quick", "protocol": "inter-patient", "epochs": 9}, 9),
-        ({"profile": "quick", "protocol": "paper"}, 5),
+        ({"profile": "quick", "protocol": "intra-patient"}, 5),
     ],
 )
 def test_field_default_gives_way_to_profile_to_protocol_to_user(

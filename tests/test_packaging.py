@@ -127,7 +127,7 @@ def test_a_package_from_outside_tells_its_options(installed: Path, tmp_path: Pat
 def test_each_distribution_is_one_set_of_plugins_without_problems(
     installed: Path, tmp_path: Path
 ) -> None:
-    told = json.loads(run(installed, "plugins", "--json", cwd=tmp_path))
+    told = json.loads(run(installed, "plugin", "list", "--json", cwd=tmp_path))
     plugins = [(plugin["distribution"], plugin["name"]) for plugin in told["plugins"]]
     assert len(plugins) == len(set(plugins))
     assert ("nasbench-ecg-thirdparty-example", "thirdparty-example") in plugins
@@ -139,7 +139,7 @@ def test_the_components_from_outside_do_what_the_contracts_ask(
 ) -> None:
     code = """
 import numpy as np
-from nasbench_ecg.registry import load_registry
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.api import Silent
 
 dataset = load_registry().get("dataset", "toy-2lead")

@@ -25,14 +25,13 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Evaluation
 from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.campaign import command
-from nasbench_ecg.run.context import Search
-from nasbench_ecg.run.execute import Ready, execute
-from nasbench_ecg.run.ledger import Ledger
-from nasbench_ecg.run.record import RecordStore
-from nasbench_ecg.run.shared import SharedBeats
-from nasbench_ecg.run.suite import PlannedRun
-from nasbench_ecg.run.workers import WorkerError, Workers
+from nasbench_ecg.run.contexts import Search
+from nasbench_ecg.run.parallel import SharedBeats, WorkerError, Workers
+from nasbench_ecg.run.resume import Ledger
+from nasbench_ecg.run.runner import PreparedRun, execute
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.runner import command
+from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg_cells.space import ConvCells
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -40,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("outside")
 SHORT: dict[str, Any] = {"strategy": {"candidates": 3}, "evaluator": {"epochs": 1}}
 
 
-def ready(cache: Path, parallel: int = 1, **changes: Any) -> Ready:
+def ready(cache: Path, parallel: int = 1, **changes: Any) -> PreparedRun:
     made = made_ready(tiny_config("best-of-n", **{"set": SHORT, **changes}), cache)
     made.parallel = parallel
     return made
@@ -52,7 +51,7 @@ def comparable(evaluation: Evaluation) -> dict[str, Any]:
     return whole
 
 
-def context(made: Ready, out: Path, **changes: Any) -> Search:
+def context(made: PreparedRun, out: Path, **changes: Any) -> Search:
     ctx = made.search_context()
     ctx.ledger = Ledger(out / "ledger.jsonl")
     for name, value in changes.items():
@@ -76,7 +75,7 @@ def within(seconds: float, what: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def two(outside: dict[str, str], beats_cache: Path) -> Iterator[tuple[Ready, Workers]]:
+def two(outside: dict[str, str], beats_cache: Path) -> Iterator[tuple[PreparedRun, Workers]]:
     """Two processes, kept for the tests of this module."""
     made = ready(beats_cache, parallel=2)
     with made.workers() as workers:
@@ -84,14 +83,14 @@ def two(outside: dict[str, str], beats_cache: Path) -> Iterator[tuple[Ready, Wor
         yield made, workers
 
 
-def some(made: Ready, n: int, seed: int = 0) -> list[Architecture]:
+def some(made: PreparedRun, n: int, seed: int = 0) -> list[Architecture]:
     assert isinstance(made.space, ConvCells)
     rng = np.random.default_rng(seed)
     return [made.space.sample(rng) for _ in range(n)]
 
 
 def test_two_at_a_time_give_what_one_by_one_gives_in_the_same_order(
-    two: tuple[Ready, Workers], tmp_path: Path
+    two: tuple[PreparedRun, Workers], tmp_path: Path
 ) -> None:
     made, workers = two
     assert torch.get_num_threads() == 1, "with more, a worker's share would round otherwise"
@@ -113,7 +112,9 @@ def test_two_at_a_time_give_what_one_by_one_gives_in_the_same_order(
     assert lines(at_once) == lines(one_by_one)
 
 
-def test_a_budget_is_kept_to_the_evaluation(two: tuple[Ready, Workers], tmp_path: Path) -> None:
+def test_a_budget_is_kept_to_the_evaluation(
+    two: tuple[PreparedRun, Workers], tmp_path: Path
+) -> None:
     made, workers = two
     asked = some(made, 3)
     ctx = context(made, tmp_path, workers=workers, budget=Budget(evaluations=2))
@@ -125,7 +126,7 @@ def test_a_budget_is_kept_to_the_evaluation(two: tuple[Ready, Workers], tmp_path
 
 
 def test_nothing_is_evaluated_where_one_is_of_another_space(
-    two: tuple[Ready, Workers], tmp_path: Path
+    two: tuple[PreparedRun, Workers], tmp_path: Path
 ) -> None:
     made, workers = two
     ctx = context(made, tmp_path, workers=workers)
@@ -135,7 +136,7 @@ def test_nothing_is_evaluated_where_one_is_of_another_space(
 
 
 def test_a_worker_that_dies_is_one_error_that_says_what_to_do(
-    two: tuple[Ready, Workers], beats_cache: Path, tmp_path: Path
+    two: tuple[PreparedRun, Workers], beats_cache: Path, tmp_path: Path
 ) -> None:
     made, _ = two
     before = set(multiprocessing.active_children())
@@ -151,7 +152,7 @@ def test_a_worker_that_dies_is_one_error_that_says_what_to_do(
     assert set(multiprocessing.active_children()) == before
 
 
-def test_what_cannot_be_sent_to_a_process_is_told(two: tuple[Ready, Workers]) -> None:
+def test_what_cannot_be_sent_to_a_process_is_told(two: tuple[PreparedRun, Workers]) -> None:
     made, _ = two
 
     class Local(type(made.config.evaluator.options)):  # type: ignore[misc]

@@ -13,13 +13,13 @@ from wfdb_files import real_database, write_record
 
 from nasbench_ecg.data import preparation
 from nasbench_ecg.data.cache import load_beats
-from nasbench_ecg.data.denoise import denoise
-from nasbench_ecg.data.preparation import WaveformOptions, prepare
-from nasbench_ecg.data.records import read_record
-from nasbench_ecg.data.segment import segment
+from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.signal.denoise import denoise
+from nasbench_ecg.signal.records import read_record
+from nasbench_ecg.signal.windows import segment
 
 NAMES = tuple(f"r{i}" for i in range(9))
 
@@ -62,7 +62,7 @@ def one_by_one(folder, wanted):
 
 
 def assert_as_one_by_one(folder, wanted):
-    beats = prepare(folder, wanted, Silent()).beats
+    beats = cut_beats(folder, wanted, Silent()).beats
     signals, peaks = one_by_one(folder, wanted)
     assert beats.records == wanted.records
     assert beats.signals.tobytes() == signals.tobytes()
@@ -101,7 +101,7 @@ def test_the_number_of_threads_is_no_part_of_what_the_cache_goes_by(ward, tmp_pa
             return ()
 
         def load(self, source, progress):
-            return prepare(ward, options(), progress).beats
+            return cut_beats(ward, options(), progress).beats
 
     def load(workers):
         monkeypatch.setattr(preparation, "_n_workers", lambda: workers)
@@ -142,7 +142,7 @@ class Reads:
 def test_no_more_records_are_held_at_once_than_there_are_threads(ward, monkeypatch):
     reads = Reads(monkeypatch)
     monkeypatch.setattr(preparation, "_n_workers", lambda: 3)
-    prepare(ward, options(), Silent())
+    cut_beats(ward, options(), Silent())
     assert sorted(reads.started) == list(NAMES)
     assert reads.most <= 3
 
@@ -167,7 +167,7 @@ class Counting(Silent):
 
 def test_progress_counts_each_record_once_and_from_the_thread_that_asked(ward):
     progress = Counting()
-    prepare(ward, options(), progress)
+    cut_beats(ward, options(), progress)
     assert (progress.steps, progress.total) == (len(NAMES), len(NAMES))
     assert progress.threads == {threading.current_thread()}
 
@@ -176,7 +176,7 @@ def test_ctrl_c_comes_through_and_leaves_no_thread_and_no_record_begun(ward, mon
     reads = Reads(monkeypatch)
     monkeypatch.setattr(preparation, "_n_workers", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
-        prepare(ward, options(), Counting(stop_at=1))
+        cut_beats(ward, options(), Counting(stop_at=1))
     assert len(reads.started) < len(NAMES)
     assert not [t for t in threading.enumerate() if t.name.startswith("records")]
 
@@ -190,7 +190,7 @@ def test_of_several_bad_records_the_first_one_is_told(tmp_path):
         data[100] ^= 1
         (folder / f"{name}.dat").write_bytes(data)
     with pytest.raises(RecordError, match="Record r5 is damaged"):
-        prepare(folder, options(), Silent())
+        cut_beats(folder, options(), Silent())
 
 
 def test_a_record_of_another_rate_is_told(tmp_path):
@@ -198,4 +198,4 @@ def test_a_record_of_another_rate_is_told(tmp_path):
     write_record(folder, "a")
     write_record(folder, "b", fs=250)
     with pytest.raises(RecordError, match="Record b has 250 Hz and the first one 360 Hz"):
-        prepare(folder, options(("a", "b")), Silent())
+        cut_beats(folder, options(("a", "b")), Silent())

@@ -12,8 +12,7 @@ from nasbench_ecg_darts import (
     family,
     pc_darts,
 )
-from nasbench_ecg_darts.merged import MergedEdges
-from nasbench_ecg_darts.partial import PartialEdges
+from nasbench_ecg_darts.edges import MergedEdges, PartialEdges
 from nasbench_ecg_darts.supernet import edge_index
 
 

@@ -15,12 +15,12 @@ from nasbench_ecg.options import resolve
 from nasbench_ecg.progress import Silent
 from nasbench_ecg_physionet import nasbench_ecg_datasets
 from nasbench_ecg_physionet.incart import Incart, IncartOptions
-from nasbench_ecg_physionet.mitbih import MitBih
-from nasbench_ecg_physionet.mitbih_options import (
+from nasbench_ecg_physionet.mitbih import (
     DS1,
     DS2,
     PAPER_RECORDS,
     ContextOptions,
+    MitBih,
     OneLeadOptions,
     TwoLeadOptions,
 )
@@ -36,7 +36,7 @@ class Notes(Silent):
         self.notes.append(message)
 
 
-def options_of(model, protocol="paper", **overrides):
+def options_of(model, protocol="intra-patient", **overrides):
     return resolve(model, component="dataset x", protocol=protocol, overrides=overrides)
 
 

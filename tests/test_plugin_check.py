@@ -14,7 +14,6 @@ import torch
 from tiny_runs import registry_with
 from typer.testing import CliRunner
 
-from nasbench_ecg import registry as registry_module
 from nasbench_ecg.api import (
     Architecture,
     Evaluation,
@@ -25,7 +24,8 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import PluginError
-from nasbench_ecg.specs import (
+from nasbench_ecg.plugin import registry as registry_module
+from nasbench_ecg.plugin.specs import (
     BuilderSpec,
     ComponentSpec,
     DatasetSpec,
@@ -33,10 +33,9 @@ from nasbench_ecg.specs import (
     SearchSpaceSpec,
     StrategySpec,
 )
-from nasbench_ecg.testing import process
-from nasbench_ecg.testing.conformance import Verdict, checks_of, go_through, judge
-from nasbench_ecg.testing.material import bumps
-from nasbench_ecg.testing.subject import Subject, subject_of
+from nasbench_ecg.testing import harness as process
+from nasbench_ecg.testing.fixtures import Subject, bumps, subject_of
+from nasbench_ecg.testing.harness import Verdict, checks_of, go_through, judge
 
 CELLS = {"space": {"nodes": 1, "operations": ["skip", "conv-3"]}}
 
@@ -178,8 +177,9 @@ def test_a_strategy_that_breaks_the_contract_is_caught(
 
 
 def test_a_strategy_that_changes_the_beats_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nasbench_ecg.testing import searching, strategies
-    from nasbench_ecg.testing.material import small_task
+    from nasbench_ecg.testing import searching
+    from nasbench_ecg.testing.checks import strategies
+    from nasbench_ecg.testing.fixtures import small_task
 
     own = small_task.__wrapped__()
     for module in (searching, strategies):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.protocols import (
     InterPatientOptions,
-    PaperOptions,
+    IntraPatientOptions,
     PatientKFoldOptions,
     protocol_names,
     protocol_options,
@@ -59,8 +59,13 @@ def subjects_in(beats, index):
 
 
 def test_the_four_protocols_and_their_options():
-    assert protocol_names() == ("paper", "inter-patient", "inter-patient-strict", "patient-kfold")
-    assert protocol_options("paper") is PaperOptions
+    assert protocol_names() == (
+        "intra-patient",
+        "inter-patient",
+        "inter-patient-strict",
+        "patient-kfold",
+    )
+    assert protocol_options("intra-patient") is IntraPatientOptions
     assert protocol_options("inter-patient-strict") is InterPatientOptions
 
 
@@ -72,7 +77,7 @@ def test_unknown_protocol_is_answered_with_the_nearest():
 
 def test_paper_takes_the_parts_of_one_seeded_permutation():
     beats = beats_of({"a": 700, "b": 303})
-    made = split("paper", PaperOptions(seed=5), beats, NOTHING_FIXED)
+    made = split("intra-patient", IntraPatientOptions(seed=5), beats, NOTHING_FIXED)
     order = np.random.default_rng(5).permutation(1003)  # 1003 * 0.2 = 200.6, 802 * 0.2 = 160.4
     assert made.train.tolist() == sorted(order[:642])
     assert made.validation.tolist() == sorted(order[642:802])
@@ -81,7 +86,7 @@ def test_paper_takes_the_parts_of_one_seeded_permutation():
 
 def test_paper_sizes_are_those_of_the_publication():
     beats = beats_of({"a": 94_013})
-    made = split("paper", PaperOptions(), beats, NOTHING_FIXED)
+    made = split("intra-patient", IntraPatientOptions(), beats, NOTHING_FIXED)
     assert (len(made.train), len(made.validation), len(made.test)) == (60_168, 15_042, 18_803)
 
 
@@ -89,7 +94,7 @@ def test_paper_sizes_are_those_of_the_publication():
 @given(
     sizes=st.lists(st.integers(5, 60), min_size=6, max_size=14),
     seed=st.integers(0, 2**32 - 1),
-    name=st.sampled_from(["paper", "patient-kfold", "inter-patient"]),
+    name=st.sampled_from(["intra-patient", "patient-kfold", "inter-patient"]),
 )
 def test_no_beat_stands_in_two_parts_and_none_is_lost(sizes, seed, name):
     beats = beats_of({f"r{i}": n for i, n in enumerate(sizes)})
@@ -175,13 +180,18 @@ def test_macro_classes_are_those_that_have_beats():
     without_fusion = Beats(
         **{**vars(beats), "labels": np.where(beats.labels == 3, 0, beats.labels)}
     )
-    made = split("paper", PaperOptions(), without_fusion, NOTHING_FIXED)
+    made = split("intra-patient", IntraPatientOptions(), without_fusion, NOTHING_FIXED)
     assert made.macro_classes == ("N", "S", "V", "Q")
 
 
 def test_fingerprint_is_the_digest_of_records_samples_and_parts():
     beats = beats_of({"b": 3, "a": 3})
-    made = split("paper", PaperOptions(test_share=0.34, validation_share=0.5), beats, NOTHING_FIXED)
+    made = split(
+        "intra-patient",
+        IntraPatientOptions(test_share=0.34, validation_share=0.5),
+        beats,
+        NOTHING_FIXED,
+    )
     lines = [
         f"{beats.records[beats.record[i]]}\t{beats.sample[i]}\t{part}"
         for part in ("train", "validation", "test")
@@ -192,7 +202,7 @@ def test_fingerprint_is_the_digest_of_records_samples_and_parts():
 
 def test_equal_seeds_give_equal_splits_and_another_seed_another():
     beats = beats_of(TEN)
-    for name in ("paper", "patient-kfold"):
+    for name in ("intra-patient", "patient-kfold"):
         options = protocol_options(name)
         first, again, other = (
             split(name, options(seed=seed), beats, NOTHING_FIXED) for seed in (1, 1, 2)
@@ -212,7 +222,13 @@ def test_dataset_that_fixes_no_records_is_told_what_it_supports():
 @pytest.mark.parametrize(
     ("name", "options", "sizes", "dataset", "message"),
     [
-        ("paper", PaperOptions(), {"a": 2}, NOTHING_FIXED, "no beat is left for the validation"),
+        (
+            "intra-patient",
+            IntraPatientOptions(),
+            {"a": 2},
+            NOTHING_FIXED,
+            "no beat is left for the validation",
+        ),
         ("patient-kfold", PatientKFoldOptions(fold=5), TEN, NOTHING_FIXED, "no fold 5 among 5"),
         ("patient-kfold", PatientKFoldOptions(k=11), TEN, NOTHING_FIXED, "10 subjects cannot be"),
         ("patient-kfold", PatientKFoldOptions(), {"a": 90}, NOTHING_FIXED, "1 subjects cannot be"),

@@ -13,15 +13,15 @@ from torch.nn.functional import cross_entropy
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Task
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.trial import Examination, Trial
+from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_baselines.builder import FixedNetwork
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_evaluators import measures
+from nasbench_ecg_evaluators import proxies as measures
 
 SPACE = ConvCells(ConvCellsOptions(nodes=2))
 ARCH = SPACE.sample(np.random.default_rng(3))
@@ -35,7 +35,9 @@ def evaluate(name, arch=ARCH, *, builder=BUILDER, task=TASK, seed=0, ctx=None, *
     component = REGISTRY.get("evaluator", name)
     evaluator = component.create(component.options_model()(**options))
     with seeded(seed):
-        return evaluator.evaluate(arch, task, builder, ctx or Trial(task, "cpu", Silent()))
+        return evaluator.evaluate(
+            arch, task, builder, ctx or ValidationContext(task, "cpu", Silent())
+        )
 
 
 class Linear(nn.Module):
@@ -191,7 +193,7 @@ def test_a_proxy_depends_on_the_seed_and_on_the_architecture(name):
 @pytest.mark.parametrize("name", [*PROXIES, "parameters", "flops"])
 def test_as_the_final_evaluator_none_opens_the_test_part_or_looks_at_validation(name):
     test = tiny_beats(10, seed=3)
-    ctx = Examination(TASK, test, "cpu", Silent())
+    ctx = FinalTestContext(TASK, test, "cpu", Silent())
     got = evaluate(name, ctx=ctx)
     assert not ctx.opened
     other = Task(TASK.train, tiny_beats(20, seed=9), TASK.macro_classes)

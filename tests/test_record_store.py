@@ -13,17 +13,11 @@ import torch
 from run_records import TWO_LEAD, run_record
 from safetensors.torch import load_file
 
-from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.errors import StorageError
+from nasbench_ecg.io import finite, write_atomically
 from nasbench_ecg.run import record as module
-from nasbench_ecg.run.files import finite
-from nasbench_ecg.run.record import (
-    RecordStore,
-    RunRecord,
-    find_record,
-    read_record_file,
-    read_records,
-)
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import RecordStore, find_record, read_record_file, read_records
 
 KEY = "0123456789abcdef"
 

@@ -7,8 +7,8 @@ import pytest
 import wfdb
 from wfdb_files import real_database, write_incart_record, write_record
 
-from nasbench_ecg.data.records import read_record, verify_record
 from nasbench_ecg.errors import RecordError
+from nasbench_ecg.signal.records import read_record, verify_record
 
 
 @pytest.fixture

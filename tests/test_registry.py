@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_ecg import hookspecs
-from nasbench_ecg.collect import SPEC_OF_HOOK
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.registry import PluginProblem, Registry, load_registry
+from nasbench_ecg.plugin import hookspecs
+from nasbench_ecg.plugin.loading import SPEC_OF_HOOK
+from nasbench_ecg.plugin.registry import PluginProblem, Registry, load_registry
 
 Install = Callable[..., None]
 

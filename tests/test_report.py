@@ -13,20 +13,20 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 from run_records import CLASSES, ONE_LEAD, TWO_LEAD, run_record, with_f1
 
+from nasbench_ecg.plugin.specs import DatasetSpec, StrategySpec
+from nasbench_ecg.report.columns import sheet
 from nasbench_ecg.report.leaderboard import Leaderboard, leaderboards
 from nasbench_ecg.report.published import counterpart, figures
-from nasbench_ecg.report.sheet import sheet
+from nasbench_ecg.report.render.terminal import leaderboard_table
+from nasbench_ecg.report.run_summary import run_summary
 from nasbench_ecg.report.statistics import bootstrap_interval, summarize
-from nasbench_ecg.report.tables import leaderboard_table
-from nasbench_ecg.report.terminal import run_summary
 from nasbench_ecg.report.text import amount, coarse_duration, difference, duration
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.specs import DatasetSpec, StrategySpec
 
 SPECS = {
     "strategy": StrategySpec(name="darts", target="", summary=""),
     "dataset": DatasetSpec(
-        name="mitbih-2lead", target="", summary="", protocols=("paper", "inter-patient")
+        name="mitbih-2lead", target="", summary="", protocols=("intra-patient", "inter-patient")
     ),
 }
 BETWEEN_PATIENTS = {"protocol": "inter-patient", "macro_classes": ["N", "S", "V", "F"]}
@@ -101,15 +101,15 @@ def test_equal_values_have_an_interval_without_width() -> None:
 def test_published_figures_are_those_of_the_paper(
     dataset: str, label: str, expected: tuple[float, ...]
 ) -> None:
-    (figure,) = [f for f in figures(dataset, "paper") if f.label == label]
+    (figure,) = [f for f in figures(dataset, "intra-patient") if f.label == label]
     names = ("accuracy", "macro_se", "macro_pp", "f1_of_macro")
     assert [100 * figure.scores[name] for name in names] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("dataset", ["mitbih-1lead", "mitbih-2lead", "qt-1lead", "incart-2lead"])
 def test_every_published_f1_is_the_harmonic_mean_of_the_macros(dataset: str) -> None:
-    assert figures(dataset, "paper")
-    for figure in figures(dataset, "paper"):
+    assert figures(dataset, "intra-patient")
+    for figure in figures(dataset, "intra-patient"):
         se, pp = figure.scores["macro_se"], figure.scores["macro_pp"]
         assert figure.scores["f1_of_macro"] == pytest.approx(2 * se * pp / (se + pp), abs=1e-4)
 
@@ -125,7 +125,7 @@ def test_between_patients_the_same_figures_stand_beside_all_of_mitbih(dataset: s
 def test_nothing_is_published_for_other_splits_and_made_up_records() -> None:
     assert figures("mitbih-2lead", "inter-patient-strict") == []
     assert figures("mitbih-2lead", "patient-kfold") == []
-    assert figures("synthetic-2lead", "paper") == []
+    assert figures("synthetic-2lead", "intra-patient") == []
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_an_architecture_from_elsewhere_is_named_by_where_it_was_found() -> None
 
 
 def test_what_one_strategy_found_elsewhere_with_several_seeds_is_one_row() -> None:
-    def carried(run_key: str, seed: int, protocol: str = "paper") -> RunRecord:
+    def carried(run_key: str, seed: int, protocol: str = "intra-patient") -> RunRecord:
         origin = {"run_key": run_key * 4, "strategy": "darts", "dataset": "mitbih-2lead"}
         given = {"architecture": [seed], "origin": {**origin, "protocol": protocol}}
         return run_record(
@@ -408,7 +408,7 @@ def crowded() -> list[RunRecord]:
 
 
 @pytest.mark.parametrize("width", [80, 100, 130])
-@pytest.mark.parametrize("protocol", ["paper", "inter-patient"])
+@pytest.mark.parametrize("protocol", ["intra-patient", "inter-patient"])
 def test_tables_fit_their_width_and_lose_nothing(width: int, protocol: str) -> None:
     runs = [run.model_copy(update={"protocol": protocol}) for run in crowded()]
     for board in leaderboards(runs):

@@ -15,10 +15,10 @@ from tiny_runs import Stopped, made_ready, result, tiny_config
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.run.config import RunConfig
-from nasbench_ecg.run.execute import execute
-from nasbench_ecg.run.ledger import Ledger
-from nasbench_ecg.run.record import RecordStore, RunRecord
-from nasbench_ecg.run.unfinished import Unfinished
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.resume import Ledger, Unfinished
+from nasbench_ecg.run.runner import execute
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_evaluators.train import Train
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -80,7 +80,7 @@ def test_seconds_before_a_stop_count(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import nasbench_ecg.run.context as context
+    import nasbench_ecg.run.contexts as context
 
     config, _, _ = uninterrupted
     store = RecordStore(tmp_path)

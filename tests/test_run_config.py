@@ -19,8 +19,8 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, ProtocolError
 from nasbench_ecg.options import Options
-from nasbench_ecg.run.config import RunConfig, Wish, configure, resolve_device
-from nasbench_ecg.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
+from nasbench_ecg.plugin.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
+from nasbench_ecg.run.config import RunConfig, RunRequest, configure, resolve_device
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -49,10 +49,10 @@ def test_equal_configurations_have_equal_keys_whatever_the_order_of_options() ->
         role: dict(reversed(options.items()))
         for role, options in reversed({**SETTINGS, "strategy": DARTS}.items())
     }
-    wish = Wish(
+    request = RunRequest(
         strategy="darts", dataset="toy-2lead", profile="paper", device="cpu", overrides=turned
     )
-    key = configure(registry_with(), wish).key()
+    key = configure(registry_with(), request).key()
     assert key == tiny_config().key()
     assert re.fullmatch("[0-9a-f]{16}", key)
 
@@ -142,11 +142,11 @@ def test_the_version_of_a_plugin_does_not_change_the_key() -> None:
 
 def test_the_key_is_the_same_in_another_process(outside: dict[str, str]) -> None:
     code = (
-        "import sys, json; from nasbench_ecg.registry import load_registry;"
-        "from nasbench_ecg.run.config import Wish, configure;"
-        "wish = Wish('darts', 'toy-2lead', profile='paper', device='cpu',"
+        "import sys, json; from nasbench_ecg.plugin.registry import load_registry;"
+        "from nasbench_ecg.run.config import RunRequest, configure;"
+        "request = RunRequest('darts', 'toy-2lead', profile='paper', device='cpu',"
         " overrides=json.loads(sys.argv[1]));"
-        "print(configure(load_registry(), wish).key())"
+        "print(configure(load_registry(), request).key())"
     )
     overrides = json.dumps({**SETTINGS, "strategy": DARTS})
     done = subprocess.run(
@@ -195,16 +195,20 @@ def test_text_that_looks_like_json_survives_the_command(
     label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry = registry_with(LABELLED)
-    monkeypatch.setattr("nasbench_ecg.registry.load_registry", lambda: registry)
+    monkeypatch.setattr("nasbench_ecg.plugin.registry.load_registry", lambda: registry)
     options = {"label": label, "names": ["1", "b c"], "share": 0.1}
-    config = configure(registry, Wish("labelled", "toy-2lead", overrides={"strategy": options}))
+    config = configure(
+        registry, RunRequest("labelled", "toy-2lead", overrides={"strategy": options})
+    )
     assert key_of_command(config.command(), tmp_path) == config.key()
 
 
 def test_only_what_differs_from_the_profile_is_told_as_changed() -> None:
     config = configure(
         registry_with(LABELLED),
-        Wish("labelled", "toy-2lead", overrides={"strategy": {"label": "quick", "share": 0.5}}),
+        RunRequest(
+            "labelled", "toy-2lead", overrides={"strategy": {"label": "quick", "share": 0.5}}
+        ),
     )
     assert config.strategy.changed == {"share": 0.5}
     assert "strategy.label" not in config.command()
@@ -213,14 +217,14 @@ def test_only_what_differs_from_the_profile_is_told_as_changed() -> None:
 # What cannot be run
 
 
-def refused(**wish: Any) -> NasbenchError:
+def refused(**request: Any) -> NasbenchError:
     with pytest.raises(NasbenchError) as caught:
-        tiny_config(wish.pop("strategy", "darts"), **wish)
+        tiny_config(request.pop("strategy", "darts"), **request)
     return caught.value
 
 
 @pytest.mark.parametrize(
-    ("wish", "kind", "said"),
+    ("request", "kind", "said"),
     [
         ({"strategy": "dart"}, PluginError, "'darts'"),
         ({"dataset": "toy-2leads"}, PluginError, "'toy-2lead'"),
@@ -228,16 +232,16 @@ def refused(**wish: Any) -> NasbenchError:
         ({"builder": "stacked-cell"}, PluginError, "'stacked-cells'"),
         ({"evaluator": "trains"}, PluginError, "'train'"),
         ({"profile": "quik"}, OptionError, "'quick'"),
-        ({"protocol": "papr"}, ProtocolError, "'paper'"),
+        ({"protocol": "intra-patent"}, ProtocolError, "'intra-patient'"),
         ({"device": "cuds"}, OptionError, "'cuda'"),
         ({"set": {"strategy": {"epoch": 1}}}, OptionError, "'epochs'"),
         ({"set": {"protocol": {"test_shar": 1}}}, OptionError, "'test_share'"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(
-    wish: dict[str, Any], kind: type[NasbenchError], said: str
+    request: dict[str, Any], kind: type[NasbenchError], said: str
 ) -> None:
-    error = refused(**wish)
+    error = refused(**request)
     assert isinstance(error, kind)
     assert said in error.fix
 
@@ -245,7 +249,7 @@ def test_unknown_names_are_answered_with_the_nearest(
 def test_a_protocol_that_the_dataset_does_not_offer_is_answered_with_those_it_does() -> None:
     error = refused(protocol="inter-patient")
     assert isinstance(error, ProtocolError)
-    assert "paper" in error.fix and "patient-kfold" in error.fix
+    assert "intra-patient" in error.fix and "patient-kfold" in error.fix
 
 
 def test_a_builder_of_another_space_is_answered_with_those_that_fit() -> None:
@@ -262,7 +266,7 @@ def test_a_builder_of_another_space_is_answered_with_those_that_fit() -> None:
 
 def test_a_protocols_option_of_a_wrong_type_is_named() -> None:
     error = refused(set={"protocol": {"test_share": "half"}})
-    assert "protocol paper" in error.what and "'test_share'" in error.what
+    assert "protocol intra-patient" in error.what and "'test_share'" in error.what
 
 
 def test_a_gpu_that_is_not_there_is_refused_and_auto_does_without(

@@ -12,12 +12,11 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.registry import KINDS, load_registry
+from nasbench_ecg.plugin.registry import KINDS, load_registry
+from nasbench_ecg.plugin.specs import Kind
 from nasbench_ecg.scaffold.create import create
-from nasbench_ecg.specs import Kind
-from nasbench_ecg.testing.conformance import go_through
-from nasbench_ecg.testing.local import local_plugins
-from nasbench_ecg.testing.subject import subject_of
+from nasbench_ecg.testing.fixtures import local_plugins, subject_of
+from nasbench_ecg.testing.harness import go_through
 
 
 @pytest.fixture(autouse=True)

@@ -10,17 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_records import run_record, with_f1
 
-from nasbench_ecg.report.comparisons import (
+from nasbench_ecg.report.analysis import across_datasets
+from nasbench_ecg.report.footnotes import notes
+from nasbench_ecg.report.leaderboard import Leaderboard, leaderboards
+from nasbench_ecg.report.statistics import (
     compare_all,
+    critical_difference,
     fewest_pairs_to_tell,
     holm,
     improvement,
+    nemenyi,
     paired_p_value,
+    rank_intervals,
 )
-from nasbench_ecg.report.leaderboard import Leaderboard, leaderboards
-from nasbench_ecg.report.notes import notes
-from nasbench_ecg.report.ranks import critical_difference, nemenyi, rank_intervals
-from nasbench_ecg.report.verdicts import across_datasets
 from nasbench_ecg.run.record import RunRecord
 
 # Demšar 2006, Table 6: AUC of four variants of C4.5 on 14 datasets.

@@ -19,15 +19,15 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
-from nasbench_ecg.executors.local import LocalExecutor
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run import campaign
-from nasbench_ecg.run.campaign import carry_out, reserved, statuses, to_do
-from nasbench_ecg.run.config import Wish, configure
-from nasbench_ecg.run.opening import open_record
-from nasbench_ecg.run.record import RecordStore
-from nasbench_ecg.run.reuse import take_over
-from nasbench_ecg.run.suite import (
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.plugin.specs import StrategySpec
+from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.record import open_record
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite import runner as campaign
+from nasbench_ecg.suite.processes import LocalExecutor
+from nasbench_ecg.suite.runner import carry_out, reserved, statuses, take_over, to_do
+from nasbench_ecg.suite.spec import (
     PlannedRun,
     broken_rules,
     load_suite,
@@ -35,7 +35,6 @@ from nasbench_ecg.run.suite import (
     plan,
     shipped_suites,
 )
-from nasbench_ecg.specs import StrategySpec
 
 GRID = """
 title = "Two by two"
@@ -44,7 +43,7 @@ seeds = [0, 1]
 [[runs]]
 strategies = ["cnn-9", "random"]
 datasets = ["synthetic-2lead"]
-protocols = ["paper", "patient-kfold"]
+protocols = ["intra-patient", "patient-kfold"]
 profiles = ["smoke"]
 """
 
@@ -63,7 +62,7 @@ def test_a_plan_is_every_combination_once() -> None:
     assert {(r.config.strategy.name, r.config.protocol, r.config.search_seed) for r in runs} == {
         (strategy, protocol, seed)
         for strategy in ("cnn-9", "random")
-        for protocol in ("paper", "patient-kfold")
+        for protocol in ("intra-patient", "patient-kfold")
         for seed in (0, 1)
     }
 
@@ -84,12 +83,12 @@ def test_a_planned_key_is_that_of_the_run_command() -> None:
         words = shlex.split(run.config.command())
         settings = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
         assert sorted(settings) == ["dataset.seed=7", "evaluator.epochs=3"]
-        wish = Wish(
+        request = RunRequest(
             words[2], words[3], protocol=words[5], profile="smoke", device="cpu",
             overrides={"dataset": {"seed": 7}, "evaluator": {"epochs": 3}},
             search_seed=run.config.search_seed,
         )  # fmt: skip
-        assert configure(load_registry(), wish).key() == run.key
+        assert configure(load_registry(), request).key() == run.key
 
 
 def test_runs_share_a_row_where_only_their_seeds_differ() -> None:
@@ -97,7 +96,7 @@ def test_runs_share_a_row_where_only_their_seeds_differ() -> None:
     text = f"{GRID}\n[[runs]]{grid}\nset.dataset.records = ['s01', 's02']"
     rows = [run.row for run in planned(text)]
     assert len(rows) == 2 * len(set(rows)) == 2 * 8
-    assert ('synthetic-2lead records=["s01", "s02"]', "paper", "smoke", "cnn-9") in rows
+    assert ('synthetic-2lead records=["s01", "s02"]', "intra-patient", "smoke", "cnn-9") in rows
     assert len({str(run) for run in planned(text)}) == 16
 
 
@@ -114,7 +113,7 @@ def test_profile_and_seeds_can_be_replaced() -> None:
     [
         ('"random"', '"randon"', "entry 1, randon on synthetic-2lead", "'random'"),
         ('"synthetic-2lead"', '"synthetic"', "entry 1, cnn-9 on synthetic", "synthetic-2lead"),
-        ('"paper"', '"papers"', "entry 1", "Did you mean 'paper'"),
+        ('"intra-patient"', '"intra-patients"', "entry 1", "Did you mean 'intra-patient'"),
         ('["smoke"]', '["smok"]', "entry 1", "Did you mean 'smoke'"),
         ('["smoke"]', '["smoke"]\nset.strategy.epoch = 1', "entry 1", "no option 'epoch'"),
         ('["cnn-9", "random"]', "[]", "runs › entry 1 › strategies", "empty grid"),
@@ -267,8 +266,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
 def runs_that(*behaviours: str) -> list[PlannedRun]:
     """Return runs whose processes behave so."""
     registry = registry_with(*map(fake, behaviours))
-    wishes = (Wish(b, "synthetic-2lead", profile="smoke", device="cpu") for b in behaviours)
-    return [PlannedRun(configure(registry, wish), 1) for wish in wishes]
+    wishes = (RunRequest(b, "synthetic-2lead", profile="smoke", device="cpu") for b in behaviours)
+    return [PlannedRun(configure(registry, request), 1) for request in wishes]
 
 
 def done(runs: list[PlannedRun], store: RecordStore, **limits: Any) -> dict[str, Any]:

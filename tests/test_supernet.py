@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench_ecg_cells.options import OPERATIONS
 from nasbench_ecg_darts.convert import merged_to_plain, plain_to_merged
-from nasbench_ecg_darts.merged import MergedEdges, targets
+from nasbench_ecg_darts.edges import MergedEdges, targets
 from nasbench_ecg_darts.supernet import (
     MixedOperation,
     PlainEdges,

@@ -15,9 +15,9 @@ import wfdb.processing
 from scipy.signal import welch
 
 from nasbench_ecg.api import Beats, OptionError, Silent, StorageError
-from nasbench_ecg.data.denoise import denoise
-from nasbench_ecg.data.records import Record, read_record, verify_record
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.signal.denoise import denoise
+from nasbench_ecg.signal.records import Record, read_record, verify_record
 from nasbench_ecg_synthetic import nasbench_ecg_datasets, store
 from nasbench_ecg_synthetic.dataset import Synthetic
 from nasbench_ecg_synthetic.options import SyntheticOptions
@@ -149,7 +149,7 @@ def test_both_sides_of_inter_patient_hold_all_classes(patients: int) -> None:
 
 
 def test_other_protocols_fix_no_records() -> None:
-    assert Synthetic(SHORT).partition("paper") is None
+    assert Synthetic(SHORT).partition("intra-patient") is None
     assert Synthetic(SHORT).requires() == ()
 
 
@@ -430,4 +430,4 @@ def test_an_unknown_record_is_named() -> None:
 def test_the_plugin_offers_the_dataset() -> None:
     (spec,) = nasbench_ecg_datasets()
     assert spec.name == "synthetic-2lead"
-    assert set(spec.protocols) == {"paper", "inter-patient", "patient-kfold"}
+    assert set(spec.protocols) == {"intra-patient", "inter-patient", "patient-kfold"}

@@ -12,8 +12,7 @@ from nasbench_ecg.contracts import Budget, Fidelity, Task
 from nasbench_ecg.data.beats import join
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.context import Search
-from nasbench_ecg.run.trial import Examination, Trial
+from nasbench_ecg.run.contexts import FinalTestContext, Search, ValidationContext
 from nasbench_ecg.training.engine import predict
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.network import StackedCellsShortcut
@@ -32,7 +31,7 @@ SIZE = {"n_leads": 2, "n_samples": 64, "n_classes": 3}
 
 
 def examination(task=TASK, test=TEST, **options):
-    return Examination(task, test, "cpu", Silent(), **options)
+    return FinalTestContext(task, test, "cpu", Silent(), **options)
 
 
 def evaluate(ctx=None, *, seed=0, task=TASK, arch=ARCH, **options):
@@ -78,7 +77,7 @@ def test_the_final_network_is_fitted_on_train_with_validation_and_never_on_test(
 
 
 def test_a_trial_is_fitted_on_train_and_scored_on_validation(fitted):
-    got = evaluate(Trial(TASK, "cpu", Silent()), epochs=1)
+    got = evaluate(ValidationContext(TASK, "cpu", Silent()), epochs=1)
     [(beats, _)] = fitted
     assert beats.fingerprint() == TASK.train.fingerprint()
     assert len(got.predictions) == len(TASK.validation)
@@ -158,7 +157,7 @@ def test_an_evaluation_leaves_the_global_generator_to_the_harness():
     ],
 )
 def test_fidelity_overrides_epochs_and_beats(fitted, fidelity, epochs, beats):
-    got = evaluate(Trial(TASK, "cpu", Silent(), fidelity), epochs=3)
+    got = evaluate(ValidationContext(TASK, "cpu", Silent(), fidelity), epochs=3)
     [(fit_on, recipe)] = fitted
     assert recipe.epochs == epochs == len(got.curves["loss"])
     assert len(fit_on) == beats

@@ -10,12 +10,12 @@ from scipy.signal import resample_poly
 from wfdb.processing import compare_annotations
 from wfdb_files import real_database
 
-from nasbench_ecg.data.aami import SYMBOLS
-from nasbench_ecg.data.adaptive import adaptive_filter
-from nasbench_ecg.data.qrs import detect_qrs
-from nasbench_ecg.data.records import read_record
-from nasbench_ecg.data.waves import delineate, faulty
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.signal.aami import SYMBOLS
+from nasbench_ecg.signal.adaptive import adaptive_filter
+from nasbench_ecg.signal.delineation import delineate, faulty
+from nasbench_ecg.signal.qrs import detect_qrs
+from nasbench_ecg.signal.records import read_record
 
 # height in millivolts, seconds after the R peak, width in seconds
 WAVES = {

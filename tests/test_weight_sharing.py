@@ -19,12 +19,11 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Budget, Fidelity, Task
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.context import Search
-from nasbench_ecg.run.execute import execute
-from nasbench_ecg.run.record import RecordStore
-from nasbench_ecg.run.trial import Examination
+from nasbench_ecg.run.contexts import FinalTestContext, Search
+from nasbench_ecg.run.runner import execute
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
@@ -219,7 +218,7 @@ def test_other_beats_or_another_seed_train_anew(trainings):
 def test_after_a_search_it_learns_from_train_and_validation_and_scores_the_test_part():
     evaluator = SharedWeights(SharedWeightsOptions(**{**TINY, "epochs": 1}))
     test = tiny_beats(60, seed=3)
-    ctx = Examination(TASK, test, "cpu", Silent())
+    ctx = FinalTestContext(TASK, test, "cpu", Silent())
     with seeded(0):
         done = evaluator.evaluate(A, TASK, None, ctx)
     assert len(done.predictions) == len(test)
@@ -237,7 +236,7 @@ def test_an_architecture_that_the_supernet_does_not_hold_is_refused(arch, said, 
     options = SharedWeightsOptions(**TINY, operations=("none", "skip"))
     with pytest.raises(OptionError, match=said):
         search_context(SharedWeights(options), seed=0).evaluator.evaluate(
-            arch, TASK, None, Examination(TASK, TASK.train, "cpu", Silent())
+            arch, TASK, None, FinalTestContext(TASK, TASK.train, "cpu", Silent())
         )
     assert trainings == []
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nasbench_ecg.component import Component
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.plugin.component import Component
+from nasbench_ecg.plugin.registry import PluginInfo, Registry, load_registry
+from nasbench_ecg.plugin.specs import ComponentSpec
 from nasbench_ecg.progress import Progress, Silent, Steps
-from nasbench_ecg.registry import PluginInfo, Registry, load_registry
-from nasbench_ecg.run.config import RunConfig, Wish, configure
-from nasbench_ecg.run.execute import Ready, prepare
+from nasbench_ecg.run.config import RunConfig, RunRequest, configure
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.specs import ComponentSpec
+from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
 OUTSIDE = Path(__file__).parent / "third_party" / "nasbench_ecg_thirdparty_example"
 
@@ -57,8 +57,8 @@ def registry_with(*specs: ComponentSpec) -> Registry:
     return replace(registry, plugins=(*registry.plugins, made_up))
 
 
-def tiny_wish(strategy: str = "darts", **changes: Any) -> Wish:
-    """Return the wish for a run of seconds; ``set`` changes options by component."""
+def tiny_wish(strategy: str = "darts", **changes: Any) -> RunRequest:
+    """Return the request for a run of seconds; ``set`` changes options by component."""
     overrides = {role: dict(options) for role, options in SETTINGS.items()}
     if strategy == "darts":
         overrides["strategy"] = dict(DARTS)
@@ -69,7 +69,7 @@ def tiny_wish(strategy: str = "darts", **changes: Any) -> Wish:
     for role, options in changes.pop("set", {}).items():
         overrides.setdefault(role, {}).update(options)
     usual = {"dataset": "toy-2lead", "profile": "paper", "device": "cpu"}
-    return Wish(strategy=strategy, overrides=overrides, **{**usual, **changes})
+    return RunRequest(strategy=strategy, overrides=overrides, **{**usual, **changes})
 
 
 def tiny_config(strategy: str = "darts", *specs: ComponentSpec, **changes: Any) -> RunConfig:
@@ -77,9 +77,9 @@ def tiny_config(strategy: str = "darts", *specs: ComponentSpec, **changes: Any) 
     return configure(registry_with(*specs), tiny_wish(strategy, **changes))
 
 
-def made_ready(config: RunConfig, cache: Path, progress: Progress | None = None) -> Ready:
+def made_ready(config: RunConfig, cache: Path, progress: Progress | None = None) -> PreparedRun:
     """Return the run with its beats loaded."""
-    return prepare(
+    return prepare_run(
         config, source=LocalSource(cache=cache), progress=progress or Silent(), suite="runs"
     )
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from tiny_beats import tiny_beats
 from typer.testing import CliRunner
 
-from nasbench_ecg import registry
 from nasbench_ecg.cli import app
-from nasbench_ecg.component import Component
-from nasbench_ecg.executors.local import LocalExecutor, Outcome
-from nasbench_ecg.specs import DatasetSpec
+from nasbench_ecg.plugin import registry
+from nasbench_ecg.plugin.component import Component
+from nasbench_ecg.plugin.specs import DatasetSpec
+from nasbench_ecg.suite.processes import LocalExecutor, Outcome
 
 
 class Toy:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from experiment import SUITE, read_experiment
 
-from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError
-from nasbench_ecg.run.files import told
+from nasbench_ecg.io import told, write_atomically
 
 
 def main() -> int:

@@ -8,7 +8,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.run.record import RunRecord, read_records
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import read_records
 
 SUITE = "iemmc"
 SEEN = "clustered_accuracy"

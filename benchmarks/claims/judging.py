@@ -23,8 +23,8 @@ from experiment import (
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg_immune.labels import from_architecture
-from nasbench_ecg_immune.mapping import by_assignment, contingency
+from nasbench_ecg_immune.evaluator import by_assignment, contingency
+from nasbench_ecg_immune.space import from_architecture
 
 Verdict = Literal["held", "did not hold", "held in part", "cannot be told"]
 

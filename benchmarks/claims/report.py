@@ -15,10 +15,10 @@ from nasbench_ecg.contracts import Task
 from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.protocols import protocol_options, split
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.registry import load_registry
 from nasbench_ecg_immune.features import clustered_beats
-from nasbench_ecg_immune.labels import from_architecture
+from nasbench_ecg_immune.space import from_architecture
 
 _TEXT = """\
 # IEMMC: which claims of the paper held

@@ -20,8 +20,8 @@ from pathlib import Path
 import beats
 import waves
 
-from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.io import write_atomically
 
 _NOTES = """\
 # How well beats and waves are found

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from wfdb.processing import compare_annotations
 
-from nasbench_ecg.data.aami import SYMBOLS
-from nasbench_ecg.data.adaptive import adaptive_filter
-from nasbench_ecg.data.listing import record_names
-from nasbench_ecg.data.qrs import detect_qrs
-from nasbench_ecg.data.records import Record, read_record
+from nasbench_ecg.physionet.catalog import record_names
+from nasbench_ecg.signal.aami import SYMBOLS
+from nasbench_ecg.signal.adaptive import adaptive_filter
+from nasbench_ecg.signal.qrs import detect_qrs
+from nasbench_ecg.signal.records import Record, read_record
 
 Ints = NDArray[np.int64]
 _WINDOW = 0.15  # seconds

@@ -11,10 +11,10 @@ import neurokit2
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.data.adaptive import adaptive_filter
-from nasbench_ecg.data.qrs import detect_qrs
-from nasbench_ecg.data.records import Record, read_record
-from nasbench_ecg.data.waves import delineate
+from nasbench_ecg.signal.adaptive import adaptive_filter
+from nasbench_ecg.signal.delineation import delineate
+from nasbench_ecg.signal.qrs import detect_qrs
+from nasbench_ecg.signal.records import Record, read_record
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -32,12 +32,12 @@ from nasbench_ecg_cells.options import (
     StackedCellsShortcutOptions,
 )
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_darts.bilevel import Batch, relaxed_loss
+from nasbench_ecg_darts.architect import Batch, relaxed_loss
 from nasbench_ecg_darts.convert import plain_to_merged
-from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, initial_alpha, mixing_weights
-from nasbench_ecg_darts.replay import Stepper
+from nasbench_ecg_darts.search import Stepper
 from nasbench_ecg_darts.state import SearchState
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 

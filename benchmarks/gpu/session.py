@@ -75,7 +75,7 @@ def steps(args: argparse.Namespace) -> list[Step]:
     ]
     return [
         Step("prepare", [*map(str, prepare)]),
-        Step("plugins", [python, "-m", "nasbench_ecg", "plugins"]),
+        Step("plugins", [python, "-m", "nasbench_ecg", "plugin", "list"]),
         Step("equality", [*map(str, equality)], share=0.25),
         Step("speed", [*map(str, speed), *shlex.split(args.speed)], share=0.4),
         *runs,

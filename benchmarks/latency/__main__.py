@@ -21,11 +21,12 @@ import torch
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.errors import NasbenchError
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.costs import latencies
-from nasbench_ecg.run.provenance import cpu_name
-from nasbench_ecg.run.record import RecordStore, RunRecord, read_records
-from nasbench_ecg.run.trained import build_model
+from nasbench_ecg.models.load import build_model
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.run.environment import cpu_name
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.training.costs import latencies
 from nasbench_ecg.training.memory import keep_freed_memory
 
 

@@ -30,7 +30,7 @@ import torch
 from measure import Target, machine
 from table import markdown
 
-from nasbench_ecg.atomic import write_atomically
+from nasbench_ecg.io import write_atomically
 from nasbench_ecg.training.memory import keep_freed_memory
 
 Benchmark = Callable[[], Target | list[Target] | None]

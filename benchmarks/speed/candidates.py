@@ -12,10 +12,10 @@ from measure import Target
 
 from nasbench_ecg.api import Architecture, Evaluation, Fidelity, Silent
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.config import Wish, configure
-from nasbench_ecg.run.execute import Ready, prepare
-from nasbench_ecg.run.ledger import Ledger
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.resume import Ledger
+from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
 AT_A_TIME = {"cpu": 2, "cuda": 8}
 
@@ -30,9 +30,9 @@ def candidates(device: str, *, profile: str = "quick", n: int = 8, beats: int = 
         beats: Beats that each is trained on, once.
     """
     parallel = min(n, AT_A_TIME[device])
-    wish = Wish("random", "synthetic-2lead", profile=profile, device=device)
-    config = configure(load_registry(), wish)
-    ready = prepare(
+    request = RunRequest("random", "synthetic-2lead", profile=profile, device=device)
+    config = configure(load_registry(), request)
+    ready = prepare_run(
         config, source=LocalSource(), progress=Silent(), suite="speed", parallel=parallel
     )
     rng = np.random.default_rng(0)
@@ -70,7 +70,7 @@ def candidates(device: str, *, profile: str = "quick", n: int = 8, beats: int = 
 
 
 def _timed(
-    ready: Ready, asked: Sequence[Architecture], fidelity: Fidelity
+    ready: PreparedRun, asked: Sequence[Architecture], fidelity: Fidelity
 ) -> tuple[float, list[Evaluation]]:
     ctx = ready.search_context()
     ctx.evaluate_many(asked[:1], Fidelity(1, 100))

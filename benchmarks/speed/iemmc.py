@@ -24,17 +24,17 @@ from nasbench_ecg.api import Silent
 from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError
-from nasbench_ecg.registry import load_registry
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg_immune.bisection import Index, Split, bisect
-from nasbench_ecg_immune.evolution import ImmuneEvolution
+from nasbench_ecg_immune.engine import ImmuneEvolution
 from nasbench_ecg_immune.features import standardisation
 from nasbench_ecg_immune.formulas import objective
+from nasbench_ecg_immune.iemmc import split_cluster
 from nasbench_ecg_immune.kernels import kernel_of, median_width, rbf
-from nasbench_ecg_immune.labels import smallest_cluster
-from nasbench_ecg_immune.margin import margin_of_kernel
+from nasbench_ecg_immune.objective import margin_of_kernel
 from nasbench_ecg_immune.options import IemmcOptions
-from nasbench_ecg_immune.splitting import split_cluster
-from nasbench_ecg_immune.two_way import TwoWay
+from nasbench_ecg_immune.problems import TwoWay
+from nasbench_ecg_immune.space import smallest_cluster
 
 PAPER_BEATS = 1682
 FEATURES = 18

@@ -84,7 +84,7 @@ def in_turns(
 
 def machine(device: str) -> dict[str, Any]:
     """Return what the figures were measured on."""
-    from nasbench_ecg.run.provenance import cpu_name
+    from nasbench_ecg.run.environment import cpu_name
 
     found: dict[str, Any] = {
         "cpu": cpu_name(),

@@ -25,7 +25,7 @@ from nasbench_ecg.api import (
     training_step,
     weight_optimizer,
 )
-from nasbench_ecg.run.record import read_records
+from nasbench_ecg.run.store import read_records
 from nasbench_ecg_cells import layers, network
 from nasbench_ecg_cells.options import (
     OPERATIONS,
@@ -34,9 +34,9 @@ from nasbench_ecg_cells.options import (
 )
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts import supernet
-from nasbench_ecg_darts.bilevel import Batch, first_order, relaxed_loss
+from nasbench_ecg_darts.architect import Batch, first_order, relaxed_loss
 from nasbench_ecg_darts.convert import plain_to_merged
-from nasbench_ecg_darts.merged import MergedEdges
+from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.relaxation import initial_alpha, mixing_weights
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 

@@ -17,12 +17,12 @@ from measure import Target
 
 from nasbench_ecg.api import Architecture, MissingDataError, Progress, Silent
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Steps
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.config import Wish, configure
-from nasbench_ecg.run.execute import Ready, prepare
-from nasbench_ecg.run.record import read_records
-from nasbench_ecg.run.trial import Examination
+from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.contexts import FinalTestContext
+from nasbench_ecg.run.runner import PreparedRun, prepare_run
+from nasbench_ecg.run.store import read_records
 from nasbench_ecg.training.seeding import seeded
 
 _LIMITS = {"search": (600, "≤ 10 min on a GPU of the H100's class, then ≤ 5"),
@@ -49,7 +49,7 @@ class Plan:
     precision: str | None = None
     cache: Path | None = None
 
-    def ready(self) -> tuple[Ready, dict[str, int]]:
+    def ready(self) -> tuple[PreparedRun, dict[str, int]]:
         """Return the run, made ready, and the epochs that search and training have in all."""
         registry = load_registry()
         asked: dict[str, Any] = {} if self.precision is None else {"precision": self.precision}
@@ -64,10 +64,10 @@ class Plan:
             self._wish({**asked, "epochs": part["search"]}, {**asked, "epochs": part["training"]}),
         )
         source = LocalSource(cache=self.cache)
-        return prepare(config, source=source, progress=Silent(), suite="speed"), epochs
+        return prepare_run(config, source=source, progress=Silent(), suite="speed"), epochs
 
-    def _wish(self, strategy: dict[str, Any], evaluator: dict[str, Any]) -> Wish:
-        return Wish(
+    def _wish(self, strategy: dict[str, Any], evaluator: dict[str, Any]) -> RunRequest:
+        return RunRequest(
             strategy="darts",
             dataset=self.dataset,
             profile=self.profile,
@@ -146,7 +146,7 @@ def whole_run(plan: Plan) -> list[Target] | None:
     return [*targets, _target("training", plan, epochs["training"], clock.seconds)]
 
 
-def search(ready: Ready, progress: Progress) -> Architecture:
+def search(ready: PreparedRun, progress: Progress) -> Architecture:
     """Search as a run does, and return what was found."""
     ctx = ready.search_context()
     ctx.progress = progress
@@ -154,9 +154,9 @@ def search(ready: Ready, progress: Progress) -> Architecture:
         return ready.strategy.search(ready.task, ready.space, ready.builder, ctx).architecture
 
 
-def train(ready: Ready, architecture: Architecture, progress: Progress) -> None:
+def train(ready: PreparedRun, architecture: Architecture, progress: Progress) -> None:
     """Train and score ``architecture`` as a run does."""
-    ctx = Examination(ready.task, ready.test, ready.config.device, progress)
+    ctx = FinalTestContext(ready.task, ready.test, ready.config.device, progress)
     with seeded(ready.config.evaluation_seed):
         ready.evaluator.evaluate(architecture, ready.task, ready.builder, ctx)
 

@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy
 
 from nasbench_ecg.api import Architecture, Silent, to_device
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.registry import load_registry
-from nasbench_ecg.run.config import RunConfig, Wish, configure
-from nasbench_ecg.run.execute import Ready, prepare, under
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.run.config import RunConfig, RunRequest, configure
+from nasbench_ecg.run.runner import PreparedRun, prepare_run, under
 
 PROXIES = ("synflow", "naswot", "jacob-cov", "grad-norm", "snip", "parameters", "flops")
 
@@ -33,7 +33,7 @@ def proxies(profile: str, device: str, *, n: int = 9) -> Target:
         n: Candidates; the figures are medians over them.
     """
     configs = {name: _config(name, profile, device) for name in PROXIES}
-    first = prepare(configs[PROXIES[0]], source=LocalSource(), progress=Silent(), suite="speed")
+    first = prepare_run(configs[PROXIES[0]], source=LocalSource(), progress=Silent(), suite="speed")
     ctx = first.search_context()
     candidates = [first.space.sample(ctx.rng) for _ in range(n)]
     ways: dict[str, Callable[[Architecture], object]] = {
@@ -60,16 +60,18 @@ def proxies(profile: str, device: str, *, n: int = 9) -> Target:
 
 
 def _config(evaluator: str, profile: str, device: str) -> RunConfig:
-    wish = Wish("random", "synthetic-2lead", profile=profile, device=device, evaluator=evaluator)
-    return configure(load_registry(), wish)
+    request = RunRequest(
+        "random", "synthetic-2lead", profile=profile, device=device, evaluator=evaluator
+    )
+    return configure(load_registry(), request)
 
 
-def _scored(ready: Ready) -> Callable[[Architecture], object]:
+def _scored(ready: PreparedRun) -> Callable[[Architecture], object]:
     ctx = ready.search_context()
     return lambda arch: ready.evaluator.evaluate(arch, ready.task, ready.builder, ctx)
 
 
-def _pass(ready: Ready, arch: Architecture, device: str) -> None:
+def _pass(ready: PreparedRun, arch: Architecture, device: str) -> None:
     task = ready.task
     batch = to_device(task.train.take(range(BEATS)), device)
     model = ready.builder.build(

@@ -24,7 +24,6 @@ from nasbench_ecg.cli import (
     leaderboard,
     listing,
     plugin,
-    plugins,
     run,
     show,
     suite,
@@ -131,7 +130,6 @@ def _options(
 app.command("run")(run.run)
 app.command("list")(listing.list_components)
 app.command("info")(info.info)
-app.command("plugins")(plugins.plugins)
 app.command("show")(show.show)
 app.command("export")(export.export)
 app.command("leaderboard")(leaderboard.leaderboard)

@@ -62,9 +62,8 @@ def draw(
     out: OutOption = Path("results"),
 ) -> None:
     """Draw an architecture as text, or as SVG into a file."""
-    from nasbench_ecg.atomic import write_atomically
     from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.run.files import told
+    from nasbench_ecg.io import told, write_atomically
 
     if output is not None and output.suffix not in (".svg", ".txt"):
         raise OptionError(
@@ -120,7 +119,7 @@ def _opened(source: str, assignments: list[str] | None, out: Path) -> tuple[Arch
     from nasbench_ecg.architecture import Architecture
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments, resolve
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
 
     text, record = _read(source, out)
     try:
@@ -147,7 +146,8 @@ def _opened(source: str, assignments: list[str] | None, out: Path) -> tuple[Arch
 def _read(source: str, out: Path) -> tuple[str, RunRecord | None]:
     """Return the JSON text of an architecture, and the record of the run it belongs to, if any."""
     from nasbench_ecg.errors import OptionError, StorageError
-    from nasbench_ecg.run.record import RunRecord, find_record, read_record_file
+    from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.run.store import find_record, read_record_file
 
     if source == "-":
         return sys.stdin.read(), None

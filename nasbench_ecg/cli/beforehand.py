@@ -10,15 +10,16 @@ from nasbench_ecg.cli.console import RichProgress, stderr, table
 
 if TYPE_CHECKING:
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.registry import Registry
-    from nasbench_ecg.run.config import RunConfig, Wish
-    from nasbench_ecg.run.execute import Ready
-    from nasbench_ecg.run.record import RecordStore, RunRecord
+    from nasbench_ecg.plugin.registry import Registry
+    from nasbench_ecg.run.config import RunConfig, RunRequest
+    from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.run.runner import PreparedRun
+    from nasbench_ecg.run.store import RecordStore
 
 
 def announce(config: RunConfig, store: RecordStore, *, dry_run: bool) -> None:
     """Say what is run, with which settings, where, and what its record will be."""
-    from nasbench_ecg.run.provenance import cpu_name
+    from nasbench_ecg.run.environment import cpu_name
 
     machine = cpu_name() if config.device == "cpu" else _gpu_name()
     listed = table("part", "name", f"settings of the profile {config.profile}")
@@ -62,7 +63,7 @@ def _gpu_name() -> str:
 
 def tell_what_is_missing(config: RunConfig, source: LocalSource) -> None:
     """Say which records would be fetched."""
-    from nasbench_ecg.data.databases import describe_missing
+    from nasbench_ecg.physionet.catalog import describe_missing
 
     for requirement in config.dataset.create().requires():
         if missing := source.missing(requirement):
@@ -71,8 +72,8 @@ def tell_what_is_missing(config: RunConfig, source: LocalSource) -> None:
 
 def fetch_missing(config: RunConfig, source: LocalSource, progress: RichProgress) -> None:
     """Fetch the records that are not here, after saying how much; never into a named folder."""
-    from nasbench_ecg.data.databases import describe_missing
-    from nasbench_ecg.data.download import fetch
+    from nasbench_ecg.physionet.catalog import describe_missing
+    from nasbench_ecg.physionet.fetch import fetch
 
     for requirement in config.dataset.create().requires():
         missing = source.missing(requirement)
@@ -90,19 +91,19 @@ def fetch_missing(config: RunConfig, source: LocalSource, progress: RichProgress
         )
 
 
-def announce_duration(registry: Registry, wish: Wish, ready: Ready) -> None:
+def announce_duration(registry: Registry, request: RunRequest, ready: PreparedRun) -> None:
     """Say how long the run takes here, and how long the published settings would."""
     from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.run.config import configure
-    from nasbench_ecg.run.execute import estimate, under
+    from nasbench_ecg.run.runner import estimate, under
 
     console = stderr()
     with console.status("Timing a few steps …"):
         here = estimate(ready)
         paper: dict[str, float] = {}
-        if wish.profile != "paper":
+        if request.profile != "paper":
             with suppress(NasbenchError):  # what the user set may not go with that profile
-                published = configure(registry, replace(wish, profile="paper"))
+                published = configure(registry, replace(request, profile="paper"))
                 paper = estimate(under(ready, published))
     if here:
         parts = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in here.items())

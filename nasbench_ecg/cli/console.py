@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nasbench_ecg.progress import Steps
-    from nasbench_ecg.run.record import Damaged
+    from nasbench_ecg.run.store import Damaged
 
 
 @cache

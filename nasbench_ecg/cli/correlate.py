@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from nasbench_ecg.report.correlation import Correlation
     from nasbench_ecg.run.config import RunConfig
-    from nasbench_ecg.run.execute import Ready
-    from nasbench_ecg.run.sampling import Evaluated
+    from nasbench_ecg.run.runner import PreparedRun
+    from nasbench_ecg.studies.correlate import Evaluated
 
 FOLDER = "correlation"
 FORMAT = 1
@@ -30,7 +30,7 @@ def correlate(
     samples: Annotated[int, typer.Option(min=1, help="Random architectures to score.")] = 30,
     against: Annotated[str, typer.Option(help="Evaluator to compare with.")] = "train",
     protocol: Annotated[str | None, typer.Option(help="How beats are split.")] = None,
-    profile: Annotated[str, typer.Option(help="paper, cpu, quick or smoke.")] = "quick",
+    profile: Annotated[str, typer.Option(help="paper, standard, quick or smoke.")] = "quick",
     space: Annotated[str | None, typer.Option(help="Search space.")] = None,
     builder: Annotated[str | None, typer.Option(help="Builder of networks.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and of evaluations.")] = 0,
@@ -58,14 +58,14 @@ def correlate(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.correlation import FEWEST
     from nasbench_ecg.report.correlation import correlate as measure
-    from nasbench_ecg.run.config import Wish, configure
-    from nasbench_ecg.run.execute import prepare
-    from nasbench_ecg.run.record import RecordStore
-    from nasbench_ecg.run.sampling import draw, evaluate_sample, fitting_builder, sample_key
-    from nasbench_ecg.run.transfer import GIVEN
+    from nasbench_ecg.run.config import RunRequest, configure
+    from nasbench_ecg.run.runner import prepare_run
+    from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.studies.correlate import draw, evaluate_sample, fitting_builder, sample_key
+    from nasbench_ecg.studies.generalize import GIVEN
 
     if samples < FEWEST:
         raise OptionError(
@@ -74,7 +74,7 @@ def correlate(
         )
     registry = load_registry()
     overrides = parse_assignments(assignments or [])
-    wish = Wish(
+    request = RunRequest(
         strategy=GIVEN,
         dataset=dataset,
         protocol=protocol,
@@ -86,14 +86,14 @@ def correlate(
         search_seed=seed,
         device=device,
     )
-    wish = replace(wish, builder=fitting_builder(registry, wish))
+    request = replace(request, builder=fitting_builder(registry, request))
     shared = {kind: options for kind, options in overrides.items() if kind != "evaluator"}
     names = list(dict.fromkeys(name for name in evaluators if name != against))
     if not names:
         raise OptionError(f"{against!r} would be compared with itself.", fix="Name other ones.")
-    configs = [configure(registry, wish)]
+    configs = [configure(registry, request)]
     configs += [
-        configure(registry, replace(wish, evaluator=name, overrides=shared)) for name in names
+        configure(registry, replace(request, evaluator=name, overrides=shared)) for name in names
     ]
     store = RecordStore(out, FOLDER)
     store.check_writable()
@@ -102,7 +102,7 @@ def correlate(
     end_on_sigterm()
     with RichProgress() as progress:
         fetch_missing(configs[0], source, progress)
-        ready = prepare(configs[0], source=source, progress=progress, suite=FOLDER)
+        ready = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
         architectures = draw(ready.space, samples, seed)
         scored = evaluate_sample(ready, configs, architectures, folder)
     found = [measure(one, scored[0]) for one in scored[1:]]
@@ -117,16 +117,16 @@ def correlate(
 
 def _show(found: Sequence[Correlation], config: RunConfig) -> None:
     from nasbench_ecg.report.correlation import table
-    from nasbench_ecg.report.grid import terminal
+    from nasbench_ecg.report.table import terminal
 
     title = " · ".join([config.dataset.name, config.protocol, config.profile, config.space.name])
     stdout().print(terminal([table(found, title)]))
 
 
 def _result(
-    ready: Ready, config: RunConfig, scored: Sequence[Evaluated], found: Sequence[Correlation]
+    ready: PreparedRun, config: RunConfig, scored: Sequence[Evaluated], found: Sequence[Correlation]
 ) -> dict[str, Any]:
-    from nasbench_ecg.run.provenance import provenance
+    from nasbench_ecg.run.environment import provenance
 
     dataset, split = ready.record.dataset, ready.record.split
     chosen = {role: part for role, part in config.chosen().items() if role != "strategy"}
@@ -161,8 +161,7 @@ def _result(
 def _store(result: dict[str, Any], path: Path) -> None:
     import json
 
-    from nasbench_ecg.atomic import write_atomically
-    from nasbench_ecg.run.files import told
+    from nasbench_ecg.io import told, write_atomically
 
     with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli import data_add, data_features
+from nasbench_ecg.cli import data_features
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout, table
 
 if TYPE_CHECKING:
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.data.summary import RecordSummary
-    from nasbench_ecg.registry import Registry
+    from nasbench_ecg.plugin.registry import Registry
+    from nasbench_ecg.signal.summary import RecordSummary
 
 app = typer.Typer(
     help="List, fetch, verify, describe and add ECG records.",
@@ -21,12 +21,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("features")(data_features.features)
-app.command("add")(data_add.add)
-app.command("remove")(data_add.remove)
 
 
 def _complete(incomplete: str) -> list[str]:
-    from nasbench_ecg.data.databases import DATABASES
+    from nasbench_ecg.physionet.catalog import DATABASES
 
     return [name for name in DATABASES if name.startswith(incomplete)]
 
@@ -48,10 +46,10 @@ def list_databases(data: Data = None) -> None:
     """List the databases that can be fetched, where they lie, their licence and their datasets."""
     from rich.markup import escape
 
-    from nasbench_ecg.data.databases import DATABASES
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import MissingDataError
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.physionet.catalog import DATABASES
+    from nasbench_ecg.plugin.registry import load_registry
 
     source, users = LocalSource(data), _users(load_registry())
     listed = table("database", "", "records", "size", "lies in")
@@ -87,9 +85,9 @@ def fetch(
     ] = None,
 ) -> None:
     """Fetch a database from PhysioNet, or what is missing of it."""
-    from nasbench_ecg.data import download
-    from nasbench_ecg.data.databases import describe_size, estimate_bytes, find_database
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.physionet import fetch as download
+    from nasbench_ecg.physionet.catalog import describe_size, estimate_bytes, find_database
 
     known = find_database(database)
     names = _names(records)
@@ -113,9 +111,9 @@ def verify(database: Database, data: Data = None, records: Records = None) -> No
     """List everything that is wrong with a database's files; exit status 1 if anything is."""
     from rich.markup import escape
 
-    from nasbench_ecg.data import download
-    from nasbench_ecg.data.listing import record_names
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.physionet import fetch as download
+    from nasbench_ecg.physionet.catalog import record_names
 
     folder = _folder(database, LocalSource(data))
     names = _names(records)
@@ -141,9 +139,9 @@ def info(
     data: Data = None,
 ) -> None:
     """Show what a database's records hold, or the beats of a dataset."""
-    from nasbench_ecg.data.databases import DATABASES
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.physionet.catalog import DATABASES
+    from nasbench_ecg.plugin.registry import load_registry
 
     source = LocalSource(data)
     registry = load_registry()
@@ -180,8 +178,8 @@ def _names(records: str | None) -> list[str] | None:
 
 def _folder(database: str, source: LocalSource) -> Path:
     """Return the folder of ``database``; a name unknown everywhere is answered with the nearest."""
-    from nasbench_ecg.data.databases import find_database
     from nasbench_ecg.errors import MissingDataError
+    from nasbench_ecg.physionet.catalog import find_database
 
     try:
         return source.folder(database)
@@ -218,8 +216,8 @@ def _users(registry: Registry) -> dict[str, list[str]]:
 
 
 def _show_database(name: str, folder: Path) -> None:
-    from nasbench_ecg.data.listing import record_names
-    from nasbench_ecg.data.summary import summarise
+    from nasbench_ecg.physionet.catalog import record_names
+    from nasbench_ecg.signal.summary import summarise
 
     names = record_names(folder)
     here = [record for record in names if (folder / f"{record}.hea").is_file()]
@@ -235,7 +233,7 @@ def _show_database(name: str, folder: Path) -> None:
 def _show_records(name: str, summaries: list[RecordSummary]) -> None:
     from rich.markup import escape
 
-    from nasbench_ecg.data.aami import CLASSES
+    from nasbench_ecg.signal.aami import CLASSES
 
     listed = table("record", "leads", "Hz", "minutes", *CLASSES, title=f"Beats of {name} by class")
     for column in listed.columns[2:]:
@@ -254,9 +252,9 @@ def _show_records(name: str, summaries: list[RecordSummary]) -> None:
 
 def _show_dataset(name: str, source: LocalSource, registry: Registry) -> None:
     from nasbench_ecg.data.cache import load_beats
-    from nasbench_ecg.data.databases import DATABASES
     from nasbench_ecg.errors import OptionError, PluginError, nearest
     from nasbench_ecg.options import resolve
+    from nasbench_ecg.physionet.catalog import DATABASES
 
     try:
         component = registry.get("dataset", name)
@@ -295,3 +293,57 @@ def _show_dataset(name: str, source: LocalSource, registry: Registry) -> None:
 
 def _say(line: str) -> None:
     stdout().print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def add(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.toml", help="States name and folder, and what else.")
+    ],
+) -> None:
+    """Add a dataset: a folder of WFDB records that a few lines of TOML describe."""
+    from nasbench_ecg.data.user_datasets import describe, find, store
+
+    described = describe(file)
+    added = described.added
+    again = find(added.name) is not None
+    _check_free(added.name, again=again)
+    path = store(added)
+    counts = ", ".join(f"{label} {n:,}" for label, n in described.beats.items() if n)
+    _say(f"{'Replaced' if again else 'Added'} the dataset {added.name}: {added.summary}")
+    _say(
+        f"{len(added.options['records'])} records of {described.persons} persons in "
+        f"{added.folder}; annotated beats: {counts or 'none'}"
+    )
+    _say(f"Its protocols: {', '.join(added.protocols)}. Its description: {path}")
+    _say(f"Next: nasbench-ecg run cnn-9 {added.name}")
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="Name of a dataset that was added.")],
+) -> None:
+    """Forget a dataset that was added; its records stay."""
+    from nasbench_ecg.data.user_datasets import find
+    from nasbench_ecg.data.user_datasets import remove as forget
+
+    added = find(name)
+    forget(name)
+    _say(
+        f"Removed the dataset {name}." + (f" Its records stay in {added.folder}." if added else "")
+    )
+
+
+def _check_free(name: str, *, again: bool) -> None:
+    from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.physionet.catalog import DATABASES
+    from nasbench_ecg.plugin.registry import load_registry
+
+    taken = [c for c in load_registry().components("dataset") if c.name == name]
+    source = "the database of that name" if name in DATABASES else ""
+    if taken and not again:
+        source = taken[0].source
+    if source:
+        raise OptionError(
+            f"The name {name!r} is taken.", where=source, fix="Choose another in the entry name."
+        )

@@ -10,8 +10,8 @@ import typer
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout, table
 
 if TYPE_CHECKING:
-    from nasbench_ecg.data.features import FeatureTable
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.signal.features import FeatureTable
 
 
 def features(
@@ -34,9 +34,9 @@ def features(
     ] = None,
 ) -> None:
     """Measure intervals and amplitudes of every beat, 18 numbers each."""
-    from nasbench_ecg.data.databases import DATABASES
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.data.table_file import check_table_path, write_table
+    from nasbench_ecg.physionet.catalog import DATABASES
 
     if out is not None:
         check_table_path(out)
@@ -74,8 +74,8 @@ def _lies_here(database: str, source: LocalSource) -> bool:
 def _of_database(
     name: str, source: LocalSource, wanted: list[str] | None, lead: str | None
 ) -> FeatureTable:
-    from nasbench_ecg.data.listing import record_names
     from nasbench_ecg.errors import RecordError
+    from nasbench_ecg.physionet.catalog import record_names
 
     folder = source.folder(name)
     listed = record_names(folder)
@@ -94,10 +94,10 @@ def _of_dataset(
     import numpy as np
 
     from nasbench_ecg.data.cache import load_beats
-    from nasbench_ecg.data.databases import DATABASES
     from nasbench_ecg.errors import OptionError, PluginError, nearest
     from nasbench_ecg.options import resolve
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.physionet.catalog import DATABASES
+    from nasbench_ecg.plugin.registry import load_registry
 
     registry = load_registry()
     try:
@@ -142,8 +142,8 @@ def _of_dataset(
 
 def _measure(folder: Path, names: list[str], leads: list[str]) -> FeatureTable:
     """Return the features of the first of ``leads`` in every record."""
-    from nasbench_ecg.data.features import beat_features, join_tables
-    from nasbench_ecg.data.records import read_record
+    from nasbench_ecg.signal.features import beat_features, join_tables
+    from nasbench_ecg.signal.records import read_record
 
     tables = []
     with RichProgress(stderr()).track("Measuring beats", len(names)) as steps:
@@ -156,7 +156,7 @@ def _measure(folder: Path, names: list[str], leads: list[str]) -> FeatureTable:
 def _show(name: str, measured: FeatureTable) -> None:
     import numpy as np
 
-    from nasbench_ecg.data.features import FEATURES
+    from nasbench_ecg.signal.features import FEATURES
 
     own = len(FEATURES) // 2
     listed = table("feature", "median", "5 %", "95 %", "there", title=f"Features of {name}")

@@ -24,12 +24,12 @@ def export(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
 ) -> None:
     """Write the network that a run trained as one file that needs no nasbench-ecg."""
-    from nasbench_ecg.run.record import find_record
+    from nasbench_ecg.run.store import find_record
 
     record = find_record(out, run)
-    from nasbench_ecg.run.export import about
-    from nasbench_ecg.run.export import export as write
-    from nasbench_ecg.run.trained import load_model
+    from nasbench_ecg.models.export import about
+    from nasbench_ecg.models.export import export as write
+    from nasbench_ecg.models.load import load_model
 
     model = load_model(record, out)
     with stderr().status(f"Exporting {record.strategy} on {record.dataset_name}"):

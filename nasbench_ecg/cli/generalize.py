@@ -12,10 +12,11 @@ from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, t
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nasbench_ecg.registry import Registry
+    from nasbench_ecg.plugin.registry import Registry
     from nasbench_ecg.report.generalization import Generalization
-    from nasbench_ecg.run.record import RecordStore, RunRecord
-    from nasbench_ecg.run.suite import PlannedRun
+    from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.suite.spec import PlannedRun
 
 SUITE = "generalization"
 _FORMATS = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".html": "html", ".json": "json"}
@@ -69,11 +70,11 @@ def generalize(
 ) -> None:
     """Train architectures on other datasets than they were found on, beside the fixed models."""
     from nasbench_ecg.cli.run import parse_seeds
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.generalization import generalization
-    from nasbench_ecg.run.campaign import statuses
-    from nasbench_ecg.run.record import RecordStore, find_record, read_records
-    from nasbench_ecg.run.transfer import plan_transfers
+    from nasbench_ecg.run.store import RecordStore, find_record, read_records
+    from nasbench_ecg.studies.generalize import plan_transfers
+    from nasbench_ecg.suite.runner import statuses
 
     outputs = outputs or []
     _check(outputs)
@@ -113,12 +114,12 @@ def _listed(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def _baselines(registry: Registry, found: Sequence[RunRecord], wish: str | None) -> list[str]:
-    from nasbench_ecg.run.transfer import fixed_models
+def _baselines(registry: Registry, found: Sequence[RunRecord], request: str | None) -> list[str]:
+    from nasbench_ecg.studies.generalize import fixed_models
 
-    if wish is None:
+    if request is None:
         return fixed_models(registry, {record.components["evaluator"].name for record in found})
-    return [] if wish == "none" else _listed(wish)
+    return [] if request == "none" else _listed(request)
 
 
 def _carry_out(
@@ -129,8 +130,8 @@ def _carry_out(
     from nasbench_ecg.cli.run import end_on_sigterm
     from nasbench_ecg.cli.suite_progress import SuiteProgress
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.executors.local import LocalExecutor
-    from nasbench_ecg.run.campaign import carry_out, reserved, to_do
+    from nasbench_ecg.suite.processes import LocalExecutor
+    from nasbench_ecg.suite.runner import carry_out, reserved, to_do
 
     waiting = to_do(runs, store, retry_failed=retry_failed)
     if not waiting:
@@ -160,7 +161,7 @@ def _check(outputs: Sequence[Path]) -> None:
 
 
 def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> None:
-    from nasbench_ecg.report import grid
+    from nasbench_ecg.report import table as grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
 
     if as_json:
@@ -175,10 +176,9 @@ def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> 
 def _write(report: Generalization, output: Path) -> None:
     import json
 
-    from nasbench_ecg.atomic import write_atomically
-    from nasbench_ecg.report import grid
+    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.report import table as grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
-    from nasbench_ecg.run.files import told
 
     grids = tables(report)
     texts = {

@@ -11,7 +11,7 @@ from nasbench_ecg.cli.console import print_json, stdout, table
 from nasbench_ecg.cli.kinds import complete_kind, complete_name, parse_kind
 
 if TYPE_CHECKING:
-    from nasbench_ecg.registry import Component
+    from nasbench_ecg.plugin.registry import Component
 
 _LONG = 20
 """Characters of a list beyond which the table counts its values instead."""
@@ -28,7 +28,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show a component, its options and their defaults."""
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
 
     found = load_registry().find(name, parse_kind(kind) if kind else None)
     described = [_describe(component) for component in found]
@@ -41,7 +41,7 @@ def info(
 
 def _describe(component: Component) -> dict[str, Any]:
     from nasbench_ecg.cli.options_table import describe_options
-    from nasbench_ecg.specs import ComponentSpec
+    from nasbench_ecg.plugin.specs import ComponentSpec
 
     common = {field.name for field in dataclasses.fields(ComponentSpec)}
     own = [field.name for field in dataclasses.fields(component.spec) if field.name not in common]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nasbench_ecg.errors import OptionError, nearest
 
 if TYPE_CHECKING:
-    from nasbench_ecg.specs import Kind
+    from nasbench_ecg.plugin.specs import Kind
 
 PLURALS: dict[Kind, str] = {
     "search-space": "search-spaces",
@@ -55,7 +55,7 @@ def complete_dataset(incomplete: str) -> list[str]:
 
 
 def _names(incomplete: str, kind: Kind | None) -> set[str]:
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
 
     names = (component.name for component in load_registry().components(kind))
     return {name for name in names if name.startswith(incomplete)}

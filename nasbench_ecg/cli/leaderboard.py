@@ -42,7 +42,7 @@ def leaderboard(
     import dataclasses
 
     from nasbench_ecg.report.leaderboard import leaderboards
-    from nasbench_ecg.run.record import read_records
+    from nasbench_ecg.run.store import read_records
 
     records, damaged = read_records(out)
     if not records:
@@ -60,11 +60,11 @@ def leaderboard(
         print_json(
             {
                 "leaderboards": [dataclasses.asdict(board) for board in boards],
-                "damaged": [item.model_dump(mode="json") for item in damaged],
+                "damaged": [{"path": str(item.path), "reason": item.reason} for item in damaged],
             }
         )
         return
-    from nasbench_ecg.report.tables import leaderboard_table
+    from nasbench_ecg.report.render.terminal import leaderboard_table
 
     for index, board in enumerate(boards):
         if index:
@@ -80,7 +80,7 @@ def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
         OptionError: There is no such format, or a file's ending stands for none.
     """
     from nasbench_ecg.errors import OptionError, nearest
-    from nasbench_ecg.report.render import FORMATS, format_of
+    from nasbench_ecg.report.render.formats import FORMATS, format_of
 
     if form not in ("terminal", *FORMATS):
         raise OptionError(
@@ -92,7 +92,7 @@ def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
 
 
 def _title(wishes: dict[str, str | None]) -> str:
-    chosen = [wish for wish in wishes.values() if wish is not None]
+    chosen = [request for request in wishes.values() if request is not None]
     return f"nasbench-ecg: {' · '.join(chosen) or 'all runs'}"
 
 
@@ -108,13 +108,12 @@ def _write(
     Raises:
         StorageError: The file cannot be written, or one does not say what the records say.
     """
-    from nasbench_ecg.atomic import write_atomically
     from nasbench_ecg.cli.show import draw
-    from nasbench_ecg.registry import load_registry
-    from nasbench_ecg.report.assemble import assemble
-    from nasbench_ecg.report.render import check as check_file
-    from nasbench_ecg.report.render import render
-    from nasbench_ecg.run.files import told
+    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.report.leaderboard import assemble
+    from nasbench_ecg.report.render.formats import check as check_file
+    from nasbench_ecg.report.render.formats import render
 
     registry = load_registry()
     report = assemble(records, title, lambda record: draw(record, registry))
@@ -134,21 +133,23 @@ def _write(
 
 
 def _chosen(records: list[RunRecord], wishes: dict[str, str | None]) -> list[RunRecord]:
-    """Return the records that are as wished, each wish checked against what there is.
+    """Return the records that are as wished, each request checked against what there is.
 
     Raises:
-        OptionError: A wish leaves none.
+        OptionError: A request leaves none.
     """
     from nasbench_ecg.errors import OptionError, nearest
 
-    for name, wish in wishes.items():
-        if wish is None:
+    for name, request in wishes.items():
+        if request is None:
             continue
         field = "dataset_name" if name == "dataset" else name
         found = {str(getattr(record, field)) for record in records}
-        if wish not in found:
-            raise OptionError(f"There is no run of {name} {wish!r}.", fix=nearest(wish, found))
-        records = [record for record in records if getattr(record, field) == wish]
+        if request not in found:
+            raise OptionError(
+                f"There is no run of {name} {request!r}.", fix=nearest(request, found)
+            )
+        records = [record for record in records if getattr(record, field) == request]
     return records
 
 

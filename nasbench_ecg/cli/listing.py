@@ -10,7 +10,7 @@ from nasbench_ecg.cli.console import print_json, stderr, stdout, table
 from nasbench_ecg.cli.kinds import PLURALS, complete_kind, parse_kind
 
 if TYPE_CHECKING:
-    from nasbench_ecg.registry import Component, Registry
+    from nasbench_ecg.plugin.registry import Component, Registry
 
 
 def list_components(
@@ -24,7 +24,7 @@ def list_components(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List components: strategies, datasets and so on."""
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
 
     kinds = [parse_kind(kind)] if kind else list(PLURALS)
     registry = load_registry()
@@ -48,7 +48,8 @@ def tell_of_problems(registry: Registry) -> None:
     if registry.problems:
         names = sorted({problem.plugin or problem.distribution for problem in registry.problems})
         stderr().print(
-            f"Problems with {', '.join(names)}: 'nasbench-ecg plugins' tells more.", style="yellow"
+            f"Problems with {', '.join(names)}: 'nasbench-ecg plugin list' tells more.",
+            style="yellow",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,10 +12,10 @@ from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, t
 from nasbench_ecg.cli.kinds import complete_kind, complete_name, parse_kind
 
 if TYPE_CHECKING:
-    from nasbench_ecg.component import Component
-    from nasbench_ecg.registry import Registry
-    from nasbench_ecg.specs import Kind
-    from nasbench_ecg.testing.conformance import Verdict
+    from nasbench_ecg.plugin.component import Component
+    from nasbench_ecg.plugin.registry import PluginInfo, PluginProblem, Registry
+    from nasbench_ecg.plugin.specs import Kind
+    from nasbench_ecg.testing.harness import Verdict
 
 app = typer.Typer(
     help="Write a plugin of your own, and check that it keeps the contract.",
@@ -41,7 +41,7 @@ def new(
     ] = Path(),
 ) -> None:
     """Write a small package that works as it is: component, tests, README."""
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.scaffold.create import commands, create
 
     chosen = parse_kind(kind)
@@ -80,9 +80,8 @@ def check(
 ) -> None:
     """Go through the contract of a component; exit status 1 if it does not hold."""
     from nasbench_ecg.options import parse_assignments
-    from nasbench_ecg.registry import load_registry
-    from nasbench_ecg.testing.conformance import checks_of
-    from nasbench_ecg.testing.process import LIMIT, examine
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.testing.harness import LIMIT, checks_of, examine
 
     overrides = parse_assignments(assignments or [])
     chosen = parse_kind(kind) if kind else None
@@ -123,8 +122,8 @@ def _wanted(
 ) -> tuple[list[Component], list[str]]:
     """Return the components to check, and what is wrong with the plugin as a whole."""
     from nasbench_ecg.errors import PluginError
-    from nasbench_ecg.registry import load_registry
-    from nasbench_ecg.testing.local import local_plugins
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.testing.fixtures import local_plugins
 
     if package is None:
         return load_registry().find(plugin, kind), []
@@ -163,3 +162,70 @@ def _show(component: Component, verdicts: list[Verdict]) -> None:
         if (n := sum(verdict.outcome == outcome for verdict in own))
     ]
     stdout().print(f"{component.name}: {', '.join(counts)}")
+
+
+@app.command("list")
+def list_plugins(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Import every component too, which takes longer.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show installed plugins and their problems."""
+    from nasbench_ecg.plugin.registry import load_registry
+
+    registry = load_registry()
+    problems = [*registry.problems, *(registry.verify() if verify else [])]
+    if as_json:
+        print_json(
+            {
+                "plugins": [_as_data(plugin) for plugin in registry.plugins],
+                "problems": [dataclasses.asdict(problem) for problem in problems],
+            }
+        )
+        return
+    _show_plugins(registry.plugins)
+    for problem in problems:
+        _show_problem(problem)
+
+
+def _show_plugins(found: tuple[PluginInfo, ...]) -> None:
+    if not found:
+        stdout().print("No plugin is installed. Reinstalling nasbench-ecg brings back its own.")
+        return
+    listed = table("plugin", "distribution", "version", "provides")
+    for plugin in found:
+        listed.add_row(
+            f"[bold]{plugin.name}[/]", plugin.distribution, plugin.version, _provides(plugin)
+        )
+    stdout().print(listed)
+
+
+def _provides(plugin: PluginInfo) -> str:
+    if plugin.state != "loaded":
+        return f"[yellow]{plugin.state}[/]"
+    names: dict[str, list[str]] = {}
+    for component in plugin.components:
+        names.setdefault(component.kind.replace("-", " "), []).append(component.name)
+    return "\n".join(f"{kind}: {', '.join(some)}" for kind, some in names.items()) or "nothing"
+
+
+def _show_problem(problem: PluginProblem) -> None:
+    source = " ".join(part for part in (problem.distribution, problem.version) if part)
+    heading = " ".join(
+        [f"Problem with {problem.plugin or 'a plugin'}", *([f"({source})"] if source else [])]
+    )
+    out = stdout()
+    out.print(f"{heading}, stage {problem.stage}:", style="yellow", markup=False)
+    out.print(f"  {problem.error}", markup=False, soft_wrap=True)
+
+
+def _as_data(plugin: PluginInfo) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "shipped": plugin.shipped,
+        "state": plugin.state,
+        "components": [{"kind": c.kind, "name": c.name} for c in plugin.components],
+    }

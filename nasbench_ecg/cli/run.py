@@ -20,9 +20,10 @@ from nasbench_ecg.cli.kinds import complete_dataset, complete_strategy
 
 if TYPE_CHECKING:
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.registry import Registry
-    from nasbench_ecg.run.config import Wish
-    from nasbench_ecg.run.record import RecordStore, RunRecord
+    from nasbench_ecg.plugin.registry import Registry
+    from nasbench_ecg.run.config import RunRequest
+    from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.run.store import RecordStore
 
 SUITE = "runs"
 
@@ -100,14 +101,14 @@ def run(
     from nasbench_ecg.contracts import Budget
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
-    from nasbench_ecg.registry import load_registry
-    from nasbench_ecg.run.config import Wish
-    from nasbench_ecg.run.record import RecordStore
-    from nasbench_ecg.run.suite import check_name
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.config import RunRequest
+    from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.suite.spec import check_name
 
     check_name(suite, "--suite")
     registry = load_registry()
-    wish = Wish(
+    request = RunRequest(
         strategy=strategy,
         dataset=dataset,
         protocol=protocol,
@@ -124,7 +125,7 @@ def run(
     records = []
     for one in _seeds(seed, seeds):
         record = _run_one(
-            registry, replace(wish, search_seed=one), source, store,
+            registry, replace(request, search_seed=one), source, store,
             rerun=rerun, dry_run=dry_run, quiet=as_json, checkpoint_seconds=checkpoint_seconds,
             parallel=parallel,
         )  # fmt: skip
@@ -164,7 +165,7 @@ def parse_seeds(text: str) -> list[int]:
 
 def _run_one(
     registry: Registry,
-    wish: Wish,
+    request: RunRequest,
     source: LocalSource,
     store: RecordStore,
     *,
@@ -175,9 +176,9 @@ def _run_one(
     parallel: int,
 ) -> RunRecord | None:
     from nasbench_ecg.run.config import configure
-    from nasbench_ecg.run.execute import execute, prepare
+    from nasbench_ecg.run.runner import execute, prepare_run
 
-    config = configure(registry, wish)
+    config = configure(registry, request)
     before = store.read(config.key())
     if before is not None and before.status == "ok" and not rerun:
         stderr().print(f"On record already: {store.path(config.key())} (--rerun runs it again).")
@@ -200,11 +201,11 @@ def _run_one(
     end_on_sigterm()
     with RichProgress() as progress:
         fetch_missing(config, source, progress)
-        ready = prepare(
+        ready = prepare_run(
             config, source=source, progress=progress, suite=store.suite, parallel=parallel
         )
         if store.suite == SUITE:
-            announce_duration(registry, wish, ready)
+            announce_duration(registry, request, ready)
         try:
             record = execute(ready, store, checkpoint_seconds=checkpoint_seconds)
         except BaseException:

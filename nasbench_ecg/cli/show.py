@@ -13,9 +13,9 @@ from nasbench_ecg.cli.console import print_json, stderr, stdout, table, tell_of_
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nasbench_ecg.registry import Registry
+    from nasbench_ecg.plugin.registry import Registry
+    from nasbench_ecg.plugin.specs import ComponentSpec
     from nasbench_ecg.run.record import RunRecord
-    from nasbench_ecg.specs import ComponentSpec
 
 
 def show(
@@ -27,7 +27,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
     """Show one run: what was found, its scores and costs, and what to run next; or list all."""
-    from nasbench_ecg.run.record import find_record
+    from nasbench_ecg.run.store import find_record
 
     if run is None:
         _list(out, as_json=as_json)
@@ -36,16 +36,16 @@ def show(
     if as_json:
         print_json(record.model_dump(mode="json"))
         return
-    from nasbench_ecg.registry import load_registry
+    from nasbench_ecg.plugin.registry import load_registry
 
     show_record(record, load_registry(), out, stdout())
 
 
 def _list(out: Path, *, as_json: bool) -> None:
     """List all runs by suite and track, with the score that leaderboards rank by."""
-    from nasbench_ecg.report.board import RANKED_BY
+    from nasbench_ecg.report.leaderboard import RANKED_BY
     from nasbench_ecg.report.text import percent
-    from nasbench_ecg.run.record import read_records
+    from nasbench_ecg.run.store import read_records
 
     records, damaged = read_records(out)
     records.sort(key=lambda r: (r.suite, r.track, r.strategy, r.command, r.search_seed))
@@ -72,7 +72,7 @@ def _list(out: Path, *, as_json: bool) -> None:
 
 def show_record(record: RunRecord, registry: Registry, out: Path, console: Console) -> None:
     """Print the summary of a run, drawn and advised by the components that are installed."""
-    from nasbench_ecg.report.terminal import run_summary
+    from nasbench_ecg.report.run_summary import run_summary
 
     drawing = draw(record, registry)
     console.print(run_summary(record, drawing=drawing, out=out, specs=_specs(record, registry)))

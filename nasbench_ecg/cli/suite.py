@@ -23,8 +23,9 @@ from nasbench_ecg.cli.console import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nasbench_ecg.run.record import RecordStore, Status
-    from nasbench_ecg.run.suite import PlannedRun, Suite
+    from nasbench_ecg.run.record import Status
+    from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.suite.spec import PlannedRun, Suite
 
 app = typer.Typer(help="Run a whole comparison: list, plan, run, status.", no_args_is_help=True)
 
@@ -54,7 +55,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_suites(as_json: JsonOption = False) -> None:
     """List the suites there are."""
-    from nasbench_ecg.run.suite import shipped_suites
+    from nasbench_ecg.suite.spec import shipped_suites
 
     suites = shipped_suites()
     if as_json:
@@ -81,8 +82,7 @@ def plan_suite(
     as_json: JsonOption = False,
 ) -> None:
     """Print what would be run, without running it."""
-    from nasbench_ecg.run.campaign import statuses
-    from nasbench_ecg.run.reuse import elsewhere
+    from nasbench_ecg.suite.runner import elsewhere, statuses
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -116,7 +116,7 @@ def suite_status(
     as_json: JsonOption = False,
 ) -> None:
     """Say how far a suite has come."""
-    from nasbench_ecg.run.campaign import statuses
+    from nasbench_ecg.suite.runner import statuses
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -171,9 +171,8 @@ def run_suite(
     """Run what a suite lacks, each run in a process of its own; stop and resume at any time."""
     from nasbench_ecg.cli.run import end_on_sigterm
     from nasbench_ecg.cli.suite_progress import SuiteProgress
-    from nasbench_ecg.executors.local import LocalExecutor
-    from nasbench_ecg.run.campaign import carry_out, reserved, statuses, to_do
-    from nasbench_ecg.run.reuse import take_over
+    from nasbench_ecg.suite.processes import LocalExecutor
+    from nasbench_ecg.suite.runner import carry_out, reserved, statuses, take_over, to_do
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -221,8 +220,8 @@ def _planned(
     """
     from nasbench_ecg.cli.run import parse_seeds
     from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.registry import load_registry
-    from nasbench_ecg.run.suite import broken_rules, load_suite, plan
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.suite.spec import broken_rules, load_suite, plan
 
     suite = load_suite(name)
     chosen = None if seeds is None else parse_seeds(seeds)
@@ -239,7 +238,7 @@ def _planned(
     return suite, runs
 
 
-def _gpus(wish: str | None, device: str) -> list[str]:
+def _gpus(request: str | None, device: str) -> list[str]:
     """Return the GPUs to share out.
 
     Raises:
@@ -248,7 +247,7 @@ def _gpus(wish: str | None, device: str) -> list[str]:
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.run.config import resolve_device
 
-    named = [gpu.strip() for gpu in (wish or "").split(",") if gpu.strip()]
+    named = [gpu.strip() for gpu in (request or "").split(",") if gpu.strip()]
     if named and resolve_device(device) != "cuda":
         raise OptionError(
             "--gpus needs a CUDA GPU: these runs are for the CPU.",
@@ -258,7 +257,7 @@ def _gpus(wish: str | None, device: str) -> list[str]:
 
 
 def _store(out: Path, suite: Suite) -> RecordStore:
-    from nasbench_ecg.run.record import RecordStore
+    from nasbench_ecg.run.store import RecordStore
 
     return RecordStore(out, suite.name)
 
@@ -291,7 +290,7 @@ def _tell_counts(found: Sequence[Status | None]) -> None:
 def _tell_failures(
     runs: Sequence[PlannedRun], found: Sequence[Status | None], store: RecordStore
 ) -> None:
-    from nasbench_ecg.run.campaign import FAILED
+    from nasbench_ecg.suite.runner import FAILED
 
     for run, status in zip(runs, found, strict=True):
         record = store.read(run.key) if status in FAILED else None
@@ -302,7 +301,7 @@ def _tell_failures(
 
 
 def _tell_of_damaged(store: RecordStore) -> None:
-    from nasbench_ecg.run.record import read_records
+    from nasbench_ecg.run.store import read_records
 
     tell_of_damaged(read_records(store.out, store.suite)[1])
 
@@ -314,7 +313,7 @@ def _tell_next(
     found: Sequence[Status | None],
 ) -> None:
     """Say which command tries again what failed, with what was asked for, and which shows all."""
-    from nasbench_ecg.run.campaign import FAILED
+    from nasbench_ecg.suite.runner import FAILED
 
     unusual = {
         option: str(value)

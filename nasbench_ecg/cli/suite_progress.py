@@ -12,8 +12,8 @@ from nasbench_ecg.cli.console import RichProgress
 
 if TYPE_CHECKING:
     from nasbench_ecg.progress import Steps
-    from nasbench_ecg.run.campaign import Finished
-    from nasbench_ecg.run.suite import PlannedRun
+    from nasbench_ecg.suite.runner import Finished
+    from nasbench_ecg.suite.spec import PlannedRun
 
 
 class SuiteProgress:

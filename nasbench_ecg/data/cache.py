@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 
 from nasbench_ecg.architecture import canonical_json, digest
-from nasbench_ecg.atomic import write_atomically
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
 from nasbench_ecg.errors import ProtocolError, StorageError
+from nasbench_ecg.io import write_atomically
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress
 

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from pydantic import Field, field_validator
 
-from nasbench_ecg.data.aami import CLASSES
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.denoise import Denoising, denoise
-from nasbench_ecg.data.records import Record, read_record
-from nasbench_ecg.data.segment import Normalisation, Windows, segment
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
+from nasbench_ecg.signal.aami import CLASSES
+from nasbench_ecg.signal.denoise import Denoising, denoise
+from nasbench_ecg.signal.records import Record, read_record
+from nasbench_ecg.signal.windows import Normalisation, Windows, segment
 
 _GENERIC = {"*": "other"}
 
@@ -117,7 +117,7 @@ class Prepared:
         return {name: n + self.dropped[name] for name, n in self.beats.counts().items()}
 
 
-def prepare(
+def cut_beats(
     folder: Path,
     options: WaveformOptions,
     progress: Progress,

@@ -38,7 +38,7 @@ class Split:
     notes: tuple[str, ...] = ()
 
 
-class PaperOptions(Options):
+class IntraPatientOptions(Options):
     """Options of ``paper``: beats at random, as in the Heart-DARTS paper. It mixes patients."""
 
     seed: int = Field(default=0, ge=0)
@@ -122,7 +122,7 @@ def _known(name: str) -> tuple[type[Options], Callable[..., tuple[Index, Index, 
 
 
 def _by_beat(
-    name: str, options: PaperOptions, beats: Beats, dataset: Dataset
+    name: str, options: IntraPatientOptions, beats: Beats, dataset: Dataset
 ) -> tuple[Index, Index, Index]:
     n_test = round(len(beats) * options.test_share)
     order = np.random.default_rng(options.seed).permutation(len(beats))
@@ -195,7 +195,7 @@ def _check_parts(name: str, parts: Mapping[str, Index]) -> None:
 
 def _shared_subjects(name: str, beats: Beats, parts: Mapping[str, Index]) -> tuple[str, ...]:
     """Return notes on subjects in more than one part, where the protocol does not rule them out."""
-    if name == "paper":
+    if name == "intra-patient":
         return ("Beats of one patient stand in all parts: scores do not tell of new patients.",)
     subjects = np.asarray(sorted(set(beats.subjects)))
     of_beats = subject_of_beats(beats)
@@ -235,7 +235,7 @@ def _fingerprint(beats: Beats, parts: Mapping[str, Index]) -> str:
 
 
 _PROTOCOLS: dict[str, tuple[type[Options], Any]] = {
-    "paper": (PaperOptions, _by_beat),
+    "intra-patient": (IntraPatientOptions, _by_beat),
     "inter-patient": (InterPatientOptions, _by_fixed_records),
     "inter-patient-strict": (InterPatientOptions, _by_fixed_records),
     "patient-kfold": (PatientKFoldOptions, _by_subject),

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from nasbench_ecg.contracts import Requirement
-from nasbench_ecg.data import added
+from nasbench_ecg.data import user_datasets as added
 from nasbench_ecg.errors import MissingDataError, StorageError
 
 DATA_VARIABLE = "NASBENCH_ECG_DATA"
@@ -160,7 +160,7 @@ def _inside(data: Path, database: str) -> list[Path]:
 
 
 def _described(database: str) -> str:
-    from nasbench_ecg.data.databases import DATABASES
+    from nasbench_ecg.physionet.catalog import DATABASES
 
     known = DATABASES.get(database)
     return f"{database} ({known.title}, about {known.size_mb:,.0f} MB)" if known else database

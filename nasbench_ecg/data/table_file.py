@@ -6,8 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nasbench_ecg.atomic import replacing
 from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.io import replacing
 
 if TYPE_CHECKING:
     import pandas as pd

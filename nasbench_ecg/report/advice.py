@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nasbench_ecg.plugin.specs import ComponentSpec, DatasetSpec, StrategySpec
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.specs import ComponentSpec, DatasetSpec, StrategySpec
 
 _WIDTH = 74
 _USUAL_OUT = Path("results")

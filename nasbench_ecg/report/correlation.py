@@ -10,10 +10,10 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.report.grid import Grid
 from nasbench_ecg.report.statistics import CONFIDENCE
+from nasbench_ecg.report.table import Grid
 from nasbench_ecg.report.text import coarse_duration, milliseconds
-from nasbench_ecg.run.sampling import Evaluated
+from nasbench_ecg.studies.correlate import Evaluated
 
 FEWEST = 3
 """Fewest architectures that have a rank correlation worth the name."""

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nasbench_ecg.architecture import canonical_json
-from nasbench_ecg.report.board import RANKED_BY, Track
+from nasbench_ecg.report.leaderboard import RANKED_BY, Track
 from nasbench_ecg.report.published import Published, counterpart_of
 from nasbench_ecg.report.statistics import Summary, summarize
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.transfer import origin_of
+from nasbench_ecg.studies.generalize import origin_of
 
 SCORES = ("accuracy", "macro_se", "macro_pp", RANKED_BY)
 CLASS_SCORES = ("se", "pp", "f1")

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nasbench_ecg.report.board import RANKED_BY
 from nasbench_ecg.report.generalization import SCORES, Column, Generalization, Method, Result
-from nasbench_ecg.report.grid import Grid
+from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.published import Published, figures
 from nasbench_ecg.report.statistics import Summary
+from nasbench_ecg.report.table import Grid
 from nasbench_ecg.report.text import amount, difference, percent, value_text
 
 _HEADINGS = {"accuracy": "Acc", "macro_se": "Se", "macro_pp": "+P", RANKED_BY: "F1"}

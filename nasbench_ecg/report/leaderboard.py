@@ -1,26 +1,146 @@
-"""Leaderboards: a pure function of run records, the same for any order of them.
-
-One board ranks the runs of one track on the same beats with the same split. Runs of the track whose
-beats or split differ, be it by an option or by the machine, get a board of their own and are never
-averaged or ranked together.
-"""
+"""What a leaderboard is made of: a track, its rows, and what tests say of them."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
 from nasbench_ecg.architecture import canonical_json, digest
-from nasbench_ecg.report.board import RANKED_BY, Leaderboard, Row, Seed, Track
-from nasbench_ecg.report.published import counterpart_of, figures
-from nasbench_ecg.report.statistics import summarize
-from nasbench_ecg.report.verdicts import with_verdicts
+from nasbench_ecg.report.analysis import across_datasets, with_verdicts
+from nasbench_ecg.report.published import Published, counterpart_of, figures
+from nasbench_ecg.report.statistics import (
+    Comparison,
+    CriticalDifference,
+    Improvement,
+    Summary,
+    summarize,
+)
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.transfer import origin_of
+from nasbench_ecg.studies.generalize import origin_of
+
+RANKED_BY = "f1_of_macro"
+Seed = tuple[int, int]
+"""Seed of the search and seed of the final training."""
+
+
+@dataclass(frozen=True, order=True)
+class Track:
+    """What two results must share to be compared."""
+
+    dataset: str
+    protocol: str
+    profile: str
+    evaluator: str
+
+    def __str__(self) -> str:
+        return " · ".join([self.dataset, self.protocol, self.profile, self.evaluator])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy, with its builder and options, over its seeds.
+
+    Attributes:
+        strategy: Name of the strategy.
+        space: Name of the search space.
+        builder: Name of the builder.
+        device: ``cpu`` or ``cuda``.
+        options: Options as ``role.option`` that a user changed, or that tell this row from another
+            of the same strategy.
+        seeds: Seeds that have a result, sorted.
+        missing: Seeds that other rows of the board have a result for and this one has not.
+        unfinished: Runs without a result, counted by status; they enter no average.
+        scores: Scores over the seeds.
+        costs: Mean costs over the seeds, named as in run records.
+        seconds: Mean seconds over the seeds, named as in run records.
+        values: Scores that the board is ranked by, one for each of ``seeds``; empty where a run
+            has none.
+        evaluations: Mean number of candidates that the search evaluated.
+        recipe: Digest of builder, evaluator, their options and the device: rows of one recipe
+            trained their networks alike.
+        searched: Digest of the space, its options and the size that networks were limited to: rows
+            of one digest chose among the same architectures.
+        run_keys: Runs behind this row, sorted.
+        rank: Place in the board, 1 the best; None where seeds are missing.
+        rank_interval: Best and worst rank of a 95% bootstrap interval, where there is one.
+        improvement: Improvement over random architectures of the same recipe and space.
+        published: Published figure of the same method, if there is one.
+        fronts: Costs for which no ranked row has a higher F1 at no more of them.
+    """
+
+    strategy: str
+    space: str
+    builder: str
+    device: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[Seed, ...] = ()
+    missing: tuple[Seed, ...] = ()
+    unfinished: Mapping[str, int] = field(default_factory=dict)
+    scores: Mapping[str, Summary] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    values: tuple[float, ...] = ()
+    evaluations: float | None = None
+    recipe: str = ""
+    searched: str = ""
+    run_keys: tuple[str, ...] = ()
+    rank: int | None = None
+    rank_interval: tuple[int, int] | None = None
+    improvement: Improvement | None = None
+    published: Published | None = None
+    fronts: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether it has a result for every seed of the board."""
+        return bool(self.seeds) and not self.missing
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The rows of one track on one set of beats and one split, best first.
+
+    Attributes:
+        track: The track.
+        dataset_fingerprint: SHA-256 of the beats; empty where no run got as far.
+        split_fingerprint: SHA-256 of the split; likewise.
+        options: Options of dataset and protocol, as ``role.option``, that a user changed or that
+            tell this board from another of the track.
+        others: Number of other boards of this track, on other beats or splits.
+        seeds: Seeds for which any row has a result, sorted.
+        rows: Ranked rows in order, then those that are not ranked.
+        published: Figures published for the dataset and protocol, best first.
+        comparisons: Paired tests between all ranked rows, by their indices.
+    """
+
+    track: Track
+    dataset_fingerprint: str
+    split_fingerprint: str
+    options: Mapping[str, Any]
+    others: int
+    seeds: tuple[Seed, ...]
+    rows: tuple[Row, ...]
+    published: tuple[Published, ...]
+    comparisons: tuple[Comparison, ...] = ()
+
+    def label(self, row: Row) -> str:
+        """Return a name of ``row`` that no other row has, with the options that a user changed."""
+        from nasbench_ecg.report.text import value_text
+
+        alike = [other for other in self.rows if other.strategy == row.strategy]
+        details = [
+            f"{name.partition('.')[2]}={value_text(value)}" for name, value in row.options.items()
+        ]
+        if len({other.builder for other in alike}) > 1:
+            details.insert(0, row.builder)
+        if len({other.device for other in alike}) > 1:
+            details.append(row.device)
+        return f"{row.strategy} ({', '.join(details)})" if details else row.strategy
+
 
 __all__ = ["RANKED_BY", "Leaderboard", "Row", "Seed", "Track", "leaderboards"]
 
@@ -273,3 +393,55 @@ def _place(row: Row) -> tuple[Any, ...]:
     mean = row.scores[RANKED_BY].mean if RANKED_BY in row.scores else -1.0
     name = (row.strategy, row.builder, canonical_json(dict(row.options)), row.device)
     return (row.rank is None, row.rank or 0, -mean, *name)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What some runs say.
+
+    Attributes:
+        title: Heading.
+        boards: One leaderboard a track.
+        across: Methods compared over several datasets, by what these share.
+        records: The runs by key; of one that is stored twice, the one that counts.
+        drawings: Architectures as text, by hash.
+    """
+
+    title: str
+    boards: tuple[Leaderboard, ...]
+    across: Mapping[str, CriticalDifference]
+    records: Mapping[str, RunRecord]
+    drawings: Mapping[str, str]
+
+    def finished(self, row: Row) -> list[RunRecord]:
+        """Return the runs with a result behind a row, by seed."""
+        found = [self.records[key] for key in row.run_keys]
+        return sorted(
+            (record for record in found if record.status == "ok"),
+            key=lambda record: (record.search_seed, record.evaluation_seed),
+        )
+
+
+def assemble(
+    records: Sequence[RunRecord],
+    title: str,
+    draw: Callable[[RunRecord], str | None] = lambda record: None,
+) -> Report:
+    """Return the report of some runs.
+
+    Args:
+        records: The runs.
+        title: Its heading.
+        draw: Returns the architecture that a run found as text, None where it cannot be drawn.
+    """
+    boards = tuple(leaderboards(records))
+    by_key: dict[str, RunRecord] = {}
+    for record in sorted(records, key=lambda r: (r.status != "ok", r.run_key, r.suite)):
+        by_key.setdefault(record.run_key, record)
+    drawings: dict[str, str] = {}
+    for record in by_key.values():
+        if record.architecture_hash and record.architecture_hash not in drawings:
+            drawing = draw(record)
+            if drawing:
+                drawings[record.architecture_hash] = drawing.rstrip("\n")
+    return Report(title, boards, across_datasets(boards), by_key, drawings)

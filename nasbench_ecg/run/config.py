@@ -13,15 +13,15 @@ from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
 from nasbench_ecg.options import PROFILE_NAMES, Options, defaults, resolve
-from nasbench_ecg.registry import Component, Registry
-from nasbench_ecg.specs import BuilderSpec, DatasetSpec, EvaluatorSpec, Kind, StrategySpec
+from nasbench_ecg.plugin.registry import Component, Registry
+from nasbench_ecg.plugin.specs import BuilderSpec, DatasetSpec, EvaluatorSpec, Kind, StrategySpec
 
 KEY_FORMAT = 1
 KEY_LENGTH = 16
 
 
 @dataclass(frozen=True)
-class Wish:
+class RunRequest:
     """What a user asks for; None leaves the choice to the components.
 
     Attributes:
@@ -54,7 +54,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ResolvedComponent:
     """A component with its options.
 
     Attributes:
@@ -81,11 +81,11 @@ class Chosen:
 class RunConfig:
     """Everything that determines a run's result."""
 
-    strategy: Chosen
-    space: Chosen
-    builder: Chosen
-    dataset: Chosen
-    evaluator: Chosen
+    strategy: ResolvedComponent
+    space: ResolvedComponent
+    builder: ResolvedComponent
+    dataset: ResolvedComponent
+    evaluator: ResolvedComponent
     protocol: str
     protocol_options: Options
     protocol_changed: Mapping[str, Any]
@@ -95,7 +95,7 @@ class RunConfig:
     device: str
     budget: Budget = field(default_factory=Budget)
 
-    def chosen(self) -> dict[str, Chosen]:
+    def chosen(self) -> dict[str, ResolvedComponent]:
         """Return the five components by role."""
         return {
             "strategy": self.strategy,
@@ -167,24 +167,24 @@ def assigned(value: Any) -> str:
     return json.dumps(value)
 
 
-def configure(registry: Registry, wish: Wish) -> RunConfig:
-    """Resolve a wish: look the components up, merge their options, choose the device.
+def configure(registry: Registry, request: RunRequest) -> RunConfig:
+    """Resolve a request: look the components up, merge their options, choose the device.
 
     Raises:
         PluginError: A component is unknown or broken.
         OptionError: An option or profile is unknown or not allowed.
         ProtocolError: The dataset cannot be split by the protocol.
     """
-    if wish.profile not in PROFILE_NAMES:
+    if request.profile not in PROFILE_NAMES:
         raise OptionError(
-            f"There is no profile {wish.profile!r}.", fix=nearest(wish.profile, PROFILE_NAMES)
+            f"There is no profile {request.profile!r}.", fix=nearest(request.profile, PROFILE_NAMES)
         )
-    strategy = registry.get("strategy", wish.strategy)
-    dataset = registry.get("dataset", wish.dataset)
+    strategy = registry.get("strategy", request.strategy)
+    dataset = registry.get("dataset", request.dataset)
     assert isinstance(strategy.spec, StrategySpec) and isinstance(dataset.spec, DatasetSpec)
-    builder = registry.get("builder", wish.builder or strategy.spec.builder)
+    builder = registry.get("builder", request.builder or strategy.spec.builder)
     assert isinstance(builder.spec, BuilderSpec)
-    space = registry.get("search-space", wish.space or strategy.spec.space)
+    space = registry.get("search-space", request.space or strategy.spec.space)
     if builder.spec.space != space.spec.name:
         fitting = [
             c.spec.name
@@ -196,7 +196,7 @@ def configure(registry: Registry, wish: Wish) -> RunConfig:
             f"not of {space.spec.name!r}.",
             fix=f"Builders for it: {', '.join(fitting) or 'none'}.",
         )
-    evaluator = registry.get("evaluator", wish.evaluator or strategy.spec.evaluator)
+    evaluator = registry.get("evaluator", request.evaluator or strategy.spec.evaluator)
     assert isinstance(evaluator.spec, EvaluatorSpec)
     if evaluator.spec.space not in (None, space.spec.name):
         raise OptionError(
@@ -204,7 +204,7 @@ def configure(registry: Registry, wish: Wish) -> RunConfig:
             f"{evaluator.spec.space!r}, not of {space.spec.name!r}.",
             fix=f"Leave --evaluator out, or name --space {evaluator.spec.space}.",
         )
-    protocol = wish.protocol or dataset.spec.protocol
+    protocol = request.protocol or dataset.spec.protocol
     if protocol not in protocol_names():
         raise ProtocolError(
             f"There is no protocol {protocol!r}.", fix=nearest(protocol, protocol_names())
@@ -215,10 +215,10 @@ def configure(registry: Registry, wish: Wish) -> RunConfig:
             fix=f"Its protocols are: {', '.join(dataset.spec.protocols)}.",
         )
 
-    def choose(role: str, kind: Kind, component: Component) -> Chosen:
-        return _choose(role, kind, component, wish, protocol)
+    def choose(role: str, kind: Kind, component: Component) -> ResolvedComponent:
+        return _choose(role, kind, component, request, protocol)
 
-    overrides = dict(wish.overrides.get("protocol", {}))
+    overrides = dict(request.overrides.get("protocol", {}))
     model = protocol_options(protocol)
     return RunConfig(
         strategy=choose("strategy", "strategy", strategy),
@@ -228,33 +228,35 @@ def configure(registry: Registry, wish: Wish) -> RunConfig:
         evaluator=choose("evaluator", "evaluator", evaluator),
         protocol=protocol,
         protocol_options=resolve(
-            model, component=f"protocol {protocol}", profile=wish.profile, overrides=overrides
+            model, component=f"protocol {protocol}", profile=request.profile, overrides=overrides
         ),
         protocol_changed=overrides,
-        profile=wish.profile,
-        search_seed=wish.search_seed,
+        profile=request.profile,
+        search_seed=request.search_seed,
         evaluation_seed=(
-            wish.search_seed if wish.evaluation_seed is None else wish.evaluation_seed
+            request.search_seed if request.evaluation_seed is None else request.evaluation_seed
         ),
-        device=resolve_device(wish.device),
-        budget=wish.budget,
+        device=resolve_device(request.device),
+        budget=request.budget,
     )
 
 
-def _choose(role: str, kind: Kind, component: Component, wish: Wish, protocol: str) -> Chosen:
+def _choose(
+    role: str, kind: Kind, component: Component, request: RunRequest, protocol: str
+) -> ResolvedComponent:
     model = component.options_model()
-    overrides = dict(wish.overrides.get(role, {}))
+    overrides = dict(request.overrides.get(role, {}))
     options = resolve(
         model,
         component=f"{role} {component.spec.name}",
-        profile=wish.profile,
+        profile=request.profile,
         protocol=protocol,
         overrides=overrides,
     )
-    usual = model(**defaults(model, profile=wish.profile, protocol=protocol)).model_dump()
+    usual = model(**defaults(model, profile=request.profile, protocol=protocol)).model_dump()
     dumped = options.model_dump(mode="json")
     changed = {name: dumped[name] for name in overrides if getattr(options, name) != usual[name]}
-    return Chosen(component, options, changed)
+    return ResolvedComponent(component, options, changed)
 
 
 def resolve_device(device: str) -> str:

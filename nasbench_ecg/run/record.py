@@ -1,31 +1,22 @@
-"""Run records: one JSON file a run, written whole or not at all."""
+"""The record of a run: what is stored, and the record as a run begins."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from nasbench_ecg.atomic import write_atomically
-from nasbench_ecg.errors import StorageError
-from nasbench_ecg.run.files import finite, readable_json, told
-from nasbench_ecg.run.unfinished import Unfinished
+from nasbench_ecg.data.cache import LoadedBeats
+from nasbench_ecg.data.protocols import Split
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.environment import provenance
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 SCHEMA_VERSION = 1
 
-_LEFTOVER = re.compile(r"\.[0-9a-f]{16}(\.json)?-")
-_STALE = 3600.0  # seconds after which a temporary file belongs to a killed process
 
 Status = Literal["ok", "failed", "timeout", "oom", "interrupted"]
 
@@ -132,171 +123,81 @@ class RunRecord(_Part):
         )
 
 
-class Damaged(_Part):
-    """A file that is not a readable run record."""
-
-    path: Path
-    reason: str
-
-
-class RecordStore:
-    """The folder that holds run records, ``<out>/<suite>/<run_key>.json``.
-
-    Args:
-        out: Folder of all results.
-        suite: Name of the suite, and of the folder within.
-    """
-
-    def __init__(self, out: Path, suite: str = "runs") -> None:
-        self.out = Path(out)
-        self.suite = suite
-
-    @property
-    def folder(self) -> Path:
-        """Folder of this suite."""
-        return self.out / self.suite
-
-    def path(self, run_key: str) -> Path:
-        """Return the path of a record; what else a run leaves is in a folder beside it."""
-        return self.folder / f"{run_key}.json"
-
-    def unfinished(self, run_key: str, interval: float = 30.0) -> Unfinished:
-        """Return what the run keeps until it is finished, saved every ``interval`` seconds."""
-        return Unfinished(self.folder / ".unfinished" / run_key, interval)
-
-    def check_writable(self) -> None:
-        """Try to write where the folder is or will be; nothing is created yet.
-
-        Raises:
-            StorageError: Nothing can be written there.
-        """
-        nearest = self.folder
-        while not nearest.exists() and nearest != nearest.parent:
-            nearest = nearest.parent
-        with told(self.folder), tempfile.TemporaryFile(dir=nearest):
-            pass
-
-    def write(
-        self,
-        record: RunRecord,
-        files: Mapping[str, Any] | None = None,
-        weights: Mapping[str, Tensor] | None = None,
-    ) -> Path:
-        """Store a record, replacing one of the same key, and what belongs to it.
-
-        Args:
-            record: The record.
-            files: JSON data by file name, stored in the folder beside the record.
-            weights: Weights by parameter name, stored there as safetensors.
-
-        Raises:
-            StorageError: There is no space, or the folder cannot be written.
-        """
-        path = self.path(record.run_key)
-        with told(path):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._remove_leftovers(record.run_key)
-            if files or weights:
-                self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
-            write_atomically(path, readable_json(record.model_dump(mode="json")))
-        return path
-
-    def _write_artifacts(
-        self, folder: Path, files: Mapping[str, Any], weights: Mapping[str, Tensor]
-    ) -> None:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            for name, data in files.items():
-                text = json.dumps(finite(data), sort_keys=True, allow_nan=False)
-                write_atomically(temporary / name, text + "\n")
-            if weights:
-                from safetensors.torch import save_file
-
-                contiguous = {name: value.contiguous() for name, value in weights.items()}
-                save_file(contiguous, temporary / "weights.safetensors")
-                with (temporary / "weights.safetensors").open("rb") as file:
-                    os.fsync(file.fileno())
-            temporary.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-
-    def _remove_leftovers(self, run_key: str) -> None:
-        """Remove what a kill left half-written: of this run, and of others where it is old."""
-        for path in self.folder.glob(".*-*"):
-            mine = path.name.startswith((f".{run_key}-", f".{run_key}.json-"))
-            if _LEFTOVER.match(path.name) and (mine or _age(path) > _STALE):
-                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-
-    def read(self, run_key: str) -> RunRecord | None:
-        """Return the record of ``run_key``, None if there is none that can be read."""
-        record = read_record_file(self.path(run_key))
-        return record if isinstance(record, RunRecord) else None
-
-
-def _age(path: Path) -> float:
-    """Return the seconds since a file was changed; zero where another process removed it."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except OSError:
-        return 0.0
-
-
-def read_record_file(path: Path) -> RunRecord | Damaged:
-    """Read one file; a damaged one is named, never an error."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if version != SCHEMA_VERSION:
-            return Damaged(path=path, reason=f"schema version {version!r}, not {SCHEMA_VERSION}")
-        return RunRecord.model_validate(data)
-    except OSError as error:
-        return Damaged(path=path, reason=error.strerror or str(error))
-    except json.JSONDecodeError as error:
-        return Damaged(path=path, reason=f"not JSON: {error}")
-    except (ValueError, RecursionError) as error:
-        return Damaged(path=path, reason=str(error).splitlines()[0])
-
-
-def read_records(out: Path, suite: str | None = None) -> tuple[list[RunRecord], list[Damaged]]:
-    """Return all records below ``out``, in the order of their paths, and the damaged files.
-
-    The folder ``speed`` is no suite: it holds what ``benchmarks/speed`` wrote.
-    """
-    paths = Path(out).glob(f"{suite}/*.json" if suite else "*/*.json")
-    found = [read_record_file(path) for path in sorted(paths) if path.parent.name != "speed"]
-    return (
-        [item for item in found if isinstance(item, RunRecord)],
-        [item for item in found if isinstance(item, Damaged)],
+def open_record(config: RunConfig, suite: str) -> RunRecord:
+    """Return a record without results; it says ``interrupted`` until something better is known."""
+    return RunRecord(
+        run_key=config.key(),
+        suite=suite,
+        status="interrupted",
+        command=config.command(),
+        profile=config.profile,
+        protocol=config.protocol,
+        protocol_options=config.protocol_options.model_dump(mode="json"),
+        components={
+            role: ComponentRecord(
+                name=chosen.name,
+                plugin=chosen.component.plugin,
+                distribution=chosen.component.distribution,
+                version=chosen.component.version,
+                revision=chosen.component.spec.revision,
+                options=chosen.options.model_dump(mode="json"),
+                changed=dict(chosen.changed),
+            )
+            for role, chosen in config.chosen().items()
+        },
+        search_seed=config.search_seed,
+        evaluation_seed=config.evaluation_seed,
+        device=config.device,
+        budget=config.budget.limits(),
+        provenance=provenance(config.device),
     )
 
 
-def find_record(out: Path, prefix: str) -> RunRecord:
-    """Return the record whose run key starts with ``prefix``; of several suites' one with a result.
-
-    Raises:
-        StorageError: There is none, its file is damaged, or there is more than one.
-    """
-    records, damaged = read_records(out)
-    found: Sequence[RunRecord] = [r for r in records if r.run_key.startswith(prefix)]
-    if len({r.run_key for r in found}) == 1:
-        return min(found, key=lambda record: record.status != "ok")
-    if found:
-        raise StorageError(
-            f"{len(found)} runs start with {prefix!r}.",
-            where=str(out),
-            fix=f"Give more of the key: {', '.join(r.run_key for r in found[:5])}.",
-        )
-    if broken := [item for item in damaged if item.path.name.startswith(prefix)]:
-        raise StorageError(
-            f"The record of the run {prefix!r} is damaged: {broken[0].reason}.",
-            where=str(broken[0].path),
-            fix="Run it again: a damaged record is replaced.",
-        )
-    raise StorageError(
-        f"There is no run {prefix!r}.",
-        where=str(out),
-        fix="'nasbench-ecg show' lists the runs; --out names another folder.",
+def describe_beats(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunRecord:
+    """Return ``record`` with what there is to say of the beats and of how they are split."""
+    beats = loaded.beats
+    indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    return record.model_copy(
+        update={
+            "dataset": DatasetRecord(
+                fingerprint=loaded.fingerprint,
+                records=list(beats.records),
+                leads=list(beats.leads),
+                fs=beats.fs,
+                n_samples=beats.n_samples,
+                counts=beats.counts(),
+                notes=list(loaded.notes),
+            ),
+            "split": SplitRecord(
+                fingerprint=parts.fingerprint,
+                counts={
+                    part: dict(
+                        zip(
+                            beats.classes,
+                            np.bincount(beats.labels[index], minlength=beats.n_classes).tolist(),
+                            strict=True,
+                        )
+                    )
+                    for part, index in indices.items()
+                },
+                records={
+                    part: [beats.records[i] for i in np.unique(beats.record[index])]
+                    for part, index in indices.items()
+                },
+                notes=list(parts.notes),
+            ),
+            "classes": list(beats.classes),
+            "macro_classes": list(parts.macro_classes),
+        }
     )
+
+
+def stamp(record: RunRecord) -> dict[str, str]:
+    """Return what a run must share with the one whose work it takes up, beside its key."""
+    found = {"nasbench-ecg": str(record.provenance["nasbench_ecg"])}
+    for role, used in record.components.items():
+        found[role] = f"{used.name} of {used.distribution} {used.version}, {used.revision}"
+    if record.dataset is not None and record.split is not None:
+        found["beats"] = record.dataset.fingerprint
+        found["split"] = record.split.fingerprint
+    return found

@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.registry import Registry
-from nasbench_ecg.specs import Kind
+from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.plugin.specs import Kind
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

@@ -13,11 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nasbench_ecg.registry import Registry, load_registry
-from nasbench_ecg.specs import Kind
-from nasbench_ecg.testing.check import Check, NotApplicable
-from nasbench_ecg.testing.conformance import checks_of
-from nasbench_ecg.testing.subject import Subject, subject_of
+from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.plugin.specs import Kind
+from nasbench_ecg.testing.fixtures import Subject, subject_of
+from nasbench_ecg.testing.harness import Check, NotApplicable, checks_of
 
 _SEEDS = st.integers(0, 2**32 - 1)
 

@@ -23,13 +23,12 @@ from nasbench_ecg.contracts import (
     Strategy,
     Task,
 )
+from nasbench_ecg.io import finite
 from nasbench_ecg.progress import Steps
-from nasbench_ecg.run.context import Search
-from nasbench_ecg.run.files import finite
-from nasbench_ecg.run.unfinished import Unfinished
-from nasbench_ecg.testing.check import Broken, expect
-from nasbench_ecg.testing.material import small_task
-from nasbench_ecg.testing.subject import Subject
+from nasbench_ecg.run.contexts import Search
+from nasbench_ecg.run.resume import Unfinished
+from nasbench_ecg.testing.fixtures import Subject, small_task
+from nasbench_ecg.testing.harness import Broken, expect
 from nasbench_ecg.training.seeding import seeded
 
 SECONDS = 0.001

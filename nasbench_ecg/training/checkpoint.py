@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nasbench_ecg.atomic import replacing
 from nasbench_ecg.errors import StorageError
+from nasbench_ecg.io import replacing
 
 _TENSOR, _ITEMS, _TUPLE = "__tensor__", "__items__", "__tuple__"
 

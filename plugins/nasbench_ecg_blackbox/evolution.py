@@ -24,7 +24,7 @@ from nasbench_ecg.api import (
 from nasbench_ecg_blackbox.duration import seconds_of_search
 from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.options import RegularizedEvolutionOptions
-from nasbench_ecg_blackbox.trials import Trials
+from nasbench_ecg_blackbox.trials import EvaluationHistory
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class RegularizedEvolution:
         limit = SizeLimit(options.max_parameters, task, builder)
         population: deque[Member] = deque()
         with ctx.progress.track("Evolving", options.models) as bar:
-            trials = Trials(ctx, bar.advance)
+            trials = EvaluationHistory(ctx, bar.advance)
             while len(trials.evaluations) < options.models and not trials.exhausted:
                 if len(population) < options.population:
                     child = limit.sample(space, ctx.rng)

@@ -23,7 +23,7 @@ from nasbench_ecg.api import (
 from nasbench_ecg_blackbox.duration import seconds_of_search
 from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.options import SuccessiveHalvingOptions
-from nasbench_ecg_blackbox.trials import Trials, distinct
+from nasbench_ecg_blackbox.trials import EvaluationHistory, distinct
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class SuccessiveHalving:
         ranked = list(distinct(space, ctx.rng, wanted, limit))
         plan = rungs(self.options, len(ranked))
         with ctx.progress.track("Halving", sum(rung.candidates for rung in plan)) as bar:
-            trials = Trials(ctx, bar.advance)
+            trials = EvaluationHistory(ctx, bar.advance)
             for number, rung in enumerate(plan):
                 climbing = ranked[: rung.candidates]
                 scores = trials.score_all(climbing, rung.fidelity, rung=number)

@@ -29,7 +29,7 @@ from nasbench_ecg_blackbox.costs import network_costs
 from nasbench_ecg_blackbox.duration import seconds_of_search
 from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.options import Nsga2Options
-from nasbench_ecg_blackbox.trials import MOST_REPEATS, Trials, distinct
+from nasbench_ecg_blackbox.trials import MOST_REPEATS, EvaluationHistory, distinct
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ class Nsga2:
         limit = SizeLimit(options.max_parameters, task, builder)
         costs: dict[str, dict[str, float]] = {}
         with ctx.progress.track("Evolving", options.models) as bar:
-            trials = Trials(ctx, bar.advance)
+            trials = EvaluationHistory(ctx, bar.advance)
 
             def evaluated(candidates: Sequence[Architecture], generation: int) -> list[Member]:
                 for arch in candidates:

@@ -30,7 +30,7 @@ class RandomSearchOptions(LimitedOptions):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {"samples": 20, "epochs": 3, "beats": 8000},
+        "standard": {"samples": 20, "epochs": 3, "beats": 8000},
         "quick": {"samples": 12, "epochs": 3, "beats": 6000},
         "smoke": {"samples": 3, "epochs": 1, "beats": 500},
     }
@@ -54,7 +54,7 @@ class RegularizedEvolutionOptions(LimitedOptions):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {"models": 20, "population": 5, "sample": 2, "epochs": 3, "beats": 8000},
+        "standard": {"models": 20, "population": 5, "sample": 2, "epochs": 3, "beats": 8000},
         "quick": {"models": 12, "population": 4, "sample": 2, "epochs": 3, "beats": 6000},
         "smoke": {"models": 4, "population": 2, "sample": 2, "epochs": 1, "beats": 500},
     }
@@ -83,7 +83,7 @@ class Nsga2Options(LimitedOptions):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {"models": 20, "population": 4, "epochs": 3, "beats": 8000},
+        "standard": {"models": 20, "population": 4, "epochs": 3, "beats": 8000},
         "quick": {"models": 12, "population": 4, "epochs": 3, "beats": 6000},
         "smoke": {"models": 6, "population": 4, "epochs": 1, "beats": 500},
     }
@@ -130,7 +130,7 @@ class SuccessiveHalvingOptions(LimitedOptions):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {"candidates": 20, "eta": 2, "min_epochs": 1, "max_epochs": 4,
+        "standard": {"candidates": 20, "eta": 2, "min_epochs": 1, "max_epochs": 4,
                 "min_beats": 8000, "max_beats": 8000},
         "quick": {"candidates": 12, "eta": 2, "min_epochs": 1, "max_epochs": 4,
                   "min_beats": 6000, "max_beats": 6000},

@@ -17,7 +17,7 @@ from nasbench_ecg.api import (
 from nasbench_ecg_blackbox.duration import seconds_of_search
 from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.options import RandomSearchOptions
-from nasbench_ecg_blackbox.trials import Trials, distinct
+from nasbench_ecg_blackbox.trials import EvaluationHistory, distinct
 
 
 class RandomSearch:
@@ -41,7 +41,7 @@ class RandomSearch:
         if len(candidates) == 1:
             return SearchResult(candidates[0])
         with ctx.progress.track("Drawing", len(candidates)) as bar:
-            trials = Trials(ctx, bar.advance)
+            trials = EvaluationHistory(ctx, bar.advance)
             trials.score_all(candidates, fidelity)
         return SearchResult(trials.best or candidates[0], {"evaluations": trials.table()})
 

@@ -15,7 +15,7 @@ MOST_REPEATS = 1000
 
 
 @dataclass
-class Trials:
+class EvaluationHistory:
     """What a search has evaluated so far.
 
     The seconds of the budget are compared with the sum of the evaluations' own seconds, so that a

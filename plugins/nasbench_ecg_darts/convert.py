@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_ecg_cells.layers import ConvNormRelu, FactorizedReduction
-from nasbench_ecg_darts.merged import Departures, MergedEdges, targets
+from nasbench_ecg_darts.edges import MergedEdges, OutgoingEdges, targets
 from nasbench_ecg_darts.supernet import MixedOperation, PlainEdges, SuperNet, edge_index
 
 _BUFFERS = ("running_mean", "running_var")
@@ -38,19 +38,19 @@ def _copy_outside_edges(source: SuperNet, target: SuperNet) -> None:
     assert all(".edges." in key for key in missing)
 
 
-def _pairs(plain: SuperNet, merged: SuperNet) -> list[tuple[PlainEdges, Departures, list[int]]]:
+def _pairs(plain: SuperNet, merged: SuperNet) -> list[tuple[PlainEdges, OutgoingEdges, list[int]]]:
     pairs = []
     for plain_cell, merged_cell in zip(plain.cells, merged.cells, strict=True):
         edges, together = plain_cell.edges, merged_cell.edges
         assert isinstance(edges, PlainEdges) and isinstance(together, MergedEdges)
         for source, departures in enumerate(together.departures):
-            assert isinstance(departures, Departures)
+            assert isinstance(departures, OutgoingEdges)
             rows = [edge_index(node, source) for node in targets(source, together.nodes)]
             pairs.append((edges, departures, rows))
     return pairs
 
 
-def _views(edges: list[nn.Module], departures: Departures) -> list[tuple[Tensor, Tensor]]:
+def _views(edges: list[nn.Module], departures: OutgoingEdges) -> list[tuple[Tensor, Tensor]]:
     """Return pairs of a plain tensor and the view of the merged tensor that holds the same."""
     views: list[tuple[Tensor, Tensor]] = []
     for i, edge in enumerate(edges):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from nasbench_ecg_darts.bilevel import pure_loss
+from nasbench_ecg_darts.architect import pure_loss
 from nasbench_ecg_darts.relaxation import Alpha
 
 if TYPE_CHECKING:

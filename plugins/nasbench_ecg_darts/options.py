@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nasbench_ecg.api import RecipeOptions
 
@@ -54,7 +54,7 @@ class DartsOptions(SearchNetworkOptions):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {**_QUICK, "epochs": 6},
+        "standard": {**_QUICK, "epochs": 6},
         "quick": _QUICK,
         "smoke": {
             "cells": 3,
@@ -84,3 +84,155 @@ class DartsOptions(SearchNetworkOptions):
     """Whether the trajectory holds the dominant eigenvalue of the Hessian of the validation loss in
     α, at the end of each epoch. It only watches: the result and the run key are the same without.
     """
+
+
+Profiles = Mapping[str, Mapping[str, Any]]
+
+
+def _profiles(*, quick: Mapping[str, Any], smoke: Mapping[str, Any]) -> Profiles:
+    """Return the profiles of ``darts`` with changes; those but ``smoke`` get the ones of quick."""
+    return {
+        name: {**values, **(smoke if name == "smoke" else quick)}
+        for name, values in DartsOptions.PROFILES.items()
+    }
+
+
+class PcDartsOptions(DartsOptions):
+    """Options of ``pc-darts``. Source: Xu et al. 2020, section 4.2, CIFAR-10."""
+
+    PROFILES: ClassVar[Profiles] = _profiles(
+        quick={"channels": 16, "warmup_epochs": 1}, smoke={"channels": 8, "warmup_epochs": 0}
+    )
+
+    partial_channels: int = Field(4, ge=2)
+    """K: one in K channels of a state goes through the operations, the others bypass them."""
+
+    warmup_epochs: int = Field(15, ge=0)
+    """First epochs in which only the weights are trained (15 in the paper)."""
+
+    alpha_lr: float = Field(6e-4, gt=0)
+    """Learning rate of α and β (Adam, betas 0.5 and 0.999); 6e-4 in the paper."""
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.channels % self.partial_channels or self.channels < 2 * self.partial_channels:
+            raise ValueError(
+                f"channels ({self.channels}) must be a multiple of partial_channels "
+                f"({self.partial_channels}), and at least twice as many"
+            )
+        return self
+
+
+class DartsPlusOptions(DartsOptions):
+    """Options of ``darts-plus``. Source: Liang et al. 2019, section 3.2."""
+
+    max_skips: int = Field(2, ge=0)
+    """Most skips of the normal cell; the search stops at more."""
+
+
+class BetaDartsOptions(DartsOptions):
+    """Options of ``beta-darts``. Source: Ye et al. 2022, section 4, and their code."""
+
+    beta_weight: float = Field(50.0, ge=0)
+    """Weight of the log-sum-exp of α after the last epoch; it rises linearly from 0."""
+
+    alpha_weight_decay: float = Field(0.0, ge=0)
+    """Weight decay of α; none, as the log-sum-exp takes its place."""
+
+
+class FairDartsOptions(DartsOptions):
+    """Options of ``faidarts-es``. Source: Chu et al. 2020, section 5.1, and their code."""
+
+    PROFILES: ClassVar[Profiles] = _profiles(quick={"alpha_lr": 3e-2}, smoke={"alpha_lr": 3e-2})
+
+    zero_one_weight: float = Field(10.0, ge=0)
+    """Weight of the zero-one loss."""
+
+    threshold: float = Field(0.85, ge=0, le=1)
+    """Sigmoid above which an operation counts as chosen."""
+
+    alpha_lr: float = Field(3e-3, gt=0)
+    """Learning rate of α (Adam, betas 0.5 and 0.999); 3e-3 in the authors' code."""
+
+
+class DartsMinusOptions(DartsOptions):
+    """Options of ``darts-minus``. Source: Chu et al. 2021, section 4.1."""
+
+    skip_weight: float = Field(1.0, ge=0)
+    """β, the weight of the auxiliary skip in the first epoch; it falls linearly to 0."""
+
+
+class DrnasOptions(DartsOptions):
+    """Options of ``drnas``. Source: Chen et al. 2021, section 4, and their code."""
+
+    PROFILES: ClassVar[Profiles] = _profiles(quick={"warmup_epochs": 1}, smoke={"warmup_epochs": 0})
+
+    order: Literal["first"] = "first"
+    """Gradient of α: a second order would compare losses under different samples."""
+
+    distance: Literal["l2", "kl"] = "l2"
+    """Distance of the distributions from the uniform one: of α from 0, or Kullback-Leibler."""
+
+    distance_scale: float = Field(1e-3, ge=0)
+    """Weight of the distance."""
+
+    warmup_epochs: int = Field(10, ge=0)
+    """First epochs in which only the weights are trained (10 in the authors' code)."""
+
+    alpha_lr: float = Field(6e-4, gt=0)
+    """Learning rate of α (Adam, betas 0.5 and 0.999); 6e-4 in the authors' code."""
+
+    alpha_weight_decay: float = Field(0.0, ge=0)
+    """Weight decay of α; none, as the distance takes its place."""
+
+
+class GdasOptions(DartsOptions):
+    """Options of ``gdas``. Source: Dong and Yang 2019, section 4.2."""
+
+    order: Literal["first"] = "first"
+    """Gradient of α: a second order would compare losses of different operations."""
+
+    temperature: float = Field(10.0, gt=0)
+    """τ of the Gumbel softmax in the first epoch; it falls linearly."""
+
+    temperature_min: float = Field(0.1, gt=0)
+    """τ in the last epoch."""
+
+
+class DartsPtOptions(DartsOptions):
+    """Options of ``darts-pt``. Source: Wang et al. 2021, algorithm 1, and their code."""
+
+    PROFILES: ClassVar[Profiles] = _profiles(
+        quick={"tune_epochs": 0.1, "projection_beats": 200},
+        smoke={"tune_epochs": 0.1, "projection_beats": 50},
+    )
+
+    tune_epochs: float = Field(10.0, gt=0)
+    """Epochs between two decisions (10 in the authors' code); at least one step."""
+
+    projection_beats: int | None = Field(None, ge=2)
+    """Validation beats that a removal is judged by; by default all."""
+
+
+class DartsESOptions(DartsOptions):
+    """Options of ``darts-es``. Source: Zela et al. 2020, section 4.3, and their code."""
+
+    PROFILES: ClassVar[Profiles] = _profiles(
+        quick={"window": 3, "lag": 1, "start_epoch": 1},
+        smoke={"window": 1, "lag": 1, "start_epoch": 0},
+    )
+
+    window: int = Field(5, ge=1)
+    """Epochs around an epoch that its eigenvalue is averaged over."""
+
+    lag: int = Field(5, ge=1)
+    """k: epochs between the two averages compared; α goes back to the middle of the earlier one."""
+
+    ratio: float = Field(0.75, gt=0, lt=1)
+    """The search stops when the earlier average is less than this part of the later."""
+
+    start_epoch: int = Field(10, ge=0)
+    """First epochs that α does not go back to (10 in the authors' code)."""
+
+    hessian_eigenvalue: Literal[True] = Field(True, exclude=True)
+    """The trajectory always holds the eigenvalue that the search is stopped by."""

@@ -20,7 +20,7 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_darts.bilevel import (
+from nasbench_ecg_darts.architect import (
     Batch,
     Mix,
     first_order,
@@ -37,9 +37,9 @@ from nasbench_ecg_darts.relaxation import (
     mixing_weights,
     skip_share,
 )
-from nasbench_ecg_darts.sampling import draw
+from nasbench_ecg_darts.search import draw
 from nasbench_ecg_darts.supernet import EdgeWeights, SuperNet
-from nasbench_ecg_darts.variant import DARTS, Moment, Variant
+from nasbench_ecg_darts.variants.base import DARTS, Moment, Variant
 
 _POSITION = ("epoch", "position", "order", "confusion", "losses")
 

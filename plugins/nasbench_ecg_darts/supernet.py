@@ -1,7 +1,7 @@
 """The relaxed network of DARTS: every edge is a weighted sum of all candidate operations.
 
 :class:`PlainCell` is the readable reference, one module an operation, as in the paper's equations
-(1) and (2). :mod:`nasbench_ecg_darts.merged` computes the same with fewer, larger convolutions.
+(1) and (2). :mod:`nasbench_ecg_darts.edges` computes the same with fewer, larger convolutions.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class SuperNet(nn.Module):
 
     Args:
         edges: Makes the mixed edges of a cell from (operations, nodes, channels, reduction=…):
-            :class:`PlainEdges`, :class:`nasbench_ecg_darts.merged.MergedEdges` or a relative's.
+            :class:`PlainEdges`, :class:`nasbench_ecg_darts.edges.MergedEdges` or a relative's.
         operations: Candidate operations.
         nodes: Intermediate nodes of a cell.
         cells: Cells in a row; reductions at one and two thirds.

@@ -18,7 +18,7 @@ class TrainOptions(RecipeOptions):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {"epochs": 6},
+        "standard": {"epochs": 6},
         "quick": {"epochs": 4},
         "smoke": {"epochs": 2, "batch_size": 64, "beats": 1000},
     }

@@ -11,7 +11,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
     yield StrategySpec(
         name="given",
         target="nasbench_ecg_given.strategy:Given",
-        options="nasbench_ecg_given.options:GivenOptions",
+        options="nasbench_ecg_given.strategy:GivenOptions",
         searches=False,
         summary="Searches nothing: takes the architecture it is given, be it from another dataset",
     )

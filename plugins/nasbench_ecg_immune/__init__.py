@@ -39,7 +39,7 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
     """Yield ``labelings``."""
     yield SearchSpaceSpec(
         name="labelings",
-        target="nasbench_ecg_immune.labelings:Labelings",
+        target="nasbench_ecg_immune.space:Labelings",
         options=f"{_OPTIONS}:LabelingsOptions",
         summary="Assignments of beats to clusters within a balance bound",
     )
@@ -50,7 +50,7 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
     """Yield ``clustering``."""
     yield BuilderSpec(
         name="clustering",
-        target="nasbench_ecg_immune.machine:Clustering",
+        target="nasbench_ecg_immune.evaluator:Clustering",
         options=f"{_OPTIONS}:ClusteringOptions",
         space="labelings",
         summary="Kernel functions over landmarks that carry a labelling over to new beats",
@@ -62,7 +62,7 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
     """Yield ``clustering``."""
     yield EvaluatorSpec(
         name="clustering",
-        target="nasbench_ecg_immune.clustering:ClusteringEvaluator",
+        target="nasbench_ecg_immune.evaluator:ClusteringEvaluator",
         options=f"{_OPTIONS}:ClusteringEvaluatorOptions",
         summary="Agreement of clusters with classes, for clustered and for unseen beats",
         space="labelings",

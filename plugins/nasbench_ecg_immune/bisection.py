@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg_immune.labels import Codes
-from nasbench_ecg_immune.scan import Int8s
+from nasbench_ecg_immune.objective import Int8s
+from nasbench_ecg_immune.space import Codes
 
 Index = NDArray[np.int64]
 

@@ -1,6 +1,6 @@
 """The objective as in its definition, by solving linear systems: O(n³) for one labelling.
 
-Slow and plain: what the spectral forms in :mod:`nasbench_ecg_immune.margin` are checked against.
+Slow and plain: what the spectral forms in :mod:`nasbench_ecg_immune.objective` are checked against.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg_immune.margin import Margin, margin_of_features, margin_of_kernel
+from nasbench_ecg_immune.objective import Margin, margin_of_features, margin_of_kernel
 
 Floats = NDArray[np.float64]
 

@@ -56,7 +56,7 @@ class ImmuneOptions(EvolutionOptions):
     """Options of ``immune``; it evaluates as many architectures as ``random`` does."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {
+        "standard": {
             "antibodies": 5,
             "memory": 2,
             "parents": 2,
@@ -179,7 +179,7 @@ class IemmcOptions(MarginOptions, EvolutionOptions):
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {},
+        "standard": {},
         "quick": {"generations": 10},
         "smoke": {"antibodies": 20, "parents": 4, "generations": 3, "rank": 50},
     }

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from nasbench_ecg.api import DatasetSpec, hookimpl
 
-_ALL = ("paper", "inter-patient", "inter-patient-strict", "patient-kfold")
-_WITHOUT_FIXED_RECORDS = ("paper", "patient-kfold")
+_ALL = ("intra-patient", "inter-patient", "inter-patient-strict", "patient-kfold")
+_WITHOUT_FIXED_RECORDS = ("intra-patient", "patient-kfold")
 
 
 @hookimpl
@@ -20,21 +20,21 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
     yield DatasetSpec(
         name="mitbih-1lead",
         target="nasbench_ecg_physionet.mitbih:MitBih",
-        options="nasbench_ecg_physionet.mitbih_options:OneLeadOptions",
+        options="nasbench_ecg_physionet.mitbih:OneLeadOptions",
         summary="MIT-BIH Arrhythmia, lead V1, 300 samples a beat (inter-patient: lead MLII)",
         protocols=_ALL,
     )
     yield DatasetSpec(
         name="mitbih-2lead",
         target="nasbench_ecg_physionet.mitbih:MitBih",
-        options="nasbench_ecg_physionet.mitbih_options:TwoLeadOptions",
+        options="nasbench_ecg_physionet.mitbih:TwoLeadOptions",
         summary="MIT-BIH Arrhythmia, leads MLII and V1, 300 samples a beat",
         protocols=_ALL,
     )
     yield DatasetSpec(
         name="mitbih-2lead-context",
         target="nasbench_ecg_physionet.mitbih:MitBih",
-        options="nasbench_ecg_physionet.mitbih_options:ContextOptions",
+        options="nasbench_ecg_physionet.mitbih:ContextOptions",
         summary="MIT-BIH Arrhythmia, two leads, 3 s of rhythm around a beat at 120 Hz",
         protocols=_ALL,
     )
@@ -55,14 +55,14 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
     yield DatasetSpec(
         name="iemmc-beats",
         target="nasbench_ecg_physionet.features:IemmcBeats",
-        options="nasbench_ecg_physionet.features_options:IemmcBeatsOptions",
+        options="nasbench_ecg_physionet.features:IemmcBeatsOptions",
         summary="1,682 beats of seven MIT-BIH records, 18 features each, as for IEMMC",
         protocols=_WITHOUT_FIXED_RECORDS,
     )
     yield DatasetSpec(
         name="mitbih-features",
         target="nasbench_ecg_physionet.features:MitBihFeatures",
-        options="nasbench_ecg_physionet.features_options:MitBihFeaturesOptions",
+        options="nasbench_ecg_physionet.features:MitBihFeaturesOptions",
         summary="MIT-BIH Arrhythmia, lead MLII, 18 features of intervals and amplitudes a beat",
         protocols=_ALL,
     )

@@ -17,7 +17,7 @@ from nasbench_ecg.api import (
     Record,
     Requirement,
     WaveformOptions,
-    prepare,
+    cut_beats,
 )
 from nasbench_ecg_physionet.published import compared
 
@@ -58,7 +58,7 @@ class Incart:
         Raises:
             RecordError: A record is missing or damaged, or lacks a lead.
         """
-        prepared = prepare(
+        prepared = cut_beats(
             source.folder("incartdb"), self.options, progress, subject=subject, classes=_CLASSES
         )
         published = sorted(self.options.records) == sorted(RECORDS)

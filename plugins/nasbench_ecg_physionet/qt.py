@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, prepare
+from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
 from nasbench_ecg_physionet.published import compared
 
 RECORDS = (
@@ -61,7 +61,7 @@ class Qt:
         Raises:
             RecordError: A record is missing or damaged, or lacks a lead.
         """
-        prepared = prepare(source.folder("qtdb"), self.options, progress)
+        prepared = cut_beats(source.folder("qtdb"), self.options, progress)
         published = sorted(self.options.records) == sorted(RECORDS)
         trimmed = (self.options.head, self.options.tail) == (3, 2)
         progress.note(compared(prepared, _COUNTS if published and trimmed else None))

@@ -19,5 +19,5 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         options="nasbench_ecg_synthetic.options:SyntheticOptions",
         summary="Synthetic ECG in MLII and V1, all five AAMI classes; nothing to download",
         revision=REVISION,
-        protocols=("paper", "inter-patient", "patient-kfold"),
+        protocols=("intra-patient", "inter-patient", "patient-kfold"),
     )

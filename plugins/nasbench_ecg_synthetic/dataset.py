@@ -10,7 +10,7 @@ from nasbench_ecg.api import (
     OptionError,
     Progress,
     Requirement,
-    prepare,
+    cut_beats,
 )
 from nasbench_ecg_synthetic.options import SyntheticOptions
 from nasbench_ecg_synthetic.patients import record_names
@@ -53,7 +53,7 @@ class Synthetic:
             StorageError: The records cannot be written.
         """
         folder = database(self.options, source, progress)
-        return prepare(folder, self.options, progress).beats
+        return cut_beats(folder, self.options, progress).beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return the records of ``inter-patient``: of each kind of patient one here, one there."""

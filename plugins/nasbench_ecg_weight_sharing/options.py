@@ -45,7 +45,7 @@ class RandomWsOptions(SharedTrainingOptions):
     """Options of ``random-ws``; numbers of candidates as in the code of Li and Talwalkar 2020."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {
+        "standard": {
             **_QUICK,
             "epochs": 60,
             "beats": 12000,
@@ -70,7 +70,7 @@ class SharedWeightsOptions(SharedTrainingOptions):
     """Options of ``shared-weights``."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "cpu": {**_QUICK, "epochs": 60, "beats": 12000},
+        "standard": {**_QUICK, "epochs": 60, "beats": 12000},
         "quick": _QUICK,
         "smoke": _SMOKE,
     }

@@ -11,11 +11,11 @@ from typing import Any
 
 from nasbench_ecg.cli.kinds import parse_kind
 from nasbench_ecg.cli.options_table import describe_options
-from nasbench_ecg.component import Component
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.options import PROFILE_NAMES, Options
-from nasbench_ecg.registry import Registry, load_registry
-from nasbench_ecg.specs import DatasetSpec
+from nasbench_ecg.plugin.component import Component
+from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.plugin.specs import DatasetSpec
 from roles import to_markdown
 
 _LONG = 24

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from nasbench_ecg.run.suite import shipped_suites
+from nasbench_ecg.suite.spec import shipped_suites
 
 
 def page() -> str:

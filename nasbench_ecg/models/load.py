@@ -1,0 +1,102 @@
+"""The network that a run trained, again as a module."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import RecordStore
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nasbench_ecg.plugin.registry import Registry
+
+WEIGHTS = "weights.safetensors"
+
+
+def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -> nn.Module:
+    """Return the trained network of a run, on the CPU and set to evaluation.
+
+    It maps beats [batch, leads, samples], prepared as those of the run, to logits [batch, classes].
+
+    Args:
+        record: The run.
+        out: Folder of all results, in which the record and its weights lie.
+        registry: The components there are; by default those installed.
+
+    Raises:
+        OptionError: The run failed, trained no network, or its builder has changed since.
+        PluginError: The builder is not installed.
+        StorageError: The weights are not there, or cannot be read.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if record.status != "ok" or record.architecture is None or record.dataset is None:
+        raise OptionError(
+            f"The run {record.run_key} ended as {record.status!r} and left no model.",
+            fix=f"'nasbench-ecg show {record.run_key[:8]}' tells more of it.",
+        )
+    path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
+    words = [*shlex.split(record.command), "--suite", record.suite, "--out", str(out), "--rerun"]
+    again = f"They are made anew by: {shlex.join(words)}"
+    if not path.is_file():
+        raise StorageError(
+            f"The run {record.run_key} has no weights here.", where=str(path), fix=again
+        )
+    model = build_model(record, registry)
+    try:
+        model.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise _changed(record, error) from error
+    except (SafetensorError, OSError) as error:
+        raise StorageError(
+            f"The weights cannot be read: {str(error).rstrip('.')}.", where=str(path), fix=again
+        ) from error
+    return model.eval()
+
+
+def build_model(record: RunRecord, registry: Registry | None = None) -> nn.Module:
+    """Return the network of a run that succeeded as it was before its training.
+
+    Raises:
+        OptionError: Its builder has changed since.
+        PluginError: The builder is not installed.
+    """
+    from nasbench_ecg.plugin.registry import load_registry
+
+    assert record.architecture is not None and record.dataset is not None
+    used = record.components["builder"]
+    component = (registry or load_registry()).get("builder", used.name)
+    try:
+        builder = component.create(component.options_model()(**used.options))
+        model: nn.Module = builder.build(
+            Architecture.from_dict(record.architecture),
+            n_leads=len(record.dataset.leads),
+            n_samples=record.dataset.n_samples,
+            n_classes=len(record.classes),
+        )
+    except (ValidationError, RuntimeError) as error:
+        raise _changed(record, error) from error
+    return model
+
+
+def _changed(record: RunRecord, error: Exception) -> OptionError:
+    used = record.components["builder"]
+    return OptionError(
+        f"The builder {used.name!r} no longer makes the network of the run {record.run_key}.",
+        where=first_line(error),
+        fix=f"It was made by {used.distribution} {used.version}.",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's text, or its type where it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

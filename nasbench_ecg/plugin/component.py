@@ -1,0 +1,150 @@
+"""A component that a plugin provides, and the two ways to use it: read its options, create it.
+
+The spec's strings are resolved here and nowhere else, when a component is used; whatever goes wrong
+then is the plugin's fault and is reported under its name.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+from nasbench_ecg.errors import NasbenchError, PluginError
+from nasbench_ecg.plugin.specs import ComponentSpec, Kind
+
+if TYPE_CHECKING:
+    from nasbench_ecg.options import Options
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component and where it comes from.
+
+    Attributes:
+        spec: What the plugin says of it.
+        plugin: Name of the plugin, that is of its entry point.
+        distribution: Name of the installed distribution that holds the plugin.
+        version: Version of that distribution.
+    """
+
+    spec: ComponentSpec
+    plugin: str
+    distribution: str
+    version: str
+
+    @property
+    def kind(self) -> Kind:
+        """What sort of component it is."""
+        return self.spec.kind
+
+    @property
+    def name(self) -> str:
+        """The name users type."""
+        return self.spec.name
+
+    @property
+    def source(self) -> str:
+        """Plugin, distribution and version as one phrase."""
+        return f"plugin {self.plugin!r} of {self.distribution} {self.version}"
+
+    @property
+    def target(self) -> str:
+        """Where the implementation is, as ``module:Class``."""
+        return _address(self.spec.target)
+
+    def options_model(self) -> type[Options]:
+        """Return the options model; :class:`~nasbench_ecg.api.NoOptions` where there is none.
+
+        Raises:
+            PluginError: The model cannot be imported or is none.
+        """
+        from nasbench_ecg.options import NoOptions, Options
+
+        declared = self.spec.options
+        if declared is None:
+            return NoOptions
+        model = self._resolve(declared, "options")
+        if not (isinstance(model, type) and issubclass(model, Options)):
+            raise self._broken(f"its options {_address(declared)!r} are no model of Options")
+        fault = _fault_of_defaults(model)
+        if fault:
+            raise self._broken(f"its options {_address(declared)!r} {fault}")
+        return model
+
+    def create(self, options: Options) -> Any:
+        """Import the component's target and call it with ``options``.
+
+        Raises:
+            PluginError: The target cannot be imported or called.
+            NasbenchError: The component itself refuses the options.
+        """
+        factory = self._factory()
+        try:
+            return factory(options)
+        except NasbenchError:
+            raise
+        except Exception as error:
+            raise self._broken(f"{self.target!r} fails when created: {describe(error)}") from error
+
+    def verify(self) -> None:
+        """Import options model and target, and create nothing.
+
+        Raises:
+            PluginError: One of them cannot be used.
+        """
+        self.options_model()
+        self._factory()
+
+    def _factory(self) -> Callable[..., Any]:
+        target = self._resolve(self.spec.target, "target")
+        if not callable(target):
+            raise self._broken(f"its target {self.target!r} cannot be called")
+        return target  # type: ignore[no-any-return]
+
+    def _resolve(self, reference: str | Callable[..., Any], role: str) -> Any:
+        if not isinstance(reference, str):
+            return reference
+        module, _, path = reference.partition(":")
+        try:
+            return reduce(getattr, path.split("."), importlib.import_module(module))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may even end the program while imported
+            reason = f"its {role} {reference!r} cannot be imported: {describe(error)}"
+            raise self._broken(reason) from error
+
+    def _broken(self, reason: str) -> PluginError:
+        return PluginError(
+            f"The {self.kind.replace('-', ' ')} {self.name!r} cannot be used: {reason}.",
+            where=self.source,
+            fix=f"Update or reinstall {self.distribution}, or tell its authors.",
+        )
+
+
+def describe(error: BaseException) -> str:
+    """Return type and message of ``error`` on one line."""
+    message = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _address(reference: str | Callable[..., Any]) -> str:
+    if isinstance(reference, str):
+        return reference
+    name = getattr(reference, "__qualname__", type(reference).__qualname__)
+    return f"{getattr(reference, '__module__', '?')}:{name}"
+
+
+def _fault_of_defaults(model: type[Options]) -> str:
+    from nasbench_ecg.options import PROFILE_NAMES
+
+    strange = set(model.PROFILES) - set(PROFILE_NAMES)
+    if strange:
+        return f"declare a profile {min(strange)!r}; profiles are {', '.join(PROFILE_NAMES)}"
+    for heading, changes in {**model.PROFILES, **model.PROTOCOLS}.items():
+        unknown = set(changes) - set(model.model_fields)
+        if unknown:
+            return f"set {min(unknown)!r} for {heading!r}, an option they do not have"
+    return ""

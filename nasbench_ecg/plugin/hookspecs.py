@@ -1,0 +1,113 @@
+"""The five hooks of a plugin. Each collects specs: implementations yield, they never register.
+
+A plugin is any module named by an entry point of the group ``nasbench_ecg.plugins``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pluggy
+
+from nasbench_ecg.plugin.specs import (
+    BuilderSpec,
+    DatasetSpec,
+    EvaluatorSpec,
+    SearchSpaceSpec,
+    StrategySpec,
+)
+
+ENTRY_POINT_GROUP = "nasbench_ecg.plugins"
+
+hookspec = pluggy.HookspecMarker("nasbench_ecg")
+
+
+@hookspec
+def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:  # type: ignore[empty-body]
+    """Yield search spaces.
+
+    Example:
+        >>> from nasbench_ecg.api import SearchSpaceSpec, hookimpl
+        >>> @hookimpl
+        ... def nasbench_ecg_search_spaces():
+        ...     yield SearchSpaceSpec(
+        ...         name="my-space", target="my_package.space:MySpace", summary="Two-layer networks"
+        ...     )
+        >>> [spec.name for spec in nasbench_ecg_search_spaces()]
+        ['my-space']
+    """
+
+
+@hookspec
+def nasbench_ecg_builders() -> Iterable[BuilderSpec]:  # type: ignore[empty-body]
+    """Yield builders.
+
+    Example:
+        >>> from nasbench_ecg.api import BuilderSpec, hookimpl
+        >>> @hookimpl
+        ... def nasbench_ecg_builders():
+        ...     yield BuilderSpec(
+        ...         name="my-builder",
+        ...         target="my_package.network:MyBuilder",
+        ...         options="my_package.network:MyBuilderOptions",
+        ...         space="my-space",
+        ...         summary="Networks of two layers",
+        ...     )
+        >>> [spec.space for spec in nasbench_ecg_builders()]
+        ['my-space']
+    """
+
+
+@hookspec
+def nasbench_ecg_strategies() -> Iterable[StrategySpec]:  # type: ignore[empty-body]
+    """Yield search strategies.
+
+    Example:
+        >>> from nasbench_ecg.api import SearchResult, StrategySpec, hookimpl
+        >>> class FirstComer:
+        ...     def __init__(self, options): ...
+        ...     def search(self, task, space, builder, ctx):
+        ...         return SearchResult(space.sample(ctx.rng))
+        >>> @hookimpl
+        ... def nasbench_ecg_strategies():
+        ...     yield StrategySpec(
+        ...         name="first-comer", target=FirstComer, summary="Takes the first random cell"
+        ...     )
+        >>> [spec.name for spec in nasbench_ecg_strategies()]
+        ['first-comer']
+    """
+
+
+@hookspec
+def nasbench_ecg_datasets() -> Iterable[DatasetSpec]:  # type: ignore[empty-body]
+    """Yield datasets.
+
+    Example:
+        >>> from nasbench_ecg.api import DatasetSpec, hookimpl
+        >>> @hookimpl
+        ... def nasbench_ecg_datasets():
+        ...     yield DatasetSpec(
+        ...         name="my-hospital",
+        ...         target="my_package.data:MyHospital",
+        ...         summary="Beats of our ward",
+        ...         protocols=("intra-patient", "patient-kfold"),
+        ...     )
+        >>> [spec.protocol for spec in nasbench_ecg_datasets()]
+        ['intra-patient']
+    """
+
+
+@hookspec
+def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:  # type: ignore[empty-body]
+    """Yield evaluators.
+
+    Example:
+        >>> from nasbench_ecg.api import EvaluatorSpec, hookimpl
+        >>> @hookimpl
+        ... def nasbench_ecg_evaluators():
+        ...     yield EvaluatorSpec(
+        ...         name="parameters", target="my_package:Parameters", summary="Fewer is better"
+        ...     )
+        >>> [spec.name for spec in nasbench_ecg_evaluators()]
+        ['parameters']
+    """

@@ -1,0 +1,272 @@
+"""Which components there are: plugins found, loaded one at a time, and looked up by name.
+
+A broken plugin becomes a :class:`PluginProblem` and no other plugin suffers. The registry is built
+inside a command, by :func:`load_registry`, and never when a module is imported.
+
+``NASBENCH_ECG_DISABLE_PLUGINS=a,b`` leaves out the plugins of these names (``*``: all of them), and
+``NASBENCH_ECG_STRICT_PLUGINS=1`` makes any problem an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import pluggy
+
+from nasbench_ecg.data import user_datasets as added
+from nasbench_ecg.errors import PluginError, nearest
+from nasbench_ecg.plugin import hookspecs
+from nasbench_ecg.plugin.component import Component
+from nasbench_ecg.plugin.loading import FoundPlugin, PluginProblem, collect, discover, normalized
+from nasbench_ecg.plugin.specs import DatasetSpec, Kind
+
+__all__ = ["KINDS", "Component", "PluginInfo", "PluginProblem", "Registry", "load_registry"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+DISABLE = "NASBENCH_ECG_DISABLE_PLUGINS"
+STRICT = "NASBENCH_ECG_STRICT_PLUGINS"
+
+ADDED, ADDED_DISTRIBUTION = "added", "added-datasets"
+"""Plugin and distribution under which the user's own datasets are listed."""
+
+
+@dataclass(frozen=True)
+class PluginInfo:
+    """An installed plugin.
+
+    Attributes:
+        name: Name of its entry point.
+        distribution: Name of the installed distribution that holds it.
+        version: Version of that distribution.
+        shipped: Whether it comes with this project.
+        components: What it provides, without what was refused.
+        state: Whether it was loaded, left out on request, or failed as a whole.
+    """
+
+    name: str
+    distribution: str
+    version: str
+    shipped: bool
+    components: tuple[Component, ...] = ()
+    state: Literal["loaded", "disabled", "failed"] = "loaded"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The components of all loaded plugins.
+
+    Attributes:
+        plugins: All installed plugins, those that failed or are disabled included.
+        problems: What is wrong with them.
+    """
+
+    plugins: tuple[PluginInfo, ...]
+    problems: tuple[PluginProblem, ...]
+
+    def components(self, kind: Kind | None = None) -> list[Component]:
+        """Return the components of ``kind``, or all, by kind and name."""
+        chosen = [
+            component
+            for plugin in self.plugins
+            for component in plugin.components
+            if kind in (None, component.kind)
+        ]
+        return sorted(chosen, key=lambda c: (KINDS.index(c.kind), c.name))
+
+    def get(self, kind: Kind, name: str) -> Component:
+        """Return the component ``name`` of ``kind``.
+
+        Raises:
+            PluginError: There is none; the nearest names, or the plugin at fault, are named.
+        """
+        return self.find(name, kind)[0]
+
+    def find(self, name: str, kind: Kind | None = None) -> list[Component]:
+        """Return all components called ``name``, at most one of each kind.
+
+        Raises:
+            PluginError: There is none.
+        """
+        found = [component for component in self.components(kind) if component.name == name]
+        if not found:
+            raise self._unknown(name, kind)
+        return found
+
+    def verify(self) -> list[PluginProblem]:
+        """Import every component, heavy libraries included, and return what cannot be used."""
+        problems = []
+        for component in self.components():
+            try:
+                component.verify()
+            except PluginError as error:
+                source = (component.plugin, component.distribution, component.version)
+                lost = ((component.kind, component.name),)
+                problems.append(PluginProblem(*source, "component", error.what.rstrip("."), lost))
+        return problems
+
+    def _unknown(self, name: str, kind: Kind | None) -> PluginError:
+        what = f"There is no {_words(kind) if kind else 'component'} {name!r}."
+        for problem in self.problems:
+            if any(n == name and kind in (None, k) for k, n in problem.components):
+                return PluginError(
+                    what,
+                    where=str(problem).rstrip("."),
+                    fix="'nasbench-ecg plugin list' lists all that is wrong.",
+                )
+        others = [component.kind for component in self.components() if component.name == name]
+        if others:
+            what += f" There is a {_words(others[0])} of that name."
+        return PluginError(
+            what + self._not_loaded(),
+            fix=nearest(name, {component.name for component in self.components(kind)}),
+        )
+
+    def _not_loaded(self) -> str:
+        reasons = [
+            f"plugin {plugin.name!r} of {plugin.distribution} {plugin.version} "
+            + self._reason(plugin)
+            for plugin in self.plugins
+            if plugin.state != "loaded"
+        ]
+        if not reasons:
+            return ""
+        return f" It may come from a plugin that is not loaded: {'; '.join(reasons)}."
+
+    def _reason(self, plugin: PluginInfo) -> str:
+        if plugin.state == "disabled":
+            return f"is disabled by {DISABLE}"
+        return "; ".join(
+            f"failed ({problem.stage}): {problem.error}"
+            for problem in self.problems
+            if (problem.plugin, problem.distribution) == (plugin.name, plugin.distribution)
+        )
+
+
+def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
+    """Find and load the installed plugins, and the datasets that the user added.
+
+    Args:
+        local: Plugins that are not installed; they stand in for what is installed of their
+            distributions.
+
+    Raises:
+        PluginError: A plugin has a problem and ``NASBENCH_ECG_STRICT_PLUGINS`` is set.
+    """
+    found, problems = discover()
+    replaced = {normalized(plugin.distribution) for plugin in local}
+    found = [p for p in found if normalized(p.distribution) not in replaced] + list(local)
+    disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
+    problems += _misspelt(disabled, found)
+    manager = pluggy.PluginManager("nasbench_ecg")
+    manager.add_hookspecs(hookspecs)
+    plugins = []
+    for plugin in found:
+        info = PluginInfo(plugin.name, plugin.distribution, plugin.version, plugin.shipped)
+        if disabled & {plugin.name, "*"}:
+            plugins.append(replace(info, state="disabled"))
+            continue
+        collected = collect(manager, plugin)
+        problems += collected.problems
+        components = tuple(
+            Component(spec, plugin.name, plugin.distribution, plugin.version)
+            for spec in collected.specs
+        )
+        state: Literal["loaded", "failed"] = "loaded" if collected.loaded else "failed"
+        plugins.append(replace(info, components=components, state=state))
+    if added := _added_datasets(disabled):
+        plugins.append(added[0])
+        problems += added[1]
+    plugins, conflicts = _settle_names(plugins)
+    problems += conflicts
+    if problems and os.environ.get(STRICT, "0") not in ("", "0"):
+        raise PluginError(
+            f"{STRICT} is set and there are problems: {' '.join(map(str, problems))}",
+            fix=f"Mend or remove these plugins, or unset {STRICT}.",
+        )
+    return Registry(tuple(plugins), tuple(problems))
+
+
+def _added_datasets(disabled: set[str]) -> tuple[PluginInfo, list[PluginProblem]] | None:
+    """Return the datasets that the user added, as one plugin; None where there are none."""
+    found, faults = added.read_all()
+    if not found and not faults:
+        return None
+    info = PluginInfo(ADDED, ADDED_DISTRIBUTION, "", shipped=False)
+    if disabled & {ADDED, "*"}:
+        return replace(info, state="disabled"), []
+    components = []
+    for one in found:
+        target, options = added.addresses(one.name)
+        spec = DatasetSpec(
+            name=one.name,
+            target=target,
+            options=options,
+            summary=one.summary,
+            protocol=one.protocols[0],
+            protocols=one.protocols,
+        )
+        components.append(Component(spec, ADDED, ADDED_DISTRIBUTION, ""))
+    problems = [
+        PluginProblem(ADDED, ADDED_DISTRIBUTION, "", "discovery", fault, (("dataset", name),))
+        for name, fault in faults
+    ]
+    return replace(info, components=tuple(components)), problems
+
+
+def _misspelt(disabled: Iterable[str], found: Sequence[FoundPlugin]) -> list[PluginProblem]:
+    known = {ADDED, *(plugin.name for plugin in found)}
+    return [
+        PluginProblem(
+            name,
+            "",
+            "",
+            "disabling",
+            f"{DISABLE} names no installed plugin. {nearest(name, known)}",
+        )
+        for name in sorted(set(disabled) - known - {"*"})
+    ]
+
+
+def _settle_names(plugins: list[PluginInfo]) -> tuple[list[PluginInfo], list[PluginProblem]]:
+    """Give each name to one component at most: the shipped one, or none where equals compete."""
+    claims: dict[tuple[Kind, str], list[PluginInfo]] = {}
+    for plugin in plugins:
+        for component in plugin.components:
+            claims.setdefault((component.kind, component.name), []).append(plugin)
+    settled = []
+    problems = []
+    for plugin in plugins:
+        kept = []
+        for component in plugin.components:
+            claimants = claims[component.kind, component.name]
+            shipped = [claimant for claimant in claimants if claimant.shipped]
+            if len(claimants) == 1 or shipped == [plugin]:
+                kept.append(component)
+            else:
+                problems.append(_conflict(component, claimants, taken=bool(shipped)))
+        settled.append(replace(plugin, components=tuple(kept)))
+    return settled, problems
+
+
+def _conflict(
+    component: Component, claimants: Sequence[PluginInfo], *, taken: bool
+) -> PluginProblem:
+    providers = ", ".join(f"{p.name!r} of {p.distribution} {p.version}" for p in claimants)
+    what = f"the {_words(component.kind)} {component.name!r} is provided by {providers}; "
+    rule = "a shipped name cannot be replaced" if taken else "none of them is used"
+    return PluginProblem(
+        component.plugin,
+        component.distribution,
+        component.version,
+        "conflict",
+        what + rule,
+        ((component.kind, component.name),),
+    )
+
+
+def _words(kind: Kind) -> str:
+    return kind.replace("-", " ")

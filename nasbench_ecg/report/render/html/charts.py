@@ -1,0 +1,183 @@
+"""The plots of a page: scores against costs, the course of searches, critical differences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.render.html import svg
+from nasbench_ecg.report.statistics import CriticalDifference
+from nasbench_ecg.report.text import amount, coarse_duration, milliseconds, percent
+from nasbench_ecg.run.record import RunRecord
+
+_COSTS = (
+    ("parameters", "parameters", amount),
+    ("macs", "multiply-accumulates a beat", amount),
+    ("latency_1_ms", "latency of one beat, ms", milliseconds),
+    ("total", "seconds of search and training", coarse_duration),
+)
+_FEWEST_POINTS = 2
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot.
+
+    Attributes:
+        name: What tells it from others of its kind.
+        svg: The plot.
+        methods: Names of the methods that it shows.
+    """
+
+    name: str
+    svg: str
+    methods: tuple[str, ...]
+
+
+def against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]:
+    """Return F1 against each cost, where two methods or more have both and costs differ.
+
+    Args:
+        board: The leaderboard.
+        numbers: Number of each method, which sets its colour and shape.
+    """
+    charts = []
+    for name, label, told in _COSTS:
+        points = [
+            (row, cost)
+            for row in board.rows
+            if RANKED_BY in row.scores and (cost := _cost(row, name)) is not None
+        ]
+        if len(points) < _FEWEST_POINTS or len({cost for _, cost in points}) == 1:
+            continue
+        ends = [end for row, _ in points for end in _ends(row)]
+        published = max((f.scores.get(RANKED_BY, 0.0) for f in board.published), default=0.0)
+        x = svg.horizontal(label, [cost for _, cost in points], log=True)
+        y = svg.vertical("F1, %", [100 * end for end in [*ends, *([published] * bool(published))]])
+        marks = [_front(points, x, y)]
+        if published:
+            at = y.place(100 * published)
+            marks.append(svg.path([(x.start, at), (x.end, at)], "published"))
+            marks.append(svg.text(x.end - 4, at - 5, "best published", "published"))
+        for row, cost in points:
+            method = board.label(row)
+            low, high = (y.place(100 * end) for end in _ends(row))
+            at = x.place(cost)
+            marks.append(svg.line(numbers[method], [(at, low), (at, high)], "interval"))
+            figure = percent(row.scores[RANKED_BY].mean)
+            marks.append(
+                svg.mark(
+                    numbers[method],
+                    at,
+                    y.place(100 * row.scores[RANKED_BY].mean),
+                    f"{method}: F1 {figure}, {told(cost)}",
+                )
+            )
+        drawn = svg.plot(x, y, marks, description=f"F1 against {label}")
+        charts.append(Chart(label, drawn, tuple(board.label(row) for row, _ in points)))
+    return charts
+
+
+def _cost(row: Row, name: str) -> float | None:
+    if name == "total":
+        parts = [row.seconds[part] for part in ("search", "evaluation") if part in row.seconds]
+        return sum(parts) if parts else None
+    return row.costs.get(name)
+
+
+def _ends(row: Row) -> tuple[float, float]:
+    summary = row.scores[RANKED_BY]
+    return summary.interval or (summary.worst, summary.best)
+
+
+def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str:
+    """Return the border of what no ranked method exceeds at no more cost, as a staircase."""
+    stairs: list[tuple[float, float]] = []
+    best = -1.0
+    ranked = [(row, cost) for row, cost in points if row.rank is not None]
+    for row, cost in sorted(ranked, key=lambda p: (p[1], -p[0].scores[RANKED_BY].mean)):
+        mean = row.scores[RANKED_BY].mean
+        if mean > best:
+            at = x.place(cost)
+            stairs += [(at, stairs[-1][1] if stairs else y.start), (at, y.place(100 * mean))]
+            best = mean
+    return svg.path([*stairs, (x.end, stairs[-1][1])], "front") if stairs else ""
+
+
+def course(
+    board: Leaderboard, runs: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]
+) -> Chart | None:
+    """Return the best so far of what each search went by against its seconds, a line a run.
+
+    That is a score on validation beats, or an objective of the strategy's own.
+
+    Args:
+        board: The leaderboard.
+        runs: Runs by method.
+        numbers: Number of each method.
+    """
+    curves = [
+        (method, record, points)
+        for method in (board.label(row) for row in board.rows)
+        for record in runs[method]
+        if len(points := _best_so_far(record)) >= _FEWEST_POINTS
+    ]
+    if not curves:
+        return None
+    every = [point for _, _, points in curves for point in points]
+    x = svg.horizontal("seconds of search", [seconds for seconds, _ in every], log=True)
+    y = svg.vertical("best so far of what the search went by, %", [100 * best for _, best in every])
+    marks = []
+    for method, record, points in curves:
+        places = [(x.place(seconds), y.place(100 * best)) for seconds, best in points]
+        stairs = [places[0]]
+        for (_, before), (at, now) in pairwise(places):
+            stairs += [(at, before), (at, now)]
+        number, seed = numbers[method], record.search_seed
+        marks.append(svg.line(number, stairs, "curve", f"{method}, seed {seed}"))
+        marks.append(svg.mark(number, *stairs[-1], f"{method}, seed {seed}"))
+    drawn = svg.plot(
+        x, y, marks, description="Best so far of what the search went by against its seconds"
+    )
+    methods = tuple(dict.fromkeys(method for method, _, _ in curves))
+    return Chart("course of the search", drawn, methods)
+
+
+def _best_so_far(record: RunRecord) -> list[tuple[float, float]]:
+    return [
+        (max(point["seconds"], 0.1), point["best"])
+        for point in record.trajectory
+        if "best" in point and "seconds" in point
+    ]
+
+
+def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -> str:
+    """Return average ranks on a line, best left; bars join methods that are not told apart."""
+    k = len(found.methods)
+    height = 78 + 17 * k + 9 * len(found.groups)
+    axis = svg.Axis("average rank", 1.0, float(k), 24, svg.WIDTH - 24)
+    line_at, bars_at = 46.0, 58.0
+    parts = [svg.path([(axis.start, line_at), (axis.end, line_at)], "axis")]
+    for whole in range(1, k + 1):
+        at = axis.place(whole)
+        parts.append(svg.path([(at, line_at - 4), (at, line_at)], "axis"))
+        parts.append(svg.text(at, line_at - 9, str(whole), "tick"))
+    end = min(axis.place(1 + found.difference), svg.WIDTH - 4.0)
+    parts.append(svg.path([(axis.start, 16), (end, 16)], "bar"))
+    parts.append(svg.text(axis.start, 10, f"critical difference {found.difference:.2f}", "start"))
+    for place, (first, last) in enumerate(found.groups):
+        at = bars_at + 9 * place
+        ends = [(axis.place(found.ranks[i]) + side, at) for i, side in ((first, -4), (last, 4))]
+        parts.append(svg.path(ends, "bar"))
+    names_at = bars_at + 9 * len(found.groups) + 14
+    stems, names = [], []
+    for i, (method, rank) in enumerate(zip(found.methods, found.ranks, strict=True)):
+        at, below = axis.place(rank), names_at + 17 * i
+        side, anchor = (-7, "end") if at > svg.WIDTH / 2 else (7, "start")
+        stems.append(svg.path([(at, line_at), (at, below - 4)], "stem"))
+        names.append(svg.mark(numbers.get(method, 0), at, line_at))
+        names.append(svg.text(at + side, below, f"{method} {rank:.2f}", f"{anchor} over"))
+    description = "Average ranks with their critical difference"
+    return svg.document(svg.WIDTH, height, [*stems, *parts, *names], description)

@@ -1,0 +1,120 @@
+"""Cutting labelled windows around the R peaks of one record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.signal.aami import CLASSES, labels_of
+from nasbench_ecg.signal.records import Record
+
+Normalisation = Literal["none", "per-beat", "per-record"]
+"""``none``: millivolts; the others: z-score of each lead, over the window or the whole record."""
+
+F = TypeVar("F", np.float32, np.float64)
+
+_FLAT = 1e-6  # millivolts: a deviation below this is rounding, far under any converter's step
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The labelled windows of one record.
+
+    Attributes:
+        signals: float32 [n_beats, n_leads, n_samples].
+        labels: int64 [n_beats], index into the classes asked for.
+        sample: int64 [n_beats], sample index of the R peak, at the record's own rate.
+        dropped: Number of beats of each class, [n_classes], whose window leaves the record.
+        fs: Sampling rate of ``signals`` in hertz.
+    """
+
+    signals: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    sample: NDArray[np.int64]
+    dropped: tuple[int, ...]
+    fs: float
+
+
+def segment(
+    record: Record,
+    *,
+    before: int,
+    after: int,
+    head: int = 0,
+    tail: int = 0,
+    classes: Sequence[str] = CLASSES,
+    normalise: Normalisation = "none",
+    rate: float | None = None,
+) -> Windows:
+    """Cut the window R−``before`` … R+``after`` (both ends inclusive) of every beat of a record.
+
+    Args:
+        record: The record, denoised or not.
+        before: Samples before the R peak, at ``rate``; the R peak stands at this index.
+        after: Samples after the R peak, at ``rate``.
+        head: Number of leading annotations, of any type, to leave out.
+        tail: Number of trailing annotations, of any type, to leave out.
+        classes: AAMI classes wanted; beats of others are left out.
+        normalise: ``none``, ``per-beat`` or ``per-record``; a flat lead becomes zero.
+        rate: Hertz to resample the record to (polyphase, anti-aliased) before cutting; None: as is.
+    """
+    kept = slice(head, max(len(record.symbols) - tail, head))
+    labels = labels_of(record.symbols[kept], classes)
+    is_beat = labels >= 0
+    labels, sample = labels[is_beat], record.samples[kept][is_beat]
+
+    signals, ratio = _resample(record.signals, record.fs, rate)
+    if normalise == "per-record":
+        signals = _z_score(signals)
+    peak = np.rint(sample * float(ratio)).astype(np.int64)
+    inside = (peak >= before) & (peak + after < signals.shape[1])
+    windows = _cut(signals, peak[inside] - before, before + 1 + after)
+    if normalise == "per-beat":
+        windows = _z_score(windows)
+    dropped = np.bincount(labels[~inside], minlength=len(classes))
+    return Windows(
+        signals=windows.astype(np.float32, copy=False),
+        labels=labels[inside],
+        sample=sample[inside],
+        dropped=tuple(int(n) for n in dropped),
+        fs=float(record.fs if rate is None else rate),
+    )
+
+
+def _cut(
+    signals: NDArray[np.float64], starts: NDArray[np.int64], width: int
+) -> NDArray[np.float32]:
+    """Return [n_beats, n_leads, width], one window from each of ``starts``."""
+    if signals.shape[1] < width:
+        return np.empty((0, len(signals), width), dtype=np.float32)
+    every = np.lib.stride_tricks.sliding_window_view(signals.astype(np.float32), width, axis=1)
+    return np.ascontiguousarray(every[:, starts].transpose(1, 0, 2))
+
+
+def _z_score(values: NDArray[F]) -> NDArray[F]:
+    values = values - values.mean(axis=-1, keepdims=True)
+    deviation = values.std(axis=-1, keepdims=True)
+    values /= np.where(deviation > _FLAT, deviation, np.inf)
+    return values
+
+
+def _resample(
+    signals: NDArray[np.float64], fs: float, rate: float | None
+) -> tuple[NDArray[np.float64], Fraction]:
+    if rate is None or rate == fs:
+        return signals, Fraction(1)
+    from scipy.signal import resample_poly
+
+    ratio = (Fraction(rate) / Fraction(fs)).limit_denominator(10_000)
+    if ratio <= 0:
+        raise OptionError(f"A record of {fs:g} Hz cannot be resampled to {rate:g} Hz.")
+    resampled: NDArray[np.float64] = resample_poly(
+        signals, ratio.numerator, ratio.denominator, axis=1, padtype="line"
+    )
+    return resampled, ratio

@@ -1,0 +1,353 @@
+"""Suites: what is compared with what, as a grid in a TOML file.
+
+A suite says which strategies are run on which datasets under which protocols with which seeds::
+
+    title = "The baselines on MIT-BIH"
+    published = true
+    seeds = [0, 1, 2]
+    time_limit_hours = 2.0
+
+    [[runs]]
+    strategies = ["cnn-9", "cnn-11"]
+    datasets = ["mitbih-1lead", "mitbih-2lead"]
+    protocols = ["intra-patient"]
+    profiles = ["paper"]
+    set.evaluator.epochs = 100
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from nasbench_ecg.contracts import Budget
+from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, nearest
+from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.plugin.specs import FLOOR, StrategySpec
+from nasbench_ecg.run.config import RunConfig, RunRequest, assigned, configure
+
+FEWEST_SEEDS = 3
+"""Search seeds that a published suite needs at least."""
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds):
+        raise ValueError("A seed is listed twice")
+    return seeds
+
+
+Seeds = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_different)
+]
+Names = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(_Strict):
+    """What a search may spend."""
+
+    evaluations: Annotated[int, Field(ge=1)] | None = None
+    """Most candidates that it evaluates."""
+    seconds: Annotated[float, Field(ge=1)] | None = None
+    """Most seconds that it takes."""
+
+
+class Grid(_Strict):
+    """One entry of a suite: every strategy on every dataset, and so on."""
+
+    strategies: Names
+    datasets: Names
+    protocols: Names = ("intra-patient",)
+    profiles: Names = ("quick",)
+    seeds: Seeds | None = None
+    """Seeds of this entry; None: those of the suite."""
+    space: str | None = None
+    builder: str | None = None
+    evaluator: str | None = None
+    budget: Limits = Limits()
+    """What each search may spend, as in ``budget.evaluations = 20``."""
+    set: dict[str, dict[str, Any]] = {}
+    """Options by component, as in ``--set strategy.epochs=10``."""
+
+
+class SuiteFile(_Strict):
+    """What a suite file holds."""
+
+    title: str
+    about: str = ""
+    published: bool = False
+    """Whether its results are published: it must then keep all rules of a fair comparison."""
+    seeds: Seeds
+    time_limit_hours: Annotated[float, Field(gt=0)] | None = None
+    """Longest that one run may take."""
+    runs: Annotated[tuple[Grid, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite and where it comes from.
+
+    Attributes:
+        name: Name of the file without its ending, and of the folder of its results.
+        path: Its file, as shown in errors.
+        content: What the file says.
+    """
+
+    name: str
+    path: str
+    content: SuiteFile
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a suite's plan."""
+
+    config: RunConfig
+    entry: int
+    """Number of the entry of ``runs`` that it comes from, from 1."""
+
+    @property
+    def key(self) -> str:
+        """Run key."""
+        return self.config.key()
+
+    @property
+    def method(self) -> str:
+        """The strategy, with what was set otherwise than usual."""
+        config = self.config
+        budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
+        changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
+        changed |= budget
+        spec = config.strategy.component.spec
+        other = isinstance(spec, StrategySpec) and config.builder.name != spec.builder
+        name = config.strategy.name
+        return _with_options(f"{name} {config.builder.name}" if other else name, changed)
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """Dataset, protocol, profile and strategy: what runs that differ by seed alone share."""
+        config = self.config
+        dataset = _with_options(config.dataset.name, config.dataset.changed)
+        protocol = _with_options(config.protocol, config.protocol_changed)
+        return dataset, protocol, config.profile, self.method
+
+    def __str__(self) -> str:
+        *where, method = self.row
+        return " · ".join([method, *where, f"seed {self.config.search_seed}"])
+
+
+def _with_options(name: str, changed: Mapping[str, Any]) -> str:
+    return " ".join([name, *(f"{option}={assigned(value)}" for option, value in changed.items())])
+
+
+def shipped_suites() -> list[Suite]:
+    """Return the suites that come with the project, by name.
+
+    Raises:
+        OptionError: One of them is not a suite.
+    """
+    found = [p for p in files("nasbench_ecg_suites").iterdir() if p.name.endswith(".toml")]
+    texts = {p.name.removesuffix(".toml"): p.read_text(encoding="utf-8") for p in found}
+    return [
+        parse_suite(text, name, f"{name}.toml")
+        for name, text in sorted(texts.items())
+        if "[[runs]]" in text
+    ]
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """Return the shipped suite of that name, or the one in that file.
+
+    Raises:
+        OptionError: There is none, or its file is not a suite.
+        StorageError: The file cannot be read.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        try:
+            return parse_suite(path.read_text(encoding="utf-8"), path.stem, str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise StorageError(
+                f"The suite cannot be read: {getattr(error, 'strerror', None) or error}.",
+                where=str(path),
+                fix="Name a shipped suite ('nasbench-ecg suite list'), or a TOML file.",
+            ) from None
+    suites = {suite.name: suite for suite in shipped_suites()}
+    if name_or_path not in suites:
+        raise OptionError(
+            f"There is no suite {name_or_path!r}.",
+            fix=f"{nearest(name_or_path, suites)} A file of your own is named with its .toml.",
+        )
+    return suites[name_or_path]
+
+
+def check_name(name: str, where: str) -> None:
+    """Raise OptionError unless ``name`` can name a suite, and so a folder of results."""
+    if not _NAME.fullmatch(name):
+        raise OptionError(
+            f"{name!r} cannot name a suite.",
+            where=where,
+            fix="Use lower-case words and digits joined by hyphens: it names a folder too.",
+        )
+
+
+def parse_suite(text: str, name: str, path: str) -> Suite:
+    """Return the suite that a TOML text describes.
+
+    Raises:
+        OptionError: It is not TOML, or not a suite; file and entry are named.
+    """
+    check_name(name, path)
+    try:
+        return Suite(name, path, SuiteFile.model_validate(tomllib.loads(text)))
+    except tomllib.TOMLDecodeError as error:
+        raise OptionError(f"This is not TOML: {error}.", where=path) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where, what = _place(path, first["loc"]), first["msg"]
+        if first["type"] == "extra_forbidden":
+            model = (
+                Limits if "budget" in first["loc"] else Grid if len(first["loc"]) > 1 else SuiteFile
+            )
+            what, fix = "There is no such entry", nearest(str(first["loc"][-1]), model.model_fields)
+        elif first["type"] == "too_short":
+            what, fix = "An empty grid runs nothing", "Give it one value at least."
+        else:
+            what = what.removeprefix("Value error, ")
+            fix = "'nasbench-ecg suite list' shows suites that are well-formed."
+        raise OptionError(f"{what.rstrip('.')}.", where=where, fix=fix) from None
+
+
+def _place(path: str, location: Sequence[int | str]) -> str:
+    parts = [f"entry {part + 1}" if isinstance(part, int) else part for part in location]
+    return f"{path}: {' › '.join(parts)}"
+
+
+def plan(
+    suite: Suite,
+    registry: Registry,
+    *,
+    profile: str | None = None,
+    seeds: Sequence[int] | None = None,
+    device: str = "auto",
+) -> list[PlannedRun]:
+    """Return the runs of a suite, each once, without loading any beats.
+
+    They come seed by seed, so that every method has a first result before any has a second.
+
+    Args:
+        suite: The suite.
+        registry: The components there are.
+        profile: Profile of all runs, in place of the suite's own.
+        seeds: Seeds of all runs, in place of the suite's own.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        OptionError: A name is unknown or an option is not allowed; file and entry are named.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for number, grid in enumerate(suite.content.runs, start=1):
+        for request in _wishes(grid, seeds or grid.seeds or suite.content.seeds, profile, device):
+            try:
+                run = PlannedRun(configure(registry, request), number)
+            except NasbenchError as error:
+                where = (
+                    f"{suite.path}: runs › entry {number}, {request.strategy} on {request.dataset}"
+                )
+                raise OptionError(error.what, where=where, fix=error.fix) from None
+            planned.setdefault(run.key, run)
+    return sorted(planned.values(), key=lambda run: run.config.search_seed)
+
+
+def _wishes(
+    grid: Grid, seeds: Sequence[int], profile: str | None, device: str
+) -> Iterator[RunRequest]:
+    profiles = grid.profiles if profile is None else (profile,)
+    for one, protocol, dataset, strategy, seed in product(
+        profiles, grid.protocols, grid.datasets, grid.strategies, seeds
+    ):
+        yield RunRequest(
+            strategy=strategy,
+            dataset=dataset,
+            protocol=protocol,
+            profile=one,
+            space=grid.space,
+            builder=grid.builder,
+            evaluator=grid.evaluator,
+            overrides=grid.set,
+            search_seed=seed,
+            device=device,
+            budget=Budget(grid.budget.evaluations, grid.budget.seconds),
+        )
+
+
+def broken_rules(runs: Sequence[PlannedRun], *, published: bool) -> list[str]:
+    """Return, as sentences, which rules of a fair comparison a plan breaks.
+
+    Only what is published owes three seeds. Beside every search belongs random search with its
+    budget: no option of its own is set, such as one that lets it evaluate less than its rivals.
+    """
+    return [*(_too_few_seeds(runs) if published else []), *_without_floor(runs)]
+
+
+def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
+    seeds: dict[tuple[Any, ...], set[int]] = {}
+    for run in runs:
+        config = run.config
+        options = tuple(chosen.options.model_dump_json() for chosen in config.chosen().values())
+        row = (config.strategy.name, config.dataset.name, config.protocol, config.builder.name)
+        seeds.setdefault((row, options), set()).add(config.search_seed)
+    return [
+        f"{row[0]} on {row[1]} under {row[2]} has {len(chosen)} of the {FEWEST_SEEDS} seeds "
+        "that a published comparison needs."
+        for (row, _), chosen in seeds.items()
+        if len(chosen) < FEWEST_SEEDS
+    ]
+
+
+def _without_floor(runs: Sequence[PlannedRun]) -> list[str]:
+    floors: dict[tuple[Any, ...], list[RunConfig]] = {}
+    for run in runs:
+        if run.config.strategy.name == FLOOR:
+            floors.setdefault(_arena(run.config), []).append(run.config)
+    lacking = {
+        _arena(run.config): run.config
+        for run in runs
+        if _searches(run.config)
+        and not any(_alike(floor, run.config) for floor in floors.get(_arena(run.config), ()))
+    }
+    return [
+        f"{config.strategy.name} searches {config.space.name} on {config.dataset.name} under "
+        f"{config.protocol} ({config.profile}), and {FLOOR} does not with the same budget."
+        for config in lacking.values()
+    ]
+
+
+def _arena(config: RunConfig) -> tuple[Any, ...]:
+    """Return what a search and the random search that it is to beat must share."""
+    roles = (config.space, config.dataset, config.evaluator)
+    names = [chosen.name for chosen in roles]
+    return (*names, config.protocol, config.profile, config.budget)
+
+
+def _alike(floor: RunConfig, rival: RunConfig) -> bool:
+    """Whether no option of random search was set, but for those that its rival has too."""
+    return floor.strategy.changed.items() <= rival.strategy.changed.items()
+
+
+def _searches(config: RunConfig) -> bool:
+    spec = config.strategy.component.spec
+    return isinstance(spec, StrategySpec) and spec.searches and spec.name != FLOOR

@@ -1,0 +1,289 @@
+"""The evaluator ``clustering``: how well the clusters of a labelling agree with the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nasbench_ecg.api import (
+    Architecture,
+    Beats,
+    Builder,
+    Evaluation,
+    EvaluationContext,
+    OptionError,
+    Task,
+    class_table,
+    confusion_matrix,
+    predict,
+    scores,
+)
+from nasbench_ecg_immune.features import standardisation
+from nasbench_ecg_immune.kernels import median_width, rbf
+from nasbench_ecg_immune.options import ClusteringEvaluatorOptions, ClusteringOptions
+from nasbench_ecg_immune.space import Codes, from_architecture
+
+Floats = NDArray[np.float64]
+
+_ROWS = 8192
+
+
+class ClusteringEvaluator:
+    """Scores a labelling twice: on the beats that were clustered, and on beats not seen before.
+
+    Each cluster stands for the class that most of its beats have. A beat that was held back goes
+    to the cluster whose function, kernel ridge regression on the labelling, is largest for it:
+    the same way for every strategy. The score and the confusion matrix are those of the beats held
+    back; figures named ``clustered_…`` are those of the clustered beats, as in the paper, and
+    ``assigned_…`` those with clusters and classes matched one to one, if there are as many.
+    """
+
+    def __init__(self, options: ClusteringEvaluatorOptions) -> None:
+        self.options = options
+
+    def evaluate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> Evaluation:
+        """Return the scores of a labelling of the training and the validation part.
+
+        Raises:
+            OptionError: It labels another number of beats, or the features are unusable.
+        """
+        started = monotonic()
+        codes = _codes(arch, task)
+        fit_on, score_on = ctx.parts()
+        codes = codes[: len(fit_on)]
+        model = builder.build(
+            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
+        )
+        if not isinstance(model, KernelMachine):
+            raise OptionError(
+                "The evaluator 'clustering' can only fit networks of the builder 'clustering'.",
+                fix="Leave --builder out.",
+            )
+        table = contingency(codes, fit_on.labels, len(model.bias), task.n_classes)
+        classes = by_majority(table)
+        rng = np.random.default_rng(torch.initial_seed() % 2**63)
+        _fit(model, fit_on, codes, classes, 1 / (2 * self.options.C), rng)
+        predicted = predict(model, score_on, device=ctx.device).argmax(axis=1)
+        confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
+        metrics = scores(confusion, task.train.classes, task.macro_classes)
+        return Evaluation(
+            architecture=arch,
+            score=metrics["f1_of_macro"],
+            metrics={**metrics, **clustered_metrics(table, task)},
+            seconds=monotonic() - started,
+            confusion=confusion.tolist(),
+            state={name: value.cpu() for name, value in model.state_dict().items()},
+            predictions=predicted.tolist(),
+        )
+
+
+def clustered_metrics(table: NDArray[np.int64], task: Task) -> dict[str, float]:
+    """Return the scores of the clustered beats themselves.
+
+    Args:
+        table: int64 [clusters, classes], beats of each class in each cluster.
+        task: Names the classes.
+    """
+    mappings = {"clustered": by_majority(table)}
+    if table.shape[0] == table.shape[1]:
+        mappings["assigned"] = by_assignment(table)
+    found: dict[str, float] = {"clusters": float(np.count_nonzero(table.sum(axis=1)))}
+    for name, classes in mappings.items():
+        confusion = _confusion(table, classes)
+        overall = scores(confusion, task.train.classes, task.macro_classes)
+        found |= {f"{name}_{key}": value for key, value in overall.items()}
+        found |= _by_class(name, confusion, task)
+    return found
+
+
+def _by_class(name: str, confusion: NDArray[np.int64], task: Task) -> dict[str, float]:
+    """Return Se, Spe and Acc of every class, the paper's three indicators."""
+    rows: Mapping[str, Mapping[str, float]] = class_table(confusion, task.train.classes)
+    total, agree = confusion.sum(), np.diag(confusion)
+    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * agree
+    found = {
+        f"{name}_acc_{row.lower()}": float(1 - n / total)
+        for row, n in zip(rows, wrong, strict=True)
+    }
+    return found | {
+        f"{name}_{key}_{row.lower()}": values[key]
+        for row, values in rows.items()
+        for key in ("se", "spe")
+        if key in values
+    }
+
+
+def _confusion(table: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return int64 [classes, classes], rows the true class; cluster k stands for classes[k]."""
+    confusion = np.zeros((table.shape[1], table.shape[1]), np.int64)
+    np.add.at(confusion.T, classes, table)
+    return confusion
+
+
+def _codes(arch: Architecture, task: Task) -> Codes:
+    codes = from_architecture(arch)
+    n = len(task.train) + len(task.validation)
+    if len(codes) != n:
+        raise OptionError(
+            f"This labelling has {len(codes)} beats; training and validation part have {n}.",
+            fix=f"Set space.beats={n} for strategies that draw labellings at random.",
+        )
+    return codes
+
+
+def _fit(
+    model: KernelMachine, beats: Beats, codes: Codes, classes: NDArray[np.int64], lam: float,
+    rng: np.random.Generator,
+) -> None:  # fmt: skip
+    """Fit a function for each cluster: least squares on ±1 with λ‖f‖² over the landmarks."""
+    standard = standardisation(beats)
+    x = standard.apply(beats)
+    chosen = _landmarks(codes, min(len(model.landmarks), len(x)), rng)
+    z, width = x[chosen], median_width(x, rng)
+    y = 2.0 * (codes[:, None] == np.arange(len(model.bias))) - 1
+    coefficients, bias = _ridge(x, z, y, width, lam)
+    m = len(z)
+    with torch.no_grad():
+        model.mean.copy_(torch.from_numpy(standard.mean))
+        model.scale.copy_(torch.from_numpy(standard.scale))
+        model.landmarks[:m].copy_(torch.from_numpy(z))
+        model.width.fill_(width)
+        model.coefficients[:m].copy_(torch.from_numpy(coefficients))
+        model.bias.copy_(torch.from_numpy(bias))
+        model.classes.copy_(torch.from_numpy(classes))
+
+
+def _landmarks(codes: Codes, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return ``size`` indices; half of them are shared out evenly among the clusters."""
+    used = np.unique(codes)
+    share = size // (2 * len(used))
+    chosen = np.zeros(len(codes), bool)
+    for cluster in used:
+        members = np.flatnonzero(codes == cluster)
+        chosen[rng.permutation(members)[:share]] = True
+    rest = np.flatnonzero(~chosen)
+    chosen[rng.choice(rest, size - int(chosen.sum()), replace=False)] = True
+    return np.flatnonzero(chosen)
+
+
+def _ridge(x: Floats, z: Floats, y: Floats, width: float, lam: float) -> tuple[Floats, Floats]:
+    """Return coefficients [m, K] and biases [K] of min ‖Y − K_xz A − b‖² + λ tr(Aᵀ K_zz A)."""
+    m, n = len(z), len(x)
+    gram, moment, total = np.zeros((m, m)), np.zeros((m, y.shape[1])), np.zeros(m)
+    for i in range(0, n, _ROWS):
+        block = rbf(x[i : i + _ROWS], z, width)
+        gram += block.T @ block
+        moment += block.T @ y[i : i + _ROWS]
+        total += block.sum(axis=0)
+    mean, offset = total / n, y.mean(axis=0)
+    gram -= n * np.outer(mean, mean)
+    moment -= n * np.outer(mean, offset)
+    system = gram + lam * rbf(z, z, width) + 1e-8 * np.eye(m)
+    coefficients = np.asarray(np.linalg.solve(system, moment))
+    return coefficients, np.asarray(offset - mean @ coefficients)
+
+
+_NO_CLUSTER = -1e4
+"""Logit of a class that no cluster stands for."""
+
+
+class KernelMachine(nn.Module):
+    """One RBF expansion over landmarks for each cluster, and the class that each stands for.
+
+    Buffers, all zero or one until an evaluator fits them: ``mean`` and ``scale`` [d] of the
+    features, ``landmarks`` [m, d] standardised, ``width``, ``coefficients`` [m, K], ``bias`` [K],
+    and ``classes`` [K], the class of each cluster.
+    """
+
+    def __init__(self, n_features: int, landmarks: int, clusters: int, n_classes: int) -> None:
+        super().__init__()
+        self.n_classes = n_classes
+        self.mean: Tensor
+        self.scale: Tensor
+        self.landmarks: Tensor
+        self.width: Tensor
+        self.coefficients: Tensor
+        self.bias: Tensor
+        self.classes: Tensor
+        self.register_buffer("mean", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+        self.register_buffer("landmarks", torch.zeros(landmarks, n_features))
+        self.register_buffer("width", torch.ones(()))
+        self.register_buffer("coefficients", torch.zeros(landmarks, clusters))
+        self.register_buffer("bias", torch.zeros(clusters))
+        self.register_buffer("classes", torch.zeros(clusters, dtype=torch.int64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map beats [batch, leads, samples] to logits [batch, classes], the best cluster's each."""
+        clusters = self.cluster_scores(x)
+        logits = clusters.new_full((len(x), self.n_classes), _NO_CLUSTER)
+        index = self.classes.expand(len(x), -1)
+        return logits.scatter_reduce(1, index, clusters, reduce="amax")
+
+    def cluster_scores(self, x: Tensor) -> Tensor:
+        """Map beats [batch, leads, samples] to the functions of the clusters, [batch, K]."""
+        z = (x.flatten(1) - self.mean) / self.scale
+        squared = z.square().sum(1, keepdim=True) + self.landmarks.square().sum(1)
+        squared = (squared - 2 * z @ self.landmarks.T).clamp_min(0)
+        return torch.exp(squared / (-2 * self.width**2)) @ self.coefficients + self.bias
+
+
+class Clustering:
+    """Builds kernel machines for labellings."""
+
+    def __init__(self, options: ClusteringOptions) -> None:
+        self.options = options
+
+    def build(
+        self, arch: Architecture, *, n_leads: int, n_samples: int, n_classes: int
+    ) -> nn.Module:
+        """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes].
+
+        Raises:
+            OptionError: The architecture is no labelling.
+        """
+        n = len(from_architecture(arch))
+        clusters: int = arch.genotype["clusters"]
+        landmarks = min(self.options.landmarks, n)
+        return KernelMachine(n_leads * n_samples, landmarks, clusters, n_classes)
+
+
+Ints = NDArray[np.int64]
+
+
+def contingency(codes: NDArray[Any], labels: Ints, clusters: int, classes: int) -> Ints:
+    """Return int64 [clusters, classes], the beats of each class in each cluster."""
+    table = np.zeros((clusters, classes), np.int64)
+    np.add.at(table, (codes, labels), 1)
+    return table
+
+
+def by_majority(table: Ints) -> Ints:
+    """Return int64 [clusters], the most frequent class of each; several may share a class.
+
+    An empty cluster goes to the most frequent class of all.
+    """
+    chosen: Ints = table.argmax(axis=1)
+    chosen[table.sum(axis=1) == 0] = table.sum(axis=0).argmax()
+    return chosen
+
+
+def by_assignment(table: Ints) -> Ints:
+    """Return int64 [clusters], each another class, so that most beats agree (Hungarian method).
+
+    ``table`` must be square.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    chosen = np.empty(len(table), np.int64)
+    chosen[rows] = columns
+    return chosen
