@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nasbench_ecg.api import Beats, Recipe, Silent, Task, fit
+from nasbench_ecg.api import Beats, Silent, Task
+from nasbench_ecg.training import Recipe, fit
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import (
     OPERATIONS,

@@ -16,8 +16,9 @@ import torch
 from measure import Target, in_turns, relative
 from torch import Tensor, nn
 
-from nasbench_ecg.api import (
-    Architecture,
+from nasbench_ecg.api import Architecture
+from nasbench_ecg.run.store import read_records
+from nasbench_ecg.training import (
     GraphedStep,
     Precision,
     Recipe,
@@ -25,7 +26,6 @@ from nasbench_ecg.api import (
     training_step,
     weight_optimizer,
 )
-from nasbench_ecg.run.store import read_records
 from nasbench_ecg_cells import layers, network
 from nasbench_ecg_cells.options import (
     OPERATIONS,

@@ -10,11 +10,12 @@ import torch
 from measure import Target
 from torch.nn.functional import cross_entropy
 
-from nasbench_ecg.api import Architecture, Silent, to_device
+from nasbench_ecg.api import Architecture, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import RunConfig, RunRequest, configure
 from nasbench_ecg.run.runner import PreparedRun, prepare_run, under
+from nasbench_ecg.training import to_device
 
 PROXIES = ("synflow", "naswot", "jacob-cov", "grad-norm", "snip", "parameters", "flops")
 

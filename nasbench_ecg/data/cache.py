@@ -1,4 +1,4 @@
-"""Prepared beats on disk: content-addressed, memory-mapped, safe with several processes at once."""
+"""CutBeats beats on disk: content-addressed, memory-mapped, safe with several processes at once."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def _told_plainly(cache: Path) -> Iterator[None]:
         raise StorageError(
             "There is no space left for prepared beats."
             if full
-            else f"Prepared beats cannot be stored: {error.strerror or error}.",
+            else f"CutBeats beats cannot be stored: {error.strerror or error}.",
             where=str(error.filename or cache),
             fix=f"{'Free some space' if full else 'Make the folder writable'}, "
             f"or name another cache folder in {CACHE_VARIABLE}.",

@@ -17,7 +17,7 @@ from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES
-from nasbench_ecg.signal.denoise import Denoising, denoise
+from nasbench_ecg.signal.denoising import Denoising, denoise
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.windows import Normalisation, Windows, segment
 
@@ -101,7 +101,7 @@ class WaveformOptions(RecordsOptions):
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class CutBeats:
     """The beats of a database, and what was left out of them.
 
     Attributes:
@@ -125,7 +125,7 @@ def cut_beats(
     subject: Callable[[Record], str] = lambda record: record.name,
     classes: Sequence[str] = CLASSES,
     extension: str = "atr",
-) -> Prepared:
+) -> CutBeats:
     """Read the records in ``folder`` and return their beats; tell how many were dropped.
 
     Args:
@@ -144,7 +144,7 @@ def cut_beats(
         read = _read_all(folder, options, subject, classes, extension, steps)
     parts = [one.windows for one in read]
     dropped = np.sum([part.dropped for part in parts], axis=0)
-    prepared = Prepared(
+    prepared = CutBeats(
         beats=Beats(
             signals=np.concatenate([part.signals for part in parts]),
             labels=np.concatenate([part.labels for part in parts]),
@@ -238,7 +238,7 @@ def _common_leads(found: list[tuple[str, ...]], asked: tuple[str, ...]) -> tuple
     return tuple(names)
 
 
-def _tell_dropped(prepared: Prepared, progress: Progress, folder: Path) -> None:
+def _tell_dropped(prepared: CutBeats, progress: Progress, folder: Path) -> None:
     if not len(prepared.beats):
         raise RecordError(
             "No record holds a beat of a known class whose window lies inside it.",

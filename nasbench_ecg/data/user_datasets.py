@@ -25,7 +25,7 @@ from nasbench_ecg.errors import OptionError, RecordError, StorageError, nearest
 from nasbench_ecg.io import write_atomically
 from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.progress import Progress
-from nasbench_ecg.signal.denoise import Denoising
+from nasbench_ecg.signal.denoising import Denoising
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.summary import RecordSummary, summarise
 from nasbench_ecg.signal.windows import Normalisation

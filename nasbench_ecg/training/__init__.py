@@ -1,1 +1,72 @@
 """The training engine: every network that this benchmark trains goes through it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nasbench_ecg.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from nasbench_ecg.training.engine import (
+        DeviceBeats,
+        cosine,
+        fit,
+        predict,
+        seconds_per_call,
+        seconds_per_step,
+        to_device,
+        training_step,
+        weight_optimizer,
+    )
+    from nasbench_ecg.training.graphs import GraphedStep, rate_from
+    from nasbench_ecg.training.precision import arithmetic, autocast
+    from nasbench_ecg.training.recipe import Precision, Recipe, RecipeOptions
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "nasbench_ecg.training.engine": (
+            "DeviceBeats",
+            "cosine",
+            "fit",
+            "predict",
+            "seconds_per_call",
+            "seconds_per_step",
+            "to_device",
+            "training_step",
+            "weight_optimizer",
+        ),
+        "nasbench_ecg.training.graphs": (
+            "GraphedStep",
+            "rate_from",
+        ),
+        "nasbench_ecg.training.precision": (
+            "arithmetic",
+            "autocast",
+        ),
+        "nasbench_ecg.training.recipe": (
+            "Precision",
+            "Recipe",
+            "RecipeOptions",
+        ),
+    },
+)
+
+__all__ = [
+    "DeviceBeats",
+    "GraphedStep",
+    "Precision",
+    "Recipe",
+    "RecipeOptions",
+    "arithmetic",
+    "autocast",
+    "cosine",
+    "fit",
+    "predict",
+    "rate_from",
+    "seconds_per_call",
+    "seconds_per_step",
+    "to_device",
+    "training_step",
+    "weight_optimizer",
+]

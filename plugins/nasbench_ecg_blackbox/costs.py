@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from nasbench_ecg.api import Architecture, Builder, Task, seconds_per_call
+from nasbench_ecg.api import Architecture, Builder, Task
+from nasbench_ecg.training import seconds_per_call
 from nasbench_ecg_evaluators.costs import count_flops, count_parameters
 from nasbench_ecg_evaluators.proxies import build
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from nasbench_ecg.api import Precision, autocast
+from nasbench_ecg.training import Precision, autocast
 from nasbench_ecg_darts.relaxation import Alpha, mixing_weights
 from nasbench_ecg_darts.supernet import EdgeWeights, SuperNet
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from nasbench_ecg.api import RecipeOptions
+from nasbench_ecg.training import RecipeOptions
 
 _QUICK = {
     "cells": 5,

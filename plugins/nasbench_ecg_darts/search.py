@@ -16,18 +16,8 @@ from time import monotonic
 import torch
 from torch import Tensor
 
-from nasbench_ecg.api import (
-    Builder,
-    GraphedStep,
-    OptionError,
-    SearchContext,
-    SearchResult,
-    SearchSpace,
-    Task,
-    arithmetic,
-    rate_from,
-    seconds_per_step,
-)
+from nasbench_ecg.api import Builder, OptionError, SearchContext, SearchResult, SearchSpace, Task
+from nasbench_ecg.training import GraphedStep, arithmetic, rate_from, seconds_per_step
 from nasbench_ecg_cells.network import check_length
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import Batch

@@ -9,15 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nasbench_ecg.api import (
-    DeviceBeats,
-    SearchContext,
-    Task,
-    cosine,
-    scores,
-    to_device,
-    weight_optimizer,
-)
+from nasbench_ecg.api import SearchContext, Task
+from nasbench_ecg.metrics import scores
+from nasbench_ecg.training import DeviceBeats, cosine, to_device, weight_optimizer
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import (

@@ -10,14 +10,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from nasbench_ecg.api import (
-    Architecture,
-    Builder,
-    Evaluation,
-    EvaluationContext,
-    Task,
-    seconds_per_call,
-)
+from nasbench_ecg.api import Architecture, Builder, Evaluation, EvaluationContext, Task
+from nasbench_ecg.training import seconds_per_call
 from nasbench_ecg_evaluators.options import CountOptions, LatencyOptions
 from nasbench_ecg_evaluators.proxies import build
 

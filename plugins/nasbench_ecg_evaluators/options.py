@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from nasbench_ecg.api import Options, RecipeOptions
+from nasbench_ecg.api import Options
+from nasbench_ecg.training import RecipeOptions
 
 
 class TrainOptions(RecipeOptions):

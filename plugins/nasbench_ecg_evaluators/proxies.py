@@ -22,15 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nasbench_ecg.api import (
-    Architecture,
-    Builder,
-    Evaluation,
-    EvaluationContext,
-    Task,
-    arithmetic,
-    to_device,
-)
+from nasbench_ecg.api import Architecture, Builder, Evaluation, EvaluationContext, Task
+from nasbench_ecg.training import arithmetic, to_device
 from nasbench_ecg_evaluators.options import ProxyOptions
 
 Measure = Callable[[nn.Module, Tensor, Tensor], float]

@@ -8,17 +8,12 @@ from time import monotonic
 import numpy as np
 import torch
 
-from nasbench_ecg.api import (
-    Architecture,
-    Builder,
-    Evaluation,
-    EvaluationContext,
+from nasbench_ecg.api import Architecture, Builder, Evaluation, EvaluationContext, Task
+from nasbench_ecg.metrics import confusion_matrix, scores
+from nasbench_ecg.training import (
     Recipe,
-    Task,
-    confusion_matrix,
     fit,
     predict,
-    scores,
     seconds_per_step,
     to_device,
     training_step,

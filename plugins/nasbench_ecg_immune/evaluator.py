@@ -19,11 +19,9 @@ from nasbench_ecg.api import (
     EvaluationContext,
     OptionError,
     Task,
-    class_table,
-    confusion_matrix,
-    predict,
-    scores,
 )
+from nasbench_ecg.metrics import class_table, confusion_matrix, scores
+from nasbench_ecg.training import predict
 from nasbench_ecg_immune.features import standardisation
 from nasbench_ecg_immune.kernels import median_width, rbf
 from nasbench_ecg_immune.options import ClusteringEvaluatorOptions, ClusteringOptions

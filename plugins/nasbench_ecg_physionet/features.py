@@ -19,17 +19,19 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from nasbench_ecg.api import (
-    CLASSES,
-    SYMBOLS,
     Beats,
     DataSource,
-    FeatureTable,
     OptionError,
     Progress,
-    Record,
     RecordError,
     RecordsOptions,
     Requirement,
+)
+from nasbench_ecg.signal import (
+    CLASSES,
+    SYMBOLS,
+    FeatureTable,
+    Record,
     beat_features,
     join_tables,
     read_record,

@@ -10,15 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from nasbench_ecg.api import (
-    Beats,
-    DataSource,
-    Progress,
-    Record,
-    Requirement,
-    WaveformOptions,
-    cut_beats,
-)
+from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
+from nasbench_ecg.signal import Record
 from nasbench_ecg_physionet.published import compared
 
 RECORDS = tuple(f"I{number:02d}" for number in range(1, 76))

@@ -11,15 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from nasbench_ecg.api import (
-    Beats,
-    DataSource,
-    Progress,
-    Record,
-    Requirement,
-    WaveformOptions,
-    cut_beats,
-)
+from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
+from nasbench_ecg.signal import Record
 from nasbench_ecg_physionet.published import compared
 
 _PAPER_COUNTS = {"N": 79_508, "S": 2_696, "V": 7_129, "F": 793, "Q": 3_887}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from nasbench_ecg.api import Prepared
+from nasbench_ecg.api import CutBeats
 
 
-def compared(prepared: Prepared, published: Mapping[str, int] | None) -> str:
+def compared(prepared: CutBeats, published: Mapping[str, int] | None) -> str:
     """Return a line that tells how the beats of each class compare with the published numbers.
 
     Beats dropped because their window leaves the record count as labelled: whether they can be

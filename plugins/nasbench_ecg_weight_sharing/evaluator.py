@@ -23,9 +23,8 @@ from nasbench_ecg.api import (
     EvaluationContext,
     OptionError,
     Task,
-    confusion_matrix,
-    scores,
 )
+from nasbench_ecg.metrics import confusion_matrix, scores
 from nasbench_ecg_cells.genotype import SPACE, Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells

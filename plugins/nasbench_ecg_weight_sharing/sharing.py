@@ -19,12 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nasbench_ecg.api import (
-    Architecture,
-    Beats,
-    Progress,
+from nasbench_ecg.api import Architecture, Beats, Progress
+from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.training import (
     arithmetic,
-    confusion_matrix,
     cosine,
     predict,
     seconds_per_step,

@@ -24,9 +24,9 @@ from nasbench_ecg.api import (
     SearchResult,
     SearchSpace,
     Task,
-    scores,
-    seconds_per_call,
 )
+from nasbench_ecg.metrics import scores
+from nasbench_ecg.training import seconds_per_call
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_weight_sharing.options import RandomWsOptions
 from nasbench_ecg_weight_sharing.sharing import Sharing
