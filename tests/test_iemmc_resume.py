@@ -118,8 +118,8 @@ class Evolution:
     def start(self, given):
         pass
 
-    def run(self, deadline, after):
-        after({})
+    def run(self, deadline, on_generation):
+        on_generation({})
 
 
 def test_finished_splits_and_seconds_left_survive(monkeypatch):

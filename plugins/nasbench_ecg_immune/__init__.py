@@ -15,19 +15,19 @@ _CLUSTERING = (
     ("iemmc", "iemmc:Iemmc", "IemmcOptions", "Maximum-margin clustering by immune evolution"),
     (
         "itersvr",
-        "comparators:IterSvr",
+        "baselines:IterSvr",
         "IterSvrOptions",
         "Maximum-margin clustering by iterative support vector regression",
     ),
     (
         "k-means",
-        "comparators:KMeansClustering",
+        "baselines:KMeansClustering",
         "KMeansOptions",
         "Standard k-means on the standardised features",
     ),
     (
         "svm-rbf",
-        "comparators:SvmRbf",
+        "baselines:SvmRbf",
         "SvmRbfOptions",
         "Supervised RBF machine trained on a share of the labels, as a reference",
     ),

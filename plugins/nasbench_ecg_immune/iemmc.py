@@ -306,7 +306,7 @@ class Journal:
             if self._checkpoint.due():
                 self._checkpoint.save(self._state(evolution))
 
-        evolution.run(deadline=self.deadline, after=keep)
+        evolution.run(deadline=self.deadline, on_generation=keep)
 
     def end(self, split: Split, figures: Figures) -> None:
         """Note a finished split."""

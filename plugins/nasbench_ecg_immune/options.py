@@ -10,6 +10,7 @@ from pydantic import Field
 from nasbench_ecg.api import Options
 
 Newcomers = Literal["functions", "labels"]
+Mutation = Literal["inverse", "proportional"]
 
 
 class EvolutionOptions(Options):
@@ -30,7 +31,7 @@ class EvolutionOptions(Options):
     rho: float = Field(2.0, gt=0)
     """Decay of the hypermutation with affinity: the rate is exp(-rho · normalised affinity)."""
 
-    mutation: Literal["inverse", "proportional"] = "inverse"
+    mutation: Mutation = "inverse"
     """``inverse``: the better, the less is changed. ``proportional``: the paper's wording."""
 
     suppression: float = Field(0.05, ge=0, lt=1)

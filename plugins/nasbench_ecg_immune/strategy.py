@@ -34,7 +34,7 @@ from nasbench_ecg_blackbox.costs import network_costs
 from nasbench_ecg_blackbox.duration import seconds_of_search
 from nasbench_ecg_blackbox.limit import SizeLimit
 from nasbench_ecg_blackbox.nsga2 import front, member, table
-from nasbench_ecg_immune.engine import Carrier, ImmuneEvolution, affinity_of, copies
+from nasbench_ecg_immune.engine import Antibody, ImmuneEvolution, clone_count
 from nasbench_ecg_immune.options import ImmuneOptions
 
 Costs = Callable[[Architecture], Mapping[str, float]]
@@ -88,17 +88,17 @@ class Immune:
                 evolution.restore(saved["evolution"])
             deadline = math.inf if seconds is None else monotonic() + seconds - ctx.seconds
 
-            def after(figures: Mapping[str, float]) -> None:
-                ctx.log(figures["memory_best"], **_worth_keeping(figures))
+            def on_generation(row: Mapping[str, float]) -> None:
+                ctx.log(row["memory_best"], **_logged(row))
                 bar.advance(0 if options.evaluations else 1)
                 if ctx.checkpoint.due():
                     ctx.checkpoint.save({"evolution": evolution.state()})
 
-            evolution.run(deadline=deadline, after=after)
+            evolution.run(deadline=deadline, on_generation=on_generation)
         memory = [
-            {"architecture": one.genotype.hash, "score": affinity_of(one)}
+            {"architecture": one.genotype.hash, "score": one.affinity}
             for one in evolution.memory
-            if math.isfinite(affinity_of(one))
+            if math.isfinite(one.affinity)
         ]
         details = {"generations": evolution.generation, "memory": memory}
         if options.selection == "nsga2":
@@ -127,28 +127,28 @@ class Immune:
 
 
 def nondominated_selection(
-    population: Sequence[Carrier], best: int, size: int, factor: float, *, costs: Costs
-) -> list[tuple[Carrier, int]]:
+    population: Sequence[Antibody], best: int, size: int, factor: float, *, costs: Costs
+) -> list[tuple[Antibody, int]]:
     """Return the ``best`` antibodies by NSGA-II, each with the number of its clones.
 
     The front that nothing dominates comes first; of a front, the antibodies in the least crowded
     places.
     """
     by_hash = {one.genotype.hash: one for one in population}
-    members = [member(one.genotype, affinity_of(one), costs(one.genotype)) for one in population]
+    members = [member(one.genotype, one.affinity, costs(one.genotype)) for one in population]
     chosen = tools.selNSGA2(members, min(best, len(members)))
     return [
-        (by_hash[one.architecture.hash], copies(rank, size, factor))
+        (by_hash[one.architecture.hash], clone_count(rank, size, factor))
         for rank, one in enumerate(chosen, start=1)
     ]
 
 
-def _front(antibodies: Sequence[Carrier], costs: Costs) -> list[dict[str, Any]]:
+def _front(antibodies: Sequence[Antibody], costs: Costs) -> list[dict[str, Any]]:
     """Return those that none of the antibodies dominates, as JSON data."""
     known = {
-        one.key: member(one.genotype, affinity_of(one), costs(one.genotype))
+        one.key: member(one.genotype, one.affinity, costs(one.genotype))
         for one in antibodies
-        if one.fitness.valid and math.isfinite(affinity_of(one))
+        if one.fitness.valid and math.isfinite(one.affinity)
     }
     return table(front(list(known.values())))
 
@@ -159,9 +159,9 @@ def _allowed(options: ImmuneOptions, ctx: SearchContext) -> float:
     return min((limit for limit in limits if limit is not None), default=math.inf)
 
 
-def _worth_keeping(figures: Mapping[str, float]) -> dict[str, float]:
+def _logged(row: Mapping[str, float]) -> dict[str, float]:
     names = ("generation", "mean", "std", "diversity", "antibodies")
-    return {name: figures[name] for name in names}
+    return {name: row[name] for name in names}
 
 
 @dataclass(frozen=True, eq=False)
