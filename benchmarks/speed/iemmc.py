@@ -34,7 +34,7 @@ from nasbench_ecg_immune.kernels import kernel_of, median_width, rbf
 from nasbench_ecg_immune.objective import margin_of_kernel
 from nasbench_ecg_immune.options import IemmcOptions
 from nasbench_ecg_immune.problems import TwoWay
-from nasbench_ecg_immune.space import smallest_cluster
+from nasbench_ecg_immune.space import min_cluster_size
 
 PAPER_BEATS = 1682
 FEATURES = 18
@@ -92,8 +92,8 @@ def generation(x: NDArray[np.float64], generations: int = 20, **changes: Any) ->
     started = perf_counter()
     fast.smoother  # noqa: B018 - made once, at the first use
     smoother = perf_counter() - started
-    smallest = smallest_cluster(n, options.balance)
-    problem = TwoWay(fast, smallest, options.flips, options.newcomers)
+    min_size = min_cluster_size(n, options.balance)
+    problem = TwoWay(fast, min_size, options.flips, options.newcomers)
     evolution = ImmuneEvolution(problem, options, rng)
     evolution.start()
     evolution.step()
@@ -132,16 +132,16 @@ def everything(x: NDArray[np.float64]) -> dict[str, float]:
     prepared = perf_counter() - started
     evolved = []
 
-    def smallest(size: int) -> int:
-        return max(1, smallest_cluster(size, options.balance))
+    def min_size(size: int) -> int:
+        return max(1, min_cluster_size(size, options.balance))
 
     def split(index: Index, number: int) -> Split:
         lam = 1 / (2 * options.C)
-        found, figures = split_cluster(kernel, index, smallest(len(index)), lam, options, rng)
+        found, figures = split_cluster(kernel, index, min_size(len(index)), lam, options, rng)
         evolved.append(figures["antibodies"])
         return found
 
-    bisect(n, CLUSTERS, smallest, split)
+    bisect(n, CLUSTERS, min_size, split)
     seconds = perf_counter() - started
     return {
         "beats": n,

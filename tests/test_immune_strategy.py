@@ -16,7 +16,7 @@ from nasbench_ecg_blackbox.options import RandomSearchOptions
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_immune.options import ImmuneOptions
-from nasbench_ecg_immune.strategy import Architectures, Immune
+from nasbench_ecg_immune.strategy import ArchitectureProblem, Immune
 
 SPACE = ConvCells(ConvCellsOptions())
 
@@ -160,7 +160,7 @@ def test_it_spends_what_random_search_spends(profile):
 
 def test_distance_is_the_share_of_parts_that_differ():
     rng = np.random.default_rng(0)
-    problem = Architectures(SPACE, lambda batch: [], 4)
+    problem = ArchitectureProblem(SPACE, lambda batch: [], 4)
     a = SPACE.sample(rng)
     near = next(iter(SPACE.neighbours(a)))
     d = problem.distances([a, near, a])
@@ -170,7 +170,7 @@ def test_distance_is_the_share_of_parts_that_differ():
 
 def test_a_larger_rate_makes_more_mutations():
     rng = np.random.default_rng(0)
-    problem = Architectures(SPACE, lambda batch: [], 6)
+    problem = ArchitectureProblem(SPACE, lambda batch: [], 6)
     a = SPACE.sample(rng)
 
     def mean_distance(rate):
