@@ -71,7 +71,7 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
-    """Yield ``immune``, ``iemmc`` and what the latter is compared with."""
+    """Yield ``immune``, ``iemmc`` and the methods that ``iemmc`` is compared with."""
     yield StrategySpec(
         name="immune",
         target="nasbench_ecg_immune.strategy:Immune",
