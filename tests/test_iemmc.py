@@ -58,8 +58,8 @@ def groups(n, seed=0, classes=CLASSES, d=4, distance=8.0):
     """Return ``n`` beats with one well separated group of feature vectors for each class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % len(classes)
-    centres = distance * np.eye(len(classes), d)
-    x = centres[labels] + rng.standard_normal((n, d))
+    centers = distance * np.eye(len(classes), d)
+    x = centers[labels] + rng.standard_normal((n, d))
     return Beats(
         signals=x[:, None, :].astype(np.float32),
         labels=labels.astype(np.int64),

@@ -42,7 +42,7 @@ class StopsAfter(FileCheckpoint):
 
 
 def run(task, options, path=None, saves=-1, seed=3):
-    """Search, stopping after so many saves; return the result and the trajectory."""
+    """Search and stop after ``saves`` saves; return the result and the trajectory."""
     ctx = context(task, seed=seed)
     if path is not None:
         ctx.checkpoint = StopsAfter(path, saves, ctx)

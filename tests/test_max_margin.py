@@ -27,7 +27,7 @@ from nasbench_ecg_immune.objective import LEADING, margin_of_features, margin_of
 from nasbench_ecg_immune.options import IemmcOptions
 from nasbench_ecg_immune.problems import KWay, TwoWay, random_functions
 
-REGULARISATIONS = (1, 10, 100, 500)  # the paper's candidates for C
+REGULARIZATIONS = (1, 10, 100, 500)  # the paper's candidates for C
 
 
 def problem(seed, n=40, d=3, C=10, min_size=4):
@@ -55,7 +55,7 @@ def random_labels(rng, count, n):
 # -- the objective's forms -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("C", REGULARISATIONS)
+@pytest.mark.parametrize("C", REGULARIZATIONS)
 @pytest.mark.parametrize("seed", range(3))
 def test_all_forms_with_a_bias_agree(seed, C):
     kernel, lam, margin, _, rng = problem(seed, C=C)
@@ -68,7 +68,7 @@ def test_all_forms_with_a_bias_agree(seed, C):
     assert margin.curvature == pytest.approx(np.diag(a), abs=1e-10)
 
 
-@pytest.mark.parametrize("C", REGULARISATIONS)
+@pytest.mark.parametrize("C", REGULARIZATIONS)
 def test_all_forms_without_a_bias_agree(C):
     kernel, lam, _, _, rng = problem(1, C=C)
     y = random_labels(rng, 5, 40)
@@ -231,8 +231,8 @@ def test_leading_directions_are_the_kernels_without_the_constant(low_rank, bias)
         if low_rank
         else margin_of_kernel(kernel, 0.5, bias=bias)
     )
-    centre = np.eye(60) - (1 / 60 if bias else 0)
-    values, vectors = np.linalg.eigh(centre @ kernel @ centre)
+    center = np.eye(60) - (1 / 60 if bias else 0)
+    values, vectors = np.linalg.eigh(center @ kernel @ center)
     assert margin.leading.shape == (12 if low_rank else LEADING, 60)
     leading = margin.leading[-3:]
     for own, vector, value in zip(leading, vectors.T[-3:], values[-3:], strict=True):
@@ -299,7 +299,7 @@ def test_the_distance_of_two_labelings_ignores_the_numbering_of_clusters():
 
 
 @pytest.mark.parametrize("n", [9, 12, 14])
-@pytest.mark.parametrize("C", REGULARISATIONS)
+@pytest.mark.parametrize("C", REGULARIZATIONS)
 def test_the_optimum_of_few_points_is_the_one_found_by_enumeration(n, C):
     kernel, lam, _, _, rng = problem(n + C, n=n, C=C)
     optimum, _ = formulas.best_by_enumeration(formulas.quadratic_form(kernel, lam), 2)
@@ -313,7 +313,7 @@ def test_no_greedy_search_of_single_flips_ends_below(seed):
     # Steepest descent from random labels, as in RLScore's maximum-margin clustering.
     rng = np.random.default_rng(seed)
     n = int(rng.integers(20, 70))
-    C = REGULARISATIONS[seed % 4]
+    C = REGULARIZATIONS[seed % 4]
     kernel, lam, margin, min_size, rng = problem(1000 + seed, n=n, C=C, min_size=max(2, n // 6))
     starts = np.stack([TwoWay(margin, min_size).random(rng) for _ in range(10)])
     greedy = margin.objective(_greedy(margin, starts, min_size)).min()

@@ -88,7 +88,7 @@ def clusters(
     """Return the beats on their first two principal components, by class and by cluster.
 
     Args:
-        x: float64 [n, d], standardised features.
+        x: float64 [n, d], standardized features.
         labels: Class of each beat.
         labelings: Clusters of the beats by title, uint8 [n] each.
     """

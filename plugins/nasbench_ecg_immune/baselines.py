@@ -22,9 +22,9 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg_immune.bisection import Index, Split, bisect
 from nasbench_ecg_immune.clustering import clustering_task, kernel_and_width, two_means
-from nasbench_ecg_immune.kernels import Floats, Kernel, random_subset
+from nasbench_ecg_immune.kernels import Kernel, random_subset
 from nasbench_ecg_immune.local_search import best_threshold_of_absolute_loss
-from nasbench_ecg_immune.objective import Int8s
+from nasbench_ecg_immune.objective import Floats, Int8s
 from nasbench_ecg_immune.options import IterSvrOptions, KMeansOptions, SvmRbfOptions
 
 

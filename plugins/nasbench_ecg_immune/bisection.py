@@ -69,7 +69,7 @@ def bisect(
         n: Number of points.
         clusters: Number of clusters wanted. There are fewer if none can be split any more.
         min_side: Returns the fewest points of a side for the size of the cluster to split. A
-            cluster with fewer than twice as many points is not split.
+            cluster that has fewer than two such sides is not split.
         split: Called with the indices of a cluster and a running number; returns its best split.
     """
     codes = np.zeros(n, np.uint8)

@@ -25,8 +25,8 @@ from nasbench_ecg.api import (
     Task,
     join,
 )
-from nasbench_ecg_immune.kernels import Floats, Kernel, kernel_of, median_width
-from nasbench_ecg_immune.objective import Int8s
+from nasbench_ecg_immune.kernels import Kernel, kernel_of, median_width
+from nasbench_ecg_immune.objective import Floats, Int8s
 from nasbench_ecg_immune.options import MarginOptions
 from nasbench_ecg_immune.space import (
     Codes,

@@ -349,8 +349,8 @@ def suppress(
 ) -> list[int]:
     """Step 1, suppression: return the positions of the antibodies that stay, best first.
 
-    An antibody is removed if it is the same as, or closer than ``threshold`` to, a better one that
-    stays. Of two with one affinity the first counts as better.
+    An antibody is removed if it equals, or is closer than ``threshold`` to, a better one that
+    stays. Of two antibodies with the same affinity, the first counts as better.
 
     Args:
         affinities: n affinities, larger better.
@@ -388,9 +388,9 @@ def clone_count(rank: int, size: int, factor: float) -> int:
 def hypermutation_rate(normalized: float, rho: float, mutation: Mutation) -> float:
     """Step 4, hypermutation: return the rate of change, in [0, 1], of the clones of a parent.
 
-    ``inverse`` is exp(−ρ·f̂) with the normalized affinity f̂, the standard of the field: the better
-    the parent, the less changes. ``proportional`` is exp(−ρ·(1 − f̂)), as the paper words it: the
-    better, the more changes.
+    ``inverse`` is exp(−ρ·f̂) with the normalized affinity f̂, the standard of the field: clones of a
+    better parent change less. ``proportional`` is exp(−ρ·(1 − f̂)), as the paper words it: clones
+    of a better parent change more.
 
     Source: de Castro, Von Zuben 2002, equation (3), for the exponential.
     """

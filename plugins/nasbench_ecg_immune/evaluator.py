@@ -23,7 +23,8 @@ from nasbench_ecg.api import (
 from nasbench_ecg.metrics import class_table, confusion_matrix, scores
 from nasbench_ecg.training import predict
 from nasbench_ecg_immune.clustering import standardization
-from nasbench_ecg_immune.kernels import ROWS, Floats, median_width, rbf
+from nasbench_ecg_immune.kernels import ROWS, median_width, rbf
+from nasbench_ecg_immune.objective import Floats
 from nasbench_ecg_immune.options import ClusteringEvaluatorOptions, ClusteringOptions
 from nasbench_ecg_immune.space import Codes, from_architecture
 
@@ -106,11 +107,11 @@ def _by_class(name: str, confusion: Ints, task: Task) -> dict[str, float]:
     rows: Mapping[str, Mapping[str, float]] = class_table(confusion, task.train.classes)
     total, agree = confusion.sum(), np.diag(confusion)
     wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * agree
-    found = {
+    accuracies = {
         f"{name}_acc_{row.lower()}": float(1 - n / total)
         for row, n in zip(rows, wrong, strict=True)
     }
-    return found | {
+    return accuracies | {
         f"{name}_{key}_{row.lower()}": values[key]
         for row, values in rows.items()
         for key in ("se", "spe")
@@ -156,6 +157,7 @@ def map_by_assignment(table: Ints) -> Ints:
 
 
 def _codes(arch: Architecture, task: Task) -> Codes:
+    """Return the clusters of all beats that a strategy may use, uint8 [n]."""
     codes = from_architecture(arch)
     n = len(task.train) + len(task.validation)
     if len(codes) != n:

@@ -29,9 +29,9 @@ from nasbench_ecg_immune.clustering import (
     two_means,
 )
 from nasbench_ecg_immune.engine import ImmuneEvolution
-from nasbench_ecg_immune.kernels import Floats, Kernel, random_subset
+from nasbench_ecg_immune.kernels import Kernel, random_subset
 from nasbench_ecg_immune.local_search import midpoint_scan, single_flip_descent
-from nasbench_ecg_immune.objective import Int8s, Margin
+from nasbench_ecg_immune.objective import Floats, Int8s, Margin
 from nasbench_ecg_immune.options import IemmcOptions
 from nasbench_ecg_immune.problems import KWay, TwoWay, labels_from_text, labels_to_text
 
@@ -166,8 +166,8 @@ def split_cluster(
 ) -> tuple[Split, Summary]:  # fmt: skip
     """Return the best split found of the points at ``index``, and a summary of the evolution.
 
-    If there are more than ``options.evolve_beats`` points, only so many random ones are evolved,
-    and the functions fitted on them label the others.
+    If there are more than ``options.evolve_beats`` points, the labels of a random subset of that
+    size are evolved, and the functions fitted on it label the others.
 
     Args:
         kernel: Kernel of all points.

@@ -1,4 +1,4 @@
-"""RBF kernels on standardised features: exact for few beats, Nyström of low rank for many.
+"""RBF kernels on standardized features: exact for few beats, Nyström of low rank for many.
 
 References:
     Williams, Seeger 2001, "Using the Nyström method to speed up kernel machines", NIPS 13.
@@ -11,9 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg_immune.objective import Margin, margin_of_features, margin_of_kernel
-
-Floats = NDArray[np.float64]
+from nasbench_ecg_immune.objective import Floats, Margin, margin_of_features, margin_of_kernel
 
 _SAMPLE = 2000
 """Most points among which the median distance is computed."""
@@ -37,7 +35,7 @@ def squared_distances(x: Floats, z: Floats) -> Floats:
 def median_width(x: Floats, rng: np.random.Generator) -> float:
     """Return the median distance between two rows of ``x`` [n, d], or one if that is zero.
 
-    With more than 2,000 rows, only so many random ones are compared.
+    With more than 2,000 rows, the distances of 2,000 random ones are used.
     """
     rows = x[rng.choice(len(x), _SAMPLE, replace=False)] if len(x) > _SAMPLE else x
     squared = squared_distances(rows, rows)[np.triu_indices(len(rows), k=1)]
@@ -79,8 +77,8 @@ class ExactKernel:
 
         They are evaluated at the points ``rows`` after a fit at the points ``known``.
         """
-        regularised = self.gram(known) + lam * np.eye(len(known))
-        solved = np.linalg.solve(regularised, np.c_[labels.T, np.ones(len(known))])
+        regularized = self.gram(known) + lam * np.eye(len(known))
+        solved = np.linalg.solve(regularized, np.c_[labels.T, np.ones(len(known))])
         with_bias = solved[:, :-1] - solved[:, -1:] * (solved[:, :-1].sum(0) / solved[:, -1].sum())
         return np.asarray((self.matrix[np.ix_(rows, known)] @ with_bias).T)
 
