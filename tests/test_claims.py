@@ -1,4 +1,4 @@
-"""The report on the IEMMC paper's claims: each verdict follows from the runs."""
+"""The report on the claims of the IEMMC paper: each outcome follows from the runs."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def record(
 
 
 def runs(**accuracies):
-    """Return the runs of a suite; accuracies by method, IEMMC's objective always 0.2."""
+    """Return the runs of a suite with accuracies by method; IEMMC ends at the objective 0.2."""
     usual = {"iemmc": 0.95, "svm-rbf": 0.96, "k-means": 0.7, "itersvr": 0.6, "itersvr-km": 0.8}
     usual |= {name.replace("_", "-"): value for name, value in accuracies.items()}
     found = []
@@ -75,28 +75,30 @@ def experiment(records, folder):
     return read_experiment(folder)
 
 
-def verdicts(records, folder):
-    from judging import claims
+def check(records, folder):
+    """Return the tested claims by their words."""
+    from checks import check_claims
 
-    return {claim.words: claim for claim in claims(experiment(records, folder))}
+    return {claim.words: claim for claim in check_claims(experiment(records, folder))}
 
 
 def of(found, part):
+    """Return the claim whose words contain ``part``."""
     (claim,) = [claim for words, claim in found.items() if part in words]
     return claim
 
 
 def test_claims_hold_on_runs_that_are_as_the_paper_says(tmp_path):
-    found = verdicts(runs(), tmp_path)
+    found = check(runs(), tmp_path)
     assert len(found) == 11
-    told = {claim.verdict for words, claim in found.items() if "high level" not in words}
-    assert told == {"held"}
+    outcomes = {claim.outcome for words, claim in found.items() if "high level" not in words}
+    assert outcomes == {"held"}
     # Without the paper's tables there is nothing to compare with.
-    assert of(found, "high level").verdict == "cannot be told"
+    assert of(found, "high level").outcome == "not testable"
 
 
 @pytest.mark.parametrize(
-    ("accuracies", "claim", "verdict"),
+    ("accuracies", "claim", "outcome"),
     [
         ({"iemmc": 0.9}, "similar as that of the SVM", "did not hold"),
         ({"iemmc": 0.65}, "better than those of all clustering", "held in part"),
@@ -106,12 +108,12 @@ def test_claims_hold_on_runs_that_are_as_the_paper_says(tmp_path):
         ({"itersvr_km": 0.96}, "Even initialized by k-means", "did not hold"),
     ],
 )
-def test_a_claim_that_the_runs_contradict_did_not_hold(tmp_path, accuracies, claim, verdict):
-    assert of(verdicts(runs(**accuracies), tmp_path), claim).verdict == verdict
+def test_a_claim_that_the_runs_contradict_does_not_hold(tmp_path, accuracies, claim, outcome):
+    assert of(check(runs(**accuracies), tmp_path), claim).outcome == outcome
 
 
 def changed(records, strategy, start, C, **fields):
-    """Return the records with those of one cell made anew."""
+    """Return the records with those of one cell replaced."""
     kept = []
     for one in records:
         options = one.components["strategy"].options
@@ -122,38 +124,38 @@ def changed(records, strategy, start, C, **fields):
     return kept
 
 
-def test_another_optimum_from_one_start_is_no_same_optimum(tmp_path):
+def test_different_optima_from_two_starts_hold_in_part(tmp_path):
     records = changed(runs(), "iemmc", "k-means", 10.0, curve=(0.4, 0.3, 0.25, 0.22))
-    claim = of(verdicts(records, tmp_path), "same optimal solution")
-    assert claim.verdict == "held in part" and "C = 10: J differs by 10.0%" in claim.figures
+    claim = of(check(records, tmp_path), "same optimal solution")
+    assert claim.outcome == "held in part" and "C = 10: J differs by 10.0%" in claim.figures
 
 
 def test_a_tie_holds_in_part(tmp_path, monkeypatch):
     monkeypatch.setitem(SE, "v", SE["f"])
     monkeypatch.setitem(SE, "s", 0.95)
-    found = verdicts(runs(), tmp_path)
-    assert of(found, "type F is lower").verdict == "held in part"
-    assert of(found, "easy to be separated").verdict == "did not hold"
+    found = check(runs(), tmp_path)
+    assert of(found, "type F is lower").outcome == "held in part"
+    assert of(found, "easy to be separated").outcome == "did not hold"
 
 
-def test_labels_that_differ_are_told_with_their_share(tmp_path):
+def test_the_share_of_equal_labels_is_reported(tmp_path):
     records = changed(runs(), "iemmc", "k-means", 1.0, curve=(0.2,), codes=(0, 0))
-    claim = of(verdicts(records, tmp_path), "same optimal solution")
-    # Nine of the fifteen pairs of six runs are of two starts, and agree in one of two beats.
+    claim = of(check(records, tmp_path), "same optimal solution")
+    # Nine of the fifteen pairs of six runs have two starts, and agree on one of two beats.
     assert "C = 1: J differs by 0.0%, labels agree to 70%" in claim.figures
 
 
 def test_a_fifth_generation_is_counted(tmp_path):
     records = changed(runs(), "iemmc", "random", 1.0, curve=(0.4, 0.3, 0.28, 0.25, 0.2))
-    claim = of(verdicts(records, tmp_path), "four generations")
-    assert claim.verdict == "held in part" and "in 21 of 24 runs" in claim.figures
+    claim = of(check(records, tmp_path), "four generations")
+    assert claim.outcome == "held in part" and "in 21 of 24 runs" in claim.figures
 
 
 def test_a_lower_objective_of_itersvr_is_counted(tmp_path):
     records = changed(runs(), "itersvr", "random", 500.0, curve=(0.1,))
-    claim = of(verdicts(records, tmp_path), "global search")
+    claim = of(check(records, tmp_path), "global search")
     # At this C, six runs of IEMMC against three of six.
-    assert claim.verdict == "held in part" and claim.figures == "126 of 144 pairs"
+    assert claim.outcome == "held in part" and claim.figures == "126 of 144 pairs"
 
 
 def test_the_best_c_is_the_one_with_the_best_mean(tmp_path):
@@ -165,7 +167,7 @@ def test_the_best_c_is_the_one_with_the_best_mean(tmp_path):
         for seed, accuracy in enumerate((0.99, 0.99, 0.9))
     ]
     best = experiment(records, tmp_path).best(IEMMC)
-    assert best.C == 100.0 and best.told("clustered_accuracy") == "96.0 ± 5.2"
+    assert best.C == 100.0 and best.percent("clustered_accuracy") == "96.0 ± 5.2"
 
 
 def test_figures_name_what_they_show_and_are_the_same_for_the_same_runs(tmp_path):
@@ -181,7 +183,7 @@ def test_figures_name_what_they_show_and_are_the_same_for_the_same_runs(tmp_path
         assert text.startswith("<?xml") and "IEMMC, random start" in text
 
 
-def test_without_runs_the_command_that_makes_them_is_told(tmp_path):
+def test_missing_runs_are_named_with_the_command_that_makes_them(tmp_path):
     with pytest.raises(StorageError, match="no runs of k-means") as error:
         experiment([one for one in runs() if one.strategy != "k-means"], tmp_path)
     assert "nasbench-ecg suite run iemmc" in error.value.fix

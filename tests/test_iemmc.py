@@ -1,4 +1,4 @@
-"""Clustering in the harness: labellings as architectures, the strategies, and their evaluation."""
+"""Clustering in the harness: labelings as architectures, strategies and their evaluation."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, Search, ValidationContext
 from nasbench_ecg_immune.baselines import IterSvr, KMeansClustering, SvmRbf
 from nasbench_ecg_immune.bisection import Split, bisect
+from nasbench_ecg_immune.clustering import clustered_beats
 from nasbench_ecg_immune.evaluator import (
     Clustering,
     ClusteringEvaluator,
-    KernelMachine,
-    by_assignment,
-    by_majority,
+    KernelClassifier,
     clustered_metrics,
-    contingency,
+    contingency_table,
+    map_by_assignment,
+    map_by_majority,
 )
-from nasbench_ecg_immune.features import clustered_beats
 from nasbench_ecg_immune.iemmc import Iemmc
 from nasbench_ecg_immune.options import (
     ClusteringEvaluatorOptions,
@@ -46,7 +46,7 @@ from nasbench_ecg_immune.space import (
     canonical,
     check_balance,
     from_architecture,
-    smallest_cluster,
+    min_cluster_size,
     to_architecture,
 )
 
@@ -55,11 +55,11 @@ QUICK = {"generations": 3, "antibodies": 20, "parents": 5}
 
 
 def groups(n, seed=0, classes=CLASSES, d=4, distance=8.0):
-    """Return ``n`` beats of one well separated group of feature vectors a class."""
+    """Return ``n`` beats with one well separated group of feature vectors for each class."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % len(classes)
-    centres = distance * np.eye(len(classes), d)
-    x = centres[labels] + rng.standard_normal((n, d))
+    centers = distance * np.eye(len(classes), d)
+    x = centers[labels] + rng.standard_normal((n, d))
     return Beats(
         signals=x[:, None, :].astype(np.float32),
         labels=labels.astype(np.int64),
@@ -106,8 +106,8 @@ def agreement(architecture, task):
     """Return the share of beats that the best matching of clusters and classes gets right."""
     codes = from_architecture(architecture)
     labels = np.concatenate([task.train.labels, task.validation.labels])
-    table = contingency(codes, labels, architecture.genotype["clusters"], task.n_classes)
-    classes = by_majority(table)
+    table = contingency_table(codes, labels, architecture.genotype["clusters"], task.n_classes)
+    classes = map_by_majority(table)
     return float((classes[codes] == labels).mean())
 
 
@@ -122,7 +122,7 @@ STRATEGIES = {
 every_strategy = pytest.mark.parametrize("name", STRATEGIES)
 
 
-# -- labellings as architectures -------------------------------------------------------------------
+# -- labelings as architectures --------------------------------------------------------------------
 
 
 @given(
@@ -131,7 +131,7 @@ every_strategy = pytest.mark.parametrize("name", STRATEGIES)
     )
 )
 @settings(deadline=None)
-def test_a_labelling_survives_its_text(case):
+def test_a_labeling_is_read_back_from_its_json(case):
     clusters, codes = case
     arch = Architecture.from_json(to_architecture(np.array(codes), clusters).to_json())
     read = from_architecture(arch)
@@ -139,7 +139,7 @@ def test_a_labelling_survives_its_text(case):
     assert [codes.index(c) for c in codes] == [read.tolist().index(c) for c in read]
 
 
-def test_labellings_that_differ_in_names_alone_have_one_hash():
+def test_labelings_that_differ_in_numbering_alone_have_one_hash():
     a, b = np.array([0, 0, 1, 2, 1]), np.array([2, 2, 0, 1, 0])
     assert to_architecture(a, 3).hash == to_architecture(b, 3).hash
     assert to_architecture(a, 3).hash != to_architecture(np.array([0, 0, 1, 2, 2]), 3).hash
@@ -157,27 +157,27 @@ GOOD = {"n": 4, "clusters": 2, "labels": "UA=="}  # 0101, and four bits to fill
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        ({"labels": "UQ=="}, "beyond the last label"),
-        ({"labels": "UFA="}, "do not hold"),
-        ({"labels": "oA=="}, "in which they first appear"),
+        ({"labels": "UQ=="}, "after the last label"),
+        ({"labels": "UFA="}, "do not take"),
+        ({"labels": "oA=="}, "first appearance"),
         ({"labels": "?"}, "base64"),
         ({"labels": 7}, "base64"),
-        ({"n": 0}, "whole number"),
-        ({"n": "4"}, "whole number"),
+        ({"n": 0}, "integer"),
+        ({"n": "4"}, "integer"),
         ({"clusters": 1}, "2…256"),
         ({"clusters": 3, "labels": "Hw=="}, "A label is 3"),
         ({"extra": 1}, "'labels'"),
     ],
 )
-def test_a_malformed_labelling_is_told(change, told):
+def test_a_malformed_labeling_is_refused(change, message):
     assert from_architecture(Architecture("labelings", GOOD)).tolist() == [0, 1, 0, 1]
-    with pytest.raises(OptionError, match=told):
+    with pytest.raises(OptionError, match=message):
         from_architecture(Architecture("labelings", {**GOOD, **change}))
 
 
-def test_an_architecture_of_another_space_is_told():
+def test_an_architecture_of_another_space_is_refused():
     with pytest.raises(OptionError, match="conv-cells"):
         space_of().validate(Architecture("conv-cells", GOOD))
 
@@ -188,7 +188,7 @@ def test_an_architecture_of_another_space_is_told():
 @pytest.mark.parametrize("n", [2, 5, 7])
 @pytest.mark.parametrize("clusters", [2, 3])
 @pytest.mark.parametrize("balance", [1.0, 0.75, 0.4])
-def test_the_size_is_the_number_of_labellings_that_validate(n, clusters, balance):
+def test_the_size_is_the_number_of_labelings_that_validate(n, clusters, balance):
     space = space_of(beats=n, clusters=clusters, balance=balance)
     valid = set()
     for codes in product(range(clusters), repeat=n):
@@ -219,14 +219,14 @@ def test_every_move_stays_within_the_balance(seed, balance):
 
 def test_for_two_clusters_the_balance_is_the_papers_bound():
     # −l·n ≤ 1ᵀy ≤ l·n with n = 10, l = 0.3: from 4 against 6 on.
-    assert smallest_cluster(10, 0.3) == 4
+    assert min_cluster_size(10, 0.3) == 4
     space = space_of(clusters=2, balance=0.3)
     space.validate(to_architecture(np.array([0] * 4 + [1] * 6), 2))
     with pytest.raises(OptionError, match="fewer than 4"):
         space.validate(to_architecture(np.array([0] * 3 + [1] * 7), 2))
 
 
-def test_a_bound_that_cannot_be_kept_is_told():
+def test_a_balance_that_no_labeling_keeps_is_refused():
     with pytest.raises(OptionError, match="balance"):
         check_balance(9, 3, 0.2)
     with pytest.raises(OptionError, match="cannot each hold"):
@@ -244,7 +244,7 @@ def test_the_cluster_whose_split_gains_most_is_split():
     def split(index, number):
         asked.append((number, index.tolist()))
         labels = np.where(np.arange(len(index)) < len(index) // 2, -1, 1).astype(np.int8)
-        # The upper half of what was split first explains itself better.
+        # The second half of the first split has the larger gain.
         return Split(labels, 0.0 if 7 in index else 0.9 * len(index))
 
     result = bisect(8, 3, lambda n: 1, split)
@@ -252,7 +252,7 @@ def test_the_cluster_whose_split_gains_most_is_split():
     assert asked == [(0, list(range(8))), (1, [0, 1, 2, 3]), (2, [4, 5, 6, 7])]
 
 
-def test_a_cluster_too_small_for_the_bound_is_left_whole():
+def test_a_cluster_too_small_for_the_bound_is_not_split():
     halves = lambda index, number: Split(  # noqa: E731
         np.where(np.arange(len(index)) < len(index) // 2, -1, 1).astype(np.int8), 0.0
     )
@@ -281,14 +281,14 @@ def test_separate_groups_are_found(name):
         {"precision": "float64", "polish": False},
     ],
 )
-def test_iemmc_finds_them_in_all_its_forms(options):
+def test_iemmc_finds_separate_groups_with_every_option(options):
     task = task_of()
     options = {"generations": 12, **options}
     assert agreement(search(STRATEGIES["iemmc"](**options), task)[0].architecture, task) == 1
 
 
 @pytest.mark.parametrize("name", ["iemmc", "itersvr", "k-means"])
-def test_clustering_never_looks_at_a_label(name):
+def test_clustering_never_uses_labels(name):
     task = task_of()
     shuffled = np.random.default_rng(0).permutation
     blind = replace(
@@ -301,7 +301,7 @@ def test_clustering_never_looks_at_a_label(name):
 
 
 @every_strategy
-def test_the_same_seed_gives_the_same_labelling(name):
+def test_the_same_seed_gives_the_same_labeling(name):
     task = task_of(distance=2.0)
     first, second = (search(STRATEGIES[name](), task, seed=3)[0] for _ in range(2))
     assert first == second
@@ -317,7 +317,7 @@ def test_every_split_and_every_cluster_made_directly_keeps_the_balance():
     assert min(direct.details["cluster_sizes"]) >= 23
 
 
-def test_the_spaces_bound_holds_where_it_is_the_tighter():
+def test_the_tighter_bound_of_the_space_holds():
     result, _ = search(STRATEGIES["iemmc"](balance=0.9), task_of(), space_of(balance=0.6))
     assert min(result.details["cluster_sizes"]) >= 30
 
@@ -328,12 +328,12 @@ def test_the_objective_against_the_generation_is_logged():
     assert [row["generation"] for row in first] == [1, 2, 3]
     objectives = [row["objective"] for row in first]
     assert objectives == sorted(objectives, reverse=True)
-    # Polishing may lower it further.
+    # The polish may lower it further.
     assert result.details["splits"][0]["objective"] <= objectives[-1] + 1e-5
     assert ctx.evaluations == 0
 
 
-def test_a_budget_of_no_seconds_still_gives_a_labelling():
+def test_a_budget_of_no_seconds_still_gives_a_labeling():
     task = task_of()
     result, _ = search(STRATEGIES["iemmc"](), task, budget=Budget(seconds=0.0))
     assert all(e["generations"] == 1 for e in result.details["evolutions"])
@@ -342,19 +342,19 @@ def test_a_budget_of_no_seconds_still_gives_a_labelling():
 
 
 @every_strategy
-def test_fewer_beats_than_clusters_are_told(name):
-    with pytest.raises(OptionError, match="cannot make 200 clusters"):
+def test_fewer_beats_than_clusters_are_refused(name):
+    with pytest.raises(OptionError, match="too few for 200 clusters"):
         search(STRATEGIES[name](), task_of(), space_of(clusters=200))
 
 
 @every_strategy
-def test_fewer_clusters_than_classes_are_told(name):
+def test_fewer_clusters_than_classes_are_refused(name):
     with pytest.raises(OptionError, match="3 classes"):
         search(STRATEGIES[name](), task_of(), space_of(clusters=2))
 
 
 @pytest.mark.parametrize("name", ["iemmc", "itersvr"])
-def test_an_impossible_balance_is_told(name):
+def test_an_impossible_balance_is_refused(name):
     with pytest.raises(OptionError, match="balance of at least"):
         search(STRATEGIES[name](), task_of(), space_of(balance=0.1))
     with pytest.raises(OptionError, match="balance of at least"):
@@ -366,22 +366,23 @@ def test_an_impossible_balance_is_told(name):
 
 @every_strategy
 @pytest.mark.parametrize(
-    ("value", "told"), [(np.nan, "no numbers"), (np.inf, "no numbers"), (1.5, "the same")]
+    ("value", "message"),
+    [(np.nan, "missing or infinite"), (np.inf, "missing or infinite"), (1.5, "constant")],
 )
-def test_unusable_features_are_told(name, value, told):
+def test_unusable_features_are_refused(name, value, message):
     task = task_of()
     parts = []
     for beats in (task.train, task.validation):
         signals = beats.signals.copy()
         signals[:, 0, 2] = value
         parts.append(replace(beats, signals=signals))
-    with pytest.raises(OptionError, match=told) as error:
+    with pytest.raises(OptionError, match=message) as error:
         search(STRATEGIES[name](), Task(*parts, CLASSES))
     assert "feature 3" in error.value.where and error.value.fix
 
 
 @every_strategy
-def test_a_space_that_holds_no_labellings_is_told(name):
+def test_a_space_without_labelings_is_refused(name):
     class Other:
         name = "conv-cells"
 
@@ -390,13 +391,13 @@ def test_a_space_that_holds_no_labellings_is_told(name):
         STRATEGIES[name]().search(task, Other(), None, context(task))
 
 
-def test_a_supervised_machine_needs_two_classes():
+def test_the_supervised_svm_needs_two_classes():
     task = task_of(classes=("N",))
     with pytest.raises(OptionError, match="one class"):
         search(STRATEGIES["svm-rbf"](), task, space_of(clusters=2))
 
 
-def test_features_are_standardised_over_all_clustered_beats():
+def test_features_are_standardized_over_all_clustered_beats():
     x = clustered_beats(task_of())
     assert x.shape == (150, 4)
     assert x.mean(axis=0) == pytest.approx(np.zeros(4), abs=1e-9)
@@ -408,11 +409,11 @@ def test_features_are_standardised_over_all_clustered_beats():
 
 def test_majority_and_assignment_by_hand():
     table = np.array([[9, 1, 0], [5, 4, 0], [0, 0, 0]])
-    # The empty cluster goes to the class most frequent of all.
-    assert by_majority(table).tolist() == [0, 0, 0]
+    # The empty cluster gets the most frequent class.
+    assert map_by_majority(table).tolist() == [0, 0, 0]
     # One to one: 9 + 4 + 0 agree.
-    assert by_assignment(table).tolist() == [0, 1, 2]
-    assert contingency(np.array([0, 0, 1], np.uint8), np.array([1, 1, 0]), 2, 2).tolist() == [
+    assert map_by_assignment(table).tolist() == [0, 1, 2]
+    assert contingency_table(np.array([0, 0, 1], np.uint8), np.array([1, 1, 0]), 2, 2).tolist() == [
         [0, 2],
         [1, 0],
     ]
@@ -427,7 +428,7 @@ def test_the_scores_of_clustered_beats_by_hand():
     assert metrics["clustered_se_n"] == 1 and metrics["clustered_se_s"] == 0
     assert metrics["assigned_se_s"] == pytest.approx(4 / 5)
     assert metrics["assigned_spe_n"] == pytest.approx(10 / 11)
-    # Five of S are taken for N, which is wrong for either class.
+    # Five beats of S are mapped to N, which is wrong for both classes.
     assert [metrics[f"clustered_acc_{name}"] for name in "nsv"] == pytest.approx([0.8, 0.8, 1])
 
 
@@ -444,7 +445,7 @@ def evaluate(arch, task, test=None, **options):
     return evaluator.evaluate(arch, task, builder, FinalTestContext(task, test, "cpu", Silent()))
 
 
-def test_new_beats_go_to_the_cluster_of_their_like():
+def test_new_beats_go_to_the_cluster_of_their_class():
     task, test = task_of(), groups(60, 3)
     arch = search(STRATEGIES["k-means"](), task)[0].architecture
     evaluation = evaluate(arch, task, test, landmarks=30)
@@ -452,7 +453,7 @@ def test_new_beats_go_to_the_cluster_of_their_like():
     assert evaluation.predictions == test.labels.tolist()
 
 
-def test_a_labelling_is_scored_on_the_validation_part_during_a_search():
+def test_a_labeling_is_scored_on_the_validation_part_during_a_search():
     task = task_of()
     arch = search(STRATEGIES["k-means"](), task)[0].architecture
     evaluation = evaluate(arch, task)
@@ -464,7 +465,7 @@ def test_the_stored_weights_predict_the_same():
     arch = search(STRATEGIES["k-means"](), task)[0].architecture
     evaluation = evaluate(arch, task, test)
     model = Clustering(ClusteringOptions()).build(arch, n_leads=1, n_samples=4, n_classes=3)
-    assert isinstance(model, KernelMachine)
+    assert isinstance(model, KernelClassifier)
     model.load_state_dict(evaluation.state)
     logits = model(torch.from_numpy(test.signals))
     assert logits.shape == (60, 3)
@@ -481,7 +482,7 @@ def test_a_class_without_a_cluster_is_never_predicted():
     assert len(set(evaluation.predictions)) == 2
 
 
-def test_a_labelling_of_another_number_of_beats_is_told():
+def test_a_labeling_of_another_number_of_beats_is_refused():
     with pytest.raises(OptionError, match="have 150"):
         evaluate(to_architecture(np.arange(20) % 3, 3), task_of())
 
@@ -491,7 +492,7 @@ def test_a_labelling_of_another_number_of_beats_is_told():
 
 @pytest.fixture(scope="module")
 def paced_and_normal():
-    """Beats of two records, one normal and one paced, as the standardised waveforms they are."""
+    """Waveforms of the normal beats of one record and the paced beats of another."""
     where = os.environ.get("NASBENCH_ECG_DATA")
     if not where:
         pytest.skip("NASBENCH_ECG_DATA does not name a folder of real records")
@@ -519,7 +520,7 @@ def paced_and_normal():
     )
 
 
-def test_paced_beats_are_told_from_normal_ones_without_a_label(paced_and_normal):
+def test_paced_and_normal_beats_are_separated_without_labels(paced_and_normal):
     beats = paced_and_normal
     n = len(beats)
     parts = [

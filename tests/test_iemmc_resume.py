@@ -1,4 +1,4 @@
-"""A clustering that is stopped goes on to the same end, wherever it was stopped."""
+"""A stopped clustering continues to the same result, wherever it was stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from test_iemmc import context, task_of
 
 from nasbench_ecg.training.checkpoint import FileCheckpoint
 from nasbench_ecg_immune.bisection import Split
-from nasbench_ecg_immune.iemmc import Iemmc, Journal
+from nasbench_ecg_immune.iemmc import ClusteringCheckpoint, Iemmc
 from nasbench_ecg_immune.options import IemmcOptions
 
 OPTIONS = {"generations": 4, "antibodies": 16, "parents": 4, "C": 10.0, "width": 3.0}
@@ -24,7 +24,7 @@ CASES = {
 
 
 class StoppedError(Exception):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 class StopsAfter(FileCheckpoint):
@@ -42,7 +42,7 @@ class StopsAfter(FileCheckpoint):
 
 
 def run(task, options, path=None, saves=-1, seed=3):
-    """Search, stopping after so many saves; return the result and the trajectory."""
+    """Search and stop after ``saves`` saves; return the result and the trajectory."""
     ctx = context(task, seed=seed)
     if path is not None:
         ctx.checkpoint = StopsAfter(path, saves, ctx)
@@ -52,7 +52,7 @@ def run(task, options, path=None, saves=-1, seed=3):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_ends_alike_wherever_it_was_stopped(tmp_path, case):
+def test_the_result_is_the_same_wherever_it_was_stopped(tmp_path, case):
     task = task_of(distance=1.5)
     whole, rows = run(task, CASES[case])
     stops = range(1, len(rows) + 1, max(1, len(rows) // 4))
@@ -65,7 +65,7 @@ def test_it_ends_alike_wherever_it_was_stopped(tmp_path, case):
         assert again == rows
 
 
-def test_it_ends_alike_after_several_stops(tmp_path):
+def test_the_result_is_the_same_after_several_stops(tmp_path):
     task = task_of(distance=1.5)
     whole, rows = run(task, {})
     path = tmp_path / "state.safetensors"
@@ -76,7 +76,7 @@ def test_it_ends_alike_after_several_stops(tmp_path):
     assert (resumed, again) == (whole, rows)
 
 
-def test_a_split_that_is_done_is_not_made_again(tmp_path, monkeypatch):
+def test_a_finished_split_is_not_made_again(tmp_path, monkeypatch):
     import nasbench_ecg_immune.iemmc as module
 
     task, path, made = task_of(distance=1.5), tmp_path / "state.safetensors", []
@@ -96,6 +96,8 @@ def test_a_split_that_is_done_is_not_made_again(tmp_path, monkeypatch):
 
 
 class InMemory:
+    """A checkpoint as JSON text, due after every generation."""
+
     def __init__(self):
         self.text = None
 
@@ -110,34 +112,34 @@ class InMemory:
 
 
 class Evolution:
-    """As much of an evolution as a journal asks for."""
+    """The part of an evolution that the checkpoint uses."""
 
     def state(self):
         return {"generation": 1}
 
-    def start(self, given):
+    def start(self, initial):
         pass
 
-    def run(self, deadline, after):
-        after({})
+    def run(self, deadline, on_generation):
+        on_generation({})
 
 
 def test_finished_splits_and_seconds_left_survive(monkeypatch):
-    from nasbench_ecg_immune import iemmc as journal
+    from nasbench_ecg_immune import iemmc
 
     now = [100.0]
-    monkeypatch.setattr(journal, "monotonic", lambda: now[0])
+    monkeypatch.setattr(iemmc, "monotonic", lambda: now[0])
     checkpoint, rng = InMemory(), np.random.default_rng(0)
-    first = Journal(checkpoint, rng, deadline=160.0)
+    first = ClusteringCheckpoint(checkpoint, rng, deadline=160.0)
     labels = rng.choice(np.array([-1, 1], np.int8), size=13)
-    first.begin()
-    first.end(Split(labels, 0.1 + 0.2), {"generations": 3})
+    first.begin_split()
+    first.finish_split(Split(labels, 0.1 + 0.2), {"generations": 3})
     now[0] = 120.0
-    first.begin()
-    first.evolve(Evolution(), [], lambda figures: None)
+    first.begin_split()
+    first.evolve(Evolution(), [], lambda row: None)
     now[0] = 1000.0
-    second = Journal(checkpoint, rng, deadline=1060.0)
-    ((split, figures),) = second.done
+    second = ClusteringCheckpoint(checkpoint, rng, deadline=1060.0)
+    ((split, summary),) = second.splits
     assert split.labels.tolist() == labels.tolist() and split.labels.dtype == np.int8
-    assert split.objective == 0.1 + 0.2 and figures == {"generations": 3}
+    assert split.objective == 0.1 + 0.2 and summary == {"generations": 3}
     assert second.deadline == pytest.approx(1040.0)  # 40 of 60 seconds were left

@@ -1,4 +1,4 @@
-"""The immune engine on problems whose optimum is known: its operators one by one, and its runs."""
+"""The immune engine on problems with a known optimum: its operators and whole runs."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_ecg_immune.engine import (
+    Antibody,
     ImmuneEvolution,
-    affinity_of,
-    antibody,
     clonal_selection,
-    copies,
+    clone_count,
+    edit_receptors,
     hypermutation_rate,
-    normalised,
+    normalize_affinities,
     reselect,
-    same,
     suppress,
-    survivors,
 )
 from nasbench_ecg_immune.options import EvolutionOptions
 
@@ -31,7 +29,7 @@ N_BITS = 20
 
 
 class OneMax:
-    """Bit strings as texts; affinity is the share of ones. Counts what it is asked."""
+    """Bit strings; affinity is the share of ones. Records the genotypes that were evaluated."""
 
     def __init__(self, n=N_BITS):
         self.n = n
@@ -78,7 +76,7 @@ def evolution(options=SMALL, seed=0, problem=None):
 
 
 def population(*affinities):
-    return [antibody(i, str(i), a) for i, a in enumerate(affinities)]
+    return [Antibody(i, str(i), a) for i, a in enumerate(affinities)]
 
 
 # -- the operators ---------------------------------------------------------------------------------
@@ -86,33 +84,35 @@ def population(*affinities):
 
 def test_the_best_are_cloned_most():
     # round(β·N/rank) with β·N = 10 by hand.
-    assert [copies(rank, 20, 0.5) for rank in (1, 2, 3, 4, 20)] == [10, 5, 3, 2, 1]
+    assert [clone_count(rank, 20, 0.5) for rank in (1, 2, 3, 4, 20)] == [10, 5, 3, 2, 1]
     chosen = clonal_selection(population(0.1, 0.9, 0.5, 0.7), 3, size=4, factor=1.0)
     assert [(one.genotype, n) for one, n in chosen] == [(1, 4), (3, 2), (2, 1)]
 
 
-def test_the_better_an_antibody_the_less_is_changed():
-    rates = [hypermutation_rate(share, 4.0, "inverse") for share in (0, 0.25, 0.5, 1)]
+def test_by_default_clones_of_better_antibodies_change_less():
+    rates = [hypermutation_rate(f, 4.0, "inverse") for f in (0, 0.25, 0.5, 1)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == 1 and rates[-1] == pytest.approx(math.exp(-4))
 
 
-def test_in_the_papers_wording_the_better_are_changed_more():
-    rates = [hypermutation_rate(share, 4.0, "proportional") for share in (0, 0.25, 0.5, 1)]
+def test_in_the_papers_wording_clones_of_better_antibodies_change_more():
+    rates = [
+        hypermutation_rate(normalized, 4.0, "proportional") for normalized in (0, 0.25, 0.5, 1)
+    ]
     assert rates == sorted(rates)
     assert rates[-1] == 1 and rates[0] == pytest.approx(math.exp(-4))
 
 
-def test_affinities_are_normalised_over_the_population():
-    assert normalised([2, 4, 3]) == [0, 1, 0.5]
-    assert normalised([5, 5]) == [1, 1]
-    assert normalised([1, 2, -math.inf]) == [0, 1, 0]
-    assert normalised([-math.inf]) == [0]
+def test_affinities_are_normalized_over_the_population():
+    assert normalize_affinities([2, 4, 3]) == [0, 1, 0.5]
+    assert normalize_affinities([5, 5]) == [1, 1]
+    assert normalize_affinities([1, 2, -math.inf]) == [0, 1, 0]
+    assert normalize_affinities([-math.inf]) == [0]
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12), st.floats(0, 0.5), st.integers(0, 99))
-def test_suppression_keeps_the_best_and_leaves_no_two_that_are_near(affinities, threshold, seed):
+def test_suppression_keeps_the_best_and_no_two_that_are_close(affinities, threshold, seed):
     points = np.random.default_rng(seed).random(len(affinities))
     distances = np.abs(points[:, None] - points)
     stays = suppress(affinities, distances, threshold)
@@ -124,17 +124,17 @@ def test_suppression_keeps_the_best_and_leaves_no_two_that_are_near(affinities, 
         )
 
 
-def test_a_clone_takes_its_parents_place_only_if_it_is_better():
+def test_a_clone_replaces_its_parent_only_if_it_is_better():
     parents = population(0.5, 0.8)
-    clones = {"0": [antibody(7, "7", 0.6), antibody(8, "8", 0.7)], "1": [antibody(9, "9", 0.8)]}
+    clones = {"0": [Antibody(7, "7", 0.6), Antibody(8, "8", 0.7)], "1": [Antibody(9, "9", 0.8)]}
     assert [one.genotype for one in reselect(parents, clones)] == [8, 1]
 
 
 def test_receptor_editing_removes_the_worst_share():
-    left = survivors(population(0.3, 0.9, 0.1, 0.5, 0.7), share=0.4, size=5)
-    assert [affinity_of(one) for one in left] == [0.9, 0.7, 0.5]
-    # Suppression left four free places of ten already; only two of six need go for 60%.
-    assert len(survivors(population(*np.arange(6) / 10), share=0.6, size=10)) == 4
+    left = edit_receptors(population(0.3, 0.9, 0.1, 0.5, 0.7), share=0.4, size=5)
+    assert [one.affinity for one in left] == [0.9, 0.7, 0.5]
+    # Suppression has left four of ten places free; for 60%, only two of six are removed.
+    assert len(edit_receptors(population(*np.arange(6) / 10), share=0.6, size=10)) == 4
 
 
 # -- a run -----------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_memory_never_gets_worse_and_holds_each_antibody_once():
     before = [-math.inf] * SMALL.memory
     for _ in range(10):
         engine.step()
-        now = [affinity_of(one) for one in engine.memory]
+        now = [one.affinity for one in engine.memory]
         assert all(a >= b for a, b in zip(now, before, strict=False))
         assert len({one.key for one in engine.memory}) == len(engine.memory)
         before = now
@@ -181,13 +181,13 @@ def test_newcomers_enter_in_every_generation():
 
 def test_suppression_keeps_the_population_apart():
     engine = evolution(SMALL.model_copy(update={"suppression": 0.3}))
-    engine._evaluate_newcomers(math.inf)
+    engine._compute_affinities(math.inf)
     engine._suppress()
     d = engine.problem.distances([one.genotype for one in engine.population])
     assert d[np.triu_indices(len(d), 1)].min() >= 0.3
 
 
-def test_the_same_seed_gives_the_same_run_and_global_generators_are_left_alone():
+def test_the_same_seed_gives_the_same_run_without_global_generators():
     random.seed(5)
     np.random.seed(5)
     states = random.getstate(), np.random.get_state()[1].tolist()
@@ -205,7 +205,7 @@ def test_the_same_seed_gives_the_same_run_and_global_generators_are_left_alone()
 
 
 @pytest.mark.parametrize("stop", [0, 1, 5])
-def test_a_run_resumed_from_json_ends_like_one_that_was_not_interrupted(stop):
+def test_a_run_resumed_from_json_ends_like_an_uninterrupted_one(stop):
     whole = evolution(seed=1)
     whole.run()
     first = evolution(seed=1)
@@ -242,7 +242,7 @@ def test_a_run_ends_when_the_space_is_exhausted():
     assert set(engine.problem.evaluated) >= {f"{i:03b}" for i in range(1, 8)}
 
 
-def test_a_deadline_that_has_passed_still_lets_one_batch_be_evaluated():
+def test_after_the_deadline_one_batch_is_still_evaluated():
     engine = evolution(SMALL.model_copy(update={"batch": 4}))
     best = engine.run(deadline=0.0)
     assert engine.evaluations == 4
@@ -256,18 +256,18 @@ def test_antibodies_that_cannot_be_scored_are_the_worst():
             return genotypes, [math.nan if v < 0.5 else v for v in values]
 
     engine = evolution(problem=Holes())
-    assert affinity_of(engine.run()) >= 0.5
+    assert engine.run().affinity >= 0.5
     json.dumps(engine.state(), allow_nan=False)
 
 
-def test_seeds_given_are_members_of_the_first_population():
+def test_initial_genotypes_are_members_of_the_first_population():
     engine = ImmuneEvolution(OneMax(), SMALL, np.random.default_rng(0))
     engine.start(["1" * N_BITS])
     engine.step()
     assert engine.best.genotype == "1" * N_BITS
 
 
-def test_deaps_containers_hold_memory_and_figures():
+def test_memory_and_statistics_are_deaps_containers():
     engine = evolution()
     engine.run()
     assert isinstance(engine.memory, tools.HallOfFame)
@@ -276,10 +276,9 @@ def test_deaps_containers_hold_memory_and_figures():
     assert all(a >= b for a, b in zip(best, mean, strict=True))
     assert all(0 <= d <= 1 for d in diversity)
     assert engine.logbook.select("generation") == list(range(1, SMALL.generations + 1))
-    assert same(engine.memory[0], engine.best)
 
 
-def test_an_operator_can_be_exchanged_in_the_toolbox():
+def test_an_operator_can_be_replaced_in_the_toolbox():
     engine = evolution()
     engine.toolbox.register("mutate", lambda genotype, rate: "1" * N_BITS)
     engine.step()

@@ -20,7 +20,7 @@ from nasbench_ecg_blackbox.options import Nsga2Options
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_immune.engine import antibody
+from nasbench_ecg_immune.engine import Antibody
 from nasbench_ecg_immune.options import ImmuneOptions
 from nasbench_ecg_immune.strategy import Immune, nondominated_selection
 
@@ -244,7 +244,7 @@ def test_a_search_can_have_several_costs():
 
 def test_immune_selection_clones_the_first_front_and_not_only_the_best_score():
     points = {0: (0.9, 9.0), 1: (0.8, 1.0), 2: (0.85, 9.0), 3: (0.7, 2.0)}
-    population = [antibody(bits([i]), bits([i]).hash, score) for i, (score, _) in points.items()]
+    population = [Antibody(bits([i]), bits([i]).hash, score) for i, (score, _) in points.items()]
     chosen = nondominated_selection(
         population, best=2, size=4, factor=1.0, costs=lambda a: {"cost": points[a.genotype[0]][1]}
     )

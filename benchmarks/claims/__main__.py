@@ -1,8 +1,8 @@
-"""What became of the IEMMC paper's claims: ``python benchmarks/claims``.
+"""Test the claims of the IEMMC paper: ``python benchmarks/claims``.
 
-Reads the runs of ``nasbench-ecg suite run iemmc``, and writes a report with three figures beside
-them, ``results/iemmc/README.md``. The figure of clusters needs the records, which are found as the
-command line finds them (``--data``, ``NASBENCH_ECG_DATA``, or the cache).
+Reads the runs of ``nasbench-ecg suite run iemmc`` and writes a report with three figures next to
+them, ``results/iemmc/README.md``. The figure of clusters needs the ECG records, from ``--data``,
+``NASBENCH_ECG_DATA`` or the cache.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from nasbench_ecg.io import told, write_atomically
 
 
 def main() -> int:
-    """Write the report; return 2 where there are no runs or records for it."""
+    """Write the report; return 2 if runs or records are missing."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of results")
-    parser.add_argument("--data", type=Path, help="folder that holds mitdb")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("--data", type=Path, help="folder that contains mitdb")
     args = parser.parse_args()
     try:
         found = read_experiment(args.out)
-        import report  # what it draws with takes seconds to import
+        import report  # imports matplotlib, which takes seconds
 
         folder = args.out / SUITE
-        files = report.written(found, LocalSource(args.data))
+        files = report.render(found, LocalSource(args.data))
         for name, text in files.items():
             path = folder / name
             with told(path):

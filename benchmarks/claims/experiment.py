@@ -1,4 +1,4 @@
-"""The runs of the suite ``iemmc``, by method and regularisation."""
+"""The runs of the suite ``iemmc``, by method and regularization."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import read_records
 
 SUITE = "iemmc"
-SEEN = "clustered_accuracy"
-"""The paper's figure: the accuracy on the beats that were clustered."""
+ACCURACY = "clustered_accuracy"
+"""The paper's metric: the accuracy of the clustered beats."""
 
 
 @dataclass(frozen=True, order=True)
 class Method:
-    """A strategy and what it starts from.
+    """A strategy with its start.
 
     Attributes:
         strategy: Name of the strategy.
         start: ``random``, ``k-means``, or empty where a strategy has no such option.
-        newcomers: How IEMMC draws antibodies, empty for the others.
+        newcomers: How IEMMC draws random antibodies; empty for other strategies.
     """
 
     strategy: str
@@ -44,18 +44,27 @@ _LABELS = {
     "itersvr": "iterSVR",
     "k-means": "k-means",
     "svm-rbf": "SVM (supervised)",
-    "random": "best of 100 random labellings",
+    "random": "best of 100 random labelings",
 }
 
 IEMMC = Method("iemmc", "random", "functions")
-IEMMC_MEANS = Method("iemmc", "k-means", "functions")
+IEMMC_K_MEANS = Method("iemmc", "k-means", "functions")
 IEMMC_LABELS = Method("iemmc", "random", "labels")
 ITERSVR = Method("itersvr", "random")
-ITERSVR_MEANS = Method("itersvr", "k-means")
-MEANS = Method("k-means")
+ITERSVR_K_MEANS = Method("itersvr", "k-means")
+K_MEANS = Method("k-means")
 SVM = Method("svm-rbf")
 RANDOM = Method("random")
-METHODS = (IEMMC, IEMMC_MEANS, IEMMC_LABELS, ITERSVR, ITERSVR_MEANS, MEANS, SVM, RANDOM)
+METHODS = (
+    IEMMC,
+    IEMMC_K_MEANS,
+    IEMMC_LABELS,
+    ITERSVR,
+    ITERSVR_K_MEANS,
+    K_MEANS,
+    SVM,
+    RANDOM,
+)
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,8 @@ class Cell:
 
     Attributes:
         method: The method.
-        C: Regularisation, None where it has none.
-        runs: One record a seed, by seed.
+        C: Regularization; None if the method has none.
+        runs: One record for each seed, in the order of the seeds.
     """
 
     method: Method
@@ -73,24 +82,24 @@ class Cell:
     runs: tuple[RunRecord, ...]
 
     def values(self, metric: str) -> list[float]:
-        """Return a metric of every repetition that has it."""
+        """Return the values of a metric, one for each repetition that has it."""
         return [run.metrics[metric] for run in self.runs if metric in run.metrics]
 
     def mean(self, metric: str) -> float:
         """Return the mean of a metric over the repetitions."""
         return fmean(self.values(metric))
 
-    def told(self, metric: str) -> str:
-        """Return mean ± standard deviation of a metric in percent."""
+    def percent(self, metric: str) -> str:
+        """Return mean ± standard deviation of a metric over the repetitions, in percent."""
         return percent(self.values(metric))
 
     def objectives(self) -> list[float]:
-        """Return J by beat of the first split of every repetition, empty if there is none."""
+        """Return J by beat of the first split of each repetition; empty if the method has no J."""
         splits = [run.search_details.get("splits") for run in self.runs]
         return [float(split[0]["objective"]) for split in splits if split]
 
     def curve(self, run: RunRecord) -> list[tuple[float, float]]:
-        """Return (generation, J by beat) of the first split of one run, best so far."""
+        """Return (generation, smallest J by beat so far) of the first split of one run."""
         points = [
             (row["generation"], row["objective"]) for row in run.trajectory if row.get("split") == 0
         ]
@@ -109,15 +118,15 @@ class Experiment:
     cells: Mapping[tuple[Method, float | None], Cell]
 
     def of(self, method: Method) -> list[Cell]:
-        """Return the cells of a method in the order of C."""
+        """Return the cells of a method in ascending order of C."""
         return sorted(
             (cell for (own, _), cell in self.cells.items() if own == method),
             key=lambda cell: cell.C or 0.0,
         )
 
     def best(self, method: Method) -> Cell:
-        """Return the cell with the best mean accuracy: the paper's choice of C, by the labels."""
-        return max(self.of(method), key=lambda cell: cell.mean(SEEN))
+        """Return the cell with the best mean accuracy, which is how the paper chooses C."""
+        return max(self.of(method), key=lambda cell: cell.mean(ACCURACY))
 
     def records(self) -> list[RunRecord]:
         """Return all runs."""
@@ -137,12 +146,12 @@ def read_experiment(out: Path) -> Experiment:
             options = record.components["strategy"].options
             method = Method(record.strategy, options.get("start", ""), options.get("newcomers", ""))
             cells.setdefault((method, options.get("C")), []).append(record)
-    lacking = [m.label for m in METHODS if m not in {method for method, _ in cells}]
-    if lacking:
+    missing = [m.label for m in METHODS if m not in {method for method, _ in cells}]
+    if missing:
         raise StorageError(
-            f"There are no runs of {', '.join(lacking)}.",
+            f"There are no runs of {', '.join(missing)}.",
             where=str(out / SUITE),
-            fix=f"'nasbench-ecg suite run {SUITE} --out {out}' makes them.",
+            fix=f"Run 'nasbench-ecg suite run {SUITE} --out {out}'.",
         )
     return Experiment(
         {

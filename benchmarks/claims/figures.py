@@ -1,4 +1,4 @@
-"""The three figures of the report, as SVG that is the same for the same runs."""
+"""The three figures of the report as SVG; the same runs give the same text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from experiment import (
     IEMMC,
+    IEMMC_K_MEANS,
     IEMMC_LABELS,
-    IEMMC_MEANS,
     ITERSVR,
-    ITERSVR_MEANS,
-    MEANS,
+    ITERSVR_K_MEANS,
+    K_MEANS,
     SVM,
     Cell,
     Experiment,
@@ -24,31 +24,31 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_COLOURS: Mapping[Method, str] = {
+_COLORS: Mapping[Method, str] = {
     IEMMC: "#0072b2",
-    IEMMC_MEANS: "#56b4e9",
+    IEMMC_K_MEANS: "#56b4e9",
     IEMMC_LABELS: "#cc79a7",
     ITERSVR: "#d55e00",
-    ITERSVR_MEANS: "#e69f00",
-    MEANS: "#009e73",
+    ITERSVR_K_MEANS: "#e69f00",
+    K_MEANS: "#009e73",
     SVM: "#666666",
 }
-_GROUPS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_GROUP_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _MARKERS = "os^Dv<>"
-_SHOWN = 0.01
-"""Share of the beats that may lie outside the picture, at either end."""
+_CLIPPED = 0.01
+"""Share of the beats cut off at either end of an axis."""
 
 
 def convergence(found: Experiment) -> str:
-    """Return J of the first split against generation (IEMMC) or round (iterSVR), one panel a C."""
+    """Return J of the first split by generation (IEMMC) or round (iterSVR), a panel for each C."""
     figure, panels = _subplots(1, len(found.of(IEMMC)), width=3.0, height=3.2)
     for number, panel in enumerate(panels):
-        for method in (IEMMC, IEMMC_MEANS, IEMMC_LABELS, ITERSVR, ITERSVR_MEANS):
+        for method in (IEMMC, IEMMC_K_MEANS, IEMMC_LABELS, ITERSVR, ITERSVR_K_MEANS):
             cell = found.of(method)[number]
             for i, run in enumerate(cell.runs):
                 steps, values = zip(*cell.curve(run), strict=True)
                 panel.plot(
-                    steps, values, color=_COLOURS[method], linewidth=1.2, marker="o", markersize=2,
+                    steps, values, color=_COLORS[method], linewidth=1.2, marker="o", markersize=2,
                     label=method.label if i == 0 else None,
                 )  # fmt: skip
         panel.set(title=f"C = {cell.C:g}", xlabel="generation or round", yscale="log")
@@ -58,10 +58,10 @@ def convergence(found: Experiment) -> str:
 
 
 def classes(found: Experiment) -> str:
-    """Return Se, Spe and Acc of every class as bars with deviations, each method's best C."""
+    """Return Se, Spe and Acc of every class as bars with deviations, at each method's best C."""
     scores = {"se": "sensitivity", "spe": "specificity", "acc": "accuracy"}
     figure, panels = _subplots(len(scores), 1, width=8.5, height=2.2)
-    cells = [found.best(method) for method in _COLOURS]
+    cells = [found.best(method) for method in _COLORS]
     names = cells[0].runs[0].classes
     for panel, (score, label) in zip(panels, scores.items(), strict=True):
         for i, cell in enumerate(cells):
@@ -71,7 +71,7 @@ def classes(found: Experiment) -> str:
                 [100 * np.mean(own) for own in values],
                 1 / (len(cells) + 1),
                 yerr=[100 * np.std(own) for own in values],
-                color=_COLOURS[cell.method],
+                color=_COLORS[cell.method],
                 label=cell.method.label,
                 error_kw={"linewidth": 0.8},
             )
@@ -83,31 +83,31 @@ def classes(found: Experiment) -> str:
 
 
 def clusters(
-    x: NDArray[np.float64], labels: Sequence[str], labellings: Mapping[str, NDArray[Any]]
+    x: NDArray[np.float64], labels: Sequence[str], labelings: Mapping[str, NDArray[Any]]
 ) -> str:
-    """Return the beats on their first two principal components: by class, and by clusters.
+    """Return the beats on their first two principal components, by class and by cluster.
 
     Args:
-        x: float64 [n, d], standardised features.
+        x: float64 [n, d], standardized features.
         labels: Class of each beat.
-        labellings: Clusters of the beats by title, uint8 [n] each.
+        labelings: Clusters of the beats by title, uint8 [n] each.
     """
     from sklearn.decomposition import PCA
 
     model = PCA(2, random_state=0)
     points = model.fit_transform(x)
     share = model.explained_variance_ratio_
-    low, high = np.quantile(points, [_SHOWN, 1 - _SHOWN], axis=0)
-    figure, panels = _subplots(1, 1 + len(labellings), width=3.4, height=3.4)
+    low, high = np.quantile(points, [_CLIPPED, 1 - _CLIPPED], axis=0)
+    figure, panels = _subplots(1, 1 + len(labelings), width=3.4, height=3.4)
     groups = {"AAMI classes": np.asarray(labels)}
     groups |= {
-        title: np.array([f"cluster {c + 1}" for c in own]) for title, own in labellings.items()
+        title: np.array([f"cluster {c + 1}" for c in own]) for title, own in labelings.items()
     }
     for panel, (title, group) in zip(panels, groups.items(), strict=True):
         for i, name in enumerate(dict.fromkeys(sorted(group.tolist()))):
             own = points[group == name]
             panel.scatter(
-                *own.T, s=7, alpha=0.6, linewidths=0, color=_GROUPS[i % len(_GROUPS)],
+                *own.T, s=7, alpha=0.6, linewidths=0, color=_GROUP_COLORS[i % len(_GROUP_COLORS)],
                 marker=_MARKERS[i % len(_MARKERS)], label=f"{name} ({len(own)})",
             )  # fmt: skip
         panel.set(

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from statistics import fmean
 
 import figures
-from experiment import IEMMC, MEANS, METHODS, SEEN, Experiment, percent
-from judging import Claim, claims
+from checks import Claim, check_claims
+from experiment import ACCURACY, IEMMC, K_MEANS, METHODS, Experiment, percent
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Task
@@ -17,46 +17,47 @@ from nasbench_ecg.data.protocols import protocol_options, split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg_immune.features import clustered_beats
+from nasbench_ecg_immune.clustering import clustered_beats
 from nasbench_ecg_immune.space import from_architecture
 
 _TEXT = """\
 # IEMMC: which claims of the paper held
 
-Zhu et al. 2013 against our runs of `nasbench-ecg suite run iemmc`; made by
-`python benchmarks/claims`. {provenance}
+The claims of Zhu et al. 2013, tested on our runs of `nasbench-ecg suite run iemmc`. Written by
+`python benchmarks/claims` from {provenance}
 
 **{tally}** of {total} claims.
 
-| claim | how it was tested | | figures |
+| claim | test | outcome | values |
 |---|---|---|---|
 {claims}
 
 ## What was run
 
 {data}
-Each method takes the C that gave the best accuracy, which the labels decide, as in the paper; the
-other settings are the `paper` profile of each strategy. Clusters stand for the class that most of
-their beats have. "Clustered" beats are the {clustered:,} that a method was given (the SVM saw one
-label in five of them); "held back" are the other {held_back:,}, put into clusters by functions
-fitted on the clustered ones.
+As in the paper, each method takes the C with the best accuracy, which the labels decide; the other
+settings are those of the profile `paper`. A cluster stands for the class that most of its beats
+have. "Clustered" are the {clustered:,} beats that a method was given (the SVM was trained on one
+fifth of their labels). "Held out" are the other {held_out:,}; functions fitted on the clustered
+beats assign them to clusters.
 
 {methods}
 
-J is the objective by beat of the first split, at the C of the row; it compares within one C only.
+J is the objective by beat of the first split at the C of the row. Values of J are comparable at
+one C only.
 
 ### Every C
 
 {by_c}
 
-## Objective against generation
+## Objective by generation
 
 ![objective](figures/convergence.svg)
 
-The first split of all beats. A line is one repetition; IEMMC's include what the memory holds, and
-end before the polish by single flips, which lowers J further. How random antibodies are made the
-paper does not say. Ours are the signs of random functions in leading directions of the kernel; the
-lines "labels one by one" show where the same evolution ends without that.
+The first split of all beats; a line is one repetition. The lines of IEMMC show the best antibody in
+memory, and end before the polish by single flips, which lowers J further. The paper does not say
+how random antibodies are drawn. Ours are the signs of random functions in leading directions of the
+kernel; for "labels one by one", every label is drawn independently.
 
 ## Classes
 
@@ -68,43 +69,42 @@ lines "labels one by one" show where the same evolution ends without that.
 
 ![clusters](figures/clusters.svg)
 
-The clustered beats on the first two principal components of their 18 features; of IEMMC and of
-k-means the repetition with the best accuracy.
+The clustered beats on the first two principal components of their 18 features. IEMMC and k-means
+are shown by their repetition with the best accuracy.
 
-## What could not be repeated
+## Differences from the paper
 
-The paper's tables, the names of its seven records, the beats of each class, its balance bound, its
-kernel width and the sizes of its populations are missing from the text that we have. Records and
-counts are ours (`nasbench-ecg info iemmc-beats`), and so are the defaults of `iemmc`: what did not
-hold here may have held on the paper's beats. How a method for two clusters makes five classes the
-paper does not say: here one cluster after another is split.
+The text that we have lacks the paper's tables, the names of its seven records, the number of beats
+of each class, the balance bound, the kernel width and the population sizes. The records and counts
+(`nasbench-ecg info iemmc-beats`) and the defaults of `iemmc` are our choice, so a claim that did
+not hold here may have held on the paper's beats. The paper does not say how a method for two
+clusters makes five; here, one cluster after another is split.
 """
 
 
-def written(found: Experiment, source: LocalSource) -> dict[str, str]:
-    """Return the files of the report by name.
+def render(found: Experiment, source: LocalSource) -> dict[str, str]:
+    """Return the text of each file of the report by name.
 
     Raises:
         NasbenchError: The records, which the figure of clusters needs, are missing.
     """
-    judged = claims(found)
     task = _task(found, source)
-    best = {method.label: found.best(method) for method in (IEMMC, MEANS)}
-    labellings = {}
+    best = {method.label: found.best(method) for method in (IEMMC, K_MEANS)}
+    labelings = {}
     for label, cell in best.items():
-        run = cell.runs[figures.best_run(cell, SEEN)]
-        labellings[label] = from_architecture(Architecture.from_dict(run.architecture or {}))
+        run = cell.runs[figures.best_run(cell, ACCURACY)]
+        labelings[label] = from_architecture(Architecture.from_dict(run.architecture or {}))
     names = [task.train.classes[i] for part in (task.train, task.validation) for i in part.labels]
     return {
         "figures/convergence.svg": figures.convergence(found),
         "figures/classes.svg": figures.classes(found),
-        "figures/clusters.svg": figures.clusters(clustered_beats(task), names, labellings),
-        "README.md": _text(found, judged),
+        "figures/clusters.svg": figures.clusters(clustered_beats(task), names, labelings),
+        "README.md": _text(found, check_claims(found)),
     }
 
 
 def _task(found: Experiment, source: LocalSource) -> Task:
-    """Return what the strategies were given."""
+    """Return the task that the strategies were given."""
     record = found.best(IEMMC).runs[0]
     recorded = record.components["dataset"]
     component = load_registry().get("dataset", recorded.name)
@@ -123,22 +123,22 @@ def _task(found: Experiment, source: LocalSource) -> Task:
     return Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
 
 
-def _text(found: Experiment, judged: list[Claim]) -> str:
+def _text(found: Experiment, claims: list[Claim]) -> str:
     record = found.best(IEMMC).runs[0]
     assert record.split is not None
     counts = record.split.counts
-    verdicts = Counter(claim.verdict for claim in judged)
+    outcomes = Counter(claim.outcome for claim in claims)
     return _TEXT.format(
         provenance=_provenance(found),
-        tally=", ".join(f"{n} {verdict}" for verdict, n in verdicts.items()),
-        total=len(judged),
+        tally=", ".join(f"{n} {outcome}" for outcome, n in outcomes.items()),
+        total=len(claims),
         claims="\n".join(
-            f"| {claim.words} | {claim.test} | **{claim.verdict}** | {claim.figures} |"
-            for claim in judged
+            f"| {claim.words} | {claim.test} | **{claim.outcome}** | {claim.figures} |"
+            for claim in claims
         ),
         data=_data(found),
         clustered=sum(counts["train"].values()) + sum(counts["validation"].values()),
-        held_back=sum(counts["test"].values()),
+        held_out=sum(counts["test"].values()),
         methods=_methods(found),
         by_c=_by_c(found),
         by_class=_by_class(found),
@@ -169,14 +169,15 @@ def _data(found: Experiment) -> str:
 
 
 def _methods(found: Experiment) -> str:
-    rows = ["| method | best C | accuracy, clustered | F1 of macros | accuracy, held back | J | "
+    rows = ["| method | best C | accuracy, clustered | F1 of macros | accuracy, held out | J | "
             "search, s |", "|---|---:|---:|---:|---:|---:|---:|"]  # fmt: skip
     for method in METHODS:
         cell = found.best(method)
         objectives = cell.objectives()
         rows.append(
-            f"| {method.label} | {'–' if cell.C is None else f'{cell.C:g}'} | {cell.told(SEEN)} "
-            f"| {cell.told('clustered_f1_of_macro')} | {cell.told('accuracy')} "
+            f"| {method.label} | {'–' if cell.C is None else f'{cell.C:g}'} "
+            f"| {cell.percent(ACCURACY)} | {cell.percent('clustered_f1_of_macro')} "
+            f"| {cell.percent('accuracy')} "
             f"| {f'{fmean(objectives):.4f}' if objectives else '–'} "
             f"| {fmean(run.seconds['search'] for run in cell.runs):.1f} |"
         )
@@ -189,7 +190,7 @@ def _by_c(found: Experiment) -> str:
     head = " | ".join(f"C = {C:g}" for C in cs if C is not None)
     rows = [f"| accuracy, clustered | {head} |", "|---|" + "---:|" * len(cs)]
     rows += [
-        f"| {method.label} | {' | '.join(cell.told(SEEN) for cell in found.of(method))} |"
+        f"| {method.label} | {' | '.join(cell.percent(ACCURACY) for cell in found.of(method))} |"
         for method in methods
     ]
     rows += ["", f"| J of the first split | {head} |", "|---|" + "---:|" * len(cs)]

@@ -21,7 +21,7 @@ from typing import Any
 
 import busy
 import candidates
-import clustering
+import iemmc
 import machine_room
 import networks
 import paper
@@ -54,8 +54,8 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "proxies-quick": lambda: proxies.proxies("quick", device),
         "proxies-paper": lambda: proxies.proxies("paper", device),
         "suite": machine_room.suite,
-        "iemmc-generation": clustering.generation,
-        "iemmc-all-beats": clustering.all_beats,
+        "iemmc-generation": iemmc.generation,
+        "iemmc-all-beats": iemmc.all_beats,
         "quick-run": lambda: paper.quick_run(device),
         "supernet-smoke": lambda: networks.supernet_step("smoke", device, bf16=bf16),
         "training-smoke": lambda: networks.training(

@@ -15,19 +15,19 @@ _CLUSTERING = (
     ("iemmc", "iemmc:Iemmc", "IemmcOptions", "Maximum-margin clustering by immune evolution"),
     (
         "itersvr",
-        "comparators:IterSvr",
+        "baselines:IterSvr",
         "IterSvrOptions",
         "Maximum-margin clustering by iterative support vector regression",
     ),
     (
         "k-means",
-        "comparators:KMeansClustering",
+        "baselines:KMeansClustering",
         "KMeansOptions",
         "Standard k-means on the standardised features",
     ),
     (
         "svm-rbf",
-        "comparators:SvmRbf",
+        "baselines:SvmRbf",
         "SvmRbfOptions",
         "Supervised RBF machine trained on a share of the labels, as a reference",
     ),
@@ -71,7 +71,7 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
-    """Yield ``immune``, ``iemmc`` and what the latter is compared with."""
+    """Yield ``immune``, ``iemmc`` and the methods that ``iemmc`` is compared with."""
     yield StrategySpec(
         name="immune",
         target="nasbench_ecg_immune.strategy:Immune",

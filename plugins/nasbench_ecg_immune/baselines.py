@@ -1,4 +1,4 @@
-"""What IEMMC is compared with, on the same beats: k-means, iterSVR and a supervised SVM.
+"""The methods that the paper compares IEMMC with: k-means, iterSVR and a supervised SVM.
 
 References:
     Zhang, Tsang, Kwok 2009, "Maximum margin clustering made practical", IEEE Trans. Neural
@@ -10,7 +10,6 @@ from __future__ import annotations
 from time import monotonic
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nasbench_ecg.api import (
     Builder,
@@ -22,14 +21,15 @@ from nasbench_ecg.api import (
     join,
 )
 from nasbench_ecg_immune.bisection import Index, Split, bisect
-from nasbench_ecg_immune.iemmc import kernel_and_width, points, told, two_means
-from nasbench_ecg_immune.kernels import Kernel
-from nasbench_ecg_immune.objective import Int8s, best_threshold_of_absolute_loss
+from nasbench_ecg_immune.clustering import clustering_task, kernel_and_width, two_means
+from nasbench_ecg_immune.kernels import Kernel, random_subset
+from nasbench_ecg_immune.local_search import best_threshold_of_absolute_loss
+from nasbench_ecg_immune.objective import Floats, Int8s
 from nasbench_ecg_immune.options import IterSvrOptions, KMeansOptions, SvmRbfOptions
 
 
 class KMeansClustering:
-    """Standard k-means on the standardised features, the floor of the clustering methods."""
+    """Standard k-means on the standardized features: the baseline of the clustering methods."""
 
     def __init__(self, options: KMeansOptions) -> None:
         self.options = options
@@ -37,20 +37,22 @@ class KMeansClustering:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the labelling with the least within-cluster sum of squares."""
+        """Return the labeling with the smallest within-cluster sum of squares found."""
         from sklearn.cluster import KMeans
 
-        found = points("k-means", task, space, ctx)
+        points = clustering_task("k-means", task, space, ctx)
         seed = int(ctx.rng.integers(2**31))
-        model = KMeans(found.clusters, n_init=self.options.starts, random_state=seed).fit(found.x)
-        return found.result(model.labels_, {"within_per_beat": model.inertia_ / len(found.x)})
+        model = KMeans(points.clusters, n_init=self.options.starts, random_state=seed).fit(points.x)
+        return points.result(model.labels_, {"within_per_beat": model.inertia_ / len(points.x)})
 
 
 class IterSvr:
     """Iterative support vector regression: maximum-margin clustering without evolution.
 
-    Regress the current labels with ε = 0, find the bias by the midpoint scan, relabel, until the
-    labels stay. More than two clusters are made by bisection, as in ``iemmc``.
+    Each round regresses the current labels with ε = 0, finds the bias by the midpoint scan and
+    relabels, until no label changes. More than two clusters are made by bisection, as in ``iemmc``.
+
+    Source: Zhang, Tsang, Kwok 2009.
     """
 
     def __init__(self, options: IterSvrOptions) -> None:
@@ -59,48 +61,46 @@ class IterSvr:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the labelling that the rounds end at.
+        """Return the labeling after the last round of every split.
 
-        Of the budget the seconds bind it: after them each split has one round.
+        Only a budget of seconds limits it; once it is spent, every split still gets one round.
         """
-        found = points("itersvr", task, space, ctx)
-        smallest = found.smallest_side(self.options.balance)
-        kernel, width = kernel_and_width(found.x, self.options, ctx.rng)
+        points = clustering_task("itersvr", task, space, ctx)
+        min_side = points.min_side(self.options.balance)
+        kernel, width = kernel_and_width(points.x, self.options, ctx.rng)
         rounds: list[int] = []
 
         def split(index: Index, number: int) -> Split:
             margin = kernel.margin(index, 1 / (2 * self.options.C))
-            side = smallest(len(index))
-            y = self._start(found.x[index], side, ctx.rng)
-            for done in range(1, self.options.rounds + 1):
+            side = min_side(len(index))
+            y = self._initial_labels(points.x[index], side, ctx.rng)
+            for round_ in range(1, self.options.rounds + 1):
                 values = self._regress(kernel, index, y, ctx.rng)
-                before, y = y, _relabelled(y, values, side)
+                before, y = y, _relabel(y, values, side)
                 objective = float(margin.objective(y[None])[0])
                 per_beat = objective / len(index)
-                ctx.log(1 - per_beat, split=number, generation=done, objective=per_beat)
-                if np.array_equal(before, y) or monotonic() >= found.deadline:
+                ctx.log(1 - per_beat, split=number, generation=round_, objective=per_beat)
+                if np.array_equal(before, y) or monotonic() >= points.deadline:
                     break
-            rounds.append(done)
+            rounds.append(round_)
             return Split(y, objective)
 
-        result = bisect(len(found.x), found.clusters, smallest, split)
-        details = {"splits": told(result), "rounds": rounds, "kernel_width": width}
-        return found.result(result.codes, details)
+        bisection = bisect(len(points.x), points.clusters, min_side, split)
+        details = {"splits": bisection.summary(), "rounds": rounds, "kernel_width": width}
+        return points.result(bisection.codes, details)
 
-    def _start(self, x: NDArray[np.float64], smallest: int, rng: np.random.Generator) -> Int8s:
+    def _initial_labels(self, x: Floats, min_size: int, rng: np.random.Generator) -> Int8s:
         if self.options.start == "k-means":
-            return two_means(x, smallest, rng)
-        positive = rng.integers(smallest, len(x) - smallest + 1)
+            return two_means(x, min_size, rng)
+        positive = rng.integers(min_size, len(x) - min_size + 1)
         return rng.permutation(np.where(np.arange(len(x)) < positive, 1, -1).astype(np.int8))
 
-    def _regress(
-        self, kernel: Kernel, index: Index, y: Int8s, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """Return the fitted function without its bias at every point of ``index``."""
+    def _regress(self, kernel: Kernel, index: Index, y: Int8s, rng: np.random.Generator) -> Floats:
+        """Return the values, float64 [n], of the function fitted to labels y [n], without bias."""
         from sklearn.svm import SVR
 
-        n, most = len(index), self.options.fit_beats
-        chosen = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+        n, size = len(index), self.options.fit_beats
+        chosen = np.arange(n) if n <= size else random_subset(n, size, rng)
         if len(np.unique(y[chosen])) < 2:
             return np.zeros(n)
         options = self.options
@@ -113,7 +113,7 @@ class IterSvr:
 class SvmRbf:
     """A support vector machine trained on a share of the labels: the paper's supervised reference.
 
-    Its labelling is its prediction for all beats, so it is no clustering: it has seen labels.
+    It is not a clustering: it uses labels, and its labeling is its prediction for all beats.
     """
 
     def __init__(self, options: SvmRbfOptions) -> None:
@@ -122,28 +122,29 @@ class SvmRbf:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the predicted class of every beat as a labelling.
+        """Return the predicted class of every beat as a labeling.
 
         Raises:
-            OptionError: The share of the beats holds one class only.
+            OptionError: The beats that it would be trained on all have one class.
         """
         from sklearn.svm import SVC
 
-        found = points("svm-rbf", task, space, ctx)
+        points = clustering_task("svm-rbf", task, space, ctx)
         labels = join([task.train, task.validation]).labels
         n = len(labels)
         size = min(max(2, round(self.options.share * n)), self.options.fit_beats, n)
-        chosen = np.sort(ctx.rng.choice(n, size, replace=False))
+        chosen = random_subset(n, size, ctx.rng)
         if len(np.unique(labels[chosen])) < 2:
             raise OptionError(
-                f"The {size} beats that svm-rbf learns from are all of one class.",
-                fix="Raise strategy.share.",
+                f"The {size} beats that svm-rbf is trained on all have one class.",
+                fix="Increase strategy.share.",
             )
         model = SVC(C=self.options.C, kernel="rbf", gamma="scale")
-        model.fit(found.x[chosen], labels[chosen])
-        return found.result(model.predict(found.x), {"labels_seen": size})
+        model.fit(points.x[chosen], labels[chosen])
+        return points.result(model.predict(points.x), {"labels_seen": size})
 
 
-def _relabelled(y: Int8s, values: NDArray[np.float64], smallest: int) -> Int8s:
-    threshold = best_threshold_of_absolute_loss(values, smallest)
+def _relabel(y: Int8s, values: Floats, min_size: int) -> Int8s:
+    """Return the signs after the best threshold, int8 [n]; y itself if there is none."""
+    threshold = best_threshold_of_absolute_loss(values, min_size)
     return y if np.isnan(threshold) else np.where(values > threshold, 1, -1).astype(np.int8)

@@ -16,7 +16,7 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Two sides of a cluster.
+    """A cluster divided into two sides.
 
     Attributes:
         labels: int8 [n], −1 or 1 for every point of the cluster.
@@ -35,48 +35,59 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Bisection:
-    """Clusters, and the splits that made them.
+    """Clusters and the splits that made them.
 
     Attributes:
         codes: uint8 [n], the cluster of every point.
-        splits: Those made, in order, each with the number of points it parted.
+        splits: The splits in the order in which they were made.
     """
 
     codes: Codes
     splits: tuple[Split, ...]
 
+    def summary(self) -> list[dict[str, float]]:
+        """Return each split as JSON data: its points, those of the smaller side, J by point."""
+        return [
+            {
+                "beats": len(split.labels),
+                "smaller_side": int(min((split.labels > 0).sum(), (split.labels < 0).sum())),
+                "objective": split.objective / len(split.labels),
+            }
+            for split in self.splits
+        ]
+
 
 def bisect(
     n: int,
     clusters: int,
-    smallest: Callable[[int], int],
+    min_side: Callable[[int], int],
     split: Callable[[Index, int], Split],
 ) -> Bisection:
-    """Split n points into clusters; each time, the cluster whose split gains most is parted.
+    """Split n points into clusters; each step makes the split with the largest gain.
 
     Args:
         n: Number of points.
-        clusters: Clusters wanted. There are fewer in the end where none can be split any more.
-        smallest: Returns the fewest points of a side, given the points of a cluster that is to be
-            split; a cluster with fewer than twice as many is left whole.
-        split: Called with the indices of a cluster and a running number; returns its two sides.
+        clusters: Number of clusters wanted. There are fewer if none can be split any more.
+        min_side: Returns the fewest points of a side for the size of the cluster to split. A
+            cluster that has fewer than two such sides is not split.
+        split: Called with the indices of a cluster and a running number; returns its best split.
     """
     codes = np.zeros(n, np.uint8)
     made: list[Split] = []
-    open_splits: dict[int, Split] = {}
-    asked = 0
-    fresh = [0]
+    candidates: dict[int, Split] = {}
+    n_splits = 0
+    new_clusters = [0]
     for new in range(1, clusters):
-        for cluster in fresh:
+        for cluster in new_clusters:
             index = np.flatnonzero(codes == cluster)
-            if len(index) >= 2 * smallest(len(index)):
-                open_splits[cluster] = split(index, asked)
-                asked += 1
-        if not open_splits:
+            if len(index) >= 2 * min_side(len(index)):
+                candidates[cluster] = split(index, n_splits)
+                n_splits += 1
+        if not candidates:
             break
-        chosen = max(open_splits, key=lambda cluster: open_splits[cluster].gain)
-        best = open_splits.pop(chosen)
+        chosen = max(candidates, key=lambda cluster: candidates[cluster].gain)
+        best = candidates.pop(chosen)
         codes[np.flatnonzero(codes == chosen)[best.labels > 0]] = new
         made.append(best)
-        fresh = [chosen, new]
+        new_clusters = [chosen, new]
     return Bisection(codes, tuple(made))

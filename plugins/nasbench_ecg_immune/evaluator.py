@@ -1,4 +1,4 @@
-"""The evaluator ``clustering``: how well the clusters of a labelling agree with the classes."""
+"""The evaluator and the builder ``clustering``: how well clusters agree with classes."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg.metrics import class_table, confusion_matrix, scores
 from nasbench_ecg.training import predict
-from nasbench_ecg_immune.features import standardisation
-from nasbench_ecg_immune.kernels import median_width, rbf
+from nasbench_ecg_immune.clustering import standardization
+from nasbench_ecg_immune.kernels import ROWS, median_width, rbf
+from nasbench_ecg_immune.objective import Floats
 from nasbench_ecg_immune.options import ClusteringEvaluatorOptions, ClusteringOptions
 from nasbench_ecg_immune.space import Codes, from_architecture
 
-Floats = NDArray[np.float64]
-
-_ROWS = 8192
+Ints = NDArray[np.int64]
 
 
 class ClusteringEvaluator:
-    """Scores a labelling twice: on the beats that were clustered, and on beats not seen before.
+    """Scores a labeling on the clustered beats and on held-out beats.
 
-    Each cluster stands for the class that most of its beats have. A beat that was held back goes
-    to the cluster whose function, kernel ridge regression on the labelling, is largest for it:
-    the same way for every strategy. The score and the confusion matrix are those of the beats held
-    back; figures named ``clustered_…`` are those of the clustered beats, as in the paper, and
-    ``assigned_…`` those with clusters and classes matched one to one, if there are as many.
+    Each cluster stands for the class that most of its beats have. A held-out beat goes to the
+    cluster whose function is largest for it; the functions are kernel ridge regressions of the
+    labeling, for every strategy. The score and the confusion matrix are those of the held-out
+    beats. Metrics named ``clustered_…`` are those of the clustered beats, as in the paper;
+    ``assigned_…`` are those with clusters and classes matched one to one, if their numbers are
+    equal.
     """
 
     def __init__(self, options: ClusteringEvaluatorOptions) -> None:
@@ -48,10 +48,10 @@ class ClusteringEvaluator:
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Return the scores of a labelling of the training and the validation part.
+        """Return the scores of a labeling of the training and the validation part.
 
         Raises:
-            OptionError: It labels another number of beats, or the features are unusable.
+            OptionError: The labeling has another number of beats, or features are unusable.
         """
         started = monotonic()
         codes = _codes(arch, task)
@@ -60,13 +60,13 @@ class ClusteringEvaluator:
         model = builder.build(
             arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
         )
-        if not isinstance(model, KernelMachine):
+        if not isinstance(model, KernelClassifier):
             raise OptionError(
-                "The evaluator 'clustering' can only fit networks of the builder 'clustering'.",
-                fix="Leave --builder out.",
+                "The evaluator 'clustering' only fits models of the builder 'clustering'.",
+                fix="Omit --builder.",
             )
-        table = contingency(codes, fit_on.labels, len(model.bias), task.n_classes)
-        classes = by_majority(table)
+        table = contingency_table(codes, fit_on.labels, len(model.bias), task.n_classes)
+        classes = map_by_majority(table)
         rng = np.random.default_rng(torch.initial_seed() % 2**63)
         _fit(model, fit_on, codes, classes, 1 / (2 * self.options.C), rng)
         predicted = predict(model, score_on, device=ctx.device).argmax(axis=1)
@@ -83,35 +83,35 @@ class ClusteringEvaluator:
         )
 
 
-def clustered_metrics(table: NDArray[np.int64], task: Task) -> dict[str, float]:
-    """Return the scores of the clustered beats themselves.
+def clustered_metrics(table: Ints, task: Task) -> dict[str, float]:
+    """Return the scores of the clustered beats.
 
     Args:
         table: int64 [clusters, classes], beats of each class in each cluster.
-        task: Names the classes.
+        task: The task, which names the classes.
     """
-    mappings = {"clustered": by_majority(table)}
+    mappings = {"clustered": map_by_majority(table)}
     if table.shape[0] == table.shape[1]:
-        mappings["assigned"] = by_assignment(table)
-    found: dict[str, float] = {"clusters": float(np.count_nonzero(table.sum(axis=1)))}
+        mappings["assigned"] = map_by_assignment(table)
+    metrics: dict[str, float] = {"clusters": float(np.count_nonzero(table.sum(axis=1)))}
     for name, classes in mappings.items():
         confusion = _confusion(table, classes)
         overall = scores(confusion, task.train.classes, task.macro_classes)
-        found |= {f"{name}_{key}": value for key, value in overall.items()}
-        found |= _by_class(name, confusion, task)
-    return found
+        metrics |= {f"{name}_{key}": value for key, value in overall.items()}
+        metrics |= _by_class(name, confusion, task)
+    return metrics
 
 
-def _by_class(name: str, confusion: NDArray[np.int64], task: Task) -> dict[str, float]:
+def _by_class(name: str, confusion: Ints, task: Task) -> dict[str, float]:
     """Return Se, Spe and Acc of every class, the paper's three indicators."""
     rows: Mapping[str, Mapping[str, float]] = class_table(confusion, task.train.classes)
     total, agree = confusion.sum(), np.diag(confusion)
     wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * agree
-    found = {
+    accuracies = {
         f"{name}_acc_{row.lower()}": float(1 - n / total)
         for row, n in zip(rows, wrong, strict=True)
     }
-    return found | {
+    return accuracies | {
         f"{name}_{key}_{row.lower()}": values[key]
         for row, values in rows.items()
         for key in ("se", "spe")
@@ -119,39 +119,70 @@ def _by_class(name: str, confusion: NDArray[np.int64], task: Task) -> dict[str, 
     }
 
 
-def _confusion(table: NDArray[np.int64], classes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return int64 [classes, classes], rows the true class; cluster k stands for classes[k]."""
+def _confusion(table: Ints, classes: Ints) -> Ints:
+    """Return int64 [classes, classes], rows by true class; cluster k stands for classes[k]."""
     confusion = np.zeros((table.shape[1], table.shape[1]), np.int64)
     np.add.at(confusion.T, classes, table)
     return confusion
 
 
+def contingency_table(codes: NDArray[Any], labels: Ints, clusters: int, classes: int) -> Ints:
+    """Return int64 [clusters, classes], the number of beats of each class in each cluster."""
+    table = np.zeros((clusters, classes), np.int64)
+    np.add.at(table, (codes, labels), 1)
+    return table
+
+
+def map_by_majority(table: Ints) -> Ints:
+    """Return int64 [clusters], the most frequent class of each cluster.
+
+    An empty cluster gets the most frequent class of all beats.
+    """
+    chosen: Ints = table.argmax(axis=1)
+    chosen[table.sum(axis=1) == 0] = table.sum(axis=0).argmax()
+    return chosen
+
+
+def map_by_assignment(table: Ints) -> Ints:
+    """Return int64 [clusters], the one-to-one mapping to classes by which most beats agree.
+
+    It is found by the Hungarian method; ``table`` must be square.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    chosen = np.empty(len(table), np.int64)
+    chosen[rows] = columns
+    return chosen
+
+
 def _codes(arch: Architecture, task: Task) -> Codes:
+    """Return the clusters of all beats that a strategy may use, uint8 [n]."""
     codes = from_architecture(arch)
     n = len(task.train) + len(task.validation)
     if len(codes) != n:
         raise OptionError(
-            f"This labelling has {len(codes)} beats; training and validation part have {n}.",
-            fix=f"Set space.beats={n} for strategies that draw labellings at random.",
+            f"This labeling has {len(codes)} beats; training and validation part have {n}.",
+            fix=f"Set space.beats={n} for strategies that draw random labelings.",
         )
     return codes
 
 
 def _fit(
-    model: KernelMachine, beats: Beats, codes: Codes, classes: NDArray[np.int64], lam: float,
+    model: KernelClassifier, beats: Beats, codes: Codes, classes: Ints, lam: float,
     rng: np.random.Generator,
 ) -> None:  # fmt: skip
-    """Fit a function for each cluster: least squares on ±1 with λ‖f‖² over the landmarks."""
-    standard = standardisation(beats)
-    x = standard.apply(beats)
+    """Fit one function a cluster: least squares on ±1 with penalty λ‖f‖² over the landmarks."""
+    standardized = standardization(beats)
+    x = standardized.apply(beats)
     chosen = _landmarks(codes, min(len(model.landmarks), len(x)), rng)
     z, width = x[chosen], median_width(x, rng)
     y = 2.0 * (codes[:, None] == np.arange(len(model.bias))) - 1
     coefficients, bias = _ridge(x, z, y, width, lam)
     m = len(z)
     with torch.no_grad():
-        model.mean.copy_(torch.from_numpy(standard.mean))
-        model.scale.copy_(torch.from_numpy(standard.scale))
+        model.mean.copy_(torch.from_numpy(standardized.mean))
+        model.scale.copy_(torch.from_numpy(standardized.scale))
         model.landmarks[:m].copy_(torch.from_numpy(z))
         model.width.fill_(width)
         model.coefficients[:m].copy_(torch.from_numpy(coefficients))
@@ -159,8 +190,8 @@ def _fit(
         model.classes.copy_(torch.from_numpy(classes))
 
 
-def _landmarks(codes: Codes, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return ``size`` indices; half of them are shared out evenly among the clusters."""
+def _landmarks(codes: Codes, size: int, rng: np.random.Generator) -> Ints:
+    """Return ``size`` indices, half of them in equal numbers from every cluster."""
     used = np.unique(codes)
     share = size // (2 * len(used))
     chosen = np.zeros(len(codes), bool)
@@ -176,10 +207,10 @@ def _ridge(x: Floats, z: Floats, y: Floats, width: float, lam: float) -> tuple[F
     """Return coefficients [m, K] and biases [K] of min ‖Y − K_xz A − b‖² + λ tr(Aᵀ K_zz A)."""
     m, n = len(z), len(x)
     gram, moment, total = np.zeros((m, m)), np.zeros((m, y.shape[1])), np.zeros(m)
-    for i in range(0, n, _ROWS):
-        block = rbf(x[i : i + _ROWS], z, width)
+    for i in range(0, n, ROWS):
+        block = rbf(x[i : i + ROWS], z, width)
         gram += block.T @ block
-        moment += block.T @ y[i : i + _ROWS]
+        moment += block.T @ y[i : i + ROWS]
         total += block.sum(axis=0)
     mean, offset = total / n, y.mean(axis=0)
     gram -= n * np.outer(mean, mean)
@@ -190,15 +221,15 @@ def _ridge(x: Floats, z: Floats, y: Floats, width: float, lam: float) -> tuple[F
 
 
 _NO_CLUSTER = -1e4
-"""Logit of a class that no cluster stands for."""
+"""Logit of a class without a cluster."""
 
 
-class KernelMachine(nn.Module):
-    """One RBF expansion over landmarks for each cluster, and the class that each stands for.
+class KernelClassifier(nn.Module):
+    """Kernel classifier: one RBF expansion over landmarks for each cluster, and its class.
 
-    Buffers, all zero or one until an evaluator fits them: ``mean`` and ``scale`` [d] of the
-    features, ``landmarks`` [m, d] standardised, ``width``, ``coefficients`` [m, K], ``bias`` [K],
-    and ``classes`` [K], the class of each cluster.
+    Its buffers are set by the evaluator: ``mean`` and ``scale`` [d] of the features, standardized
+    ``landmarks`` [m, d], ``width``, ``coefficients`` [m, K], ``bias`` [K], and ``classes`` [K], the
+    class of each cluster.
     """
 
     def __init__(self, n_features: int, landmarks: int, clusters: int, n_classes: int) -> None:
@@ -220,14 +251,17 @@ class KernelMachine(nn.Module):
         self.register_buffer("classes", torch.zeros(clusters, dtype=torch.int64))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map beats [batch, leads, samples] to logits [batch, classes], the best cluster's each."""
+        """Map beats [batch, leads, samples] to logits [batch, classes].
+
+        The logit of a class is the value of its best cluster.
+        """
         clusters = self.cluster_scores(x)
         logits = clusters.new_full((len(x), self.n_classes), _NO_CLUSTER)
         index = self.classes.expand(len(x), -1)
         return logits.scatter_reduce(1, index, clusters, reduce="amax")
 
     def cluster_scores(self, x: Tensor) -> Tensor:
-        """Map beats [batch, leads, samples] to the functions of the clusters, [batch, K]."""
+        """Map beats [batch, leads, samples] to the values of the K functions, [batch, K]."""
         z = (x.flatten(1) - self.mean) / self.scale
         squared = z.square().sum(1, keepdim=True) + self.landmarks.square().sum(1)
         squared = (squared - 2 * z @ self.landmarks.T).clamp_min(0)
@@ -235,7 +269,7 @@ class KernelMachine(nn.Module):
 
 
 class Clustering:
-    """Builds kernel machines for labellings."""
+    """Builds kernel classifiers for labelings."""
 
     def __init__(self, options: ClusteringOptions) -> None:
         self.options = options
@@ -246,42 +280,9 @@ class Clustering:
         """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes].
 
         Raises:
-            OptionError: The architecture is no labelling.
+            OptionError: The architecture is not a labeling.
         """
         n = len(from_architecture(arch))
         clusters: int = arch.genotype["clusters"]
         landmarks = min(self.options.landmarks, n)
-        return KernelMachine(n_leads * n_samples, landmarks, clusters, n_classes)
-
-
-Ints = NDArray[np.int64]
-
-
-def contingency(codes: NDArray[Any], labels: Ints, clusters: int, classes: int) -> Ints:
-    """Return int64 [clusters, classes], the beats of each class in each cluster."""
-    table = np.zeros((clusters, classes), np.int64)
-    np.add.at(table, (codes, labels), 1)
-    return table
-
-
-def by_majority(table: Ints) -> Ints:
-    """Return int64 [clusters], the most frequent class of each; several may share a class.
-
-    An empty cluster goes to the most frequent class of all.
-    """
-    chosen: Ints = table.argmax(axis=1)
-    chosen[table.sum(axis=1) == 0] = table.sum(axis=0).argmax()
-    return chosen
-
-
-def by_assignment(table: Ints) -> Ints:
-    """Return int64 [clusters], each another class, so that most beats agree (Hungarian method).
-
-    ``table`` must be square.
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    chosen = np.empty(len(table), np.int64)
-    chosen[rows] = columns
-    return chosen
+        return KernelClassifier(n_leads * n_samples, landmarks, clusters, n_classes)

@@ -1,4 +1,4 @@
-"""RBF kernels on standardised features: exact for few beats, Nyström of low rank for many.
+"""RBF kernels on standardized features: exact for few beats, Nyström of low rank for many.
 
 References:
     Williams, Seeger 2001, "Using the Nyström method to speed up kernel machines", NIPS 13.
@@ -11,15 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg_immune.objective import Margin, margin_of_features, margin_of_kernel
-
-Floats = NDArray[np.float64]
+from nasbench_ecg_immune.objective import Floats, Margin, margin_of_features, margin_of_kernel
 
 _SAMPLE = 2000
-"""Points among which the median distance is taken."""
+"""Most points among which the median distance is computed."""
 
-_ROWS = 8192
-"""Rows of a kernel made at once."""
+ROWS = 8192
+"""Rows of a kernel computed at once."""
+
+
+def random_subset(n: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return ``size`` different indices below n in ascending order."""
+    return np.sort(rng.choice(n, size, replace=False))
 
 
 def squared_distances(x: Floats, z: Floats) -> Floats:
@@ -30,9 +33,9 @@ def squared_distances(x: Floats, z: Floats) -> Floats:
 
 
 def median_width(x: Floats, rng: np.random.Generator) -> float:
-    """Return the median distance between two of at most 2,000 rows drawn from ``x`` [n, d].
+    """Return the median distance between two rows of ``x`` [n, d], or one if that is zero.
 
-    Up to so many rows nothing is drawn. One where more than half of the pairs coincide.
+    With more than 2,000 rows, the distances of 2,000 random ones are used.
     """
     rows = x[rng.choice(len(x), _SAMPLE, replace=False)] if len(x) > _SAMPLE else x
     squared = squared_distances(rows, rows)[np.triu_indices(len(rows), k=1)]
@@ -47,7 +50,7 @@ def rbf(x: Floats, z: Floats, width: float) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class ExactKernel:
-    """The whole kernel matrix.
+    """A kernel stored as its whole matrix.
 
     Attributes:
         matrix: float64 [n, n].
@@ -70,9 +73,12 @@ class ExactKernel:
         rows: NDArray[np.int64],
         lam: float,
     ) -> Floats:
-        """Return functions fitted on labels [P, len(known)], up to a bias: [P, len(rows)]."""
-        regularised = self.gram(known) + lam * np.eye(len(known))
-        solved = np.linalg.solve(regularised, np.c_[labels.T, np.ones(len(known))])
+        """Return functions fitted on labels [P, len(known)] without their bias: [P, len(rows)].
+
+        They are evaluated at the points ``rows`` after a fit at the points ``known``.
+        """
+        regularized = self.gram(known) + lam * np.eye(len(known))
+        solved = np.linalg.solve(regularized, np.c_[labels.T, np.ones(len(known))])
         with_bias = solved[:, :-1] - solved[:, -1:] * (solved[:, :-1].sum(0) / solved[:, -1].sum())
         return np.asarray((self.matrix[np.ix_(rows, known)] @ with_bias).T)
 
@@ -85,7 +91,7 @@ class ExactKernel:
 
 @dataclass(frozen=True, eq=False)
 class LowRankKernel:
-    """A kernel as the inner products of ``features``.
+    """A kernel stored as features, whose inner products it is.
 
     Attributes:
         features: float64 [n, r].
@@ -108,7 +114,10 @@ class LowRankKernel:
         rows: NDArray[np.int64],
         lam: float,
     ) -> Floats:
-        """Return functions fitted on labels [P, len(known)], up to a bias: [P, len(rows)]."""
+        """Return functions fitted on labels [P, len(known)] without their bias: [P, len(rows)].
+
+        They are evaluated at the points ``rows`` after a fit at the points ``known``.
+        """
         phi = self.features[known]
         phi = phi - phi.mean(axis=0)
         system = phi.T @ phi + lam * np.eye(phi.shape[1])
@@ -126,15 +135,17 @@ Kernel = ExactKernel | LowRankKernel
 
 
 def nystrom(x: Floats, width: float, rank: int, rng: np.random.Generator) -> LowRankKernel:
-    """Return the kernel of ``x`` [n, d] projected on ``rank`` of its points, drawn at random.
+    """Return the kernel of ``x`` [n, d], approximated from ``rank`` random points of it.
 
-    Exact on the points drawn; where they coincide, the rank is lower.
+    It is exact among these points; its rank is lower if some of them are equal.
+
+    Source: Williams, Seeger 2001.
     """
-    landmarks = x[np.sort(rng.choice(len(x), min(rank, len(x)), replace=False))]
+    landmarks = x[random_subset(len(x), min(rank, len(x)), rng)]
     s, u = np.linalg.eigh(rbf(landmarks, landmarks, width))
     kept = s > s[-1] * len(s) * np.finfo(float).eps
     projection = u[:, kept] / np.sqrt(s[kept])
-    rows = (rbf(x[i : i + _ROWS], landmarks, width) for i in range(0, len(x), _ROWS))
+    rows = (rbf(x[i : i + ROWS], landmarks, width) for i in range(0, len(x), ROWS))
     return LowRankKernel(np.concatenate([block @ projection for block in rows]))
 
 

@@ -1,4 +1,4 @@
-"""The search space ``labelings``: assignments of beats to clusters within a balance bound."""
+"""The search space ``labelings``: labelings of beats by clusters within a balance bound."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from nasbench_ecg_immune.options import LabelingsOptions
 
 SPACE = "labelings"
 
+Codes = NDArray[np.uint8]
+"""Cluster of every beat, uint8 [n], numbered from zero."""
+
 
 class Labelings:
-    """Labellings of n beats with at most K clusters, equal up to the clusters' names.
+    """Labelings of n beats with at most K clusters; the numbering of the clusters does not matter.
 
-    With a balance l below 1, every one of the K clusters holds at least (1 − l)/2 of the beats,
-    which for K = 2 is −l·n ≤ 1ᵀy ≤ l·n. The number of beats is that of each labelling.
+    With a balance l below 1, each of the K clusters holds at least (1 − l)/2 of the beats, which
+    for K = 2 is the paper's constraint (3), −l·n ≤ 1ᵀy ≤ l·n. Labelings of any number of beats
+    belong to the space.
     """
 
     name = SPACE
@@ -30,54 +34,51 @@ class Labelings:
         self.options = options
         self.clusters = options.clusters
 
-    def smallest(self, n: int) -> int:
+    def min_size(self, n: int) -> int:
         """Return the fewest of ``n`` beats that a cluster may hold."""
-        return smallest_cluster(n, self.options.balance)
+        return min_cluster_size(n, self.options.balance)
 
     @property
     def size(self) -> int:
-        """Number of labellings of ``options.beats`` beats: sums of (associated) Stirling numbers.
-
-        With r = the fewest beats of a cluster, S(n+1, k) = k·S(n, k) + C(n, r−1)·S(n−r+1, k−1).
-        """
+        """Number of labelings of ``options.beats`` beats."""
         n, clusters = self.options.beats, self.clusters
-        smallest = self.smallest(n)
-        rows = _partitions(n, clusters, max(1, smallest))
-        return rows[clusters] if smallest else sum(rows[1:])
+        min_size = self.min_size(n)
+        counts = _partitions(n, clusters, max(1, min_size))
+        return counts[clusters] if min_size else sum(counts[1:])
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Return a labelling of ``options.beats`` beats, each drawn uniformly, then balanced.
+        """Return a labeling of ``options.beats`` beats, each drawn uniformly, then balanced.
 
         Raises:
-            OptionError: The balance bound cannot be kept.
+            OptionError: No labeling keeps the balance bound.
         """
         n = self.options.beats
         codes = rng.integers(self.clusters, size=n).astype(np.uint8)
         return to_architecture(self.balanced(codes, rng), self.clusters)
 
     def balanced(self, codes: Codes, rng: np.random.Generator) -> Codes:
-        """Return a copy in which every cluster has the beats it needs, taken from the largest.
+        """Return a copy in which clusters that are too small got random beats of the largest one.
 
         Raises:
-            OptionError: There are too few beats for that.
+            OptionError: There are too few beats for the balance bound.
         """
-        codes, smallest = codes.copy(), self.smallest(len(codes))
-        if smallest * self.clusters > len(codes):
+        codes, min_size = codes.copy(), self.min_size(len(codes))
+        if min_size * self.clusters > len(codes):
             raise OptionError(
-                f"{self.clusters} clusters cannot each hold {smallest} of {len(codes)} beats.",
-                fix=f"Give a balance of at least {1 - 2 / self.clusters:.3g}.",
+                f"{self.clusters} clusters cannot each hold {min_size} of {len(codes)} beats.",
+                fix=f"Set a balance of at least {1 - 2 / self.clusters:.3g}.",
             )
         counts = np.bincount(codes, minlength=self.clusters)
-        for poor in np.flatnonzero(counts < smallest):
-            while counts[poor] < smallest:
-                rich = int(counts.argmax())
-                codes[rng.choice(np.flatnonzero(codes == rich))] = poor
-                counts[rich] -= 1
-                counts[poor] += 1
+        for small in np.flatnonzero(counts < min_size):
+            while counts[small] < min_size:
+                large = int(counts.argmax())
+                codes[rng.choice(np.flatnonzero(codes == large))] = small
+                counts[large] -= 1
+                counts[small] += 1
         return codes
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a labelling in which one beat has changed its cluster.
+        """Return a labeling in which one beat has changed its cluster.
 
         Raises:
             OptionError: The balance bound allows no such change.
@@ -88,32 +89,35 @@ class Labelings:
             if others:
                 return self._moved(codes, int(beat), others[rng.integers(len(others))])
         raise OptionError(
-            "No beat of this labelling can change its cluster.", fix="Loosen the balance bound."
+            "No beat of this labeling can change its cluster.",
+            fix="Increase the option 'balance' of the space.",
         )
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a labelling whose every beat is in its cluster of ``a`` or of ``b``.
+        """Return a labeling in which every beat has its cluster of ``a`` or of ``b``.
 
-        Where such a draw breaks the balance bound, beats of ``b`` are given back to ``a``.
+        A beat keeps its cluster of ``a`` where the cluster of ``b`` would break the balance bound.
 
         Raises:
-            OptionError: They label different numbers of beats.
+            OptionError: The labelings have different numbers of beats.
         """
         first, second = self._read(a), self._read(b)
         if len(first) != len(second):
-            raise OptionError(f"Labellings of {len(first)} and of {len(second)} beats do not mix.")
-        codes, smallest = first.copy(), self.smallest(len(first))
+            raise OptionError(
+                f"Labelings of {len(first)} and of {len(second)} beats cannot be crossed."
+            )
+        codes, min_size = first.copy(), self.min_size(len(first))
         counts = np.bincount(codes, minlength=self.clusters)
         for beat in rng.permutation(np.flatnonzero(rng.random(len(codes)) < 0.5)):
             old, new = codes[beat], second[beat]
-            if old != new and counts[old] > smallest:
+            if old != new and counts[old] > min_size:
                 codes[beat] = new
                 counts[old] -= 1
                 counts[new] += 1
         return to_architecture(codes, self.clusters)
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
-        """Yield every labelling in which one beat has another cluster."""
+        """Yield every labeling in which one beat has another cluster."""
         codes = self._read(arch)
         known = {arch.hash}
         for beat in range(len(codes)):
@@ -124,30 +128,30 @@ class Labelings:
                     yield moved
 
     def validate(self, arch: Architecture) -> None:
-        """Raise OptionError, saying what is wrong, if ``arch`` is not of this space."""
+        """Raise OptionError if ``arch`` is not of this space."""
         self._read(arch)
 
     def _read(self, arch: Architecture) -> Codes:
         codes = from_architecture(arch)
         if arch.genotype["clusters"] != self.clusters:
             raise OptionError(
-                f"This labelling has {arch.genotype['clusters']} clusters, not {self.clusters}.",
+                f"This labeling has {arch.genotype['clusters']} clusters, not {self.clusters}.",
                 fix="Set the option 'clusters' of the space.",
             )
         counts = np.bincount(codes, minlength=self.clusters)
-        smallest = self.smallest(len(codes))
-        if counts.min() < smallest:
+        min_size = self.min_size(len(codes))
+        if counts.min() < min_size:
             raise OptionError(
-                f"A cluster holds {counts.min()} of {len(codes)} beats, fewer than {smallest}.",
-                fix="Loosen the option 'balance' of the space.",
+                f"A cluster holds {counts.min()} of {len(codes)} beats, fewer than {min_size}.",
+                fix="Increase the option 'balance' of the space.",
             )
         return codes
 
     def _moves(self, codes: Codes, beat: int) -> list[int]:
-        """Return the clusters that a beat may move to; the first empty one stands for all."""
+        """Return the clusters that a beat may move to, with at most one of the empty ones."""
         counts: NDArray[np.int64] = np.bincount(codes, minlength=self.clusters)
         here = int(codes[beat])
-        if counts[here] <= self.smallest(len(codes)):
+        if counts[here] <= self.min_size(len(codes)):
             return []
         empty = np.flatnonzero(counts == 0)[:1].tolist() if counts[here] > 1 else []
         return [int(c) for c in np.flatnonzero(counts) if c != here] + empty
@@ -158,12 +162,16 @@ class Labelings:
         return to_architecture(changed, self.clusters)
 
 
-def _partitions(n: int, clusters: int, smallest: int) -> list[int]:
-    """Return the ways to part n beats into k clusters of at least ``smallest``, for each k ≤ K."""
+def _partitions(n: int, clusters: int, min_size: int) -> list[int]:
+    """Return the number of partitions of n beats into k clusters of at least r, for k = 0…K.
+
+    These are (associated) Stirling numbers of the second kind, with r = ``min_size``:
+    S(n+1, k) = k·S(n, k) + C(n, r−1)·S(n−r+1, k−1).
+    """
     table = [[1] + [0] * clusters]
     for i in range(n):
-        before = i - smallest + 1
-        ways = comb(i, smallest - 1)
+        before = i - min_size + 1
+        ways = comb(i, min_size - 1)
         table.append(
             [0]
             + [
@@ -176,11 +184,8 @@ def _partitions(n: int, clusters: int, smallest: int) -> list[int]:
     return table[n]
 
 
-Codes = NDArray[np.uint8]
-
-
 def canonical(codes: NDArray[Any]) -> Codes:
-    """Return ``codes`` [n], whole numbers in 0…255, renumbered by first appearance."""
+    """Return ``codes`` [n], integers in 0…255, renumbered by first appearance."""
     values, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
     rank = np.empty(len(values), np.uint8)
     rank[np.argsort(first)] = np.arange(len(values), dtype=np.uint8)
@@ -188,10 +193,10 @@ def canonical(codes: NDArray[Any]) -> Codes:
 
 
 def to_architecture(codes: NDArray[Any], clusters: int) -> Architecture:
-    """Return the architecture of a labelling.
+    """Return the architecture of a labeling.
 
-    Its genotype holds ``n``, ``clusters`` and ``labels``: base64 of the labels' bits, each label in
-    as many bits as clusters − 1 needs, high bit first, the last byte filled with zeros.
+    Its genotype has ``n``, ``clusters`` and ``labels``: base64 of the labels' bits. Each label has
+    as many bits as clusters − 1 needs, high bit first; the last byte is padded with zeros.
     """
     codes = canonical(codes)
     bits = np.unpackbits(codes[:, None], axis=1)[:, 8 - _bits(clusters) :]
@@ -207,37 +212,37 @@ def from_architecture(arch: Architecture) -> Codes:
     """
     if arch.space != SPACE:
         raise OptionError(
-            f"This architecture is of the space {arch.space!r}, not {SPACE!r}.",
-            fix="Choose the builder and the evaluator that go with its space.",
+            f"This architecture belongs to the space {arch.space!r}, not {SPACE!r}.",
+            fix="Choose a builder and an evaluator for its space.",
         )
     genotype = arch.genotype
     if not isinstance(genotype, Mapping) or set(genotype) != {"n", "clusters", "labels"}:
-        raise OptionError("A genotype of labelings has 'n', 'clusters' and 'labels'.")
+        raise OptionError("A genotype of labelings must have 'n', 'clusters' and 'labels'.")
     n, clusters = genotype["n"], genotype["clusters"]
     if type(n) is not int or n < 1 or type(clusters) is not int or not 2 <= clusters <= 256:
-        raise OptionError("'n' must be a positive whole number, 'clusters' one in 2…256.")
+        raise OptionError("'n' must be a positive integer, 'clusters' an integer in 2…256.")
     try:
         data = base64.b64decode(genotype["labels"], validate=True)
     except (TypeError, ValueError, binascii.Error):
-        raise OptionError("The labels of a labelling must be base64 text.") from None
+        raise OptionError("The labels of a labeling must be base64 text.") from None
     width = _bits(clusters)
     if len(data) != -(-n * width // 8):
-        raise OptionError(f"{len(data)} bytes do not hold {n} labels of {width} bits.")
+        raise OptionError(f"{n} labels of {width} bits do not take {len(data)} bytes.")
     bits = np.unpackbits(np.frombuffer(data, np.uint8))
     if bits[n * width :].any():
-        raise OptionError("Bits beyond the last label must be zero.")
+        raise OptionError("Bits after the last label must be zero.")
     padded = np.zeros((n, 8), np.uint8)
     padded[:, 8 - width :] = bits[: n * width].reshape(n, width)
     codes = np.packbits(padded, axis=1)[:, 0]
     if codes.max() >= clusters:
-        raise OptionError(f"A label is {codes.max()}, with {clusters} clusters.")
+        raise OptionError(f"A label is {codes.max()}, but there are {clusters} clusters.")
     if (canonical(codes) != codes).any():
-        raise OptionError("Clusters must be numbered in the order in which they first appear.")
+        raise OptionError("Clusters must be numbered by first appearance.")
     return np.asarray(codes)
 
 
-def smallest_cluster(n: int, balance: float) -> int:
-    """Return the fewest of ``n`` points that −l·n ≤ 1ᵀy ≤ l·n leaves on one side, l = balance."""
+def min_cluster_size(n: int, balance: float) -> int:
+    """Return the fewest of ``n`` points on one side by −l·n ≤ 1ᵀy ≤ l·n, with l = ``balance``."""
     return int(np.ceil((1 - balance) / 2 * n - 1e-9))
 
 
@@ -245,20 +250,21 @@ def check_balance(n: int, clusters: int, balance: float) -> int:
     """Return the fewest beats of a cluster, at least one.
 
     Raises:
-        OptionError: There are fewer beats than clusters, or too few for the balance bound.
+        OptionError: There are too few beats for the clusters or for the balance bound.
     """
     if n < clusters:
         raise OptionError(
-            f"{n} beats cannot make {clusters} clusters.", fix="Take more beats, or fewer clusters."
+            f"{n} beats are too few for {clusters} clusters.",
+            fix="Use more beats or fewer clusters.",
         )
-    smallest = max(1, smallest_cluster(n, balance))
-    if smallest * clusters > n:
+    min_size = max(1, min_cluster_size(n, balance))
+    if min_size * clusters > n:
         raise OptionError(
-            f"{clusters} clusters cannot each hold {smallest} of {n} beats, "
-            f"as the balance bound {balance:g} asks.",
-            fix=f"Give a balance of at least {1 - 2 / clusters:.3g}.",
+            f"{clusters} clusters cannot each hold {min_size} of {n} beats, "
+            f"as the balance bound {balance:g} requires.",
+            fix=f"Set a balance of at least {1 - 2 / clusters:.3g}.",
         )
-    return smallest
+    return min_size
 
 
 def _bits(clusters: int) -> int:

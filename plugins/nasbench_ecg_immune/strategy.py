@@ -1,7 +1,7 @@
 """The search strategy ``immune``: immune evolution of architectures.
 
 References:
-    Zhu et al. 2013, Algorithm 1, whose engine it shares with ``iemmc``.
+    Zhu et al. 2013, Algorithm 1; the engine is the one of ``iemmc``.
 
     Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE Trans.
     Evol. Comput. 6(2), for the selection ``nsga2``.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from time import monotonic
 from typing import Any
 
@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from nasbench_ecg.api import (
     Architecture,
     Builder,
-    Evaluation,
     Fidelity,
     SearchContext,
     SearchResult,
@@ -33,18 +32,22 @@ from nasbench_ecg.api import (
 from nasbench_ecg_blackbox.costs import network_costs
 from nasbench_ecg_blackbox.duration import seconds_of_search
 from nasbench_ecg_blackbox.limit import SizeLimit
-from nasbench_ecg_blackbox.nsga2 import front, member, table
-from nasbench_ecg_immune.engine import Carrier, ImmuneEvolution, affinity_of, copies
+from nasbench_ecg_blackbox.nsga2 import Member, front, member, table
+from nasbench_ecg_immune.engine import Antibody, ImmuneEvolution, clone_count
 from nasbench_ecg_immune.options import ImmuneOptions
 
 Costs = Callable[[Architecture], Mapping[str, float]]
+
+_LOGGED = ("generation", "mean", "std", "diversity", "antibodies")
+"""Columns of the engine's logbook that the trajectory keeps."""
 
 
 class Immune:
     """Evolves architectures of any search space as an immune system evolves antibodies.
 
-    Choose it as an evolution that keeps several good architectures apart: nearly equal ones are
-    suppressed, good ones are cloned and changed a little, bad ones make room for random ones.
+    Choose it as an evolution that keeps several good architectures apart: architectures close to a
+    better one are suppressed, good ones are cloned and changed a little, and random ones replace
+    bad ones.
     """
 
     def __init__(self, options: ImmuneOptions) -> None:
@@ -54,33 +57,32 @@ class Immune:
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
         """Return the architecture with the best validation score seen within ``ctx.budget``."""
-        allowed, seconds = _allowed(self.options, ctx), ctx.budget.seconds
-        if not allowed:
+        limits = [n for n in (self.options.evaluations, ctx.budget.evaluations) if n is not None]
+        if 0 in limits:
             return SearchResult(space.sample(ctx.rng))
-        options = self.options.model_copy(
-            update={"evaluations": None if math.isinf(allowed) else allowed}
-        )
-        scored: list[Evaluation] = []
+        options = self.options.model_copy(update={"evaluations": min(limits, default=None)})
+        seconds = ctx.budget.seconds
+        scores: list[float] = []
         with ctx.progress.track("Evolving", options.evaluations or options.generations) as bar:
 
-            def evaluate(architectures: Sequence[Architecture]) -> list[Evaluation]:
-                found = ctx.evaluate_many(architectures, self._fidelity())
-                scored.extend(found)
-                best = max(evaluation.score for evaluation in scored)
-                bar.advance(len(found) if options.evaluations else 0, F1=best)
+            def evaluate(architectures: Sequence[Architecture]) -> list[float]:
+                evaluations = ctx.evaluate_many(architectures, self._fidelity())
+                found = [evaluation.score for evaluation in evaluations]
+                scores.extend(found)
+                bar.advance(len(found) if options.evaluations else 0, F1=max(scores))
                 return found
 
-            problem = Architectures(space, evaluate, self.options.largest_step)
+            problem = ArchitectureProblem(space, evaluate, options.largest_step)
             evolution = ImmuneEvolution(problem, options, ctx.rng)
             costs = self._costs(task, builder, ctx)
             if options.selection == "nsga2":
-                select = partial(nondominated_selection, costs=costs)
                 evolution.toolbox.register(
                     "select",
-                    select,
+                    nondominated_selection,
                     best=options.parents,
                     size=options.antibodies,
                     factor=options.clone_factor,
+                    costs=costs,
                 )
             if (saved := ctx.checkpoint.load()) is None:
                 evolution.start()
@@ -88,17 +90,17 @@ class Immune:
                 evolution.restore(saved["evolution"])
             deadline = math.inf if seconds is None else monotonic() + seconds - ctx.seconds
 
-            def after(figures: Mapping[str, float]) -> None:
-                ctx.log(figures["memory_best"], **_worth_keeping(figures))
+            def on_generation(row: Mapping[str, float]) -> None:
+                ctx.log(row["memory_best"], **{name: row[name] for name in _LOGGED})
                 bar.advance(0 if options.evaluations else 1)
                 if ctx.checkpoint.due():
                     ctx.checkpoint.save({"evolution": evolution.state()})
 
-            evolution.run(deadline=deadline, after=after)
+            evolution.run(deadline=deadline, on_generation=on_generation)
         memory = [
-            {"architecture": one.genotype.hash, "score": affinity_of(one)}
-            for one in evolution.memory
-            if math.isfinite(affinity_of(one))
+            {"architecture": antibody.genotype.hash, "score": antibody.affinity}
+            for antibody in evolution.memory
+            if math.isfinite(antibody.affinity)
         ]
         details = {"generations": evolution.generation, "memory": memory}
         if options.selection == "nsga2":
@@ -108,7 +110,7 @@ class Immune:
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> float | None:
-        """Return the seconds that the search will take here; None if nobody can say."""
+        """Return the estimated seconds of the search here; None if they cannot be estimated."""
         if self.options.evaluations is None:
             return None
         plan = [(self.options.evaluations, self._fidelity())]
@@ -127,81 +129,76 @@ class Immune:
 
 
 def nondominated_selection(
-    population: Sequence[Carrier], best: int, size: int, factor: float, *, costs: Costs
-) -> list[tuple[Carrier, int]]:
-    """Return the ``best`` antibodies by NSGA-II, each with the number of its clones.
+    population: Sequence[Antibody], best: int, size: int, factor: float, *, costs: Costs
+) -> list[tuple[Antibody, int]]:
+    """Return the ``best`` antibodies by NSGA-II, each with its number of clones.
 
-    The front that nothing dominates comes first; of a front, the antibodies in the least crowded
-    places.
+    Antibodies are ranked by non-dominated front and, within a front, by crowding distance.
+
+    Source: Deb et al. 2002.
     """
-    by_hash = {one.genotype.hash: one for one in population}
-    members = [member(one.genotype, affinity_of(one), costs(one.genotype)) for one in population]
-    chosen = tools.selNSGA2(members, min(best, len(members)))
+    by_hash = {antibody.genotype.hash: antibody for antibody in population}
+    members = [_member(antibody, costs) for antibody in population]
+    selected = tools.selNSGA2(members, min(best, len(members)))
     return [
-        (by_hash[one.architecture.hash], copies(rank, size, factor))
-        for rank, one in enumerate(chosen, start=1)
+        (by_hash[chosen.architecture.hash], clone_count(rank, size, factor))
+        for rank, chosen in enumerate(selected, start=1)
     ]
 
 
-def _front(antibodies: Sequence[Carrier], costs: Costs) -> list[dict[str, Any]]:
-    """Return those that none of the antibodies dominates, as JSON data."""
-    known = {
-        one.key: member(one.genotype, affinity_of(one), costs(one.genotype))
-        for one in antibodies
-        if one.fitness.valid and math.isfinite(affinity_of(one))
+def _front(antibodies: Sequence[Antibody], costs: Costs) -> list[dict[str, Any]]:
+    """Return the scored antibodies that no other dominates, as JSON data."""
+    members = {
+        antibody.key: _member(antibody, costs)
+        for antibody in antibodies
+        if antibody.fitness.valid and math.isfinite(antibody.affinity)
     }
-    return table(front(list(known.values())))
+    return table(front(list(members.values())))
 
 
-def _allowed(options: ImmuneOptions, ctx: SearchContext) -> float:
-    """Return the most evaluations under the options and the budget; infinite without either."""
-    limits = (options.evaluations, ctx.budget.evaluations)
-    return min((limit for limit in limits if limit is not None), default=math.inf)
-
-
-def _worth_keeping(figures: Mapping[str, float]) -> dict[str, float]:
-    names = ("generation", "mean", "std", "diversity", "antibodies")
-    return {name: figures[name] for name in names}
+def _member(antibody: Antibody, costs: Costs) -> Member:
+    return member(antibody.genotype, antibody.affinity, costs(antibody.genotype))
 
 
 @dataclass(frozen=True, eq=False)
-class Architectures:
-    """The problem of finding an architecture; affinity is its validation score.
+class ArchitectureProblem:
+    """Architectures as genotypes of the engine; affinity is the validation score.
 
     Attributes:
-        space: Where the architectures are from.
-        evaluate: Scores a batch of architectures.
-        largest_step: Mutations of the space that a hypermutation of rate 1 makes.
+        space: The search space.
+        evaluate: Returns the scores of a batch of architectures.
+        largest_step: Number of mutations that a hypermutation of rate 1 makes.
     """
 
     space: SearchSpace
-    evaluate: Callable[[Sequence[Architecture]], list[Evaluation]]
+    evaluate: Callable[[Sequence[Architecture]], list[float]]
     largest_step: int
 
     def random(self, rng: np.random.Generator) -> Architecture:
-        """Return a uniformly drawn architecture."""
+        """Return a random architecture of the space."""
         return self.space.sample(rng)
 
     def hypermutate(
         self, genotype: Architecture, rate: float, rng: np.random.Generator
     ) -> Architecture:
-        """Return an architecture ``rate`` · ``largest_step`` mutations away, one at least."""
+        """Return the architecture after ``rate`` · ``largest_step`` mutations, at least one."""
         for _ in range(max(1, round(rate * self.largest_step))):
             genotype = self.space.mutate(genotype, rng)
         return genotype
 
     def repair(self, genotype: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return the architecture itself: the moves of a space stay inside it."""
+        """Return the architecture itself: mutations of a space are always valid."""
         return genotype
 
     def distances(self, genotypes: Sequence[Architecture]) -> NDArray[np.float64]:
-        """Return the share of parts that two architectures do not have in common, [n, n]."""
-        parts = [dict(_parts(arch.genotype)) for arch in genotypes]
-        result = np.zeros((len(parts), len(parts)))
-        for i, a in enumerate(parts):
-            for j, b in enumerate(parts[:i]):
-                differing = sum(a.get(k, _ABSENT) != b.get(k, _ABSENT) for k in a.keys() | b.keys())
-                result[i, j] = result[j, i] = differing / max(1, len(a.keys() | b.keys()))
+        """Return the share of values in which two genotypes differ, float64 [n, n]."""
+        values = [dict(_leaves(arch.genotype)) for arch in genotypes]
+        result = np.zeros((len(values), len(values)))
+        for i, a in enumerate(values):
+            for j, b in enumerate(values[:i]):
+                paths = a.keys() | b.keys()
+                differing = sum(a.get(path, _ABSENT) != b.get(path, _ABSENT) for path in paths)
+                result[i, j] = result[j, i] = differing / max(1, len(paths))
         return result
 
     def key(self, genotype: Architecture) -> str:
@@ -212,27 +209,27 @@ class Architectures:
         self, genotypes: Sequence[Architecture]
     ) -> tuple[Sequence[Architecture], list[float]]:
         """Return the architectures and their scores."""
-        return genotypes, [evaluation.score for evaluation in self.evaluate(genotypes)]
+        return genotypes, self.evaluate(genotypes)
 
     def dump(self, genotype: Architecture) -> Any:
-        """Return plain data of the architecture."""
+        """Return the architecture as JSON data."""
         return genotype.to_dict()
 
     def load(self, data: Any) -> Architecture:
-        """Read what :meth:`dump` wrote."""
+        """Return the architecture that :meth:`dump` wrote."""
         return Architecture.from_dict(data)
 
 
 _ABSENT = object()
 
 
-def _parts(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Yield every leaf of JSON data with the path to it."""
+def _leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield the path and the value of every leaf of JSON data."""
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _parts(item, (*path, name))
+            yield from _leaves(item, (*path, name))
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            yield from _parts(item, (*path, i))
+            yield from _leaves(item, (*path, i))
     else:
         yield path, value

@@ -1,4 +1,4 @@
-"""The strategy immune: architectures searched by the engine, within the budget, and resumable."""
+"""The strategy immune: it searches architectures within a budget and can be resumed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from nasbench_ecg_blackbox.options import RandomSearchOptions
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_immune.options import ImmuneOptions
-from nasbench_ecg_immune.strategy import Architectures, Immune
+from nasbench_ecg_immune.strategy import ArchitectureProblem, Immune
 
 SPACE = ConvCells(ConvCellsOptions())
 
 
 def share_of_skips(arch):
-    """A score that is known: the share of edges that skip."""
+    """Return the score of a test: the share of edges with the operation skip."""
     edges = [op for cell in arch.genotype.values() for node in cell for op, _ in node]
     return edges.count("skip") / len(edges)
 
 
-class Kept:
-    """A checkpoint in memory, saved after every generation as JSON."""
+class MemoryCheckpoint:
+    """A checkpoint in memory, saved as JSON after every generation."""
 
     def __init__(self, text=None):
         self.text = text
@@ -47,11 +47,11 @@ class Kept:
 
 @dataclass
 class Context:
-    """A search context that scores architectures by their skips and keeps to the budget."""
+    """A search context that scores architectures by their skips and enforces the budget."""
 
     seed: int = 0
     budget: Budget = field(default_factory=Budget)
-    checkpoint: Kept = field(default_factory=Kept)
+    checkpoint: MemoryCheckpoint = field(default_factory=MemoryCheckpoint)
     device: str = "cpu"
     progress: Silent = field(default_factory=Silent)
     seconds: float = 0.0
@@ -120,7 +120,7 @@ def test_no_batch_begins_after_the_budget_of_seconds():
     assert ctx.batches == [2]
 
 
-def test_candidates_are_asked_for_in_batches_at_the_fidelity_of_the_options():
+def test_candidates_are_evaluated_in_batches_at_the_fidelity_of_the_options():
     _, ctx = run(epochs=2, beats=700, batch=5)
     assert max(ctx.batches) == 5 and len(ctx.batches) < len(ctx.evaluated)
     assert set(ctx.fidelities) == {Fidelity(epochs=2, beats=700)}
@@ -140,17 +140,17 @@ def test_the_same_seed_evaluates_the_same_architectures():
     assert first.evaluated == second.evaluated != other.evaluated
 
 
-def test_a_search_that_was_stopped_goes_on_to_the_same_end():
+def test_a_stopped_search_continues_to_the_same_result():
     whole, ctx = run(Context(2))
     middle = ctx.checkpoint.all[len(ctx.checkpoint.all) // 2]
-    resumed, again = run(Context(77, checkpoint=Kept(middle)))
+    resumed, again = run(Context(77, checkpoint=MemoryCheckpoint(middle)))
     assert resumed.architecture == whole.architecture
     assert 0 < len(again.evaluated) < len(ctx.evaluated)
     assert again.evaluated == ctx.evaluated[-len(again.evaluated) :]
 
 
 @pytest.mark.parametrize("profile", ["paper", "quick", "smoke"])
-def test_it_spends_what_random_search_spends(profile):
+def test_it_evaluates_as_many_architectures_as_random_search(profile):
     immune = resolve(ImmuneOptions, component="immune", profile=profile)
     random = resolve(RandomSearchOptions, component="random", profile=profile)
     assert immune.epochs == random.epochs and immune.beats == random.beats
@@ -158,9 +158,9 @@ def test_it_spends_what_random_search_spends(profile):
         assert immune.evaluations == random.samples
 
 
-def test_distance_is_the_share_of_parts_that_differ():
+def test_distance_is_the_share_of_values_that_differ():
     rng = np.random.default_rng(0)
-    problem = Architectures(SPACE, lambda batch: [], 4)
+    problem = ArchitectureProblem(SPACE, lambda batch: [], 4)
     a = SPACE.sample(rng)
     near = next(iter(SPACE.neighbours(a)))
     d = problem.distances([a, near, a])
@@ -170,7 +170,7 @@ def test_distance_is_the_share_of_parts_that_differ():
 
 def test_a_larger_rate_makes_more_mutations():
     rng = np.random.default_rng(0)
-    problem = Architectures(SPACE, lambda batch: [], 6)
+    problem = ArchitectureProblem(SPACE, lambda batch: [], 6)
     a = SPACE.sample(rng)
 
     def mean_distance(rate):

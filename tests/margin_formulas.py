@@ -1,6 +1,6 @@
-"""The objective as in its definition, by solving linear systems: O(n³) for one labelling.
+"""The maximum-margin objective by its definition, as an oracle: linear systems, O(n³) each.
 
-Slow and plain: what the spectral forms in :mod:`nasbench_ecg_immune.objective` are checked against.
+The spectral forms of :mod:`nasbench_ecg_immune.objective` are tested against it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def objective_without_bias(kernel: Floats, y: Floats, lam: float) -> float:
 
 def bias_and_coefficients(kernel: Floats, y: Floats, lam: float) -> tuple[float, Floats]:
     """Return b* = 1ᵀAy / 1ᵀA1 with A = λ(K + λI)⁻¹, and c = (K + λI)⁻¹ (y − b*)."""
-    regularised = kernel + lam * np.eye(len(y))
-    a_one = np.linalg.solve(regularised, np.ones(len(y)))
+    regularized = kernel + lam * np.eye(len(y))
+    a_one = np.linalg.solve(regularized, np.ones(len(y)))
     b = float(a_one @ y / a_one.sum())
-    return b, np.asarray(np.linalg.solve(regularised, y - b))
+    return b, np.asarray(np.linalg.solve(regularized, y - b))
 
 
 def objective(kernel: Floats, y: Floats, lam: float) -> float:
@@ -42,18 +42,18 @@ def quadratic_form(kernel: Floats, lam: float) -> Floats:
     return np.asarray(a - np.outer(a_one, a_one) / a_one.sum())
 
 
-def best_by_enumeration(quadratic: Floats, smallest: int) -> tuple[float, Floats]:
-    """Return the least yᵀAy over all labels with ``smallest`` points a side, and such labels.
+def best_by_enumeration(quadratic: Floats, min_size: int) -> tuple[float, Floats]:
+    """Return the smallest yᵀAy over all labels within the bound, and its labels.
 
     Args:
-        quadratic: A, float64 [n, n] with n of at most 20; A·1 need not vanish.
-        smallest: Fewest points with either label.
+        quadratic: A, float64 [n, n] with n ≤ 20; A·1 need not be zero.
+        min_size: Fewest points with either label.
     """
     n = len(quadratic)
-    # y and −y are one labelling, so the first label is fixed.
+    # y and −y are one labeling, so the first label is fixed.
     labels = np.array([(1, *rest) for rest in product((-1, 1), repeat=n - 1)], np.float64)
     positive = (labels > 0).sum(axis=1)
-    labels = labels[(positive >= smallest) & (positive <= n - smallest)]
+    labels = labels[(positive >= min_size) & (positive <= n - min_size)]
     values = np.einsum("pi,ij,pj->p", labels, quadratic, labels, optimize=True)
     best = int(values.argmin())
     return float(values[best]), labels[best]

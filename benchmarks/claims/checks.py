@@ -1,4 +1,4 @@
-"""Each claim of the paper, how it is tested on the runs, and whether it held."""
+"""The claims of the paper: how each is tested on the runs, and whether it held."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 from experiment import (
+    ACCURACY,
     IEMMC,
-    IEMMC_MEANS,
+    IEMMC_K_MEANS,
     ITERSVR,
-    ITERSVR_MEANS,
-    MEANS,
-    SEEN,
+    ITERSVR_K_MEANS,
+    K_MEANS,
     SVM,
     Cell,
     Experiment,
@@ -23,48 +23,48 @@ from experiment import (
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg_immune.evaluator import by_assignment, contingency
+from nasbench_ecg_immune.evaluator import contingency_table, map_by_assignment
 from nasbench_ecg_immune.space import from_architecture
 
-Verdict = Literal["held", "did not hold", "held in part", "cannot be told"]
+Outcome = Literal["held", "did not hold", "held in part", "not testable"]
 
 NEAR = 0.02
-"""Two mean accuracies nearer than this count as similar."""
+"""Largest difference of two mean accuracies that count as similar."""
 
 SAME = 1e-3
-"""Two objectives within this share of each other count as one optimum."""
+"""Largest relative difference of two objectives that count as one optimum."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim and what our runs say of it.
+    """A claim of the paper and its test.
 
     Attributes:
-        words: The claim, in the paper's words where they are short.
-        test: What was compared.
-        verdict: Whether it held.
-        figures: The numbers behind the verdict.
+        words: The claim, quoted from the paper where possible.
+        test: The comparison that tests it.
+        outcome: Whether it held.
+        figures: The values that were compared.
     """
 
     words: str
     test: str
-    verdict: Verdict
+    outcome: Outcome
     figures: str
 
 
-def claims(found: Experiment) -> list[Claim]:
-    """Return the paper's claims, in its order, judged by the runs."""
-    return [judge(found) for judge in _JUDGES]
+def check_claims(found: Experiment) -> list[Claim]:
+    """Return the paper's claims in its order, each tested on the runs."""
+    return [check(found) for check in _CHECKS]
 
 
 def _high(found: Experiment) -> Claim:
     cell = found.best(IEMMC)
     return Claim(
         words='"The correctness of ECG arrhythmias is at a high level" (Tables 3 and 4)',
-        test="the paper's figures are not to be had, so there is nothing to compare with",
-        verdict="cannot be told",
-        figures=f"ours: accuracy {cell.told(SEEN)} %, F1 of macros "
-        f"{cell.told('clustered_f1_of_macro')} % (C = {cell.C:g})",
+        test="the text that we have lacks the paper's tables, so there is nothing to compare with",
+        outcome="not testable",
+        figures=f"ours: accuracy {cell.percent(ACCURACY)} %, F1 of macros "
+        f"{cell.percent('clustered_f1_of_macro')} % (C = {cell.C:g})",
     )
 
 
@@ -78,7 +78,7 @@ def _normal(found: Experiment) -> Claim:
     return Claim(
         words='N is "easy to be separated from the other types; so, its result is better"',
         test="Se of N is the largest of all classes, IEMMC with the best C",
-        verdict=_strictly(se["N"], max(se[name] for name in se if name != "N")),
+        outcome=_strictly(se["N"], max(se[name] for name in se if name != "N")),
         figures=_sensitivities(se),
     )
 
@@ -88,12 +88,12 @@ def _fusion(found: Experiment) -> Claim:
     return Claim(
         words='"The performance of type F is lower"',
         test="Se of F is the smallest of all classes, IEMMC with the best C",
-        verdict=_strictly(min(se[name] for name in se if name != "F"), se["F"]),
+        outcome=_strictly(min(se[name] for name in se if name != "F"), se["F"]),
         figures=_sensitivities(se),
     )
 
 
-def _strictly(larger: float, smaller: float) -> Verdict:
+def _strictly(larger: float, smaller: float) -> Outcome:
     if larger == smaller:
         return "held in part"
     return "held" if larger > smaller else "did not hold"
@@ -101,61 +101,61 @@ def _strictly(larger: float, smaller: float) -> Verdict:
 
 def _near_svm(found: Experiment) -> Claim:
     ours, svm = found.best(IEMMC), found.best(SVM)
-    near = svm.mean(SEEN) - ours.mean(SEEN) <= NEAR
+    near = svm.mean(ACCURACY) - ours.mean(ACCURACY) <= NEAR
     return Claim(
         words='"The IEMMC\'s performance is as similar as that of the SVM"',
         test=f"mean accuracies within {100 * NEAR:g} points, each with its best C",
-        verdict="held" if near else "did not hold",
-        figures=f"IEMMC {ours.told(SEEN)} %, SVM {svm.told(SEEN)} %; beats held back: "
-        f"{ours.told('accuracy')} % and {svm.told('accuracy')} %",
+        outcome="held" if near else "did not hold",
+        figures=f"IEMMC {ours.percent(ACCURACY)} %, SVM {svm.percent(ACCURACY)} %; held-out beats: "
+        f"{ours.percent('accuracy')} % and {svm.percent('accuracy')} %",
     )
 
 
 def _above_clustering(found: Experiment) -> Claim:
-    others = [found.best(method) for method in (MEANS, ITERSVR, ITERSVR_MEANS)]
-    ours = [found.best(method) for method in (IEMMC, IEMMC_MEANS)]
-    wins = [cell.mean(SEEN) > other.mean(SEEN) for cell in ours for other in others]
-    verdict: Verdict = "held in part" if any(wins) else "did not hold"
+    others = [found.best(method) for method in (K_MEANS, ITERSVR, ITERSVR_K_MEANS)]
+    ours = [found.best(method) for method in (IEMMC, IEMMC_K_MEANS)]
+    wins = [cell.mean(ACCURACY) > other.mean(ACCURACY) for cell in ours for other in others]
+    outcome: Outcome = "held in part" if any(wins) else "did not hold"
     return Claim(
         words='"… and better than those of all clustering methods"',
-        test="mean accuracy of IEMMC, from both starts, above k-means and iterSVR, best C each",
-        verdict="held" if all(wins) else verdict,
+        test="mean accuracy of IEMMC, both starts, above k-means and iterSVR, each with its best C",
+        outcome="held" if all(wins) else outcome,
         figures=_accuracies([*ours, *others]) + f"; above in {sum(wins)} of {len(wins)} pairs",
     )
 
 
 def _itersvr_depends(found: Experiment) -> Claim:
-    cells = [(a, b) for a, b in zip(found.of(ITERSVR), found.of(ITERSVR_MEANS), strict=True)]
-    gaps = [b.mean(SEEN) - a.mean(SEEN) for a, b in cells]
+    cells = [(a, b) for a, b in zip(found.of(ITERSVR), found.of(ITERSVR_K_MEANS), strict=True)]
+    gaps = [b.mean(ACCURACY) - a.mean(ACCURACY) for a, b in cells]
     better = sum(gap > NEAR for gap in gaps)
-    verdict: Verdict = "held in part" if better else "did not hold"
+    outcome: Outcome = "held in part" if better else "did not hold"
     listed = ", ".join(
         f"C = {a.C:g}: {100 * gap:+.1f}" for (a, _), gap in zip(cells, gaps, strict=True)
     )
     return Claim(
         words='"The performance of iterSVR largely depends on the superiority of initialization"',
-        test=f"starting by k-means gains more than {100 * NEAR:g} points of accuracy, at every C",
-        verdict="held" if better == len(gaps) else verdict,
+        test=f"a k-means start gains more than {100 * NEAR:g} points of accuracy at every C",
+        outcome="held" if better == len(gaps) else outcome,
         figures=f"points gained: {listed}",
     )
 
 
 def _itersvr_random(found: Experiment) -> Claim:
-    ours, means = found.best(ITERSVR), found.best(MEANS)
+    ours, means = found.best(ITERSVR), found.best(K_MEANS)
     return Claim(
         words='"With random initialization, … iterSVR is even worse than … k-means"',
-        test="mean accuracy, best C",
-        verdict="held" if ours.mean(SEEN) < means.mean(SEEN) else "did not hold",
+        test="mean accuracy, each with its best C",
+        outcome="held" if ours.mean(ACCURACY) < means.mean(ACCURACY) else "did not hold",
         figures=_accuracies([ours, means]),
     )
 
 
 def _itersvr_means(found: Experiment) -> Claim:
-    cell, ours = found.best(ITERSVR_MEANS), found.best(IEMMC)
+    cell, ours = found.best(ITERSVR_K_MEANS), found.best(IEMMC)
     return Claim(
         words='"Even initialized by k-means, iterSVR still cannot meet the expectation"',
-        test="its mean accuracy below that of IEMMC from random starts, best C each",
-        verdict="held" if cell.mean(SEEN) < ours.mean(SEEN) else "did not hold",
+        test="mean accuracy below that of IEMMC from random starts, each with its best C",
+        outcome="held" if cell.mean(ACCURACY) < ours.mean(ACCURACY) else "did not hold",
         figures=_accuracies([cell, ours]),
     )
 
@@ -164,63 +164,63 @@ def _global_search(found: Experiment) -> Claim:
     pairs = [
         (float(a.C or 0), own, other)
         for a, *rest in zip(
-            *(found.of(m) for m in (IEMMC, IEMMC_MEANS, ITERSVR, ITERSVR_MEANS)), strict=True
+            *(found.of(m) for m in (IEMMC, IEMMC_K_MEANS, ITERSVR, ITERSVR_K_MEANS)), strict=True
         )
         for own in [*a.objectives(), *rest[0].objectives()]
         for other in [*rest[1].objectives(), *rest[2].objectives()]
     ]
     lower = [own <= other * (1 + SAME) for _, own, other in pairs]
-    verdict: Verdict = "held in part" if fmean(lower) > 0.5 else "did not hold"
+    outcome: Outcome = "held in part" if fmean(lower) > 0.5 else "did not hold"
     return Claim(
         words='better than iterSVR "in terms of global search ability"',
-        test="J of the first split not above that of iterSVR at the same C, every run to every run",
-        verdict="held" if all(lower) else verdict,
+        test="J of the first split at most that of iterSVR at the same C, for every pair of runs",
+        outcome="held" if all(lower) else outcome,
         figures=f"{sum(lower)} of {len(lower)} pairs",
     )
 
 
 def _same_optimum(found: Experiment) -> Claim:
     parts, held = [], []
-    for a, b in zip(found.of(IEMMC), found.of(IEMMC_MEANS), strict=True):
+    for a, b in zip(found.of(IEMMC), found.of(IEMMC_K_MEANS), strict=True):
         values = [*a.objectives(), *b.objectives()]
         spread = max(values) / min(values) - 1
         held.append(spread <= SAME)
         agreed = _agreement([*a.runs, *b.runs])
         parts.append(f"C = {a.C:g}: J differs by {spread:.1%}, labels agree to {agreed:.0%}")
-    verdict: Verdict = "held in part" if any(held) else "did not hold"
+    outcome: Outcome = "held in part" if any(held) else "did not hold"
     return Claim(
         words='"could obtain the same optimal solution from different initializations"',
-        test=f"J of the first split of all six runs at a C within {SAME:.1%}; and the mean share "
-        "of beats that two of their labellings put alike",
-        verdict="held" if all(held) else verdict,
+        test=f"J of the first split of all six runs at a C within {SAME:.1%}; also the mean share "
+        "of beats on which two of their labelings agree",
+        outcome="held" if all(held) else outcome,
         figures="; ".join(parts),
     )
 
 
 def _four_generations(found: Experiment) -> Claim:
     generations, parts = [], []
-    for cell in [*found.of(IEMMC), *found.of(IEMMC_MEANS)]:
-        own = [_settled(cell.curve(run)) for run in cell.runs]
+    for cell in [*found.of(IEMMC), *found.of(IEMMC_K_MEANS)]:
+        own = [_generation_of_optimum(cell.curve(run)) for run in cell.runs]
         generations += own
         parts.append(f"{cell.method.start}, C = {cell.C:g}: {', '.join(f'{g:g}' for g in own)}")
     rounds = [
         run.search_details["rounds"][0]
-        for cell in [*found.of(ITERSVR), *found.of(ITERSVR_MEANS)]
+        for cell in [*found.of(ITERSVR), *found.of(ITERSVR_K_MEANS)]
         for run in cell.runs
     ]
     four = sum(g <= 4 for g in generations)
-    verdict: Verdict = "held in part" if four else "did not hold"
+    outcome: Outcome = "held in part" if four else "did not hold"
     return Claim(
         words='"While iterSVR needs to iterate ten times …, IEMMC only needs … four generations"',
-        test=f"generations until J of the first split is within {SAME:.1%} of where it ends",
-        verdict="held" if four == len(generations) else verdict,
+        test=f"generations until J of the first split is within {SAME:.1%} of its last value",
+        outcome="held" if four == len(generations) else outcome,
         figures=f"at most four in {four} of {len(generations)} runs, median "
         f"{median(generations):g} ({'; '.join(parts)}); iterSVR used {min(rounds)}–{max(rounds)} "
         f"of its ten rounds, median {median(rounds):g}",
     )
 
 
-_JUDGES: tuple[Callable[[Experiment], Claim], ...] = (
+_CHECKS: tuple[Callable[[Experiment], Claim], ...] = (
     _high,
     _normal,
     _fusion,
@@ -241,24 +241,24 @@ def _sensitivities(se: dict[str, float]) -> str:
 
 def _accuracies(cells: list[Cell]) -> str:
     return "; ".join(
-        f"{cell.method.label} {cell.told(SEEN)} %"
+        f"{cell.method.label} {cell.percent(ACCURACY)} %"
         + ("" if cell.C is None else f" (C = {cell.C:g})")
         for cell in cells
     )
 
 
-def _settled(curve: list[tuple[float, float]]) -> float:
+def _generation_of_optimum(curve: list[tuple[float, float]]) -> float:
     """Return the first generation whose objective is within ``SAME`` of the last one."""
     end = curve[-1][1]
     return next(generation for generation, value in curve if value <= end * (1 + SAME))
 
 
 def _agreement(runs: list[RunRecord]) -> float:
-    """Return the mean share of beats that two labellings put alike, clusters matched."""
+    """Return the mean share of beats on which two labelings agree, with clusters matched."""
     codes = [from_architecture(Architecture.from_dict(run.architecture)) for run in runs]
     shares = []
     for a, b in combinations(codes, 2):
         k = int(max(a.max(), b.max())) + 1
-        matched = by_assignment(contingency(a, b.astype(np.int64), k, k))
+        matched = map_by_assignment(contingency_table(a, b.astype(np.int64), k, k))
         shares.append(float((matched[a] == b).mean()))
     return fmean(shares)
