@@ -69,7 +69,7 @@ class DartsOptions(SearchNetworkOptions):
     }
 
     order: Literal["first", "second"] = "first"
-    """Order of the gradient of α: ``first`` takes w as fixed, ``second`` unrolls one step of SGD."""
+    """Order of the gradient of α: ``first`` takes w as fixed, ``second`` unrolls one SGD step."""
 
     warmup_epochs: int = Field(0, ge=0)
     """Initial epochs in which only the weights are trained."""
