@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from nasbench_ecg_darts.convert import plain_to_merged
 from torch import Tensor, nn
 
 from nasbench_ecg.api import Beats, Silent, Task
@@ -34,7 +35,6 @@ from nasbench_ecg_cells.options import (
 )
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import Batch, relaxed_loss
-from nasbench_ecg_darts.convert import plain_to_merged
 from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, initial_alpha, mixing_weights

@@ -14,6 +14,7 @@ from statistics import median
 import numpy as np
 import torch
 from measure import Target, in_turns, relative
+from nasbench_ecg_darts.convert import plain_to_merged
 from torch import Tensor, nn
 
 from nasbench_ecg.api import Architecture
@@ -35,7 +36,6 @@ from nasbench_ecg_cells.options import (
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts import supernet
 from nasbench_ecg_darts.architect import Batch, first_order, relaxed_loss
-from nasbench_ecg_darts.convert import plain_to_merged
 from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.relaxation import initial_alpha, mixing_weights
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
