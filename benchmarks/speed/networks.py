@@ -85,7 +85,7 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         for _ in range(3)
     ]
     with arithmetic(device, "float32"):
-        exact, rounding = _agreement(plain, merged, alpha, batches)
+        difference, rounding = _agreement(plain, merged, alpha, batches)
 
     def step(net: SuperNet, precision: Precision, x: Tensor, y: Tensor) -> None:
         optimizer, batch = optimizers[net], Batch(x, y)
@@ -114,11 +114,11 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         what=f"α + weight step, {size} search network (C{channels}, {cells} cells), {n} beats",
         target=f"≥ {least}× plain, equal to 1e-4",
         seconds=seconds,
-        same=f"loss and ∇α of both differ by {exact:.0e} in float64; rounding to float32 changes "
-        f"plain by {rounding['plain']:.0e}, merged by {rounding['merged']:.0e}, "
+        same=f"loss and ∇α of both differ by {difference:.0e} in float64; rounding to float32 "
+        f"changes plain by {rounding['plain']:.0e}, merged by {rounding['merged']:.0e}, "
         f"merged in the layout used by {rounding['merged, layout used']:.0e}",
         held=seconds[names[0]] / min(seconds[n] for n in names[1:]) >= least
-        and exact < 1e-10
+        and difference < 1e-10
         and rounding["merged"] < max(1e-4, 2 * rounding["plain"]),
     )
 

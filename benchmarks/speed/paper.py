@@ -132,9 +132,10 @@ class EpochClock(Silent):
 
 
 def whole_run(plan: Plan) -> list[Target] | None:
-    """Time search and training, complete or extrapolated from ``plan.epochs``; None without records.
+    """Time search and training, extrapolated from ``plan.epochs``; None without records.
 
-    The training is that of the architecture found by the timed search.
+    Without ``plan.epochs`` both run to their end. The timed search finds the architecture that is
+    trained.
     """
     try:
         run, epochs = plan.prepare()

@@ -251,9 +251,9 @@ class SearchState:
         self.alpha_optimizer.load_state_dict(saved["alpha_optimizer"])
         self.generator.set_state(saved["generator"])
         self.memory = saved["memory"]
-        for name in _PLAIN_FIELDS:
-            value = saved[name]
-            setattr(self, name, value.to(device) if isinstance(value, Tensor) else value)
+        for field_name in _PLAIN_FIELDS:
+            value = saved[field_name]
+            setattr(self, field_name, value.to(device) if isinstance(value, Tensor) else value)
 
 
 def draw_beats(
