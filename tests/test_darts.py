@@ -1,4 +1,4 @@
-"""The search of DARTS as a whole, and the beats that its epochs draw."""
+"""The search of DARTS, and the beats drawn for its epochs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from darts_searches import FEW, QUICK, SPACE, context, task_of
+from darts_searches import OPERATIONS, QUICK, SPACE, context, first_batches, task_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_beats import tiny_beats
@@ -25,12 +25,13 @@ from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import (
-    discretise,
+    discretize,
     mixing_weights,
     skip_share,
 )
-from nasbench_ecg_darts.search import Darts, draw
-from nasbench_ecg_darts.state import SearchState
+from nasbench_ecg_darts.search import Darts, search_step
+from nasbench_ecg_darts.state import SearchState, draw_beats
+from nasbench_ecg_darts.variants.base import DARTS
 
 # -- drawing an epoch's beats ------------------------------------------------------------------
 
@@ -42,9 +43,9 @@ from nasbench_ecg_darts.state import SearchState
     st.integers(0, 99),
 )
 @settings(max_examples=150, deadline=None)
-def test_an_epochs_beats_keep_to_their_number_and_to_the_majority_share(labels, n, share, seed):
+def test_an_epoch_keeps_to_its_number_of_beats_and_majority_share(labels, n, share, seed):
     labels = torch.tensor(labels)
-    index = draw(labels, n, share, torch.Generator().manual_seed(seed))
+    index = draw_beats(labels, n, share, torch.Generator().manual_seed(seed))
     assert len(index) == n
     times = torch.bincount(index, minlength=len(labels))
     assert len(times) == len(labels)
@@ -57,24 +58,24 @@ def test_an_epochs_beats_keep_to_their_number_and_to_the_majority_share(labels, 
             assert frequent <= max(round(share * n), n - others)
     elif share is None:
         assert times.max() - times.min() <= 1
-    again = draw(labels, n, share, torch.Generator().manual_seed(seed))
+    again = draw_beats(labels, n, share, torch.Generator().manual_seed(seed))
     assert torch.equal(index, again)
 
 
-def test_rare_beats_fill_what_the_majority_may_not():
+def test_other_classes_fill_the_rest_beside_the_majority():
     labels = torch.tensor([0] * 900 + [1] * 80 + [2] * 20)
-    index = draw(labels, 100, 0.5, torch.Generator().manual_seed(0))
+    index = draw_beats(labels, 100, 0.5, torch.Generator().manual_seed(0))
     counts = torch.bincount(labels[index], minlength=3)
     assert counts[0] == 50
     assert counts[1:].sum() == 50
     # Once the 100 others are used up, only the majority is left to fill with.
-    index = draw(labels, 400, 0.5, torch.Generator().manual_seed(0))
+    index = draw_beats(labels, 400, 0.5, torch.Generator().manual_seed(0))
     assert torch.bincount(labels[index], minlength=3).tolist() == [300, 80, 20]
 
 
-def test_a_majority_below_its_share_loses_no_beat():
+def test_a_majority_below_its_limit_loses_no_beat():
     labels = torch.tensor([0] * 40 + [1] * 30 + [2] * 30)
-    index = draw(labels, 100, 0.5, torch.Generator().manual_seed(0))
+    index = draw_beats(labels, 100, 0.5, torch.Generator().manual_seed(0))
     assert sorted(index.tolist()) == list(range(100))
 
 
@@ -102,7 +103,7 @@ def initial_weights(seed=0, **options):
 
 
 def moved(result, seed=0):
-    """Return how far the mixing weights went from where they started."""
+    """Return the largest change of a mixing weight since the start."""
     start = initial_weights(seed)
     return max(
         float((torch.tensor(result.details["mixing_weights"][name]) - start[name]).abs().max())
@@ -133,11 +134,11 @@ def test_a_search_learns():
     assert trajectory[-1]["value"] > trajectory[0]["value"]
 
 
-def test_the_details_hold_the_weights_that_the_cells_were_read_from(found):
+def test_the_details_hold_the_mixing_weights_from_which_the_cells_were_derived(found):
     result, _ = found
     weights = {k: torch.tensor(v) for k, v in result.details["mixing_weights"].items()}
-    assert result.details["operations"] == list(FEW)
-    assert discretise(weights, FEW, 2).to_architecture() == result.architecture
+    assert result.details["operations"] == list(OPERATIONS)
+    assert discretize(weights, OPERATIONS, 2).to_architecture() == result.architecture
     assert result.details["skip_share"] == skip_share(
         Genotype.from_architecture(result.architecture)
     )
@@ -153,25 +154,25 @@ def test_the_same_seed_gives_the_same_search_bit_for_bit_and_another_seed_anothe
     assert other.details["mixing_weights"] != found[0].details["mixing_weights"]
 
 
-def test_warm_up_epochs_leave_alpha_where_it_was():
-    asleep, trajectory = search(epochs=2, warmup_epochs=2)
-    assert moved(asleep) < 1e-6
+def test_warm_up_epochs_do_not_change_alpha():
+    only_warmup, trajectory = search(epochs=2, warmup_epochs=2)
+    assert moved(only_warmup) < 1e-6
     assert trajectory[1]["train_loss"] < trajectory[0]["train_loss"]
-    awake, _ = search(epochs=2, warmup_epochs=1)
-    assert moved(awake) > 1e-4
+    half_warmup, _ = search(epochs=2, warmup_epochs=1)
+    assert moved(half_warmup) > 1e-4
 
 
 def test_a_step_of_alpha_leaves_the_weights_gradient_alone_and_uses_adam():
     task = task_of()
     with seeded(0):
         state = SearchState.start(DartsOptions(**QUICK), task, SPACE, context(task))
-    train, validation = next(state.remaining())
+    train, validation = first_batches(state)
     before = {name: value.detach().clone() for name, value in state.alpha.items()}
     twin = copy.deepcopy(state.net)
     fresh = {name: value.clone().requires_grad_() for name, value in before.items()}
     logits = twin(validation.x, mixing_weights(fresh))
     cross_entropy(logits, validation.y).backward()
-    state.step((train, validation), with_alpha=True)
+    search_step(state, DARTS, train, validation, with_alpha=True)
     for name, value in state.alpha.items():
         gradient = fresh[name].grad + 1e-3 * before[name]
         # The first step of Adam goes lr · g / (|g| + eps).
@@ -181,7 +182,7 @@ def test_a_step_of_alpha_leaves_the_weights_gradient_alone_and_uses_adam():
 
 
 class Counted(Silent):
-    """Counts the steps that a search shows."""
+    """Counts the steps that a search reports."""
 
     def __init__(self):
         self.steps = 0
@@ -203,14 +204,14 @@ class Counted(Silent):
 
 
 @pytest.mark.parametrize("seconds", [4, 12])
-def test_the_budgets_seconds_stop_the_search_even_within_an_epoch(seconds, monkeypatch):
+def test_a_budget_of_seconds_stops_the_search_even_within_an_epoch(seconds, monkeypatch):
     ticks = itertools.count()
     monkeypatch.setattr("nasbench_ecg_darts.search.monotonic", lambda: float(next(ticks)))
     progress = Counted()
     result, trajectory = search(
         budget=Budget(seconds=seconds), epochs=100, batch_size=10, progress=progress
     )
-    # A clock that goes on by a second each time it is read: no more steps than seconds.
+    # The clock advances by one second whenever it is read: no more steps than seconds.
     assert 1 <= progress.steps <= seconds
     assert 1 <= len(trajectory) < 100
     SPACE.validate(result.architecture)
@@ -223,13 +224,13 @@ def test_without_a_budget_all_epochs_and_steps_are_taken():
     assert progress.steps == 3 * (120 // 20)
 
 
-def test_beats_limits_an_epoch():
+def test_the_option_beats_limits_an_epoch():
     progress = Counted()
     search(progress=progress, beats=60, epochs=2, majority_share=0.5)
     assert progress.steps == 2 * (60 // 20)
 
 
-def test_second_order_runs_and_goes_its_own_way(found):
+def test_the_second_order_search_differs_from_the_first_order_one(found):
     result, trajectory = search(order="second", epochs=2, beats=60)
     first, _ = search(order="first", epochs=2, beats=60)
     SPACE.validate(result.architecture)
@@ -238,12 +239,12 @@ def test_second_order_runs_and_goes_its_own_way(found):
     assert all(math.isfinite(point["validation_loss"]) for point in trajectory)
 
 
-def test_second_order_is_repeatable_too():
+def test_the_second_order_search_is_deterministic():
     assert search(order="second", epochs=1, beats=40) == search(order="second", epochs=1, beats=40)
 
 
 @pytest.mark.parametrize(("n_train", "n_validation"), [(60, 7), (9, 60)])
-def test_parts_smaller_than_a_batch_are_searched_on_all_the_same(n_train, n_validation):
+def test_parts_smaller_than_a_batch_can_be_searched(n_train, n_validation):
     result, trajectory = search(task_of(n_train, n_validation), epochs=1)
     SPACE.validate(result.architecture)
     assert len(trajectory) == 1
@@ -252,18 +253,18 @@ def test_parts_smaller_than_a_batch_are_searched_on_all_the_same(n_train, n_vali
 @pytest.mark.parametrize(
     "form", [{"n_leads": 1, "n_samples": 55}, {"n_leads": 12, "n_samples": 40}, {"n_samples": 77}]
 )
-def test_any_number_of_leads_and_odd_lengths_are_searched(form):
+def test_any_number_of_leads_and_odd_lengths_can_be_searched(form):
     result, _ = search(task_of(40, 40, **form), epochs=1)
     SPACE.validate(result.architecture)
 
 
-def test_bfloat16_searches():
+def test_a_search_in_bfloat16_works():
     result, trajectory = search(precision="bf16", epochs=1)
     SPACE.validate(result.architecture)
     assert math.isfinite(trajectory[0]["train_loss"])
 
 
-def test_a_search_leaves_all_global_generators_as_they_were():
+def test_a_search_does_not_change_the_global_generators():
     torch.manual_seed(77), np.random.seed(77), random.seed(77)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
     search(epochs=1)
@@ -272,16 +273,16 @@ def test_a_search_leaves_all_global_generators_as_they_were():
     assert random.getstate() == before[2]
 
 
-def test_what_a_strategy_gets_holds_no_test_part():
+def test_a_strategy_gets_no_test_part():
     assert {field.name for field in fields(Task)} == {"train", "validation", "macro_classes"}
     assert not any("test" in field.name for field in fields(Search))
     task = task_of()
-    examination = FinalTestContext(task, tiny_beats(10, seed=3), "cpu", Silent())
+    test_context = FinalTestContext(task, tiny_beats(10, seed=3), "cpu", Silent())
     search(task, epochs=1)
-    assert not examination.opened
+    assert not test_context.opened
 
 
-def test_a_search_changes_no_beat_of_its_task():
+def test_a_search_does_not_change_the_beats():
     task = task_of()
     before = task.train.fingerprint(), task.validation.fingerprint()
     search(task, epochs=1)
@@ -304,7 +305,7 @@ def test_a_space_that_cannot_be_relaxed_and_beats_too_short_are_option_errors():
         search(task_of(20, 20, n_samples=15))
 
 
-def test_the_options_defaults_are_the_papers():
+def test_the_default_options_are_those_of_the_paper():
     options = DartsOptions()
     # Section IV-C: 8 cells, 16 channels, 100 epochs, batches of 100; the rest from DARTS.
     assert (options.cells, options.channels, options.epochs, options.batch_size) == (

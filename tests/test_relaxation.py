@@ -1,4 +1,4 @@
-"""From α to cells: mixing weights, what is read from them, and the discrete cell."""
+"""From α to cells: mixing weights, their indicators, and the discrete cell."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nasbench_ecg_cells.options import (
 )
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.relaxation import (
-    discretise,
+    discretize,
     entropy,
     initial_alpha,
     mixing_weights,
@@ -58,7 +58,7 @@ def test_the_discrete_cell_is_the_strongest_by_brute_force(seed, nodes, operatio
         name: torch.tensor(rng.normal(size=(rows, len(operations)))).softmax(-1)
         for name in ("normal", "reduction")
     }
-    genotype = discretise(weights, operations, nodes)
+    genotype = discretize(weights, operations, nodes)
     for name in ("normal", "reduction"):
         got = [[(e.source, e.operation) for e in node] for node in getattr(genotype, name)]
         assert got == strongest_cell(weights[name].tolist(), operations, nodes)
@@ -72,7 +72,7 @@ def test_none_is_never_chosen_however_strong():
     logits = torch.zeros(14, 10)
     logits[:, column] = 50
     weights = {name: logits.softmax(-1) for name in ("normal", "reduction")}
-    genotype = discretise(weights, OPERATIONS, 4)
+    genotype = discretize(weights, OPERATIONS, 4)
     edges = [e for cell in (genotype.normal, genotype.reduction) for node in cell for e in node]
     assert len(edges) == 16
     assert all(edge.operation != "none" for edge in edges)
@@ -83,7 +83,7 @@ def test_a_heavy_none_weakens_its_edge_against_others():
     logits = torch.zeros(5, 3)  # two nodes; operations none, skip, conv-3
     logits[2:, 1] = torch.tensor([2.0, 1.5, 1.0])
     logits[2, 0] = 5.0
-    genotype = discretise(
+    genotype = discretize(
         {name: logits.softmax(-1) for name in ("normal", "reduction")},
         ("none", "skip", "conv-3"),
         2,

@@ -1,4 +1,4 @@
-"""The relaxed network: the paper's size, and one result in both forms."""
+"""The supernet: its size in the paper, and equal results of its plain and merged form."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench_ecg_cells.options import OPERATIONS
-from nasbench_ecg_darts.convert import merged_to_plain, plain_to_merged
-from nasbench_ecg_darts.edges import MergedEdges, targets
+from nasbench_ecg_darts.edges import (
+    MergedEdges,
+    merged_to_plain,
+    plain_to_merged,
+    target_nodes,
+)
 from nasbench_ecg_darts.supernet import (
     MixedOperation,
     PlainEdges,
@@ -55,7 +59,7 @@ def random_alpha(operations, nodes, dtype=torch.float64, seed=1):
     }
 
 
-def soften(alpha):
+def softmax_of(alpha):
     return {name: value.softmax(-1) for name, value in alpha.items()}
 
 
@@ -68,17 +72,17 @@ def twins(dtype=torch.float64, **options):
 
 
 def loss_of(net, x, alpha):
-    logits = net(x, soften(alpha))
+    logits = net(x, softmax_of(alpha))
     return logits, torch.nn.functional.cross_entropy(logits, torch.arange(len(x)) % 5)
 
 
 def gradients_as_plain(net, shape):
     """Return the gradients of a merged network by the plain form's names."""
-    carrier, plain = copy.deepcopy(net), copy.deepcopy(shape)
+    gradients, plain = copy.deepcopy(net), copy.deepcopy(shape)
     with torch.no_grad():
-        for target, source in zip(carrier.parameters(), net.parameters(), strict=True):
+        for target, source in zip(gradients.parameters(), net.parameters(), strict=True):
             target.copy_(source.grad)
-    merged_to_plain(carrier, plain)
+    merged_to_plain(gradients, plain)
     return {name: p.detach() for name, p in plain.named_parameters()}
 
 
@@ -110,7 +114,7 @@ def test_the_papers_search_network_has_16_6_million_parameters(papers_network):
 def test_a_pass_of_100_beats_costs_244_gflop(papers_network):
     alpha = random_alpha(OPERATIONS, 4, torch.float32)
     with FlopCounterMode(display=False) as counter:
-        papers_network(torch.randn(2, 2, 300), soften(alpha)).sum().backward()
+        papers_network(torch.randn(2, 2, 300), softmax_of(alpha)).sum().backward()
     assert 50 * counter.get_total_flops() == pytest.approx(244e9, rel=0.01)
 
 
@@ -120,9 +124,9 @@ def test_alpha_of_four_nodes_has_14_rows_and_every_edge_its_own():
     assert rows == list(range(14))
 
 
-def test_targets_are_the_edges_seen_from_their_sources():
+def test_target_nodes_are_the_edges_listed_by_source():
     for nodes in (1, 2, 4):
-        pairs = {(s, n) for s in range(nodes + 1) for n in targets(s, nodes)}
+        pairs = {(s, n) for s in range(nodes + 1) for n in target_nodes(s, nodes)}
         assert pairs == {(s, n) for n in range(nodes) for s in range(n + 2)}
 
 
@@ -237,13 +241,13 @@ def test_merged_equals_plain_for_other_sizes_and_leads(options):
 def test_the_relaxed_network_is_the_same_in_one_dimension_and_channels_last(edges, monkeypatch):
     net = supernet(edges).double()
     x = torch.randn(4, 2, 77, dtype=torch.float64)
-    weights = soften(random_alpha(OPERATIONS, 3))
+    weights = softmax_of(random_alpha(OPERATIONS, 3))
     in_two = net(x, weights)
     monkeypatch.setattr("nasbench_ecg_darts.supernet.enter", lambda beats: beats)
     torch.testing.assert_close(net(x, weights), in_two, rtol=1e-9, atol=1e-10)
 
 
-def test_none_alone_passes_nothing_on():
+def test_edges_with_none_alone_output_zero():
     plain, merged = twins(operations=("none", "skip"), cells=3)
     only_none = {
         name: torch.tensor([[1.0, 0.0]], dtype=torch.float64).repeat(n_edges(3), 1)
@@ -258,17 +262,17 @@ def test_both_kinds_of_cell_use_their_own_alpha():
     _, merged = twins()
     x = torch.randn(3, 2, 64, dtype=torch.float64)
     alpha = random_alpha(OPERATIONS, 3)
-    before = merged(x, soften(alpha))
+    before = merged(x, softmax_of(alpha))
     for cell in ("normal", "reduction"):
         other = {**alpha, cell: random_alpha(OPERATIONS, 3, seed=7)[cell]}
-        assert (merged(x, soften(other)) - before).abs().max() > 1e-6
+        assert (merged(x, softmax_of(other)) - before).abs().max() > 1e-6
 
 
 @pytest.mark.parametrize("edges", [PlainEdges, MergedEdges])
 def test_bfloat16_gives_nearly_the_same_logits(edges):
     net = supernet(edges, cells=3)
     x = torch.randn(16, 2, 64)
-    weights = soften(random_alpha(OPERATIONS, 3, torch.float32))
+    weights = softmax_of(random_alpha(OPERATIONS, 3, torch.float32))
     exact = net(x, weights)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         rough = net(x, weights).float()
@@ -284,7 +288,7 @@ def test_conversion_there_and_back_loses_nothing(name):
     operations = SUBSETS[name]
     first = supernet(PlainEdges, operations=operations, seed=3)
     # A step in training mode gives every running statistic a value of its own.
-    first(torch.randn(4, 2, 64), soften(random_alpha(operations, 3, torch.float32)))
+    first(torch.randn(4, 2, 64), softmax_of(random_alpha(operations, 3, torch.float32)))
     merged = supernet(MergedEdges, operations=operations, seed=4)
     second = supernet(PlainEdges, operations=operations, seed=5)
     plain_to_merged(first, merged)

@@ -1,4 +1,4 @@
-"""Shared weights: a path is the supernet without the rest, and one training serves all."""
+"""Weight sharing: subnetworks of a supernet, its training, the evaluator and the search."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ from nasbench_ecg_darts.supernet import PlainEdges, SuperNet, edge_index, n_edge
 from nasbench_ecg_weight_sharing import strategy as strategy_module
 from nasbench_ecg_weight_sharing.evaluator import SharedWeights
 from nasbench_ecg_weight_sharing.options import RandomWsOptions, SharedWeightsOptions
-from nasbench_ecg_weight_sharing.path import Path, calibrate
-from nasbench_ecg_weight_sharing.sharing import Sharing, draw
+from nasbench_ecg_weight_sharing.shared_supernet import SharedSupernet, Subnetwork, calibrate
 from nasbench_ecg_weight_sharing.strategy import RandomSearchWithSharing
 
 SPACE = ConvCells(ConvCellsOptions(nodes=3))
@@ -52,8 +51,8 @@ def supernet(dtype=torch.float64):
     return net.to(dtype)
 
 
-def path_of(net, arch):
-    return Path(net, Genotype.from_architecture(arch), SPACE.real_operations)
+def subnetwork_of(net, arch):
+    return Subnetwork(net, Genotype.from_architecture(arch), SPACE.real_operations)
 
 
 def one_hot_weights(arch):
@@ -70,9 +69,9 @@ def one_hot_weights(arch):
     return weights
 
 
-def sharing(seed=0, task=TASK, options=None, space=SPACE):
+def shared_supernet(seed=0, task=TASK, options=None, space=SPACE):
     with seeded(seed):
-        return Sharing(
+        return SharedSupernet(
             options or SharedWeightsOptions(**{**TRAINED, "epochs": 2}),
             space,
             task.train,
@@ -91,51 +90,51 @@ def search_context(evaluator=None, *, seed=0, task=TASK, **fields):
 
 @pytest.fixture
 def trainings(monkeypatch):
-    """Return a list that grows by one with every training of a supernet."""
-    begun = []
-    real = Sharing.train
+    """Return a list that gets one entry for each training of a supernet."""
+    started = []
+    real = SharedSupernet.train
     monkeypatch.setattr(
-        Sharing, "train", lambda self, *a, **k: begun.append(1) or real(self, *a, **k)
+        SharedSupernet, "train", lambda self, *a, **k: started.append(1) or real(self, *a, **k)
     )
-    return begun
+    return started
 
 
-# -- a path ------------------------------------------------------------------------------------
+# -- a subnetwork ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("arch", [A, B])
 @pytest.mark.parametrize("training", [True, False])
-def test_a_path_is_the_supernet_whose_other_operations_weigh_nothing(arch, training):
+def test_a_subnetwork_is_the_supernet_with_weight_zero_on_all_other_operations(arch, training):
     net = supernet().train(training)
     x = torch.randn(5, 2, 64, dtype=torch.float64)
     expected = net(x, one_hot_weights(arch))
-    torch.testing.assert_close(path_of(net, arch).train(training)(x), expected)
+    torch.testing.assert_close(subnetwork_of(net, arch).train(training)(x), expected)
 
 
-def test_a_path_costs_a_fraction_of_the_supernet():
+def test_a_subnetwork_costs_a_fraction_of_the_supernet():
     net, x = supernet(torch.float32), torch.randn(2, 2, 64)
     weights = {name: value.float() for name, value in one_hot_weights(A).items()}
     counts = []
-    for call in (lambda: net(x, weights), lambda: path_of(net, A)(x)):
+    for call in (lambda: net(x, weights), lambda: subnetwork_of(net, A)(x)):
         with FlopCounterMode(display=False) as counter:
             call()
         counts.append(counter.get_total_flops())
     assert counts[1] < counts[0] / 5
 
 
-def test_a_step_leaves_all_weights_beside_its_path_as_they_are():
-    shared = sharing()
+def test_a_step_changes_the_weights_of_one_subnetwork_only():
+    shared = shared_supernet()
     x, y = shared.beats.signals[:25], shared.beats.labels[:25]
-    for _ in range(3):  # momentum has gathered by now
-        shared.learn(x, y)
+    for _ in range(3):  # so that momentum is not zero
+        shared.train_random_subnetwork(x, y)
     before = {name: p.detach().clone() for name, p in shared.net.named_parameters()}
     drawn = shared.space.sample(np.random.default_rng(9))
     shared.rng = np.random.default_rng(9)
-    shared.learn(x, y)
-    on_path = {id(p) for p in shared.path(drawn).parameters()}
+    shared.train_random_subnetwork(x, y)
+    trained = {id(p) for p in shared.subnetwork(drawn).parameters()}
     for name, p in shared.net.named_parameters():
         changed = not torch.equal(p, before[name])
-        assert not changed or id(p) in on_path, name
+        assert not changed or id(p) in trained, name
     stem = shared.net.stem[0].weight
     assert not torch.equal(stem, before["stem.0.weight"])
 
@@ -146,18 +145,18 @@ def test_a_step_leaves_all_weights_beside_its_path_as_they_are():
 def test_calibrated_statistics_are_the_mean_over_batches():
     net = supernet()
     batches = [torch.randn(20, 2, 64, dtype=torch.float64) for _ in range(3)]
-    path = path_of(net, A)
-    calibrate(path, batches)
+    subnetwork = subnetwork_of(net, A)
+    calibrate(subnetwork, batches)
     out = [net.stem[0](x.unsqueeze(2)) for x in batches]
     mean = torch.stack([o.mean(dim=(0, 2, 3)) for o in out]).mean(0)
     variance = torch.stack([o.var(dim=(0, 2, 3)) for o in out]).mean(0)
     torch.testing.assert_close(net.stem[1].running_mean, mean)
     torch.testing.assert_close(net.stem[1].running_var, variance)
-    assert not path.training
+    assert not subnetwork.training
 
 
-def test_what_was_scored_before_changes_no_prediction():
-    shared = sharing()
+def test_predictions_do_not_depend_on_earlier_ones():
+    shared = shared_supernet()
     shared.train(Silent())
     alone = shared.predict(A, TASK.validation)
     shared.predict(B, TASK.validation)
@@ -167,20 +166,16 @@ def test_what_was_scored_before_changes_no_prediction():
 # -- the beats of an epoch ---------------------------------------------------------------------
 
 
-def test_an_epoch_draws_each_beat_once_at_most_and_bounds_the_majority():
-    labels = torch.tensor([0] * 900 + [1] * 60 + [2] * 40)
-    generator = torch.Generator().manual_seed(0)
-    drawn = draw(labels, 150, 0.5, generator)
-    assert len(drawn) == len(set(drawn.tolist())) == 150
-    assert (labels[drawn] == 0).sum() == 75
-    assert (labels[draw(labels, 400, 0.5, generator)] == 0).sum() == 300  # 100 others are all
-    assert len(draw(labels, 5000, None, generator)) == 1000
+@pytest.mark.parametrize(("beats", "n"), [(90, 90), (5000, 150), (None, 150)])
+def test_an_epoch_has_each_beat_at_most_once(beats, n):
+    shared = shared_supernet(options=SharedWeightsOptions(**TINY, beats=beats))
+    assert len(shared.order) == len(set(shared.order.tolist())) == n
 
 
 # -- the evaluator -----------------------------------------------------------------------------
 
 
-def test_one_training_scores_many_architectures_and_scores_them_well(trainings):
+def test_one_training_scores_many_architectures_above_chance(trainings):
     evaluator = SharedWeights(SharedWeightsOptions(**TRAINED))
     ctx = search_context(evaluator)
     rng = np.random.default_rng(5)
@@ -192,7 +187,7 @@ def test_one_training_scores_many_architectures_and_scores_them_well(trainings):
     assert np.mean([one.score for one in found]) > 0.6  # three classes: chance is 0.33
 
 
-def test_the_seed_decides_the_scores_and_nothing_else_does():
+def test_scores_depend_on_the_seed_and_not_on_the_order():
     def scores(seed, archs):
         evaluator = SharedWeights(SharedWeightsOptions(**{**TINY, "epochs": 3}))
         done = search_context(evaluator, seed=seed).evaluate_many(archs)
@@ -203,7 +198,7 @@ def test_the_seed_decides_the_scores_and_nothing_else_does():
     assert scores(1, [A, B]) != first
 
 
-def test_other_beats_or_another_seed_train_anew(trainings):
+def test_other_beats_or_another_seed_train_again(trainings):
     evaluator = SharedWeights(SharedWeightsOptions(**{**TINY, "epochs": 1}))
     other = Task(tiny_beats(100, seed=7), TASK.validation, TASK.macro_classes)
     for ctx in (
@@ -215,7 +210,7 @@ def test_other_beats_or_another_seed_train_anew(trainings):
     assert len(trainings) == 3
 
 
-def test_after_a_search_it_learns_from_train_and_validation_and_scores_the_test_part():
+def test_after_a_search_it_trains_on_train_and_validation_and_scores_the_test_part():
     evaluator = SharedWeights(SharedWeightsOptions(**{**TINY, "epochs": 1}))
     test = tiny_beats(60, seed=3)
     ctx = FinalTestContext(TASK, test, "cpu", Silent())
@@ -232,7 +227,7 @@ def test_after_a_search_it_learns_from_train_and_validation_and_scores_the_test_
         (A, "'conv-[0-9]+' is not an operation|'max-pool-[35]' is not an operation"),
     ],
 )
-def test_an_architecture_that_the_supernet_does_not_hold_is_refused(arch, said, trainings):
+def test_an_architecture_outside_the_supernet_is_refused(arch, said, trainings):
     options = SharedWeightsOptions(**TINY, operations=("none", "skip"))
     with pytest.raises(OptionError, match=said):
         search_context(SharedWeights(options), seed=0).evaluator.evaluate(
@@ -241,7 +236,7 @@ def test_an_architecture_that_the_supernet_does_not_hold_is_refused(arch, said, 
     assert trainings == []
 
 
-def test_correlate_takes_it_as_an_evaluator(monkeypatch, tmp_path, trainings):
+def test_correlate_accepts_it_as_an_evaluator(monkeypatch, tmp_path, trainings):
     toy_plugin.install(monkeypatch, tmp_path)
     words = ["correlate", "shared-weights", "--dataset", "toy-2lead", "--samples", "4"]
     words += ["--against", "parameters", "--profile", "smoke", "--device", "cpu", "--json"]
@@ -278,14 +273,14 @@ def test_the_search_returns_the_finalist_with_the_best_score_on_all_validation_b
     assert [point["epoch"] for point in ctx.trajectory if "epoch" in point] == [1, 2, 3]
 
 
-def test_equal_seeds_find_the_same_and_others_draw_others():
+def test_equal_seeds_give_equal_results_and_others_differ():
     (a, _), (b, _), (c, _) = search(3), search(3), search(4)
     assert a == b
     assert a.details != c.details
 
 
-def test_its_ranking_is_that_of_the_given_scores(monkeypatch):
-    def score(sharing, arch, beats, task):
+def test_the_finalist_has_the_best_score(monkeypatch):
+    def score(supernet, arch, beats, task):
         return int(arch.hash, 16) / 16**16
 
     monkeypatch.setattr(strategy_module, "_f1", score)
@@ -295,7 +290,7 @@ def test_its_ranking_is_that_of_the_given_scores(monkeypatch):
     assert result.architecture.hash == max(arch.hash for arch in drawn)
 
 
-def test_no_seconds_give_an_architecture_all_the_same():
+def test_a_budget_of_zero_seconds_still_gives_an_architecture():
     result, _ = search(budget=Budget(seconds=0.0))
     SPACE.validate(result.architecture)
     assert result.details["epochs"] == 0
@@ -319,13 +314,13 @@ def test_the_estimate_is_a_positive_number_of_seconds():
 @pytest.mark.parametrize(
     ("kind", "name"), [("strategy", "random-ws"), ("evaluator", "shared-weights")]
 )
-def test_the_options_of_every_profile_are_allowed(kind, name, profile):
+def test_the_options_of_every_profile_are_valid(kind, name, profile):
     component = load_registry().get(kind, name)
     component.create(resolve(component.options_model(), component=name, profile=profile))
 
 
 @pytest.mark.usefixtures("outside")
-def test_a_search_stopped_at_any_step_ends_as_if_it_had_not_been(tmp_path, beats_cache):
+def test_a_search_stopped_at_any_step_gives_the_same_result(tmp_path, beats_cache):
     options = {**TINY, "epochs": 2, "candidates": 6, "screening_beats": 20, "finalists": 2}
     config = tiny_runs.tiny_config("random-ws", set={"strategy": options})
 

@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,13 +35,13 @@ from nasbench_ecg_cells.options import (
 )
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import Batch, relaxed_loss
-from nasbench_ecg_darts.convert import plain_to_merged
-from nasbench_ecg_darts.edges import MergedEdges
+from nasbench_ecg_darts.edges import MergedEdges, plain_to_merged
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, initial_alpha, mixing_weights
-from nasbench_ecg_darts.search import Stepper
+from nasbench_ecg_darts.search import GraphedSearchStep, search_step
 from nasbench_ecg_darts.state import SearchState
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
+from nasbench_ecg_darts.variants.base import DARTS
 
 SAME_DEVICE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest difference allowed between two forms, relative to the largest value."""
@@ -137,10 +138,10 @@ def _searched(device: str, *, graphs: bool) -> dict[str, Tensor]:
     ctx: Any = SimpleNamespace(device=device, rng=np.random.default_rng(0))
     task = Task(beats, beats, beats.classes)
     state = SearchState.start(options, task, ConvCells(ConvCellsOptions()), ctx)
-    take = Stepper(state) if graphs else state.step
+    take_step = GraphedSearchStep(state, DARTS) if graphs else partial(search_step, state, DARTS)
     for epoch in range(options.epochs):
-        for pair in state.remaining():
-            take(pair, with_alpha=epoch >= options.warmup_epochs)
+        for train, validation in state.batches(state.steps_per_epoch):
+            take_step(train, validation, with_alpha=epoch >= options.warmup_epochs)
         state.end_epoch()
     found = {name: value.double() for name, value in state.net.state_dict().items()}
     return {**found, **{str(name): value.detach() for name, value in state.alpha.items()}}

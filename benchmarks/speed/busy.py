@@ -77,7 +77,7 @@ def busy(plan: Plan) -> list[Target] | None:
     if plan.device != "cuda":
         return None
     try:
-        ready, _ = plan.ready()
+        ready, _ = plan.prepare()
     except MissingDataError:
         return None
     arch = ready.space.sample(ready.search_context().rng)

@@ -1,4 +1,4 @@
-"""The supernet's step and the final network's step, in every form there is."""
+"""Times of a search step and of a final training step, in every implementation and precision."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ from nasbench_ecg_cells.options import (
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts import supernet
 from nasbench_ecg_darts.architect import Batch, first_order, relaxed_loss
-from nasbench_ecg_darts.convert import plain_to_merged
-from nasbench_ecg_darts.edges import MergedEdges
+from nasbench_ecg_darts.edges import MergedEdges, plain_to_merged
 from nasbench_ecg_darts.relaxation import initial_alpha, mixing_weights
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 
@@ -49,17 +48,17 @@ FINAL = {"paper": (15, 16), "quick": (6, 8), "smoke": (6, 2)}
 """Cells and channels of the final network."""
 
 BATCHES = {"paper": (100, 256), "quick": (100, 256), "smoke": (4, 4)}
-"""Beats in a step of the search and of the final training."""
+"""Beats per step of the search and of the final training."""
 
 
 @contextmanager
 def one_dimensional() -> Iterator[None]:
-    """Run networks on [batch, channels, samples] as it stands, as plain implementations do."""
+    """Run networks on [batch, channels, samples] without change of layout, as is usual."""
 
-    def stay(x: Tensor) -> Tensor:
+    def identity(x: Tensor) -> Tensor:
         return x
 
-    supernet.enter, network.enter = stay, stay  # type: ignore[assignment]
+    supernet.enter, network.enter = identity, identity  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -67,7 +66,7 @@ def one_dimensional() -> Iterator[None]:
 
 
 def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
-    """Time one step of α and one of the weights: plain against merged."""
+    """Time one step of α and one of the weights, with the plain and the merged supernet."""
     cells, channels = WIDTHS[size]
     n = BATCHES[size][0]
     torch.manual_seed(0)
@@ -86,15 +85,15 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         for _ in range(3)
     ]
     with arithmetic(device, "float32"):
-        exact, rounding = _agreement(plain, merged, alpha, batches)
+        difference, rounding = _agreement(plain, merged, alpha, batches)
 
     def step(net: SuperNet, precision: Precision, x: Tensor, y: Tensor) -> None:
-        optimizer, given = optimizers[net], Batch(x, y)
-        loss, _ = relaxed_loss(net, alpha, given, precision)
+        optimizer, batch = optimizers[net], Batch(x, y)
+        loss, _ = relaxed_loss(net, alpha, batch, precision)
         first_order(loss, alpha)
         optimizer.zero_grad(set_to_none=True)
         fixed = {name: value.detach() for name, value in alpha.items()}
-        relaxed_loss(net, fixed, given, precision)[0].backward()  # type: ignore[no-untyped-call]
+        relaxed_loss(net, fixed, batch, precision)[0].backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
 
@@ -105,9 +104,9 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
             step(plain, "float32", batches[0].x, batches[0].y)
 
     ways = {"plain, 1-D, float32": plain_step}
-    for name, precision, graphs in forms(device, bf16=bf16):
+    for name, precision, graphs in execution_modes(device, bf16=bf16):
         call = partial(step, merged, precision)
-        ways[f"merged, {name}"] = taken(call, batches[0], device, precision, graphs=graphs)
+        ways[f"merged, {name}"] = step_call(call, batches[0], device, precision, graphs=graphs)
     seconds = in_turns(ways, rounds=3, device=device)
     least = 10 if device == "cuda" else 2
     names = list(seconds)
@@ -115,17 +114,17 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         what=f"α + weight step, {size} search network (C{channels}, {cells} cells), {n} beats",
         target=f"≥ {least}× plain, equal to 1e-4",
         seconds=seconds,
-        same=f"loss and ∇α of both differ by {exact:.0e} in float64; float32 moves plain by "
-        f"{rounding['plain']:.0e} from there, merged by {rounding['merged']:.0e}, "
-        f"in the layout that runs by {rounding['merged as it runs']:.0e}",
+        same=f"loss and ∇α of both differ by {difference:.0e} in float64; rounding to float32 "
+        f"changes plain by {rounding['plain']:.0e}, merged by {rounding['merged']:.0e}, "
+        f"merged in the layout used by {rounding['merged, layout used']:.0e}",
         held=seconds[names[0]] / min(seconds[n] for n in names[1:]) >= least
-        and exact < 1e-10
+        and difference < 1e-10
         and rounding["merged"] < max(1e-4, 2 * rounding["plain"]),
     )
 
 
-def forms(device: str, *, bf16: bool) -> list[tuple[str, Precision, bool]]:
-    """Return name, precision and whether it is replayed, of all ways to take what runs."""
+def execution_modes(device: str, *, bf16: bool) -> list[tuple[str, Precision, bool]]:
+    """Return name, precision and use of a CUDA graph of every way to run a step on a device."""
     precisions: list[Precision] = ["float32", "bf16"] if bf16 else ["float32"]
     if device != "cuda":
         return [(precision, precision, False) for precision in precisions]
@@ -137,7 +136,7 @@ def forms(device: str, *, bf16: bool) -> list[tuple[str, Precision, bool]]:
     ]
 
 
-def taken(
+def step_call(
     step: Callable[[Tensor, Tensor], None],
     batch: Batch,
     device: str,
@@ -145,7 +144,7 @@ def taken(
     *,
     graphs: bool,
 ) -> Callable[[], None]:
-    """Return what takes ``step`` on ``batch``, replayed if ``graphs``."""
+    """Return a function that runs ``step`` on ``batch``, from a CUDA graph if ``graphs``."""
     graphed = GraphedStep(step, batch.x.clone(), batch.y.clone(), enabled=graphs)
 
     def call() -> None:
@@ -158,46 +157,53 @@ def taken(
 def _agreement(
     plain: SuperNet, merged: SuperNet, alpha: dict[supernet.CellName, Tensor], batches: list[Batch]
 ) -> tuple[float, dict[str, float]]:
-    """Return how far the forms differ in float64, and how far float32 takes each from there.
+    """Return the difference of both forms in float64, and that of float32 from float64 for each.
 
-    A network this deep has kinks (ReLU, maxima) that rounding may land on either side of, so that
-    two forms in float32 cannot be closer to each other than each is to the truth. On a CPU the
-    merged form is taken in the layout of the plain one, and in the one that it runs in. The
-    largest difference of all batches is returned, and the medians of what rounding does.
+    Rounding can move a value to the other side of a kink (ReLU, maxima), so two forms in float32
+    are not closer to each other than each is to float64. On a CPU the merged form is measured both
+    in the layout of the plain form and in the layout that it uses.
+
+    Returns:
+        The largest difference of both forms over the batches, and the medians of the effect of
+        rounding.
     """
-    apart: list[float] = []
-    rounding: dict[str, list[float]] = {"plain": [], "merged": [], "merged as it runs": []}
-    widened = {name: value.detach().double().requires_grad_() for name, value in alpha.items()}
+    differences: list[float] = []
+    rounding: dict[str, list[float]] = {"plain": [], "merged": [], "merged, layout used": []}
+    alpha64 = {name: value.detach().double().requires_grad_() for name, value in alpha.items()}
     for batch in batches:
-        wide = Batch(batch.x.double(), batch.y)
+        batch64 = Batch(batch.x.double(), batch.y)
         with one_dimensional():
-            truth = _gradients(copy.deepcopy(plain).double(), widened, wide)
+            exact = _gradients(copy.deepcopy(plain).double(), alpha64, batch64)
             for name, net in (("plain", plain), ("merged", merged)):
-                rounding[name].append(_worst(truth, _gradients(net, alpha, batch)))
-        rounding["merged as it runs"].append(_worst(truth, _gradients(merged, alpha, batch)))
-        apart.append(_worst(truth, _gradients(copy.deepcopy(merged).double(), widened, wide)))
-    return max(apart), {name: median(values) for name, values in rounding.items()}
+                rounding[name].append(_largest_difference(exact, _gradients(net, alpha, batch)))
+        rounding["merged, layout used"].append(
+            _largest_difference(exact, _gradients(merged, alpha, batch))
+        )
+        differences.append(
+            _largest_difference(exact, _gradients(copy.deepcopy(merged).double(), alpha64, batch64))
+        )
+    return max(differences), {name: median(values) for name, values in rounding.items()}
 
 
-def _worst(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> float:
+def _largest_difference(expected: tuple[Tensor, ...], got: tuple[Tensor, ...]) -> float:
     return max(relative(a, b.to(a.dtype)) for a, b in zip(expected, got, strict=True))
 
 
 def _gradients(
     net: SuperNet, alpha: dict[supernet.CellName, Tensor], batch: Batch
 ) -> tuple[Tensor, ...]:
-    """Return the loss and its gradients in α."""
+    """Return the loss and its gradient in α."""
     loss = nn.functional.cross_entropy(net(batch.x, mixing_weights(alpha)), batch.y)
     return loss.detach(), *first_order(loss, alpha)
 
 
 @dataclass(frozen=True)
 class Rate:
-    """The arithmetic rate of a call beside that of a large float32 matrix product.
+    """The arithmetic rate of a call, compared with that of a large float32 matrix product.
 
     Attributes:
         flop: Floating-point operations of the call.
-        seconds: Median wall times of the product and of the call, which took turns.
+        seconds: Median wall times of the product and of the call, measured in turns.
         n: Rows and columns of the product.
     """
 
@@ -230,7 +236,7 @@ class Rate:
 
     @property
     def note(self) -> str:
-        """How near the call comes to the product."""
+        """The rate of the call relative to that of the product, in words."""
         achieved, peak = self.figures["achieved"], self.figures["matrix_product"]
         return (
             f"{achieved / 1e9:.0f} GFLOP/s of {peak / 1e9:.0f} in a float32 matrix product of "
@@ -239,15 +245,14 @@ class Rate:
 
 
 def random_cells() -> Architecture:
-    """Return cells drawn from ``conv-cells``, the same always."""
+    """Return random cells of ``conv-cells``, the same on every call."""
     return ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
 
 
 def found_cells() -> dict[str, Architecture]:
     """Return the cells that ``darts`` found in the committed runs on mitbih-2lead, by description.
 
-    They hold more and longer convolutions than random ones, and are what the paper's final
-    training is about.
+    They have more and longer convolutions than random cells, as the final networks of the paper do.
     """
     records, _ = read_records(RESULTS, "heart-darts")
     return {
@@ -273,20 +278,20 @@ def final_network(size: str, device: str, arch: Architecture) -> tuple[nn.Module
     return model, torch.randn(n, 2, 300, device=device), torch.randint(5, (n,), device=device)
 
 
-def named(size: str) -> str:
-    """Return the name of a final network, its cells and channels."""
+def network_name(size: str) -> str:
+    """Return a final network's name with its cells and channels."""
     cells, channels = FINAL[size]
     return f"{size} network ({cells} cells, C{channels})"
 
 
 def trainings(size: str, device: str, *, bf16: bool) -> list[Target]:
-    """Time steps of the final training of random cells, and of those that ``darts`` found."""
+    """Time training steps of random cells, and of the cells that ``darts`` found."""
     cells = {"random cells": random_cells(), **found_cells()}
     return [training(size, device, arch, name, bf16=bf16) for name, arch in cells.items()]
 
 
 def training(size: str, device: str, arch: Architecture, cells: str, *, bf16: bool) -> Target:
-    """Time steps of the final training: plain 1-D float32 against what runs."""
+    """Time a final training step: in plain 1-D float32, and in every mode that runs use."""
     model, x, y = final_network(size, device, arch)
     with one_dimensional(), torch.no_grad():
         expected = model(x)
@@ -303,14 +308,14 @@ def training(size: str, device: str, arch: Architecture, cells: str, *, bf16: bo
 
     optimizer = weight_optimizer(model, Recipe(lr=0.0))
     ways = {"plain, 1-D, float32": plain_step}
-    for name, precision, graphs in forms(device, bf16=bf16):
+    for name, precision, graphs in execution_modes(device, bf16=bf16):
         call = partial(step, precision)
-        ways[name] = taken(call, Batch(x, y), device, precision, graphs=graphs)
+        ways[name] = step_call(call, Batch(x, y), device, precision, graphs=graphs)
     seconds = in_turns(ways, rounds=4, settling=3, device=device)
     reference, *others = seconds.values()
     rate = Rate.of(partial(step, "float32", x, y), device)
     return Target(
-        what=f"final training step, {named(size)}, {cells}, {len(y)} beats",
+        what=f"final training step, {network_name(size)}, {cells}, {len(y)} beats",
         target="≥ 2× plain" if device == "cpu" else "",
         seconds=seconds,
         same=f"outputs in float32 differ by {worst:.1e}",
@@ -321,7 +326,7 @@ def training(size: str, device: str, arch: Architecture, cells: str, *, bf16: bo
 
 
 def compiled(size: str, device: str) -> Target:
-    """Time steps of the final training as it runs and through ``torch.compile``."""
+    """Time a final training step with and without ``torch.compile``."""
     from torch._inductor import config as inductor
 
     model, x, y = final_network(size, device, random_cells())
@@ -333,23 +338,23 @@ def compiled(size: str, device: str) -> Target:
         training_step(faster, optimizer, x, y, recipe=recipe)
     first = time.perf_counter() - started
     ways = {
-        "as it runs": lambda: training_step(model, optimizer, x, y, recipe=recipe),
+        "without": lambda: training_step(model, optimizer, x, y, recipe=recipe),
         "torch.compile": lambda: training_step(faster, optimizer, x, y, recipe=recipe),
     }
     seconds = in_turns(ways, settling=4, device=device)
     plain, quick = seconds.values()
-    steps = f"{first / (plain - quick):,.0f} steps" if quick < plain else "never"
+    gain = f"{first / (plain - quick):,.0f} steps" if quick < plain else "never"
     return Target(
-        what=f"torch.compile, final training step, {named(size)}",
+        what=f"torch.compile, final training step, {network_name(size)}",
         target="",
         seconds=seconds,
-        note=f"the first step takes {first:.0f} s; paid back after: {steps}",
+        note=f"the first step takes {first:.0f} s; saved again after: {gain}",
         figures={"first_step": first},
     )
 
 
 def roofline(device: str) -> Target:
-    """Relate the merged supernet's arithmetic rate to that of a large matrix product."""
+    """Compare the arithmetic rate of the merged supernet with that of a large matrix product."""
     cells, channels = WIDTHS["paper"]
     torch.manual_seed(0)
     net = SuperNet(

@@ -1,4 +1,4 @@
-"""The whole search and the whole final training of a profile, through the code that runs them."""
+"""Times of the whole search and the whole final training of a profile, run by the harness."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _LIMITS = {"search": (600, "≤ 10 min on a GPU of the H100's class, then ≤ 5"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to time.
+    """What is timed.
 
     Attributes:
         device: ``cpu`` or ``cuda``.
-        epochs: Epochs to measure; None: all.
+        epochs: Epochs to measure; None for all.
         dataset: Name of the dataset.
         profile: Profile whose search and training are timed.
-        precision: ``float32``, ``tf32`` or ``bf16``; None: the profile's own.
-        cache: Cache folder of beats; None: the user's.
+        precision: ``float32``, ``tf32`` or ``bf16``; None for that of the profile.
+        cache: Cache folder of beats; None for the user's.
     """
 
     device: str
@@ -49,11 +49,11 @@ class Plan:
     precision: str | None = None
     cache: Path | None = None
 
-    def ready(self) -> tuple[PreparedRun, dict[str, int]]:
-        """Return the run, made ready, and the epochs that search and training have in all."""
+    def prepare(self) -> tuple[PreparedRun, dict[str, int]]:
+        """Return the prepared run, and the total epochs of search and training."""
         registry = load_registry()
-        asked: dict[str, Any] = {} if self.precision is None else {"precision": self.precision}
-        whole = configure(registry, self._wish(asked, asked))
+        given: dict[str, Any] = {} if self.precision is None else {"precision": self.precision}
+        whole = configure(registry, self._request(given, given))
         epochs = {
             "search": int(whole.strategy.options.model_dump()["epochs"]),
             "training": int(whole.evaluator.options.model_dump()["epochs"]),
@@ -61,12 +61,14 @@ class Plan:
         part = {name: min(n, self.epochs or n) for name, n in epochs.items()}
         config = configure(
             registry,
-            self._wish({**asked, "epochs": part["search"]}, {**asked, "epochs": part["training"]}),
+            self._request(
+                {**given, "epochs": part["search"]}, {**given, "epochs": part["training"]}
+            ),
         )
         source = LocalSource(cache=self.cache)
         return prepare_run(config, source=source, progress=Silent(), suite="speed"), epochs
 
-    def _wish(self, strategy: dict[str, Any], evaluator: dict[str, Any]) -> RunRequest:
+    def _request(self, strategy: dict[str, Any], evaluator: dict[str, Any]) -> RunRequest:
         return RunRequest(
             strategy="darts",
             dataset=self.dataset,
@@ -77,7 +79,7 @@ class Plan:
 
 
 def quick_run(device: str) -> Target | None:
-    """Time ``run darts mitbih-2lead --profile quick`` as a process; None without records."""
+    """Time ``run darts mitbih-2lead --profile quick`` in a process; None without records."""
     command = ["run", "darts", "mitbih-2lead", "--profile", "quick", "--device", device]
     component = load_registry().get("dataset", "mitbih-2lead")
     try:
@@ -97,8 +99,8 @@ def quick_run(device: str) -> Target | None:
     f1 = 100 * record.metrics["f1_of_macro"]
     return Target(
         what=f"quick profile of darts on mitbih-2lead, {device}",
-        target="≤ 8 min in all on two cores, F1 ≥ 95.5",
-        seconds={"in all": seconds},
+        target="≤ 8 min in total on two cores, F1 ≥ 95.5",
+        seconds={"in total": seconds},
         held=seconds <= 480 and f1 >= 95.5,
         note=f"F1 {f1:.2f}; search {record.seconds['search']:.0f} s, "
         f"training {record.seconds['evaluation']:.0f} s",
@@ -107,19 +109,19 @@ def quick_run(device: str) -> Target | None:
 
 
 class EpochClock(Silent):
-    """Notes when each epoch ends, which synchronises with the device."""
+    """Records when each epoch ends; the device is synchronized then."""
 
     def __init__(self) -> None:
         self.ends = [time.perf_counter()]
 
     @contextmanager
     def track(self, label: str, total: int) -> Iterator[Steps]:
-        """Open a bar that is not shown."""
+        """Start the clock for a bar that is not shown."""
         self.ends = [time.perf_counter()]
         yield self
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Note the end of an epoch, of which its figures tell."""
+        """Record the end of an epoch, marked by the figure ``epoch``."""
         if "epoch" in figures:
             self.ends.append(time.perf_counter())
 
@@ -130,55 +132,59 @@ class EpochClock(Silent):
 
 
 def whole_run(plan: Plan) -> list[Target] | None:
-    """Time search and training, all of them or ``plan.epochs`` extrapolated; None without records.
+    """Time search and training, extrapolated from ``plan.epochs``; None without records.
 
-    The network that is trained is the one that the timed search found.
+    Without ``plan.epochs`` both run to their end. The timed search finds the architecture that is
+    trained.
     """
     try:
-        ready, epochs = plan.ready()
+        run, epochs = plan.prepare()
     except MissingDataError:
         return None
     clock = EpochClock()
-    architecture = search(ready, clock)
+    architecture = search(run, clock)
     targets = [_target("search", plan, epochs["search"], clock.seconds)]
     clock = EpochClock()
-    train(ready, architecture, clock)
+    train(run, architecture, clock)
     return [*targets, _target("training", plan, epochs["training"], clock.seconds)]
 
 
-def search(ready: PreparedRun, progress: Progress) -> Architecture:
-    """Search as a run does, and return what was found."""
-    ctx = ready.search_context()
+def search(run: PreparedRun, progress: Progress) -> Architecture:
+    """Search as a run does; return the architecture found."""
+    ctx = run.search_context()
     ctx.progress = progress
-    with seeded(ready.config.search_seed):
-        return ready.strategy.search(ready.task, ready.space, ready.builder, ctx).architecture
+    with seeded(run.config.search_seed):
+        return run.strategy.search(run.task, run.space, run.builder, ctx).architecture
 
 
-def train(ready: PreparedRun, architecture: Architecture, progress: Progress) -> None:
+def train(run: PreparedRun, architecture: Architecture, progress: Progress) -> None:
     """Train and score ``architecture`` as a run does."""
-    ctx = FinalTestContext(ready.task, ready.test, ready.config.device, progress)
-    with seeded(ready.config.evaluation_seed):
-        ready.evaluator.evaluate(architecture, ready.task, ready.builder, ctx)
+    ctx = FinalTestContext(run.task, run.test, run.config.device, progress)
+    with seeded(run.config.evaluation_seed):
+        run.evaluator.evaluate(architecture, run.task, run.builder, ctx)
 
 
 def extrapolated(seconds: Sequence[float], epochs: int) -> float:
-    """Return the wall time of all epochs: those measured, and the median of the later ones."""
+    """Return the total time of all epochs; each one not measured counts as the median.
+
+    The first epoch is not part of the median where there are others.
+    """
     typical = median(seconds[1:] or seconds)
     return sum(seconds) + typical * (epochs - len(seconds))
 
 
 def _target(part: str, plan: Plan, epochs: int, seconds: list[float]) -> Target:
-    most, target = _LIMITS[part]
+    limit, target = _LIMITS[part]
     total = extrapolated(seconds, epochs)
     is_whole = len(seconds) == epochs
-    label = "all of it" if is_whole else f"EXTRAPOLATED from {len(seconds)} of {epochs} epochs"
-    is_asked = (plan.device, plan.dataset, plan.profile) == ("cuda", "mitbih-2lead", "paper")
+    label = "complete" if is_whole else f"EXTRAPOLATED from {len(seconds)} of {epochs} epochs"
+    is_published = (plan.device, plan.dataset, plan.profile) == ("cuda", "mitbih-2lead", "paper")
     return Target(
         what=f"whole {part}, profile {plan.profile}, {plan.dataset}, "
         f"{plan.precision or 'precision of the profile'}",
-        target=target if is_asked else "",
+        target=target if is_published else "",
         seconds={label: total},
-        held=total <= most if is_asked else None,
+        held=total <= limit if is_published else None,
         note=f"an epoch: {median(seconds[1:] or seconds):.3g} s, the first: {seconds[0]:.3g} s",
         figures={"epochs": epochs, "epochs_measured": len(seconds), "measured": sum(seconds)},
     )

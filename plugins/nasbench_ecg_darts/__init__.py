@@ -1,39 +1,40 @@
-"""Differentiable architecture search (DARTS) and its relatives over 1-D convolutional cells."""
+"""Differentiable architecture search (DARTS) and its variants over 1-D convolutional cells."""
 
 from collections.abc import Iterable
 
 from nasbench_ecg.api import StrategySpec, hookimpl
 
-_RELATIVES = (
-    ("pc-darts", "PcDartsOptions", "DARTS on a quarter of the channels, with edge normalisation"),
-    ("darts-plus", "DartsPlusOptions", "DARTS that stops at more than two skips in the cell"),
-    ("beta-darts", "BetaDartsOptions", "DARTS with a rising log-sum-exp penalty on α (β-decay)"),
-    ("faidarts-es", "FairDartsOptions", "DARTS with sigmoids in place of a softmax, zero-one loss"),
-    ("darts-minus", "DartsMinusOptions", "DARTS with an auxiliary skip that fades out"),
-    ("drnas", "DrnasOptions", "DARTS with mixing weights drawn from a learned Dirichlet"),
-    ("gdas", "GdasOptions", "DARTS on one operation an edge, drawn by Gumbel softmax"),
-    ("darts-pt", "DartsPtOptions", "DARTS, then the operations whose removal costs most"),
-    ("darts-es", "DartsESOptions", "DARTS that stops before the curvature in α rises"),
+_VARIANTS = (
+    ("pc-darts", "pc", "PcDartsOptions", "DARTS on a quarter of the channels, edges normalized"),
+    ("darts-plus", "early_stop", "DartsPlusOptions", "DARTS that stops at more than two skips"),
+    ("beta-darts", "beta", "BetaDartsOptions", "DARTS with a log-sum-exp penalty on α (β-decay)"),
+    ("fair-darts", "fair", "FairDartsOptions", "DARTS with sigmoids, not a softmax; zero-one loss"),
+    ("darts-minus", "minus", "DartsMinusOptions", "DARTS with an auxiliary skip that fades out"),
+    ("drnas", "drnas", "DrnasOptions", "DARTS with mixing weights drawn from a learned Dirichlet"),
+    ("gdas", "gdas", "GdasOptions", "DARTS on one operation per edge, drawn by Gumbel softmax"),
+    ("darts-pt", "pt", "DartsPtOptions", "DARTS, then selection by perturbation of the supernet"),
+    ("darts-es", "early_stop", "DartsESOptions", "DARTS that stops when the curvature in α rises"),
 )
+"""Name, module in ``variants``, options and summary; the function has the name of the strategy."""
 
 _REVISIONS = {"darts-es": 2}
-"""Since darts-es goes back as far as its authors' code does."""
+"""Since revision 2, darts-es returns to the same epoch as its authors' code."""
 
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
-    """Yield ``darts`` and its relatives."""
+    """Yield ``darts`` and its variants."""
     yield StrategySpec(
         name="darts",
         target="nasbench_ecg_darts.search:Darts",
         options="nasbench_ecg_darts.options:DartsOptions",
         summary="Gradient descent on relaxed cells, first or second order (DARTS, Heart-DARTS)",
     )
-    for name, options, summary in _RELATIVES:
+    for name, module, options, summary in _VARIANTS:
         function = name.replace("-", "_")
         yield StrategySpec(
             name=name,
-            target=f"nasbench_ecg_darts.{function}:{function}",
+            target=f"nasbench_ecg_darts.variants.{module}:{function}",
             options=f"nasbench_ecg_darts.options:{options}",
             revision=_REVISIONS.get(name, 1),
             summary=summary,

@@ -1,7 +1,8 @@
-"""The two gradients of DARTS (Liu et al. 2019, section 2.3).
+"""The gradient of α in DARTS, to first and second order (Liu et al. 2019, section 2.3).
 
-First order: ∇α L_val(w, α). Second order: ∇α L_val(w', α) − ξ ∇²α,w L_train(w, α) ∇w' L_val(w', α)
-with w' one step of SGD from w, and the second term by finite differences.
+First order: ∇α L_val(w, α). Second order, equation (7):
+∇α L_val(w', α) − ξ ∇²α,w L_train(w, α) ∇w' L_val(w', α), with w' one step of SGD from w, and the
+matrix-vector product by finite differences, equation (8).
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class Batch:
 
 
 Loss = Callable[[Mapping[str, Tensor], Alpha, Batch], Tensor]
-"""Loss of given weights and α on a batch."""
+"""L(w, α) on a batch, as a function of weights, α and batch."""
 
 Mix = Callable[[Alpha], EdgeWeights]
-"""How α becomes mixing weights: for DARTS a softmax."""
+"""Mixing weights as a function of α; for DARTS a softmax."""
 
 
 def relaxed_loss(
@@ -46,12 +47,12 @@ def relaxed_loss(
 
 
 def first_order(loss: Tensor, alpha: Alpha) -> tuple[Tensor, ...]:
-    """Return ∇α of the validation loss; no gradient of the weights is computed."""
+    """Return ∇α L_val(w, α), the gradient of a loss in α alone."""
     return torch.autograd.grad(loss, tuple(alpha.values()))
 
 
 def pure_loss(net: SuperNet, precision: Precision, mix: Mix = mixing_weights) -> Loss:
-    """Return L(w, α) as a function of its arguments that leaves the running statistics alone."""
+    """Return L(w, α) as a function that does not change the network's running statistics."""
 
     def loss(weights: Mapping[str, Tensor], alpha: Alpha, batch: Batch) -> Tensor:
         buffers = {name: value.clone() for name, value in net.named_buffers()}
@@ -76,18 +77,18 @@ def second_order(
     weight_decay: float,
     velocity: Mapping[str, Tensor],
 ) -> tuple[Tensor, ...]:
-    """Return ∇α of the validation loss at the weights after one step of SGD.
+    """Return ∇α of the validation loss at w', the weights after one step of SGD, equation (7).
 
     Args:
         loss: L(w, α) on a batch, without side effects.
         weights: w by name.
         alpha: α.
-        train: The batch of the step.
-        validation: The batch that α is judged by.
+        train: Batch of the step of SGD.
+        validation: Batch of the validation loss.
         lr: ξ, the learning rate of the step.
         momentum: Momentum of the step.
         weight_decay: Weight decay of the step.
-        velocity: SGD's momentum buffers by name; those that are absent count as zero.
+        velocity: SGD's momentum buffers by name; a missing one counts as zero.
     """
     w = {name: value.detach().requires_grad_() for name, value in weights.items()}
     gradients = torch.autograd.grad(loss(w, alpha, train), tuple(w.values()))
@@ -113,7 +114,10 @@ def hessian_vector_product(
     train: Batch,
     direction: tuple[Tensor, ...],
 ) -> tuple[Tensor, ...]:
-    """Return ∇²α,w L_train · v ≈ (∇α L(w + εv) − ∇α L(w − εv)) / 2ε with ε = 0.01 / ‖v‖."""
+    """Return ∇²α,w L_train · v ≈ (∇α L(w + εv) − ∇α L(w − εv)) / 2ε, equation (8).
+
+    As in the paper, ε = 0.01 / ‖v‖.
+    """
     norm = torch.linalg.vector_norm(torch.stack([v.norm() for v in direction]))
     epsilon = 0.01 / norm.clamp_min(1e-12)
 
@@ -129,7 +133,7 @@ def hessian_vector_product(
 
 
 def velocities(net: SuperNet, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return SGD's momentum buffers by the names of the weights; empty before the first step."""
+    """Return SGD's momentum buffers by name of the weight; empty before the first step."""
     found: dict[str, Tensor] = {}
     for name, parameter in net.named_parameters():
         state: dict[str, Any] = optimizer.state.get(parameter, {})

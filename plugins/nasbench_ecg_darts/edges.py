@@ -1,47 +1,83 @@
-"""The same edges with fewer, larger convolutions.
+"""Mixed edges with fewer, larger convolutions, and weights converted from and to the plain form.
 
 All edges that leave one state share their input, so for each kernel size their convolutions are one
-convolution with more filters: 30 a cell instead of 84. Poolings and skips of stride 1 have no
-weights and are computed once a state. As mixing weights are not negative and ReLU is positively
+convolution with more filters: 30 per cell instead of 84. Poolings and skips of stride 1 have no
+weights and are computed once per state. As mixing weights are not negative and ReLU is positively
 homogeneous, w · ReLU(BN(x)) = ReLU(w · BN(x)): the weight of an operation is the scale of its batch
-normalisation, which costs nothing.
+normalization, which costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_ecg_cells.layers import BatchNorm, Conv, MaxPool
-from nasbench_ecg_darts.supernet import MixedOperation, PlainEdges, edge_index
+from nasbench_ecg_cells.layers import BatchNorm, Conv, ConvNormRelu, FactorizedReduction, MaxPool
+from nasbench_ecg_darts.supernet import MixedOperation, PlainEdges, SuperNet, edge_index
 
 
-class ScaledNorm(BatchNorm):
-    """Batch normalisation without learned scale, whose output is scaled by given weights."""
+class MergedEdges(nn.Module):
+    """The edges of a cell, grouped by the state they leave; computes the same as ``PlainEdges``."""
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=False)
-        self.register_buffer("zero", torch.zeros(channels), persistent=False)
-        self.zero: Tensor
+    def __init__(
+        self, operations: Sequence[str], nodes: int, channels: int, *, reduction: bool
+    ) -> None:
+        super().__init__()
+        self.nodes = nodes
+        self.outgoing = outgoing_edges(operations, nodes, channels, reduction=reduction)
 
-    def forward(self, x: Tensor, scale: Tensor) -> Tensor:  # type: ignore[override]
-        """Normalise ``x`` and multiply its channels by ``scale`` [channels]."""
-        if self.training:
-            self.num_batches_tracked: Tensor
-            self.num_batches_tracked.add_(1)
-        return F.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            weight=scale,
-            bias=self.zero,
-            training=self.training,
-            momentum=self.momentum or 0.0,
-            eps=self.eps,
+    def forward(self, s0: Tensor, s1: Tensor, weights: Tensor) -> list[Tensor]:
+        """Return the intermediate nodes."""
+        terms: list[list[Tensor]] = [[] for _ in range(self.nodes)]
+        states = [s0, s1]
+        for source, edges in enumerate(self.outgoing):
+            if source >= 2:
+                states.append(sum_in_order(terms[source - 2]))
+            nodes = target_nodes(source, self.nodes)
+            outputs = edges(states[source], outgoing_weights(weights, source, nodes))
+            for node, output in zip(nodes, outputs, strict=True):
+                terms[node].append(output)
+        return [*states[2:], sum_in_order(terms[-1])]
+
+
+def outgoing_edges(
+    operations: Sequence[str], nodes: int, channels: int, *, reduction: bool
+) -> nn.ModuleList:
+    """Return the :class:`OutgoingEdges` of each state of a cell."""
+    return nn.ModuleList(
+        OutgoingEdges(
+            operations,
+            len(target_nodes(source, nodes)),
+            channels,
+            stride=2 if reduction and source < 2 else 1,
         )
+        for source in range(nodes + 1)
+    )
+
+
+def target_nodes(source: int, nodes: int) -> range:
+    """Return the nodes that state ``source`` has an edge to."""
+    return range(max(0, source - 1), nodes)
+
+
+def outgoing_weights(weights: Tensor, source: int, nodes: Sequence[int]) -> Tensor:
+    """Return the weights [n_nodes, |O|] of the edges from a state to ``nodes``.
+
+    Rows are taken one by one: a list of row numbers would be copied from the host in every step,
+    which makes a GPU wait and cannot be captured in a CUDA graph.
+    """
+    return torch.stack([weights[edge_index(node, source)] for node in nodes])
+
+
+def sum_in_order(terms: list[Tensor]) -> Tensor:
+    """Return the sum of ``terms``, added from first to last."""
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
 
 
 class OutgoingEdges(nn.Module):
@@ -73,7 +109,7 @@ class OutgoingEdges(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor, weights: Tensor) -> list[Tensor]:
-        """Return what each edge adds to its node, for weights [fanout, |O|]."""
+        """Return the output of each edge for weights [fanout, |O|]."""
         merged: Tensor | None = None
         for k in self.kernels:
             scale = self._per_channel(weights[:, self.column[f"conv-{k}"]])
@@ -82,40 +118,65 @@ class OutgoingEdges(nn.Module):
         if self.reduction is not None:
             term = self.reduction(x, self._per_channel(weights[:, self.column["skip"]]))
             merged = term if merged is None else merged + term
-        shared = [
+        common = [
             (self.column[f"max-pool-{k}"], self.pool_norms[str(k)](self.pools[str(k)](x)))
             for k in self.pool_sizes
         ]
         if self.skips and self.reduction is None:
-            shared.append((self.column["skip"], x))
-        own = (
+            common.append((self.column["skip"], x))
+        with_weights = (
             [None] * self.fanout
             if merged is None
             else list(torch.split(merged, self.channels, dim=1))
         )
-        common = _mix(shared, weights) if shared else [None] * self.fanout
-        zero = torch.zeros_like(x[..., :: self.stride]) if merged is None and not shared else None
-        return [_total(a, b, zero) for a, b in zip(own, common, strict=True)]
+        without_weights = _mix(common, weights) if common else [None] * self.fanout
+        zero = torch.zeros_like(x[..., :: self.stride]) if merged is None and not common else None
+        return [_add(a, b, zero) for a, b in zip(with_weights, without_weights, strict=True)]
 
     def _per_channel(self, weights: Tensor) -> Tensor:
         return weights.repeat_interleave(self.channels)
 
 
-def _mix(shared: list[tuple[int, Tensor]], weights: Tensor) -> list[Tensor]:
+def _mix(common: list[tuple[int, Tensor]], weights: Tensor) -> list[Tensor]:
     """Return Σₒ w[e, o] · xₒ for every edge e, as one matrix product."""
-    columns = [column for column, _ in shared]
-    stacked = torch.stack([x.movedim(1, -1) for _, x in shared])
+    columns = [column for column, _ in common]
+    stacked = torch.stack([x.movedim(1, -1) for _, x in common])
     chosen = torch.stack([weights[:, column] for column in columns], dim=1)
     mixed = chosen.to(stacked.dtype) @ stacked.reshape(len(columns), -1)
     return [edge.movedim(-1, 1) for edge in mixed.view(len(weights), *stacked.shape[1:])]
 
 
-def _total(a: Tensor | None, b: Tensor | None, zero: Tensor | None) -> Tensor:
+def _add(a: Tensor | None, b: Tensor | None, zero: Tensor | None) -> Tensor:
     if a is not None and b is not None:
         return a + b
     total = a if a is not None else b if b is not None else zero
     assert total is not None
     return total
+
+
+class ScaledNorm(BatchNorm):
+    """Batch normalization without learned scale, whose output is scaled by given weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=False)
+        self.register_buffer("zero", torch.zeros(channels), persistent=False)
+        self.zero: Tensor
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:  # type: ignore[override]
+        """Normalize ``x`` and multiply its channels by ``scale`` [channels]."""
+        if self.training:
+            self.num_batches_tracked: Tensor
+            self.num_batches_tracked.add_(1)
+        return F.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            weight=scale,
+            bias=self.zero,
+            training=self.training,
+            momentum=self.momentum or 0.0,
+            eps=self.eps,
+        )
 
 
 class MergedReduction(nn.Module):
@@ -138,143 +199,65 @@ class MergedReduction(nn.Module):
         return self.norm(torch.cat(pairs, dim=1), scale)  # type: ignore[no-any-return]
 
 
-class MergedEdges(nn.Module):
-    """The edges of a cell, grouped by the state they leave; equal to ``PlainEdges``."""
-
-    def __init__(
-        self, operations: Sequence[str], nodes: int, channels: int, *, reduction: bool
-    ) -> None:
-        super().__init__()
-        self.nodes = nodes
-        self.departures = nn.ModuleList(
-            OutgoingEdges(
-                operations, len(targets(source, nodes)), channels,
-                2 if reduction and source < 2 else 1,
-            )
-            for source in range(nodes + 1)
-        )  # fmt: skip
-
-    def forward(self, s0: Tensor, s1: Tensor, weights: Tensor) -> list[Tensor]:
-        """Return the intermediate nodes."""
-        terms: list[list[Tensor]] = [[] for _ in range(self.nodes)]
-        states = [s0, s1]
-        for source, departures in enumerate(self.departures):
-            if source >= 2:
-                states.append(summed(terms[source - 2]))
-            nodes = targets(source, self.nodes)
-            found = departures(states[source], leaving(weights, source, nodes))
-            for node, term in zip(nodes, found, strict=True):
-                terms[node].append(term)
-        return [*states[2:], summed(terms[-1])]
+@torch.no_grad()
+def plain_to_merged(plain: SuperNet, merged: SuperNet) -> None:
+    """Copy all weights and running statistics of ``plain`` into ``merged``."""
+    _copy_outside_edges(plain, merged)
+    for plain_tensor, merged_view in _corresponding_tensors(plain, merged):
+        merged_view.copy_(plain_tensor)
 
 
-def targets(source: int, nodes: int) -> range:
-    """Return the nodes that state ``source`` has an edge to."""
-    return range(max(0, source - 1), nodes)
+@torch.no_grad()
+def merged_to_plain(merged: SuperNet, plain: SuperNet) -> None:
+    """Copy all weights and running statistics of ``merged`` into ``plain``."""
+    _copy_outside_edges(merged, plain)
+    for plain_tensor, merged_view in _corresponding_tensors(plain, merged):
+        plain_tensor.copy_(merged_view)
 
 
-def leaving(weights: Tensor, source: int, nodes: Sequence[int]) -> Tensor:
-    """Return the weights [n_nodes, |O|] of the edges from a state to ``nodes``.
-
-    Rows are taken one by one: a list of them as index would be copied from the host in every step,
-    for which a GPU waits and which a CUDA graph cannot hold.
-    """
-    return torch.stack([weights[edge_index(node, source)] for node in nodes])
+def _copy_outside_edges(source: SuperNet, target: SuperNet) -> None:
+    state = {key: value for key, value in source.state_dict().items() if ".edges." not in key}
+    missing = set(target.load_state_dict(state, strict=False).missing_keys)
+    assert all(".edges." in key for key in missing)
 
 
-def summed(terms: list[Tensor]) -> Tensor:
-    """Return the sum of ``terms``, from left to right."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+def _corresponding_tensors(plain: SuperNet, merged: SuperNet) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each tensor of the plain edges with the view of a merged tensor that it equals."""
+    for plain_cell, merged_cell in zip(plain.cells, merged.cells, strict=True):
+        plain_edges, merged_edges = plain_cell.edges, merged_cell.edges
+        assert isinstance(plain_edges, PlainEdges) and isinstance(merged_edges, MergedEdges)
+        for source, outgoing in enumerate(merged_edges.outgoing):
+            assert isinstance(outgoing, OutgoingEdges)
+            for i, node in enumerate(target_nodes(source, merged_edges.nodes)):
+                mixed = plain_edges.edges[edge_index(node, source)]
+                assert isinstance(mixed, MixedOperation)
+                yield from _of_edge(mixed, outgoing, i)
 
 
-class PartialEdges(nn.Module):
-    """The edges of a cell, grouped by the state they leave, on one in ``share`` channels.
-
-    Args:
-        operations: Candidate operations.
-        nodes: Intermediate nodes.
-        channels: Channels of a state, a multiple of ``share``.
-        reduction: Whether the edges from the cell's inputs halve the length.
-        share: K.
-    """
-
-    def __init__(
-        self, operations: Sequence[str], nodes: int, channels: int, *, reduction: bool, share: int
-    ) -> None:
-        super().__init__()
-        self.nodes, self.share, self.active = nodes, share, channels // share
-        self.departures = nn.ModuleList(
-            OutgoingEdges(
-                operations, len(targets(source, nodes)), self.active,
-                2 if reduction and source < 2 else 1,
-            )
-            for source in range(nodes + 1)
-        )  # fmt: skip
-
-    def forward(self, s0: Tensor, s1: Tensor, weights: Tensor) -> list[Tensor]:
-        """Return the intermediate nodes.
-
-        Args:
-            s0: Output of the last but one cell [batch, channels, (1,) n].
-            s1: Output of the last cell.
-            weights: [n_edges, |O| + 1]; the last column scales the bypass of each edge.
-        """
-        mixed: list[list[Tensor]] = [[] for _ in range(self.nodes)]
-        passed: list[list[Tensor]] = [[] for _ in range(self.nodes)]
-        states = [s0, s1]
-        for source, departures in enumerate(self.departures):
-            assert isinstance(departures, OutgoingEdges)
-            if source >= 2:
-                states.append(self._node(mixed[source - 2], passed[source - 2]))
-            nodes = targets(source, self.nodes)
-            rows = leaving(weights, source, nodes)
-            active, bypass = states[source].tensor_split([self.active], dim=1)
-            if departures.stride == 2:
-                bypass = _halve(bypass)
-            for node, term, row in zip(nodes, departures(active, rows[:, :-1]), rows, strict=True):
-                mixed[node].append(term)
-                passed[node].append(row[-1] * bypass)
-        return [*states[2:], self._node(mixed[-1], passed[-1])]
-
-    def _node(self, mixed: list[Tensor], passed: list[Tensor]) -> Tensor:
-        return shuffle(torch.cat([summed(mixed), summed(passed)], dim=1), self.share)
+def _of_edge(
+    mixed: MixedOperation, outgoing: OutgoingEdges, index: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    statistics = ("running_mean", "running_var")
+    for name, column in outgoing.column.items():
+        op = mixed.operations[column]
+        size = name.rpartition("-")[2]
+        if isinstance(op, ConvNormRelu):
+            yield from _blocks(op[0], outgoing.convs[size], index, ("weight",))
+            yield from _blocks(op[1], outgoing.norms[size], index, statistics)
+        elif name.startswith("max-pool"):
+            assert isinstance(op, nn.Sequential)
+            yield from _blocks(op[1], outgoing.pool_norms[size], 0, statistics)
+        elif isinstance(op, FactorizedReduction):
+            assert outgoing.reduction is not None
+            yield from _blocks(op.even, outgoing.reduction.even, index, ("weight",))
+            yield from _blocks(op.odd, outgoing.reduction.odd, index, ("weight",))
+            yield from _blocks(op.norm, outgoing.reduction.norm, index, statistics)
 
 
-def shuffle(x: Tensor, groups: int) -> Tensor:
-    """Deal the channels of ``x`` out in turn: the first of each group comes first."""
-    batch, channels, *rest = x.shape
-    return x.reshape(batch, groups, channels // groups, *rest).transpose(1, 2).reshape(x.shape)
-
-
-def _halve(x: Tensor) -> Tensor:
-    if x.dim() == 4:
-        return F.max_pool2d(x, (1, 2), ceil_mode=True)
-    return F.max_pool1d(x, 2, ceil_mode=True)
-
-
-class SparseEdges(PlainEdges):
-    """:class:`PlainEdges` where an operation whose weight is exactly zero is not computed.
-
-    Its weights get no gradient then, and neither does its mixing weight.
-    """
-
-    def forward(self, s0: Tensor, s1: Tensor, weights: Tensor) -> list[Tensor]:
-        """Return the intermediate nodes; every edge must have an operation of some weight."""
-        weighty = (weights.detach() != 0).tolist()
-        states = [s0, s1]
-        for node in range(self.nodes):
-            terms = []
-            for source in range(node + 2):
-                row = edge_index(node, source)
-                edge = self.edges[row]
-                assert isinstance(edge, MixedOperation)
-                terms += [
-                    weights[row, o] * operation(states[source])
-                    for o, operation in enumerate(edge.operations)
-                    if weighty[row][o]
-                ]
-            states.append(summed(terms))
-        return states[2:]
+def _blocks(
+    plain: nn.Module, merged: nn.Module, index: int, names: tuple[str, ...]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for name in names:
+        small, large = getattr(plain, name), getattr(merged, name)
+        size = small.shape[0]
+        yield small.data, large.data[index * size : (index + 1) * size]

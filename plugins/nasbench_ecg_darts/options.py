@@ -1,4 +1,4 @@
-"""Options of DARTS; the defaults are the paper's search."""
+"""Options of DARTS and its variants; the defaults are those of the papers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _QUICK = {
 
 
 class SearchNetworkOptions(RecipeOptions):
-    """A search network and how its weights are trained.
+    """Options of a search network and the training of its weights.
 
-    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
-    2019 (DARTS) on CIFAR-10.
+    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; where it states no value, Liu et al. 2019
+    (DARTS) on CIFAR-10.
     """
 
     cells: int = Field(8, ge=3, le=60)
-    """Cells of the search network; those at one and two thirds are reduction cells."""
+    """Cells of the search network; those at 1/3 and 2/3 of the depth are reduction cells."""
 
     channels: int = Field(16, ge=2, multiple_of=2)
     """Channels of an operation in the first cells; each reduction cell doubles them."""
@@ -37,20 +37,20 @@ class SearchNetworkOptions(RecipeOptions):
     """Filters of the stem's convolution."""
 
     batch_size: int = Field(100, ge=2)
-    """Beats in a step, for weights and where there is one for α."""
+    """Beats per step, for the weights and for α where the method has one."""
 
     beats: int | None = Field(None, ge=2)
-    """Beats drawn anew for each epoch; by default all of the training part."""
+    """Beats drawn for each epoch; by default all beats of the training part."""
 
     majority_share: float | None = Field(None, gt=0, lt=1)
-    """Largest share of the most frequent class among the beats drawn; by default as it is."""
+    """Largest share of the most frequent class among the beats drawn; by default no limit."""
 
 
 class DartsOptions(SearchNetworkOptions):
     """Options of ``darts``.
 
-    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
-    2019 (DARTS) on CIFAR-10.
+    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; where it states no value, Liu et al. 2019
+    (DARTS) on CIFAR-10.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -69,10 +69,10 @@ class DartsOptions(SearchNetworkOptions):
     }
 
     order: Literal["first", "second"] = "first"
-    """Gradient of α: ``first`` ignores that the weights follow α, ``second`` unrolls one step."""
+    """Order of the gradient of α: ``first`` takes w as fixed, ``second`` unrolls one SGD step."""
 
     warmup_epochs: int = Field(0, ge=0)
-    """First epochs in which only the weights are trained."""
+    """Initial epochs in which only the weights are trained."""
 
     alpha_lr: float = Field(3e-4, gt=0)
     """Learning rate of α (Adam, betas 0.5 and 0.999)."""
@@ -82,7 +82,7 @@ class DartsOptions(SearchNetworkOptions):
 
     hessian_eigenvalue: bool = Field(True, exclude=True)
     """Whether the trajectory holds the dominant eigenvalue of the Hessian of the validation loss in
-    α, at the end of each epoch. It only watches: the result and the run key are the same without.
+    α at the end of each epoch. It changes neither the result nor the run key.
     """
 
 
@@ -90,7 +90,7 @@ Profiles = Mapping[str, Mapping[str, Any]]
 
 
 def _profiles(*, quick: Mapping[str, Any], smoke: Mapping[str, Any]) -> Profiles:
-    """Return the profiles of ``darts`` with changes; those but ``smoke`` get the ones of quick."""
+    """Return the profiles of ``darts`` with changes; all but ``smoke`` get those of ``quick``."""
     return {
         name: {**values, **(smoke if name == "smoke" else quick)}
         for name, values in DartsOptions.PROFILES.items()
@@ -105,10 +105,10 @@ class PcDartsOptions(DartsOptions):
     )
 
     partial_channels: int = Field(4, ge=2)
-    """K: one in K channels of a state goes through the operations, the others bypass them."""
+    """K: one in K channels of a state passes the operations; the others bypass them."""
 
     warmup_epochs: int = Field(15, ge=0)
-    """First epochs in which only the weights are trained (15 in the paper)."""
+    """Initial epochs in which only the weights are trained (15 in the paper)."""
 
     alpha_lr: float = Field(6e-4, gt=0)
     """Learning rate of α and β (Adam, betas 0.5 and 0.999); 6e-4 in the paper."""
@@ -127,7 +127,7 @@ class DartsPlusOptions(DartsOptions):
     """Options of ``darts-plus``. Source: Liang et al. 2019, section 3.2."""
 
     max_skips: int = Field(2, ge=0)
-    """Most skips of the normal cell; the search stops at more."""
+    """Largest number of skips in the normal cell; the search stops at more."""
 
 
 class BetaDartsOptions(DartsOptions):
@@ -137,11 +137,11 @@ class BetaDartsOptions(DartsOptions):
     """Weight of the log-sum-exp of α after the last epoch; it rises linearly from 0."""
 
     alpha_weight_decay: float = Field(0.0, ge=0)
-    """Weight decay of α; none, as the log-sum-exp takes its place."""
+    """Weight decay of α; none, as the log-sum-exp replaces it."""
 
 
 class FairDartsOptions(DartsOptions):
-    """Options of ``faidarts-es``. Source: Chu et al. 2020, section 5.1, and their code."""
+    """Options of ``fair-darts``. Source: Chu et al. 2020, section 5.1, and their code."""
 
     PROFILES: ClassVar[Profiles] = _profiles(quick={"alpha_lr": 3e-2}, smoke={"alpha_lr": 3e-2})
 
@@ -149,7 +149,7 @@ class FairDartsOptions(DartsOptions):
     """Weight of the zero-one loss."""
 
     threshold: float = Field(0.85, ge=0, le=1)
-    """Sigmoid above which an operation counts as chosen."""
+    """Sigmoid above which an operation counts as selected."""
 
     alpha_lr: float = Field(3e-3, gt=0)
     """Learning rate of α (Adam, betas 0.5 and 0.999); 3e-3 in the authors' code."""
@@ -168,29 +168,29 @@ class DrnasOptions(DartsOptions):
     PROFILES: ClassVar[Profiles] = _profiles(quick={"warmup_epochs": 1}, smoke={"warmup_epochs": 0})
 
     order: Literal["first"] = "first"
-    """Gradient of α: a second order would compare losses under different samples."""
+    """Order of the gradient of α; the second would compare losses under different samples."""
 
     distance: Literal["l2", "kl"] = "l2"
-    """Distance of the distributions from the uniform one: of α from 0, or Kullback-Leibler."""
+    """Distance of the distributions from uniform: of α from 0 (``l2``), or Kullback-Leibler."""
 
     distance_scale: float = Field(1e-3, ge=0)
     """Weight of the distance."""
 
     warmup_epochs: int = Field(10, ge=0)
-    """First epochs in which only the weights are trained (10 in the authors' code)."""
+    """Initial epochs in which only the weights are trained (10 in the authors' code)."""
 
     alpha_lr: float = Field(6e-4, gt=0)
     """Learning rate of α (Adam, betas 0.5 and 0.999); 6e-4 in the authors' code."""
 
     alpha_weight_decay: float = Field(0.0, ge=0)
-    """Weight decay of α; none, as the distance takes its place."""
+    """Weight decay of α; none, as the distance replaces it."""
 
 
 class GdasOptions(DartsOptions):
     """Options of ``gdas``. Source: Dong and Yang 2019, section 4.2."""
 
     order: Literal["first"] = "first"
-    """Gradient of α: a second order would compare losses of different operations."""
+    """Order of the gradient of α; the second would compare losses of different operations."""
 
     temperature: float = Field(10.0, gt=0)
     """τ of the Gumbel softmax in the first epoch; it falls linearly."""
@@ -208,10 +208,10 @@ class DartsPtOptions(DartsOptions):
     )
 
     tune_epochs: float = Field(10.0, gt=0)
-    """Epochs between two decisions (10 in the authors' code); at least one step."""
+    """Training epochs between two decisions (10 in the authors' code); at least one step."""
 
     projection_beats: int | None = Field(None, ge=2)
-    """Validation beats that a removal is judged by; by default all."""
+    """Validation beats that score the network without an operation or edge; by default all."""
 
 
 class DartsESOptions(DartsOptions):
@@ -223,16 +223,16 @@ class DartsESOptions(DartsOptions):
     )
 
     window: int = Field(5, ge=1)
-    """Epochs around an epoch that its eigenvalue is averaged over."""
+    """Epochs over which the eigenvalue is averaged, centered on an epoch."""
 
     lag: int = Field(5, ge=1)
-    """k: epochs between the two averages compared; α goes back to the middle of the earlier one."""
+    """k: epochs between the two averages compared; α returns to the center of the earlier one."""
 
     ratio: float = Field(0.75, gt=0, lt=1)
-    """The search stops when the earlier average is less than this part of the later."""
+    """The search stops when the earlier average is below this fraction of the later one."""
 
     start_epoch: int = Field(10, ge=0)
-    """First epochs that α does not go back to (10 in the authors' code)."""
+    """Initial epochs to which α does not return (10 in the authors' code)."""
 
     hessian_eigenvalue: Literal[True] = Field(True, exclude=True)
-    """The trajectory always holds the eigenvalue that the search is stopped by."""
+    """Always on: the stopping rule uses the eigenvalue."""

@@ -1,4 +1,4 @@
-"""α and what it means: mixing weights, the discrete cell, and how far apart they are."""
+"""α: its mixing weights, the discrete cells derived from it, and indicators of both."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def mixing_weights(alpha: Alpha) -> EdgeWeights:
     return {name: value.softmax(dim=-1) for name, value in alpha.items()}
 
 
-def discretise(weights: EdgeWeights, operations: Sequence[str], nodes: int) -> Genotype:
-    """Return the cells that the mixing weights stand for.
+def discretize(weights: EdgeWeights, operations: Sequence[str], nodes: int) -> Genotype:
+    """Return the discrete cells derived from mixing weights.
 
     Each node keeps the two incoming edges whose best operation other than ``none`` has the largest
     weight, each with that operation (Liu et al. 2019, section 2.4).
@@ -61,7 +61,7 @@ def _cell(weights: list[list[float]], operations: Sequence[str], nodes: int) -> 
 
 
 def skip_share(genotype: Genotype) -> float:
-    """Return the share of skips among the edges of both cells: near 1, DARTS has collapsed."""
+    """Return the share of skips among the edges of both cells; near 1 where DARTS collapsed."""
     edges = [
         edge for cell in (genotype.normal, genotype.reduction) for node in cell for edge in node
     ]
@@ -69,7 +69,7 @@ def skip_share(genotype: Genotype) -> float:
 
 
 def entropy(weights: EdgeWeights) -> float:
-    """Return the mean entropy of the edges' mixtures in nats; log |O| where they are uniform."""
+    """Return the mean entropy in nats of the mixing weights of an edge; log |O| if uniform."""
     rows = [w.detach() for w in weights.values()]
     terms = [-(w * w.clamp_min(1e-12).log()).sum(-1) for w in rows]
     return float(torch.cat(terms).mean())

@@ -1,10 +1,13 @@
-"""DARTS and its relatives as search strategies: alternating steps of α and of the weights.
+"""DARTS and its variants as search strategies.
+
+:meth:`Darts.search` is Algorithm 1 of the DARTS paper: alternate a step of α on validation beats
+with a step of the weights on training beats, then derive the cells from α.
 
 References:
-    Lv et al. 2021, "Heart-Darts: Classification of Heartbeats Using Differentiable Architecture
-    Search", Algorithm 1, steps 1–6.
+    Liu, Simonyan, Yang 2019, "DARTS: Differentiable Architecture Search", ICLR; Algorithm 1.
 
-    Liu, Simonyan, Yang 2019, "DARTS: Differentiable Architecture Search", ICLR.
+    Lv et al. 2021, "Heart-Darts: Classification of Heartbeats Using Differentiable Architecture
+    Search"; its search, steps 1-6, is the same on ECG beats.
 """
 
 from __future__ import annotations
@@ -14,16 +17,24 @@ from contextlib import nullcontext
 from time import monotonic
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nasbench_ecg.api import Builder, OptionError, SearchContext, SearchResult, SearchSpace, Task
 from nasbench_ecg.training import GraphedStep, arithmetic, rate_from, seconds_per_step
 from nasbench_ecg_cells.network import check_length
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_darts.architect import Batch
+from nasbench_ecg_darts.architect import (
+    Batch,
+    Mix,
+    first_order,
+    pure_loss,
+    relaxed_loss,
+    second_order,
+    velocities,
+)
 from nasbench_ecg_darts.hessian import alpha_eigenvalue
 from nasbench_ecg_darts.options import DartsOptions
-from nasbench_ecg_darts.relaxation import skip_share
+from nasbench_ecg_darts.relaxation import Alpha, entropy, mixing_weights, skip_share
 from nasbench_ecg_darts.state import SearchState
 from nasbench_ecg_darts.variants.base import DARTS, Variant
 
@@ -32,12 +43,12 @@ class Darts:
     """Searches cells by gradient descent on a relaxed network.
 
     Choose it as the reference of its family: one search costs about as much as training a few
-    networks. Its known weakness, a collapse to skip connections, is watched: the trajectory holds
-    the share of skips and the dominant eigenvalue of the Hessian of α.
+    networks. Its known weakness is a collapse to skip connections, so the trajectory holds the
+    share of skips and the dominant eigenvalue of the Hessian of the validation loss in α.
 
     Args:
         options: Options of the strategy.
-        variant: Which member of the family; by default DARTS itself.
+        variant: Member of the family; by default DARTS itself.
     """
 
     def __init__(self, options: DartsOptions, variant: Variant = DARTS) -> None:
@@ -47,31 +58,34 @@ class Darts:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the cells that α stands for after the last epoch, or when the budget ends."""
-        variant = self.variant
-        allowed = ctx.budget.seconds
+        """Return the cells derived from α after the last epoch, or when the budget ends.
+
+        Raises:
+            OptionError: ``space`` is not ``conv-cells``, or the beats are too short.
+        """
+        variant, options = self.variant, self.options
         state = self._start(task, space, ctx)
         if (saved := ctx.checkpoint.load()) is not None:
             state.restore(saved)
+        allowed = ctx.budget.seconds
         deadline = math.inf if allowed is None else monotonic() + allowed - ctx.seconds
-        steps = state.steps()
-        take = Stepper(state)
+        steps = steps_of_epochs(state, variant)
+        take_step = GraphedSearchStep(state, variant)
         with (
-            arithmetic(ctx.device, self.options.precision),
+            arithmetic(ctx.device, options.precision),
             ctx.progress.track("Searching", sum(steps)) as bar,
         ):
             bar.advance(sum(steps[: state.epoch]) + state.position)
             while state.epoch < len(steps) and monotonic() < deadline:
-                for pair in state.remaining():
-                    take(pair, with_alpha=state.epoch >= self.options.warmup_epochs)
+                for train, validation in state.batches(steps[state.epoch]):
+                    with_alpha = state.epoch >= options.warmup_epochs
+                    take_step(train, validation, with_alpha=with_alpha)
                     bar.advance()
                     if ctx.checkpoint.due():
                         ctx.checkpoint.save(state.snapshot())
                     if monotonic() >= deadline:
                         break
-                figures = state.end_epoch()
-                if self.options.hessian_eigenvalue and state.epoch <= self.options.epochs:
-                    figures["hessian_eigenvalue"] = alpha_eigenvalue(state)
+                figures = end_epoch(state, variant)
                 f1 = figures["f1_of_macro"]
                 ctx.log(f1, epoch=state.epoch, **figures)
                 bar.advance(0, epoch=f"{state.epoch}/{len(steps)}", F1=f1)
@@ -79,7 +93,7 @@ class Darts:
                     continue
                 if variant.after_epoch(state, figures):
                     break
-        genotype = state.genotype()
+        genotype = variant.derive(state)
         return SearchResult(
             genotype.to_architecture(),
             {
@@ -90,23 +104,29 @@ class Darts:
                 },
                 "skip_share": skip_share(genotype),
                 "search_parameters": sum(p.numel() for p in state.net.parameters()),
-                **variant.report(state),
+                **variant.details(state),
             },
         )
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> float:
-        """Return the seconds that the search will take here, from a few timed steps."""
+        """Return the seconds that the search will take on this machine, from a few timed steps."""
         state = self._start(task, space, ctx)
-        train, validation = next(state.remaining())
+        steps = steps_of_epochs(state, self.variant)
+        train, validation = next(state.batches(steps[0]))
 
         def step(n: int) -> None:
-            pair = Batch(train.x[:n], train.y[:n]), Batch(validation.x[:n], validation.y[:n])
-            state.step(pair, with_alpha=True)
+            search_step(
+                state,
+                self.variant,
+                Batch(train.x[:n], train.y[:n]),
+                Batch(validation.x[:n], validation.y[:n]),
+                with_alpha=True,
+            )
 
         seconds = seconds_per_step(step, state.batch_size, ctx.device)
-        return seconds * (sum(state.steps()) + self.variant.extra_steps(state))
+        return seconds * (sum(steps) + self.variant.extra_steps(state))
 
     def _start(self, task: Task, space: SearchSpace, ctx: SearchContext) -> SearchState:
         if not isinstance(space, ConvCells):
@@ -115,24 +135,122 @@ class Darts:
                 fix="It searches conv-cells: leave --space out.",
             )
         check_length(task.n_samples)
-        return SearchState.start(self.options, task, space, ctx, self.variant)
+        return self.variant.start(self.options, task, space, ctx)
 
 
-class Stepper:
-    """Takes the steps of a search: replayed on a GPU where each is like the last, else as they are.
+def steps_of_epochs(state: SearchState, variant: Variant) -> list[int]:
+    """Return the number of steps of each epoch, and of each tuning round after the last epoch."""
+    rounds = variant.tuning_rounds(state.space)
+    steps_per_round = max(1, round(variant.epochs_per_round * state.steps_per_epoch))
+    return [state.steps_per_epoch] * state.options.epochs + [steps_per_round] * rounds
 
-    Not replayed are steps of the second order, whose unrolling reads numbers from the host, and
-    those of relatives that are not :attr:`~nasbench_ecg_darts.variants.base.Variant.steady`.
+
+def search_step(
+    state: SearchState, variant: Variant, train: Batch, validation: Batch, *, with_alpha: bool
+) -> None:
+    """Take one iteration of Algorithm 1: update α, then the weights.
+
+    Args:
+        state: The search.
+        variant: Member of the family.
+        train: Batch for the weights.
+        validation: Batch for α; it is scored without an update of α too.
+        with_alpha: Whether α is updated.
+    """
+    mix = variant.mixing(state)
+    options = state.options
+    with torch.set_grad_enabled(with_alpha and options.order == "first"):
+        validation_loss, logits = relaxed_loss(
+            state.net, state.alpha, validation, options.precision, mix
+        )
+    if with_alpha:
+        update_alpha(state, variant, train, validation, validation_loss)
+    train_loss = update_weights(state, train, mix)
+    state.count(validation.y, logits, train_loss=train_loss, validation_loss=validation_loss)
+
+
+def update_alpha(
+    state: SearchState, variant: Variant, train: Batch, validation: Batch, validation_loss: Tensor
+) -> None:
+    """Update α by descending ∇α L_val(w − ξ ∇w L_train(w, α), α), Algorithm 1, line 1.
+
+    With ``order="first"`` ξ is 0: the gradient is that of ``validation_loss`` at w.
+    """
+    options = state.options
+    if options.order == "first":
+        gradients = first_order(validation_loss, state.alpha)
+    else:
+        gradients = second_order(
+            pure_loss(state.net, options.precision, variant.mixing(state)),
+            dict(state.net.named_parameters()),
+            state.alpha,
+            train=train,
+            validation=validation,
+            lr=float(state.schedule.get_last_lr()[0]),
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+            velocity=velocities(state.net, state.optimizer),
+        )
+    if variant.penalty is not None:
+        penalty = variant.penalty(state.alpha, state.progress)
+        of_penalty = torch.autograd.grad(penalty, tuple(state.alpha.values()))
+        gradients = tuple(g + p for g, p in zip(gradients, of_penalty, strict=True))
+    for value, gradient in zip(state.alpha.values(), gradients, strict=True):
+        value.grad = gradient
+    state.alpha_optimizer.step()
+
+
+def update_weights(state: SearchState, train: Batch, mix: Mix) -> Tensor:
+    """Update w by descending ∇w L_train(w, α), Algorithm 1, line 2; return the loss."""
+    state.optimizer.zero_grad(set_to_none=True)
+    fixed: Alpha = {name: value.detach() for name, value in state.alpha.items()}
+    loss, _ = relaxed_loss(state.net, fixed, train, state.options.precision, mix)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for parameter in state.net.parameters():
+        if parameter.grad is None:  # not part of this step; momentum and weight decay still apply
+            parameter.grad = torch.zeros_like(parameter)
+    nn.utils.clip_grad_norm_(state.net.parameters(), state.options.grad_clip)
+    state.optimizer.step()
+    return loss
+
+
+def end_epoch(state: SearchState, variant: Variant) -> dict[str, float]:
+    """Advance to the next epoch; return the figures that the trajectory holds of this one.
+
+    They are the scores of :meth:`SearchState.end_epoch` and indicators of collapse: entropy and
+    largest value of the mixing weights, share of skips, and dominant eigenvalue.
+    """
+    figures = state.end_epoch()
+    columns = len(state.space.operations)
+    operations: Alpha = {name: value[:, :columns] for name, value in state.alpha.items()}
+    figures |= {
+        "alpha_entropy": entropy(mixing_weights(operations)),
+        "largest_weight": max(
+            float(w.detach().max()) for w in variant.strengths(state.alpha).values()
+        ),
+        "skip_share": skip_share(variant.derive(state)),
+    }
+    if state.options.hessian_eigenvalue and state.epoch <= state.options.epochs:
+        mix = variant.deterministic_mixing(state)
+        figures["hessian_eigenvalue"] = alpha_eigenvalue(state, mix)
+    return figures
+
+
+class GraphedSearchStep:
+    """Takes the steps of a search, replayed from a CUDA graph where possible.
+
+    Steps of the second order are not captured, as their unrolled step reads numbers from the host;
+    neither are those of variants that are not
+    :attr:`~nasbench_ecg_darts.variants.base.Variant.capturable`.
     """
 
-    def __init__(self, state: SearchState) -> None:
-        self.state = state
+    def __init__(self, state: SearchState, variant: Variant) -> None:
+        self.state, self.variant = state, variant
         self._rate = torch.zeros((), device=state.train.labels.device)
         self._graphed: dict[bool, GraphedStep[None]] = {}
 
-    def __call__(self, pair: tuple[Batch, Batch], *, with_alpha: bool) -> None:
-        """Take one step; see :meth:`SearchState.step`."""
-        train, validation = pair
+    def __call__(self, train: Batch, validation: Batch, *, with_alpha: bool) -> None:
+        """Take one step, see :func:`search_step`."""
         inputs = train.x, train.y, validation.x, validation.y
         if with_alpha not in self._graphed:
             self._graphed[with_alpha] = self._graph(inputs, with_alpha)
@@ -141,31 +259,13 @@ class Stepper:
         self._graphed[with_alpha](*inputs)
 
     def _graph(self, inputs: tuple[Tensor, ...], with_alpha: bool) -> GraphedStep[None]:
-        state = self.state
+        state, variant = self.state, self.variant
 
         def step(x: Tensor, y: Tensor, x_validation: Tensor, y_validation: Tensor) -> None:
-            pair = Batch(x, y), Batch(x_validation, y_validation)
+            train, validation = Batch(x, y), Batch(x_validation, y_validation)
             with rate_from(state.optimizer, self._rate) if graphed.replays else nullcontext():
-                state.step(pair, with_alpha=with_alpha)
+                search_step(state, variant, train, validation, with_alpha=with_alpha)
 
-        alike = state.variant.steady and state.options.order == "first"
-        graphed = GraphedStep(step, *(value.clone() for value in inputs), enabled=alike)
+        capturable = variant.capturable and state.options.order == "first"
+        graphed = GraphedStep(step, *(value.clone() for value in inputs), enabled=capturable)
         return graphed
-
-
-def draw(
-    labels: Tensor, n: int, majority_share: float | None, generator: torch.Generator
-) -> Tensor:
-    """Return ``n`` indices in random order; fewer than ``n`` beats are gone through repeatedly.
-
-    With ``majority_share``, at most that share of them is of the most frequent class, as far as the
-    other classes have beats enough.
-    """
-    order = torch.randperm(len(labels), generator=generator)
-    if majority_share is not None:
-        majority = labels[order] == labels.bincount().argmax()
-        frequent, rare = order[majority], order[~majority]
-        n_frequent = min(max(round(majority_share * n), n - len(rare)), len(frequent))
-        order = torch.cat([frequent[:n_frequent], rare[: n - n_frequent]])
-        order = order[torch.randperm(len(order), generator=generator)]
-    return order.repeat(-(-n // len(order)))[:n]

@@ -1,8 +1,8 @@
-"""The state of a DARTS search: network, α, optimisers, and how far the epoch is gone through."""
+"""The state of a DARTS search: supernet, α, both optimizers, and the position in the epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,42 +12,63 @@ from torch import Tensor, nn
 from nasbench_ecg.api import SearchContext, Task
 from nasbench_ecg.metrics import scores
 from nasbench_ecg.training import DeviceBeats, cosine, to_device, weight_optimizer
-from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_darts.architect import (
-    Batch,
-    Mix,
-    first_order,
-    pure_loss,
-    relaxed_loss,
-    second_order,
-    velocities,
-)
+from nasbench_ecg_darts.architect import Batch
+from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.options import DartsOptions
-from nasbench_ecg_darts.relaxation import (
-    Alpha,
-    entropy,
-    initial_alpha,
-    mixing_weights,
-    skip_share,
-)
-from nasbench_ecg_darts.search import draw
-from nasbench_ecg_darts.supernet import EdgeWeights, SuperNet
-from nasbench_ecg_darts.variants.base import DARTS, Moment, Variant
+from nasbench_ecg_darts.relaxation import Alpha, initial_alpha
+from nasbench_ecg_darts.supernet import SuperNet
 
-_POSITION = ("epoch", "position", "order", "confusion", "losses")
+_PLAIN_FIELDS = ("epoch", "position", "order", "confusion", "losses")
+"""Fields that a snapshot holds as they are."""
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """How far a search is, for mixing weights and penalties that change over its epochs.
+
+    Attributes:
+        epoch: Completed epochs.
+        epochs: Epochs of the search.
+        operations: Candidate operations, the columns of α.
+        memory: What the variant stores between steps, see :attr:`SearchState.memory`.
+    """
+
+    epoch: int
+    epochs: int
+    operations: tuple[str, ...]
+    memory: Mapping[str, Any]
 
 
 @dataclass
 class SearchState:
-    """Everything that changes during a search.
+    """Everything that changes during a search, and the data that it works on.
 
-    ``memory`` is what a relative of DARTS remembers between steps: nested plain data and tensors,
-    which are on the CPU when a search goes on.
+    Attributes:
+        options: Options of the strategy.
+        space: The search space.
+        classes: Beat classes.
+        macro_classes: Classes over which macro scores average.
+        net: The supernet, in training mode.
+        alpha: α, the architecture parameters.
+        optimizer: SGD over the supernet's weights w.
+        schedule: Learning rate of ``optimizer`` over the epochs.
+        alpha_optimizer: Adam over α.
+        train: Training beats on the device, for w.
+        validation: Validation beats on the device, for α.
+        train_labels: Training labels on the CPU, to draw batches from.
+        validation_labels: Validation labels on the CPU.
+        generator: Draws the beats of each epoch.
+        confusion: Validation predictions of the epoch so far [n_classes²].
+        losses: Sums of training and validation loss over the epoch so far [2].
+        epoch: Completed epochs.
+        position: Steps taken in the current epoch.
+        order: Indices of this epoch's training and validation beats; None between epochs.
+        memory: What a variant of DARTS stores between steps: nested plain data and tensors. After
+            a restore its tensors are on the CPU.
     """
 
     options: DartsOptions
-    variant: Variant
     space: ConvCells
     classes: tuple[str, ...]
     macro_classes: tuple[str, ...]
@@ -75,11 +96,22 @@ class SearchState:
         task: Task,
         space: ConvCells,
         ctx: SearchContext,
-        variant: Variant = DARTS,
+        *,
+        edges: Callable[..., nn.Module] = MergedEdges,
+        extra_columns: int = 0,
     ) -> SearchState:
-        """Return the state before the first step."""
+        """Return the state before the first step.
+
+        Args:
+            options: Options of the strategy.
+            task: Training and validation beats.
+            space: The search space.
+            ctx: Gives device and random generator.
+            edges: Makes the mixed edges of a cell, see :class:`SuperNet`.
+            extra_columns: Columns of α beyond one per operation.
+        """
         net = SuperNet(
-            variant.edges,
+            edges,
             operations=space.operations,
             nodes=space.nodes,
             cells=options.cells,
@@ -88,12 +120,10 @@ class SearchState:
             n_leads=task.n_leads,
             n_classes=task.n_classes,
         ).to(ctx.device)
-        columns = len(space.operations) + variant.columns
-        alpha = initial_alpha(space.nodes, columns, ctx.device)
+        alpha = initial_alpha(space.nodes, len(space.operations) + extra_columns, ctx.device)
         optimizer = weight_optimizer(net, options.recipe)
         return cls(
             options=options,
-            variant=variant,
             space=space,
             classes=task.train.classes,
             macro_classes=task.macro_classes,
@@ -118,57 +148,36 @@ class SearchState:
         )
 
     @property
+    def progress(self) -> SearchProgress:
+        """How far the search is."""
+        return SearchProgress(self.epoch, self.options.epochs, self.space.operations, self.memory)
+
+    @property
     def batch_size(self) -> int:
-        """Beats of a step."""
+        """Beats per step."""
         return min(self.options.batch_size, len(self.train), len(self.validation))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch; a ragged last batch is left out."""
+        """Steps per epoch; an incomplete last batch is dropped."""
         beats = min(self.options.beats or len(self.train), len(self.train))
         return max(1, beats // self.batch_size)
 
-    def steps(self) -> list[int]:
-        """Return the steps of each epoch of the search, and of each round that follows them."""
-        rounds = self.variant.rounds(self.space)
-        steps = max(1, round(self.variant.round_epochs * self.steps_per_epoch))
-        return [self.steps_per_epoch] * self.options.epochs + [steps] * rounds
+    def batches(self, steps: int) -> Iterator[tuple[Batch, Batch]]:
+        """Yield the remaining pairs of a training and a validation batch of this epoch.
 
-    def mix(self, alpha: Alpha) -> EdgeWeights:
-        """Return the mixing weights of a step now."""
-        return self.variant.mix(alpha, self._moment())
+        All batches have the same size. A pair counts as done as soon as it is yielded.
 
-    def noiseless(self, alpha: Alpha) -> EdgeWeights:
-        """Return the mixing weights of a step now, but for chance."""
-        return (self.variant.noiseless or self.variant.mix)(alpha, self._moment())
-
-    def _moment(self) -> Moment:
-        return Moment(self.epoch, self.options.epochs, self.space.operations, self.memory)
-
-    def probe(self, beats: int | None) -> Batch:
-        """Return validation beats that are the same at any time; None is all of them."""
-        if beats is None or beats >= len(self.validation):
-            return Batch(self.validation.signals, self.validation.labels)
-        chosen = draw(
-            self.validation_labels,
-            beats,
-            self.options.majority_share,
-            torch.Generator().manual_seed(0),
-        ).to(self.validation.labels.device)
-        return Batch(self.validation.signals[chosen], self.validation.labels[chosen])
-
-    def remaining(self) -> Iterator[tuple[Batch, Batch]]:
-        """Yield an epoch's pairs of a training and a validation batch that are still to come.
-
-        All are of equal size. Each counts as done when it is yielded.
+        Args:
+            steps: Steps of the whole epoch.
         """
         device = self.train.labels.device
         if self.order is None:
-            n = self.steps()[self.epoch] * self.batch_size
+            n = steps * self.batch_size
             share = self.options.majority_share
             self.order = (
-                draw(self.train_labels, n, share, self.generator),
-                draw(self.validation_labels, n, share, self.generator),
+                draw_beats(self.train_labels, n, share, self.generator),
+                draw_beats(self.validation_labels, n, share, self.generator),
             )
             self.confusion.zero_()
             self.losses.zero_()
@@ -180,10 +189,30 @@ class SearchState:
                 Batch(self.validation.signals[v], self.validation.labels[v]),
             )
 
-    def end_epoch(self) -> dict[str, float]:
-        """Go on to the next epoch; return the figures of this one.
+    def fixed_validation_batch(self, beats: int | None) -> Batch:
+        """Return validation beats that are the same on every call; all of them for None."""
+        if beats is None or beats >= len(self.validation):
+            return Batch(self.validation.signals, self.validation.labels)
+        index = draw_beats(
+            self.validation_labels,
+            beats,
+            self.options.majority_share,
+            torch.Generator().manual_seed(0),
+        ).to(self.validation.labels.device)
+        return Batch(self.validation.signals[index], self.validation.labels[index])
 
-        Scores are those of the validation batches, each taken before its step of α.
+    def count(
+        self, labels: Tensor, logits: Tensor, *, train_loss: Tensor, validation_loss: Tensor
+    ) -> None:
+        """Add the predictions and losses of one step to the sums of the epoch."""
+        cells = labels * len(self.classes) + logits.detach().argmax(1)
+        self.confusion.scatter_add_(0, cells, torch.ones_like(cells))
+        self.losses += torch.stack([train_loss.detach(), validation_loss.detach()])
+
+    def end_epoch(self) -> dict[str, float]:
+        """Advance to the next epoch; return mean losses, accuracy and F1 of this one.
+
+        Each validation batch is scored before the step of α that uses it.
         """
         confusion = self.confusion.view(len(self.classes), -1).cpu().numpy()
         overall = scores(confusion, self.classes, self.macro_classes)
@@ -191,22 +220,15 @@ class SearchState:
         if self.epoch < self.options.epochs:
             self.schedule.step()
         self.epoch, self.position, self.order = self.epoch + 1, 0, None
-        operations = len(self.space.operations)
-        strengths = self.variant.strengths(self.alpha)
         return {
             "train_loss": train_loss,
             "validation_loss": validation_loss,
             "accuracy": overall["accuracy"],
             "f1_of_macro": overall["f1_of_macro"],
-            "alpha_entropy": entropy(
-                mixing_weights({name: a[:, :operations] for name, a in self.alpha.items()})
-            ),
-            "largest_weight": max(float(w.detach().max()) for w in strengths.values()),
-            "skip_share": skip_share(self.genotype()),
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return everything that changes, to be restored."""
+        """Return everything that changes, for :meth:`restore`."""
         return {
             "net": self.net.state_dict(),
             "alpha": dict(self.alpha),
@@ -215,11 +237,11 @@ class SearchState:
             "alpha_optimizer": self.alpha_optimizer.state_dict(),
             "generator": self.generator.get_state(),
             "memory": self.memory,
-            **{name: getattr(self, name) for name in _POSITION},
+            **{name: getattr(self, name) for name in _PLAIN_FIELDS},
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        """Go back to where :meth:`snapshot` was called."""
+        """Set the state to a snapshot."""
         device = self.train.labels.device
         self.net.load_state_dict(saved["net"])
         for name, value in self.alpha.items():
@@ -228,55 +250,31 @@ class SearchState:
         self.schedule.load_state_dict(saved["schedule"])
         self.alpha_optimizer.load_state_dict(saved["alpha_optimizer"])
         self.generator.set_state(saved["generator"])
-        self.memory = saved.get("memory", {})
-        for field_name in _POSITION:
+        self.memory = saved["memory"]
+        for field_name in _PLAIN_FIELDS:
             value = saved[field_name]
             setattr(self, field_name, value.to(device) if isinstance(value, Tensor) else value)
 
-    def step(self, pair: tuple[Batch, Batch], *, with_alpha: bool) -> None:
-        """Take one step of α (Algorithm 1, step 4) and one of the weights (step 5)."""
-        train, validation = pair
-        options = self.options
-        mix: Mix = self.mix
-        with torch.set_grad_enabled(with_alpha and options.order == "first"):
-            validation_loss, logits = relaxed_loss(
-                self.net, self.alpha, validation, options.precision, mix
-            )
-        if with_alpha:
-            if options.order == "first":
-                gradients = first_order(validation_loss, self.alpha)
-            else:
-                gradients = second_order(
-                    pure_loss(self.net, options.precision, mix),
-                    dict(self.net.named_parameters()),
-                    self.alpha,
-                    train=train,
-                    validation=validation,
-                    lr=float(self.schedule.get_last_lr()[0]),
-                    momentum=options.momentum,
-                    weight_decay=options.weight_decay,
-                    velocity=velocities(self.net, self.optimizer),
-                )
-            if self.variant.penalty is not None:
-                penalty = self.variant.penalty(self.alpha, self._moment())
-                further = torch.autograd.grad(penalty, tuple(self.alpha.values()))
-                gradients = tuple(g + f for g, f in zip(gradients, further, strict=True))
-            for value, gradient in zip(self.alpha.values(), gradients, strict=True):
-                value.grad = gradient
-            self.alpha_optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        fixed: Alpha = {name: value.detach() for name, value in self.alpha.items()}
-        train_loss, _ = relaxed_loss(self.net, fixed, train, options.precision, mix)
-        train_loss.backward()  # type: ignore[no-untyped-call]
-        for parameter in self.net.parameters():
-            if parameter.grad is None:  # not computed in this step; momentum and decay go on
-                parameter.grad = torch.zeros_like(parameter)
-        nn.utils.clip_grad_norm_(self.net.parameters(), options.grad_clip)
-        self.optimizer.step()
-        cells = validation.y * len(self.classes) + logits.detach().argmax(1)
-        self.confusion.scatter_add_(0, cells, torch.ones_like(cells))
-        self.losses += torch.stack([train_loss.detach(), validation_loss.detach()])
 
-    def genotype(self) -> Genotype:
-        """Return the discrete cells that α stands for now."""
-        return self.variant.derive(self)
+def draw_beats(
+    labels: Tensor, n: int, majority_share: float | None, generator: torch.Generator
+) -> Tensor:
+    """Return ``n`` beat indices in random order; the order repeats where there are fewer beats.
+
+    With ``majority_share``, at most that share of the indices is of the most frequent class, unless
+    the other classes have too few beats to fill the rest.
+
+    Args:
+        labels: Class of each beat, on the CPU.
+        n: Number of indices.
+        majority_share: Largest share of the most frequent class; None for no limit.
+        generator: Draws the order.
+    """
+    order = torch.randperm(len(labels), generator=generator)
+    if majority_share is not None:
+        majority = labels[order] == labels.bincount().argmax()
+        frequent, rare = order[majority], order[~majority]
+        n_frequent = min(max(round(majority_share * n), n - len(rare)), len(frequent))
+        order = torch.cat([frequent[:n_frequent], rare[: n - n_frequent]])
+        order = order[torch.randperm(len(order), generator=generator)]
+    return order.repeat(-(-n // len(order)))[:n]

@@ -1,13 +1,16 @@
 """The relaxed network of DARTS: every edge is a weighted sum of all candidate operations.
 
-:class:`PlainCell` is the readable reference, one module an operation, as in the paper's equations
-(1) and (2). :mod:`nasbench_ecg_darts.edges` computes the same with fewer, larger convolutions.
+:class:`PlainEdges` is the readable reference, one module per operation, as in equations (1) and (2)
+of the paper. :mod:`nasbench_ecg_darts.edges` computes the same with fewer, larger convolutions.
+
+References:
+    Liu, Simonyan, Yang 2019, "DARTS: Differentiable Architecture Search", ICLR; sections 2.1, 2.2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +32,12 @@ EdgeWeights = dict[CellName, Tensor]
 
 
 def n_edges(nodes: int) -> int:
-    """Return the number of edges into the intermediate nodes of a cell: 14 for four nodes."""
+    """Return the number of edges into the intermediate nodes of a cell; 14 for four nodes."""
     return sum(i + 2 for i in range(nodes))
 
 
 def edge_index(node: int, source: int) -> int:
-    """Return the row of α that belongs to the edge from state ``source`` to node ``node``."""
+    """Return the row of α for the edge from state ``source`` to node ``node``."""
     return n_edges(node) + source
 
 
@@ -54,15 +57,8 @@ class MixedOperation(nn.Module):
         return torch.stack(outputs).sum(0)
 
 
-class MixedEdges(Protocol):
-    """The edges of a cell: called with the states so far, gives the next node."""
-
-    def __call__(self, s0: Tensor, s1: Tensor, weights: Tensor) -> list[Tensor]:
-        """Return the intermediate nodes from the preprocessed inputs and weights [n_edges, |O|]."""
-
-
 class PlainEdges(nn.Module):
-    """x⁽ʲ⁾ = Σ_{i<j} ō⁽ⁱʲ⁾(x⁽ⁱ⁾), equation (1), one module an operation."""
+    """x⁽ʲ⁾ = Σ_{i<j} ō⁽ⁱʲ⁾(x⁽ⁱ⁾), equation (1), one module per operation."""
 
     def __init__(
         self, operations: Sequence[str], nodes: int, channels: int, *, reduction: bool
@@ -76,7 +72,13 @@ class PlainEdges(nn.Module):
         )
 
     def forward(self, s0: Tensor, s1: Tensor, weights: Tensor) -> list[Tensor]:
-        """Return the intermediate nodes."""
+        """Return the intermediate nodes.
+
+        Args:
+            s0: Preprocessed output of the last but one cell [batch, channels, (1,) n].
+            s1: Preprocessed output of the last cell.
+            weights: Mixing weights [n_edges, |O|].
+        """
         states = [s0, s1]
         for node in range(self.nodes):
             edges = [edge_index(node, source) for source in range(node + 2)]
@@ -110,7 +112,8 @@ class SuperNet(nn.Module):
 
     Args:
         edges: Makes the mixed edges of a cell from (operations, nodes, channels, reduction=…):
-            :class:`PlainEdges`, :class:`nasbench_ecg_darts.edges.MergedEdges` or a relative's.
+            :class:`PlainEdges`, :class:`nasbench_ecg_darts.edges.MergedEdges` or a variant's.
+            Called with (s0, s1, weights), they return the intermediate nodes.
         operations: Candidate operations.
         nodes: Intermediate nodes of a cell.
         cells: Cells in a row; reductions at one and two thirds.

@@ -1,4 +1,4 @@
-"""One supernet whose weights all architectures share: a search and an evaluator."""
+"""Weight sharing: a random search and an evaluator that use the weights of one supernet."""
 
 from collections.abc import Iterable
 

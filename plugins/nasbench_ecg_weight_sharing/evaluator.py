@@ -1,4 +1,4 @@
-"""The evaluator ``shared-weights``: what an architecture reaches with weights that all share.
+"""The evaluator ``shared-weights``: scores architectures with the weights of one supernet.
 
 References:
     Bender, Kindermans, Zoph, Vasudevan, Le 2018, "Understanding and Simplifying One-Shot
@@ -29,21 +29,21 @@ from nasbench_ecg_cells.genotype import SPACE, Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_weight_sharing.options import SharedWeightsOptions
-from nasbench_ecg_weight_sharing.sharing import Sharing
+from nasbench_ecg_weight_sharing.shared_supernet import SharedSupernet
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """Shared weights, and all that they depend on beside the options."""
+    """A trained supernet, and everything but the options that its weights depend on."""
 
-    sharing: Sharing
+    supernet: SharedSupernet
     beats: Beats
     nodes: int
     seed: int
     device: str
 
-    def serves(self, beats: Beats, nodes: int, seed: int, device: str) -> bool:
-        """Return whether training anew would give the same weights."""
+    def matches(self, beats: Beats, nodes: int, seed: int, device: str) -> bool:
+        """Return whether a new training would give the same weights."""
         same = self.nodes == nodes and self.seed == seed and self.device == device
         return same and self.beats is beats
 
@@ -51,10 +51,10 @@ class _Trained:
 class SharedWeights:
     """Scores architectures of ``conv-cells`` with the weights of one supernet.
 
-    Choose it to score many architectures at the price of one training, and check first how it
+    Choose it to score many architectures for the cost of one training, and check first how it
     ranks them: ``nasbench-ecg correlate shared-weights``. The supernet is trained when the first
-    architecture is scored and serves all that are scored on the same beats with the same seed. Its
-    size is an option; the run's builder and the fidelity of candidates play no part.
+    architecture is scored, and reused for all that are scored on the same beats with the same seed.
+    Its size is an option; the run's builder and the fidelity of candidates are not used.
     """
 
     def __init__(self, options: SharedWeightsOptions) -> None:
@@ -64,17 +64,17 @@ class SharedWeights:
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Return the scores of an architecture on the part that ``ctx`` opens.
+        """Return the scores of an architecture on the part of the data that ``ctx`` gives.
 
         Raises:
-            OptionError: The architecture is of another space, or has an operation that the
-                supernet has not.
+            OptionError: The architecture belongs to another space, or has an operation that the
+                supernet lacks.
         """
         started = monotonic()
         space = self._space_of(arch)
         fit_on, score_on = ctx.parts()
-        sharing = self._trained(fit_on, space, ctx)
-        predicted = sharing.predict(arch, score_on)
+        supernet = self._trained_supernet(fit_on, space, ctx)
+        predicted = supernet.predict(arch, score_on)
         confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
         metrics = scores(confusion, task.train.classes, task.macro_classes)
         return Evaluation(
@@ -97,20 +97,22 @@ class SharedWeights:
         space.validate(arch)
         return space
 
-    def _trained(self, fit_on: Beats, space: ConvCells, ctx: EvaluationContext) -> Sharing:
+    def _trained_supernet(
+        self, fit_on: Beats, space: ConvCells, ctx: EvaluationContext
+    ) -> SharedSupernet:
         seed = torch.initial_seed() % 2**31
         latest = self._latest
-        if latest is not None and latest.serves(fit_on, space.nodes, seed, ctx.device):
-            return latest.sharing
+        if latest is not None and latest.matches(fit_on, space.nodes, seed, ctx.device):
+            return latest.supernet
         rng = np.random.default_rng(seed)
-        sharing = Sharing(self.options, space, fit_on, rng, device=ctx.device)
+        supernet = SharedSupernet(self.options, space, fit_on, rng, device=ctx.device)
         if (saved := ctx.checkpoint.load()) is not None:
-            sharing.restore(saved)
+            supernet.restore(saved)
 
-        def keep_if_due() -> None:
+        def save_if_due() -> None:
             if ctx.checkpoint.due():
-                ctx.checkpoint.save(sharing.snapshot())
+                ctx.checkpoint.save(supernet.snapshot())
 
-        sharing.train(ctx.progress, after_step=keep_if_due)
-        self._latest = _Trained(sharing, fit_on, space.nodes, seed, ctx.device)
-        return sharing
+        supernet.train(ctx.progress, after_step=save_if_due)
+        self._latest = _Trained(supernet, fit_on, space.nodes, seed, ctx.device)
+        return supernet

@@ -1,4 +1,4 @@
-"""Options of what trains and uses shared weights."""
+"""Options of the strategy and the evaluator with shared weights."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _SMOKE: Mapping[str, Any] = {
 
 
 class SharedTrainingOptions(SearchNetworkOptions):
-    """How the supernet is trained.
+    """Options of the supernet and its training.
 
     It is the search network of ``darts`` (Lv et al. 2021, section IV-C; Liu et al. 2019), trained
-    as long, with one architecture a step in place of all at once.
+    for as many epochs, with one architecture per step in place of all at once.
     """
 
     calibration_beats: int = Field(2000, ge=2)
-    """Training beats by which batch normalisation is calibrated to an architecture."""
+    """Training beats with which batch normalization is calibrated to an architecture."""
 
 
 class RandomWsOptions(SharedTrainingOptions):
-    """Options of ``random-ws``; numbers of candidates as in the code of Li and Talwalkar 2020."""
+    """Options of ``random-ws``; numbers of candidates from the code of Li and Talwalkar 2020."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "standard": {
@@ -60,10 +60,10 @@ class RandomWsOptions(SharedTrainingOptions):
     """Random architectures that are scored with the shared weights."""
 
     screening_beats: int | None = Field(1000, ge=2)
-    """Validation beats that all of them are scored on; null for all."""
+    """Validation beats on which all candidates are scored; null for all beats."""
 
     finalists: int = Field(10, ge=1)
-    """The best of them, which are scored on the whole validation part."""
+    """Best candidates, which are scored again on the whole validation part."""
 
 
 class SharedWeightsOptions(SharedTrainingOptions):
@@ -76,4 +76,4 @@ class SharedWeightsOptions(SharedTrainingOptions):
     }
 
     operations: tuple[str, ...] = OPERATIONS
-    """Operations of the supernet, which those of every architecture scored must be among."""
+    """Operations of the supernet; an architecture with any other operation is refused."""

@@ -1,4 +1,4 @@
-"""Random search with shared weights.
+"""Random search with weight sharing.
 
 References:
     Li, Talwalkar 2020, "Random Search and Reproducibility for Neural Architecture Search", UAI,
@@ -29,27 +29,47 @@ from nasbench_ecg.metrics import scores
 from nasbench_ecg.training import seconds_per_call
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_weight_sharing.options import RandomWsOptions
-from nasbench_ecg_weight_sharing.sharing import Sharing
+from nasbench_ecg_weight_sharing.shared_supernet import SharedSupernet
 
 TRAINING_SHARE = 0.8
-"""Share of a budget of seconds that the training of the weights may take."""
+"""Share of a budget of seconds that the training of the supernet may use."""
 
-_MOST_REPEATS = 1000
+_MAX_REPEATS = 1000
+"""Consecutive samples without a new architecture after which sampling stops."""
 
 
 @dataclass
 class Candidates:
-    """Architectures, and the scores of the first ones: what ranking has come to."""
+    """Sampled architectures, and the scores of the first ones, in order."""
 
     architectures: list[Architecture] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
 
+    def ranked(self) -> list[tuple[Architecture, float]]:
+        """Return the scored architectures with their scores, best first; ties keep their order."""
+        scored = list(zip(self.architectures, self.scores, strict=False))
+        return sorted(scored, key=lambda pair: -pair[1])
+
+    def to_dict(self) -> dict[str, Sequence[Any]]:
+        """Return plain data for a checkpoint."""
+        return {
+            "architectures": [arch.to_dict() for arch in self.architectures],
+            "scores": self.scores,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Sequence[Any]]) -> Candidates:
+        """Return the candidates that :meth:`to_dict` wrote."""
+        architectures = [Architecture.from_dict(one) for one in data["architectures"]]
+        return cls(architectures, [float(score) for score in data["scores"]])
+
 
 class RandomSearchWithSharing:
-    """Trains one supernet with a random architecture a step; ranks random ones with its weights.
+    """Trains a supernet on random architectures, and ranks random ones with its weights.
 
-    Choose it as the floor of searches that share weights, as ``random`` is of those that train
-    every candidate: what ``darts`` finds must be worth more than a lucky draw from its supernet.
+    Choose it as the baseline of searches that share weights, as ``random`` is of those that train
+    each candidate: a search such as ``darts`` should find better cells than random sampling from
+    the same supernet.
     """
 
     def __init__(self, options: RandomWsOptions) -> None:
@@ -61,52 +81,52 @@ class RandomSearchWithSharing:
         """Return the finalist with the best validation F1 under the shared weights.
 
         Raises:
-            OptionError: ``space`` is another one than ``conv-cells``.
+            OptionError: ``space`` is not ``conv-cells``, or the beats are too short.
         """
         options = self.options
-        allowed = ctx.budget.seconds
-        sharing = self._start(task, space, ctx)
+        supernet = self._supernet(task, space, ctx)
         candidates = Candidates()
         if (saved := ctx.checkpoint.load()) is not None:
-            sharing.restore(saved["sharing"])
-            candidates = _read(saved["candidates"])
+            supernet.restore(saved["supernet"])
+            candidates = Candidates.from_dict(saved["candidates"])
+        allowed = ctx.budget.seconds
         started = monotonic() - ctx.seconds
         deadline = math.inf if allowed is None else started + allowed
 
-        def keep() -> None:
-            state = {"sharing": sharing.snapshot(), "candidates": _plain(candidates)}
-            ctx.checkpoint.save(state)
+        def save() -> None:
+            ctx.checkpoint.save(
+                {"supernet": supernet.snapshot(), "candidates": candidates.to_dict()}
+            )
 
-        def keep_if_due() -> None:
+        def save_if_due() -> None:
             if ctx.checkpoint.due():
-                keep()
+                save()
 
         if not candidates.architectures:
-            share = math.inf if allowed is None else started + TRAINING_SHARE * allowed
-            sharing.train(
+            supernet.train(
                 ctx.progress,
-                deadline=share,
-                after_step=keep_if_due,
-                after_epoch=lambda figures: ctx.log(math.nan, epoch=sharing.epoch, **figures),
+                deadline=math.inf if allowed is None else started + TRAINING_SHARE * allowed,
+                after_step=save_if_due,
+                after_epoch=lambda figures: ctx.log(math.nan, epoch=supernet.epoch, **figures),
             )
-            candidates.architectures = _draw(sharing.space, ctx, options.candidates)
-            keep()
-        part = _part(task.validation, options.screening_beats, sharing)
+            candidates.architectures = _sample(supernet.space, ctx, options.candidates)
+            save()
+        subset = _subset(task.validation, options.screening_beats, supernet.seed)
         with ctx.progress.track("Screening", len(candidates.architectures)) as bar:
             bar.advance(len(candidates.scores))
             for arch in candidates.architectures[len(candidates.scores) :]:
                 if candidates.scores and monotonic() >= deadline:
                     break
-                candidates.scores.append(_f1(sharing, arch, part, task))
+                candidates.scores.append(_f1(supernet, arch, subset, task))
                 bar.advance(best=max(candidates.scores))
-                keep_if_due()
-        finalists = best_first(candidates)[: options.finalists]
+                save_if_due()
+        finalists = candidates.ranked()[: options.finalists]
         table: list[dict[str, Any]] = []
         with ctx.progress.track("Comparing finalists", len(finalists)) as bar:
             for arch, screened in finalists:
                 if table and monotonic() >= deadline:
                     break
-                score = _f1(sharing, arch, task.validation, task)
+                score = _f1(supernet, arch, task.validation, task)
                 ctx.log(score, screened=screened)
                 bar.advance(F1=score)
                 table.append({"architecture": arch.hash, "score": score, "screened": screened})
@@ -116,71 +136,53 @@ class RandomSearchWithSharing:
             {
                 "finalists": table,
                 "candidates": len(candidates.scores),
-                "epochs": sharing.epoch,
-                "search_parameters": sum(p.numel() for p in sharing.net.parameters()),
+                "epochs": supernet.epoch,
+                "search_parameters": sum(p.numel() for p in supernet.net.parameters()),
             },
         )
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> float:
-        """Return the seconds that the search will take here, from a few timed steps."""
+        """Return the seconds that the search will take on this machine, from a few timed steps."""
         options = self.options
-        sharing = self._start(task, space, ctx)
-        training = sharing.seconds()
-        arch = sharing.space.sample(ctx.rng)
-        part = _part(task.validation, options.screening_beats, sharing)
-        each = seconds_per_call(lambda: sharing.predict(arch, part), ctx.device, repeats=1)
-        whole = each * len(task.validation) / len(part)
-        total = training + options.candidates * each + options.finalists * whole
+        supernet = self._supernet(task, space, ctx)
+        training = supernet.estimate_seconds()
+        arch = supernet.space.sample(ctx.rng)
+        subset = _subset(task.validation, options.screening_beats, supernet.seed)
+        screening = seconds_per_call(lambda: supernet.predict(arch, subset), ctx.device, repeats=1)
+        final = screening * len(task.validation) / len(subset)
+        total = training + options.candidates * screening + options.finalists * final
         return total if ctx.budget.seconds is None else min(total, ctx.budget.seconds)
 
-    def _start(self, task: Task, space: SearchSpace, ctx: SearchContext) -> Sharing:
+    def _supernet(self, task: Task, space: SearchSpace, ctx: SearchContext) -> SharedSupernet:
         if not isinstance(space, ConvCells):
             raise OptionError(
                 f"random-ws has no supernet of the search space {space.name!r}.",
                 fix="It searches conv-cells: leave --space out.",
             )
-        return Sharing(self.options, space, task.train, ctx.rng, device=ctx.device)
+        return SharedSupernet(self.options, space, task.train, ctx.rng, device=ctx.device)
 
 
-def best_first(candidates: Candidates) -> list[tuple[Architecture, float]]:
-    """Return the architectures that have a score with it, best first, of equals the first drawn."""
-    scored = list(zip(candidates.architectures, candidates.scores, strict=False))
-    return sorted(scored, key=lambda pair: -pair[1])
-
-
-def _draw(space: ConvCells, ctx: SearchContext, n: int) -> list[Architecture]:
-    """Return ``n`` different random architectures, or as many as many draws give."""
+def _sample(space: ConvCells, ctx: SearchContext, n: int) -> list[Architecture]:
+    """Return ``n`` distinct random architectures, or as many as can be found."""
     drawn: dict[str, Architecture] = {}
     repeats = 0
-    while len(drawn) < n and repeats < _MOST_REPEATS:
+    while len(drawn) < n and repeats < _MAX_REPEATS:
         arch = space.sample(ctx.rng)
         repeats = repeats + 1 if arch.hash in drawn else 0
         drawn.setdefault(arch.hash, arch)
     return list(drawn.values())
 
 
-def _part(beats: Beats, n: int | None, sharing: Sharing) -> Beats:
-    """Return ``n`` of the beats, the same ones for all candidates."""
+def _subset(beats: Beats, n: int | None, seed: int) -> Beats:
+    """Return ``n`` random beats, the same for all candidates; all of them for None."""
     if n is None or n >= len(beats):
         return beats
-    generator = torch.Generator().manual_seed(sharing.seed)
+    generator = torch.Generator().manual_seed(seed)
     return beats.take(torch.randperm(len(beats), generator=generator)[:n].numpy())
 
 
-def _f1(sharing: Sharing, arch: Architecture, beats: Beats, task: Task) -> float:
-    confusion = sharing.confusion(arch, beats)
+def _f1(supernet: SharedSupernet, arch: Architecture, beats: Beats, task: Task) -> float:
+    confusion = supernet.confusion(arch, beats)
     return scores(confusion, task.train.classes, task.macro_classes)["f1_of_macro"]
-
-
-def _plain(candidates: Candidates) -> dict[str, Sequence[Any]]:
-    return {
-        "architectures": [arch.to_dict() for arch in candidates.architectures],
-        "scores": candidates.scores,
-    }
-
-
-def _read(data: dict[str, Sequence[Any]]) -> Candidates:
-    architectures = [Architecture.from_dict(one) for one in data["architectures"]]
-    return Candidates(architectures, [float(score) for score in data["scores"]])

@@ -1,4 +1,4 @@
-"""β-DARTS: keep the mixing weights from running apart.
+"""β-DARTS: a penalty on α that keeps the mixing weights close to each other.
 
 References:
     Ye et al. 2022, "β-DARTS: Beta-Decay Regularization for Differentiable Architecture Search",
@@ -15,26 +15,30 @@ from torch import Tensor
 from nasbench_ecg_darts.options import BetaDartsOptions
 from nasbench_ecg_darts.relaxation import Alpha
 from nasbench_ecg_darts.search import Darts
-from nasbench_ecg_darts.variants.base import Moment, Variant
+from nasbench_ecg_darts.state import SearchProgress
+from nasbench_ecg_darts.variants.base import Variant
 
 
 def beta_darts(options: BetaDartsOptions) -> Darts:
     """Return β-DARTS.
 
-    Choose it where the outcome of ``darts`` varies with its length and learning rates: its penalty
-    draws large α down, so that no operation runs away early.
+    Choose it where the result of ``darts`` depends on its number of epochs and learning rates: the
+    penalty pulls large α down, so that no operation dominates early.
     """
     return Darts(
         options,
         Variant(
             name="beta-darts",
-            steady=False,
-            penalty=partial(penalty, weight_max=options.beta_weight),
+            capturable=False,
+            penalty=partial(beta_decay, weight_max=options.beta_weight),
         ),
     )
 
 
-def penalty(alpha: Alpha, moment: Moment, *, weight_max: float) -> Tensor:
-    """Return λ · mean over both cells' edges of log Σₒ exp(αₒ), λ rising with the epochs from 0."""
+def beta_decay(alpha: Alpha, progress: SearchProgress, *, weight_max: float) -> Tensor:
+    """Return λ · mean over the edges of both cells of log Σₒ exp(αₒ), equation (11).
+
+    λ rises linearly from 0 to ``weight_max`` over the epochs.
+    """
     smooth_maximum = torch.cat([value.logsumexp(-1) for value in alpha.values()])
-    return weight_max * moment.epoch / moment.epochs * smooth_maximum.mean()
+    return weight_max * progress.epoch / progress.epochs * smooth_maximum.mean()

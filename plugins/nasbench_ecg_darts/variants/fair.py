@@ -1,12 +1,13 @@
-"""FairDARTS: operations that do not compete.
+"""Fair DARTS: a sigmoid per operation in place of a softmax, so that operations do not compete.
 
-Every operation has a sigmoid of its own in place of a share of a softmax, so a skip gains nothing
-by another's loss; a zero-one loss then drives each sigmoid to a decision.
+With a sigmoid of its own, a skip gains nothing when the weight of another operation falls; a
+zero-one loss then drives each sigmoid to 0 or 1.
 
-The paper keeps all operations above a threshold, at most two edges a node. A cell of this space has
-exactly two edges a node, from two states, with one operation each: so a node keeps the two edges
-whose strongest operation is strongest. That is the paper's choice where at least two pass the
-threshold; otherwise the next strongest fill up, and the result's details count them.
+The paper keeps all operations above a threshold, at most two edges per node. A cell of this space
+has exactly two edges per node, from two states, with one operation each. So a node keeps the two
+edges whose strongest operations are strongest. This equals the paper's choice where at least two
+edges pass the threshold; otherwise the next strongest are kept too, and the result's details count
+them.
 
 References:
     Chu et al. 2020, "Fair DARTS: Eliminating Unfair Advantages in Differentiable Architecture
@@ -22,26 +23,26 @@ import torch
 from torch import Tensor
 
 from nasbench_ecg_darts.options import FairDartsOptions
-from nasbench_ecg_darts.relaxation import CELL_NAMES, Alpha
+from nasbench_ecg_darts.relaxation import CELL_NAMES, Alpha, discretize
 from nasbench_ecg_darts.search import Darts
-from nasbench_ecg_darts.state import SearchState
+from nasbench_ecg_darts.state import SearchProgress, SearchState
 from nasbench_ecg_darts.supernet import EdgeWeights, edge_index
-from nasbench_ecg_darts.variants.base import Moment, Variant
+from nasbench_ecg_darts.variants.base import Variant
 
 
-def faidarts_es(options: FairDartsOptions) -> Darts:
-    """Return FairDARTS.
+def fair_darts(options: FairDartsOptions) -> Darts:
+    """Return Fair DARTS.
 
-    Choose it to see each operation's worth on its own, where a softmax would make them rivals.
+    Choose it to rate each operation on its own, where a softmax would make them compete.
     """
     return Darts(
         options,
         Variant(
-            name="faidarts-es",
-            mix=lambda alpha, moment: sigmoids(alpha),
+            name="fair-darts",
+            mix=lambda alpha, progress: sigmoids(alpha),
             strengths=sigmoids,
             penalty=partial(zero_one_loss, weight=options.zero_one_weight),
-            report=partial(report, threshold=options.threshold),
+            details=partial(edges_below_threshold, threshold=options.threshold),
         ),
     )
 
@@ -51,21 +52,22 @@ def sigmoids(alpha: Alpha) -> EdgeWeights:
     return {name: value.sigmoid() for name, value in alpha.items()}
 
 
-def zero_one_loss(alpha: Alpha, moment: Moment, *, weight: float) -> Tensor:
-    """Return −w · mean (σ(α) − ½)², least where all sigmoids are 0 or 1."""
+def zero_one_loss(alpha: Alpha, progress: SearchProgress, *, weight: float) -> Tensor:
+    """Return −w · mean (σ(α) − ½)², equation (5); smallest where all sigmoids are 0 or 1."""
     every = torch.cat([value.sigmoid().ravel() for value in alpha.values()])
     return -weight * (every - 0.5).square().mean()
 
 
-def report(state: SearchState, *, threshold: float) -> dict[str, Any]:
-    """Return how many of each cell's edges were kept though below the threshold."""
-    genotype = state.genotype()
-    weights = {name: value.tolist() for name, value in sigmoids(state.alpha).items()}
+def edges_below_threshold(state: SearchState, *, threshold: float) -> dict[str, Any]:
+    """Return how many edges of each derived cell have a sigmoid not above the threshold."""
     operations = state.space.operations
+    weights = sigmoids(state.alpha)
+    genotype = discretize(weights, operations, state.space.nodes)
+    rows = {name: value.tolist() for name, value in weights.items()}
     return {
         "edges_below_threshold": {
             name: sum(
-                weights[name][edge_index(i, e.source)][operations.index(e.operation)] <= threshold
+                rows[name][edge_index(i, e.source)][operations.index(e.operation)] <= threshold
                 for i, node in enumerate(getattr(genotype, name))
                 for e in node
             )

@@ -1,4 +1,13 @@
-"""What the relaxed network loses without an operation or an edge (Wang et al. 2021, section 4)."""
+"""DARTS-PT: choose operations and edges by how much the relaxed network loses without them.
+
+After a search by DARTS, every edge keeps the operation whose removal lowers the validation accuracy
+most; then every node keeps the two edges whose removal does. The supernet is tuned for some epochs
+after each decision.
+
+References:
+    Wang et al. 2021, "Rethinking Architecture Selection in Differentiable NAS", ICLR; section 4,
+    Algorithm 1 (perturbation-based architecture selection).
+"""
 
 from __future__ import annotations
 
@@ -13,109 +22,70 @@ from torch.nn.functional import cross_entropy
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.options import DartsPtOptions
-from nasbench_ecg_darts.relaxation import CELL_NAMES, Alpha, discretise, mixing_weights
+from nasbench_ecg_darts.relaxation import CELL_NAMES, Alpha, discretize, mixing_weights
 from nasbench_ecg_darts.search import Darts
-from nasbench_ecg_darts.state import SearchState
+from nasbench_ecg_darts.state import SearchProgress, SearchState
 from nasbench_ecg_darts.supernet import CellName, EdgeWeights, edge_index, n_edges
-from nasbench_ecg_darts.variants.base import Moment, Variant
+from nasbench_ecg_darts.variants.base import Variant
 
 Score = tuple[float, float]
-"""Accuracy, and the negative loss, which decides where accuracies are equal."""
-
-
-def choose_operation(state: SearchState, cell: CellName, edge: int, beats: int | None) -> None:
-    """Give an edge the operation without which the relaxed network does worst."""
-
-    def without(operation: int) -> Score:
-        weights = state.mix(state.alpha)
-        weights[cell][edge, operation] = 0
-        return score(state, weights, beats)
-
-    real = [o for o, name in enumerate(state.space.operations) if name != "none"]
-    state.memory["chosen"][cell][edge, _least(without, real)] = 1
-    state.memory["decided"][cell][edge] = True
-
-
-def choose_edges(state: SearchState, cell: CellName, node: int, beats: int | None) -> None:
-    """Cut edges off a node, one at a time the one that is missed least, until it has two."""
-
-    def without(edge: int) -> Score:
-        weights = state.mix(state.alpha)
-        weights[cell][edge] = 0
-        accuracy, negative_loss = score(state, weights, beats)
-        return -accuracy, -negative_loss
-
-    edges = [edge_index(node, source) for source in range(node + 2)]
-    while len(edges) > 2:
-        cut = _least(without, edges)
-        state.memory["chosen"][cell][cut] = 0
-        edges.remove(cut)
-
-
-def _least(score_of: Callable[[int], Score], candidates: Iterable[int]) -> int:
-    return min(candidates, key=score_of)
-
-
-def score(state: SearchState, weights: EdgeWeights, beats: int | None) -> Score:
-    """Return how well the relaxed network does on fixed validation beats, with batch statistics."""
-    probe = state.probe(beats)
-    correct = loss = torch.zeros((), device=probe.y.device)
-    xs, ys = (torch.split(whole, state.batch_size) for whole in (probe.x, probe.y))
-    for x, y in zip(xs, ys, strict=True):
-        buffers = {name: value.clone() for name, value in state.net.named_buffers()}
-        logits: Tensor = functional_call(state.net, buffers, (x, weights)).float()
-        correct = correct + (logits.argmax(1) == y).sum()
-        loss = loss + cross_entropy(logits, y, reduction="sum")
-    return float(correct) / len(probe.y), -float(loss) / len(probe.y)
+"""Accuracy, and the negative loss, which decides between equal accuracies."""
 
 
 def darts_pt(options: DartsPtOptions) -> Darts:
-    """Return DARTS with perturbation-based selection.
+    """Return DARTS with perturbation-based architecture selection.
 
-    Choose it where α is not to be trusted: after a search by ``darts``, every edge tries each
-    operation's removal. It takes about twice as long.
+    Choose it where α is a poor guide to the best operations. It takes about twice as long as
+    ``darts``.
     """
     return Darts(
         options,
         Variant(
             name="darts-pt",
-            steady=False,
+            capturable=False,
             mix=mix,
-            derive=derive,
-            after_epoch=partial(after_epoch, options=options),
-            rounds=lambda space: decisions(space) - 1,
-            round_epochs=options.tune_epochs,
+            derive_by=derive,
+            after_epoch=partial(decide_after_epoch, options=options),
+            tuning_rounds=lambda space: n_decisions(space) - 1,
+            epochs_per_round=options.tune_epochs,
             extra_steps=partial(extra_steps, options=options),
         ),
     )
 
 
-def decisions(space: ConvCells) -> int:
-    """Return how often both cells decide: on each edge's operation, then on each node's edges."""
+def n_decisions(space: ConvCells) -> int:
+    """Return the number of decisions per cell: one for each edge, then one for each later node.
+
+    The first node has two edges and keeps both.
+    """
     return n_edges(space.nodes) + space.nodes - 1
 
 
-def mix(alpha: Alpha, moment: Moment) -> EdgeWeights:
-    """Return softmax(α), but on decided edges the one operation, or nothing where one was cut."""
+def mix(alpha: Alpha, progress: SearchProgress) -> EdgeWeights:
+    """Return softmax(α); a decided edge has weight 1 on its operation, or 0 where it was cut."""
     weights = mixing_weights(alpha)
-    if "decided" not in moment.memory:
+    if "decided" not in progress.memory:
         return weights
-    decided, chosen = moment.memory["decided"], moment.memory["chosen"]
+    decided, chosen = progress.memory["decided"], progress.memory["chosen"]
     return {
         name: torch.where(decided[name].to(w.device).unsqueeze(1), chosen[name].to(w.device), w)
         for name, w in weights.items()
     }
 
 
-def after_epoch(
+def decide_after_epoch(
     state: SearchState, figures: Mapping[str, float], *, options: DartsPtOptions
 ) -> bool:
-    """Take the next decision in both cells once the search's own epochs are over."""
+    """Take the next decision in both cells once the epochs of the search are over.
+
+    Returns:
+        Whether it was the last decision.
+    """
     turn = state.epoch - options.epochs
     if turn < 0:
         return False
     if "decided" not in state.memory:
-        _prepare(state)
+        start_decisions(state)
     edges, beats = n_edges(state.space.nodes), options.projection_beats
     with torch.no_grad():
         for name in CELL_NAMES:
@@ -123,10 +93,12 @@ def after_epoch(
                 choose_operation(state, name, state.memory["edges"][name][turn], beats)
             else:
                 choose_edges(state, name, state.memory["nodes"][name][turn - edges], beats)
-    return turn + 1 == decisions(state.space)
+    return turn + 1 == n_decisions(state.space)
 
 
-def _prepare(state: SearchState) -> None:
+def start_decisions(state: SearchState) -> None:
+    """Draw the order of the decisions, and mark all edges as undecided."""
+
     def order(first: int, n: int) -> dict[CellName, list[int]]:
         return {
             name: (first + torch.randperm(n, generator=state.generator)).tolist()
@@ -135,14 +107,60 @@ def _prepare(state: SearchState) -> None:
 
     state.memory.update(
         edges=order(0, n_edges(state.space.nodes)),
-        nodes=order(1, state.space.nodes - 1),  # the first node has two edges and keeps them
+        nodes=order(1, state.space.nodes - 1),
         decided={n: torch.zeros_like(a[:, 0], dtype=torch.bool) for n, a in state.alpha.items()},
         chosen={n: torch.zeros_like(a) for n, a in state.alpha.items()},
     )
 
 
+def choose_operation(state: SearchState, cell: CellName, edge: int, beats: int | None) -> None:
+    """Keep on an edge the operation without which the relaxed network scores lowest."""
+
+    def score_without(operation: int) -> Score:
+        weights = mix(state.alpha, state.progress)
+        weights[cell][edge, operation] = 0
+        return score(state, weights, beats)
+
+    real = [o for o, name in enumerate(state.space.operations) if name != "none"]
+    state.memory["chosen"][cell][edge, _lowest(score_without, real)] = 1
+    state.memory["decided"][cell][edge] = True
+
+
+def choose_edges(state: SearchState, cell: CellName, node: int, beats: int | None) -> None:
+    """Cut edges into a node until two are left, each time the one without which it scores best."""
+
+    def negative_score_without(edge: int) -> Score:
+        weights = mix(state.alpha, state.progress)
+        weights[cell][edge] = 0
+        accuracy, negative_loss = score(state, weights, beats)
+        return -accuracy, -negative_loss
+
+    edges = [edge_index(node, source) for source in range(node + 2)]
+    while len(edges) > 2:
+        cut = _lowest(negative_score_without, edges)
+        state.memory["chosen"][cell][cut] = 0
+        edges.remove(cut)
+
+
+def _lowest(score_of: Callable[[int], Score], candidates: Iterable[int]) -> int:
+    return min(candidates, key=score_of)
+
+
+def score(state: SearchState, weights: EdgeWeights, beats: int | None) -> Score:
+    """Return the relaxed network's score on fixed validation beats, with batch statistics."""
+    fixed = state.fixed_validation_batch(beats)
+    correct = loss = torch.zeros((), device=fixed.y.device)
+    xs, ys = (torch.split(whole, state.batch_size) for whole in (fixed.x, fixed.y))
+    for x, y in zip(xs, ys, strict=True):
+        buffers = {name: value.clone() for name, value in state.net.named_buffers()}
+        logits: Tensor = functional_call(state.net, buffers, (x, weights)).float()
+        correct = correct + (logits.argmax(1) == y).sum()
+        loss = loss + cross_entropy(logits, y, reduction="sum")
+    return float(correct) / len(fixed.y), -float(loss) / len(fixed.y)
+
+
 def derive(state: SearchState) -> Genotype:
-    """Return the cells as decided; α stands in for decisions that there was no time for."""
+    """Return the decided cells; α ranks the operations and edges that are not decided yet."""
     strengths = mixing_weights(state.alpha)
     if "decided" in state.memory:
         decided, chosen = state.memory["decided"], state.memory["chosen"]
@@ -150,11 +168,11 @@ def derive(state: SearchState) -> Genotype:
             name: w * torch.where(decided[name].unsqueeze(1), chosen[name], 1.0).to(w.device)
             for name, w in strengths.items()
         }
-    return discretise(strengths, state.space.operations, state.space.nodes)
+    return discretize(strengths, state.space.operations, state.space.nodes)
 
 
 def extra_steps(state: SearchState, *, options: DartsPtOptions) -> float:
-    """Return the cost of all decisions, in steps: a step is about five times a forward pass."""
+    """Return the cost of all decisions in steps; a step costs about five forward passes."""
     nodes = state.space.nodes
     real = sum(name != "none" for name in state.space.operations)
     cuts = sum(sum(range(3, node + 3)) for node in range(1, nodes))

@@ -1,4 +1,4 @@
-"""The two gradients of DARTS against exact ones."""
+"""The first- and second-order gradients of α against exact ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from darts_searches import FEW
+from darts_searches import OPERATIONS
 from tiny_beats import tiny_beats
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
@@ -21,15 +21,14 @@ from nasbench_ecg_darts.architect import (
     second_order,
     velocities,
 )
-from nasbench_ecg_darts.convert import merged_to_plain
-from nasbench_ecg_darts.edges import MergedEdges
+from nasbench_ecg_darts.edges import MergedEdges, merged_to_plain
 from nasbench_ecg_darts.relaxation import (
     mixing_weights,
 )
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 
 
-def tiny_net(edges=MergedEdges, *, operations=FEW, seed=0):
+def tiny_net(edges=MergedEdges, *, operations=OPERATIONS, seed=0):
     torch.manual_seed(seed)
     return SuperNet(
         edges,
@@ -43,7 +42,7 @@ def tiny_net(edges=MergedEdges, *, operations=FEW, seed=0):
     )
 
 
-def tiny_alpha(dtype, operations=FEW, seed=5):
+def tiny_alpha(dtype, operations=OPERATIONS, seed=5):
     generator = torch.Generator().manual_seed(seed)
     return {
         name: torch.randn(5, len(operations), generator=generator).to(dtype).requires_grad_()
@@ -67,7 +66,7 @@ def double_loss(net):
     return loss
 
 
-def test_the_first_order_gradient_is_autograds_on_the_plain_form():
+def test_the_first_order_gradient_equals_autograd_on_the_plain_form():
     merged, plain = tiny_net().double(), tiny_net(PlainEdges, seed=9).double()
     merged_to_plain(merged, plain)
     batch = tiny_batch(1, torch.float64)
@@ -82,7 +81,7 @@ def test_the_first_order_gradient_is_autograds_on_the_plain_form():
 
 @pytest.fixture
 def smooth(monkeypatch):
-    """Make the networks smooth, so that ε = 0.01/‖v‖ is small enough to be judged by."""
+    """Make the networks smooth, so that ε = 0.01/‖v‖ is small enough for finite differences."""
     monkeypatch.setattr(F, "relu", lambda x, inplace=False: F.softplus(x))
     monkeypatch.setattr(F, "max_pool2d", F.avg_pool2d)
 
@@ -198,11 +197,11 @@ def test_finite_differences_converge_quadratically_on_a_smooth_network(smooth):
     assert errors[1] < errors[0] / 50
 
 
-def test_finite_differences_meet_the_hessian_vector_product_between_the_kinks_of_relu():
+def test_finite_differences_equal_the_hessian_vector_product_between_the_kinks_of_relu():
     assert finite_difference_errors((1e-2, 1e-4)) == pytest.approx([0, 0], abs=1e-5)
 
 
-def test_the_pure_loss_is_the_loss_and_leaves_no_trace():
+def test_the_pure_loss_equals_the_loss_and_changes_nothing():
     net, alpha = tiny_net(), tiny_alpha(torch.float32)
     before = copy.deepcopy(net.state_dict())
     batch = tiny_batch(1, torch.float32)

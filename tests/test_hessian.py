@@ -1,4 +1,4 @@
-"""R-DARTS, and the Hessian's dominant eigenvalue that it watches."""
+"""The dominant eigenvalue of the Hessian in α against exact ones."""
 
 from __future__ import annotations
 
@@ -6,80 +6,15 @@ import copy
 
 import pytest
 import torch
-from darts_relatives import OPERATIONS, found, search, started
-from darts_searches import task_of
+from darts_searches import OPERATIONS, completed, search, started, task_of
 from torch.nn.functional import cross_entropy
 
-from nasbench_ecg_darts import (
-    darts_es,
-    family,
-)
 from nasbench_ecg_darts.architect import Batch, pure_loss
 from nasbench_ecg_darts.edges import MergedEdges
 from nasbench_ecg_darts.hessian import alpha_eigenvalue, dominant_eigenvalue
-from nasbench_ecg_darts.options import DartsOptions
+from nasbench_ecg_darts.options import DartsESOptions, DartsOptions
 from nasbench_ecg_darts.relaxation import mixing_weights
 from nasbench_ecg_darts.supernet import SuperNet
-from nasbench_ecg_darts.variants.early_stop import alpha_of_epoch
-
-# -- darts-es -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("eigenvalues", "risen"),
-    [
-        ([1, 1, 1], False),  # not yet two windows
-        ([1, 1, 1, 1], False),
-        ([1, 1, 1.2, 1.2], False),
-        ([0.9, 0.9, 1.2, 1.2], False),  # exactly 0.75
-        ([0.9, 0.9, 1.2, 1.3], True),
-        ([9, 9, 1, 1, 2, 2], True),  # what was before the windows does not count
-        ([2, 2, 1, 1], False),
-        ([-1, -1, 1, 1], True),
-        ([1, 1, -1, -1], False),
-        ([1, 1, 1, 3, 0.1, 1], False),  # a single peak within one window is averaged out
-    ],
-)
-def test_a_rise_is_of_averages_and_by_a_third(eigenvalues, risen):
-    assert darts_es.has_risen(eigenvalues, window=2, lag=2, ratio=0.75) is risen
-
-
-def test_darts_es_returns_the_alpha_from_before_the_rise():
-    state = started("darts-es", window=1, lag=2, ratio=0.75, epochs=10)
-    options = state.options
-    snapshots = []
-    for epoch, eigenvalue in enumerate([1.0, 1.0, 1.1, 1.2, 5.0], start=1):
-        with torch.no_grad():
-            state.alpha["normal"].add_(1)
-        snapshots.append(state.alpha["normal"].detach().clone())
-        state.epoch = epoch
-        stop = darts_es.after_epoch(state, {"hessian_eigenvalue": eigenvalue}, options=options)
-        assert stop is (epoch == 5)
-    assert torch.equal(state.alpha["normal"], snapshots[2])
-    assert alpha_of_epoch(state) == 3
-
-
-def test_darts_es_goes_back_to_the_middle_of_the_earlier_window():
-    state = started("darts-es", window=5, lag=5, start_epoch=10, epochs=50)
-    for epoch in range(1, 19):
-        state.epoch = epoch
-        figures = {"hessian_eigenvalue": 1.0 if epoch < 14 else 2.0}
-        stop = darts_es.after_epoch(state, figures, options=state.options)
-        assert stop is (epoch == 18)
-    assert alpha_of_epoch(state) == 18 - 2 - 5
-
-
-def test_darts_es_does_not_go_back_to_its_first_epochs():
-    state = started("darts-es", window=1, lag=1, start_epoch=4, epochs=10)
-    for epoch in range(1, 7):
-        state.epoch = epoch
-        figures = {"hessian_eigenvalue": 9.0**epoch}
-        stop = darts_es.after_epoch(state, figures, options=state.options)
-        assert stop is (epoch == 6)
-    assert alpha_of_epoch(state) == 5
-
-
-# -- the eigenvalue ----------------------------------------------------------------------------
 
 
 def test_the_dominant_eigenvalue_of_a_quadratic_is_its_largest_and_not_its_most_negative():
@@ -126,10 +61,10 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian_of_alpha():
 
 
 def test_the_eigenvalue_is_of_the_validation_loss_and_changes_nothing():
-    state = started("darts")
+    variant, state = started("darts")
     before = copy.deepcopy(state.snapshot())
     random = torch.get_rng_state()
-    value = alpha_eigenvalue(state)
+    value = alpha_eigenvalue(state, variant.deterministic_mixing(state))
     assert torch.equal(torch.get_rng_state(), random)
     after = state.snapshot()
     assert torch.equal(after["generator"], before["generator"])
@@ -143,17 +78,17 @@ def test_the_eigenvalue_is_of_the_validation_loss_and_changes_nothing():
 
     def of(flat):
         parts = dict(zip(state.alpha, flat.view(2, 5, -1), strict=True))
-        return loss(weights, parts, state.probe(16))
+        return loss(weights, parts, state.fixed_validation_batch(16))
 
     matrix = torch.autograd.functional.hessian(of, at)
     largest = float(torch.linalg.eigvalsh((matrix + matrix.T).double() / 2)[-1])
     assert 0.7 * largest < value < 1.01 * largest
 
 
-def test_watching_the_eigenvalue_changes_neither_result_nor_run_key():
-    watched, points = found("darts")
-    blind, others = search("darts", hessian_eigenvalue=False)
-    assert watched == blind
+def test_the_eigenvalue_changes_neither_result_nor_run_key():
+    with_it, points = completed("darts")
+    without_it, others = search("darts", hessian_eigenvalue=False)
+    assert with_it == without_it
     assert [{k: v for k, v in p.items() if k != "hessian_eigenvalue"} for p in points] == others
-    for model in (DartsOptions, family.DartsESOptions):
+    for model in (DartsOptions, DartsESOptions):
         assert "hessian_eigenvalue" not in model().model_dump(mode="json")

@@ -1,19 +1,18 @@
-"""PC-DARTS: a share of the channels, and edges that are normalised."""
+"""PC-DARTS: partial channel connections and edge normalization."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from darts_relatives import OPERATIONS, at, edges_of, random_alpha, started
+from darts_searches import OPERATIONS, edges_of, progress_at, random_alpha, started, take_step
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import resolve
-from nasbench_ecg_darts import (
-    family,
-    pc_darts,
-)
-from nasbench_ecg_darts.edges import MergedEdges, PartialEdges
+from nasbench_ecg_darts.edges import MergedEdges
+from nasbench_ecg_darts.options import PcDartsOptions
 from nasbench_ecg_darts.supernet import edge_index
+from nasbench_ecg_darts.variants import pc
+from nasbench_ecg_darts.variants.pc import PartialEdges
 
 
 def partial_reference(plain, s0, s1, weights, share, *, reduction):
@@ -44,7 +43,7 @@ def partial_reference(plain, s0, s1, weights, share, *, reduction):
 @pytest.mark.parametrize("cell", [0, 1])
 @pytest.mark.parametrize("length", [20, 13])
 @pytest.mark.parametrize("share", [2, 4])
-def test_partial_channels_are_what_their_paper_says(cell, length, share):
+def test_partial_channels_are_those_of_the_paper(cell, length, share):
     active = 2 if cell == 0 else 4
     plain, merged = edges_of(OPERATIONS, 3, 2, cell)
     ours = PartialEdges(OPERATIONS, 3, active * share, reduction=cell == 1, share=share).double()
@@ -52,7 +51,7 @@ def test_partial_channels_are_what_their_paper_says(cell, length, share):
     torch.manual_seed(2)
     s0, s1 = torch.randn(2, 5, active * share, 1, length, dtype=torch.float64).unbind(0)
     alpha, other = random_alpha(3, len(OPERATIONS) + 1), random_alpha(3, len(OPERATIONS) + 1)
-    got = ours(s0, s1, pc_darts.mix(alpha, at(0))["normal"])
+    got = ours(s0, s1, pc.mix(alpha, progress_at(0))["normal"])
 
     beta = other["normal"][:, -1]
     sums = torch.cat([b.softmax(0) for b in beta.split([2, 3, 4])]).unsqueeze(1)
@@ -66,24 +65,24 @@ def test_partial_channels_are_what_their_paper_says(cell, length, share):
     torch.testing.assert_close(alpha["normal"].grad, other["normal"].grad, rtol=1e-10, atol=1e-10)
 
 
-def test_edge_normalisation_shares_a_node_among_its_edges_and_decides_between_them():
+def test_edge_normalization_sums_to_one_per_node_and_ranks_its_edges():
     alpha = random_alpha(4, len(OPERATIONS) + 1)
-    strengths = pc_darts.strengths(alpha)["normal"]
+    strengths = pc.strengths(alpha)["normal"]
     torch.testing.assert_close(
         torch.stack([part.sum() for part in strengths.split([2, 3, 4, 5])]),
         torch.ones(4, dtype=torch.float64),
     )
-    state = started("pc-darts")
+    variant, state = started("pc-darts")
     with torch.no_grad():
         state.alpha["normal"].zero_()
         state.alpha["normal"][[edge_index(1, 0), edge_index(1, 2)], -1] = 1.0
-    assert [edge.source for edge in state.genotype().normal[1]] == [0, 2]
+    assert [edge.source for edge in variant.derive(state).normal[1]] == [0, 2]
 
 
-def test_beta_learns_with_alpha_and_a_k_th_of_the_weights_remains():
-    state = started("pc-darts")
+def test_beta_is_trained_with_alpha_and_weights_shrink_by_the_square_of_the_share():
+    variant, state = started("pc-darts")
     before = {name: value.detach().clone() for name, value in state.alpha.items()}
-    state.step(next(state.remaining()), with_alpha=True)
+    take_step(variant, state)
     assert all((state.alpha[n][:, -1] != before[n][:, -1]).any() for n in before)
     full = MergedEdges(OPERATIONS, 2, 8, reduction=False)
     part = PartialEdges(OPERATIONS, 2, 8, reduction=False, share=4)
@@ -94,6 +93,4 @@ def test_beta_learns_with_alpha_and_a_k_th_of_the_weights_remains():
 @pytest.mark.parametrize("channels", [6, 4])
 def test_channels_must_be_divisible(channels):
     with pytest.raises(OptionError, match="multiple of partial_channels"):
-        resolve(
-            family.PcDartsOptions, component="strategy pc-darts", overrides={"channels": channels}
-        )
+        resolve(PcDartsOptions, component="strategy pc-darts", overrides={"channels": channels})
