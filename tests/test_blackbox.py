@@ -24,7 +24,12 @@ from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import Search
-from nasbench_ecg_blackbox.evolution import Member, RegularizedEvolution, age, tournament
+from nasbench_ecg_blackbox.evolution import (
+    Member,
+    RegularizedEvolution,
+    add_youngest,
+    tournament,
+)
 from nasbench_ecg_blackbox.halving import SuccessiveHalving, rungs
 from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import (
@@ -296,7 +301,9 @@ def test_one_random_architecture_below_the_limit_is_the_first_that_is():
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_limit_that_nothing_meets_is_refused_with_what_to_do(name):
-    with pytest.raises(OptionError, match=r"has 1 parameters or fewer.*builder.channels=2"):
+    with pytest.raises(
+        OptionError, match=r"has 1 trainable parameters or fewer.*builder.channels=2"
+    ):
         search(name, Bits(40), max_parameters=1)
 
 
@@ -335,7 +342,7 @@ def test_random_search_hands_its_fidelity_to_the_evaluator():
 
 def test_ageing_removes_the_oldest_and_not_the_worst():
     population = deque(Member(bits([i]), score) for i, score in enumerate([9.0, 1.0, 5.0]))
-    age(population, Member(bits([3]), 0.0), size=3)
+    add_youngest(population, Member(bits([3]), 0.0), size=3)
     assert [member.score for member in population] == [1.0, 5.0, 0.0]
 
 

@@ -13,9 +13,9 @@ from tiny_beats import tiny_beats
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Task
-from nasbench_ecg_blackbox.costs import network_costs
-from nasbench_ecg_blackbox.limit import SizeLimit
-from nasbench_ecg_blackbox.nsga2 import Nsga2, children, front, mating_pool, member
+from nasbench_ecg.training import network_costs
+from nasbench_ecg_blackbox.history import SizeLimit
+from nasbench_ecg_blackbox.nsga2 import Nsga2, breed, front, mating_pool, member
 from nasbench_ecg_blackbox.options import Nsga2Options
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
@@ -98,7 +98,7 @@ def test_children_have_parts_of_two_parents_and_at_most_one_change():
     def bred(**options):
         rng = np.random.default_rng(0)
         given = Nsga2Options(**options)
-        return children(population, 20, Bits(12), rng, options=given, limit=limit, known=set())
+        return breed(population, 20, Bits(12), rng, options=given, limit=limit, known=set())
 
     mutants = bred(crossover=0.0, mutation=1.0)
     assert {sum(arch.genotype) for arch in mutants} == {1, 11}
@@ -108,7 +108,7 @@ def test_children_have_parts_of_two_parents_and_at_most_one_change():
     known = {arch.hash for arch in mixed}
     rng = np.random.default_rng(0)
     options = Nsga2Options(crossover=1.0, mutation=0.0)
-    fresh = children(population, 20, Bits(12), rng, options=options, limit=limit, known=known)
+    fresh = breed(population, 20, Bits(12), rng, options=options, limit=limit, known=known)
     assert not known & {arch.hash for arch in fresh}
 
 

@@ -30,9 +30,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.costs import network_costs
-from nasbench_ecg_blackbox.duration import seconds_of_search
-from nasbench_ecg_blackbox.limit import SizeLimit
+from nasbench_ecg.training import network_costs
+from nasbench_ecg_blackbox.history import SizeLimit, seconds_of_search
 from nasbench_ecg_blackbox.nsga2 import front, member, table
 from nasbench_ecg_immune.engine import Carrier, ImmuneEvolution, affinity_of, copies
 from nasbench_ecg_immune.options import ImmuneOptions
