@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg_cells.genotype import Edge, Genotype, draw
+from nasbench_ecg_cells.drawing import draw_text
+from nasbench_ecg_cells.genotype import Edge, Genotype
 from nasbench_ecg_cells.layers import (
     BatchNorm,
     Conv,
@@ -282,7 +283,7 @@ def test_an_architecture_of_another_space_is_refused():
 def test_the_drawing_shows_every_edge_of_both_cells(space, seed):
     genotype = Genotype.from_architecture(space.sample(np.random.default_rng(seed)))
     names = ["in₁", "in₂", "n₁", "n₂", "n₃", "n₄", "n₅"]
-    lines = draw(genotype).splitlines()
+    lines = draw_text(genotype).splitlines()
     column = lines[0].index("reduction cell")
     for cell, part in (
         (genotype.normal, slice(None, column)),
@@ -292,15 +293,15 @@ def test_the_drawing_shows_every_edge_of_both_cells(space, seed):
         edges = [(row[0].strip(), row[1].strip()) for row in rows]
         assert edges == [(names[e.source], e.operation) for node in cell for e in node]
         assert [row[-1].strip() for row in rows[::2]] == names[2 : 2 + len(cell)]
-    assert space.draw(genotype.to_architecture()) == draw(genotype)
+    assert space.draw(genotype.to_architecture()) == draw_text(genotype)
 
 
 def test_the_drawing_of_a_known_cell_reads_as_written_by_hand():
     node = (Edge(0, "skip"), Edge(1, "conv-27"))
     genotype = Genotype((node,), (node,))
-    assert draw(genotype).splitlines()[1].startswith("in₁ ─ skip       ─┬─ n₁")
-    assert draw(genotype).splitlines()[2].startswith("in₂ ─ conv-27    ─╯")
-    assert "output = [n₁]" in draw(genotype)
+    assert draw_text(genotype).splitlines()[1].startswith("in₁ ─ skip       ─┬─ n₁")
+    assert draw_text(genotype).splitlines()[2].startswith("in₂ ─ conv-27    ─╯")
+    assert "output = [n₁]" in draw_text(genotype)
 
 
 # -- layers ------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Measure the latencies of all recorded networks again in one session: ``python benchmarks/latency``.
+"""Measure the latencies of all recorded networks again: ``python benchmarks/latency``.
 
 A run measures the latency of its network at its end, while other processes may use the machine. The
 latencies of runs made in parallel, or at changing clock rates, are therefore not comparable. This

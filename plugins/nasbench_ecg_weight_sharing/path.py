@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_ecg_cells.genotype import Cell, Genotype
-from nasbench_ecg_cells.layers import enter
+from nasbench_ecg_cells.layers import to_fast_layout
 from nasbench_ecg_cells.network import DiscreteCell
 from nasbench_ecg_darts.supernet import (
     MixedOperation,
@@ -62,7 +62,7 @@ class Path(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map beats [batch, leads, samples] to logits [batch, classes]."""
-        s0 = s1 = self.stem(enter(x))
+        s0 = s1 = self.stem(to_fast_layout(x))
         for cell in self.cells:
             s0, s1 = s1, cell(s0, s1)
         return self.head(s1)  # type: ignore[no-any-return]
