@@ -1,4 +1,4 @@
-"""The search space conv-cells: every move stays inside, and malformed genotypes are named."""
+"""The search space conv-cells, its drawings, and the layers of its networks."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_child_takes_every_node_from_a_parent(space, seed):
             assert node in (from_a, from_b)
 
 
-def test_a_child_of_twins_is_their_twin_and_children_mix_their_parents():
+def test_crossover_of_equal_parents_is_that_parent_and_others_are_mixed():
     rng = np.random.default_rng(1)
     a, b = PAPER.sample(rng), PAPER.sample(rng)
     assert PAPER.crossover(a, a, rng) == a
@@ -410,7 +410,7 @@ def test_a_max_pool_never_takes_its_padding_for_a_maximum():
         assert (MaxPool(5, stride)(x.unsqueeze(2)) == -3).all()
 
 
-def test_poolings_are_normalised_in_the_search_alone():
+def test_poolings_are_normalized_only_in_a_supernet():
     assert isinstance(operation("max-pool-3", 4, 1), MaxPool)
     searched = operation("max-pool-3", 4, 1, affine=False, norm_after_pool=True)
     assert [type(m) for m in searched] == [MaxPool, BatchNorm]

@@ -1,4 +1,4 @@
-"""The final networks: lengths, widths and shortcuts as the paper has them."""
+"""The final networks: lengths, widths and shortcuts of Heart-DARTS."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_any_number_of_leads_any_length_and_any_depth_give_logits(n_leads, n_sam
 
 
 @pytest.mark.parametrize("n_leads", [1, 2, 12])
-def test_leads_change_the_first_convolution_alone(n_leads):
+def test_leads_change_only_the_first_convolution(n_leads):
     one, some = shortcut_network(n_leads=1), shortcut_network(n_leads=n_leads)
     count = lambda net: sum(p.numel() for p in net.parameters())  # noqa: E731
     assert count(some) - count(one) == (n_leads - 1) * 5 * SMALL["stem_filters"]
@@ -240,6 +240,6 @@ def test_every_weight_of_the_network_gets_a_gradient():
         ),
     ],
 )
-def test_a_builder_refuses_what_is_no_genotype_of_its_space(arch, says):
+def test_a_builder_refuses_architectures_outside_its_space(arch, says):
     with pytest.raises(OptionError, match=says):
         plain_network(arch=arch)
