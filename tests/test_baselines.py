@@ -219,7 +219,7 @@ def test_unknown_networks_are_refused(arch, message):
 def test_a_fixed_model_is_a_strategy_with_one_answer(name):
     strategy = load_registry().get("strategy", name)
     assert isinstance(strategy.spec, StrategySpec)
-    assert (strategy.spec.space, strategy.spec.builder) == ("fixed", "fixed-network")
+    assert strategy.spec.space == "fixed"
     result = strategy.create(NoOptions()).search(None, SPACE, None, None)
     assert result.architecture == Architecture("fixed", {"name": name})
 
