@@ -24,7 +24,7 @@ from nasbench_ecg.plugin.specs import (
 )
 
 if TYPE_CHECKING:
-    from nasbench_ecg.architecture import Architecture, canonical_json
+    from nasbench_ecg.architecture import Architecture, canonical_json, distinct_architectures
     from nasbench_ecg.contracts import (
         Budget,
         Builder,
@@ -62,6 +62,7 @@ __getattr__ = lazy_names(
         "nasbench_ecg.architecture": (
             "Architecture",
             "canonical_json",
+            "distinct_architectures",
         ),
         "nasbench_ecg.contracts": (
             "Budget",
@@ -151,6 +152,7 @@ __all__ = [
     "WaveformOptions",
     "canonical_json",
     "cut_beats",
+    "distinct_architectures",
     "hookimpl",
     "join",
 ]

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.errors import OptionError
 
+if TYPE_CHECKING:
+    import numpy as np
+
+    from nasbench_ecg.contracts import SearchSpace
+
 FORMAT_VERSION = 1
+
+_MAX_REPEATS = 1000
+"""Consecutive samples without a new architecture after which a space counts as exhausted."""
 
 
 def canonical_json(value: Any) -> str:
@@ -95,3 +104,39 @@ class Architecture:
 
 def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def distinct_architectures(
+    space: SearchSpace,
+    rng: np.random.Generator,
+    n: int,
+    *,
+    accept: Callable[[Architecture], bool] = lambda arch: True,
+    max_rejected: int = 2000,
+) -> Iterator[Architecture]:
+    """Yield ``n`` distinct random architectures, or as many as can be found.
+
+    The first architectures are the same for a larger ``n``.
+
+    Args:
+        space: Where architectures are sampled.
+        rng: Generator of the samples.
+        n: Architectures wanted; a smaller space yields at most its size.
+        accept: Returns whether an architecture may be used; it is called once for each new one.
+        max_rejected: Consecutive new architectures without acceptance after which sampling stops.
+    """
+    seen: set[str] = set()
+    found = repeats = rejected = 0
+    while found < min(n, space.size) and repeats < _MAX_REPEATS and rejected < max_rejected:
+        arch = space.sample(rng)
+        if arch.hash in seen:
+            repeats += 1
+            continue
+        repeats = 0
+        seen.add(arch.hash)
+        if not accept(arch):
+            rejected += 1
+            continue
+        rejected = 0
+        found += 1
+        yield arch

@@ -16,7 +16,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_cells.genotype import Genotype
-from nasbench_ecg_cells.layout import lay_out
+from nasbench_ecg_cells.layout import layout_cell
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 
@@ -194,7 +194,7 @@ def test_the_svg_shows_every_operation_of_both_cells_and_every_node(nodes, seed)
 def test_nothing_in_a_column_overlaps_and_lines_only_run_to_the_right(seed):
     space = ConvCells(ConvCellsOptions(nodes=6))
     genotype = Genotype.from_architecture(space.sample(np.random.default_rng(seed)))
-    layout = lay_out(genotype.normal)
+    layout = layout_cell(genotype.normal)
     for i, node in enumerate(genotype.normal):
         assert all(layout.depth[edge.source] < layout.depth[i + 2] for edge in node)
     columns = {}

@@ -1,4 +1,4 @@
-"""The hand-made networks: layers and parameters as published, for any beats."""
+"""The hand-designed networks: layers and parameters as published, for any beats."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_plain_networks_have_the_published_number_of_parameters(name, n_lead
 
 
 @pytest.mark.parametrize("name", ["cnn-9", "cnn-11"])
-def test_weights_of_the_plain_networks_start_as_he_et_al_draw_them(name):
+def test_the_plain_networks_are_initialized_as_he_et_al_propose(name):
     for layer in network(name).modules():
         if not isinstance(layer, nn.Conv1d | nn.Linear):
             continue
@@ -64,7 +64,7 @@ def test_weights_of_the_plain_networks_start_as_he_et_al_draw_them(name):
 
 @pytest.mark.parametrize("name", ["cnn-9", "cnn-11"])
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_beats_that_differ_still_do_before_the_last_layer(name, seed):
+def test_beats_still_differ_at_the_input_of_the_last_layer(name, seed):
     net = network(name, seed=seed)
     arriving = []
     net.last.register_forward_pre_hook(lambda _, args: arriving.append(args[0]))
@@ -79,7 +79,7 @@ def test_beats_that_differ_still_do_before_the_last_layer(name, seed):
         ("cnn-11", 300, 130), ("cnn-11", 250, 100), ("cnn-11", 220, 80),
     ],
 )  # fmt: skip
-def test_only_the_first_fully_connected_layer_follows_the_length(name, n_samples, flat):
+def test_only_the_first_fully_connected_layer_depends_on_the_length(name, n_samples, flat):
     here, at_300 = network(name, n_samples=n_samples), network(name)
     assert here.hidden[0].in_features == flat
     differing = {
@@ -121,11 +121,11 @@ def test_a_plain_network_is_conv_leaky_relu_pool_then_fully_connected(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_network_computes_the_same_in_both_forms(name, monkeypatch):
+def test_a_network_computes_the_same_in_both_layouts(name, monkeypatch):
     net, x = network(name).eval(), torch.randn(3, 2, 301)[..., :300]
     channels_last = net(x)
     for module in (cnn, resnet):
-        monkeypatch.setattr(module, "enter", lambda x: x)
+        monkeypatch.setattr(module, "to_fast_layout", lambda x: x)
     torch.testing.assert_close(net(x), channels_last, rtol=1e-4, atol=1e-5)
 
 
@@ -208,7 +208,7 @@ def test_the_moves_of_the_space_stay_inside_and_change_what_they_should():
         (Architecture("fixed", {"name": "cnn-9", "leads": 2}), "the name of a network"),
     ],
 )
-def test_what_is_no_known_network_is_refused(arch, message):
+def test_unknown_networks_are_refused(arch, message):
     with pytest.raises(OptionError, match=message):
         SPACE.validate(arch)
     with pytest.raises(OptionError, match=message):
@@ -219,7 +219,7 @@ def test_what_is_no_known_network_is_refused(arch, message):
 def test_a_fixed_model_is_a_strategy_with_one_answer(name):
     strategy = load_registry().get("strategy", name)
     assert isinstance(strategy.spec, StrategySpec)
-    assert (strategy.spec.space, strategy.spec.builder) == ("fixed", "fixed-network")
+    assert strategy.spec.space == "fixed"
     result = strategy.create(NoOptions()).search(None, SPACE, None, None)
     assert result.architecture == Architecture("fixed", {"name": name})
 

@@ -1,7 +1,7 @@
-"""Black-box searches: each one's idea, what they evaluate, and that they keep to the budget.
+"""Black-box searches: algorithms, evaluations, budgets and time estimates.
 
-They run in the harness's own context, which refuses an evaluation beyond the budget, with an
-evaluator that looks the score up.
+The searches run in the harness's search context, which refuses evaluations beyond the budget, with
+an evaluator that returns known scores.
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import Search
-from nasbench_ecg_blackbox.evolution import Member, RegularizedEvolution, age, tournament
+from nasbench_ecg_blackbox.evolution import (
+    Member,
+    RegularizedEvolution,
+    add_youngest,
+    tournament,
+)
 from nasbench_ecg_blackbox.halving import SuccessiveHalving, rungs
 from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import (
@@ -89,7 +94,7 @@ def bits(values):
 
 @dataclass
 class Lookup:
-    """An evaluator that scores by a function and takes a second each, by its own account."""
+    """An evaluator that scores by a function and reports one second per evaluation."""
 
     score: object = lambda arch, fidelity: sum(arch.genotype)
     calls: list = field(default_factory=list)
@@ -204,7 +209,7 @@ def test_the_published_profile_spends_about_the_same_in_every_search():
 
 
 @pytest.mark.parametrize("profile", ["standard", "quick"])
-def test_a_profile_for_a_few_cores_spends_the_same_in_every_search(profile):
+def test_each_smaller_profile_spends_the_same_in_every_search(profile):
     assert len({epochs_spent(name, profile) for name in SEARCHES}) == 1
 
 
@@ -213,7 +218,7 @@ def test_a_profile_for_a_few_cores_spends_the_same_in_every_search(profile):
 
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("profile", PROFILE_NAMES)
-def test_the_estimate_is_that_of_all_evaluations_and_spends_nothing(name, profile):
+def test_the_estimate_covers_all_evaluations_and_spends_no_budget(name, profile):
     strategy, model = SEARCHES[name]
     options = resolve(model, component=name, profile=profile)
     evaluator = Lookup()
@@ -295,8 +300,10 @@ def test_one_random_architecture_below_the_limit_is_the_first_that_is():
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_limit_that_nothing_meets_is_refused_with_what_to_do(name):
-    with pytest.raises(OptionError, match=r"has 1 parameters or fewer.*builder.channels=2"):
+def test_a_limit_below_every_network_is_an_error_with_a_fix(name):
+    with pytest.raises(
+        OptionError, match=r"has 1 trainable parameters or fewer.*builder.channels=2"
+    ):
         search(name, Bits(40), max_parameters=1)
 
 
@@ -333,9 +340,9 @@ def test_random_search_hands_its_fidelity_to_the_evaluator():
 # Regularized evolution
 
 
-def test_ageing_removes_the_oldest_and_not_the_worst():
+def test_the_oldest_member_is_removed_and_not_the_worst():
     population = deque(Member(bits([i]), score) for i, score in enumerate([9.0, 1.0, 5.0]))
-    age(population, Member(bits([3]), 0.0), size=3)
+    add_youngest(population, Member(bits([3]), 0.0), size=3)
     assert [member.score for member in population] == [1.0, 5.0, 0.0]
 
 
@@ -395,7 +402,7 @@ def test_the_rungs_are_a_bracket_of_hyperband():
     assert plan == [(81, 3), (27, 9), (9, 27), (3, 81)]
 
 
-def test_each_rung_keeps_the_best_and_trains_them_more_thoroughly():
+def test_each_rung_keeps_the_best_and_trains_them_longer():
     options = {"candidates": 16, "eta": 4, "min_epochs": 2, "max_epochs": 32}
     beats = {"min_beats": 100, "max_beats": 300}
     _, evaluator, _ = search("successive-halving", Bits(12), **options, **beats)
@@ -410,7 +417,7 @@ def test_each_rung_keeps_the_best_and_trains_them_more_thoroughly():
     assert second == sorted(first, reverse=True)[:4]
 
 
-def test_the_last_rung_decides_and_not_an_early_score():
+def test_the_last_rung_decides_and_not_an_earlier_score():
     def score(arch, fidelity):
         late = fidelity.epochs == 4
         return arch.genotype[0] - late * 2 * sum(arch.genotype[1:])
@@ -449,6 +456,6 @@ def test_a_budget_of_evaluations_is_shared_out_over_all_rungs():
         {"max_parameters": 0},
     ],
 )
-def test_a_range_that_is_none_is_refused(options):
+def test_invalid_ranges_are_refused(options):
     with pytest.raises(ValidationError):
         SuccessiveHalvingOptions(**options)

@@ -1,4 +1,4 @@
-"""The search space conv-cells: every move stays inside, and malformed genotypes are named."""
+"""The search space conv-cells, its drawings, and the layers of its networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg_cells.genotype import Edge, Genotype, draw
+from nasbench_ecg_cells.drawing import draw_text
+from nasbench_ecg_cells.genotype import Edge, Genotype
 from nasbench_ecg_cells.layers import (
     BatchNorm,
     Conv,
@@ -145,7 +146,7 @@ def test_a_child_takes_every_node_from_a_parent(space, seed):
             assert node in (from_a, from_b)
 
 
-def test_a_child_of_twins_is_their_twin_and_children_mix_their_parents():
+def test_crossover_of_equal_parents_is_that_parent_and_others_are_mixed():
     rng = np.random.default_rng(1)
     a, b = PAPER.sample(rng), PAPER.sample(rng)
     assert PAPER.crossover(a, a, rng) == a
@@ -282,7 +283,7 @@ def test_an_architecture_of_another_space_is_refused():
 def test_the_drawing_shows_every_edge_of_both_cells(space, seed):
     genotype = Genotype.from_architecture(space.sample(np.random.default_rng(seed)))
     names = ["in₁", "in₂", "n₁", "n₂", "n₃", "n₄", "n₅"]
-    lines = draw(genotype).splitlines()
+    lines = draw_text(genotype).splitlines()
     column = lines[0].index("reduction cell")
     for cell, part in (
         (genotype.normal, slice(None, column)),
@@ -292,15 +293,15 @@ def test_the_drawing_shows_every_edge_of_both_cells(space, seed):
         edges = [(row[0].strip(), row[1].strip()) for row in rows]
         assert edges == [(names[e.source], e.operation) for node in cell for e in node]
         assert [row[-1].strip() for row in rows[::2]] == names[2 : 2 + len(cell)]
-    assert space.draw(genotype.to_architecture()) == draw(genotype)
+    assert space.draw(genotype.to_architecture()) == draw_text(genotype)
 
 
 def test_the_drawing_of_a_known_cell_reads_as_written_by_hand():
     node = (Edge(0, "skip"), Edge(1, "conv-27"))
     genotype = Genotype((node,), (node,))
-    assert draw(genotype).splitlines()[1].startswith("in₁ ─ skip       ─┬─ n₁")
-    assert draw(genotype).splitlines()[2].startswith("in₂ ─ conv-27    ─╯")
-    assert "output = [n₁]" in draw(genotype)
+    assert draw_text(genotype).splitlines()[1].startswith("in₁ ─ skip       ─┬─ n₁")
+    assert draw_text(genotype).splitlines()[2].startswith("in₂ ─ conv-27    ─╯")
+    assert "output = [n₁]" in draw_text(genotype)
 
 
 # -- layers ------------------------------------------------------------------------------------
@@ -409,7 +410,7 @@ def test_a_max_pool_never_takes_its_padding_for_a_maximum():
         assert (MaxPool(5, stride)(x.unsqueeze(2)) == -3).all()
 
 
-def test_poolings_are_normalised_in_the_search_alone():
+def test_poolings_are_normalized_only_in_a_supernet():
     assert isinstance(operation("max-pool-3", 4, 1), MaxPool)
     searched = operation("max-pool-3", 4, 1, affine=False, norm_after_pool=True)
     assert [type(m) for m in searched] == [MaxPool, BatchNorm]

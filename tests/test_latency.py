@@ -1,4 +1,4 @@
-"""The evaluator `latency`: how it measures, on a clock of its own."""
+"""The evaluator `latency`, measured with a fake clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Clock:
 
 
 class Slow(nn.Module):
-    """Takes 2 ms a beat; every tenth call a hundred times that."""
+    """Takes 2 ms per beat; every tenth call takes a hundred times as long."""
 
     def __init__(self, clock):
         super().__init__()
@@ -66,12 +66,12 @@ def test_latency_is_the_median_of_one_beat_and_of_a_batch(slow):
     assert got.score == pytest.approx(-2.0)
 
 
-def test_the_batch_can_rank(slow):
+def test_the_batch_can_determine_the_score(slow):
     got = evaluate(slow, repeats=5, batch_repeats=5, batch_size=16, rank_by="batch")
     assert got.score == -got.metrics["latency_16_ms"] == pytest.approx(-32.0)
 
 
-def test_it_times_as_often_as_asked_after_a_call_to_warm_up_and_never_trains(slow):
+def test_each_size_is_timed_as_often_as_asked_after_one_warm_up_in_evaluation_mode(slow):
     evaluate(slow, repeats=7, batch_repeats=3)
     shapes = [shape for shape, _, _ in slow.calls]
     assert shapes == [(1, 2, 64)] * 8 + [(256, 2, 64)] * 4

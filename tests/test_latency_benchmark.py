@@ -1,4 +1,4 @@
-"""``python benchmarks/latency``: figures measured again, and nothing else changed."""
+"""``python benchmarks/latency`` replaces latencies and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATENCY = Path(__file__).parents[1] / "benchmarks" / "latency"
 
 
 def recorded(seed: int, cpu: str) -> RunRecord:
-    """Return a run with a real network, whose latencies are a day."""
+    """Return a run with a real network and latencies of a day."""
     arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(seed))
     record = run_record(
         seed=seed,
@@ -60,7 +60,7 @@ def test_latencies_are_measured_again_and_nothing_else_changes(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("cpu", ["another processor"])
-def test_runs_of_another_machine_are_left_alone(tmp_path: Path, cpu: str) -> None:
+def test_runs_of_another_machine_are_refused(tmp_path: Path, cpu: str) -> None:
     store = RecordStore(tmp_path, "a")
     path = store.write(recorded(0, cpu))
     text = path.read_text()

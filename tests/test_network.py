@@ -1,4 +1,4 @@
-"""The final networks: lengths, widths and shortcuts as the paper has them."""
+"""The final networks: lengths, widths and shortcuts of Heart-DARTS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg_cells.layers import Stem
 from nasbench_ecg_cells.network import (
-    SHORTEST,
+    MIN_SAMPLES,
     StackedCells,
     StackedCellsShortcut,
     reduction_positions,
@@ -123,7 +123,7 @@ def test_the_stem_is_convolution_norm_relu_pool():
     assert stem[0].kernel_size == (5,)
 
 
-@given(st.integers(1, 12), st.integers(SHORTEST, 120), st.integers(6, 12), st.integers(0, 999))
+@given(st.integers(1, 12), st.integers(MIN_SAMPLES, 120), st.integers(6, 12), st.integers(0, 999))
 @settings(max_examples=15, deadline=None)
 def test_any_number_of_leads_any_length_and_any_depth_give_logits(n_leads, n_samples, cells, seed):
     arch = SPACE.sample(np.random.default_rng(seed))
@@ -136,7 +136,7 @@ def test_any_number_of_leads_any_length_and_any_depth_give_logits(n_leads, n_sam
 
 
 @pytest.mark.parametrize("n_leads", [1, 2, 12])
-def test_leads_change_the_first_convolution_alone(n_leads):
+def test_leads_change_only_the_first_convolution(n_leads):
     one, some = shortcut_network(n_leads=1), shortcut_network(n_leads=n_leads)
     count = lambda net: sum(p.numel() for p in net.parameters())  # noqa: E731
     assert count(some) - count(one) == (n_leads - 1) * 5 * SMALL["stem_filters"]
@@ -153,10 +153,10 @@ def test_the_shallowest_network_of_each_builder_runs_and_shallower_is_refused():
 
 
 def test_the_shortest_beats_leave_one_sample_and_shorter_ones_are_an_option_error():
-    assert shapes(shortcut_network(n_samples=SHORTEST), 2, SHORTEST)[-1][1] == 1
+    assert shapes(shortcut_network(n_samples=MIN_SAMPLES), 2, MIN_SAMPLES)[-1][1] == 1
     for build in (shortcut_network, plain_network):
         with pytest.raises(OptionError) as caught:
-            build(n_samples=SHORTEST - 1)
+            build(n_samples=MIN_SAMPLES - 1)
         assert "15 samples" in caught.value.what
         assert "16" in caught.value.fix
 
@@ -240,6 +240,6 @@ def test_every_weight_of_the_network_gets_a_gradient():
         ),
     ],
 )
-def test_a_builder_refuses_what_is_no_genotype_of_its_space(arch, says):
+def test_a_builder_refuses_architectures_outside_its_space(arch, says):
     with pytest.raises(OptionError, match=says):
         plain_network(arch=arch)

@@ -1,4 +1,4 @@
-"""NSGA-II: who is selected, what is bred, and what front a search brings home."""
+"""NSGA-II: selection, offspring and the Pareto front that a search returns."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import random
 
 import numpy as np
 import pytest
-import torch
 from pydantic import ValidationError
 from test_blackbox import TASK, Bits, Lookup, Wide, bits, context, search
 from tiny_beats import tiny_beats
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Task
-from nasbench_ecg_blackbox.costs import network_costs
-from nasbench_ecg_blackbox.limit import SizeLimit
-from nasbench_ecg_blackbox.nsga2 import Nsga2, children, front, mating_pool, member
+from nasbench_ecg.training import network_costs
+from nasbench_ecg_blackbox.history import SizeLimit
+from nasbench_ecg_blackbox.nsga2 import Nsga2, breed, front, mating_pool, member
 from nasbench_ecg_blackbox.options import Nsga2Options
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
@@ -41,7 +40,7 @@ def dominates(a, b):
 
 
 @pytest.mark.parametrize("n_costs", [1, 2, 3])
-def test_the_front_is_what_nothing_dominates(n_costs):
+def test_the_front_contains_the_members_that_none_dominates(n_costs):
     rng = np.random.default_rng(n_costs)
     points = [tuple(row) for row in rng.integers(8, size=(60, 1 + n_costs)).astype(float)]
     expected = [i for i, p in enumerate(points) if not any(dominates(q, p) for q in points)]
@@ -51,7 +50,7 @@ def test_the_front_is_what_nothing_dominates(n_costs):
     assert scores == sorted(scores, reverse=True)
 
 
-def test_a_tournament_is_won_by_the_dominating_and_then_by_the_lonelier():
+def test_a_tournament_is_won_by_dominance_and_then_by_crowding_distance():
     from deap import tools
 
     population = tools.selNSGA2(members((9, 1), (8, 9), (7, 9), (6, 9)), 4)
@@ -65,7 +64,7 @@ def test_a_tournament_is_won_by_the_dominating_and_then_by_the_lonelier():
     assert wins[0] > 2 * wins[1]
 
 
-def test_deaps_chance_follows_the_searchs_generator_and_leaves_pythons_alone():
+def test_deap_is_seeded_from_the_generator_of_the_search_and_pythons_is_restored():
     from deap import tools
 
     population = tools.selNSGA2(members(*((i, i) for i in range(8))), 8)
@@ -81,7 +80,7 @@ def test_deaps_chance_follows_the_searchs_generator_and_leaves_pythons_alone():
     assert pool(0) == first != pool(1)
 
 
-def test_children_have_parts_of_two_parents_and_at_most_one_change():
+def test_offspring_combine_two_parents_and_have_at_most_one_mutation():
     from deap import tools
 
     zeros, ones = bits([0] * 12), bits([1] * 12)
@@ -95,24 +94,24 @@ def test_children_have_parts_of_two_parents_and_at_most_one_change():
     )
     limit = SizeLimit(None, TASK, Wide())
 
-    def bred(**options):
+    def offspring(**options):
         rng = np.random.default_rng(0)
-        given = Nsga2Options(**options)
-        return children(population, 20, Bits(12), rng, options=given, limit=limit, known=set())
+        chosen = Nsga2Options(**options)
+        return breed(population, 20, Bits(12), rng, options=chosen, limit=limit, known=set())
 
-    mutants = bred(crossover=0.0, mutation=1.0)
+    mutants = offspring(crossover=0.0, mutation=1.0)
     assert {sum(arch.genotype) for arch in mutants} == {1, 11}
-    mixed = bred(crossover=1.0, mutation=0.0)
+    mixed = offspring(crossover=1.0, mutation=0.0)
     assert len(mixed) == len(set(mixed)) == 20
     assert {2, 6} & {sum(arch.genotype) for arch in mixed}
     known = {arch.hash for arch in mixed}
     rng = np.random.default_rng(0)
     options = Nsga2Options(crossover=1.0, mutation=0.0)
-    fresh = children(population, 20, Bits(12), rng, options=options, limit=limit, known=known)
+    fresh = breed(population, 20, Bits(12), rng, options=options, limit=limit, known=known)
     assert not known & {arch.hash for arch in fresh}
 
 
-def test_a_space_without_anything_new_ends_the_search():
+def test_a_search_ends_when_the_space_is_exhausted():
     result, evaluator, _ = search("nsga2", Bits(3), models=50, population=4)
     assert len(evaluator.calls) == 8
     assert result.architecture.genotype == [1, 1, 1]
@@ -143,7 +142,7 @@ def test_the_search_spreads_along_a_front_that_random_search_does_not_reach():
     assert min(map(covered, evolved)) > max(map(covered, drawn))
 
 
-def test_the_details_hold_the_whole_front_as_architectures_to_take():
+def test_the_details_contain_the_whole_front_with_its_architectures():
     result, evaluator, _ = search("nsga2", Bits(10), models=30, population=8)
     points = [(sum(a.genotype), 2.0 + sum(a.genotype)) for a in evaluator.architectures]
     expected = {p for p in points if not any(dominates(q, p) for q in points)}
@@ -165,7 +164,7 @@ def test_of_equal_scores_it_returns_the_cheapest():
     assert len(result.details["front"]) >= 1
 
 
-def test_every_candidates_costs_are_in_the_trajectory():
+def test_the_trajectory_contains_the_costs_of_every_candidate():
     _, evaluator, ctx = search("nsga2", Bits(10), models=12, population=4)
     assert [point["parameters"] for point in ctx.trajectory] == [
         2 + sum(arch.genotype) for arch in evaluator.architectures
@@ -181,35 +180,6 @@ def test_a_budget_that_ends_within_a_generation_still_gives_a_front(evaluations)
     assert result.architecture in evaluator.architectures
 
 
-def test_costs_of_a_cell_network_are_those_of_its_layers():
-    space = ConvCells(ConvCellsOptions(nodes=1, operations=("skip", "max-pool-3")))
-    arch = Architecture(
-        "conv-cells",
-        {name: [[["max-pool-3", 0], ["max-pool-3", 1]]] for name in ("normal", "reduction")},
-    )
-    space.validate(arch)
-    builder = StackedCellsShortcut(StackedCellsShortcutOptions(cells=6, channels=2, stem_filters=4))
-    task = Task(tiny_beats(4), tiny_beats(4), ("N",))
-    torch.manual_seed(0)
-    found = network_costs(
-        arch, task, builder, device="cpu", names=["parameters", "macs", "latency"]
-    )
-    # Stem 2·4·5 + 8. A cell's two 1x1 convolutions of its inputs, with scale and shift: inputs of
-    # 4+4, 4+2, 2+2, 2+4, 4+4, 4+8 channels to 2, 2, 4, 4, 8, 8. Classifier 8·3 + 3.
-    stem, head = 48, 27
-    cells = sum((a + b) * c + 4 * c for a, b, c in
-                [(4, 4, 2), (4, 2, 2), (2, 2, 4), (2, 4, 4), (4, 4, 8), (4, 8, 8)])  # fmt: skip
-    assert found["parameters"] == stem + cells + head
-    # Beats of 64 samples: stem at 32, then pooled to 16; 8 from the third cell, 4 from the fifth.
-    # A cell after a reduction halves its first input, which is twice as long.
-    macs = 32 * 4 * 2 * 5 + 8 * 3
-    macs += sum(n * (a + b) * c for n, a, b, c in
-                [(16, 4, 4, 2), (16, 4, 2, 2), (16, 2, 2, 4), (8, 2, 4, 4), (8, 4, 4, 8),
-                 (4, 4, 8, 8)])  # fmt: skip
-    assert found["macs"] == macs
-    assert found["latency"] > 0
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -220,7 +190,7 @@ def test_costs_of_a_cell_network_are_those_of_its_layers():
         {"objectives": ("beauty",)},
     ],
 )
-def test_options_that_make_no_search_are_refused(options):
+def test_invalid_options_are_refused(options):
     with pytest.raises(ValidationError):
         Nsga2Options(**options)
 
@@ -252,7 +222,7 @@ def test_immune_selection_clones_the_first_front_and_not_only_the_best_score():
     assert [clones for _, clones in chosen] == [4, 2]  # size over rank
 
 
-def test_immune_search_by_fronts_brings_one_home_and_keeps_smaller_networks():
+def test_immune_search_by_fronts_returns_a_front_with_smaller_networks():
     def found(**options):
         ctx = context(Bits(16), Lookup(), seed=1)
         given = ImmuneOptions(evaluations=60, antibodies=8, memory=2, parents=4, **options)

@@ -1,4 +1,4 @@
-"""The zero-cost proxies and the counts, against their papers' formulas computed another way."""
+"""Zero-cost proxies and counts, compared with independent computations of their formulas."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_synflow_of_a_linear_layer_is_the_log_of_its_absolute_weights(batch, wei
     )
 
 
-def test_synflow_counts_the_flow_through_each_of_two_layers_and_no_normalisation(batch):
+def test_synflow_sums_the_flow_of_both_layers_and_bypasses_normalization(batch):
     generator = torch.Generator().manual_seed(2)
     first, second = (torch.randn(4, 4, generator=generator) for _ in range(2))
     layers = [
@@ -92,7 +92,7 @@ def test_synflow_of_a_network_that_ignores_its_input_is_the_lowest(batch, weight
     assert measures.synflow(Linear(torch.zeros_like(weight)), *batch) == pytest.approx(-708, abs=1)
 
 
-def test_naswot_is_the_log_determinant_of_equal_switches(batch, weight):
+def test_naswot_is_the_log_determinant_of_equal_rectifier_states(batch, weight):
     signals = torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(5))
     model = Linear(torch.randn(40, 4, generator=torch.Generator().manual_seed(6)), rectify=True)
     on = (model.linear(signals.flatten(1)) > 0).numpy()
@@ -112,7 +112,7 @@ def test_naswot_sees_every_kind_of_rectifier(rectifier):
     )
 
 
-def test_naswot_of_beats_that_are_told_apart_by_nothing_is_low_and_finite():
+def test_naswot_of_equal_beats_is_low_and_finite():
     alike = torch.ones(4, 30)
     different = torch.randn(4, 30, generator=torch.Generator().manual_seed(3))
     low, high = (measures.naswot(nn.ReLU(), x, None) for x in (alike, different))
@@ -150,7 +150,7 @@ def gradient_by_hand(weight, bias, signals, labels):
     return (probabilities - nn.functional.one_hot(labels, 3)).T @ x / len(x)
 
 
-def test_grad_norm_and_snip_of_softmax_regression_are_those_worked_out_by_hand(batch, weight):
+def test_grad_norm_and_snip_of_softmax_regression_match_the_closed_form(batch, weight):
     model = Linear(weight)
     gradient = gradient_by_hand(weight, model.linear.bias.detach(), *batch)
     assert measures.grad_norm(model, *batch) == pytest.approx(float(gradient.norm()), rel=1e-5)
@@ -160,7 +160,7 @@ def test_grad_norm_and_snip_of_softmax_regression_are_those_worked_out_by_hand(b
     assert measures.snip(model, *batch) == pytest.approx(saliency, rel=1e-5)
 
 
-def test_the_saliency_of_a_weight_is_what_the_loss_loses_without_it_to_first_order(batch, weight):
+def test_saliency_is_the_first_order_change_of_the_loss_without_the_weight(batch, weight):
     small = 1e-3 * weight
     model = Linear(small)
     with torch.no_grad():
@@ -191,7 +191,7 @@ def test_a_proxy_depends_on_the_seed_and_on_the_architecture(name):
 
 
 @pytest.mark.parametrize("name", [*PROXIES, "parameters", "flops"])
-def test_as_the_final_evaluator_none_opens_the_test_part_or_looks_at_validation(name):
+def test_no_proxy_opens_the_test_part_or_uses_validation(name):
     test = tiny_beats(10, seed=3)
     ctx = FinalTestContext(TASK, test, "cpu", Silent())
     got = evaluate(name, ctx=ctx)
@@ -201,7 +201,7 @@ def test_as_the_final_evaluator_none_opens_the_test_part_or_looks_at_validation(
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_proxies_rate_networks_made_by_hand_too(name):
+def test_proxies_score_the_baseline_networks_too(name):
     task = Task(tiny_beats(40, n_samples=220), tiny_beats(5, n_samples=220), ("N", "S", "V"))
     builder = FixedNetwork(None)
     for network in ("cnn-9", "resnet-31"):
@@ -215,7 +215,7 @@ def test_a_batch_is_no_larger_than_the_train_part():
 
 
 @pytest.mark.parametrize(("n_leads", "published"), [(1, 22_805), (2, 22_820)])
-def test_parameters_are_those_known_of_cnn_9(n_leads, published):
+def test_parameters_of_cnn_9_are_the_published_number(n_leads, published):
     beats = tiny_beats(6, n_leads=n_leads, n_samples=300, classes="NSVFQ")
     task = Task(beats, beats, tuple("NSVFQ"))
     arch, builder = Architecture("fixed", {"name": "cnn-9"}), FixedNetwork(None)

@@ -243,7 +243,7 @@ def test_the_relaxed_network_is_the_same_in_one_dimension_and_channels_last(edge
     x = torch.randn(4, 2, 77, dtype=torch.float64)
     weights = softmax_of(random_alpha(OPERATIONS, 3))
     in_two = net(x, weights)
-    monkeypatch.setattr("nasbench_ecg_darts.supernet.enter", lambda beats: beats)
+    monkeypatch.setattr("nasbench_ecg_darts.supernet.to_fast_layout", lambda beats: beats)
     torch.testing.assert_close(net(x, weights), in_two, rtol=1e-9, atol=1e-10)
 
 

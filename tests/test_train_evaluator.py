@@ -1,4 +1,4 @@
-"""The evaluator `train`, through the harness' own contexts."""
+"""The evaluator `train` in the contexts of the harness."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ TEST = tiny_beats(60, seed=3)
 SIZE = {"n_leads": 2, "n_samples": 64, "n_classes": 3}
 
 
-def examination(task=TASK, test=TEST, **options):
+def final_test(task=TASK, test=TEST, **options):
     return FinalTestContext(task, test, "cpu", Silent(), **options)
 
 
 def evaluate(ctx=None, *, seed=0, task=TASK, arch=ARCH, **options):
-    ctx = ctx or examination(task)
+    ctx = ctx or final_test(task)
     with seeded(seed):
         return Train(TrainOptions(**{"epochs": 2, "batch_size": 20, **options})).evaluate(
             arch, task, BUILDER, ctx
@@ -61,8 +61,8 @@ def fitted(monkeypatch):
     return seen
 
 
-def test_the_test_part_is_opened_once_and_a_second_time_is_a_protocol_error():
-    ctx = examination()
+def test_opening_the_test_part_twice_is_a_protocol_error():
+    ctx = final_test()
     evaluate(ctx, epochs=1)
     assert ctx.opened
     with pytest.raises(ProtocolError, match="second time"):
@@ -76,7 +76,7 @@ def test_the_final_network_is_fitted_on_train_with_validation_and_never_on_test(
     assert not set(map(bytes, beats.signals)) & set(map(bytes, TEST.signals))
 
 
-def test_a_trial_is_fitted_on_train_and_scored_on_validation(fitted):
+def test_a_candidate_is_fitted_on_train_and_scored_on_validation(fitted):
     got = evaluate(ValidationContext(TASK, "cpu", Silent()), epochs=1)
     [(beats, _)] = fitted
     assert beats.fingerprint() == TASK.train.fingerprint()
@@ -86,7 +86,7 @@ def test_a_trial_is_fitted_on_train_and_scored_on_validation(fitted):
 def test_the_labels_of_the_test_part_change_the_scores_alone():
     other = tiny_beats(60, seed=3)
     other.labels[:] = (other.labels + 1) % 3
-    a, b = evaluate(epochs=1), evaluate(examination(test=other), epochs=1)
+    a, b = evaluate(epochs=1), evaluate(final_test(test=other), epochs=1)
     assert all(torch.equal(a.state[name], b.state[name]) for name in a.state)
     assert a.predictions == b.predictions
     assert a.confusion != b.confusion
@@ -114,14 +114,14 @@ def test_scores_are_scikit_learns_of_the_predictions(evaluation):
     assert evaluation.seconds > 0
 
 
-def test_what_can_be_learned_is_learned(evaluation):
+def test_separable_classes_are_learned(evaluation):
     assert evaluation.curves["loss"][-1] < 0.7 * evaluation.curves["loss"][0]
     assert evaluation.metrics["accuracy"] > 0.6
 
 
-def test_macro_scores_leave_out_what_the_protocol_leaves_out(evaluation):
+def test_macro_scores_exclude_the_classes_that_the_protocol_excludes(evaluation):
     narrow = Task(TASK.train, TASK.validation, ("N", "S"))
-    got = evaluate(examination(narrow), task=narrow, epochs=6, lr=0.1)
+    got = evaluate(final_test(narrow), task=narrow, epochs=6, lr=0.1)
     confusion = np.array(got.confusion)
     assert got.confusion == evaluation.confusion
     assert got.metrics["macro_se"] == pytest.approx(
@@ -225,7 +225,7 @@ def test_a_search_scores_candidates_on_validation_within_its_budget():
 
 
 def test_the_estimate_opens_no_part():
-    ctx = examination()
+    ctx = final_test()
     with seeded(0):
         seconds = Train(TrainOptions(epochs=2, batch_size=20)).estimate(ARCH, TASK, BUILDER, ctx)
     assert seconds > 0

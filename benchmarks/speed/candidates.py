@@ -1,4 +1,4 @@
-"""Candidates of a search evaluated one by one and several at a time, through the harness."""
+"""Candidates of a search evaluated one at a time and in parallel, by the harness."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ from nasbench_ecg.run.config import RunRequest, configure
 from nasbench_ecg.run.resume import Ledger
 from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
-AT_A_TIME = {"cpu": 2, "cuda": 8}
+PARALLEL = {"cpu": 2, "cuda": 8}
+"""Candidates evaluated in parallel, by device."""
 
 
 def candidates(device: str, *, profile: str = "quick", n: int = 8, beats: int = 3000) -> Target:
-    """Time candidates of the quick profile's size, after the processes were started.
+    """Time candidates one at a time and in parallel; the start of the processes is not counted.
 
     Args:
         device: ``cpu`` or ``cuda``.
         profile: Profile of the networks.
-        n: Candidates.
-        beats: Beats that each is trained on, once.
+        n: Number of candidates.
+        beats: Training beats of each candidate, for one epoch.
     """
-    parallel = min(n, AT_A_TIME[device])
+    parallel = min(n, PARALLEL[device])
     request = RunRequest("random", "synthetic-2lead", profile=profile, device=device)
     config = configure(load_registry(), request)
     ready = prepare_run(

@@ -58,11 +58,11 @@ def one_dimensional() -> Iterator[None]:
     def identity(x: Tensor) -> Tensor:
         return x
 
-    supernet.enter, network.enter = identity, identity  # type: ignore[assignment]
+    supernet.to_fast_layout, network.to_fast_layout = identity, identity  # type: ignore[assignment]
     try:
         yield
     finally:
-        supernet.enter, network.enter = layers.enter, layers.enter
+        supernet.to_fast_layout = network.to_fast_layout = layers.to_fast_layout
 
 
 def supernet_step(size: str, device: str, *, bf16: bool) -> Target:

@@ -38,7 +38,7 @@ from nasbench_ecg.run.parallel import Workers
 from nasbench_ecg.run.record import RunRecord, Status, describe_beats, open_record, stamp
 from nasbench_ecg.run.resume import Clock, Unfinished
 from nasbench_ecg.run.store import RecordStore
-from nasbench_ecg.training.costs import costs_of
+from nasbench_ecg.training.costs import measure_costs
 from nasbench_ecg.training.memory import keep_freed_memory, spare_what_is_loaded
 from nasbench_ecg.training.seeding import seeded
 
@@ -180,7 +180,7 @@ def execute(
             )
         record.seconds["evaluation"] = round(clock.seconds, 3)
         enter_scores(record, evaluation, task)
-        record.costs = costs_of(result.architecture, task, ready.builder, config.device)
+        record.costs = measure_costs(result.architecture, task, ready.builder, config.device)
         record.status = "ok"
     store.write(record, artifacts(result.architecture, evaluation, ready.test), evaluation.state)
     unfinished.remove()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nasbench_ecg.architecture import Architecture, digest
+from nasbench_ecg.architecture import Architecture, digest, distinct_architectures
 from nasbench_ecg.contracts import Evaluation, SearchSpace
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry
@@ -16,9 +16,6 @@ from nasbench_ecg.plugin.specs import BuilderSpec
 from nasbench_ecg.run.config import KEY_LENGTH, RunConfig, RunRequest
 from nasbench_ecg.run.resume import Ledger
 from nasbench_ecg.run.runner import PreparedRun, under
-
-MOST_REPEATS = 1000
-"""Draws in a row that bring nothing new, after which a space counts as exhausted."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +54,13 @@ def draw(space: SearchSpace, n: int, seed: int) -> list[Architecture]:
     Raises:
         OptionError: The space holds fewer.
     """
-    rng = np.random.default_rng(seed)
-    drawn: dict[str, Architecture] = {}
-    repeats = 0
-    while len(drawn) < n:
-        arch = space.sample(rng)
-        repeats = repeats + 1 if arch.hash in drawn else 0
-        drawn.setdefault(arch.hash, arch)
-        if repeats > MOST_REPEATS:
-            raise OptionError(
-                f"The space {space.name!r} gave only {len(drawn)} different architectures.",
-                fix=f"Say --samples {len(drawn)} or fewer.",
-            )
-    return list(drawn.values())
+    drawn = list(distinct_architectures(space, np.random.default_rng(seed), n))
+    if len(drawn) < n:
+        raise OptionError(
+            f"The space {space.name!r} gave only {len(drawn)} different architectures.",
+            fix=f"Say --samples {len(drawn)} or fewer.",
+        )
+    return drawn
 
 
 def sample_key(config: RunConfig) -> str:

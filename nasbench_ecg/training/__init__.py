@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING
 from nasbench_ecg.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from nasbench_ecg.training.costs import (
+        CostName,
+        build_network,
+        count_macs,
+        count_parameters,
+        latency,
+        network_costs,
+        peak_memory_mb,
+    )
     from nasbench_ecg.training.engine import (
         DeviceBeats,
         cosine,
@@ -25,6 +34,15 @@ if TYPE_CHECKING:
 __getattr__ = lazy_names(
     __name__,
     {
+        "nasbench_ecg.training.costs": (
+            "CostName",
+            "build_network",
+            "count_macs",
+            "count_parameters",
+            "latency",
+            "network_costs",
+            "peak_memory_mb",
+        ),
         "nasbench_ecg.training.engine": (
             "DeviceBeats",
             "cosine",
@@ -53,6 +71,7 @@ __getattr__ = lazy_names(
 )
 
 __all__ = [
+    "CostName",
     "DeviceBeats",
     "GraphedStep",
     "Precision",
@@ -60,8 +79,14 @@ __all__ = [
     "RecipeOptions",
     "arithmetic",
     "autocast",
+    "build_network",
     "cosine",
+    "count_macs",
+    "count_parameters",
     "fit",
+    "latency",
+    "network_costs",
+    "peak_memory_mb",
     "predict",
     "rate_from",
     "seconds_per_call",

@@ -1,9 +1,14 @@
-"""What a network costs: parameters, multiply-accumulates, latency, memory."""
+"""Costs of a network: trainable parameters, multiply-accumulates, latency and peak memory.
+
+Run records, size limits, cost objectives, cost evaluators and benchmarks all use these definitions.
+"""
 
 from __future__ import annotations
 
 import resource
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import nn
@@ -12,59 +17,136 @@ from torch.utils.flop_counter import FlopCounterMode
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Task
 from nasbench_ecg.training.engine import seconds_per_call
-from nasbench_ecg.training.precision import arithmetic
+from nasbench_ecg.training.precision import arithmetic, autocast
+from nasbench_ecg.training.recipe import Precision
 from nasbench_ecg.training.seeding import seeded
 
+CostName = Literal["parameters", "macs", "latency"]
+"""Names of the costs that a search can minimize."""
+
 LATENCY_BATCH = 256
+"""Beats in the batch whose latency a run records."""
+
+BEAT_REPEATS = 30
+"""Timed passes of a single beat."""
+
+BATCH_REPEATS = 5
+"""Timed passes of a batch."""
+
+
+def build_network(arch: Architecture, task: Task, builder: Builder) -> nn.Module:
+    """Return the untrained network of ``arch`` for the beats of ``task``."""
+    return builder.build(
+        arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
+    )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trainable parameters (``requires_grad``)."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def count_macs(model: nn.Module, n_leads: int, n_samples: int) -> int:
+    """Return the multiply-accumulates of one beat [n_leads, n_samples].
+
+    Convolutions and matrix products count, as in :mod:`torch.utils.flop_counter`; element-wise
+    operations and poolings do not. One multiply-accumulate is two floating-point operations.
+    """
+    parameter = next(model.parameters(), None)
+    beat = torch.zeros(
+        1, n_leads, n_samples, device=None if parameter is None else parameter.device
+    )
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model.eval()(beat)
+    return int(counter.get_total_flops()) // 2
+
+
+def latency(
+    model: nn.Module,
+    n_leads: int,
+    n_samples: int,
+    device: str,
+    *,
+    beats: int = 1,
+    repeats: int = BEAT_REPEATS,
+    precision: Precision = "float32",
+) -> float:
+    """Return the median wall time of one inference pass, in milliseconds.
+
+    Args:
+        model: The network; it is moved to ``device`` and set to evaluation mode.
+        n_leads: Leads of a beat.
+        n_samples: Samples of a beat.
+        device: ``cpu`` or ``cuda``.
+        beats: Beats in the batch.
+        repeats: Timed passes; one more pass before them warms up.
+        precision: Arithmetic of the pass. In ``float32`` a GPU does not use TF32.
+    """
+    model = model.to(device).eval()
+    batch = torch.zeros(beats, n_leads, n_samples, device=device)
+    with torch.inference_mode(), arithmetic(device, precision), autocast(device, precision):
+        return 1e3 * seconds_per_call(lambda: model(batch), device, repeats=repeats)
 
 
 def latencies(model: nn.Module, n_leads: int, n_samples: int, device: str) -> dict[str, float]:
-    """Return the median wall time of one beat and of a batch of 256, in milliseconds.
+    """Return the float32 latencies that a run records.
 
     Returns:
-        ``latency_1_ms`` and ``latency_256_ms``.
+        ``latency_1_ms`` of one beat and ``latency_256_ms`` of a batch of 256, in milliseconds.
     """
-    model = model.to(device).eval()
-    one = torch.zeros(1, n_leads, n_samples, device=device)
-    many = torch.zeros(LATENCY_BATCH, n_leads, n_samples, device=device)
-    with torch.inference_mode(), arithmetic(device, "float32"):
-        seconds = {
-            1: seconds_per_call(lambda: model(one), device, repeats=30),
-            LATENCY_BATCH: seconds_per_call(lambda: model(many), device, repeats=5),
-        }
-    return {f"latency_{beats}_ms": 1e3 * some for beats, some in seconds.items()}
-
-
-def costs(model: nn.Module, task: Task, device: str) -> dict[str, float]:
-    """Return the costs of a network for beats of this task, measured on ``device``.
-
-    Returns:
-        ``parameters``; ``macs``, multiply-accumulates of one beat; and :func:`latencies`.
-    """
-    model = model.to(device).eval()
-    one = torch.zeros(1, task.n_leads, task.n_samples, device=device)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(one)
     return {
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "macs": counter.get_total_flops() // 2,
-        **latencies(model, task.n_leads, task.n_samples, device),
+        f"latency_{beats}_ms": latency(
+            model, n_leads, n_samples, device, beats=beats, repeats=repeats
+        )
+        for beats, repeats in ((1, BEAT_REPEATS), (LATENCY_BATCH, BATCH_REPEATS))
     }
 
 
 def peak_memory_mb(device: str) -> float:
-    """Return the largest memory taken so far, in megabytes: the GPU's, or the process's."""
+    """Return the peak memory of this process so far, in megabytes: on the GPU, or resident."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def costs_of(arch: Architecture, task: Task, builder: Builder, device: str) -> dict[str, float]:
-    """Return :func:`costs` of a fresh network, and the largest memory taken so far."""
+def network_costs(
+    arch: Architecture, task: Task, builder: Builder, *, device: str, names: Sequence[CostName]
+) -> dict[str, float]:
+    """Return the costs ``names`` of an untrained network for the beats of ``task``.
+
+    torch's global generator is left as it was.
+
+    Returns:
+        ``parameters``, the trainable parameters; ``macs``, the multiply-accumulates of one beat;
+        ``latency``, the milliseconds of one beat on ``device`` in float32, which varies between
+        calls.
+    """
     with seeded(0):
-        model = builder.build(
-            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
-        )
-        measured = costs(model, task, device)
-    return {**measured, "peak_memory_mb": round(peak_memory_mb(device), 1)}
+        model = build_network(arch, task, builder)
+    return {name: float(_COSTS[name](model, task, device)) for name in names}
+
+
+_COSTS: Mapping[CostName, Callable[[nn.Module, Task, str], float]] = {
+    "parameters": lambda model, task, device: count_parameters(model),
+    "macs": lambda model, task, device: count_macs(model, task.n_leads, task.n_samples),
+    "latency": lambda model, task, device: latency(model, task.n_leads, task.n_samples, device),
+}
+
+
+def measure_costs(
+    arch: Architecture, task: Task, builder: Builder, device: str
+) -> dict[str, float]:
+    """Return the costs that a run records, of an untrained network on ``device``.
+
+    Returns:
+        ``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms`` and ``peak_memory_mb``.
+    """
+    with seeded(0):
+        model = build_network(arch, task, builder).to(device)
+        return {
+            "parameters": count_parameters(model),
+            "macs": count_macs(model, task.n_leads, task.n_samples),
+            **latencies(model, task.n_leads, task.n_samples, device),
+            "peak_memory_mb": round(peak_memory_mb(device), 1),
+        }

@@ -1,4 +1,4 @@
-"""Networks made by hand, as strategies that return their only architecture."""
+"""Hand-designed baseline networks, as strategies that return them without a search."""
 
 from collections.abc import Iterable
 

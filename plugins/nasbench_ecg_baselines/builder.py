@@ -1,4 +1,4 @@
-"""The builder ``fixed-network``."""
+"""The builder ``fixed-network`` of the baseline networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from nasbench_ecg.api import Architecture, NoOptions
 from nasbench_ecg_baselines.cnn import CNN_9, CNN_11, Cnn
 from nasbench_ecg_baselines.resnet import ResNet31
-from nasbench_ecg_baselines.space import name_of
+from nasbench_ecg_baselines.space import network_name
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "cnn-9": partial(Cnn, CNN_9),
@@ -20,7 +20,7 @@ NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
 
 
 class FixedNetwork:
-    """Builds the known networks; they take no options, so that a name means one network."""
+    """Builds the baseline networks; without options, so that a name identifies one network."""
 
     def __init__(self, options: NoOptions) -> None:
         self.options = options
@@ -31,7 +31,7 @@ class FixedNetwork:
         """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes].
 
         Raises:
-            OptionError: The architecture is not of ``fixed``, or the beats are too short.
+            OptionError: The architecture is not in ``fixed``, or the beats are too short.
         """
-        network = NETWORKS[name_of(arch)]
+        network = NETWORKS[network_name(arch)]
         return network(n_leads=n_leads, n_samples=n_samples, n_classes=n_classes)

@@ -1,4 +1,4 @@
-"""The two plain convolutional networks that Heart-DARTS is compared with.
+"""``cnn-9`` and ``cnn-11``: the plain convolutional networks that Heart-DARTS is compared with.
 
 References:
     Acharya et al. 2017, "A deep convolutional neural network model to classify heartbeats",
@@ -8,7 +8,7 @@ References:
     tachycardia ECG segments with convolutional neural network", Information Sciences 405: 81–90
     (``cnn-11``).
 
-    He et al. 2015, "Delving deep into rectifiers", ICCV (how their weights start).
+    He et al. 2015, "Delving deep into rectifiers", ICCV (initialization).
 """
 
 from __future__ import annotations
@@ -19,35 +19,34 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_ecg.api import OptionError
-from nasbench_ecg_cells.layers import enter
+from nasbench_ecg_cells.layers import require_samples, to_fast_layout
 
 POOL = 2
-SLOPE = 0.01
-"""Of LeakyReLU below 0."""
+NEGATIVE_SLOPE = 0.01
+"""Slope of LeakyReLU below 0."""
 
 
 @dataclass(frozen=True)
 class CnnPlan:
-    """Layers of a plain network; a max pooling of 2, stride 2, follows every convolution.
+    """Layers of a plain network; each convolution is followed by max pooling of 2 with stride 2.
 
     Attributes:
         convolutions: Kernel size and filters of each convolution (stride 1, no padding).
-        hidden: Units of the fully connected layers before the last one.
+        hidden: Units of the fully connected layers before the classifier.
     """
 
     convolutions: tuple[tuple[int, int], ...]
     hidden: tuple[int, ...]
 
     def length_after(self, n_samples: int) -> int:
-        """Return the samples that the last pooling leaves; none is left where it is below 1."""
+        """Return the length after the last pooling; below 1, the beats are too short."""
         for kernel, _ in self.convolutions:
             n_samples = (n_samples - kernel + 1) // POOL
         return n_samples
 
     @property
-    def shortest(self) -> int:
-        """Fewest samples of a beat: those of which the last pooling leaves one."""
+    def min_samples(self) -> int:
+        """Fewest samples of a beat: the last pooling leaves one sample."""
         n_samples = 1
         for kernel, _ in reversed(self.convolutions):
             n_samples = n_samples * POOL + kernel - 1
@@ -74,10 +73,10 @@ class ValidConv(nn.Conv1d):
 class Cnn(nn.Module):
     """Convolutions, each with LeakyReLU and pooling, then fully connected layers with LeakyReLU.
 
-    Only the first fully connected layer depends on the length of the beats. Weights start as He et
-    al. 2015 draw them for LeakyReLU, biases at 0: from PyTorch's own start, which suits no layer in
-    particular, hardly any of the input's variation is left before the last layer, and a network
-    may never leave the most frequent class.
+    Only the first fully connected layer depends on the length of the beats. Weights are initialized
+    for LeakyReLU (He et al. 2015), biases to 0. With PyTorch's default initialization, the input of
+    the last layer hardly varies between beats, and training may never get past predicting the most
+    frequent class.
 
     Raises:
         OptionError: The beats are too short for the convolutions.
@@ -85,11 +84,7 @@ class Cnn(nn.Module):
 
     def __init__(self, plan: CnnPlan, *, n_leads: int, n_samples: int, n_classes: int) -> None:
         super().__init__()
-        if n_samples < plan.shortest:
-            raise OptionError(
-                f"Beats of {n_samples} samples are too short for this network.",
-                fix=f"It needs {plan.shortest} samples or more: widen the dataset's window.",
-            )
+        require_samples(n_samples, plan.min_samples)
         widths = [n_leads, *(filters for _, filters in plan.convolutions)]
         self.convolutions = nn.ModuleList(
             ValidConv(c_in, c_out, kernel)
@@ -98,22 +93,22 @@ class Cnn(nn.Module):
         units = [widths[-1] * plan.length_after(n_samples), *plan.hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(units))
         self.last = nn.Linear(units[-1], n_classes)
-        self.apply(_start)
+        self.apply(_init_weights)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map beats [batch, n_leads, n_samples] to logits [batch, n_classes]."""
-        x = enter(x)
+        x = to_fast_layout(x)
         for convolution in self.convolutions:
-            x = _pool(F.leaky_relu(convolution(x), SLOPE))
+            x = _pool(F.leaky_relu(convolution(x), NEGATIVE_SLOPE))
         x = x.flatten(1)
         for layer in self.hidden:
-            x = F.leaky_relu(layer(x), SLOPE)
+            x = F.leaky_relu(layer(x), NEGATIVE_SLOPE)
         return self.last(x)  # type: ignore[no-any-return]
 
 
-def _start(module: nn.Module) -> None:
+def _init_weights(module: nn.Module) -> None:
     if isinstance(module, nn.Conv1d | nn.Linear):
-        nn.init.kaiming_uniform_(module.weight, a=SLOPE, nonlinearity="leaky_relu")
+        nn.init.kaiming_uniform_(module.weight, a=NEGATIVE_SLOPE, nonlinearity="leaky_relu")
         assert module.bias is not None
         nn.init.zeros_(module.bias)
 

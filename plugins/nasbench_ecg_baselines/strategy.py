@@ -1,4 +1,4 @@
-"""A fixed model as a strategy: its search returns its only architecture."""
+"""Strategies ``cnn-9``, ``cnn-11`` and ``resnet-31``: each returns its network without a search."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from nasbench_ecg_baselines.space import architecture
 
 
 class FixedModel:
-    """Finds the network it was made for, at no cost.
+    """Returns one baseline network without a search.
 
-    Choose one to know what a network made by hand reaches in the same setup.
+    Choose one to compare a search with a hand-designed network under the same training.
     """
 
     def __init__(self, name: str, options: NoOptions) -> None:
@@ -28,10 +28,10 @@ class FixedModel:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the network.
+        """Return the architecture of the network.
 
         Raises:
-            OptionError: ``space`` is another one than ``fixed``.
+            OptionError: ``space`` is not ``fixed``.
         """
         arch = architecture(self.name)
         space.validate(arch)

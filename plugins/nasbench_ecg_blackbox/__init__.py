@@ -1,4 +1,4 @@
-"""Searches that know of an architecture nothing but its score, on any search space."""
+"""Black-box searches: they see only the scores and costs of architectures, in any search space."""
 
 from collections.abc import Iterable
 

@@ -21,25 +21,23 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.duration import seconds_of_search
-from nasbench_ecg_blackbox.limit import SizeLimit
+from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
 from nasbench_ecg_blackbox.options import RegularizedEvolutionOptions
-from nasbench_ecg_blackbox.trials import EvaluationHistory
 
 
 @dataclass(frozen=True)
 class Member:
-    """An architecture of the population with its score, larger is better."""
+    """An architecture of the population with its score; larger is better."""
 
     architecture: Architecture
     score: float
 
 
 class RegularizedEvolution:
-    """Mutates the best of a random sample of the population; then the oldest member dies.
+    """Mutates the best of a random sample of the population, then removes the oldest member.
 
-    Choose it as a strong search of discrete architectures that needs nothing but mutations. Age,
-    not a poor score, removes a member, so a lucky evaluation does not live for ever.
+    Choose it as a strong baseline for any discrete space that has mutations. Members are removed
+    by age and not by score, so an overestimated score cannot stay in the population.
     """
 
     def __init__(self, options: RegularizedEvolutionOptions) -> None:
@@ -48,37 +46,37 @@ class RegularizedEvolution:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the best member that ever lived, the first of equals.
+        """Return the best architecture of the whole history, the first of equals.
 
-        A child that was evaluated before joins the population with its known score; one that is
-        too large is not born.
+        A child that was evaluated before joins the population with its known score; a child above
+        the size limit is dropped.
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
         limit = SizeLimit(options.max_parameters, task, builder)
         population: deque[Member] = deque()
         with ctx.progress.track("Evolving", options.models) as bar:
-            trials = EvaluationHistory(ctx, bar.advance)
-            while len(trials.evaluations) < options.models and not trials.exhausted:
+            history = EvaluationHistory(ctx, bar.advance)
+            while len(history.evaluations) < options.models and not history.exhausted:
                 if len(population) < options.population:
                     child = limit.sample(space, ctx.rng)
                 else:
                     parent = tournament(population, options.sample, ctx.rng)
                     child = space.mutate(parent.architecture, ctx.rng)
                     if not limit.allows(child):
-                        trials.pass_over()
+                        history.reject()
                         continue
-                score = trials.score(child, fidelity)
+                score = history.score(child, fidelity)
                 if score is None:
                     break
-                age(population, Member(child, score), options.population)
-        best = trials.best or limit.sample(space, ctx.rng)
-        return SearchResult(best, {"evaluations": trials.table()})
+                add_youngest(population, Member(child, score), options.population)
+        best = history.best or limit.sample(space, ctx.rng)
+        return SearchResult(best, {"evaluations": history.to_rows()})
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> float | None:
-        """Return the seconds that the search will take here; None if the evaluator cannot say."""
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
         return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
@@ -90,8 +88,8 @@ def tournament(population: deque[Member], sample: int, rng: np.random.Generator)
     return max(drawn, key=lambda member: member.score)
 
 
-def age(population: deque[Member], child: Member, size: int) -> None:
-    """Add ``child`` as the youngest; if there are then more than ``size``, the oldest dies."""
+def add_youngest(population: deque[Member], child: Member, size: int) -> None:
+    """Add ``child``; if the population then exceeds ``size``, remove its oldest member."""
     population.append(child)
     if len(population) > size:
         population.popleft()

@@ -20,24 +20,22 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.duration import seconds_of_search
-from nasbench_ecg_blackbox.limit import SizeLimit
+from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
 from nasbench_ecg_blackbox.options import SuccessiveHalvingOptions
-from nasbench_ecg_blackbox.trials import EvaluationHistory, distinct
 
 
 @dataclass(frozen=True)
 class Rung:
-    """How many candidates are evaluated, and how thoroughly."""
+    """A number of candidates and the fidelity at which they are evaluated."""
 
     candidates: int
     fidelity: Fidelity
 
 
 class SuccessiveHalving:
-    """Evaluates many random architectures cheaply and one in eta of them ever more thoroughly.
+    """Evaluates many random architectures cheaply, then the best 1/eta at rising fidelity.
 
-    Choose it where short training ranks candidates much as long training does.
+    Choose it if short training ranks candidates about as long training does.
     """
 
     def __init__(self, options: SuccessiveHalvingOptions) -> None:
@@ -46,40 +44,41 @@ class SuccessiveHalving:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the best candidate of the last rung that was begun.
+        """Return the best candidate of the last rung that was started.
 
-        With a budget of evaluations there are as many candidates as it allows for all rungs. Each
-        rung goes through its candidates best first, so that a search cut short keeps the best.
+        A budget of evaluations reduces the candidates so that all rungs fit into it. Each rung
+        evaluates its candidates in order of their last score, so that an interrupted search has
+        evaluated the best ones.
         """
-        wanted = affordable(self.options, ctx.budget.evaluations)
+        wanted = affordable_candidates(self.options, ctx.budget.evaluations)
         limit = SizeLimit(self.options.max_parameters, task, builder)
-        ranked = list(distinct(space, ctx.rng, wanted, limit))
+        ranked = limit.sample_distinct(space, ctx.rng, wanted)
         plan = rungs(self.options, len(ranked))
         with ctx.progress.track("Halving", sum(rung.candidates for rung in plan)) as bar:
-            trials = EvaluationHistory(ctx, bar.advance)
+            history = EvaluationHistory(ctx, bar.advance)
             for number, rung in enumerate(plan):
-                climbing = ranked[: rung.candidates]
-                scores = trials.score_all(climbing, rung.fidelity, rung=number)
+                survivors = ranked[: rung.candidates]
+                scores = history.score_all(survivors, rung.fidelity, rung=number)
                 if not scores:
                     break
-                scored = list(zip(scores, climbing, strict=False))
+                scored = list(zip(scores, survivors, strict=False))
                 ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]
-        return SearchResult(ranked[0], {"evaluations": trials.table()})
+        return SearchResult(ranked[0], {"evaluations": history.to_rows()})
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> float | None:
-        """Return the seconds that the search will take here; None if the evaluator cannot say."""
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
-        candidates = affordable(options, ctx.budget.evaluations)
+        candidates = affordable_candidates(options, ctx.budget.evaluations)
         plan = [(rung.candidates, rung.fidelity) for rung in rungs(options, candidates)]
         return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
 
 
 def rungs(options: SuccessiveHalvingOptions, candidates: int) -> list[Rung]:
-    """Return the rungs that ``candidates`` climb; none for a single candidate.
+    """Return the rungs for ``candidates``, the first one first; none for a single candidate.
 
-    Rung i holds ⌊candidates / ηⁱ⌋ and trains them min·ηⁱ epochs and beats, at most the maximum.
+    Rung i has ⌊candidates / ηⁱ⌋ candidates and min · ηⁱ epochs and beats, capped at the maximum.
     """
     plan: list[Rung] = []
     while (n := candidates // options.eta ** len(plan)) > 1:
@@ -95,8 +94,8 @@ def rungs(options: SuccessiveHalvingOptions, candidates: int) -> list[Rung]:
     return plan
 
 
-def affordable(options: SuccessiveHalvingOptions, evaluations: int | None) -> int:
-    """Return the most candidates whose rungs need no more than ``evaluations`` in all."""
+def affordable_candidates(options: SuccessiveHalvingOptions, evaluations: int | None) -> int:
+    """Return the most candidates whose rungs need at most ``evaluations`` in total."""
     if evaluations is None:
         return options.candidates
     return max(

@@ -1,4 +1,4 @@
-"""NSGA-II: a population that spreads along the front of a high score at a low cost.
+"""NSGA-II: evolution towards the Pareto front of a high score and low costs.
 
 References:
     Deb, Pratap, Agarwal, Meyarivan 2002, "A Fast and Elitist Multiobjective Genetic Algorithm:
@@ -25,22 +25,25 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.costs import network_costs
-from nasbench_ecg_blackbox.duration import seconds_of_search
-from nasbench_ecg_blackbox.limit import SizeLimit
+from nasbench_ecg.training import network_costs
+from nasbench_ecg_blackbox.history import (
+    MAX_REPEATS,
+    EvaluationHistory,
+    SizeLimit,
+    seconds_of_search,
+)
 from nasbench_ecg_blackbox.options import Nsga2Options
-from nasbench_ecg_blackbox.trials import MOST_REPEATS, EvaluationHistory, distinct
 
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """An architecture with what it is selected by.
+    """An architecture of the population with its objectives.
 
     Attributes:
         architecture: The architecture.
-        score: Validation score, larger is better.
-        costs: Costs by name, smaller is better.
-        fitness: Both, as DEAP compares them.
+        score: Validation score; larger is better.
+        costs: Costs by name; smaller is better.
+        fitness: Score and costs as a DEAP fitness.
     """
 
     architecture: Architecture
@@ -50,10 +53,9 @@ class Member:
 
 
 class Nsga2:
-    """Breeds architectures that no other one beats in score and in every cost at once.
+    """Evolves a set of architectures none of which is dominated in score and costs.
 
-    Choose it where a small or fast network is wanted as much as a good one: one search gives the
-    whole front, of which a user may take any architecture.
+    Choose it to trade score for size or speed: one search returns the whole Pareto front.
     """
 
     def __init__(self, options: Nsga2Options) -> None:
@@ -62,68 +64,73 @@ class Nsga2:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the best score of the front, of equals the cheapest.
+        """Return the architecture of the front with the best score, the cheapest of equals.
 
-        The details hold the front of all that was evaluated: each architecture with its score and
-        its costs. An architecture that was evaluated before is not bred again.
+        The details contain the Pareto front of all evaluations: architectures with score and
+        costs. No architecture is evaluated twice.
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
         limit = SizeLimit(options.max_parameters, task, builder)
         costs: dict[str, dict[str, float]] = {}
         with ctx.progress.track("Evolving", options.models) as bar:
-            trials = EvaluationHistory(ctx, bar.advance)
+            history = EvaluationHistory(ctx, bar.advance)
 
-            def evaluated(candidates: Sequence[Architecture], generation: int) -> list[Member]:
+            def evaluate(candidates: Sequence[Architecture], generation: int) -> list[Member]:
                 for arch in candidates:
                     costs[arch.hash] = network_costs(
                         arch, task, builder, device=ctx.device, names=options.objectives
                     )
-                scores = trials.score_all(candidates, fidelity, costs, generation=generation)
+                scores = history.score_all(candidates, fidelity, costs, generation=generation)
                 return [
                     member(arch, score, costs[arch.hash])
                     for arch, score in zip(candidates, scores, strict=False)
                 ]
 
-            first = list(distinct(space, ctx.rng, min(options.population, options.models), limit))
-            everyone = evaluated(first, 0)
-            population = tools.selNSGA2(everyone, len(everyone))
+            size = min(options.population, options.models)
+            initial = limit.sample_distinct(space, ctx.rng, size)
+            evaluated = evaluate(initial, 0)
+            population = tools.selNSGA2(evaluated, len(evaluated))
             generation = 0
-            while population and len(everyone) < options.models and not trials.spent:
+            while population and len(evaluated) < options.models and not history.budget_spent:
                 generation += 1
-                size = min(options.population, options.models - len(everyone))
-                known = {one.architecture.hash for one in everyone}
-                born = children(
-                    population, size, space, ctx.rng, options=options, limit=limit, known=known
+                candidates = breed(
+                    population,
+                    min(options.population, options.models - len(evaluated)),
+                    space,
+                    ctx.rng,
+                    options=options,
+                    limit=limit,
+                    known={one.architecture.hash for one in evaluated},
                 )
-                offspring = evaluated(born, generation)
+                offspring = evaluate(candidates, generation)
                 if not offspring:
                     break
-                everyone += offspring
+                evaluated += offspring
                 population = tools.selNSGA2([*population, *offspring], options.population)
-        if not everyone:
-            return SearchResult(first[0])
-        found = front(everyone)
+        if not evaluated:
+            return SearchResult(initial[0])
+        pareto = front(evaluated)
         return SearchResult(
-            found[0].architecture,
+            pareto[0].architecture,
             {
                 "objectives": ["score", *options.objectives],
-                "front": table(found),
-                "evaluations": trials.table(),
+                "front": table(pareto),
+                "evaluations": history.to_rows(),
             },
         )
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> float | None:
-        """Return the seconds that the search will take here; None if the evaluator cannot say."""
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
         return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
 
 
 class _Fitness(base.Fitness):  # type: ignore[misc]
-    """A score that is to be large and costs that are to be small."""
+    """A score to maximize and costs to minimize."""
 
     weights: tuple[float, ...] = ()
 
@@ -133,18 +140,18 @@ class _Fitness(base.Fitness):  # type: ignore[misc]
 
 
 def member(arch: Architecture, score: float, costs: Mapping[str, float]) -> Member:
-    """Return an architecture with its fitness."""
+    """Return a member with its DEAP fitness."""
     return Member(arch, score, costs, _Fitness(score, list(costs.values())))
 
 
 def front(members: Sequence[Member]) -> list[Member]:
-    """Return the members that none dominates, the best score first."""
+    """Return the nondominated members, the best score first."""
     (found,) = tools.sortNondominated(members, len(members), first_front_only=True)
     return sorted(found, key=lambda one: one.fitness.wvalues, reverse=True)
 
 
 def table(members: Sequence[Member]) -> list[dict[str, Any]]:
-    """Return architectures with their scores and costs as JSON data."""
+    """Return members as JSON data: hash, architecture, score and costs."""
     return [
         {
             "hash": one.architecture.hash,
@@ -156,7 +163,7 @@ def table(members: Sequence[Member]) -> list[dict[str, Any]]:
     ]
 
 
-def children(
+def breed(
     population: Sequence[Member],
     size: int,
     space: SearchSpace,
@@ -166,53 +173,57 @@ def children(
     limit: SizeLimit,
     known: set[str],
 ) -> list[Architecture]:
-    """Return ``size`` new architectures, or fewer where the space seems to hold no more.
+    """Return ``size`` new architectures by selection, crossover and mutation.
+
+    Fewer are returned if the space seems to contain no more.
 
     Args:
         population: The parents, with their crowding distances.
-        size: Children wanted.
-        space: What they are mated and changed by.
-        rng: Source of chance.
-        options: How often they are mated and changed.
-        limit: How large they may be.
-        known: Hashes of the architectures that are not new.
+        size: Offspring wanted.
+        space: Defines crossover and mutation.
+        rng: Generator of all random choices.
+        options: Probabilities of crossover and mutation.
+        limit: Size limit of the offspring.
+        known: Hashes of architectures that are not new.
     """
-    born: dict[str, Architecture] = {}
-    misses = 0
-    while len(born) < size and misses < MOST_REPEATS:
+    offspring: dict[str, Architecture] = {}
+    repeats = 0
+    while len(offspring) < size and repeats < MAX_REPEATS:
         pool = mating_pool(population, rng)
-        for mother, father in zip(pool, [*pool[1:], *pool[:1]], strict=True):
-            child = mother.architecture
+        for first, second in zip(pool, [*pool[1:], *pool[:1]], strict=True):
+            child = first.architecture
             if rng.random() < options.crossover:
-                child = space.crossover(child, father.architecture, rng)
+                child = space.crossover(child, second.architecture, rng)
             if rng.random() < options.mutation:
                 child = space.mutate(child, rng)
-            if child.hash in known or child.hash in born or not limit.allows(child):
-                misses += 1
+            if child.hash in known or child.hash in offspring or not limit.allows(child):
+                repeats += 1
                 continue
-            misses = 0
-            born[child.hash] = child
-            if len(born) == size:
+            repeats = 0
+            offspring[child.hash] = child
+            if len(offspring) == size:
                 break
-    return list(born.values())
+    return list(offspring.values())
 
 
 def mating_pool(population: Sequence[Member], rng: np.random.Generator) -> list[Member]:
-    """Return the winners of binary tournaments, as many as there are whole quartets of members.
+    """Return the winners of binary tournaments by the crowded-comparison operator.
 
-    The member that dominates the other wins, and of equals the one in the less crowded place.
+    The dominating member wins; if none dominates, the one with the larger crowding distance. The
+    pool has the size of the population, rounded down to a multiple of 4; a population of fewer
+    than 4 members is returned as it is.
     """
     n = len(population) - len(population) % 4
     if not n:
         return list(population)
-    with _chance_of_deap(rng):
-        chosen: list[Member] = tools.selTournamentDCD(list(population), n)
-    return chosen
+    with _deap_seeded_from(rng):
+        winners: list[Member] = tools.selTournamentDCD(list(population), n)
+    return winners
 
 
 @contextmanager
-def _chance_of_deap(rng: np.random.Generator) -> Iterator[None]:
-    """Let DEAP, which draws from Python's global generator, follow ``rng`` in this block."""
+def _deap_seeded_from(rng: np.random.Generator) -> Iterator[None]:
+    """Seed Python's global generator, which DEAP uses, from ``rng`` inside the block."""
     before = random.getstate()
     random.seed(int(rng.integers(2**63)))
     try:

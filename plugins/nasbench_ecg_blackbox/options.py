@@ -1,8 +1,8 @@
 """Options of the black-box searches.
 
-In the profile ``paper`` all of them spend about 1,000 epochs on their candidates. For the final
-network of Heart-DARTS on the search's training part that is some 17 PFLOP (mean of random cells);
-its own DARTS search takes 29. In the other profiles they cost about the same as each other, too.
+In the profile ``paper`` every search trains its candidates for about 1,000 epochs in total. With
+the final network of Heart-DARTS on the training part of the search, that is about 17 PFLOP (mean of
+random cells); a DARTS search takes 29. In each other profile the searches also cost about the same.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from nasbench_ecg.api import Options
 
 
 class LimitedOptions(Options):
-    """What all black-box searches have in common."""
+    """Options that all black-box searches share."""
 
     max_parameters: int | None = Field(None, ge=1)
-    """Most trainable parameters of a network; larger ones are refused before any training."""
+    """Most trainable parameters of a network; larger networks are rejected untrained."""
 
 
 class RandomSearchOptions(LimitedOptions):
     """Options of ``random``.
 
-    Li and Talwalkar 2020 ("Random Search and Reproducibility for NAS") give random search the
-    budget of its rivals, which is what the numbers here do.
+    As Li and Talwalkar 2020 ("Random Search and Reproducibility for NAS") ask, random search gets
+    the same budget as the methods it is compared with.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -36,21 +36,21 @@ class RandomSearchOptions(LimitedOptions):
     }
 
     samples: int = Field(100, ge=1)
-    """Different architectures drawn; a single one is returned without any evaluation."""
+    """Distinct architectures sampled; a single one is returned unevaluated."""
 
     epochs: int | None = Field(10, ge=1)
-    """Epochs of a candidate's training; null leaves them to the evaluator."""
+    """Training epochs of a candidate; null uses the evaluator's setting."""
 
     beats: int | None = Field(None, ge=2)
-    """Most training beats for a candidate; null leaves them to the evaluator."""
+    """Most training beats of a candidate; null uses the evaluator's setting."""
 
 
 class RegularizedEvolutionOptions(LimitedOptions):
     """Options of ``regularized-evolution``.
 
-    Real et al. 2019 have 100 members, samples of 25 and 20,000 models trained for 25 epochs. Here
-    the number of models is that of ``random``; the population is scaled down with it and the
-    sample keeps its share of the population.
+    Real et al. 2019 use a population of 100, samples of 25, and 20,000 models trained for 25
+    epochs. Here the number of models equals that of ``random``, and population and sample are
+    scaled down in proportion.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -60,26 +60,26 @@ class RegularizedEvolutionOptions(LimitedOptions):
     }
 
     models: int = Field(100, ge=1)
-    """Different architectures evaluated, the random ones of the beginning included (C)."""
+    """Distinct architectures evaluated, including the random initial population (C)."""
 
     population: int = Field(20, ge=1)
-    """Members alive at once (P)."""
+    """Size of the population (P)."""
 
     sample: int = Field(5, ge=1)
-    """Members drawn, with replacement, for a tournament whose best is mutated (S)."""
+    """Members drawn with replacement for a tournament; the best one is mutated (S)."""
 
     epochs: int | None = Field(10, ge=1)
-    """Epochs of a candidate's training; null leaves them to the evaluator."""
+    """Training epochs of a candidate; null uses the evaluator's setting."""
 
     beats: int | None = Field(None, ge=2)
-    """Most training beats for a candidate; null leaves them to the evaluator."""
+    """Most training beats of a candidate; null uses the evaluator's setting."""
 
 
 class Nsga2Options(LimitedOptions):
     """Options of ``nsga2``.
 
-    Deb et al. 2002 have 100 members, 250 generations and a crossover in nine of ten matings. Here
-    the number of models is that of ``random``, and the population is scaled down with it.
+    Deb et al. 2002 use a population of 100, 250 generations and a crossover probability of 0.9.
+    Here the number of models equals that of ``random``, and the population is scaled down.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -91,26 +91,26 @@ class Nsga2Options(LimitedOptions):
     objectives: tuple[Literal["parameters", "macs", "latency"], ...] = Field(
         ("parameters",), min_length=1
     )
-    """Costs that are to be small beside a high score. A search by ``latency``, which is measured,
-    does not repeat itself exactly."""
+    """Costs to minimize while the score is maximized. ``latency`` is measured, so a search with it
+    is not exactly repeatable."""
 
     models: int = Field(100, ge=1)
-    """Different architectures evaluated, the random ones of the beginning included."""
+    """Distinct architectures evaluated, including the random initial population."""
 
     population: int = Field(20, ge=4, multiple_of=4)
-    """Members alive at once, and children in a generation (N)."""
+    """Size of the population and of its offspring in each generation (N)."""
 
     crossover: float = Field(0.9, ge=0, le=1)
-    """Probability that a child has parts of two parents."""
+    """Probability that a child is a crossover of two parents."""
 
     mutation: float = Field(1.0, ge=0, le=1)
-    """Probability that a child is changed in one decision; Deb et al. change one on average."""
+    """Probability that one decision of a child is mutated; Deb et al. mutate one on average."""
 
     epochs: int | None = Field(10, ge=1)
-    """Epochs of a candidate's training; null leaves them to the evaluator."""
+    """Training epochs of a candidate; null uses the evaluator's setting."""
 
     beats: int | None = Field(None, ge=2)
-    """Most training beats for a candidate; null leaves them to the evaluator."""
+    """Most training beats of a candidate; null uses the evaluator's setting."""
 
     @field_validator("objectives")
     @classmethod
@@ -125,8 +125,8 @@ class SuccessiveHalvingOptions(LimitedOptions):
 
     Rung i trains the best candidates/ηⁱ for min·ηⁱ epochs (and beats), until the maximum is reached
     or one candidate is left. η = 3 and 81 candidates are the bracket s = 4 of Li et al. 2018
-    ("Hyperband", table 1), whose resource of 1 is 3 epochs here: 81 for 3, 27 for 9, 9 for 27, 3
-    for 81 make 972 epochs. Every rung trains from scratch.
+    ("Hyperband", table 1) with one unit of resource equal to 3 epochs: 81 candidates for 3 epochs,
+    27 for 9, 9 for 27 and 3 for 81, which is 972 epochs. Every rung trains from scratch.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -139,10 +139,10 @@ class SuccessiveHalvingOptions(LimitedOptions):
     }  # fmt: skip
 
     candidates: int = Field(81, ge=1)
-    """Architectures in the first rung (n); a single one is returned without any evaluation."""
+    """Architectures in the first rung (n); a single one is returned unevaluated."""
 
     eta: int = Field(3, ge=2)
-    """One in eta survives a rung, and is then trained eta times as thoroughly (η)."""
+    """The best 1/eta of a rung get eta times its epochs and beats in the next rung (η)."""
 
     min_epochs: int = Field(3, ge=1)
     """Epochs in the first rung."""
@@ -151,7 +151,7 @@ class SuccessiveHalvingOptions(LimitedOptions):
     """Most epochs in a rung."""
 
     min_beats: int | None = Field(None, ge=2)
-    """Most training beats in the first rung; null leaves them to the evaluator."""
+    """Most training beats in the first rung; null uses the evaluator's setting."""
 
     max_beats: int | None = Field(None, ge=2)
     """Most training beats in a rung."""
@@ -161,7 +161,7 @@ class SuccessiveHalvingOptions(LimitedOptions):
         if self.min_epochs > self.max_epochs:
             raise ValueError("min_epochs must not exceed max_epochs")
         if (self.min_beats is None) != (self.max_beats is None):
-            raise ValueError("min_beats and max_beats go together")
+            raise ValueError("min_beats and max_beats must be set together")
         if (self.min_beats or 0) > (self.max_beats or 0):
             raise ValueError("min_beats must not exceed max_beats")
         return self

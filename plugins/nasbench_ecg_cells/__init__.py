@@ -1,4 +1,4 @@
-"""Cells of 1-D convolutions: the search space of Heart-DARTS and the networks stacked from it."""
+"""The search space of Heart-DARTS, cells of 1-D convolutions, and networks of stacked cells."""
 
 from collections.abc import Iterable
 

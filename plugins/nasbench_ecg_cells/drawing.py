@@ -1,7 +1,7 @@
-"""A genotype drawn as SVG: both cells, each node as the sum of its two operations.
+"""Drawings of a genotype as text and as SVG: both cells, with the two operations of each node.
 
-Colours are set on the elements themselves, so that every SVG reader shows them; a style sheet only
-changes what a dark background needs.
+SVG colors are attributes of the elements, so that every SVG viewer shows them; the style sheet only
+adapts them to a dark background.
 """
 
 from __future__ import annotations
@@ -11,11 +11,41 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from nasbench_ecg_cells.genotype import Edge, Genotype
-from nasbench_ecg_cells.layout import INPUT_HEIGHT, Layout, Place, lay_out
+from nasbench_ecg_cells.genotype import Cell, Edge, Genotype
+from nasbench_ecg_cells.layout import INPUT_HEIGHT, Layout, Position, layout_cell
+
+
+def draw_text(genotype: Genotype) -> str:
+    """Return both cells as text, side by side, with one line per edge.
+
+    ``in₁`` is the output of the second-to-last cell, ``in₂`` that of the last cell.
+    """
+    columns = [
+        _text_of_cell("normal cell", genotype.normal),
+        _text_of_cell("reduction cell", genotype.reduction),
+    ]
+    width = max(len(line) for line in columns[0]) + 4
+    height = max(map(len, columns))
+    left, right = (column + [""] * (height - len(column)) for column in columns)
+    return "\n".join(f"{a:<{width}}{b}".rstrip() for a, b in zip(left, right, strict=True))
+
+
+def _text_of_cell(title: str, cell: Cell) -> list[str]:
+    names = [_name(state) for state in range(len(cell) + 2)]
+    lines = [title]
+    for i, node in enumerate(cell):
+        for edge, corner, tail in zip(node, "┬╯", (f"─ {names[i + 2]}", ""), strict=True):
+            lines.append(f"{names[edge.source]:<3} ─ {edge.operation:<10} ─{corner}{tail}".rstrip())
+    lines.append(f"output = [{', '.join(names[2:])}]")
+    return lines
+
+
+def _name(state: int) -> str:
+    return f"in{chr(0x2081 + state)}" if state < 2 else f"n{chr(0x2081 + state - 2)}"
+
 
 BOX = (110.0, 26.0)
-"""Width and height of an operation."""
+"""Width and height of an operation's box."""
 
 _RADIUS = 15.0
 _INPUT_WIDTH = 46.0
@@ -35,45 +65,46 @@ _DARK = (
 
 
 @dataclass(frozen=True)
-class _Colours:
-    """Colours of an operation: its box, the text on it, and the line that leads to it."""
+class _Colors:
+    """Colors of an operation: of its box, of the text in it, and of the line to it."""
 
     box: str
     text: str
     line: str
 
 
-_COLOURS = {
-    "conv-3": _Colours("#dbeafe", _INK, "#60a5fa"),
-    "conv-5": _Colours("#bfdbfe", _INK, "#60a5fa"),
-    "conv-9": _Colours("#93c5fd", _INK, "#60a5fa"),
-    "conv-13": _Colours("#60a5fa", _INK, "#60a5fa"),
-    "conv-17": _Colours("#2563eb", "#ffffff", "#60a5fa"),
-    "conv-27": _Colours("#1e40af", "#ffffff", "#60a5fa"),
-    "max-pool-3": _Colours("#a7f3d0", _INK, "#34d399"),
-    "max-pool-5": _Colours("#34d399", _INK, "#34d399"),
-    "skip": _Colours("#fde68a", _INK, "#f59e0b"),
-    "none": _Colours("#e5e7eb", _INK, "#d1d5db"),
+_COLORS = {
+    "conv-3": _Colors("#dbeafe", _INK, "#60a5fa"),
+    "conv-5": _Colors("#bfdbfe", _INK, "#60a5fa"),
+    "conv-9": _Colors("#93c5fd", _INK, "#60a5fa"),
+    "conv-13": _Colors("#60a5fa", _INK, "#60a5fa"),
+    "conv-17": _Colors("#2563eb", "#ffffff", "#60a5fa"),
+    "conv-27": _Colors("#1e40af", "#ffffff", "#60a5fa"),
+    "max-pool-3": _Colors("#a7f3d0", _INK, "#34d399"),
+    "max-pool-5": _Colors("#34d399", _INK, "#34d399"),
+    "skip": _Colors("#fde68a", _INK, "#f59e0b"),
+    "none": _Colors("#e5e7eb", _INK, "#d1d5db"),
 }
 
 
 def draw_svg(genotype: Genotype) -> str:
-    """Return both cells as one SVG document, the same text for the same genotype.
+    """Return both cells as one SVG document; equal genotypes give equal text.
 
-    ``in₁`` is the output of the last but one cell, ``in₂`` that of the last cell; the output is the
-    concatenation of the nodes. ``↓2`` marks operations of stride 2. Darker blue is a wider kernel.
+    ``in₁`` is the output of the second-to-last cell, ``in₂`` that of the last cell; the output is
+    the concatenation of the nodes. ``↓2`` marks operations of stride 2. Darker blue is a larger
+    kernel.
     """
     cells = (
         ("normal cell", genotype.normal, False),
         ("reduction cell", genotype.reduction, True),
     )
-    layouts = [lay_out(cell) for _, cell, _ in cells]
+    layouts = [layout_cell(cell) for _, cell, _ in cells]
     width = max(_width(layout) for layout in layouts) + 2 * _MARGIN
     parts: list[str] = []
     top = _MARGIN
     for (title, _, reduction), layout in zip(cells, layouts, strict=True):
-        moved = f'<g transform="translate({_n(_MARGIN)} {_n(top)})">'
-        parts += [moved, *_cell(title, layout, reduction=reduction), "</g>"]
+        group = f'<g transform="translate({_n(_MARGIN)} {_n(top)})">'
+        parts += [group, *_cell(title, layout, reduction=reduction), "</g>"]
         top += _TITLE + layout.height + _BETWEEN
     height = top - _BETWEEN + _MARGIN
     size = f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}"'
@@ -83,7 +114,7 @@ def draw_svg(genotype: Genotype) -> str:
             ' font-family="system-ui, Segoe UI, Helvetica, Arial, DejaVu Sans, sans-serif"'
             ' font-size="13" fill="none">',
             "<title>Normal and reduction cell</title>",
-            f"<desc>{escape(_described(genotype))}</desc>",
+            f"<desc>{escape(_description(genotype))}</desc>",
             f"<style>@media (prefers-color-scheme:dark){{{_scoped(_DARK)}}}</style>",
             *parts,
             "</svg>\n",
@@ -92,10 +123,11 @@ def draw_svg(genotype: Genotype) -> str:
 
 
 def _scoped(rules: str) -> str:
+    """Return CSS rules that apply inside the drawing only."""
     return "".join(f".nasbench-ecg-cell {rule}}}" for rule in rules.split("}") if rule)
 
 
-def _described(genotype: Genotype) -> str:
+def _description(genotype: Genotype) -> str:
     return "; ".join(
         f"{name} cell: "
         + ", ".join(
@@ -106,14 +138,10 @@ def _described(genotype: Genotype) -> str:
     )
 
 
-def _name(state: int) -> str:
-    return f"in{chr(0x2081 + state)}" if state < 2 else f"n{chr(0x2081 + state - 2)}"
-
-
 def _cell(title: str, layout: Layout, *, reduction: bool) -> Iterator[str]:
     yield _text(0, 12, title, anchor="start", style='font-weight="600" font-size="15"')
     yield f'<g transform="translate(0 {_n(_TITLE)})">'
-    yield from _trunks(layout)
+    yield from _passing_lines(layout)
     for index, node in enumerate(layout.cell):
         yield from _node(layout, index + 2, node, reduction=reduction)
     for state in (0, 1):
@@ -122,45 +150,44 @@ def _cell(title: str, layout: Layout, *, reduction: bool) -> Iterator[str]:
     yield "</g>"
 
 
-def _trunks(layout: Layout) -> Iterator[str]:
-    """Yield the lines on their way through columns they do not end in."""
+def _passing_lines(layout: Layout) -> Iterator[str]:
+    """Yield the segments of the lines that lead to a later column, each once."""
     output = len(layout.cell) + 2
-    drawn: set[tuple[Place, Place]] = set()
+    drawn: set[tuple[Position, Position]] = set()
     ends = [(e.source, i + 2) for i, node in enumerate(layout.cell) for e in node]
     ends += [(state, output) for state in range(2, output)]
     for source, target in ends:
-        way = layout.way(source, target)
-        for here, there in pairwise(way):
+        for here, there in pairwise(layout.route(source, target)):
             if (here, there) in drawn:
                 continue
             drawn.add((here, there))
             y, y_next = layout.y[here], layout.y[there]
-            x, x_next = _leaves(layout, here), _left(there[0])
+            x, x_next = _right_edge(layout, here), _left_edge(there[0])
             path = f"{_curve(x, y, x_next, y_next)} H{_n(x_next + _BLOCK)}"
             yield _line(path, _LINE, "line")
 
 
 def _node(layout: Layout, state: int, node: tuple[Edge, Edge], *, reduction: bool) -> Iterator[str]:
     column = layout.depth[state]
-    x, y = _left(column), layout.y[column, state]
-    centre = x + _BLOCK - _RADIUS
-    arriving = sorted(node, key=lambda edge: layout.y[layout.way(edge.source, state)[-1]])
-    for edge, side in zip(arriving, (-1, 1), strict=True):
-        colours = _COLOURS[edge.operation]
+    x, y = _left_edge(column), layout.y[column, state]
+    center = x + _BLOCK - _RADIUS
+    edges = sorted(node, key=lambda edge: layout.y[layout.route(edge.source, state)[-1]])
+    for edge, side in zip(edges, (-1, 1), strict=True):
+        colors = _COLORS[edge.operation]
         port = y + side * _PORT
-        before = layout.way(edge.source, state)[-1]
-        came = _curve(_leaves(layout, before), layout.y[before], x, port)
+        before = layout.route(edge.source, state)[-1]
+        line = _curve(_right_edge(layout, before), layout.y[before], x, port)
         dashed = edge.operation == "none"
-        yield _line(came, colours.line, dashed=dashed)
-        yield _line(_curve(x + BOX[0], port, centre, y), colours.line, dashed=dashed)
+        yield _line(line, colors.line, dashed=dashed)
+        yield _line(_curve(x + BOX[0], port, center, y), colors.line, dashed=dashed)
         label = edge.operation + (" ↓2" if reduction and edge.source < 2 else "")
-        yield _box(x, port, BOX, colours.box)
-        yield _text(x + BOX[0] / 2, port, label, fill=colours.text)
+        yield _box(x, port, BOX, colors.box)
+        yield _text(x + BOX[0] / 2, port, label, fill=colors.text)
     yield (
-        f'<circle class="node" cx="{_n(centre)}" cy="{_n(y)}" r="{_n(_RADIUS)}"'
+        f'<circle class="node" cx="{_n(center)}" cy="{_n(y)}" r="{_n(_RADIUS)}"'
         f' fill="{_PAPER}" stroke="{_INK}" stroke-width="1.5"/>'
     )
-    yield _text(centre, y, _name(state))
+    yield _text(center, y, _name(state))
 
 
 def _input(layout: Layout, state: int) -> Iterator[str]:
@@ -173,16 +200,16 @@ def _input(layout: Layout, state: int) -> Iterator[str]:
 
 
 def _output(layout: Layout) -> Iterator[str]:
-    """Yield the bar that concatenates the nodes, and the last piece of their lines."""
+    """Yield the output bar and the last segments of the lines to it."""
     output = len(layout.cell) + 2
     column = layout.depth[output]
-    x, y = _left(column), layout.y[column, output]
+    x, y = _left_edge(column), layout.y[column, output]
     pitch = 22.0
     height = max(76.0, pitch * (len(layout.output_order) + 0.6))
     for place, state in enumerate(layout.output_order):
         port = y + pitch * (place - (len(layout.output_order) - 1) / 2)
         before = column - 1, state
-        path = _curve(_leaves(layout, before), layout.y[before], x, port)
+        path = _curve(_right_edge(layout, before), layout.y[before], x, port)
         yield _line(path, _LINE, "line")
     yield _box(x, y, (_OUTPUT_WIDTH, height), "#f3f4f6", end=True)
     middle = _n(x + _OUTPUT_WIDTH / 2)
@@ -191,18 +218,19 @@ def _output(layout: Layout) -> Iterator[str]:
     yield "</g>"
 
 
-def _left(column: int) -> float:
+def _left_edge(column: int) -> float:
+    """Return the x coordinate at which a column starts."""
     return 0.0 if column == 0 else _INPUT_WIDTH + 64 + (column - 1) * _COLUMN
 
 
-def _leaves(layout: Layout, place: Place) -> float:
-    """Return where a line leaves a place."""
+def _right_edge(layout: Layout, place: Position) -> float:
+    """Return the x coordinate at which lines leave a position."""
     column, state = place
-    return _INPUT_WIDTH if column == 0 and state < 2 else _left(column) + _BLOCK
+    return _INPUT_WIDTH if column == 0 and state < 2 else _left_edge(column) + _BLOCK
 
 
 def _width(layout: Layout) -> float:
-    return _left(layout.depth[-1]) + _OUTPUT_WIDTH
+    return _left_edge(layout.depth[-1]) + _OUTPUT_WIDTH
 
 
 def _curve(x0: float, y0: float, x1: float, y1: float) -> str:
@@ -210,9 +238,9 @@ def _curve(x0: float, y0: float, x1: float, y1: float) -> str:
     return f"M{_n(x0)} {_n(y0)} C{middle} {_n(y0)} {middle} {_n(y1)} {_n(x1)} {_n(y1)}"
 
 
-def _line(path: str, colour: str, role: str = "", *, dashed: bool = False) -> str:
+def _line(path: str, color: str, role: str = "", *, dashed: bool = False) -> str:
     extra = (f' class="{role}"' if role else "") + (' stroke-dasharray="3 4"' if dashed else "")
-    return f'<path{extra} d="{path}" stroke="{colour}" stroke-width="1.8"/>'
+    return f'<path{extra} d="{path}" stroke="{color}" stroke-width="1.8"/>'
 
 
 def _box(x: float, y: float, size: tuple[float, float], fill: str, *, end: bool = False) -> str:
@@ -227,11 +255,12 @@ def _box(x: float, y: float, size: tuple[float, float], fill: str, *, end: bool 
 def _text(
     x: float, y: float, text: str, *, fill: str = "", anchor: str = "middle", style: str = ""
 ) -> str:
-    colour = f'fill="{fill}"' if fill else f'class="ink" fill="{_INK}"'
+    color = f'fill="{fill}"' if fill else f'class="ink" fill="{_INK}"'
     baseline = _n(y + 4.5)
     place = f'x="{_n(x)}" y="{baseline}" text-anchor="{anchor}"'
-    return f"<text {place} {colour}{' ' + style if style else ''}>{escape(text)}</text>"
+    return f"<text {place} {color}{' ' + style if style else ''}>{escape(text)}</text>"
 
 
 def _n(value: float) -> str:
+    """Return a coordinate as text with at most one decimal."""
     return f"{round(value, 1) + 0.0:g}"

@@ -1,4 +1,4 @@
-"""The genotype of ``conv-cells``: two cells, each a list of nodes with two incoming edges."""
+"""Genotypes of ``conv-cells``: a normal and a reduction cell of nodes with two incoming edges."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SPACE = "conv-cells"
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """One operation on one earlier state of the cell.
+    """An operation applied to an earlier state of the cell.
 
     Attributes:
-        source: 0 and 1 are the cell's inputs (the outputs of the last but one and of the last
-            cell), 2 is the first node.
+        source: Index of the state: 0 and 1 are the outputs of the second-to-last and the last cell,
+            2 is the first node.
         operation: Name of the operation.
     """
 
@@ -27,7 +27,7 @@ class Edge:
 
 
 Cell = tuple[tuple[Edge, Edge], ...]
-"""The nodes of a cell in order, each with its two edges sorted by source."""
+"""The nodes of a cell in order; the two edges of a node are sorted by source."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Genotype:
     reduction: Cell
 
     def to_architecture(self) -> Architecture:
-        """Return the architecture whose JSON holds this genotype."""
+        """Return the genotype as an architecture."""
         return Architecture(
             SPACE,
             {
@@ -49,18 +49,20 @@ class Genotype:
 
     @classmethod
     def from_architecture(cls, arch: Architecture) -> Genotype:
-        """Read an architecture of ``conv-cells``.
+        """Return the genotype of an architecture of ``conv-cells``.
 
         Raises:
-            OptionError: It is of another space, or its cells are not well-formed.
+            OptionError: The architecture belongs to another space, or its cells are malformed.
         """
         if arch.space != SPACE:
             raise OptionError(
                 f"This architecture is of the space {arch.space!r}, not {SPACE!r}.",
-                fix="Choose the builder that goes with its space.",
+                fix="Choose a builder for its space.",
             )
         if not isinstance(arch.genotype, Mapping) or set(arch.genotype) != {"normal", "reduction"}:
-            raise OptionError("A genotype of conv-cells has two cells, 'normal' and 'reduction'.")
+            raise OptionError(
+                "A genotype of conv-cells must have two cells, 'normal' and 'reduction'."
+            )
         return cls(
             normal=_read_cell("normal", arch.genotype["normal"]),
             reduction=_read_cell("reduction", arch.genotype["reduction"]),
@@ -82,39 +84,14 @@ def _read_node(where: str, index: int, node: Any) -> tuple[Edge, Edge]:
         ) from None
     for edge in edges:
         if type(edge.source) is not int:
-            raise OptionError(f"The source {edge.source!r} is not a whole number.", where=where)
+            raise OptionError(f"The source {edge.source!r} is not an integer.", where=where)
         if edge.operation not in OPERATIONS:
             raise OptionError(
                 f"{edge.operation!r} is not an operation.", where=where,
-                fix=f"Known are: {', '.join(OPERATIONS)}.",
+                fix=f"Use one of: {', '.join(OPERATIONS)}.",
             )  # fmt: skip
     if len(edges) != 2 or edges[0].source == edges[1].source:
         raise OptionError("A node must have two edges from different sources.", where=where)
     if edges[0].source < 0 or edges[1].source >= index + 2:
-        raise OptionError(f"Sources of this node lie in 0…{index + 1}.", where=where)
+        raise OptionError(f"Sources of this node must be in 0…{index + 1}.", where=where)
     return edges[0], edges[1]
-
-
-def draw(genotype: Genotype) -> str:
-    """Return both cells as text, side by side, one line an edge.
-
-    ``in₁`` is the output of the last but one cell, ``in₂`` that of the last cell.
-    """
-    columns = [
-        _draw_cell("normal cell", genotype.normal),
-        _draw_cell("reduction cell", genotype.reduction),
-    ]
-    width = max(len(line) for line in columns[0]) + 4
-    height = max(map(len, columns))
-    left, right = (column + [""] * (height - len(column)) for column in columns)
-    return "\n".join(f"{a:<{width}}{b}".rstrip() for a, b in zip(left, right, strict=True))
-
-
-def _draw_cell(title: str, cell: Cell) -> list[str]:
-    names = ["in₁", "in₂", *(f"n{chr(0x2081 + i)}" for i in range(len(cell)))]
-    lines = [title]
-    for i, node in enumerate(cell):
-        for edge, corner, tail in zip(node, "┬╯", (f"─ {names[i + 2]}", ""), strict=True):
-            lines.append(f"{names[edge.source]:<3} ─ {edge.operation:<10} ─{corner}{tail}".rstrip())
-    lines.append(f"output = [{', '.join(names[2:])}]")
-    return lines

@@ -1,8 +1,8 @@
-"""Layers on [batch, channels, samples] that also run as [batch, channels, 1, samples].
+"""Layers for inputs [batch, channels, samples] and, equivalently, [batch, channels, 1, samples].
 
-The second form, in channels-last memory, is two to three times faster on a CPU for the narrow
-convolutions of this space. Parameters are the same in both, so a network trained in one form
-runs in the other.
+In channels-last memory, the second layout makes the narrow convolutions of this space two to three
+times faster on a CPU. Parameters are the same, so a network trained in one layout runs in the
+other.
 """
 
 from __future__ import annotations
@@ -13,27 +13,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nasbench_ecg.api import OptionError
 
-def enter(x: Tensor) -> Tensor:
-    """Bring beats [batch, leads, samples] into the form that is fastest on their device."""
+
+def to_fast_layout(x: Tensor) -> Tensor:
+    """Return beats [batch, leads, samples] in the layout that is fastest on their device."""
     if x.device.type == "cpu":
         return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
     return x
 
 
-class _LongKernel(torch.autograd.Function):
-    """A convolution [batch, c, 1, n] with a long kernel, whose gradient of the weights is fast.
+def require_samples(n_samples: int, minimum: int) -> None:
+    """Raise OptionError if beats of ``n_samples`` are shorter than ``minimum``."""
+    if n_samples < minimum:
+        raise OptionError(
+            f"Beats of {n_samples} samples are too short for this network.",
+            fix=f"Use beats of at least {minimum} samples: widen the dataset's window.",
+        )
 
-    That gradient is itself a convolution, of the input with the output's gradient, in which the
-    batch is summed over as channels are otherwise. From 17 taps on the CPU library computes it by
-    a slow path, and this is about twice as fast.
+
+class _LongKernelConv(torch.autograd.Function):
+    """A convolution of [batch, c, 1, n] with a fast weight gradient for long kernels.
+
+    The weight gradient is a convolution of the input with the output gradient, summed over the
+    batch. For kernels of 17 and more, torch's CPU library computes it on a slow path; this is about
+    twice as fast.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, reach: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, pad: int) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.reach = reach
-        return F.conv2d(x, weight, padding=(0, reach))
+        ctx.pad = pad
+        return F.conv2d(x, weight, padding=(0, pad))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -42,42 +53,42 @@ class _LongKernel(torch.autograd.Function):
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             grad_x = torch.ops.aten.convolution_backward(
-                grad, x, weight, None, (1, 1), (0, ctx.reach), (1, 1), False, (0, 0), 1,
+                grad, x, weight, None, (1, 1), (0, ctx.pad), (1, 1), False, (0, 0), 1,
                 (True, False, False),
             )[0]  # fmt: skip
         if ctx.needs_input_grad[1]:
-            turned, kernel = (
+            input_t, grad_t = (
                 t.transpose(0, 1).contiguous(memory_format=torch.channels_last) for t in (x, grad)
             )
-            grad_weight = F.conv2d(turned, kernel, padding=(0, ctx.reach)).transpose(0, 1)
+            grad_weight = F.conv2d(input_t, grad_t, padding=(0, ctx.pad)).transpose(0, 1)
         return grad_x, grad_weight, None
 
 
-_LONG = 17
-_NARROW = 32
-"""Kernel sizes from, and output channels up to, which the fast gradient was measured to pay."""
+_MIN_LONG_KERNEL = 17
+_MAX_NARROW_CHANNELS = 32
+"""Kernel sizes from, and output channels up to, which ``_LongKernelConv`` was measured faster."""
 
 
 class Conv(nn.Conv1d):
-    """A convolution without bias that halves (stride 2, rounding up) or keeps the length."""
+    """A convolution without bias that keeps the length, or with stride 2 halves it, rounding up."""
 
     def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1) -> None:
         super().__init__(c_in, c_out, kernel, stride=stride, padding=kernel // 2, bias=False)
-        self.reach = kernel // 2
+        self.pad = kernel // 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, c_in, (1,) n] to [batch, c_out, (1,) ceil(n / stride)]."""
         if x.dim() == 4:
             weight = self.weight.unsqueeze(2)
             if self._has_slow_gradient(x):
-                return _LongKernel.apply(x, weight, self.reach)  # type: ignore[no-any-return, no-untyped-call]
-            return F.conv2d(x, weight, stride=(1, self.stride[0]), padding=(0, self.reach))
-        return F.conv1d(x, self.weight, stride=self.stride, padding=self.reach)
+                return _LongKernelConv.apply(x, weight, self.pad)  # type: ignore[no-any-return, no-untyped-call]
+            return F.conv2d(x, weight, stride=(1, self.stride[0]), padding=(0, self.pad))
+        return F.conv1d(x, self.weight, stride=self.stride, padding=self.pad)
 
     def _has_slow_gradient(self, x: Tensor) -> bool:
         return (
-            self.kernel_size[0] >= _LONG
-            and self.out_channels <= _NARROW
+            self.kernel_size[0] >= _MIN_LONG_KERNEL
+            and self.out_channels <= _MAX_NARROW_CHANNELS
             and self.stride[0] == 1
             and x.device.type == "cpu"
             and torch.is_grad_enabled()
@@ -86,7 +97,7 @@ class Conv(nn.Conv1d):
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over all dimensions but the second."""
+    """Batch normalization of channels, for both layouts."""
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() not in (3, 4):
@@ -94,7 +105,7 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class MaxPool(nn.Module):
-    """Max pooling that halves (rounding up) or keeps the length."""
+    """Max pooling that keeps the length, or with stride 2 halves it, rounding up."""
 
     def __init__(self, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -109,9 +120,9 @@ class MaxPool(nn.Module):
 
 
 class FactorizedReduction(nn.Module):
-    """Halves the length, rounding up: two 1×1 convolutions, one on even and one on odd samples.
+    """Halves the length, rounding up: a 1×1 convolution of the even and one of the odd samples.
 
-    With an odd length the odd samples get a zero at their end.
+    If the length is odd, the odd samples are padded with a zero at the end.
     """
 
     def __init__(self, c_in: int, c_out: int, affine: bool = True) -> None:
@@ -128,7 +139,7 @@ class FactorizedReduction(nn.Module):
 
 
 class ConvNormRelu(nn.Sequential):
-    """Conv-BN-ReLU, the order of the paper's section IV-C."""
+    """Conv-BN-ReLU, in the order of Heart-DARTS, section IV-C."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: int, stride: int = 1, affine: bool = True
@@ -146,7 +157,7 @@ class ReluConvNorm(nn.Sequential):
 
 
 class Stem(nn.Sequential):
-    """The preprocessing layer: conv 5 stride 2 → BN → ReLU → max pool 3 stride 2 (section IV-C)."""
+    """Conv 5 stride 2, BN, ReLU, max pool 3 stride 2: the preprocessing layer of section IV-C."""
 
     def __init__(self, n_leads: int, filters: int) -> None:
         super().__init__(
@@ -175,14 +186,14 @@ class Identity(nn.Module):
 
 
 class Zero(nn.Module):
-    """The operation ``none``: no connection."""
+    """The operation ``none``: outputs zeros."""
 
     def __init__(self, stride: int) -> None:
         super().__init__()
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return zeros of the output's shape."""
+        """Return zeros [batch, channels, (1,) ceil(n / stride)]."""
         return torch.zeros_like(x[..., :: self.stride])
 
 
@@ -194,9 +205,9 @@ def operation(
     Args:
         name: One of :data:`nasbench_ecg_cells.options.OPERATIONS`.
         channels: Channels of input and output.
-        stride: 1, or 2 on the edges from a reduction cell's inputs.
-        affine: Whether batch normalisation learns scale and shift.
-        norm_after_pool: Whether a pooling is followed by batch normalisation, as in the search.
+        stride: 1; 2 on the edges from the inputs of a reduction cell.
+        affine: Whether batch normalization learns scale and shift.
+        norm_after_pool: Whether batch normalization follows a pooling, as in a supernet.
     """
     kind, _, size = name.rpartition("-")
     if kind == "conv":

@@ -1,4 +1,4 @@
-"""Networks stacked from cells, with and without the paper's shortcuts (Algorithm 1, steps 7–19)."""
+"""Networks of stacked cells, with and without the shortcuts of Heart-DARTS (Algorithm 1, 7–19)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nasbench_ecg.api import Architecture, OptionError
+from nasbench_ecg.api import Architecture
 from nasbench_ecg_cells.genotype import Cell, Genotype
 from nasbench_ecg_cells.layers import (
     FactorizedReduction,
     Head,
     ReluConvNorm,
     Stem,
-    enter,
     operation,
+    require_samples,
+    to_fast_layout,
 )
 from nasbench_ecg_cells.options import StackedCellsOptions, StackedCellsShortcutOptions
 
-SHORTEST = 16
-"""Fewest samples of a beat: the stem and both reductions leave one sample."""
+MIN_SAMPLES = 16
+"""Fewest samples of a beat: the stem and both reduction cells leave one sample."""
 
 
 def reduction_positions(cells: int) -> tuple[int, int]:
@@ -28,22 +29,18 @@ def reduction_positions(cells: int) -> tuple[int, int]:
 
 
 def check_length(n_samples: int) -> None:
-    """Raise OptionError if beats of ``n_samples`` are too short for the stem and two reductions."""
-    if n_samples < SHORTEST:
-        raise OptionError(
-            f"Beats of {n_samples} samples are too short for this network.",
-            fix=f"It needs {SHORTEST} samples or more: widen the dataset's window.",
-        )
+    """Raise OptionError if beats are too short for the stem and both reduction cells."""
+    require_samples(n_samples, MIN_SAMPLES)
 
 
 class DiscreteCell(nn.Module):
     """A discrete cell: the concatenation of its nodes, each the sum of two operations.
 
     Attributes:
-        preprocess0: What brings the output of the last but one cell to the cell's channels.
-        preprocess1: The same for the last cell's.
-        sources: The states that a node's operations read, by node.
-        operations: A node's operations, by node.
+        preprocess0: Maps the output of the second-to-last cell to the channels of this cell.
+        preprocess1: Maps the output of the last cell to the channels of this cell.
+        sources: Input states of the two operations, by node.
+        operations: The two operations, by node.
     """
 
     preprocess0: nn.Module
@@ -52,7 +49,7 @@ class DiscreteCell(nn.Module):
     operations: nn.ModuleList
 
     def forward(self, s0: Tensor, s1: Tensor) -> Tensor:
-        """Map the outputs of the last but one and of the last cell to this cell's output."""
+        """Map the outputs of the second-to-last and the last cell to the output of this cell."""
         states = [self.preprocess0(s0), self.preprocess1(s1)]
         for sources, operations in zip(self.sources, self.operations, strict=True):
             a, b = (
@@ -64,7 +61,7 @@ class DiscreteCell(nn.Module):
 
 
 class CellModule(DiscreteCell):
-    """A discrete cell with weights of its own."""
+    """A discrete cell with its own weights."""
 
     def __init__(
         self, cell: Cell, c_before: int, c_last: int, channels: int, *, reduction: bool,
@@ -89,7 +86,7 @@ class CellModule(DiscreteCell):
 
 
 class CellNetwork(nn.Module):
-    """Stem, cells in a row, global average pooling and a linear classifier."""
+    """Stem, stacked cells, global average pooling and a linear classifier."""
 
     def __init__(
         self, genotype: Genotype, options: StackedCellsOptions, *, shortcuts: bool, n_leads: int,
@@ -119,10 +116,10 @@ class CellNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map beats [batch, leads, samples] to logits [batch, classes].
 
-        With shortcuts, as in Algorithm 1, t is kept after the first cell and after each reduction
-        cell, and added to both states just before the next reduction cell.
+        With shortcuts (Algorithm 1), t is the output of the first cell and of each reduction cell,
+        and is added to both states before the next reduction cell.
         """
-        s0 = s1 = t = self.stem(enter(x))
+        s0 = s1 = t = self.stem(to_fast_layout(x))
         opens = (0, *self.reductions)
         closes = tuple(position - 1 for position in self.reductions)
         for i, cell in enumerate(self.cells):
@@ -137,7 +134,7 @@ class CellNetwork(nn.Module):
 
 
 class StackedCells:
-    """Builds networks of cells in a row. Choose it to measure what the shortcuts are worth."""
+    """Builds networks of stacked cells. Choose it to measure the effect of the shortcuts."""
 
     shortcuts = False
 
@@ -150,7 +147,7 @@ class StackedCells:
         """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes].
 
         Raises:
-            OptionError: The architecture is not of ``conv-cells``, or the beats are too short.
+            OptionError: The architecture is not in ``conv-cells``, or the beats are too short.
         """
         check_length(n_samples)
         return CellNetwork(
@@ -163,7 +160,7 @@ class StackedCells:
 
 
 class StackedCellsShortcut(StackedCells):
-    """Builds the paper's final network: cells in a row with two shortcuts (Fig. 2)."""
+    """Builds the final network of Heart-DARTS: stacked cells with two shortcuts (Fig. 2)."""
 
     shortcuts = True
 

@@ -1,4 +1,4 @@
-"""Options of the search space and of the builders."""
+"""Options of ``conv-cells`` and of its builders."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ OPERATIONS = (
     "conv-17",
     "conv-27",
 )
-"""The paper's candidate set, section IV-C."""
+"""The candidate operations of Heart-DARTS, section IV-C."""
 
 
 class ConvCellsOptions(Options):
     """Options of ``conv-cells``."""
 
     nodes: int = Field(4, ge=1, le=8)
-    """Intermediate nodes of a cell."""
+    """Nodes of a cell."""
 
     operations: tuple[str, ...] = OPERATIONS
     """Candidate operations of an edge."""
@@ -38,14 +38,16 @@ class ConvCellsOptions(Options):
     def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         unknown = sorted(set(value) - set(OPERATIONS))
         if unknown:
-            raise ValueError(f"unknown operation {unknown[0]!r}; known are {', '.join(OPERATIONS)}")
+            raise ValueError(
+                f"unknown operation {unknown[0]!r}; use one of {', '.join(OPERATIONS)}"
+            )
         if len(set(value)) != len(value) or not set(value) - {"none"}:
-            raise ValueError("operations must differ, and one must be other than 'none'")
+            raise ValueError("operations must be distinct and contain one other than 'none'")
         return value
 
 
 class StackedCellsOptions(Options):
-    """Options of ``stacked-cells``; defaults are the paper's final network, section IV-C."""
+    """Options of ``stacked-cells``; defaults are the final network of Heart-DARTS (IV-C)."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"cells": 6, "channels": 8},
@@ -53,17 +55,17 @@ class StackedCellsOptions(Options):
     }
 
     cells: int = Field(15, ge=3, le=60)
-    """Cells in a row; those at one and two thirds are reduction cells."""
+    """Number of cells; those at one third and two thirds of the depth are reduction cells."""
 
     channels: int = Field(16, ge=1)
-    """Channels of an operation in the first cells; each reduction cell doubles them."""
+    """Channels of each operation in the first cells; each reduction cell doubles them."""
 
     stem_filters: int = Field(32, ge=1)
-    """Filters of the stem's convolution."""
+    """Filters of the stem convolution."""
 
 
 class StackedCellsShortcutOptions(StackedCellsOptions):
     """Options of ``stacked-cells-shortcut``."""
 
     cells: int = Field(15, ge=6, le=60)
-    """Cells in a row; a shortcut needs two cells before each reduction, so at least 6."""
+    """Number of cells, at least 6: a shortcut needs two cells before each reduction cell."""

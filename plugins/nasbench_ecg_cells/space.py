@@ -9,17 +9,17 @@ from math import comb, prod
 import numpy as np
 
 from nasbench_ecg.api import Architecture, OptionError
-from nasbench_ecg_cells.drawing import draw_svg
-from nasbench_ecg_cells.genotype import SPACE, Cell, Edge, Genotype, draw
+from nasbench_ecg_cells.drawing import draw_svg, draw_text
+from nasbench_ecg_cells.genotype import SPACE, Cell, Edge, Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
 
 CELL_NAMES = ("normal", "reduction")
 
 
 class ConvCells:
-    """Two cells of ``nodes`` nodes; every node joins two operations on two earlier states.
+    """A normal and a reduction cell; each node adds two operations on two different earlier states.
 
-    Use it with any strategy that works on discrete architectures; ``darts`` relaxes it.
+    Choose it with any strategy for discrete architectures, or with ``darts``, which relaxes it.
     """
 
     name = SPACE
@@ -37,7 +37,7 @@ class ConvCells:
         return prod(comb(i + 2, 2) * n * n for i in range(self.nodes)) ** 2
 
     def sample(self, rng: np.random.Generator) -> Architecture:
-        """Return a uniformly drawn architecture."""
+        """Return an architecture drawn uniformly."""
         normal, reduction = (
             tuple(self._sample_node(i, rng) for i in range(self.nodes)) for _ in CELL_NAMES
         )
@@ -51,21 +51,21 @@ class ConvCells:
         return first, second
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a uniformly drawn neighbour.
+        """Return a neighbor drawn uniformly.
 
         Raises:
-            OptionError: The space holds no other architecture.
+            OptionError: The space contains no other architecture.
         """
         neighbours = list(self.neighbours(arch))
         if not neighbours:
             raise OptionError(
-                "This space holds a single architecture, which cannot be changed.",
-                fix="Give the space more nodes or operations.",
+                "This space contains a single architecture, which cannot be mutated.",
+                fix="Set more space.nodes or space.operations.",
             )
         return neighbours[rng.integers(len(neighbours))]
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a child that takes each node, with both its edges, from ``a`` or from ``b``."""
+        """Return a child; each of its nodes, with both edges, comes from ``a`` or ``b``."""
         self.validate(a)
         self.validate(b)
         ga, gb = Genotype.from_architecture(a), Genotype.from_architecture(b)
@@ -79,7 +79,7 @@ class ConvCells:
         return Genotype(normal, reduction).to_architecture()
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
-        """Yield every architecture in which one edge has another operation or another source."""
+        """Yield every architecture that differs in the operation or the source of one edge."""
         self.validate(arch)
         genotype = Genotype.from_architecture(arch)
         for name in CELL_NAMES:
@@ -102,7 +102,7 @@ class ConvCells:
                 yield first, second
 
     def validate(self, arch: Architecture) -> None:
-        """Raise OptionError, saying what is wrong, if ``arch`` is not of this space."""
+        """Raise OptionError with the reason if ``arch`` is not in this space."""
         genotype = Genotype.from_architecture(arch)
         for name in CELL_NAMES:
             cell: Cell = getattr(genotype, name)
@@ -114,16 +114,16 @@ class ConvCells:
                         raise OptionError(
                             f"{edge.operation!r} is not an operation of this space.",
                             where=f"{name} cell, node {i + 1}",
-                            fix=f"Known are: {', '.join(self.real_operations)}.",
+                            fix=f"Use one of: {', '.join(self.real_operations)}.",
                         )
 
     def canonical(self, arch: Architecture) -> Architecture:
-        """Return ``arch`` as this space itself writes it: the edges of a node by source."""
+        """Return ``arch`` with the edges of each node sorted by source."""
         return Genotype.from_architecture(arch).to_architecture()
 
     def draw(self, arch: Architecture) -> str:
         """Return both cells as text."""
-        return draw(Genotype.from_architecture(arch))
+        return draw_text(Genotype.from_architecture(arch))
 
     def draw_svg(self, arch: Architecture) -> str:
         """Return both cells as an SVG document."""

@@ -20,8 +20,8 @@ from nasbench_ecg_cells.layers import (
     Head,
     ReluConvNorm,
     Stem,
-    enter,
     operation,
+    to_fast_layout,
 )
 from nasbench_ecg_cells.network import reduction_positions
 
@@ -154,7 +154,7 @@ class SuperNet(nn.Module):
 
     def forward(self, x: Tensor, weights: EdgeWeights) -> Tensor:
         """Map beats [batch, leads, samples] to logits [batch, classes] under mixing weights."""
-        s0 = s1 = self.stem(enter(x))
+        s0 = s1 = self.stem(to_fast_layout(x))
         for name, cell in zip(self.names, self.cells, strict=True):
             s0, s1 = s1, cell(s0, s1, weights[name])
         return self.head(s1)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Ways to score an architecture."""
+"""Evaluators: training from scratch, zero-cost proxies, and costs."""
 
 from collections.abc import Iterable
 

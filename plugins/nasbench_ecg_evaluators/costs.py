@@ -1,4 +1,9 @@
-"""What a network costs, as evaluators: parameters, floating-point operations, latency."""
+"""Cost evaluators: trainable parameters, floating-point operations and latency of a network.
+
+References:
+    White, Khodak, Tu, Shah, Bubeck, Dey 2022, "A Deeper Look at Zero-Cost Proxies for Lightweight
+    NAS", ICLR Blog Track (parameters and FLOPs as proxies).
+"""
 
 from __future__ import annotations
 
@@ -6,25 +11,18 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
-import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench_ecg.api import Architecture, Builder, Evaluation, EvaluationContext, Task
-from nasbench_ecg.training import seconds_per_call
+from nasbench_ecg.training import build_network, count_macs, count_parameters, latency
 from nasbench_ecg_evaluators.options import CountOptions, LatencyOptions
-from nasbench_ecg_evaluators.proxies import build
 
 
 class Count:
-    """Scores a network by its size, which no training changes.
+    """Scores an untrained network by a count.
 
-    As a proxy of accuracy, larger counts as better, and few proxies do better than that (White et
-    al. 2022); as a cost, with ``prefer=fewer``, the score is the negative count.
-
-    References:
-        White, Khodak, Tu, Shah, Bubeck, Dey 2022, "A Deeper Look at Zero-Cost Proxies for
-        Lightweight NAS", ICLR Blog Track.
+    As a proxy of accuracy (``prefer=more``) the score is the count; few proxies rank networks
+    better (White et al. 2022). As a cost (``prefer=fewer``) the score is minus the count.
     """
 
     def __init__(
@@ -37,9 +35,9 @@ class Count:
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Return the count as a metric under its name, and with the preferred sign as score."""
+        """Return the count as the metric ``name``, and with the preferred sign as the score."""
         started = monotonic()
-        count = self.count(build(arch, task, builder), task)
+        count = self.count(build_network(arch, task, builder), task)
         return Evaluation(
             architecture=arch,
             score=float(count if self.options.prefer == "more" else -count),
@@ -48,28 +46,23 @@ class Count:
         )
 
 
-def count_parameters(model: nn.Module, task: Task) -> int:
-    """Return the number of trainable parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+def _parameters(model: nn.Module, task: Task) -> int:
+    return count_parameters(model)
 
 
-def count_flops(model: nn.Module, task: Task) -> int:
-    """Return the floating-point operations of one beat: two for each multiply-accumulate."""
-    beat = torch.zeros(1, task.n_leads, task.n_samples)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.eval()(beat)
-    return int(counter.get_total_flops())
+def _flops(model: nn.Module, task: Task) -> int:
+    """Return the floating-point operations of one beat: two per multiply-accumulate."""
+    return 2 * count_macs(model, task.n_leads, task.n_samples)
 
 
-Parameters = partial(Count, "parameters", count_parameters)
-Flops = partial(Count, "flops", count_flops)
+Parameters = partial(Count, "parameters", _parameters)
+Flops = partial(Count, "flops", _flops)
 
 
 class Latency:
-    """Scores a network by the time it takes on the device of the run: minus milliseconds.
+    """Scores an untrained network by minus its latency on the run's device, in milliseconds.
 
-    Measured figures differ a little from one time to the next, so among all evaluators this one is
-    not repeatable to the last bit.
+    Latency is measured in float32. Unlike all other evaluators, this one is not exactly repeatable.
     """
 
     def __init__(self, options: LatencyOptions) -> None:
@@ -78,12 +71,12 @@ class Latency:
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Return the median wall time of one beat and of a batch, in milliseconds."""
+        """Return the median latencies of one beat and of a batch as metrics, in milliseconds."""
         started = monotonic()
         options = self.options
-        model = build(arch, task, builder).to(ctx.device).eval()
-        one, batch = (
-            self._milliseconds(model, task, ctx.device, beats, repeats)
+        model = build_network(arch, task, builder)
+        beat, batch = (
+            latency(model, task.n_leads, task.n_samples, ctx.device, beats=beats, repeats=repeats)
             for beats, repeats in (
                 (1, options.repeats),
                 (options.batch_size, options.batch_repeats),
@@ -91,13 +84,7 @@ class Latency:
         )
         return Evaluation(
             architecture=arch,
-            score=-(one if options.rank_by == "beat" else batch),
-            metrics={"latency_1_ms": one, f"latency_{options.batch_size}_ms": batch},
+            score=-(beat if options.rank_by == "beat" else batch),
+            metrics={"latency_1_ms": beat, f"latency_{options.batch_size}_ms": batch},
             seconds=monotonic() - started,
         )
-
-    @staticmethod
-    def _milliseconds(model: nn.Module, task: Task, device: str, beats: int, repeats: int) -> float:
-        x = torch.zeros(beats, task.n_leads, task.n_samples, device=device)
-        with torch.inference_mode():
-            return 1e3 * seconds_per_call(lambda: model(x), device, repeats=repeats)

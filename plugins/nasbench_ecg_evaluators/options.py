@@ -12,10 +12,10 @@ from nasbench_ecg.training import RecipeOptions
 
 
 class TrainOptions(RecipeOptions):
-    """Options of ``train``; the defaults are the paper's final training. The last epoch counts.
+    """Options of ``train``; the defaults are the final training of Heart-DARTS.
 
-    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; what it leaves open is from Liu et al.
-    2019 (DARTS) on CIFAR-10, without auxiliary head, drop-path and cutout.
+    Sources: Lv et al. 2021 ("Heart-Darts"), section IV-C; values it does not state are those of Liu
+    et al. 2019 (DARTS) on CIFAR-10, without auxiliary head, drop-path and cutout.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -25,21 +25,21 @@ class TrainOptions(RecipeOptions):
     }
 
     beats: int | None = Field(None, ge=2)
-    """Most beats to train on, drawn at random; by default all."""
+    """Most beats to train on, drawn at random; null uses all."""
 
 
 class ProxyOptions(Options):
     """Options of the zero-cost proxies."""
 
     batch_size: int = Field(32, ge=2)
-    """Beats in the one batch, drawn at random from the train part."""
+    """Beats of the batch, drawn at random from the training part."""
 
 
 class CountOptions(Options):
     """Options of ``parameters`` and ``flops``."""
 
     prefer: Literal["more", "fewer"] = "more"
-    """Which network scores higher: the larger one, as a proxy of accuracy, or the cheaper one."""
+    """Which network scores higher: the larger (a proxy of accuracy) or the smaller (a cost)."""
 
 
 class LatencyOptions(Options):
@@ -50,13 +50,13 @@ class LatencyOptions(Options):
     }
 
     repeats: int = Field(100, ge=1)
-    """Timed passes of one beat, of which the median counts."""
+    """Timed passes of one beat; the median is reported."""
 
     batch_repeats: int = Field(15, ge=1)
-    """Timed passes of a batch."""
+    """Timed passes of a batch; the median is reported."""
 
     batch_size: int = Field(256, ge=2)
     """Beats in the batch."""
 
     rank_by: Literal["beat", "batch"] = "beat"
-    """Whether the score is that of one beat or of the batch."""
+    """Whether one beat or the batch determines the score."""

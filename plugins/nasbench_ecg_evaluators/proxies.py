@@ -1,11 +1,12 @@
-"""Zero-cost proxies: what one batch tells of a network that was never trained.
+"""Zero-cost proxies: scores of an untrained network, computed on one batch of training beats.
 
-All use the train part alone, so that they may also end a run without opening the test part. Weights
-and batch follow the seed of the evaluation. Scores are such that larger should mean a better
-network after training; how far that holds on a dataset, ``nasbench-ecg correlate`` measures.
+Proxies use only the training part, so a run can end with one without opening the test part. Weights
+and batch depend on the evaluation seed. A larger score predicts a better trained network;
+``nasbench-ecg correlate`` measures how well it does so on a dataset.
 
 References:
-    Abdelfattah, Mehrotra, Dudziak, Lane 2021, "Zero-Cost Proxies for Lightweight NAS", ICLR.
+    Abdelfattah, Mehrotra, Dudziak, Lane 2021, "Zero-Cost Proxies for Lightweight NAS", ICLR
+    (compares most of these proxies).
 """
 
 from __future__ import annotations
@@ -23,18 +24,17 @@ from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nasbench_ecg.api import Architecture, Builder, Evaluation, EvaluationContext, Task
-from nasbench_ecg.training import arithmetic, to_device
+from nasbench_ecg.training import arithmetic, build_network, to_device
 from nasbench_ecg_evaluators.options import ProxyOptions
 
 Measure = Callable[[nn.Module, Tensor, Tensor], float]
-"""From a fresh network, beats [batch, leads, samples] and labels [batch] to its score."""
+"""Maps an untrained network, beats [batch, leads, samples] and labels [batch] to a score."""
 
-
-SMALLEST_EIGENVALUE = 1e-6
-"""Floor of the eigenvalues of naswot's kernel."""
+MIN_EIGENVALUE = 1e-6
+"""Lower bound of the eigenvalues of the naswot kernel."""
 
 JACOBIAN_EPSILON = 1e-5
-"""The constant k of Mellor et al. 2021, version 1."""
+"""The constant k of Mellor et al. 2020."""
 
 _RECTIFIERS = {
     torch.ops.aten.relu.default,
@@ -45,11 +45,11 @@ _RECTIFIERS = {
 
 
 def synflow(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
-    """Return the logarithm of the synaptic flow Σ w · ∂R/∂w, R = Σ f(1; |w|).
+    """Return the logarithm of the synaptic flow Σ w · ∂R/∂w, where R = Σ f(1; |w|).
 
-    Neither beats nor labels are used, only their shape. Batch normalisation is left out, and the
-    sum is taken in double precision. The logarithm, which leaves ranks as they are, keeps deep
-    networks within the range of a float; a network whose input does not reach its output has −708.
+    Only the shape of the beats is used. Batch normalization is bypassed, and the sum is computed in
+    double precision. The logarithm keeps the ranks and avoids overflow in deep networks; the score
+    of a network whose output does not depend on its input is −708.
 
     References:
         Tanaka, Kunin, Yamins, Ganguli 2020, "Pruning neural networks without any data by
@@ -68,33 +68,32 @@ def synflow(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
 
 
 def naswot(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
-    """Return log det K, with K[i, j] the rectifiers that are alike on or off for beats i and j.
+    """Return log det K, where K[i, j] counts the rectifiers with the same state for beats i and j.
 
-    All ReLUs and LeakyReLUs count, those inside functions too. Eigenvalues below
-    :data:`SMALLEST_EIGENVALUE` are set to it, so that a network that cannot tell two beats apart
-    has a low score and not minus infinity.
+    All ReLU and LeakyReLU operations count, as modules and as functions. Eigenvalues are clamped to
+    :data:`MIN_EIGENVALUE`, so the score is finite if two beats have equal states.
 
     References:
         Mellor, Turner, Storkey, Crowley 2021, "Neural Architecture Search without Training", ICML.
     """
     kernel = torch.zeros(len(signals), len(signals), dtype=torch.float64, device=signals.device)
 
-    def compare(before: Tensor) -> None:
-        on = (before.flatten(1) > 0).float()
+    def add_equal_states(x: Tensor) -> None:
+        on = (x.flatten(1) > 0).float()
         both, each = on @ on.T, on.sum(1)
         kernel.add_(2 * both - each - each[:, None] + on.shape[1])
 
-    with torch.no_grad(), _Rectifiers(compare):
+    with torch.no_grad(), _Rectifiers(add_equal_states):
         model(signals)
-    return float(torch.linalg.eigvalsh(kernel).clamp_min(SMALLEST_EIGENVALUE).log().sum())
+    return float(torch.linalg.eigvalsh(kernel).clamp_min(MIN_EIGENVALUE).log().sum())
 
 
 class _Rectifiers(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Hands what enters each rectifier to a function."""
+    """Calls a function with the input of every rectifier."""
 
-    def __init__(self, see: Callable[[Tensor], None]) -> None:
+    def __init__(self, callback: Callable[[Tensor], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.see = see
+        self.callback = callback
 
     def __torch_dispatch__(
         self,
@@ -104,15 +103,15 @@ class _Rectifiers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         if func in _RECTIFIERS:
-            self.see(args[0])
+            self.callback(args[0])
         return func(*args, **(kwargs or {}))
 
 
 def jacobian_covariance(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
-    """Return −Σ log(v + k) + 1/(v + k) over the eigenvalues v of the Jacobians' correlation.
+    """Return −Σ (log(v + k) + 1/(v + k)) over the eigenvalues v of the correlation of Jacobians.
 
-    A beat's Jacobian is the gradient of the sum of the logits with respect to its samples. Beats
-    that it does not respond to count as correlated with all others.
+    The Jacobian of a beat is the gradient of the sum of its logits with respect to its samples. A
+    zero Jacobian counts as fully correlated with all others.
 
     References:
         Mellor, Turner, Storkey, Crowley 2020, "Neural Architecture Search without Training",
@@ -129,7 +128,7 @@ def jacobian_covariance(model: nn.Module, signals: Tensor, labels: Tensor) -> fl
 
 
 def grad_norm(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
-    """Return the sum over layers of the gradient's norm ‖∂L/∂w‖₂, L the cross-entropy.
+    """Return the sum over layers of the gradient norm ‖∂L/∂w‖₂, where L is the cross-entropy.
 
     References:
         Abdelfattah, Mehrotra, Dudziak, Lane 2021, "Zero-Cost Proxies for Lightweight NAS", ICLR.
@@ -139,7 +138,7 @@ def grad_norm(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
 
 
 def snip(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
-    """Return the summed saliency Σ |w · ∂L/∂w| of all weights, L the cross-entropy.
+    """Return the saliency Σ |w · ∂L/∂w| of all weights, where L is the cross-entropy.
 
     References:
         Lee, Ajanthan, Torr 2019, "SNIP: Single-shot Network Pruning based on Connection
@@ -160,9 +159,10 @@ def _weights_and_gradients(model: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 class Proxy:
-    """Scores a network at its initialisation by a measure on one batch of training beats.
+    """Scores an untrained network by a measure on one batch of training beats.
 
-    Choose one to rank many candidates in seconds, and check first how it correlates.
+    Choose a proxy to rank many candidates in seconds; first check its rank correlation with
+    trained scores.
     """
 
     def __init__(self, name: str, measure: Measure, options: ProxyOptions) -> None:
@@ -173,13 +173,13 @@ class Proxy:
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Return the measure as score, and as a metric under the proxy's name."""
+        """Return the measure as the score and as the metric ``name``."""
         started = monotonic()
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**31)
         size = min(self.options.batch_size, len(task.train))
         drawn = torch.randperm(len(task.train), generator=generator)[:size]
         batch = to_device(task.train.take(drawn.numpy()), ctx.device)
-        model = build(arch, task, builder).to(ctx.device).train()
+        model = build_network(arch, task, builder).to(ctx.device).train()
         with arithmetic(ctx.device, "float32"):
             score = self.measure(model, batch.signals, batch.labels)
         return Evaluation(
@@ -188,13 +188,6 @@ class Proxy:
             metrics={self.name: score},
             seconds=monotonic() - started,
         )
-
-
-def build(arch: Architecture, task: Task, builder: Builder) -> nn.Module:
-    """Return a fresh network for the beats of ``task``."""
-    return builder.build(
-        arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
-    )
 
 
 Synflow = partial(Proxy, "synflow", synflow)

@@ -1,4 +1,4 @@
-"""Training from scratch: the evaluation that a published figure stands for."""
+"""Training from scratch, as published results are made."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from nasbench_ecg.api import Architecture, Builder, Evaluation, EvaluationContex
 from nasbench_ecg.metrics import confusion_matrix, scores
 from nasbench_ecg.training import (
     Recipe,
+    build_network,
     fit,
     predict,
     seconds_per_step,
@@ -23,9 +24,9 @@ from nasbench_ecg_evaluators.options import TrainOptions
 
 
 class Train:
-    """Trains the network from scratch for a fixed number of epochs and scores the last one.
+    """Trains the network from scratch for a fixed number of epochs and scores the last epoch.
 
-    Nothing of the scored part chooses anything: no early stopping, no best epoch.
+    The scored part influences no choice: there is no early stopping and no best epoch.
     """
 
     def __init__(self, options: TrainOptions) -> None:
@@ -34,14 +35,16 @@ class Train:
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Return the scores of the network on the part that ``ctx`` opens."""
+        """Return the scores of the trained network on the second of ``ctx.parts()``."""
         started = monotonic()
         fit_on, score_on = ctx.parts()
-        recipe, most = self._recipe(ctx)
+        recipe, max_beats = self._recipe(ctx)
         generator = torch.Generator().manual_seed(torch.initial_seed() % 2**31)
-        if most is not None and most < len(fit_on):
-            fit_on = fit_on.take(torch.randperm(len(fit_on), generator=generator)[:most].numpy())
-        model = self._build(arch, task, builder)
+        if max_beats is not None and max_beats < len(fit_on):
+            fit_on = fit_on.take(
+                torch.randperm(len(fit_on), generator=generator)[:max_beats].numpy()
+            )
+        model = build_network(arch, task, builder)
         seed = int(torch.randint(2**31, (), generator=generator))
         curves = fit(
             model,
@@ -69,16 +72,16 @@ class Train:
     def estimate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> float:
-        """Return the seconds that training will take here, from a few timed steps.
+        """Return the estimated seconds of training on this device, from a few timed steps.
 
-        A candidate, which has a fidelity, is trained on the train part and scored on validation;
-        what a search has found is trained on both.
+        A candidate of a search (with a fidelity) is trained on the training part and scored on
+        validation; the final architecture is trained on both.
         """
-        recipe, most = self._recipe(ctx)
+        recipe, max_beats = self._recipe(ctx)
         n_beats = len(task.train) + (len(task.validation) if ctx.fidelity is None else 0)
-        if most is not None:
-            n_beats = min(most, n_beats)
-        model = self._build(arch, task, builder).to(ctx.device).train()
+        if max_beats is not None:
+            n_beats = min(max_beats, n_beats)
+        model = build_network(arch, task, builder).to(ctx.device).train()
         optimizer = weight_optimizer(model, recipe)
         first = np.arange(min(recipe.batch_size, len(task.train)))
         batch = to_device(task.train.take(first), ctx.device)
@@ -89,16 +92,12 @@ class Train:
 
         seconds = seconds_per_step(step, len(batch), ctx.device)
         steps = recipe.epochs * -(-n_beats // recipe.batch_size)
-        if ctx.fidelity is not None:  # scoring is a forward pass, about a third of a step
+        if ctx.fidelity is not None:  # a forward pass takes about a third of a training step
             steps += len(task.validation) // recipe.batch_size // 3
         return seconds * steps
 
-    def _build(self, arch: Architecture, task: Task, builder: Builder) -> torch.nn.Module:
-        return builder.build(
-            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
-        )
-
     def _recipe(self, ctx: EvaluationContext) -> tuple[Recipe, int | None]:
+        """Return the recipe and the most beats to train on, as the fidelity asks."""
         options = self.options
         recipe = options.recipe
         if ctx.fidelity is None:

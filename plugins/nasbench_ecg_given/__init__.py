@@ -1,4 +1,4 @@
-"""An architecture that is at hand already, as a strategy that returns it."""
+"""The strategy ``given``: trains a known architecture without a search."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Options of ``given``."""
+"""The strategy ``given``: returns an architecture that is already known."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Origin(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     run_key: str
-    """Its run key."""
+    """Run key of the run."""
 
     strategy: str
-    """Name of its strategy."""
+    """Strategy of the run."""
 
     dataset: str
-    """Name of the dataset it searched on."""
+    """Dataset of the search."""
 
     protocol: str
-    """How that dataset was split."""
+    """Protocol of the search."""
 
     search_seed: int
-    """Seed of its search."""
+    """Seed of the search."""
 
 
 class GivenOptions(Options):
@@ -46,14 +46,14 @@ class GivenOptions(Options):
     """The architecture, as ``nasbench-ecg arch show --json`` prints it."""
 
     origin: Origin | None = None
-    """The run it comes from; ``nasbench-ecg generalize`` enters it."""
+    """The run that found the architecture; ``nasbench-ecg generalize`` sets it."""
 
 
 class Given:
-    """Returns the architecture of its options, at no cost.
+    """Returns the architecture of its options without a search.
 
-    Choose it to train an architecture that was found elsewhere: on another dataset, with other
-    seeds, or by other means. Its run key covers the architecture and where it comes from.
+    Choose it to train a known architecture: on another dataset, with other seeds, or found by
+    other means. The run key includes the architecture and its origin.
     """
 
     def __init__(self, options: GivenOptions) -> None:
@@ -65,13 +65,13 @@ class Given:
         """Return the architecture.
 
         Raises:
-            OptionError: None is given, or it is not of ``space``.
+            OptionError: The options have no architecture, or it is not in ``space``.
         """
         if self.options.architecture is None:
             raise OptionError(
-                "The strategy 'given' was given no architecture.",
-                fix="Say --set strategy.architecture=JSON, with what "
-                "'nasbench-ecg arch show RUN --json' prints, or use 'nasbench-ecg generalize'.",
+                "The strategy 'given' needs an architecture.",
+                fix="Set --set strategy.architecture=JSON to the output of "
+                "'nasbench-ecg arch show RUN --json', or use 'nasbench-ecg generalize'.",
             )
         arch = Architecture.from_dict(self.options.architecture)
         space.validate(arch)

@@ -29,9 +29,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.costs import network_costs
-from nasbench_ecg_blackbox.duration import seconds_of_search
-from nasbench_ecg_blackbox.limit import SizeLimit
+from nasbench_ecg.training import network_costs
+from nasbench_ecg_blackbox.history import SizeLimit, seconds_of_search
 from nasbench_ecg_blackbox.nsga2 import Member, front, member, table
 from nasbench_ecg_immune.engine import Antibody, ImmuneEvolution, clone_count
 from nasbench_ecg_immune.options import ImmuneOptions

@@ -1,0 +1,247 @@
+"""What the black-box searches share: size limit, evaluation history and time estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import numpy as np
+
+from nasbench_ecg.api import (
+    Architecture,
+    Builder,
+    Evaluation,
+    Fidelity,
+    OptionError,
+    SearchContext,
+    SearchSpace,
+    Task,
+    distinct_architectures,
+)
+
+MAX_REPEATS = 1000
+"""Consecutive candidates without a new evaluation after which a space counts as exhausted."""
+
+MAX_REJECTED = 2000
+"""Random architectures above the size limit after which a search gives up."""
+
+TIMED_CANDIDATES = 2
+"""Random architectures that a time estimate is based on."""
+
+
+@dataclass(frozen=True)
+class SizeLimit:
+    """The largest network that a search may evaluate; larger ones are rejected untrained.
+
+    Attributes:
+        max_parameters: Most trainable parameters of a network; None for no limit.
+        task: The beats that the networks are built for.
+        builder: Builds the networks.
+    """
+
+    max_parameters: int | None
+    task: Task
+    builder: Builder
+
+    def allows(self, arch: Architecture) -> bool:
+        """Return whether the network of ``arch`` is within the limit."""
+        if self.max_parameters is None:
+            return True
+        from nasbench_ecg.training import network_costs
+
+        costs = network_costs(arch, self.task, self.builder, device="cpu", names=["parameters"])
+        return costs["parameters"] <= self.max_parameters
+
+    def sample(self, space: SearchSpace, rng: np.random.Generator) -> Architecture:
+        """Return an architecture drawn uniformly from those within the limit.
+
+        Raises:
+            OptionError: No sample is within the limit.
+        """
+        for _ in range(MAX_REJECTED):
+            arch = space.sample(rng)
+            if self.allows(arch):
+                return arch
+        raise self._no_architecture()
+
+    def sample_distinct(
+        self, space: SearchSpace, rng: np.random.Generator, n: int
+    ) -> list[Architecture]:
+        """Return ``n`` distinct random architectures within the limit, or as many as are found.
+
+        Raises:
+            OptionError: No sample is within the limit.
+        """
+        found = list(
+            distinct_architectures(space, rng, n, accept=self.allows, max_rejected=MAX_REJECTED)
+        )
+        if self.max_parameters is not None and not found:
+            raise self._no_architecture()
+        return found
+
+    def _no_architecture(self) -> OptionError:
+        return OptionError(
+            f"None of {MAX_REJECTED:,} random architectures has {self.max_parameters:,} "
+            "trainable parameters or fewer.",
+            where="strategy.max_parameters",
+            fix="Build smaller networks, for example with "
+            "--set builder.cells=6 --set builder.channels=2, or allow more parameters.",
+        )
+
+
+@dataclass
+class EvaluationHistory:
+    """The evaluations of a search, in order: one per architecture and fidelity.
+
+    The seconds of the budget are compared with the sum of the evaluations' own seconds, so that a
+    resumed search, which reads its earlier evaluations back, stops at the same candidate.
+
+    Attributes:
+        ctx: The search's context.
+        advance: Advances the search's progress bar by one and shows figures.
+        evaluations: Evaluations by architecture hash and fidelity, in order.
+        repeats: Candidates since the last evaluation; all were known or rejected.
+    """
+
+    ctx: SearchContext
+    advance: Callable[..., None]
+    evaluations: dict[tuple[str, Fidelity], Evaluation] = field(default_factory=dict)
+    repeats: int = 0
+
+    @property
+    def best(self) -> Architecture | None:
+        """The architecture with the highest score, the first of equals; None without any."""
+        best = max(self.evaluations.values(), key=lambda known: known.score, default=None)
+        return None if best is None else best.architecture
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space seems to contain no new architecture."""
+        return self.repeats >= MAX_REPEATS
+
+    @property
+    def budget_spent(self) -> bool:
+        """Whether the budget allows no further evaluation."""
+        budget = self.ctx.budget
+        if budget.evaluations is not None and len(self.evaluations) >= budget.evaluations:
+            return True
+        seconds = sum(known.seconds for known in self.evaluations.values())
+        return budget.seconds is not None and bool(self.evaluations) and seconds >= budget.seconds
+
+    def reject(self) -> None:
+        """Count a candidate that is not evaluated."""
+        self.repeats += 1
+
+    def score(self, arch: Architecture, fidelity: Fidelity, **figures: float) -> float | None:
+        """Return the score of ``arch``, which is evaluated unless its score is known.
+
+        Args:
+            arch: The candidate.
+            fidelity: Fidelity of the evaluation.
+            figures: Figures that are logged with the score.
+
+        Returns:
+            The score, or None if it is not known and the budget is spent.
+        """
+        scores = self.score_all([arch], fidelity, None, **figures)
+        return scores[0] if scores else None
+
+    def score_all(
+        self,
+        architectures: Sequence[Architecture],
+        fidelity: Fidelity,
+        candidate_figures: Mapping[str, Mapping[str, float]] | None = None,
+        **figures: float,
+    ) -> list[float]:
+        """Return the scores of ``architectures``, evaluated in batches of ``ctx.parallel``.
+
+        Args:
+            architectures: The candidates; those with a known score are not evaluated again.
+            fidelity: Fidelity of the evaluations.
+            candidate_figures: Figures that are logged with one candidate's score, by its hash.
+            figures: Figures that are logged with every score.
+
+        Returns:
+            Scores in the same order; only the first ones if the budget runs out.
+        """
+        scores: list[float] = []
+        for start in range(0, len(architectures), self.ctx.parallel):
+            batch = architectures[start : start + self.ctx.parallel]
+            self._evaluate(batch, fidelity, candidate_figures or {}, figures)
+            for arch in batch:
+                known = self.evaluations.get((arch.hash, fidelity))
+                if known is None:
+                    return scores
+                scores.append(known.score)
+        return scores
+
+    def _evaluate(
+        self,
+        batch: Sequence[Architecture],
+        fidelity: Fidelity,
+        candidate_figures: Mapping[str, Mapping[str, float]],
+        figures: Mapping[str, float],
+    ) -> None:
+        """Evaluate the new candidates of a batch, as far as the budget allows."""
+        new = {a.hash: a for a in batch if (a.hash, fidelity) not in self.evaluations}
+        self.repeats += len(batch) - len(new)
+        limit = self.ctx.budget.evaluations
+        remaining = len(new) if limit is None else limit - len(self.evaluations)
+        if not new or self.budget_spent:
+            return
+        for evaluation in self.ctx.evaluate_many(list(new.values())[:remaining], fidelity):
+            arch = evaluation.architecture
+            self.evaluations[arch.hash, fidelity] = evaluation
+            self.repeats = 0
+            own = candidate_figures.get(arch.hash, {})
+            self.ctx.log(evaluation.score, **{**_fidelity_figures(fidelity), **figures, **own})
+            best = max(known.score for known in self.evaluations.values())
+            self.advance(1, score=evaluation.score, best=best)
+
+    def to_rows(self) -> list[dict[str, object]]:
+        """Return the evaluations in order as JSON data: hash, score, epochs and beats."""
+        return [
+            {"architecture": key, "score": evaluation.score, **_fidelity_figures(fidelity)}
+            for (key, fidelity), evaluation in self.evaluations.items()
+        ]
+
+
+def _fidelity_figures(fidelity: Fidelity) -> dict[str, float]:
+    figures = {"epochs": fidelity.epochs, "beats": fidelity.beats}
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def seconds_of_search(
+    plan: Sequence[tuple[int, Fidelity]],
+    space: SearchSpace,
+    ctx: SearchContext,
+    limit: SizeLimit,
+) -> float | None:
+    """Return the estimated seconds of a search here; None if the evaluator has no estimate.
+
+    Args:
+        plan: Pairs of a number of candidates and their fidelity, in the order of the search. The
+            budget cuts the plan short.
+        space: Where candidates are sampled.
+        ctx: The search's context; no budget is spent.
+        limit: Size limit of the candidates.
+
+    Raises:
+        OptionError: No sample is within ``limit``.
+    """
+    left = ctx.budget.evaluations
+    candidates = [limit.sample(space, ctx.rng) for _ in range(TIMED_CANDIDATES)]
+    total = 0.0
+    for wanted, fidelity in plan:
+        n = wanted if left is None else min(wanted, left)
+        left = None if left is None else left - n
+        if not n:
+            continue
+        estimates = [ctx.seconds_per_evaluation(arch, fidelity) for arch in candidates]
+        known = [seconds for seconds in estimates if seconds is not None]
+        if not known:
+            return None
+        total += n * fmean(known)
+    total /= ctx.parallel
+    return total if ctx.budget.seconds is None else min(total, ctx.budget.seconds)

@@ -1,0 +1,98 @@
+"""Costs of a network: trainable parameters, multiply-accumulates, float32 latency."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from tiny_beats import tiny_beats
+from torch import nn
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Task
+from nasbench_ecg.training import costs
+from nasbench_ecg_cells.network import StackedCellsShortcut
+from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
+from nasbench_ecg_cells.space import ConvCells
+
+ARCH = Architecture(
+    "conv-cells",
+    {name: [[["max-pool-3", 0], ["max-pool-3", 1]]] for name in ("normal", "reduction")},
+)
+BUILDER = StackedCellsShortcut(StackedCellsShortcutOptions(cells=6, channels=2, stem_filters=4))
+TASK = Task(tiny_beats(4), tiny_beats(4), ("N",))
+
+
+class Flat(nn.Module):
+    """A linear layer on the samples of a beat, and a frozen one that is added to it."""
+
+    def __init__(self, n_leads: int, n_samples: int) -> None:
+        super().__init__()
+        self.learned = nn.Linear(n_leads * n_samples, 3)
+        self.frozen = nn.Linear(n_leads * n_samples, 3).requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.learned(x.flatten(1)) + self.frozen(x.flatten(1))
+
+
+class FlatBuilder:
+    def build(self, arch, *, n_leads, n_samples, n_classes):
+        return Flat(n_leads, n_samples)
+
+
+def test_costs_of_a_cell_network_match_a_count_by_hand():
+    ConvCells(ConvCellsOptions(nodes=1, operations=("skip", "max-pool-3"))).validate(ARCH)
+    names = ["parameters", "macs", "latency"]
+    measured = costs.network_costs(ARCH, TASK, BUILDER, device="cpu", names=names)
+    # Stem 2·4·5 + 8. A cell's two 1x1 convolutions of its inputs, with scale and shift: inputs of
+    # 4+4, 4+2, 2+2, 2+4, 4+4, 4+8 channels to 2, 2, 4, 4, 8, 8. Classifier 8·3 + 3.
+    stem, head = 48, 27
+    cells = sum((a + b) * c + 4 * c for a, b, c in
+                [(4, 4, 2), (4, 2, 2), (2, 2, 4), (2, 4, 4), (4, 4, 8), (4, 8, 8)])  # fmt: skip
+    assert measured["parameters"] == stem + cells + head
+    # Beats of 64 samples: stem at 32, then pooled to 16; 8 from the third cell, 4 from the fifth.
+    # A cell after a reduction halves its first input, which is twice as long.
+    macs = 32 * 4 * 2 * 5 + 8 * 3
+    macs += sum(n * (a + b) * c for n, a, b, c in
+                [(16, 4, 4, 2), (16, 4, 2, 2), (16, 2, 2, 4), (8, 2, 4, 4), (8, 4, 4, 8),
+                 (4, 4, 8, 8)])  # fmt: skip
+    assert measured["macs"] == macs
+    assert measured["latency"] > 0
+
+
+def test_parameters_are_the_trainable_ones_and_macs_those_of_the_whole_network():
+    recorded = costs.measure_costs(None, TASK, FlatBuilder(), "cpu")
+    samples = TASK.n_leads * TASK.n_samples
+    assert recorded["parameters"] == samples * 3 + 3
+    assert recorded["macs"] == 2 * samples * 3
+    for name in ("parameters", "macs"):
+        limited = costs.network_costs(None, TASK, FlatBuilder(), device="cpu", names=[name])
+        assert limited == {name: recorded[name]}
+    assert set(recorded) == {
+        "parameters", "macs", "latency_1_ms", "latency_256_ms", "peak_memory_mb",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("asked", "used"), [({}, "float32"), ({"precision": "bf16"}, "bf16")])
+def test_latency_is_measured_in_float32_unless_asked_otherwise(monkeypatch, asked, used):
+    entered = []
+
+    @contextmanager
+    def arithmetic(device, precision):
+        entered.append((device, precision))
+        yield
+
+    monkeypatch.setattr(costs, "arithmetic", arithmetic)
+    dtypes = []
+    model = Flat(2, 64)
+    model.learned.register_forward_hook(lambda _, __, out: dtypes.append(out.dtype))
+    assert costs.latency(model, 2, 64, "cpu", repeats=2, **asked) > 0
+    assert entered == [("cpu", used)]
+    assert set(dtypes) == {torch.bfloat16 if used == "bf16" else torch.float32}
+
+
+def test_costs_leave_torchs_generator_as_it_was():
+    before = torch.get_rng_state()
+    costs.network_costs(ARCH, TASK, BUILDER, device="cpu", names=["parameters"])
+    assert torch.equal(torch.get_rng_state(), before)
