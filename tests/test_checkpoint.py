@@ -18,12 +18,10 @@ from nasbench_ecg.training import memory
 from nasbench_ecg.training.checkpoint import (
     FileCheckpoint,
     NoCheckpoint,
-    random_state,
     read_state,
-    restore_random_state,
     write_state,
 )
-from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg.training.seeding import random_state, restore_random_state, seeded
 
 ROOT = Path(__file__).parents[1]
 
@@ -216,7 +214,7 @@ def test_what_is_loaded_leaves_collections_once(monkeypatch: pytest.MonkeyPatch)
     calls: list[str] = []
     for name in ("collect", "freeze"):
         monkeypatch.setattr(memory.gc, name, lambda name=name: calls.append(name))
-    memory.spare_what_is_loaded.cache_clear()
-    memory.spare_what_is_loaded()
-    memory.spare_what_is_loaded()
+    memory.freeze_garbage_collection.cache_clear()
+    memory.freeze_garbage_collection()
+    memory.freeze_garbage_collection()
     assert calls == ["collect", "freeze"]

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from tiny_runs import made_ready, registry_with, result, tiny_config
+from tiny_runs import prepared_run, registry_with, result, tiny_config
 from wfdb_files import real_database
 
 from nasbench_ecg.api import (
@@ -90,7 +90,7 @@ SPECS = (
 
 def scripted(cache: Path, does: Any = None, **changes: Any) -> PreparedRun:
     """Return a run of a scripted strategy and an evaluator that trains nothing."""
-    ready = made_ready(tiny_config("scripted", *SPECS, **changes), cache)
+    ready = prepared_run(tiny_config("scripted", *SPECS, **changes), cache)
     ready.strategy.does = does  # type: ignore[attr-defined]
     return ready
 
@@ -106,7 +106,7 @@ def darts(
 ) -> tuple[PreparedRun, RunRecord, RecordStore]:
     """A whole run of the real components."""
     store = RecordStore(tmp_path_factory.mktemp("darts"))
-    ready = made_ready(config, beats_cache)
+    ready = prepared_run(config, beats_cache)
     return ready, execute(ready, store), store
 
 
@@ -200,11 +200,11 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another_key(
     _, record, store = darts
     torch.manual_seed(99)
     np.random.seed(99)
-    again = execute(made_ready(tiny_config(), beats_cache), RecordStore(tmp_path))
+    again = execute(prepared_run(tiny_config(), beats_cache), RecordStore(tmp_path))
     assert result(again) == result(record)
     for name in ("curves.json", "predictions.json"):
         assert artifact(RecordStore(tmp_path), again, name) == artifact(store, record, name)
-    other = execute(made_ready(tiny_config(search_seed=1), beats_cache), RecordStore(tmp_path))
+    other = execute(prepared_run(tiny_config(search_seed=1), beats_cache), RecordStore(tmp_path))
     assert other.run_key != record.run_key
     assert other.search_details != record.search_details
 
@@ -308,7 +308,7 @@ def test_a_search_may_score_candidates_on_the_validation_part_only(
 
 
 def test_the_test_part_is_opened_once(beats_cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(ProtocolError, match="second time"):
+    with pytest.raises(ProtocolError, match="requested twice"):
         execute(scripted(beats_cache, evaluator="twice"), RecordStore(tmp_path))
     ((record,), _) = read_records(tmp_path)
     assert record.status == "failed" and record.metrics == {}
@@ -382,7 +382,7 @@ def test_an_architecture_of_another_space_is_the_strategys_failure(
     def strays(self: Scripted, *_: object) -> SearchResult:
         return SearchResult(arch)
 
-    with pytest.raises(PluginError, match="'scripted' returned what is no architecture"):
+    with pytest.raises(PluginError, match="'scripted' returned an architecture that is not valid"):
         execute(scripted(beats_cache, strays), RecordStore(tmp_path))
     ((record,), _) = read_records(tmp_path)
     assert record.status == "failed" and record.architecture is None
@@ -410,7 +410,7 @@ def test_what_was_found_is_kept_when_the_evaluation_fails(
 def test_an_estimate_is_positive_and_leaves_the_run_as_it_would_have_been(
     darts: tuple[PreparedRun, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
 ) -> None:
-    ready = made_ready(tiny_config(), beats_cache)
+    ready = prepared_run(tiny_config(), beats_cache)
     seconds = estimate(ready)
     assert set(seconds) == {"search", "evaluation"} and min(seconds.values()) > 0
     assert result(execute(ready, RecordStore(tmp_path))) == result(darts[1])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from run_records import run_record
-from tiny_runs import DARTS, SETTINGS, assignments, made_ready, tiny_config
+from tiny_runs import DARTS, SETTINGS, assignments, prepared_run, tiny_config
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
@@ -44,7 +44,7 @@ def record(out):
 def predicted(out, record, beats_cache):
     """Test beats of the run, float32 [n, leads, samples], and the classes that it gave them."""
     told = json.loads((out / "runs" / record.run_key / "predictions.json").read_text())
-    test = made_ready(tiny_config("darts"), beats_cache).test
+    test = prepared_run(tiny_config("darts"), beats_cache).test
     assert told["sample"] == test.sample.tolist()
     return np.array(test.signals), told["predicted"]
 

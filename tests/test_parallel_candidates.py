@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 import torch
 from tiny_beats import tiny_beats
-from tiny_runs import made_ready, result, tiny_config
+from tiny_runs import prepared_run, result, tiny_config
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Evaluation
 from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import Search
+from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.parallel import SharedBeats, WorkerError, Workers
-from nasbench_ecg.run.resume import Ledger
+from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.runner import PreparedRun, execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.runner import command
@@ -40,7 +40,7 @@ SHORT: dict[str, Any] = {"strategy": {"candidates": 3}, "evaluator": {"epochs": 
 
 
 def ready(cache: Path, parallel: int = 1, **changes: Any) -> PreparedRun:
-    made = made_ready(tiny_config("best-of-n", **{"set": SHORT, **changes}), cache)
+    made = prepared_run(tiny_config("best-of-n", **{"set": SHORT, **changes}), cache)
     made.parallel = parallel
     return made
 
@@ -51,9 +51,9 @@ def comparable(evaluation: Evaluation) -> dict[str, Any]:
     return whole
 
 
-def context(made: PreparedRun, out: Path, **changes: Any) -> Search:
+def context(made: PreparedRun, out: Path, **changes: Any) -> RunSearchContext:
     ctx = made.search_context()
-    ctx.ledger = Ledger(out / "ledger.jsonl")
+    ctx.evaluation_log = EvaluationLog(out / "evaluations.jsonl")
     for name, value in changes.items():
         setattr(ctx, name, value)
     return ctx
@@ -104,9 +104,9 @@ def test_two_at_a_time_give_what_one_by_one_gives_in_the_same_order(
     known = at_once.evaluate_many([c])
     assert known[0].score == expected[3]["score"] and expected[0]["state"] is None
 
-    def lines(ctx: Search) -> list[str]:
-        assert ctx.ledger.path is not None
-        texts = ctx.ledger.path.read_text().split("\n")
+    def lines(ctx: RunSearchContext) -> list[str]:
+        assert ctx.evaluation_log.path is not None
+        texts = ctx.evaluation_log.path.read_text().split("\n")
         return [text.partition('"seconds"')[0] for text in texts]
 
     assert lines(at_once) == lines(one_by_one)
@@ -121,7 +121,7 @@ def test_a_budget_is_kept_to_the_evaluation(
     with pytest.raises(ProtocolError, match="budget of 2 evaluations"):
         ctx.evaluate_many(asked)
     assert ctx.evaluations == 2
-    found = [ctx.ledger.find(arch, None) is not None for arch in asked]
+    found = [ctx.evaluation_log.find(arch, None) is not None for arch in asked]
     assert found == [True, True, False]
 
 
@@ -132,7 +132,7 @@ def test_nothing_is_evaluated_where_one_is_of_another_space(
     ctx = context(made, tmp_path, workers=workers)
     with pytest.raises(OptionError):
         ctx.evaluate_many([*some(made, 1), Architecture("another", {})])
-    assert ctx.evaluations == 0 and not (tmp_path / "ledger.jsonl").exists()
+    assert ctx.evaluations == 0 and not (tmp_path / "evaluations.jsonl").exists()
 
 
 def test_a_worker_that_dies_is_one_error_that_says_what_to_do(
@@ -145,10 +145,10 @@ def test_a_worker_that_dies_is_one_error_that_says_what_to_do(
         (first,) = ctx.evaluate_many(some(made, 1))
         (started, *_) = set(multiprocessing.active_children()) - before
         os.kill(started.pid or 0, signal.SIGKILL)
-        with pytest.raises(WorkerError, match="ended before its work was done") as caught:
+        with pytest.raises(WorkerError, match="ended before its evaluation was finished") as caught:
             ctx.evaluate_many(some(made, 3, seed=1))
     assert "--parallel" in caught.value.fix
-    assert ctx.ledger.find(first.architecture, None) is not None
+    assert ctx.evaluation_log.find(first.architecture, None) is not None
     assert set(multiprocessing.active_children()) == before
 
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_sent_to_a_process_is_told(two: tuple[PreparedRun, Worker
     parts = {"builder": made.config.builder, "evaluator": evaluator, "device": "cpu", "seed": 0}
     with (
         closing(Workers(2, task=made.task, **parts)) as workers,
-        pytest.raises(WorkerError, match="processes of their own") as caught,
+        pytest.raises(WorkerError, match="in worker processes") as caught,
     ):
         list(workers.evaluate(some(made, 1), None, Silent()))
     assert caught.value.fix == "Leave --parallel out."

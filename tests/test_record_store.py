@@ -290,8 +290,7 @@ def test_suites_are_read_together_or_one_alone(tmp_path: Path) -> None:
 def test_reading_takes_no_file_that_is_being_written(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     store.write(made())
-    unfinished = store.unfinished("feedbeef")
-    unfinished.finish("search", {"architecture": {}})
+    store.resume_folder("feedbeef").save_result("search", {"architecture": {}})
     (store.folder / f".{KEY}.json-x1y2").write_text("{")
     records, damaged = read_records(tmp_path)
     assert len(records) == 1 and damaged == []

@@ -22,11 +22,17 @@ from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.run.config import RunRequest, configure
-from nasbench_ecg.run.record import open_record
+from nasbench_ecg.run.record import new_record
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite import runner as campaign
 from nasbench_ecg.suite.processes import LocalExecutor
-from nasbench_ecg.suite.runner import carry_out, reserved, statuses, take_over, to_do
+from nasbench_ecg.suite.runner import (
+    execute_runs,
+    lock_suite,
+    pending_runs,
+    reuse_results,
+    statuses,
+)
 from nasbench_ecg.suite.spec import (
     PlannedRun,
     broken_rules,
@@ -255,7 +261,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
 
     def command(run: PlannedRun, *_: Any, **__: Any) -> list[str]:
         template = tmp_path / f"{run.key}.json"
-        template.write_text(open_record(run.config, "mine").model_dump_json())
+        template.write_text(new_record(run.config, "mine").model_dump_json())
         code = BEHAVIOUR[run.config.strategy.name]
         return [sys.executable, "-c", code, str(template), str(store.path(run.key))]
 
@@ -273,7 +279,7 @@ def runs_that(*behaviours: str) -> list[PlannedRun]:
 def done(runs: list[PlannedRun], store: RecordStore, **limits: Any) -> dict[str, Any]:
     """Carry runs out and return the records by strategy."""
     store.check_writable()
-    finished = carry_out(runs, store, LocalExecutor(**limits))
+    finished = execute_runs(runs, store, LocalExecutor(**limits))
     return {one.run.config.strategy.name: one.record for one in finished}
 
 
@@ -301,33 +307,33 @@ def test_an_old_record_is_not_taken_for_that_of_a_process_that_wrote_none(
     store: RecordStore,
 ) -> None:
     runs = runs_that("raises")
-    store.write(open_record(runs[0].config, "mine").model_copy(update={"status": "ok"}))
+    store.write(new_record(runs[0].config, "mine").model_copy(update={"status": "ok"}))
     assert done(runs, store)["raises"].status == "failed"
 
 
 def test_resuming_is_the_plan_less_what_has_a_result(store: RecordStore) -> None:
     runs = runs_that("ok", "raises", "killed", "aborts")
     done(runs[:2], store)
-    assert to_do(runs, store) == runs[2:]
-    assert to_do(runs, store, retry_failed=True) == runs[1:]
+    assert pending_runs(runs, store) == runs[2:]
+    assert pending_runs(runs, store, retry_failed=True) == runs[1:]
 
 
 def test_an_interrupted_run_is_resumed_and_a_damaged_record_replaced(store: RecordStore) -> None:
     runs = runs_that("ok", "lies")
-    store.write(open_record(runs[0].config, "mine"))
+    store.write(new_record(runs[0].config, "mine"))
     store.path(runs[1].key).write_text('{"schema_ver')
     assert statuses(runs, store) == ["interrupted", None]
-    assert to_do(runs, store) == runs
+    assert pending_runs(runs, store) == runs
 
 
 def test_two_processes_do_not_carry_out_one_suite_at_once(store: RecordStore) -> None:
     with (
-        reserved(store),
+        lock_suite(store),
         pytest.raises(StorageError, match="being run into this folder already"),
-        reserved(store),
+        lock_suite(store),
     ):
         pass
-    with reserved(store):
+    with lock_suite(store):
         pass
 
 
@@ -340,10 +346,10 @@ def test_a_result_of_another_suite_is_taken_over_with_its_artifacts(tmp_path: Pa
     runs = [run, other_profile, failed]
     changes = [{"status": "ok"}, {"status": "ok", "profile": "paper"}, {"status": "failed"}]
     for one, change in zip(runs, changes, strict=True):
-        record = open_record(one.config, "theirs").model_copy(update=change)
+        record = new_record(one.config, "theirs").model_copy(update=change)
         there.write(record, {"curves.json": {"loss": [1.0]}})
 
-    taken = take_over(runs, here)
+    taken = reuse_results(runs, here)
 
     assert [(record.run_key, record.suite) for record in taken] == [(run.key, "mine")]
     assert statuses(runs, here) == ["ok", None, None]
@@ -352,16 +358,16 @@ def test_a_result_of_another_suite_is_taken_over_with_its_artifacts(tmp_path: Pa
 
 
 def test_there_is_nothing_to_take_over_from_a_folder_that_does_not_exist(tmp_path: Path) -> None:
-    assert take_over(runs_that("ok"), RecordStore(tmp_path / "none", "mine")) == []
+    assert reuse_results(runs_that("ok"), RecordStore(tmp_path / "none", "mine")) == []
 
 
 def test_a_result_whose_artifacts_are_damaged_is_not_taken_over(tmp_path: Path) -> None:
     (run,) = runs_that("ok")
     there = RecordStore(tmp_path, "theirs")
-    record = open_record(run.config, "theirs").model_copy(update={"status": "ok"})
+    record = new_record(run.config, "theirs").model_copy(update={"status": "ok"})
     there.write(record, {"curves.json": {}})
     (there.folder / run.key / "curves.json").write_text("{")
-    assert take_over([run], RecordStore(tmp_path, "mine")) == []
+    assert reuse_results([run], RecordStore(tmp_path, "mine")) == []
 
 
 # On the command line
@@ -419,7 +425,7 @@ def test_what_failed_can_be_tried_again_as_it_was_asked_for(
     asked = (str(file), "--seeds", "3", "--out", str(out), "--device", "cpu")
     (row,) = json.loads(nasbench("suite", "plan", *asked, "--json").stdout)
     (run,) = plan(load_suite(str(file)), load_registry(), device="cpu", seeds=[3])
-    failed = open_record(run.config, "toys").model_copy(update={"status": "failed"})
+    failed = new_record(run.config, "toys").model_copy(update={"status": "failed"})
     RecordStore(out, "toys").write(failed)
     told = nasbench("suite", "run", *asked)
     assert (told.exit_code, failed.run_key) == (1, row["run_key"])
@@ -440,7 +446,7 @@ def test_a_plan_tells_what_another_suite_has(nasbench: Callable[..., Any], tmp_p
     file, out = toy_suite(tmp_path), tmp_path / "results"
     (run,) = plan(load_suite(str(file)), load_registry(), device="cpu")
     RecordStore(out, "elders").write(
-        open_record(run.config, "elders").model_copy(update={"status": "ok"})
+        new_record(run.config, "elders").model_copy(update={"status": "ok"})
     )
     told = nasbench("suite", "plan", file, "--device", "cpu", "--out", out)
     assert "in elders" in told.stdout

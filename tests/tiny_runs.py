@@ -57,7 +57,7 @@ def registry_with(*specs: ComponentSpec) -> Registry:
     return replace(registry, plugins=(*registry.plugins, made_up))
 
 
-def tiny_wish(strategy: str = "darts", **changes: Any) -> RunRequest:
+def tiny_request(strategy: str = "darts", **changes: Any) -> RunRequest:
     """Return the request for a run of seconds; ``set`` changes options by component."""
     overrides = {role: dict(options) for role, options in SETTINGS.items()}
     if strategy == "darts":
@@ -74,10 +74,10 @@ def tiny_wish(strategy: str = "darts", **changes: Any) -> RunRequest:
 
 def tiny_config(strategy: str = "darts", *specs: ComponentSpec, **changes: Any) -> RunConfig:
     """Return the configuration of a run of seconds."""
-    return configure(registry_with(*specs), tiny_wish(strategy, **changes))
+    return configure(registry_with(*specs), tiny_request(strategy, **changes))
 
 
-def made_ready(config: RunConfig, cache: Path, progress: Progress | None = None) -> PreparedRun:
+def prepared_run(config: RunConfig, cache: Path, progress: Progress | None = None) -> PreparedRun:
     """Return the run with its beats loaded."""
     return prepare_run(
         config, source=LocalSource(cache=cache), progress=progress or Silent(), suite="runs"

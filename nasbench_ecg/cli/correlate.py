@@ -64,7 +64,7 @@ def correlate(
     from nasbench_ecg.run.config import RunRequest, configure
     from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.studies.correlate import draw, evaluate_sample, fitting_builder, sample_key
+    from nasbench_ecg.studies.correlate import default_builder, draw, evaluate_sample, sample_key
     from nasbench_ecg.studies.generalize import GIVEN
 
     if samples < FEWEST:
@@ -86,7 +86,7 @@ def correlate(
         search_seed=seed,
         device=device,
     )
-    request = replace(request, builder=fitting_builder(registry, request))
+    request = replace(request, builder=default_builder(registry, request))
     shared = {kind: options for kind, options in overrides.items() if kind != "evaluator"}
     names = list(dict.fromkeys(name for name in evaluators if name != against))
     if not names:

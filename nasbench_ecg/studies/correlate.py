@@ -14,7 +14,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import BuilderSpec
 from nasbench_ecg.run.config import KEY_LENGTH, RunConfig, RunRequest
-from nasbench_ecg.run.resume import Ledger
+from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.runner import PreparedRun, under
 
 
@@ -36,7 +36,7 @@ class Evaluated:
         return [evaluation.score for evaluation in self.evaluations]
 
 
-def fitting_builder(registry: Registry, request: RunRequest) -> str | None:
+def default_builder(registry: Registry, request: RunRequest) -> str | None:
     """Return the builder for a request that names a space and no builder, the first by name."""
     if request.space is None or request.builder is not None:
         return request.builder
@@ -101,7 +101,7 @@ def evaluate_sample(
         revision = config.evaluator.component.spec.revision
         options = digest([revision, config.evaluator.options.model_dump(mode="json")])[:8]
         ctx = under(ready, config).search_context()
-        ctx.ledger = Ledger(folder / f"{name}-{options}.jsonl")
+        ctx.evaluation_log = EvaluationLog(folder / f"{name}-{options}.jsonl")
         done = []
         with ready.progress.track(name, len(architectures)) as bar:
             for arch in architectures:

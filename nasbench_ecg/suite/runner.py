@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.run.record import RunRecord, Status, open_record
+from nasbench_ecg.run.record import RunRecord, Status, new_record
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import Job, LocalExecutor, Outcome
 from nasbench_ecg.suite.spec import PlannedRun
@@ -47,7 +47,7 @@ def statuses(runs: Sequence[PlannedRun], store: RecordStore) -> list[Status | No
     return [record.status if record else None for record in records]
 
 
-def to_do(
+def pending_runs(
     runs: Sequence[PlannedRun], store: RecordStore, *, retry_failed: bool = False
 ) -> list[PlannedRun]:
     """Return the runs that have no result yet; those that failed only if they are to be retried."""
@@ -82,7 +82,7 @@ def command(
 
 
 @contextmanager
-def reserved(store: RecordStore) -> Iterator[None]:
+def lock_suite(store: RecordStore) -> Iterator[None]:
     """Keep others from carrying out the same suite in the same folder meanwhile.
 
     Raises:
@@ -106,7 +106,7 @@ def reserved(store: RecordStore) -> Iterator[None]:
         lock.release()
 
 
-def carry_out(
+def execute_runs(
     runs: Sequence[PlannedRun],
     store: RecordStore,
     executor: LocalExecutor,
@@ -160,7 +160,7 @@ def settle(
         reason += f" It ran the strategy {strategy.name!r}, {strategy.component.source}."
     if told is not None and told.status == status:
         return told
-    record = told or open_record(run.config, store.suite)
+    record = told or new_record(run.config, store.suite)
     record.status = status
     record.error = "\n".join(filter(None, [record.error, _tail(outcome.job.log), reason]))
     record.seconds.setdefault("total", round(outcome.seconds, 3))
@@ -196,7 +196,7 @@ def _tail(log: Path) -> str:
     return _ESCAPES.sub("", text).strip()
 
 
-def take_over(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]:
+def reuse_results(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]:
     """Copy into a suite the results that other suites in the same folder have of its runs.
 
     A record is taken over if it is ``ok``, was made under the same profile, which names its track,
@@ -207,7 +207,7 @@ def take_over(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]
     """
     taken = []
     for run in runs:
-        for other, record in elsewhere(run, store):
+        for other, record in results_in_other_suites(run, store):
             with suppress(ValueError, OSError):
                 artifacts = _artifacts(other, run.key)
                 copy = record.model_copy(update={"suite": store.suite})
@@ -217,7 +217,9 @@ def take_over(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]
     return taken
 
 
-def elsewhere(run: PlannedRun, store: RecordStore) -> Iterator[tuple[RecordStore, RunRecord]]:
+def results_in_other_suites(
+    run: PlannedRun, store: RecordStore
+) -> Iterator[tuple[RecordStore, RunRecord]]:
     """Yield the results that other suites in the same folder have of a run."""
     if not store.out.is_dir():
         return

@@ -11,7 +11,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -135,18 +134,3 @@ def _rebuild(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if _TUPLE in value:
         return tuple(_rebuild(v, tensors) for v in value[_TUPLE])
     return {k: _rebuild(v, tensors) for k, v in value[_ITEMS]}
-
-
-def random_state() -> dict[str, Tensor]:
-    """Return the state of torch's global generators."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def restore_random_state(state: Mapping[str, Tensor]) -> None:
-    """Set torch's global generators to a state that :func:`random_state` returned."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])
