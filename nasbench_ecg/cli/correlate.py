@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.report.correlation import Correlation
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.runner import PreparedRun
-    from nasbench_ecg.studies.correlate import Evaluated
+    from nasbench_ecg.studies.correlate import SampleScores
 
 FOLDER = "correlation"
 FORMAT = 1
@@ -64,7 +64,12 @@ def correlate(
     from nasbench_ecg.run.config import RunRequest, configure
     from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.studies.correlate import default_builder, draw, evaluate_sample, sample_key
+    from nasbench_ecg.studies.correlate import (
+        default_builder,
+        evaluate_sample,
+        sample_architectures,
+        sample_key,
+    )
     from nasbench_ecg.studies.generalize import GIVEN
 
     if samples < FEWEST:
@@ -103,7 +108,7 @@ def correlate(
     with RichProgress() as progress:
         fetch_missing(configs[0], source, progress)
         ready = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
-        architectures = draw(ready.space, samples, seed)
+        architectures = sample_architectures(ready.space, samples, seed)
         scored = evaluate_sample(ready, configs, architectures, folder)
     found = [measure(one, scored[0]) for one in scored[1:]]
     result = _result(ready, configs[0], scored, found)
@@ -124,7 +129,10 @@ def _show(found: Sequence[Correlation], config: RunConfig) -> None:
 
 
 def _result(
-    ready: PreparedRun, config: RunConfig, scored: Sequence[Evaluated], found: Sequence[Correlation]
+    ready: PreparedRun,
+    config: RunConfig,
+    scored: Sequence[SampleScores],
+    found: Sequence[Correlation],
 ) -> dict[str, Any]:
     from nasbench_ecg.run.environment import provenance
 

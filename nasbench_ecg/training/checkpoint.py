@@ -1,6 +1,6 @@
-"""State of long work on disk: written whole or not at all, and without a pickle.
+"""Checkpoints on disk, written atomically and without pickle.
 
-A checkpoint is one safetensors file: its tensors, and beside them, as JSON, everything else.
+A checkpoint is one safetensors file. Its metadata holds everything but the tensors as JSON.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ _TENSOR, _ITEMS, _TUPLE = "__tensor__", "__items__", "__tuple__"
 
 
 class FileCheckpoint:
-    """The last saved state of one stage of a run.
+    """The checkpoint file of one stage of a run.
 
     Args:
-        path: File of the state; its folder is made when needed.
+        path: The file; its folder is created if needed.
         interval: Seconds between saves, for :meth:`due`.
-        extra: Returns state of the caller's own, kept along with what is saved.
-        restore_extra: Takes that state back when :meth:`load` finds some.
+        extra: Returns additional state, saved with each state.
+        restore_extra: Receives the additional state when :meth:`load` finds a checkpoint.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class FileCheckpoint:
         self._last = monotonic()
 
     def due(self) -> bool:
-        """Return whether the last save is longer ago than the interval."""
+        """Return whether the interval has passed since the last save."""
         return monotonic() - self._last >= self.interval
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -66,7 +66,7 @@ class FileCheckpoint:
 
 
 class NoCheckpoint:
-    """Keeps nothing: for work that is short, or repeated from its inputs."""
+    """Saves nothing; for work that is short."""
 
     def due(self) -> bool:
         """Return False."""
