@@ -1,4 +1,4 @@
-"""A run that is stopped at any moment goes on, and ends as if it had never been stopped."""
+"""A run that is stopped at any moment continues and ends as if it had not been stopped."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def stopped(
     config: RunConfig, cache: Path, store: RecordStore, steps: int
 ) -> tuple[RunRecord, bool]:
     """Run for ``steps`` steps; return the record, and whether the run was stopped."""
-    ready = prepared_run(config, cache, Stopped(steps))
+    prepared = prepared_run(config, cache, Stopped(steps))
     try:
-        return execute(ready, store, checkpoint_seconds=0), False
+        return execute(prepared, store, checkpoint_seconds=0), False
     except KeyboardInterrupt:
         record = store.read(config.key())
         assert record is not None and record.status == "interrupted"
@@ -86,8 +86,8 @@ def test_seconds_before_a_stop_count(
     store = RecordStore(tmp_path)
     stopped(config, beats_cache, store, 10)
     state = store.resume_folder(config.key())
-    ready = prepared_run(config, beats_cache, Stopped(1))
-    ctx = ready.search_context()
+    prepared = prepared_run(config, beats_cache, Stopped(1))
+    ctx = prepared.search_context()
     state.checkpoint("search", ctx.state, ctx.restore).load()
     assert context.monotonic() - ctx.started > 0
     before = store.read(config.key())
@@ -105,17 +105,17 @@ def test_a_run_stopped_between_search_and_training_does_not_search_again(
 
     config, expected, files = uninterrupted
     store = RecordStore(tmp_path)
-    ready = prepared_run(config, beats_cache)
-    ready.evaluator.evaluate = stop  # type: ignore[method-assign,assignment]
+    prepared = prepared_run(config, beats_cache)
+    prepared.evaluator.evaluate = stop  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
-        execute(ready, store)
+        execute(prepared, store)
     interrupted = store.read(config.key())
     assert interrupted is not None and interrupted.status == "interrupted"
     assert interrupted.architecture == expected["architecture"]
 
-    ready = prepared_run(config, beats_cache)
-    ready.strategy.search = stop  # type: ignore[method-assign,assignment]
-    record = execute(ready, store)
+    prepared = prepared_run(config, beats_cache)
+    prepared.strategy.search = stop  # type: ignore[method-assign,assignment]
+    record = execute(prepared, store)
     assert result(record) == expected
     assert record.seconds["search"] == interrupted.seconds["search"]
     assert contents(store, record) == files
@@ -131,7 +131,7 @@ def test_a_run_stopped_between_search_and_training_does_not_search_again(
         ("regularized-evolution", {"models": 4, "population": 2, "sample": 2, "epochs": 1}),
     ],
 )
-def test_a_search_by_evaluations_is_repeated_from_the_log(
+def test_a_search_by_evaluations_is_repeated_from_its_log(
     strategy: str,
     options: dict[str, Any],
     beats_cache: Path,
@@ -202,7 +202,7 @@ def test_a_line_cut_short_is_ignored_and_what_follows_it_is_not(
     assert again.find(Architecture("s", "b"), None) is not None
 
 
-def test_seconds_of_an_earlier_evaluation_are_claimed_once(tmp_path: Path) -> None:
+def test_seconds_of_an_earlier_evaluation_count_once(tmp_path: Path) -> None:
     path = tmp_path / "evaluations.jsonl"
     first = EvaluationLog(path)
     first.add(an_evaluation("a"), None)
@@ -215,7 +215,7 @@ def test_seconds_of_an_earlier_evaluation_are_claimed_once(tmp_path: Path) -> No
     ]
 
 
-def test_an_outcome_that_is_no_json_counts_as_none(tmp_path: Path) -> None:
+def test_a_damaged_result_counts_as_none(tmp_path: Path) -> None:
     folder = ResumeFolder(tmp_path / "run")
     assert not folder.exists() and folder.load_result("search") is None
     folder.save_result("search", {"a": 1})
@@ -226,12 +226,12 @@ def test_an_outcome_that_is_no_json_counts_as_none(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-# Of other data, or of other code
+# Saved progress of other data or code
 
 INPUTS = {"nasbench-ecg": "1.0", "beats": "abc"}
 
 
-def test_what_is_kept_is_taken_up_by_a_run_of_the_same_data_and_code(tmp_path: Path) -> None:
+def test_progress_is_used_by_a_run_with_the_same_inputs(tmp_path: Path) -> None:
     first = ResumeFolder(tmp_path / "run")
     assert first.discard_if_changed(INPUTS) == [] and not first.exists()
     first.save_result("search", {"a": 1})
@@ -242,7 +242,7 @@ def test_what_is_kept_is_taken_up_by_a_run_of_the_same_data_and_code(tmp_path: P
 
 @pytest.mark.parametrize("kept", ["checkpoint", "log", "outcome"])
 @pytest.mark.parametrize("name", list(INPUTS))
-def test_what_is_of_other_data_or_code_is_forgotten(kept: str, name: str, tmp_path: Path) -> None:
+def test_progress_with_other_inputs_is_discarded(kept: str, name: str, tmp_path: Path) -> None:
     first = ResumeFolder(tmp_path / "run")
     first.discard_if_changed(INPUTS)
     if kept == "checkpoint":
@@ -257,7 +257,7 @@ def test_what_is_of_other_data_or_code_is_forgotten(kept: str, name: str, tmp_pa
     assert again.checkpoint("search", dict, lambda state: None).load() is None
 
 
-def test_what_a_killed_write_left_is_removed_when_a_run_goes_on(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     first = ResumeFolder(tmp_path / "run")
     first.discard_if_changed(INPUTS)
     first.save_result("search", {})
@@ -266,10 +266,8 @@ def test_what_a_killed_write_left_is_removed_when_a_run_goes_on(tmp_path: Path) 
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"search.json", "inputs.json"}
 
 
-def test_a_run_does_not_go_on_with_other_beats_and_says_so(
-    beats_cache: Path, tmp_path: Path
-) -> None:
-    class Told(Stopped):
+def test_a_run_with_other_beats_starts_over_and_says_so(beats_cache: Path, tmp_path: Path) -> None:
+    class Noted(Stopped):
         notes: ClassVar[list[str]] = []
 
         def note(self, message: str) -> None:
@@ -282,13 +280,13 @@ def test_a_run_does_not_go_on_with_other_beats_and_says_so(
     inputs = store.resume_folder(config.key()).folder / "inputs.json"
     assert expected.dataset is not None
     inputs.write_text(inputs.read_text().replace(expected.dataset.fingerprint, "0" * 64))
-    record = execute(prepared_run(config, beats_cache, Told(10_000)), store)
-    (note,) = [note for note in Told.notes if "starts over" in note]
+    record = execute(prepared_run(config, beats_cache, Noted(10_000)), store)
+    (note,) = [note for note in Noted.notes if "starts over" in note]
     assert "beats" in note and "strategy" not in note
     assert result(record) == result(expected)
 
 
-def test_seconds_of_a_search_count_on_after_a_stop(beats_cache: Path) -> None:
+def test_seconds_of_a_search_continue_after_a_stop(beats_cache: Path) -> None:
     ctx = prepared_run(tiny_config(), beats_cache).search_context()
     ctx.started -= 100
     later = prepared_run(tiny_config(), beats_cache).search_context()
@@ -317,7 +315,7 @@ def signalled(
     return done.stdout.splitlines()
 
 
-def test_a_run_killed_ten_times_ends_as_if_it_had_not_been(
+def test_a_run_killed_ten_times_ends_as_if_it_had_not_been_killed(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     outside: dict[str, str],
     tmp_path: Path,
@@ -335,7 +333,7 @@ def test_a_run_killed_ten_times_ends_as_if_it_had_not_been(
     assert not store.resume_folder(config.key()).exists()
 
 
-def test_sigterm_ends_a_run_as_interrupted_and_it_goes_on(
+def test_sigterm_interrupts_a_run_and_it_can_continue(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     outside: dict[str, str],
     tmp_path: Path,
