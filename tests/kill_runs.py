@@ -1,7 +1,8 @@
 """Start a command line several times, end each start by a signal, then let the last one finish.
 
 Usage: ``kill_runs.py SIGNAL TIMES SEED RECORD ARGUMENT...``. The libraries are imported once,
-and every start is a fork. Prints one line a start: its exit code or signal, and the status in its record.
+and every start is a fork. Prints for each start its exit code or signal, and the status of the
+record.
 """
 
 from __future__ import annotations
