@@ -10,7 +10,7 @@ from tiny_beats import tiny_beats
 
 from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import Search
+from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.training.checkpoint import FileCheckpoint
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.network import StackedCellsShortcut
@@ -68,7 +68,7 @@ def task_of(n_train=120, n_validation=80, **options):
 
 
 def context(task, *, seed=0, budget=None, progress=None):
-    return Search(
+    return RunSearchContext(
         task=task,
         space=SPACE,
         builder=StackedCellsShortcut(

@@ -1,7 +1,8 @@
-"""Start a command line again and again, end it each time by a signal, then let it finish.
+"""Start a command line several times, end each start by a signal, then let the last one finish.
 
 Usage: ``kill_runs.py SIGNAL TIMES SEED RECORD ARGUMENT...``. The libraries are imported once,
-and every start is a fork. Prints one line a start: how it ended, and the status on record.
+and every start is a fork. Prints for each start its exit code or signal, and the status of the
+record.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ def start(arguments: list[str]) -> int:
         os._exit(status)
 
 
-def saved(folder: Path) -> int:
-    """Return when a run last changed what it keeps while unfinished, in nanoseconds."""
+def last_saved(folder: Path) -> int:
+    """Return when a run last changed its saved progress, in nanoseconds."""
     try:
         return max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0)
     except OSError:
@@ -62,17 +63,17 @@ def ended(child: int) -> int | None:
     return status if done else None
 
 
-def tell(status: int, record: Path) -> None:
+def report(status: int, record: Path) -> None:
     """Print how a start ended: its exit code, or the signal below zero."""
-    on_record = json.loads(record.read_text())["status"] if record.is_file() else "none"
-    print(os.waitstatus_to_exitcode(status), on_record, flush=True)
+    recorded = json.loads(record.read_text())["status"] if record.is_file() else "none"
+    print(os.waitstatus_to_exitcode(status), recorded, flush=True)
 
 
 def main() -> None:
-    """Do what the module says."""
+    """Run as the module describes."""
     number, times, seed = signal.Signals[sys.argv[1]], int(sys.argv[2]), int(sys.argv[3])
     record, arguments = Path(sys.argv[4]), sys.argv[5:]
-    unfinished = record.parent / ".unfinished" / record.stem
+    resume_folder = record.parent / ".unfinished" / record.stem
     torch.set_num_threads(1)
     for module in IMPORTED_ONCE:
         importlib.import_module(module)
@@ -80,18 +81,18 @@ def main() -> None:
     torch.optim.SGD([torch.zeros(1)])  # the first optimiser imports much, once for all starts
     rng = random.Random(seed)
     for _ in range(times):
-        before = saved(unfinished)
+        before = last_saved(resume_folder)
         child = start(arguments)
         status = None
-        while status is None and saved(unfinished) <= before:
+        while status is None and last_saved(resume_folder) <= before:
             time.sleep(0.001)
             status = ended(child)
         if status is None:
             time.sleep(rng.uniform(0, LONGEST_DELAY))
             os.kill(child, number)
             status = os.waitpid(child, 0)[1]
-        tell(status, record)
-    tell(os.waitpid(start(arguments), 0)[1], record)
+        report(status, record)
+    report(os.waitpid(start(arguments), 0)[1], record)
 
 
 if __name__ == "__main__":

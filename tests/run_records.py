@@ -1,4 +1,4 @@
-"""Run records made in code, for tests of what is reported of them."""
+"""Made-up run records for tests of reports."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import Search
+from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg_blackbox.evolution import (
     Member,
     RegularizedEvolution,
@@ -121,7 +121,7 @@ def search(name, space, *, evaluator=None, seed=0, budget=None, rng=None, **opti
 
 
 def context(space, evaluator, *, seed=0, budget=None, rng=None):
-    return Search(
+    return RunSearchContext(
         task=TASK,
         space=space,
         builder=Wide(),
@@ -264,9 +264,11 @@ def test_candidates_in_batches_give_the_same_search(name, evaluations):
 
 def test_random_search_asks_for_as_many_at_once_as_are_evaluated_at_a_time(monkeypatch):
     asked = []
-    real = Search.evaluate_many
+    real = RunSearchContext.evaluate_many
     monkeypatch.setattr(
-        Search, "evaluate_many", lambda self, a, f: asked.append(len(a)) or real(self, a, f)
+        RunSearchContext,
+        "evaluate_many",
+        lambda self, a, f: asked.append(len(a)) or real(self, a, f),
     )
     ctx = context(Bits(10), Lookup())
     ctx.parallel = 4

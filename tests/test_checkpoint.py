@@ -1,4 +1,4 @@
-"""Checkpoints, seeds and memory: state that survives a kill, whole, and without a pickle."""
+"""Checkpoints, seeds and memory settings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,10 @@ from nasbench_ecg.training import memory
 from nasbench_ecg.training.checkpoint import (
     FileCheckpoint,
     NoCheckpoint,
-    random_state,
     read_state,
-    restore_random_state,
     write_state,
 )
-from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg.training.seeding import random_state, restore_random_state, seeded
 
 ROOT = Path(__file__).parents[1]
 
@@ -73,7 +71,7 @@ def test_a_nested_state_is_read_back_as_it_was_written(state: Any, tmp_path: Pat
     assert same(read_state(tmp_path / "state.safetensors"), state)
 
 
-def test_an_optimizer_goes_on_from_its_state_exactly(tmp_path: Path) -> None:
+def test_an_optimizer_continues_exactly_from_its_state(tmp_path: Path) -> None:
     def made() -> tuple[torch.nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
         model = torch.nn.Linear(3, 2)
@@ -98,7 +96,7 @@ def test_an_optimizer_goes_on_from_its_state_exactly(tmp_path: Path) -> None:
     assert torch.equal(model.weight, other.weight)
 
 
-def test_what_is_no_whole_file_counts_as_none(tmp_path: Path) -> None:
+def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     path = tmp_path / "state.safetensors"
     assert read_state(path) is None
     write_state(path, {"weights": torch.ones(100)})
@@ -118,14 +116,14 @@ def test_a_write_that_fails_leaves_the_last_state_and_nothing_else(
     path = tmp_path / "state.safetensors"
     write_state(path, {"step": 1})
     monkeypatch.setattr(module if broken == "save_file" else Path, broken, full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="no space left"):
         write_state(path, {"step": 2})
     monkeypatch.undo()
     assert read_state(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "state.safetensors"
     with pytest.raises(StorageError) as caught:
@@ -133,7 +131,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert caught.value.where == str(path)
 
 
-def test_a_checkpoint_is_due_when_its_interval_is_over(tmp_path: Path) -> None:
+def test_a_checkpoint_is_due_after_its_interval(tmp_path: Path) -> None:
     assert FileCheckpoint(tmp_path / "a", interval=0).due()
     waiting = FileCheckpoint(tmp_path / "b", interval=1000)
     assert not waiting.due()
@@ -141,7 +139,7 @@ def test_a_checkpoint_is_due_when_its_interval_is_over(tmp_path: Path) -> None:
     assert not waiting.due()
 
 
-def test_the_state_of_the_caller_is_kept_and_given_back_along(tmp_path: Path) -> None:
+def test_additional_state_is_saved_and_restored(tmp_path: Path) -> None:
     given_back: list[Any] = []
     keep = FileCheckpoint(
         tmp_path / "a" / "stage", extra=lambda: {"rng": 2**100}, restore_extra=given_back.append
@@ -154,13 +152,13 @@ def test_the_state_of_the_caller_is_kept_and_given_back_along(tmp_path: Path) ->
     assert len(list((tmp_path / "a").iterdir())) == 1
 
 
-def test_work_without_a_checkpoint_is_never_due_and_starts_anew() -> None:
+def test_no_checkpoint_is_never_due_and_loads_nothing() -> None:
     keep = NoCheckpoint()
     keep.save({"step": 1})
     assert not keep.due() and keep.load() is None
 
 
-def test_no_module_reads_or_writes_a_pickle() -> None:
+def test_no_module_uses_pickle() -> None:
     for path in [*ROOT.glob("nasbench_ecg/**/*.py"), *ROOT.glob("plugins/**/*.py")]:
         code = path.read_text(encoding="utf-8")
         assert not re.search(
@@ -171,7 +169,7 @@ def test_no_module_reads_or_writes_a_pickle() -> None:
 # Seeds
 
 
-def test_randomness_inside_a_seeded_block_is_the_seeds_alone() -> None:
+def test_randomness_in_a_seeded_block_depends_only_on_the_seed() -> None:
     torch.manual_seed(1)
     with seeded(7):
         first = torch.rand(3)
@@ -183,7 +181,7 @@ def test_randomness_inside_a_seeded_block_is_the_seeds_alone() -> None:
     assert torch.equal(first, second) and not torch.equal(first, third)
 
 
-def test_a_seeded_block_leaves_the_generator_as_it_was_even_when_it_fails() -> None:
+def test_a_seeded_block_restores_the_generator_even_if_it_raises() -> None:
     before = torch.get_rng_state()
     with pytest.raises(ZeroDivisionError), seeded(7), seeded(8):
         torch.rand(3)
@@ -202,21 +200,13 @@ def test_the_generators_state_is_kept_and_restored() -> None:
 # Memory
 
 
-@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_keeping_freed_memory_is_harmless_everywhere(
-    monkeypatch: pytest.MonkeyPatch, platform: str
+def test_loaded_objects_are_excluded_from_garbage_collection_once(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(memory.sys, "platform", platform)
-    if platform == "linux":
-        monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())  # as musl: no mallopt
-    memory.keep_freed_memory()
-
-
-def test_what_is_loaded_leaves_collections_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[str] = []
     for name in ("collect", "freeze"):
         monkeypatch.setattr(memory.gc, name, lambda name=name: calls.append(name))
-    memory.spare_what_is_loaded.cache_clear()
-    memory.spare_what_is_loaded()
-    memory.spare_what_is_loaded()
+    memory.freeze_garbage_collection.cache_clear()
+    memory.freeze_garbage_collection()
+    memory.freeze_garbage_collection()
     assert calls == ["collect", "freeze"]

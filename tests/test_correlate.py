@@ -15,7 +15,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.report.correlation import correlate
-from nasbench_ecg.studies.correlate import Evaluated, draw
+from nasbench_ecg.studies.correlate import SampleScores, sample_architectures
 from nasbench_ecg_baselines.space import Fixed
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
@@ -26,7 +26,7 @@ TINY = ["--profile", "smoke", "--set", "builder.channels=2", "--set", "evaluator
 
 def scored(name, scores):
     arch = Architecture("fixed", {"name": "cnn-9"})
-    return Evaluated(name, tuple(Evaluation(arch, s, {}, 0.5) for s in scores))
+    return SampleScores(name, tuple(Evaluation(arch, s, {}, 0.5) for s in scores))
 
 
 def kendall(x, y):
@@ -69,13 +69,18 @@ def test_equal_scores_have_no_ranking():
 
 def test_a_larger_sample_begins_with_the_smaller_one():
     space = ConvCells(ConvCellsOptions())
-    assert draw(space, 7, seed=2)[:4] == draw(space, 4, seed=2) != draw(space, 4, seed=3)
-    assert len({arch.hash for arch in draw(space, 7, seed=2)}) == 7
+    seven = sample_architectures(space, 7, seed=2)
+    assert (
+        seven[:4]
+        == sample_architectures(space, 4, seed=2)
+        != sample_architectures(space, 4, seed=3)
+    )
+    assert len({arch.hash for arch in seven}) == 7
 
 
 def test_a_space_that_is_too_small_says_how_much_it_holds():
     with pytest.raises(OptionError, match="only 3 different"):
-        draw(Fixed(None), 4, seed=0)
+        sample_architectures(Fixed(None), 4, seed=0)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import FinalTestContext, Search
+from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_darts.options import DartsOptions
@@ -275,7 +275,7 @@ def test_a_search_does_not_change_the_global_generators():
 
 def test_a_strategy_gets_no_test_part():
     assert {field.name for field in fields(Task)} == {"train", "validation", "macro_classes"}
-    assert not any("test" in field.name for field in fields(Search))
+    assert not any("test" in field.name for field in fields(RunSearchContext))
     task = task_of()
     test_context = FinalTestContext(task, tiny_beats(10, seed=3), "cpu", Silent())
     search(task, epochs=1)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 from run_records import run_record
-from tiny_runs import DARTS, SETTINGS, assignments, made_ready, tiny_config
+from tiny_runs import DARTS, SETTINGS, assignments, prepared_run, tiny_config
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.models.export import ABOUT
+from nasbench_ecg.models.export import METADATA
 from nasbench_ecg.models.load import load_model
 from nasbench_ecg.report.advice import ways_on
 from nasbench_ecg.run.store import RecordStore, read_records
@@ -44,7 +44,7 @@ def record(out):
 def predicted(out, record, beats_cache):
     """Test beats of the run, float32 [n, leads, samples], and the classes that it gave them."""
     told = json.loads((out / "runs" / record.run_key / "predictions.json").read_text())
-    test = made_ready(tiny_config("darts"), beats_cache).test
+    test = prepared_run(tiny_config("darts"), beats_cache).test
     assert told["sample"] == test.sample.tolist()
     return np.array(test.signals), told["predicted"]
 
@@ -69,12 +69,12 @@ def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     signals, classes = predicted
     if ending == ".onnx":
         session = onnxruntime.InferenceSession(path)
-        told = session.get_modelmeta().custom_metadata_map[ABOUT]
+        told = session.get_modelmeta().custom_metadata_map[METADATA]
         probabilities = session.run(None, {"beats": signals})[0]
     else:
-        extra = {ABOUT: ""}
+        extra = {METADATA: ""}
         program = torch.export.load(path, extra_files=extra).module()
-        told, probabilities = extra[ABOUT], program(torch.from_numpy(signals)).detach().numpy()
+        told, probabilities = extra[METADATA], program(torch.from_numpy(signals)).detach().numpy()
     assert probabilities.argmax(1).tolist() == classes
     assert probabilities.sum(1) == pytest.approx(1, abs=1e-5)
     about = json.loads(told)
@@ -112,7 +112,7 @@ def test_without_weights_the_command_that_makes_them_is_named(out, record, tmp_p
     RecordStore(alone).write(record)
     done = nasbench("export", record.run_key, "--out", alone, "-o", tmp_path / "model.pt2")
     assert done.exit_code == 2
-    assert "has no weights here" in done.stderr and "--rerun" in done.stderr
+    assert "weights of the run" in done.stderr and "--rerun" in done.stderr
 
 
 def test_a_network_that_cannot_be_traced_is_an_error(out, record, tmp_path, monkeypatch):

@@ -100,7 +100,7 @@ def test_the_recorded_command_repeats_the_run_under_the_same_key(records, monkey
 
 def test_what_is_on_record_is_not_run_again(toy, monkeypatch, tmp_path):
     toy_plugin.install(monkeypatch, tmp_path)
-    monkeypatch.setattr("nasbench_ecg.suite.runner.carry_out", None)
+    monkeypatch.setattr("nasbench_ecg.suite.runner.execute_runs", None)
     result = nasbench(*toy["command"])
     assert result.exit_code == 0, result.output
     assert result.stdout == toy["output"]

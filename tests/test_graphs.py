@@ -24,11 +24,11 @@ class Tape:
         self.fails = fails
         self.taken_aside = self.recorded = self.replayed = 0
 
-    def aside(self, step):
+    def warm_up(self, step):
         self.taken_aside += 1
         return step()
 
-    def record(self, step):
+    def capture(self, step):
         if self.fails:
             raise RuntimeError("operation not permitted when stream is capturing")
         self.recorded += 1

@@ -18,7 +18,7 @@ from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import FinalTestContext, Search, ValidationContext
+from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext, ValidationContext
 from nasbench_ecg_immune.baselines import IterSvr, KMeansClustering, SvmRbf
 from nasbench_ecg_immune.bisection import Split, bisect
 from nasbench_ecg_immune.clustering import clustered_beats
@@ -82,7 +82,7 @@ def space_of(**options):
 
 
 def context(task, space=None, seed=0, **options):
-    return Search(
+    return RunSearchContext(
         task=task,
         space=space or space_of(),
         builder=Clustering(ClusteringOptions()),

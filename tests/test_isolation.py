@@ -19,7 +19,7 @@ from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import RunRequest, configure
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import LocalExecutor
-from nasbench_ecg.suite.runner import carry_out
+from nasbench_ecg.suite.runner import execute_runs
 from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg.testing import harness as process
 from nasbench_ecg.testing.fixtures import subject_of
@@ -176,7 +176,7 @@ def test_all_other_plugins_are_there(wild: Wilderness) -> None:
     [
         ("breaks", "ZeroDivisionError: a mistake of its own"),
         ("exits", "SystemExit: 0"),
-        ("strays", "returned what is no architecture of 'conv-cells'"),
+        ("strays", "not valid in the search space 'conv-cells'"),
         ("returns-nothing", "returned a NoneType where a SearchResult is due"),
     ],
 )
@@ -205,7 +205,7 @@ def test_a_suite_outlives_a_strategy_that_hangs_and_one_that_ends_the_process(
         request = RunRequest(name, "toy-2lead", profile="smoke", device="cpu", overrides=SETTINGS)
         run = PlannedRun(configure(registry, request), 1)
         executor = LocalExecutor(time_limit=limit, grace=1.0)
-        (done,) = carry_out([run], store, executor)
+        (done,) = execute_runs([run], store, executor)
         records[name] = done.record
     assert [records["hangs"].status, records["dies"].status] == ["timeout", "failed"]
     assert "Exit status 7" in (records["dies"].error or "")

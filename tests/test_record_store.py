@@ -1,4 +1,4 @@
-"""The store of run records: whole files or none, and a reader that never stops at a damaged one."""
+"""The store of run records: atomic writes, and a reader that skips damaged files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from run_records import TWO_LEAD, run_record
 from safetensors.torch import load_file
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import finite, write_atomically
-from nasbench_ecg.run import record as module
+from nasbench_ecg.io import jsonable, write_atomically
+from nasbench_ecg.run import store as module
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore, find_record, read_record_file, read_records
 
@@ -43,7 +43,7 @@ def test_a_record_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert everything(store.out) == {"suite", f"suite/{KEY}.json"}
 
 
-def test_a_run_that_is_not_on_record_reads_as_none(tmp_path: Path) -> None:
+def test_a_run_without_a_record_reads_as_none(tmp_path: Path) -> None:
     assert RecordStore(tmp_path / "nowhere").read(KEY) is None
 
 
@@ -56,7 +56,7 @@ def test_files_and_weights_lie_beside_the_record(tmp_path: Path) -> None:
     assert torch.equal(load_file(folder / "weights.safetensors")["w"], transposed)
 
 
-def test_what_belongs_to_a_record_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_the_files_of_a_record_are_replaced_together(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     store.write(made(), {"a.json": 1, "b.json": 2}, {"w": torch.ones(1)})
     store.write(made(), {"b.json": 3})
@@ -64,7 +64,7 @@ def test_what_belongs_to_a_record_is_replaced_as_a_whole(tmp_path: Path) -> None
     assert json.loads((tmp_path / "runs" / KEY / "b.json").read_text()) == 3
 
 
-def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:
+def test_nan_and_infinity_are_written_as_null(tmp_path: Path) -> None:
     def refuse(name: str) -> None:
         raise AssertionError(name)
 
@@ -72,7 +72,7 @@ def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:
     store.write(made(), {"curves.json": {"loss": [math.nan, 1.0, math.inf, (-math.inf,)]}})
     text = (tmp_path / "runs" / KEY / "curves.json").read_text()
     assert json.loads(text, parse_constant=refuse) == {"loss": [None, 1.0, None, [None]]}
-    assert finite({"a": [math.nan, {"b": 2.0}], "c": "NaN"}) == {
+    assert jsonable({"a": [math.nan, {"b": 2.0}], "c": "NaN"}) == {
         "a": [None, {"b": 2.0}],
         "c": "NaN",
     }
@@ -97,7 +97,7 @@ def test_a_write_that_fails_leaves_the_old_record_and_nothing_else(
     assert everything(tmp_path) == before
 
 
-def test_weights_that_do_not_fit_leave_the_old_ones_and_the_old_record(
+def test_weights_that_cannot_be_written_leave_the_old_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = RecordStore(tmp_path)
@@ -140,7 +140,7 @@ def test_the_text_is_on_the_disk_before_it_takes_its_name(
     assert done == ["fsync", "replace"]
 
 
-def test_an_unwritable_folder_is_told_with_where_and_what_to_do(tmp_path: Path) -> None:
+def test_an_error_of_an_unwritable_folder_says_where_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file where a folder should be")
     store = RecordStore(tmp_path / "file" / "results")
     for attempt in (store.check_writable, lambda: store.write(made())):
@@ -162,7 +162,7 @@ def test_a_folder_that_may_not_be_written_is_found_before_the_run(
         RecordStore(tmp_path).check_writable()
 
 
-def test_a_record_that_may_not_be_read_is_as_good_as_none(
+def test_a_record_that_may_not_be_read_counts_as_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def denied(*_: object, **__: object) -> None:
@@ -174,7 +174,7 @@ def test_a_record_that_may_not_be_read_is_as_good_as_none(
     assert store.read(KEY) is None
 
 
-def test_what_a_kill_left_half_written_is_gone_after_the_next_write(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_process_are_removed_by_the_next_write(tmp_path: Path) -> None:
     other = "f" * 16
     store = RecordStore(tmp_path)
     store.folder.mkdir()
@@ -235,7 +235,7 @@ def test_a_damaged_record_reads_as_none_so_that_its_run_is_run_again(tmp_path: P
     assert store.read(KEY) == made()
 
 
-def test_a_record_with_a_figure_that_is_no_number_is_never_written(tmp_path: Path) -> None:
+def test_a_record_with_nan_is_never_written(tmp_path: Path) -> None:
     record = made().model_copy(update={"metrics": {"accuracy": math.nan}})
     with pytest.raises(ValueError):
         RecordStore(tmp_path).write(record)
@@ -258,19 +258,19 @@ def test_a_record_is_found_by_the_start_of_its_key(tmp_path: Path) -> None:
         find_record(tmp_path / "nowhere", "a")
 
 
-def test_a_run_kept_in_two_suites_is_one_run(tmp_path: Path) -> None:
+def test_a_run_in_two_suites_is_one_run(tmp_path: Path) -> None:
     for suite in ("one", "two"):
         RecordStore(tmp_path, suite).write(made())
     assert find_record(tmp_path, KEY[:6]).run_key == KEY
 
 
-def test_of_a_run_in_two_suites_the_one_with_a_result_is_found(tmp_path: Path) -> None:
+def test_of_a_run_in_two_suites_the_successful_record_is_found(tmp_path: Path) -> None:
     RecordStore(tmp_path, "earlier").write(made().model_copy(update={"status": "failed"}))
     RecordStore(tmp_path, "later").write(made())
     assert find_record(tmp_path, KEY[:6]).status == "ok"
 
 
-def test_a_run_whose_record_is_damaged_is_not_called_unknown(tmp_path: Path) -> None:
+def test_a_damaged_record_is_not_reported_as_unknown(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     store.write(made())
     store.path(KEY).write_text("{")
@@ -287,11 +287,10 @@ def test_suites_are_read_together_or_one_alone(tmp_path: Path) -> None:
     assert read_records(tmp_path)[1] == []
 
 
-def test_reading_takes_no_file_that_is_being_written(tmp_path: Path) -> None:
+def test_files_that_are_being_written_are_not_read(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     store.write(made())
-    unfinished = store.unfinished("feedbeef")
-    unfinished.finish("search", {"architecture": {}})
+    store.resume_folder("feedbeef").save_result("search", {"architecture": {}})
     (store.folder / f".{KEY}.json-x1y2").write_text("{")
     records, damaged = read_records(tmp_path)
     assert len(records) == 1 and damaged == []

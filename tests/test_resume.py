@@ -1,4 +1,4 @@
-"""A run that is stopped at any moment goes on, and ends as if it had never been stopped."""
+"""A run that is stopped at any moment continues and ends as if it had not been stopped."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from tiny_runs import Stopped, made_ready, result, tiny_config
+from tiny_runs import Stopped, prepared_run, result, tiny_config
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.resume import Ledger, Unfinished
+from nasbench_ecg.run.resume import EvaluationLog, ResumeFolder
 from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_evaluators.train import Train
@@ -37,7 +37,7 @@ def uninterrupted(
     """A run of eight epochs of search and eight of training, its result and its files."""
     config = tiny_config(set={"strategy": {"epochs": 8}, "evaluator": {"epochs": 8}})
     store = RecordStore(tmp_path_factory.mktemp("uninterrupted"))
-    record = execute(made_ready(config, beats_cache), store)
+    record = execute(prepared_run(config, beats_cache), store)
     return config, result(record), contents(store, record)
 
 
@@ -45,9 +45,9 @@ def stopped(
     config: RunConfig, cache: Path, store: RecordStore, steps: int
 ) -> tuple[RunRecord, bool]:
     """Run for ``steps`` steps; return the record, and whether the run was stopped."""
-    ready = made_ready(config, cache, Stopped(steps))
+    prepared = prepared_run(config, cache, Stopped(steps))
     try:
-        return execute(ready, store, checkpoint_seconds=0), False
+        return execute(prepared, store, checkpoint_seconds=0), False
     except KeyboardInterrupt:
         record = store.read(config.key())
         assert record is not None and record.status == "interrupted"
@@ -71,7 +71,7 @@ def test_a_search_and_a_training_stopped_at_any_step_end_as_if_they_had_not_been
     assert min(stages.count("search"), stages.count("training")) >= 3
     assert result(record) == expected and record.error is None
     assert contents(store, record) == files
-    assert not store.unfinished(config.key()).exists()
+    assert not store.resume_folder(config.key()).exists()
 
 
 def test_seconds_before_a_stop_count(
@@ -85,9 +85,9 @@ def test_seconds_before_a_stop_count(
     config, _, _ = uninterrupted
     store = RecordStore(tmp_path)
     stopped(config, beats_cache, store, 10)
-    state = store.unfinished(config.key())
-    ready = made_ready(config, beats_cache, Stopped(1))
-    ctx = ready.search_context()
+    state = store.resume_folder(config.key())
+    prepared = prepared_run(config, beats_cache, Stopped(1))
+    ctx = prepared.search_context()
     state.checkpoint("search", ctx.state, ctx.restore).load()
     assert context.monotonic() - ctx.started > 0
     before = store.read(config.key())
@@ -105,17 +105,17 @@ def test_a_run_stopped_between_search_and_training_does_not_search_again(
 
     config, expected, files = uninterrupted
     store = RecordStore(tmp_path)
-    ready = made_ready(config, beats_cache)
-    ready.evaluator.evaluate = stop  # type: ignore[method-assign,assignment]
+    prepared = prepared_run(config, beats_cache)
+    prepared.evaluator.evaluate = stop  # type: ignore[method-assign,assignment]
     with pytest.raises(KeyboardInterrupt):
-        execute(ready, store)
+        execute(prepared, store)
     interrupted = store.read(config.key())
     assert interrupted is not None and interrupted.status == "interrupted"
     assert interrupted.architecture == expected["architecture"]
 
-    ready = made_ready(config, beats_cache)
-    ready.strategy.search = stop  # type: ignore[method-assign,assignment]
-    record = execute(ready, store)
+    prepared = prepared_run(config, beats_cache)
+    prepared.strategy.search = stop  # type: ignore[method-assign,assignment]
+    record = execute(prepared, store)
     assert result(record) == expected
     assert record.seconds["search"] == interrupted.seconds["search"]
     assert contents(store, record) == files
@@ -131,7 +131,7 @@ def test_a_run_stopped_between_search_and_training_does_not_search_again(
         ("regularized-evolution", {"models": 4, "population": 2, "sample": 2, "epochs": 1}),
     ],
 )
-def test_a_search_by_evaluations_is_repeated_from_the_ledger(
+def test_a_search_by_evaluations_is_repeated_from_its_log(
     strategy: str,
     options: dict[str, Any],
     beats_cache: Path,
@@ -139,12 +139,12 @@ def test_a_search_by_evaluations_is_repeated_from_the_ledger(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     config = tiny_config(strategy, set={"strategy": options, "evaluator": {"epochs": 1}})
-    expected = execute(made_ready(config, beats_cache), RecordStore(tmp_path / "expected"))
+    expected = execute(prepared_run(config, beats_cache), RecordStore(tmp_path / "expected"))
     store = RecordStore(tmp_path)
     stopped(config, beats_cache, store, 7)  # in the second candidate, of four steps each
-    ledger = store.unfinished(config.key()).folder / "evaluations.jsonl"
-    whole = ledger.read_text()
-    ledger.write_text(whole + whole[: len(whole) // 2])
+    log = store.resume_folder(config.key()).folder / "evaluations.jsonl"
+    whole = log.read_text()
+    log.write_text(whole + whole[: len(whole) // 2])
 
     trained: list[Architecture] = []
     evaluate = Train.evaluate
@@ -154,7 +154,7 @@ def test_a_search_by_evaluations_is_repeated_from_the_ledger(
         return evaluate(self, arch, *rest)
 
     monkeypatch.setattr(Train, "evaluate", counted)
-    record = execute(made_ready(config, beats_cache), store)
+    record = execute(prepared_run(config, beats_cache), store)
     assert result(record) == result(expected)
     n_candidates = options.get("candidates") or options["models"]
     assert len(trained) == n_candidates - 1 + 1  # all but the first, and the final training
@@ -172,14 +172,14 @@ def an_evaluation(name: str, score: float = 0.5) -> Evaluation:
     )
 
 
-def test_the_ledger_keeps_evaluations_by_architecture_and_fidelity(tmp_path: Path) -> None:
+def test_the_log_keeps_evaluations_by_architecture_and_fidelity(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "evaluations.jsonl"
-    first = Ledger(path)
+    first = EvaluationLog(path)
     short, long = Fidelity(epochs=1), Fidelity(epochs=9)
     first.add(an_evaluation("a", 0.1), short)
     first.add(an_evaluation("a", 0.9), long)
     first.add(an_evaluation("b", 0.3), None)
-    again = Ledger(path)
+    again = EvaluationLog(path)
     for fidelity, score in [(short, 0.1), (long, 0.9)]:
         found = again.find(Architecture("s", "a"), fidelity)
         assert found is not None and found.score == score and found.confusion == [[1, 0], [0, 1]]
@@ -194,101 +194,102 @@ def test_a_line_cut_short_is_ignored_and_what_follows_it_is_not(
     tmp_path: Path, rest: bytes
 ) -> None:
     path = tmp_path / "evaluations.jsonl"
-    Ledger(path).add(an_evaluation("a"), None)
+    EvaluationLog(path).add(an_evaluation("a"), None)
     path.write_bytes(path.read_bytes() + rest)
-    Ledger(path).add(an_evaluation("b"), None)
-    again = Ledger(path)
+    EvaluationLog(path).add(an_evaluation("b"), None)
+    again = EvaluationLog(path)
     assert again.find(Architecture("s", "a"), None) is not None
     assert again.find(Architecture("s", "b"), None) is not None
 
 
-def test_seconds_of_an_earlier_evaluation_are_claimed_once(tmp_path: Path) -> None:
+def test_seconds_of_an_earlier_evaluation_count_once(tmp_path: Path) -> None:
     path = tmp_path / "evaluations.jsonl"
-    first = Ledger(path)
+    first = EvaluationLog(path)
     first.add(an_evaluation("a"), None)
     arch = Architecture("s", "a")
-    assert first.claim(arch, None) == 0
-    again = Ledger(path)
-    assert [again.claim(arch, None), again.claim(arch, None)] == [3.0, 0.0]
+    assert first.take_earlier_seconds(arch, None) == 0
+    again = EvaluationLog(path)
+    assert [again.take_earlier_seconds(arch, None), again.take_earlier_seconds(arch, None)] == [
+        3.0,
+        0.0,
+    ]
 
 
-def test_an_outcome_that_is_no_json_counts_as_none(tmp_path: Path) -> None:
-    unfinished = Unfinished(tmp_path / "run")
-    assert not unfinished.exists() and unfinished.finished("search") is None
-    unfinished.finish("search", {"a": 1})
-    assert unfinished.exists() and unfinished.finished("search") == {"a": 1}
+def test_a_damaged_result_counts_as_none(tmp_path: Path) -> None:
+    folder = ResumeFolder(tmp_path / "run")
+    assert not folder.exists() and folder.load_result("search") is None
+    folder.save_result("search", {"a": 1})
+    assert folder.exists() and folder.load_result("search") == {"a": 1}
     (tmp_path / "run" / "search.json").write_text('{"a"')
-    assert unfinished.finished("search") is None
-    unfinished.remove()
-    assert not unfinished.exists()
+    assert folder.load_result("search") is None
+    folder.remove()
+    assert not folder.exists()
 
 
-# Of other data, or of other code
+# Saved progress of other data or code
 
-STAMP = {"nasbench-ecg": "1.0", "beats": "abc"}
-
-
-def test_what_is_kept_is_taken_up_by_a_run_of_the_same_data_and_code(tmp_path: Path) -> None:
-    first = Unfinished(tmp_path / "run")
-    assert first.claim(STAMP) == [] and not first.exists()
-    first.finish("search", {"a": 1})
-    again = Unfinished(tmp_path / "run")
-    assert again.claim(dict(reversed(STAMP.items()))) == []
-    assert again.finished("search") == {"a": 1}
+INPUTS = {"nasbench-ecg": "1.0", "beats": "abc"}
 
 
-@pytest.mark.parametrize("kept", ["checkpoint", "ledger", "outcome"])
-@pytest.mark.parametrize("name", list(STAMP))
-def test_what_is_of_other_data_or_code_is_forgotten(kept: str, name: str, tmp_path: Path) -> None:
-    first = Unfinished(tmp_path / "run")
-    first.claim(STAMP)
+def test_progress_is_used_by_a_run_with_the_same_inputs(tmp_path: Path) -> None:
+    first = ResumeFolder(tmp_path / "run")
+    assert first.discard_if_changed(INPUTS) == [] and not first.exists()
+    first.save_result("search", {"a": 1})
+    again = ResumeFolder(tmp_path / "run")
+    assert again.discard_if_changed(dict(reversed(INPUTS.items()))) == []
+    assert again.load_result("search") == {"a": 1}
+
+
+@pytest.mark.parametrize("kept", ["checkpoint", "log", "outcome"])
+@pytest.mark.parametrize("name", list(INPUTS))
+def test_progress_with_other_inputs_is_discarded(kept: str, name: str, tmp_path: Path) -> None:
+    first = ResumeFolder(tmp_path / "run")
+    first.discard_if_changed(INPUTS)
     if kept == "checkpoint":
         first.checkpoint("search", dict, lambda state: None).save({"step": 1})
-    elif kept == "ledger":
-        first.ledger().add(an_evaluation("a"), None)
+    elif kept == "log":
+        first.evaluation_log().add(an_evaluation("a"), None)
     else:
-        first.finish("search", {})
-    again = Unfinished(tmp_path / "run")
-    assert again.claim({**STAMP, name: "another"}) == [name]
+        first.save_result("search", {})
+    again = ResumeFolder(tmp_path / "run")
+    assert again.discard_if_changed({**INPUTS, name: "another"}) == [name]
     assert not again.exists()
     assert again.checkpoint("search", dict, lambda state: None).load() is None
 
 
-def test_what_a_killed_write_left_is_removed_when_a_run_goes_on(tmp_path: Path) -> None:
-    first = Unfinished(tmp_path / "run")
-    first.claim(STAMP)
-    first.finish("search", {})
+def test_temporary_files_of_a_killed_write_are_removed(tmp_path: Path) -> None:
+    first = ResumeFolder(tmp_path / "run")
+    first.discard_if_changed(INPUTS)
+    first.save_result("search", {})
     (tmp_path / "run" / ".search.safetensors-x1y2").write_bytes(b"half")
-    Unfinished(tmp_path / "run").claim(STAMP)
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"search.json", "stamp.json"}
+    ResumeFolder(tmp_path / "run").discard_if_changed(INPUTS)
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"search.json", "inputs.json"}
 
 
-def test_a_run_does_not_go_on_with_other_beats_and_says_so(
-    beats_cache: Path, tmp_path: Path
-) -> None:
-    class Told(Stopped):
+def test_a_run_with_other_beats_starts_over_and_says_so(beats_cache: Path, tmp_path: Path) -> None:
+    class Noted(Stopped):
         notes: ClassVar[list[str]] = []
 
         def note(self, message: str) -> None:
             self.notes.append(message)
 
     config = tiny_config("best-of-n", set={"strategy": {"candidates": 2}})
-    expected = execute(made_ready(config, beats_cache), RecordStore(tmp_path / "expected"))
+    expected = execute(prepared_run(config, beats_cache), RecordStore(tmp_path / "expected"))
     store = RecordStore(tmp_path)
     stopped(config, beats_cache, store, 10)
-    stamp = store.unfinished(config.key()).folder / "stamp.json"
+    inputs = store.resume_folder(config.key()).folder / "inputs.json"
     assert expected.dataset is not None
-    stamp.write_text(stamp.read_text().replace(expected.dataset.fingerprint, "0" * 64))
-    record = execute(made_ready(config, beats_cache, Told(10_000)), store)
-    (note,) = [note for note in Told.notes if "starts over" in note]
+    inputs.write_text(inputs.read_text().replace(expected.dataset.fingerprint, "0" * 64))
+    record = execute(prepared_run(config, beats_cache, Noted(10_000)), store)
+    (note,) = [note for note in Noted.notes if "starts over" in note]
     assert "beats" in note and "strategy" not in note
     assert result(record) == result(expected)
 
 
-def test_seconds_of_a_search_count_on_after_a_stop(beats_cache: Path) -> None:
-    ctx = made_ready(tiny_config(), beats_cache).search_context()
+def test_seconds_of_a_search_continue_after_a_stop(beats_cache: Path) -> None:
+    ctx = prepared_run(tiny_config(), beats_cache).search_context()
     ctx.started -= 100
-    later = made_ready(tiny_config(), beats_cache).search_context()
+    later = prepared_run(tiny_config(), beats_cache).search_context()
     assert later.seconds < 50
     later.restore(ctx.state())
     assert 100 <= later.seconds < 150
@@ -314,7 +315,7 @@ def signalled(
     return done.stdout.splitlines()
 
 
-def test_a_run_killed_ten_times_ends_as_if_it_had_not_been(
+def test_a_run_killed_ten_times_ends_as_if_it_had_not_been_killed(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     outside: dict[str, str],
     tmp_path: Path,
@@ -329,10 +330,10 @@ def test_a_run_killed_ten_times_ends_as_if_it_had_not_been(
     assert {path.name for path in store.folder.iterdir()} == {
         f"{config.key()}.json", config.key(), ".unfinished",
     }  # fmt: skip
-    assert not store.unfinished(config.key()).exists()
+    assert not store.resume_folder(config.key()).exists()
 
 
-def test_sigterm_ends_a_run_as_interrupted_and_it_goes_on(
+def test_sigterm_interrupts_a_run_and_it_can_continue(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     outside: dict[str, str],
     tmp_path: Path,

@@ -1,14 +1,16 @@
-"""Suites: their files, their plans, and a record of every run, whatever becomes of it."""
+"""Suites: files, plans, rules, and the execution with a record of every run."""
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Thread
 from time import sleep
 from typing import Any
 
@@ -22,11 +24,17 @@ from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.run.config import RunRequest, configure
-from nasbench_ecg.run.record import open_record
+from nasbench_ecg.run.record import new_record
 from nasbench_ecg.run.store import RecordStore
-from nasbench_ecg.suite import runner as campaign
+from nasbench_ecg.suite import runner as suite_runner
 from nasbench_ecg.suite.processes import LocalExecutor
-from nasbench_ecg.suite.runner import carry_out, reserved, statuses, take_over, to_do
+from nasbench_ecg.suite.runner import (
+    execute_runs,
+    lock_suite,
+    pending_runs,
+    reuse_results,
+    statuses,
+)
 from nasbench_ecg.suite.spec import (
     PlannedRun,
     broken_rules,
@@ -72,12 +80,12 @@ def test_every_method_has_a_first_result_before_any_has_a_second() -> None:
     assert [run.config.search_seed for run in planned(text)] == [0] * 5 + [1] * 5
 
 
-def test_what_two_entries_share_is_run_once() -> None:
+def test_a_run_that_two_entries_share_is_planned_once() -> None:
     again = GRID.split("[[runs]]")[1].replace('"random"', '"cnn-11"')
     assert len(planned(f"{GRID}\n[[runs]]{again}")) == 8 + 4
 
 
-def test_a_planned_key_is_that_of_the_run_command() -> None:
+def test_a_planned_run_has_the_key_of_its_command() -> None:
     text = f"{GRID}set.evaluator.epochs = 3\nset.dataset.seed = 7"
     for run in planned(text):
         words = shlex.split(run.config.command())
@@ -116,8 +124,8 @@ def test_profile_and_seeds_can_be_replaced() -> None:
         ('"intra-patient"', '"intra-patients"', "entry 1", "Did you mean 'intra-patient'"),
         ('["smoke"]', '["smok"]', "entry 1", "Did you mean 'smoke'"),
         ('["smoke"]', '["smoke"]\nset.strategy.epoch = 1', "entry 1", "no option 'epoch'"),
-        ('["cnn-9", "random"]', "[]", "runs › entry 1 › strategies", "empty grid"),
-        ("seeds = [0, 1]", "seeds = []", "seeds", "empty grid"),
+        ('["cnn-9", "random"]', "[]", "runs › entry 1 › strategies", "list is empty"),
+        ("seeds = [0, 1]", "seeds = []", "seeds", "list is empty"),
         ("seeds = [0, 1]", "seeds = [0, 0]", "seeds", "A seed is listed twice."),
         ("seeds = [0, 1]", "seeds = [-1]", "seeds › entry 1", "greater than or equal to 0"),
         ("[[runs]]", "[[runs]]\nstrategy = 1", "runs › entry 1 › strategy", "'strategies'"),
@@ -125,7 +133,7 @@ def test_profile_and_seeds_can_be_replaced() -> None:
         ("[[runs]]", "[[runs]", "mine.toml", "not TOML"),
     ],
 )
-def test_what_is_wrong_in_a_suite_is_said_with_file_and_entry(
+def test_an_error_in_a_suite_names_file_and_entry(
     old: str, new: str, where: str, said: str
 ) -> None:
     with pytest.raises(OptionError) as raised:
@@ -134,18 +142,18 @@ def test_what_is_wrong_in_a_suite_is_said_with_file_and_entry(
     assert said in raised.value.what + raised.value.fix
 
 
-def test_a_suite_without_runs_is_an_empty_grid() -> None:
-    with pytest.raises(OptionError, match="empty grid"):
+def test_a_suite_without_runs_is_refused() -> None:
+    with pytest.raises(OptionError, match="list is empty"):
         parse_suite('title = "Nothing"\nseeds = [0]\nruns = []', "nothing", "nothing.toml")
 
 
 @pytest.mark.parametrize("name", ["../up", "Mine", "a b", "", ".hidden"])
-def test_a_name_that_is_no_plain_folder_is_refused(name: str) -> None:
+def test_a_name_that_is_not_a_plain_folder_name_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="cannot name a suite"):
         parse_suite(GRID, name, "mine.toml")
 
 
-def test_unknown_suites_are_answered_with_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_suite_is_answered_with_similar_names(tmp_path: Path) -> None:
     with pytest.raises(OptionError) as raised:
         load_suite("heart-dart")
     assert "'heart-darts'" in raised.value.fix
@@ -153,7 +161,7 @@ def test_unknown_suites_are_answered_with_those_there_are(tmp_path: Path) -> Non
         load_suite(str(tmp_path / "none.toml"))
 
 
-def test_a_suite_of_ones_own_is_a_file(tmp_path: Path) -> None:
+def test_a_suite_can_be_a_file_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "my-own.toml").write_text(GRID)
     assert load_suite(str(tmp_path / "my-own.toml")).name == "my-own"
 
@@ -162,7 +170,7 @@ def test_a_suite_of_ones_own_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suite", shipped_suites(), ids=lambda suite: suite.name)
-def test_shipped_suites_keep_the_rules_and_name_what_there_is(suite: Any) -> None:
+def test_shipped_suites_keep_the_rules_and_name_existing_components(suite: Any) -> None:
     runs = plan(suite, load_registry(), device="cpu")
     assert broken_rules(runs, published=suite.content.published) == []
     assert suite.content.published == (suite.name != "smoke")
@@ -171,7 +179,7 @@ def test_shipped_suites_keep_the_rules_and_name_what_there_is(suite: Any) -> Non
 def test_a_search_without_random_search_beside_it_breaks_a_rule() -> None:
     text = GRID.replace('"random"', '"darts"')
     (first, *rest) = broken_rules(planned(text), published=False)
-    assert "darts searches conv-cells on synthetic-2lead under paper" in first
+    assert "darts searches conv-cells on synthetic-2lead under intra-patient" in first
     assert len(rest) == 1  # the other protocol
 
 
@@ -179,23 +187,23 @@ def test_a_search_without_random_search_beside_it_breaks_a_rule() -> None:
     "floor",
     ["set.strategy.samples = 1", "budget.evaluations = 3", "set.strategy.max_parameters = 5000"],
 )
-def test_random_search_that_may_do_less_than_its_rivals_does_not_count(floor: str) -> None:
+def test_random_search_with_a_smaller_budget_does_not_count(floor: str) -> None:
     rivals = GRID.replace('"random"', '"darts"')
     chance = GRID[GRID.index("[[runs]]") :].replace('"cnn-9", ', "")
     lesser = f"{rivals}{chance}"
     assert broken_rules(planned(lesser), published=False) == []
     (first, *_) = broken_rules(planned(f"{lesser}{floor}"), published=False)
-    assert first.endswith("and random does not with the same budget.")
+    assert first.endswith("without random search under the same budget.")
 
 
-def test_a_budget_binds_each_search_of_an_entry() -> None:
+def test_a_budget_applies_to_each_search_of_an_entry() -> None:
     runs = planned(f"{GRID}budget = {{ evaluations = 5, seconds = 60 }}")
     assert {run.config.budget for run in runs} == {Budget(5, 60.0)}
     assert "budget.evaluations=5" in str(runs[0])
     assert "--budget-evaluations 5 --budget-seconds 60.0" in runs[0].config.command()
 
 
-def test_baselines_owe_no_random_search() -> None:
+def test_baselines_need_no_random_search() -> None:
     assert broken_rules(planned(GRID.replace('"random"', '"cnn-11"')), published=False) == []
 
 
@@ -211,7 +219,7 @@ def test_two_seeds_are_too_few_to_be_published() -> None:
     assert broken_rules(planned(), published=False) == []
 
 
-# Carrying out, with processes that stand for runs
+# Execution, with stand-ins for the processes of runs
 
 
 def test_a_run_imports_nothing_from_the_folder_where_its_suite_was_started(
@@ -219,12 +227,12 @@ def test_a_run_imports_nothing_from_the_folder_where_its_suite_was_started(
 ) -> None:
     (run, *_) = planned()
     store = RecordStore(tmp_path / "results", "mine")
-    python, *options = campaign.command(run, store, data=None, checkpoint_seconds=30)
+    python, *options = suite_runner.command(run, store, data=None, checkpoint_seconds=30)
     (tmp_path / "typer.py").write_text("raise SystemExit('not the typer that is installed')")
     monkeypatch.chdir(tmp_path)
     asked = [python, *options[: options.index("run")], "--version"]
-    told = subprocess.run(asked, capture_output=True, text=True, check=False)
-    assert told.returncode == 0, told.stderr
+    shown = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
 
 
 OK = """
@@ -243,6 +251,17 @@ BEHAVIOUR = {
     "lies": "pass",
 }
 
+INTERRUPTIBLE = """
+import pathlib, shutil, signal, sys, time
+def stop(*_):
+    shutil.copy(sys.argv[1], sys.argv[2])
+    sys.exit(130)
+signal.signal(signal.SIGTERM, stop)
+pathlib.Path(sys.argv[3]).touch()
+while True: time.sleep(0.01)
+"""
+"""Code of a run that records its interruption, and creates a file when it can be interrupted."""
+
 
 def fake(behaviour: str) -> StrategySpec:
     return StrategySpec(name=behaviour, target="none:None", summary="", searches=False)
@@ -251,33 +270,40 @@ def fake(behaviour: str) -> StrategySpec:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordStore:
     """A folder of results whose runs are processes that behave as their strategy is called."""
-    store = RecordStore(tmp_path / "results", "mine")
+    monkeypatch.setattr(suite_runner, "command", command_that(BEHAVIOUR, tmp_path))
+    return RecordStore(tmp_path / "results", "mine")
 
-    def command(run: PlannedRun, *_: Any, **__: Any) -> list[str]:
-        template = tmp_path / f"{run.key}.json"
-        template.write_text(open_record(run.config, "mine").model_dump_json())
-        code = BEHAVIOUR[run.config.strategy.name]
-        return [sys.executable, "-c", code, str(template), str(store.path(run.key))]
 
-    monkeypatch.setattr(campaign, "command", command)
-    return store
+def command_that(
+    code: str | Mapping[str, str], folder: Path, *arguments: Path
+) -> Callable[..., list[str]]:
+    """Return a stand-in for the command of a run: Python code, or code by name of the strategy."""
+
+    def command(run: PlannedRun, store: RecordStore, **_: Any) -> list[str]:
+        template = folder / f"{run.key}.json"
+        template.write_text(new_record(run.config, store.suite).model_dump_json())
+        source = code if isinstance(code, str) else code[run.config.strategy.name]
+        words = [template, store.path(run.key), *arguments]
+        return [sys.executable, "-c", source, *map(str, words)]
+
+    return command
 
 
 def runs_that(*behaviours: str) -> list[PlannedRun]:
     """Return runs whose processes behave so."""
     registry = registry_with(*map(fake, behaviours))
-    wishes = (RunRequest(b, "synthetic-2lead", profile="smoke", device="cpu") for b in behaviours)
-    return [PlannedRun(configure(registry, request), 1) for request in wishes]
+    requests = (RunRequest(b, "synthetic-2lead", profile="smoke", device="cpu") for b in behaviours)
+    return [PlannedRun(configure(registry, request), 1) for request in requests]
 
 
 def done(runs: list[PlannedRun], store: RecordStore, **limits: Any) -> dict[str, Any]:
-    """Carry runs out and return the records by strategy."""
+    """Execute runs and return the records by strategy."""
     store.check_writable()
-    finished = carry_out(runs, store, LocalExecutor(**limits))
+    finished = execute_runs(runs, store, LocalExecutor(**limits))
     return {one.run.config.strategy.name: one.record for one in finished}
 
 
-def test_whatever_becomes_of_a_run_is_recorded_and_the_rest_go_on(store: RecordStore) -> None:
+def test_every_end_of_a_run_is_recorded_and_the_other_runs_continue(store: RecordStore) -> None:
     runs = runs_that("raises", "records", "killed", "aborts", "lies", "ok")
     records = done(runs, store)
     assert {name: record.status for name, record in records.items()} == {
@@ -291,85 +317,88 @@ def test_whatever_becomes_of_a_run_is_recorded_and_the_rest_go_on(store: RecordS
 
 
 @pytest.mark.parametrize("behaviour", ["hangs", "hangs-recorded"])
-def test_a_run_beyond_its_time_is_a_timeout(store: RecordStore, behaviour: str) -> None:
-    record = done(runs_that(behaviour), store, time_limit=2.0, grace=5.0)[behaviour]
+def test_a_run_beyond_its_time_limit_is_a_timeout(store: RecordStore, behaviour: str) -> None:
+    record = done(runs_that(behaviour), store, time_limit=0.6, grace=5.0)[behaviour]
     assert record.status == "timeout"
     assert "limit for one run" in record.error
 
 
-def test_an_old_record_is_not_taken_for_that_of_a_process_that_wrote_none(
+def test_an_old_record_does_not_count_for_a_process_that_wrote_none(
     store: RecordStore,
 ) -> None:
     runs = runs_that("raises")
-    store.write(open_record(runs[0].config, "mine").model_copy(update={"status": "ok"}))
+    store.write(new_record(runs[0].config, "mine").model_copy(update={"status": "ok"}))
     assert done(runs, store)["raises"].status == "failed"
 
 
-def test_resuming_is_the_plan_less_what_has_a_result(store: RecordStore) -> None:
+def test_pending_runs_are_the_plan_without_those_that_have_a_result(store: RecordStore) -> None:
     runs = runs_that("ok", "raises", "killed", "aborts")
     done(runs[:2], store)
-    assert to_do(runs, store) == runs[2:]
-    assert to_do(runs, store, retry_failed=True) == runs[1:]
+    assert pending_runs(runs, store) == runs[2:]
+    assert pending_runs(runs, store, retry_failed=True) == runs[1:]
 
 
 def test_an_interrupted_run_is_resumed_and_a_damaged_record_replaced(store: RecordStore) -> None:
     runs = runs_that("ok", "lies")
-    store.write(open_record(runs[0].config, "mine"))
+    store.write(new_record(runs[0].config, "mine"))
     store.path(runs[1].key).write_text('{"schema_ver')
     assert statuses(runs, store) == ["interrupted", None]
-    assert to_do(runs, store) == runs
+    assert pending_runs(runs, store) == runs
 
 
-def test_two_processes_do_not_carry_out_one_suite_at_once(store: RecordStore) -> None:
+def test_a_suite_is_executed_by_one_process_at_a_time(store: RecordStore) -> None:
     with (
-        reserved(store),
-        pytest.raises(StorageError, match="being run into this folder already"),
-        reserved(store),
+        lock_suite(store),
+        pytest.raises(StorageError, match="Another process is running this suite"),
+        lock_suite(store),
     ):
         pass
-    with reserved(store):
+    with lock_suite(store):
         pass
 
 
-# Results that another suite has already
+# Results of other suites
 
 
-def test_a_result_of_another_suite_is_taken_over_with_its_artifacts(tmp_path: Path) -> None:
+def test_a_result_of_another_suite_is_reused_with_its_files(tmp_path: Path) -> None:
     run, other_profile, failed = runs_that("ok", "lies", "raises")
     there, here = (RecordStore(tmp_path, name) for name in ("theirs", "mine"))
     runs = [run, other_profile, failed]
     changes = [{"status": "ok"}, {"status": "ok", "profile": "paper"}, {"status": "failed"}]
     for one, change in zip(runs, changes, strict=True):
-        record = open_record(one.config, "theirs").model_copy(update=change)
+        record = new_record(one.config, "theirs").model_copy(update=change)
         there.write(record, {"curves.json": {"loss": [1.0]}})
 
-    taken = take_over(runs, here)
+    reused = reuse_results(runs, here)
 
-    assert [(record.run_key, record.suite) for record in taken] == [(run.key, "mine")]
+    assert [(record.run_key, record.suite) for record in reused] == [(run.key, "mine")]
     assert statuses(runs, here) == ["ok", None, None]
     assert json.loads((here.folder / run.key / "curves.json").read_text()) == {"loss": [1.0]}
     assert there.read(run.key) is not None
 
 
-def test_there_is_nothing_to_take_over_from_a_folder_that_does_not_exist(tmp_path: Path) -> None:
-    assert take_over(runs_that("ok"), RecordStore(tmp_path / "none", "mine")) == []
+def test_nothing_is_reused_from_a_folder_that_does_not_exist(tmp_path: Path) -> None:
+    assert reuse_results(runs_that("ok"), RecordStore(tmp_path / "none", "mine")) == []
 
 
-def test_a_result_whose_artifacts_are_damaged_is_not_taken_over(tmp_path: Path) -> None:
+def test_a_result_with_damaged_files_is_not_reused(tmp_path: Path) -> None:
     (run,) = runs_that("ok")
     there = RecordStore(tmp_path, "theirs")
-    record = open_record(run.config, "theirs").model_copy(update={"status": "ok"})
+    record = new_record(run.config, "theirs").model_copy(update={"status": "ok"})
     there.write(record, {"curves.json": {}})
     (there.folder / run.key / "curves.json").write_text("{")
-    assert take_over([run], RecordStore(tmp_path, "mine")) == []
+    assert reuse_results([run], RecordStore(tmp_path, "mine")) == []
 
 
 # On the command line
 
 
 @pytest.fixture
-def nasbench(outside: dict[str, str]) -> Callable[..., Any]:
-    """Run a command line in this process."""
+def nasbench(outside: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Run a command line in this process; runs of suites are child processes all the same."""
+    monkeypatch.setenv("PYTHONPATH", outside["PYTHONPATH"])
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 
 
@@ -390,63 +419,63 @@ def toy_suite(folder: Path, *, published: bool = False) -> Path:
 
 
 def test_a_suite_is_planned_run_resumed_and_reported(
-    nasbench: Callable[..., Any], tmp_path: Path, outside: dict[str, str]
+    nasbench: Callable[..., Any], tmp_path: Path
 ) -> None:
     file, out = toy_suite(tmp_path), tmp_path / "results"
     common = (str(file), "--device", "cpu", "--out", str(out))
     (row,) = json.loads(nasbench("suite", "plan", *common, "--json").stdout)
     assert row["status"] is None and not out.exists()
 
-    environment = {**outside, "COLUMNS": "120"}
-    words = [sys.executable, "-m", "nasbench_ecg", "suite", "run", *common]
-    ran = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=tmp_path)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    ran = nasbench("suite", "run", *common)
+    assert ran.exit_code == 0, ran.output
     assert "1/1  ok  random" in ran.stderr
     assert f"nasbench-ecg leaderboard --suite toys --out {out}" in ran.stdout
     record = json.loads((out / "toys" / f"{row['run_key']}.json").read_text())
     assert (record["status"], record["suite"]) == ("ok", "toys")
 
     again = nasbench("suite", "run", *common)
-    assert (again.exit_code, "0 of 1 runs to do" in again.stderr) == (0, True)
-    (told,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
-    assert told["runs"] == {"ok": 1}
+    assert (again.exit_code, "0 of 1 runs" in again.stderr) == (0, True)
+    (status,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
+    assert status["runs"] == {"ok": 1}
 
 
-def test_what_failed_can_be_tried_again_as_it_was_asked_for(
+def test_the_command_that_retries_failed_runs_repeats_the_options(
     nasbench: Callable[..., Any], tmp_path: Path
 ) -> None:
     file, out = toy_suite(tmp_path), tmp_path / "results"
     asked = (str(file), "--seeds", "3", "--out", str(out), "--device", "cpu")
     (row,) = json.loads(nasbench("suite", "plan", *asked, "--json").stdout)
     (run,) = plan(load_suite(str(file)), load_registry(), device="cpu", seeds=[3])
-    failed = open_record(run.config, "toys").model_copy(update={"status": "failed"})
+    failed = new_record(run.config, "toys").model_copy(update={"status": "failed"})
     RecordStore(out, "toys").write(failed)
-    told = nasbench("suite", "run", *asked)
-    assert (told.exit_code, failed.run_key) == (1, row["run_key"])
+    shown = nasbench("suite", "run", *asked)
+    assert (shown.exit_code, failed.run_key) == (1, row["run_key"])
     again = f"nasbench-ecg suite run {file} --seeds 3 --out {out} --device cpu --retry-failed"
-    assert again in told.stderr
+    assert again in shown.stderr
 
 
-def test_gpus_that_are_not_there_are_refused(nasbench: Callable[..., Any], tmp_path: Path) -> None:
+def test_missing_gpus_are_refused(nasbench: Callable[..., Any], tmp_path: Path) -> None:
     out = tmp_path / "results"
-    told = nasbench(
+    shown = nasbench(
         "suite", "run", toy_suite(tmp_path), "--gpus", "0", "--device", "cpu", "--out", out
     )
-    assert told.exit_code == 2 and "--gpus needs a CUDA GPU" in told.stderr
+    assert shown.exit_code == 2 and "--gpus needs a CUDA GPU" in shown.stderr
     assert not out.exists()
 
 
-def test_a_plan_tells_what_another_suite_has(nasbench: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_plan_shows_results_of_another_suite(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
     file, out = toy_suite(tmp_path), tmp_path / "results"
     (run,) = plan(load_suite(str(file)), load_registry(), device="cpu")
     RecordStore(out, "elders").write(
-        open_record(run.config, "elders").model_copy(update={"status": "ok"})
+        new_record(run.config, "elders").model_copy(update={"status": "ok"})
     )
-    told = nasbench("suite", "plan", file, "--device", "cpu", "--out", out)
-    assert "in elders" in told.stdout
+    shown = nasbench("suite", "plan", file, "--device", "cpu", "--out", out)
+    assert "in elders" in shown.stdout
 
 
-def test_a_plan_tells_builders_that_are_not_the_usual_ones() -> None:
+def test_a_plan_shows_builders_other_than_the_default() -> None:
     text = GRID.replace('"cnn-9", ', "") + 'builder = "stacked-cells"'
     assert str(planned(text)[0]).startswith("random stacked-cells · synthetic-2lead")
 
@@ -458,12 +487,12 @@ def test_a_damaged_record_is_named_by_plan_and_status(
     (out / "toys").mkdir(parents=True)
     (out / "toys" / "0123456789abcdef.json").write_text("{")
     for verb in ("plan", "status"):
-        told = nasbench("suite", verb, file, "--device", "cpu", "--out", out)
-        assert told.exit_code == 0
-        assert "0123456789abcdef.json: not JSON" in told.stderr
+        shown = nasbench("suite", verb, file, "--device", "cpu", "--out", out)
+        assert shown.exit_code == 0
+        assert "0123456789abcdef.json: not JSON" in shown.stderr
 
 
-def test_an_unpublishable_suite_is_refused_if_it_says_it_is_published(
+def test_a_published_suite_that_breaks_a_rule_is_refused(
     nasbench: Callable[..., Any], tmp_path: Path
 ) -> None:
     file = toy_suite(tmp_path, published=True)
@@ -474,7 +503,7 @@ def test_an_unpublishable_suite_is_refused_if_it_says_it_is_published(
     assert less.exit_code == 0 and "Note: random on toy-2lead" in less.stderr
 
 
-def test_records_that_are_not_here_are_missed_before_the_first_run(
+def test_missing_records_are_reported_before_the_first_run(
     nasbench: Callable[..., Any], tmp_path: Path
 ) -> None:
     out, data = tmp_path / "results", tmp_path / "empty"
@@ -487,26 +516,27 @@ def test_records_that_are_not_here_are_missed_before_the_first_run(
     assert list(out.glob("*/*.json")) == []
 
 
-def test_a_suite_that_is_stopped_ends_cleanly(tmp_path: Path, outside: dict[str, str]) -> None:
-    file, out = toy_suite(tmp_path), tmp_path / "results"
-    file.write_text(file.read_text().replace("samples = 1", "samples = 5000"))
-    words = [sys.executable, "-m", "nasbench_ecg", "suite", "run", str(file)]
-    words += ["--device", "cpu", "--out", str(out)]
-    suite = subprocess.Popen(
-        words, env=outside, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    while suite.poll() is None and not list(out.glob("toys/.unfinished/*/evaluations.jsonl")):
-        sleep(0.1)
-    suite.send_signal(signal.SIGINT)
-    _, told = suite.communicate(timeout=120)
-    assert suite.returncode == 130 and "Interrupted." in told
+def test_ctrl_c_lets_the_running_run_record_that_it_was_interrupted(
+    nasbench: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, running = tmp_path / "results", tmp_path / "running"
+    monkeypatch.setattr(suite_runner, "command", command_that(INTERRUPTIBLE, tmp_path, running))
+
+    def press_ctrl_c() -> None:
+        while not running.exists():
+            sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = Thread(target=press_ctrl_c)
+    thread.start()
+    stopped = nasbench("suite", "run", toy_suite(tmp_path), "--device", "cpu", "--out", out)
+    thread.join()
+    assert stopped.exit_code == 130 and "Interrupted." in stopped.stderr
     (record,) = out.glob("toys/*.json")
     assert json.loads(record.read_text())["status"] == "interrupted"
-    assert list((out / "toys" / ".unfinished").iterdir())
 
 
-def test_a_suite_that_is_not_there_is_one_panel(nasbench: Callable[..., Any]) -> None:
+def test_an_unknown_suite_is_one_panel(nasbench: Callable[..., Any]) -> None:
     result = nasbench("suite", "plan", "hart-darts")
     assert result.exit_code == 2 and "heart-darts" in result.stderr
     assert isinstance(result.exception, SystemExit | NasbenchError)

@@ -12,7 +12,7 @@ from nasbench_ecg.contracts import Budget, Fidelity, Task
 from nasbench_ecg.data.beats import join
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import FinalTestContext, Search, ValidationContext
+from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext, ValidationContext
 from nasbench_ecg.training.engine import predict
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.network import StackedCellsShortcut
@@ -65,7 +65,7 @@ def test_opening_the_test_part_twice_is_a_protocol_error():
     ctx = final_test()
     evaluate(ctx, epochs=1)
     assert ctx.opened
-    with pytest.raises(ProtocolError, match="second time"):
+    with pytest.raises(ProtocolError, match="requested twice"):
         evaluate(ctx, epochs=1)
 
 
@@ -205,7 +205,7 @@ def test_the_state_loads_back_into_a_built_network(evaluation):
 
 
 def test_a_search_scores_candidates_on_validation_within_its_budget():
-    ctx = Search(
+    ctx = RunSearchContext(
         task=TASK,
         space=SPACE,
         builder=BUILDER,

@@ -21,7 +21,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import FinalTestContext, Search
+from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
 from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.seeding import seeded
@@ -81,7 +81,7 @@ def shared_supernet(seed=0, task=TASK, options=None, space=SPACE):
 
 
 def search_context(evaluator=None, *, seed=0, task=TASK, **fields):
-    return Search(
+    return RunSearchContext(
         task=task, space=SPACE, builder=None, evaluator=evaluator,
         rng=np.random.default_rng(seed), evaluation_seed=seed, device="cpu", progress=Silent(),
         **fields,
@@ -325,7 +325,7 @@ def test_a_search_stopped_at_any_step_gives_the_same_result(tmp_path, beats_cach
     config = tiny_runs.tiny_config("random-ws", set={"strategy": options})
 
     def run(folder, progress=None):
-        ready = tiny_runs.made_ready(config, beats_cache, progress)
+        ready = tiny_runs.prepared_run(config, beats_cache, progress)
         return execute(ready, RecordStore(tmp_path / folder), checkpoint_seconds=0)
 
     whole = run("whole")

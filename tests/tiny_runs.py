@@ -1,4 +1,4 @@
-"""Runs of seconds: the outside package's toy beats and the shipped components, all tiny."""
+"""Runs that take seconds: toy beats of a third-party package, and small shipped components."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ DARTS: dict[str, Any] = {
 
 
 def install(site: Path) -> list[str]:
-    """Make the outside package importable and found; return what belongs on ``sys.path``."""
+    """Install the third-party package into ``site``; return the entries for ``sys.path``."""
     info = site / "nasbench_ecg_thirdparty_example-1.2.3.dist-info"
     info.mkdir()
     name = "nasbench-ecg-thirdparty-example"
@@ -57,8 +57,8 @@ def registry_with(*specs: ComponentSpec) -> Registry:
     return replace(registry, plugins=(*registry.plugins, made_up))
 
 
-def tiny_wish(strategy: str = "darts", **changes: Any) -> RunRequest:
-    """Return the request for a run of seconds; ``set`` changes options by component."""
+def tiny_request(strategy: str = "darts", **changes: Any) -> RunRequest:
+    """Return the request for a tiny run; ``set`` changes options by component."""
     overrides = {role: dict(options) for role, options in SETTINGS.items()}
     if strategy == "darts":
         overrides["strategy"] = dict(DARTS)
@@ -73,11 +73,11 @@ def tiny_wish(strategy: str = "darts", **changes: Any) -> RunRequest:
 
 
 def tiny_config(strategy: str = "darts", *specs: ComponentSpec, **changes: Any) -> RunConfig:
-    """Return the configuration of a run of seconds."""
-    return configure(registry_with(*specs), tiny_wish(strategy, **changes))
+    """Return the configuration of a tiny run."""
+    return configure(registry_with(*specs), tiny_request(strategy, **changes))
 
 
-def made_ready(config: RunConfig, cache: Path, progress: Progress | None = None) -> PreparedRun:
+def prepared_run(config: RunConfig, cache: Path, progress: Progress | None = None) -> PreparedRun:
     """Return the run with its beats loaded."""
     return prepare_run(
         config, source=LocalSource(cache=cache), progress=progress or Silent(), suite="runs"
@@ -95,7 +95,7 @@ def assignments(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def result(record: RunRecord) -> dict[str, Any]:
-    """Return all of a record that may not depend on when and how fast it was made."""
+    """Return the part of a record that does not depend on time, speed and machine."""
     whole = record.model_dump(mode="json")
     for name in ("seconds", "provenance", "error"):
         whole.pop(name)
@@ -107,7 +107,7 @@ def result(record: RunRecord) -> dict[str, Any]:
 
 
 class Stopped(Silent):
-    """Progress that is interrupted, as by Ctrl-C, when ``steps`` steps were shown."""
+    """Progress that raises KeyboardInterrupt after ``steps`` steps."""
 
     def __init__(self, steps: int) -> None:
         self.left = steps
@@ -118,7 +118,7 @@ class Stopped(Silent):
         yield self
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Count a step of work; what is taken up again at the start of a bar is none."""
+        """Count a step; the steps that a resumed bar skips at its start do not count."""
         self.left -= n == 1
         if self.left <= 0:
             raise KeyboardInterrupt

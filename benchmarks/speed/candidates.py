@@ -14,7 +14,7 @@ from nasbench_ecg.api import Architecture, Evaluation, Fidelity, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import RunRequest, configure
-from nasbench_ecg.run.resume import Ledger
+from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
 PARALLEL = {"cpu": 2, "cuda": 8}
@@ -53,7 +53,7 @@ def candidates(device: str, *, profile: str = "quick", n: int = 8, beats: int = 
         ctx.workers = workers
         ctx.evaluate_many([ready.space.sample(rng) for _ in range(parallel)], Fidelity(1, 100))
         started = time.perf_counter() - start
-        ctx.ledger = Ledger()
+        ctx.evaluation_log = EvaluationLog()
         start = time.perf_counter()
         at_once = ctx.evaluate_many(asked, fidelity)
         seconds[f"{parallel} at a time, {share} threads each"] = time.perf_counter() - start

@@ -14,7 +14,7 @@ from nasbench_ecg.api import Architecture, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import RunConfig, RunRequest, configure
-from nasbench_ecg.run.runner import PreparedRun, prepare_run, under
+from nasbench_ecg.run.runner import PreparedRun, prepare_run
 from nasbench_ecg.training import build_network, to_device
 
 PROXIES = ("synflow", "naswot", "jacob-cov", "grad-norm", "snip", "parameters", "flops")
@@ -40,7 +40,7 @@ def proxies(profile: str, device: str, *, n: int = 9) -> Target:
     candidates = [first.space.sample(ctx.rng) for _ in range(n)]
     calls: dict[str, Callable[[Architecture], object]] = {
         "built, one pass forward and back": lambda arch: _pass(first, arch, device),
-        **{name: _evaluate(under(first, config)) for name, config in configs.items()},
+        **{name: _evaluate(first.with_config(config)) for name, config in configs.items()},
     }
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn, arch in enumerate((candidates[0], *candidates)):

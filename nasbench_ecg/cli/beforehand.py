@@ -95,7 +95,7 @@ def announce_duration(registry: Registry, request: RunRequest, ready: PreparedRu
     """Say how long the run takes here, and how long the published settings would."""
     from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.run.config import configure
-    from nasbench_ecg.run.runner import estimate, under
+    from nasbench_ecg.run.runner import estimate
 
     console = stderr()
     with console.status("Timing a few steps …"):
@@ -104,7 +104,7 @@ def announce_duration(registry: Registry, request: RunRequest, ready: PreparedRu
         if request.profile != "paper":
             with suppress(NasbenchError):  # what the user set may not go with that profile
                 published = configure(registry, replace(request, profile="paper"))
-                paper = estimate(under(ready, published))
+                paper = estimate(ready.with_config(published))
     if here:
         parts = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in here.items())
         console.print(

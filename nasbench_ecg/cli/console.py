@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nasbench_ecg.progress import Steps
-    from nasbench_ecg.run.store import Damaged
+    from nasbench_ecg.run.store import DamagedRecord
 
 
 @cache
@@ -54,7 +54,7 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
-def tell_of_damaged(damaged: Iterable[Damaged]) -> None:
+def tell_of_damaged(damaged: Iterable[DamagedRecord]) -> None:
     """Name on stderr the records that were skipped."""
     for item in damaged:
         line = f"Skipped {item.path}: {item.reason}."

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.report.correlation import Correlation
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.runner import PreparedRun
-    from nasbench_ecg.studies.correlate import Evaluated
+    from nasbench_ecg.studies.correlate import SampleScores
 
 FOLDER = "correlation"
 FORMAT = 1
@@ -64,7 +64,12 @@ def correlate(
     from nasbench_ecg.run.config import RunRequest, configure
     from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.studies.correlate import draw, evaluate_sample, fitting_builder, sample_key
+    from nasbench_ecg.studies.correlate import (
+        default_builder,
+        evaluate_sample,
+        sample_architectures,
+        sample_key,
+    )
     from nasbench_ecg.studies.generalize import GIVEN
 
     if samples < FEWEST:
@@ -86,7 +91,7 @@ def correlate(
         search_seed=seed,
         device=device,
     )
-    request = replace(request, builder=fitting_builder(registry, request))
+    request = replace(request, builder=default_builder(registry, request))
     shared = {kind: options for kind, options in overrides.items() if kind != "evaluator"}
     names = list(dict.fromkeys(name for name in evaluators if name != against))
     if not names:
@@ -103,7 +108,7 @@ def correlate(
     with RichProgress() as progress:
         fetch_missing(configs[0], source, progress)
         ready = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
-        architectures = draw(ready.space, samples, seed)
+        architectures = sample_architectures(ready.space, samples, seed)
         scored = evaluate_sample(ready, configs, architectures, folder)
     found = [measure(one, scored[0]) for one in scored[1:]]
     result = _result(ready, configs[0], scored, found)
@@ -124,7 +129,10 @@ def _show(found: Sequence[Correlation], config: RunConfig) -> None:
 
 
 def _result(
-    ready: PreparedRun, config: RunConfig, scored: Sequence[Evaluated], found: Sequence[Correlation]
+    ready: PreparedRun,
+    config: RunConfig,
+    scored: Sequence[SampleScores],
+    found: Sequence[Correlation],
 ) -> dict[str, Any]:
     from nasbench_ecg.run.environment import provenance
 
@@ -161,9 +169,9 @@ def _result(
 def _store(result: dict[str, Any], path: Path) -> None:
     import json
 
-    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.io import storage_errors, write_atomically
 
-    with told(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(result, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         write_atomically(path, text + "\n")

@@ -27,14 +27,14 @@ def export(
     from nasbench_ecg.run.store import find_record
 
     record = find_record(out, run)
-    from nasbench_ecg.models.export import about
     from nasbench_ecg.models.export import export as write
+    from nasbench_ecg.models.export import metadata
     from nasbench_ecg.models.load import load_model
 
     model = load_model(record, out)
     with stderr().status(f"Exporting {record.strategy} on {record.dataset_name}"):
         difference = write(model, record, output)
-    told = about(record)
+    told = metadata(record)
     stderr().print(
         f"Written: {output}, {output.stat().st_size / 1e6:.2f} MB, "
         f"{record.costs.get('parameters', 0):,.0f} parameters. Beats "

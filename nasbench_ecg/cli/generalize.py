@@ -131,21 +131,21 @@ def _carry_out(
     from nasbench_ecg.cli.suite_progress import SuiteProgress
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.suite.processes import LocalExecutor
-    from nasbench_ecg.suite.runner import carry_out, reserved, to_do
+    from nasbench_ecg.suite.runner import execute_runs, lock_suite, pending_runs
 
-    waiting = to_do(runs, store, retry_failed=retry_failed)
+    waiting = pending_runs(runs, store, retry_failed=retry_failed)
     if not waiting:
         return
     end_on_sigterm()
     source, executor = LocalSource(data), LocalExecutor()
-    with reserved(store):
+    with lock_suite(store):
         with RichProgress() as progress:
             for config in {run.config.dataset.name: run.config for run in waiting}.values():
                 fetch_missing(config, source, progress)
                 for requirement in config.dataset.create().requires():
                     source.require(requirement)
         with SuiteProgress(SUITE, waiting, executor.workers) as shown:
-            for finished in carry_out(waiting, store, executor, data=data, started=shown.begin):
+            for finished in execute_runs(waiting, store, executor, data=data, started=shown.begin):
                 shown.end(finished)
 
 
@@ -176,7 +176,7 @@ def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> 
 def _write(report: Generalization, output: Path) -> None:
     import json
 
-    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.report import table as grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
 
@@ -188,5 +188,5 @@ def _write(report: Generalization, output: Path) -> None:
         "html": lambda: grid.html(grids, "Generalisation across datasets"),
         "json": lambda: json.dumps(as_data(report), indent=1, ensure_ascii=False) + "\n",
     }
-    with told(output, "-o"):
+    with storage_errors(output, option="-o"):
         write_atomically(output, texts[_FORMATS[output.suffix]]())

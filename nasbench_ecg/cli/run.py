@@ -193,7 +193,7 @@ def _run_one(
         tell_what_is_missing(config, source)
         return None
     store.check_writable()
-    unfinished = store.unfinished(config.key())
+    unfinished = store.resume_folder(config.key())
     if rerun:
         unfinished.remove()
     elif unfinished.exists():

@@ -82,7 +82,7 @@ def plan_suite(
     as_json: JsonOption = False,
 ) -> None:
     """Print what would be run, without running it."""
-    from nasbench_ecg.suite.runner import elsewhere, statuses
+    from nasbench_ecg.suite.runner import results_in_other_suites, statuses
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -98,7 +98,11 @@ def plan_suite(
         return
     listed = table("run", "status", "what")
     for run, status in zip(runs, found, strict=True):
-        have = next((other for other, _ in elsewhere(run, store)), None) if status is None else None
+        have = (
+            next((other for other, _ in results_in_other_suites(run, store)), None)
+            if status is None
+            else None
+        )
         listed.add_row(
             run.key[:8], f"[green]in {have.suite}[/]" if have else _styled(status), str(run)
         )
@@ -172,7 +176,13 @@ def run_suite(
     from nasbench_ecg.cli.run import end_on_sigterm
     from nasbench_ecg.cli.suite_progress import SuiteProgress
     from nasbench_ecg.suite.processes import LocalExecutor
-    from nasbench_ecg.suite.runner import carry_out, reserved, statuses, take_over, to_do
+    from nasbench_ecg.suite.runner import (
+        execute_runs,
+        lock_suite,
+        pending_runs,
+        reuse_results,
+        statuses,
+    )
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -184,15 +194,15 @@ def run_suite(
         time_limit=None if hours is None else 3600 * hours,
     )
     end_on_sigterm()
-    with reserved(store):
-        if taken := take_over(to_do(runs, store, retry_failed=True), store):
+    with lock_suite(store):
+        if taken := reuse_results(pending_runs(runs, store, retry_failed=True), store):
             stderr().print(f"{len(taken)} results are taken over from other suites in {out}.")
-        waiting = to_do(runs, store, retry_failed=retry_failed)
+        waiting = pending_runs(runs, store, retry_failed=retry_failed)
         stderr().print(f"{suite.name}: {len(waiting)} of {len(runs)} runs to do.")
         if waiting:
             _get_records(waiting, data)
             shown = SuiteProgress(suite.name, waiting, executor.workers)
-            ending = carry_out(
+            ending = execute_runs(
                 waiting, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
                 parallel=parallel, started=shown.begin,
             )  # fmt: skip

@@ -12,7 +12,7 @@ from nasbench_ecg.cli.console import RichProgress
 
 if TYPE_CHECKING:
     from nasbench_ecg.progress import Steps
-    from nasbench_ecg.suite.runner import Finished
+    from nasbench_ecg.suite.runner import FinishedRun
     from nasbench_ecg.suite.spec import PlannedRun
 
 
@@ -54,7 +54,7 @@ class SuiteProgress:
         self._running[run.key] = run
         self._advance(0)
 
-    def end(self, finished: Finished) -> None:
+    def end(self, finished: FinishedRun) -> None:
         """Say what came of a run."""
         from nasbench_ecg.report.text import coarse_duration, percent
 

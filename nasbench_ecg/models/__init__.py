@@ -1,1 +1,1 @@
-"""TODO."""
+"""Trained networks of finished runs: load them as PyTorch modules, export them to files."""

@@ -1,4 +1,4 @@
-"""A trained network as one file that runs without this package: PyTorch's own format, or ONNX."""
+"""Export a trained network to one file that runs without this package: PyTorch export or ONNX."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.io import replacing, told
+from nasbench_ecg.io import replace_atomically, storage_errors
 from nasbench_ecg.models.load import first_line
 from nasbench_ecg.run.record import RunRecord
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 FORMATS = (".pt2", ".onnx")
-ABOUT = "nasbench_ecg.json"
-"""Name under which the file holds :func:`about` as JSON text."""
+METADATA = "nasbench_ecg.json"
+"""Name of the entry of the file that holds :func:`metadata` as JSON text."""
 
 _ONNX = ("onnx", "onnxscript", "onnxruntime")
 _TOLERANCE = 1e-4
-_EXAMPLE = 3  # beats; their number stays free in the file
+_EXAMPLE_BEATS = 3  # the exported network accepts any number
 
 
 class Classifier(nn.Module):
-    """A network with probabilities in place of logits."""
+    """A network that returns probabilities instead of logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -44,8 +44,8 @@ class Classifier(nn.Module):
         return torch.softmax(self.network(beats), dim=1)
 
 
-def about(record: RunRecord) -> dict[str, Any]:
-    """Return what a user of the file must know, as JSON data."""
+def metadata(record: RunRecord) -> dict[str, Any]:
+    """Return input, output, classes, preparation and scores of the network, as JSON data."""
     assert record.dataset is not None
     data = record.components["dataset"]
     return {
@@ -63,46 +63,46 @@ def about(record: RunRecord) -> dict[str, Any]:
 
 
 def check_path(path: Path) -> None:
-    """Say before the work begins what would stop :func:`export` after it.
+    """Check before the work that :func:`export` will be able to write ``path``.
 
     Raises:
-        OptionError: The ending is none of :data:`FORMATS`, or its libraries are not installed.
-        StorageError: The folder is not there.
+        OptionError: The extension is not in :data:`FORMATS`, or libraries are not installed.
+        StorageError: The folder does not exist.
     """
-    ending = path.suffix.lower()
-    if ending not in FORMATS:
+    extension = path.suffix.lower()
+    if extension not in FORMATS:
         raise OptionError(
-            f"A model cannot be written as {path.suffix or 'a file without ending'!r}.",
+            f"A model cannot be written as {path.suffix or 'a file without extension'!r}.",
             where=str(path),
-            fix=f"Name a file that ends in {' or '.join(FORMATS)}.",
+            fix=f"Choose a file name that ends in {' or '.join(FORMATS)}.",
         )
     missing = [name for name in _ONNX if importlib.util.find_spec(name) is None]
-    if ending == ".onnx" and missing:
+    if extension == ".onnx" and missing:
         raise OptionError(
-            f"ONNX files need {', '.join(missing)}, not installed here.",
+            f"ONNX files need {', '.join(missing)}, which is not installed.",
             where=str(path),
-            fix="Install them with 'pip install nasbench-ecg[onnx]', or name a .pt2 file.",
+            fix="Install them with 'pip install nasbench-ecg[onnx]', or write a .pt2 file.",
         )
     if not path.parent.is_dir():
         raise StorageError(
-            "The folder to write to does not exist.", where=str(path.parent), fix="Create it first."
+            "The output folder does not exist.", where=str(path.parent), fix="Create it first."
         )
 
 
 def export(model: nn.Module, record: RunRecord, path: Path) -> float:
-    """Write a trained network to a file, whole or not at all, that takes any number of beats.
+    """Export a trained network to a file, atomically.
 
     Args:
         model: The network of the run, on the CPU.
-        record: The run, of which the file holds :func:`about`.
-        path: File ending in one of :data:`FORMATS`.
+        record: The run; its :func:`metadata` is stored in the file.
+        path: File with one of the extensions :data:`FORMATS`.
 
     Returns:
-        The largest difference between probabilities of what was written and of ``model``.
+        The largest difference between probabilities of the exported network and of ``model``.
 
     Raises:
-        OptionError: As :func:`check_path`; or the network cannot be traced, or computes something
-            else once it is.
+        OptionError: As :func:`check_path`; or the network cannot be traced, or the traced network
+            gives other probabilities.
         StorageError: As :func:`check_path`; or the file cannot be written.
     """
     check_path(path)
@@ -110,59 +110,59 @@ def export(model: nn.Module, record: RunRecord, path: Path) -> float:
     classifier = Classifier(model).eval()
     shape = (len(record.dataset.leads), record.dataset.n_samples)
     generator = torch.Generator().manual_seed(0)
-    example = torch.randn(_EXAMPLE, *shape, generator=generator)
-    trial = torch.randn(2 * _EXAMPLE + 1, *shape, generator=generator)
+    example = torch.randn(_EXAMPLE_BEATS, *shape, generator=generator)
+    beats = torch.randn(2 * _EXAMPLE_BEATS + 1, *shape, generator=generator)
     builder = f"builder {record.components['builder'].name!r}"
-    text = json.dumps(about(record), ensure_ascii=False)
+    text = json.dumps(metadata(record), ensure_ascii=False)
     write = _as_onnx if path.suffix.lower() == ".onnx" else _as_pt2
     with _quiet(), torch.no_grad():
         try:
             program = torch.export.export(
                 classifier, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
             )
-            content, exported = write(program, text, trial)
+            content, exported = write(program, text, beats)
         except Exception as error:
             raise OptionError(
                 f"This network cannot be exported: {first_line(error)}",
                 where=builder,
-                fix="Its weights can be loaded in Python: nasbench_ecg.models.load.load_model.",
+                fix="Load its weights in Python instead: nasbench_ecg.models.load.load_model.",
             ) from error
-        difference = float((exported - classifier(trial)).abs().max())
+        difference = float((exported - classifier(beats)).abs().max())
     if not difference <= _TOLERANCE:
         raise OptionError(
-            f"Exported, the network gives probabilities that differ by {difference:.1g}.",
+            f"The exported network gives probabilities that differ by {difference:.1g}.",
             where=builder,
             fix="Its forward pass may depend on more than its input.",
         )
-    with told(path), replacing(path) as temporary:
+    with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
         temporary.write_bytes(content)
     return difference
 
 
-def _as_pt2(program: ExportedProgram, text: str, trial: Tensor) -> tuple[bytes, Tensor]:
-    """Return the file, and what it makes of some beats."""
+def _as_pt2(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, Tensor]:
+    """Return the content of the file, and the probabilities of ``beats`` that it gives."""
     buffer = io.BytesIO()
-    torch.export.save(program, buffer, extra_files={ABOUT: text})
+    torch.export.save(program, buffer, extra_files={METADATA: text})
     buffer.seek(0)
-    return buffer.getvalue(), torch.export.load(buffer).module()(trial)
+    return buffer.getvalue(), torch.export.load(buffer).module()(beats)
 
 
-def _as_onnx(program: ExportedProgram, text: str, trial: Tensor) -> tuple[bytes, Tensor]:
-    """Return the file, and what it makes of some beats."""
+def _as_onnx(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, Tensor]:
+    """Return the content of the file, and the probabilities of ``beats`` that it gives."""
     import onnxruntime
 
     converted = torch.onnx.export(program, dynamo=True, verbose=False)
     assert converted is not None
-    converted.model.metadata_props[ABOUT] = text
+    converted.model.metadata_props[METADATA] = text
     content: bytes = converted.model_proto.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (probabilities,) = session.run(None, {"beats": trial.numpy()})
+    (probabilities,) = session.run(None, {"beats": beats.numpy()})
     return content, torch.from_numpy(probabilities)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back what PyTorch tells of its own insides while it exports."""
+    """Suppress the logs and warnings of PyTorch's exporters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The network that a run trained, again as a module."""
+"""Load the trained network of a run as a PyTorch module."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
     Args:
         record: The run.
         out: Folder of all results, in which the record and its weights lie.
-        registry: The components there are; by default those installed.
+        registry: The available components; by default those installed.
 
     Raises:
         OptionError: The run failed, trained no network, or its builder has changed since.
         PluginError: The builder is not installed.
-        StorageError: The weights are not there, or cannot be read.
+        StorageError: The weights are missing, or cannot be read.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -42,14 +42,14 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
     if record.status != "ok" or record.architecture is None or record.dataset is None:
         raise OptionError(
             f"The run {record.run_key} ended as {record.status!r} and left no model.",
-            fix=f"'nasbench-ecg show {record.run_key[:8]}' tells more of it.",
+            fix=f"'nasbench-ecg show {record.run_key[:8]}' shows its record.",
         )
     path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
     words = [*shlex.split(record.command), "--suite", record.suite, "--out", str(out), "--rerun"]
-    again = f"They are made anew by: {shlex.join(words)}"
+    repeat = f"To train it again: {shlex.join(words)}"
     if not path.is_file():
         raise StorageError(
-            f"The run {record.run_key} has no weights here.", where=str(path), fix=again
+            f"The weights of the run {record.run_key} are missing.", where=str(path), fix=repeat
         )
     model = build_model(record, registry)
     try:
@@ -58,13 +58,13 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
         raise _changed(record, error) from error
     except (SafetensorError, OSError) as error:
         raise StorageError(
-            f"The weights cannot be read: {str(error).rstrip('.')}.", where=str(path), fix=again
+            f"The weights cannot be read: {str(error).rstrip('.')}.", where=str(path), fix=repeat
         ) from error
     return model.eval()
 
 
 def build_model(record: RunRecord, registry: Registry | None = None) -> nn.Module:
-    """Return the network of a run that succeeded as it was before its training.
+    """Return the untrained network of a successful run.
 
     Raises:
         OptionError: Its builder has changed since.
@@ -91,12 +91,12 @@ def build_model(record: RunRecord, registry: Registry | None = None) -> nn.Modul
 def _changed(record: RunRecord, error: Exception) -> OptionError:
     used = record.components["builder"]
     return OptionError(
-        f"The builder {used.name!r} no longer makes the network of the run {record.run_key}.",
+        f"The builder {used.name!r} no longer builds the network of the run {record.run_key}.",
         where=first_line(error),
-        fix=f"It was made by {used.distribution} {used.version}.",
+        fix=f"Install the version that trained it: {used.distribution} {used.version}.",
     )
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, or its type where it has none."""
+    """Return the first line of an error's text, or its type if it has no text."""
     return next(iter(str(error).splitlines()), type(error).__name__)

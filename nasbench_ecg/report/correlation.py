@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.report.statistics import CONFIDENCE
 from nasbench_ecg.report.table import Grid
 from nasbench_ecg.report.text import coarse_duration, milliseconds
-from nasbench_ecg.studies.correlate import Evaluated
+from nasbench_ecg.studies.correlate import SampleScores
 
 FEWEST = 3
 """Fewest architectures that have a rank correlation worth the name."""
@@ -48,7 +48,7 @@ class Correlation:
     seconds: float
 
 
-def correlate(evaluated: Evaluated, against: Evaluated) -> Correlation:
+def correlate(evaluated: SampleScores, against: SampleScores) -> Correlation:
     """Return the rank correlation of two evaluators of the same architectures, in one order."""
     x, y = np.asarray(evaluated.scores), np.asarray(against.scores)
     tau, p_value = _kendall(x, y)

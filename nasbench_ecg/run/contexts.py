@@ -1,4 +1,8 @@
-"""What the harness hands to strategies, and the rules that it keeps thereby."""
+"""The contexts that strategies and evaluators receive, and the rules that they enforce.
+
+A search sees the training and the validation part of the beats, within its budget. Only the final
+evaluation sees the test part, once.
+"""
 
 from __future__ import annotations
 
@@ -25,19 +29,20 @@ from nasbench_ecg.contracts import (
 from nasbench_ecg.data.beats import Beats, join
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Progress
-from nasbench_ecg.run.resume import Ledger
-from nasbench_ecg.training.checkpoint import NoCheckpoint, random_state, restore_random_state
-from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg.run.resume import EvaluationLog
+from nasbench_ecg.training.checkpoint import NoCheckpoint
+from nasbench_ecg.training.seeding import random_state, restore_random_state, seeded
 
 if TYPE_CHECKING:
     from nasbench_ecg.run.parallel import Workers
 
 
 @dataclass
-class Search:
-    """Context of a search: its generator, its budget, its log, and candidates' evaluations.
+class RunSearchContext:
+    """The context of a search: random generator, budget, trajectory, and candidate evaluations.
 
-    Without ``workers`` candidates are evaluated here, one by one, whatever ``parallel`` says.
+    Implements :class:`nasbench_ecg.contracts.SearchContext`. Without ``workers``, candidates are
+    evaluated in this process, one by one, whatever ``parallel`` says.
     """
 
     task: Task
@@ -50,7 +55,7 @@ class Search:
     progress: Progress
     budget: Budget = field(default_factory=Budget)
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
-    ledger: Ledger = field(default_factory=Ledger)
+    evaluation_log: EvaluationLog = field(default_factory=EvaluationLog)
     parallel: int = 1
     workers: Workers | None = None
     evaluations: int = 0
@@ -59,58 +64,46 @@ class Search:
 
     @property
     def seconds(self) -> float:
-        """Seconds of the search so far, those before a stop included."""
+        """Seconds of the search so far, including those before an interruption."""
         return monotonic() - self.started
-
-    def state(self) -> dict[str, Any]:
-        """Return what changes during a search, the generators included."""
-        return {
-            "rng": self.rng.bit_generator.state,
-            "torch": random_state(),
-            "evaluations": self.evaluations,
-            "trajectory": self.trajectory,
-            "seconds": self.seconds,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go back to where :meth:`state` was called."""
-        self.rng.bit_generator.state = state["rng"]
-        restore_random_state(state["torch"])
-        self.evaluations = state["evaluations"]
-        self.trajectory = list(state["trajectory"])
-        self.started = monotonic() - state["seconds"]
 
     def evaluate_many(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
     ) -> list[Evaluation]:
-        """Train each architecture on the train part and score it on the validation part."""
+        """Train each architecture on the training part and score it on the validation part.
+
+        Raises:
+            OptionError: An architecture is not valid in the search space; none is evaluated.
+            ProtocolError: The budget's evaluations are used up; those it allowed were made.
+        """
         limit = self.budget.evaluations
         left = len(architectures) if limit is None else max(0, limit - self.evaluations)
         allowed = architectures[:left]
         for arch in allowed:
             self.space.validate(arch)
-        unknown = {arch.hash: arch for arch in allowed if self.ledger.find(arch, fidelity) is None}
-        done = []
-        with closing(self._evaluated(list(unknown.values()), fidelity)) as evaluated:
+        log = self.evaluation_log
+        new = {arch.hash: arch for arch in allowed if log.find(arch, fidelity) is None}
+        evaluations = []
+        with closing(self._evaluate(list(new.values()), fidelity)) as evaluated:
             for arch in allowed:
-                evaluation = self.ledger.find(arch, fidelity)
+                evaluation = log.find(arch, fidelity)
                 if evaluation is None:
                     evaluation = next(evaluated)
-                    self.ledger.add(evaluation, fidelity)
-                self.started -= self.ledger.claim(arch, fidelity) / self.parallel
+                    log.add(evaluation, fidelity)
+                self.started -= log.take_earlier_seconds(arch, fidelity) / self.parallel
                 self.evaluations += 1
-                done.append(evaluation)
+                evaluations.append(evaluation)
         if len(allowed) < len(architectures):
             raise ProtocolError(
-                f"The search's budget of {limit} evaluations is spent.",
+                f"The search has used up its budget of {limit} evaluations.",
                 fix="A strategy must stop when ctx.budget is used up.",
             )
-        return done
+        return evaluations
 
-    def _evaluated(
+    def _evaluate(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None
     ) -> Generator[Evaluation, None, None]:
-        """Yield evaluations that are made now, in order."""
+        """Evaluate ``architectures`` now, and yield their evaluations in order."""
         if self.workers is not None and architectures:
             yield from self.workers.evaluate(architectures, fidelity, self.progress)
             return
@@ -129,15 +122,15 @@ class Search:
     def seconds_per_evaluation(
         self, arch: Architecture, fidelity: Fidelity | None = None
     ) -> float | None:
-        """Return the seconds that an evaluation will take; None if the evaluator cannot say."""
-        ask = getattr(self.evaluator, "estimate", None)
-        if ask is None:
+        """Estimate the seconds that an evaluation takes; None if the evaluator cannot say."""
+        estimate = getattr(self.evaluator, "estimate", None)
+        if estimate is None:
             return None
-        trial = ValidationContext(self.task, self.device, self.progress, fidelity)
-        return float(ask(arch, self.task, self.builder, trial))
+        ctx = ValidationContext(self.task, self.device, self.progress, fidelity)
+        return float(estimate(arch, self.task, self.builder, ctx))
 
     def log(self, value: float, **figures: float) -> None:
-        """Add a point to the trajectory; the best value so far is kept along."""
+        """Add a point to the trajectory, with the best value so far."""
         best = self.trajectory[-1].get("best", -math.inf) if self.trajectory else -math.inf
         point = {
             "seconds": round(self.seconds, 3),
@@ -148,47 +141,23 @@ class Search:
         }
         self.trajectory.append({n: figure for n, figure in point.items() if math.isfinite(figure)})
 
+    def state(self) -> dict[str, Any]:
+        """Return everything that changes during a search, including the random generators."""
+        return {
+            "rng": self.rng.bit_generator.state,
+            "torch": random_state(),
+            "evaluations": self.evaluations,
+            "trajectory": self.trajectory,
+            "seconds": self.seconds,
+        }
 
-@dataclass
-class ValidationContext:
-    """Context of an evaluation during a search: train and validation part."""
-
-    task: Task
-    device: str
-    progress: Progress
-    fidelity: Fidelity | None = None
-    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
-
-    def parts(self) -> tuple[Beats, Beats]:
-        """Return the train and the validation part."""
-        return self.task.train, self.task.validation
-
-
-@dataclass
-class FinalTestContext:
-    """Context of the evaluation after the search: the test part, opened once."""
-
-    task: Task
-    test: Beats
-    device: str
-    progress: Progress
-    fidelity: Fidelity | None = None
-    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
-    opened: bool = False
-
-    def parts(self) -> tuple[Beats, Beats]:
-        """Return train with validation, and the test part.
-
-        Raises:
-            ProtocolError: It was opened before.
-        """
-        if self.opened:
-            raise ProtocolError(
-                "The test part was to be opened a second time.",
-                fix="An evaluator may call ctx.parts() once.",
-            )
-        self.opened = True
-        return join([self.task.train, self.task.validation]), self.test
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a state that :meth:`state` returned."""
+        self.rng.bit_generator.state = state["rng"]
+        restore_random_state(state["torch"])
+        self.evaluations = state["evaluations"]
+        self.trajectory = list(state["trajectory"])
+        self.started = monotonic() - state["seconds"]
 
 
 def evaluate_candidate(
@@ -204,9 +173,52 @@ def evaluate_candidate(
 ) -> Evaluation:
     """Return the evaluation of one candidate of a search, without the weights of its network.
 
-    It depends on nothing else, so candidates may be evaluated in any order and anywhere.
+    The result depends on the arguments alone, so candidates may be evaluated in any order and in
+    any process.
     """
-    trial = ValidationContext(task, device, progress, fidelity)
+    ctx = ValidationContext(task, device, progress, fidelity)
     with seeded(seed):
-        evaluation = evaluator.evaluate(arch, task, builder, trial)
+        evaluation = evaluator.evaluate(arch, task, builder, ctx)
     return replace(evaluation, state=None)
+
+
+@dataclass
+class ValidationContext:
+    """The context of an evaluation during a search: training and validation part."""
+
+    task: Task
+    device: str
+    progress: Progress
+    fidelity: Fidelity | None = None
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+
+    def parts(self) -> tuple[Beats, Beats]:
+        """Return the training and the validation part."""
+        return self.task.train, self.task.validation
+
+
+@dataclass
+class FinalTestContext:
+    """The context of the evaluation after the search: it gives out the test part once."""
+
+    task: Task
+    test: Beats
+    device: str
+    progress: Progress
+    fidelity: Fidelity | None = None
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+    opened: bool = False
+
+    def parts(self) -> tuple[Beats, Beats]:
+        """Return training and validation part joined, and the test part.
+
+        Raises:
+            ProtocolError: The test part was requested before.
+        """
+        if self.opened:
+            raise ProtocolError(
+                "The test set was requested twice.",
+                fix="An evaluator may call ctx.parts() only once.",
+            )
+        self.opened = True
+        return join([self.task.train, self.task.validation]), self.test

@@ -1,4 +1,4 @@
-"""Where a figure comes from: code, libraries and machine."""
+"""The environment of a run: versions of code and libraries, and the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import nasbench_ecg
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Return code version, git commit, library versions, processor, GPU, threads, start time."""
+    """Return versions of code and libraries, git commit, processor, GPU, threads and start time."""
     import numpy
     import torch
 
@@ -38,7 +38,7 @@ def provenance(device: str) -> dict[str, Any]:
 
 @lru_cache
 def cpu_name() -> str:
-    """Return the processor's name."""
+    """Return the name of the processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -49,9 +49,9 @@ def cpu_name() -> str:
 
 
 def _git(folder: Path) -> dict[str, Any]:
-    """Return commit and dirty flag if the code runs from its own checkout."""
+    """Return commit and dirty flag if the code runs from a git checkout."""
 
-    def ask(*words: str) -> str | None:
+    def git(*words: str) -> str | None:
         try:
             done = subprocess.run(
                 ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=10
@@ -60,7 +60,7 @@ def _git(folder: Path) -> dict[str, Any]:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    if not ask("ls-files", "__init__.py"):
+    if not git("ls-files", "__init__.py"):
         return {}
-    commit = ask("rev-parse", "HEAD")
-    return {"git_commit": commit, "git_dirty": bool(ask("status", "--porcelain", "-uno"))}
+    commit = git("rev-parse", "HEAD")
+    return {"git_commit": commit, "git_dirty": bool(git("status", "--porcelain", "-uno"))}

@@ -1,9 +1,10 @@
-"""Candidates evaluated several at a time, in processes that live as long as the search.
+"""Worker processes that evaluate several candidates of a search at the same time.
 
-Processes, because stacking does not pay: four networks of one architecture (8 cells, C8, 64 beats)
-as one vmapped step over ``torch.func.stack_module_state`` took 0.53–0.61 s of processor time on one
-thread, one after another 0.38–0.43 s. A stacked convolution is a grouped one, ``vmap`` does not
-support the channels-last form that is faster on a CPU, and most candidates differ in shape.
+Processes are faster here than one stacked network: four networks of one architecture (8 cells, C8,
+64 beats) as one vmapped step over ``torch.func.stack_module_state`` took 0.53-0.61 s of processor
+time on one thread, one after another 0.38-0.43 s. A stacked convolution is a grouped convolution,
+``vmap`` does not support the channels-last format that is faster on a CPU, and most candidates
+differ in shape.
 """
 
 from __future__ import annotations
@@ -36,54 +37,28 @@ from nasbench_ecg.plugin.component import describe
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import ResolvedComponent
 from nasbench_ecg.run.contexts import evaluate_candidate
-from nasbench_ecg.training.memory import keep_freed_memory, spare_what_is_loaded
+from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class WorkerError(NasbenchError):
-    """A process that evaluates candidates cannot be started, or ended before it should."""
+    """A worker process cannot be started, or ended early."""
 
     title = "Problem with a worker process"
 
 
-@dataclass(frozen=True)
-class Assignment:
-    """What a worker needs to evaluate candidates; sent once, when it is started."""
-
-    train: SharedBeats
-    validation: SharedBeats
-    macro_classes: tuple[str, ...]
-    builder: ResolvedComponent
-    evaluator: ResolvedComponent
-    device: str
-    seed: int
-    threads: int
-
-    def prepared(self) -> Callable[..., Evaluation]:
-        """Map the beats and make the components; return what evaluates a candidate."""
-        return partial(
-            evaluate_candidate,
-            task=Task(self.train.beats(), self.validation.beats(), self.macro_classes),
-            builder=self.builder.create(),
-            evaluator=self.evaluator.create(),
-            device=self.device,
-            seed=self.seed,
-            progress=Silent(),
-        )
-
-
 class Workers:
-    """Processes that evaluate candidates; started when there is something to do.
+    """Processes that evaluate candidates; they start with the first evaluation.
 
-    On the CPU each computes with its share of the threads, on a GPU they share the device. An
-    evaluation depends on its candidate alone, so with equal numbers of threads it is the one that
-    this process would make; with others, sums are rounded in another order.
+    On the CPU each process computes with its share of the threads; on a GPU they share the device.
+    An evaluation depends on its candidate alone, so with equal numbers of threads the result is
+    that of this process. With other numbers of threads, sums are rounded in another order.
 
     Args:
-        n: How many.
-        task: The train and the validation part.
-        builder: Makes the networks.
+        n: Number of processes.
+        task: The training and the validation part.
+        builder: Builds the networks.
         evaluator: Scores them.
         device: ``cpu`` or ``cuda``.
         seed: Seed of each evaluation.
@@ -101,8 +76,8 @@ class Workers:
     ) -> None:
         self.n = n
         self._task = task
-        self._described = partial(
-            Assignment,
+        self._setup = partial(
+            WorkerSetup,
             macro_classes=task.macro_classes,
             builder=builder,
             evaluator=evaluator,
@@ -111,71 +86,71 @@ class Workers:
             threads=max(1, torch.get_num_threads() // n),
         )
         self._context = multiprocessing.get_context("spawn")
-        self._ends, self._lifeline = self._context.Pipe(duplex=False)
+        self._worker_end, self._parent_end = self._context.Pipe(duplex=False)
         self._executor: ProcessPoolExecutor | None = None
 
     def evaluate(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None, progress: Progress
     ) -> Iterator[Evaluation]:
-        """Yield the evaluations in the order of ``architectures``, which differ.
+        """Yield the evaluations of different ``architectures``, in their order.
 
         Raises:
-            WorkerError: A process could not be started, or ended.
+            WorkerError: A process could not be started, or ended early.
         """
         with progress.track("Evaluating", len(architectures)) as bar:
-            for future in self._submitted(architectures, fidelity):
+            for future in self._submit(architectures, fidelity):
                 try:
                     evaluation = future.result()
                 except BrokenProcessPool as error:
-                    raise _ended() from error
+                    raise _worker_died() from error
                 bar.advance(score=evaluation.score)
                 yield evaluation
 
-    def _submitted(
+    def _submit(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None
     ) -> list[Future[Evaluation]]:
         try:
             if self._executor is None:
-                self._executor = self._made()
-            with _signals_held():
+                self._executor = self._start()
+            with _signals_blocked():
                 return [self._executor.submit(_evaluate, arch, fidelity) for arch in architectures]
         except BrokenProcessPool as error:
-            raise _ended() from error
-        except Exception as error:  # no space for the beats, a component that cannot be sent
+            raise _worker_died() from error
+        except Exception as error:  # no space for the beats, a component that cannot be pickled
             raise WorkerError(
-                f"Candidates cannot be evaluated in processes of their own: {describe(error)}.",
+                f"Candidates cannot be evaluated in worker processes: {describe(error)}.",
                 fix="Leave --parallel out.",
             ) from error
 
-    def _made(self) -> ProcessPoolExecutor:
+    def _start(self) -> ProcessPoolExecutor:
         train, validation = map(SharedBeats.of, (self._task.train, self._task.validation))
-        assignment = self._described(train=train, validation=validation)
+        setup = self._setup(train=train, validation=validation)
         return ProcessPoolExecutor(
             self.n,
             mp_context=self._context,
-            initializer=_begin,
-            initargs=(assignment, self._ends),
+            initializer=_initialize,
+            initargs=(setup, self._worker_end),
         )
 
     def close(self) -> None:
-        """End all processes, those at work too."""
-        self._lifeline.close()
+        """End all processes, including busy ones."""
+        self._parent_end.close()
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
-        self._ends.close()
+        self._worker_end.close()
 
 
-def _ended() -> WorkerError:
+def _worker_died() -> WorkerError:
     return WorkerError(
-        "A process that evaluates candidates ended before its work was done.",
-        fix="If memory ran out, say a smaller --parallel. What was evaluated is kept: the same "
-        "command goes on from there.",
+        "A worker process ended before its evaluation was finished.",
+        fix="If memory ran out, use a smaller --parallel. Finished evaluations are saved: the same "
+        "command continues from there.",
     )
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """Hold signals back inside the block; a process started in it never gets them."""
+def _signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGTERM in the block, also for processes that are started in it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     try:
         yield
@@ -183,32 +158,57 @@ def _signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_prepared: Callable[..., Evaluation]
+@dataclass(frozen=True)
+class WorkerSetup:
+    """What a worker needs to evaluate candidates; sent once, when it starts."""
+
+    train: SharedBeats
+    validation: SharedBeats
+    macro_classes: tuple[str, ...]
+    builder: ResolvedComponent
+    evaluator: ResolvedComponent
+    device: str
+    seed: int
+    threads: int
+
+    def evaluation_function(self) -> Callable[..., Evaluation]:
+        """Map the beats, create the components, and return the function of a candidate."""
+        return partial(
+            evaluate_candidate,
+            task=Task(self.train.beats(), self.validation.beats(), self.macro_classes),
+            builder=self.builder.create(),
+            evaluator=self.evaluator.create(),
+            device=self.device,
+            seed=self.seed,
+            progress=Silent(),
+        )
 
 
-def _begin(assignment: Assignment, lifeline: Connection) -> None:
-    """Prepare this process; it ends when the other side of ``lifeline`` does.
+_evaluation_function: Callable[..., Evaluation]
 
-    Signals from a terminal reach a whole group of processes: the one that started this one
-    decides what follows.
+
+def _initialize(setup: WorkerSetup, parent: Connection) -> None:
+    """Prepare this worker, which ignores signals and exits when its parent closes the pipe.
+
+    A terminal sends signals to the whole process group; only the parent reacts to them.
     """
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-    torch.set_num_threads(assignment.threads)
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+    torch.set_num_threads(setup.threads)
     keep_freed_memory()
-    spare_what_is_loaded()
-    global _prepared
-    _prepared = assignment.prepared()
+    freeze_garbage_collection()
+    global _evaluation_function
+    _evaluation_function = setup.evaluation_function()
 
 
-def _end_with(lifeline: Connection) -> None:
-    lifeline.poll(None)
+def _exit_with_parent(parent: Connection) -> None:
+    parent.poll(None)  # returns when the other end is closed, also by a kill
     os._exit(1)
 
 
 def _evaluate(arch: Architecture, fidelity: Fidelity | None) -> Evaluation:
-    return _prepared(arch, fidelity)
+    return _evaluation_function(arch, fidelity)
 
 
 _ARRAYS = ("signals", "labels", "record", "sample")
@@ -216,47 +216,48 @@ _ARRAYS = ("signals", "labels", "record", "sample")
 
 @dataclass(frozen=True)
 class SharedBeats:
-    """Beats in a file without a name, which every process maps and the system keeps once.
+    """Beats in an unnamed temporary file that all processes map, so that memory holds them once.
 
-    The file is gone when the last process that has it open ends, however it ends. It is handed to
-    a process that is being started, and to no other.
+    The system deletes the file when the last process that has it open ends, even by a kill. It can
+    be passed only to a process that is being started. Torch's ``share_memory_`` would not do: what
+    one worker writes to a tensor is seen by all others, and /dev/shm is often small in containers.
 
     Attributes:
-        file: The open file; in a process that was started, its descriptor.
-        places: Type, shape and first byte of each array.
-        described: Beats without any beat: what is no array.
+        file: The open file; in a started process, its descriptor.
+        layout: Type, shape and byte offset of each array.
+        without_beats: The beats' other attributes, with empty arrays.
     """
 
     file: Any
-    places: dict[str, tuple[str, tuple[int, ...], int]]
-    described: Beats
+    layout: dict[str, tuple[str, tuple[int, ...], int]]
+    without_beats: Beats
 
     @classmethod
     def of(cls, beats: Beats) -> SharedBeats:
-        """Copy ``beats`` into such a file.
+        """Copy ``beats`` into a new file.
 
         Raises:
             OSError: There is no space.
         """
         file = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as it is shared
-        places = {}
+        layout = {}
         for name in _ARRAYS:
             array = np.ascontiguousarray(getattr(beats, name))
-            places[name] = (array.dtype.str, array.shape, file.tell())
+            layout[name] = (array.dtype.str, array.shape, file.tell())
             file.write(array.data)
             file.write(bytes(-file.tell() % 64))
         file.flush()
-        return cls(file, places, beats.take(np.arange(0)))
+        return cls(file, layout, beats.take(np.arange(0)))
 
     def beats(self) -> Beats:
-        """Map the file; what is written to the arrays is seen by this process alone."""
-        handle = self.file.fileno() if hasattr(self.file, "fileno") else self.file.detach()
-        mapped = mmap.mmap(handle, 0, access=mmap.ACCESS_COPY)
+        """Map the file copy-on-write: other processes do not see changes to the arrays."""
+        descriptor = self.file.fileno() if hasattr(self.file, "fileno") else self.file.detach()
+        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
         arrays: dict[str, Any] = {
-            name: np.frombuffer(mapped, dtype, math.prod(shape), first).reshape(shape)
-            for name, (dtype, shape, first) in self.places.items()
+            name: np.frombuffer(mapped, dtype, math.prod(shape), offset).reshape(shape)
+            for name, (dtype, shape, offset) in self.layout.items()
         }
-        return replace(self.described, **arrays)
+        return replace(self.without_beats, **arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "file": DupFd(self.file.fileno())}

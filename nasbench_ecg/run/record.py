@@ -1,8 +1,8 @@
-"""The record of a run: what is stored, and the record as a run begins."""
+"""The run record: its schema, and how a record starts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -12,11 +12,7 @@ from nasbench_ecg.data.protocols import Split
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.environment import provenance
 
-if TYPE_CHECKING:
-    pass
-
 SCHEMA_VERSION = 1
-
 
 Status = Literal["ok", "failed", "timeout", "oom", "interrupted"]
 
@@ -26,7 +22,7 @@ class _Part(BaseModel):
 
 
 class ComponentRecord(_Part):
-    """A component as it took part in a run."""
+    """A component of a run, with its options."""
 
     name: str
     plugin: str
@@ -35,11 +31,11 @@ class ComponentRecord(_Part):
     revision: int
     options: dict[str, Any]
     changed: dict[str, Any]
-    """Options that the user set to other than the profile's value."""
+    """Options that the user changed from the profile's value."""
 
 
 class DatasetRecord(_Part):
-    """The beats of a run."""
+    """The beats of a run, before they are split."""
 
     fingerprint: str
     """SHA-256 of the beats."""
@@ -59,12 +55,12 @@ class SplitRecord(_Part):
     counts: dict[str, dict[str, int]]
     """Beats of each class, for ``train``, ``validation`` and ``test``."""
     records: dict[str, list[str]]
-    """Records with beats in each part."""
+    """Names of the records that have beats in each part."""
     notes: list[str] = []
 
 
 class RunRecord(_Part):
-    """Everything that is kept of a run. A figure that was not measured is absent."""
+    """Everything that is stored about a run. A value that was not measured is absent."""
 
     schema_version: int = SCHEMA_VERSION
     run_key: str
@@ -80,27 +76,27 @@ class RunRecord(_Part):
     evaluation_seed: int
     device: str
     budget: dict[str, int | float] = {}
-    """What the search was limited to: ``evaluations``, ``seconds``; empty: by its options alone."""
+    """Limits of the search, ``evaluations`` and ``seconds``; empty if there are none."""
     dataset: DatasetRecord | None = None
     split: SplitRecord | None = None
     architecture: dict[str, Any] | None = None
     architecture_hash: str | None = None
     trajectory: list[dict[str, float]] = []
-    """Points with ``seconds``, ``evaluations``, ``value``, ``best`` and the strategy's own."""
+    """Points: ``seconds``, ``evaluations``, ``value``, ``best`` and the strategy's own values."""
     search_details: dict[str, Any] = {}
     classes: list[str] = []
     macro_classes: list[str] = []
     metrics: dict[str, float] = {}
     per_class: dict[str, dict[str, float]] = {}
     confusion: list[list[int]] | None = None
-    """Rows the true class, columns the predicted one."""
+    """Number of beats by true class (rows) and predicted class (columns)."""
     costs: dict[str, float] = {}
     """``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms``, ``peak_memory_mb``."""
     seconds: dict[str, float] = {}
     """``load``, ``search``, ``evaluation``, ``total``."""
     provenance: dict[str, Any] = {}
     error: str | None = None
-    """Tail of the traceback where the run failed."""
+    """The end of the traceback of a run that failed."""
 
     @property
     def strategy(self) -> str:
@@ -114,7 +110,7 @@ class RunRecord(_Part):
 
     @property
     def track(self) -> tuple[str, str, str, str]:
-        """Dataset, protocol, profile, evaluator: results compare within one track only."""
+        """Dataset, protocol, profile, evaluator: only results of one track can be compared."""
         return (
             self.dataset_name,
             self.protocol,
@@ -123,8 +119,8 @@ class RunRecord(_Part):
         )
 
 
-def open_record(config: RunConfig, suite: str) -> RunRecord:
-    """Return a record without results; it says ``interrupted`` until something better is known."""
+def new_record(config: RunConfig, suite: str) -> RunRecord:
+    """Return the record of a run that starts: no results, and the status ``interrupted``."""
     return RunRecord(
         run_key=config.key(),
         suite=suite,
@@ -153,8 +149,8 @@ def open_record(config: RunConfig, suite: str) -> RunRecord:
     )
 
 
-def describe_beats(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunRecord:
-    """Return ``record`` with what there is to say of the beats and of how they are split."""
+def with_data(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunRecord:
+    """Return ``record`` with a description of its beats and their split."""
     beats = loaded.beats
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     return record.model_copy(
@@ -192,12 +188,12 @@ def describe_beats(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunR
     )
 
 
-def stamp(record: RunRecord) -> dict[str, str]:
-    """Return what a run must share with the one whose work it takes up, beside its key."""
-    found = {"nasbench-ecg": str(record.provenance["nasbench_ecg"])}
+def inputs_of(record: RunRecord) -> dict[str, str]:
+    """Return versions and fingerprints that must be unchanged for saved progress to be used."""
+    inputs = {"nasbench-ecg": str(record.provenance["nasbench_ecg"])}
     for role, used in record.components.items():
-        found[role] = f"{used.name} of {used.distribution} {used.version}, {used.revision}"
+        inputs[role] = f"{used.name} of {used.distribution} {used.version}, {used.revision}"
     if record.dataset is not None and record.split is not None:
-        found["beats"] = record.dataset.fingerprint
-        found["split"] = record.split.fingerprint
-    return found
+        inputs["beats"] = record.dataset.fingerprint
+        inputs["split"] = record.split.fingerprint
+    return inputs

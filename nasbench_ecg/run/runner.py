@@ -1,4 +1,10 @@
-"""One run, from records to a run record: each step is one call with one typed value."""
+"""One run, from records to a run record.
+
+    records → beats → split → task → search → architecture → model → evaluation → run record
+
+:func:`prepare_run` does the part up to the task, :func:`execute` all that follows. Each arrow is
+one call with one typed value.
+"""
 
 from __future__ import annotations
 
@@ -28,67 +34,65 @@ from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.io import finite
+from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import class_table
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
-from nasbench_ecg.run.contexts import FinalTestContext, Search, ValidationContext
+from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext, ValidationContext
 from nasbench_ecg.run.parallel import Workers
-from nasbench_ecg.run.record import RunRecord, Status, describe_beats, open_record, stamp
-from nasbench_ecg.run.resume import Clock, Unfinished
+from nasbench_ecg.run.record import RunRecord, Status, inputs_of, new_record, with_data
+from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.costs import measure_costs
-from nasbench_ecg.training.memory import keep_freed_memory, spare_what_is_loaded
+from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
 from nasbench_ecg.training.seeding import seeded
 
 
-@dataclass
-class PreparedRun:
-    """A run whose beats are loaded and split, and whose components are made."""
+def execute(
+    prepared: PreparedRun, store: RecordStore, *, checkpoint_seconds: float = 30.0
+) -> RunRecord:
+    """Search an architecture, train it, score it once on the test part, and store the run record.
 
-    config: RunConfig
-    task: Task
-    test: Beats
-    strategy: Strategy
-    space: SearchSpace
-    builder: Builder
-    evaluator: Evaluator
-    record: RunRecord
-    progress: Progress
-    parallel: int = 1
+    A run that fails or is interrupted leaves a record that says so. Executed again, it continues
+    from its last checkpoint and gives the result of an uninterrupted run.
 
-    def search_context(self) -> Search:
-        """Return a fresh context for the strategy."""
-        return Search(
-            task=self.task,
-            space=self.space,
-            builder=self.builder,
-            evaluator=self.evaluator,
-            rng=np.random.default_rng(self.config.search_seed),
-            evaluation_seed=self.config.evaluation_seed,
-            device=self.config.device,
-            progress=self.progress,
-            budget=self.config.budget,
-            parallel=self.parallel,
+    Args:
+        prepared: Beats, split and components of the run, from :func:`prepare_run`.
+        store: Where the record is written, and the progress of an unfinished run saved.
+        checkpoint_seconds: Seconds between checkpoints.
+
+    Returns:
+        The stored record.
+
+    Raises:
+        StorageError: The results cannot be written.
+    """
+    config, task, record = prepared.config, prepared.task, prepared.record
+    saved = store.resume_folder(record.run_key, checkpoint_seconds)
+    if changed := saved.discard_if_changed(inputs_of(record)):
+        prepared.progress.note(
+            f"Saved progress of this run was made with different {', '.join(changed)}. "
+            "It is discarded: the run starts over."
         )
+    ctx = prepared.search_context()
+    with _failure_recorded(record, ctx, store):
+        result = _search(prepared, ctx, saved)  # task → search → architecture
+        architecture = result.architecture
+        record.architecture = architecture.to_dict()
+        record.architecture_hash = architecture.hash
+        record.search_details = jsonable(dict(result.details))
 
-    @contextmanager
-    def workers(self) -> Iterator[Workers | None]:
-        """Open the processes that evaluate candidates; None where they are evaluated one by one."""
-        if self.parallel == 1:
-            yield None
-            return
-        workers = Workers(
-            self.parallel,
-            task=self.task,
-            builder=self.config.builder,
-            evaluator=self.config.evaluator,
-            device=self.config.device,
-            seed=self.config.evaluation_seed,
-        )
-        with closing(workers):
-            yield workers
+        evaluation = _evaluate(prepared, architecture, saved)  # → model → evaluation
+        record.metrics = _finite_metrics(evaluation)
+        if evaluation.confusion is not None:
+            record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
+            record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
+        record.costs = measure_costs(architecture, task, prepared.builder, config.device)
+        record.status = "ok"
+    store.write(record, _artifacts(architecture, evaluation, prepared.test), evaluation.state)
+    saved.remove()
+    return record  # → run record
 
 
 def prepare_run(
@@ -99,21 +103,21 @@ def prepare_run(
     suite: str,
     parallel: int = 1,
 ) -> PreparedRun:
-    """Load and split the beats and make the components: records → Beats → Split → Task.
+    """Load and split the beats and create the components: records → beats → split → task.
 
     Args:
         config: The run.
-        source: Where records and cache lie.
-        progress: Where bars and notes go.
-        suite: Name of the suite that the record is of.
-        parallel: Candidates of a search that are evaluated at a time.
+        source: Folders of records and of cached beats.
+        progress: Where progress is shown.
+        suite: Name of the suite that the record belongs to.
+        parallel: Number of candidates that a search evaluates at the same time.
 
     Raises:
-        NasbenchError: Records are missing or damaged, or a component cannot be made.
+        NasbenchError: Records are missing or damaged, or a component cannot be created.
     """
     started = monotonic()
     keep_freed_memory()
-    spare_what_is_loaded()
+    freeze_garbage_collection()
     dataset = config.dataset.create()
     loaded = load_beats(
         name=config.dataset.name,
@@ -126,7 +130,7 @@ def prepare_run(
     beats = loaded.beats
     parts = split(config.protocol, config.protocol_options, beats, dataset)
     task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
-    record = describe_beats(open_record(config, suite), loaded, parts)
+    record = with_data(new_record(config, suite), loaded, parts)
     record.seconds["load"] = round(monotonic() - started, 3)
     if parallel > 1:
         record.provenance["parallel"] = parallel
@@ -144,70 +148,88 @@ def prepare_run(
     )
 
 
-def execute(
-    ready: PreparedRun, store: RecordStore, *, checkpoint_seconds: float = 30.0
-) -> RunRecord:
-    """Search, evaluate once, and store: Task → Architecture → Evaluation → RunRecord.
+@dataclass
+class PreparedRun:
+    """A run with loaded and split beats and created components."""
 
-    Whatever happens is recorded: a run that fails or is interrupted leaves a record that says so,
-    and goes on from its last checkpoint when it is executed again.
+    config: RunConfig
+    task: Task
+    test: Beats
+    strategy: Strategy
+    space: SearchSpace
+    builder: Builder
+    evaluator: Evaluator
+    record: RunRecord
+    progress: Progress
+    parallel: int = 1
 
-    Raises:
-        StorageError: The results cannot be written.
-    """
-    config, record, task = ready.config, ready.record, ready.task
-    unfinished = store.unfinished(record.run_key, checkpoint_seconds)
-    if differing := unfinished.claim(stamp(record)):
-        ready.progress.note(
-            f"What was kept of this run is of another state of {', '.join(differing)}: it is not "
-            "used, and the run starts over."
+    def search_context(self) -> RunSearchContext:
+        """Return a new context for the strategy."""
+        return RunSearchContext(
+            task=self.task,
+            space=self.space,
+            builder=self.builder,
+            evaluator=self.evaluator,
+            rng=np.random.default_rng(self.config.search_seed),
+            evaluation_seed=self.config.evaluation_seed,
+            device=self.config.device,
+            progress=self.progress,
+            budget=self.config.budget,
+            parallel=self.parallel,
         )
-    ctx = ready.search_context()
-    with _recorded(record, ctx, store):
-        result = _search(ready, ctx, unfinished)
-        record.architecture = result.architecture.to_dict()
-        record.architecture_hash = result.architecture.hash
-        record.search_details = finite(dict(result.details))
 
-        clock = Clock()
-        checkpoint = unfinished.checkpoint("evaluation", clock.state, clock.restore)
-        examination = FinalTestContext(
-            task, ready.test, config.device, ready.progress, checkpoint=checkpoint
+    @contextmanager
+    def workers(self) -> Iterator[Workers | None]:
+        """Open the processes that evaluate candidates; yield None if ``parallel`` is 1."""
+        if self.parallel == 1:
+            yield None
+            return
+        workers = Workers(
+            self.parallel,
+            task=self.task,
+            builder=self.config.builder,
+            evaluator=self.config.evaluator,
+            device=self.config.device,
+            seed=self.config.evaluation_seed,
         )
-        with seeded(config.evaluation_seed), blamed(config.evaluator):
-            evaluation = ready.evaluator.evaluate(
-                result.architecture, task, ready.builder, examination
-            )
-        record.seconds["evaluation"] = round(clock.seconds, 3)
-        enter_scores(record, evaluation, task)
-        record.costs = measure_costs(result.architecture, task, ready.builder, config.device)
-        record.status = "ok"
-    store.write(record, artifacts(result.architecture, evaluation, ready.test), evaluation.state)
-    unfinished.remove()
-    return record
+        with closing(workers):
+            yield workers
+
+    def with_config(self, config: RunConfig) -> PreparedRun:
+        """Return a run on the same beats and split, with the components of another ``config``."""
+        return replace(
+            self,
+            config=config,
+            strategy=config.strategy.create(),
+            space=config.space.create(),
+            builder=config.builder.create(),
+            evaluator=config.evaluator.create(),
+        )
 
 
-def _search(ready: PreparedRun, ctx: Search, unfinished: Unfinished) -> SearchResult:
-    """Search, or go on with a search that was stopped, or take the outcome of a finished one."""
-    record = ready.record
-    if (outcome := unfinished.finished("search")) is not None:
-        ctx.trajectory = outcome["trajectory"]
-        record.seconds["search"] = outcome["seconds"]
-        architecture = Architecture.from_dict(outcome["architecture"])
-        return SearchResult(architecture, outcome["details"])
-    ctx.ledger = unfinished.ledger()
-    ctx.checkpoint = unfinished.checkpoint("search", ctx.state, ctx.restore)
-    chosen = ready.config.strategy
-    with seeded(ready.config.search_seed), ready.workers() as ctx.workers, blamed(chosen):
-        result = ready.strategy.search(ready.task, ready.space, ready.builder, ctx)
-    check_result(chosen, result)
-    _check_found(ready, result.architecture)
+def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -> SearchResult:
+    """Search an architecture; continue a stopped search, or return the result of a finished one."""
+    record = prepared.record
+    if (finished := saved.load_result("search")) is not None:
+        ctx.trajectory = finished["trajectory"]
+        record.seconds["search"] = finished["seconds"]
+        return SearchResult(Architecture.from_dict(finished["architecture"]), finished["details"])
+    ctx.evaluation_log = saved.evaluation_log()
+    ctx.checkpoint = saved.checkpoint("search", ctx.state, ctx.restore)
+    component = prepared.config.strategy
+    with (
+        seeded(prepared.config.search_seed),
+        prepared.workers() as ctx.workers,
+        _errors_attributed_to(component),
+    ):
+        result = prepared.strategy.search(prepared.task, prepared.space, prepared.builder, ctx)
+    _check_result(prepared, result)
     record.seconds["search"] = round(ctx.seconds, 3)
-    unfinished.finish(
+    saved.save_result(
         "search",
         {
             "architecture": result.architecture.to_dict(),
-            "details": finite(dict(result.details)),
+            "details": jsonable(dict(result.details)),
             "trajectory": ctx.trajectory,
             "seconds": record.seconds["search"],
         },
@@ -215,148 +237,57 @@ def _search(ready: PreparedRun, ctx: Search, unfinished: Unfinished) -> SearchRe
     return result
 
 
-def _check_found(ready: PreparedRun, arch: Architecture) -> None:
-    try:
-        ready.space.validate(arch)
-    except OptionError as error:
-        chosen = ready.config.strategy
+def _check_result(prepared: PreparedRun, result: object) -> None:
+    """Check that the strategy returned a SearchResult with an architecture of the search space.
+
+    Raises:
+        PluginError: It did not.
+    """
+    strategy = prepared.config.strategy
+    fix = f"Report this to the authors of {strategy.component.distribution}."
+    if not isinstance(result, SearchResult):
         raise PluginError(
-            f"The strategy {chosen.name!r} returned what is no architecture of "
-            f"{ready.config.space.name!r}: {error.what}",
-            where=error.where or chosen.component.source,
-            fix=f"Tell the authors of {chosen.component.distribution}.",
+            f"The strategy {strategy.name!r} returned a {type(result).__name__}, not a "
+            "SearchResult.",
+            where=strategy.component.source,
+            fix=fix,
+        )
+    try:
+        prepared.space.validate(result.architecture)
+    except OptionError as error:
+        raise PluginError(
+            f"The strategy {strategy.name!r} returned an architecture that is not valid in the "
+            f"search space {prepared.config.space.name!r}: {error.what}",
+            where=error.where or strategy.component.source,
+            fix=fix,
         ) from error
 
 
-def under(ready: PreparedRun, config: RunConfig) -> PreparedRun:
-    """Return the same beats made ready for another configuration of the same dataset."""
-    return replace(
-        ready,
-        config=config,
-        strategy=config.strategy.create(),
-        space=config.space.create(),
-        builder=config.builder.create(),
-        evaluator=config.evaluator.create(),
+def _evaluate(prepared: PreparedRun, architecture: Architecture, saved: ResumeFolder) -> Evaluation:
+    """Build the architecture's network, train it from scratch, and score it on the test part."""
+    config = prepared.config
+    state = StageState()
+    ctx = FinalTestContext(
+        prepared.task,
+        prepared.test,
+        config.device,
+        prepared.progress,
+        checkpoint=saved.checkpoint("evaluation", state.state, state.restore),
     )
+    with seeded(config.evaluation_seed), _errors_attributed_to(config.evaluator):
+        evaluation = prepared.evaluator.evaluate(architecture, prepared.task, prepared.builder, ctx)
+    prepared.record.seconds["evaluation"] = round(state.seconds, 3)
+    return evaluation
 
 
-def estimate(ready: PreparedRun) -> dict[str, float]:
-    """Return the seconds that search and evaluation will take here, from a few timed steps.
-
-    A component that offers no estimate is absent.
-    """
-    seconds = {}
-    ctx = ready.search_context()
-    ctx.progress = Silent()
-    if ask := getattr(ready.strategy, "estimate", None):
-        with seeded(0):
-            told = ask(ready.task, ready.space, ready.builder, ctx)
-        if told is not None:
-            seconds["search"] = float(told)
-    if ask := getattr(ready.evaluator, "estimate", None):
-        trial = ValidationContext(ready.task, ready.config.device, Silent())
-        with seeded(0):
-            arch = _typical(ready)
-            seconds["evaluation"] = float(ask(arch, ready.task, ready.builder, trial))
-    return seconds
-
-
-def _typical(ready: PreparedRun) -> Architecture:
-    """Return a random architecture, or the one of a strategy that searches nothing."""
-    spec = ready.config.strategy.component.spec
-    if isinstance(spec, StrategySpec) and not spec.searches:
-        ctx = ready.search_context()
-        return ready.strategy.search(ready.task, ready.space, ready.builder, ctx).architecture
-    return ready.space.sample(np.random.default_rng(0))
-
-
-@contextmanager
-def _recorded(record: RunRecord, ctx: Search, store: RecordStore) -> Iterator[None]:
-    """Store the record with its status if the block is left by an exception.
-
-    An option that is refused before anything was done leaves none, and a result that is on record
-    already stays.
-    """
-    try:
-        yield
-    except BaseException as error:
-        started = ctx.evaluations or ctx.trajectory or record.architecture
-        if isinstance(error, OptionError) and not started:
-            raise
-        record.status = _status_of(error)
-        record.error = "".join(traceback.format_exception(error)[-12:])
-        _close(record, ctx)
-        before = store.read(record.run_key)
-        if before is None or before.status != "ok":
-            store.write(record)
-        raise
-    _close(record, ctx)
-
-
-def _close(record: RunRecord, ctx: Search) -> None:
-    record.trajectory = ctx.trajectory
-    record.seconds["total"] = round(
-        sum(seconds for name, seconds in record.seconds.items() if name != "total"), 3
-    )
-
-
-def _status_of(error: BaseException) -> Status:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return "oom"
-    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):  # torch on CPUs
-        return "oom"
-    return "failed"
-
-
-@contextmanager
-def blamed(chosen: ResolvedComponent) -> Iterator[None]:
-    """Note on every error that leaves the block, ``SystemExit`` included, whose code it was.
-
-    The type of the error stays, which decides what becomes of the run.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        error.add_note(f"Raised by the {_called(chosen)}.")
-        raise
-
-
-def check_result(chosen: ResolvedComponent, result: object) -> None:
-    """Check that a search returned what the contract asks for.
-
-    Raises:
-        PluginError: It is no SearchResult.
-    """
-    if not isinstance(result, SearchResult):
-        raise PluginError(
-            f"The strategy {chosen.name!r} returned a {type(result).__name__} where a "
-            "SearchResult is due.",
-            where=chosen.component.source,
-            fix=f"Tell the authors of {chosen.component.distribution}.",
-        )
-
-
-def _called(chosen: ResolvedComponent) -> str:
-    component = chosen.component
-    return f"{component.kind.replace('-', ' ')} {component.name!r}, {component.source}"
-
-
-def enter_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None:
-    """Put the scores of the final evaluation into ``record``; a figure that is none is left out."""
-    record.metrics = {
+def _finite_metrics(evaluation: Evaluation) -> dict[str, float]:
+    return {
         name: float(value) for name, value in evaluation.metrics.items() if math.isfinite(value)
     }
-    if evaluation.confusion is not None:
-        record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
-        record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
 
 
-def artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:
-    """Return the JSON data of the files beside a record, by name."""
+def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:
+    """Return the JSON data of the files stored beside the record, by file name."""
     files: dict[str, Any] = {"architecture.json": arch.to_dict()}
     if evaluation.curves:
         files["curves.json"] = {
@@ -371,3 +302,94 @@ def artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[s
             "predicted": [int(label) for label in evaluation.predictions],
         }
     return files
+
+
+@contextmanager
+def _failure_recorded(
+    record: RunRecord, ctx: RunSearchContext, store: RecordStore
+) -> Iterator[None]:
+    """Complete the record after the block; if the block raises, store it with status and error.
+
+    An option that is refused before the search started leaves no record, and a failure does not
+    replace an earlier successful record of the same run.
+    """
+    try:
+        yield
+    except BaseException as error:
+        started = ctx.evaluations or ctx.trajectory or record.architecture
+        if isinstance(error, OptionError) and not started:
+            raise
+        record.status = _status_of(error)
+        record.error = "".join(traceback.format_exception(error)[-12:])
+        _complete(record, ctx)
+        before = store.read(record.run_key)
+        if before is None or before.status != "ok":
+            store.write(record)
+        raise
+    _complete(record, ctx)
+
+
+def _complete(record: RunRecord, ctx: RunSearchContext) -> None:
+    record.trajectory = ctx.trajectory
+    parts = (seconds for name, seconds in record.seconds.items() if name != "total")
+    record.seconds["total"] = round(sum(parts), 3)
+
+
+def _status_of(error: BaseException) -> Status:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return "oom"
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):  # torch on CPUs
+        return "oom"
+    return "failed"
+
+
+@contextmanager
+def _errors_attributed_to(resolved: ResolvedComponent) -> Iterator[None]:
+    """Add the component's name and distribution to every error of the block but Ctrl-C.
+
+    The error keeps its type, which determines the status of the run.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        component = resolved.component
+        kind = component.kind.replace("-", " ")
+        error.add_note(f"Raised by the {kind} {component.name!r}, {component.source}.")
+        raise
+
+
+def estimate(prepared: PreparedRun) -> dict[str, float]:
+    """Estimate the seconds that search and evaluation will take here, from a few timed steps.
+
+    Returns:
+        ``search`` and ``evaluation``; a stage whose component offers no estimate is absent.
+    """
+    seconds = {}
+    ctx = prepared.search_context()
+    ctx.progress = Silent()
+    if estimate_search := getattr(prepared.strategy, "estimate", None):
+        with seeded(0):
+            estimated = estimate_search(prepared.task, prepared.space, prepared.builder, ctx)
+        if estimated is not None:
+            seconds["search"] = float(estimated)
+    if estimate_evaluation := getattr(prepared.evaluator, "estimate", None):
+        validation = ValidationContext(prepared.task, prepared.config.device, Silent())
+        with seeded(0):
+            arch = _example_architecture(prepared)
+            estimated = estimate_evaluation(arch, prepared.task, prepared.builder, validation)
+        seconds["evaluation"] = float(estimated)
+    return seconds
+
+
+def _example_architecture(prepared: PreparedRun) -> Architecture:
+    """Return a random architecture, or the architecture of a strategy that does not search."""
+    spec = prepared.config.strategy.component.spec
+    if isinstance(spec, StrategySpec) and not spec.searches:
+        ctx = prepared.search_context()
+        task, space, builder = prepared.task, prepared.space, prepared.builder
+        return prepared.strategy.search(task, space, builder, ctx).architecture
+    return prepared.space.sample(np.random.default_rng(0))

@@ -14,20 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import finite, readable_json, told, write_atomically
+from nasbench_ecg.io import jsonable, storage_errors, to_json, write_atomically
 from nasbench_ecg.run.record import SCHEMA_VERSION, RunRecord
-from nasbench_ecg.run.resume import Unfinished
+from nasbench_ecg.run.resume import ResumeFolder
 
 if TYPE_CHECKING:
     from torch import Tensor
-
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{16}(\.json)?-")
 _STALE = 3600.0  # seconds after which a temporary file belongs to a killed process
 
 
 @dataclass(frozen=True)
-class Damaged:
+class DamagedRecord:
     """A file that is not a readable run record."""
 
     path: Path
@@ -52,23 +51,23 @@ class RecordStore:
         return self.out / self.suite
 
     def path(self, run_key: str) -> Path:
-        """Return the path of a record; what else a run leaves is in a folder beside it."""
+        """Return the path of a record; the folder of that name beside it holds the run's files."""
         return self.folder / f"{run_key}.json"
 
-    def unfinished(self, run_key: str, interval: float = 30.0) -> Unfinished:
-        """Return what the run keeps until it is finished, saved every ``interval`` seconds."""
-        return Unfinished(self.folder / ".unfinished" / run_key, interval)
+    def resume_folder(self, run_key: str, interval: float = 30.0) -> ResumeFolder:
+        """Return the saved progress of a run; ``interval`` is the seconds between checkpoints."""
+        return ResumeFolder(self.folder / ".unfinished" / run_key, interval)
 
     def check_writable(self) -> None:
-        """Try to write where the folder is or will be; nothing is created yet.
+        """Check that the folder can be written, without creating it.
 
         Raises:
-            StorageError: Nothing can be written there.
+            StorageError: It cannot be written.
         """
         nearest = self.folder
         while not nearest.exists() and nearest != nearest.parent:
             nearest = nearest.parent
-        with told(self.folder), tempfile.TemporaryFile(dir=nearest):
+        with storage_errors(self.folder), tempfile.TemporaryFile(dir=nearest):
             pass
 
     def write(
@@ -77,7 +76,7 @@ class RecordStore:
         files: Mapping[str, Any] | None = None,
         weights: Mapping[str, Tensor] | None = None,
     ) -> Path:
-        """Store a record, replacing one of the same key, and what belongs to it.
+        """Store a record and the run's files, replacing those of an earlier run of the same key.
 
         Args:
             record: The record.
@@ -88,12 +87,12 @@ class RecordStore:
             StorageError: There is no space, or the folder cannot be written.
         """
         path = self.path(record.run_key)
-        with told(path):
+        with storage_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers(record.run_key)
             if files or weights:
                 self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
-            write_atomically(path, readable_json(record.model_dump(mode="json")))
+            write_atomically(path, to_json(record.model_dump(mode="json")))
         return path
 
     def _write_artifacts(
@@ -102,7 +101,7 @@ class RecordStore:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             for name, data in files.items():
-                text = json.dumps(finite(data), sort_keys=True, allow_nan=False)
+                text = json.dumps(jsonable(data), sort_keys=True, allow_nan=False)
                 write_atomically(temporary / name, text + "\n")
             if weights:
                 from safetensors.torch import save_file
@@ -119,57 +118,63 @@ class RecordStore:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _remove_leftovers(self, run_key: str) -> None:
-        """Remove what a kill left half-written: of this run, and of others where it is old."""
+        """Remove temporary files of killed processes: all of this run, old ones of other runs."""
         for path in self.folder.glob(".*-*"):
-            mine = path.name.startswith((f".{run_key}-", f".{run_key}.json-"))
-            if _LEFTOVER.match(path.name) and (mine or _age(path) > _STALE):
+            own = path.name.startswith((f".{run_key}-", f".{run_key}.json-"))
+            if _LEFTOVER.match(path.name) and (own or _age(path) > _STALE):
                 path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
     def read(self, run_key: str) -> RunRecord | None:
-        """Return the record of ``run_key``, None if there is none that can be read."""
+        """Return the record of ``run_key``; None if there is none that can be read."""
         record = read_record_file(self.path(run_key))
         return record if isinstance(record, RunRecord) else None
 
 
 def _age(path: Path) -> float:
-    """Return the seconds since a file was changed; zero where another process removed it."""
+    """Return the seconds since a file changed; zero if another process has removed it."""
     try:
         return time.time() - path.stat().st_mtime
     except OSError:
         return 0.0
 
 
-def read_record_file(path: Path) -> RunRecord | Damaged:
-    """Read one file; a damaged one is named, never an error."""
+def read_record_file(path: Path) -> RunRecord | DamagedRecord:
+    """Return the record in a file, or why the file is damaged; never raises."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = data.get("schema_version") if isinstance(data, dict) else None
         if version != SCHEMA_VERSION:
-            return Damaged(path=path, reason=f"schema version {version!r}, not {SCHEMA_VERSION}")
+            return DamagedRecord(
+                path=path, reason=f"schema version {version!r}, not {SCHEMA_VERSION}"
+            )
         return RunRecord.model_validate(data)
     except OSError as error:
-        return Damaged(path=path, reason=error.strerror or str(error))
+        return DamagedRecord(path=path, reason=error.strerror or str(error))
     except json.JSONDecodeError as error:
-        return Damaged(path=path, reason=f"not JSON: {error}")
+        return DamagedRecord(path=path, reason=f"not JSON: {error}")
     except (ValueError, RecursionError) as error:
-        return Damaged(path=path, reason=str(error).splitlines()[0])
+        return DamagedRecord(path=path, reason=str(error).splitlines()[0])
 
 
-def read_records(out: Path, suite: str | None = None) -> tuple[list[RunRecord], list[Damaged]]:
-    """Return all records below ``out``, in the order of their paths, and the damaged files.
+def read_records(
+    out: Path, suite: str | None = None
+) -> tuple[list[RunRecord], list[DamagedRecord]]:
+    """Return all records of one suite or of all, in the order of their paths, and damaged files.
 
-    The folder ``speed`` is no suite: it holds what ``benchmarks/speed`` wrote.
+    The folder ``speed`` is not a suite: it holds the output of ``benchmarks/speed``.
     """
     paths = Path(out).glob(f"{suite}/*.json" if suite else "*/*.json")
     found = [read_record_file(path) for path in sorted(paths) if path.parent.name != "speed"]
     return (
         [item for item in found if isinstance(item, RunRecord)],
-        [item for item in found if isinstance(item, Damaged)],
+        [item for item in found if isinstance(item, DamagedRecord)],
     )
 
 
 def find_record(out: Path, prefix: str) -> RunRecord:
-    """Return the record whose run key starts with ``prefix``; of several suites' one with a result.
+    """Return the record whose run key starts with ``prefix``.
+
+    If several suites have a record of the run, a successful one is returned.
 
     Raises:
         StorageError: There is none, its file is damaged, or there is more than one.
@@ -180,15 +185,15 @@ def find_record(out: Path, prefix: str) -> RunRecord:
         return min(found, key=lambda record: record.status != "ok")
     if found:
         raise StorageError(
-            f"{len(found)} runs start with {prefix!r}.",
+            f"{len(found)} run keys start with {prefix!r}.",
             where=str(out),
-            fix=f"Give more of the key: {', '.join(r.run_key for r in found[:5])}.",
+            fix=f"Give more characters of the key: {', '.join(r.run_key for r in found[:5])}.",
         )
     if broken := [item for item in damaged if item.path.name.startswith(prefix)]:
         raise StorageError(
             f"The record of the run {prefix!r} is damaged: {broken[0].reason}.",
             where=str(broken[0].path),
-            fix="Run it again: a damaged record is replaced.",
+            fix="Run it again: the damaged record is then replaced.",
         )
     raise StorageError(
         f"There is no run {prefix!r}.",

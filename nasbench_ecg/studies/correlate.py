@@ -1,4 +1,4 @@
-"""Several evaluators on one random sample of architectures, each evaluation done once."""
+"""Scores of one random sample of architectures by several evaluators, to correlate them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import BuilderSpec
 from nasbench_ecg.run.config import KEY_LENGTH, RunConfig, RunRequest
-from nasbench_ecg.run.resume import Ledger
-from nasbench_ecg.run.runner import PreparedRun, under
+from nasbench_ecg.run.resume import EvaluationLog
+from nasbench_ecg.run.runner import PreparedRun
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What one evaluator says of the sample.
+class SampleScores:
+    """The evaluations of the sample by one evaluator.
 
     Attributes:
         evaluator: Name of the evaluator.
@@ -36,8 +36,8 @@ class Evaluated:
         return [evaluation.score for evaluation in self.evaluations]
 
 
-def fitting_builder(registry: Registry, request: RunRequest) -> str | None:
-    """Return the builder for a request that names a space and no builder, the first by name."""
+def default_builder(registry: Registry, request: RunRequest) -> str | None:
+    """Return the builder of a request; the first by name that fits its space if it names none."""
     if request.space is None or request.builder is not None:
         return request.builder
     fitting = (
@@ -48,64 +48,64 @@ def fitting_builder(registry: Registry, request: RunRequest) -> str | None:
     return next(fitting, None)
 
 
-def draw(space: SearchSpace, n: int, seed: int) -> list[Architecture]:
-    """Return ``n`` different architectures; the first ones of a larger ``n`` are the same.
+def sample_architectures(space: SearchSpace, n: int, seed: int) -> list[Architecture]:
+    """Return ``n`` different random architectures; a larger ``n`` adds to the same ones.
 
     Raises:
-        OptionError: The space holds fewer.
+        OptionError: The space has fewer.
     """
     drawn = list(distinct_architectures(space, np.random.default_rng(seed), n))
     if len(drawn) < n:
         raise OptionError(
-            f"The space {space.name!r} gave only {len(drawn)} different architectures.",
-            fix=f"Say --samples {len(drawn)} or fewer.",
+            f"The search space {space.name!r} has only {len(drawn)} different architectures.",
+            fix=f"Use --samples {len(drawn)} or fewer.",
         )
     return drawn
 
 
 def sample_key(config: RunConfig) -> str:
-    """Return what tells this sample on these beats from others, whatever evaluates it."""
-    described = {
+    """Return a key of the sample and its beats, which does not depend on the evaluator."""
+    components = {
         role: [chosen.name, chosen.component.spec.revision, chosen.options.model_dump(mode="json")]
         for role, chosen in config.chosen().items()
         if role in ("space", "builder", "dataset")
     }
     protocol = [config.protocol, config.protocol_options.model_dump(mode="json")]
     seeds = [config.search_seed, config.evaluation_seed]
-    return digest([described, protocol, seeds, config.device])[:KEY_LENGTH]
+    return digest([components, protocol, seeds, config.device])[:KEY_LENGTH]
 
 
 def evaluate_sample(
-    ready: PreparedRun,
+    prepared: PreparedRun,
     configs: Sequence[RunConfig],
     architectures: Sequence[Architecture],
     folder: Path,
-) -> list[Evaluated]:
-    """Score each architecture with each evaluator: trained on train, scored on validation.
+) -> list[SampleScores]:
+    """Score each architecture with each evaluator on the validation part.
 
-    The test part is not touched. Every evaluation is stored as soon as it is done, and is not done
-    again: neither after a stop, nor for a larger sample or further evaluators.
+    The test part is not used. Each evaluation is stored at once and never repeated: not after an
+    interruption, nor for a larger sample or further evaluators.
 
     Args:
-        ready: Beats, space and builder.
-        configs: One configuration for each evaluator, alike in all else.
+        prepared: Beats, space and builder.
+        configs: One configuration for each evaluator, equal in everything else.
         architectures: The sample.
-        folder: Where evaluations are stored.
+        folder: Folder of the stored evaluations.
 
     Raises:
-        StorageError: They cannot be stored.
+        StorageError: An evaluation cannot be stored.
     """
     results = []
     for config in configs:
         name = config.evaluator.name
         revision = config.evaluator.component.spec.revision
         options = digest([revision, config.evaluator.options.model_dump(mode="json")])[:8]
-        ctx = under(ready, config).search_context()
-        ctx.ledger = Ledger(folder / f"{name}-{options}.jsonl")
-        done = []
-        with ready.progress.track(name, len(architectures)) as bar:
+        ctx = prepared.with_config(config).search_context()
+        ctx.evaluation_log = EvaluationLog(folder / f"{name}-{options}.jsonl")
+        evaluations: list[Evaluation] = []
+        with prepared.progress.track(name, len(architectures)) as bar:
             for arch in architectures:
-                done += ctx.evaluate_many([arch])
-                bar.advance(score=done[-1].score)
-        results.append(Evaluated(name, tuple(done)))
+                evaluations += ctx.evaluate_many([arch])
+                bar.advance(score=evaluations[-1].score)
+        results.append(SampleScores(name, tuple(evaluations)))
     return results

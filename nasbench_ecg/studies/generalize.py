@@ -1,4 +1,4 @@
-"""Carrying an architecture from the dataset it was found on to others: which runs that takes."""
+"""Transfer of architectures to other datasets: plan the runs that train them there."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.suite.spec import PlannedRun
 
 GIVEN = "given"
-"""The strategy that returns the architecture of its options."""
+"""Name of the strategy that returns the architecture given in its options."""
 
-_KEPT = ("space", "builder", "evaluator")
+_KEPT_ROLES = ("space", "builder", "evaluator")
 
 
 @dataclass(frozen=True)
 class Transfer(PlannedRun):
-    """A run that trains a given architecture on another dataset."""
+    """A run that trains an architecture on another dataset than the one it was found on."""
 
     origin: str = ""
-    """The method and dataset that the architecture comes from."""
+    """Method and dataset of the search that found the architecture."""
 
     def __str__(self) -> str:
         config = self.config
@@ -37,7 +37,7 @@ class Transfer(PlannedRun):
 
 
 def origin_of(record: RunRecord) -> Mapping[str, Any] | None:
-    """Return which run the architecture of ``record`` was taken from; None if it was found there.
+    """Return the run that found the architecture of ``record``; None if that is ``record`` itself.
 
     Returns:
         ``run_key``, ``strategy``, ``dataset``, ``protocol`` and ``search_seed`` of that run.
@@ -47,19 +47,19 @@ def origin_of(record: RunRecord) -> Mapping[str, Any] | None:
 
 
 def architecture_of(record: RunRecord, registry: Registry) -> Architecture:
-    """Return the architecture that a run found, checked by its search space.
+    """Return the architecture that a run found, validated by its search space.
 
     Raises:
-        OptionError: The run did not succeed, or its architecture is not of its space.
+        OptionError: The run did not succeed, or its architecture is not valid in its space.
         PluginError: The space is not installed.
     """
-    fix = f"'nasbench-ecg show {record.run_key[:8]}' tells more of it."
+    fix = f"'nasbench-ecg show {record.run_key[:8]}' shows its record."
     if record.status != "ok" or record.architecture is None:
         raise OptionError(
             f"The run {record.run_key} ended as {record.status!r}"
             f"{'' if record.architecture else ' and found no architecture'}.",
             where=f"{record.strategy} on {record.dataset_name}",
-            fix=f"Name a run that succeeded. {fix}",
+            fix=f"Choose a successful run. {fix}",
         )
     arch = Architecture.from_dict(record.architecture)
     used = record.components["space"]
@@ -68,7 +68,8 @@ def architecture_of(record: RunRecord, registry: Registry) -> Architecture:
         options = component.options_model()(**used.options)
     except ValidationError:
         raise OptionError(
-            f"The space {used.name!r} no longer takes the options of the run {record.run_key}.",
+            f"The search space {used.name!r} no longer accepts the options of the run "
+            f"{record.run_key}.",
             fix=fix,
         ) from None
     component.create(options).validate(arch)
@@ -76,9 +77,9 @@ def architecture_of(record: RunRecord, registry: Registry) -> Architecture:
 
 
 def fixed_models(registry: Registry, evaluators: Collection[str]) -> list[str]:
-    """Return the strategies that search nothing and are meant for one of ``evaluators``.
+    """Return the names of the fixed architectures that use one of ``evaluators``.
 
-    The one for given architectures is none of them.
+    They are the strategies that do not search, without the one for given architectures.
     """
     return [
         component.name
@@ -101,30 +102,30 @@ def plan_transfers(
     seeds: Sequence[int] | None = None,
     device: str = "auto",
 ) -> list[PlannedRun]:
-    """Return the runs that train what ``found`` found, and the baselines, on other datasets.
+    """Return the runs that train the architectures of ``found``, and baselines, on other datasets.
 
-    Space, builder, evaluator and their options are those of the run that found the architecture;
-    a network for fewer leads or samples differs in what the builder adapts, for cells the stem.
+    Space, builder, evaluator and their options are those of the run that found the architecture.
+    For another number of leads or samples, the builder adapts the network, for cells its stem.
 
     Args:
-        registry: The components there are.
-        found: Records of the runs whose architectures are carried over.
-        to: Names of the datasets.
-        baselines: Strategies that are run there beside, trained by the same evaluator.
-        protocol: Protocol on the datasets; None: that of the run.
-        profile: Profile of the runs; None: that of the run.
-        seeds: Seeds of the training; None: that of the run.
+        registry: The available components.
+        found: Records of the runs that found the architectures.
+        to: Names of the target datasets.
+        baselines: Strategies to run on them too, with the same evaluator.
+        protocol: Protocol on the target datasets; None for that of the run.
+        profile: Profile of the new runs; None for that of the run.
+        seeds: Seeds of the training; None for that of the run.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        OptionError: A run failed, has no architecture, or cannot be carried there.
+        OptionError: A run failed, has no architecture, or cannot be transferred there.
         PluginError: A component is unknown.
         ProtocolError: A dataset cannot be split by the protocol.
     """
-    carried = list(dict.fromkeys(record.run_key for record in found))
+    run_keys = list(dict.fromkeys(record.run_key for record in found))
     records = {record.run_key: record for record in found}
     planned: dict[str, PlannedRun] = {}
-    for key, target in product(carried, to):
+    for key, target in product(run_keys, to):
         record = records[key]
         origin = _checked_origin(record, registry, target)
         common = {
@@ -135,21 +136,20 @@ def plan_transfers(
             "device": device,
         }
         for seed in seeds or (record.evaluation_seed,):
-            wishes = _wishes(record, origin, common, seed, baselines)
-            for request, label in wishes:
+            for request, label in _requests(record, origin, common, seed, baselines):
                 run = Transfer(configure(registry, request), 1, label)
                 planned.setdefault(run.key, run)
     return sorted(planned.values(), key=lambda run: run.config.search_seed)
 
 
-def _wishes(
+def _requests(
     record: RunRecord,
     origin: Mapping[str, Any],
     common: Mapping[str, Any],
     seed: int,
     baselines: Sequence[str],
 ) -> Iterator[tuple[RunRequest, str]]:
-    changed = {role: dict(record.components[role].changed) for role in _KEPT}
+    changed = {role: dict(record.components[role].changed) for role in _KEPT_ROLES}
     given = {"architecture": record.architecture, "origin": dict(origin)}
     yield (
         RunRequest(
@@ -170,15 +170,15 @@ def _wishes(
 def _checked_origin(record: RunRecord, registry: Registry, target: str) -> dict[str, Any]:
     if (before := origin_of(record)) is not None:
         raise OptionError(
-            f"The run {record.run_key} found nothing itself: its architecture is that of "
+            f"The run {record.run_key} did not search: its architecture was found by the run "
             f"{before['run_key']}.",
-            fix=f"Name {before['run_key']} instead.",
+            fix=f"Choose {before['run_key']} instead.",
         )
     architecture_of(record, registry)
     if target == record.dataset_name:
         raise OptionError(
-            f"The run {record.run_key} searched on {target!r} itself.",
-            fix="Name other datasets with --to.",
+            f"The run {record.run_key} found its architecture on {target!r}.",
+            fix="Choose other datasets with --to.",
         )
     return {
         "run_key": record.run_key,

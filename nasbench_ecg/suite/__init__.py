@@ -1,1 +1,1 @@
-"""TODO."""
+"""Suites: many runs planned in one TOML file, and executed in child processes."""

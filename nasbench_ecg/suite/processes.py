@@ -1,4 +1,4 @@
-"""Commands on this machine, each in a process of its own, a few at a time, none beyond its time."""
+"""Child processes on this machine: a few at a time, each with a time limit, none left behind."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import subprocess
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-_POLL_SECONDS = 0.05
+POLL_SECONDS = 0.05
+"""Seconds between two looks at running processes."""
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class Job:
     """A command to run.
 
     Attributes:
-        name: What it is called in outcomes.
-        command: The words of the command.
-        log: File that takes what it prints, stdout and stderr.
+        name: Its name in outcomes.
+        command: The command and its arguments.
+        log: File that receives its stdout and stderr.
     """
 
     name: str
@@ -36,8 +36,8 @@ class Outcome:
 
     Attributes:
         job: The job.
-        returncode: Its exit status; −n where signal n ended it.
-        timed_out: Whether it was ended because its time was over.
+        returncode: Its exit status; -n if signal n ended it.
+        timed_out: Whether it was ended at its time limit.
         seconds: Wall time that it took.
     """
 
@@ -48,22 +48,19 @@ class Outcome:
 
     @property
     def killed(self) -> bool:
-        """Whether someone else killed it, as the kernel does where memory runs out."""
+        """Whether another process killed it, as the kernel does when memory runs out."""
         return self.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL) and not self.timed_out
 
 
 @dataclass(frozen=True)
 class LocalExecutor:
-    """Runs jobs as subprocesses in slots of this machine.
-
-    A job that is out of time, or left when the caller stops, gets SIGTERM, and SIGKILL with all its
-    descendants if it is still there after the grace.
+    """Runs jobs as child processes of this one.
 
     Attributes:
-        workers: Jobs at a time.
-        gpus: Identifiers of GPUs that the slots take in turn, so that with as many workers each job
-            sees one of its own; empty leaves them as they are.
-        time_limit: Longest that a job may take, in seconds; None: no limit.
+        workers: Number of jobs that run at the same time.
+        gpus: Identifiers of GPUs, given to the workers in turn: with as many workers, each job has
+            a GPU of its own. If empty, CUDA_VISIBLE_DEVICES is not changed.
+        time_limit: Most seconds that a job may take; None for no limit.
         grace: Seconds between SIGTERM and SIGKILL.
     """
 
@@ -75,33 +72,38 @@ class LocalExecutor:
     def run(
         self, jobs: Sequence[Job], started: Callable[[Job], None]
     ) -> Generator[Outcome, None, None]:
-        """Yield the outcome of each job as it ends; closing the generator ends what still runs."""
+        """Yield the outcome of each job as it ends; closing the generator ends running jobs."""
         waiting = list(reversed(jobs))
         free = list(reversed(range(self.workers)))
-        running: list[_Running] = []
+        running: dict[int, tuple[Job, ChildProcess]] = {}
         try:
             while waiting or running:
                 while waiting and free:
-                    running.append(self._start(waiting.pop(), free.pop()))
-                    started(running[-1].job)
-                ended = [one for one in running if one.over()]
-                for one in ended:
-                    running.remove(one)
-                    free.append(one.slot)
-                    yield one.outcome()
+                    job, slot = waiting.pop(), free.pop()
+                    running[slot] = job, self._start(job, slot)
+                    started(job)
+                ended = [slot for slot, (_, child) in running.items() if child.ended()]
+                for slot in ended:
+                    job, child = running.pop(slot)
+                    free.append(slot)
+                    yield Outcome(job, child.returncode, child.timed_out, child.seconds)
                 if not ended:
-                    time.sleep(_POLL_SECONDS)
+                    time.sleep(POLL_SECONDS)
         finally:
-            for one in running:
-                one.stop()
-            for one in running:
-                one.wait()
+            for _, child in running.values():
+                child.terminate()
+            for _, child in running.values():
+                child.wait()
 
-    def _start(self, job: Job, slot: int) -> _Running:
+    def _start(self, job: Job, slot: int) -> ChildProcess:
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        with job.log.open("wb") as log:
-            process = _spawn(job.command, log, self._environment(slot))
-        return _Running(job, process, slot, self.time_limit, self.grace)
+        return ChildProcess(
+            job.command,
+            job.log,
+            environment=self._environment(slot),
+            time_limit=self.time_limit,
+            grace=self.grace,
+        )
 
     def _environment(self, slot: int) -> dict[str, str]:
         changes: dict[str, str] = {}
@@ -112,67 +114,91 @@ class LocalExecutor:
         return {**os.environ, **changes}
 
 
-def _spawn(
-    command: Sequence[str], log: IO[bytes], environment: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    """Start a process in a group of its own, which Ctrl-C at the terminal does not reach."""
-    return subprocess.Popen(
-        list(command),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=dict(environment),
-        start_new_session=True,
-    )
+class ChildProcess:
+    """A child process in a session of its own, so that it can be ended with all its descendants.
 
+    Ctrl-C at the terminal does not reach it. It reads nothing from stdin. Beyond its time limit it
+    gets SIGTERM, and after the grace its whole process group gets SIGKILL; the limit is checked
+    whenever :meth:`ended` is called.
 
-@dataclass
-class _Running:
-    """A job at work, and when its patience ends."""
+    Args:
+        command: The command and its arguments.
+        log: File that receives stdout and stderr; its folder exists.
+        environment: Environment variables; None for those of this process.
+        time_limit: Most seconds that it may run; None for no limit.
+        grace: Seconds between SIGTERM and SIGKILL.
+    """
 
-    job: Job
-    process: subprocess.Popen[bytes]
-    slot: int
-    time_limit: float | None
-    grace: float
-    began: float = field(default_factory=time.monotonic)
-    stopped: float | None = None
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        time_limit: float | None = None,
+        grace: float = 30.0,
+    ) -> None:
+        self.time_limit = time_limit
+        self.grace = grace
+        self.timed_out = False
+        self._started = self._limit_from = time.monotonic()
+        self._terminated: float | None = None
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=None if environment is None else dict(environment),
+                start_new_session=True,
+            )
 
-    def over(self) -> bool:
-        """Return whether it has ended; ask it to where its time is over, then make it."""
-        if self.process.poll() is not None:
+    @property
+    def returncode(self) -> int:
+        """Exit status of the ended process; -n if signal n ended it."""
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    def ended(self) -> bool:
+        """Return whether the process has ended; end it if its time is up."""
+        if self._process.poll() is not None:
             return True
         now = time.monotonic()
-        if self.stopped is not None:
-            if now - self.stopped > self.grace:
+        if self._terminated is not None:
+            if now - self._terminated > self.grace:
                 self._signal(signal.SIGKILL)
-        elif self.time_limit is not None and now - self.began > self.time_limit:
-            self.stop()
+        elif self.time_limit is not None and now - self._limit_from > self.time_limit:
+            self.timed_out = True
+            self.terminate()
         return False
 
-    def stop(self) -> None:
-        """Ask it to end."""
-        if self.stopped is None:
-            self.stopped = time.monotonic()
+    def restart_time_limit(self) -> None:
+        """Count the time limit from now, for a limit on silence and not on the whole process."""
+        self._limit_from = time.monotonic()
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the process group, once."""
+        if self._terminated is None:
+            self._terminated = time.monotonic()
             self._signal(signal.SIGTERM)
 
     def wait(self) -> None:
-        """Wait until it has ended, and kill it when the grace is over."""
+        """Wait until the process has ended; after the grace, kill its process group."""
         try:
-            self.process.wait(self.grace)
+            self._process.wait(self.grace)
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
-            self._signal(signal.SIGKILL)
-            self.process.wait()
+            self.kill()
 
-    def outcome(self) -> Outcome:
-        """Return how it ended."""
-        return Outcome(
-            job=self.job,
-            returncode=self.process.returncode,
-            timed_out=self.stopped is not None,
-            seconds=time.monotonic() - self.began,
-        )
+    def kill(self) -> None:
+        """Kill the process group and wait until the process has ended."""
+        self._signal(signal.SIGKILL)
+        self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
+            os.killpg(self._process.pid, number)

@@ -1,6 +1,6 @@
-"""Suites: what is compared with what, as a grid in a TOML file.
+"""Suite files and their plans: a grid of strategies, datasets, protocols and seeds in TOML.
 
-A suite says which strategies are run on which datasets under which protocols with which seeds::
+For example::
 
     title = "The baselines on MIT-BIH"
     published = true
@@ -34,20 +34,20 @@ from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import FLOOR, StrategySpec
 from nasbench_ecg.run.config import RunConfig, RunRequest, assigned, configure
 
-FEWEST_SEEDS = 3
-"""Search seeds that a published suite needs at least."""
+MIN_SEEDS = 3
+"""Smallest number of search seeds of a published suite."""
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
-def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise ValueError("A seed is listed twice")
     return seeds
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_different)
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_distinct)
 ]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -57,16 +57,16 @@ class _Strict(BaseModel):
 
 
 class Limits(_Strict):
-    """What a search may spend."""
+    """The budget of a search."""
 
     evaluations: Annotated[int, Field(ge=1)] | None = None
-    """Most candidates that it evaluates."""
+    """Largest number of candidates that it evaluates."""
     seconds: Annotated[float, Field(ge=1)] | None = None
-    """Most seconds that it takes."""
+    """Largest number of seconds that it takes."""
 
 
 class Grid(_Strict):
-    """One entry of a suite: every strategy on every dataset, and so on."""
+    """One entry of a suite: all combinations of its strategies, datasets, protocols and so on."""
 
     strategies: Names
     datasets: Names
@@ -78,32 +78,32 @@ class Grid(_Strict):
     builder: str | None = None
     evaluator: str | None = None
     budget: Limits = Limits()
-    """What each search may spend, as in ``budget.evaluations = 20``."""
+    """Budget of each search, as in ``budget.evaluations = 20``."""
     set: dict[str, dict[str, Any]] = {}
     """Options by component, as in ``--set strategy.epochs=10``."""
 
 
 class SuiteFile(_Strict):
-    """What a suite file holds."""
+    """The content of a suite file."""
 
     title: str
     about: str = ""
     published: bool = False
-    """Whether its results are published: it must then keep all rules of a fair comparison."""
+    """Whether the results are published; they must then keep the rules of a fair comparison."""
     seeds: Seeds
     time_limit_hours: Annotated[float, Field(gt=0)] | None = None
-    """Longest that one run may take."""
+    """Time limit of one run."""
     runs: Annotated[tuple[Grid, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
 class Suite:
-    """A suite and where it comes from.
+    """A suite and its file.
 
     Attributes:
-        name: Name of the file without its ending, and of the folder of its results.
-        path: Its file, as shown in errors.
-        content: What the file says.
+        name: Name of the file without its extension, and of the folder of its results.
+        path: The file, as shown in errors.
+        content: The content of the file.
     """
 
     name: str
@@ -113,11 +113,15 @@ class Suite:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a suite's plan."""
+    """One run of a suite's plan.
+
+    Attributes:
+        config: Its configuration.
+        entry: Number of the entry of ``runs`` that it comes from, starting at 1.
+    """
 
     config: RunConfig
     entry: int
-    """Number of the entry of ``runs`` that it comes from, from 1."""
 
     @property
     def key(self) -> str:
@@ -126,19 +130,19 @@ class PlannedRun:
 
     @property
     def method(self) -> str:
-        """The strategy, with what was set otherwise than usual."""
+        """The strategy, with its builder and options if they differ from the defaults."""
         config = self.config
         budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
         changed |= budget
         spec = config.strategy.component.spec
-        other = isinstance(spec, StrategySpec) and config.builder.name != spec.builder
+        other_builder = isinstance(spec, StrategySpec) and config.builder.name != spec.builder
         name = config.strategy.name
-        return _with_options(f"{name} {config.builder.name}" if other else name, changed)
+        return _with_options(f"{name} {config.builder.name}" if other_builder else name, changed)
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """Dataset, protocol, profile and strategy: what runs that differ by seed alone share."""
+        """Dataset, protocol, profile and method: equal for runs that differ only in their seed."""
         config = self.config
         dataset = _with_options(config.dataset.name, config.dataset.changed)
         protocol = _with_options(config.protocol, config.protocol_changed)
@@ -154,10 +158,10 @@ def _with_options(name: str, changed: Mapping[str, Any]) -> str:
 
 
 def shipped_suites() -> list[Suite]:
-    """Return the suites that come with the project, by name.
+    """Return the suites that come with the project, in the order of their names.
 
     Raises:
-        OptionError: One of them is not a suite.
+        OptionError: One of the files is not a suite.
     """
     found = [p for p in files("nasbench_ecg_suites").iterdir() if p.name.endswith(".toml")]
     texts = {p.name.removesuffix(".toml"): p.read_text(encoding="utf-8") for p in found}
@@ -169,10 +173,10 @@ def shipped_suites() -> list[Suite]:
 
 
 def load_suite(name_or_path: str) -> Suite:
-    """Return the shipped suite of that name, or the one in that file.
+    """Return the shipped suite of a name, or the suite in a TOML file.
 
     Raises:
-        OptionError: There is none, or its file is not a suite.
+        OptionError: There is no such suite, or the file is not a suite.
         StorageError: The file cannot be read.
     """
     path = Path(name_or_path)
@@ -189,18 +193,18 @@ def load_suite(name_or_path: str) -> Suite:
     if name_or_path not in suites:
         raise OptionError(
             f"There is no suite {name_or_path!r}.",
-            fix=f"{nearest(name_or_path, suites)} A file of your own is named with its .toml.",
+            fix=f"{nearest(name_or_path, suites)} The name of your own file must end in .toml.",
         )
     return suites[name_or_path]
 
 
 def check_name(name: str, where: str) -> None:
-    """Raise OptionError unless ``name`` can name a suite, and so a folder of results."""
+    """Raise OptionError unless ``name`` is valid as the name of a suite and of its folder."""
     if not _NAME.fullmatch(name):
         raise OptionError(
             f"{name!r} cannot name a suite.",
             where=where,
-            fix="Use lower-case words and digits joined by hyphens: it names a folder too.",
+            fix="Use lower-case letters and digits, joined by hyphens.",
         )
 
 
@@ -208,30 +212,30 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
     """Return the suite that a TOML text describes.
 
     Raises:
-        OptionError: It is not TOML, or not a suite; file and entry are named.
+        OptionError: The text is not TOML, or not a suite; the error names file and entry.
     """
     check_name(name, path)
     try:
         return Suite(name, path, SuiteFile.model_validate(tomllib.loads(text)))
     except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"This is not TOML: {error}.", where=path) from None
+        raise OptionError(f"The file is not TOML: {error}.", where=path) from None
     except ValidationError as error:
         first = error.errors()[0]
-        where, what = _place(path, first["loc"]), first["msg"]
+        where, what = _location(path, first["loc"]), first["msg"]
         if first["type"] == "extra_forbidden":
             model = (
                 Limits if "budget" in first["loc"] else Grid if len(first["loc"]) > 1 else SuiteFile
             )
             what, fix = "There is no such entry", nearest(str(first["loc"][-1]), model.model_fields)
         elif first["type"] == "too_short":
-            what, fix = "An empty grid runs nothing", "Give it one value at least."
+            what, fix = "The list is empty, so there is nothing to run", "Give at least one value."
         else:
             what = what.removeprefix("Value error, ")
-            fix = "'nasbench-ecg suite list' shows suites that are well-formed."
+            fix = "Compare it with a shipped suite in benchmarks/nasbench_ecg_suites."
         raise OptionError(f"{what.rstrip('.')}.", where=where, fix=fix) from None
 
 
-def _place(path: str, location: Sequence[int | str]) -> str:
+def _location(path: str, location: Sequence[int | str]) -> str:
     parts = [f"entry {part + 1}" if isinstance(part, int) else part for part in location]
     return f"{path}: {' › '.join(parts)}"
 
@@ -244,23 +248,23 @@ def plan(
     seeds: Sequence[int] | None = None,
     device: str = "auto",
 ) -> list[PlannedRun]:
-    """Return the runs of a suite, each once, without loading any beats.
+    """Return the different runs of a suite, without loading any beats.
 
-    They come seed by seed, so that every method has a first result before any has a second.
+    They are sorted by seed, so that every method has a first result before any has a second.
 
     Args:
         suite: The suite.
-        registry: The components there are.
-        profile: Profile of all runs, in place of the suite's own.
-        seeds: Seeds of all runs, in place of the suite's own.
+        registry: The available components.
+        profile: Profile of all runs, instead of the suite's own.
+        seeds: Seeds of all runs, instead of the suite's own.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        OptionError: A name is unknown or an option is not allowed; file and entry are named.
+        OptionError: A name is unknown or an option is not allowed; the error names file and entry.
     """
     planned: dict[str, PlannedRun] = {}
     for number, grid in enumerate(suite.content.runs, start=1):
-        for request in _wishes(grid, seeds or grid.seeds or suite.content.seeds, profile, device):
+        for request in _requests(grid, seeds or grid.seeds or suite.content.seeds, profile, device):
             try:
                 run = PlannedRun(configure(registry, request), number)
             except NasbenchError as error:
@@ -272,18 +276,18 @@ def plan(
     return sorted(planned.values(), key=lambda run: run.config.search_seed)
 
 
-def _wishes(
+def _requests(
     grid: Grid, seeds: Sequence[int], profile: str | None, device: str
 ) -> Iterator[RunRequest]:
     profiles = grid.profiles if profile is None else (profile,)
-    for one, protocol, dataset, strategy, seed in product(
+    for profile_name, protocol, dataset, strategy, seed in product(
         profiles, grid.protocols, grid.datasets, grid.strategies, seeds
     ):
         yield RunRequest(
             strategy=strategy,
             dataset=dataset,
             protocol=protocol,
-            profile=one,
+            profile=profile_name,
             space=grid.space,
             builder=grid.builder,
             evaluator=grid.evaluator,
@@ -295,12 +299,13 @@ def _wishes(
 
 
 def broken_rules(runs: Sequence[PlannedRun], *, published: bool) -> list[str]:
-    """Return, as sentences, which rules of a fair comparison a plan breaks.
+    """Return a sentence for each violation of the rules of a fair comparison.
 
-    Only what is published owes three seeds. Beside every search belongs random search with its
-    budget: no option of its own is set, such as one that lets it evaluate less than its rivals.
+    A published plan needs three seeds of each run. Every search must be compared with random search
+    under the same budget, and random search may have no changed option that the search does not
+    have, for example one that lets it evaluate fewer candidates.
     """
-    return [*(_too_few_seeds(runs) if published else []), *_without_floor(runs)]
+    return [*(_too_few_seeds(runs) if published else []), *_without_random_search(runs)]
 
 
 def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
@@ -311,41 +316,40 @@ def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
         row = (config.strategy.name, config.dataset.name, config.protocol, config.builder.name)
         seeds.setdefault((row, options), set()).add(config.search_seed)
     return [
-        f"{row[0]} on {row[1]} under {row[2]} has {len(chosen)} of the {FEWEST_SEEDS} seeds "
+        f"{row[0]} on {row[1]} under {row[2]} has {len(chosen)} of the {MIN_SEEDS} seeds "
         "that a published comparison needs."
         for (row, _), chosen in seeds.items()
-        if len(chosen) < FEWEST_SEEDS
+        if len(chosen) < MIN_SEEDS
     ]
 
 
-def _without_floor(runs: Sequence[PlannedRun]) -> list[str]:
-    floors: dict[tuple[Any, ...], list[RunConfig]] = {}
+def _without_random_search(runs: Sequence[PlannedRun]) -> list[str]:
+    random_searches: dict[tuple[Any, ...], list[RunConfig]] = {}
     for run in runs:
         if run.config.strategy.name == FLOOR:
-            floors.setdefault(_arena(run.config), []).append(run.config)
-    lacking = {
-        _arena(run.config): run.config
-        for run in runs
-        if _searches(run.config)
-        and not any(_alike(floor, run.config) for floor in floors.get(_arena(run.config), ()))
-    }
+            random_searches.setdefault(_comparison(run.config), []).append(run.config)
+    without: dict[tuple[Any, ...], RunConfig] = {}
+    for search in (run.config for run in runs if _searches(run.config)):
+        partners = random_searches.get(_comparison(search), ())
+        if not any(_no_extra_options(partner, search) for partner in partners):
+            without[_comparison(search)] = search
     return [
         f"{config.strategy.name} searches {config.space.name} on {config.dataset.name} under "
-        f"{config.protocol} ({config.profile}), and {FLOOR} does not with the same budget."
-        for config in lacking.values()
+        f"{config.protocol} ({config.profile}) without {FLOOR} search under the same budget."
+        for config in without.values()
     ]
 
 
-def _arena(config: RunConfig) -> tuple[Any, ...]:
-    """Return what a search and the random search that it is to beat must share."""
+def _comparison(config: RunConfig) -> tuple[Any, ...]:
+    """Return what a search and its random search must have in common."""
     roles = (config.space, config.dataset, config.evaluator)
     names = [chosen.name for chosen in roles]
     return (*names, config.protocol, config.profile, config.budget)
 
 
-def _alike(floor: RunConfig, rival: RunConfig) -> bool:
-    """Whether no option of random search was set, but for those that its rival has too."""
-    return floor.strategy.changed.items() <= rival.strategy.changed.items()
+def _no_extra_options(random_search: RunConfig, search: RunConfig) -> bool:
+    """Return whether all changed options of random search are changed equally in ``search``."""
+    return random_search.strategy.changed.items() <= search.strategy.changed.items()
 
 
 def _searches(config: RunConfig) -> bool:

@@ -23,10 +23,10 @@ from nasbench_ecg.contracts import (
     Strategy,
     Task,
 )
-from nasbench_ecg.io import finite
+from nasbench_ecg.io import jsonable
 from nasbench_ecg.progress import Steps
-from nasbench_ecg.run.contexts import Search
-from nasbench_ecg.run.resume import Unfinished
+from nasbench_ecg.run.contexts import RunSearchContext
+from nasbench_ecg.run.resume import ResumeFolder
 from nasbench_ecg.testing.fixtures import Subject, small_task
 from nasbench_ecg.testing.harness import Broken, expect
 from nasbench_ecg.training.seeding import seeded
@@ -161,7 +161,7 @@ class Searched:
         return json.dumps(
             {
                 "architecture": self.result.architecture.to_dict(),
-                "details": finite(dict(self.result.details)),
+                "details": jsonable(dict(self.result.details)),
                 "trajectory": self.trajectory,
             },
             sort_keys=True,
@@ -207,15 +207,15 @@ def search(
     """
     made, task = parts or parts_of(subject), small_task()
     landscape, progress = Landscape(moment), Counted()
-    ctx = Search(
+    ctx = RunSearchContext(
         task=task, space=made.space, builder=made.builder, evaluator=landscape,
         rng=np.random.default_rng(seed), evaluation_seed=seed, device="cpu", progress=progress,
         budget=budget or Budget(),
     )  # fmt: skip
     saves = None
     if folder is not None:
-        unfinished = Unfinished(folder, 0.0)
-        ctx.ledger = unfinished.ledger()
+        unfinished = ResumeFolder(folder, 0.0)
+        ctx.evaluation_log = unfinished.evaluation_log()
         saves = Saves(unfinished.checkpoint("search", ctx.state, ctx.restore), moment)
         ctx.checkpoint = saves
     with seeded(seed):

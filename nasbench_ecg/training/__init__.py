@@ -1,4 +1,4 @@
-"""The training engine: every network that this benchmark trains goes through it."""
+"""Training for plugin authors: recipe, training loop, prediction, CUDA graphs, precision."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""State of long work on disk: written whole or not at all, and without a pickle.
+"""Checkpoints on disk, written atomically and without pickle.
 
-A checkpoint is one safetensors file: its tensors, and beside them, as JSON, everything else.
+A checkpoint is one safetensors file. Its metadata holds everything but the tensors as JSON.
 """
 
 from __future__ import annotations
@@ -11,25 +11,23 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import replacing
+from nasbench_ecg.io import replace_atomically, storage_errors
 
 _TENSOR, _ITEMS, _TUPLE = "__tensor__", "__items__", "__tuple__"
 
 
 class FileCheckpoint:
-    """The last saved state of one stage of a run.
+    """The checkpoint file of one stage of a run.
 
     Args:
-        path: File of the state; its folder is made when needed.
+        path: The file; its folder is created if needed.
         interval: Seconds between saves, for :meth:`due`.
-        extra: Returns state of the caller's own, kept along with what is saved.
-        restore_extra: Takes that state back when :meth:`load` finds some.
+        extra: Returns additional state, saved with each state.
+        restore_extra: Receives the additional state when :meth:`load` finds a checkpoint.
     """
 
     def __init__(
@@ -47,7 +45,7 @@ class FileCheckpoint:
         self._last = monotonic()
 
     def due(self) -> bool:
-        """Return whether the last save is longer ago than the interval."""
+        """Return whether the interval has passed since the last save."""
         return monotonic() - self._last >= self.interval
 
     def save(self, state: Mapping[str, Any]) -> None:
@@ -68,7 +66,7 @@ class FileCheckpoint:
 
 
 class NoCheckpoint:
-    """Keeps nothing: for work that is short, or repeated from its inputs."""
+    """Saves nothing; for work that is short."""
 
     def due(self) -> bool:
         """Return False."""
@@ -89,21 +87,14 @@ def write_state(path: Path, state: Any) -> None:
         StorageError: There is no space, or the folder cannot be written.
     """
     tensors: dict[str, Tensor] = {}
-    skeleton = _flatten(state, tensors)
-    try:
-        _write(path, tensors, json.dumps(skeleton))
-    except (OSError, SafetensorError) as error:
-        raise StorageError(
-            f"A checkpoint cannot be written: {error}.",
-            where=str(path),
-            fix="Free some space, or name another folder with --out.",
-        ) from error
-
-
-def _write(path: Path, tensors: dict[str, Tensor], skeleton: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"state": skeleton})
+    structure = json.dumps(_flatten(state, tensors))
+    with storage_errors(path, what="A checkpoint"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replace_atomically(path) as temporary:
+            try:
+                save_file(tensors, temporary, metadata={"state": structure})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
 
 
 def read_state(path: Path) -> Any:
@@ -113,10 +104,10 @@ def read_state(path: Path) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            skeleton = json.loads(file.metadata()["state"])
+            structure = json.loads(file.metadata()["state"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None
-    return _rebuild(skeleton, tensors)
+    return _rebuild(structure, tensors)
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
@@ -143,18 +134,3 @@ def _rebuild(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if _TUPLE in value:
         return tuple(_rebuild(v, tensors) for v in value[_TUPLE])
     return {k: _rebuild(v, tensors) for k, v in value[_ITEMS]}
-
-
-def random_state() -> dict[str, Tensor]:
-    """Return the state of torch's global generators."""
-    state = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        state["cuda"] = torch.cuda.get_rng_state()
-    return state
-
-
-def restore_random_state(state: Mapping[str, Tensor]) -> None:
-    """Set torch's global generators to a state that :func:`random_state` returned."""
-    torch.set_rng_state(state["cpu"])
-    if "cuda" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda"])

@@ -1,13 +1,14 @@
-"""Training and prediction with the beats on the device: no loader processes."""
+"""Training and prediction with all beats on the device, without loader processes."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from nasbench_ecg.contracts import Checkpoint
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.checkpoint import NoCheckpoint
-from nasbench_ecg.training.epoch import Epoch, n_batches
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
 from nasbench_ecg.training.precision import arithmetic, autocast
 from nasbench_ecg.training.recipe import Recipe
@@ -80,12 +80,12 @@ def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 def cosine(
     optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the schedule from ``lr`` to ``lr_min`` over the epochs."""
+    """Return the cosine schedule from ``lr`` to ``lr_min`` over the epochs."""
     return _Cosine(optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min)
 
 
 class _Cosine(torch.optim.lr_scheduler.CosineAnnealingLR):
-    """The schedule without PyTorch's warning where a resumed epoch had no step left to take."""
+    """The schedule without PyTorch's warning for a resumed epoch that had no step left."""
 
     def step(self, epoch: int | None = None) -> None:
         with warnings.catch_warnings():
@@ -101,7 +101,7 @@ def training_step(
     *,
     recipe: Recipe,
 ) -> tuple[Tensor, Tensor]:
-    """Take one step of SGD on a batch; return the loss and the logits before it, detached."""
+    """Take one step of SGD on a batch; return loss and logits from before the step, detached."""
     optimizer.zero_grad(set_to_none=True)
     with autocast(x.device.type, recipe.precision):
         logits = model(x)
@@ -125,24 +125,24 @@ def fit(
     checkpoint: Checkpoint | None = None,
     graphs: bool = True,
 ) -> dict[str, list[float]]:
-    """Train ``model`` in place on ``beats`` for the recipe's epochs; the last epoch counts.
+    """Train ``model`` in place on ``beats`` for the recipe's epochs and keep the last state.
 
     Args:
         model: Maps [batch, n_leads, n_samples] to logits.
-        beats: What to train on.
-        recipe: How.
+        beats: The training beats.
+        recipe: The hyperparameters.
         seed: Seed of the order of the beats, which does not depend on the device.
-        device: Where to train; the model is moved there.
-        progress: Where the epochs are shown.
-        label: What the bar is called.
-        checkpoint: Where the state is kept from time to time, and resumed from.
-        graphs: Whether a GPU replays whole steps; False is slower and computes the same.
+        device: Device to train on; the model is moved there.
+        progress: Where progress is shown.
+        label: Label of the progress bar.
+        checkpoint: Where the state is saved and resumed from.
+        graphs: Whether a GPU replays steps as CUDA graphs; False is slower and computes the same.
 
     Returns:
-        Curves with one value an epoch: ``loss``, ``accuracy`` (of the training beats, measured
-        while training) and ``lr``.
+        Curves with one value an epoch: ``loss`` and ``accuracy`` of the training beats, measured
+        during training, and ``lr``.
     """
-    keep = checkpoint or NoCheckpoint()
+    checkpoint = checkpoint or NoCheckpoint()
     model.to(device).train()
     data = to_device(beats, device)
     optimizer = weight_optimizer(model, recipe)
@@ -153,7 +153,7 @@ def fit(
     steps = n_batches(len(data), recipe.batch_size)
     used = min(steps * recipe.batch_size, len(data))
 
-    if (saved := keep.load()) is not None:
+    if (saved := checkpoint.load()) is not None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
@@ -169,8 +169,8 @@ def fit(
             for batch in epoch.remaining(recipe.batch_size, device):
                 step(batch)
                 bar.advance()
-                if keep.due():
-                    keep.save(
+                if checkpoint.due():
+                    checkpoint.save(
                         {
                             "model": model.state_dict(),
                             "optimizer": optimizer.state_dict(),
@@ -199,9 +199,9 @@ def _counted_step(
     *,
     graphs: bool,
 ) -> tuple[GraphedStep[None], Tensor]:
-    """Return what trains on the beats at given indices, and the rate that it follows on a GPU.
+    """Return a step on the beats at given indices, and the learning rate that it uses on a GPU.
 
-    Loss and hits are added to ``sums``, float64 [2].
+    Each step adds its loss and its number of correct predictions to ``sums``, float64 [2].
     """
     device = data.labels.device
     rate = torch.zeros((), device=device)
@@ -217,6 +217,62 @@ def _counted_step(
     return graphed, rate
 
 
+class Epoch:
+    """The random order of the beats in each epoch, and the position in it.
+
+    Args:
+        n_beats: Number of beats.
+        seed: Seed of all orders.
+    """
+
+    def __init__(self, n_beats: int, seed: int) -> None:
+        self.n_beats = n_beats
+        self.number = 0
+        self.step = 0
+        self._generator = torch.Generator().manual_seed(seed)
+        self._order = self._draw()
+
+    def remaining(self, batch_size: int, device: str) -> Iterator[Tensor]:
+        """Yield the remaining batches, as indices of beats; a yielded batch counts as done.
+
+        A last batch of a single beat is left out: batch normalization needs a variance.
+        """
+        batches = torch.split(self._order.to(device), batch_size)
+        for batch in batches[self.step : n_batches(self.n_beats, batch_size)]:
+            self.step += 1
+            yield batch
+
+    def next(self) -> None:
+        """Start the next epoch."""
+        self.number += 1
+        self.step = 0
+        self._order = self._draw()
+
+    def state(self) -> dict[str, object]:
+        """Return the state that :meth:`restore` takes."""
+        return {
+            "number": self.number,
+            "step": self.step,
+            "order": self._order,
+            "generator": self._generator.get_state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore a state that :meth:`state` returned."""
+        self.number, self.step = state["number"], state["step"]
+        self._order = state["order"]
+        self._generator.set_state(state["generator"])
+
+    def _draw(self) -> Tensor:
+        return torch.randperm(self.n_beats, generator=self._generator)
+
+
+def n_batches(n_beats: int, batch_size: int) -> int:
+    """Return the number of batches in an epoch, without a last batch of a single beat."""
+    full, rest = divmod(n_beats, batch_size)
+    return full + (rest > 1 or n_beats == 1 < batch_size)
+
+
 @torch.inference_mode()
 def predict(
     model: nn.Module, beats: Beats, *, device: str, batch_size: int = 1024
@@ -230,7 +286,7 @@ def predict(
 
 
 def seconds_per_call(call: Callable[[], object], device: str, *, repeats: int = 3) -> float:
-    """Return the median wall time of ``call`` after one call to warm up."""
+    """Return the median wall time of ``call`` in seconds, after one warm-up call."""
     times = []
     for _ in range(repeats + 1):
         start = time.perf_counter()
@@ -242,10 +298,10 @@ def seconds_per_call(call: Callable[[], object], device: str, *, repeats: int = 
 
 
 def seconds_per_step(step: Callable[[int], object], batch_size: int, device: str) -> float:
-    """Estimate the wall time of ``step(batch_size)`` from a few steps.
+    """Estimate the wall time of ``step(batch_size)`` in seconds from a few steps.
 
-    A quarter of the batch is timed first. Where that takes long, half of it is, too, and the line
-    through both says what the whole would take; elsewhere the whole batch is timed.
+    A quarter of the batch is timed first. If the whole batch would take long, half of it is timed
+    too and the time is extrapolated linearly; otherwise the whole batch is timed.
     """
     quarter = seconds_per_call(lambda: step(max(2, batch_size // 4)), device, repeats=1)
     if 4 * quarter <= _LONG_STEP:

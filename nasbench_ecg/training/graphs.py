@@ -1,4 +1,4 @@
-"""A step captured once as a CUDA graph and replayed: one launch in place of thousands.
+"""Training steps captured as CUDA graphs and replayed: one launch instead of thousands.
 
 References:
     PyTorch, "CUDA semantics", section "CUDA Graphs": whole-network capture, warm-up on a side
@@ -17,33 +17,33 @@ import torch
 from torch import Tensor
 
 WARMUP = 3
-"""Steps taken before a capture: libraries choose kernels in them, optimisers make their state."""
+"""Steps before a capture, in which libraries choose kernels and optimizers create their state."""
 
 R = TypeVar("R")
 
 
 class Recorder(Protocol):
-    """What takes a step aside from other work, and records one to be replayed."""
+    """Runs steps in preparation of a capture, and captures a step for replay."""
 
-    def aside(self, step: Callable[[], Any]) -> Any:
-        """Take ``step`` where a recording may follow, and return its result."""
+    def warm_up(self, step: Callable[[], Any]) -> Any:
+        """Run ``step`` as preparation of a capture, and return its result."""
 
-    def record(self, step: Callable[[], Any]) -> tuple[Callable[[], object], Any]:
-        """Record ``step`` without taking it; return what takes it, and where its result will be.
+    def capture(self, step: Callable[[], Any]) -> tuple[Callable[[], object], Any]:
+        """Capture ``step`` without running it; return its replay function and its result tensors.
 
         Raises:
-            RuntimeError: It cannot be recorded.
+            RuntimeError: The step cannot be captured.
         """
 
 
 class CudaRecorder:
-    """Records CUDA graphs, on the side stream that the steps before were taken on too."""
+    """Captures CUDA graphs on a side stream, on which the warm-up steps run too."""
 
     def __init__(self) -> None:
         self.stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
 
-    def aside(self, step: Callable[[], Any]) -> Any:
-        """Take ``step`` on the side stream."""
+    def warm_up(self, step: Callable[[], Any]) -> Any:
+        """Run ``step`` on the side stream."""
         here = torch.cuda.current_stream()
         self.stream.wait_stream(here)
         with torch.cuda.stream(self.stream):
@@ -51,11 +51,11 @@ class CudaRecorder:
         here.wait_stream(self.stream)
         return result
 
-    def record(self, step: Callable[[], Any]) -> tuple[Callable[[], object], Any]:
-        """Record the kernels that ``step`` launches.
+    def capture(self, step: Callable[[], Any]) -> tuple[Callable[[], object], Any]:
+        """Capture the kernels that ``step`` launches.
 
-        Garbage is collected first: a graph that ends up in it must not be freed while another is
-        captured. After a failure the stream is as it was, which PyTorch does not see to.
+        Garbage is collected first, because no other graph may be freed during a capture. After a
+        failure the current stream is restored, which PyTorch does not do itself.
         """
         gc.collect()
         here = torch.cuda.current_stream()
@@ -70,28 +70,28 @@ class CudaRecorder:
 
 
 def recorder_for(device: str) -> Recorder | None:
-    """Return what records steps on ``device``; None where there is nothing to gain."""
+    """Return the recorder of ``device``; None for devices other than CUDA."""
     return CudaRecorder() if torch.device(device).type == "cuda" else None
 
 
 class GraphedStep(Generic[R]):
     """A function of tensors of fixed shapes, replayed as a CUDA graph on a GPU.
 
-    Every call takes one step and gives what the function itself would. The first few run on a side
-    stream, the next is captured, all later ones are replayed. Elsewhere than on a GPU, for inputs
-    of other shapes (a ragged last batch), and where capturing failed, which is warned of once, the
-    function is called.
+    Every call takes one step and returns what the function would return. The first calls run on a
+    side stream, the next one is captured, and all later ones are replayed. The function is called
+    directly on other devices, for inputs of other shapes (a smaller last batch), and if the capture
+    failed, which gives one warning.
 
-    The function may read and change tensors beside its inputs (weights, statistics, an optimiser's
-    state), if they are changed in place and never replaced. It must not wait for the device
-    (``item``, ``tolist``, copies to the CPU), nor count anything in Python: its code runs no more
-    once it is captured, and Python's numbers stay as they were then. For a learning rate there is
-    :func:`rate_from`; Adam needs ``capturable=True``.
+    The function may read and change further tensors (weights, statistics, the optimizer's state)
+    if it changes them in place. It must not wait for the device (``item``, ``tolist``, copies to
+    the CPU) and must not change Python state: a replay runs no Python code, and Python numbers keep
+    the value they had at the capture. For a learning rate use :func:`rate_from`; Adam needs
+    ``capturable=True``.
 
     Args:
-        function: What a step does. What it returns is overwritten by the next call.
-        examples: Tensors of the shapes and on the device of the inputs; they are overwritten.
-        enabled: False: always call the function.
+        function: The step. The next call overwrites the tensors that it returns.
+        examples: Tensors with the shapes and the device of the inputs; they are overwritten.
+        enabled: False to call the function directly on every device.
 
     Example:
         >>> weight = torch.ones(())
@@ -110,12 +110,12 @@ class GraphedStep(Generic[R]):
 
     @property
     def replays(self) -> bool:
-        """Whether steps are, or will soon be, replayed."""
+        """Whether steps are replayed, now or after the capture."""
         return self._recorder is not None
 
     @property
     def captured(self) -> bool:
-        """Whether steps are replayed by now."""
+        """Whether the step has been captured."""
         return self._replay is not None
 
     def __call__(self, *inputs: Tensor) -> R:
@@ -127,10 +127,10 @@ class GraphedStep(Generic[R]):
         if self._replay is None:
             if self._steps < WARMUP:
                 self._steps += 1
-                warm: R = self._recorder.aside(self._take)
+                warm: R = self._recorder.warm_up(self._take)
                 return warm
             try:
-                self._replay, self._result = self._recorder.record(self._take)
+                self._replay, self._result = self._recorder.capture(self._take)
             except RuntimeError as error:
                 self._recorder = None
                 warnings.warn(
@@ -157,10 +157,11 @@ class GraphedStep(Generic[R]):
 def rate_from(optimizer: torch.optim.Optimizer, rate: Tensor) -> Iterator[None]:
     """Let ``optimizer`` read its learning rate from a tensor inside the block.
 
-    A captured step follows ``rate.fill_(...)``; schedule and saved state keep plain numbers.
+    A captured step then follows ``rate.fill_(...)``. Outside the block, the learning rate is a
+    plain number again, for schedules and saved states.
 
     Args:
-        optimizer: A fused or capturable one.
+        optimizer: A fused or capturable optimizer.
         rate: float32 [], on the device of the weights.
     """
     before = [group["lr"] for group in optimizer.param_groups]

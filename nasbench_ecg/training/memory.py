@@ -1,4 +1,4 @@
-"""Upkeep of memory, which otherwise costs more time than some of the arithmetic."""
+"""Memory settings of the process that make training faster."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory for the next step instead of giving it back at once.
+    """Make glibc keep freed memory for later allocations instead of returning it to the system.
 
-    A training step frees and takes hundreds of large tensors. By default each of them goes back to
-    the system, and its pages are zeroed and mapped anew in the next step. Elsewhere than on glibc
-    this does nothing.
+    A training step allocates and frees hundreds of large tensors. By default glibc returns each of
+    them to the system, and the next step maps and zeroes the pages again. Without glibc this
+    function does nothing.
     """
     if sys.platform != "linux":
         return
@@ -26,11 +26,11 @@ def keep_freed_memory() -> None:
 
 
 @cache
-def spare_what_is_loaded() -> None:
-    """Keep the garbage collector from walking through all imported modules, once a process.
+def freeze_garbage_collection() -> None:
+    """Exclude all objects that exist now from garbage collection; once a process.
 
-    Building a network of some hundred modules sets off collections, each of which looks at every
-    object of PyTorch and its company and finds nothing: half of the time that building takes.
+    Building a network of some hundred modules triggers collections, and each of them traverses
+    every object of the imported libraries. This took half of the time of building.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""In which numbers a network computes; its weights are float32 in all of them."""
+"""The precision of computations in a network; its weights are float32 in any case."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nasbench_ecg.training.recipe import Precision
 
 
 def autocast(device: str, precision: Precision) -> AbstractContextManager[object]:
-    """Return the context in which a forward pass runs at ``precision``."""
+    """Return the context manager for a forward pass at ``precision``."""
     if precision == "bf16":
         return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
     return nullcontext()
@@ -21,17 +21,17 @@ def autocast(device: str, precision: Precision) -> AbstractContextManager[object
 
 @contextmanager
 def arithmetic(device: str, precision: Precision) -> Iterator[None]:
-    """Let a GPU use TF32 inside the block exactly if ``precision`` says so.
+    """Let a GPU use TF32 in the block if ``precision`` is ``tf32``, and forbid it otherwise.
 
-    It belongs around forward and backward passes. PyTorch by itself lets cuDNN round the inputs of
-    convolutions, so that what is called float32 would not be.
+    Use it around forward and backward passes. By default, PyTorch lets cuDNN use TF32 in
+    convolutions even for float32.
     """
     if torch.device(device).type != "cuda":
         yield
         return
     switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
     with warnings.catch_warnings():
-        # the switches of PyTorch 2.4; later versions know others too, and may not mix them
+        # PyTorch 2.4 has only these switches; later versions warn about them
         warnings.filterwarnings("ignore", message=".*new API settings to control TF32")
         before = [switch.allow_tf32 for switch in switches]
         try:

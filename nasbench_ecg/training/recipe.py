@@ -1,4 +1,4 @@
-"""How weights are trained, as the engine takes it and as options let users set it."""
+"""The training recipe: hyperparameters of the weights, and the same as options."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pydantic import Field
 from nasbench_ecg.options import Options
 
 Precision = Literal["float32", "tf32", "bf16"]
-"""``tf32`` rounds what enters convolutions and products on a GPU to 10 bits, and is ``float32``
-elsewhere; ``bf16`` computes them in bfloat16."""
+"""Precision of convolutions and matrix products: ``tf32`` rounds their inputs to 10 bits on a GPU
+and is ``float32`` on other devices; ``bf16`` computes them in bfloat16."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; the defaults are the paper's final training.
+    """The hyperparameters of a training; the defaults are the paper's final training.
 
-    Source: Lv et al. 2021, section IV-C, and Liu et al. 2019 (DARTS) on CIFAR-10 for what the paper
-    leaves to it.
+    Source: Lv et al. 2021, section IV-C, and Liu et al. 2019 (DARTS) on CIFAR-10 for values that
+    the paper does not state.
 
     Attributes:
         epochs: Passes over the beats.
         batch_size: Beats in a step.
         lr: Learning rate of SGD in the first epoch, annealed by a cosine.
-        lr_min: Learning rate that the cosine ends at.
+        lr_min: Final learning rate of the cosine.
         momentum: Momentum of SGD.
         weight_decay: Weight decay of SGD.
         grad_clip: Largest norm of the gradient.
-        precision: In which numbers convolutions and products are computed.
+        precision: Precision of convolutions and matrix products.
     """
 
     epochs: int = 100
@@ -43,7 +43,7 @@ class Recipe:
 
 
 class RecipeOptions(Options):
-    """Options of whatever trains weights; the defaults are those of :class:`Recipe`."""
+    """Options of components that train weights; the defaults are those of :class:`Recipe`."""
 
     epochs: int = Field(Recipe.epochs, ge=1)
     """Passes over the beats."""

@@ -18,7 +18,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
-from nasbench_ecg.run.resume import Clock, Unfinished
+from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.testing.fixtures import (
     Subject,
     fingerprint,
@@ -187,8 +187,8 @@ def _examination(checkpoint: Checkpoint) -> FinalTestContext:
 
 
 def _saves(folder: Path, moment: Moment | None) -> Saves:
-    clock = Clock()
-    kept = Unfinished(folder, 0.0).checkpoint("evaluation", clock.state, clock.restore)
+    clock = StageState()
+    kept = ResumeFolder(folder, 0.0).checkpoint("evaluation", clock.state, clock.restore)
     return Saves(kept, moment)
 
 

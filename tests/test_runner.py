@@ -1,4 +1,4 @@
-"""A run: the test part opened once, after the search, and a record whatever happens."""
+"""Runs: the test part is used once, after the search, and every run leaves a record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from tiny_runs import made_ready, registry_with, result, tiny_config
+from tiny_runs import prepared_run, registry_with, result, tiny_config
 from wfdb_files import real_database
 
 from nasbench_ecg.api import (
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("outside")
 
 @dataclass
 class Scripted:
-    """A strategy that does what a test says, and else takes the first random architecture."""
+    """A strategy that runs a function of the test; without one, a random architecture."""
 
     options: NoOptions
     does: Any = None
@@ -54,7 +54,7 @@ class Scripted:
 
 
 class Majority:
-    """An evaluator that trains nothing: every beat is of the most frequent class."""
+    """An evaluator that trains nothing and predicts the most frequent class."""
 
     def __init__(self, options: NoOptions) -> None:
         self.options = options
@@ -74,7 +74,7 @@ class Majority:
 
 
 class Twice(Majority):
-    """An evaluator that opens the test part a second time."""
+    """An evaluator that requests the test part twice."""
 
     def evaluate(self, arch: Architecture, task: Any, builder: Any, ctx: Any) -> Evaluation:
         ctx.parts()
@@ -90,9 +90,9 @@ SPECS = (
 
 def scripted(cache: Path, does: Any = None, **changes: Any) -> PreparedRun:
     """Return a run of a scripted strategy and an evaluator that trains nothing."""
-    ready = made_ready(tiny_config("scripted", *SPECS, **changes), cache)
-    ready.strategy.does = does  # type: ignore[attr-defined]
-    return ready
+    prepared = prepared_run(tiny_config("scripted", *SPECS, **changes), cache)
+    prepared.strategy.does = does  # type: ignore[attr-defined]
+    return prepared
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +106,8 @@ def darts(
 ) -> tuple[PreparedRun, RunRecord, RecordStore]:
     """A whole run of the real components."""
     store = RecordStore(tmp_path_factory.mktemp("darts"))
-    ready = made_ready(config, beats_cache)
-    return ready, execute(ready, store), store
+    prepared = prepared_run(config, beats_cache)
+    return prepared, execute(prepared, store), store
 
 
 def artifact(store: RecordStore, record: RunRecord, name: str) -> Any:
@@ -117,7 +117,7 @@ def artifact(store: RecordStore, record: RunRecord, name: str) -> Any:
 # A run that ends well
 
 
-def test_the_record_on_disk_is_the_one_returned_and_nothing_unfinished_is_left(
+def test_the_record_on_disk_is_the_returned_one_and_no_saved_progress_is_left(
     darts: tuple[PreparedRun, RunRecord, RecordStore],
 ) -> None:
     _, record, store = darts
@@ -131,10 +131,10 @@ def test_the_record_on_disk_is_the_one_returned_and_nothing_unfinished_is_left(
     assert not list((store.folder / ".unfinished").glob("*"))
 
 
-def test_the_record_tells_what_ran_on_what(
+def test_the_record_describes_components_data_and_costs(
     darts: tuple[PreparedRun, RunRecord, RecordStore], config: RunConfig
 ) -> None:
-    ready, record, _ = darts
+    prepared, record, _ = darts
     assert record.run_key == config.key() and record.command == config.command()
     assert {role: used.name for role, used in record.components.items()} == {
         "strategy": "darts", "space": "conv-cells", "builder": "stacked-cells-shortcut",
@@ -149,16 +149,18 @@ def test_the_record_tells_what_ran_on_what(
     assert sizes == {"train": 256, "validation": 64, "test": 80}
     assert len(record.trajectory) == 2 and len(record.search_details["mixing_weights"]) == 2
     assert set(record.seconds) == {"load", "search", "evaluation", "total"}
-    assert record.costs["parameters"] == sum(p.numel() for p in built(ready, record).parameters())
+    assert record.costs["parameters"] == sum(
+        p.numel() for p in built(prepared, record).parameters()
+    )
 
 
 def test_the_scores_follow_from_the_stored_predictions(
     darts: tuple[PreparedRun, RunRecord, RecordStore],
 ) -> None:
-    ready, record, store = darts
+    prepared, record, store = darts
     stored = artifact(store, record, "predictions.json")
     truth, predicted = np.array(stored["truth"]), np.array(stored["predicted"])
-    assert truth.tolist() == ready.test.labels.tolist()
+    assert truth.tolist() == prepared.test.labels.tolist()
     labels = range(len(stored["classes"]))
     assert record.confusion == confusion_matrix(truth, predicted, labels=labels).tolist()
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -175,9 +177,9 @@ def test_the_scores_follow_from_the_stored_predictions(
     assert {name: record.metrics[name] for name in expected} == pytest.approx(expected)
 
 
-def built(ready: PreparedRun, record: RunRecord) -> torch.nn.Module:
-    task = ready.task
-    return ready.builder.build(
+def built(prepared: PreparedRun, record: RunRecord) -> torch.nn.Module:
+    task = prepared.task
+    return prepared.builder.build(
         Architecture.from_dict(record.architecture),
         n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes,
     )  # fmt: skip
@@ -186,11 +188,11 @@ def built(ready: PreparedRun, record: RunRecord) -> torch.nn.Module:
 def test_the_stored_weights_and_architecture_give_the_stored_predictions(
     darts: tuple[PreparedRun, RunRecord, RecordStore],
 ) -> None:
-    ready, record, store = darts
+    prepared, record, store = darts
     assert artifact(store, record, "architecture.json") == record.architecture
-    model = built(ready, record)
+    model = built(prepared, record)
     model.load_state_dict(load_file(store.folder / record.run_key / "weights.safetensors"))
-    predicted = predict(model, ready.test, device="cpu").argmax(1)
+    predicted = predict(model, prepared.test, device="cpu").argmax(1)
     assert predicted.tolist() == artifact(store, record, "predictions.json")["predicted"]
 
 
@@ -200,16 +202,16 @@ def test_the_same_seed_gives_the_same_result_and_another_seed_another_key(
     _, record, store = darts
     torch.manual_seed(99)
     np.random.seed(99)
-    again = execute(made_ready(tiny_config(), beats_cache), RecordStore(tmp_path))
+    again = execute(prepared_run(tiny_config(), beats_cache), RecordStore(tmp_path))
     assert result(again) == result(record)
     for name in ("curves.json", "predictions.json"):
         assert artifact(RecordStore(tmp_path), again, name) == artifact(store, record, name)
-    other = execute(made_ready(tiny_config(search_seed=1), beats_cache), RecordStore(tmp_path))
+    other = execute(prepared_run(tiny_config(search_seed=1), beats_cache), RecordStore(tmp_path))
     assert other.run_key != record.run_key
     assert other.search_details != record.search_details
 
 
-def test_the_generator_of_the_caller_is_left_alone(beats_cache: Path, tmp_path: Path) -> None:
+def test_a_run_does_not_change_the_global_generator(beats_cache: Path, tmp_path: Path) -> None:
     before = torch.get_rng_state()
 
     def draws(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
@@ -219,9 +221,7 @@ def test_the_generator_of_the_caller_is_left_alone(beats_cache: Path, tmp_path: 
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_numbers_of_numpy_and_those_that_are_none_do_not_spoil_the_record(
-    beats_cache: Path, tmp_path: Path
-) -> None:
+def test_numpy_numbers_and_nan_do_not_break_the_record(beats_cache: Path, tmp_path: Path) -> None:
     def logs(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         for value in (np.float32(0.5), float("nan"), 0.25):
             ctx.log(value, loss=float("inf"), epoch=np.float32(1))
@@ -237,7 +237,7 @@ def test_numbers_of_numpy_and_those_that_are_none_do_not_spoil_the_record(
     assert artifact(store, record, "curves.json") == {"loss": [None, 1.0]}
 
 
-# The test part
+# Use of the test part
 
 
 def reachable(*roots: object) -> Iterator[object]:
@@ -271,9 +271,7 @@ def windows(array: np.ndarray[Any, Any]) -> set[bytes]:
     return {np.ascontiguousarray(window).tobytes() for window in array}
 
 
-def test_a_search_reaches_train_and_validation_and_no_beat_of_the_test(
-    beats_cache: Path, tmp_path: Path
-) -> None:
+def test_a_search_can_reach_no_beat_of_the_test_part(beats_cache: Path, tmp_path: Path) -> None:
     found: set[bytes] = set()
 
     def looks(self: Scripted, *given: object) -> None:
@@ -283,11 +281,11 @@ def test_a_search_reaches_train_and_validation_and_no_beat_of_the_test(
             if isinstance(item, np.ndarray) and item.ndim == 3:
                 found.update(windows(item))
 
-    ready = scripted(beats_cache, looks)
-    execute(ready, RecordStore(tmp_path))
-    task = ready.task
+    prepared = scripted(beats_cache, looks)
+    execute(prepared, RecordStore(tmp_path))
+    task = prepared.task
     assert windows(task.train.signals) | windows(task.validation.signals) <= found
-    assert not windows(ready.test.signals) & found
+    assert not windows(prepared.test.signals) & found
 
 
 def test_a_search_may_score_candidates_on_the_validation_part_only(
@@ -298,23 +296,23 @@ def test_a_search_may_score_candidates_on_the_validation_part_only(
     def evaluates(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
         scored.append(ctx.evaluate_many([space.sample(ctx.rng)])[0].metrics["accuracy"])
 
-    ready = scripted(beats_cache, evaluates)
-    record = execute(ready, RecordStore(tmp_path))
-    guess = np.bincount(ready.task.train.labels).argmax()
-    assert scored == [pytest.approx((ready.task.validation.labels == guess).mean())]
-    both = np.concatenate([ready.task.train.labels, ready.task.validation.labels])
+    prepared = scripted(beats_cache, evaluates)
+    record = execute(prepared, RecordStore(tmp_path))
+    guess = np.bincount(prepared.task.train.labels).argmax()
+    assert scored == [pytest.approx((prepared.task.validation.labels == guess).mean())]
+    both = np.concatenate([prepared.task.train.labels, prepared.task.validation.labels])
     guess = np.bincount(both).argmax()
-    assert record.metrics["accuracy"] == pytest.approx((ready.test.labels == guess).mean())
+    assert record.metrics["accuracy"] == pytest.approx((prepared.test.labels == guess).mean())
 
 
-def test_the_test_part_is_opened_once(beats_cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(ProtocolError, match="second time"):
+def test_a_second_request_of_the_test_part_is_an_error(beats_cache: Path, tmp_path: Path) -> None:
+    with pytest.raises(ProtocolError, match="requested twice"):
         execute(scripted(beats_cache, evaluator="twice"), RecordStore(tmp_path))
     ((record,), _) = read_records(tmp_path)
     assert record.status == "failed" and record.metrics == {}
 
 
-# A run that does not
+# A run that fails
 
 
 def failing(error: BaseException, cache: Path, out: Path) -> RunRecord:
@@ -345,7 +343,7 @@ def failing(error: BaseException, cache: Path, out: Path) -> RunRecord:
         (OptionError("refused in the middle of the search"), "failed"),
     ],
 )
-def test_a_run_that_ends_early_leaves_a_record_that_says_why(
+def test_a_run_that_fails_leaves_a_record_with_the_reason(
     error: BaseException, status: str, beats_cache: Path, tmp_path: Path
 ) -> None:
     record = failing(error, beats_cache, tmp_path)
@@ -354,7 +352,7 @@ def test_a_run_that_ends_early_leaves_a_record_that_says_why(
     assert str(error) in record.error and "in breaks" in record.error
 
 
-def test_memory_that_torch_cannot_have_on_a_cpu_counts_as_out_of_memory(
+def test_a_failed_allocation_of_torch_on_a_cpu_counts_as_out_of_memory(
     beats_cache: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(RuntimeError) as caught:
@@ -362,7 +360,7 @@ def test_memory_that_torch_cannot_have_on_a_cpu_counts_as_out_of_memory(
     assert failing(caught.value, beats_cache, tmp_path).status == "oom"
 
 
-def test_an_option_refused_before_anything_started_leaves_nothing(
+def test_an_option_refused_before_the_search_started_leaves_no_record(
     beats_cache: Path, tmp_path: Path
 ) -> None:
     def refuses(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
@@ -376,29 +374,29 @@ def test_an_option_refused_before_anything_started_leaves_nothing(
 @pytest.mark.parametrize(
     "arch", [Architecture("another-space", {}), Architecture("conv-cells", {"normal": "x"})]
 )
-def test_an_architecture_of_another_space_is_the_strategys_failure(
+def test_an_architecture_of_another_space_is_an_error_of_the_strategy(
     arch: Architecture, beats_cache: Path, tmp_path: Path
 ) -> None:
     def strays(self: Scripted, *_: object) -> SearchResult:
         return SearchResult(arch)
 
-    with pytest.raises(PluginError, match="'scripted' returned what is no architecture"):
+    with pytest.raises(PluginError, match="'scripted' returned an architecture that is not valid"):
         execute(scripted(beats_cache, strays), RecordStore(tmp_path))
     ((record,), _) = read_records(tmp_path)
     assert record.status == "failed" and record.architecture is None
 
 
-def test_what_was_found_is_kept_when_the_evaluation_fails(
+def test_the_architecture_is_recorded_when_the_evaluation_fails(
     beats_cache: Path, tmp_path: Path
 ) -> None:
-    ready = scripted(beats_cache)
+    prepared = scripted(beats_cache)
 
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    ready.evaluator.evaluate = breaks  # type: ignore[method-assign,assignment]
+    prepared.evaluator.evaluate = breaks  # type: ignore[method-assign,assignment]
     with pytest.raises(ZeroDivisionError):
-        execute(ready, RecordStore(tmp_path))
+        execute(prepared, RecordStore(tmp_path))
     ((record,), _) = read_records(tmp_path)
     assert record.status == "failed" and record.metrics == {}
     assert Architecture.from_dict(record.architecture).hash == record.architecture_hash
@@ -407,20 +405,20 @@ def test_what_was_found_is_kept_when_the_evaluation_fails(
 # Estimates, protocols
 
 
-def test_an_estimate_is_positive_and_leaves_the_run_as_it_would_have_been(
+def test_an_estimate_is_positive_and_does_not_change_the_run(
     darts: tuple[PreparedRun, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
 ) -> None:
-    ready = made_ready(tiny_config(), beats_cache)
-    seconds = estimate(ready)
+    prepared = prepared_run(tiny_config(), beats_cache)
+    seconds = estimate(prepared)
     assert set(seconds) == {"search", "evaluation"} and min(seconds.values()) > 0
-    assert result(execute(ready, RecordStore(tmp_path))) == result(darts[1])
+    assert result(execute(prepared, RecordStore(tmp_path))) == result(darts[1])
 
 
-def test_a_component_without_an_estimate_is_left_out_of_it(beats_cache: Path) -> None:
+def test_a_component_without_an_estimate_is_absent(beats_cache: Path) -> None:
     assert estimate(scripted(beats_cache)) == {}
 
 
-def test_between_patients_no_record_of_mit_bih_stands_on_both_sides(
+def test_between_patients_no_record_of_mit_bih_is_in_both_parts(
     beats_cache: Path, tmp_path: Path
 ) -> None:
     data = real_database("mitdb").parent
@@ -437,7 +435,7 @@ def test_between_patients_no_record_of_mit_bih_stands_on_both_sides(
     assert {len(records["train"] | records["validation"]), len(records["test"])} == {22}
     training = records["train"] | records["validation"]
     assert not training & records["test"] and not records["train"] & records["validation"]
-    # 201 and 202 are one person, whom de Chazal et al. put on both sides.
+    # 201 and 202 are one person, in both parts of de Chazal et al.
     assert "201" in training and "202" in records["test"]
     assert any("202" in note or "201" in note for note in record.split.notes)
     assert not {"102", "104", "107", "217"} & (training | records["test"])

@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: a few at a time, none beyond its time, none left behind."""
+"""Child processes: a few at a time, each with a time limit, none left behind."""
 
 from __future__ import annotations
 
@@ -51,19 +51,19 @@ def test_each_job_ends_with_its_exit_status_and_its_output_in_its_log(tmp_path: 
     assert not any(outcome.timed_out or outcome.killed for outcome in outcomes.values())
 
 
-def test_a_job_beyond_its_time_is_ended(tmp_path: Path) -> None:
+def test_a_job_beyond_its_time_limit_is_ended(tmp_path: Path) -> None:
     (outcome,) = run(LocalExecutor(time_limit=0.3), job(tmp_path, "hang", FOREVER)).values()
     assert (outcome.timed_out, outcome.killed) == (True, False)
     assert outcome.returncode == -signal.SIGTERM
 
 
-def test_a_job_that_does_not_listen_is_killed_when_the_grace_is_over(tmp_path: Path) -> None:
+def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     executor = LocalExecutor(time_limit=1.5, grace=0.2)
     (outcome,) = run(executor, job(tmp_path, "deaf", f"{DEAF}\n{FOREVER}")).values()
     assert (outcome.timed_out, outcome.killed) == (True, False)
 
 
-def test_a_job_that_the_kernel_kills_is_told_apart_from_one_out_of_time(tmp_path: Path) -> None:
+def test_a_job_killed_by_another_process_is_not_a_timeout(tmp_path: Path) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     (outcome,) = run(LocalExecutor(time_limit=60), job(tmp_path, "oom", code)).values()
     assert (outcome.timed_out, outcome.killed) == (False, True)
@@ -87,22 +87,22 @@ def test_no_more_jobs_run_at_a_time_than_there_are_workers(tmp_path: Path) -> No
     assert {int(one.log.read_text()) for one in jobs} <= {1, 2}
 
 
-def test_workers_share_out_the_gpus(tmp_path: Path) -> None:
+def test_workers_have_different_gpus(tmp_path: Path) -> None:
     code = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); time.sleep(0.5)"
     jobs = [job(tmp_path, str(i), code) for i in range(2)]
     run(LocalExecutor(workers=2, gpus=["3", "5"]), *jobs)
     assert {one.log.read_text().strip() for one in jobs} == {"3", "5"}
 
 
-def test_a_gpu_is_given_on_to_the_next_job(tmp_path: Path) -> None:
+def test_a_gpu_is_reused_by_the_next_job(tmp_path: Path) -> None:
     code = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
     jobs = [job(tmp_path, str(i), code) for i in range(3)]
     run(LocalExecutor(workers=1, gpus=["7"]), *jobs)
     assert {one.log.read_text().strip() for one in jobs} == {"7"}
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are told by /proc")
-def test_who_stops_early_leaves_no_process_behind(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+def test_closing_the_generator_leaves_no_process_behind(tmp_path: Path) -> None:
     code = f"import os; print(os.getpid(), flush=True)\n{FOREVER}"
     jobs = [job(tmp_path, "quick", "pass"), job(tmp_path, "long", code)]
     with closing(LocalExecutor(workers=2, grace=5).run(jobs, lambda one: None)) as outcomes:
@@ -112,7 +112,7 @@ def test_who_stops_early_leaves_no_process_behind(tmp_path: Path) -> None:
     assert not alive(int(jobs[1].log.read_text()))
 
 
-def test_jobs_read_nothing_from_the_terminal_and_have_a_group_of_their_own(tmp_path: Path) -> None:
+def test_jobs_have_an_empty_stdin_and_a_process_group_of_their_own(tmp_path: Path) -> None:
     one = job(tmp_path, "one", "import os, sys; print(os.getpgrp(), repr(sys.stdin.read()))")
     run(LocalExecutor(), one)
     group, read = one.log.read_text().split()

@@ -1,4 +1,4 @@
-"""Candidates evaluated at a time are evaluated as one by one, and no process outlives a search."""
+"""Parallel evaluations equal sequential ones, and no worker process outlives its search."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ import numpy as np
 import pytest
 import torch
 from tiny_beats import tiny_beats
-from tiny_runs import made_ready, result, tiny_config
+from tiny_runs import prepared_run, result, tiny_config
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Evaluation
 from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.contexts import Search
+from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.parallel import SharedBeats, WorkerError, Workers
-from nasbench_ecg.run.resume import Ledger
+from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.runner import PreparedRun, execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.runner import command
@@ -39,8 +39,8 @@ pytestmark = pytest.mark.usefixtures("outside")
 SHORT: dict[str, Any] = {"strategy": {"candidates": 3}, "evaluator": {"epochs": 1}}
 
 
-def ready(cache: Path, parallel: int = 1, **changes: Any) -> PreparedRun:
-    made = made_ready(tiny_config("best-of-n", **{"set": SHORT, **changes}), cache)
+def prepared(cache: Path, parallel: int = 1, **changes: Any) -> PreparedRun:
+    made = prepared_run(tiny_config("best-of-n", **{"set": SHORT, **changes}), cache)
     made.parallel = parallel
     return made
 
@@ -51,9 +51,9 @@ def comparable(evaluation: Evaluation) -> dict[str, Any]:
     return whole
 
 
-def context(made: PreparedRun, out: Path, **changes: Any) -> Search:
+def context(made: PreparedRun, out: Path, **changes: Any) -> RunSearchContext:
     ctx = made.search_context()
-    ctx.ledger = Ledger(out / "ledger.jsonl")
+    ctx.evaluation_log = EvaluationLog(out / "evaluations.jsonl")
     for name, value in changes.items():
         setattr(ctx, name, value)
     return ctx
@@ -77,7 +77,7 @@ def within(seconds: float, what: Any) -> bool:
 @pytest.fixture(scope="module")
 def two(outside: dict[str, str], beats_cache: Path) -> Iterator[tuple[PreparedRun, Workers]]:
     """Two processes, kept for the tests of this module."""
-    made = ready(beats_cache, parallel=2)
+    made = prepared(beats_cache, parallel=2)
     with made.workers() as workers:
         assert workers is not None
         yield made, workers
@@ -89,7 +89,7 @@ def some(made: PreparedRun, n: int, seed: int = 0) -> list[Architecture]:
     return [made.space.sample(rng) for _ in range(n)]
 
 
-def test_two_at_a_time_give_what_one_by_one_gives_in_the_same_order(
+def test_two_workers_give_the_sequential_evaluations_in_the_same_order(
     two: tuple[PreparedRun, Workers], tmp_path: Path
 ) -> None:
     made, workers = two
@@ -104,9 +104,9 @@ def test_two_at_a_time_give_what_one_by_one_gives_in_the_same_order(
     known = at_once.evaluate_many([c])
     assert known[0].score == expected[3]["score"] and expected[0]["state"] is None
 
-    def lines(ctx: Search) -> list[str]:
-        assert ctx.ledger.path is not None
-        texts = ctx.ledger.path.read_text().split("\n")
+    def lines(ctx: RunSearchContext) -> list[str]:
+        assert ctx.evaluation_log.path is not None
+        texts = ctx.evaluation_log.path.read_text().split("\n")
         return [text.partition('"seconds"')[0] for text in texts]
 
     assert lines(at_once) == lines(one_by_one)
@@ -121,21 +121,21 @@ def test_a_budget_is_kept_to_the_evaluation(
     with pytest.raises(ProtocolError, match="budget of 2 evaluations"):
         ctx.evaluate_many(asked)
     assert ctx.evaluations == 2
-    found = [ctx.ledger.find(arch, None) is not None for arch in asked]
+    found = [ctx.evaluation_log.find(arch, None) is not None for arch in asked]
     assert found == [True, True, False]
 
 
-def test_nothing_is_evaluated_where_one_is_of_another_space(
+def test_nothing_is_evaluated_if_one_architecture_is_not_valid(
     two: tuple[PreparedRun, Workers], tmp_path: Path
 ) -> None:
     made, workers = two
     ctx = context(made, tmp_path, workers=workers)
     with pytest.raises(OptionError):
         ctx.evaluate_many([*some(made, 1), Architecture("another", {})])
-    assert ctx.evaluations == 0 and not (tmp_path / "ledger.jsonl").exists()
+    assert ctx.evaluations == 0 and not (tmp_path / "evaluations.jsonl").exists()
 
 
-def test_a_worker_that_dies_is_one_error_that_says_what_to_do(
+def test_a_killed_worker_is_one_error_with_advice(
     two: tuple[PreparedRun, Workers], beats_cache: Path, tmp_path: Path
 ) -> None:
     made, _ = two
@@ -145,10 +145,10 @@ def test_a_worker_that_dies_is_one_error_that_says_what_to_do(
         (first,) = ctx.evaluate_many(some(made, 1))
         (started, *_) = set(multiprocessing.active_children()) - before
         os.kill(started.pid or 0, signal.SIGKILL)
-        with pytest.raises(WorkerError, match="ended before its work was done") as caught:
+        with pytest.raises(WorkerError, match="ended before its evaluation was finished") as caught:
             ctx.evaluate_many(some(made, 3, seed=1))
     assert "--parallel" in caught.value.fix
-    assert ctx.ledger.find(first.architecture, None) is not None
+    assert ctx.evaluation_log.find(first.architecture, None) is not None
     assert set(multiprocessing.active_children()) == before
 
 
@@ -162,13 +162,13 @@ def test_what_cannot_be_sent_to_a_process_is_told(two: tuple[PreparedRun, Worker
     parts = {"builder": made.config.builder, "evaluator": evaluator, "device": "cpu", "seed": 0}
     with (
         closing(Workers(2, task=made.task, **parts)) as workers,
-        pytest.raises(WorkerError, match="processes of their own") as caught,
+        pytest.raises(WorkerError, match="in worker processes") as caught,
     ):
         list(workers.evaluate(some(made, 1), None, Silent()))
     assert caught.value.fix == "Leave --parallel out."
 
 
-def test_processes_map_the_beats_and_write_to_none_of_them() -> None:
+def test_changes_to_mapped_beats_stay_in_their_process() -> None:
     beats = tiny_beats(40)
     shared = SharedBeats.of(beats)
     first, second = shared.beats(), shared.beats()
@@ -181,10 +181,10 @@ def test_processes_map_the_beats_and_write_to_none_of_them() -> None:
 # Whole runs
 
 
-def test_a_run_with_two_at_a_time_ends_as_one_without(beats_cache: Path, tmp_path: Path) -> None:
+def test_a_run_with_two_workers_ends_like_one_without(beats_cache: Path, tmp_path: Path) -> None:
     alone, both = RecordStore(tmp_path / "1"), RecordStore(tmp_path / "2")
-    expected = execute(ready(beats_cache), alone)
-    record = execute(ready(beats_cache, parallel=2), both)
+    expected = execute(prepared(beats_cache), alone)
+    record = execute(prepared(beats_cache, parallel=2), both)
     assert record.run_key == expected.run_key
     assert result(record) == result(expected)
 
@@ -222,7 +222,7 @@ def test_no_process_outlives_a_run_that_is_stopped(
 
 
 @pytest.mark.parametrize(("given", "passed_on"), [(None, []), (3, ["--parallel", "3"])])
-def test_a_suite_passes_on_how_many_only_where_it_was_said(
+def test_a_suite_passes_parallel_on_only_if_it_was_given(
     given: int | None, passed_on: list[str], tmp_path: Path
 ) -> None:
     run = PlannedRun(tiny_config("best-of-n"), 1)
