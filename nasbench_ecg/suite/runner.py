@@ -16,6 +16,7 @@ from nasbench_ecg.run.record import RunRecord, Status, open_record
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import Job, LocalExecutor, Outcome
 from nasbench_ecg.suite.spec import PlannedRun
+from nasbench_ecg.text import duration
 
 FAILED: tuple[Status, ...] = ("failed", "timeout", "oom")
 """What is not tried again unless asked for."""
@@ -170,7 +171,7 @@ def settle(
 
 def _verdict(outcome: Outcome, told: RunRecord | None) -> tuple[Status, str]:
     if outcome.timed_out:
-        return "timeout", f"Ended after {outcome.seconds:.0f} s, the suite's limit for one run."
+        return "timeout", f"Ended after {duration(outcome.seconds)}, the suite's limit for one run."
     if outcome.killed:
         return "oom", "Killed by signal 9, as the kernel does where memory runs out."
     if told is not None:
