@@ -164,9 +164,13 @@ class Budget:
     seconds: float | None = None
 
     def limits(self) -> dict[str, float]:
-        """Return what is limited, by name; empty where nothing is."""
-        limits = {"evaluations": self.evaluations, "seconds": self.seconds}
-        return {name: limit for name, limit in limits.items() if limit is not None}
+        """Return the limits that are set, by name; seconds always as a float."""
+        limits: dict[str, float] = {}
+        if self.evaluations is not None:
+            limits["evaluations"] = self.evaluations
+        if self.seconds is not None:
+            limits["seconds"] = float(self.seconds)
+        return limits
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ hold what another profile or protocol changes. What a user sets wins over both.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -101,6 +101,16 @@ def resolve(
         raise OptionError(
             f"{component}: {reason}.", fix=_where_options_are_told(component)
         ) from None
+
+
+def changed_options(
+    options: Options, names: Iterable[str], *, profile: str = "paper", protocol: str = ""
+) -> dict[str, Any]:
+    """Return those of the options ``names`` that differ from the profile's, as JSON data."""
+    model = type(options)
+    usual = model(**defaults(model, profile=profile, protocol=protocol)).model_dump(mode="json")
+    own = options.model_dump(mode="json")
+    return {name: own[name] for name in names if json.dumps(own[name]) != json.dumps(usual[name])}
 
 
 def _where_options_are_told(component: str) -> str:

@@ -1,4 +1,4 @@
-"""Made-up run records for tests of reports."""
+"""Run records made in code, for tests of reports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from rich.console import Console, RenderableType
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.metrics import class_table, scores
@@ -30,6 +31,14 @@ TWO_LEAD = [
 ]
 
 
+def shown(renderable: RenderableType, width: int = 80) -> str:
+    """Return what a terminal of ``width`` columns shows."""
+    console = Console(width=width, highlight=False, color_system=None)
+    with console.capture() as capture:
+        console.print(renderable)
+    return capture.get()
+
+
 def with_f1(f1: float) -> dict[str, float]:
     """Return metrics whose F1 is ``f1``."""
     return {"accuracy": 0.99, "macro_se": f1, "macro_pp": f1, "f1_of_macro": f1, "macro_f1": f1}
@@ -49,7 +58,7 @@ def run_record(
     status: str = "ok",
     **fields: Any,
 ) -> RunRecord:
-    """Return a record of a run; ``metrics`` stand for a ``confusion`` matrix that is not given."""
+    """Return a run record with the scores of ``confusion``, or else with ``metrics``."""
     options: dict[str, dict[str, Any]] = {
         "strategy": {"epochs": 6, "order": "first"},
         "space": {"nodes": 4},

@@ -45,7 +45,7 @@ def nasbench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 
 
-def test_show_draws_the_cell_and_tells_scores(nasbench: Callable[..., Any], out: Path) -> None:
+def test_show_draws_the_cell_and_prints_scores(nasbench: Callable[..., Any], out: Path) -> None:
     result = nasbench("show", "aa11", "--out", out)
     assert result.exit_code == 0
     for part in ("darts on mitbih-2lead", "in₁ ─ conv-3", "96.16", "--seeds 0,1,2"):
@@ -77,12 +77,12 @@ def test_show_works_without_the_plugins_of_the_run(
 
 
 def test_show_prints_the_record_as_json(nasbench: Callable[..., Any], out: Path) -> None:
-    told = json.loads(nasbench("show", "cc33", "--out", out, "--json").stdout)
-    assert (told["status"], told["suite"]) == ("failed", "nightly")
+    found = json.loads(nasbench("show", "cc33", "--out", out, "--json").stdout)
+    assert (found["status"], found["suite"]) == ("failed", "nightly")
 
 
 @pytest.mark.parametrize("prefix, said", [("zz", "no run 'zz'"), ("a", "2 runs start with 'a'")])
-def test_an_unclear_run_is_one_panel(
+def test_an_ambiguous_run_is_one_panel(
     nasbench: Callable[..., Any], out: Path, prefix: str, said: str
 ) -> None:
     result = nasbench("show", prefix, "--out", out)
@@ -90,11 +90,11 @@ def test_an_unclear_run_is_one_panel(
     assert said in result.stderr
 
 
-def test_the_leaderboard_has_one_table_a_track(nasbench: Callable[..., Any], out: Path) -> None:
+def test_the_leaderboard_has_one_table_per_track(nasbench: Callable[..., Any], out: Path) -> None:
     result = nasbench("leaderboard", "--out", out)
     assert result.exit_code == 0
-    assert "mitbih-2lead · paper · quick · train" in result.stdout
-    assert "mitbih-2lead · paper · smoke · train" in result.stdout
+    assert "mitbih-2lead · intra-patient · quick · train" in result.stdout
+    assert "mitbih-2lead · intra-patient · smoke · train" in result.stdout
     assert max(map(len, result.stdout.splitlines())) <= 80
 
 
@@ -120,16 +120,16 @@ def test_the_leaderboard_names_damaged_files_and_goes_on(
 def test_the_leaderboard_of_some_runs(
     nasbench: Callable[..., Any], out: Path, chosen: list[str], rows: list[str]
 ) -> None:
-    told = json.loads(nasbench("leaderboard", "--out", out, "--json", *chosen).stdout)
-    assert [row["strategy"] for board in told["leaderboards"] for row in board["rows"]] == rows
-    assert [Path(item["path"]).name for item in told["damaged"]] == ["torn.json"]
+    found = json.loads(nasbench("leaderboard", "--out", out, "--json", *chosen).stdout)
+    assert [row["strategy"] for board in found["leaderboards"] for row in board["rows"]] == rows
+    assert [Path(item["path"]).name for item in found["damaged"]] == ["torn.json"]
 
 
 @pytest.mark.parametrize(
     "option, wrong, near",
     [("--dataset", "mitbih-lead", "mitbih-2lead"), ("--suite", "nightli", "nightly")],
 )
-def test_a_choice_that_leaves_nothing_names_what_there_is(
+def test_a_filter_without_runs_names_the_nearest_value(
     nasbench: Callable[..., Any], out: Path, option: str, wrong: str, near: str
 ) -> None:
     result = nasbench("leaderboard", "--out", out, option, wrong)
@@ -137,7 +137,7 @@ def test_a_choice_that_leaves_nothing_names_what_there_is(
     assert near in result.stderr
 
 
-def test_without_runs_the_leaderboard_says_what_to_run(
+def test_without_runs_the_leaderboard_names_a_command(
     nasbench: Callable[..., Any], tmp_path: Path
 ) -> None:
     result = nasbench("leaderboard", "--out", tmp_path / "nothing")

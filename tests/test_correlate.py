@@ -122,8 +122,8 @@ def test_the_command_stores_what_it_prints_and_does_nothing_twice(command, monke
     ("words", "samples", "said"),
     [
         (["synflo"], 3, "synflow"),
-        (["train"], 3, "compared with itself"),
-        (["snip"], 2, "no rank correlation"),
+        (["train"], 3, "cannot be compared with itself"),
+        (["snip"], 2, "needs at least 3 samples"),
     ],
 )
 def test_bad_words_are_one_panel(command, tmp_path, words, samples, said):

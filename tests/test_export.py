@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.models.export import METADATA
 from nasbench_ecg.models.load import load_model
-from nasbench_ecg.report.advice import ways_on
 from nasbench_ecg.run.store import RecordStore, read_records
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -98,13 +97,6 @@ def test_bad_input_is_one_error_and_leaves_no_file(run, file, said, out, record,
     assert done.exit_code == 2
     assert said in " ".join(line.strip("│ ") for line in done.stderr.splitlines())
     assert list(tmp_path.iterdir()) == []
-
-
-def test_only_a_run_that_has_a_network_is_told_to_export_it(out, record):
-    ways = [" ".join(words) for _, words in ways_on(record, out, {})]
-    assert sum(way.startswith(f"nasbench-ecg export {record.run_key[:8]}") for way in ways) == 1
-    clustering = record.model_copy(update={"costs": {**record.costs, "parameters": 0.0}})
-    assert not any("export" in " ".join(words) for _, words in ways_on(clustering, out, {}))
 
 
 def test_without_weights_the_command_that_makes_them_is_named(out, record, tmp_path):

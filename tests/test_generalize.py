@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.plugin import registry
-from nasbench_ecg.report import table as grid
 from nasbench_ecg.report.generalization import generalization
 from nasbench_ecg.report.generalization_tables import as_data, tables
+from nasbench_ecg.report.render import render_tables
 from nasbench_ecg.run.config import RunRequest, configure
 from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg.studies.generalize import plan_transfers
@@ -110,8 +110,8 @@ def test_a_dry_run_lists_the_runs(toy, monkeypatch, tmp_path):
     toy_plugin.install(monkeypatch, tmp_path)
     result = nasbench(*toy["command"], "--seeds", "3,4", "--dry-run")
     lines = result.stdout.splitlines()
-    assert [line.split()[1] for line in lines] == ["on", "on", "to", "to"]
-    assert "random from toy-2lead · toy-1lead · paper · smoke · seed 4" in result.stdout
+    assert [line.split()[1] for line in lines] == ["done", "done", "to", "to"]
+    assert "random from toy-2lead · toy-1lead · intra-patient · smoke · seed 4" in result.stdout
 
 
 def test_the_report_is_printed_and_written(toy):
@@ -247,8 +247,8 @@ REPORT = generalization(
 
 
 def test_a_carried_method_is_one_row_over_the_runs_that_found_it():
-    (column,) = REPORT.columns
-    by_label = {method.label: result for method, result in column.results.items()}
+    (target,) = REPORT.targets
+    by_label = {method.label: result for method, result in target.results.items()}
     assert list(by_label) == ["darts, found on mitbih-2lead", "cnn-9", "darts"]
     carried = by_label["darts, found on mitbih-2lead"]
     assert carried.scores["f1_of_macro"].n == 2
@@ -256,9 +256,9 @@ def test_a_carried_method_is_one_row_over_the_runs_that_found_it():
 
 
 def test_the_drop_is_against_the_best_method_run_on_the_dataset_itself():
-    (column,) = REPORT.columns
-    carried, cnn, own = column.results.values()
-    assert column.own_best.label == "darts"
+    (target,) = REPORT.targets
+    carried, cnn, own = target.results.values()
+    assert target.own_best.label == "darts"
     assert carried.drop == pytest.approx(0.97 - 0.94)
     assert cnn.drop is None
     assert own.drop is None
@@ -268,9 +268,9 @@ def test_the_own_best_has_as_many_runs_as_any():
     there = [run_record("cnn-9", seed, dataset="qt-1lead", metrics=with_f1(0.9)) for seed in (0, 1)]
     lucky = run_record("darts", dataset="qt-1lead", metrics=with_f1(0.97))
     report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), *there, lucky])
-    (column,) = report.columns
-    assert column.own_best.label == "cnn-9"
-    assert "Own best of qt-1lead: cnn-9, 90.00 (2 runs)." in tables(report)[0].notes
+    (target,) = report.targets
+    assert target.own_best.label == "cnn-9"
+    assert "Own best of qt-1lead: cnn-9, 90.00 (2 runs)." in tables(report)[0].footnotes
 
 
 def test_methods_of_one_name_are_told_apart_by_their_options():
@@ -281,7 +281,7 @@ def test_methods_of_one_name_are_told_apart_by_their_options():
         )
     )
     report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), few, many])
-    names = [row[0] for row in tables(report)[0].rows]
+    names = [row.cells[0].line for row in tables(report)[0].rows]
     assert names[1:] == ["random, evaluations=9", "random, samples=1"]
 
 
@@ -290,17 +290,17 @@ def test_other_splits_and_profiles_are_not_compared_with():
 
 
 def test_where_it_was_found_each_run_counts_once():
-    (summary,) = REPORT.home.values()
+    (summary,) = REPORT.source_f1.values()
     assert summary.n == 2
     assert summary.mean == pytest.approx(0.965)
 
 
 def test_the_published_figures_of_table_vii_stand_beside_ours():
-    (column,) = REPORT.columns
-    carried, cnn, _ = column.results.values()
+    (target,) = REPORT.targets
+    carried, cnn, _ = target.results.values()
     assert carried.published.scores["f1_of_macro"] == pytest.approx(0.9601)
     assert cnn.published.scores["macro_se"] == pytest.approx(0.8959)
-    text = grid.markdown(tables(REPORT))
+    text = render_tables(tables(REPORT), "t", "markdown")
     assert "published: Heart-Darts (Lv 2021, Table VII)" in text
 
 
@@ -313,8 +313,8 @@ def test_classes_are_compared_with_those_of_the_own_best():
             run_record("darts", dataset="qt-1lead", confusion=TWO_LEAD),
         ]
     )
-    (column,) = report.columns
-    carried = next(iter(column.results.values()))
+    (target,) = report.targets
+    carried = next(iter(target.results.values()))
     # S in the papers' matrices: 472 of 504 found, 501 called S; and 476 of 504, 502 called S.
     se, pp = 472 / 504 - 476 / 504, 472 / 501 - 476 / 502
     assert carried.class_differences["S"]["se"] == pytest.approx(se)
@@ -328,29 +328,31 @@ def test_the_report_does_not_depend_on_the_order_of_records():
 
 def test_only_the_wanted_origins_count():
     records = [*HOME, *(carried_run(h.search_seed, 0.9, source=h) for h in HOME)]
-    (column,) = generalization(records, {HOME[0].run_key}).columns
-    (result,) = column.results.values()
+    (target,) = generalization(records, {HOME[0].run_key}).targets
+    (result,) = target.results.values()
     assert len(result.run_keys) == 1
 
 
 def test_without_anything_run_there_itself_there_is_no_drop():
     records = [*HOME, carried_run(0, 0.9, source=HOME[0])]
-    (column,) = generalization(records).columns
-    (result,) = column.results.values()
-    assert column.own_best is None
+    (target,) = generalization(records).targets
+    (result,) = target.results.values()
+    assert target.own_best is None
     assert result.drop is None
     assert tables(generalization(records))
 
 
 def test_every_format_holds_every_figure_of_the_matrix():
-    grids = tables(REPORT)
-    cells = [cell for row in grids[0].rows for cell in row if cell]
+    found = tables(REPORT)
+    rows = [[cell.line for cell in row.cells] for row in found[0].rows]
+    cells = [cell for row in rows for cell in row if cell]
     assert "94.00 ± 1.41 (−3.00)" in cells
-    read = list(csv.reader(grid.csv_text(grids).splitlines()))
-    assert [row[1:] for row in read[1 : len(grids[0].rows) + 1]] == [list(r) for r in grids[0].rows]
-    assert all(cell in grid.markdown(grids) for cell in cells)
-    assert all(cell in grid.html(grids, "t") for cell in cells)
-    assert r"94.00 $\pm$ 1.41 ($-$3.00)" in grid.latex(grids)
+    read = list(csv.reader(render_tables(found, "t", "csv").splitlines()))
+    assert [row[1:] for row in read[1 : len(rows) + 1]] == rows
+    assert all(cell in render_tables(found, "t", "markdown") for cell in cells)
+    page = render_tables(found, "t", "html")
+    assert all(f">{cell.text}<" in page for row in found[0].rows for cell in row.cells)
+    assert r"94.00 $\pm$ 1.41 ($-$3.00)" in render_tables(found, "t", "latex")
     assert json.loads(json.dumps(as_data(REPORT)))["datasets"][0]["own_best"] == "darts"
 
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: it sorts, filters and switches plots, without a complaint."""
+"""The page in a real browser: it sorts, filters and switches plots without errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from run_records import TWO_LEAD, run_record, with_f1
 
-from nasbench_ecg.report.leaderboard import assemble
-from nasbench_ecg.report.render.formats import render
+from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.render import render
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.run.record import RunRecord
 
@@ -94,7 +94,7 @@ def records() -> list[RunRecord]:
 
 def visit(page: Path, *options: str) -> dict[str, Any]:
     """Return what a visitor who clicks and types has seen, complaints of the browser included."""
-    html = render(assemble(records(), "Visited"), "html")
+    html = render(build_report(records(), "Visited"), "html")
     html = html.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{VISIT}</body>", 1)
     page.write_text(html, encoding="utf-8")
     assert BROWSER is not None

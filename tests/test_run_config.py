@@ -7,20 +7,27 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny_runs import DARTS, SETTINGS, registry_with, tiny_config
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, ProtocolError
-from nasbench_ecg.options import Options
+from nasbench_ecg.options import PROFILE_NAMES, Options
+from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
 from nasbench_ecg.run.config import RunConfig, RunRequest, configure, resolve_device
+from nasbench_ecg.run.record import open_record
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -38,7 +45,7 @@ class LabelOptions(Options):
     """A number or nothing."""
 
 
-LABELLED = StrategySpec(name="labelled", target="x:X", summary="-", options=LabelOptions)
+LABELED = StrategySpec(name="labeled", target="x:X", summary="-", options=LabelOptions)
 
 
 # The key
@@ -159,55 +166,142 @@ def test_the_key_is_the_same_in_another_process(outside: dict[str, str]) -> None
 # The command
 
 
-def key_of_command(command: str, tmp_path: Path) -> str:
-    """Return the key that the command line gives a command, by its dry run."""
+def parsed(command: str) -> RunRequest:
+    """Return the request that the command line makes of a command."""
     words = shlex.split(command)
     assert words[:2] == ["nasbench-ecg", "run"]
-    done = CliRunner().invoke(app, [*words[1:], "--dry-run", "--out", str(tmp_path / "out")])
-    assert done.exit_code == 0, done.stderr
-    found = re.findall(r"([0-9a-f]{16})\.json", "".join(done.stderr.split()))
-    assert len(found) == 1
-    return str(found[0])
+    requests: list[RunRequest] = []
+
+    def stop(registry: Registry, request: RunRequest) -> RunConfig:
+        requests.append(request)
+        raise typer.Exit
+
+    with patch("nasbench_ecg.run.config.configure", stop):
+        done = CliRunner().invoke(app, [*words[1:], "--dry-run"])
+    assert len(requests) == 1, done.output
+    return requests[0]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
+@pytest.fixture(scope="module")
+def registry(outside: dict[str, str]) -> Iterator[Registry]:
+    """The installed components and ``labeled``, for the command line too."""
+    known = registry_with(LABELED)
+    with patch("nasbench_ecg.plugin.registry.load_registry", lambda: known):
+        yield known
+
+
+TEXTS = st.sampled_from(
+    ["10", "null", "true", '"x"', "[1]", " 1", "", "two words", "it's $HOME", "a=b", "µ", "-x"]
+) | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=5)
+SHARES = st.floats(0, 1, exclude_min=True, exclude_max=True)
+PROTOCOL_OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "intra-patient": st.fixed_dictionaries(
+        {}, optional={"seed": st.integers(0, 9), "test_share": SHARES}
+    ),
+    "patient-kfold": st.fixed_dictionaries(
+        {}, optional={"fold": st.integers(0, 4), "k": st.integers(2, 9) | st.just("7")}
+    ),
+    "inter-patient": st.fixed_dictionaries({}, optional={"k": st.integers(2, 9)}),
+}
+OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
+    "strategy": st.fixed_dictionaries(
         {},
-        {"profile": "quick", "search_seed": 7},
-        {"profile": "smoke", "protocol": "patient-kfold", "set": {"protocol": {"fold": 2}}},
-        {"evaluation_seed": 5},
-        {"budget": Budget(evaluations=3, seconds=1e7)},
-        {"strategy": "best-of-n", "builder": "stacked-cells"},
-        {"set": {"evaluator": {"beats": None, "precision": "bf16"}}},
-        {"set": {"protocol": {"test_share": "0.3"}}},
-    ],
-)
-def test_the_recorded_command_repeats_the_run(changes: dict[str, Any], tmp_path: Path) -> None:
-    config = tiny_config(changes.pop("strategy", "darts"), **changes)
-    assert key_of_command(config.command(), tmp_path) == config.key()
+        optional={
+            "label": TEXTS,
+            "names": st.lists(TEXTS, max_size=3) | st.tuples(TEXTS),
+            "share": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        },
+    ),
+    "space": st.fixed_dictionaries(
+        {}, optional={"nodes": st.integers(2, 4), "operations": st.just(("skip", "conv-3"))}
+    ),
+    "builder": st.fixed_dictionaries({}, optional={"channels": st.integers(2, 8)}),
+    "evaluator": st.fixed_dictionaries(
+        {},
+        optional={
+            "epochs": st.integers(1, 99),
+            "beats": st.none() | st.integers(100, 999),
+            "precision": st.sampled_from(("float32", "bf16")),
+        },
+    ),
+    "dataset": st.fixed_dictionaries({}, optional={"seed": st.integers(0, 9)}),
+}
+PROTOCOLS = {
+    "synthetic-2lead": ("intra-patient", "inter-patient", "patient-kfold"),
+    "toy-2lead": ("intra-patient", "patient-kfold"),
+}
 
 
-@pytest.mark.parametrize(
-    "label", ["10", "null", "true", '"x"', "[1]", "two words", "it's $HOME", "a=b", "µ", "-x"]
-)
-def test_text_that_looks_like_json_survives_the_command(
-    label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    registry = registry_with(LABELLED)
-    monkeypatch.setattr("nasbench_ecg.plugin.registry.load_registry", lambda: registry)
-    options = {"label": label, "names": ["1", "b c"], "share": 0.1}
-    config = configure(
-        registry, RunRequest("labelled", "toy-2lead", overrides={"strategy": options})
+@st.composite
+def requests(draw: st.DrawFn) -> RunRequest:
+    dataset = draw(st.sampled_from(sorted(PROTOCOLS)))
+    protocol = draw(st.sampled_from(PROTOCOLS[dataset]))
+    overrides = {role: draw(options) for role, options in OPTIONS.items()}
+    overrides["protocol"] = draw(PROTOCOL_OPTIONS[protocol])
+    return RunRequest(
+        "labeled",
+        dataset,
+        protocol=draw(st.sampled_from((protocol, None))) if not overrides["protocol"] else protocol,
+        profile=draw(st.sampled_from(PROFILE_NAMES)),
+        space=draw(st.sampled_from((None, "conv-cells"))),
+        builder=draw(st.sampled_from((None, "stacked-cells", "stacked-cells-shortcut"))),
+        evaluator=draw(st.sampled_from((None, "train"))),
+        overrides=overrides,
+        search_seed=draw(st.integers(0, 2**32 - 1)),
+        evaluation_seed=draw(st.none() | st.integers(0, 3)),
+        device=draw(st.sampled_from(("auto", "cpu", "cuda"))),
+        budget=Budget(
+            draw(st.none() | st.integers(1, 10**9)),
+            draw(st.none() | st.integers(1, 10**9) | st.floats(1, 1e12)),
+        ),
     )
-    assert key_of_command(config.command(), tmp_path) == config.key()
+
+
+@settings(max_examples=50, deadline=None, database=None)
+@given(request_=requests())
+def test_a_command_parsed_again_has_the_same_key(registry: Registry, request_: RunRequest) -> None:
+    with patch("torch.cuda.is_available", lambda: True):
+        config = configure(registry, request_)
+        for command in (request_.command(), config.command()):
+            again = configure(registry, parsed(command))
+            assert again.key() == config.key()
+            assert again.profile == config.profile
+    record = open_record(replace(config, device="cpu"), "runs")
+    from_record = RunRequest.from_record(record)
+    assert configure(registry, from_record).key() == record.run_key
+
+
+def test_a_record_gives_its_run_with_another_profile(registry: Registry) -> None:
+    overrides = {"strategy": {"share": 0.5}, "protocol": {"fold": 2}}
+    quick = RunRequest(
+        "labeled", "toy-2lead", "patient-kfold", evaluation_seed=5, overrides=overrides
+    )
+    record = open_record(configure(registry, quick), "runs")
+    published = replace(RunRequest.from_record(record), profile="paper")
+    assert published.command(seeds=(0, 1)) == (
+        "nasbench-ecg run labeled toy-2lead --protocol patient-kfold --profile paper --seeds 0,1 "
+        "--evaluation-seed 5 --space conv-cells --builder stacked-cells-shortcut --evaluator train "
+        "--set strategy.share=0.5 --set protocol.fold=2 --device cpu"
+    )
+    assert configure(registry, published).strategy.options.model_dump()["label"] == "a"
+
+
+def test_a_command_names_the_folder_and_suite_only_if_they_are_not_the_usual_ones() -> None:
+    request = RunRequest("random", "toy-2lead")
+    usual = request.command(out=Path("results"), suite="runs")
+    assert (
+        usual == request.command() == "nasbench-ecg run random toy-2lead --profile quick --seed 0"
+    )
+    assert request.command(out=Path("my results"), suite="own").endswith(
+        "--suite own --out 'my results'"
+    )
 
 
 def test_only_what_differs_from_the_profile_is_told_as_changed() -> None:
     config = configure(
-        registry_with(LABELLED),
+        registry_with(LABELED),
         RunRequest(
-            "labelled", "toy-2lead", overrides={"strategy": {"label": "quick", "share": 0.5}}
+            "labeled", "toy-2lead", overrides={"strategy": {"label": "quick", "share": 0.5}}
         ),
     )
     assert config.strategy.changed == {"share": 0.5}
@@ -224,7 +318,7 @@ def refused(**request: Any) -> NasbenchError:
 
 
 @pytest.mark.parametrize(
-    ("request", "kind", "said"),
+    ("changes", "kind", "said"),
     [
         ({"strategy": "dart"}, PluginError, "'darts'"),
         ({"dataset": "toy-2leads"}, PluginError, "'toy-2lead'"),
@@ -236,12 +330,15 @@ def refused(**request: Any) -> NasbenchError:
         ({"device": "cuds"}, OptionError, "'cuda'"),
         ({"set": {"strategy": {"epoch": 1}}}, OptionError, "'epochs'"),
         ({"set": {"protocol": {"test_shar": 1}}}, OptionError, "'test_share'"),
+        ({"set": {"stratgy": {"epochs": 1}}}, OptionError, "'strategy'"),
+        ({"budget": Budget(evaluations=0)}, OptionError, "from 1"),
+        ({"budget": Budget(seconds=float("inf"))}, OptionError, "from 1"),
     ],
 )
 def test_unknown_names_are_answered_with_the_nearest(
-    request: dict[str, Any], kind: type[NasbenchError], said: str
+    changes: dict[str, Any], kind: type[NasbenchError], said: str
 ) -> None:
-    error = refused(**request)
+    error = refused(**changes)
     assert isinstance(error, kind)
     assert said in error.fix
 

@@ -1,4 +1,4 @@
-"""What the seeds of methods say together: rank intervals, paired tests, critical differences."""
+"""Statistics over seeds and datasets: intervals, paired tests, ranks, critical differences."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_records import run_record, with_f1
 
+from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.analysis import across_datasets
-from nasbench_ecg.report.footnotes import notes
-from nasbench_ecg.report.leaderboard import Leaderboard, leaderboards
+from nasbench_ecg.report.leaderboard import Leaderboard
+from nasbench_ecg.report.leaderboard_tables import leaderboard_table, left_out_text
 from nasbench_ecg.report.statistics import (
+    bootstrap_interval,
     compare_all,
     critical_difference,
-    fewest_pairs_to_tell,
     holm,
     improvement,
+    min_pairs_for_significance,
     nemenyi,
     paired_p_value,
     rank_intervals,
+    summarize,
 )
 from nasbench_ecg.run.record import RunRecord
 
@@ -61,6 +64,41 @@ def only(records: list[RunRecord]) -> Leaderboard:
     return board
 
 
+# Summaries of one score
+
+
+def test_a_summary_is_mean_sample_sd_and_extremes() -> None:
+    # by hand: deviations −2, 0, 2 → 8 / 2 = 4 → sd 2
+    found = summarize([0.94, 0.96, 0.92])
+    assert (found.n, found.best, found.worst) == (3, 0.96, 0.92)
+    assert found.mean == pytest.approx(0.94)
+    assert found.sd == pytest.approx(0.02)
+
+
+def test_too_few_seeds_leave_sd_and_interval_absent() -> None:
+    assert (summarize([0.9]).sd, summarize([0.9]).interval) == (None, None)
+    assert summarize([0.9, 0.8]).sd is not None
+    assert summarize([0.9, 0.8]).interval is None
+
+
+@pytest.mark.parametrize("values", [[0.91, 0.95, 0.96], [0.9, 0.93, 0.94, 0.99, 0.97]])
+def test_the_interval_is_that_of_all_resamples_there_are(values: list[float]) -> None:
+    means = sorted(mean(sample) for sample in product(values, repeat=len(values)))
+    low, high = bootstrap_interval(values) or (0.0, 0.0)
+    share = len(means) // 40
+    assert low == pytest.approx(means[share], abs=0.002)
+    assert high == pytest.approx(means[-1 - share], abs=0.002)
+
+
+def test_three_seeds_give_no_wider_interval_than_their_range() -> None:
+    # one resample in 27 is the least value three times: more than 2.5%
+    assert bootstrap_interval([0.93, 0.95, 0.91]) == pytest.approx((0.91, 0.95))
+
+
+def test_equal_values_have_an_interval_without_width() -> None:
+    assert bootstrap_interval([0.9] * 3) == pytest.approx((0.9, 0.9))
+
+
 # Over several datasets (golden: Demšar 2006, section 3.2.2 and Table 5(a))
 
 
@@ -90,7 +128,7 @@ def test_methods_within_the_critical_difference_are_joined() -> None:
     assert found.groups == ((0, 1), (1, 2), (2, 3))
 
 
-def test_methods_that_are_all_equal_are_not_told_apart() -> None:
+def test_methods_that_are_all_equal_do_not_differ() -> None:
     found = critical_difference([[0.5] * 3] * 4, "abc", DATASETS[:4])
     assert found is not None
     assert (found.p, found.groups) == (1.0, ((0, 2),))
@@ -104,7 +142,7 @@ def test_too_few_methods_or_datasets_have_no_critical_difference(
     assert critical_difference(table, "abcde"[:methods], DATASETS[:datasets]) is None
 
 
-def test_boards_of_one_protocol_are_taken_together_over_their_datasets() -> None:
+def test_leaderboards_of_one_protocol_are_compared_over_their_datasets() -> None:
     records = [
         record
         for dataset in ("mitbih-1lead", "mitbih-2lead")
@@ -114,10 +152,12 @@ def test_boards_of_one_protocol_are_taken_together_over_their_datasets() -> None
     records += runs("d", 0.8, 0.8, dataset="mitbih-1lead")  # not on the other: left out
     records += runs("a", 0.5, dataset="qt-1lead", protocol="patient-kfold")
     ((name, found),) = across_datasets(leaderboards(records)).items()
-    assert name == "paper · quick · train"
+    assert name == "intra-patient · quick · train"
     assert (found.methods, found.ranks) == (("a", "b", "c"), (1.0, 2.0, 3.0))
     assert found.datasets == ("mitbih-1lead", "mitbih-2lead")
-    assert found.left_out_text() == "Left out, without a rank somewhere: d (not on mitbih-2lead)."
+    assert left_out_text(found) == (
+        "Left out, because not ranked on every dataset: d (not on mitbih-2lead)."
+    )
 
 
 # Ranks
@@ -169,7 +209,7 @@ def test_the_paired_p_value_is_the_share_of_signs_as_extreme(
 
 def test_three_seeds_can_not_reach_five_percent_and_six_can() -> None:
     assert paired_p_value([0.9, 0.91, 0.92], [0.1, 0.11, 0.12]) == pytest.approx(0.25)
-    assert fewest_pairs_to_tell() == 6
+    assert min_pairs_for_significance() == 6
     assert paired_p_value([0.9] * 6, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]) == pytest.approx(2 / 64)
 
 
@@ -193,7 +233,7 @@ def test_every_pair_of_ranked_rows_is_compared_on_the_same_seeds() -> None:
     assert found == {(0, 1): (2, 0.01), (0, 2): (2, 0.21), (1, 2): (2, 0.2)}
 
 
-def test_one_seed_is_no_ground_for_a_test() -> None:
+def test_one_seed_gives_no_test() -> None:
     assert only([*runs("a", 0.9), *runs("b", 0.8)]).comparisons == ()
 
 
@@ -224,7 +264,7 @@ def test_equal_samples_have_an_interval_around_nothing() -> None:
     assert found.relative == 0 and low < 0 < high
 
 
-def test_a_search_is_measured_by_random_cells_before_random_search() -> None:
+def test_a_search_is_compared_with_random_architectures_rather_than_random_search() -> None:
     evaluated = [{"evaluations": 12.0, "seconds": 1.0, "value": 0.9, "best": 0.9}]
     one = {"strategy": {"samples": 1}}
     board = only(
@@ -243,24 +283,24 @@ def test_a_search_is_measured_by_random_cells_before_random_search() -> None:
     assert gains["random (samples=1)"] is None
 
 
-def test_only_cells_trained_alike_are_a_measure() -> None:
+def test_only_architectures_with_the_same_recipe_are_compared_with() -> None:
     longer = {"evaluator": {"epochs": 100}}
     board = only([*runs("darts", 0.96, changed=longer), *runs("random", 0.9)])
     assert [row.improvement for row in board.rows] == [None, None]
 
 
-# What cannot be said
+# Limits of few seeds
 
 
 @pytest.mark.parametrize(
     "n_seeds, said",
-    [(1, "ranks may be luck"), (2, "ranks may be luck"), (3, "least p is 0.25"), (5, "0.062")],
+    [(1, "due to chance"), (2, "due to chance"), (3, "p-value is 0.25"), (5, "0.062")],
 )
-def test_few_seeds_are_said_to_be_few(n_seeds: int, said: str) -> None:
+def test_a_footnote_names_the_limits_of_few_seeds(n_seeds: int, said: str) -> None:
     board = only([*runs("a", *[0.9] * n_seeds), *runs("b", *[0.8] * n_seeds)])
-    assert said in " ".join(notes(board))
+    assert said in " ".join(leaderboard_table(board, "markdown").footnotes)
 
 
-def test_six_seeds_are_enough_to_say_something() -> None:
+def test_six_seeds_need_no_such_footnote() -> None:
     board = only([*runs("a", *[0.9] * 6), *runs("b", *[0.8] * 6)])
-    assert "luck" not in " ".join(notes(board)) and "least p" not in " ".join(notes(board))
+    assert "chance" not in " ".join(leaderboard_table(board, "markdown").footnotes)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nasbench_ecg.text import duration
+
 _HEADER = "| what | target | measured | ratio | same | held |\n|---|---|---|---|---|---|\n"
 _HELD = {True: "yes", False: "no", None: ""}
 
@@ -16,7 +18,7 @@ def markdown(targets: Sequence[dict[str, Any]], *, header: bool = True) -> str:
             what=target["what"],
             target=target["target"],
             measured="<br>".join(
-                [*(f"{name}: {duration(s)}" for name, s in target["seconds"].items())]
+                [*(f"{name}: {duration(s, exact=True)}" for name, s in target["seconds"].items())]
                 + ([target["note"]] if target["note"] else [])
             ),
             ratio="" if target["ratio"] is None else f"{target['ratio']:.2f}",
@@ -26,8 +28,3 @@ def markdown(targets: Sequence[dict[str, Any]], *, header: bool = True) -> str:
         for target in targets
     ]
     return (_HEADER if header else "") + "\n".join(rows)
-
-
-def duration(seconds: float) -> str:
-    """Return a wall time in milliseconds or seconds."""
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"

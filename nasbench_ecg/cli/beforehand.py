@@ -96,6 +96,7 @@ def announce_duration(registry: Registry, request: RunRequest, ready: PreparedRu
     from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.runner import estimate
+    from nasbench_ecg.text import duration
 
     console = stderr()
     with console.status("Timing a few steps …"):
@@ -106,23 +107,13 @@ def announce_duration(registry: Registry, request: RunRequest, ready: PreparedRu
                 published = configure(registry, replace(request, profile="paper"))
                 paper = estimate(ready.with_config(published))
     if here:
-        parts = ", ".join(f"{name} {_duration(seconds)}" for name, seconds in here.items())
+        parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in here.items())
         console.print(
-            f"About {_duration(sum(here.values()))} from here ({parts})"
-            + (f"; --profile paper: about {_duration(sum(paper.values()))}" if paper else "")
+            f"About {duration(sum(here.values()))} from here ({parts})"
+            + (f"; --profile paper: about {duration(sum(paper.values()))}" if paper else "")
             + ".",
             highlight=False,
         )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"{round(seconds / 60)} min"
-    if seconds < 48 * 3600:
-        return f"{seconds / 3600:.1f} hours"
-    return f"{seconds / 86400:.1f} days"
 
 
 def tell_of_other_beats(record: RunRecord, config: RunConfig, source: LocalSource) -> None:

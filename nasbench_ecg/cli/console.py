@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.text import duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -177,7 +178,7 @@ class _Bar:
         self.figures.update(figures)
 
     def close(self, console: Console, *, keep: bool) -> None:
-        parts = [self.label, f"{self.done}/{self.total}", _clock(monotonic() - self.started)]
+        parts = [self.label, f"{self.done}/{self.total}", duration(monotonic() - self.started)]
         line = "  ".join([*parts, *filter(None, [_figures(self.figures)])])
         console.print(line, markup=False, soft_wrap=True)
 
@@ -230,8 +231,3 @@ def _figures(figures: dict[str, float | str]) -> str:
         f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, '.4g')}"
         for name, value in figures.items()
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

@@ -1,4 +1,4 @@
-"""``nasbench-ecg correlate``: whether cheap evaluators rank architectures as training does."""
+"""``nasbench-ecg correlate``: how well cheap evaluators agree with training."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FORMAT = 1
 
 def correlate(
     evaluators: Annotated[
-        list[str], typer.Argument(metavar="EVALUATOR...", help="Evaluators to judge.")
+        list[str], typer.Argument(metavar="EVALUATOR...", help="Evaluators to measure.")
     ],
     dataset: Annotated[str, typer.Option(help="Dataset.")],
     samples: Annotated[int, typer.Option(min=1, help="Random architectures to score.")] = 30,
@@ -38,7 +38,7 @@ def correlate(
         list[str] | None,
         typer.Option(
             "--set", metavar="K=V",
-            help="An option; evaluator.K=V is one of the evaluator that is compared with.",
+            help="An option; evaluator.K=V sets one of the evaluator to compare with.",
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -48,10 +48,10 @@ def correlate(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:  # fmt: skip
-    """Measure how evaluators rank random architectures against training them.
+    """Measure how well evaluators rank random architectures, compared with training them.
 
-    Evaluations are kept: a run that is stopped goes on, and a larger sample or one more evaluator
-    costs only what is new.
+    Every evaluation is stored: an interrupted command continues, and a larger sample or another
+    evaluator needs only the new evaluations.
     """
     from nasbench_ecg.cli.beforehand import fetch_missing
     from nasbench_ecg.cli.run import end_on_sigterm
@@ -59,7 +59,7 @@ def correlate(
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.correlation import FEWEST
+    from nasbench_ecg.report.correlation import MIN_SAMPLES
     from nasbench_ecg.report.correlation import correlate as measure
     from nasbench_ecg.run.config import RunRequest, configure
     from nasbench_ecg.run.runner import prepare_run
@@ -72,10 +72,10 @@ def correlate(
     )
     from nasbench_ecg.studies.generalize import GIVEN
 
-    if samples < FEWEST:
+    if samples < MIN_SAMPLES:
         raise OptionError(
-            f"{samples} architectures have no rank correlation worth the name.",
-            fix=f"Say --samples {FEWEST} or more; 30 give a rough figure.",
+            f"A rank correlation needs at least {MIN_SAMPLES} samples, not {samples}.",
+            fix=f"Use --samples {MIN_SAMPLES} or more; 30 give a rough estimate.",
         )
     registry = load_registry()
     overrides = parse_assignments(assignments or [])
@@ -92,13 +92,13 @@ def correlate(
         device=device,
     )
     request = replace(request, builder=default_builder(registry, request))
-    shared = {kind: options for kind, options in overrides.items() if kind != "evaluator"}
+    others = {kind: options for kind, options in overrides.items() if kind != "evaluator"}
     names = list(dict.fromkeys(name for name in evaluators if name != against))
     if not names:
-        raise OptionError(f"{against!r} would be compared with itself.", fix="Name other ones.")
+        raise OptionError(f"{against!r} cannot be compared with itself.", fix="Name others.")
     configs = [configure(registry, request)]
     configs += [
-        configure(registry, replace(request, evaluator=name, overrides=shared)) for name in names
+        configure(registry, replace(request, evaluator=name, overrides=others)) for name in names
     ]
     store = RecordStore(out, FOLDER)
     store.check_writable()
@@ -107,11 +107,11 @@ def correlate(
     end_on_sigterm()
     with RichProgress() as progress:
         fetch_missing(configs[0], source, progress)
-        ready = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
-        architectures = sample_architectures(ready.space, samples, seed)
-        scored = evaluate_sample(ready, configs, architectures, folder)
+        prepared = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
+        architectures = sample_architectures(prepared.space, samples, seed)
+        scored = evaluate_sample(prepared, configs, architectures, folder)
     found = [measure(one, scored[0]) for one in scored[1:]]
-    result = _result(ready, configs[0], scored, found)
+    result = _result(prepared, configs[0], scored, found)
     _store(result, folder / "correlation.json")
     if as_json:
         print_json(result)
@@ -121,30 +121,30 @@ def correlate(
 
 
 def _show(found: Sequence[Correlation], config: RunConfig) -> None:
-    from nasbench_ecg.report.correlation import table
-    from nasbench_ecg.report.table import terminal
+    from nasbench_ecg.report.correlation import correlation_table
+    from nasbench_ecg.report.render.terminal import render_tables
 
     title = " · ".join([config.dataset.name, config.protocol, config.profile, config.space.name])
-    stdout().print(terminal([table(found, title)]))
+    stdout().print(render_tables([correlation_table(found, title)]))
 
 
 def _result(
-    ready: PreparedRun,
+    prepared: PreparedRun,
     config: RunConfig,
     scored: Sequence[SampleScores],
     found: Sequence[Correlation],
 ) -> dict[str, Any]:
     from nasbench_ecg.run.environment import provenance
 
-    dataset, split = ready.record.dataset, ready.record.split
-    chosen = {role: part for role, part in config.chosen().items() if role != "strategy"}
+    dataset, split = prepared.record.dataset, prepared.record.split
+    components = {role: part for role, part in config.chosen().items() if role != "strategy"}
     return {
         "format": FORMAT,
         "profile": config.profile,
         "protocol": config.protocol,
         "components": {
             role: {"name": part.name, "options": part.options.model_dump(mode="json")}
-            for role, part in chosen.items()
+            for role, part in components.items()
         },
         "seed": config.search_seed,
         "device": config.device,

@@ -1,4 +1,4 @@
-"""``nasbench-ecg generalize``: architectures found on one dataset, trained anew on others."""
+"""``nasbench-ecg generalize``: train architectures found on one dataset on others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.suite.spec import PlannedRun
 
 SUITE = "generalization"
-_FORMATS = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".html": "html", ".json": "json"}
+TITLE = "Generalization across datasets"
 
 
 def generalize(
@@ -28,23 +28,27 @@ def generalize(
         typer.Argument(metavar="RUN...", help="Runs that found an architecture, by run key."),
     ],
     to: Annotated[
-        str, typer.Option("--to", metavar="DATASET,...", help="Datasets to carry it to.")
+        str,
+        typer.Option(
+            "--to", metavar="DATASET,...", help="Datasets to transfer the architectures to."
+        ),
     ],
     baselines: Annotated[
         str | None,
         typer.Option(
-            metavar="STRATEGY,...", help="Run beside; by default every fixed model. 'none': none."
+            metavar="STRATEGY,...",
+            help="Strategies to compare with; by default every fixed model. 'none': none.",
         ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Protocol there; by default that of the run.")
+        str | None, typer.Option(help="Protocol on these datasets; by default that of the run.")
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Profile there; by default that of the run.")
+        str | None, typer.Option(help="Profile on these datasets; by default that of the run.")
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="Seeds of training; by default that of the run."),
+        typer.Option(metavar="A,B,...", help="Seeds of the training; by default that of the run."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     data: Annotated[
@@ -61,14 +65,14 @@ def generalize(
         ),
     ] = None,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run again what failed, too.")
+        bool, typer.Option("--retry-failed", help="Run failed runs again.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be run, and run nothing.")
+        bool, typer.Option("--dry-run", help="List the runs without running them.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Train architectures on other datasets than they were found on, beside the fixed models."""
+    """Train architectures on datasets other than the one they were found on."""
     from nasbench_ecg.cli.run import parse_seeds
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.generalization import generalization
@@ -77,7 +81,8 @@ def generalize(
     from nasbench_ecg.suite.runner import statuses
 
     outputs = outputs or []
-    _check(outputs)
+    for output in outputs:
+        _format_of(output)
     registry = load_registry()
     found = [find_record(out, run) for run in runs]
     planned = plan_transfers(
@@ -93,19 +98,19 @@ def generalize(
     store = RecordStore(out, SUITE)
     records, damaged = read_records(out)
     tell_of_damaged(damaged)
-    elsewhere = {record.run_key for record in records if record.status == "ok"}
-    new = [run for run in planned if run.key not in elsewhere]
+    done = {record.run_key for record in records if record.status == "ok"}
+    new = [run for run in planned if run.key not in done]
     if dry_run:
         for run in planned:
-            word = "to do" if run in new else "on record"
-            stdout().print(f"{run.key[:8]}  {word:9}  {run}", markup=False, soft_wrap=True)
+            word = "to run" if run in new else "done"
+            stdout().print(f"{run.key[:8]}  {word:6}  {run}", markup=False, soft_wrap=True)
         return
-    _carry_out(new, store, data=data, retry_failed=retry_failed)
+    _run_missing(new, store, data=data, retry_failed=retry_failed)
     report = generalization(read_records(out)[0], {record.run_key for record in found})
     _show(report, outputs, as_json=as_json)
     if any(status != "ok" for status in statuses(new, store)):
         stderr().print(
-            "Some runs failed ('nasbench-ecg show KEY' tells why); --retry-failed tries them again."
+            "Some runs failed; 'nasbench-ecg show KEY' shows why, --retry-failed runs them again."
         )
         raise typer.Exit(1)
 
@@ -122,10 +127,10 @@ def _baselines(registry: Registry, found: Sequence[RunRecord], request: str | No
     return [] if request == "none" else _listed(request)
 
 
-def _carry_out(
+def _run_missing(
     runs: Sequence[PlannedRun], store: RecordStore, *, data: Path | None, retry_failed: bool
 ) -> None:
-    """Run what has no result yet, each run in a process of its own."""
+    """Run the runs without a result, each in its own process."""
     from nasbench_ecg.cli.beforehand import fetch_missing
     from nasbench_ecg.cli.run import end_on_sigterm
     from nasbench_ecg.cli.suite_progress import SuiteProgress
@@ -149,25 +154,25 @@ def _carry_out(
                 shown.end(finished)
 
 
-def _check(outputs: Sequence[Path]) -> None:
-    from nasbench_ecg.errors import OptionError
+def _format_of(output: Path) -> str:
+    """Return the format of a file of the report.
 
-    for output in outputs:
-        if output.suffix not in _FORMATS:
-            raise OptionError(
-                f"There is no format for {output.name!r}.",
-                fix=f"Its ending must be one of {', '.join(_FORMATS)}.",
-            )
+    Raises:
+        OptionError: Its suffix is of no format.
+    """
+    from nasbench_ecg.report.render import SUFFIXES, format_of
+
+    return format_of(output, [*SUFFIXES, ".json"])
 
 
 def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> None:
-    from nasbench_ecg.report import table as grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
+    from nasbench_ecg.report.render.terminal import render_tables
 
     if as_json:
         print_json(as_data(report))
-    elif report.columns:
-        stdout().print(grid.terminal(tables(report)))
+    elif report.targets:
+        stdout().print(render_tables(tables(report)))
     for output in outputs:
         _write(report, output)
         stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
@@ -177,16 +182,13 @@ def _write(report: Generalization, output: Path) -> None:
     import json
 
     from nasbench_ecg.io import storage_errors, write_atomically
-    from nasbench_ecg.report import table as grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
+    from nasbench_ecg.report.render import render_tables
 
-    grids = tables(report)
-    texts = {
-        "markdown": lambda: grid.markdown(grids),
-        "csv": lambda: grid.csv_text(grids),
-        "latex": lambda: grid.latex(grids),
-        "html": lambda: grid.html(grids, "Generalisation across datasets"),
-        "json": lambda: json.dumps(as_data(report), indent=1, ensure_ascii=False) + "\n",
-    }
+    form = _format_of(output)
+    if form == "json":
+        text = json.dumps(as_data(report), indent=1, ensure_ascii=False) + "\n"
+    else:
+        text = render_tables(tables(report), TITLE, form)
     with storage_errors(output, option="-o"):
-        write_atomically(output, texts[_FORMATS[output.suffix]]())
+        write_atomically(output, text)

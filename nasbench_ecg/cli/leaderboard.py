@@ -1,4 +1,4 @@
-"""``nasbench-ecg leaderboard``: what all stored runs say, one table a track."""
+"""``nasbench-ecg leaderboard``: rank all stored runs, one table for each track."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ def leaderboard(
         typer.Option(
             "-o",
             metavar="FILE",
-            help="Write there; its ending tells the format if none is given. Repeatable.",
+            help="Write this file; its suffix gives the format unless --format does. Repeatable.",
         ),
     ] = None,
     check: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="Compare a file written with -o with the records; repeatable."
+            metavar="FILE",
+            help="Check that a file written with -o agrees with the records; repeatable.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -41,18 +42,18 @@ def leaderboard(
     """Rank the strategies that were run, one table for each track."""
     import dataclasses
 
-    from nasbench_ecg.report.leaderboard import leaderboards
+    from nasbench_ecg.report.aggregate import leaderboards
     from nasbench_ecg.run.store import read_records
 
     records, damaged = read_records(out)
     if not records:
         tell_of_damaged(damaged)
-        raise _nothing(out)
-    wishes = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
-    records = _chosen(records, wishes)
+        raise _no_runs(out)
+    filters = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
+    records = _filtered(records, filters)
     outputs = _outputs(form, files or [])
     if check or outputs:
-        _write(records, title=_title(wishes), outputs=outputs, check=check or [])
+        _write_or_check(records, title=_title(filters), outputs=outputs, check=check or [])
         tell_of_damaged(damaged)
         return
     boards = leaderboards(records)
@@ -74,13 +75,13 @@ def leaderboard(
 
 
 def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
-    """Return format and file of what is to be written; no file is stdout.
+    """Return format and file of each output; None in place of a file is stdout.
 
     Raises:
-        OptionError: There is no such format, or a file's ending stands for none.
+        OptionError: There is no such format, or a file has a suffix of no format.
     """
     from nasbench_ecg.errors import OptionError, nearest
-    from nasbench_ecg.report.render.formats import FORMATS, format_of
+    from nasbench_ecg.report.render import FORMATS, format_of
 
     if form not in ("terminal", *FORMATS):
         raise OptionError(
@@ -91,12 +92,12 @@ def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
     return [(form, file) for file in files] or [(form, None)]
 
 
-def _title(wishes: dict[str, str | None]) -> str:
-    chosen = [request for request in wishes.values() if request is not None]
-    return f"nasbench-ecg: {' · '.join(chosen) or 'all runs'}"
+def _title(filters: dict[str, str | None]) -> str:
+    values = [value for value in filters.values() if value is not None]
+    return f"nasbench-ecg: {' · '.join(values) or 'all runs'}"
 
 
-def _write(
+def _write_or_check(
     records: list[RunRecord],
     *,
     title: str,
@@ -106,20 +107,20 @@ def _write(
     """Write the report of some runs to files or to stdout, or compare files with it.
 
     Raises:
-        StorageError: The file cannot be written, or one does not say what the records say.
+        StorageError: A file cannot be written, or it differs from the records.
     """
     from nasbench_ecg.cli.show import draw
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.leaderboard import assemble
-    from nasbench_ecg.report.render.formats import check as check_file
-    from nasbench_ecg.report.render.formats import render
+    from nasbench_ecg.report.aggregate import build_report
+    from nasbench_ecg.report.render import check as check_file
+    from nasbench_ecg.report.render import render
 
     registry = load_registry()
-    report = assemble(records, title, lambda record: draw(record, registry))
+    report = build_report(records, title, lambda record: draw(record, registry))
     for path in check:
         check_file(report, path)
-        stderr().print(f"{path} says what the records say.", markup=False, soft_wrap=True)
+        stderr().print(f"{path} agrees with the records.", markup=False, soft_wrap=True)
     if check:
         return
     for form, file in outputs:
@@ -132,33 +133,31 @@ def _write(
         stderr().print(f"Written: {file}", markup=False, soft_wrap=True)
 
 
-def _chosen(records: list[RunRecord], wishes: dict[str, str | None]) -> list[RunRecord]:
-    """Return the records that are as wished, each request checked against what there is.
+def _filtered(records: list[RunRecord], filters: dict[str, str | None]) -> list[RunRecord]:
+    """Return the records with these values.
 
     Raises:
-        OptionError: A request leaves none.
+        OptionError: No record has one of the values.
     """
     from nasbench_ecg.errors import OptionError, nearest
 
-    for name, request in wishes.items():
-        if request is None:
+    for name, value in filters.items():
+        if value is None:
             continue
         field = "dataset_name" if name == "dataset" else name
         found = {str(getattr(record, field)) for record in records}
-        if request not in found:
-            raise OptionError(
-                f"There is no run of {name} {request!r}.", fix=nearest(request, found)
-            )
-        records = [record for record in records if getattr(record, field) == request]
+        if value not in found:
+            raise OptionError(f"There is no run of {name} {value!r}.", fix=nearest(value, found))
+        records = [record for record in records if getattr(record, field) == value]
     return records
 
 
-def _nothing(out: Path) -> Exception:
+def _no_runs(out: Path) -> Exception:
     from nasbench_ecg.errors import StorageError
 
     return StorageError(
         "There are no runs to compare yet.",
         where=str(out),
-        fix="'nasbench-ecg run darts synthetic-2lead' makes one in minutes; "
-        "--out names another folder of results.",
+        fix="Make one in minutes with 'nasbench-ecg run darts synthetic-2lead', or name another "
+        "folder of results with --out.",
     )

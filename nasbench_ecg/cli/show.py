@@ -1,4 +1,4 @@
-"""``nasbench-ecg show``: one run again."""
+"""``nasbench-ecg show``: the summary of one stored run, or the list of all."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nasbench_ecg.plugin.registry import Registry
-    from nasbench_ecg.plugin.specs import ComponentSpec
     from nasbench_ecg.run.record import RunRecord
 
 
 def show(
     run: Annotated[
         str | None,
-        typer.Argument(metavar="[RUN]", help="Run key, or its first characters; none: all runs."),
+        typer.Argument(
+            metavar="[RUN]", help="Run key or its first characters; without it, list all runs."
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
 ) -> None:
-    """Show one run: what was found, its scores and costs, and what to run next; or list all."""
+    """Show the architecture, scores and costs of one run, and what to run next; or list all."""
     from nasbench_ecg.run.store import find_record
 
     if run is None:
@@ -42,10 +43,10 @@ def show(
 
 
 def _list(out: Path, *, as_json: bool) -> None:
-    """List all runs by suite and track, with the score that leaderboards rank by."""
+    """List all runs by suite and track, with their F1."""
     from nasbench_ecg.report.leaderboard import RANKED_BY
-    from nasbench_ecg.report.text import percent
     from nasbench_ecg.run.store import read_records
+    from nasbench_ecg.text import percent
 
     records, damaged = read_records(out)
     records.sort(key=lambda r: (r.suite, r.track, r.strategy, r.command, r.search_seed))
@@ -55,10 +56,10 @@ def _list(out: Path, *, as_json: bool) -> None:
     elif not records:
         stderr().print(f"There are no runs in {out} yet.", markup=False)
     else:
-        for suite, some in groupby(records, key=lambda record: record.suite):
+        for suite, runs in groupby(records, key=lambda record: record.suite):
             columns = ("run", "strategy", "dataset", "protocol", "profile", "seed", "F1")
             listed = table(*columns, title=suite)
-            for record in some:
+            for record in runs:
                 score = record.metrics.get(RANKED_BY)
                 shown = "" if score is None else percent(score)
                 listed.add_row(
@@ -71,17 +72,19 @@ def _list(out: Path, *, as_json: bool) -> None:
 
 
 def show_record(record: RunRecord, registry: Registry, out: Path, console: Console) -> None:
-    """Print the summary of a run, drawn and advised by the components that are installed."""
+    """Print the summary of a run."""
     from nasbench_ecg.report.run_summary import run_summary
 
     drawing = draw(record, registry)
-    console.print(run_summary(record, drawing=drawing, out=out, specs=_specs(record, registry)))
+    console.print(
+        run_summary(record, drawing=drawing, out=out, protocols=_protocols(record, registry))
+    )
 
 
 def draw(record: RunRecord, registry: Registry) -> str | None:
-    """Return the architecture that was found as its search space draws it.
+    """Return the architecture of a run as its search space draws it.
 
-    None where nothing was found, or the space does not draw or is not installed as it was then.
+    None if the run found none, or if the space cannot draw or is not installed in that version.
     """
     from pydantic import ValidationError
 
@@ -101,10 +104,13 @@ def draw(record: RunRecord, registry: Registry) -> str | None:
         return None
 
 
-def _specs(record: RunRecord, registry: Registry) -> dict[str, ComponentSpec]:
-    names = {"strategy": record.strategy, "dataset": record.dataset_name}
-    return {
-        component.kind: component.spec
-        for component in registry.components()
-        if names.get(component.kind) == component.name
-    }
+def _protocols(record: RunRecord, registry: Registry) -> tuple[str, ...]:
+    """Return the protocols of the dataset; none if it is not installed."""
+    from nasbench_ecg.errors import PluginError
+    from nasbench_ecg.plugin.specs import DatasetSpec
+
+    try:
+        spec = registry.get("dataset", record.dataset_name).spec
+    except PluginError:
+        return ()
+    return spec.protocols if isinstance(spec, DatasetSpec) else ()

@@ -56,7 +56,7 @@ class SuiteProgress:
 
     def end(self, finished: FinishedRun) -> None:
         """Say what came of a run."""
-        from nasbench_ecg.report.text import coarse_duration, percent
+        from nasbench_ecg.text import duration, percent
 
         run, record = finished.run, finished.record
         self._left.pop(run.key)
@@ -65,11 +65,11 @@ class SuiteProgress:
         parts = [f"{self._total - len(self._left)}/{self._total}", record.status, str(run)]
         if "f1_of_macro" in record.metrics:
             parts.append(f"F1 {percent(record.metrics['f1_of_macro'])}")
-        parts.append(coarse_duration(finished.seconds))
+        parts.append(duration(finished.seconds))
         if record.status != "ok":
             parts.append(f"see {finished.log}")
         elif (left := self._seconds_left()) is not None:
-            parts.append(f"about {coarse_duration(left)} left")
+            parts.append(f"about {duration(left)} left")
         self._progress.note("  ".join(parts))
         self._advance(1)
 

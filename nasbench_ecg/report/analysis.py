@@ -1,4 +1,4 @@
-"""What a board's rows say together: intervals of ranks, tests, gains over chance, fronts."""
+"""Comparisons between the rows of a leaderboard, and of methods over several datasets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from nasbench_ecg.plugin.specs import FLOOR
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
-from nasbench_ecg.report.pareto import with_fronts
 from nasbench_ecg.report.statistics import (
     CriticalDifference,
     Improvement,
@@ -17,83 +16,123 @@ from nasbench_ecg.report.statistics import (
     rank_intervals,
 )
 
+PARETO_COSTS = {"parameters": "P", "macs": "M", "latency_1_ms": "L"}
+"""Costs that have a Pareto front, with the letter that stands for each."""
 
-def with_verdicts(board: Leaderboard) -> Leaderboard:
-    """Return the board with what two rows or more can be told by; ranked rows come first."""
+
+def with_analysis(board: Leaderboard) -> Leaderboard:
+    """Return the leaderboard with rank intervals, tests, improvements and Pareto fronts.
+
+    Its ranked rows must come first.
+    """
     ranked = [row for row in board.rows if row.rank is not None]
-    rest = board.rows[len(ranked) :]
-    values = [row.values for row in ranked]
-    if intervals := rank_intervals(values):
+    unranked = board.rows[len(ranked) :]
+    scores = [row.f1_by_seed for row in ranked]
+    if intervals := rank_intervals(scores):
         ranked = [
             replace(row, rank_interval=interval)
             for row, interval in zip(ranked, intervals, strict=True)
         ]
-    several = len(board.seeds) > 1
-    rows = with_fronts([*ranked, *rest])
+    rows = with_pareto_fronts([*ranked, *unranked])
     return replace(
         board,
-        rows=tuple(replace(row, improvement=_over_random(row, board.rows)) for row in rows),
-        comparisons=tuple(compare_all(values)) if several else (),
+        rows=tuple(replace(row, improvement=_over_random(row, rows)) for row in rows),
+        comparisons=tuple(compare_all(scores)) if len(board.seeds) > 1 else (),
     )
 
 
-def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
-    """Return the row of random architectures that ``row`` is to be measured by.
-
-    It chose among the same architectures and trained them by the same recipe; of several, it is the
-    one that evaluated the fewest candidates before it chose: the nearest to a plain random draw.
-    """
-    fitting = [
-        other
-        for other in rows
-        if other.strategy == FLOOR
-        and (other.searched, other.recipe) == (row.searched, row.recipe)
-        and other.values
-        and sum(other.values) > 0
-    ]
-    if not fitting:
-        return None
-    return min(fitting, key=lambda other: (other.evaluations or 0.0, other.run_keys))
+# Improvement over random architectures
 
 
 def _over_random(row: Row, rows: Sequence[Row]) -> Improvement | None:
-    chance = random_row(row, rows)
-    if chance is None or chance.run_keys == row.run_keys or not row.values:
+    baseline = random_row(row, rows)
+    if baseline is None or baseline.run_keys == row.run_keys or not row.f1_by_seed:
         return None
-    return improvement(row.values, chance.values)
+    return improvement(row.f1_by_seed, baseline.f1_by_seed)
+
+
+def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
+    """Return the row of random architectures to compare ``row`` with, None if there is none.
+
+    It has the same space and the same training recipe. Of several, it is the one whose search
+    evaluated the fewest candidates: the closest to a plain random draw.
+    """
+    candidates = [
+        other
+        for other in rows
+        if other.strategy == FLOOR
+        and (other.space_digest, other.recipe_digest) == (row.space_digest, row.recipe_digest)
+        and other.f1_by_seed
+        and sum(other.f1_by_seed) > 0
+    ]
+    if not candidates:
+        return None
+    return min(candidates, key=lambda other: (other.evaluations or 0.0, other.run_keys))
+
+
+# Pareto fronts
+
+
+def with_pareto_fronts(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with the costs for which each lies on the Pareto front of F1 and cost.
+
+    Only ranked rows take part. A cost that fewer than two of them have has no front.
+    """
+    fronts = {cost: _pareto_front(rows, cost) for cost in PARETO_COSTS}
+    return [
+        replace(row, pareto_costs=tuple(cost for cost, front in fronts.items() if i in front))
+        for i, row in enumerate(rows)
+    ]
+
+
+def _pareto_front(rows: Sequence[Row], cost: str) -> set[int]:
+    points = {
+        i: (row.scores[RANKED_BY].mean, row.costs[cost])
+        for i, row in enumerate(rows)
+        if row.rank is not None and cost in row.costs
+    }
+    if len(points) < 2:
+        return set()
+    return {i for i, p in points.items() if not any(_dominates(q, p) for q in points.values())}
+
+
+def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    """Return whether ``a`` (F1, cost) is no worse than ``b`` in both and better in one."""
+    return a != b and a[0] >= b[0] and a[1] <= b[1]
+
+
+# Several datasets
 
 
 def across_datasets(boards: Sequence[Leaderboard]) -> dict[str, CriticalDifference]:
-    """Return the critical differences of the methods that were run on several datasets.
+    """Return the critical differences of methods that were run on several datasets.
 
-    Datasets are taken together that share protocol, profile and evaluator; of several boards of
-    one track the first counts. Methods that lack a rank on one of the datasets are left out, and
-    named.
+    Datasets are compared together if they share protocol, profile and evaluator. Of several
+    leaderboards of one track the first counts. Methods without a rank on one of the datasets are
+    left out and named.
 
     Returns:
         By protocol, profile and evaluator, joined by ``·``.
     """
-    together: dict[str, dict[str, Leaderboard]] = {}
+    groups: dict[str, dict[str, Leaderboard]] = {}
     for board in boards:
         track = board.track
         name = " · ".join([track.protocol, track.profile, track.evaluator])
-        together.setdefault(name, {}).setdefault(track.dataset, board)
+        groups.setdefault(name, {}).setdefault(track.dataset, board)
     found = {}
-    for name, by_dataset in together.items():
+    for name, by_dataset in groups.items():
         scores = {dataset: _ranked_scores(board) for dataset, board in by_dataset.items()}
-        scores = {dataset: some for dataset, some in scores.items() if some}
+        scores = {dataset: by_method for dataset, by_method in scores.items() if by_method}
         methods = sorted(set.intersection(*map(set, scores.values()))) if scores else []
-        table = [[some[method] for method in methods] for some in scores.values()]
+        table = [[by_method[method] for method in methods] for by_method in scores.values()]
         result = critical_difference(table, methods, list(scores))
         if result is not None:
-            lacking = sorted(set[str]().union(*scores.values()) - set(methods))
-            found[name] = replace(
-                result,
-                left_out=tuple(
-                    (method, tuple(on for on, some in scores.items() if method not in some))
-                    for method in lacking
-                ),
-            )
+            incomplete = sorted(set[str]().union(*scores.values()) - set(methods))
+            left_out = {
+                method: tuple(dataset for dataset in scores if method not in scores[dataset])
+                for method in incomplete
+            }
+            found[name] = replace(result, left_out=tuple(left_out.items()))
     return found
 
 

@@ -1,271 +1,328 @@
-"""A leaderboard as rows of cells: what is shown in Markdown, LaTeX and the page, and not how."""
+"""The columns of leaderboards: one list for terminal, Markdown, LaTeX, CSV and HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from nasbench_ecg.report.footnotes import notes
+from nasbench_ecg.report.analysis import PARETO_COSTS
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
-from nasbench_ecg.report.pareto import FRONT_MEANING, front_letters
+from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS, Measure
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Summary
-from nasbench_ecg.report.text import (
-    amount,
-    coarse_duration,
-    difference,
-    milliseconds,
-    percent,
-    seeds_text,
-    value_text,
+from nasbench_ecg.report.table import Cell, Column
+from nasbench_ecg.text import amount, difference, percent, seeds_text
+
+PARETO_MEANING = (
+    "no ranked method has a higher F1 with no more "
+    "parameters (P), multiply-accumulates (M), latency (L)"
 )
 
-_OVERALL = (
-    ("accuracy", "Acc", "Accuracy"),
-    ("macro_se", "Se", "Mean sensitivity of the classes"),
-    ("macro_pp", "+P", "Mean positive predictivity of the classes"),
-)
-_BETWEEN_PATIENTS = (
-    ("accuracy", "Acc", "Accuracy"),
-    ("macro_se", "Se", "Mean sensitivity of the classes"),
-    ("ec57_s_se", "S Se", "Gross sensitivity of supraventricular beats (EC57)"),
-    ("ec57_s_pp", "S +P", "Gross positive predictivity of supraventricular beats (EC57)"),
-    ("ec57_v_se", "V Se", "Gross sensitivity of ventricular beats (EC57)"),
-    ("ec57_v_pp", "V +P", "Gross positive predictivity of ventricular beats (EC57)"),
-)
+Format = Literal["terminal", "markdown", "latex", "html", "csv"]
+_TABLES: frozenset[Format] = frozenset({"terminal", "markdown", "latex", "html"})
+_ALL: frozenset[Format] = _TABLES | {"csv"}
+_CSV: frozenset[Format] = frozenset({"csv"})
+
+
+def _no_cell(_: Any) -> Cell:
+    return Cell()
+
+
+def _no_values(_: Any) -> Mapping[str, Any]:
+    return {}
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One figure.
+class LeaderboardColumn:
+    """A column of a leaderboard: how it gets its values, how it shows them, and where.
 
     Attributes:
-        text: What is read; empty where there is nothing.
-        value: What it is sorted by; None sorts last.
-        note: What is read below or beside it, smaller: its spread and interval.
-    """
-
-    text: str = ""
-    value: float | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column.
-
-    Attributes:
-        heading: Its heading.
-        meaning: The same in words.
-        numeric: Whether it holds figures.
-        best: ``high`` or ``low``, where one end is better.
+        column: Heading, meaning, alignment and priority.
         ours: Cell of one of our rows.
-        theirs: Cell of a published figure.
+        theirs: Cell of a published method.
+        values: Unrounded values of one of our rows, by their names in CSV files.
+        their_values: The same of a published method.
+        formats: Formats that have the column.
     """
 
-    heading: str
-    meaning: str
+    column: Column
     ours: Callable[[Row], Cell]
-    theirs: Callable[[Published], Cell] = lambda figure: Cell()
-    numeric: bool = True
-    best: Literal["high", "low", ""] = ""
+    theirs: Callable[[Published], Cell] = _no_cell
+    values: Callable[[Row], Mapping[str, Any]] = _no_values
+    their_values: Callable[[Published], Mapping[str, Any]] = _no_values
+    formats: frozenset[Format] = _ALL
 
 
-@dataclass(frozen=True)
-class Line:
-    """One row: ``ranked``, ``unranked`` or ``published``, and its cells."""
-
-    kind: Literal["ranked", "unranked", "published"]
-    cells: tuple[Cell, ...]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A leaderboard ready to be written down."""
-
-    title: str
-    options: tuple[str, ...]
-    columns: tuple[Column, ...]
-    lines: tuple[Line, ...]
-    notes: tuple[str, ...]
-
-
-def sheet(board: Leaderboard) -> Sheet:
-    """Return a leaderboard as a sheet: our rows in order, then what was published."""
-    columns = tuple(_columns(board))
-    ours = (
-        Line("unranked" if row.rank is None else "ranked", tuple(c.ours(row) for c in columns))
-        for row in board.rows
-    )
-    theirs = (Line("published", tuple(c.theirs(f) for c in columns)) for f in board.published)
-    return Sheet(
-        title=str(board.track),
-        options=tuple(f"{name}={value_text(value)}" for name, value in board.options.items()),
-        columns=columns,
-        lines=(*ours, *theirs),
-        notes=tuple(notes(board)),
-    )
-
-
-def _columns(board: Leaderboard) -> list[Column]:
-    columns = [
-        Column("#", "Rank by mean F1, and its 95% bootstrap interval over seeds", _rank),
-        Column(
-            "method",
-            "Strategy, with what tells it from others of the same name",
-            lambda row: Cell(board.label(row), note=_state(row)),
-            lambda figure: Cell(figure.label, note=f"published: {figure.citation}"),
-            numeric=False,
-        ),
-        Column("n", "Number of seeds", lambda row: Cell(str(len(row.seeds)), len(row.seeds))),
-        *_scores(board),
-        Column("vs random", "Relative improvement over random draws trained alike", _over_random,
-               best="high"),
-        Column("vs publ.", "Difference from the published figure, in points", _against_published,
-               best="high"),
-        _cost("params", "Trainable parameters", "parameters", amount),
-        _cost("MACs", "Multiply-accumulates for one beat", "macs", amount),
-        _cost("latency", "Median time to classify one beat", "latency_1_ms", milliseconds),
-        Column("front", FRONT_MEANING, _front, best="high"),
-        *_evals(board),
-        _seconds("search", "Duration of the search", "search"),
-        _seconds("train", "Duration of the final training and test", "evaluation"),
-    ]  # fmt: skip
+def leaderboard_columns(board: Leaderboard, form: Format) -> list[LeaderboardColumn]:
+    """Return the columns of a leaderboard in one format; tables have no empty ones."""
+    columns = [column for column in _columns(board) if form in column.formats]
+    if form == "csv":
+        return columns
     return [
         column
         for column in columns
         if any(column.ours(row).text for row in board.rows)
-        or any(column.theirs(figure).text for figure in board.published)
+        or any(column.theirs(published).text for published in board.published)
     ]
 
 
-def _scores(board: Leaderboard) -> list[Column]:
+def _columns(board: Leaderboard) -> list[LeaderboardColumn]:
+    searched = any(row.evaluations for row in board.rows)
+    return [
+        _rank_column(),
+        _method_column(board),
+        _n_seeds_column(),
+        *_score_columns(board),
+        _over_random_column(priority=7),
+        _over_published_column(priority=6),
+        _cost(COSTS["parameters"], priority=8),
+        _cost(COSTS["macs"], priority=11),
+        _cost(COSTS["latency_1_ms"], priority=12),
+        _pareto_column(priority=13),
+        _evaluations_column(formats=_ALL if searched else _CSV, priority=15),
+        _seconds(SECONDS["search"], priority=9),
+        _seconds(SECONDS["evaluation"], priority=10),
+        *_other_measures(board),
+    ]
+
+
+def _rank_column() -> LeaderboardColumn:
+    def ours(row: Row) -> Cell:
+        if row.rank is None:
+            return Cell("–")
+        low, high = row.rank_interval or (row.rank, row.rank)
+        return Cell(str(row.rank), row.rank, note="" if low == high else f"{low}–{high}")
+
+    def values(row: Row) -> Mapping[str, Any]:
+        low, high = row.rank_interval or (None, None)
+        return {"rank": row.rank, "rank_low": low, "rank_high": high}
+
+    meaning = "rank by mean F1, and its 95% bootstrap interval over seeds"
+    return LeaderboardColumn(Column("#", meaning), ours, values=values)
+
+
+def _method_column(board: Leaderboard) -> LeaderboardColumn:
+    def ours(row: Row) -> Cell:
+        notes = [f"incomplete: no {seeds_text(row.missing)}"] if row.missing else []
+        notes += [f"{count} {status}" for status, count in row.runs_without_result.items()]
+        return Cell(row.strategy, details=tuple(board.details(row)), note="; ".join(notes))
+
+    return LeaderboardColumn(
+        Column("method", "strategy, with what distinguishes it from others", numeric=False),
+        ours,
+        lambda figure: Cell(figure.label, note=f"published: {figure.citation}"),
+        values=lambda row: {"method": board.label(row)},
+        their_values=lambda figure: {"method": figure.label, "source": figure.citation},
+    )
+
+
+def _n_seeds_column() -> LeaderboardColumn:
+    return LeaderboardColumn(
+        Column("n", "number of seeds"),
+        lambda row: Cell(str(len(row.seeds)), len(row.seeds)),
+        values=lambda row: {"n": len(row.seeds)},
+    )
+
+
+def _score_columns(board: Leaderboard) -> list[LeaderboardColumn]:
+    """Return the scores of heartbeat classification, or the evaluator's own scores instead.
+
+    Between patients, gross scores of S and V take the place of macro +P, as in the literature.
+    """
     if not any(RANKED_BY in row.scores for row in board.rows):
         names = sorted({name for row in board.rows for name in row.scores})
-        return [_own_score(name) for name in names]
-    scores = _BETWEEN_PATIENTS if board.track.protocol.startswith("inter-patient") else _OVERALL
-    f1 = (RANKED_BY, "F1", "Harmonic mean of macro Se and macro +P")
-    return [_score(*score) for score in (f1, *scores)]
+        return [
+            _own_score(name, priority=1 + i if i < 3 else 20 + i) for i, name in enumerate(names)
+        ]
+    f1 = _score(SCORES[RANKED_BY], interval=True)
+    if board.track.protocol.startswith("inter-patient"):
+        gross = [_score(measure, priority=2 + i) for i, measure in enumerate(GROSS_SCORES.values())]
+        macro_se = _score(SCORES["macro_se"], priority=14)
+        return [f1, _score(SCORES["accuracy"], priority=1), macro_se, *gross]
+    macros = ("accuracy", "macro_se", "macro_pp")
+    return [f1, *(_score(SCORES[name], priority=1 + i) for i, name in enumerate(macros))]
 
 
-def _score(name: str, heading: str, meaning: str) -> Column:
+def _score(measure: Measure, *, interval: bool = False, priority: int = 0) -> LeaderboardColumn:
+    def ours(row: Row) -> Cell:
+        summary = row.scores.get(measure.name)
+        if summary is None:
+            return Cell()
+        ends = summary.interval if interval else None
+        return Cell(
+            percent(summary.mean),
+            summary.mean,
+            spread="" if summary.sd is None else f"± {percent(summary.sd)}",
+            interval=(percent(ends[0]), percent(ends[1])) if ends else None,
+        )
+
     def theirs(figure: Published) -> Cell:
-        value = figure.scores.get(name)
+        value = figure.scores.get(measure.name)
         return Cell() if value is None else Cell(percent(value), value)
 
+    return LeaderboardColumn(
+        Column(measure.heading, measure.meaning, best="high", priority=priority),
+        ours,
+        theirs,
+        values=lambda row: _summary_values(measure.name, row.scores.get(measure.name)),
+        their_values=lambda figure: _published_value(figure, measure.name),
+    )
+
+
+def _own_score(
+    name: str, *, priority: int = 0, formats: frozenset[Format] = _ALL
+) -> LeaderboardColumn:
+    """Return the column of a score that has no entry in :data:`SCORES`."""
+
     def ours(row: Row) -> Cell:
         summary = row.scores.get(name)
         if summary is None:
             return Cell()
-        interval = name == RANKED_BY
-        return Cell(percent(summary.mean), summary.mean, _spread(summary, interval=interval))
+        spread = "" if summary.sd is None else f"± {summary.sd:.2g}"
+        return Cell(f"{summary.mean:.4g}", summary.mean, spread=spread)
 
-    return Column(heading, f"{meaning}, in percent", ours, theirs, best="high")
+    return LeaderboardColumn(
+        Column(name, f"{name}, a score of this evaluator", priority=priority),
+        ours,
+        values=lambda row: _summary_values(name, row.scores.get(name)),
+        their_values=lambda figure: _published_value(figure, name),
+        formats=formats,
+    )
 
 
-def _own_score(name: str) -> Column:
+def _summary_values(name: str, summary: Summary | None) -> Mapping[str, float | None]:
+    if summary is None:
+        return {}
+    low, high = summary.interval or (None, None)
+    return {
+        f"{name}_mean": summary.mean,
+        f"{name}_sd": summary.sd,
+        f"{name}_low": low,
+        f"{name}_high": high,
+    }
+
+
+def _published_value(figure: Published, name: str) -> Mapping[str, float]:
+    return {f"{name}_mean": figure.scores[name]} if name in figure.scores else {}
+
+
+def _over_random_column(priority: int) -> LeaderboardColumn:
     def ours(row: Row) -> Cell:
-        summary = row.scores.get(name)
-        if summary is None:
+        gain = row.improvement
+        if gain is None:
             return Cell()
-        note = "" if summary.sd is None else f"± {summary.sd:.2g}"
-        return Cell(f"{summary.mean:.4g}", summary.mean, note)
+        ends = gain.interval
+        return Cell(
+            f"{difference(gain.relative)} %",
+            gain.relative,
+            interval=(difference(ends[0]), difference(ends[1])) if ends else None,
+        )
 
-    return Column(name, f"{name}, a score of this evaluator", ours)
+    def values(row: Row) -> Mapping[str, Any]:
+        if row.improvement is None:
+            return {}
+        low, high = row.improvement.interval or (None, None)
+        return {
+            "over_random_mean": row.improvement.relative,
+            "over_random_low": low,
+            "over_random_high": high,
+        }
 
-
-def _spread(summary: Summary, *, interval: bool) -> str:
-    """Return standard deviation and, if asked for, interval in percent; empty with one seed."""
-    if summary.sd is None:
-        return ""
-    text = f"± {100 * summary.sd:.2f}"
-    if interval and summary.interval:
-        text += f" [{percent(summary.interval[0])}, {percent(summary.interval[1])}]"
-    return text
-
-
-def _rank(row: Row) -> Cell:
-    if row.rank is None:
-        return Cell("–")
-    interval = row.rank_interval
-    if interval is None:
-        return Cell(str(row.rank), row.rank)
-    same = interval[0] == interval[1]
-    return Cell(str(row.rank), row.rank, "" if same else f"{interval[0]}–{interval[1]}")
+    meaning = "relative improvement of F1 over random architectures with the same training recipe"
+    column = Column("vs random", meaning, best="high", priority=priority)
+    return LeaderboardColumn(column, ours, values=values)
 
 
-def _state(row: Row) -> str:
-    parts = [f"incomplete: no {seeds_text(row.missing)}"] if row.missing else []
-    parts += [f"{count} {status}" for status, count in row.unfinished.items()]
-    return "; ".join(parts)
+def _over_published_column(priority: int) -> LeaderboardColumn:
+    def gain(row: Row) -> tuple[float, float] | None:
+        theirs = row.published.scores.get(RANKED_BY) if row.published else None
+        if theirs is None or RANKED_BY not in row.scores:
+            return None
+        return row.scores[RANKED_BY].mean, theirs
 
-
-def _over_random(row: Row) -> Cell:
-    gain = row.improvement
-    if gain is None:
-        return Cell()
-    note = ""
-    if gain.interval:
-        note = f"[{_signed(gain.interval[0])}, {_signed(gain.interval[1])}]"
-    return Cell(f"{_signed(gain.relative)} %", gain.relative, note)
-
-
-def _signed(fraction: float) -> str:
-    return difference(fraction, 0.0)
-
-
-def _against_published(row: Row) -> Cell:
-    theirs = row.published.scores.get(RANKED_BY) if row.published else None
-    if theirs is None or RANKED_BY not in row.scores:
-        return Cell()
-    ours = row.scores[RANKED_BY].mean
-    return Cell(difference(ours, theirs), ours - theirs)
-
-
-def _front(row: Row) -> Cell:
-    return Cell(front_letters(row), len(row.fronts)) if row.fronts else Cell()
-
-
-def _evals(board: Leaderboard) -> list[Column]:
-    if not any(row.evaluations for row in board.rows):
-        return []
-    return [Column("evals", "Candidates evaluated by the search", _evaluations)]
-
-
-def _evaluations(row: Row) -> Cell:
-    return Cell() if row.evaluations is None else Cell(amount(row.evaluations), row.evaluations)
-
-
-def _cost(heading: str, meaning: str, name: str, show: Callable[[float], str]) -> Column:
     def ours(row: Row) -> Cell:
-        value = row.costs.get(name)
-        return Cell() if value is None else Cell(show(value), value)
+        found = gain(row)
+        return Cell() if found is None else Cell(difference(*found), found[0] - found[1])
 
-    return Column(heading, meaning, ours, best="low")
+    def values(row: Row) -> Mapping[str, Any]:
+        found = gain(row)
+        return {} if found is None else {"over_published": found[0] - found[1]}
+
+    meaning = "difference of F1 from the published score of the same method, in points"
+    column = Column("vs publ.", meaning, best="high", priority=priority)
+    return LeaderboardColumn(column, ours, values=values)
 
 
-def _seconds(heading: str, meaning: str, name: str) -> Column:
+def _cost(
+    measure: Measure, *, priority: int = 0, formats: frozenset[Format] = _ALL
+) -> LeaderboardColumn:
+    return _plain(measure, "cost", lambda row: row.costs, priority, formats)
+
+
+def _seconds(
+    measure: Measure, *, priority: int = 0, formats: frozenset[Format] = _ALL
+) -> LeaderboardColumn:
+    return _plain(measure, "seconds", lambda row: row.seconds, priority, formats)
+
+
+def _plain(
+    measure: Measure,
+    prefix: str,
+    read: Callable[[Row], Mapping[str, float]],
+    priority: int,
+    formats: frozenset[Format],
+) -> LeaderboardColumn:
     def ours(row: Row) -> Cell:
-        value = row.seconds.get(name)
-        return Cell() if value is None else Cell(coarse_duration(value), value)
+        value = read(row).get(measure.name)
+        return Cell() if value is None else Cell(measure.show(value), value)
 
-    return Column(heading, meaning, ours, best="low")
+    return LeaderboardColumn(
+        Column(measure.heading, measure.meaning, best="low", priority=priority),
+        ours,
+        values=lambda row: {f"{prefix}_{measure.name}": read(row).get(measure.name)},
+        formats=formats,
+    )
 
 
-COMPARISON_HEADINGS = ("method", "other", "pairs", "F1 points", "p", "p (Holm)")
+def _pareto_column(priority: int) -> LeaderboardColumn:
+    def ours(row: Row) -> Cell:
+        letters = " ".join(PARETO_COSTS[cost] for cost in row.pareto_costs)
+        return Cell(letters, len(row.pareto_costs)) if letters else Cell()
+
+    return LeaderboardColumn(
+        Column("Pareto", f"costs for which {PARETO_MEANING}", best="high", priority=priority),
+        ours,
+        values=lambda row: {"pareto_front": " ".join(row.pareto_costs)},
+    )
 
 
-def comparison_cells(board: Leaderboard) -> list[list[str]]:
-    """Return the paired tests of a board as text, a row each under :data:`COMPARISON_HEADINGS`."""
-    return [
-        [
-            board.label(board.rows[c.first]),
-            board.label(board.rows[c.second]),
-            str(c.n),
-            difference(c.difference, 0.0),
-            f"{c.p:.3f}",
-            f"{c.p_adjusted:.3f}",
-        ]
-        for c in board.comparisons
-    ]
+def _evaluations_column(formats: frozenset[Format], priority: int) -> LeaderboardColumn:
+    def ours(row: Row) -> Cell:
+        n = row.evaluations
+        return Cell() if n is None else Cell(amount(n), n)
+
+    return LeaderboardColumn(
+        Column("evals", "candidates that the search evaluated", priority=priority),
+        ours,
+        values=lambda row: {"evaluations": row.evaluations},
+        formats=formats,
+    )
+
+
+def _other_measures(board: Leaderboard) -> Iterable[LeaderboardColumn]:
+    """Yield the columns that only CSV files have: every other score, cost and duration."""
+
+    def other(name: str, measures: Mapping[str, Measure]) -> Measure:
+        return measures.get(name) or Measure(name, name, name, name, str)
+
+    def names(read: Callable[[Row], Mapping[str, Any]]) -> list[str]:
+        return sorted({name for row in board.rows for name in read(row)})
+
+    published = {name for figure in board.published for name in figure.scores}
+    for name in sorted(published.union(names(lambda row: row.scores))):
+        yield _own_score(name, formats=_CSV)
+    for name in names(lambda row: row.costs):
+        yield _cost(other(name, COSTS), formats=_CSV)
+    for name in names(lambda row: row.seconds):
+        yield _seconds(other(name, SECONDS), formats=_CSV)

@@ -1,4 +1,4 @@
-"""Rank correlation of evaluators over one sample of architectures."""
+"""Rank correlation of two evaluators over the same sample of architectures."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.report.statistics import CONFIDENCE
-from nasbench_ecg.report.table import Grid
-from nasbench_ecg.report.text import coarse_duration, milliseconds
+from nasbench_ecg.report.table import Table, text_table
 from nasbench_ecg.studies.correlate import SampleScores
+from nasbench_ecg.text import duration
 
-FEWEST = 3
-"""Fewest architectures that have a rank correlation worth the name."""
+MIN_SAMPLES = 3
+"""Smallest number of architectures for a rank correlation."""
 
-FEWEST_FOR_INTERVAL = 8
-"""Fewest architectures that give an interval."""
+MIN_SAMPLES_FOR_INTERVAL = 8
+"""Smallest number of architectures for an interval."""
 
 _RESAMPLES = 1999
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """How one evaluator ranks architectures as another does.
+    """How well the rankings of two evaluators agree.
 
     Attributes:
         evaluator: Name of the evaluator.
-        against: Name of the other one.
+        against: Name of the evaluator that it is compared with.
         n: Number of architectures.
-        tau: Kendall's τ-b: 1 the same ranking, 0 none in common, −1 the reverse; None where all
-            scores of one evaluator are equal.
+        tau: Kendall's τ-b: 1 for the same ranking, 0 for unrelated ones, −1 for the reverse; None
+            if all scores of one evaluator are equal.
         interval: 95% bootstrap interval of τ over architectures; None with too few of them.
-        p_value: Two-sided probability of so large a τ by chance.
-        seconds: Mean wall time of one evaluation.
+        p_value: Two-sided p-value of the hypothesis that τ is 0.
+        seconds: Mean duration of one evaluation.
     """
 
     evaluator: str
@@ -49,7 +49,7 @@ class Correlation:
 
 
 def correlate(evaluated: SampleScores, against: SampleScores) -> Correlation:
-    """Return the rank correlation of two evaluators of the same architectures, in one order."""
+    """Return the rank correlation of two evaluators of the same architectures in the same order."""
     x, y = np.asarray(evaluated.scores), np.asarray(against.scores)
     tau, p_value = _kendall(x, y)
     return Correlation(
@@ -74,12 +74,12 @@ def _kendall(
 
 
 def _interval(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return the percentile bootstrap interval over pairs; resamples of one value are left out.
+    """Return the percentile bootstrap interval of τ; constant resamples are left out.
 
     References:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
     """
-    if len(x) < FEWEST_FOR_INTERVAL:
+    if len(x) < MIN_SAMPLES_FOR_INTERVAL:
         return None
     rng = np.random.default_rng(0)
     drawn = rng.integers(len(x), size=(_RESAMPLES, len(x)))
@@ -89,7 +89,7 @@ def _interval(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     return float(low), float(high)
 
 
-def table(correlations: Sequence[Correlation], title: str) -> Grid:
+def correlation_table(correlations: Sequence[Correlation], title: str) -> Table:
     """Return the correlations as a table, the largest τ first."""
     ordered = sorted(correlations, key=lambda c: (-(c.tau if c.tau is not None else -2.0),))
     rows = tuple(
@@ -98,24 +98,20 @@ def table(correlations: Sequence[Correlation], title: str) -> Grid:
             "–" if found.tau is None else _signed(found.tau),
             "" if found.interval is None else "{} to {}".format(*map(_signed, found.interval)),
             "" if found.p_value is None else f"{found.p_value:.2g}",
-            _time(found.seconds),
+            duration(found.seconds, exact=True),
         )
         for found in ordered
     )
     against, n = correlations[0].against, correlations[0].n
     notes = [
-        f"Kendall's τ-b with the validation score of {against} over {n} random architectures, "
-        "trained on the train part; the test part was not opened."
+        f"Kendall's τ-b with the validation score of {against} over {n} random architectures. "
+        "Evaluators used the train and validation parts only, never the test part."
     ]
-    if n < FEWEST_FOR_INTERVAL:
-        notes.append(f"Fewer than {FEWEST_FOR_INTERVAL} architectures give no interval.")
-    headings = ("evaluator", "τ", "95% interval", "p", "time each")
-    return Grid(title, headings, rows, tuple(notes))
+    if n < MIN_SAMPLES_FOR_INTERVAL:
+        notes.append(f"An interval needs at least {MIN_SAMPLES_FOR_INTERVAL} architectures.")
+    headings = ("evaluator", "τ", "95% interval", "p", "time per architecture")
+    return text_table(title, headings, rows, notes)
 
 
 def _signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", "−")
-
-
-def _time(seconds: float) -> str:
-    return milliseconds(1e3 * seconds) if seconds < 1 else coarse_duration(seconds)

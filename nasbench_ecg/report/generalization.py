@@ -1,9 +1,10 @@
-"""How architectures found on one dataset do on others: a pure function of run records.
+"""How architectures found on one dataset perform on others, computed from run records.
 
-A column is one dataset under one protocol, profile and evaluator, on the same beats and split. Its
-*own best* is the method with the highest mean F1 among those that were run on it directly, found by
-a search there or made by hand, with as many runs as any. What was carried over is compared with
-that.
+A *transferred* architecture was found on one dataset and trained anew on another, the target. A
+target is one dataset under one protocol, profile and evaluator, on the same beats and split. Its
+*own best* is the method with the highest mean F1 among those that were run on it directly, by a
+search there or with a fixed model, and that have the most runs. Transferred methods are compared
+with the own best.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ SCORES = ("accuracy", "macro_se", "macro_pp", RANKED_BY)
 CLASS_SCORES = ("se", "pp", "f1")
 
 _ROLES = ("strategy", "space", "builder", "evaluator")
-_CARRIED = ("strategy.architecture", "strategy.origin")
+_TRANSFERRED = ("strategy.architecture", "strategy.origin")
 
 
 @dataclass(frozen=True, order=True)
 class Method:
-    """What a row stands for.
+    """One row: a method, and where it found its architectures.
 
     Attributes:
-        found_on: Dataset that its architectures were found on; empty where it was run on each
-            dataset itself.
-        strategy: Name of the strategy; of carried architectures the one that found them.
+        found_on: Dataset that its architectures were found on; empty if it was run on each dataset
+            directly.
+        strategy: Name of the strategy; for transferred architectures the one that found them.
         builder: Name of the builder.
-        options: Canonical JSON of the options that tell it from others.
+        options: Canonical JSON of the options that identify it.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -48,7 +49,7 @@ class Method:
 
     @property
     def label(self) -> str:
-        """The method in words."""
+        """Name of the method, which other methods may share."""
         return f"{self.strategy}, found on {self.found_on}" if self.found_on else self.strategy
 
 
@@ -59,12 +60,12 @@ class Result:
     Attributes:
         scores: Scores over the runs.
         classes: Mean scores ``se``, ``pp`` and ``f1`` of each class.
-        parameters: Mean number of parameters; None where it was not measured.
+        parameters: Mean number of trainable parameters; None if not measured.
         run_keys: The runs, sorted.
-        drop: How far its mean F1 is below that of the dataset's own best, as a fraction; None for
-            methods that were run there directly, or where there are none.
-        class_differences: Scores of each class minus those of the own best; empty likewise.
-        published: Published figure of the same method, if there is one.
+        drop: Mean F1 of the dataset's own best minus that of this method, as a fraction; None for
+            methods that were run there directly, or if there are none.
+        class_differences: Scores of each class minus those of the own best; None likewise.
+        published: Published scores of the same method, if there are any.
     """
 
     scores: Mapping[str, Summary]
@@ -82,8 +83,8 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Column:
-    """A dataset as architectures were carried to it.
+class Target:
+    """A dataset that architectures were transferred to.
 
     Attributes:
         track: Dataset, protocol, profile, evaluator.
@@ -91,7 +92,7 @@ class Column:
         split: SHA-256 of the split.
         classes: Names of its classes.
         own_best: The best method run on it directly; None if there is none.
-        results: What there is, by method.
+        results: Results by method.
     """
 
     track: Track
@@ -107,42 +108,43 @@ class Generalization:
     """A matrix of methods and datasets.
 
     Attributes:
-        methods: Rows: what was carried over first, then what was run on the datasets directly.
-        columns: The datasets that something was carried to.
-        home: F1 of carried methods where their architectures were found, by method.
+        methods: The methods: transferred ones first, then those run on the datasets directly.
+        targets: The datasets that architectures were transferred to.
+        source_f1: F1 of transferred methods on the dataset they come from, by method.
     """
 
     methods: tuple[Method, ...]
-    columns: tuple[Column, ...]
-    home: Mapping[Method, Summary]
+    targets: tuple[Target, ...]
+    source_f1: Mapping[Method, Summary]
 
 
 def generalization(
     records: Iterable[RunRecord], origins: Collection[str] | None = None
 ) -> Generalization:
-    """Return the report of all records of runs that carried an architecture over.
+    """Return the results of transferred architectures beside those of methods run directly.
 
     Args:
-        records: Run records: those of the carried architectures, those of the runs that found them,
-            and whatever else was run on the same datasets.
-        origins: Run keys of the runs whose architectures count; None: all.
+        records: Records of the runs that trained a transferred architecture, of those that found
+            it, and of any others on the same datasets.
+        origins: Keys of the runs whose architectures are included; None: all.
     """
     scored = {r.run_key: r for r in records if r.status == "ok" and RANKED_BY in r.metrics}
-    chosen = [
+    included = [
         record
         for record in scored.values()
         if (origin := origin_of(record)) is None or origins is None or origin["run_key"] in origins
     ]
-    reached = {_place(record) for record in chosen if origin_of(record) is not None}
-    columns = []
-    for place in sorted(reached):
-        there = [record for record in chosen if _place(record) == place]
-        columns.append(_column(place, there, scored))
-    methods = sorted({method for column in columns for method in column.results}, key=_row_order)
-    return Generalization(tuple(methods), tuple(columns), _home(chosen, scored))
+    data = {_data(record) for record in included if origin_of(record) is not None}
+    targets = [
+        _target(one, [record for record in included if _data(record) == one], scored)
+        for one in sorted(data)
+    ]
+    methods = sorted({method for target in targets for method in target.results}, key=_row_order)
+    return Generalization(tuple(methods), tuple(targets), _source_f1(included, scored))
 
 
-def _place(record: RunRecord) -> tuple[Track, str, str]:
+def _data(record: RunRecord) -> tuple[Track, str, str]:
+    """Return track and fingerprints of beats and split."""
     return (
         Track(*record.track),
         record.dataset.fingerprint if record.dataset else "",
@@ -155,14 +157,14 @@ def _row_order(method: Method) -> tuple[object, ...]:
 
 
 def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
-    """Return the method of a record; of a carried one with the options of the run that found it."""
+    """Return the method of a record; a transferred one has the options of the run that found it."""
     origin = origin_of(record)
     source = record if origin is None else scored.get(origin["run_key"])
     options = {
         f"{role}.{name}": value
         for role in _ROLES
         for name, value in _options(record, source, role).items()
-        if f"{role}.{name}" not in _CARRIED
+        if f"{role}.{name}" not in _TRANSFERRED
     }
     budget = record.budget if source is None else source.budget
     options |= {f"budget.{name}": limit for name, limit in budget.items()}
@@ -181,25 +183,25 @@ def _options(record: RunRecord, source: RunRecord | None, role: str) -> Mapping[
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _column(
-    place: tuple[Track, str, str], there: Sequence[RunRecord], scored: Mapping[str, RunRecord]
-) -> Column:
+def _target(
+    data: tuple[Track, str, str], records: Sequence[RunRecord], scored: Mapping[str, RunRecord]
+) -> Target:
     by_method: dict[Method, list[RunRecord]] = defaultdict(list)
-    for record in there:
+    for record in records:
         by_method[_method(record, scored)].append(record)
-    track, beats, split = place
+    track, beats, split = data
     results = {method: _result(runs, method, track) for method, runs in by_method.items()}
-    runs = {method: len(result.run_keys) for method, result in results.items()}
-    most = max((n for method, n in runs.items() if not method.found_on), default=0)
-    direct = sorted(method for method, n in runs.items() if not method.found_on and n == most)
-    best = max(direct, key=lambda method: results[method].f1, default=None)
+    n_runs = {m: len(result.run_keys) for m, result in results.items() if not m.found_on}
+    most = max(n_runs.values(), default=0)
+    candidates = sorted(method for method, n in n_runs.items() if n == most)
+    best = max(candidates, key=lambda method: results[method].f1, default=None)
     if best is not None:
         results = {
             method: _compared(result, results[best]) if method.found_on else result
             for method, result in results.items()
         }
     ordered = {method: results[method] for method in sorted(results, key=_row_order)}
-    return Column(track, beats, split, tuple(there[0].classes), best, ordered)
+    return Target(track, beats, split, tuple(records[0].classes), best, ordered)
 
 
 def _result(runs: Sequence[RunRecord], method: Method, track: Track) -> Result:
@@ -221,7 +223,7 @@ def _result(runs: Sequence[RunRecord], method: Method, track: Track) -> Result:
 
 
 def _class_means(runs: Sequence[RunRecord]) -> dict[str, dict[str, float]]:
-    """Return each class's mean scores over the runs that have them."""
+    """Return the mean scores of each class over the runs that have them."""
     means: dict[str, dict[str, float]] = {}
     for name in runs[0].per_class:
         for score in CLASS_SCORES:
@@ -242,10 +244,12 @@ def _compared(result: Result, best: Result) -> Result:
     return replace(result, drop=best.f1 - result.f1, class_differences=differences)
 
 
-def _home(chosen: Sequence[RunRecord], scored: Mapping[str, RunRecord]) -> dict[Method, Summary]:
-    """Return the F1 of carried methods on the dataset they come from, each run counted once."""
+def _source_f1(
+    included: Sequence[RunRecord], scored: Mapping[str, RunRecord]
+) -> dict[Method, Summary]:
+    """Return the F1 of transferred methods where they were found, each run counted once."""
     found: dict[Method, dict[str, float]] = defaultdict(dict)
-    for record in chosen:
+    for record in included:
         origin = origin_of(record)
         if origin is not None and (source := scored.get(origin["run_key"])) is not None:
             found[_method(record, scored)][source.run_key] = source.metrics[RANKED_BY]

@@ -1,4 +1,4 @@
-"""The generalisation report as tables: the matrix, the scores, the classes."""
+"""The generalization report as tables: F1 of all datasets, scores and classes of each."""
 
 from __future__ import annotations
 
@@ -7,168 +7,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from nasbench_ecg.report.generalization import SCORES, Column, Generalization, Method, Result
+from nasbench_ecg.report.generalization import SCORES, Generalization, Method, Result, Target
 from nasbench_ecg.report.leaderboard import RANKED_BY
-from nasbench_ecg.report.published import Published, figures
+from nasbench_ecg.report.measures import COSTS
+from nasbench_ecg.report.measures import SCORES as MEASURES
+from nasbench_ecg.report.published import Published, published_scores
 from nasbench_ecg.report.statistics import Summary
-from nasbench_ecg.report.table import Grid
-from nasbench_ecg.report.text import amount, difference, percent, value_text
+from nasbench_ecg.report.table import Cell, Table, text_table
+from nasbench_ecg.text import amount, difference, percent, value_text
 
-_HEADINGS = {"accuracy": "Acc", "macro_se": "Se", "macro_pp": "+P", RANKED_BY: "F1"}
-_MATRIX_NOTE = (
-    "F1 (harmonic mean of macro Se and macro +P) in percent, mean ± standard deviation over runs, "
-    "or that of a single run; in brackets, in points, how it differs from the dataset's own best: "
-    "of the methods run there directly, with as many runs as any, the one with the highest F1."
+_F1_NOTE = (
+    "F1 (harmonic mean of macro Se and macro +P) in percent, mean ± standard deviation over runs. "
+    "With a sign: difference from the dataset's own best in points. The own best is the method "
+    "with the highest F1 among those that were run on the dataset directly and have the most runs."
 )
 
 
-def tables(report: Generalization) -> list[Grid]:
-    """Return the matrix of all datasets, then scores and classes of each dataset."""
+def tables(report: Generalization) -> list[Table]:
+    """Return the F1 of all datasets, then the scores and the classes of each dataset."""
     labels = _labels(report.methods)
-    grids = [_matrix(report, labels)]
-    for column in report.columns:
-        grids += [_scores(column, labels), *_classes(column, labels)]
-    return grids
-
-
-def _labels(methods: Sequence[Method]) -> dict[Method, str]:
-    """Return a name for each method: the plainest that no other has."""
-    labels = {}
-    for method in methods:
-        names = [method.label]
-        rivals = [m for m in methods if m.label == method.label]
-        if len({rival.builder for rival in rivals}) > 1:
-            names.append(method.builder)
-        rivals = [rival for rival in rivals if rival.builder == method.builder]
-        if len({rival.device for rival in rivals}) > 1:
-            names.append(f"on {method.device}")
-        rivals = [rival for rival in rivals if rival.device == method.device]
-        labels[method] = ", ".join([*names, *_telling(method, rivals)])
-    return labels
-
-
-def _telling(method: Method, rivals: Sequence[Method]) -> list[str]:
-    """Return the options that tell a method from others of its name."""
-    options = json.loads(method.options)
-    others = [json.loads(rival.options) for rival in rivals]
-    return [
-        f"{name.partition('.')[2]}={value_text(value)}"
-        for name, value in sorted(options.items())
-        if any(other.get(name) != value for other in others)
-    ]
-
-
-def _heading(column: Column, columns: Sequence[Column]) -> str:
-    """Return the dataset's name, with as much of its track as tells it from the others."""
-    track = column.track
-    same = [other.track for other in columns if other.track.dataset == track.dataset]
-    names = [track.dataset]
-    names += [
-        getattr(track, field)
-        for field in ("protocol", "profile", "evaluator")
-        if len({getattr(other, field) for other in same}) > 1
-    ]
-    if sum(other == track for other in same) > 1:
-        names.append(f"beats {column.beats[:6]}, split {column.split[:6]}")
-    return " · ".join(names)
-
-
-def _matrix(report: Generalization, labels: dict[Method, str]) -> Grid:
-    headings = [_heading(column, report.columns) for column in report.columns]
-    rows = []
-    for method in report.methods:
-        home = report.home.get(method)
-        cells = [_matrix_cell(column.results.get(method)) for column in report.columns]
-        rows.append((labels[method], _spread(home) if home else "", *cells))
-    best = tuple(
-        f"Own best of {heading}: {labels[column.own_best]}, "
-        f"{percent(column.results[column.own_best].f1)} "
-        f"({_runs(len(column.results[column.own_best].run_keys))})."
-        for heading, column in zip(headings, report.columns, strict=True)
-        if column.own_best is not None
-    )
-    return Grid(
-        "Generalisation",
-        ("method", "where found", *headings),
-        tuple(rows),
-        (_MATRIX_NOTE, *best),
-    )
-
-
-def _runs(n: int) -> str:
-    return "one run" if n == 1 else f"{n} runs"
-
-
-def _matrix_cell(result: Result | None) -> str:
-    if result is None:
-        return ""
-    text = _spread(result.scores[RANKED_BY])
-    return text if result.drop is None else f"{text} ({difference(-result.drop, 0.0)})"
-
-
-def _spread(summary: Summary) -> str:
-    mean = percent(summary.mean)
-    return mean if summary.sd is None else f"{mean} ± {100 * summary.sd:.2f}"
-
-
-def _scores(column: Column, labels: dict[Method, str]) -> Grid:
-    """Return the scores of one dataset, each method followed by its published figure.
-
-    Published figures that none of our methods stands for come last.
-    """
-    rows = []
-    others = figures(column.track.dataset, column.track.protocol)
-    for method, result in column.results.items():
-        runs = str(len(result.run_keys))
-        size = "" if result.parameters is None else amount(result.parameters)
-        shown = (_spread(result.scores[name]) if name in result.scores else "" for name in SCORES)
-        rows.append((labels[method], runs, size, *shown))
-        if result.published:
-            rows.append(_published_row(result.published))
-            others = [figure for figure in others if figure != result.published]
-    rows += map(_published_row, others)
-    return Grid(
-        f"{column.track}",
-        ("method", "runs", "params", *_HEADINGS.values()),
-        tuple(rows),
-    )
-
-
-def _published_row(figure: Published) -> tuple[str, ...]:
-    shown = (percent(figure.scores[name]) if name in figure.scores else "" for name in SCORES)
-    return (f"  published: {figure.label} ({figure.citation})", "", "", *shown)
-
-
-def _classes(column: Column, labels: dict[Method, str]) -> Iterator[Grid]:
-    """Yield how each class differs from the own best; nothing where there is none."""
-    if column.own_best is None:
-        return
-    best = column.results[column.own_best]
-    names = [name for name in column.classes if name in best.classes]
-    if not names:
-        return
-    rows = [
-        (
-            f"{labels[column.own_best]} (own best)",
-            *(
-                percent(row["f1"]) if "f1" in row else ""
-                for row in (best.classes[name] for name in names)
-            ),
-        )
-    ]
-    for method, result in column.results.items():
-        if result.class_differences:
-            cells = (_class_cell(result.class_differences.get(name, {})) for name in names)
-            rows.append((labels[method], *cells))
-    yield Grid(
-        f"{column.track}: F1 of each class, and differences from the own best in points",
-        ("method", *names),
-        tuple(rows),
-    )
-
-
-def _class_cell(differences: Mapping[str, float]) -> str:
-    return difference(differences["f1"], 0.0) if "f1" in differences else ""
+    found = [_f1_table(report, labels)]
+    for target in report.targets:
+        found += [_score_table(target, labels), *_class_table(target, labels)]
+    return found
 
 
 def as_data(report: Generalization) -> dict[str, Any]:
@@ -179,15 +40,147 @@ def as_data(report: Generalization) -> dict[str, Any]:
             {"label": labels[method], **asdict(method), "options": json.loads(method.options)}
             for method in report.methods
         ],
-        "where_found": {labels[m]: asdict(summary) for m, summary in report.home.items()},
+        "source_f1": {labels[m]: asdict(summary) for m, summary in report.source_f1.items()},
         "datasets": [
             {
-                "track": asdict(column.track),
-                "beats": column.beats,
-                "split": column.split,
-                "own_best": labels[column.own_best] if column.own_best else None,
-                "results": {labels[m]: asdict(result) for m, result in column.results.items()},
+                "track": asdict(target.track),
+                "beats": target.beats,
+                "split": target.split,
+                "own_best": labels[target.own_best] if target.own_best else None,
+                "results": {labels[m]: asdict(result) for m, result in target.results.items()},
             }
-            for column in report.columns
+            for target in report.targets
         ],
     }
+
+
+def _labels(methods: Sequence[Method]) -> dict[Method, str]:
+    """Return the shortest unique name of each method."""
+    labels = {}
+    for method in methods:
+        names = [method.label]
+        same = [other for other in methods if other.label == method.label]
+        if len({other.builder for other in same}) > 1:
+            names.append(method.builder)
+        same = [other for other in same if other.builder == method.builder]
+        if len({other.device for other in same}) > 1:
+            names.append(f"on {method.device}")
+        same = [other for other in same if other.device == method.device]
+        labels[method] = ", ".join([*names, *_distinguishing_options(method, same)])
+    return labels
+
+
+def _distinguishing_options(method: Method, same_name: Sequence[Method]) -> list[str]:
+    """Return the options that distinguish a method from others of the same name."""
+    options = json.loads(method.options)
+    others = [json.loads(other.options) for other in same_name]
+    return [
+        f"{name.partition('.')[2]}={value_text(value)}"
+        for name, value in sorted(options.items())
+        if any(other.get(name) != value for other in others)
+    ]
+
+
+def _f1_table(report: Generalization, labels: Mapping[Method, str]) -> Table:
+    headings = [_heading(target, report.targets) for target in report.targets]
+    rows: list[tuple[Cell | str, ...]] = []
+    for method in report.methods:
+        source = report.source_f1.get(method)
+        cells = [_f1_cell(target.results.get(method)) for target in report.targets]
+        rows.append((labels[method], _summary_cell(source), *cells))
+    own_best = [
+        f"Own best of {heading}: {labels[target.own_best]}, "
+        f"{percent(target.results[target.own_best].f1)} "
+        f"({_runs(len(target.results[target.own_best].run_keys))})."
+        for heading, target in zip(headings, report.targets, strict=True)
+        if target.own_best is not None
+    ]
+    headings = ["method", "on source dataset", *headings]
+    return text_table("F1 of transferred architectures", headings, rows, [_F1_NOTE, *own_best])
+
+
+def _heading(target: Target, targets: Sequence[Target]) -> str:
+    """Return the dataset's name, with the parts of its track that distinguish it from others."""
+    track = target.track
+    same = [other.track for other in targets if other.track.dataset == track.dataset]
+    names = [track.dataset]
+    names += [
+        getattr(track, part)
+        for part in ("protocol", "profile", "evaluator")
+        if len({getattr(other, part) for other in same}) > 1
+    ]
+    if sum(other == track for other in same) > 1:
+        names.append(f"beats {target.beats[:6]}, split {target.split[:6]}")
+    return " · ".join(names)
+
+
+def _runs(n: int) -> str:
+    return "one run" if n == 1 else f"{n} runs"
+
+
+def _f1_cell(result: Result | None) -> Cell:
+    if result is None:
+        return Cell()
+    note = "" if result.drop is None else difference(-result.drop)
+    return _summary_cell(result.scores[RANKED_BY], note)
+
+
+def _summary_cell(summary: Summary | None, note: str = "") -> Cell:
+    if summary is None:
+        return Cell()
+    spread = "" if summary.sd is None else f"± {percent(summary.sd)}"
+    return Cell(percent(summary.mean), summary.mean, spread=spread, note=note)
+
+
+def _score_table(target: Target, labels: Mapping[Method, str]) -> Table:
+    """Return the scores of one dataset, each method followed by its published scores.
+
+    Published scores that belong to none of our methods come last.
+    """
+    rows: list[tuple[Cell | str, ...]] = []
+    others = published_scores(target.track.dataset, target.track.protocol)
+    for method, result in target.results.items():
+        size = "" if result.parameters is None else amount(result.parameters)
+        scores = [_summary_cell(result.scores.get(name)) for name in SCORES]
+        rows.append((labels[method], str(len(result.run_keys)), size, *scores))
+        if result.published:
+            rows.append(_published_row(result.published))
+            others = [published for published in others if published != result.published]
+    rows += map(_published_row, others)
+    headings = ["method", "runs", COSTS["parameters"].heading]
+    headings += [MEASURES[name].heading for name in SCORES]
+    return text_table(str(target.track), headings, rows, ["params: trainable parameters."])
+
+
+def _published_row(published: Published) -> tuple[str, ...]:
+    scores = (
+        percent(published.scores[name]) if name in published.scores else "" for name in SCORES
+    )
+    return (f"  published: {published.label} ({published.citation})", "", "", *scores)
+
+
+def _class_table(target: Target, labels: Mapping[Method, str]) -> Iterator[Table]:
+    """Yield the F1 of each class, as differences from the own best; nothing without one."""
+    if target.own_best is None:
+        return
+    best = target.results[target.own_best]
+    names = [name for name in target.classes if name in best.classes]
+    if not names:
+        return
+    own = (best.classes[name] for name in names)
+    rows = [
+        (
+            f"{labels[target.own_best]} (own best)",
+            *(percent(scores["f1"]) if "f1" in scores else "" for scores in own),
+        )
+    ]
+    for method, result in target.results.items():
+        if result.class_differences:
+            cells = (_class_cell(result.class_differences.get(name, {})) for name in names)
+            rows.append((labels[method], *cells))
+    title = f"{target.track}: F1 of each class, and differences from the own best in points"
+    yield text_table(title, ["method", *names], rows)
+
+
+def _class_cell(differences: Mapping[str, float]) -> str:
+    return difference(differences["f1"]) if "f1" in differences else ""

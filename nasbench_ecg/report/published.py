@@ -1,4 +1,4 @@
-"""Figures published elsewhere, and which of our rows they are the counterpart of."""
+"""Scores from the literature, and which of our methods each belongs to."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Published:
-    """Scores of one method on one dataset under one protocol, as its authors give them.
+    """Published scores of one method on one dataset under one protocol.
 
     Attributes:
-        label: What its authors call the method.
+        label: Name that the authors give the method.
         source: Full citation.
         cite: First author and year.
         place: Table or section of the source; may be empty.
         dataset: Name of the dataset.
         protocol: Name of the protocol.
-        scores: Fractions, by the names of a run record's metrics. What was not published is absent.
-        strategy: Our strategy whose counterpart it is, if there is one.
-        builder: Our builder whose counterpart it is; None for any.
+        scores: Fractions, by the names of metrics in run records. Unpublished scores are absent.
+        strategy: Our strategy that reproduces the method, if there is one.
+        builder: Our builder that the scores belong to; None for any.
     """
 
     label: str
@@ -45,22 +45,22 @@ class Published:
         return ", ".join(filter(None, [self.cite, self.place]))
 
 
-def figures(dataset: str, protocol: str) -> list[Published]:
+def published_scores(dataset: str, protocol: str) -> list[Published]:
     """Return what is published for a dataset under a protocol, best F1 first, then by label."""
-    chosen = [f for f in _all_figures() if (f.dataset, f.protocol) == (dataset, protocol)]
-    return sorted(chosen, key=lambda f: (-f.scores.get("f1_of_macro", -1.0), f.label))
+    found = [p for p in _all_published() if (p.dataset, p.protocol) == (dataset, protocol)]
+    return sorted(found, key=lambda p: (-p.scores.get("f1_of_macro", -1.0), p.label))
 
 
 def counterpart_of(dataset: str, protocol: str, *, strategy: str, builder: str) -> Published | None:
-    """Return the published figure of the method that a strategy with a builder stands for."""
-    for figure in figures(dataset, protocol):
-        if figure.strategy == strategy and figure.builder in (None, builder):
-            return figure
+    """Return the published scores that a strategy with a builder reproduces, None without any."""
+    for published in published_scores(dataset, protocol):
+        if published.strategy == strategy and published.builder in (None, builder):
+            return published
     return None
 
 
 def counterpart(record: RunRecord) -> Published | None:
-    """Return the published figure of the method that a run stands for, None if there is none."""
+    """Return the published scores of the method that a run reproduces, None without any."""
     return counterpart_of(
         record.dataset_name,
         record.protocol,
@@ -69,8 +69,8 @@ def counterpart(record: RunRecord) -> Published | None:
     )
 
 
-def notes_on(strategies: Iterable[str]) -> list[str]:
-    """Return what a reader must know of some of our strategies, one sentence each."""
+def remarks(strategies: Iterable[str]) -> list[str]:
+    """Return what a reader must know of our reproductions, one sentence each."""
     notes = _file().get("notes", {})
     return [str(notes[name]) for name in sorted(set(strategies)) if name in notes]
 
@@ -82,7 +82,7 @@ def _file() -> dict[str, Any]:
 
 
 @cache
-def _all_figures() -> tuple[Published, ...]:
+def _all_published() -> tuple[Published, ...]:
     data = _file()
     return tuple(
         _read(figure, dataset, data["sources"])

@@ -1,9 +1,11 @@
-"""One run in the terminal: what was found, how good it is, what it cost, what to do next."""
+"""One run in the terminal: what it found, how good and how costly that is, what to run next."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rich.box import ROUNDED
@@ -15,12 +17,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from nasbench_ecg.plugin.specs import ComponentSpec
-from nasbench_ecg.report.advice import repeat, shell_text, show, ways_on
-from nasbench_ecg.report.published import Published, counterpart, figures
-from nasbench_ecg.report.text import amount, difference, duration, milliseconds, percent, value_text
+from nasbench_ecg.report.leaderboard import RANKED_BY
+from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
+from nasbench_ecg.report.published import Published, counterpart, published_scores
+from nasbench_ecg.run.config import DEFAULT_OUT, RunRequest
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.text import difference, duration, percent, value_text
 
 _STATUS = {
     "ok": ("✓ ok", "green"),
@@ -29,26 +32,11 @@ _STATUS = {
     "oom": ("✗ out of memory", "red"),
     "interrupted": ("– interrupted", "yellow"),
 }
-_OVERALL = (
-    ("accuracy", "accuracy"),
-    ("macro_se", "macro Se"),
-    ("macro_pp", "macro +P"),
-    ("f1_of_macro", "F1 of macros"),
-    ("macro_f1", "macro F1"),
-)
-_EC57 = (("ec57_s_se", "S Se"), ("ec57_s_pp", "S +P"), ("ec57_v_se", "V Se"), ("ec57_v_pp", "V +P"))
-_COSTS = (
-    ("parameters", "parameters", amount),
-    ("macs", "MACs a beat", amount),
-    ("latency_1_ms", "latency, 1 beat", milliseconds),
-    ("latency_256_ms", "latency, 256", milliseconds),
-    ("peak_memory_mb", "peak memory", lambda mb: f"{mb:,.0f} MB"),
-)
-_SECONDS = (("load", "loading"), ("search", "search"), ("evaluation", "training"))
-_USE = {"train": "train", "validation": "validate", "test": "test"}
+_PART_USE = {"train": "train", "validation": "validate", "test": "test"}
+_REPEAT_SEEDS = (0, 1, 2)
 _ERROR_LINES = 6
 _WIDTH = 78
-_WIDEST = 100
+_MAX_WIDTH = 100
 
 
 def run_summary(
@@ -56,54 +44,63 @@ def run_summary(
     *,
     drawing: str | None,
     out: Path,
-    specs: Mapping[str, ComponentSpec] | None = None,
+    protocols: tuple[str, ...] = (),
 ) -> RenderableType:
-    """Return what a user sees of one run; it fits 80 columns.
+    """Return the summary of one run; it fits 80 columns.
 
     Args:
         record: The run.
-        drawing: The architecture as text, as its search space draws it, if it does.
-        out: Folder of all results, in which the record lies.
-        specs: Specs of the strategy and the dataset by role, as far as they are installed; commands
-            are shorter and fit the dataset with them.
+        drawing: The architecture as text, if its search space can draw it.
+        out: Folder of results that holds the record.
+        protocols: Protocols of the dataset, if it is installed.
     """
     sections: list[list[RenderableType]] = [
-        [_facts(record)],
-        _found(record, drawing),
+        [_settings(record)],
+        _architecture(record, drawing),
         _scores(record),
-        _between_patients(record),
+        _gross_scores(record),
         _classes(record),
         _error(record),
     ]
     shown = [section for section in sections if section]
     body = [part for section in shown for part in [Text(""), *section]][1:]
-    status, colour = _STATUS[record.status]
+    status, color = _STATUS[record.status]
     panel = Panel(
         Group(*body),
         box=ROUNDED,
         title=Text(f"{record.strategy} on {record.dataset_name}", style="bold"),
-        subtitle=Text(status, style=f"bold {colour}"),
+        subtitle=Text(status, style=f"bold {color}"),
         title_align="left",
         subtitle_align="right",
-        border_style=colour,
+        border_style=color,
     )
-    return Group(Constrain(panel, _WIDEST), *_next(record, out, specs or {}))
+    return Group(Constrain(panel, _MAX_WIDTH), *_next_steps(record, out, protocols))
 
 
-def _facts(record: RunRecord) -> Text:
-    facts = [
+# Settings and architecture
+
+
+def _settings(record: RunRecord) -> Text:
+    first = [
         f"protocol {record.protocol}",
         f"profile {record.profile}",
         f"seed {record.search_seed}",
         f"on {record.device}",
     ]
+    if record.evaluation_seed != record.search_seed:
+        first.insert(3, f"training seed {record.evaluation_seed}")
     if "total" in record.seconds:
-        facts.append(f"took {duration(record.seconds['total'])}")
-    lines = [facts, [f"builder {record.components['builder'].name}"]]
+        first.append(f"took {duration(record.seconds['total'])}")
+    lines = [first, [f"builder {record.components['builder'].name}"]]
     if record.split:
         counts = record.split.counts
-        parts = [part for part in ("train", "validation", "test") if part in counts]
-        lines.append([f"{sum(counts[part].values()):,} beats to {_USE[part]}" for part in parts])
+        lines.append(
+            [
+                f"{sum(counts[part].values()):,} beats to {use}"
+                for part, use in _PART_USE.items()
+                if part in counts
+            ]
+        )
     changed = [
         f"{role}.{name}={value_text(value)}"
         for role, component in record.components.items()
@@ -112,61 +109,59 @@ def _facts(record: RunRecord) -> Text:
     changed += [f"budget.{name}={value_text(limit)}" for name, limit in record.budget.items()]
     if changed:
         lines.append([f"changed: {', '.join(changed)}"])
-    kept_together = (" · ".join(part.replace(" ", "\u00a0") for part in line) for line in lines)
-    return Text("\n".join(kept_together), style="dim")
+    unbroken = (" · ".join(part.replace(" ", "\u00a0") for part in line) for line in lines)
+    return Text("\n".join(unbroken), style="dim")
 
 
-def _found(record: RunRecord, drawing: str | None) -> list[RenderableType]:
+def _architecture(record: RunRecord, drawing: str | None) -> list[RenderableType]:
     if record.architecture is None:
         return []
-    heading = _heading("architecture found", record.architecture_hash or "")
-    parts: list[RenderableType] = [heading]
+    parts: list[RenderableType] = [_heading("architecture", record.architecture_hash or "")]
     if drawing:
         parts.append(Text(drawing.rstrip("\n"), style="cyan", overflow="fold"))
-    if curve := _trajectory(record):
-        parts += [Text(""), curve] if drawing else [curve]
+    if progress := _search_progress(record):
+        parts += [Text(""), progress] if drawing else [progress]
     return parts
 
 
-def _trajectory(record: RunRecord) -> Text | None:
-    """Return the validation score over the search as one line of bars."""
+def _search_progress(record: RunRecord) -> Text | None:
+    """Return the values of the search as one line of bars; None for fewer than two."""
     values = [point["value"] for point in record.trajectory if "value" in point]
     if len(values) < 2:
         return None
-    kept = values if len(values) <= 24 else [values[i * len(values) // 24] for i in range(24)]
+    shown = values if len(values) <= 24 else [values[i * len(values) // 24] for i in range(24)]
     low, high = min(values), max(values)
     bars = "".join(
-        "▁▂▃▄▅▆▇█"[round(7 * (v - low) / (high - low)) if high > low else 0] for v in kept
+        "▁▂▃▄▅▆▇█"[round(7 * (v - low) / (high - low)) if high > low else 0] for v in shown
     )
-    return Text.assemble(("what the search went by  ", "dim"), (bars, "cyan"), f"  best {high:.4g}")
+    label = ("validation score or objective  ", "dim")
+    return Text.assemble(label, (bars, "cyan"), f"  best {high:.4g}")
 
 
-def _of_one_class(metric: str, record: RunRecord) -> bool:
-    """Whether a metric's name is that of a single class: ``…_se_v``, or EC57's of S and V."""
-    return "_ec57_" in metric or metric.rpartition("_")[2] in map(str.lower, record.classes)
+# Scores and costs
 
 
 def _scores(record: RunRecord) -> list[RenderableType]:
     if not record.metrics and not record.costs:
         return []
     reference = _reference(record)
-    known = dict(_OVERALL)
-    names = [name for name in known if name in record.metrics]
-    others = [n for n in record.metrics if n not in known and not n.startswith("ec57_")]
-    own = [n for n in others if not _of_one_class(n, record)]
-    table = _grid("score", "this run", *(["published", "diff."] if reference else []))
-    for name in names:
-        style = "bold" if name == "f1_of_macro" else ""
+    table = _table("score", "this run", *(["published", "diff."] if reference else []))
+    for name, measure in SCORES.items():
+        if name not in record.metrics:
+            continue
+        ours = Text(percent(record.metrics[name]), style="bold" if name == RANKED_BY else "")
         theirs = reference.scores.get(name) if reference else None
-        cells: list[RenderableType] = (
-            [] if theirs is None else [percent(theirs), _diff(record.metrics[name], theirs)]
+        comparison: list[RenderableType] = (
+            [] if theirs is None else [percent(theirs), _difference(record.metrics[name], theirs)]
         )
-        table.add_row(known[name], Text(percent(record.metrics[name]), style=style), *cells)
-    for name in own:
+        table.add_row(measure.label, ours, *comparison)
+    others = [n for n in record.metrics if n not in SCORES and not n.startswith("ec57_")]
+    overall = [name for name in others if not _is_of_one_class(name, record)]
+    for name in overall:
         table.add_row(name, f"{record.metrics[name]:.4g}")
     notes = []
-    if by_class := len(others) - len(own):
-        notes.append(f"{by_class} more, of single classes, are in the record")
+    if n_of_classes := len(others) - len(overall):
+        notes.append(f"The record has {n_of_classes} more scores of single classes.")
     if record.macro_classes and record.macro_classes != record.classes:
         notes.append(f"macro: mean over {', '.join(record.macro_classes)}")
     if reference:
@@ -175,69 +170,71 @@ def _scores(record: RunRecord) -> list[RenderableType]:
     return [*parts, *(Text(note, style="dim") for note in notes)]
 
 
+def _is_of_one_class(metric: str, record: RunRecord) -> bool:
+    """Return whether a metric is of a single class: ``…_se_v``, or EC57's of S and V."""
+    return "_ec57_" in metric or metric.rpartition("_")[2] in map(str.lower, record.classes)
+
+
 def _reference(record: RunRecord) -> Published | None:
-    """Return the figure of the same method, or else the best one with the same scores."""
+    """Return the published scores of the same method, or else those with the best F1."""
     return counterpart(record) or next(
         (
-            figure
-            for figure in figures(record.dataset_name, record.protocol)
-            if "f1_of_macro" in figure.scores
+            published
+            for published in published_scores(record.dataset_name, record.protocol)
+            if RANKED_BY in published.scores
         ),
         None,
     )
 
 
-def _diff(ours: float, theirs: float) -> Text:
+def _difference(ours: float, theirs: float) -> Text:
     text = difference(ours, theirs)
     return Text(text, style={"+": "green", "−": "yellow"}.get(text[0], ""))
 
 
 def _costs(record: RunRecord) -> Table:
-    table = _grid("cost", "")
-    for name, label, told in _COSTS:
-        if name in record.costs:
-            table.add_row(label, told(record.costs[name]))
-    for name, label in _SECONDS:
-        if name in record.seconds:
-            table.add_row(label, duration(record.seconds[name]))
+    table = _table("cost", "")
+    for measures, values in ((COSTS, record.costs), (SECONDS, record.seconds)):
+        for name, measure in measures.items():
+            if name in values:
+                table.add_row(measure.label, measure.show(values[name]))
     return table
 
 
-def _between_patients(record: RunRecord) -> list[RenderableType]:
-    """Return the gross scores of S and V beside those published."""
+def _gross_scores(record: RunRecord) -> list[RenderableType]:
+    """Return the gross scores of S and V beside the published ones, for unseen patients."""
     if not record.protocol.startswith("inter-patient"):
         return []
-    ours = {name: record.metrics[name] for name, _ in _EC57 if name in record.metrics}
-    if not ours:
+    if not any(name in record.metrics for name in GROSS_SCORES):
         return []
-    table = _grid("EC57 gross scores", *(label for _, label in _EC57), "accuracy", "macro Se")
-    names = [*(name for name, _ in _EC57), "accuracy", "macro_se"]
+    measures = [*GROSS_SCORES.values(), SCORES["accuracy"], SCORES["macro_se"]]
+    table = _table("EC57 gross scores", *(measure.label for measure in measures))
 
-    def cells(scores: Mapping[str, float], style: str) -> Iterable[Text]:
-        return (Text(percent(scores[n]) if n in scores else "", style=style) for n in names)
+    def cells(scores: Mapping[str, float], style: str) -> list[Text]:
+        shown = (percent(scores[m.name]) if m.name in scores else "" for m in measures)
+        return [Text(text, style=style) for text in shown]
 
     table.add_row("this run", *cells(record.metrics, "bold"))
-    for figure in figures(record.dataset_name, record.protocol):
-        label = Text(f"{figure.label}, published", style="dim")
-        table.add_row(label, *cells(figure.scores, "dim"))
+    for published in published_scores(record.dataset_name, record.protocol):
+        label = Text(f"{published.label}, published", style="dim")
+        table.add_row(label, *cells(published.scores, "dim"))
     return [table]
 
 
 def _classes(record: RunRecord) -> list[RenderableType]:
-    """Return the scores of each class, and the confusion matrix beside or below."""
+    """Return the scores of each class and the confusion matrix, side by side if they fit."""
     if not record.per_class:
         return []
-    names = [name for name in record.classes if name in record.per_class]
-    table = _grid("class", "beats", "Se", "+P", "Spe", "F1")
-    for name in names:
+    table = _table("class", "beats", "Se", "+P", "Spe", "F1")
+    for name in record.classes:
+        if name not in record.per_class:
+            continue
         row = record.per_class[name]
-        figures_of_class = (
-            percent(row[key]) if key in row else "–" for key in ("se", "pp", "spe", "f1")
-        )
-        table.add_row(Text(name, style="bold"), f"{row['support']:.0f}", *figures_of_class)
+        scores = (percent(row[key]) if key in row else "–" for key in ("se", "pp", "spe", "f1"))
+        table.add_row(Text(name, style="bold"), f"{row['support']:.0f}", *scores)
     if record.confusion is None:
         return [table]
-    matrix = _grid("↓ true  as →", *record.classes)
+    matrix = _table("↓ true  as →", *record.classes)
     for i, (name, counts) in enumerate(zip(record.classes, record.confusion, strict=True)):
         cells = (
             Text(str(n), style="bold" if i == j else "" if n else "dim")
@@ -252,34 +249,90 @@ def _error(record: RunRecord) -> list[RenderableType]:
         return []
     lines = (record.error or "").rstrip().splitlines()[-_ERROR_LINES:]
     if record.status == "interrupted" or not lines:
-        return [Text("It ended before there was a result; nothing of it enters a leaderboard.")]
-    *steps, reason = (re.sub(r'File ".*/([^/"]+/[^/"]+)"', r'File "\1"', line) for line in lines)
-    text = Text("\n".join([*steps, ""]), style="dim", overflow="fold")
-    return [_heading("what happened", ""), text.append(reason, style="not dim bold red")]
+        return [Text("The run ended without a result. No leaderboard includes it.")]
+    *trace, reason = (re.sub(r'File ".*/([^/"]+/[^/"]+)"', r'File "\1"', line) for line in lines)
+    text = Text("\n".join([*trace, ""]), style="dim", overflow="fold")
+    return [_heading("error", ""), text.append(reason, style="not dim bold red")]
 
 
-def _next(record: RunRecord, out: Path, specs: Mapping[str, ComponentSpec]) -> list[Text]:
+# What to run next
+
+
+def _next_steps(record: RunRecord, out: Path, protocols: tuple[str, ...]) -> list[Text]:
     path = RecordStore(out, record.suite).path(record.run_key)
     lines = [Text.assemble(("record ", "dim"), str(path), overflow="fold")]
-    if record.status == "ok":
-        commands = ways_on(record, out, specs)
-    else:
-        commands = [("to go on", repeat(record, out, specs))]
-        if record.error:
-            commands.append(("all that is known of it", show(record, out, "--json")))
-        if record.status == "oom":
-            lines.append(Text("A smaller batch or network needs less memory."))
-    lines += [_command(purpose, words) for purpose, words in commands]
+    if record.status == "oom":
+        lines.append(Text("A smaller batch size or a smaller network needs less memory."))
+    lines += [_command(*step) for step in _next_commands(record, out, protocols)]
     return lines
 
 
-def _command(purpose: str, words: list[str]) -> Text:
-    """Return a command with its purpose as a shell's comment, behind it or above."""
-    command = shell_text(words)
+def _next_commands(
+    record: RunRecord, out: Path, protocols: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """Return commands to run next, each after its purpose."""
+    key = record.run_key[:8]
+    request = RunRequest.from_record(record)
+
+    def repeat(request: RunRequest, seeds: tuple[int, ...] = ()) -> str:
+        return request.command(seeds=seeds, out=out, suite=record.suite)
+
+    if record.status != "ok":
+        steps = [("try again", repeat(request))]
+        if record.error:
+            steps.append(("show the full record", _verb("show", key, "--json", out=out)))
+        return steps
+    steps = [
+        ("show this summary again", _verb("show", key, out=out)),
+        ("compare with all other runs", _verb("leaderboard", out=out)),
+    ]
+    if record.costs.get("parameters"):  # clustering trains no network
+        export = _verb("export", key, "-o", "model.pt2", out=out)
+        steps.append(("write the network to a file", export))
+    several = replace(request, search_seed=0, evaluation_seed=None)
+    steps.append(("repeat with three seeds", repeat(several, _REPEAT_SEEDS)))
+    if "inter-patient" in protocols and not record.protocol.startswith("inter-patient"):
+        overrides = {role: o for role, o in request.overrides.items() if role != "protocol"}
+        unseen = replace(request, protocol="inter-patient", overrides=overrides)
+        steps.append(("test on unseen patients", repeat(unseen)))
+    elif record.profile != "paper":
+        published = replace(request, profile="paper")
+        steps.append(("run with the published settings", repeat(published)))
+    return steps
+
+
+def _verb(*words: str, out: Path) -> str:
+    where = [] if out == DEFAULT_OUT else ["--out", str(out)]
+    return shlex.join(["nasbench-ecg", *words, *where])
+
+
+def _command(purpose: str, command: str) -> Text:
+    """Return a command with its purpose as a shell comment, on the same line if it fits."""
+    text = _wrapped(command)
     comment = f"# {purpose}"
-    if len(command.splitlines()[-1]) + 2 + len(comment) <= _WIDTH:
-        return Text.assemble(command, (f"  {comment}", "dim"))
-    return Text.assemble((f"{comment}\n", "dim"), command)
+    if len(text.splitlines()[-1]) + 2 + len(comment) <= _WIDTH and "\n" not in text:
+        return Text.assemble(text, (f"  {comment}", "dim"))
+    return Text.assemble((f"{comment}\n", "dim"), text)
+
+
+def _wrapped(command: str) -> str:
+    """Return a shell command on lines joined by backslashes; an option stays with its value."""
+    pieces: list[str] = []
+    for word in map(shlex.quote, shlex.split(command)):
+        if pieces and pieces[-1].startswith("--") and " " not in pieces[-1]:
+            pieces[-1] += f" {word}"
+        else:
+            pieces.append(word)
+    lines = [pieces[0]]
+    for piece in pieces[1:]:
+        if len(lines[-1]) + 1 + len(piece) > _WIDTH - 4:
+            lines.append(piece)
+        else:
+            lines[-1] += f" {piece}"
+    return " \\\n  ".join(lines)
+
+
+# Layout
 
 
 def _heading(text: str, detail: str) -> Rule:
@@ -287,7 +340,7 @@ def _heading(text: str, detail: str) -> Rule:
     return Rule(title, align="left", style="dim", characters="─")
 
 
-def _grid(*columns: str) -> Table:
+def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)

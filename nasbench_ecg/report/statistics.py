@@ -1,4 +1,8 @@
-"""What several seeds of one row say together."""
+"""Statistics of scores over seeds and datasets.
+
+Summaries with bootstrap intervals, paired tests, improvement over a random baseline, intervals of
+ranks, and critical differences over several datasets. Scores are fractions, larger is better.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
-FEWEST_FOR_INTERVAL = 3
+SIGNIFICANCE = 0.05
 RESAMPLES = 9999
+MIN_SEEDS_FOR_INTERVAL = 3
+MIN_METHODS = 3
+MIN_DATASETS = 2
+
+# Summary of one score
 
 
 @dataclass(frozen=True)
 class Summary:
-    """A score over seeds, as a fraction. What too few seeds cannot tell is None.
+    """A score over seeds, as a fraction; None where there are too few seeds.
 
     Attributes:
         n: Number of seeds.
@@ -41,7 +50,7 @@ class Summary:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Return the summary of one score over seeds, at least one; their order does not matter."""
+    """Return the summary of one score over one seed or more; their order does not matter."""
     ordered = sorted(values)
     return Summary(
         n=len(ordered),
@@ -56,18 +65,18 @@ def summarize(values: Sequence[float]) -> Summary:
 def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the percentile bootstrap interval of the mean, None with fewer than three values.
 
-    With so few seeds it is narrower than its name says: three can give no more than their range.
+    With few values it covers less than 95%: with three it cannot exceed their range.
 
     References:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
     """
-    if len(values) < FEWEST_FOR_INTERVAL:
+    if len(values) < MIN_SEEDS_FOR_INTERVAL:
         return None
     return percentile_interval(resampled_means(values))
 
 
 def resampled_means(values: Sequence[float], seed: int = 0) -> NDArray[np.float64]:
-    """Return float64 [9999], the means of samples drawn from ``values`` with replacement."""
+    """Return the means of bootstrap samples of ``values``, float64 [9999]."""
     import numpy as np
 
     drawn = np.asarray(sorted(values), dtype=np.float64)[_draws(len(values), seed)]
@@ -91,20 +100,20 @@ def percentile_interval(statistics: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-SIGNIFICANCE = 0.05
+# Paired tests
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods on the seeds that both were run with.
+    """A paired test of two methods on the same seeds.
 
     Attributes:
-        first: Index of the one method.
-        second: Index of the other.
+        first: Index of the first method.
+        second: Index of the second method.
         n: Number of paired seeds.
         difference: Mean of first minus second, as a fraction.
         p: Two-sided p-value of the paired permutation test.
-        p_adjusted: The same, corrected for all comparisons made together (Holm).
+        p_adjusted: The p-value corrected for all comparisons made together (Holm).
     """
 
     first: int
@@ -115,25 +124,8 @@ class Comparison:
     p_adjusted: float
 
 
-@dataclass(frozen=True)
-class Improvement:
-    """How much better than random architectures a method is.
-
-    Attributes:
-        relative: (mean − mean of random) / mean of random.
-        interval: 95% bootstrap interval of ``relative``; None with fewer than three seeds of each.
-        n: Number of seeds of the method.
-        n_random: Number of random architectures.
-    """
-
-    relative: float
-    interval: tuple[float, float] | None
-    n: int
-    n_random: int
-
-
 def compare_all(values: Sequence[Sequence[float]]) -> list[Comparison]:
-    """Test every pair of methods.
+    """Return a paired test of every pair of methods.
 
     Args:
         values: [n_methods][n_seeds], at least two seeds; column s holds the scores of seed s.
@@ -152,7 +144,8 @@ def compare_all(values: Sequence[Sequence[float]]) -> list[Comparison]:
 def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the two-sided p-value of equal means, by flipping the signs of paired differences.
 
-    It takes two pairs or more, is exact up to 13, and n pairs can give no less than 2 / 2ⁿ.
+    It needs at least two pairs and is exact for up to 13. With n pairs, the smallest possible
+    p-value is 2 / 2ⁿ.
 
     References:
         Fisher 1935, "The Design of Experiments", section 21.
@@ -174,8 +167,8 @@ def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
     return float(tested.pvalue)
 
 
-def fewest_pairs_to_tell() -> int:
-    """Return the number of pairs with which one paired test can reach the 5% level at all."""
+def min_pairs_for_significance() -> int:
+    """Return the smallest number of pairs with which a paired test can reach the 5% level."""
     n = 1
     while 2 / 2**n > SIGNIFICANCE:
         n += 1
@@ -183,7 +176,7 @@ def fewest_pairs_to_tell() -> int:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number, in the same order."""
+    """Return p-values with Holm's correction, in the same order."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])
     adjusted = [0.0] * len(p_values)
     largest = 0.0
@@ -193,31 +186,48 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def improvement(values: Sequence[float], random: Sequence[float]) -> Improvement:
-    """Return the relative improvement over random architectures that were trained alike.
+# Improvement over a random baseline
 
-    The two samples are resampled independently. With few seeds the interval is narrower than its
-    name says.
+
+@dataclass(frozen=True)
+class Improvement:
+    """How much better a method is than random architectures.
+
+    Attributes:
+        relative: (mean − mean of random) / mean of random.
+        interval: 95% bootstrap interval of ``relative``; None with fewer than three seeds of each.
+        n: Number of seeds of the method.
+        n_random: Number of random architectures.
+    """
+
+    relative: float
+    interval: tuple[float, float] | None
+    n: int
+    n_random: int
+
+
+def improvement(values: Sequence[float], random: Sequence[float]) -> Improvement:
+    """Return the relative improvement over random architectures with the same training recipe.
+
+    The two samples are resampled independently. With few seeds the interval covers less than 95%.
 
     References:
         Yang, Esperança, Carlucci 2020, "NAS evaluation is frustratingly hard", ICLR, section 3.
     """
     interval = None
-    if min(len(values), len(random)) >= FEWEST_FOR_INTERVAL:
+    if min(len(values), len(random)) >= MIN_SEEDS_FOR_INTERVAL:
         ratios = resampled_means(values) / resampled_means(random, seed=1)
         interval = percentile_interval(ratios - 1)
     return Improvement(fmean(values) / fmean(random) - 1, interval, len(values), len(random))
 
 
-SIGNIFICANCE = 0.05
-FEWEST_METHODS = 3
-FEWEST_DATASETS = 2
+# Ranks
 
 
 def rank_intervals(values: Sequence[Sequence[float]]) -> list[tuple[int, int]] | None:
     """Return, for each method, a 95% bootstrap interval of its rank by mean, 1 the best.
 
-    Seeds are drawn with replacement and the same ones for all methods, as they were run.
+    Each bootstrap sample draws the same seeds for all methods.
 
     Args:
         values: [n_methods][n_seeds], larger is better; column s holds the scores of seed s.
@@ -232,7 +242,7 @@ def rank_intervals(values: Sequence[Sequence[float]]) -> list[tuple[int, int]] |
     import numpy as np
 
     scores = np.asarray(values, dtype=np.float64)
-    if len(scores) < 2 or scores.shape[1] < FEWEST_FOR_INTERVAL:
+    if len(scores) < 2 or scores.shape[1] < MIN_SEEDS_FOR_INTERVAL:
         return None
     n_seeds = scores.shape[1]
     drawn = np.random.default_rng(0).integers(n_seeds, size=(RESAMPLES, n_seeds))
@@ -244,9 +254,12 @@ def rank_intervals(values: Sequence[Sequence[float]]) -> list[tuple[int, int]] |
     return [(int(a), int(b)) for a, b in zip(low, high, strict=True)]
 
 
+# Several datasets
+
+
 @dataclass(frozen=True)
 class CriticalDifference:
-    """Average ranks of methods over datasets, and how far apart they must lie to differ.
+    """Average ranks of methods over datasets, and the difference that is significant.
 
     Attributes:
         methods: Names of the methods, best average rank first.
@@ -254,8 +267,9 @@ class CriticalDifference:
         datasets: Names of the datasets.
         difference: Nemenyi's critical difference of two average ranks at the 5% level.
         p: p-value of Friedman's test that all methods are equal.
-        groups: Longest runs of ``methods``, as first and last index, that do not differ.
-        left_out: Methods without a rank on some of the datasets, and which those are.
+        groups: Longest ranges of ``methods`` without a significant difference, as first and last
+            index.
+        left_out: Methods that were not ranked on every dataset, with the datasets they lack.
     """
 
     methods: tuple[str, ...]
@@ -266,18 +280,11 @@ class CriticalDifference:
     groups: tuple[tuple[int, int], ...]
     left_out: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
-    def left_out_text(self) -> str:
-        """Return a sentence on the methods left out; empty where there are none."""
-        if not self.left_out:
-            return ""
-        parts = [f"{method} (not on {', '.join(lacking)})" for method, lacking in self.left_out]
-        return f"Left out, without a rank somewhere: {'; '.join(parts)}."
-
 
 def critical_difference(
     scores: Sequence[Sequence[float]], methods: Sequence[str], datasets: Sequence[str]
 ) -> CriticalDifference | None:
-    """Compare methods over several datasets.
+    """Return the comparison of methods over several datasets by their average ranks.
 
     Args:
         scores: [n_datasets][n_methods], larger is better.
@@ -285,13 +292,13 @@ def critical_difference(
         datasets: Names of the datasets.
 
     Returns:
-        None with fewer than three methods or two datasets, where the tests say nothing.
+        None with fewer than three methods or two datasets, which the tests need.
 
     References:
         Demšar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7,
         section 3.2.
     """
-    if len(methods) < FEWEST_METHODS or len(datasets) < FEWEST_DATASETS:
+    if len(methods) < MIN_METHODS or len(datasets) < MIN_DATASETS:
         return None
     import numpy as np
     from scipy.stats import friedmanchisquare, rankdata
@@ -314,7 +321,10 @@ def critical_difference(
 
 
 def nemenyi(n_methods: int, n_datasets: int) -> float:
-    """Return the critical difference of two average ranks, q₀.₀₅ √(k (k + 1) / 6N)."""
+    """Return Nemenyi's critical difference of two average ranks, q₀.₀₅ √(k (k + 1) / 6N).
+
+    k is ``n_methods``, N is ``n_datasets``.
+    """
     from scipy.stats import studentized_range
 
     q = float(studentized_range.ppf(1 - SIGNIFICANCE, n_methods, float("inf"))) / sqrt(2)

@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import to_jsonable_python
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
-from nasbench_ecg.options import PROFILE_NAMES, Options, defaults, resolve
+from nasbench_ecg.options import PROFILE_NAMES, Options, changed_options, resolve
 from nasbench_ecg.plugin.registry import Component, Registry
 from nasbench_ecg.plugin.specs import BuilderSpec, DatasetSpec, EvaluatorSpec, Kind, StrategySpec
+
+if TYPE_CHECKING:
+    from nasbench_ecg.run.record import RunRecord
 
 KEY_FORMAT = 1
 KEY_LENGTH = 16
 
+ROLES: dict[str, Kind] = {
+    "strategy": "strategy",
+    "space": "search-space",
+    "builder": "builder",
+    "dataset": "dataset",
+    "evaluator": "evaluator",
+}
+"""The components of a run by role, as ``--set ROLE.OPTION=VALUE`` names them."""
+
+DEFAULT_OUT = Path("results")
+"""Folder of results that ``nasbench-ecg run`` writes to unless ``--out`` names another."""
+
+DEFAULT_SUITE = "runs"
+"""Suite that ``nasbench-ecg run`` writes to unless ``--suite`` names another."""
+
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a user asks for; None leaves the choice to the components.
+    """A run as a user asks for it; None leaves a choice to the components.
 
     Attributes:
         strategy: Name of the search strategy.
@@ -32,11 +54,12 @@ class RunRequest:
         space: Name of the search space.
         builder: Name of the builder.
         evaluator: Name of the evaluator.
-        overrides: Options by component, as :func:`nasbench_ecg.options.parse_assignments` gives.
+        overrides: Options by role, as :func:`nasbench_ecg.options.parse_assignments` returns them;
+            ``protocol`` is a role too.
         search_seed: Seed of the search.
         evaluation_seed: Seed of the final training; by default that of the search.
         device: ``auto``, ``cpu`` or ``cuda``.
-        budget: What the search may spend.
+        budget: Limits of the search.
     """
 
     strategy: str
@@ -51,6 +74,78 @@ class RunRequest:
     evaluation_seed: int | None = None
     device: str = "auto"
     budget: Budget = field(default_factory=Budget)
+
+    @classmethod
+    def from_record(cls, record: RunRecord) -> RunRequest:
+        """Return the request that repeats a recorded run.
+
+        It names every component, and sets only the options that differ from those of the record's
+        profile. So ``replace(RunRequest.from_record(record), profile="paper")`` is the same run
+        with the published settings, except for what the user had set.
+        """
+        overrides = {
+            role: dict(component.changed)
+            for role, component in record.components.items()
+            if component.changed
+        }
+        if record.protocol in protocol_names():
+            model = protocol_options(record.protocol)
+            own = {n: v for n, v in record.protocol_options.items() if n in model.model_fields}
+            if changed := changed_options(model(**own), own, profile=record.profile):
+                overrides["protocol"] = changed
+        names = {role: record.components[role].name for role in ROLES}
+        return cls(
+            **names,
+            protocol=record.protocol,
+            profile=record.profile,
+            overrides=overrides,
+            search_seed=record.search_seed,
+            evaluation_seed=(
+                None if record.evaluation_seed == record.search_seed else record.evaluation_seed
+            ),
+            device=record.device,
+            budget=Budget(**record.budget),  # type: ignore[arg-type]
+        )
+
+    def command(
+        self,
+        *,
+        seeds: Sequence[int] = (),
+        out: Path | None = None,
+        suite: str | None = None,
+    ) -> str:
+        """Return the shell command of this run: parsed again, it has the same run key.
+
+        Args:
+            seeds: Several search seeds, one run each, in place of ``search_seed``.
+            out: Folder of results; None or the default one adds nothing.
+            suite: Suite of the record; None or the default one adds nothing.
+        """
+        words = ["nasbench-ecg", "run", self.strategy, self.dataset]
+        if self.protocol is not None:
+            words += ["--protocol", self.protocol]
+        words += ["--profile", self.profile]
+        if seeds:
+            words += ["--seeds", ",".join(map(str, seeds))]
+        else:
+            words += ["--seed", str(self.search_seed)]
+        if self.evaluation_seed is not None:
+            words += ["--evaluation-seed", str(self.evaluation_seed)]
+        for role in ("space", "builder", "evaluator"):
+            if (name := getattr(self, role)) is not None:
+                words += [f"--{role}", name]
+        for name, limit in self.budget.limits().items():
+            words += [f"--budget-{name}", str(limit)]
+        for role, options in self.overrides.items():
+            for name, value in options.items():
+                words += ["--set", f"{role}.{name}={assigned(value)}"]
+        if self.device != "auto":
+            words += ["--device", self.device]
+        if suite not in (None, DEFAULT_SUITE):
+            words += ["--suite", str(suite)]
+        if out not in (None, DEFAULT_OUT):
+            words += ["--out", str(out)]
+        return shlex.join(words)
 
 
 @dataclass(frozen=True)
@@ -136,25 +231,26 @@ class RunConfig:
             }
         )[:KEY_LENGTH]
 
-    def command(self) -> str:
-        """Return the command that repeats this run."""
-        words = ["nasbench-ecg", "run", self.strategy.name, self.dataset.name]
-        words += ["--protocol", self.protocol, "--profile", self.profile]
-        words += ["--seed", str(self.search_seed)]
-        if self.evaluation_seed != self.search_seed:
-            words += ["--evaluation-seed", str(self.evaluation_seed)]
-        words += [
-            word
-            for role in ("space", "builder", "evaluator")
-            for word in (f"--{role}", self.chosen()[role].name)
-        ]
-        for name, limit in self.budget.limits().items():
-            words += [f"--budget-{name}", str(limit)]
+    def request(self) -> RunRequest:
+        """Return the request that resolves to this configuration, with every component named."""
         changed = {role: chosen.changed for role, chosen in self.chosen().items()}
-        for role, options in {**changed, "protocol": self.protocol_changed}.items():
-            for name, value in options.items():
-                words += ["--set", f"{role}.{name}={assigned(value)}"]
-        return shlex.join([*words, "--device", self.device])
+        changed["protocol"] = self.protocol_changed
+        return RunRequest(
+            **{role: chosen.name for role, chosen in self.chosen().items()},
+            protocol=self.protocol,
+            profile=self.profile,
+            overrides={role: options for role, options in changed.items() if options},
+            search_seed=self.search_seed,
+            evaluation_seed=(
+                None if self.evaluation_seed == self.search_seed else self.evaluation_seed
+            ),
+            device=self.device,
+            budget=self.budget,
+        )
+
+    def command(self) -> str:
+        """Return the shell command that repeats this run."""
+        return self.request().command()
 
 
 def assigned(value: Any) -> str:
@@ -162,9 +258,9 @@ def assigned(value: Any) -> str:
     if isinstance(value, str):
         try:
             json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             return value
-    return json.dumps(value)
+    return json.dumps(to_jsonable_python(value))
 
 
 def configure(registry: Registry, request: RunRequest) -> RunConfig:
@@ -179,6 +275,17 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
         raise OptionError(
             f"There is no profile {request.profile!r}.", fix=nearest(request.profile, PROFILE_NAMES)
         )
+    for role in request.overrides:
+        if role not in (*ROLES, "protocol"):
+            raise OptionError(
+                f"A run has no component {role!r} to set options of.",
+                fix=nearest(role, (*ROLES, "protocol")),
+            )
+    for name, limit in request.budget.limits().items():
+        if not (math.isfinite(limit) and limit >= 1):
+            raise OptionError(
+                f"A budget of {limit} {name} is not allowed.", fix="Give a number from 1."
+            )
     strategy = registry.get("strategy", request.strategy)
     dataset = registry.get("dataset", request.dataset)
     assert isinstance(strategy.spec, StrategySpec) and isinstance(dataset.spec, DatasetSpec)
@@ -215,22 +322,26 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
             fix=f"Its protocols are: {', '.join(dataset.spec.protocols)}.",
         )
 
-    def choose(role: str, kind: Kind, component: Component) -> ResolvedComponent:
-        return _choose(role, kind, component, request, protocol)
-
     overrides = dict(request.overrides.get("protocol", {}))
-    model = protocol_options(protocol)
+    protocol_set = resolve(
+        protocol_options(protocol),
+        component=f"protocol {protocol}",
+        profile=request.profile,
+        overrides=overrides,
+    )
+
+    def choose(role: str, component: Component) -> ResolvedComponent:
+        return _resolve(role, component, request, protocol)
+
     return RunConfig(
-        strategy=choose("strategy", "strategy", strategy),
-        space=choose("space", "search-space", space),
-        builder=choose("builder", "builder", builder),
-        dataset=choose("dataset", "dataset", dataset),
-        evaluator=choose("evaluator", "evaluator", evaluator),
+        strategy=choose("strategy", strategy),
+        space=choose("space", space),
+        builder=choose("builder", builder),
+        dataset=choose("dataset", dataset),
+        evaluator=choose("evaluator", evaluator),
         protocol=protocol,
-        protocol_options=resolve(
-            model, component=f"protocol {protocol}", profile=request.profile, overrides=overrides
-        ),
-        protocol_changed=overrides,
+        protocol_options=protocol_set,
+        protocol_changed=changed_options(protocol_set, overrides, profile=request.profile),
         profile=request.profile,
         search_seed=request.search_seed,
         evaluation_seed=(
@@ -241,22 +352,18 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
     )
 
 
-def _choose(
-    role: str, kind: Kind, component: Component, request: RunRequest, protocol: str
+def _resolve(
+    role: str, component: Component, request: RunRequest, protocol: str
 ) -> ResolvedComponent:
-    model = component.options_model()
     overrides = dict(request.overrides.get(role, {}))
+    settings = {"profile": request.profile, "protocol": protocol}
     options = resolve(
-        model,
+        component.options_model(),
         component=f"{role} {component.spec.name}",
-        profile=request.profile,
-        protocol=protocol,
         overrides=overrides,
+        **settings,
     )
-    usual = model(**defaults(model, profile=request.profile, protocol=protocol)).model_dump()
-    dumped = options.model_dump(mode="json")
-    changed = {name: dumped[name] for name in overrides if getattr(options, name) != usual[name]}
-    return ResolvedComponent(component, options, changed)
+    return ResolvedComponent(component, options, changed_options(options, overrides, **settings))
 
 
 def resolve_device(device: str) -> str:

@@ -16,6 +16,7 @@ from nasbench_ecg.run.record import RunRecord, Status, new_record
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import Job, LocalExecutor, Outcome
 from nasbench_ecg.suite.spec import PlannedRun
+from nasbench_ecg.text import duration
 
 FAILED: tuple[Status, ...] = ("failed", "timeout", "oom")
 """Statuses of runs that are repeated only on request."""
@@ -223,7 +224,10 @@ def _complete_record(
 
 def _status_and_reason(outcome: Outcome, written: RunRecord | None) -> tuple[Status, str]:
     if outcome.timed_out:
-        return "timeout", f"Ended after {outcome.seconds:.0f} s, the suite's limit for one run."
+        return (
+            "timeout",
+            f"Ended after {duration(outcome.seconds)}, the time limit of the suite for one run.",
+        )
     if outcome.killed:
         return "oom", "Killed by signal 9, as the kernel does when memory runs out."
     if written is not None:

@@ -1,1 +1,80 @@
-"""TODO."""
+"""Reports and tables as Markdown, CSV, LaTeX or HTML.
+
+Each format has a module with ``render``, which writes a report of leaderboards, and
+``render_tables``, which writes any tables. Leaderboards for the terminal are in
+:mod:`nasbench_ecg.report.render.terminal`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.report.leaderboard import Report
+from nasbench_ecg.report.table import Table
+
+FORMATS = ("markdown", "csv", "latex", "html")
+"""The formats; each is the name of a module of this package."""
+
+SUFFIXES = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".html": "html"}
+"""Format of a file by the suffix of its name."""
+
+
+def render(report: Report, form: str) -> str:
+    """Return a report in the format ``form``; equal reports give equal text."""
+    return str(importlib.import_module(f"{__name__}.{form}").render(report))
+
+
+def render_tables(tables: Sequence[Table], title: str, form: str) -> str:
+    """Return tables under a title in the format ``form``."""
+    return str(importlib.import_module(f"{__name__}.{form}").render_tables(tables, title))
+
+
+def format_of(path: Path, suffixes: Sequence[str] = tuple(SUFFIXES)) -> str:
+    """Return the format of a file by the suffix of its name.
+
+    Args:
+        path: The file.
+        suffixes: The suffixes that are allowed; one that :data:`SUFFIXES` does not have stands for
+            the format of the same name.
+
+    Raises:
+        OptionError: The suffix is not allowed.
+    """
+    if path.suffix not in suffixes:
+        raise OptionError(
+            f"Cannot tell the format of {path.name!r} from its name.",
+            fix=f"Use one of the suffixes {', '.join(suffixes)}.",
+        )
+    return SUFFIXES.get(path.suffix, path.suffix[1:])
+
+
+def check(report: Report, path: Path) -> None:
+    """Compare a file with the report, byte for byte.
+
+    Raises:
+        OptionError: The format cannot be told from the file's name.
+        StorageError: The file cannot be read, or it differs; the message shows where.
+    """
+    expected = render(report, format_of(path))
+    try:
+        found = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(
+            f"The file cannot be read: {reason}.", where=str(path), fix="Write it with -o."
+        ) from None
+    if found == expected:
+        return
+    lines = difflib.unified_diff(
+        found.splitlines(), expected.splitlines(), "the file", "the records", lineterm="", n=0
+    )
+    shown = [line if len(line) <= 160 else f"{line[:160]} …" for line in lines][:8]
+    raise StorageError(
+        "\n".join(["The file differs from the run records:", *shown]),
+        where=str(path),
+        fix="Write it again with -o.",
+    )

@@ -1,15 +1,20 @@
-"""Leaderboards as one CSV table for other programs: fractions, seconds and counts, not rounded."""
+"""Reports and tables as CSV.
+
+Leaderboards are one table for other programs, with fractions, seconds and counts that are not
+rounded. Other tables are written as they are shown.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from nasbench_ecg.architecture import canonical_json
-from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row, Track
-from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.columns import leaderboard_columns
+from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
+from nasbench_ecg.report.table import Table
 
 _DIGITS = 10
 _FIRST = (
@@ -20,8 +25,8 @@ _FIRST = (
 
 
 def render(report: Report) -> str:
-    """Return the report as CSV, a line for each row; what was not measured is empty."""
-    lines = [line for board in report.boards for line in _board(board)]
+    """Return the report as CSV, one line for each row; what was not measured is empty."""
+    lines = [line for board in report.leaderboards for line in _lines(board)]
     names = dict.fromkeys([*_FIRST, *sorted({name for line in lines for name in line})])
     out = io.StringIO()
     writer = csv.DictWriter(out, list(names), restval="", lineterminator="\n")
@@ -30,63 +35,52 @@ def render(report: Report) -> str:
     return out.getvalue()
 
 
-def _board(board: Leaderboard) -> list[dict[str, Any]]:
-    place = _track(board.track)
-    place |= {"beats": board.dataset_fingerprint, "split": board.split_fingerprint}
-    ours = [{**place, **_ours(board, row)} for row in board.rows]
-    return [*ours, *({**_track(board.track), **_theirs(figure)} for figure in board.published)]
+def render_tables(tables: Sequence[Table], title: str) -> str:
+    """Return tables one below the other, each line preceded by the title of its table."""
+    del title  # CSV has no place for it
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    for table in tables:
+        writer.writerow(["table", *(column.heading for column in table.columns)])
+        for row in table.rows:
+            writer.writerow([table.title, *(cell.line for cell in row.cells)])
+    return out.getvalue()
 
 
-def _track(track: Track) -> dict[str, Any]:
-    return {
-        "dataset": track.dataset,
-        "protocol": track.protocol,
-        "profile": track.profile,
-        "evaluator": track.evaluator,
+def _lines(board: Leaderboard) -> list[dict[str, Any]]:
+    columns = leaderboard_columns(board, "csv")
+    track = {
+        "dataset": board.track.dataset,
+        "protocol": board.track.protocol,
+        "profile": board.track.profile,
+        "evaluator": board.track.evaluator,
     }
+    data = {"beats": board.dataset_fingerprint, "split": board.split_fingerprint}
+    lines = []
+    for row in board.rows:
+        line = {**track, **data, **_identity(row)}
+        for column in columns:
+            line |= column.values(row)
+        lines.append(line)
+    for published in board.published:
+        line = {**track, "kind": "published"}
+        for column in columns:
+            line |= column.their_values(published)
+        lines.append(line)
+    return [{name: _rounded(value) for name, value in line.items()} for line in lines]
 
 
-def _ours(board: Leaderboard, row: Row) -> dict[str, Any]:
-    low, high = row.rank_interval or (None, None)
-    line: dict[str, Any] = {
+def _identity(row: Row) -> dict[str, Any]:
+    return {
         "kind": "unranked" if row.rank is None else "ranked",
-        "rank": row.rank,
-        "rank_low": low,
-        "rank_high": high,
-        "method": board.label(row),
         "strategy": row.strategy,
         "space": row.space,
         "builder": row.builder,
         "device": row.device,
         "options": canonical_json(dict(row.options)),
         "seeds": " ".join(f"{search}/{final}" for search, final in row.seeds),
-        "evaluations": _rounded(row.evaluations),
-        "front": " ".join(row.fronts),
-    }
-    for name, summary in row.scores.items():
-        ends = summary.interval or (None, None)
-        figures = {"mean": summary.mean, "sd": summary.sd, "low": ends[0], "high": ends[1]}
-        line |= {f"{name}_{what}": _rounded(value) for what, value in figures.items()}
-    line |= _named("cost", row.costs) | _named("seconds", row.seconds)
-    if gain := row.improvement:
-        ends = gain.interval or (None, None)
-        figures = {"mean": gain.relative, "low": ends[0], "high": ends[1]}
-        line |= {f"over_random_{what}": _rounded(value) for what, value in figures.items()}
-    return line
-
-
-def _theirs(figure: Published) -> dict[str, Any]:
-    return {
-        "kind": "published",
-        "method": figure.label,
-        "source": figure.citation,
-        **{f"{name}_mean": _rounded(value) for name, value in figure.scores.items()},
     }
 
 
-def _named(prefix: str, figures: Mapping[str, float]) -> dict[str, float | None]:
-    return {f"{prefix}_{name}": _rounded(value) for name, value in figures.items()}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
+def _rounded(value: Any) -> Any:
+    return round(value, _DIGITS) if isinstance(value, float) else value

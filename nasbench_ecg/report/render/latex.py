@@ -1,116 +1,86 @@
-"""Leaderboards as LaTeX tables (package ``booktabs``)."""
+"""Reports and tables as LaTeX (package ``booktabs``)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from nasbench_ecg.report.columns import (
-    COMPARISON_HEADINGS,
-    Cell,
-    Line,
-    comparison_cells,
-    sheet,
-)
-from nasbench_ecg.report.footnotes import across_text
-from nasbench_ecg.report.leaderboard import Leaderboard, Report
-from nasbench_ecg.report.statistics import CriticalDifference
+from nasbench_ecg.report.leaderboard import Report
+from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
+from nasbench_ecg.report.table import Cell, Table, TableRow
 
 _SPECIAL = {
-    "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "[": "{[}",
+    "]": "{]}",
     "±": r"$\pm$",
     "−": "$-$",
     "–": "--",
     "·": r"$\cdot$",
-    "₁": "$_1$",
-    "[": "{[}",
-    "]": "{]}",
+    "τ": r"$\tau$",
+    **{subscript: f"$_{digit}$" for digit, subscript in enumerate("₀₁₂₃₄₅₆₇₈₉")},
 }
 
 
 def render(report: Report) -> str:
-    """Return the report as LaTeX: each leaderboard and its tests, then ranks over datasets."""
-    parts = [f"% {report.title}\n% Needs \\usepackage{{booktabs}}.\n"]
-    for board in report.boards:
-        parts += [_table(board), *_tests(board)]
-    parts += [_across(name, found) for name, found in report.across.items()]
-    return "\n".join(parts)
+    """Return the report as LaTeX: each leaderboard with its tests, then ranks over datasets."""
+    tables = []
+    for board in report.leaderboards:
+        tables += [leaderboard_table(board, "latex"), comparison_table(board)]
+    tables += [rank_table(name, found) for name, found in report.across_datasets.items()]
+    return render_tables([table for table in tables if table is not None], report.title)
 
 
-def _table(board: Leaderboard) -> str:
-    shown = sheet(board)
-    ours = [_line(line) for line in shown.lines if line.kind != "published"]
-    theirs = [_line(line) for line in shown.lines if line.kind == "published"]
-    return _float(
-        layout="".join("r" if column.numeric else "l" for column in shown.columns),
-        headings=[column.heading for column in shown.columns],
-        lines=[*ours, *([r"\midrule", *theirs] if theirs else [])],
-        caption=" ".join([f"{' '.join([shown.title, *shown.options])}.", *shown.notes]),
-        label=_label(board),
-    )
+def render_tables(tables: Sequence[Table], title: str) -> str:
+    """Return tables as LaTeX floats, to be included in a document."""
+    return "\n".join([f"% {title}\n% Needs \\usepackage{{booktabs}}.\n", *map(_float, tables)])
 
 
-def _tests(board: Leaderboard) -> list[str]:
-    if not board.comparisons:
-        return []
-    lines = [_joined(cells) for cells in comparison_cells(board)]
-    caption = f"{board.track}. Paired permutation tests over seeds, corrected by Holm's method."
-    return [_float("llrrrr", COMPARISON_HEADINGS, lines, caption, f"{_label(board)}-tests")]
+def escape(text: str) -> str:
+    r"""Return ``text`` so that LaTeX shows it as it is.
+
+    Brackets are put in braces, since ``[`` after ``\\`` would start an optional argument.
+    """
+    return "".join(_SPECIAL.get(character, character) for character in text)
 
 
-def _across(name: str, found: CriticalDifference) -> str:
-    pairs = zip(found.methods, found.ranks, strict=True)
-    return _float(
-        "lr",
-        ["method", "average rank"],
-        [_joined([method, f"{rank:.2f}"]) for method, rank in pairs],
-        f"{name}. {across_text(found)}",
-        "-".join(name.replace("·", "").split()),
-    )
-
-
-def _label(board: Leaderboard) -> str:
-    return "-".join(str(board.track).replace("·", "").split())
-
-
-def _float(
-    layout: str, headings: Sequence[str], lines: Sequence[str], caption: str, label: str
-) -> str:
-    """Return a table; ``lines`` are LaTeX already, all else is text."""
+def _float(table: Table) -> str:
+    ours = [_row(row) for row in table.rows if row.kind != "published"]
+    theirs = [_row(row) for row in table.rows if row.kind == "published"]
+    caption = " ".join([f"{' '.join([table.title, *table.options])}.", *table.footnotes])
     parts = [
         r"\begin{table}",
         r"\centering\small",
-        rf"\begin{{tabular}}{{{layout}}}",
+        rf"\begin{{tabular}}{{{''.join('r' if c.numeric else 'l' for c in table.columns)}}}",
         r"\toprule",
-        _joined(headings),
+        " & ".join(escape(column.heading) for column in table.columns) + r" \\",
         r"\midrule",
-        *lines,
+        *ours,
+        *([r"\midrule", *theirs] if ours and theirs else theirs),
         r"\bottomrule",
         r"\end{tabular}",
-        rf"\caption{{{_text(caption)}}}",
-        rf"\label{{tab:{label}}}",
+        rf"\caption{{{escape(caption)}}}",
+        rf"\label{{tab:{_label(table)}}}",
         r"\end{table}",
     ]
     return "\n".join(parts) + "\n"
 
 
-def _joined(cells: Sequence[str]) -> str:
-    return " & ".join(map(_text, cells)) + r" \\"
+def _row(row: TableRow) -> str:
+    style = {"published": "textit", "significant": "textbf"}.get(row.kind)
+    return " & ".join(_cell(cell, style) for cell in row.cells) + r" \\"
 
 
-def _line(line: Line) -> str:
-    cells = [_cell(cell) for cell in line.cells]
-    if line.kind == "published":
-        cells = [rf"\textit{{{cell}}}" if cell else "" for cell in cells]
-    return " & ".join(cells) + r" \\"
+def _cell(cell: Cell, style: str | None) -> str:
+    text = escape(cell.line)
+    return rf"\{style}{{{text}}}" if style and text else text
 
 
-def _cell(cell: Cell) -> str:
-    note = cell.note if cell.note.startswith(("±", "[")) else f"({cell.note})"
-    return _text(" ".join(filter(None, [cell.text, note if cell.note else ""])))
-
-
-def _text(text: str) -> str:
-    return "".join(_SPECIAL.get(character, character) for character in text)
+def _label(table: Table) -> str:
+    return "-".join(re.findall(r"[\w.+]+(?:-[\w.+]+)*", " ".join([table.title, *table.options])))

@@ -1,79 +1,59 @@
-"""Leaderboards as Markdown."""
+"""Reports and tables as GitHub Markdown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from nasbench_ecg.report.columns import (
-    COMPARISON_HEADINGS,
-    Cell,
-    comparison_cells,
-    sheet,
-)
-from nasbench_ecg.report.footnotes import across_text
 from nasbench_ecg.report.leaderboard import Leaderboard, Report
-from nasbench_ecg.report.statistics import CriticalDifference
+from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
+from nasbench_ecg.report.table import Cell, Table, TableRow
 
 
 def render(report: Report) -> str:
     """Return the report as a Markdown document."""
-    parts = [f"# {_text(report.title)}"]
-    for board in report.boards:
-        parts += [*_board(board), *_tests(board)]
-    if report.across:
+    parts = [f"# {escape(report.title)}"]
+    for board in report.leaderboards:
+        parts += [*_section(leaderboard_table(board, "markdown"), "##"), *_comparisons(board)]
+    if report.across_datasets:
         parts.append("## Over several datasets")
-    for name, found in report.across.items():
-        parts += _across(name, found)
+    for name, found in report.across_datasets.items():
+        parts += _section(rank_table(name, found), "###")
     return "\n\n".join(parts) + "\n"
 
 
-def _board(board: Leaderboard) -> list[str]:
-    shown = sheet(board)
-    heading = f"## {_text(shown.title)}"
-    options = [" ".join(f"`{option}`" for option in shown.options)] if shown.options else []
-    rows = [
-        [_cell(cell, emphasis="*" if line.kind == "published" else "") for cell in line.cells]
-        for line in shown.lines
-    ]
-    listed = _table(
-        [_text(column.heading) for column in shown.columns],
-        ["--:" if column.numeric else ":--" for column in shown.columns],
-        rows,
-    )
-    return [heading, *options, listed, *map(_text, shown.notes)]
+def render_tables(tables: Sequence[Table], title: str) -> str:
+    """Return tables as a Markdown document."""
+    parts = [part for table in tables for part in _section(table, "##")]
+    return "\n\n".join([f"# {escape(title)}", *parts]) + "\n"
 
 
-def _tests(board: Leaderboard) -> list[str]:
-    if not board.comparisons:
+def escape(text: str) -> str:
+    """Return ``text`` so that Markdown shows it as it is."""
+    return re.sub(r"([\\`*_~|<&])", r"\\\1", text)
+
+
+def _section(table: Table, level: str) -> list[str]:
+    options = [" ".join(f"`{option}`" for option in table.options)] if table.options else []
+    footnotes = map(escape, table.footnotes)
+    return [f"{level} {escape(table.title)}", *options, _table(table), *footnotes]
+
+
+def _comparisons(board: Leaderboard) -> list[str]:
+    table = comparison_table(board)
+    if table is None:
         return []
-    rows = [[_text(cell) for cell in cells] for cells in comparison_cells(board)]
-    rules = [":--", ":--", "--:", "--:", "--:", "--:"]
-    listed = _table(COMPARISON_HEADINGS, rules, rows)
     summary = "<summary>Paired permutation tests over seeds</summary>"
-    return [f"<details>{summary}\n\n{listed}\n\n</details>"]
+    return [f"<details>{summary}\n\n{_table(table)}\n\n</details>"]
 
 
-def _across(name: str, found: CriticalDifference) -> list[str]:
-    pairs = zip(found.methods, found.ranks, strict=True)
-    listed = _table(
-        ["method", "average rank"],
-        [":--", "--:"],
-        [[_text(method), f"{rank:.2f}"] for method, rank in pairs],
-    )
-    return [f"### {_text(name)}", _text(across_text(found)), listed]
+def _table(table: Table) -> str:
+    headings = [escape(column.heading) for column in table.columns]
+    rules = ["--:" if column.numeric else ":--" for column in table.columns]
+    rows = [[_cell(row, cell) for cell in row.cells] for row in table.rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (headings, rules, *rows))
 
 
-def _cell(cell: Cell, *, emphasis: str) -> str:
-    note = f" {cell.note}" if cell.note.startswith(("±", "[")) else f" ({cell.note})"
-    text = cell.text + (note if cell.note else "")
-    return f"{emphasis}{_text(text)}{emphasis}" if text else ""
-
-
-def _table(headings: Sequence[str], rules: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rules, *rows))
-
-
-def _text(text: str) -> str:
-    for special in "\\|*_<":
-        text = text.replace(special, f"\\{special}")
-    return text
+def _cell(row: TableRow, cell: Cell) -> str:
+    emphasis = {"published": "*", "significant": "**"}.get(row.kind, "")
+    return f"{emphasis}{escape(cell.line)}{emphasis}" if cell.line else ""

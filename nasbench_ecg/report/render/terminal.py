@@ -1,286 +1,129 @@
-"""A leaderboard as a table for the terminal: more columns where it is wider."""
+"""Leaderboards and tables for a terminal: a wider one shows more columns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from nasbench_ecg.report.footnotes import what_cannot_be_said
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
-from nasbench_ecg.report.pareto import FRONT_MARK, front_letters
-from nasbench_ecg.report.published import Published, notes_on
-from nasbench_ecg.report.statistics import Summary
-from nasbench_ecg.report.text import (
-    amount,
-    coarse_duration,
-    difference,
-    milliseconds,
-    percent,
-    seeds_text,
-    value_text,
-)
+from nasbench_ecg.report.columns import PARETO_MEANING
+from nasbench_ecg.report.leaderboard import Leaderboard
+from nasbench_ecg.report.leaderboard_tables import footnotes
+from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
+from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.table import Cell, Table, TableRow
 
-_OVERALL = (("accuracy", "Acc"), ("macro_se", "Se"), ("macro_pp", "+P"))
-_BETWEEN_PATIENTS = (
-    ("accuracy", "Acc"),
-    ("ec57_s_se", "S Se"),
-    ("ec57_s_pp", "S +P"),
-    ("ec57_v_se", "V Se"),
-    ("ec57_v_pp", "V +P"),
-)
-_LABEL_WIDTH = 22
+PARETO_MARK = "◆"
+_NAME_WIDTH = 22
+_MIN_NAME_WIDTH = 24
+"""Characters that names of a table keep, however narrow the terminal."""
 _GAP = 2
 
 
-@dataclass(frozen=True)
-class _Column:
-    """A column of the table.
-
-    Attributes:
-        heading: Its heading.
-        ours: Cell of one of our rows.
-        theirs: Cell of a published figure.
-    """
-
-    heading: str
-    ours: Callable[[Row], Text]
-    theirs: Callable[[Published], Text]
-
-    def width(self, board: Leaderboard) -> int:
-        """Return the characters that its widest line takes."""
-        cells = [*map(self.ours, board.rows), *map(self.theirs, board.published)]
-        lines = [line for cell in cells for line in cell.plain.splitlines()]
-        return max(map(len, [self.heading, *lines]))
-
-
 def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
-    """Return a leaderboard for a terminal of ``width`` columns, 80 or more."""
-    columns, hidden = _columns(board, width)
-    table = Table(
+    """Return a leaderboard for a terminal of ``width`` columns, at least 80.
+
+    Columns that do not fit are left out, the least important first.
+    """
+    table = full_table(board, "terminal")
+    marks = [bool(row.pareto_costs) for row in board.rows]
+    cells = [
+        [_lines(row, cell, marked=marked and i == 0) for i, cell in enumerate(row.cells)]
+        for row, marked in zip(table.rows, [*marks, *(False for _ in board.published)], strict=True)
+    ]
+    shown = _fitting(table, cells, width)
+    rich = _rich_table()
+    for i in shown:
+        column = table.columns[i]
+        if column.numeric:
+            rich.add_column(Text(column.heading), justify="right", no_wrap=True)
+        else:
+            rich.add_column(Text(column.heading), width=_NAME_WIDTH, overflow="fold")
+    for i, row in enumerate(table.rows):
+        if row.kind == "published" and (i == 0 or table.rows[i - 1].kind != "published"):
+            rich.add_section()
+            rich.add_row("", _published_heading(board.published))
+        rich.add_row(*(cells[i][j] for j in shown))
+    notes = footnotes(board, {table.columns[i].heading for i in shown} - {"Pareto"})
+    if any(marks):
+        notes.append(f"{PARETO_MARK} Pareto-optimal: {PARETO_MEANING}.")
+    if hidden := len(table.columns) - len(shown):
+        columns = "column needs" if hidden == 1 else "columns need"
+        notes.append(f"{hidden} more {columns} a wider terminal.")
+    title = Text(table.title, style="bold")
+    for option in table.options:
+        title.append(f"  {option}", style="not bold cyan")
+    return Group(
+        title,
+        Text(""),
+        rich,
+        *([Text("")] if notes else []),
+        *(Text(note, style="dim") for note in notes),
+    )
+
+
+def render_tables(tables: Sequence[Table]) -> RenderableType:
+    """Return tables for a terminal, which wraps their cells where it is narrow."""
+    parts: list[RenderableType] = []
+    for table in tables:
+        rich = _rich_table()
+        names = [table.columns[0].heading, *(row.cells[0].label for row in table.rows)]
+        width = min(max(map(len, names)), _MIN_NAME_WIDTH)
+        rich.add_column(Text(table.columns[0].heading), overflow="fold", min_width=width)
+        for column in table.columns[1:]:
+            rich.add_column(Text(column.heading), justify="right", overflow="fold")
+        for row in table.rows:
+            rich.add_row(*(_lines(row, cell) for cell in row.cells))
+        notes = [Text(note, style="dim") for note in table.footnotes]
+        parts += [Text(table.title, style="bold"), rich, *notes, Text("")]
+    return Group(*parts[:-1])
+
+
+def _rich_table() -> RichTable:
+    return RichTable(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
     )
-    table.add_column("", justify="right", no_wrap=True, width=_place_width(board))
-    table.add_column("strategy", width=_LABEL_WIDTH, overflow="fold")
-    for column in columns:
-        table.add_column(column.heading, justify="right", no_wrap=True)
-    several_devices = len({row.device for row in board.rows}) > 1
-    for row in board.rows:
-        style = "bold" if row.rank == 1 else ""
-        place = Text(_place(row), style=style)
-        label = _label(row, several_devices=several_devices)
-        table.add_row(place, label, *(column.ours(row) for column in columns))
-    if board.published:
-        table.add_section()
-        table.add_row("", _published_heading(board.published))
-    for figure in board.published:
-        label = Text(figure.label, style="italic")
-        table.add_row("", label, *(column.theirs(figure) for column in columns))
-    return Group(_title(board), Text(""), table, *_notes(board, hidden))
 
 
-def _columns(board: Leaderboard, width: int) -> tuple[list[_Column], int]:
-    """Return as many columns as fit, in the order of their worth, and the number of the others."""
-    shown = [_Column("n", lambda row: Text(str(len(row.seeds))), _blank), *_score_columns(board)]
-    left = width - _place_width(board) - _LABEL_WIDTH - 2 * _GAP
-    left -= sum(column.width(board) + _GAP for column in shown)
-    extra = _extra_columns(board)
-    for index, column in enumerate(extra):
-        left -= column.width(board) + _GAP
-        if left < 0:
-            return shown, len(extra) - index
-        shown.append(column)
-    return shown, 0
-
-
-def _place(row: Row) -> str:
-    return f"{FRONT_MARK if row.fronts else ''}{row.rank or '–'}"
-
-
-def _place_width(board: Leaderboard) -> int:
-    return max(2, *(len(_place(row)) for row in board.rows))
-
-
-def _score_columns(board: Leaderboard) -> list[_Column]:
-    if not any(RANKED_BY in row.scores for row in board.rows):
-        return _own_scores(board)
-    between_patients = board.track.protocol.startswith("inter-patient")
-    scores = _BETWEEN_PATIENTS if between_patients else _OVERALL
-    f1 = _Column("F1", _f1, lambda figure: _theirs(figure, RANKED_BY))
-    return [f1, *(_score_column(name, heading) for name, heading in scores)]
-
-
-def _extra_columns(board: Leaderboard) -> list[_Column]:
-    columns = [
-        _Column("vs publ.", _against_published, _blank),
-        _Column("vs random", _over_random, _blank),
-        _cost_column("params", "parameters", amount),
-        _seconds_column("search", "search"),
-        _seconds_column("train", "evaluation"),
-        _cost_column("MACs", "macs", amount),
-        _cost_column("latency", "latency_1_ms", milliseconds),
-        _Column("front", lambda row: Text(front_letters(row)), _blank),
-        _Column("rank", _rank_interval, _blank),
-        _Column("F1 range", _range, _blank),
-    ]
-    return [column for column in columns if any(column.ours(row).plain for row in board.rows)]
-
-
-def _own_scores(board: Leaderboard) -> list[_Column]:
-    """Return columns for an evaluator that has scores of its own."""
-    names = sorted({name for row in board.rows for name in row.scores})
-    return [_Column(name, partial(_plain_score, name=name), _blank) for name in names[:3]]
-
-
-def _score_column(name: str, heading: str) -> _Column:
-    return _Column(heading, lambda row: _score(row, name), lambda f: _theirs(f, name))
-
-
-def _cost_column(heading: str, name: str, show: Callable[[float], str]) -> _Column:
-    return _Column(heading, lambda row: _shown(row.costs.get(name), show), _blank)
-
-
-def _seconds_column(heading: str, name: str) -> _Column:
-    return _Column(heading, lambda row: _shown(row.seconds.get(name), coarse_duration), _blank)
-
-
-def _blank(_: object) -> Text:
-    return Text("")
-
-
-def _shown(value: float | None, show: Callable[[float], str]) -> Text:
-    return Text("" if value is None else show(value))
-
-
-def _score(row: Row, name: str) -> Text:
-    summary = row.scores.get(name)
-    if summary is None:
-        return Text("")
-    return _under(percent(summary.mean), _spread(summary))
-
-
-def _f1(row: Row) -> Text:
-    summary = row.scores.get(RANKED_BY)
-    if summary is None:
-        return Text("")
-    spread = _spread(summary)
-    mean = Text(percent(summary.mean), style="bold")
-    if spread:
-        mean.append(f" {spread}", style="not bold dim")
-    if summary.interval:
-        low, high = map(percent, summary.interval)
-        mean.append(f"\n{low}–{high}", style="not bold dim")
-    return mean
-
-
-def _spread(summary: Summary) -> str:
-    if summary.sd is None:
-        return ""
-    return f"±{100 * summary.sd:.{1 if summary.sd > 0.0999 else 2}f}"
-
-
-def _under(above: str, below: str) -> Text:
-    text = Text(above)
-    return text.append(f"\n{below}", style="dim") if below else text
-
-
-def _range(row: Row) -> Text:
-    summary = row.scores.get(RANKED_BY)
-    if summary is None or summary.n < 2:
-        return Text("")
-    return Text(f"{percent(summary.worst)}–{percent(summary.best)}")
-
-
-def _plain_score(row: Row, name: str) -> Text:
-    summary = row.scores.get(name)
-    if summary is None:
-        return Text("")
-    return _under(f"{summary.mean:.4g}", "" if summary.sd is None else f"±{summary.sd:.2g}")
-
-
-def _theirs(figure: Published, name: str) -> Text:
-    score = figure.scores.get(name)
-    return Text("" if score is None else percent(score), style="italic")
-
-
-def _against_published(row: Row) -> Text:
-    theirs = row.published.scores.get(RANKED_BY) if row.published else None
-    if theirs is None or RANKED_BY not in row.scores:
-        return Text("")
-    return Text(difference(row.scores[RANKED_BY].mean, theirs))
-
-
-def _over_random(row: Row) -> Text:
-    gain = row.improvement
-    if gain is None:
-        return Text("")
-    interval = gain.interval and " to ".join(difference(end, 0.0) for end in gain.interval)
-    return _under(f"{difference(gain.relative, 0.0)} %", interval or "")
-
-
-def _rank_interval(row: Row) -> Text:
-    if row.rank_interval is None:
-        return Text("")
-    low, high = row.rank_interval
-    return Text(str(low) if low == high else f"{low}–{high}")
-
-
-def _label(row: Row, *, several_devices: bool) -> Text:
-    text = Text(row.strategy, style="bold" if row.rank == 1 else "")
-    options = (f"{name.partition('.')[2]}={value_text(v)}" for name, v in row.options.items())
-    details = [row.builder, *options]
-    if several_devices:
-        details.append(f"on {row.device}")
-    for detail in details:
+def _lines(row: TableRow, cell: Cell, *, marked: bool = False) -> Text:
+    """Return a cell of several lines: spread, interval, details and note below the text."""
+    style = {"first": "bold", "published": "italic"}.get(row.kind, "")
+    text = Text(f"{PARETO_MARK if marked else ''}{cell.text}", style=style)
+    spread = cell.spread.replace("± ", "±")
+    if cell.interval:
+        dash = " to " if any(end[:1] in "+−" for end in cell.interval) else "–"
+        text.append(f" {spread}" if spread else "", style="not bold dim")
+        text.append(f"\n{dash.join(cell.interval)}", style="not bold dim")
+    elif spread:
+        text.append(f"\n{spread}", style="not bold dim")
+    for detail in cell.details:
         text.append(f"\n{detail}", style="not bold dim")
-    if row.missing:
-        text.append(f"\nincomplete: no {seeds_text(row.missing)}", style="not bold yellow")
-    for status, count in row.unfinished.items():
-        text.append(f"\n{count} {status}", style="not bold red")
+    if cell.note and row.kind != "published":
+        style = "dim" if cell.value is not None else "yellow"
+        text.append(f"\n{cell.note}", style=f"not bold {style}")
     return text
+
+
+def _fitting(table: Table, cells: Sequence[Sequence[Text]], width: int) -> list[int]:
+    """Return the indices of the columns that fit, in the order of the table."""
+    widths = []
+    for i, column in enumerate(table.columns):
+        lines = [line for row in cells for line in row[i].plain.splitlines()]
+        longest = max(map(len, [column.heading, *lines]))
+        widths.append(_GAP + (longest if column.numeric else _NAME_WIDTH))
+    shown = []
+    left = width + _GAP
+    for i in sorted(range(len(widths)), key=lambda i: table.columns[i].priority):
+        left -= widths[i]
+        if left < 0 and table.columns[i].priority:
+            break
+        shown.append(i)
+    return sorted(shown)
 
 
 def _published_heading(published: Sequence[Published]) -> Text:
-    cites = {figure.cite for figure in published}
+    cites = {one.cite for one in published}
     return Text(f"published, {cites.pop()}" if len(cites) == 1 else "published", style="dim")
-
-
-def _title(board: Leaderboard) -> Text:
-    text = Text(str(board.track), style="bold")
-    for name, value in board.options.items():
-        text.append(f"  {name}={value_text(value)}", style="not bold cyan")
-    return text
-
-
-def _notes(board: Leaderboard, hidden: int) -> list[Text]:
-    notes = []
-    summaries = [row.scores[RANKED_BY] for row in board.rows if RANKED_BY in row.scores]
-    if summaries:
-        several = any(summary.n > 1 for summary in summaries)
-        interval = any(summary.interval for summary in summaries)
-        notes.append(
-            f"Percentages{', mean ± sd' if several else ''}; {seeds_text(board.seeds)}. "
-            "F1 is the harmonic mean of macro Se and macro +P"
-            + ("; below it, a 95% bootstrap interval of the mean." if interval else ".")
-        )
-        notes += what_cannot_be_said(len(board.seeds)) if interval else []
-    if hidden:
-        columns = "column needs" if hidden == 1 else "columns need"
-        notes.append(f"{hidden} more {columns} a wider terminal.")
-    if any(row.fronts for row in board.rows):
-        notes.append(
-            f"{FRONT_MARK} No ranked method has a higher F1 at no more Parameters, MACs or Latency."
-        )
-    notes += notes_on(row.strategy for row in board.rows)
-    if board.others:
-        others = "another board" if board.others == 1 else f"{board.others} other boards"
-        notes.append(
-            f"Not to be compared with {others} of this track, whose beats or split differ; "
-            f"here beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
-        )
-    return [Text(""), *(Text(note, style="dim") for note in notes)] if notes else []

@@ -1,4 +1,4 @@
-"""The plots of a page: scores against costs, the course of searches, critical differences."""
+"""The plots of the page: F1 against costs, progress of searches, critical differences."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.statistics import CriticalDifference
-from nasbench_ecg.report.text import amount, coarse_duration, milliseconds, percent
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.text import duration, percent
 
-_COSTS = (
-    ("parameters", "parameters", amount),
-    ("macs", "multiply-accumulates a beat", amount),
-    ("latency_1_ms", "latency of one beat, ms", milliseconds),
-    ("total", "seconds of search and training", coarse_duration),
-)
-_FEWEST_POINTS = 2
+_COST_LABELS = {
+    "parameters": "trainable parameters",
+    "macs": "multiply-accumulates per beat",
+    "latency_1_ms": "latency of one beat, ms",
+    "total": "seconds of search and training",
+}
+_MIN_POINTS = 2
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Chart:
     """A plot.
 
     Attributes:
-        name: What tells it from others of its kind.
+        name: Its name in a choice of plots.
         svg: The plot.
         methods: Names of the methods that it shows.
     """
@@ -36,21 +37,22 @@ class Chart:
     methods: tuple[str, ...]
 
 
-def against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]:
-    """Return F1 against each cost, where two methods or more have both and costs differ.
+def f1_against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]:
+    """Return a plot of F1 against each cost that differs between two methods or more.
 
     Args:
         board: The leaderboard.
-        numbers: Number of each method, which sets its colour and shape.
+        numbers: Number of each method, which sets its color and shape.
     """
     charts = []
-    for name, label, told in _COSTS:
+    for name, label in _COST_LABELS.items():
+        show = COSTS[name].show if name in COSTS else duration
         points = [
             (row, cost)
             for row in board.rows
             if RANKED_BY in row.scores and (cost := _cost(row, name)) is not None
         ]
-        if len(points) < _FEWEST_POINTS or len({cost for _, cost in points}) == 1:
+        if len(points) < _MIN_POINTS or len({cost for _, cost in points}) == 1:
             continue
         ends = [end for row, _ in points for end in _ends(row)]
         published = max((f.scores.get(RANKED_BY, 0.0) for f in board.published), default=0.0)
@@ -72,7 +74,7 @@ def against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]
                     numbers[method],
                     at,
                     y.place(100 * row.scores[RANKED_BY].mean),
-                    f"{method}: F1 {figure}, {told(cost)}",
+                    f"{method}: F1 {figure}, {show(cost)}",
                 )
             )
         drawn = svg.plot(x, y, marks, description=f"F1 against {label}")
@@ -93,7 +95,7 @@ def _ends(row: Row) -> tuple[float, float]:
 
 
 def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str:
-    """Return the border of what no ranked method exceeds at no more cost, as a staircase."""
+    """Return the Pareto front of the ranked methods as a staircase."""
     stairs: list[tuple[float, float]] = []
     best = -1.0
     ranked = [(row, cost) for row, cost in points if row.rank is not None]
@@ -106,12 +108,12 @@ def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str
     return svg.path([*stairs, (x.end, stairs[-1][1])], "front") if stairs else ""
 
 
-def course(
+def search_progress(
     board: Leaderboard, runs: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]
 ) -> Chart | None:
-    """Return the best so far of what each search went by against its seconds, a line a run.
+    """Return the best value so far against seconds of search, one line per run.
 
-    That is a score on validation beats, or an objective of the strategy's own.
+    The value is a validation score, or the strategy's own objective.
 
     Args:
         board: The leaderboard.
@@ -122,13 +124,15 @@ def course(
         (method, record, points)
         for method in (board.label(row) for row in board.rows)
         for record in runs[method]
-        if len(points := _best_so_far(record)) >= _FEWEST_POINTS
+        if len(points := _best_so_far(record)) >= _MIN_POINTS
     ]
     if not curves:
         return None
     every = [point for _, _, points in curves for point in points]
     x = svg.horizontal("seconds of search", [seconds for seconds, _ in every], log=True)
-    y = svg.vertical("best so far of what the search went by, %", [100 * best for _, best in every])
+    y = svg.vertical(
+        "best validation score or objective so far, %", [100 * best for _, best in every]
+    )
     marks = []
     for method, record, points in curves:
         places = [(x.place(seconds), y.place(100 * best)) for seconds, best in points]
@@ -139,10 +143,13 @@ def course(
         marks.append(svg.line(number, stairs, "curve", f"{method}, seed {seed}"))
         marks.append(svg.mark(number, *stairs[-1], f"{method}, seed {seed}"))
     drawn = svg.plot(
-        x, y, marks, description="Best so far of what the search went by against its seconds"
+        x,
+        y,
+        marks,
+        description="Best validation score or objective so far against seconds of search",
     )
     methods = tuple(dict.fromkeys(method for method, _, _ in curves))
-    return Chart("course of the search", drawn, methods)
+    return Chart("search progress", drawn, methods)
 
 
 def _best_so_far(record: RunRecord) -> list[tuple[float, float]]:
@@ -154,7 +161,7 @@ def _best_so_far(record: RunRecord) -> list[tuple[float, float]]:
 
 
 def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -> str:
-    """Return average ranks on a line, best left; bars join methods that are not told apart."""
+    """Return average ranks on a line, best left; bars join methods that do not differ."""
     k = len(found.methods)
     height = 78 + 17 * k + 9 * len(found.groups)
     axis = svg.Axis("average rank", 1.0, float(k), 24, svg.WIDTH - 24)

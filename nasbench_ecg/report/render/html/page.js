@@ -1,6 +1,6 @@
 "use strict";
 
-// Sorting: a first click puts the better end first, a second one turns it round.
+// Sort by a column: the first click puts the better end first, the second one reverses the order.
 for (const table of document.querySelectorAll("table.board")) {
   const body = table.tBodies[0];
   const original = [...body.rows];
@@ -25,7 +25,7 @@ for (const table of document.querySelectorAll("table.board")) {
   });
 }
 
-// Filters: whole tracks by their parts, rows by method.
+// Filter tracks by their parts, and rows by method.
 const form = document.getElementById("filters");
 const filter = () => {
   const method = form.elements.method.value.trim().toLowerCase();
@@ -46,10 +46,12 @@ const filter = () => {
 };
 form.addEventListener("input", filter);
 form.addEventListener("submit", (event) => event.preventDefault());
-form.hidden = false;
-filter();
+if (document.querySelector("section.track")) {
+  form.hidden = false;
+  filter();
+}
 
-// The cost that F1 is plotted against.
+// Choose the cost that F1 is plotted against.
 for (const figure of document.querySelectorAll("figure.costs")) {
   const select = figure.querySelector("select");
   const choices = [...figure.querySelectorAll(".choice")];

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: axes, marks and lines, whose colours follow the page's."""
+"""Plots as inline SVG: axes, marks and lines in the colors of the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from math import ceil, floor, log10
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 14, 44
 
-COLOURS = (
+COLORS = (
     "#3b82c4", "#e0574f", "#2f9e67", "#b7860b", "#8b5fbf",
     "#1795a5", "#d0619c", "#7a8591", "#6b8e23", "#c46a2b",
 )  # fmt: skip
@@ -44,7 +44,7 @@ class Axis:
     log: bool = False
 
     def place(self, value: float) -> float:
-        """Return where ``value`` lies."""
+        """Return the place of ``value`` in the plot."""
         low, high, at = self.low, self.high, value
         if self.log:
             low, high, at = log10(low), log10(high), log10(value)
@@ -69,7 +69,7 @@ def _round_step(step: float) -> float:
 
 
 def horizontal(label: str, values: Sequence[float], *, log: bool = False) -> Axis:
-    """Return the lower axis for these values, logarithmic if asked for and possible."""
+    """Return the lower axis for these values, logarithmic if ``log`` and all are positive."""
     low, high, log = _span(values, log=log)
     return Axis(label, low, high, LEFT, WIDTH - RIGHT, log)
 
@@ -91,7 +91,7 @@ def _span(values: Sequence[float], *, log: bool) -> tuple[float, float, bool]:
 
 
 def plot(x: Axis, y: Axis, marks: Sequence[str], *, description: str) -> str:
-    """Return a plot with its axes; ``marks`` are SVG elements, the last on top."""
+    """Return a plot with its axes; ``marks`` are SVG elements, the last one on top."""
     parts = [f'<g class="grid">{_grid(x, y)}</g>', *marks]
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(
@@ -104,7 +104,7 @@ def plot(x: Axis, y: Axis, marks: Sequence[str], *, description: str) -> str:
 
 
 def document(width: float, height: float, parts: Sequence[str], description: str) -> str:
-    """Return an SVG element that is as wide as its place on the page allows."""
+    """Return an SVG element that fills the width of its place on the page."""
     return (
         f'<svg viewBox="0 0 {_n(width)} {_n(height)}" role="img" '
         f'aria-label="{escape(description)}">{"".join(parts)}</svg>'
@@ -126,22 +126,22 @@ def _grid(x: Axis, y: Axis) -> str:
 
 
 def mark(index: int, x: float = 0.0, y: float = 0.0, title: str = "") -> str:
-    """Return the mark of the method with that number, with what is told when it is pointed at."""
-    told = f"<title>{escape(title)}</title>" if title else ""
-    colour = COLOURS[index % len(COLOURS)]
-    shape = _SHAPES[(index + index // len(COLOURS)) % len(_SHAPES)]
-    return f'<g fill="{colour}" transform="translate({_n(x)} {_n(y)})">{told}{shape}</g>'
+    """Return the mark of the method with that number; ``title`` is its tooltip."""
+    tooltip = f"<title>{escape(title)}</title>" if title else ""
+    color = COLORS[index % len(COLORS)]
+    shape = _SHAPES[(index + index // len(COLORS)) % len(_SHAPES)]
+    return f'<g fill="{color}" transform="translate({_n(x)} {_n(y)})">{tooltip}{shape}</g>'
 
 
 def symbol(index: int) -> str:
-    """Return the mark of a method as a picture of its own, for a legend."""
+    """Return the mark of a method for a legend, as an SVG element."""
     return f'<svg class="symbol" viewBox="-7 -7 14 14" aria-hidden="true">{mark(index)}</svg>'
 
 
 def line(index: int, points: Sequence[tuple[float, float]], css: str, title: str = "") -> str:
-    """Return a line through ``points`` in the colour of the method with that number."""
-    told = f"<title>{escape(title)}</title>" if title else ""
-    return f'<g stroke="{COLOURS[index % len(COLOURS)]}">{told}{path(points, css)}</g>'
+    """Return a line in the color of the method with that number."""
+    tooltip = f"<title>{escape(title)}</title>" if title else ""
+    return f'<g stroke="{COLORS[index % len(COLORS)]}">{tooltip}{path(points, css)}</g>'
 
 
 def path(points: Sequence[tuple[float, float]], css: str) -> str:
@@ -151,7 +151,7 @@ def path(points: Sequence[tuple[float, float]], css: str) -> str:
 
 
 def text(x: float, y: float, words: str, css: str) -> str:
-    """Return words at a place."""
+    """Return text at a place."""
     return f'<text class="{css}" x="{_n(x)}" y="{_n(y)}">{escape(words)}</text>'
 
 

@@ -1,4 +1,4 @@
-"""The front of F1 against each cost: who is on it, and that every format says so."""
+"""The Pareto front of F1 against each cost, in every format."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from run_records import run_record, with_f1
 
-from nasbench_ecg.report.leaderboard import Row, assemble, leaderboards
-from nasbench_ecg.report.pareto import front_letters, with_fronts
-from nasbench_ecg.report.render.formats import render
+from nasbench_ecg.report.aggregate import build_report, leaderboards
+from nasbench_ecg.report.analysis import PARETO_COSTS, with_pareto_fronts
+from nasbench_ecg.report.leaderboard import Row
+from nasbench_ecg.report.render import render
 from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.report.statistics import summarize
 
@@ -46,23 +47,27 @@ def row(f1, parameters, rank=1):
     return Row("s", "c", "b", "cpu", scores=scores, costs={"parameters": parameters}, rank=rank)
 
 
+def letters(one):
+    return " ".join(PARETO_COSTS[cost] for cost in one.pareto_costs)
+
+
 def rows_of(form):
-    return render(assemble(records(), "Front"), form)
+    return render(build_report(records(), "Front"), form)
 
 
 def test_a_method_is_on_the_front_of_each_cost_by_itself():
     (board,) = leaderboards(records())
-    assert {one.strategy: front_letters(one) for one in board.rows} == ON_FRONT
+    assert {one.strategy: letters(one) for one in board.rows} == ON_FRONT
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), min_size=2, max_size=12))
 def test_nothing_on_the_front_is_beaten_and_everything_off_it_is(points):
-    rows = with_fronts([row(f1 / 10, float(cost)) for f1, cost in points])
+    rows = with_pareto_fronts([row(f1 / 10, float(cost)) for f1, cost in points])
     for (f1, cost), one in zip(points, rows, strict=True):
         beaten = any(
             (other >= f1 and less <= cost) and (other, less) != (f1, cost) for other, less in points
         )
-        assert one.fronts == (() if beaten else ("parameters",))
+        assert one.pareto_costs == (() if beaten else ("parameters",))
 
 
 def test_what_is_not_ranked_has_no_place_on_it_and_takes_none():
@@ -70,12 +75,14 @@ def test_what_is_not_ranked_has_no_place_on_it_and_takes_none():
         "lucky", 0, metrics=with_f1(0.99), costs={"parameters": 10.0, "macs": 1.0}
     )
     (board,) = leaderboards([*records(), incomplete])
-    by_name = {one.strategy: front_letters(one) for one in board.rows}
+    by_name = {one.strategy: letters(one) for one in board.rows}
     assert by_name == {**ON_FRONT, "lucky": ""}
 
 
 def test_a_single_method_has_no_front():
-    assert [one.fronts for one in with_fronts([row(0.9, 5.0), row(0.8, 1.0, rank=None)])] == [
+    assert [
+        one.pareto_costs for one in with_pareto_fronts([row(0.9, 5.0), row(0.8, 1.0, rank=None)])
+    ] == [
         (),
         (),
     ]
@@ -83,7 +90,7 @@ def test_a_single_method_has_no_front():
 
 def test_csv_names_the_costs():
     listed = csv.DictReader(io.StringIO(rows_of("csv")))
-    found = {line["method"]: line["front"] for line in listed if line["kind"] == "ranked"}
+    found = {line["method"]: line["pareto_front"] for line in listed if line["kind"] == "ranked"}
     assert found == {
         "large": "parameters macs latency_1_ms",
         "middle": "parameters",
@@ -98,8 +105,8 @@ def test_markdown_and_latex_have_a_column_and_say_what_it_means(form, between):
     assert "no ranked method has a higher F1 with no more" in text
     lines = [[cell.strip() for cell in line.split(between)] for line in text.splitlines()]
     heading = next(cells for cells in lines if "method" in cells)
-    method, front = heading.index("method"), heading.index("front")
-    found = {cells[method]: cells[front] for cells in lines if len(cells) == len(heading)}
+    method, pareto = heading.index("method"), heading.index("Pareto")
+    found = {cells[method]: cells[pareto] for cells in lines if len(cells) == len(heading)}
     assert {name: found[name] for name in ON_FRONT} == ON_FRONT
 
 
@@ -109,13 +116,13 @@ def test_the_terminal_marks_rows_at_any_width(width):
     (board,) = leaderboards(records())
     console.print(leaderboard_table(board, width=width))
     lines = console.export_text().splitlines()
-    for name, letters in ON_FRONT.items():
+    for name, costs in ON_FRONT.items():
         (line,) = [one for one in lines if re.match(rf"\s*◆?\d\s+{name}\b", one)]
-        assert line.lstrip().startswith("◆") == bool(letters)
+        assert line.lstrip().startswith("◆") == bool(costs)
         assert max(map(len, lines)) <= width
-        if width == 160 and letters:
-            assert re.search(rf"{letters}(\s|$)", line)
-    assert "◆ No ranked method has a higher F1" in " ".join(lines)
+        if width == 160 and costs:
+            assert re.search(rf"{costs}(\s|$)", line)
+    assert "◆ Pareto-optimal: no ranked method has a higher F1" in " ".join(lines)
 
 
 def test_the_page_plots_the_front_and_its_column_sorts():
@@ -127,7 +134,7 @@ def test_the_page_plots_the_front_and_its_column_sorts():
 
 def test_the_staircase_of_the_plot_turns_at_the_rows_on_the_front():
     text = rows_of("html")
-    plot = text[text.index('aria-label="F1 against parameters"') :]
+    plot = text[text.index('aria-label="F1 against trainable parameters"') :]
     stairs = re.search(r'class="front" d="M([^"]+)"', plot)[1]
     points = [tuple(map(float, p.split())) for p in stairs.split("L")]
     marks = {

@@ -1,4 +1,4 @@
-"""Leaderboards as files: the same figures in every format, and the same bytes every time."""
+"""Leaderboards as files: the same numbers in every format, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_records import TWO_LEAD, run_record, with_f1
+from run_records import TWO_LEAD, run_record, shown, with_f1
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.report.leaderboard import assemble
-from nasbench_ecg.report.render.formats import FORMATS, SUFFIXES, render
+from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.columns import leaderboard_columns
+from nasbench_ecg.report.leaderboard_tables import leaderboard_table
+from nasbench_ecg.report.render import FORMATS, SUFFIXES, latex, markdown, render, terminal
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 
@@ -38,7 +40,7 @@ def some_records() -> list[RunRecord]:
 
 def rendered(form: str, records: list[RunRecord] | None = None) -> str:
     """Return the report of some runs."""
-    return render(assemble(records or some_records(), "All & sundry"), form)
+    return render(build_report(records or some_records(), "All & sundry"), form)
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -62,6 +64,22 @@ def test_published_figures_stand_beside_ours_and_are_marked(form: str) -> None:
         assert all(",published," in line and "Lv 2021" in line for line in lines)
     else:
         assert any("published: Lv 2021, Table VI" in line for line in lines)
+
+
+def test_every_table_has_the_same_columns_and_csv_has_their_values() -> None:
+    for board in build_report(some_records(), "All").leaderboards:
+        table = leaderboard_table(board, "markdown")
+        headings = [column.heading for column in table.columns]
+        for form in ("terminal", "latex", "html"):
+            found = leaderboard_table(board, form)
+            assert [column.heading for column in found.columns] == headings
+        wide = shown(terminal.leaderboard_table(board, width=400), 400)
+        assert all(heading in wide for heading in headings)
+        in_csv = leaderboard_columns(board, "csv")
+        assert set(headings) <= {column.column.heading for column in in_csv}
+        assert all(
+            column.values(board.rows[0]) for column in in_csv if column.column.heading == "F1"
+        )
 
 
 # CSV
@@ -123,6 +141,10 @@ def test_markdown_shows_tests_of_ranked_rows_and_names_their_limit() -> None:
     assert "no paired test can reach the 5% level" in text
 
 
+def test_markdown_shows_special_characters_as_they_are() -> None:
+    assert markdown.escape("a_b*c|d`e~f<g&h\\i") == r"a\_b\*c\|d\`e\~f\<g\&h\\i"
+
+
 # LaTeX
 
 
@@ -139,10 +161,17 @@ def test_latex_tables_are_balanced_and_have_as_many_cells_in_every_row() -> None
 
 def test_latex_has_no_bare_special_character() -> None:
     text = rendered("latex")
-    assert "half|way\\_1" in text and r"95.30 $\pm$ 0.36 {[}95.00, 95.70{]}" in text
+    assert r"half\textbar{}way\_1" in text and r"95.30 $\pm$ 0.36 {[}95.00, 95.70{]}" in text
     assert all(character not in text for character in "±−–·")
     body = [line for line in text.splitlines() if not line.startswith("%")]
     assert not re.search(r"(?<!\\)[%#_]", "\n".join(body))
+
+
+def test_latex_escapes_each_special_character_once() -> None:
+    assert latex.escape("\\ ~ ^") == r"\textbackslash{} \textasciitilde{} \textasciicircum{}"
+    assert latex.escape("{}%&#_$") == r"\{\}\%\&\#\_\$"
+    assert latex.escape("<|>") == r"\textless{}\textbar{}\textgreater{}"
+    assert latex.escape("[x₁] −1 – 2") == "{[}x$_1${]} $-$1 -- 2"
 
 
 # The page's text
@@ -168,10 +197,10 @@ def test_the_page_shows_matrices_searches_and_cells() -> None:
         "darts", 0, confusion=TWO_LEAD, trajectory=points, architecture={}, architecture_hash="ab12"
     )
     other = run_record("random", 0, confusion=TWO_LEAD)
-    report = assemble([record, other], "One", lambda r: "drawn <here>" if r is record else None)
+    report = build_report([record, other], "One", lambda r: "drawn <here>" if r is record else None)
     text = render(report, "html")
     assert "drawn &lt;here&gt;" in text and "ab12" in text
-    assert "16,001" in text and "How the searches went" in text
+    assert "16,001" in text and "Progress of the searches" in text
     assert 'title="94.44 % of S"' in text  # 476 of 504
 
 
@@ -212,7 +241,7 @@ def test_a_file_is_written_in_the_format_of_its_name_and_checked(
     asked = nasbench("leaderboard", "--suite", "demo", "--out", out, "--format", form)
     assert asked.stdout == file.read_text()
     checked = nasbench("leaderboard", "--suite", "demo", "--out", out, "--check", file)
-    assert (checked.exit_code, "says what the records say" in checked.stderr) == (0, True)
+    assert (checked.exit_code, "agrees with the records" in checked.stderr) == (0, True)
 
 
 def test_several_files_are_written_at_once(
@@ -233,14 +262,14 @@ def test_a_file_that_differs_from_the_records_is_an_error(
     file.write_text(file.read_text().replace("95.30 ±", "96.30 ±"))
     result = nasbench("leaderboard", "--suite", "demo", "--out", out, "--check", file)
     assert result.exit_code == 2
-    assert "does not say what the records say" in result.stderr and "96.30" in result.stderr
+    assert "differs from the run records" in result.stderr and "96.30" in result.stderr
 
 
 @pytest.mark.parametrize(
     "words, said",
     [
         (["--format", "markdwn"], "'markdown'"),
-        (["-o", "board.pdf"], "cannot be told from its name"),
+        (["-o", "board.pdf"], "Cannot tell the format"),
         (["--check", "none.md"], "cannot be read"),
         (["-o", "no/such/folder/board.md"], "cannot be written"),
     ],

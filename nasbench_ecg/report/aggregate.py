@@ -1,0 +1,314 @@
+"""From run records to leaderboards: records are grouped by track, data and method, then ranked."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+from nasbench_ecg.architecture import canonical_json, digest
+from nasbench_ecg.report.analysis import across_datasets, with_analysis
+from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row, Seed, Track
+from nasbench_ecg.report.published import counterpart_of, published_scores
+from nasbench_ecg.report.statistics import summarize
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.studies.generalize import origin_of
+
+Data = tuple[str, str]
+"""Fingerprints of beats and of split."""
+
+_NO_DATA: Data = ("", "")
+_ROLES = ("strategy", "space", "builder", "evaluator")
+_SIZE_LIMIT = "max_parameters"
+"""Option by which searches refuse larger networks."""
+
+
+def build_report(
+    records: Sequence[RunRecord],
+    title: str,
+    draw: Callable[[RunRecord], str | None] = lambda record: None,
+) -> Report:
+    """Return the report of some runs.
+
+    Args:
+        records: The runs.
+        title: Its heading.
+        draw: Returns the architecture that a run found as text, None if it cannot be drawn.
+    """
+    boards = tuple(leaderboards(records))
+    by_key: dict[str, RunRecord] = {}
+    for record in sorted(records, key=_results_first):
+        by_key.setdefault(record.run_key, record)
+    drawings: dict[str, str] = {}
+    for record in by_key.values():
+        if record.architecture_hash and record.architecture_hash not in drawings:
+            drawing = draw(record)
+            if drawing:
+                drawings[record.architecture_hash] = drawing.rstrip("\n")
+    return Report(title, boards, across_datasets(boards), by_key, drawings)
+
+
+def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
+    """Return the leaderboards of run records, by track; within a track the one of most runs first.
+
+    A result that is stored twice, in two suites or by two runs with the same options and seeds,
+    counts once.
+    """
+    tracks: dict[Track, list[RunRecord]] = defaultdict(list)
+    for record in records:
+        tracks[Track(*record.track)].append(record)
+    return [board for track in sorted(tracks) for board in _of_track(track, tracks[track])]
+
+
+# One leaderboard for each set of beats and split
+
+
+def _of_track(track: Track, records: Sequence[RunRecord]) -> list[Leaderboard]:
+    by_data = _by_data(records)
+    n_known = sum(data != _NO_DATA for data in by_data)
+    distinguishing = _differing([_data_options(r) for r in records]) if len(by_data) > 1 else set()
+    return [
+        _leaderboard(
+            track,
+            data,
+            by_data[data],
+            distinguishing,
+            n_others=0 if data == _NO_DATA else n_known - 1,
+        )
+        for data in by_data
+    ]
+
+
+def _by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
+    """Return records by fingerprint of beats and split, the group of most runs first.
+
+    A run that was killed before it loaded its beats knows neither fingerprint. It joins the largest
+    group with the same options of dataset and protocol.
+    """
+    found: dict[Data, list[RunRecord]] = defaultdict(list)
+    without_data: list[RunRecord] = []
+    for record in records:
+        if record.dataset and record.split:
+            found[record.dataset.fingerprint, record.split.fingerprint].append(record)
+        else:
+            without_data.append(record)
+
+    def by_size(data: Data) -> tuple[Any, ...]:
+        n_results = sum(record.status == "ok" for record in found[data])
+        return -n_results, -len(found[data]), data
+
+    by_data = {data: found[data] for data in sorted(found, key=by_size)}
+    options = {data: [_data_options(record) for record in group] for data, group in by_data.items()}
+    for record in without_data:
+        wanted = _data_options(record)
+        home = next((data for data in options if wanted in options[data]), _NO_DATA)
+        by_data.setdefault(home, []).append(record)
+    return by_data
+
+
+def _leaderboard(
+    track: Track,
+    data: Data,
+    records: Sequence[RunRecord],
+    distinguishing: set[str],
+    *,
+    n_others: int,
+) -> Leaderboard:
+    """Return one leaderboard; ``distinguishing`` names the options of data to show."""
+    methods = _by_method(records)
+    by_name: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for method in methods:
+        by_name[method[:3]].append(json.loads(method[3]))
+    rows = [
+        _row(track, method, methods[method], _differing(by_name[method[:3]]))
+        for method in sorted(methods)
+    ]
+    seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
+    missing = [tuple(seed for seed in seeds if seed not in row.seeds) for row in rows]
+    changed = {f"dataset.{name}" for r in records for name in r.components["dataset"].changed}
+    options = _data_options(min(records, key=lambda record: record.run_key))
+    board = Leaderboard(
+        track=track,
+        dataset_fingerprint=data[0],
+        split_fingerprint=data[1],
+        options={
+            name: options[name] for name in sorted(distinguishing | changed) if name in options
+        },
+        n_others=n_others,
+        seeds=seeds,
+        rows=_ranked(
+            [replace(row, missing=seeds) for row, seeds in zip(rows, missing, strict=True)]
+        ),
+        published=tuple(published_scores(track.dataset, track.protocol)),
+    )
+    return with_analysis(board)
+
+
+def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Return the rows with their ranks, in order; rows with equal means share a rank."""
+    means = [row.scores[RANKED_BY].mean for row in rows if row.can_be_ranked]
+    ranked = [
+        replace(row, rank=1 + sum(mean > row.scores[RANKED_BY].mean for mean in means))
+        if row.can_be_ranked
+        else row
+        for row in rows
+    ]
+    return tuple(sorted(ranked, key=_position))
+
+
+def _position(row: Row) -> tuple[Any, ...]:
+    mean = row.scores[RANKED_BY].mean if RANKED_BY in row.scores else -1.0
+    name = (row.strategy, row.builder, canonical_json(dict(row.options)), row.device)
+    return (row.rank is None, row.rank or 0, -mean, *name)
+
+
+# One row for each method
+
+
+def _by_method(records: Sequence[RunRecord]) -> dict[tuple[str, ...], list[RunRecord]]:
+    """Return the records of each row by what identifies its method.
+
+    Transferred architectures that one strategy found with several seeds share a row, unless two of
+    them were trained with the same seed.
+    """
+    pooled: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
+    for record in records:
+        pooled[_method(record)].append(record)
+    methods: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
+    for method, group in pooled.items():
+        origins: dict[Seed, set[str]] = defaultdict(set)
+        for record in group:
+            origins[_seed(record)].add((origin_of(record) or {}).get("run_key", ""))
+        separate = any(len(keys) > 1 for keys in origins.values())
+        for record in group:
+            methods[_method(record, by_origin=True) if separate else method].append(record)
+    return methods
+
+
+def _method(record: RunRecord, *, by_origin: bool = False) -> tuple[str, ...]:
+    """Return strategy, space, builder, options as JSON, and device."""
+    origin = origin_of(record)
+    strategy = f"{origin['strategy']}, found on {origin['dataset']}" if origin else record.strategy
+    names = [record.components[role].name for role in ("space", "builder")]
+    options = canonical_json(_method_options(record, by_origin=by_origin))
+    return (strategy, *names, options, record.device)
+
+
+def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
+    """Return the options that identify a method.
+
+    The architecture of a transferred run and its origin are left out; ``by_origin`` adds the key of
+    the run that found it.
+    """
+    options = _flat_options(record, _ROLES)
+    options.update({f"budget.{name}": limit for name, limit in record.budget.items()})
+    if (origin := origin_of(record)) is not None:
+        for name in ("architecture", "origin"):
+            del options[f"strategy.{name}"]
+        options["strategy.found_under"] = origin.get("protocol")
+        if by_origin:
+            options["strategy.origin"] = origin["run_key"][:8]
+    return options
+
+
+def _data_options(record: RunRecord) -> dict[str, Any]:
+    protocol = {f"protocol.{name}": value for name, value in record.protocol_options.items()}
+    return {**_flat_options(record, ("dataset",)), **protocol}
+
+
+def _flat_options(record: RunRecord, roles: Sequence[str]) -> dict[str, Any]:
+    """Return options as ``role.option``, without null ones, which run keys leave out, too."""
+    flat = {}
+    for role in roles:
+        component = record.components[role]
+        flat[f"{role}.revision"] = component.revision
+        for name, value in component.options.items():
+            if value is not None:
+                flat[f"{role}.{name}"] = value
+    return flat
+
+
+def _differing(options: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the names of options whose values differ."""
+    names = {name for one in options for name in one}
+    return {name for name in names if len({canonical_json(one.get(name)) for one in options}) > 1}
+
+
+def _seed(record: RunRecord) -> Seed:
+    return record.search_seed, record.evaluation_seed
+
+
+def _results_first(record: RunRecord) -> tuple[Any, ...]:
+    return record.status != "ok", record.run_key, record.suite
+
+
+def _row(
+    track: Track,
+    method: tuple[str, ...],
+    records: Sequence[RunRecord],
+    distinguishing: set[str],
+) -> Row:
+    """Return the row of one method; ``distinguishing`` names the options to show."""
+    by_seed: dict[Seed, RunRecord] = {}
+    for record in sorted(records, key=_results_first):
+        by_seed.setdefault(_seed(record), record)
+    runs = [by_seed[seed] for seed in sorted(by_seed)]
+    finished = [record for record in runs if record.status == "ok"]
+    f1_by_seed = [r.metrics[RANKED_BY] for r in finished if RANKED_BY in r.metrics]
+    strategy, space, builder, options_json, device = method
+    options = json.loads(options_json)
+    finder = (origin_of(records[0]) or {}).get("strategy", strategy)
+    shown = distinguishing | {
+        f"{role}.{name}" for r in records for role in _ROLES for name in r.components[role].changed
+    }
+    shown |= {name for name in options if name.startswith("budget.")}
+    return Row(
+        strategy=strategy,
+        space=space,
+        builder=builder,
+        device=device,
+        options={name: options[name] for name in sorted(shown) if name in options},
+        seeds=tuple(_seed(record) for record in finished),
+        runs_without_result=dict(
+            sorted(Counter(record.status for record in runs if record.status != "ok").items())
+        ),
+        scores={
+            name: summarize(values)
+            for name, values in _by_name([record.metrics for record in finished]).items()
+        },
+        costs=_means([record.costs for record in finished]),
+        seconds=_means([record.seconds for record in finished]),
+        f1_by_seed=tuple(f1_by_seed) if len(f1_by_seed) == len(finished) else (),
+        evaluations=_mean_evaluations(finished),
+        recipe_digest=digest(
+            [builder, _flat_options(records[0], ("builder", "evaluator")), device]
+        )[:16],
+        space_digest=_space_digest(records[0]),
+        run_keys=tuple(sorted(record.run_key for record in runs)),
+        published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
+    )
+
+
+def _space_digest(record: RunRecord) -> str:
+    space = record.components["space"].name
+    limit = record.components["strategy"].options.get(_SIZE_LIMIT)
+    return digest([space, _flat_options(record, ("space",)), limit])[:16]
+
+
+def _by_name(figures_by_run: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    names = sorted({name for figures in figures_by_run for name in figures})
+    return {name: [f[name] for f in figures_by_run if name in f] for name in names}
+
+
+def _means(figures_by_run: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: fmean(values) for name, values in _by_name(figures_by_run).items()}
+
+
+def _mean_evaluations(records: Sequence[RunRecord]) -> float | None:
+    """Return the mean number of candidates evaluated; a run without trajectory evaluated none."""
+    if not records:
+        return None
+    return fmean(r.trajectory[-1].get("evaluations", 0.0) if r.trajectory else 0.0 for r in records)

@@ -1,0 +1,168 @@
+"""A leaderboard as tables, with the footnotes that a reader needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from nasbench_ecg.report.analysis import PARETO_COSTS
+from nasbench_ecg.report.columns import PARETO_MEANING, Format, leaderboard_columns
+from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.measures import COSTS
+from nasbench_ecg.report.published import remarks
+from nasbench_ecg.report.statistics import (
+    MIN_SEEDS_FOR_INTERVAL,
+    SIGNIFICANCE,
+    CriticalDifference,
+    min_pairs_for_significance,
+)
+from nasbench_ecg.report.table import Cell, Column, Kind, Table, TableRow
+from nasbench_ecg.text import difference, seeds_text, value_text
+
+_FEW_DATASETS = 10
+
+
+def leaderboard_table(board: Leaderboard, form: Format) -> Table:
+    """Return a leaderboard as a table: our rows in order, then the published methods."""
+    columns = leaderboard_columns(board, form)
+
+    def kind(row: Row) -> Kind:
+        return "unranked" if row.rank is None else "first" if row.rank == 1 else ""
+
+    ours = [TableRow(tuple(c.ours(row) for c in columns), kind(row)) for row in board.rows]
+    theirs = [
+        TableRow(tuple(c.theirs(figure) for c in columns), "published")
+        for figure in board.published
+    ]
+    return Table(
+        title=str(board.track),
+        columns=tuple(column.column for column in columns),
+        rows=(*ours, *theirs),
+        options=tuple(f"{name}={value_text(value)}" for name, value in board.options.items()),
+        footnotes=tuple(footnotes(board, {column.column.heading for column in columns})),
+    )
+
+
+def comparison_table(board: Leaderboard) -> Table | None:
+    """Return the paired tests of a leaderboard, None if there are none."""
+    if not board.comparisons:
+        return None
+    columns = (
+        Column("method", numeric=False),
+        Column("other", numeric=False),
+        Column("pairs", "number of seeds that both have"),
+        Column("F1 points", "difference of mean F1, in points"),
+        Column("p", "p-value of a paired permutation test"),
+        Column("p (Holm)", "p-value corrected for all comparisons of the table"),
+    )
+    rows = []
+    for found in board.comparisons:
+        texts = [
+            board.label(board.rows[found.first]),
+            board.label(board.rows[found.second]),
+            str(found.n),
+            difference(found.difference),
+            f"{found.p:.3f}",
+            f"{found.p_adjusted:.3f}",
+        ]
+        significant = found.p_adjusted < SIGNIFICANCE
+        rows.append(TableRow(tuple(map(Cell, texts)), "significant" if significant else ""))
+    return Table(f"{board.track}: paired permutation tests over seeds", columns, tuple(rows))
+
+
+def rank_table(name: str, found: CriticalDifference) -> Table:
+    """Return the average ranks of methods over several datasets."""
+    return Table(
+        title=name,
+        columns=(Column("method", numeric=False), Column("average rank", best="low")),
+        rows=tuple(
+            TableRow((Cell(method), Cell(f"{rank:.2f}", rank)))
+            for method, rank in zip(found.methods, found.ranks, strict=True)
+        ),
+        footnotes=(across_datasets_text(found),),
+    )
+
+
+# Footnotes
+
+
+def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
+    """Return what a reader must know of a leaderboard with these headings, in sentences."""
+    notes = []
+    if board.seeds and any(RANKED_BY in row.scores for row in board.rows):
+        spread = ": mean ± standard deviation" if len(board.seeds) > 1 else ""
+        if len(board.seeds) >= MIN_SEEDS_FOR_INTERVAL:
+            spread += " [95% bootstrap interval of the mean]"
+        notes.append(
+            f"Percentages over {seeds_text(board.seeds)}{spread}. "
+            "F1 is the harmonic mean of macro Se and macro +P."
+        )
+        notes += limits_of_few_seeds(len(board.seeds))
+    if "vs random" in headings:
+        notes.append(
+            "vs random: relative improvement of mean F1 over random architectures from the same "
+            "space with the same training recipe (if there are several such rows, the one that "
+            "evaluated the fewest candidates), with its 95% bootstrap interval."
+        )
+    costs = [
+        f"{COSTS[name].heading}: {COSTS[name].meaning}"
+        for name in PARETO_COSTS
+        if COSTS[name].heading in headings
+    ]
+    if costs:
+        notes.append(f"{'; '.join(costs)}.")
+    if "Pareto" in headings:
+        notes.append(f"Pareto: {PARETO_MEANING}.")
+    if any(row.missing for row in board.rows):
+        notes.append("Methods without a result for every seed are not ranked.")
+    notes += remarks(row.strategy for row in board.rows)
+    if board.n_others:
+        others = (
+            "the other leaderboard"
+            if board.n_others == 1
+            else f"the {board.n_others} other leaderboards"
+        )
+        notes.append(
+            f"Do not compare with {others} of this track: the beats or the split differ. Here: "
+            f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
+        )
+    return notes
+
+
+def limits_of_few_seeds(n_seeds: int) -> list[str]:
+    """Return what cannot be concluded from so few seeds, as sentences."""
+    if n_seeds < MIN_SEEDS_FOR_INTERVAL:
+        return [
+            f"Fewer than {MIN_SEEDS_FOR_INTERVAL} seeds give no interval: "
+            "the ranking may be due to chance."
+        ]
+    if n_seeds < min_pairs_for_significance():
+        return [
+            f"With {n_seeds} seeds, these intervals cover less than 95%, and no paired test can "
+            f"reach the 5% level (its smallest p-value is {2 / 2**n_seeds:.2g}): small differences "
+            "may be due to chance."
+        ]
+    return []
+
+
+def across_datasets_text(found: CriticalDifference) -> str:
+    """Return the results of the tests over several datasets, in sentences."""
+    groups = [", ".join(found.methods[first : last + 1]) for first, last in found.groups]
+    n = len(found.datasets)
+    sentences = [
+        f"Average ranks over {', '.join(found.datasets)}; 1 is best.",
+        f"Friedman's test that all methods are equal: p = {found.p:.3f}.",
+        f"Average ranks differ at the 5% level from a difference of {found.difference:.2f} "
+        "(Nemenyi's test).",
+        f"Not significantly different: {'; '.join(groups)}." if groups else "",
+        f"Over only {n} datasets, few differences are significant." if n < _FEW_DATASETS else "",
+        left_out_text(found),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def left_out_text(found: CriticalDifference) -> str:
+    """Return a sentence on the methods that were left out; empty if there are none."""
+    if not found.left_out:
+        return ""
+    methods = [f"{method} (not on {', '.join(lacking)})" for method, lacking in found.left_out]
+    return f"Left out, because not ranked on every dataset: {'; '.join(methods)}."

@@ -1,0 +1,311 @@
+"""Leaderboards: how run records become ranked rows, and how the terminal shows them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from run_records import ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
+
+from nasbench_ecg.report.aggregate import leaderboards
+from nasbench_ecg.report.leaderboard import Leaderboard
+from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
+from nasbench_ecg.report.render.terminal import leaderboard_table
+from nasbench_ecg.run.record import RunRecord
+
+
+def only(records: list[RunRecord]) -> Leaderboard:
+    (board,) = leaderboards(records)
+    return board
+
+
+def test_the_papers_matrices_rank_as_the_paper_says() -> None:
+    board = only([
+        run_record("darts", confusion=TWO_LEAD),
+        run_record("other", confusion=ONE_LEAD),
+    ])  # fmt: skip
+    found = [(row.strategy, row.rank, row.scores["f1_of_macro"].mean) for row in board.rows]
+    assert found == [
+        ("darts", 1, pytest.approx(0.9616, abs=5e-5)),
+        ("other", 2, pytest.approx(0.9581, abs=5e-5)),
+    ]
+
+
+def test_records_from_before_an_option_that_is_null_by_default_are_seeds_of_one_row() -> None:
+    before = run_record("random", 0, confusion=TWO_LEAD)
+    after = run_record(
+        "random", 1, confusion=TWO_LEAD, changed={"strategy": {"max_parameters": None}}
+    )
+    after.components["strategy"].changed.clear()
+    (board,) = leaderboards([before, after])
+    (row,) = board.rows
+    assert len(row.seeds) == 2 and not row.missing
+
+
+def test_a_transferred_architecture_is_named_by_its_source() -> None:
+    def transferred(run_key: str, seed: int) -> RunRecord:
+        origin = {"run_key": run_key * 4, "strategy": "darts", "dataset": "mitbih-2lead"}
+        given = {"architecture": {"normal": [1, 2, 3]}, "origin": origin}
+        return run_record(
+            "given", seed, dataset="qt-1lead", metrics=with_f1(0.9), changed={"strategy": given}
+        )
+
+    board = only([transferred("ab12", 0), transferred("ab12", 1), transferred("cd34", 0)])
+    assert [row.strategy for row in board.rows] == ["darts, found on mitbih-2lead"] * 2
+    n_seeds = {row.options["strategy.origin"]: len(row.seeds) for row in board.rows}
+    assert n_seeds == {"ab12ab12": 2, "cd34cd34": 1}
+    assert all("strategy.architecture" not in row.options for row in board.rows)
+
+
+def test_architectures_that_one_strategy_found_with_several_seeds_share_a_row() -> None:
+    def transferred(run_key: str, seed: int, protocol: str = "intra-patient") -> RunRecord:
+        origin = {"run_key": run_key * 4, "strategy": "darts", "dataset": "mitbih-2lead"}
+        given = {"architecture": [seed], "origin": {**origin, "protocol": protocol}}
+        return run_record(
+            "given", seed, dataset="qt-1lead", metrics=with_f1(0.9), changed={"strategy": given}
+        )
+
+    direct = [run_record("cnn-9", s, dataset="qt-1lead", metrics=with_f1(0.8)) for s in range(3)]
+    found = [transferred("ab12", 0), transferred("cd34", 1), transferred("ef56", 2)]
+    board = only([*direct, *found])
+    assert [(row.strategy, row.rank) for row in board.rows] == [
+        ("darts, found on mitbih-2lead", 1),
+        ("cnn-9", 2),
+    ]
+    assert not board.rows[0].options
+    elsewhere = only([*direct, *found, transferred("aa11", 0, "inter-patient")])
+    assert [len(row.seeds) for row in elsewhere.rows] == [3, 3, 1]
+
+
+def test_a_killed_run_counts_in_the_leaderboard_with_its_options() -> None:
+    killed = run_record(seed=1, status="timeout").model_copy(
+        update={"dataset": None, "split": None, "classes": []}
+    )
+    board = only([run_record(metrics=with_f1(0.95)), killed])
+    assert (board.n_others, board.rows[0].runs_without_result) == (0, {"timeout": 1})
+    other = killed.model_copy(update={"protocol_options": {"seed": 5}})
+    first, alone = leaderboards([run_record(metrics=with_f1(0.95)), other])
+    assert (first.n_others, alone.n_others, alone.split_fingerprint) == (0, 0, "")
+
+
+def test_a_budget_distinguishes_rows() -> None:
+    board = only([
+        run_record(metrics=with_f1(0.95)),
+        run_record(metrics=with_f1(0.94), budget={"evaluations": 5}),
+    ])  # fmt: skip
+    assert [board.label(row) for row in board.rows] == ["darts", "darts (evaluations=5)"]
+
+
+def test_random_architectures_of_another_space_are_not_compared_with() -> None:
+    narrower = {"space": {"nodes": 3}}
+    smaller = {"strategy": {"max_parameters": 10_000}}
+    for changed in (narrower, smaller):
+        chance = run_record("random", metrics=with_f1(0.90), changed=changed)
+        board = only([run_record(metrics=with_f1(0.95)), chance])
+        assert board.rows[0].improvement is None
+
+
+def test_a_reconstruction_is_marked_in_every_table() -> None:
+    board = only([run_record("resnet-31", protocol="inter-patient", metrics=with_f1(0.9))])
+    assert "resnet-31 is a reconstruction" in " ".join(full_table(board, "markdown").footnotes)
+    assert "resnet-31 is a reconstruction" in shown(leaderboard_table(board, width=80))
+
+
+def test_tracks_are_never_mixed() -> None:
+    boards = leaderboards([
+        run_record(metrics=with_f1(0.9)),
+        run_record(metrics=with_f1(0.9), profile="paper"),
+        run_record(metrics=with_f1(0.9), protocol="inter-patient"),
+        run_record(metrics=with_f1(0.9), dataset="qt-1lead"),
+    ])  # fmt: skip
+    assert [len(board.rows) for board in boards] == [1, 1, 1, 1]
+    assert len({board.track for board in boards}) == 4
+
+
+def test_seeds_of_one_strategy_make_one_row() -> None:
+    runs = [run_record(seed=s, metrics=with_f1(f)) for s, f in enumerate([0.95, 0.96, 0.94])]
+    (row,) = only(runs).rows
+    assert row.seeds == ((0, 0), (1, 1), (2, 2))
+    assert row.scores["f1_of_macro"].mean == pytest.approx(0.95)
+    assert row.costs["parameters"] == 56005
+
+
+def test_other_options_builders_and_devices_make_other_rows() -> None:
+    board = only([
+        run_record(metrics=with_f1(0.95)),
+        run_record(metrics=with_f1(0.94), changed={"strategy": {"order": "second"}}),
+        run_record(metrics=with_f1(0.93), builder="stacked-cells"),
+        run_record(metrics=with_f1(0.92), device="cuda"),
+    ])  # fmt: skip
+    found = [(row.builder, row.options.get("strategy.order"), row.device) for row in board.rows]
+    assert found == [
+        ("stacked-cells-shortcut", "first", "cpu"),
+        ("stacked-cells-shortcut", "second", "cpu"),
+        ("stacked-cells", None, "cpu"),
+        ("stacked-cells-shortcut", "first", "cuda"),
+    ]
+
+
+def test_a_row_that_lacks_seeds_is_not_ranked_whatever_its_mean() -> None:
+    board = only([
+        *(run_record("darts", s, metrics=with_f1(0.95)) for s in range(3)),
+        *(run_record("lucky", s, metrics=with_f1(0.99)) for s in range(2)),
+    ])  # fmt: skip
+    assert [(row.strategy, row.rank, row.missing) for row in board.rows] == [
+        ("darts", 1, ()),
+        ("lucky", None, ((2, 2),)),
+    ]
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted", "oom", "timeout"])
+def test_runs_without_result_are_counted_and_not_averaged(status: str) -> None:
+    board = only([run_record(metrics=with_f1(0.95)), run_record(seed=1, status=status)])
+    (row,) = board.rows
+    assert row.runs_without_result == {status: 1}
+    assert row.scores["f1_of_macro"].n == 1
+    assert f"1 {status}" in shown(leaderboard_table(board, width=80))
+
+
+def test_a_failure_is_forgotten_once_the_same_run_succeeds() -> None:
+    runs = [run_record(metrics=with_f1(0.95)), run_record(status="failed", suite="nightly")]
+    assert only(runs).rows[0].runs_without_result == {}
+
+
+def test_one_run_stored_in_two_suites_counts_once() -> None:
+    run = run_record(metrics=with_f1(0.95))
+    (row,) = only([run, run.model_copy(update={"suite": "nightly"})]).rows
+    assert row.scores["f1_of_macro"].n == 1
+
+
+def test_equal_means_share_a_rank() -> None:
+    board = only([
+        run_record("b", metrics=with_f1(0.95)),
+        run_record("a", metrics=with_f1(0.95)),
+        run_record("c", metrics=with_f1(0.9)),
+    ])  # fmt: skip
+    assert [(row.strategy, row.rank) for row in board.rows] == [("a", 1), ("b", 1), ("c", 3)]
+
+
+@pytest.mark.parametrize("differing", ["beats", "split"])
+def test_other_beats_or_another_split_get_their_own_leaderboard(differing: str) -> None:
+    boards = leaderboards([
+        run_record(metrics=with_f1(0.99), **{differing: "f" * 64}),
+        *(run_record(seed=s, metrics=with_f1(0.9)) for s in range(2)),
+    ])  # fmt: skip
+    assert [(len(b.seeds), b.n_others) for b in boards] == [(2, 1), (1, 1)]
+    assert [row.rank for board in boards for row in board.rows] == [1, 1]
+    assert "Do not compare with" in shown(leaderboard_table(boards[1], width=80))
+
+
+def test_leaderboards_of_one_track_name_the_options_that_distinguish_them() -> None:
+    boards = leaderboards([
+        run_record(metrics=with_f1(0.9), split=str(fold) * 64, protocol_options={"fold": fold})
+        for fold in (1, 2)
+    ])  # fmt: skip
+    assert [board.options for board in boards] == [{"protocol.fold": 1}, {"protocol.fold": 2}]
+
+
+def test_what_was_not_measured_is_absent() -> None:
+    board = only([run_record(metrics=with_f1(0.95), costs={}, seconds={})])
+    assert (board.rows[0].costs, board.rows[0].seconds) == ({}, {})
+    assert "params" not in shown(leaderboard_table(board, width=200), 200)
+
+
+def test_scores_of_another_evaluator_are_shown_and_not_ranked() -> None:
+    board = only([run_record(metrics={"naswot": 812.5})])
+    assert board.rows[0].rank is None
+    assert "naswot" in shown(leaderboard_table(board, width=80))
+    assert "812.5" in shown(leaderboard_table(board, width=80))
+
+
+RUNS = st.builds(
+    lambda strategy, seed, f1, status, beats, device: run_record(
+        strategy, seed, metrics=with_f1(f1), status=status, beats=beats * 64, device=device
+    ),
+    st.sampled_from(["darts", "random", "cnn-9"]),
+    st.integers(0, 3),
+    st.sampled_from([0.91, 0.92, 0.93, 0.94, 0.95]),
+    st.sampled_from(["ok", "ok", "ok", "failed", "interrupted"]),
+    st.sampled_from("bbbd"),
+    st.sampled_from(["cpu", "cpu", "cuda"]),
+)
+
+
+SHUFFLED = st.lists(RUNS, min_size=1, max_size=10).flatmap(
+    lambda runs: st.tuples(st.just(runs), st.permutations(runs))
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHUFFLED)
+def test_the_order_of_records_does_not_matter(
+    orders: tuple[list[RunRecord], list[RunRecord]],
+) -> None:
+    boards, again = map(leaderboards, orders)
+    assert boards == again
+    for a, b in zip(boards, again, strict=True):
+        assert shown(leaderboard_table(a, width=80)) == shown(leaderboard_table(b, width=80))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(RUNS, min_size=1, max_size=12))
+def test_ranks_follow_the_means_and_no_result_is_lost(runs: list[RunRecord]) -> None:
+    boards = leaderboards(runs)
+    for board in boards:
+        ranked = [row for row in board.rows if row.rank]
+        means = [row.scores["f1_of_macro"].mean for row in ranked]
+        assert means == sorted(means, reverse=True)
+        assert all(row.seeds == board.seeds for row in ranked)
+    results = {
+        (run.strategy, run.device, run.dataset and run.dataset.fingerprint, run.search_seed)
+        for run in runs
+        if run.status == "ok"
+    }
+    assert sum(len(row.seeds) for board in boards for row in board.rows) == len(results)
+
+
+# In the terminal
+
+
+def crowded() -> list[RunRecord]:
+    """Return records whose leaderboard has everything that needs width."""
+    runs = [run_record("darts", s, confusion=TWO_LEAD) for s in range(3)]
+    runs += [
+        run_record("a-search-of-a-long-name", s, metrics=with_f1(f), builder="a-builder-of-it")
+        for s, f in enumerate([0.2, 0.99999, 0.5])
+    ]
+    changed = {"strategy": {"order": "second"}}
+    runs += [run_record("darts", s, confusion=ONE_LEAD, changed=changed) for s in range(2)]
+    return [*runs, run_record("random", status="failed"), run_record(beats="f" * 64)]
+
+
+@pytest.mark.parametrize("width", [80, 100, 130])
+@pytest.mark.parametrize("protocol", ["intra-patient", "inter-patient"])
+def test_tables_fit_their_width_without_cut_text(width: int, protocol: str) -> None:
+    runs = [run.model_copy(update={"protocol": protocol}) for run in crowded()]
+    for board in leaderboards(runs):
+        text = shown(leaderboard_table(board, width=width), 400)
+        assert "…" not in shown(leaderboard_table(board, width=width), width)
+        table = text.split("\n\n")[1]  # title, table, footnotes
+        assert max(len(line.rstrip()) for line in table.splitlines()) <= width
+
+
+def test_published_scores_stand_below_ours_and_are_marked() -> None:
+    text = shown(leaderboard_table(only([run_record(confusion=TWO_LEAD)]), width=80))
+    ours, theirs = text.split("published, Lv 2021")
+    assert "darts" in ours and "Heart-Darts" not in ours
+    labels = [line[3:25].strip() for line in theirs.splitlines()[1:6]]
+    assert labels == ["Heart-Darts + shortcut", "Heart-Darts", "ResNet-31", "CNN-11", "CNN-9"]
+
+
+def test_a_wider_terminal_shows_costs_too() -> None:
+    board = only([run_record(confusion=TWO_LEAD)])
+    assert "latency" not in shown(leaderboard_table(board, width=80), 80)
+    wide = shown(leaderboard_table(board, width=140), 140)
+    for part in ("vs publ.", "0.00", "params", "56.0 k", "MACs", "1.48 M", "3.8 min", "2.83 ms"):
+        assert part in wide
+
+
+def test_markup_in_a_name_is_shown_as_it_is() -> None:
+    record = run_record("[bold]odd", status="failed")
+    assert "[bold]odd" in shown(leaderboard_table(only([record]), width=80))

@@ -1,0 +1,197 @@
+"""The summary of one run in the terminal."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_records import CLASSES, ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
+
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.report.run_summary import run_summary
+from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.record import RunRecord, open_record
+
+PROTOCOLS = ("intra-patient", "inter-patient")
+UNSEEN_PATIENTS = {"protocol": "inter-patient", "macro_classes": ["N", "S", "V", "F"]}
+
+
+def summary(record: RunRecord, drawing: str | None = None, out: str = "results") -> str:
+    return shown(run_summary(record, drawing=drawing, out=Path(out), protocols=PROTOCOLS))
+
+
+def test_the_summary_has_scores_the_published_ones_and_the_difference() -> None:
+    lines = summary(run_record(confusion=ONE_LEAD)).splitlines()
+    (f1,) = [line for line in lines if "F1 of macros" in line]
+    # Lv et al. 2021, Table VI: 95.81 with one lead, 96.16 with two
+    assert f1.split()[4:7] == ["95.81", "96.16", "−0.35"]
+    assert any("Heart-Darts + shortcut, Lv 2021, Table VI" in line for line in lines)
+
+
+def test_without_published_scores_of_its_own_a_search_is_compared_with_the_best() -> None:
+    assert "Heart-Darts + shortcut, Lv 2021" in summary(run_record("random", confusion=TWO_LEAD))
+
+
+def test_without_published_scores_there_is_no_comparison() -> None:
+    text = summary(run_record(dataset="synthetic-2lead", confusion=TWO_LEAD))
+    assert "published:" not in text and "diff." not in text
+
+
+def test_the_summary_has_every_class_and_the_confusion_matrix() -> None:
+    lines = summary(run_record(confusion=TWO_LEAD)).splitlines()
+    (supraventricular,) = [line for line in lines if line.startswith("│ S ")]
+    # Lv et al. 2021, Table V: Se 94.44, +P 94.82, Spe 99.86
+    cells = supraventricular.strip("│ ").split()
+    assert cells[:5] == ["S", "504", "94.44", "94.82", "99.86"]
+    assert cells[6:] == ["S", "27", "476", "1", "0", "0"]
+
+
+def test_an_undefined_score_of_a_class_is_a_dash() -> None:
+    never_s = [[10, 0, 0, 0, 0], [5, 0, 0, 0, 0], [0, 0, 5, 0, 0], [0] * 5, [0] * 5]
+    lines = summary(run_record(confusion=never_s)).splitlines()
+    (row,) = [line for line in lines if line.startswith("│ S ")]
+    assert row.strip("│ ").split()[:4] == ["S", "5", "0.00", "–"]
+
+
+def test_for_unseen_patients_gross_scores_stand_beside_published_ones() -> None:
+    lines = summary(run_record(confusion=TWO_LEAD, **UNSEEN_PATIENTS)).splitlines()
+    (zhang,) = [line for line in lines if "Zhang 2014" in line]
+    assert zhang.strip("│ ").split()[-4:] == ["79.10", "36.00", "85.50", "92.70"]
+    (ours,) = [line for line in lines if "this run " in line and "score" not in line]
+    # S +P leaves out Q→S (0 beats), V +P leaves out F→V and Q→V: 1304 / (1304 + 7 + 1)
+    assert ours.strip("│ ").split()[2:6] == ["94.44", "94.82", "98.86", "99.39"]
+    assert any("macro: mean over N, S, V, F" in line for line in lines)
+
+
+def test_the_cell_and_the_progress_of_the_search_are_drawn() -> None:
+    progress = [{"seconds": float(i), "value": v} for i, v in enumerate([0.2, 0.5, 0.4])]
+    found = {"format": 1, "space": "conv-cells", "genotype": {}}
+    record = run_record(architecture=found, architecture_hash="ab12", trajectory=progress)
+    text = summary(record, drawing="in₁ ─ conv-3 ─┬─ n₁")
+    for part in ("ab12", "in₁ ─ conv-3 ─┬─ n₁", "▁█▆", "best 0.5"):
+        assert part in text
+
+
+def test_costs_that_were_not_measured_are_absent() -> None:
+    text = summary(run_record(confusion=TWO_LEAD, costs={"parameters": 9.0}, seconds={}))
+    assert "parameters" in text
+    for part in ("MACs", "latency", "memory", "search", "training  "):
+        assert part not in text
+
+
+def test_the_summary_of_a_failure_shows_the_error_and_the_command() -> None:
+    text = summary(run_record(status="failed"))
+    for part in (
+        "✗ failed",
+        "ValueError: it broke",
+        "nasbench-ecg run darts mitbih-2lead",
+        "--json",
+    ):
+        assert part in text
+    assert "score" not in text
+
+
+def test_the_summary_of_an_interrupted_run_shows_its_command() -> None:
+    text = summary(run_record(status="interrupted", error=None))
+    assert "interrupted" in text and "nasbench-ecg run darts mitbih-2lead" in text
+
+
+def commands(record: RunRecord, out: str = "results") -> dict[str, str]:
+    """Return the commands of the summary by their purpose."""
+    text = summary(record, out=out).partition("record ")[2].replace(" \\\n  ", " ")
+    above = re.findall(r"^# (.+)\n(nasbench-ecg .+)$", text, flags=re.MULTILINE)
+    beside = re.findall(r"^(nasbench-ecg .+?)  # (.+)$", text, flags=re.MULTILINE)
+    return dict(above) | {purpose: command for command, purpose in beside}
+
+
+def test_the_next_commands_keep_what_a_user_set() -> None:
+    record = run_record(
+        confusion=TWO_LEAD, builder="stacked-cells", changed={"strategy": {"order": "second"}},
+        suite="mine", **UNSEEN_PATIENTS,
+    )  # fmt: skip
+    again = commands(record, out="some where")["repeat with three seeds"]
+    for part in (
+        "run darts mitbih-2lead --protocol inter-patient",
+        "--seeds 0,1,2",
+        "--builder stacked-cells",
+        "--set strategy.order=second",
+        "--suite mine",
+        "--out 'some where'",
+    ):
+        assert part in again
+
+
+def test_the_next_commands_depend_on_what_was_run() -> None:
+    purposes = set(commands(run_record(confusion=TWO_LEAD)))
+    assert "test on unseen patients" in purposes
+    assert "run with the published settings" not in purposes
+    unseen = commands(run_record(confusion=TWO_LEAD, **UNSEEN_PATIENTS))
+    assert "--profile paper" in unseen["run with the published settings"]
+    assert set(commands(run_record(status="failed"))) == {"try again", "show the full record"}
+
+
+def test_only_a_run_with_a_network_can_be_exported() -> None:
+    purpose = "write the network to a file"
+    record = run_record(confusion=TWO_LEAD)
+    export = f"nasbench-ecg export {record.run_key[:8]} -o model.pt2"
+    assert commands(record)[purpose] == export
+    clustering = record.model_copy(update={"costs": {**record.costs, "parameters": 0.0}})
+    assert purpose not in commands(clustering)
+
+
+@pytest.mark.parametrize("status", ["failed", "ok"])
+def test_the_command_of_a_run_keeps_its_fold_and_its_training_seed(status: str) -> None:
+    request = RunRequest(
+        "darts", "mitbih-2lead", protocol="patient-kfold", device="cpu", search_seed=2,
+        evaluation_seed=5, overrides={"protocol": {"fold": 1}},
+    )  # fmt: skip
+    config = configure(load_registry(), request)
+    record = open_record(config, "runs").model_copy(update={"status": status, "error": "it broke"})
+    if status == "failed":
+        shown_command = commands(record)["try again"]
+        assert shlex.split(shown_command) == shlex.split(config.command())
+    else:
+        unseen = commands(record)["test on unseen patients"]
+        assert "--protocol inter-patient" in unseen and "--evaluation-seed 5" in unseen
+        assert "protocol.fold" not in unseen  # an option of the other protocol
+        again = shlex.split(commands(record)["repeat with three seeds"])
+        words = config.command().replace("--seed 2 --evaluation-seed 5", "--seeds 0,1,2")
+        assert again == shlex.split(words)
+
+
+def test_scores_of_single_classes_that_an_evaluator_adds_are_counted_and_not_listed() -> None:
+    record = run_record(metrics=with_f1(0.9) | {"clustered_accuracy": 0.5, "clusters": 5.0})
+    by_class = {f"clustered_se_{name.lower()}": 0.5 for name in record.classes}
+    by_class["clustered_ec57_v_se"] = 0.5
+    text = summary(record.model_copy(update={"metrics": record.metrics | by_class}))
+    assert "clustered_accuracy" in text and "clusters" in text
+    assert not any(name in text for name in by_class)
+    assert f"{len(by_class)} more scores of single classes" in text
+    assert "single classes" not in summary(record)
+
+
+@pytest.mark.parametrize("changes", [{}, UNSEEN_PATIENTS, {"status": "failed"}])
+@pytest.mark.parametrize("out", ["results", "/a/folder" * 20])
+def test_a_summary_fits_80_columns(changes: dict[str, Any], out: str) -> None:
+    record = run_record(confusion=TWO_LEAD, **changes)
+    if record.error:
+        record.error = f'  File "/{"deep/" * 40}run/runner.py", line 3, in execute\n{record.error}'
+    text = summary(record, out=out)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+
+
+def test_markup_in_a_record_is_shown_as_it_is() -> None:
+    record = run_record("[bold]odd", status="failed", error="ValueError: [red]no[/red]")
+    assert "[bold]odd" in summary(record) and "[red]no[/red]" in summary(record)
+
+
+def test_classes_other_than_the_five_fit_too() -> None:
+    matrix = [row[:4] for row in TWO_LEAD[:4]]
+    record = run_record(confusion=TWO_LEAD)
+    record.classes, record.confusion = CLASSES[:4], matrix
+    record.per_class.pop("Q")
+    assert "↓ true" in summary(record)
