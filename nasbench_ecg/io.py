@@ -1,4 +1,4 @@
-"""Files of results: JSON that any reader takes, and what is said if they cannot be written."""
+"""Writing files: whole or not at all, as standard JSON, and with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -15,55 +15,22 @@ from typing import Any
 from nasbench_ecg.errors import StorageError
 
 
-def readable_json(data: Any) -> str:
-    """Return JSON text for people and for version control: indented, sorted, never NaN."""
-    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def finite(data: Any) -> Any:
-    """Return JSON data, numpy's included, with None in place of numbers that JSON does not have."""
-    if hasattr(data, "tolist"):
-        data = data.tolist()
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [finite(value) for value in data]
-    return data
-
-
-@contextmanager
-def told(path: Path, option: str = "--out") -> Iterator[None]:
-    """Turn the system's errors about files into ours.
-
-    Args:
-        path: What is written.
-        option: The option that names another place.
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
 
     Raises:
-        StorageError: There is no space, or a file below ``path`` cannot be written.
+        OSError: As :func:`replace_atomically`.
     """
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StorageError(
-            "There is no space left for results."
-            if full
-            else f"Results cannot be written: {error.strerror or error}.",
-            where=str(path if option == "-o" else error.filename or path),
-            fix=f"Free some space, or name another folder with {option}."
-            if full
-            else f"Name a writable folder with {option}.",
-        ) from error
+    with replace_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give an empty file beside ``path``, which takes its place once the block ends well.
+def replace_atomically(path: Path) -> Iterator[Path]:
+    """Yield an empty temporary file that replaces ``path`` when the block succeeds.
 
-    What the block wrote is on the disk before that; if it raises, ``path`` is as it was.
+    The content is flushed to the disk before the replacement. If the block raises, ``path`` is
+    unchanged and the temporary file is removed.
 
     Raises:
         OSError: The folder cannot be written, or there is no space.
@@ -82,11 +49,48 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
+@contextmanager
+def storage_errors(path: Path, *, option: str = "--out", what: str = "Results") -> Iterator[None]:
+    """Turn an OSError inside the block into a StorageError that says what to do.
+
+    Args:
+        path: What is written, a file or a folder; the error names it.
+        option: The option, or environment variable, that chooses another location.
+        what: Subject of the sentence "... cannot be written".
 
     Raises:
-        OSError: As :func:`replacing`.
+        StorageError: There is no space, or ``path`` cannot be written.
     """
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            reason = "no space left on the disk"
+            fix = f"Free some space, or choose another location with {option}."
+        else:
+            reason = error.strerror or str(error)
+            fix = f"Choose a writable location with {option}."
+        message = f"{what} cannot be written: {reason}."
+        raise StorageError(message, where=str(path), fix=fix) from error
+
+
+def to_json(data: Any) -> str:
+    """Return indented JSON text with sorted keys.
+
+    Raises:
+        ValueError: ``data`` contains NaN or an infinity, which JSON does not have.
+    """
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def jsonable(data: Any) -> Any:
+    """Return ``data`` as plain JSON data: NumPy values as lists, NaN and infinities as None."""
+    if hasattr(data, "tolist"):
+        data = data.tolist()
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, Mapping):
+        return {key: jsonable(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [jsonable(value) for value in data]
+    return data

@@ -118,7 +118,7 @@ def test_a_write_that_fails_leaves_the_last_state_and_nothing_else(
     path = tmp_path / "state.safetensors"
     write_state(path, {"step": 1})
     monkeypatch.setattr(module if broken == "save_file" else Path, broken, full)
-    with pytest.raises(StorageError, match="No space left"):
+    with pytest.raises(StorageError, match="no space left"):
         write_state(path, {"step": 2})
     monkeypatch.undo()
     assert read_state(path) == {"step": 1}

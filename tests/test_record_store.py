@@ -14,8 +14,8 @@ from run_records import TWO_LEAD, run_record
 from safetensors.torch import load_file
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import finite, write_atomically
-from nasbench_ecg.run import record as module
+from nasbench_ecg.io import jsonable, write_atomically
+from nasbench_ecg.run import store as module
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore, find_record, read_record_file, read_records
 
@@ -72,7 +72,7 @@ def test_no_number_is_written_that_json_does_not_have(tmp_path: Path) -> None:
     store.write(made(), {"curves.json": {"loss": [math.nan, 1.0, math.inf, (-math.inf,)]}})
     text = (tmp_path / "runs" / KEY / "curves.json").read_text()
     assert json.loads(text, parse_constant=refuse) == {"loss": [None, 1.0, None, [None]]}
-    assert finite({"a": [math.nan, {"b": 2.0}], "c": "NaN"}) == {
+    assert jsonable({"a": [math.nan, {"b": 2.0}], "c": "NaN"}) == {
         "a": [None, {"b": 2.0}],
         "c": "NaN",
     }

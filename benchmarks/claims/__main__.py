@@ -15,7 +15,7 @@ from experiment import SUITE, read_experiment
 
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError
-from nasbench_ecg.io import told, write_atomically
+from nasbench_ecg.io import storage_errors, write_atomically
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
         files = report.render(found, LocalSource(args.data))
         for name, text in files.items():
             path = folder / name
-            with told(path):
+            with storage_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, text)
             print(path)

@@ -63,7 +63,7 @@ def draw(
 ) -> None:
     """Draw an architecture as text, or as SVG into a file."""
     from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.io import storage_errors, write_atomically
 
     if output is not None and output.suffix not in (".svg", ".txt"):
         raise OptionError(
@@ -81,7 +81,7 @@ def draw(
     if output is None:
         sys.stdout.write(drawing)
         return
-    with told(output, "-o"):
+    with storage_errors(output, option="-o"):
         write_atomically(output, drawing)
     stderr().print(f"Drawn: {output}", markup=False, soft_wrap=True)
 

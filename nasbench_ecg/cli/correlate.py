@@ -161,9 +161,9 @@ def _result(
 def _store(result: dict[str, Any], path: Path) -> None:
     import json
 
-    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.io import storage_errors, write_atomically
 
-    with told(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps(result, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         write_atomically(path, text + "\n")

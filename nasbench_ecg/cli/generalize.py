@@ -176,7 +176,7 @@ def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> 
 def _write(report: Generalization, output: Path) -> None:
     import json
 
-    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.report import table as grid
     from nasbench_ecg.report.generalization_tables import as_data, tables
 
@@ -188,5 +188,5 @@ def _write(report: Generalization, output: Path) -> None:
         "html": lambda: grid.html(grids, "Generalisation across datasets"),
         "json": lambda: json.dumps(as_data(report), indent=1, ensure_ascii=False) + "\n",
     }
-    with told(output, "-o"):
+    with storage_errors(output, option="-o"):
         write_atomically(output, texts[_FORMATS[output.suffix]]())

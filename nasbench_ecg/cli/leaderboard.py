@@ -109,7 +109,7 @@ def _write(
         StorageError: The file cannot be written, or one does not say what the records say.
     """
     from nasbench_ecg.cli.show import draw
-    from nasbench_ecg.io import told, write_atomically
+    from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.leaderboard import assemble
     from nasbench_ecg.report.render.formats import check as check_file
@@ -127,7 +127,7 @@ def _write(
         if file is None:
             print(text, end="")
             continue
-        with told(file, "-o"):
+        with storage_errors(file, option="-o"):
             write_atomically(file, text)
         stderr().print(f"Written: {file}", markup=False, soft_wrap=True)
 

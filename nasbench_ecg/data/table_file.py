@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.io import replacing
+from nasbench_ecg.io import replace_atomically
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,7 @@ def write_table(frame: pd.DataFrame, path: Path) -> None:
     """
     check_table_path(path)
     try:
-        with replacing(path) as temporary:
+        with replace_atomically(path) as temporary:
             if path.suffix.lower() == ".csv":
                 frame.to_csv(temporary, index=False, float_format="%.6g")
             else:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.io import replacing, told
+from nasbench_ecg.io import replace_atomically, storage_errors
 from nasbench_ecg.models.load import first_line
 from nasbench_ecg.run.record import RunRecord
 
@@ -134,7 +134,7 @@ def export(model: nn.Module, record: RunRecord, path: Path) -> float:
             where=builder,
             fix="Its forward pass may depend on more than its input.",
         )
-    with told(path), replacing(path) as temporary:
+    with storage_errors(path), replace_atomically(path) as temporary:
         temporary.write_bytes(content)
     return difference
 

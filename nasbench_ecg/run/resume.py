@@ -14,7 +14,7 @@ from typing import Any
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import told, write_atomically
+from nasbench_ecg.io import storage_errors, write_atomically
 from nasbench_ecg.training.checkpoint import (
     FileCheckpoint,
     random_state,
@@ -108,7 +108,7 @@ class Unfinished:
             self._write(_STAMP, self._stamp)
 
     def _write(self, stage: str, data: Mapping[str, Any]) -> None:
-        with told(self.folder):
+        with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self._outcome(stage), json.dumps(data))
 
@@ -188,7 +188,7 @@ class Ledger:
             "fidelity": _text(fidelity),
             **{name: getattr(evaluation, name) for name in _KEPT},
         }
-        with told(self.path):
+        with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("\n" + json.dumps(line, default=_plain))

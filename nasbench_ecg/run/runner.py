@@ -28,7 +28,7 @@ from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.io import finite
+from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import class_table
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress, Silent
@@ -167,7 +167,7 @@ def execute(
         result = _search(ready, ctx, unfinished)
         record.architecture = result.architecture.to_dict()
         record.architecture_hash = result.architecture.hash
-        record.search_details = finite(dict(result.details))
+        record.search_details = jsonable(dict(result.details))
 
         clock = Clock()
         checkpoint = unfinished.checkpoint("evaluation", clock.state, clock.restore)
@@ -207,7 +207,7 @@ def _search(ready: PreparedRun, ctx: Search, unfinished: Unfinished) -> SearchRe
         "search",
         {
             "architecture": result.architecture.to_dict(),
-            "details": finite(dict(result.details)),
+            "details": jsonable(dict(result.details)),
             "trajectory": ctx.trajectory,
             "seconds": record.seconds["search"],
         },

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import finite, readable_json, told, write_atomically
+from nasbench_ecg.io import jsonable, storage_errors, to_json, write_atomically
 from nasbench_ecg.run.record import SCHEMA_VERSION, RunRecord
 from nasbench_ecg.run.resume import Unfinished
 
@@ -68,7 +68,7 @@ class RecordStore:
         nearest = self.folder
         while not nearest.exists() and nearest != nearest.parent:
             nearest = nearest.parent
-        with told(self.folder), tempfile.TemporaryFile(dir=nearest):
+        with storage_errors(self.folder), tempfile.TemporaryFile(dir=nearest):
             pass
 
     def write(
@@ -88,12 +88,12 @@ class RecordStore:
             StorageError: There is no space, or the folder cannot be written.
         """
         path = self.path(record.run_key)
-        with told(path):
+        with storage_errors(path):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers(record.run_key)
             if files or weights:
                 self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
-            write_atomically(path, readable_json(record.model_dump(mode="json")))
+            write_atomically(path, to_json(record.model_dump(mode="json")))
         return path
 
     def _write_artifacts(
@@ -102,7 +102,7 @@ class RecordStore:
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             for name, data in files.items():
-                text = json.dumps(finite(data), sort_keys=True, allow_nan=False)
+                text = json.dumps(jsonable(data), sort_keys=True, allow_nan=False)
                 write_atomically(temporary / name, text + "\n")
             if weights:
                 from safetensors.torch import save_file

@@ -23,7 +23,7 @@ from nasbench_ecg.contracts import (
     Strategy,
     Task,
 )
-from nasbench_ecg.io import finite
+from nasbench_ecg.io import jsonable
 from nasbench_ecg.progress import Steps
 from nasbench_ecg.run.contexts import Search
 from nasbench_ecg.run.resume import Unfinished
@@ -161,7 +161,7 @@ class Searched:
         return json.dumps(
             {
                 "architecture": self.result.architecture.to_dict(),
-                "details": finite(dict(self.result.details)),
+                "details": jsonable(dict(self.result.details)),
                 "trajectory": self.trajectory,
             },
             sort_keys=True,

@@ -16,8 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import replacing
+from nasbench_ecg.io import replace_atomically, storage_errors
 
 _TENSOR, _ITEMS, _TUPLE = "__tensor__", "__items__", "__tuple__"
 
@@ -89,21 +88,14 @@ def write_state(path: Path, state: Any) -> None:
         StorageError: There is no space, or the folder cannot be written.
     """
     tensors: dict[str, Tensor] = {}
-    skeleton = _flatten(state, tensors)
-    try:
-        _write(path, tensors, json.dumps(skeleton))
-    except (OSError, SafetensorError) as error:
-        raise StorageError(
-            f"A checkpoint cannot be written: {error}.",
-            where=str(path),
-            fix="Free some space, or name another folder with --out.",
-        ) from error
-
-
-def _write(path: Path, tensors: dict[str, Tensor], skeleton: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"state": skeleton})
+    structure = json.dumps(_flatten(state, tensors))
+    with storage_errors(path, what="A checkpoint"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replace_atomically(path) as temporary:
+            try:
+                save_file(tensors, temporary, metadata={"state": structure})
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
 
 
 def read_state(path: Path) -> Any:
@@ -113,10 +105,10 @@ def read_state(path: Path) -> Any:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            skeleton = json.loads(file.metadata()["state"])
+            structure = json.loads(file.metadata()["state"])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError):
         return None
-    return _rebuild(skeleton, tensors)
+    return _rebuild(structure, tensors)
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:

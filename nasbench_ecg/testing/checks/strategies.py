@@ -13,7 +13,7 @@ from unittest.mock import patch
 import numpy as np
 
 from nasbench_ecg.contracts import Budget
-from nasbench_ecg.io import finite
+from nasbench_ecg.io import jsonable
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext
 from nasbench_ecg.testing.fixtures import (
@@ -51,7 +51,7 @@ def its_details_are_json(subject: Subject, seed: int) -> None:
     """The details of the result can be written to the run record."""
     details = _reference(subject).result.details
     try:
-        json.dumps(finite(dict(details)), allow_nan=False)
+        json.dumps(jsonable(dict(details)), allow_nan=False)
     except (TypeError, ValueError) as error:
         raise Broken(f"the details are no JSON data: {error}") from error
 
