@@ -7,7 +7,7 @@ import pytest
 from wfdb_files import real_database
 
 from nasbench_ecg.errors import OptionError, RecordError
-from nasbench_ecg.signal.adaptive import Levels, adaptive_filter, levels_for, normalised_lms
+from nasbench_ecg.signal.filtering import WaveletLevels, adaptive_filter, levels_for, normalized_lms
 from nasbench_ecg.signal.records import read_record
 
 
@@ -28,14 +28,14 @@ def lms_by_samples(d, x, taps, step):
 def test_the_band_system_computes_what_the_loop_over_samples_computes(taps, step):
     rng = np.random.default_rng(taps)
     d, x = rng.normal(size=(2, 2, 9000))  # longer than one chunk
-    fast = normalised_lms(d, x, taps=taps, step=step)
+    fast = normalized_lms(d, x, taps=taps, step=step)
     slow = [lms_by_samples(*lead, taps, step) for lead in zip(d, x, strict=True)]
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-9)
 
 
 def test_lms_unlearns_a_gain_that_is_not_one():
     x = np.random.default_rng(0).normal(size=(1, 20_000))
-    error = normalised_lms(3 * x, x, taps=1, step=0.05)
+    error = normalized_lms(3 * x, x, taps=1, step=0.05)
     assert np.abs(error[0, :10]).max() > 0.5
     assert np.abs(error[0, -1000:]).max() < 1e-6
 
@@ -44,7 +44,7 @@ def test_lms_unlearns_a_gain_that_is_not_one():
     ("fs", "levels"), [(360, (2, 8)), (257, (1, 8)), (250, (1, 8)), (128, (0, 7))]
 )
 def test_levels_follow_the_sampling_rate(fs, levels):
-    assert levels_for(fs) == Levels(*levels)
+    assert levels_for(fs) == WaveletLevels(*levels)
 
 
 @pytest.mark.parametrize("fs", [128.0, 250.0, 257.0, 360.0])
@@ -100,7 +100,7 @@ def test_a_rate_that_cannot_hold_the_waves_is_refused(fs):
 
 @pytest.mark.parametrize(
     "options",
-    [{"taps": 0}, {"step": 0.0}, {"step": 2.0}, {"wavelet": "db0"}, {"levels": Levels(3, 3)}],
+    [{"taps": 0}, {"step": 0.0}, {"step": 2.0}, {"wavelet": "db0"}, {"levels": WaveletLevels(3, 3)}],
 )
 def test_impossible_options_are_refused(options):
     with pytest.raises(OptionError):

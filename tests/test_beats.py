@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from wfdb_files import real_database, spiky_signals
 
 from nasbench_ecg.signal.aami import CLASSES, SYMBOLS, labels_of
-from nasbench_ecg.signal.denoising import denoise
+from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.windows import segment
 

@@ -150,7 +150,7 @@ def test_a_record_without_beats_has_no_rows():
 
 def test_standardised_columns_have_mean_0_and_deviation_1_and_keep_their_gaps(synthetic):
     varied = synthetic.values + np.random.default_rng(0).normal(3, 2, synthetic.values.shape)
-    values = replace(synthetic, values=varied).standardised().values
+    values = replace(synthetic, values=varied).standardized().values
     np.testing.assert_allclose(np.nanmean(values, axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(np.nanstd(values, axis=0), 1)
     np.testing.assert_array_equal(np.isnan(values), np.isnan(synthetic.values))
@@ -159,7 +159,7 @@ def test_standardised_columns_have_mean_0_and_deviation_1_and_keep_their_gaps(sy
 def test_a_constant_feature_cannot_be_standardised(synthetic):
     one = synthetic.take(np.array([3]))
     with pytest.raises(OptionError, match="rr_before is the same in all 1 beats"):
-        one.standardised()
+        one.standardized()
 
 
 def test_gaps_are_filled_by_the_median_of_the_record_else_of_all():

@@ -17,7 +17,7 @@ from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.signal.denoising import denoise
+from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.records import read_record
 from nasbench_ecg.signal.windows import segment
 

@@ -16,7 +16,7 @@ from scipy.signal import welch
 
 from nasbench_ecg.api import Beats, OptionError, Silent, StorageError
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.signal.denoising import denoise
+from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.records import Record, read_record, verify_record
 from nasbench_ecg_synthetic import nasbench_ecg_datasets, store
 from nasbench_ecg_synthetic.dataset import Synthetic

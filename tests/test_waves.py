@@ -12,8 +12,8 @@ from wfdb_files import real_database
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import SYMBOLS
-from nasbench_ecg.signal.adaptive import adaptive_filter
-from nasbench_ecg.signal.delineation import delineate, faulty
+from nasbench_ecg.signal.filtering import adaptive_filter
+from nasbench_ecg.signal.delineation import delineate, flat_mask
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import read_record
 
@@ -127,10 +127,10 @@ def test_flat_and_saturated_stretches_are_marked_and_their_beats_are_nan():
     lead, peaks = synthetic_lead(360.0)
     lead[5_000:9_000] = 0.0
     lead[12_000:12_200] = 5.115
-    marks = faulty(lead[None], 360.0)[0]
+    marks = flat_mask(lead[None], 360.0)[0]
     assert marks[5_000:9_000].all() and marks[12_000:12_200].all()
     assert marks.sum() < 4_250
-    waves = delineate(lead, 360.0, peaks, fault=marks)
+    waves = delineate(lead, 360.0, peaks, flat=marks)
     inside = (peaks > 5_000) & (peaks < 9_000)
     assert not waves.usable[inside].any() and np.isnan(waves.r[inside]).all()
     assert waves.usable.sum() >= len(peaks) - inside.sum() - 3
@@ -139,14 +139,14 @@ def test_flat_and_saturated_stretches_are_marked_and_their_beats_are_nan():
 def test_a_wholly_flat_lead_gives_rows_of_nan():
     flat = np.full(20_000, 1.0)
     peaks = np.arange(500, 19_500, 300)
-    waves = delineate(flat, 360.0, peaks, fault=faulty(flat[None], 360.0)[0])
+    waves = delineate(flat, 360.0, peaks, flat=flat_mask(flat[None], 360.0)[0])
     assert len(waves.r) == len(peaks) and np.isnan(waves.t).all() and not waves.usable.any()
     assert len(detect_qrs(flat[None], 360.0)) == 0
 
 
 def test_real_leads_are_not_called_faulty(mitdb):
     signals = read_record(mitdb, "100").signals
-    assert faulty(signals, 360.0).mean() < 0.001
+    assert flat_mask(signals, 360.0).mean() < 0.001
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, 100, 500])

@@ -11,7 +11,7 @@ from wfdb.processing import compare_annotations
 
 from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.signal.aami import SYMBOLS
-from nasbench_ecg.signal.adaptive import adaptive_filter
+from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import Record, read_record
 

@@ -11,7 +11,7 @@ import neurokit2
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.signal.adaptive import adaptive_filter
+from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.delineation import delineate
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import Record, read_record
