@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_waves import WAVES, synthetic_lead
+from test_delineation import WAVES, synthetic_lead
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.contracts import Dataset

@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_waves import WAVES, synthetic_lead
+from nasbench_ecg.data.table_file import write_table
+from test_delineation import WAVES, synthetic_lead
 from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.cli.data import app
-from nasbench_ecg.data.table_file import write_table
 from nasbench_ecg.errors import OptionError, RecordError, StorageError
 from nasbench_ecg.signal.features import FEATURES, FeatureTable, beat_features, join_tables
 from nasbench_ecg.signal.records import Record, read_record

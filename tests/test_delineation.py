@@ -12,8 +12,8 @@ from wfdb_files import real_database
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import SYMBOLS
-from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.delineation import delineate, flat_mask
+from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import read_record
 
