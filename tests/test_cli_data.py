@@ -160,8 +160,12 @@ def test_path_prints_the_folder(server, cache):
     assert run("path", "mitdb").stdout == f"{cache / 'databases' / 'mitdb'}\n"
 
 
-def test_help_loads_nothing_heavy():
-    code = "import sys, nasbench_ecg.cli.data; print(*sorted(sys.modules))"
+@pytest.mark.parametrize(
+    "module",
+    ["nasbench_ecg.cli.data", "nasbench_ecg.plugin.registry", "nasbench_ecg.physionet.fetch"],
+)
+def test_importing_the_command_loads_no_heavy_library(module):
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert not {"torch", "numpy", "wfdb", "pandas", "requests", "rich.table"} & set(loaded.split())
 

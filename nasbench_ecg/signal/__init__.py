@@ -13,7 +13,13 @@ from nasbench_ecg.lazy import lazy_names
 if TYPE_CHECKING:
     from nasbench_ecg.signal.aami import CLASSES, SYMBOLS
     from nasbench_ecg.signal.delineation import Waves, delineate, flat_mask
-    from nasbench_ecg.signal.features import FEATURES, FeatureTable, beat_features, join_tables
+    from nasbench_ecg.signal.features import (
+        BEAT_FEATURES,
+        FEATURES,
+        FeatureTable,
+        beat_features,
+        join_tables,
+    )
     from nasbench_ecg.signal.filtering import adaptive_filter, denoise
     from nasbench_ecg.signal.qrs import detect_qrs
     from nasbench_ecg.signal.records import Record, read_record
@@ -36,6 +42,7 @@ __getattr__ = lazy_names(
             "denoise",
         ),
         "nasbench_ecg.signal.features": (
+            "BEAT_FEATURES",
             "FEATURES",
             "FeatureTable",
             "beat_features",
@@ -54,6 +61,7 @@ __getattr__ = lazy_names(
 )
 
 __all__ = [
+    "BEAT_FEATURES",
     "CLASSES",
     "FEATURES",
     "SYMBOLS",
