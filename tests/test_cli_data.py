@@ -31,7 +31,7 @@ def server(published, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    """A cache of this test's own, and a terminal wide enough for paths."""
+    """Use a temporary cache, and a terminal wide enough for paths."""
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "300")
@@ -40,7 +40,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def data(published, tmp_path) -> Path:
-    """A folder of databases that holds a copy of the published one."""
+    """A folder of databases, with a copy of the published one."""
     shutil.copytree(published / "mitdb/1.0.0", tmp_path / "data" / "mitdb")
     return tmp_path / "data"
 

@@ -46,7 +46,7 @@ def varied(seed=0, fs=360.0):
 
 @pytest.fixture
 def ward(tmp_path):
-    """A folder that holds a database of two records, every fifth beat of them ventricular."""
+    """A folder with a database of two records, in which every fifth beat is ventricular."""
     for seed, name in enumerate(("r1", "r2")):
         lead, peaks = varied(seed)
         beats = [(int(p), "V" if i % 5 == 0 else "N") for i, p in enumerate(peaks)]

@@ -41,7 +41,7 @@ def synthetic():
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    """A folder of databases that holds a database of two records."""
+    """A folder of databases, with one database of two records."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     lead, peaks = synthetic_lead(360.0)

@@ -30,7 +30,7 @@ FILES = [f"{record}.{ending}" for record in RECORDS for ending in ("atr", "dat",
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory) -> Path:
-    """A server's root that holds a database of two short records under mitdb's name."""
+    """Root folder of a server with a database of two short records, named mitdb."""
     return publish(tmp_path_factory.mktemp("published"))
 
 

@@ -1,4 +1,4 @@
-"""Records are read by several threads, and nobody can tell from the beats."""
+"""Beats do not depend on the number of threads that read the records."""
 
 from __future__ import annotations
 

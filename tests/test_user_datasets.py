@@ -31,7 +31,7 @@ FS = 120
 
 @pytest.fixture(autouse=True)
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Folders of settings and of the cache of this test's own."""
+    """Use temporary folders for the configuration and the cache."""
     monkeypatch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path / "settings"))
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
@@ -63,7 +63,7 @@ def write_ward_record(folder: Path, name: str, *, seed: int = 0, **more: Any) ->
 
 
 def nasbench(*words: object) -> Any:
-    """Return the result of the command, which must end well."""
+    """Run a command that must succeed, and return its result."""
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output + result.stderr
     return result

@@ -170,8 +170,8 @@ def _subject_folds(
 
 
 def _of_records(beats: Beats, names: Sequence[str]) -> Index:
-    wanted = np.isin(np.asarray(beats.records), list(names))
-    return np.flatnonzero(wanted[beats.record])
+    chosen = np.isin(np.asarray(beats.records), list(names))
+    return np.flatnonzero(chosen[beats.record])
 
 
 def _check_partition(name: str, partition: Mapping[str, Sequence[str]], beats: Beats) -> None:

@@ -86,7 +86,7 @@ class WaveletLevels:
 def levels_for(fs: float) -> WaveletLevels:
     """Return the wavelet levels for a sampling rate of ``fs`` hertz.
 
-    The approximation of level k holds 0 … fs / 2^(k+1) Hz. The primary level is the deepest that
+    The approximation of level k contains 0 … fs / 2^(k+1) Hz. The primary level is the deepest that
     keeps 40 Hz (A2, 0–45 Hz, at 360 Hz; A1 at 250 and 257 Hz; the signal itself at 128 Hz). The
     reference level is the first below 0.75 Hz (A8 at 360, 250 and 257 Hz; A7 at 128 Hz).
 

@@ -177,9 +177,9 @@ def _read_header(folder: Path, name: str) -> Any:
 
     path = folder / f"{name}.hea"
     if not path.is_file():
-        there = "" if any(folder.glob("*.hea")) else " The folder contains no records."
+        hint = "" if any(folder.glob("*.hea")) else " The folder contains no records."
         raise RecordError(
-            f"Record {name} has no header file.{there}",
+            f"Record {name} has no header file.{hint}",
             where=str(path),
             fix="Check the name of the record, or fetch its database again.",
         )
@@ -351,11 +351,11 @@ def _checksum_problems(
     if not any(stated):
         return  # some headers, for example those of INCART, state 0 in place of every checksum
     computed = [int(lead.sum()) % 65536 for lead in signals]
-    for channel, (wanted, found) in enumerate(zip(stated, computed, strict=True)):
-        if wanted is not None and wanted != found:
+    for channel, (expected, found) in enumerate(zip(stated, computed, strict=True)):
+        if expected is not None and expected != found:
             yield RecordError(
                 f"Record {header.record_name} is damaged: lead {header.sig_name[channel]} has "
-                f"checksum {found}, its header states {wanted}.",
+                f"checksum {found}, its header states {expected}.",
                 where=str(folder / header.file_name[channel]),
                 fix=_REPLACE,
             )
