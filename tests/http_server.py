@@ -1,4 +1,4 @@
-"""A small database, and a web server on this machine that serves it and misbehaves when told."""
+"""A small published database, and a local web server with configurable faults."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def publish(root: Path) -> Path:
 
 @dataclass(frozen=True)
 class Fault:
-    """How one answer goes wrong; all defaults: it does not.
+    """Fault of one response; with all defaults there is none.
 
     Attributes:
-        status: Answer with this status and nothing else.
-        drop_after: Close the connection after so many bytes of the body.
+        status: Respond with this status only.
+        drop_after: Close the connection after this many bytes of the body.
         wrong_byte: Change the first byte of the body.
-        silent: Never answer.
-        stall_after: Send so many bytes of the body, then no more, without closing.
+        silent: Never respond.
+        stall_after: Send this many bytes of the body, then nothing, without closing.
         whole: Ignore the Range header.
     """
 
@@ -63,11 +63,11 @@ class Fault:
 
 @dataclass
 class Server:
-    """Serves ``folder`` at ``url`` while it is entered.
+    """Context manager that serves ``folder`` at ``url``.
 
     Attributes:
-        folder: What is served.
-        faults: For a file's name, the faults of its next answers, in order; then it behaves.
+        folder: The served folder.
+        faults: The faults of the next responses for each file name, in order.
         requests: The (file name, Range header) of every request so far.
     """
 

@@ -106,7 +106,7 @@ def test_notes_of_the_load_are_told_again_when_it_is_warm(source):
     first, second = Notes(), Notes()
     cold, warm = load(source, progress=first), load(source, progress=second)
     assert first.notes == second.notes == list(cold.notes) == list(warm.notes)
-    expected = "3 beats were dropped because the window leaves the record (N 2, F 1)."
+    expected = "3 beats were dropped because the window exceeds the record (N 2, F 1)."
     assert expected in first.notes
 
 
@@ -119,13 +119,13 @@ def test_notes_of_the_load_are_told_again_when_it_is_warm(source):
         {"options": WardOptions(head=1, tail=0)},
     ],
 )
-def test_other_name_revision_or_options_are_another_entry(source, change):
+def test_another_name_revision_or_option_is_another_entry(source, change):
     load(source)
     assert not load(source, **change).from_cache
     assert len(entries(source)) == 2
 
 
-def test_changed_record_is_another_entry_and_its_return_the_old_one(source):
+def test_changed_record_is_another_entry_and_the_restored_one_the_first(source):
     load(source)
     path = source.data / "ward" / "r1.atr"
     before = path.read_bytes()
@@ -135,16 +135,10 @@ def test_changed_record_is_another_entry_and_its_return_the_old_one(source):
     assert load(source).from_cache
 
 
-def test_record_files_that_were_moved_give_the_same_entry(source, tmp_path):
+def test_moved_record_files_give_the_same_entry(source, tmp_path):
     load(source)
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     assert load(LocalSource(tmp_path / "elsewhere", source.cache)).from_cache
-
-
-def test_without_the_cache_nothing_is_written(source):
-    loaded = load(source, use_cache=False)
-    assert not loaded.from_cache and not source.cache.exists()
-    assert loaded.fingerprint == load(source).fingerprint
 
 
 @pytest.mark.parametrize("file_name", ["signals.npy", "labels.npy", "meta.json"])
@@ -167,34 +161,34 @@ def test_damaged_entry_is_rebuilt(source, file_name, damage):
     assert load(source).from_cache and len(list(source.beats_cache.iterdir())) == 1
 
 
-def test_entry_copied_to_a_place_with_other_times_is_still_good(source):
+def test_copied_entry_with_other_mtimes_is_still_valid(source):
     load(source)
     for path in entries(source)[0].glob("*.npy"):
         os.utime(path, ns=(10**18, 10**18))
     assert load(source).from_cache
 
 
-def test_damaged_memory_of_digests_is_made_anew(source):
+def test_damaged_file_of_digests_is_rebuilt(source):
     load(source)
     (source.cache / "digests.json").write_text("{")
     assert load(source).from_cache
 
 
-def test_missing_file_is_named_even_if_the_beats_are_cached(source):
+def test_missing_file_is_an_error_even_if_the_beats_are_cached(source):
     load(source)
     (source.data / "ward" / "r2.atr").unlink()
     with pytest.raises(MissingDataError, match=r"r2\.atr"):
         load(source)
 
 
-def test_failed_load_leaves_nothing_behind(source):
+def test_failed_load_leaves_no_files(source):
     (source.data / "ward" / "r2.dat").write_bytes(b"")
     with pytest.raises(RecordError):
         load(source)
     assert list(source.beats_cache.iterdir()) == []
 
 
-def test_folder_of_a_killed_process_is_ignored_and_one_day_removed(source):
+def test_old_folder_of_a_killed_process_is_removed(source):
     source.beats_cache.mkdir(parents=True)
     young, old = (source.beats_cache / f".tmp-{age}" for age in ("young", "old"))
     for folder in (young, old):
@@ -212,7 +206,7 @@ def test_cache_that_cannot_be_created_is_a_storage_error(source, tmp_path):
     assert "NASBENCH_ECG_CACHE" in error.value.fix and error.value.where
 
 
-def test_full_disk_is_a_storage_error_and_leaves_nothing(source, monkeypatch):
+def test_full_disk_is_a_storage_error_and_leaves_no_files(source, monkeypatch):
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -227,7 +221,7 @@ def _load_in_process(source, start, fingerprints):
     fingerprints.put(load(source).fingerprint)
 
 
-def test_processes_at_once_agree_and_leave_one_entry(source):
+def test_concurrent_processes_agree_and_leave_one_entry(source):
     context = multiprocessing.get_context("fork")
     start, fingerprints = context.Barrier(4), context.Queue()
     processes = [

@@ -1,4 +1,4 @@
-"""``nasbench-ecg data``: what a user types, and what is then printed and stored."""
+"""``nasbench-ecg data``: output and files of the commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def server(published, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch) -> Path:
-    """A cache of this test's own, and a terminal wide enough for paths."""
+    """Use a temporary cache, and a terminal wide enough for paths."""
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "300")
@@ -40,7 +40,7 @@ def cache(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def data(published, tmp_path) -> Path:
-    """A folder of databases that holds a copy of the published one."""
+    """A folder of databases, with a copy of the published one."""
     shutil.copytree(published / "mitdb/1.0.0", tmp_path / "data" / "mitdb")
     return tmp_path / "data"
 
@@ -50,7 +50,7 @@ def run(*arguments: object):
     return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
 
 
-def test_fetch_brings_the_database_into_the_cache_and_says_what_it_did(server, cache):
+def test_fetch_stores_the_database_in_the_cache_and_prints_a_summary(server, cache):
     result = run("fetch", "mitdb")
     folder = cache / "databases" / "mitdb"
     assert {"100.dat", "101.atr", "RECORDS"} <= {path.name for path in folder.iterdir()}
@@ -63,7 +63,7 @@ def test_fetch_brings_the_database_into_the_cache_and_says_what_it_did(server, c
 
 def test_fetch_again_fetches_nothing(server):
     run("fetch", "mitdb")
-    assert "0 files fetched (0 kB), 7 were here already" in run("fetch", "mitdb").output
+    assert "0 files fetched (0 kB), 7 were already complete" in run("fetch", "mitdb").output
 
 
 def test_fetch_of_named_records_into_a_named_folder_fits_data(server, tmp_path):
@@ -75,16 +75,16 @@ def test_fetch_of_named_records_into_a_named_folder_fits_data(server, tmp_path):
     assert run("verify", "mitdb", "--data", tmp_path / "there").exit_code == 1
 
 
-def test_fetch_of_what_the_server_lacks_is_a_record_error(server):
+def test_fetch_of_a_file_that_the_server_does_not_have_is_a_record_error(server):
     server.faults["100.dat"] = [Fault(status=404)]
     with pytest.raises(RecordError, match=r"no such file: 100\.dat"):
         run("fetch", "mitdb")
 
 
-def test_verify_says_that_all_is_well(data):
+def test_verify_of_undamaged_records_reports_no_problems(data):
     result = run("verify", "mitdb", "--data", data)
     assert result.exit_code == 0
-    assert "mitdb: no problem in 2 records" in result.output
+    assert "mitdb: no problems in 2 records" in result.output
 
 
 def test_verify_lists_all_problems_and_exits_with_1(data):
@@ -103,7 +103,7 @@ def test_verify_reads_any_folder_of_records(data):
     assert run("verify", "my-hospital", "--data", data).exit_code == 0
 
 
-def test_a_database_that_is_not_here_is_answered_with_how_to_fetch_it(tmp_path):
+def test_error_for_a_missing_database_states_how_to_fetch_it(tmp_path):
     for verb in ("verify", "info", "path"):
         with pytest.raises(MissingDataError) as caught:
             run(verb, "svdb")
@@ -111,26 +111,26 @@ def test_a_database_that_is_not_here_is_answered_with_how_to_fetch_it(tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["fetch", "verify", "info", "path"])
-def test_a_misspelt_name_is_answered_with_the_nearest(verb):
+def test_error_for_a_misspelled_name_suggests_the_nearest(verb):
     with pytest.raises(OptionError, match="'mitdb'"):
         run(verb, "mitbd")
 
 
-def test_records_must_be_named():
+def test_an_empty_list_of_records_is_rejected():
     with pytest.raises(OptionError, match="--records"):
         run("fetch", "mitdb", "--records", " , ")
 
 
-def test_list_tells_what_there_is_and_where_it_lies(data):
+def test_list_shows_databases_and_locations(data):
     result = run("list", "--data", data)
     for name in ("mitdb", "qtdb", "incartdb", "svdb"):
         assert name in result.output
     assert str(data / "mitdb") in result.output
-    assert result.output.count("not here") == 3
+    assert result.output.count("not fetched") == 3
     assert "ODC-By-1.0" in result.output
 
 
-def test_list_tells_which_datasets_use_a_database(data):
+def test_list_shows_the_datasets_of_a_database(data):
     lines = run("list", "--data", data).output.splitlines()
     assert any("ODC-By-1.0" in line and "qt-1lead" in line for line in lines)
 
@@ -150,18 +150,22 @@ def test_info_shows_a_record_without_annotations(data):
 
 def test_info_of_a_damaged_header_names_the_record(data):
     (data / "mitdb" / "101.hea").write_text("no header")
-    with pytest.raises(RecordError, match="Record 101 cannot be read"):
+    with pytest.raises(RecordError, match="header of record 101 cannot be read"):
         run("info", "mitdb", "--data", data)
 
 
-def test_path_prints_a_plain_folder(server, cache):
+def test_path_prints_the_folder(server, cache):
     assert run("path").stdout == f"{cache / 'databases'}\n"
     run("fetch", "mitdb")
     assert run("path", "mitdb").stdout == f"{cache / 'databases' / 'mitdb'}\n"
 
 
-def test_help_loads_nothing_heavy():
-    code = "import sys, nasbench_ecg.cli.data; print(*sorted(sys.modules))"
+@pytest.mark.parametrize(
+    "module",
+    ["nasbench_ecg.cli.data", "nasbench_ecg.plugin.registry", "nasbench_ecg.physionet.fetch"],
+)
+def test_importing_the_command_loads_no_heavy_library(module):
+    code = f"import sys, {module}; print(*sorted(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert not {"torch", "numpy", "wfdb", "pandas", "requests", "rich.table"} & set(loaded.split())
 

@@ -1,10 +1,10 @@
-"""Beats as feature vectors: which ones, how many, and what becomes of what was not measured."""
+"""Datasets of feature vectors: their beats, sampling, and missing values."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_waves import WAVES, synthetic_lead
+from test_delineation import WAVES, synthetic_lead
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.contracts import Dataset
@@ -46,7 +46,7 @@ def varied(seed=0, fs=360.0):
 
 @pytest.fixture
 def ward(tmp_path):
-    """A folder that holds a database of two records, every fifth beat of them ventricular."""
+    """A folder with a database of two records, in which every fifth beat is ventricular."""
     for seed, name in enumerate(("r1", "r2")):
         lead, peaks = varied(seed)
         beats = [(int(p), "V" if i % 5 == 0 else "N") for i, p in enumerate(peaks)]
@@ -85,7 +85,7 @@ def test_there_are_1682_beats_of_seven_records_and_five_classes(paper):
     assert beats.counts() == {"N": 800, "S": 240, "V": 330, "F": 112, "Q": 200}
     assert len(beats.records) == 7 and len(np.unique(beats.record)) == 7
     assert beats.leads == ("MLII",) and beats.fs == 360
-    assert notes[0].startswith("1,682 beats (N 800, S 240, V 330, F 112, Q 200)")
+    assert notes[0].startswith("1,682 beats: N 800, S 240, V 330, F 112, Q 200")
 
 
 def test_its_features_are_finite_and_standard(paper):
@@ -132,7 +132,7 @@ def test_both_are_datasets_that_need_the_records_of_their_options():
         assert requirement.database == "mitdb" and requirement.records == ("r1", "r2")
 
 
-def test_features_are_those_of_the_records_standardised(ward):
+def test_features_are_the_standardized_features_of_the_records(ward):
     beats, _ = load(all_of(head=0, tail=0), ward)
     tables = [beat_features(read_record(ward / "mitdb", name, ("MLII",))) for name in ("r1", "r2")]
     r_mv = np.concatenate([table.values[:, 7] for table in tables])
@@ -156,11 +156,11 @@ def test_every_lead_gives_eighteen_features(ward):
     assert np.corrcoef(beats.signals[:, 0, 7], beats.signals[:, 1, 7])[0, 1] < -0.9
 
 
-def test_what_is_missing_is_filled_and_told(ward):
+def test_missing_values_are_replaced_and_noted(ward):
     beats, notes = load(all_of(head=0, tail=0), ward)
     # The first beat of a record has none before it.
     assert np.isfinite(beats.signals).all()
-    assert "missing and were filled by medians" in notes[0]
+    assert "missing and were replaced by medians" in notes[0]
     n = len(beats) // 2
     previous = beats.signals[:n, 0, 9:]
     np.testing.assert_allclose(previous[0], np.median(previous[1:], axis=0), atol=1e-5)
@@ -186,14 +186,14 @@ def test_a_flat_lead_is_drawn_from_never_and_left_out_never(ward):
     everything, notes = load(all_of(records=("r1", "r3")), ward)
     assert flat <= set(everything.sample[everything.record == 1].tolist())
     assert np.isfinite(everything.signals).all()
-    assert "beats lie on a flat or saturated lead" in notes[0] and " 0 beats lie" not in notes[0]
+    assert "beats are on a flat or saturated lead" in notes[0] and " 0 beats lie" not in notes[0]
 
 
 # Bad input
 
 
-def test_too_few_beats_of_a_class_are_told(ward):
-    with pytest.raises(OptionError, match="usable beats of class S, not 5") as error:
+def test_too_few_beats_of_a_class_are_rejected(ward):
+    with pytest.raises(OptionError, match="0 usable beats of class S, but 5") as error:
         load(small(counts={"N": 10, "S": 5}), ward)
     assert error.value.where == "dataset.counts" and "dataset.records" in error.value.fix
 
@@ -213,7 +213,7 @@ def test_features_that_are_constant_are_named(ward):
         load(all_of(records=("r5",)), ward)
 
 
-def test_records_of_two_rates_are_told(ward):
+def test_records_of_two_sampling_rates_are_rejected(ward):
     lead, peaks = varied(fs=250.0)
     beats = [(int(p), "N") for p in peaks]
     write_record(ward / "mitdb", "r6", signals=np.stack([lead, lead]), beats=beats, fs=250)
@@ -221,23 +221,23 @@ def test_records_of_two_rates_are_told(ward):
         load(all_of(records=("r1", "r6")), ward)
 
 
-def test_records_without_beats_are_told(ward):
-    with pytest.raises(RecordError, match="No record holds a beat"):
+def test_records_without_beats_are_rejected(ward):
+    with pytest.raises(RecordError, match="No record has a beat"):
         load(all_of(records=("r1",), head=10_000), ward)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        ({"counts": {"N": 10, "X": 5}}, "'X' is none of the classes"),
-        ({"counts": {"N": 0}}, "needs a beat or more"),
-        ({"counts": {}}, "needs a beat or more"),
-        ({"records": "106,106"}, "none twice"),
+        ({"counts": {"N": 10, "X": 5}}, "'X' is not one of the classes"),
+        ({"counts": {"N": 0}}, "needs at least one beat"),
+        ({"counts": {}}, "needs at least one beat"),
+        ({"records": "106,106"}, "no name twice"),
         ({"head": -1}, "greater than or equal to 0"),
     ],
 )
-def test_options_that_cannot_be_are_told(options, told):
-    with pytest.raises(OptionError, match=told):
+def test_invalid_options_are_rejected(options, message):
+    with pytest.raises(OptionError, match=message):
         resolve(IemmcBeatsOptions, component="dataset iemmc-beats", overrides=options)
 
 

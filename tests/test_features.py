@@ -9,14 +9,19 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from test_waves import WAVES, synthetic_lead
+from test_delineation import WAVES, synthetic_lead
 from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.cli.data import app
-from nasbench_ecg.data.table_file import write_table
 from nasbench_ecg.errors import OptionError, RecordError, StorageError
-from nasbench_ecg.signal.features import FEATURES, FeatureTable, beat_features, join_tables
+from nasbench_ecg.signal.features import (
+    FEATURES,
+    FeatureTable,
+    beat_features,
+    check_table_path,
+    join_tables,
+)
 from nasbench_ecg.signal.records import Record, read_record
 
 
@@ -36,7 +41,7 @@ def synthetic():
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    """A folder of databases that holds a database of two records."""
+    """A folder of databases, with one database of two records."""
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     lead, peaks = synthetic_lead(360.0)
@@ -50,7 +55,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
 
 
-def test_there_are_nine_features_for_each_of_two_succeeding_beats():
+def test_there_are_nine_features_of_the_beat_and_of_the_previous_one():
     assert len(FEATURES) == 18
     assert FEATURES[9:] == tuple(f"previous_{name}" for name in FEATURES[:9])
 
@@ -150,19 +155,19 @@ def test_a_record_without_beats_has_no_rows():
 
 def test_standardised_columns_have_mean_0_and_deviation_1_and_keep_their_gaps(synthetic):
     varied = synthetic.values + np.random.default_rng(0).normal(3, 2, synthetic.values.shape)
-    values = replace(synthetic, values=varied).standardised().values
+    values = replace(synthetic, values=varied).standardized().values
     np.testing.assert_allclose(np.nanmean(values, axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(np.nanstd(values, axis=0), 1)
     np.testing.assert_array_equal(np.isnan(values), np.isnan(synthetic.values))
 
 
-def test_a_constant_feature_cannot_be_standardised(synthetic):
+def test_a_constant_feature_cannot_be_standardized(synthetic):
     one = synthetic.take(np.array([3]))
     with pytest.raises(OptionError, match="rr_before is the same in all 1 beats"):
-        one.standardised()
+        one.standardized()
 
 
-def test_gaps_are_filled_by_the_median_of_the_record_else_of_all():
+def test_missing_values_become_the_median_of_the_record_or_of_all():
     values = np.full((4, 18), np.nan)
     values[:, 0] = [1, 3, np.nan, np.nan]
     values[:, 1] = [1, np.nan, 5, np.nan]
@@ -180,7 +185,7 @@ def test_gaps_are_filled_by_the_median_of_the_record_else_of_all():
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_the_command_writes_a_row_a_beat(data, ending):
+def test_the_command_writes_one_row_per_beat(data, ending):
     if ending == "parquet":
         pytest.importorskip("pyarrow")
     out = data / f"features.{ending}"
@@ -206,26 +211,26 @@ def test_records_and_lead_can_be_chosen(data):
     [
         (["ward", "--out", "x.xlsx"], OptionError, r"\.csv or \.parquet"),
         (["ward", "--out", "nowhere/x.csv"], StorageError, "does not exist"),
-        (["ward", "--records", " , "], OptionError, "names no record"),
+        (["ward", "--records", " , "], OptionError, "contains no record"),
         (["ward", "--records", "r9"], RecordError, "r9 has no header"),
         (["ward", "--lead", "II"], RecordError, "no lead 'II'; it has MLII, V1"),
         (["mitbih-2lean"], OptionError, "mitbih-2lead"),
     ],
 )
-def test_what_cannot_be_done_is_said_with_what_to_do(data, arguments, error, match):
+def test_invalid_arguments_are_rejected(data, arguments, error, match):
     with pytest.raises(error) as caught:
         run("features", *arguments, "--data", data)
     assert re.search(match, str(caught.value))
 
 
-def test_parquet_without_its_library_is_answered_with_how_to_install_it(data, monkeypatch):
+def test_error_for_missing_pyarrow_states_how_to_install_it(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(OptionError, match=r"nasbench-ecg\[parquet\]"):
-        write_table(pd.DataFrame({"a": [1]}), data / "x.parquet")
+        check_table_path(data / "x.parquet")
 
 
-def test_a_dataset_gives_the_rows_of_its_own_beats(tmp_path, monkeypatch):
+def test_a_dataset_has_the_rows_of_its_own_beats(tmp_path, monkeypatch):
     folder = real_database("mitdb")
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")

@@ -1,4 +1,4 @@
-"""The PhysioNet datasets hold the published beats, leads and windows."""
+"""The PhysioNet datasets have the published beats, leads and windows."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def paper_beats(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def de_chazal_labels(tmp_path_factory):
-    """All labelled beats of the 44 records, with windows that nothing can fall out of."""
+    """All labelled beats of the 44 records, with windows of one sample, so that none is dropped."""
     options = options_of(TwoLeadOptions, "inter-patient", before=0, after=0, denoise="none")
     dataset = MitBih(options)
     return dataset, *load(dataset, "mitdb", tmp_path_factory.mktemp("cache"))
 
 
-def test_seven_datasets_are_offered_each_with_its_options():
+def test_the_plugin_registers_seven_datasets():
     specs = {spec.name: spec for spec in nasbench_ecg_datasets()}
     assert sorted(specs) == [
         "iemmc-beats", "incart-2lead", "mitbih-1lead", "mitbih-2lead", "mitbih-2lead-context",
@@ -87,7 +87,7 @@ def test_mitbih_beats_of_the_paper_are_94013_with_the_published_counts(paper_bea
     assert notes[-1].startswith("94,013 beats") and "equal the published ones" in notes[-1]
 
 
-def test_every_beat_is_standard_in_each_lead(paper_beats):
+def test_every_beat_has_mean_0_and_deviation_1_in_each_lead(paper_beats):
     sample = paper_beats[0].signals[::97]
     np.testing.assert_allclose(sample.mean(axis=2), 0, atol=1e-4)
     np.testing.assert_allclose(sample.std(axis=2), 1, atol=1e-3)
@@ -118,14 +118,14 @@ def test_de_chazal_records_are_44_without_the_paced_ones():
     ("part", "published"),
     [("train", (45_866, 944, 3_788, 415, 8)), ("test", (44_259, 1_837, 3_221, 388, 7))],
 )
-def test_de_chazal_sides_hold_the_published_counts(de_chazal_labels, part, published):
+def test_de_chazal_parts_have_the_published_counts(de_chazal_labels, part, published):
     dataset, beats, _ = de_chazal_labels
     records = [beats.records.index(name) for name in dataset.partition("inter-patient")[part]]
     own = beats.labels[np.isin(beats.record, records)]
     assert tuple(np.bincount(own, minlength=5)) == published
 
 
-def test_inter_patient_holds_no_record_on_both_sides_and_notes_the_shared_subject(
+def test_inter_patient_parts_share_no_record_and_the_shared_subject_is_noted(
     de_chazal_labels,
 ):
     dataset, beats, notes = de_chazal_labels
@@ -141,7 +141,7 @@ def test_inter_patient_holds_no_record_on_both_sides_and_notes_the_shared_subjec
     assert "equal the published ones" in notes[-1]
 
 
-def test_strict_leaves_202_out(de_chazal_labels):
+def test_strict_leaves_out_202(de_chazal_labels):
     dataset, beats, _ = de_chazal_labels
     strict, plain = (
         split(name, protocol_options(name)(), beats, dataset)
@@ -152,7 +152,7 @@ def test_strict_leaves_202_out(de_chazal_labels):
     np.testing.assert_array_equal(strict.train, plain.train)
 
 
-def test_mlii_comes_first_between_patients_also_where_the_file_has_it_second(tmp_path):
+def test_mlii_is_the_first_inter_patient_lead_even_if_it_is_second_in_the_file(tmp_path):
     options = options_of(
         TwoLeadOptions, "inter-patient", records=("114", "101"), normalise="none", denoise="none"
     )
@@ -163,7 +163,7 @@ def test_mlii_comes_first_between_patients_also_where_the_file_has_it_second(tmp
     np.testing.assert_allclose(beats.signals[0], oracle[peak - 99 : peak + 201, ::-1].T, atol=1e-6)
 
 
-def test_one_lead_is_v1_in_the_paper_and_mlii_between_patients(tmp_path):
+def test_one_lead_is_v1_for_intra_patient_and_mlii_for_inter_patient(tmp_path):
     paper = options_of(OneLeadOptions, records=("101",))
     between = options_of(OneLeadOptions, "inter-patient", records=("100",))
     assert load(MitBih(paper), "mitdb", tmp_path)[0].leads == ("V1",)
@@ -196,7 +196,7 @@ def test_other_records_are_not_compared_with_the_published_counts(tmp_path):
     assert "published" not in notes[-1] and " beats: N " in notes[-1]
 
 
-def test_difference_from_the_published_counts_is_named(tmp_path):
+def test_difference_from_the_published_counts_is_noted(tmp_path):
     beats = [(400 + 300 * i, "N") for i in range(12)]
     for name in PAPER_RECORDS:
         write_record(tmp_path / "mitdb", name, beats=beats, n_samples=5000)
@@ -205,7 +205,7 @@ def test_difference_from_the_published_counts_is_named(tmp_path):
     assert "N 280 instead of 79,508" in notes.notes[-1]
 
 
-def test_requirements_follow_the_records_asked_for():
+def test_requirements_are_the_records_of_the_options():
     assert MitBih(TwoLeadOptions()).requires()[0].records == PAPER_RECORDS
     only = options_of(TwoLeadOptions, records="100,101")
     assert MitBih(only).requires()[0].records == ("100", "101")
@@ -226,7 +226,7 @@ def test_requirements_follow_the_records_asked_for():
         {"denoise": "db9"},
     ],
 )
-def test_impossible_options_are_refused(overrides):
+def test_invalid_options_are_rejected(overrides):
     with pytest.raises(OptionError):
         options_of(TwoLeadOptions, **overrides)
 
@@ -238,7 +238,7 @@ def test_every_option_is_described(model):
     assert all(field.description for field in model.model_fields.values())
 
 
-def test_missing_database_is_said_to_be_fetched(tmp_path):
+def test_missing_database_is_an_error(tmp_path):
     with pytest.raises(MissingDataError, match="mitdb"):
         MitBih(TwoLeadOptions()).load(LocalSource(tmp_path, tmp_path), Silent())
 
@@ -271,10 +271,10 @@ def test_incart_records_of_one_patient_are_one_subject(tmp_path):
     assert not any("patient" in note for note in notes)
 
 
-def test_incart_header_without_a_patient_is_a_subject_of_its_own_and_noted(tmp_path):
+def test_incart_record_without_patient_number_is_a_subject_of_its_own_and_noted(tmp_path):
     beats, notes = load_incart(tmp_path, {"I01": 1, "I22": None})
     assert beats.subjects == ("patient-01", "I22")
-    assert any("1 headers name no patient" in note for note in notes)
+    assert any("1 headers contain no patient number" in note for note in notes)
 
 
 def test_records_of_several_rates_need_the_option_rate(tmp_path):
@@ -282,7 +282,7 @@ def test_records_of_several_rates_need_the_option_rate(tmp_path):
     for name, fs in (("100", 360), ("101", 250)):
         write_record(tmp_path / "mitdb", name, beats=beats, n_samples=5000, fs=fs)
     source = LocalSource(tmp_path, tmp_path / "c")
-    with pytest.raises(RecordError, match="101 has 250 Hz and the first one 360 Hz"):
+    with pytest.raises(RecordError, match="record 101 has 250 Hz, the first record 360 Hz"):
         MitBih(TwoLeadOptions(records=("100", "101"))).load(source, Silent())
     options = TwoLeadOptions(records=("100", "101"), rate=125.0)
     assert MitBih(options).load(source, Silent()).fs == 125

@@ -1,4 +1,4 @@
-"""Protocols put every beat on one side, and every person too where they promise it."""
+"""Each beat is in one part of a split; each subject too, for the protocols that promise it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FixedRecords:
         return self.fixed if protocol.startswith("inter-patient") and self.fixed["train"] else None
 
 
-NOTHING_FIXED = FixedRecords()
+NO_FIXED_RECORDS = FixedRecords()
 TEN = {f"r{i}": 100 for i in range(10)}
 
 
@@ -69,24 +69,24 @@ def test_the_four_protocols_and_their_options():
     assert protocol_options("inter-patient-strict") is InterPatientOptions
 
 
-def test_unknown_protocol_is_answered_with_the_nearest():
+def test_error_for_an_unknown_protocol_suggests_the_nearest():
     with pytest.raises(ProtocolError) as error:
         protocol_options("interpatient")
     assert "'inter-patient'" in error.value.fix
 
 
-def test_paper_takes_the_parts_of_one_seeded_permutation():
+def test_intra_patient_cuts_one_seeded_permutation():
     beats = beats_of({"a": 700, "b": 303})
-    made = split("intra-patient", IntraPatientOptions(seed=5), beats, NOTHING_FIXED)
+    made = split("intra-patient", IntraPatientOptions(seed=5), beats, NO_FIXED_RECORDS)
     order = np.random.default_rng(5).permutation(1003)  # 1003 * 0.2 = 200.6, 802 * 0.2 = 160.4
     assert made.train.tolist() == sorted(order[:642])
     assert made.validation.tolist() == sorted(order[642:802])
     assert made.test.tolist() == sorted(order[802:])
 
 
-def test_paper_sizes_are_those_of_the_publication():
+def test_intra_patient_part_sizes_are_those_of_the_paper():
     beats = beats_of({"a": 94_013})
-    made = split("intra-patient", IntraPatientOptions(), beats, NOTHING_FIXED)
+    made = split("intra-patient", IntraPatientOptions(), beats, NO_FIXED_RECORDS)
     assert (len(made.train), len(made.validation), len(made.test)) == (60_168, 15_042, 18_803)
 
 
@@ -96,7 +96,7 @@ def test_paper_sizes_are_those_of_the_publication():
     seed=st.integers(0, 2**32 - 1),
     name=st.sampled_from(["intra-patient", "patient-kfold", "inter-patient"]),
 )
-def test_no_beat_stands_in_two_parts_and_none_is_lost(sizes, seed, name):
+def test_every_beat_is_in_exactly_one_part(sizes, seed, name):
     beats = beats_of({f"r{i}": n for i, n in enumerate(sizes)})
     names = list(beats.records)
     dataset = FixedRecords(names[:4], names[4:])
@@ -113,11 +113,11 @@ def test_no_beat_stands_in_two_parts_and_none_is_lost(sizes, seed, name):
     seed=st.integers(0, 1000),
     fold=st.integers(0, 4),
 )
-def test_patient_kfold_puts_every_person_in_one_part(persons, seed, fold):
+def test_patient_kfold_puts_every_subject_in_one_part(persons, seed, fold):
     names = {f"r{i}": 30 for i in range(len(persons))}
     beats = beats_of(names, subjects=[f"p{p}" for p in persons])
     options = PatientKFoldOptions(seed=seed, fold=fold)
-    made = split("patient-kfold", options, beats, NOTHING_FIXED)
+    made = split("patient-kfold", options, beats, NO_FIXED_RECORDS)
     parts = [subjects_in(beats, part) for part in (made.train, made.validation, made.test)]
     assert sum(len(part) for part in parts) == len(set(persons)) == len(set.union(*parts))
 
@@ -125,13 +125,13 @@ def test_patient_kfold_puts_every_person_in_one_part(persons, seed, fold):
 def test_the_folds_of_patient_kfold_test_every_beat_once():
     beats = beats_of(TEN)
     tests = [
-        split("patient-kfold", PatientKFoldOptions(fold=fold), beats, NOTHING_FIXED).test
+        split("patient-kfold", PatientKFoldOptions(fold=fold), beats, NO_FIXED_RECORDS).test
         for fold in range(5)
     ]
     assert np.sort(np.concatenate(tests)).tolist() == list(range(len(beats)))
 
 
-def test_inter_patient_tests_the_records_that_the_dataset_fixes():
+def test_inter_patient_tests_the_records_of_the_partition():
     beats = beats_of(TEN)
     dataset = FixedRecords(["r1", "r3", "r5", "r6", "r8"], ["r0", "r2"])
     made = split("inter-patient", InterPatientOptions(), beats, dataset)
@@ -142,9 +142,9 @@ def test_inter_patient_tests_the_records_that_the_dataset_fixes():
     assert made.macro_classes == ("N", "S", "V", "F")
 
 
-def test_validation_holds_beats_of_every_class_even_where_few_persons_have_them():
+def test_validation_has_beats_of_every_class_even_of_classes_of_few_subjects():
     beats = beats_of({f"r{i}": 100 for i in range(12)})
-    rare = np.where(beats.record < 6, beats.labels, 0)  # the others hold the first class alone
+    rare = np.where(beats.record < 6, beats.labels, 0)  # the others have only the first class
     beats = Beats(**{**vars(beats), "labels": rare})
     names = list(beats.records)
     made = split(
@@ -155,18 +155,18 @@ def test_validation_holds_beats_of_every_class_even_where_few_persons_have_them(
     assert (held > 0).all() and (learned > 0).all()
 
 
-def test_person_on_both_sides_is_noted_by_inter_patient_and_refused_by_strict():
+def test_subject_in_both_parts_is_noted_by_inter_patient_and_rejected_by_strict():
     names = {f"r{i}": 60 for i in range(8)}
     persons = ["p0", "p1", "p2", "p3", "p4", "p5", "p0", "p7"]
     beats = beats_of(names, subjects=persons)
     dataset = FixedRecords([f"r{i}" for i in range(6)], ["r6", "r7"])
     made = split("inter-patient", InterPatientOptions(), beats, dataset)
     assert any("p0" in note for note in made.notes)
-    with pytest.raises(ProtocolError, match="subjects p0 stand in training and test"):
+    with pytest.raises(ProtocolError, match="subjects p0 are in both training and test"):
         split("inter-patient-strict", InterPatientOptions(), beats, dataset)
 
 
-def test_records_of_one_person_are_never_split_between_train_and_validation():
+def test_records_of_one_subject_are_never_split_between_train_and_validation():
     names = {f"r{i}": 40 for i in range(12)}
     beats = beats_of(names, subjects=[f"p{i // 2}" for i in range(12)])
     dataset = FixedRecords([f"r{i}" for i in range(10)], ["r10", "r11"])
@@ -180,7 +180,7 @@ def test_macro_classes_are_those_that_have_beats():
     without_fusion = Beats(
         **{**vars(beats), "labels": np.where(beats.labels == 3, 0, beats.labels)}
     )
-    made = split("intra-patient", IntraPatientOptions(), without_fusion, NOTHING_FIXED)
+    made = split("intra-patient", IntraPatientOptions(), without_fusion, NO_FIXED_RECORDS)
     assert made.macro_classes == ("N", "S", "V", "Q")
 
 
@@ -190,7 +190,7 @@ def test_fingerprint_is_the_digest_of_records_samples_and_parts():
         "intra-patient",
         IntraPatientOptions(test_share=0.34, validation_share=0.5),
         beats,
-        NOTHING_FIXED,
+        NO_FIXED_RECORDS,
     )
     lines = [
         f"{beats.records[beats.record[i]]}\t{beats.sample[i]}\t{part}"
@@ -205,18 +205,16 @@ def test_equal_seeds_give_equal_splits_and_another_seed_another():
     for name in ("intra-patient", "patient-kfold"):
         options = protocol_options(name)
         first, again, other = (
-            split(name, options(seed=seed), beats, NOTHING_FIXED) for seed in (1, 1, 2)
+            split(name, options(seed=seed), beats, NO_FIXED_RECORDS) for seed in (1, 1, 2)
         )
         assert first.fingerprint == again.fingerprint != other.fingerprint
         np.testing.assert_array_equal(first.test, again.test)
 
 
-def test_dataset_that_fixes_no_records_is_told_what_it_supports():
-    with pytest.raises(
-        ProtocolError, match="fixes no records for the protocol 'inter-patient'"
-    ) as e:
-        split("inter-patient", InterPatientOptions(), beats_of(TEN), NOTHING_FIXED)
-    assert e.value.fix == "It can be split by paper, patient-kfold."
+def test_error_for_an_unsupported_protocol_lists_the_supported_ones():
+    with pytest.raises(ProtocolError, match="does not support the protocol 'inter-patient'") as e:
+        split("inter-patient", InterPatientOptions(), beats_of(TEN), NO_FIXED_RECORDS)
+    assert e.value.fix == "Use one of intra-patient, patient-kfold."
 
 
 @pytest.mark.parametrize(
@@ -226,30 +224,48 @@ def test_dataset_that_fixes_no_records_is_told_what_it_supports():
             "intra-patient",
             IntraPatientOptions(),
             {"a": 2},
-            NOTHING_FIXED,
-            "no beat is left for the validation",
+            NO_FIXED_RECORDS,
+            "the validation part is empty",
         ),
-        ("patient-kfold", PatientKFoldOptions(fold=5), TEN, NOTHING_FIXED, "no fold 5 among 5"),
-        ("patient-kfold", PatientKFoldOptions(k=11), TEN, NOTHING_FIXED, "10 subjects cannot be"),
-        ("patient-kfold", PatientKFoldOptions(), {"a": 90}, NOTHING_FIXED, "1 subjects cannot be"),
-        ("inter-patient", InterPatientOptions(), TEN, FixedRecords(["r1"], ["r2"]), "one subject"),
-        ("inter-patient", InterPatientOptions(), TEN, FixedRecords(["r1", "r2"]), "test part"),
+        (
+            "patient-kfold",
+            PatientKFoldOptions(fold=5),
+            TEN,
+            NO_FIXED_RECORDS,
+            "no fold 5; there are 5 folds",
+        ),
+        ("patient-kfold", PatientKFoldOptions(k=11), TEN, NO_FIXED_RECORDS, "but there are 10"),
+        ("patient-kfold", PatientKFoldOptions(), {"a": 90}, NO_FIXED_RECORDS, "but there are 1"),
+        (
+            "inter-patient",
+            InterPatientOptions(),
+            TEN,
+            FixedRecords(["r1"], ["r2"]),
+            "at least two subjects",
+        ),
+        (
+            "inter-patient",
+            InterPatientOptions(),
+            TEN,
+            FixedRecords(["r1", "r2"]),
+            "the test part is empty",
+        ),
         (
             "inter-patient",
             InterPatientOptions(),
             TEN,
             FixedRecords(["r1", "r2"], ["x7"]),
-            "records x7 are needed and were not loaded",
+            "records x7 are required but not loaded",
         ),
         (
             "inter-patient",
             InterPatientOptions(),
             TEN,
             FixedRecords(["r1", "r2"], ["r2"]),
-            "records r2 stand on both sides",
+            "records r2 are in the training and in the test part",
         ),
     ],
 )
-def test_impossible_splits_are_refused(name, options, sizes, dataset, message):
+def test_impossible_splits_are_rejected(name, options, sizes, dataset, message):
     with pytest.raises(ProtocolError, match=message):
         split(name, options, beats_of(sizes), dataset)

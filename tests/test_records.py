@@ -1,4 +1,4 @@
-"""A record is read whole or refused; what is wrong with it is named."""
+"""Records are read completely or rejected with an error that names the damage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_signals_are_millivolts_and_annotations_stand_where_they_were_written(folder):
+def test_signals_are_millivolts_and_annotations_keep_their_positions(folder):
     written = write_record(folder, "r2", beats=[(500, "N"), (900, "V")])
     record = read_record(folder, "r2")
     assert record.leads == ("MLII", "V1") and record.fs == 360
@@ -34,29 +34,29 @@ def test_real_record_equals_what_wfdb_reads():
     assert record.comments[0].startswith("72 F")
 
 
-def test_leads_are_chosen_by_name_by_place_and_as_the_other_one():
+def test_leads_are_selected_by_name_by_position_and_as_the_other_lead():
     folder = real_database("mitdb")
     assert read_record(folder, "114", ("MLII", "*")).leads == ("MLII", "V5")
     assert read_record(folder, "114", ("*", "MLII")).leads == ("V5", "MLII")
     assert read_record(folder, "114", ("#0",)).leads == ("V5",)
 
 
-def test_lacking_lead_is_named_with_those_there_are(folder):
+def test_error_for_a_missing_lead_lists_the_leads(folder):
     with pytest.raises(RecordError, match=r"r1 has no lead 'V5'; it has MLII, V1") as error:
         read_record(folder, "r1", ("V5",))
     assert error.value.where.endswith("r1.hea") and error.value.fix
 
 
-def test_second_other_lead_of_a_two_lead_record_is_lacking(folder):
+def test_a_two_lead_record_has_no_second_other_lead(folder):
     with pytest.raises(RecordError, match=r"no lead '\*'"):
         read_record(folder, "r1", ("MLII", "*", "*"))
 
 
-def test_truncated_signal_file_tells_found_and_expected(folder):
+def test_error_for_a_truncated_signal_file_states_both_sizes(folder):
     path = folder / "r1.dat"
     path.write_bytes(path.read_bytes()[:6000])
     with pytest.raises(
-        RecordError, match=r"r1\.dat holds 6,000 of 16,000 bytes, 1,500 of 4,000 samples"
+        RecordError, match=r"r1\.dat has 6,000 of 16,000 bytes, 1,500 of 4,000 samples"
     ):
         read_record(folder, "r1")
 
@@ -81,7 +81,7 @@ def test_one_flipped_bit_anywhere_is_found_by_the_checksum(folder, position):
         read_record(folder, "r1")
 
 
-def test_damage_in_a_lead_that_is_not_asked_for_is_found_too(folder):
+def test_damage_in_a_lead_that_is_not_requested_is_detected(folder):
     path = folder / "r1.dat"
     content = bytearray(path.read_bytes())
     content[2] ^= 1  # first sample of V1
@@ -96,30 +96,30 @@ def test_header_that_states_no_checksums_is_read(tmp_path):
     np.testing.assert_allclose(record.signals[0], digital[:, 6] / 1200, rtol=1e-12)
 
 
-def test_missing_header_and_empty_folder_are_told_apart(folder, tmp_path_factory):
+def test_missing_header_and_empty_folder_have_different_errors(folder, tmp_path_factory):
     with pytest.raises(RecordError) as error:
         read_record(folder, "r9")
     assert error.value.what == "Record r9 has no header file."
-    with pytest.raises(RecordError, match="holds no record at all"):
+    with pytest.raises(RecordError, match="contains no records"):
         read_record(tmp_path_factory.mktemp("empty"), "r1")
 
 
 @pytest.mark.parametrize("text", ["", "r1 2 360\n", "nonsense\n", "r1 2 x y\nr1.dat 16\n"])
-def test_damaged_header_is_an_error_of_ours(folder, text):
+def test_damaged_header_is_a_record_error(folder, text):
     (folder / "r1.hea").write_text(text)
     with pytest.raises(RecordError) as error:
         read_record(folder, "r1")
     assert "r1" in error.value.where
 
 
-def test_header_that_contradicts_itself_is_refused(folder):
+def test_inconsistent_header_is_rejected(folder):
     header = folder / "r1.hea"
     text = header.read_text()
     header.write_text(text.replace("r1.dat 16 ", "r1.dat 212 ", 1))
-    with pytest.raises(RecordError, match=r"gives r1\.dat several formats: 16, 212"):
+    with pytest.raises(RecordError, match=r"several formats for r1\.dat: 16, 212"):
         read_record(folder, "r1")
     header.write_text("\n".join(text.splitlines()[:2]) + "\n")
-    with pytest.raises(RecordError, match="states 2 leads and describes 1"):
+    with pytest.raises(RecordError, match="states 2 leads but describes 1"):
         read_record(folder, "r1")
 
 
@@ -128,11 +128,11 @@ def test_missing_signal_and_annotation_files_are_named(folder):
     with pytest.raises(RecordError, match=r"no annotation file r1\.atr"):
         read_record(folder, "r1")
     (folder / "r1.dat").unlink()
-    with pytest.raises(RecordError, match=r"lacks its signal file r1\.dat"):
+    with pytest.raises(RecordError, match=r"has no signal file r1\.dat"):
         read_record(folder, "r1")
 
 
-def test_annotations_that_are_cut_off_are_named(folder):
+def test_truncated_annotations_are_detected(folder):
     path = folder / "r1.atr"
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(RecordError, match=r"annotations in r1\.atr are truncated"):
@@ -141,16 +141,16 @@ def test_annotations_that_are_cut_off_are_named(folder):
     assert "truncated" in problem
 
 
-def test_annotation_outside_the_record_is_named_with_its_place(tmp_path):
+def test_error_for_an_annotation_outside_the_record_states_its_sample(tmp_path):
     write_record(tmp_path, "r1", beats=[(500, "N"), (4000, "V")])
     with pytest.raises(RecordError, match="annotation 1 at sample 4,000; the record has 4,000"):
         read_record(tmp_path, "r1")
 
 
-def test_gap_is_bridged_linearly(tmp_path):
+def test_gap_is_interpolated_linearly(tmp_path):
     write_record(tmp_path, "r1", signals=np.full((1, 2000), 0.5), leads=("MLII",), beats=[(9, "N")])
     digital = np.fromfile(tmp_path / "r1.dat", "<i2")
-    digital[1000:1010] = -32768  # the format's mark of an invalid sample
+    digital[1000:1010] = -32768  # the invalid sample value of the format
     digital[1010:] = 210
     digital.tofile(tmp_path / "r1.dat")
     header = (tmp_path / "r1.hea").read_text().splitlines()
@@ -161,7 +161,7 @@ def test_gap_is_bridged_linearly(tmp_path):
     np.testing.assert_allclose(lead[999:1011], np.interp(range(12), [0, 11], [100, 210]) * 0.005)
 
 
-def test_unit_other_than_volts_is_refused(folder):
+def test_unit_other_than_volts_is_rejected(folder):
     header = folder / "r1.hea"
     header.write_text(header.read_text().replace("/mV", "/mmHg"))
     with pytest.raises(RecordError, match="mmHg"):
@@ -180,11 +180,11 @@ def test_verify_collects_all_problems(tmp_path):
         assert any(part in problem for problem in problems)
 
 
-def test_verify_of_a_whole_record_is_empty(folder):
+def test_verify_of_an_undamaged_record_is_empty(folder):
     assert verify_record(folder, "r1") == []
 
 
-def test_real_records_are_whole():
+def test_real_records_verify():
     for database, name, endings in (
         ("mitdb", "102", ["atr"]),
         ("qtdb", "sel100", ["atr", "man", "q1c"]),

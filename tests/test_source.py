@@ -1,4 +1,4 @@
-"""Records are looked for where the user says, or else the environment, or else in the cache."""
+"""Records are searched in the given folder, or in those of the environment and the cache."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def test_given_folder_without_the_database_is_not_replaced_by_the_cache(places, 
         source.missing(Requirement("mitdb", ("100",)))
 
 
-def test_missing_database_tells_its_size_and_all_the_ways_to_give_it(tmp_path):
+def test_error_for_a_missing_database_states_its_size_and_all_remedies(tmp_path):
     with pytest.raises(MissingDataError, match=r"about \d+ MB") as error:
         LocalSource(cache=tmp_path).folder("mitdb")
     for way in ("nasbench-ecg data fetch mitdb", "--data DIR", "NASBENCH_ECG_DATA"):
         assert way in error.value.fix
 
 
-def test_database_that_nobody_lists_is_missing_without_a_size(tmp_path):
-    with pytest.raises(MissingDataError, match="The records of wards are not here"):
+def test_error_for_an_unknown_database_states_no_size(tmp_path):
+    with pytest.raises(MissingDataError, match="The records of wards were not found"):
         LocalSource(cache=tmp_path).folder("wards")
 
 

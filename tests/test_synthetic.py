@@ -1,4 +1,4 @@
-"""The embedded dataset: real WFDB files, hearts that beat as hearts do, the same for one seed."""
+"""The synthetic dataset: valid WFDB files, realistic rhythms and waves, deterministic by seed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from scipy.signal import welch
 
 from nasbench_ecg.api import Beats, OptionError, Silent, StorageError
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.signal.denoising import denoise
+from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.records import Record, read_record, verify_record
-from nasbench_ecg_synthetic import nasbench_ecg_datasets, store
-from nasbench_ecg_synthetic.dataset import Synthetic
-from nasbench_ecg_synthetic.options import SyntheticOptions
+from nasbench_ecg_synthetic import dataset, nasbench_ecg_datasets
+from nasbench_ecg_synthetic.dataset import Synthetic, SyntheticOptions
 from nasbench_ecg_synthetic.patients import DIAGNOSES, draw_patient
 from nasbench_ecg_synthetic.rhythm import TACHOGRAM_RATE, tachogram
-from nasbench_ecg_synthetic.synthesis import synthesise
+from nasbench_ecg_synthetic.synthesis import synthesize
 from nasbench_ecg_synthetic.waves import in_leads, trace
 
 FS = 360
@@ -55,12 +54,12 @@ def records(folder: Path, beats: Beats) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def clean() -> list[Record]:
-    """The same people recorded without noise, one of each pair."""
+    """Records of the same patients without noise, one of each pair."""
     return [_clean(index) for index in range(0, 2 * len(DIAGNOSES), 2)]
 
 
 def _clean(index: int) -> Record:
-    recording = synthesise(0, index, 180.0, 0.0)
+    recording = synthesize(0, index, 180.0, 0.0)
     return Record(
         name=recording.patient.name,
         fs=FS,
@@ -78,7 +77,7 @@ def _heartbeats(record: Record) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _around(record: Record, symbols: tuple[str, ...], *, rested: float = 0.0) -> np.ndarray:
-    """Windows R−0.25 s … R+0.5 s, [n, n_leads, 271], of beats after at least ``rested`` seconds."""
+    """Return windows R−0.25 s … R+0.5 s of beats at least ``rested`` seconds after the last one."""
     previous = np.diff(record.samples, prepend=-10 * FS) / FS
     wanted = np.isin(record.symbols, symbols) & (previous >= rested)
     at = record.samples[wanted]
@@ -96,7 +95,7 @@ def _with(records: list[Record], symbol: str, least: int) -> list[Record]:
 # --- files
 
 
-def test_wfdb_reads_records_of_the_mit_bih_form(folder: Path) -> None:
+def test_records_have_the_format_of_mit_bih(folder: Path) -> None:
     record = wfdb.rdrecord(str(folder / "s001"))
     assert (record.fs, record.sig_len) == (FS, 5 * 60 * FS)
     assert record.sig_name == ["MLII", "V1"] and record.units == ["mV", "mV"]
@@ -107,7 +106,7 @@ def test_wfdb_reads_records_of_the_mit_bih_form(folder: Path) -> None:
     assert list(annotation.sample) == sorted(annotation.sample)
 
 
-def test_every_record_is_whole(folder: Path, beats: Beats) -> None:
+def test_every_record_verifies(folder: Path, beats: Beats) -> None:
     assert len(beats.records) == 24
     assert [verify_record(folder, name) for name in beats.records] == [[]] * 24
 
@@ -129,14 +128,14 @@ def test_there_are_about_ten_thousand_beats_of_five_classes(beats: Beats) -> Non
     assert min(counts, key=counts.__getitem__) == "F" and counts["F"] >= 100
 
 
-def test_every_class_comes_from_several_people(beats: Beats) -> None:
+def test_every_class_comes_from_several_subjects(beats: Beats) -> None:
     assert len(set(beats.subjects)) == len(beats.records)
     for label in range(beats.n_classes):
         assert np.sum(np.bincount(beats.record[beats.labels == label]) >= 5) >= 6
 
 
 @pytest.mark.parametrize("patients", [12, 24])
-def test_both_sides_of_inter_patient_hold_all_classes(patients: int) -> None:
+def test_both_parts_of_inter_patient_have_all_classes(patients: int) -> None:
     parts = Synthetic(SyntheticOptions(patients=patients)).partition("inter-patient")
     assert parts is not None
     assert not set(parts["train"]) & set(parts["test"])
@@ -144,11 +143,11 @@ def test_both_sides_of_inter_patient_hold_all_classes(patients: int) -> None:
         assert len(names) == patients // 2
         symbols: set[str] = set()
         for name in names:
-            symbols.update(synthesise(0, int(name[1:]) - 1, 180.0, 0.0).symbols)
+            symbols.update(synthesize(0, int(name[1:]) - 1, 180.0, 0.0).symbols)
         assert {"N", "A", "V", "F", "/"} <= symbols
 
 
-def test_other_protocols_fix_no_records() -> None:
+def test_other_protocols_have_no_fixed_records() -> None:
     assert Synthetic(SHORT).partition("intra-patient") is None
     assert Synthetic(SHORT).requires() == ()
 
@@ -162,7 +161,7 @@ def test_the_smoke_profile_stays_small(tmp_path: Path) -> None:
 # --- rhythm
 
 
-def test_heart_rates_are_those_of_people(records: list[Record]) -> None:
+def test_heart_rates_are_physiological(records: list[Record]) -> None:
     for record in records:
         times, _ = _heartbeats(record)
         intervals = np.diff(times)
@@ -171,7 +170,7 @@ def test_heart_rates_are_those_of_people(records: list[Record]) -> None:
 
 
 def _isolated(record: Record, symbol: str) -> np.ndarray:
-    """For each beat of ``symbol`` amid sinus beats: RR before the one ahead, ahead and after it."""
+    """Return three RR intervals of each ``symbol`` between sinus beats: two before, one after."""
     times, symbols = _heartbeats(record)
     at = [
         i
@@ -199,7 +198,7 @@ def test_atrial_premature_beats_reset_the_sinus_node(records: list[Record]) -> N
         assert np.mean((ahead + after) / np.mean(sinus)) < 1.92
 
 
-def test_a_pacemaker_never_waits_longer_than_its_interval(records: list[Record]) -> None:
+def test_pauses_never_exceed_the_pacing_interval(records: list[Record]) -> None:
     for record in _with(records, "/", 30):
         times, symbols = _heartbeats(record)
         paced = np.diff(times)[symbols[1:] == "/"]
@@ -208,12 +207,12 @@ def test_a_pacemaker_never_waits_longer_than_its_interval(records: list[Record])
         assert np.diff(times).max() < np.median(paced) + 0.090
 
 
-def test_the_tachogram_has_the_spectrum_asked_for() -> None:
+def test_the_tachogram_has_the_requested_spectrum() -> None:
     rng = np.random.default_rng(3)
-    habits = replace(
-        draw_patient(rng, 0).habits, mean_rr=0.8, sd_rr=0.03, lf_hf=2.0, breathing=0.28
+    parameters = replace(
+        draw_patient(rng, 0).rhythm, mean_rr=0.8, sd_rr=0.03, lf_hf=2.0, breathing=0.28
     )
-    series = tachogram(rng, habits, 600.0)
+    series = tachogram(rng, parameters, 600.0)
     assert series.mean() == pytest.approx(0.8, abs=1e-3)
     assert series.std() == pytest.approx(0.03, abs=1e-3)
     power = np.abs(np.fft.rfft(series - series.mean())) ** 2
@@ -236,7 +235,7 @@ def test_a_trace_is_the_sum_of_gaussians() -> None:
     assert trace(waves, FS, FS) == pytest.approx(np.stack([mlii, v1]), abs=1e-3)
 
 
-def test_waves_that_leave_the_record_are_cut() -> None:
+def test_waves_are_cut_at_the_ends_of_the_record() -> None:
     waves = in_leads([(-0.01, 0.02, 1.0), (9.0, 0.02, 1.0)], [(1.0, 0.02, 1.0)])
     cut = trace(waves, FS, FS)
     assert cut.shape == (2, FS)
@@ -254,14 +253,14 @@ def test_an_independent_detector_finds_the_sinus_beats(records: list[Record]) ->
         assert np.mean(nearest < 0.150) > 0.99
 
 
-def test_annotations_stand_at_the_r_peak(clean: list[Record]) -> None:
+def test_annotations_are_at_the_r_peak(clean: list[Record]) -> None:
     for record in clean:
         mlii = np.abs(_around(record, ("N", "V"))[:, 0, 90 - 25 : 90 + 26])
         assert np.percentile(np.abs(mlii.argmax(axis=1) - 25) / FS, 95) <= 0.008
 
 
 def _width(windows: np.ndarray) -> float:
-    """Median seconds for which the QRS in MLII is beyond a third of its peak."""
+    """Return the median duration in seconds of the QRS in MLII above a third of its peak."""
     qrs = np.abs(windows[:, 0, 90 - 36 : 90 + 37])
     return float(np.median(np.sum(qrs > qrs.max(axis=1, keepdims=True) / 3, axis=1)) / FS)
 
@@ -273,7 +272,7 @@ def test_ventricular_and_paced_beats_are_wide(clean: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("symbol", ["V", "/", "L"])
-def test_where_the_qrs_is_wide_t_is_opposite_to_it(clean: list[Record], symbol: str) -> None:
+def test_t_is_opposite_to_a_wide_qrs(clean: list[Record], symbol: str) -> None:
     for record in _with(clean, symbol, 10):
         windows = _around(record, (symbol,))
         t = windows[:, 0, 90 + 72 : 90 + 130].mean(axis=1)
@@ -297,7 +296,7 @@ def test_sinus_beats_have_a_p_wave_and_ventricular_beats_have_none(clean: list[R
             )
 
 
-def test_paced_beats_begin_with_a_spike(clean: list[Record]) -> None:
+def test_paced_beats_start_with_a_spike(clean: list[Record]) -> None:
     for record in _with(clean, "/", 10):
         slope = np.abs(np.diff(_around(record, ("/",))[:, 0], axis=1))
         spike = slope.argmax(axis=1) - 90
@@ -318,7 +317,7 @@ def test_fusion_beats_lie_between_sinus_and_ventricular_beats(clean: list[Record
 # --- noise
 
 
-def test_mains_is_recorded_and_denoising_takes_it_away(records: list[Record]) -> None:
+def test_mains_noise_is_present_and_denoising_removes_it(records: list[Record]) -> None:
     frequencies = set()
     for index, record in enumerate(records):
         mains = draw_patient(np.random.default_rng([0, index]), index).mains
@@ -336,14 +335,14 @@ def _power(signals: np.ndarray, frequency: float) -> float:
 
 
 def _line(signals: np.ndarray, frequency: float) -> float:
-    """How far the line stands above its neighbourhood."""
+    """Return the power of a spectral line relative to its neighborhood."""
     return _power(signals, frequency) / np.median(
         [_power(signals, frequency + step) for step in (-6, -4, 4, 6)]
     )
 
 
-def test_noise_is_an_option() -> None:
-    noisy, quiet = (synthesise(0, 3, 60.0, level) for level in (1.0, 0.0))
+def test_noise_option_changes_signals_but_not_beats() -> None:
+    noisy, quiet = (synthesize(0, 3, 60.0, level) for level in (1.0, 0.0))
     assert np.array_equal(noisy.samples, quiet.samples)
     difference = (noisy.digital - quiet.digital) / 200
     assert 0.02 < difference.std() < 0.4
@@ -360,7 +359,7 @@ def _contents(cache: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_bytes_and_other_seeds_do_not(tmp_path: Path) -> None:
     made = {}
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         options = SHORT.model_copy(update={"seed": seed})
@@ -370,20 +369,19 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert not set(_contents(tmp_path / "a")) & set(_contents(tmp_path / "c"))
 
 
-def test_what_only_cuts_beats_makes_no_new_records(tmp_path: Path) -> None:
+def test_window_options_do_not_generate_new_records(tmp_path: Path) -> None:
     for changes in ({}, {"before": 50, "normalise": "none"}, {"records": ("s001", "s002")}):
         options = SyntheticOptions(patients=12, minutes=1.0, **changes)
         Synthetic(options).load(LocalSource(cache=tmp_path), Silent())
     assert len(list((tmp_path / "made" / "synthetic-2lead").iterdir())) == 1
 
 
-def test_two_processes_at_once_make_one_complete_folder(tmp_path: Path) -> None:
+def test_two_concurrent_processes_create_one_complete_folder(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\n"
         "from nasbench_ecg.api import Silent\n"
         "from nasbench_ecg.data.source import LocalSource\n"
-        "from nasbench_ecg_synthetic.dataset import Synthetic\n"
-        "from nasbench_ecg_synthetic.options import SyntheticOptions\n"
+        "from nasbench_ecg_synthetic.dataset import Synthetic, SyntheticOptions\n"
         "data = Synthetic(SyntheticOptions(patients=12, minutes=1.0))\n"
         "print(data.load(LocalSource(cache=pathlib.Path(sys.argv[1])), Silent()).fingerprint())\n"
     )
@@ -396,24 +394,24 @@ def test_two_processes_at_once_make_one_complete_folder(tmp_path: Path) -> None:
     assert len(list(folder.iterdir())) == 3 * 12
 
 
-def test_losing_the_race_leaves_the_winner_in_place(tmp_path: Path) -> None:
+def test_a_folder_of_another_process_is_not_replaced(tmp_path: Path) -> None:
     winner, loser = tmp_path / "records", tmp_path / "unfinished"
     for folder, text in ((winner, "first"), (loser, "second")):
         folder.mkdir()
         (folder / "s001.hea").write_text(text)
-    store._publish(loser, winner)
+    dataset._rename(loser, winner)
     assert (winner / "s001.hea").read_text() == "first"
 
 
-def test_a_full_disk_is_told_and_nothing_is_left(
+def test_a_full_disk_raises_an_error_and_leaves_no_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(folder: Path, recording: object) -> None:
         (folder / "s001.dat").write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store, "write", full)
-    with pytest.raises(StorageError, match="No space left on device"):
+    monkeypatch.setattr(dataset, "write_record", full)
+    with pytest.raises(StorageError, match="no space left on the disk"):
         Synthetic(SHORT).load(LocalSource(cache=tmp_path), Silent())
     assert _contents(tmp_path) == {}
     assert list((tmp_path / "made" / "synthetic-2lead").iterdir()) == []
@@ -422,12 +420,12 @@ def test_a_full_disk_is_told_and_nothing_is_left(
 # --- options and plugin
 
 
-def test_an_unknown_record_is_named() -> None:
+def test_an_unknown_record_is_rejected() -> None:
     with pytest.raises(OptionError, match=r"no record 's013'.*s001 to s012"):
         Synthetic(SyntheticOptions(patients=12, records=("s001", "s013")))
 
 
-def test_the_plugin_offers_the_dataset() -> None:
+def test_the_plugin_registers_the_dataset() -> None:
     (spec,) = nasbench_ecg_datasets()
     assert spec.name == "synthetic-2lead"
     assert set(spec.protocols) == {"intra-patient", "inter-patient", "patient-kfold"}

@@ -1,4 +1,4 @@
-"""Beats that a tiny network learns in seconds: each class has its bump at a place of its own."""
+"""Beats that a tiny network learns in seconds: each class has a bump at its own position."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def tiny_beats(n, *, n_leads=2, n_samples=64, classes=("N", "S", "V"), shares=No
     rng = np.random.default_rng(seed)
     k = len(classes)
     labels = rng.choice(k, size=n, p=shares).astype(np.int64)
-    centre = n_samples * (labels + 1) / (k + 1)
-    bump = np.exp(-(((np.arange(n_samples) - centre[:, None]) / 3.0) ** 2))
+    center = n_samples * (labels + 1) / (k + 1)
+    bump = np.exp(-(((np.arange(n_samples) - center[:, None]) / 3.0) ** 2))
     signals = bump[:, None, :] + 0.3 * rng.standard_normal((n, n_leads, n_samples))
     return Beats(
         signals=signals.astype(np.float32),

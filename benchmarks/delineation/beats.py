@@ -1,4 +1,4 @@
-"""R peaks against the annotated beats of MIT-BIH."""
+"""QRS detection compared with the annotated beats of MIT-BIH."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wfdb.processing import compare_annotations
 
 from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.signal.aami import SYMBOLS
-from nasbench_ecg.signal.adaptive import adaptive_filter
+from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import Record, read_record
 
@@ -20,7 +20,7 @@ _WINDOW = 0.15  # seconds
 
 
 def table(folder: Path) -> str:
-    """Return the Markdown table of the gross scores, and of the records with most errors."""
+    """Return a Markdown table of the gross scores, and a list of the records with most errors."""
     rows = []
     filtering = detecting = 0.0
     for name in record_names(folder):
@@ -35,7 +35,8 @@ def table(folder: Path) -> str:
     tp, fn, fp = np.sum([row[1:] for row in rows], axis=0)
     worst = sorted(rows, key=lambda row: -(row[2] + row[3]))[:8]
     lines = [
-        "| beats | found | missed | false | Se | +P | filter, s a record | detection, s a record |",
+        "| beats | found | missed | false | Se | +P "
+        "| filter, s per record | detection, s per record |",
         "|---|---|---|---|---|---|---|---|",
         f"| {tp + fn:,} | {tp:,} | {fn:,} | {fp:,} | {tp / (tp + fn):.2%} | {tp / (tp + fp):.2%} "
         f"| {filtering / len(rows):.2f} | {detecting / len(rows):.2f} |",

@@ -1,4 +1,4 @@
-"""P and T peaks against the expert marks of the QT database, ours beside NeuroKit2's."""
+"""P and T peaks of our delineation and of NeuroKit2, compared with the expert marks of QT."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import neurokit2
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.signal.adaptive import adaptive_filter
 from nasbench_ecg.signal.delineation import delineate
+from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import Record, read_record
 
@@ -26,7 +26,7 @@ _QRS_SYMBOLS = list("NBAVQ")
 
 @dataclass(frozen=True, eq=False)
 class Excerpt:
-    """The marked part of a record: raw and filtered leads, beats found, and the expert's marks."""
+    """The marked part of a record: raw and filtered leads, detected beats, and expert marks."""
 
     fs: float
     raw: Floats
@@ -36,11 +36,11 @@ class Excerpt:
 
 
 def table(folder: Path) -> tuple[int, str]:
-    """Return the number of records, and the Markdown table of both methods."""
+    """Return the number of records, and a Markdown table of both methods."""
     excerpts = [_excerpt(folder, path.stem) for path in sorted(folder.glob("*.q1c"))]
     lines = [
         "| wave | lead | method | marks | detected "
-        "| mean error, ms | sd, ms | median of size, ms |",
+        "| mean error, ms | sd, ms | median absolute error, ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     notes = []
@@ -57,11 +57,12 @@ def table(folder: Path) -> tuple[int, str]:
             nearer = np.concatenate([_smallest(error) for error in errors])
             for lead, error in (("first", first), ("better", nearer)):
                 lines.append(f"| {wave} | {lead} | {name} | {_statistics(error)} |")
-        given, bare = np.sum(
-            [_given(e, leads[0]["P"]) for e, leads in zip(excerpts, found, strict=True)], axis=0
+        additional, unmarked = np.sum(
+            [_additional_p(e, leads[0]["P"]) for e, leads in zip(excerpts, found, strict=True)],
+            axis=0,
         )
         notes.append(
-            f"P where the expert marks none, {name}: {given} of {bare} beats. "
+            f"Additional P waves, {name}: {additional} of {unmarked} beats. "
             f"CPU time, {name}: {seconds:.0f} s."
         )
     lines[2:] = sorted(lines[2:], key=lambda line: line.split(" | ")[:2])
@@ -69,13 +70,13 @@ def table(folder: Path) -> tuple[int, str]:
 
 
 def ours(excerpt: Excerpt, lead: int) -> Peaks:
-    """Return the P and T peaks that our delineation finds in one lead."""
+    """Return the P and T peaks of our delineation in one lead."""
     found = delineate(excerpt.filtered[lead], excerpt.fs, excerpt.beats)
     return {"P": found.p, "T": found.t}
 
 
 def neurokit(excerpt: Excerpt, lead: int) -> Peaks:
-    """Return the P and T peaks of NeuroKit2, given the R peaks of the same beats."""
+    """Return the P and T peaks of NeuroKit2 for the R peaks of the same beats."""
     r = delineate(excerpt.filtered[lead], excerpt.fs, excerpt.beats).r.astype(np.int64)
     fs = int(excerpt.fs)
     with warnings.catch_warnings():
@@ -106,7 +107,7 @@ def _excerpt(folder: Path, name: str) -> Excerpt:
 
 
 def _errors(marks: Ints, found: Floats, fs: float) -> Floats:
-    """Return the nearest peak minus each mark, milliseconds; infinity where there is no peak."""
+    """Return the distance from each mark to the nearest peak, in ms; infinity without peaks."""
     found = np.sort(found[~np.isnan(found)])
     if not len(found):
         return np.full(len(marks), np.inf)
@@ -127,11 +128,11 @@ def _statistics(errors: Floats) -> str:
     return f"{len(errors):,} | {share:.2%} | {hits.mean():+.2f} | {hits.std():.2f} | {size:.1f}"
 
 
-def _given(excerpt: Excerpt, found: Floats) -> tuple[int, int]:
-    """Return how many QRS complexes without a marked P are given one, and how many there are."""
-    bare = ~_preceded(excerpt.marks["QRS"], excerpt.marks["P"], 0.35 * excerpt.fs)
-    given = _preceded(excerpt.marks["QRS"], found, 0.3 * excerpt.fs)
-    return int((bare & given).sum()), int(bare.sum())
+def _additional_p(excerpt: Excerpt, found: Floats) -> tuple[int, int]:
+    """Return the number of QRS complexes without marked P that get one, and their total number."""
+    unmarked = ~_preceded(excerpt.marks["QRS"], excerpt.marks["P"], 0.35 * excerpt.fs)
+    additional = _preceded(excerpt.marks["QRS"], found, 0.3 * excerpt.fs)
+    return int((unmarked & additional).sum()), int(unmarked.sum())
 
 
 def _preceded(qrs: Ints, places: Floats | Ints, samples: float) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""``nasbench-ecg data``: which records are here, fetch them, verify them, tell what they hold."""
+"""``nasbench-ecg data``: list, fetch, verify, describe and add ECG records."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli import data_features
-from nasbench_ecg.cli.console import RichProgress, stderr, stdout, table
+from nasbench_ecg.cli import data_contents
+from nasbench_ecg.cli.console import RichProgress, stdout, table
+from nasbench_ecg.cli.data_contents import (
+    DataOption,
+    RecordsOption,
+    database_folder,
+    parse_records,
+    say,
+)
 
 if TYPE_CHECKING:
-    from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.plugin.registry import Registry
-    from nasbench_ecg.signal.summary import RecordSummary
 
 app = typer.Typer(
     help="List, fetch, verify, describe and add ECG records.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-app.command("features")(data_features.features)
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -32,18 +36,11 @@ def _complete(incomplete: str) -> list[str]:
 Database = Annotated[
     str, typer.Argument(metavar="DB", help="Name of a database.", autocompletion=_complete)
 ]
-Data = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds databases.")
-]
-Records = Annotated[
-    str | None,
-    typer.Option("--records", metavar="A,B,...", help="Only these records, parted by commas."),
-]
 
 
 @app.command("list")
-def list_databases(data: Data = None) -> None:
-    """List the databases that can be fetched, where they lie, their licence and their datasets."""
+def list_databases(data: DataOption = None) -> None:
+    """List the databases that can be fetched, with their licenses, datasets and locations."""
     from rich.markup import escape
 
     from nasbench_ecg.data.source import LocalSource
@@ -51,22 +48,22 @@ def list_databases(data: Data = None) -> None:
     from nasbench_ecg.physionet.catalog import DATABASES
     from nasbench_ecg.plugin.registry import load_registry
 
-    source, users = LocalSource(data), _users(load_registry())
-    listed = table("database", "", "records", "size", "lies in")
+    source, datasets = LocalSource(data), _datasets_by_database(load_registry())
+    listed = table("database", "", "records", "size", "location")
     for column in listed.columns[2:4]:
         column.justify, column.no_wrap = "right", True
     for name, database in DATABASES.items():
         try:
-            place = escape(str(source.folder(name)))
+            location = escape(str(source.folder(name)))
         except MissingDataError:
-            place = "[dim]not here[/]"
-        details = ", ".join([database.licence, *users.get(name, [])])
+            location = "[dim]not fetched[/]"
+        details = ", ".join([database.license, *datasets.get(name, [])])
         listed.add_row(
             f"[bold]{name}[/]",
             f"{database.title}\n[dim]{escape(details)}[/]",
             str(database.n_records),
             f"{database.size_mb:.0f} MB",
-            place,
+            location,
         )
     stdout().print(listed)
 
@@ -74,82 +71,66 @@ def list_databases(data: Data = None) -> None:
 @app.command()
 def fetch(
     database: Database,
-    records: Records = None,
+    records: RecordsOption = None,
     to: Annotated[
         Path | None,
         typer.Option(
             "--to",
             metavar="DIR",
-            help="Folder of databases, later named by --data; the cache if not given.",
+            help="Folder of databases, for later use with --data. By default the cache.",
         ),
     ] = None,
 ) -> None:
-    """Fetch a database from PhysioNet, or what is missing of it."""
+    """Fetch the missing files of a database from PhysioNet."""
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.physionet import fetch as download
     from nasbench_ecg.physionet.catalog import describe_size, estimate_bytes, find_database
+    from nasbench_ecg.physionet.fetch import fetch as fetch_database
+    from nasbench_ecg.physionet.fetch import server
 
     known = find_database(database)
-    names = _names(records)
+    names = parse_records(records)
     folder = LocalSource().download_folder(database)
     if to is not None:
         folder = to if to.name == database else to / database
     n_records = known.n_records if names is None else len(names)
     size = estimate_bytes(database, [".dat"] * n_records) or 0
-    _say(f"{known.title} {known.version}: {n_records} records, about {describe_size(size)}")
-    _say(f"from {download.server()} into {folder}")
-    done = download.fetch(database, folder, records=names, progress=RichProgress())
-    _say(
+    say(f"{known.title} {known.version}: {n_records} records, about {describe_size(size)}")
+    say(f"from {server()} into {folder}")
+    done = fetch_database(database, folder, records=names, progress=RichProgress())
+    say(
         f"{done.n_fetched} files fetched ({describe_size(done.n_bytes)}), "
-        f"{done.n_kept} were here already; all have the published SHA-256."
+        f"{done.n_present} were already complete; all have the published SHA-256."
     )
-    _say(f"Licence: {known.licence}.\nPlease cite: {known.citation}")
+    say(f"License: {known.license}.\nPlease cite: {known.citation}")
 
 
 @app.command()
-def verify(database: Database, data: Data = None, records: Records = None) -> None:
-    """List everything that is wrong with a database's files; exit status 1 if anything is."""
+def verify(database: Database, data: DataOption = None, records: RecordsOption = None) -> None:
+    """List every problem of the files of a database; exit status 1 if there is any."""
     from rich.markup import escape
 
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.physionet import fetch as download
     from nasbench_ecg.physionet.catalog import record_names
+    from nasbench_ecg.physionet.verify import verify as verify_database
 
-    folder = _folder(database, LocalSource(data))
-    names = _names(records)
+    folder = database_folder(database, LocalSource(data))
+    names = parse_records(records)
     progress = RichProgress()
-    problems = list(download.verify(folder, database, records=names, progress=progress))
+    problems = list(verify_database(folder, database, records=names, progress=progress))
     n_records = len(record_names(folder) if names is None else names)
     if not problems:
-        _say(f"{database}: no problem in {n_records} records in {folder}")
+        say(f"{database}: no problems in {n_records} records in {folder}")
         return
     listed = table("file", "problem")
     for problem in problems:
         listed.add_row(escape(problem.file), escape(problem.problem))
     stdout().print(listed)
-    _say(f"{database}: {len(problems)} problems in {n_records} records in {folder}")
+    say(f"{database}: {len(problems)} problems in {n_records} records in {folder}")
     raise typer.Exit(1)
 
 
-@app.command()
-def info(
-    name: Annotated[
-        str, typer.Argument(metavar="DB|DATASET", help="Name of a database or of a dataset.")
-    ],
-    data: Data = None,
-) -> None:
-    """Show what a database's records hold, or the beats of a dataset."""
-    from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.physionet.catalog import DATABASES
-    from nasbench_ecg.plugin.registry import load_registry
-
-    source = LocalSource(data)
-    registry = load_registry()
-    datasets = {component.name for component in registry.components("dataset")}
-    if name in DATABASES or (name not in datasets and _lies_here(name, source)):
-        _show_database(name, _folder(name, source))
-    else:
-        _show_dataset(name, source, registry)
+app.command()(data_contents.info)
+app.command()(data_contents.features)
 
 
 @app.command()
@@ -158,51 +139,20 @@ def path(
         str | None, typer.Argument(metavar="[DB]", help="Name of a database.")
     ] = None,
 ) -> None:
-    """Print the folder of a database, or the one that databases are fetched into."""
+    """Print the folder of a database, or the folder of all fetched databases."""
     from nasbench_ecg.data.source import LocalSource
 
     source = LocalSource()
-    typer.echo(_folder(database, source) if database else source.download_folder("db").parent)
+    folder = database_folder(database, source) if database else source.download_folder("db").parent
+    typer.echo(folder)
 
 
-def _names(records: str | None) -> list[str] | None:
-    from nasbench_ecg.errors import OptionError
-
-    if records is None:
-        return None
-    names = [name.strip() for name in records.split(",") if name.strip()]
-    if not names:
-        raise OptionError("--records names no record.", fix="For example: --records 100,101")
-    return names
-
-
-def _folder(database: str, source: LocalSource) -> Path:
-    """Return the folder of ``database``; a name unknown everywhere is answered with the nearest."""
-    from nasbench_ecg.errors import MissingDataError
-    from nasbench_ecg.physionet.catalog import find_database
-
-    try:
-        return source.folder(database)
-    except MissingDataError:
-        find_database(database)
-        raise
-
-
-def _lies_here(database: str, source: LocalSource) -> bool:
-    from nasbench_ecg.errors import MissingDataError
-
-    try:
-        return source.folder(database).is_dir()
-    except MissingDataError:
-        return False
-
-
-def _users(registry: Registry) -> dict[str, list[str]]:
-    """Return the names of the datasets that need each database, as far as they can tell."""
+def _datasets_by_database(registry: Registry) -> dict[str, list[str]]:
+    """Return the names of the datasets that use each database; broken datasets are skipped."""
     from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.options import resolve
 
-    users: dict[str, list[str]] = {}
+    datasets: dict[str, list[str]] = {}
     for component in registry.components("dataset"):
         try:
             model = component.options_model()
@@ -211,139 +161,62 @@ def _users(registry: Registry) -> dict[str, list[str]]:
         except NasbenchError:
             continue
         for database in needed:
-            users.setdefault(database, []).append(component.name)
-    return users
-
-
-def _show_database(name: str, folder: Path) -> None:
-    from nasbench_ecg.physionet.catalog import record_names
-    from nasbench_ecg.signal.summary import summarise
-
-    names = record_names(folder)
-    here = [record for record in names if (folder / f"{record}.hea").is_file()]
-    with RichProgress().track(f"Reading {name}", len(here)) as bar:
-        summaries = []
-        for record in here:
-            summaries.append(summarise(folder, record))
-            bar.advance()
-    _show_records(name, summaries)
-    _say(f"{len(here)} of {len(names)} records lie in {folder}")
-
-
-def _show_records(name: str, summaries: list[RecordSummary]) -> None:
-    from rich.markup import escape
-
-    from nasbench_ecg.signal.aami import CLASSES
-
-    listed = table("record", "leads", "Hz", "minutes", *CLASSES, title=f"Beats of {name} by class")
-    for column in listed.columns[2:]:
-        column.justify = "right"
-    for record in summaries:
-        beats = [f"{n:,}" for n in record.beats.values()] if record.beats else [""] * len(CLASSES)
-        leads = escape(", ".join(record.leads))
-        listed.add_row(record.name, leads, f"{record.fs:g}", f"{record.seconds / 60:.1f}", *beats)
-    listed.add_section()
-    annotated = [record.beats for record in summaries if record.beats]
-    totals = [f"{sum(beats[label] for beats in annotated):,}" for label in CLASSES]
-    minutes = sum(record.seconds for record in summaries) / 60
-    listed.add_row(f"[bold]{len(summaries)} records[/]", "", "", f"{minutes:,.0f}", *totals)
-    stdout().print(listed)
-
-
-def _show_dataset(name: str, source: LocalSource, registry: Registry) -> None:
-    from nasbench_ecg.data.cache import load_beats
-    from nasbench_ecg.errors import OptionError, PluginError, nearest
-    from nasbench_ecg.options import resolve
-    from nasbench_ecg.physionet.catalog import DATABASES
-
-    try:
-        component = registry.get("dataset", name)
-    except PluginError as error:
-        datasets = {component.name for component in registry.components("dataset")}
-        raise OptionError(
-            f"There is no database and no dataset {name!r}.",
-            where=error.where,
-            fix=nearest(name, {*DATABASES, *datasets}),
-        ) from error
-    options = resolve(component.options_model(), component=name)
-    loaded = load_beats(
-        name=name,
-        revision=component.spec.revision,
-        options=options,
-        dataset=component.create(options),
-        source=source,
-        progress=RichProgress(stderr()),
-    )
-    beats = loaded.beats
-    _say(f"{name}: {component.spec.summary}")
-    listed = table("class", "beats", "share")
-    for column in listed.columns[1:]:
-        column.justify = "right"
-    for label, count in beats.counts().items():
-        listed.add_row(label, f"{count:,}", f"{count / max(len(beats), 1):.2%}")
-    listed.add_section()
-    listed.add_row("[bold]all[/]", f"{len(beats):,}", "")
-    stdout().print(listed)
-    _say(
-        f"{len(beats.records)} records of {len(set(beats.subjects))} persons; "
-        f"leads {', '.join(beats.leads)}; {beats.n_samples} samples a beat at {beats.fs:g} Hz"
-    )
-    _say(f"fingerprint {loaded.fingerprint}")
-
-
-def _say(line: str) -> None:
-    stdout().print(line, markup=False, soft_wrap=True)
+            datasets.setdefault(database, []).append(component.name)
+    return datasets
 
 
 @app.command()
 def add(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE.toml", help="States name and folder, and what else.")
+        Path,
+        typer.Argument(metavar="FILE.toml", help="Description: name, folder and optional entries."),
     ],
 ) -> None:
-    """Add a dataset: a folder of WFDB records that a few lines of TOML describe."""
-    from nasbench_ecg.data.user_datasets import describe, find, store
+    """Add a dataset: a folder of WFDB records, described in a TOML file."""
+    from nasbench_ecg.data.user_datasets import find_user_dataset, store_user_dataset
+    from nasbench_ecg.data.wfdb_folder import describe
 
     described = describe(file)
-    added = described.added
-    again = find(added.name) is not None
-    _check_free(added.name, again=again)
-    path = store(added)
+    dataset = described.dataset
+    replaces = find_user_dataset(dataset.name) is not None
+    _check_name(dataset.name, replaces=replaces)
+    path = store_user_dataset(dataset)
     counts = ", ".join(f"{label} {n:,}" for label, n in described.beats.items() if n)
-    _say(f"{'Replaced' if again else 'Added'} the dataset {added.name}: {added.summary}")
-    _say(
-        f"{len(added.options['records'])} records of {described.persons} persons in "
-        f"{added.folder}; annotated beats: {counts or 'none'}"
+    say(f"{'Replaced' if replaces else 'Added'} the dataset {dataset.name}: {dataset.summary}")
+    say(
+        f"{len(dataset.options['records'])} records of {described.n_subjects} subjects in "
+        f"{dataset.folder}; annotated beats: {counts or 'none'}"
     )
-    _say(f"Its protocols: {', '.join(added.protocols)}. Its description: {path}")
-    _say(f"Next: nasbench-ecg run cnn-9 {added.name}")
+    say(f"Protocols: {', '.join(dataset.protocols)}. Description: {path}")
+    say(f"Next: nasbench-ecg run cnn-9 {dataset.name}")
 
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="Name of a dataset that was added.")],
+    name: Annotated[str, typer.Argument(help="Name of an added dataset.")],
 ) -> None:
-    """Forget a dataset that was added; its records stay."""
-    from nasbench_ecg.data.user_datasets import find
-    from nasbench_ecg.data.user_datasets import remove as forget
+    """Remove an added dataset; its records are kept."""
+    from nasbench_ecg.data.user_datasets import find_user_dataset, remove_user_dataset
 
-    added = find(name)
-    forget(name)
-    _say(
-        f"Removed the dataset {name}." + (f" Its records stay in {added.folder}." if added else "")
-    )
+    dataset = find_user_dataset(name)
+    remove_user_dataset(name)
+    kept = f" Its records are kept in {dataset.folder}." if dataset else ""
+    say(f"Removed the dataset {name}.{kept}")
 
 
-def _check_free(name: str, *, again: bool) -> None:
+def _check_name(name: str, *, replaces: bool) -> None:
+    """Raise an OptionError if a database or another dataset has this name."""
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.physionet.catalog import DATABASES
     from nasbench_ecg.plugin.registry import load_registry
 
-    taken = [c for c in load_registry().components("dataset") if c.name == name]
-    source = "the database of that name" if name in DATABASES else ""
-    if taken and not again:
-        source = taken[0].source
-    if source:
+    owners = [c for c in load_registry().components("dataset") if c.name == name]
+    owner = f"database {name}" if name in DATABASES else ""
+    if owners and not replaces:
+        owner = owners[0].source
+    if owner:
         raise OptionError(
-            f"The name {name!r} is taken.", where=source, fix="Choose another in the entry name."
+            f"The name {name!r} is already used.",
+            where=owner,
+            fix="Choose another name in the entry name.",
         )

@@ -1,1 +1,1 @@
-"""From WFDB records to labelled beats, and from beats to the parts of a protocol."""
+"""Read WFDB records, cut labeled beats, cache them, and split them by a protocol."""

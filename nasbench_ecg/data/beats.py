@@ -1,4 +1,4 @@
-"""Labelled heartbeats, as every dataset hands them out."""
+"""Labeled heartbeats: the value that every dataset returns."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nasbench_ecg.errors import ProtocolError
 
 @dataclass(frozen=True, eq=False)
 class Beats:
-    """Heartbeats cut from ECG records, one window a beat.
+    """Heartbeats cut from ECG records, one window per beat.
 
     Attributes:
-        signals: float32 [n_beats, n_leads, n_samples], millivolts unless normalised.
+        signals: float32 [n_beats, n_leads, n_samples], millivolts unless normalized.
         labels: int64 [n_beats], index into ``classes``.
         record: int32 [n_beats], index into ``records``.
-        sample: int64 [n_beats], sample index of the R peak in its record, at the record's own rate.
+        sample: int64 [n_beats], sample index of the R peak in its record, at the original rate.
         classes: Names of the classes, in the order of the confusion matrix.
         records: Names of the records.
-        subjects: Identifier of the person behind each record, one for each of ``records``.
+        subjects: Identifier of the subject of each record, one for each of ``records``.
         leads: Names of the leads, in the order of ``signals``.
         fs: Sampling rate of ``signals`` in hertz.
     """
@@ -42,22 +42,24 @@ class Beats:
         n = len(self.signals)
         if self.signals.ndim != 3 or self.signals.shape[1] != len(self.leads):
             raise ProtocolError(
-                f"Beats of shape {self.signals.shape} do not fit {len(self.leads)} leads.",
+                f"signals of shape {self.signals.shape} do not match {len(self.leads)} leads.",
                 fix="signals must be [n_beats, n_leads, n_samples].",
             )
         for name in ("labels", "record", "sample"):
             if getattr(self, name).shape != (n,):
                 raise ProtocolError(
-                    f"{name} has shape {getattr(self, name).shape}, signals hold {n} beats."
+                    f"{name} has shape {getattr(self, name).shape}, but there are {n} beats.",
+                    fix=f"{name} must be [n_beats].",
                 )
         if len(self.subjects) != len(self.records):
             raise ProtocolError(
-                f"There are {len(self.records)} records and {len(self.subjects)} subjects."
+                f"There are {len(self.records)} records but {len(self.subjects)} subjects.",
+                fix="Give one subject for each record.",
             )
         for name, limit in (("labels", len(self.classes)), ("record", len(self.records))):
             values = getattr(self, name)
             if n and (values.min() < 0 or values.max() >= limit):
-                raise ProtocolError(f"{name} must lie in 0…{limit - 1}.")
+                raise ProtocolError(f"{name} must be between 0 and {limit - 1}.")
 
     def __len__(self) -> int:
         return len(self.signals)
@@ -69,7 +71,7 @@ class Beats:
 
     @property
     def n_samples(self) -> int:
-        """Samples in a window."""
+        """Samples per window."""
         return int(self.signals.shape[2])
 
     @property
@@ -83,7 +85,7 @@ class Beats:
         return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
 
     def take(self, index: NDArray[np.int64]) -> Beats:
-        """Return a copy that holds the beats at ``index`` (int64 [n]), in that order."""
+        """Return a copy with the beats at ``index`` (int64 [n]), in that order."""
         return replace(
             self,
             signals=np.ascontiguousarray(self.signals[index]),
@@ -93,7 +95,7 @@ class Beats:
         )
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of everything these beats hold, in hexadecimal."""
+        """Return the SHA-256 of all fields, in hexadecimal."""
         names = repr((self.classes, self.records, self.subjects, self.leads, float(self.fs)))
         digest = hashlib.sha256(names.encode())
         for array in (self.signals, self.labels, self.record, self.sample):
@@ -102,7 +104,7 @@ class Beats:
 
 
 def join(parts: Sequence[Beats]) -> Beats:
-    """Return the beats of all ``parts``, which must come from one dataset, one after another."""
+    """Return the beats of all ``parts`` of one dataset, concatenated in order."""
     first = parts[0]
     return replace(
         first,

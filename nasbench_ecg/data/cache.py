@@ -1,16 +1,14 @@
-"""CutBeats beats on disk: content-addressed, memory-mapped, safe with several processes at once."""
+"""Cache of cut beats: content-addressed, memory-mapped, safe for concurrent processes."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +19,8 @@ from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
-from nasbench_ecg.errors import ProtocolError, StorageError
-from nasbench_ecg.io import write_atomically
+from nasbench_ecg.errors import ProtocolError
+from nasbench_ecg.io import storage_errors, write_atomically
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress
 
@@ -30,18 +28,18 @@ _FORMAT = 1
 _ARRAYS = ("signals", "labels", "record", "sample")
 _NAMES = ("classes", "records", "subjects", "leads")
 _META = "meta.json"
-_STALE = 24 * 3600.0  # seconds after which a temporary folder belongs to a killed process
+_STALE = 24 * 3600.0  # seconds after which a temporary folder was left by a killed process
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedBeats:
-    """Beats of a dataset, and where they come from.
+    """Beats of a dataset, and how they were obtained.
 
     Attributes:
-        beats: The beats; their signals are memory-mapped and read-only where they are cached.
-        fingerprint: :meth:`Beats.fingerprint` of them.
-        from_cache: They had been prepared before.
-        notes: What the dataset told while it prepared them.
+        beats: The beats; the signals of cached beats are memory-mapped and read-only.
+        fingerprint: :meth:`Beats.fingerprint` of the beats.
+        from_cache: Whether the beats were read from the cache.
+        notes: Notes that the dataset reported while it loaded the beats.
     """
 
     beats: Beats
@@ -58,31 +56,27 @@ def load_beats(
     dataset: Dataset,
     source: LocalSource,
     progress: Progress,
-    use_cache: bool = True,
 ) -> LoadedBeats:
-    """Return the beats of a dataset, prepared now or taken from the cache.
+    """Return the beats of a dataset, from the cache if they are there.
 
-    They are found again under the digest of the dataset's name, revision, options and of the
-    contents of its record files. Notes of the dataset are told in both cases.
+    The key of a cache entry is the digest of the dataset's name, revision and options, and of the
+    contents of its record files. Notes of the dataset are reported in both cases.
 
     Args:
         name: Name of the dataset.
         revision: Revision of its spec.
-        options: The options that ``dataset`` was made with.
-        dataset: Asked for its beats where they are not cached.
-        source: Where records and cache lie.
-        progress: Where bars and notes go.
-        use_cache: False: prepare them anew, and store nothing.
+        options: The options of ``dataset``.
+        dataset: Loads the beats if they are not cached.
+        source: Location of records and cache.
+        progress: Receives progress and notes.
 
     Raises:
-        MissingDataError: Files that the dataset requires are missing.
+        MissingDataError: Required files are missing.
         RecordError: A record is damaged.
         StorageError: The cache cannot be written.
     """
     files = _required_files(dataset, source)
-    if not use_cache:
-        return _prepare(dataset, source, progress)
-    with _told_plainly(source.cache):
+    with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
         source.beats_cache.mkdir(parents=True, exist_ok=True)
         key = digest(
             {
@@ -94,20 +88,20 @@ def load_beats(
             }
         )
     entry = source.beats_cache / f"{name}-{key[:24]}"
-    found = _open(entry)
-    if found is not None:
-        for note in found.notes:
+    cached = _read_entry(entry)
+    if cached is not None:
+        for note in cached.notes:
             progress.note(note)
-        return found
-    loaded = _prepare(dataset, source, progress)
-    with _told_plainly(source.cache):
-        _store(loaded, entry)
-    stored = _open(entry)
+        return cached
+    loaded = _load(dataset, source, progress)
+    with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
+        _write_entry(loaded, entry)
+    stored = _read_entry(entry)
     return loaded if stored is None else replace(stored, from_cache=False)
 
 
 def _required_files(dataset: Dataset, source: LocalSource) -> dict[str, Path]:
-    """Return the files that the dataset requires, by ``database/name``."""
+    """Return the paths of the files that the dataset requires, by ``database/name``."""
     files = {}
     for requirement in dataset.requires():
         folder = source.require(requirement)
@@ -118,14 +112,14 @@ def _required_files(dataset: Dataset, source: LocalSource) -> dict[str, Path]:
     return files
 
 
-def _prepare(dataset: Dataset, source: LocalSource, progress: Progress) -> LoadedBeats:
-    heard = _Listening(progress)
-    beats = dataset.load(source, heard)
-    return LoadedBeats(beats, beats.fingerprint(), from_cache=False, notes=tuple(heard.notes))
+def _load(dataset: Dataset, source: LocalSource, progress: Progress) -> LoadedBeats:
+    recorder = _NoteRecorder(progress)
+    beats = dataset.load(source, recorder)
+    return LoadedBeats(beats, beats.fingerprint(), from_cache=False, notes=tuple(recorder.notes))
 
 
-class _Listening:
-    """Passes everything on, and keeps the notes."""
+class _NoteRecorder:
+    """A Progress that forwards all calls and records the notes."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -140,7 +134,7 @@ class _Listening:
 
 
 def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file, remembered by its path, size and time of change."""
+    """Return the SHA-256 of each file; ``memo_path`` stores them by path, size and mtime."""
     try:
         memo = json.loads(memo_path.read_text())
     except (OSError, ValueError):
@@ -162,8 +156,8 @@ def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
     return digests
 
 
-def _store(loaded: LoadedBeats, entry: Path) -> None:
-    """Write an entry beside its place and move it there whole; another process may be first."""
+def _write_entry(loaded: LoadedBeats, entry: Path) -> None:
+    """Write a cache entry to a temporary folder and rename it; another process may be faster."""
     _remove_stale(entry.parent)
     temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=entry.parent))
     try:
@@ -177,11 +171,11 @@ def _store(loaded: LoadedBeats, entry: Path) -> None:
             "notes": loaded.notes,
             "fs": loaded.beats.fs,
             **{name: getattr(loaded.beats, name) for name in _NAMES},
-            "files": {array: _state(temporary, array) for array in _ARRAYS},
+            "files": {array: _file_state(temporary, array) for array in _ARRAYS},
         }
         meta = json.loads(canonical_json(meta))
         write_atomically(temporary / _META, canonical_json({**meta, "digest": digest(meta)}))
-        if entry.exists() and _open(entry) is None:
+        if entry.exists() and _read_entry(entry) is None:
             entry.rename(temporary.with_name(f"{temporary.name}-damaged"))
         try:
             temporary.rename(entry)
@@ -193,8 +187,8 @@ def _store(loaded: LoadedBeats, entry: Path) -> None:
         shutil.rmtree(temporary.with_name(f"{temporary.name}-damaged"), ignore_errors=True)
 
 
-def _open(entry: Path) -> LoadedBeats | None:
-    """Return the beats of an entry; None where there is none, or it is damaged."""
+def _read_entry(entry: Path) -> LoadedBeats | None:
+    """Return the beats of a cache entry; None if it does not exist or is damaged."""
     try:
         meta = json.loads((entry / _META).read_text())
         if meta.pop("digest") != digest(meta):
@@ -210,38 +204,23 @@ def _open(entry: Path) -> LoadedBeats | None:
             leads=tuple(meta["leads"]),
             fs=meta["fs"],
         )
-        touched = any(_state(entry, array) != meta["files"][array] for array in _ARRAYS)
-        if touched and beats.fingerprint() != meta["fingerprint"]:
+        modified = any(_file_state(entry, array) != meta["files"][array] for array in _ARRAYS)
+        if modified and beats.fingerprint() != meta["fingerprint"]:
             return None
         return LoadedBeats(beats, meta["fingerprint"], from_cache=True, notes=tuple(meta["notes"]))
     except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ProtocolError):
         return None
 
 
-def _state(folder: Path, array: str) -> list[int]:
+def _file_state(folder: Path, array: str) -> list[int]:
+    """Return size and mtime of the file of an array."""
     stat = (folder / f"{array}.npy").stat()
     return [stat.st_size, stat.st_mtime_ns]
 
 
 def _remove_stale(folder: Path) -> None:
+    """Remove the temporary folders of killed processes."""
     for temporary in folder.glob(".tmp-*"):
         with contextlib.suppress(OSError):
             if time.time() - temporary.stat().st_mtime > _STALE:
                 shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _told_plainly(cache: Path) -> Iterator[None]:
-    """Turn the system's errors about files into ours."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise StorageError(
-            "There is no space left for prepared beats."
-            if full
-            else f"CutBeats beats cannot be stored: {error.strerror or error}.",
-            where=str(error.filename or cache),
-            fix=f"{'Free some space' if full else 'Make the folder writable'}, "
-            f"or name another cache folder in {CACHE_VARIABLE}.",
-        ) from error

@@ -1,4 +1,4 @@
-"""Dealing subjects into folds, so that no person's beats stand on both sides."""
+"""Subject-wise folds: all beats of a subject are in the same part of a split."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from nasbench_ecg.errors import ProtocolError
 Index = NDArray[np.int64]
 """Ascending indices of beats, [n]."""
 
-_DRAWS = 1000
+_N_DRAWS = 1000
 _BILLION = 10**9
 
 
-def carve_validation(
+def split_off_validation(
     name: str, index: Index, beats: Beats, k: int, seed: int
 ) -> tuple[Index, Index]:
-    """Return ``index`` without, and only, the beats of the subjects that validate: one in k.
+    """Return the training beats and the validation beats of ``index``; one subject in k validates.
 
-    They are drawn a thousand times, and the draw is taken that holds nearest to 1/k of every class.
-    Rare classes stand with few subjects, so each class weighs the same, however few its beats.
+    The validation subjects are drawn 1000 times. The best draw has the class shares nearest to 1/k.
+    All classes have equal weight, because only few subjects have beats of a rare class.
 
     Args:
         name: Name of the protocol, for errors.
-        index: The beats to carve.
+        index: The beats to split.
         beats: All beats.
-        k: One subject in k validates, but at least one and never all.
+        k: One subject in k validates, but at least one and not all.
         seed: Seed of the draws.
 
     Raises:
@@ -36,28 +36,31 @@ def carve_validation(
     of_beat, counts = _class_counts(index, beats)
     if len(counts) < 2:
         raise ProtocolError(
-            f"{name}: one subject cannot both train and validate.", fix="Load more records."
+            f"{name}: training and validation need at least two subjects.",
+            where="dataset.records",
+            fix="Load more records.",
         )
     n_drawn = max(1, len(counts) // k)
     draws = _permutations(len(counts), seed) < n_drawn
-    held = draws.astype(np.int64) @ counts
-    drawn = draws[_distance_from_share(held, counts.sum(axis=0), k).argmin()][of_beat]
+    drawn_counts = draws.astype(np.int64) @ counts
+    drawn = draws[_distance_from_share(drawn_counts, counts.sum(axis=0), k).argmin()][of_beat]
     return index[~drawn], index[drawn]
 
 
 def subject_folds(name: str, index: Index, beats: Beats, k: int, seed: int) -> list[Index]:
-    """Deal the subjects of the beats at ``index`` into k folds of like class shares.
+    """Return k subject-wise folds of the beats at ``index`` with similar class shares.
 
-    As many subjects are dealt to each fold, a thousand times, and the deal is taken whose folds
-    hold nearest to 1/k of every class, as for :func:`carve_validation`. scikit-learn's
-    StratifiedGroupKFold does not serve: it deals by class counts, and its seed decides ties alone.
+    The subjects are assigned 1000 times to folds of equal numbers of subjects. The best assignment
+    has the class shares nearest to 1/k, as in :func:`split_off_validation`. The
+    StratifiedGroupKFold of scikit-learn is not used: it assigns by class counts, so its seed only
+    decides ties.
 
     Args:
         name: Name of the protocol, for errors.
-        index: The beats to deal.
+        index: The beats to split.
         beats: All beats.
         k: Number of folds.
-        seed: Seed of the deals.
+        seed: Seed of the assignments.
 
     Raises:
         ProtocolError: There are fewer subjects than folds.
@@ -66,19 +69,19 @@ def subject_folds(name: str, index: Index, beats: Beats, k: int, seed: int) -> l
     if len(counts) < k:
         fewer = f", or set protocol.k to {len(counts)} or less" if len(counts) > 1 else ""
         raise ProtocolError(
-            f"{name}: {len(counts)} subjects cannot be dealt into {k} folds.",
+            f"{name}: {k} folds need at least {k} subjects, but there are {len(counts)}.",
             where="protocol.k",
             fix=f"Load more records{fewer}.",
         )
-    deals = _permutations(len(counts), seed) % k
-    held = np.stack([(deals == fold).astype(np.int64) @ counts for fold in range(k)])
-    distance = _distance_from_share(held, counts.sum(axis=0), k).sum(axis=0)
-    deal = deals[distance.argmin()][of_beat]
-    return [index[deal == fold] for fold in range(k)]
+    assignments = _permutations(len(counts), seed) % k
+    fold_counts = np.stack([(assignments == fold).astype(np.int64) @ counts for fold in range(k)])
+    distance = _distance_from_share(fold_counts, counts.sum(axis=0), k).sum(axis=0)
+    fold_of_beat = assignments[distance.argmin()][of_beat]
+    return [index[fold_of_beat == fold] for fold in range(k)]
 
 
 def _class_counts(index: Index, beats: Beats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the subject of each beat, [n], and the beats of each, [n_subjects, n_classes]."""
+    """Return the subject of each beat, [n], and the class counts, [n_subjects, n_classes]."""
     subjects, of_beat = np.unique(subject_of_beats(beats)[index], return_inverse=True)
     counts = np.zeros((len(subjects), beats.n_classes), dtype=np.int64)
     np.add.at(counts, (of_beat, beats.labels[index]), 1)
@@ -86,24 +89,25 @@ def _class_counts(index: Index, beats: Beats) -> tuple[NDArray[np.int64], NDArra
 
 
 def _permutations(n: int, seed: int) -> NDArray[np.int64]:
+    """Return random permutations of 0 … n - 1, [1000, n]."""
     rng = np.random.default_rng(seed)
-    return np.stack([rng.permutation(n) for _ in range(_DRAWS)])
+    return np.stack([rng.permutation(n) for _ in range(_N_DRAWS)])
 
 
 def _distance_from_share(
-    held: NDArray[np.int64], total: NDArray[np.int64], k: int
+    counts: NDArray[np.int64], total: NDArray[np.int64], k: int
 ) -> NDArray[np.int64]:
-    """Return Σ |k · held / total − 1| over the classes of ``held`` […, n_classes], in billionths.
+    """Return Σ |k · counts / total − 1| over the classes, the last axis, in billionths.
 
-    Integers alone, so that equal distances are equal on every machine.
+    The arithmetic is integer only, so that ties are the same on every machine.
     """
-    distance = np.abs(k * held - total) * _BILLION // np.maximum(total, 1)
+    distance = np.abs(k * counts - total) * _BILLION // np.maximum(total, 1)
     summed: NDArray[np.int64] = distance.sum(axis=-1)
     return summed
 
 
 def subject_of_beats(beats: Beats) -> NDArray[np.int64]:
-    """Return the subject behind each beat, [n_beats], as a place among the sorted subjects."""
+    """Return the subject of each beat, int64 [n_beats], as an index into the sorted subjects."""
     _, subject_of_record = np.unique(np.asarray(beats.subjects), return_inverse=True)
     found: NDArray[np.int64] = subject_of_record[beats.record]
     return found

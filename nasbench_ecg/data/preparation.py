@@ -1,4 +1,4 @@
-"""From the records of a database to beats: read, denoise, cut, join."""
+"""Cut the beats of a database: read its records, denoise them, cut windows around R peaks."""
 
 from __future__ import annotations
 
@@ -17,37 +17,35 @@ from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES
-from nasbench_ecg.signal.denoising import Denoising, denoise
+from nasbench_ecg.signal.filtering import Denoising, denoise
 from nasbench_ecg.signal.records import Record, read_record
-from nasbench_ecg.signal.windows import Normalisation, Windows, segment
+from nasbench_ecg.signal.windows import Normalization, Windows, segment
 
-_GENERIC = {"*": "other"}
-
-_MOST_WORKERS = 4  # more wait for the annotations, which are decoded by the interpreter
+_MAX_WORKERS = 4  # more threads do not help: annotations are decoded in pure Python
 
 
 class RecordsOptions(Options):
-    """Which records, leads and annotations a dataset takes. Datasets set their own defaults.
+    """Options for records, leads and annotations. Datasets define the defaults in a subclass.
 
-    A subclass that declares a field again, to give it a default, keeps its checks and description.
+    A field that a subclass redefines, to give it a default, keeps its validators and description.
     """
 
     records: tuple[str, ...]
     """Names of the records."""
 
     leads: tuple[str, ...]
-    """Leads by name; '#0' is one by its place in the file, '*' the first that no other takes."""
+    """Lead names; '#0' is the position in the file, '*' the first lead not selected otherwise."""
 
     head: int = Field(3, ge=0)
-    """Annotations of any type left out at the start of each record."""
+    """Number of annotations, of any type, to skip at the start of each record."""
 
     tail: int = Field(2, ge=0)
-    """Annotations of any type left out at the end of each record."""
+    """Number of annotations, of any type, to skip at the end of each record."""
 
     @field_validator("records", "leads", mode="before")
     @classmethod
-    def _listed(cls, value: Any) -> Any:
-        """Take ``100,101`` and ``[100, 101]`` from a command line as names too."""
+    def _split_names(cls, value: Any) -> Any:
+        """Also accept ``100,101`` and ``[100, 101]`` from a command line."""
         parts = value.split(",") if isinstance(value, str) else value
         parts = [parts] if isinstance(parts, int) else parts
         return [str(part).strip() for part in parts] if isinstance(parts, list | tuple) else value
@@ -56,40 +54,40 @@ class RecordsOptions(Options):
     @classmethod
     def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if not names or len(set(names)) < len(names):
-            raise ValueError("at least one name is needed, and none twice")
+            raise ValueError("give at least one name, and no name twice")
         return names
 
 
 class WaveformOptions(RecordsOptions):
-    """How beats are cut out of records. Datasets subclass it to set their own defaults."""
+    """Options for cutting beats out of records. Datasets define the defaults in a subclass."""
 
     before: int
     """Samples of the window before the R peak."""
 
     after: int
-    """Samples of the window after the R peak, which itself is counted in neither."""
+    """Samples of the window after the R peak; the R peak itself is one more sample."""
 
     rate: float | None = None
-    """Hertz to resample the records to; none: their own rate."""
+    """Sampling rate in hertz to resample the records to; none keeps their own rate."""
 
     denoise: Denoising = "db5"
-    """Wavelet denoising: db5, db6 (removes wander too) or none."""
+    """Wavelet denoising: db5, db6 (also removes baseline wander) or none."""
 
-    normalise: Normalisation = "per-beat"
+    normalise: Normalization = "per-beat"
     """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
 
     @field_validator("before", "after")
     @classmethod
     def _not_negative(cls, number: int) -> int:
         if number < 0:
-            raise ValueError("it must not be negative")
+            raise ValueError("must be 0 or more")
         return number
 
     @field_validator("rate")
     @classmethod
     def _positive(cls, rate: float | None) -> float | None:
         if rate is not None and not 0 < rate < float("inf"):
-            raise ValueError("it must be a number above 0")
+            raise ValueError("must be a finite number above 0")
         return rate
 
     @classmethod
@@ -102,19 +100,15 @@ class WaveformOptions(RecordsOptions):
 
 @dataclass(frozen=True, eq=False)
 class CutBeats:
-    """The beats of a database, and what was left out of them.
+    """The beats of a database, and the number of dropped beats.
 
     Attributes:
-        beats: The beats, in the order of the records and in time within each.
-        dropped: Number of beats of each class whose window leaves its record.
+        beats: The beats, in the order of the records and of time.
+        dropped: Number of beats of each class whose window exceeds the record.
     """
 
     beats: Beats
     dropped: dict[str, int]
-
-    def labelled(self) -> dict[str, int]:
-        """Return the number of beats of each class, with those dropped."""
-        return {name: n + self.dropped[name] for name, n in self.beats.counts().items()}
 
 
 def cut_beats(
@@ -126,25 +120,25 @@ def cut_beats(
     classes: Sequence[str] = CLASSES,
     extension: str = "atr",
 ) -> CutBeats:
-    """Read the records in ``folder`` and return their beats; tell how many were dropped.
+    """Read the records in ``folder`` and return their beats; note the number of dropped beats.
 
     Args:
         folder: Folder of the database.
         options: Records, leads, window and processing.
-        progress: Where the bar and the notes go.
-        subject: Gives the person behind a record.
-        classes: AAMI classes wanted.
-        extension: Ending of the annotation files.
+        progress: Receives progress and notes.
+        subject: Returns the subject of a record.
+        classes: AAMI classes to keep.
+        extension: Extension of the annotation files.
 
     Raises:
-        RecordError: A record is missing, damaged or lacks a lead, its rate differs from the
-            others', or no record holds a beat.
+        RecordError: A record is missing, damaged or has no such lead; the sampling rates differ;
+            or no record has a beat.
     """
     with progress.track("Reading records", len(options.records)) as steps:
-        read = _read_all(folder, options, subject, classes, extension, steps)
-    parts = [one.windows for one in read]
+        cut = _cut_records(folder, options, subject, classes, extension, steps)
+    parts = [one.windows for one in cut]
     dropped = np.sum([part.dropped for part in parts], axis=0)
-    prepared = CutBeats(
+    result = CutBeats(
         beats=Beats(
             signals=np.concatenate([part.signals for part in parts]),
             labels=np.concatenate([part.labels for part in parts]),
@@ -154,55 +148,62 @@ def cut_beats(
             sample=np.concatenate([part.sample for part in parts]),
             classes=tuple(classes),
             records=options.records,
-            subjects=tuple(one.subject for one in read),
-            leads=_common_leads([one.leads for one in read], options.leads),
+            subjects=tuple(one.subject for one in cut),
+            leads=_common_leads([one.leads for one in cut], options.leads),
             fs=parts[0].fs,
         ),
         dropped={name: int(n) for name, n in zip(classes, dropped, strict=True)},
     )
-    _tell_dropped(prepared, progress, folder)
-    return prepared
+    if not len(result.beats):
+        raise RecordError(
+            "No record has a beat of a known class with its whole window inside the record.",
+            where=str(folder),
+            fix="Check the annotations, and the options before, after, head and tail.",
+        )
+    _note_dropped(result, progress)
+    return result
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
-    """What is kept of one record."""
+class _CutRecord:
+    """The windows of one record, with its subject and the names of its leads."""
 
     windows: Windows
     subject: str
     leads: tuple[str, ...]
 
 
-def _read_all(
+def _cut_records(
     folder: Path,
     options: WaveformOptions,
     subject: Callable[[Record], str],
     classes: Sequence[str],
     extension: str,
     steps: Steps,
-) -> list[_Read]:
-    """Return what is kept of each record, in the order of the options.
+) -> list[_CutRecord]:
+    """Return the windows of each record, in the order of the options.
 
-    Threads read the records, one whole record each at a time. Most of the work is done by numpy
-    and the wavelets, which let other threads run; unlike processes, threads need no copy of what
-    is imported here and may be started next to those of torch and of a progress bar.
+    Each thread processes one record at a time. Threads are sufficient because NumPy and
+    PyWavelets release the GIL for most of the work; processes would have to import everything
+    again and may not be forked beside the threads of torch.
     """
 
-    def read(name: str) -> _Read:
+    def read_and_cut(name: str) -> _CutRecord:
         record = read_record(folder, name, options.leads, extension)
-        return _Read(_windows(record, options, classes), subject(record), record.leads)
+        return _CutRecord(_windows(record, options, classes), subject(record), record.leads)
 
-    done: list[_Read] = []
+    done: list[_CutRecord] = []
     with ThreadPoolExecutor(_n_workers(), thread_name_prefix="records") as pool:
         try:
-            for name, future in [(name, pool.submit(read, name)) for name in options.records]:
+            futures = [pool.submit(read_and_cut, name) for name in options.records]
+            for name, future in zip(options.records, futures, strict=True):
                 one = future.result()
                 if done and one.windows.fs != done[0].windows.fs:
                     raise RecordError(
-                        f"Record {name} has {one.windows.fs:g} Hz and the first one "
-                        f"{done[0].windows.fs:g} Hz.",
+                        f"The sampling rates differ: record {name} has {one.windows.fs:g} Hz, "
+                        f"the first record {done[0].windows.fs:g} Hz.",
                         where=str(folder),
-                        fix="Set the option rate, so that all are resampled to one rate.",
+                        fix="Set the option rate, to resample all records to one rate.",
                     )
                 done.append(one)
                 steps.advance()
@@ -213,7 +214,7 @@ def _read_all(
 
 
 def _n_workers() -> int:
-    return min(os.cpu_count() or 1, _MOST_WORKERS)
+    return min(os.cpu_count() or 1, _MAX_WORKERS)
 
 
 def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -> Windows:
@@ -229,26 +230,20 @@ def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -
     )
 
 
-def _common_leads(found: list[tuple[str, ...]], asked: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the name of each lead where all records agree, and what was asked for elsewhere."""
+def _common_leads(found: list[tuple[str, ...]], requested: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the name of each lead if it is the same in all records, else a generic name."""
     names = []
-    for own, request in zip(zip(*found, strict=True), asked, strict=True):
-        generic = _GENERIC.get(request, request.replace("#", "channel "))
+    for own, request in zip(zip(*found, strict=True), requested, strict=True):
+        generic = "other" if request == "*" else request.replace("#", "channel ")
         names.append(own[0] if len(set(own)) == 1 else generic)
     return tuple(names)
 
 
-def _tell_dropped(prepared: CutBeats, progress: Progress, folder: Path) -> None:
-    if not len(prepared.beats):
-        raise RecordError(
-            "No record holds a beat of a known class whose window lies inside it.",
-            where=str(folder),
-            fix="Check the annotations, and the options before, after, head and tail.",
-        )
-    n_dropped = sum(prepared.dropped.values())
+def _note_dropped(cut: CutBeats, progress: Progress) -> None:
+    n_dropped = sum(cut.dropped.values())
     if n_dropped:
-        by_class = ", ".join(f"{name} {n:,}" for name, n in prepared.dropped.items() if n)
+        by_class = ", ".join(f"{name} {n:,}" for name, n in cut.dropped.items() if n)
         verb = "beat was" if n_dropped == 1 else "beats were"
         progress.note(
-            f"{n_dropped:,} {verb} dropped because the window leaves the record ({by_class})."
+            f"{n_dropped:,} {verb} dropped because the window exceeds the record ({by_class})."
         )

@@ -1,4 +1,4 @@
-"""Protocols: which beats train, which validate the search, and which are held back for the test."""
+"""Protocols: split beats into a training, a validation and a test part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.folds import Index, carve_validation, subject_folds, subject_of_beats
+from nasbench_ecg.data.folds import Index, split_off_validation, subject_folds, subject_of_beats
 from nasbench_ecg.errors import ProtocolError, nearest
 from nasbench_ecg.options import Options
 
@@ -22,12 +22,12 @@ class Split:
     """The three parts of a set of beats.
 
     Attributes:
-        train: int64 [n], ascending indices of the beats that train.
-        validation: int64 [n], of those that validate the search.
-        test: int64 [n], of those held back until the search is over.
+        train: int64 [n], ascending indices of the training beats.
+        validation: int64 [n], of the beats that validate candidates during the search.
+        test: int64 [n], of the beats that are used only after the search.
         macro_classes: The classes that macro scores average over.
-        fingerprint: SHA-256 over (record name, sample, part) of every beat, the same everywhere.
-        notes: What a reader of the scores should know of this split.
+        fingerprint: SHA-256 of (record name, sample, part) of all beats, equal on every machine.
+        notes: Remarks about this split that matter for the interpretation of scores.
     """
 
     train: Index
@@ -39,39 +39,42 @@ class Split:
 
 
 class IntraPatientOptions(Options):
-    """Options of ``paper``: beats at random, as in the Heart-DARTS paper. It mixes patients."""
+    """Options of ``intra-patient``: a random split of beats, as in the Heart-DARTS paper.
+
+    Beats of one patient are in all parts.
+    """
 
     seed: int = Field(default=0, ge=0)
     """Seed of the permutation of the beats."""
 
     test_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of all beats that is held back for the test."""
+    """Share of the test part in all beats."""
 
     validation_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the other beats that validates the search."""
+    """Share of the validation part in the other beats."""
 
 
 class InterPatientOptions(Options):
-    """Options of the inter-patient protocols, whose records the dataset fixes."""
+    """Options of the inter-patient protocols, for which the dataset defines the records."""
 
     k: int = Field(default=5, ge=2)
     """One in k of the training subjects validates the search."""
 
     seed: int = Field(default=0, ge=0)
-    """Seed of the draw."""
+    """Seed of the draw of the validation subjects."""
 
 
 class PatientKFoldOptions(Options):
-    """Options of ``patient-kfold``: every subject is in one part only."""
+    """Options of ``patient-kfold``: each subject is in one part only."""
 
     k: int = Field(default=5, ge=2)
-    """Number of folds; of the subjects outside the tested one, one in k validates the search."""
+    """Number of folds; outside the test fold, one in k subjects validates the search."""
 
     fold: int = Field(default=0, ge=0)
-    """The fold held back for the test, from 0 to k - 1."""
+    """The test fold, from 0 to k - 1."""
 
     seed: int = Field(default=0, ge=0)
-    """Seed of the dealing."""
+    """Seed of the assignment of subjects to folds."""
 
 
 def protocol_names() -> tuple[str, ...]:
@@ -85,24 +88,24 @@ def protocol_options(name: str) -> type[Options]:
     Raises:
         ProtocolError: There is no such protocol.
     """
-    return _known(name)[0]
+    return _find_protocol(name)[0]
 
 
 def split(name: str, options: Options, beats: Beats, dataset: Dataset) -> Split:
-    """Split ``beats`` by the protocol ``name``.
+    """Return the split of ``beats`` by the protocol ``name``.
 
     Args:
         name: One of :func:`protocol_names`.
-        options: Of the model that :func:`protocol_options` returns for it.
+        options: An instance of the model that :func:`protocol_options` returns.
         beats: All beats of the dataset.
-        dataset: Asked for its records where the protocol lets the dataset fix them.
+        dataset: Defines the training and test records of the inter-patient protocols.
 
     Raises:
-        ProtocolError: There is no such protocol, the dataset does not support it, it cannot be
-            applied to these beats, or a part would be empty.
+        ProtocolError: The protocol is unknown, or the dataset does not support it; it cannot be
+            applied to these beats; or a part is empty.
     """
-    _, make = _known(name)
-    train, validation, test = (np.sort(part) for part in make(name, options, beats, dataset))
+    _, indices_of = _find_protocol(name)
+    train, validation, test = (np.sort(part) for part in indices_of(name, options, beats, dataset))
     parts = {"train": train, "validation": validation, "test": test}
     _check_parts(name, parts)
     return Split(
@@ -111,17 +114,17 @@ def split(name: str, options: Options, beats: Beats, dataset: Dataset) -> Split:
         test=test,
         macro_classes=_macro_classes(name, beats),
         fingerprint=_fingerprint(beats, parts),
-        notes=_shared_subjects(name, beats, parts),
+        notes=_shared_subject_notes(name, beats, parts),
     )
 
 
-def _known(name: str) -> tuple[type[Options], Callable[..., tuple[Index, Index, Index]]]:
+def _find_protocol(name: str) -> tuple[type[Options], Callable[..., tuple[Index, Index, Index]]]:
     if name not in _PROTOCOLS:
         raise ProtocolError(f"There is no protocol {name!r}.", fix=nearest(name, _PROTOCOLS))
     return _PROTOCOLS[name]
 
 
-def _by_beat(
+def _random_beats(
     name: str, options: IntraPatientOptions, beats: Beats, dataset: Dataset
 ) -> tuple[Index, Index, Index]:
     n_test = round(len(beats) * options.test_share)
@@ -131,53 +134,59 @@ def _by_beat(
     return training[:n_train], training[n_train:], test
 
 
-def _by_fixed_records(
+def _fixed_records(
     name: str, options: InterPatientOptions, beats: Beats, dataset: Dataset
 ) -> tuple[Index, Index, Index]:
     partition = dataset.partition(name)
     if partition is None:
-        supported = [n for n in _PROTOCOLS if n not in _FIXED or dataset.partition(n) is not None]
+        supported = [
+            n for n in _PROTOCOLS if n not in _FIXED_RECORDS or dataset.partition(n) is not None
+        ]
         raise ProtocolError(
-            f"The dataset fixes no records for the protocol {name!r}.",
-            fix=f"It can be split by {', '.join(supported)}.",
+            f"The dataset does not support the protocol {name!r}.",
+            where="protocol",
+            fix=f"Use one of {', '.join(supported)}.",
         )
     _check_partition(name, partition, beats)
     training = _of_records(beats, partition["train"])
-    train, validation = carve_validation(name, training, beats, options.k, options.seed)
+    train, validation = split_off_validation(name, training, beats, options.k, options.seed)
     return train, validation, _of_records(beats, partition["test"])
 
 
-def _by_subject(
+def _subject_folds(
     name: str, options: PatientKFoldOptions, beats: Beats, dataset: Dataset
 ) -> tuple[Index, Index, Index]:
     if options.fold >= options.k:
         raise ProtocolError(
-            f"{name}: there is no fold {options.fold} among {options.k}.",
+            f"{name}: there is no fold {options.fold}; there are {options.k} folds.",
             where="protocol.fold",
-            fix=f"Folds are counted from 0 to {options.k - 1}.",
+            fix=f"Use a fold from 0 to {options.k - 1}.",
         )
     everything = np.arange(len(beats))
     test = subject_folds(name, everything, beats, options.k, options.seed)[options.fold]
     rest = np.setdiff1d(everything, test, assume_unique=True)
-    train, validation = carve_validation(name, rest, beats, options.k, options.seed)
+    train, validation = split_off_validation(name, rest, beats, options.k, options.seed)
     return train, validation, test
 
 
 def _of_records(beats: Beats, names: Sequence[str]) -> Index:
-    wanted = np.isin(np.asarray(beats.records), list(names))
-    return np.flatnonzero(wanted[beats.record])
+    chosen = np.isin(np.asarray(beats.records), list(names))
+    return np.flatnonzero(chosen[beats.record])
 
 
 def _check_partition(name: str, partition: Mapping[str, Sequence[str]], beats: Beats) -> None:
     both = sorted(set(partition["train"]) & set(partition["test"]))
     if both:
-        raise ProtocolError(f"{name}: records {', '.join(both)} stand on both sides.")
+        raise ProtocolError(
+            f"{name}: records {', '.join(both)} are in the training and in the test part.",
+            fix="Correct the partition of the dataset.",
+        )
     absent = sorted({*partition["train"], *partition["test"]} - set(beats.records))
     if absent:
         raise ProtocolError(
-            f"{name}: records {', '.join(absent)} are needed and were not loaded.",
+            f"{name}: the records {', '.join(absent)} are required but not loaded.",
             where="dataset.records",
-            fix="Load them too, or choose another protocol.",
+            fix="Load these records too, or choose another protocol.",
         )
 
 
@@ -185,18 +194,24 @@ def _check_parts(name: str, parts: Mapping[str, Index]) -> None:
     for part, index in parts.items():
         if not len(index):
             raise ProtocolError(
-                f"{name}: no beat is left for the {part} part.",
+                f"{name}: the {part} part is empty.",
                 fix="Load more records, or change the shares or folds of the protocol.",
             )
     together = np.concatenate(list(parts.values()))
     if len(np.unique(together)) != len(together):
-        raise ProtocolError(f"{name}: a beat stands in more than one part.")
+        raise ProtocolError(f"{name}: a beat is in more than one part.")
 
 
-def _shared_subjects(name: str, beats: Beats, parts: Mapping[str, Index]) -> tuple[str, ...]:
-    """Return notes on subjects in more than one part, where the protocol does not rule them out."""
+def _shared_subject_notes(name: str, beats: Beats, parts: Mapping[str, Index]) -> tuple[str, ...]:
+    """Return notes on subjects that are in more than one part.
+
+    Raises:
+        ProtocolError: The protocol does not allow it.
+    """
     if name == "intra-patient":
-        return ("Beats of one patient stand in all parts: scores do not tell of new patients.",)
+        return (
+            "All parts contain beats of the same patients: scores do not apply to new patients.",
+        )
     subjects = np.asarray(sorted(set(beats.subjects)))
     of_beats = subject_of_beats(beats)
     train, validation, test = (set(of_beats[index].tolist()) for index in parts.values())
@@ -210,16 +225,19 @@ def _shared_subjects(name: str, beats: Beats, parts: Mapping[str, Index]) -> tup
             continue
         named = ", ".join(subjects[sorted(found)])
         if name != "inter-patient" or parts_named == "train and validation":
-            raise ProtocolError(f"{name}: subjects {named} stand in {parts_named}.")
+            raise ProtocolError(
+                f"{name}: the subjects {named} are in both {parts_named}.",
+                fix="Use another protocol, or leave records of these subjects out.",
+            )
         notes.append(
-            f"Subject {named} stands in both {parts_named}; inter-patient-strict leaves it out."
+            f"Subject {named} is in both {parts_named}; inter-patient-strict leaves it out."
         )
     return tuple(notes)
 
 
 def _macro_classes(name: str, beats: Beats) -> tuple[str, ...]:
-    """Return the classes with any beat; between fixed patients Q is scored, but not averaged."""
-    left_out = {"Q"} if name in _FIXED else set()
+    """Return the classes that have beats; without Q for the inter-patient protocols."""
+    left_out = {"Q"} if name in _FIXED_RECORDS else set()
     return tuple(c for c, n in beats.counts().items() if n and c not in left_out)
 
 
@@ -235,9 +253,9 @@ def _fingerprint(beats: Beats, parts: Mapping[str, Index]) -> str:
 
 
 _PROTOCOLS: dict[str, tuple[type[Options], Any]] = {
-    "intra-patient": (IntraPatientOptions, _by_beat),
-    "inter-patient": (InterPatientOptions, _by_fixed_records),
-    "inter-patient-strict": (InterPatientOptions, _by_fixed_records),
-    "patient-kfold": (PatientKFoldOptions, _by_subject),
+    "intra-patient": (IntraPatientOptions, _random_beats),
+    "inter-patient": (InterPatientOptions, _fixed_records),
+    "inter-patient-strict": (InterPatientOptions, _fixed_records),
+    "patient-kfold": (PatientKFoldOptions, _subject_folds),
 }
-_FIXED = ("inter-patient", "inter-patient-strict")
+_FIXED_RECORDS = ("inter-patient", "inter-patient-strict")

@@ -1,4 +1,4 @@
-"""Where records lie: a folder that the user names, one named by the environment, or the cache."""
+"""Location of records: a folder given by the user or the environment, or the cache."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from pathlib import Path
 import platformdirs
 
 from nasbench_ecg.contracts import Requirement
-from nasbench_ecg.data import user_datasets as added
-from nasbench_ecg.errors import MissingDataError, StorageError
+from nasbench_ecg.data.user_datasets import find_user_dataset
+from nasbench_ecg.errors import MissingDataError
+from nasbench_ecg.io import storage_errors
+from nasbench_ecg.physionet.catalog import DATABASES, missing_files
 
 DATA_VARIABLE = "NASBENCH_ECG_DATA"
-"""Environment variable that names a folder of databases, used where ``--data`` is not given."""
+"""Environment variable that names a folder of databases, in place of ``--data``."""
 
 CACHE_VARIABLE = "NASBENCH_ECG_CACHE"
-"""Environment variable that names the cache folder, used instead of the user's."""
+"""Environment variable that names the cache folder, in place of the user's default."""
 
 
 def default_cache() -> Path:
-    """Return the cache folder: that of the environment, or the platform's for this user."""
+    """Return the cache folder: that of the environment, or the platform's default."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named).expanduser() if named else platformdirs.user_cache_path("nasbench-ecg")
 
 
 class LocalSource:
-    """Finds databases on this machine, each in a folder of its own name (``mitdb``, ``qtdb`` …).
+    """Local databases, each in a folder of its own name (``mitdb``, ``qtdb`` …).
 
-    A folder given as ``data`` is the only one looked into. Without it the folder of
-    ``NASBENCH_ECG_DATA`` comes first, and the cache, where fetched records lie, second. Records of
-    a dataset that the user added lie where its description says, and nowhere else.
+    If ``data`` is given, only that folder is searched. Otherwise the folder of
+    ``NASBENCH_ECG_DATA`` is searched first, then the cache, which contains fetched records. The
+    records of a dataset that the user added are in the folder of its description.
 
     Args:
-        data: Folder of databases, as of ``--data``.
-        cache: Folder for fetched, made and prepared data; None: :func:`default_cache`.
+        data: Folder of databases, as given by ``--data``.
+        cache: Folder for fetched records, generated records and cut beats; None:
+            :func:`default_cache`.
     """
 
     def __init__(self, data: Path | None = None, cache: Path | None = None) -> None:
@@ -42,15 +45,15 @@ class LocalSource:
 
     @property
     def beats_cache(self) -> Path:
-        """Folder of prepared beats; it need not exist yet."""
+        """Folder of the cached beats; it may not exist yet."""
         return self.cache / "beats"
 
     def download_folder(self, database: str) -> Path:
-        """Return the folder that ``database`` is fetched into; it need not exist yet."""
+        """Return the folder that ``database`` is fetched into; it may not exist yet."""
         return self.cache / "databases" / database
 
     def folder(self, database: str) -> Path:
-        """Return the folder that holds the records of ``database``.
+        """Return the folder of the records of ``database``.
 
         Raises:
             MissingDataError: There is no such folder.
@@ -60,34 +63,30 @@ class LocalSource:
             if candidate.is_dir():
                 return candidate
         raise MissingDataError(
-            f"The records of {_described(database)} are not here.",
+            f"The records of {_described(database)} were not found.",
             database=database,
-            where="looked into " + " and ".join(str(c) for c in candidates),
+            where="searched in " + " and ".join(str(c) for c in candidates),
             fix=self._fix(database),
         )
 
     def missing(self, requirement: Requirement) -> list[str]:
-        """Return the names of the files that ``requirement`` lacks here, in its order.
+        """Return the names of the missing files of ``requirement``, in its order.
 
         Raises:
-            MissingDataError: The user named a folder of records and it lacks the database, or
-                added the dataset and its folder is gone.
+            MissingDataError: The folder that the user gave has no such database, or the folder of
+                an added dataset no longer exists.
         """
-        names = [
-            f"{record}.{extension}"
-            for record in requirement.records
-            for extension in requirement.extensions
-        ]
+        folder: Path | None
         try:
             folder = self.folder(requirement.database)
         except MissingDataError:
-            if self.data is not None or added.find(requirement.database) is not None:
+            if self.data is not None or find_user_dataset(requirement.database) is not None:
                 raise
-            return names
-        return [name for name in names if not (folder / name).is_file()]
+            folder = None
+        return missing_files(requirement, folder)
 
     def missing_elsewhere(self, requirement: Requirement) -> bool:
-        """Return whether a folder of the user's, into which nothing is fetched, lacks files."""
+        """Return whether files are missing in a folder other than the download folder."""
         own = self.download_folder(requirement.database)
         try:
             found = self.folder(requirement.database)
@@ -96,7 +95,7 @@ class LocalSource:
         return found != own and bool(self.missing(requirement))
 
     def require(self, requirement: Requirement) -> Path:
-        """Return the folder of ``requirement``'s database, all of whose files are there.
+        """Return the folder of the database after checking that all required files exist.
 
         Raises:
             MissingDataError: The folder or one of the files is missing.
@@ -114,24 +113,18 @@ class LocalSource:
         return folder
 
     def made(self, name: str) -> Path:
-        """Return a folder of the cache for records that a dataset makes itself, created if needed.
+        """Return a cache folder for records that a dataset generates; it is created if needed.
 
         Raises:
             StorageError: The folder cannot be created.
         """
         folder = self.cache / "made" / name
-        try:
+        with storage_errors(folder, option=CACHE_VARIABLE, what="The cache folder"):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(
-                f"The cache folder cannot be created: {error.strerror or error}.",
-                where=str(folder),
-                fix=f"Name a writable folder in {CACHE_VARIABLE}.",
-            ) from error
         return folder
 
     def _candidates(self, database: str) -> list[Path]:
-        if (own := added.find(database)) is not None:
+        if (own := find_user_dataset(database)) is not None:
             return [Path(own.folder)]
         if self.data is not None:
             return _inside(self.data, database)
@@ -140,27 +133,25 @@ class LocalSource:
         return [*from_environment, self.download_folder(database)]
 
     def _fix(self, database: str) -> str:
-        if added.find(database) is not None:
-            return "State where they lie now, by 'nasbench-ecg data add FILE.toml'."
+        if find_user_dataset(database) is not None:
+            return "Add the dataset again with its new folder: 'nasbench-ecg data add FILE.toml'."
         fetch = f"'nasbench-ecg data fetch {database}'"
         if self.data is not None:
             return (
-                f"Give --data the folder that holds a folder {database!r}, "
-                f"or leave --data out after {fetch}."
+                f"Set --data to a folder that contains a folder {database!r}, "
+                f"or run {fetch} and leave --data out."
             )
         return (
-            f"Fetch them with {fetch}, or name the folder that holds a folder {database!r} "
-            f"by --data DIR or {DATA_VARIABLE}."
+            f"Fetch them with {fetch}, or give a folder that contains a folder {database!r} "
+            f"with --data DIR or {DATA_VARIABLE}."
         )
 
 
 def _inside(data: Path, database: str) -> list[Path]:
-    """Return where ``database`` may lie in ``data``; the user may name its own folder too."""
+    """Return the folder of ``database`` in ``data``, which may be that folder itself."""
     return [data] if data.name == database else [data / database]
 
 
 def _described(database: str) -> str:
-    from nasbench_ecg.physionet.catalog import DATABASES
-
     known = DATABASES.get(database)
     return f"{database} ({known.title}, about {known.size_mb:,.0f} MB)" if known else database

@@ -1,1 +1,1 @@
-"""TODO."""
+"""PhysioNet databases: the catalog, fetching with resume and checksums, and verification."""

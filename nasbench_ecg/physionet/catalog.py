@@ -1,7 +1,8 @@
-"""The PhysioNet databases that can be fetched by name, and how much of one is missing."""
+"""Catalog of the PhysioNet databases, and the lists of files and records that they publish."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from nasbench_ecg.errors import OptionError, RecordError, nearest
 PHYSIONET = "https://physionet.org/files"
 _ODC_BY = "ODC-By-1.0"
 _SMALL_FILE = 5_000
-"""Typical bytes of a header or an annotation file."""
+"""Typical size in bytes of a header or an annotation file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +24,13 @@ class Database:
     Attributes:
         name: Name at PhysioNet, and of its folder.
         title: Full name.
-        version: Version fetched.
+        version: Version that is fetched.
         n_records: Number of records.
-        size_mb: About how many megabytes (10⁶ bytes) its records take.
-        licence: Terms of use, as an SPDX identifier.
-        citation: What to cite, beside PhysioNet (Goldberger et al. 2000).
-        extensions: File endings fetched for each record, where the record has such a file.
-        required: Those endings that every record has.
+        size_mb: Approximate size of the records in megabytes (10⁶ bytes).
+        license: License, as an SPDX identifier.
+        citation: Publication to cite, in addition to PhysioNet (Goldberger et al. 2000).
+        extensions: File extensions to fetch for each record, if the record has such a file.
+        required: Extensions that every record has.
     """
 
     name: str
@@ -37,13 +38,13 @@ class Database:
     version: str
     n_records: int
     size_mb: float
-    licence: str
+    license: str
     citation: str
     extensions: tuple[str, ...] = ("hea", "dat", "atr")
     required: tuple[str, ...] = ("hea", "dat", "atr")
 
     def url(self, root: str) -> str:
-        """Return the address of the database's folder on the server ``root``, without end slash."""
+        """Return the URL of the database on the server ``root``, without trailing slash."""
         return f"{root.rstrip('/')}/{self.name}/{self.version}"
 
 
@@ -54,7 +55,7 @@ _KNOWN = (
         version="1.0.0",
         n_records=48,
         size_mb=94,
-        licence=_ODC_BY,
+        license=_ODC_BY,
         citation="Moody GB, Mark RG. The impact of the MIT-BIH Arrhythmia Database. "
         "IEEE Eng in Med and Biol 20(3):45-50, 2001.",
     ),
@@ -64,7 +65,7 @@ _KNOWN = (
         version="1.0.0",
         n_records=105,
         size_mb=71,
-        licence=_ODC_BY,
+        license=_ODC_BY,
         citation="Laguna P, Mark RG, Goldberger A, Moody GB. A database for evaluation of "
         "algorithms for measurement of QT and other waveform intervals in the ECG. "
         "Computers in Cardiology 24:673-676, 1997.",
@@ -77,7 +78,7 @@ _KNOWN = (
         version="1.0.0",
         n_records=75,
         size_mb=833,
-        licence=_ODC_BY,
+        license=_ODC_BY,
         citation="Tihonenko V, Khaustov A, Ivanov S, Rivin A, Yakushenko E. St Petersburg INCART "
         "12-lead Arrhythmia Database. PhysioBank, PhysioToolkit, and PhysioNet, 2008.",
     ),
@@ -87,63 +88,43 @@ _KNOWN = (
         version="1.0.0",
         n_records=78,
         size_mb=54,
-        licence=_ODC_BY,
+        license=_ODC_BY,
         citation="Greenwald SD. Improved detection and classification of arrhythmias in "
         "noise-corrupted electrocardiograms using contextual information. "
         "PhD thesis, Harvard-MIT Division of Health Sciences and Technology, 1990.",
     ),
 )
 DATABASES: dict[str, Database] = {database.name: database for database in _KNOWN}
-"""All databases that :func:`nasbench_ecg.physionet.fetch.fetch` knows, by name."""
+"""All databases that can be fetched, by name."""
 
 
 def find_database(name: str) -> Database:
     """Return the database called ``name``.
 
     Raises:
-        OptionError: There is none; says which name is near.
+        OptionError: There is no such database; the error suggests the nearest name.
     """
     if name not in DATABASES:
         raise OptionError(
-            f"There is no database {name!r} to fetch.",
+            f"There is no database {name!r} that can be fetched.",
             fix=f"{nearest(name, DATABASES)} 'nasbench-ecg data list' lists them.",
         )
     return DATABASES[name]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a fetch would transfer.
+def missing_files(requirement: Requirement, folder: Path | None) -> list[str]:
+    """Return the names of the files of ``requirement`` that ``folder`` does not contain.
 
-    Attributes:
-        n_files: Number of files.
-        n_bytes: About how many bytes; None where the database's size is not known.
+    Args:
+        requirement: The required records.
+        folder: Folder of the database; None if there is none, so that all files are missing.
     """
-
-    n_files: int
-    n_bytes: int | None
-
-
-def missing_files(requirement: Requirement, folder: Path) -> list[str]:
-    """Return the names of the files of ``requirement`` that do not lie in ``folder``."""
-    names = (f"{r}.{e}" for r in requirement.records for e in requirement.extensions)
-    return [name for name in names if not (folder / name).is_file()]
-
-
-def plan(
-    database: str,
-    destination: Path,
-    records: Sequence[str],
-    extensions: Sequence[str] = ("hea", "dat", "atr"),
-) -> Plan:
-    """Return how much of ``records`` ``destination`` lacks, without asking a server."""
-    requirement = Requirement(database, tuple(records), tuple(extensions))
-    missing = missing_files(requirement, destination)
-    return Plan(len(missing), estimate_bytes(database, missing))
+    names = [f"{r}.{e}" for r in requirement.records for e in requirement.extensions]
+    return [name for name in names if folder is None or not (folder / name).is_file()]
 
 
 def estimate_bytes(database: str, files: Sequence[str]) -> int | None:
-    """Return about how many bytes ``files`` take; None where the database's size is not known."""
+    """Return the approximate size of ``files`` in bytes; None for a database without known size."""
     if database not in DATABASES:
         return None
     known = DATABASES[database]
@@ -153,11 +134,11 @@ def estimate_bytes(database: str, files: Sequence[str]) -> int | None:
 
 
 def describe_missing(requirement: Requirement, missing: Sequence[str]) -> str:
-    """Return one sentence that says what is missing and how large it is.
+    """Return one sentence with the number and the size of the missing files.
 
     Args:
-        requirement: What a dataset needs.
-        missing: The files of it that are not here, as :func:`missing_files` names them.
+        requirement: The required records.
+        missing: The names of the missing files, as returned by :func:`missing_files`.
     """
     records = {name.rpartition(".")[0] for name in missing}
     known = DATABASES.get(requirement.database)
@@ -165,27 +146,31 @@ def describe_missing(requirement: Requirement, missing: Sequence[str]) -> str:
     size = estimate_bytes(requirement.database, missing)
     about = f", about {describe_size(size)}" if size is not None else ""
     return (
-        f"{len(records)} of the {len(requirement.records)} records needed of {title} are not here: "
-        f"{len(missing)} files{about}."
+        f"{len(records)} of the {len(requirement.records)} required records of {title} are "
+        f"missing: {len(missing)} files{about}."
     )
 
 
 def describe_size(n_bytes: int) -> str:
-    """Return ``n_bytes`` as a user reads it, for example ``94 MB``."""
+    """Return ``n_bytes`` as text, for example ``94 MB``."""
     return f"{n_bytes / 1e6:.0f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} kB"
 
 
 SUMS = "SHA256SUMS.txt"
+"""File of a database with the SHA-256 of each of its files."""
+
 RECORDS = "RECORDS"
+"""File of a database with the names of its records."""
+
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](\S.*)")
 
 
 def read_sums(path: Path) -> dict[str, str]:
-    """Return the SHA-256, in lower-case hexadecimal, of each file that ``path`` lists.
+    """Return the SHA-256, in lower-case hexadecimal, of each file in the list ``path``.
 
     Raises:
-        RecordError: A line is not ``<64 hexadecimal digits>  <file>``, or names a file that is
-            not below the folder.
+        RecordError: A line is not ``<64 hexadecimal digits>  <file>``, or the path of a file leads
+            out of the folder.
     """
     sums = {}
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -196,19 +181,25 @@ def read_sums(path: Path) -> dict[str, str]:
         where = f"{path}, line {number}"
         if match is None:
             raise RecordError(
-                f"This is not a line of checksums: {line[:80]!r}.",
+                f"The line is not a checksum and a file name: {line[:80]!r}.",
                 where=where,
-                fix="Is the address that of a PhysioNet database? Delete the file and fetch again.",
+                fix="Check the URL of the server, delete this file and fetch the database again.",
             )
         digest, name = match.groups()
         if _leaves_folder(name):
             raise RecordError(
-                f"The list of checksums names a file outside the database: {name[:80]!r}.",
+                f"The list of checksums contains a file outside the database: {name[:80]!r}.",
                 where=where,
                 fix="Do not use this copy of the database.",
             )
         sums[name.removeprefix("./")] = digest.lower()
     return sums
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of the file ``path``, in lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _leaves_folder(name: str) -> bool:
@@ -219,10 +210,10 @@ def _leaves_folder(name: str) -> bool:
 
 
 def record_names(folder: Path) -> list[str]:
-    """Return the records of the database in ``folder``: as ``RECORDS`` lists them, else by header.
+    """Return the records in ``folder``: those listed in ``RECORDS``, else all header files.
 
     Raises:
-        RecordError: ``RECORDS`` names something that is not a plain record of this folder.
+        RecordError: ``RECORDS`` contains an invalid name.
     """
     path = folder / RECORDS
     if not path.is_file():
@@ -230,5 +221,9 @@ def record_names(folder: Path) -> list[str]:
     names = path.read_text(encoding="utf-8", errors="replace").split()
     for name in names:
         if not re.fullmatch(r"[\w-]+", name):
-            raise RecordError(f"This is not the name of a record: {name[:80]!r}.", where=str(path))
+            raise RecordError(
+                f"The name of a record is not valid: {name[:80]!r}.",
+                where=str(path),
+                fix="Replace the file with the published one.",
+            )
     return names

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 
 import pluggy
 
-from nasbench_ecg.data import user_datasets as added
+from nasbench_ecg.data.user_datasets import read_user_datasets, spec_targets
 from nasbench_ecg.errors import PluginError, nearest
 from nasbench_ecg.plugin import hookspecs
 from nasbench_ecg.plugin.component import Component
@@ -192,7 +192,7 @@ def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
 
 def _added_datasets(disabled: set[str]) -> tuple[PluginInfo, list[PluginProblem]] | None:
     """Return the datasets that the user added, as one plugin; None where there are none."""
-    found, faults = added.read_all()
+    found, faults = read_user_datasets()
     if not found and not faults:
         return None
     info = PluginInfo(ADDED, ADDED_DISTRIBUTION, "", shipped=False)
@@ -200,7 +200,7 @@ def _added_datasets(disabled: set[str]) -> tuple[PluginInfo, list[PluginProblem]
         return replace(info, state="disabled"), []
     components = []
     for one in found:
-        target, options = added.addresses(one.name)
+        target, options = spec_targets(one.name)
         spec = DatasetSpec(
             name=one.name,
             target=target,

@@ -1,4 +1,8 @@
-"""ECG signals: records, denoising, windows, QRS detection, delineation, beat features."""
+"""ECG signal processing, for plugin authors and the built-in datasets.
+
+Read WFDB records, filter them, cut windows around R peaks, detect QRS complexes, delineate P, Q,
+R, S and T waves, and compute beat features. Names are loaded when first used.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,15 @@ from nasbench_ecg.lazy import lazy_names
 
 if TYPE_CHECKING:
     from nasbench_ecg.signal.aami import CLASSES, SYMBOLS
-    from nasbench_ecg.signal.adaptive import adaptive_filter
-    from nasbench_ecg.signal.delineation import Waves, delineate, faulty
-    from nasbench_ecg.signal.denoising import denoise
-    from nasbench_ecg.signal.features import FEATURES, FeatureTable, beat_features, join_tables
+    from nasbench_ecg.signal.delineation import Waves, delineate, flat_mask
+    from nasbench_ecg.signal.features import (
+        BEAT_FEATURES,
+        FEATURES,
+        FeatureTable,
+        beat_features,
+        join_tables,
+    )
+    from nasbench_ecg.signal.filtering import adaptive_filter, denoise
     from nasbench_ecg.signal.qrs import detect_qrs
     from nasbench_ecg.signal.records import Record, read_record
     from nasbench_ecg.signal.windows import Windows, segment
@@ -23,14 +32,17 @@ __getattr__ = lazy_names(
             "CLASSES",
             "SYMBOLS",
         ),
-        "nasbench_ecg.signal.adaptive": ("adaptive_filter",),
         "nasbench_ecg.signal.delineation": (
             "Waves",
             "delineate",
-            "faulty",
+            "flat_mask",
         ),
-        "nasbench_ecg.signal.denoising": ("denoise",),
+        "nasbench_ecg.signal.filtering": (
+            "adaptive_filter",
+            "denoise",
+        ),
         "nasbench_ecg.signal.features": (
+            "BEAT_FEATURES",
             "FEATURES",
             "FeatureTable",
             "beat_features",
@@ -49,6 +61,7 @@ __getattr__ = lazy_names(
 )
 
 __all__ = [
+    "BEAT_FEATURES",
     "CLASSES",
     "FEATURES",
     "SYMBOLS",
@@ -61,7 +74,7 @@ __all__ = [
     "delineate",
     "denoise",
     "detect_qrs",
-    "faulty",
+    "flat_mask",
     "join_tables",
     "read_record",
     "segment",

@@ -1,4 +1,4 @@
-"""The five heartbeat classes of ANSI/AAMI EC57, and the annotation symbols that map to them."""
+"""The five heartbeat classes of ANSI/AAMI EC57 and their PhysioNet annotation symbols."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ SYMBOLS = {
 }  # fmt: skip
 """AAMI class of each PhysioNet annotation symbol, as in Table I of the Heart-DARTS paper.
 
-Symbols that are not here (``!`` and the non-beat marks) stand for no beat.
+All other symbols (``!`` and the non-beat annotations) are not beats.
 """
 
 
 def labels_of(symbols: NDArray[np.str_], classes: Sequence[str] = CLASSES) -> NDArray[np.int64]:
-    """Return the index into ``classes`` of each symbol, -1 where it maps to none of them.
+    """Return the index into ``classes`` of each symbol, int64 [n]; -1 for all other symbols.
 
     Args:
         symbols: Annotation symbols, [n].
-        classes: The AAMI classes wanted, a subset of :data:`CLASSES`.
+        classes: The AAMI classes to use, a subset of :data:`CLASSES`.
     """
     position = {name: index for index, name in enumerate(classes)}
     unique, inverse = np.unique(symbols, return_inverse=True)

@@ -1,13 +1,13 @@
-"""Delineation: where the P, Q, R, S and T waves of each beat stand in one lead.
+"""Delineation: the positions of the P, Q, R, S and T waves of each beat in one lead.
 
-All beats of a record are worked on at once, as windows of one array. A wave that is not there is
-NaN; there is one row a beat, always.
+All beats of a record are processed together, as windows of one array. The result has one row per
+beat; a wave that is absent is NaN.
 
 References:
     The IEMMC paper, section 2.1.2: Q and S are the turning points within 0.1 s of R, P is the
     highest point within 0.16 s before the QRS complex, T the highest between it and the next P.
-    OutgoingEdges, each measured on the QT database: P and T are looked for on a signal whose QRS
-    complexes are cut out, P up to 0.3 s before the complex, and either may be inverted.
+    We differ in three points, each measured on the QT database: P and T are searched in a signal
+    without its QRS complexes, P up to 0.3 s before the complex, and both may be inverted.
 """
 
 from __future__ import annotations
@@ -25,29 +25,28 @@ Ints = NDArray[np.int64]
 _R_BAND_HZ = (1.0, 40.0)
 _P_BAND_HZ = (3.0, 15.0)
 _T_BAND_HZ = (0.7, 8.0)
-_R_REACH = 0.1  # seconds around a given beat in which its R peak stands
-_NEGATIVE_R = 1.5  # a complex is negative where its trough is this many times its peak
-_EDGE = 0.08  # share of the steepest slope below which the QRS complex has ended
+_R_REACH = 0.1  # seconds around a given beat in which its R peak is searched
+_NEGATIVE_R = 1.5  # a complex is negative if its trough is this many times its peak
+_EDGE = 0.08  # share of the steepest slope below which the QRS complex ends
 _P_REACH = 0.3  # seconds before the QRS complex
-_P_GAP = 0.03  # seconds between a P peak and the QRS complex at least
-_P_UPRIGHT = 4.0  # an inverted P wave must be this many times larger to be taken
+_P_GAP = 0.03  # minimum seconds between a P peak and the QRS complex
+_P_UPRIGHT = 4.0  # an inverted P wave must be this many times larger to be selected
 _T_REACH = (0.55, 0.6)  # seconds after R; share of the interval to the next beat
 _T_UPRIGHT = 1.5
-_VISIBLE = 0.01  # millivolts: what is smaller is no wave
-_ONSET = 0.2  # share of the T wave's height at its onset
+_MIN_HEIGHT = 0.01  # millivolts: smaller extrema are not waves
+_ONSET = 0.2  # height at the onset of a T wave, as a share of its peak
 
 
 @dataclass(frozen=True, eq=False)
 class Waves:
     """The waves of the beats of one lead.
 
-    All positions are sample indices, float64 [n_beats], NaN where the wave is not there.
+    All positions are sample indices, float64 [n_beats], NaN where the wave is absent.
 
     Attributes:
-        r: R peak, or the trough of a complex that is negative. Never NaN but where ``usable``
-            is False.
-        q: The turning point before R, at most 0.1 s away.
-        s: The turning point after R, at most 0.1 s away.
+        r: R peak, or the trough of a negative complex. NaN only where ``usable`` is False.
+        q: The deepest turning point up to 0.1 s before R.
+        s: The deepest turning point up to 0.1 s after R.
         p: Peak of the P wave.
         t: Peak of the T wave.
         t_onset: Onset of the T wave.
@@ -65,13 +64,13 @@ class Waves:
     usable: NDArray[np.bool_]
 
 
-def faulty(signals: Floats, fs: float, seconds: float = 0.2) -> NDArray[np.bool_]:
-    """Return bool [n_leads, n_samples], True where a lead does not move: flat or saturated.
+def flat_mask(signals: Floats, fs: float, seconds: float = 0.2) -> NDArray[np.bool_]:
+    """Return bool [n_leads, n_samples], True where a lead is constant: flat or saturated.
 
     Args:
-        signals: float64 [n_leads, n_samples], as read and not filtered.
+        signals: float64 [n_leads, n_samples], unfiltered.
         fs: Sampling rate in hertz.
-        seconds: How long a lead may stand still: longer than the plateau of any wave.
+        seconds: Minimum duration of a constant stretch; longer than the plateau of any wave.
     """
     marks = np.zeros(signals.shape, dtype=bool)
     shortest = max(int(seconds * fs), 2)
@@ -83,34 +82,35 @@ def faulty(signals: Floats, fs: float, seconds: float = 0.2) -> NDArray[np.bool_
 
 
 def delineate(
-    lead: Floats, fs: float, beats: Ints, *, fault: NDArray[np.bool_] | None = None
+    lead: Floats, fs: float, beats: Ints, *, flat: NDArray[np.bool_] | None = None
 ) -> Waves:
     """Return the waves of the beats of one lead.
 
     Args:
         lead: float64 [n_samples], millivolts, filtered (:func:`adaptive_filter`).
         fs: Sampling rate in hertz.
-        beats: int64 [n_beats], increasing: a sample within each QRS complex, as of
-            :func:`detect_qrs` or of a cardiologist.
-        fault: bool [n_samples], where the lead is of no use, as of :func:`faulty`.
+        beats: int64 [n_beats], ascending: one sample within each QRS complex, from
+            :func:`detect_qrs` or from annotations.
+        flat: bool [n_samples], unusable samples, as returned by :func:`flat_mask`.
 
     Raises:
-        OptionError: ``beats`` do not increase or leave the record.
+        OptionError: ``beats`` are not ascending, or outside the record.
     """
     n_samples = len(lead)
     if len(beats) and (beats[0] < 0 or beats[-1] >= n_samples or np.any(np.diff(beats) < 0)):
         raise OptionError(
-            "The beats to delineate do not increase, or lie outside the record.",
+            "The beats to delineate are not in ascending order, or are outside the record.",
             where=f"{len(beats):,} beats, {n_samples:,} samples",
+            fix="Sort the beats, and remove those outside the record.",
         )
     if not len(beats) or n_samples < fs:
-        return _none(len(beats))
+        return _no_waves(len(beats))
     smooth = _band(lead, fs, _R_BAND_HZ)
     r, sign = _r_peaks(smooth, fs, beats)
     onset, offset = _qrs_bounds(lead, fs, r)
     before = np.diff(r, prepend=r[:1] - int(fs))
     after = np.diff(r, append=r[-1:] + int(fs))
-    rest = _cut_out(lead, onset, offset)
+    rest = _without_qrs(lead, onset, offset)
     smooth_rest = _low(rest, fs, 20.0)
 
     first = np.maximum(onset - int(_P_REACH * fs), r - (0.45 * before).astype(np.int64))
@@ -123,25 +123,25 @@ def delineate(
     reach = int(0.1 * fs)
     q = _turning_point(smooth, sign, r - reach, r)
     s = _turning_point(smooth, sign, r + 1, r + reach + 1)
-    usable = np.ones(len(beats), dtype=bool) if fault is None else ~_touched(fault, r, fs)
+    usable = np.ones(len(beats), dtype=bool) if flat is None else ~_near_flat(flat, r, fs)
     ended = np.fmax(offset, s).astype(np.int64)
 
-    def known(values: Floats) -> Floats:
+    def if_usable(values: Floats) -> Floats:
         return np.where(usable, values, np.nan)
 
     return Waves(
-        r=known(r.astype(np.float64)),
-        q=known(q),
-        s=known(s),
-        p=known(p),
-        t=known(t),
-        t_onset=known(_t_onset(smooth_rest, t, t_sign, ended, fs)),
-        baseline=known(_baseline(lead, onset, fs)),
+        r=if_usable(r.astype(np.float64)),
+        q=if_usable(q),
+        s=if_usable(s),
+        p=if_usable(p),
+        t=if_usable(t),
+        t_onset=if_usable(_t_onset(smooth_rest, t, t_sign, ended, fs)),
+        baseline=if_usable(_baseline(lead, onset, fs)),
         usable=usable,
     )
 
 
-def _none(n_beats: int) -> Waves:
+def _no_waves(n_beats: int) -> Waves:
     missing = np.full(n_beats, np.nan)
     unusable = np.zeros(n_beats, dtype=bool)
     return Waves(missing, missing, missing, missing, missing, missing, missing, unusable)
@@ -163,13 +163,13 @@ def _low(y: Floats, fs: float, hertz: float) -> Floats:
 
 
 def _windows(y: Floats, first: Ints, width: int) -> Floats:
-    """Return [n_beats, width] from ``first`` on; beyond the ends, the end's own value."""
+    """Return windows [n_beats, width] that start at ``first``; the ends of ``y`` are repeated."""
     values: Floats = y[np.clip(first[:, None] + np.arange(width), 0, len(y) - 1)]
     return values
 
 
 def _r_peaks(smooth: Floats, fs: float, beats: Ints) -> tuple[Ints, Floats]:
-    """Return the R peak of each beat, and -1.0 where the complex is negative, else 1.0."""
+    """Return the R peak of each beat, and its sign: -1.0 for negative complexes, else 1.0."""
     reach = int(_R_REACH * fs)
     near = _windows(smooth, beats - reach, 2 * reach + 1)
     peak, trough = near.max(axis=1), -near.min(axis=1)
@@ -179,7 +179,7 @@ def _r_peaks(smooth: Floats, fs: float, beats: Ints) -> tuple[Ints, Floats]:
 
 
 def _qrs_bounds(lead: Floats, fs: float, r: Ints) -> tuple[Ints, Ints]:
-    """Return the first and last sample of each QRS complex: where the slope dies away."""
+    """Return the first and last sample of each QRS complex, where the slope becomes small."""
     from scipy.ndimage import uniform_filter1d
 
     slope = np.abs(np.gradient(_low(lead, fs, 40.0)))
@@ -196,8 +196,8 @@ def _qrs_bounds(lead: Floats, fs: float, r: Ints) -> tuple[Ints, Ints]:
     return onset, offset
 
 
-def _cut_out(lead: Floats, onset: Ints, offset: Ints) -> Floats:
-    """Return the lead with straight lines in place of its QRS complexes."""
+def _without_qrs(lead: Floats, onset: Ints, offset: Ints) -> Floats:
+    """Return the lead with its QRS complexes replaced by straight lines."""
     n = len(lead)
     steps = np.zeros(n + 1, dtype=np.int64)
     np.add.at(steps, np.clip(onset, 0, n), 1)
@@ -207,7 +207,7 @@ def _cut_out(lead: Floats, onset: Ints, offset: Ints) -> Floats:
 
 
 def _extrema(y: Floats, first: Ints, stop: Ints) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return windows [n_beats, width] of ``y``, and where they hold a local maximum inside."""
+    """Return windows [n_beats, width] of ``y``, and a mask of their local maxima."""
     width = max(int((stop - first).max()), 1)
     near = _windows(y, first - 1, width + 2)
     place = first[:, None] + np.arange(width)
@@ -219,14 +219,14 @@ def _extrema(y: Floats, first: Ints, stop: Ints) -> tuple[Floats, NDArray[np.boo
 def _wave(y: Floats, first: Ints, stop: Ints, upright: float) -> tuple[Floats, Floats]:
     """Return the largest local extremum in [first, stop), and its sign.
 
-    A maximum counts ``upright`` times; what is smaller than can be seen does not count.
+    The height of a maximum counts ``upright`` times. Extrema below a minimum height are ignored.
     """
     best = np.full(len(first), -np.inf)
     where, sign = np.full(len(first), np.nan), np.ones(len(first))
     rows = np.arange(len(first))
-    for direction, favour in ((1.0, upright), (-1.0, 1.0)):
+    for direction, factor in ((1.0, upright), (-1.0, 1.0)):
         height, is_peak = _extrema(direction * y, first, stop)
-        score = np.where(is_peak & (height > _VISIBLE), favour * height, -np.inf)
+        score = np.where(is_peak & (height > _MIN_HEIGHT), factor * height, -np.inf)
         k = score.argmax(axis=1)
         better = score[rows, k] > best
         best = np.where(better, score[rows, k], best)
@@ -235,18 +235,18 @@ def _wave(y: Floats, first: Ints, stop: Ints, upright: float) -> tuple[Floats, F
     return where, sign
 
 
-def _snap(place: Floats, sign: Floats, y: Floats, reach: int) -> Floats:
-    """Move each place to the highest (sign 1) or lowest (-1) point of ``y`` within ``reach``."""
-    there = ~np.isnan(place)
-    first = place[there].astype(np.int64) - reach
-    near = _windows(y, first, 2 * reach + 1) * sign[there, None]
-    moved = place.copy()
-    moved[there] = np.clip(first + near.argmax(axis=1), 0, len(y) - 1)
+def _snap(position: Floats, sign: Floats, y: Floats, reach: int) -> Floats:
+    """Move each position to the highest (sign 1) or lowest (-1) sample of ``y`` in ``reach``."""
+    present = ~np.isnan(position)
+    first = position[present].astype(np.int64) - reach
+    near = _windows(y, first, 2 * reach + 1) * sign[present, None]
+    moved = position.copy()
+    moved[present] = np.clip(first + near.argmax(axis=1), 0, len(y) - 1)
     return moved
 
 
 def _turning_point(y: Floats, sign: Floats, first: Ints, stop: Ints) -> Floats:
-    """Return the deepest turning point in [first, stop) of complexes whose R points to ``sign``."""
+    """Return the deepest turning point in [first, stop), opposite to the ``sign`` of R."""
     depth = np.full((2, len(first)), np.nan)
     for row, direction in enumerate((-1.0, 1.0)):
         height, is_peak = _extrema(direction * y, first, stop)
@@ -257,32 +257,33 @@ def _turning_point(y: Floats, sign: Floats, first: Ints, stop: Ints) -> Floats:
 
 
 def _t_onset(y: Floats, t: Floats, sign: Floats, offset: Ints, fs: float) -> Floats:
-    """Return where the wave first stays above a share of its height over what precedes it."""
-    there = np.flatnonzero(~np.isnan(t))
+    """Return where each T wave first exceeds a share of its height over the preceding minimum."""
+    present = np.flatnonzero(~np.isnan(t))
     onset = np.full(len(t), np.nan)
-    if not len(there):
+    if not len(present):
         return onset
-    peak = t[there].astype(np.int64)
+    peak = t[present].astype(np.int64)
     width = int(0.3 * fs)
     place = peak[:, None] - np.arange(width)
-    near = y[np.clip(place, 0, len(y) - 1)] * sign[there, None]
-    inside = place >= np.minimum(offset[there], peak - 1)[:, None]
+    near = y[np.clip(place, 0, len(y) - 1)] * sign[present, None]
+    inside = place >= np.minimum(offset[present], peak - 1)[:, None]
     foot = np.where(inside, near, np.inf).min(axis=1, keepdims=True)
-    under = inside & (near <= foot + _ONSET * (near[:, :1] - foot))
-    found = under.any(axis=1)
-    onset[there[found]] = (peak - under.argmax(axis=1))[found]
+    below = inside & (near <= foot + _ONSET * (near[:, :1] - foot))
+    found = below.any(axis=1)
+    onset[present[found]] = (peak - below.argmax(axis=1))[found]
     return onset
 
 
 def _baseline(lead: Floats, onset: Ints, fs: float) -> Floats:
+    """Return the median of the last 20 ms before each QRS complex."""
     width = max(int(0.02 * fs), 1)
     level: Floats = np.median(_windows(lead, onset - width, width + 1), axis=1)
     return level
 
 
-def _touched(fault: NDArray[np.bool_], r: Ints, fs: float) -> NDArray[np.bool_]:
-    """Return whether any sample from 0.2 s before R to 0.4 s after it is at fault."""
-    total = np.concatenate([[0], np.cumsum(fault)])
-    first = np.clip(r - int(0.2 * fs), 0, len(fault))
-    last = np.clip(r + int(0.4 * fs), 0, len(fault))
+def _near_flat(flat: NDArray[np.bool_], r: Ints, fs: float) -> NDArray[np.bool_]:
+    """Return whether any sample from 0.2 s before R to 0.4 s after it is flat."""
+    total = np.concatenate([[0], np.cumsum(flat)])
+    first = np.clip(r - int(0.2 * fs), 0, len(flat))
+    last = np.clip(r + int(0.4 * fs), 0, len(flat))
     return np.asarray(total[last] > total[first])

@@ -1,9 +1,9 @@
-"""Finding the heartbeats of a record: QRS complexes by the slope of the signal, in all leads.
+"""QRS detection by the slope of the signal in all leads.
 
-Each lead's slope is measured against its own usual peak, and leads are weighted by how far their
-peaks stand out and how regular they are. On the one curve that results, peaks are taken by the
-rules of the IEMMC paper: a floor, a refractory period of 200 ms, a search back where an interval
-is too long; and rules for T and P waves that are steep.
+The slope of each lead is divided by its typical peak. Leads are weighted by the contrast and the
+regularity of their peaks and added to one curve. Peaks of that curve are selected by the rules of
+the IEMMC paper: a threshold, a refractory period of 200 ms and a search back in long intervals.
+Further rules remove steep T and P waves.
 
 References:
     The IEMMC paper, section 2.1.2. Pan & Tompkins, "A real-time QRS detection algorithm",
@@ -18,30 +18,30 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_BAND_HZ = (5.0, 20.0)  # where QRS complexes outweigh P and T waves, wander and muscle
-_SMOOTHING = 0.09  # seconds: about the width of a normal QRS complex
-_BLOCK = 1.5  # seconds, holds a beat at 40 a minute
-_SPAN = 21  # blocks over which a lead's usual peak is taken, half a minute
-_OUTLIER = 1.5  # usual peaks: more than this is an artefact, or counts no more
-_IRREGULAR = 2.5  # how fast a lead loses weight with the spread of its peaks
+_BAND_HZ = (5.0, 20.0)  # QRS complexes dominate here over P and T waves, wander and muscle
+_SMOOTHING = 0.09  # seconds: about the duration of a normal QRS complex
+_BLOCK = 1.5  # seconds: contains a beat at 40 beats per minute
+_SPAN = 21  # blocks for the typical peak of a lead: half a minute
+_CLIP = 1.5  # typical peaks: the slope is clipped here, since higher values are artifacts
+_IRREGULARITY = 2.5  # decay of the weight of a lead with the spread of its peaks
 _REFRACTORY = 0.2  # seconds
-_FLOOR = 0.35  # share of the neighbouring beats' height
-_LOW_FLOOR = 0.2  # the same in a search back
-_LONG = 1.66  # usual intervals
+_THRESHOLD = 0.35  # share of the height of neighboring beats
+_LOW_THRESHOLD = 0.2  # the same in a search back
+_LONG = 1.66  # typical intervals
 _T_WAVE = (0.36, 0.55)  # seconds after a beat, share of its height
 _P_WAVE = (0.28, 0.5)  # seconds before a beat, share of its height
-_SPLIT = (0.6, 1.3)  # share of both neighbours' heights; usual intervals between the neighbours
+_SPLIT = (0.6, 1.3)  # share of both neighbors' heights; typical intervals between them
 
 
 def detect_qrs(signals: Floats, fs: float) -> Ints:
-    """Return the sample index of every QRS complex, in order.
+    """Return the sample index of each QRS complex, in ascending order.
 
     Args:
         signals: float64 [n_leads, n_samples], millivolts, filtered or not.
         fs: Sampling rate in hertz.
 
     Returns:
-        int64 [n_beats], the middle of each complex; empty where no lead has any.
+        int64 [n_beats], the middle of each complex; empty if there is none.
     """
     from scipy.ndimage import median_filter
     from scipy.signal import find_peaks
@@ -50,15 +50,15 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
     if n_samples < 2 * _BLOCK * fs:
         return np.empty(0, dtype=np.int64)
     curve = _slope_curve(signals, fs)
-    peaks, _ = find_peaks(curve, distance=int(_REFRACTORY * fs), height=_LOW_FLOOR / 2)
+    peaks, _ = find_peaks(curve, distance=int(_REFRACTORY * fs), height=_LOW_THRESHOLD / 2)
     peaks = peaks.astype(np.int64)
     heights = curve[peaks]
-    strong = heights > _FLOOR
+    strong = heights > _THRESHOLD
     if strong.sum() < 3:
         return peaks[strong]
-    usual = median_filter(heights[strong], 9, mode="nearest")
-    level = np.interp(peaks, peaks[strong], usual)
-    beats = np.flatnonzero(heights > _FLOOR * level)
+    typical = median_filter(heights[strong], 9, mode="nearest")
+    level = np.interp(peaks, peaks[strong], typical)
+    beats = np.flatnonzero(heights > _THRESHOLD * level)
     beats = _without_t_waves(beats, peaks, heights, fs)
     beats = _without_p_waves(beats, peaks, heights, fs)
     beats = _without_splits(beats, peaks, heights)
@@ -68,7 +68,7 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
 
 
 def _slope_curve(signals: Floats, fs: float) -> Floats:
-    """Return [n_samples]: the slope of all leads together, about 1 at a usual QRS complex."""
+    """Return the weighted slope of all leads, [n_samples], about 1 at a typical QRS complex."""
     from scipy.ndimage import median_filter, percentile_filter, uniform_filter1d
     from scipy.signal import butter, sosfiltfilt
 
@@ -83,21 +83,22 @@ def _slope_curve(signals: Floats, fs: float) -> Floats:
     peak = median_filter(highest, (1, _SPAN), mode="nearest")
     rest = median_filter(np.median(blocks, axis=-1), (1, 11), mode="nearest")
     upper, lower = (percentile_filter(highest, q, (1, _SPAN), mode="nearest") for q in (80, 20))
-    alive = peak > 1e-3 * max(float(np.max(peak)), 1e-9)
-    peak = np.where(alive, peak, 1.0)
+    active = peak > 1e-3 * max(float(np.max(peak)), 1e-9)
+    peak = np.where(active, peak, 1.0)
     contrast = peak / np.maximum(rest, 1e-3 * peak)
-    weight = np.where(alive, contrast**2 * np.exp(-_IRREGULAR * (upper - lower) / peak), 0.0)
+    weight = np.where(active, contrast**2 * np.exp(-_IRREGULARITY * (upper - lower) / peak), 0.0)
 
     centres, time = (np.arange(n_blocks) + 0.5) * width, np.arange(slope.shape[-1])
     peak, weight = (
         np.stack([np.interp(time, centres, row) for row in rows]) for rows in (peak, weight)
     )
     weight /= np.maximum(weight.sum(axis=0), 1e-12)
-    curve: Floats = (weight * np.minimum(slope / peak, _OUTLIER)).sum(axis=0)
+    curve: Floats = (weight * np.minimum(slope / peak, _CLIP)).sum(axis=0)
     return curve
 
 
 def _without_t_waves(beats: Ints, peaks: Ints, heights: Floats, fs: float) -> Ints:
+    """Remove low peaks shortly after a beat."""
     seconds, share = _T_WAVE
     kept: list[int] = []
     for beat in beats:
@@ -108,6 +109,7 @@ def _without_t_waves(beats: Ints, peaks: Ints, heights: Floats, fs: float) -> In
 
 
 def _without_p_waves(beats: Ints, peaks: Ints, heights: Floats, fs: float) -> Ints:
+    """Remove low peaks shortly before a beat."""
     seconds, share = _P_WAVE
     close = np.diff(peaks[beats]) < seconds * fs
     low = heights[beats[:-1]] < share * heights[beats[1:]]
@@ -115,40 +117,36 @@ def _without_p_waves(beats: Ints, peaks: Ints, heights: Floats, fs: float) -> In
 
 
 def _without_splits(beats: Ints, peaks: Ints, heights: Floats) -> Ints:
-    """Drop low peaks in the middle of what would be one usual interval."""
+    """Remove low peaks in the middle of one typical interval."""
     from scipy.ndimage import median_filter
 
     share, length = _SPLIT
     for _ in range(2):
-        if len(beats) < 3:
-            break
-        usual = median_filter(np.diff(peaks[beats]), 31, mode="nearest")
+        typical = median_filter(np.diff(peaks[beats]), 31, mode="nearest")
         around = peaks[beats[2:]] - peaks[beats[:-2]]
-        neighbours = np.minimum(heights[beats[:-2]], heights[beats[2:]])
-        low = heights[beats[1:-1]] < share * neighbours
-        split = np.flatnonzero(low & (around < length * np.maximum(usual[1:], usual[:-1]))) + 1
+        neighbors = np.minimum(heights[beats[:-2]], heights[beats[2:]])
+        low = heights[beats[1:-1]] < share * neighbors
+        split = np.flatnonzero(low & (around < length * np.maximum(typical[1:], typical[:-1]))) + 1
         if not len(split):
             break
-        alone = np.insert(np.diff(split) > 1, 0, True)
-        beats = np.delete(beats, split[alone])
+        isolated = np.insert(np.diff(split) > 1, 0, True)
+        beats = np.delete(beats, split[isolated])
     return beats
 
 
 def _search_back(beats: Ints, peaks: Ints, heights: Floats, level: Floats, fs: float) -> Ints:
-    """Add the highest of the low peaks in every interval that is too long."""
+    """Add the highest of the low peaks in each interval that is too long."""
     from scipy.ndimage import median_filter
 
-    if len(beats) < 2:
-        return beats
     intervals = np.diff(peaks[beats])
-    usual = median_filter(intervals, 9, mode="nearest")
+    typical = median_filter(intervals, 9, mode="nearest")
     found = []
-    for gap in np.flatnonzero(intervals > _LONG * usual):
+    for gap in np.flatnonzero(intervals > _LONG * typical):
         first, last = beats[gap], beats[gap + 1]
         between = np.arange(first + 1, last)
         free = peaks[between] - peaks[first] > _T_WAVE[0] * fs
         free &= peaks[last] - peaks[between] > 1.5 * _REFRACTORY * fs
-        candidates = between[free & (heights[between] > _LOW_FLOOR * level[between])]
+        candidates = between[free & (heights[between] > _LOW_THRESHOLD * level[between])]
         if len(candidates):
             found.append(candidates[np.argmax(heights[candidates])])
     return np.sort(np.concatenate([beats, np.asarray(found, dtype=np.int64)]))

@@ -1,13 +1,15 @@
-"""Reading WFDB records, with everything checked that their files allow to check.
+"""Read, summarize and verify WFDB records.
 
-A header states the length and the 16-bit checksum of every signal, so a truncated or altered
-signal file is found. Annotation files carry no checksum: only what they point at is checked.
+A header states the length and the 16-bit checksum of each signal, so truncated and altered signal
+files are detected. Annotation files have no checksum: only their end mark and the positions of the
+annotations are checked.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import RecordError
+from nasbench_ecg.signal.aami import CLASSES, SYMBOLS
 
 _MILLIVOLTS = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "µV": 1e-3, "nV": 1e-6}
+
+_REPLACE = "Replace it with the published file; 'nasbench-ecg data verify' lists all damage."
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,30 +51,31 @@ class Record:
 def read_record(
     folder: Path, name: str, leads: Sequence[str] | None = None, extension: str = "atr"
 ) -> Record:
-    """Read a record whose signals and annotations are whole.
+    """Return a record after checking that its files are complete and undamaged.
 
-    Invalid samples (a gap in a lead) are bridged linearly.
+    Invalid samples (gaps in a lead) are interpolated linearly.
 
     Args:
         folder: Folder of the database.
         name: Name of the record.
-        leads: The leads wanted, in order, each by its name, as ``#0`` by its place in the file, or
-            as ``*``, the first one that no other entry takes. None: all, in the file's order.
-        extension: Ending of the annotation file.
+        leads: The leads to read, in this order. Each is a lead name, ``#0`` (the position in the
+            file) or ``*`` (the first lead that no other entry selects). None: all leads of the
+            file.
+        extension: Extension of the annotation file.
 
     Raises:
-        RecordError: A file is missing, unreadable, truncated or does not hold its checksum; the
-            record lacks a lead; an annotation lies outside the record.
+        RecordError: A file is missing, unreadable or truncated, or its checksum differs; the
+            record has no such lead; an annotation is outside the record.
     """
     folder = Path(folder)
     header = _read_header(folder, name)
-    _raise_first(length_problems(header, folder))
+    _raise_first(_length_problems(header, folder))
     digital = _read_digital(header, folder)
-    _raise_first(checksum_problems(header, digital.e_d_signal, folder))
-    chosen = _choose(header, leads, folder)
+    _raise_first(_checksum_problems(header, digital.e_d_signal, folder))
+    chosen = _choose_channels(header, leads, folder)
     symbols, samples = _read_annotations(folder, name, extension)
     n_samples = len(digital.e_d_signal[0])
-    _raise_first(position_problems(samples, n_samples, folder / f"{name}.{extension}"))
+    _raise_first(_position_problems(samples, n_samples, folder / f"{name}.{extension}"))
     return Record(
         name=name,
         fs=float(header.fs),
@@ -81,19 +87,59 @@ def read_record(
     )
 
 
-def verify_record(
-    folder: Path, name: str, extensions: Sequence[str] = ("hea", "dat", "atr")
-) -> list[str]:
-    """Return all that is wrong with a record's files, one line each; empty if they are whole.
+@dataclass(frozen=True)
+class RecordSummary:
+    """The contents of one record.
+
+    Attributes:
+        name: Name of the record.
+        leads: Names of the leads, in the order of the file.
+        fs: Sampling rate in hertz.
+        seconds: Duration.
+        beats: Number of annotated beats of each AAMI class; None without an annotation file.
+    """
+
+    name: str
+    leads: tuple[str, ...]
+    fs: float
+    seconds: float
+    beats: Mapping[str, int] | None
+
+
+def summarize_record(folder: Path, name: str, extension: str = "atr") -> RecordSummary:
+    """Return the contents of a record by its header and annotations; signals are not read.
 
     Args:
         folder: Folder of the database.
         name: Name of the record.
-        extensions: Endings of the files that it must have; those other than ``hea`` and ``dat``
-            are read as annotations.
+        extension: Extension of the annotation file.
+
+    Raises:
+        RecordError: The header is missing, or a file cannot be read.
     """
     folder = Path(folder)
-    return [str(problem) for problem in _problems(folder, name, extensions)]
+    header = _read_header(folder, name)
+    beats = None
+    if (folder / f"{name}.{extension}").is_file():
+        symbols, _ = _read_annotations(folder, name, extension)
+        counts = Counter(SYMBOLS.get(symbol, "") for symbol in symbols.tolist())
+        beats = {label: counts[label] for label in CLASSES}
+    fs = float(header.fs)
+    return RecordSummary(name, tuple(header.sig_name), fs, header.sig_len / fs, beats)
+
+
+def verify_record(
+    folder: Path, name: str, extensions: Sequence[str] = ("hea", "dat", "atr")
+) -> list[str]:
+    """Return every problem of a record's files, one line each; empty if there is none.
+
+    Args:
+        folder: Folder of the database.
+        name: Name of the record.
+        extensions: Extensions of the required files; those other than ``hea`` and ``dat`` are read
+            as annotations.
+    """
+    return [str(problem) for problem in _problems(Path(folder), name, extensions)]
 
 
 def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[RecordError]:
@@ -101,12 +147,12 @@ def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[Re
     try:
         header = _read_header(folder, name)
         n_samples = header.sig_len
-        truncated = list(length_problems(header, folder))
+        truncated = list(_length_problems(header, folder))
         yield from truncated
         if not truncated:
             signals = _read_digital(header, folder).e_d_signal
             n_samples = len(signals[0])
-            yield from checksum_problems(header, signals, folder)
+            yield from _checksum_problems(header, signals, folder)
     except RecordError as problem:
         yield problem
     for extension in extensions:
@@ -118,7 +164,7 @@ def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[Re
             yield problem
         else:
             if n_samples:
-                yield from position_problems(samples, n_samples, folder / f"{name}.{extension}")
+                yield from _position_problems(samples, n_samples, folder / f"{name}.{extension}")
 
 
 def _raise_first(problems: Iterator[RecordError]) -> None:
@@ -131,54 +177,57 @@ def _read_header(folder: Path, name: str) -> Any:
 
     path = folder / f"{name}.hea"
     if not path.is_file():
-        there = "" if any(folder.glob("*.hea")) else " The folder holds no record at all."
+        hint = "" if any(folder.glob("*.hea")) else " The folder contains no records."
         raise RecordError(
-            f"Record {name} has no header file.{there}",
+            f"Record {name} has no header file.{hint}",
             where=str(path),
             fix="Check the name of the record, or fetch its database again.",
         )
     try:
         header = wfdb.rdheader(str(folder / name))
-    except Exception as error:  # wfdb has no base class for what a damaged header makes it raise
+    except Exception as error:  # wfdb raises many types for damaged files
         raise RecordError(
-            f"The header of record {name} cannot be read: {error}.", where=str(path), fix=REPLACE
+            f"The header of record {name} cannot be read: {error}.", where=str(path), fix=_REPLACE
         ) from error
     if not header.n_sig or not isinstance(header, wfdb.Record):
         raise RecordError(
-            f"Record {name} has no signals of its own: it is empty or made of segments.",
+            f"Record {name} has no signals of its own: it is empty or multi-segment.",
             where=str(path),
+            fix="Leave the record out.",
         )
     described = len(header.sig_name or ())
     if described != header.n_sig:
         raise RecordError(
-            f"The header of record {name} states {header.n_sig} leads and describes {described}.",
+            f"The header of record {name} states {header.n_sig} leads but describes {described}.",
             where=str(path),
-            fix=REPLACE,
+            fix=_REPLACE,
         )
     if max(header.samps_per_frame) > 1:
         raise RecordError(
-            f"The leads of record {name} are sampled at several rates, which is not supported.",
+            f"The leads of record {name} have several sampling rates, which is not supported.",
             where=str(path),
+            fix="Leave the record out.",
         )
     return header
 
 
 def _read_digital(header: Any, folder: Path) -> Any:
-    """Return the record with one array of samples a lead, each in one piece, ``e_d_signal``."""
+    """Return the wfdb record with digital samples, one array per lead in ``e_d_signal``."""
     import wfdb
 
     name = str(folder / header.record_name)
     try:
         return wfdb.rdrecord(name, physical=False, smooth_frames=False)
-    except Exception as error:  # as for headers
+    except Exception as error:
         raise RecordError(
             f"The signals of record {header.record_name} cannot be read: {error}.",
             where=str(folder / header.file_name[0]),
-            fix=REPLACE,
+            fix=_REPLACE,
         ) from error
 
 
-def _choose(header: Any, leads: Sequence[str] | None, folder: Path) -> list[int]:
+def _choose_channels(header: Any, leads: Sequence[str] | None, folder: Path) -> list[int]:
+    """Return the channel of each of ``leads``, as in :func:`read_record`."""
     names = list(header.sig_name)
     if leads is None:
         return list(range(len(names)))
@@ -195,7 +244,7 @@ def _choose(header: Any, leads: Sequence[str] | None, folder: Path) -> list[int]
             raise RecordError(
                 f"Record {header.record_name} has no lead {lead!r}; it has {', '.join(names)}.",
                 where=str(folder / f"{header.record_name}.hea"),
-                fix="Choose among these leads, or leave the record out.",
+                fix="Choose one of these leads, or leave the record out.",
             )
         taken.add(index)
         chosen.append(index)
@@ -210,21 +259,22 @@ def _read_annotations(
     path = folder / f"{name}.{extension}"
     if not path.is_file():
         raise RecordError(
-            f"Record {name} has no annotation file {path.name}.", where=str(path), fix=REPLACE
+            f"Record {name} has no annotation file {path.name}.", where=str(path), fix=_REPLACE
         )
     try:
         annotation = wfdb.rdann(str(folder / name), extension)
-    except Exception as error:  # as for headers
+    except Exception as error:
         raise RecordError(
             f"The annotations of record {name} cannot be read: {error}.",
             where=str(path),
-            fix=REPLACE,
+            fix=_REPLACE,
         ) from error
-    _raise_first(ending_problems(path))
+    _raise_first(_end_mark_problems(path))
     return np.asarray(annotation.symbol, dtype=np.str_), annotation.sample.astype(np.int64)
 
 
 def _millivolts(digital: Any, chosen: list[int], folder: Path) -> NDArray[np.float64]:
+    """Return the chosen channels in millivolts, with gaps interpolated."""
     physical = digital.dac(expanded=True)
     signals = np.stack([physical[channel] for channel in chosen])
     for lead, channel in zip(signals, chosen, strict=True):
@@ -234,12 +284,15 @@ def _millivolts(digital: Any, chosen: list[int], folder: Path) -> NDArray[np.flo
             raise RecordError(
                 f"Lead {name} of record {digital.record_name} is in {unit!r}, not in volts.",
                 where=where,
+                fix="Choose another lead, or leave the record out.",
             )
         lead *= _MILLIVOLTS[unit]
         invalid = np.isnan(lead)
         if invalid.all():
             raise RecordError(
-                f"Lead {name} of record {digital.record_name} has no valid sample.", where=where
+                f"Lead {name} of record {digital.record_name} has no valid sample.",
+                where=where,
+                fix="Choose another lead, or leave the record out.",
             )
         if invalid.any():
             valid = np.flatnonzero(~invalid)
@@ -247,34 +300,31 @@ def _millivolts(digital: Any, chosen: list[int], folder: Path) -> NDArray[np.flo
     return signals
 
 
-REPLACE = "Replace the file by the published one; 'nasbench-ecg data verify' lists all damage."
-"""What to do about a damaged file."""
-
 _BITS = {
     "8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12,
     "310": 32 / 3, "311": 32 / 3,
 }  # fmt: skip
 
 
-def length_problems(header: Any, folder: Path) -> Iterator[RecordError]:
-    """Yield a problem for each signal file that is missing or shorter than its header states."""
+def _length_problems(header: Any, folder: Path) -> Iterator[RecordError]:
+    """Yield a problem for each signal file that is missing or shorter than the header states."""
     for file_name in dict.fromkeys(header.file_name):
         channels = [i for i, own in enumerate(header.file_name) if own == file_name]
         path = folder / file_name
         if not path.is_file():
             yield RecordError(
-                f"Record {header.record_name} lacks its signal file {file_name}.",
+                f"Record {header.record_name} has no signal file {file_name}.",
                 where=str(path),
-                fix=REPLACE,
+                fix=_REPLACE,
             )
             continue
         formats = sorted({header.fmt[channel] for channel in channels})
         if len(formats) > 1:
             yield RecordError(
-                f"The header of record {header.record_name} gives {file_name} several formats: "
-                f"{', '.join(formats)}.",
+                f"The header of record {header.record_name} states several formats for "
+                f"{file_name}: {', '.join(formats)}.",
                 where=str(folder / f"{header.record_name}.hea"),
-                fix=REPLACE,
+                fix=_REPLACE,
             )
             continue
         bits = _BITS.get(formats[0])
@@ -286,51 +336,51 @@ def length_problems(header: Any, folder: Path) -> Iterator[RecordError]:
         if found < expected:
             samples = int((found - offset) * 8 / bits / len(channels))
             yield RecordError(
-                f"Record {header.record_name} is truncated: {file_name} holds {found:,} of "
-                f"{expected:,} bytes, {max(samples, 0):,} of {header.sig_len:,} samples a lead.",
+                f"Record {header.record_name} is truncated: {file_name} has {found:,} of "
+                f"{expected:,} bytes, {max(samples, 0):,} of {header.sig_len:,} samples per lead.",
                 where=str(path),
-                fix=REPLACE,
+                fix=_REPLACE,
             )
 
 
-def checksum_problems(
+def _checksum_problems(
     header: Any, signals: Sequence[NDArray[np.int64]], folder: Path
 ) -> Iterator[RecordError]:
-    """Yield a problem for each lead, [n_samples], whose sum is not what the header states."""
+    """Yield a problem for each lead, [n_samples], whose checksum differs from the header."""
     stated = [None if value is None else value % 65536 for value in header.checksum]
     if not any(stated):
-        return  # headers written without checksums state 0 for every lead, as those of INCART do
+        return  # some headers, for example those of INCART, state 0 in place of every checksum
     computed = [int(lead.sum()) % 65536 for lead in signals]
-    for channel, (wanted, found) in enumerate(zip(stated, computed, strict=True)):
-        if wanted is not None and wanted != found:
+    for channel, (expected, found) in enumerate(zip(stated, computed, strict=True)):
+        if expected is not None and expected != found:
             yield RecordError(
                 f"Record {header.record_name} is damaged: lead {header.sig_name[channel]} has "
-                f"checksum {found}, its header states {wanted}.",
+                f"checksum {found}, its header states {expected}.",
                 where=str(folder / header.file_name[channel]),
-                fix=REPLACE,
+                fix=_REPLACE,
             )
 
 
-def ending_problems(path: Path) -> Iterator[RecordError]:
-    """Yield a problem if an annotation file lacks the two zero bytes that close it."""
+def _end_mark_problems(path: Path) -> Iterator[RecordError]:
+    """Yield a problem if an annotation file does not end with two zero bytes."""
     if path.read_bytes()[-2:] != b"\0\0":
         yield RecordError(
-            f"The annotations in {path.name} are truncated: the mark of their end is missing.",
+            f"The annotations in {path.name} are truncated: the end mark is missing.",
             where=str(path),
-            fix=REPLACE,
+            fix=_REPLACE,
         )
 
 
-def position_problems(
+def _position_problems(
     samples: NDArray[np.int64], n_samples: int, path: Path
 ) -> Iterator[RecordError]:
-    """Yield a problem if any of the annotated ``samples`` lies outside the record."""
+    """Yield a problem if any of the annotated ``samples`` is outside the record."""
     outside = np.flatnonzero((samples < 0) | (samples >= n_samples))
     if len(outside):
         first = int(outside[0])
         yield RecordError(
-            f"{len(outside)} annotations lie outside the record, the first of them annotation "
+            f"{len(outside)} annotations are outside the record; the first is annotation "
             f"{first} at sample {samples[first]:,}; the record has {n_samples:,} samples.",
             where=str(path),
-            fix=REPLACE,
+            fix=_REPLACE,
         )

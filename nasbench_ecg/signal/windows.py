@@ -1,4 +1,4 @@
-"""Cutting labelled windows around the R peaks of one record."""
+"""Cut labeled windows around the R peaks of one record."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import CLASSES, labels_of
 from nasbench_ecg.signal.records import Record
 
-Normalisation = Literal["none", "per-beat", "per-record"]
-"""``none``: millivolts; the others: z-score of each lead, over the window or the whole record."""
+Normalization = Literal["none", "per-beat", "per-record"]
+"""``none``: millivolts; the others: z-score of each lead over the window or the whole record."""
 
 F = TypeVar("F", np.float32, np.float64)
 
-_FLAT = 1e-6  # millivolts: a deviation below this is rounding, far under any converter's step
+_FLAT = 1e-6  # millivolts: smaller deviations are rounding errors, far below any ADC step
 
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """The labelled windows of one record.
+    """The labeled windows of one record.
 
     Attributes:
         signals: float32 [n_beats, n_leads, n_samples].
-        labels: int64 [n_beats], index into the classes asked for.
-        sample: int64 [n_beats], sample index of the R peak, at the record's own rate.
-        dropped: Number of beats of each class, [n_classes], whose window leaves the record.
+        labels: int64 [n_beats], index into the requested classes.
+        sample: int64 [n_beats], sample index of the R peak, at the original sampling rate.
+        dropped: Number of beats of each class, [n_classes], whose window exceeds the record.
         fs: Sampling rate of ``signals`` in hertz.
     """
 
@@ -49,20 +49,24 @@ def segment(
     head: int = 0,
     tail: int = 0,
     classes: Sequence[str] = CLASSES,
-    normalise: Normalisation = "none",
+    normalise: Normalization = "none",
     rate: float | None = None,
 ) -> Windows:
-    """Cut the window R−``before`` … R+``after`` (both ends inclusive) of every beat of a record.
+    """Return the window R−``before`` … R+``after`` (inclusive) of each labeled beat of a record.
 
     Args:
-        record: The record, denoised or not.
-        before: Samples before the R peak, at ``rate``; the R peak stands at this index.
+        record: The record, filtered or not.
+        before: Samples before the R peak, at ``rate``; also the index of the R peak in the window.
         after: Samples after the R peak, at ``rate``.
-        head: Number of leading annotations, of any type, to leave out.
-        tail: Number of trailing annotations, of any type, to leave out.
-        classes: AAMI classes wanted; beats of others are left out.
+        head: Number of annotations, of any type, to skip at the start.
+        tail: Number of annotations, of any type, to skip at the end.
+        classes: AAMI classes to keep; other beats are skipped.
         normalise: ``none``, ``per-beat`` or ``per-record``; a flat lead becomes zero.
-        rate: Hertz to resample the record to (polyphase, anti-aliased) before cutting; None: as is.
+        rate: Sampling rate in hertz to which the record is first resampled (polyphase,
+            anti-aliased); None: its own rate.
+
+    Raises:
+        OptionError: The record cannot be resampled to ``rate``.
     """
     kept = slice(head, max(len(record.symbols) - tail, head))
     labels = labels_of(record.symbols[kept], classes)
@@ -90,7 +94,7 @@ def segment(
 def _cut(
     signals: NDArray[np.float64], starts: NDArray[np.int64], width: int
 ) -> NDArray[np.float32]:
-    """Return [n_beats, n_leads, width], one window from each of ``starts``."""
+    """Return windows [n_beats, n_leads, width] that start at ``starts``."""
     if signals.shape[1] < width:
         return np.empty((0, len(signals), width), dtype=np.float32)
     every = np.lib.stride_tricks.sliding_window_view(signals.astype(np.float32), width, axis=1)
@@ -113,7 +117,10 @@ def _resample(
 
     ratio = (Fraction(rate) / Fraction(fs)).limit_denominator(10_000)
     if ratio <= 0:
-        raise OptionError(f"A record of {fs:g} Hz cannot be resampled to {rate:g} Hz.")
+        raise OptionError(
+            f"A record of {fs:g} Hz cannot be resampled to {rate:g} Hz.",
+            fix="Choose a higher sampling rate.",
+        )
     resampled: NDArray[np.float64] = resample_poly(
         signals, ratio.numerator, ratio.denominator, axis=1, padtype="line"
     )

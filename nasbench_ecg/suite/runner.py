@@ -226,7 +226,7 @@ def _status_and_reason(outcome: Outcome, written: RunRecord | None) -> tuple[Sta
     if outcome.timed_out:
         return (
             "timeout",
-            f"Ended after {duration(outcome.seconds)}, the time limit of the suite for one run.",
+            f"Ended after {duration(outcome.seconds)}, the suite's time limit for a run.",
         )
     if outcome.killed:
         return "oom", "Killed by signal 9, as the kernel does when memory runs out."

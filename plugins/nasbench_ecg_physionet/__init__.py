@@ -1,7 +1,7 @@
-"""Datasets of PhysioNet: MIT-BIH Arrhythmia, St.-Petersburg INCART and QT.
+"""PhysioNet datasets: MIT-BIH Arrhythmia, St.-Petersburg INCART and QT.
 
-Beats, leads and windows are those of the Heart-DARTS paper, so that results stand beside its own.
-Two datasets give feature vectors in place of waveforms, as the IEMMC paper has them.
+Beats, leads and windows are those of the Heart-DARTS paper, so that results are comparable. Two
+datasets contain feature vectors instead of waveforms, as in the IEMMC paper.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Beats of MIT-BIH as feature vectors: filtered, delineated, measured, standardised.
+"""MIT-BIH beats as feature vectors: filter, delineate, measure, standardize.
 
 References:
     Zhu et al. 2013, "A Novel Automatic Detection System for ECG Arrhythmias Using Maximum Margin
@@ -36,6 +36,7 @@ from nasbench_ecg.signal import (
     join_tables,
     read_record,
 )
+from nasbench_ecg_physionet.class_counts import count_note
 from nasbench_ecg_physionet.mitbih import (
     DS1,
     DS2,
@@ -45,15 +46,15 @@ from nasbench_ecg_physionet.mitbih import (
     subject_of,
 )
 
-_MOST_WORKERS = 4
+_MAX_WORKERS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
-    """The beats of some records, measured in each lead.
+class MeasuredBeats:
+    """Features of the beats of several records, for each lead.
 
     Attributes:
-        tables: One a lead, with the same rows; gaps are not filled.
+        tables: One table per lead, with the same rows; missing values are NaN.
         fs: Sampling rate in hertz.
     """
 
@@ -62,29 +63,29 @@ class Measured:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Whether no lead is flat or saturated around the beat, bool [n_beats]."""
+        """Whether all leads are usable (not flat or saturated), bool [n_beats]."""
         return np.asarray(np.all([table.usable for table in self.tables], axis=0), bool)
 
     @property
-    def gaps(self) -> float:
-        """Share of the features that are missing."""
+    def missing_share(self) -> float:
+        """Share of missing feature values."""
         return float(np.mean([np.isnan(table.values) for table in self.tables]))
 
-    def filled(self) -> Measured:
-        """Return the beats without gaps: each feature's median of the record in their place."""
-        return Measured(tuple(table.filled() for table in self.tables), self.fs)
+    def filled(self) -> MeasuredBeats:
+        """Return the beats with missing values replaced by the median of their record."""
+        return MeasuredBeats(tuple(table.filled() for table in self.tables), self.fs)
 
-    def take(self, index: NDArray[np.int64]) -> Measured:
+    def take(self, index: NDArray[np.int64]) -> MeasuredBeats:
         """Return the beats at ``index``."""
-        return Measured(tuple(table.take(index) for table in self.tables), self.fs)
+        return MeasuredBeats(tuple(table.take(index) for table in self.tables), self.fs)
 
     def beats(self, options: FeatureOptions, classes: Sequence[str] = CLASSES) -> Beats:
-        """Return the beats with standardised features, signals [n_beats, n_leads, 18].
+        """Return the beats with standardized features, signals [n_beats, n_leads, 18].
 
         Raises:
-            OptionError: A feature has one value everywhere.
+            OptionError: A feature is constant.
         """
-        values = [table.standardised().values for table in self.tables]
+        values = [table.standardized().values for table in self.tables]
         table = self.tables[0]
         record = {name: index for index, name in enumerate(options.records)}
         label = {name: index for index, name in enumerate(classes)}
@@ -102,10 +103,10 @@ class Measured:
 
 
 class MitBihFeatures:
-    """All beats of the MIT-BIH Arrhythmia Database, 18 standardised features of each in a lead.
+    """All beats of the MIT-BIH Arrhythmia Database, 18 standardized features per beat and lead.
 
-    A wave that is not there leaves a gap, which the record's median fills; so does a lead that is
-    flat or saturated, since no beat is left out.
+    No beat is left out: features of absent waves, and of flat or saturated leads, are replaced by
+    the median of the record.
 
     Args:
         options: Records and leads.
@@ -119,33 +120,31 @@ class MitBihFeatures:
         return [Requirement("mitdb", self.options.records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
-        """Measure all beats and compare their counts with the published ones.
+        """Return the features of all beats; note whether the class counts are as published.
 
         Raises:
-            RecordError: A record is missing or damaged, lacks a lead, or is too short.
+            RecordError: A record is missing or damaged, has no such lead, or is too short.
         """
-        measured = measure_records(source.folder("mitdb"), self.options, progress)
-        beats = measured.filled().beats(self.options)
-        progress.note(_counted(beats, measured, self._published()))
+        options = self.options
+        measured = measure_records(source.folder("mitdb"), options, progress)
+        beats = measured.filled().beats(options)
+        published = published_counts(options.records, (options.head, options.tail))
+        progress.note(_summary(beats, measured, published))
         return beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
-        """Return de Chazal's records, as for ``mitbih-2lead``."""
+        """Return the records of de Chazal et al., as ``mitbih-2lead`` does."""
         return partition(protocol, self.options.records)
-
-    def _published(self) -> Mapping[str, int] | None:
-        options = self.options
-        return published_counts(options.records, (options.head, options.tail))
 
 
 class IemmcBeats:
-    """1,682 beats of seven MIT-BIH records, 18 standardised features each.
+    """1,682 beats of seven MIT-BIH records, 18 standardized features each.
 
-    Beats on a flat or saturated lead are not drawn. Gaps are filled by the median over all beats
-    of the record, drawn or not.
+    Beats on a flat or saturated lead are not sampled. Missing values are replaced by the median
+    over all beats of the record.
 
     Args:
-        options: Records, beats of each class, and the seed of their draw.
+        options: Records, number of beats of each class, and the seed of the sample.
     """
 
     def __init__(self, options: IemmcBeatsOptions) -> None:
@@ -156,45 +155,45 @@ class IemmcBeats:
         return [Requirement("mitdb", self.options.records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
-        """Measure the beats of the records and draw as many of each class as are wanted.
+        """Return the features of a stratified random sample of the beats.
 
         Raises:
-            RecordError: A record is missing or damaged, lacks a lead, or is too short.
-            OptionError: The records hold too few beats of a class.
+            RecordError: A record is missing or damaged, has no such lead, or is too short.
+            OptionError: The records have too few beats of a class.
         """
         measured = measure_records(source.folder("mitdb"), self.options, progress)
-        chosen = draw(measured, self.options.counts, self.options.seed)
+        chosen = sample_beats(measured, self.options.counts, self.options.seed)
         beats = measured.filled().take(chosen).beats(self.options, tuple(self.options.counts))
-        progress.note(_counted(beats, measured.take(chosen), None))
+        progress.note(_summary(beats, measured.take(chosen), None))
         return beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
-        """Return None: no protocol fixes the records."""
+        """Return None: no protocol has fixed records."""
         return None
 
 
-def measure_records(folder: Path, options: FeatureOptions, progress: Progress) -> Measured:
-    """Return the features of the records' beats, in the order of the options and in time.
+def measure_records(folder: Path, options: FeatureOptions, progress: Progress) -> MeasuredBeats:
+    """Return the features of all beats, in the order of the records and of time.
 
     Raises:
-        RecordError: A record is missing or damaged, lacks a lead, is too short, or differs from
-            the others in its rate; or no record holds a beat.
+        RecordError: A record is missing or damaged, has no such lead, or is too short; the
+            sampling rates differ; or no record has a beat.
     """
 
-    def measured(name: str) -> tuple[float, list[FeatureTable]]:
+    def measure(name: str) -> tuple[float, list[FeatureTable]]:
         record = read_record(folder, name, options.leads)
-        kept = _kept(record, options.head, options.tail)
-        lead_numbers = range(len(options.leads))
-        return record.fs, [beat_features(record, lead=i).take(kept) for i in lead_numbers]
+        kept = _rows_between(record, options.head, options.tail)
+        leads = range(len(options.leads))
+        return record.fs, [beat_features(record, lead=lead).take(kept) for lead in leads]
 
     found: list[tuple[float, list[FeatureTable]]] = []
-    workers = min(os.cpu_count() or 1, _MOST_WORKERS)
+    workers = min(os.cpu_count() or 1, _MAX_WORKERS)
     with (
         progress.track("Measuring beats", len(options.records)) as steps,
         ThreadPoolExecutor(workers, thread_name_prefix="records") as pool,
     ):
         try:
-            for one in pool.map(measured, options.records):
+            for one in pool.map(measure, options.records):
                 found.append(one)
                 steps.advance()
         except BaseException:
@@ -203,59 +202,56 @@ def measure_records(folder: Path, options: FeatureOptions, progress: Progress) -
     rates = sorted({fs for fs, _ in found})
     if len(rates) > 1:
         raise RecordError(
-            f"The records differ in their rates: {', '.join(f'{fs:g}' for fs in rates)} Hz.",
+            f"The sampling rates differ: {', '.join(f'{fs:g}' for fs in rates)} Hz.",
             where=str(folder),
-            fix="Leave some of them out.",
+            fix="Use only records of one sampling rate.",
         )
     tables = tuple(join_tables(own) for own in zip(*(own for _, own in found), strict=True))
     if not len(tables[0]):
         raise RecordError(
-            "No record holds a beat of a known class.",
+            "No record has a beat of a known class.",
             where=str(folder),
             fix="Check the annotations, and the options head and tail.",
         )
-    return Measured(tables, rates[0])
+    return MeasuredBeats(tables, rates[0])
 
 
-def draw(measured: Measured, counts: Mapping[str, int], seed: int) -> NDArray[np.int64]:
-    """Return ascending indices of usable beats, ``counts`` of each class drawn uniformly.
+def sample_beats(
+    measured: MeasuredBeats, counts: Mapping[str, int], seed: int
+) -> NDArray[np.int64]:
+    """Return ascending indices of a random sample of usable beats with ``counts`` of each class.
 
     Raises:
-        OptionError: There are too few of a class.
+        OptionError: A class has too few usable beats.
     """
     rng, label, usable = np.random.default_rng(seed), measured.tables[0].label, measured.usable
     chosen = []
     for name, wanted in counts.items():
-        there = np.flatnonzero((label == name) & usable)
-        if len(there) < wanted:
+        candidates = np.flatnonzero((label == name) & usable)
+        if len(candidates) < wanted:
             raise OptionError(
-                f"The records hold {len(there):,} usable beats of class {name}, not {wanted:,}.",
+                f"The records have {len(candidates):,} usable beats of class {name}, but "
+                f"{wanted:,} are requested.",
                 where="dataset.counts",
-                fix="Ask for fewer, or name other records in dataset.records.",
+                fix="Request fewer beats, or choose other records in dataset.records.",
             )
-        chosen.append(rng.choice(there, wanted, replace=False))
+        chosen.append(rng.choice(candidates, wanted, replace=False))
     return np.sort(np.concatenate(chosen))
 
 
-def _kept(record: Record, head: int, tail: int) -> NDArray[np.int64]:
-    """Return which rows of a record's features are left without its first and last annotations."""
+def _rows_between(record: Record, head: int, tail: int) -> NDArray[np.int64]:
+    """Return the rows of the beats without the first ``head`` and the last ``tail`` annotations."""
     n = len(record.symbols)
     beats = np.flatnonzero([str(symbol) in SYMBOLS for symbol in record.symbols])
     return np.flatnonzero((beats >= head) & (beats < max(n - tail, head)))
 
 
-def _counted(beats: Beats, measured: Measured, published: Mapping[str, int] | None) -> str:
-    """Return a line about the classes, and about what was not measured."""
-    counts = beats.counts()
-    listed = ", ".join(f"{name} {n:,}" for name, n in counts.items())
-    agree = ""
-    if published is not None:
-        same = all(counts.get(name, 0) == n for name, n in published.items())
-        agree = f"; class counts {'equal' if same else 'differ from'} the published ones"
-    bad = int((~measured.usable).sum())
+def _summary(beats: Beats, measured: MeasuredBeats, published: Mapping[str, int] | None) -> str:
+    """Return a note about the class counts and the missing features."""
+    n_flat = int((~measured.usable).sum())
     return (
-        f"{len(beats):,} beats ({listed}){agree}; {measured.gaps:.1%} of their features are "
-        f"missing and were filled by medians; {bad:,} beats lie on a flat or saturated lead."
+        f"{count_note(beats, published)} {measured.missing_share:.1%} of the feature values are "
+        f"missing and were replaced by medians; {n_flat:,} beats are on a flat or saturated lead."
     )
 
 
@@ -263,10 +259,10 @@ _INTER_PATIENT: dict[str, Any] = {"records": DS1 + DS2, "head": 0, "tail": 0}
 
 
 class FeatureOptions(RecordsOptions):
-    """Which beats are measured, in which leads."""
+    """Options for the beats and leads to measure."""
 
     leads: tuple[str, ...] = ("MLII",)
-    """Leads by name, each of which gives 18 features; '#0' is one by its place in the file."""
+    """Lead names, with 18 features for each lead; '#0' is the position in the file."""
 
 
 class MitBihFeaturesOptions(FeatureOptions):
@@ -282,35 +278,35 @@ class MitBihFeaturesOptions(FeatureOptions):
 
 
 class IemmcBeatsOptions(FeatureOptions):
-    """The 1,682 beats of seven records on which IEMMC was tried.
+    """1,682 beats of seven records, as in the experiment of the IEMMC paper.
 
-    The paper's table of records and counts is not to be had, so the defaults are ours. The records
-    were chosen for what they hold, before anything was clustered: all five classes, both bundle
-    branch blocks, and most classes in more than one person. N is nearly half of the beats, as the
-    paper says that it has most.
+    The paper's table of records and counts is not available, so the defaults are our choice, made
+    before any clustering: the records contain all five classes and both bundle branch blocks, and
+    most classes come from more than one subject. Nearly half of the beats are N, because the paper
+    states that N is the largest class.
     """
 
     records: tuple[str, ...] = ("106", "109", "118", "208", "209", "213", "217")
-    """Names of the records; the paper has seven, and does not name them any more."""
+    """Names of the records; the paper has seven, but their names are not available."""
 
     counts: dict[str, int] = Field({"N": 800, "S": 240, "V": 330, "F": 112, "Q": 200})
-    """Beats of each AAMI class; the paper has 1,682 in all."""
+    """Number of beats of each AAMI class; the paper has 1,682 in total."""
 
     seed: int = Field(0, ge=0)
-    """Seed of the draw of these beats from all that the records hold."""
+    """Seed of the random sample of beats."""
 
     head: int = Field(0, ge=0)
-    """Annotations of any type left out at the start of each record."""
+    """Number of annotations, of any type, to skip at the start of each record."""
 
     tail: int = Field(0, ge=0)
-    """Annotations of any type left out at the end of each record."""
+    """Number of annotations, of any type, to skip at the end of each record."""
 
     @field_validator("counts")
     @classmethod
-    def _of_known_classes(cls, counts: dict[str, int]) -> dict[str, int]:
+    def _check_classes(cls, counts: dict[str, int]) -> dict[str, int]:
         unknown = sorted(set(counts) - set(CLASSES))
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is none of the classes {', '.join(CLASSES)}")
+            raise ValueError(f"{unknown[0]!r} is not one of the classes {', '.join(CLASSES)}")
         if not counts or min(counts.values()) < 1:
-            raise ValueError("every class that is named needs a beat or more")
+            raise ValueError("each listed class needs at least one beat")
         return {name: counts[name] for name in CLASSES if name in counts}

@@ -12,18 +12,18 @@ from collections.abc import Mapping, Sequence
 
 from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
 from nasbench_ecg.signal import Record
-from nasbench_ecg_physionet.published import compared
+from nasbench_ecg_physionet.class_counts import count_note
 
 RECORDS = tuple(f"I{number:02d}" for number in range(1, 76))
-"""The 75 records, cut from the Holter recordings of 32 patients."""
+"""The 75 records, from the Holter recordings of 32 patients."""
 
-_CLASSES = ("N", "S", "V", "F")  # its six unclassifiable beats are left out, as in the paper
+_CLASSES = ("N", "S", "V", "F")  # without its six unclassifiable beats, as in the paper
 _COUNTS = {"N": 153_350, "S": 1_957, "V": 19_973, "F": 219}
 _PATIENT = re.compile(r"\bpatient\s*(\d+)", re.IGNORECASE)
 
 
 class IncartOptions(WaveformOptions):
-    """Leads II and V1 at 257 Hz, 250 samples a beat."""
+    """Leads II and V1, 250 samples at 257 Hz."""
 
     records: tuple[str, ...] = RECORDS
     leads: tuple[str, ...] = ("II", "V1")
@@ -32,7 +32,7 @@ class IncartOptions(WaveformOptions):
 
 
 class Incart:
-    """Beats of the INCART database: 257 Hz, twelve leads, half an hour a record.
+    """Beats of the INCART database: 257 Hz, 12 leads, 30 minutes per record.
 
     Args:
         options: Records, leads, window and processing.
@@ -46,32 +46,33 @@ class Incart:
         return [Requirement("incartdb", self.options.records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
-        """Read the records, cut their beats and compare their counts with the published ones.
+        """Read the records and return their beats; note whether the class counts are as published.
 
         Raises:
-            RecordError: A record is missing or damaged, or lacks a lead.
+            RecordError: A record is missing or damaged, or has no such lead.
         """
-        prepared = cut_beats(
+        cut = cut_beats(
             source.folder("incartdb"), self.options, progress, subject=subject, classes=_CLASSES
         )
         published = sorted(self.options.records) == sorted(RECORDS)
         trimmed = (self.options.head, self.options.tail) == (3, 2)
-        progress.note(compared(prepared, _COUNTS if published and trimmed else None))
-        unnamed = set(prepared.beats.subjects) & set(self.options.records)
+        counts = _COUNTS if published and trimmed else None
+        progress.note(count_note(cut.beats, counts, cut.dropped))
+        unnamed = set(cut.beats.subjects) & set(self.options.records)
         if unnamed:
             progress.note(
-                f"{len(unnamed)} headers name no patient, so each of these records counts as a "
-                "person of its own: a split by patient may not hold."
+                f"{len(unnamed)} headers contain no patient number; each of these records is "
+                "treated as a separate subject, so a patient may be in several parts of a split."
             )
-        return prepared.beats
+        return cut.beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
-        """Return None: no protocol fixes the records of this database."""
+        """Return None: no protocol has fixed records for this database."""
         return None
 
 
 def subject(record: Record) -> str:
-    """Return the patient that the header's comments number (1 to 32), or else the record's name."""
+    """Return the patient number (1 to 32) of the header comments, else the name of the record."""
     for comment in record.comments:
         found = _PATIENT.search(comment)
         if found:

@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 
 from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
 from nasbench_ecg.signal import Record
-from nasbench_ecg_physionet.published import compared
+from nasbench_ecg_physionet.class_counts import count_note
 
 _PAPER_COUNTS = {"N": 79_508, "S": 2_696, "V": 7_129, "F": 793, "Q": 3_887}
 _DE_CHAZAL_COUNTS = {"N": 90_125, "S": 2_781, "V": 7_009, "F": 803, "Q": 15}
-_SAME_SUBJECT = {"202": "201"}  # both were cut from one tape, as the header of 202 says
+_SAME_SUBJECT = {"202": "201"}  # from the same tape, according to the header of 202
 
 
 class MitBih:
-    """Beats of the MIT-BIH Arrhythmia Database: 360 Hz, two leads, half an hour a record.
+    """Beats of the MIT-BIH Arrhythmia Database: 360 Hz, two leads, 30 minutes per record.
 
     Args:
         options: Records, leads, window and processing.
@@ -35,25 +35,26 @@ class MitBih:
         return [Requirement("mitdb", self.options.records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
-        """Read the records, cut their beats and compare their counts with the published ones.
+        """Read the records and return their beats; note whether the class counts are as published.
 
         Raises:
-            RecordError: A record is missing or damaged, or lacks a lead.
+            RecordError: A record is missing or damaged, or has no such lead.
         """
-        prepared = cut_beats(source.folder("mitdb"), self.options, progress, subject=_subject)
-        progress.note(compared(prepared, self._published()))
-        return prepared.beats
+        cut = cut_beats(source.folder("mitdb"), self.options, progress, subject=_subject)
+        published = published_counts(self.options.records, (self.options.head, self.options.tail))
+        progress.note(count_note(cut.beats, published, cut.dropped))
+        return cut.beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
-        """Return de Chazal's DS1 and DS2; the strict protocol leaves 202 out, as 201 is in DS1."""
+        """Return DS1 and DS2 of de Chazal et al.; the strict protocol leaves out 202."""
         return partition(protocol, self.options.records)
-
-    def _published(self) -> Mapping[str, int] | None:
-        return published_counts(self.options.records, (self.options.head, self.options.tail))
 
 
 def partition(protocol: str, records: Sequence[str]) -> Mapping[str, Sequence[str]] | None:
-    """Return which of ``records`` train and which test, None where the protocol fixes none."""
+    """Return the training and the test records; None if the protocol has no fixed records.
+
+    ``inter-patient-strict`` leaves out 202, because 201, of the same subject, is in DS1.
+    """
     if protocol not in ("inter-patient", "inter-patient-strict"):
         return None
     left_out = _SAME_SUBJECT if protocol == "inter-patient-strict" else {}
@@ -65,11 +66,11 @@ def partition(protocol: str, records: Sequence[str]) -> Mapping[str, Sequence[st
 
 
 def published_counts(records: Sequence[str], trimmed: tuple[int, int]) -> Mapping[str, int] | None:
-    """Return the published beats of each class, None where nothing is published.
+    """Return the published class counts; None if none are published for these records.
 
     Args:
         records: Names of the records.
-        trimmed: Annotations left out at the start and at the end of each record.
+        trimmed: Number of annotations skipped at the start and at the end of each record.
     """
     if sorted(records) == sorted(PAPER_RECORDS) and trimmed == (3, 2):
         return _PAPER_COUNTS
@@ -79,7 +80,7 @@ def published_counts(records: Sequence[str], trimmed: tuple[int, int]) -> Mappin
 
 
 def subject_of(name: str) -> str:
-    """Return the person behind a record: 201 and 202 are one."""
+    """Return the subject of a record: 201 and 202 have the same subject."""
     return _SAME_SUBJECT.get(name, name)
 
 
@@ -116,7 +117,7 @@ def _protocols(leads: tuple[str, ...]) -> dict[str, dict[str, Any]]:
 
 
 class OneLeadOptions(WaveformOptions):
-    """One lead: V1 as in the paper; MLII between patients, since six of those records lack V1."""
+    """One lead: V1 as in the paper; MLII for inter-patient, where six records have no V1."""
 
     PROTOCOLS: ClassVar = _protocols(("MLII",))
 
@@ -127,7 +128,7 @@ class OneLeadOptions(WaveformOptions):
 
 
 class TwoLeadOptions(WaveformOptions):
-    """Two leads: MLII and V1 as in the paper; MLII and whichever is the other between patients."""
+    """Two leads: MLII and V1 as in the paper; MLII and the other lead for inter-patient."""
 
     PROTOCOLS: ClassVar = _protocols(("MLII", "*"))
 
@@ -138,7 +139,7 @@ class TwoLeadOptions(WaveformOptions):
 
 
 class ContextOptions(TwoLeadOptions):
-    """Two leads from 2 s before to 1 s after the R peak at 120 Hz, 360 samples: with the rhythm."""
+    """Two leads from 2 s before to 1 s after the R peak at 120 Hz, to include the rhythm."""
 
     before: int = 240
     after: int = 119

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
-from nasbench_ecg_physionet.published import compared
+from nasbench_ecg_physionet.class_counts import count_note
 
 RECORDS = (
     "sel100", "sel102", "sel103", "sel104", "sel114", "sel116", "sel117", "sel123", "sel14046",
@@ -25,13 +25,13 @@ RECORDS = (
     "sele0406", "sele0409", "sele0411", "sele0509", "sele0603", "sele0604", "sele0606",
     "sele0607", "sele0609", "sele0612", "sele0704",
 )  # fmt: skip
-"""The 82 records that have beat annotations; the 23 of sudden death have none."""
+"""The 82 records with beat annotations; the 23 records of sudden death have none."""
 
 _COUNTS = {"N": 81_022, "S": 1_485, "V": 1_691, "F": 251, "Q": 2_146}
 
 
 class QtOptions(WaveformOptions):
-    """The first channel, whichever lead it is, at 250 Hz, 220 samples a beat."""
+    """The first channel, which is not the same lead in all records; 220 samples at 250 Hz."""
 
     records: tuple[str, ...] = RECORDS
     leads: tuple[str, ...] = ("#0",)
@@ -40,9 +40,9 @@ class QtOptions(WaveformOptions):
 
 
 class Qt:
-    """Beats of the QT Database: 250 Hz, two leads, a quarter of an hour a record.
+    """Beats of the QT Database: 250 Hz, two leads, 15 minutes per record.
 
-    The headers name no persons, so each record counts as a subject of its own.
+    The headers contain no patient numbers, so each record is treated as a separate subject.
 
     Args:
         options: Records, leads, window and processing.
@@ -56,17 +56,18 @@ class Qt:
         return [Requirement("qtdb", self.options.records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
-        """Read the records, cut their beats and compare their counts with the published ones.
+        """Read the records and return their beats; note whether the class counts are as published.
 
         Raises:
-            RecordError: A record is missing or damaged, or lacks a lead.
+            RecordError: A record is missing or damaged, or has no such lead.
         """
-        prepared = cut_beats(source.folder("qtdb"), self.options, progress)
+        cut = cut_beats(source.folder("qtdb"), self.options, progress)
         published = sorted(self.options.records) == sorted(RECORDS)
         trimmed = (self.options.head, self.options.tail) == (3, 2)
-        progress.note(compared(prepared, _COUNTS if published and trimmed else None))
-        return prepared.beats
+        counts = _COUNTS if published and trimmed else None
+        progress.note(count_note(cut.beats, counts, cut.dropped))
+        return cut.beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
-        """Return None: no protocol fixes the records of this database."""
+        """Return None: no protocol has fixed records for this database."""
         return None

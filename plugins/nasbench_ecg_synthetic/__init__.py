@@ -1,4 +1,4 @@
-"""The embedded dataset ``synthetic-2lead``: made on this machine, nothing to download."""
+"""The built-in dataset ``synthetic-2lead``, which is generated locally without any download."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from nasbench_ecg.api import DatasetSpec, hookimpl
 
 REVISION = 1
-"""Raise it when the same options give other records: it names their folder and is in run keys."""
+"""Increase it if the same options give different records: it is in run keys and folder names."""
 
 
 @hookimpl
 def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
-    """Yield the embedded dataset."""
+    """Yield the dataset."""
     yield DatasetSpec(
         name="synthetic-2lead",
         target="nasbench_ecg_synthetic.dataset:Synthetic",
-        options="nasbench_ecg_synthetic.options:SyntheticOptions",
+        options="nasbench_ecg_synthetic.dataset:SyntheticOptions",
         summary="Synthetic ECG in MLII and V1, all five AAMI classes; nothing to download",
         revision=REVISION,
         protocols=("intra-patient", "inter-patient", "patient-kfold"),

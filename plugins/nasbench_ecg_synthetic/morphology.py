@@ -1,8 +1,8 @@
-"""How a person's beats look: the waves of each way in which atria and ventricles are activated.
+"""Morphology of a patient's beats: the waves of each activation of atria and ventricles.
 
 Heights, widths and delays are drawn around textbook values for the leads MLII and V1: narrow QRS
-under 100 ms; bundle branch block, ventricular and paced QRS of 120–180 ms with ST and T opposite to
-the main deflection; right bundle branch block as rSR' in V1 with a slurred S in MLII.
+under 100 ms; bundle branch block, ventricular and paced QRS of 120–180 ms with ST and T opposite
+to the main deflection; right bundle branch block as rSR' in V1 with a slurred S in MLII.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Ventricular = Literal["conducted", "aberrant", "ectopic-a", "ectopic-b", "paced"
 Atrial = Literal["sinus", "ectopic", "retrograde"]
 
 SPIKE_LEAD = 0.085
-"""Seconds from the pacing stimulus to the peak of the QRS that it causes."""
+"""Seconds from the pacing stimulus to the peak of its QRS complex."""
 
 
 @dataclass(frozen=True)
 class Complex:
-    """Depolarisation and repolarisation of the ventricles.
+    """Depolarization and repolarization of the ventricles.
 
     Attributes:
-        qrs: Waves from the R peak.
-        t: ST segment and T wave at an RR interval of 1 s; they stretch with its square root.
+        qrs: Waves of the QRS complex, relative to the R peak.
+        t: ST segment and T wave at an RR interval of 1 s; they scale with its square root.
     """
 
     qrs: Waves
@@ -38,11 +38,11 @@ class Complex:
 
 @dataclass(frozen=True)
 class Heart:
-    """Morphology of one person.
+    """Morphology of one patient.
 
     Attributes:
-        ventricles: The complex of each way of activation.
-        atria: The P wave of each way of activation, centred at 0.
+        ventricles: The complex of each ventricular activation.
+        atria: The P wave of each atrial activation, centered at 0.
         spike: The pacing stimulus, at 0.
     """
 
@@ -52,7 +52,7 @@ class Heart:
 
 
 def draw_heart(rng: np.random.Generator, conduction: Conduction) -> Heart:
-    """Return the morphology of a person whose sinus beats are conducted as ``conduction`` says."""
+    """Return a random morphology of a patient with the ``conduction`` of sinus beats."""
     draw = {"normal": _narrow, "left-block": _left_block, "right-block": _right_block}
     # Aberrancy is most often right bundle branch block.
     aberrant = _left_block if conduction == "right-block" else _right_block
@@ -74,7 +74,7 @@ def draw_heart(rng: np.random.Generator, conduction: Conduction) -> Heart:
 
 
 def _t(height: float, *, st: float = 0.0, peak: float = 0.29) -> list[Row]:
-    """T rises slowly and falls fast, so it is two waves; ``st`` bridges it to the QRS."""
+    """Return ST and T. T rises slowly and falls fast, so it is the sum of two waves."""
     return [
         (peak - 0.155, 0.050, st),
         (peak - 0.045, 0.055, 0.50 * height),
@@ -83,7 +83,7 @@ def _t(height: float, *, st: float = 0.0, peak: float = 0.29) -> list[Row]:
 
 
 def _secondary_t(height: float, *, peak: float) -> list[Row]:
-    """ST and T where the QRS is wide: without an isoelectric ST, one slope into T."""
+    """Return ST and T after a wide QRS: one slope without an isoelectric ST segment."""
     return [
         (peak - 0.135, 0.052, 0.30 * height),
         (peak - 0.060, 0.052, 0.55 * height),
@@ -160,7 +160,7 @@ def _right_block(rng: np.random.Generator) -> Complex:
 
 
 def _wide(rng: np.random.Generator, main: float, width: float) -> list[Row]:
-    """A slurred onset and a broad deflection that is notched, or swings to the other side."""
+    """Return a slurred onset and a broad deflection, which is notched or biphasic."""
     u = rng.uniform
     onset, peak = (-2.1 * width, 0.85 * width, main * u(0.08, 0.45)), (0.0, width, main)
     if rng.random() < 0.5:
@@ -171,7 +171,7 @@ def _wide(rng: np.random.Generator, main: float, width: float) -> list[Row]:
 def _ectopic(rng: np.random.Generator) -> Complex:
     u = rng.uniform
     # Outflow tract and apex of the right ventricle (left-block-like: V1 negative, axis down or
-    # up) and the left ventricle (right-block-like: V1 positive).
+    # up), and the left ventricle (right-block-like: V1 positive).
     mlii_sign, v1_sign = ((1, -1), (-1, -1), (1, 1), (-1, 1))[rng.choice(4, p=[0.4, 0.2, 0.2, 0.2])]
     width = u(0.016, 0.023)
     mlii = mlii_sign * u(1.0, 2.3)
@@ -188,7 +188,7 @@ def _ectopic(rng: np.random.Generator) -> Complex:
 
 def _paced(rng: np.random.Generator) -> Complex:
     u = rng.uniform
-    # Pacing from the apex of the right ventricle: axis up and left, so MLII is mostly negative.
+    # Pacing at the apex of the right ventricle: the axis is up and left, so MLII is negative.
     width = u(0.016, 0.022)
     mlii = (-1 if rng.random() < 0.8 else 1) * u(0.9, 1.9)
     v1 = -u(0.7, 1.6)
@@ -205,7 +205,7 @@ def _paced(rng: np.random.Generator) -> Complex:
 def _spike(rng: np.random.Generator) -> Waves:
     u = rng.uniform
     mlii, v1 = u(0.25, 1.0), u(-0.8, 0.8)
-    # The recorder's high-pass recovers from the stimulus with a small tail of opposite sign.
+    # The high-pass filter of the recorder adds a small tail of opposite sign.
     return in_leads(
         [(0.0, 0.0016, mlii), (0.006, 0.003, -0.18 * mlii)],
         [(0.0, 0.0016, v1), (0.006, 0.003, -0.18 * v1)],

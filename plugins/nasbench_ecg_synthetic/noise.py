@@ -1,4 +1,4 @@
-"""What an ambulatory recorder adds to the ECG: wander, muscle activity and mains, in millivolts."""
+"""Noise of an ambulatory recorder in millivolts: baseline wander, muscle noise and mains."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 def band_noise(
     rng: np.random.Generator, n_samples: int, fs: float, low: float, high: float
 ) -> NDArray[np.float64]:
-    """Return Gaussian noise of unit variance, float64 [n_samples], between ``low`` and ``high`` Hz.
+    """Return Gaussian noise of unit variance, float64 [n_samples], from ``low`` to ``high`` Hz.
 
-    Band edges roll off like a Butterworth filter of fourth order.
+    The band edges are those of a fourth-order Butterworth filter.
     """
     f = np.fft.rfftfreq(n_samples, 1 / fs)
     response = 1 / np.sqrt(1 + (f / high) ** 8)
@@ -25,7 +25,7 @@ def band_noise(
 def wander(
     rng: np.random.Generator, n_samples: int, fs: float, breathing: float
 ) -> NDArray[np.float64]:
-    """Return baseline wander: breathing of slowly changing depth, and electrode drift."""
+    """Return baseline wander: breathing with slowly changing depth, and electrode drift."""
     t = np.arange(n_samples) / fs
     depth = 1 + 0.4 * band_noise(rng, n_samples, fs, 0.0, 0.03)
     phase = rng.uniform(0, 2 * np.pi) + 0.8 * band_noise(rng, n_samples, fs, 0.0, 0.03)
@@ -35,7 +35,7 @@ def wander(
 
 
 def muscle(rng: np.random.Generator, n_samples: int, fs: float) -> NDArray[np.float64]:
-    """Return muscle noise: 20–120 Hz, its level log-normal in time, with bursts of some seconds."""
+    """Return muscle noise of 20–120 Hz, with a log-normal level and bursts of a few seconds."""
     level = np.exp(0.6 * band_noise(rng, n_samples, fs, 0.0, 0.15))
     burst = np.maximum(band_noise(rng, n_samples, fs, 0.0, 0.10) - 1.8, 0.0)
     rms = rng.uniform(0.006, 0.020)
@@ -45,23 +45,23 @@ def muscle(rng: np.random.Generator, n_samples: int, fs: float) -> NDArray[np.fl
 def mains(
     rng: np.random.Generator, n_samples: int, fs: float, frequency: float
 ) -> NDArray[np.float64]:
-    """Return mains interference of slowly changing amplitude, with a weak second harmonic."""
+    """Return mains interference with slowly changing amplitude and a weak second harmonic."""
     phase = 2 * np.pi * frequency * np.arange(n_samples) / fs + rng.uniform(0, 2 * np.pi)
     amplitude = rng.uniform(0.006, 0.020) * (1 + 0.3 * band_noise(rng, n_samples, fs, 0.0, 0.1))
     return np.asarray(amplitude * (np.sin(phase) + 0.1 * np.sin(2 * phase)))
 
 
-def recorded(
+def record_noise(
     rng: np.random.Generator, shape: tuple[int, int], fs: float, breathing: float, frequency: float
 ) -> NDArray[np.float64]:
-    """Return all noise of a record, float64 of ``shape`` [n_leads, n_samples].
+    """Return the sum of all noise of a record, float64 of ``shape`` [n_leads, n_samples].
 
     Args:
-        rng: Source of randomness.
-        shape: Leads and samples.
+        rng: Random generator.
+        shape: Number of leads and of samples.
         fs: Sampling rate in hertz.
-        breathing: Breaths in a second.
-        frequency: Of the mains, in hertz.
+        breathing: Breathing rate in hertz.
+        frequency: Mains frequency in hertz.
     """
     n_leads, n_samples = shape
     return np.stack(

@@ -1,4 +1,4 @@
-"""The people of the synthetic database: what each suffers from, and how their hearts beat."""
+"""The patients of the synthetic database: diagnosis, heart rhythm and morphology."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nasbench_ecg_synthetic.morphology import Conduction, Heart, draw_heart
-from nasbench_ecg_synthetic.rhythm import Habits
+from nasbench_ecg_synthetic.rhythm import RhythmParameters
 
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """What distinguishes one kind of patient from another.
+    """Parameters of one diagnosis.
 
     Attributes:
-        text: In words; stands in the header of the record.
-        conduction: Of the sinus beats.
-        premature: Chance of a premature beat after an ordinary one, by annotation symbol.
-        bigeminy: Chance that the first sinus beat after a V is followed by a V again.
+        text: Name of the diagnosis, for the header of the record.
+        conduction: Conduction of sinus beats.
+        premature: Probability of a premature beat after a normal one, by annotation symbol.
+        bigeminy: Probability of another V after the first sinus beat that follows a V.
         paced: Share of beats in paced runs.
-        beats_a_minute: Range of the mean sinus rate.
+        heart_rate: Range of the mean sinus rate in beats per minute.
     """
 
     text: str
@@ -29,7 +29,7 @@ class Diagnosis:
     premature: Mapping[str, float] = field(default_factory=dict)
     bigeminy: float = 0.0
     paced: float = 0.0
-    beats_a_minute: tuple[float, float] = (64.0, 92.0)
+    heart_rate: tuple[float, float] = (64.0, 92.0)
 
 
 DIAGNOSES = (
@@ -48,7 +48,7 @@ DIAGNOSES = (
         conduction="left-block",
         premature={"V": 0.06, "A": 0.03},
     ),
-    Diagnosis(text="intermittent ventricular pacing", paced=0.3, beats_a_minute=(60.0, 76.0)),
+    Diagnosis(text="intermittent ventricular pacing", paced=0.3, heart_rate=(60.0, 76.0)),
     Diagnosis(text="nodal and atrial premature beats", premature={"J": 0.07, "A": 0.04}),
     Diagnosis(
         text="right bundle branch block",
@@ -63,7 +63,7 @@ DIAGNOSES = (
     Diagnosis(
         text="sinus pauses with ventricular pacing on demand",
         paced=0.15,
-        beats_a_minute=(58.0, 76.0),
+        heart_rate=(58.0, 76.0),
     ),
     Diagnosis(
         text="atrial premature beats, some conducted aberrantly",
@@ -72,54 +72,55 @@ DIAGNOSES = (
     Diagnosis(
         text="sinus tachycardia with ventricular premature beats",
         premature={"V": 0.06, "F": 0.04},
-        beats_a_minute=(96.0, 112.0),
+        heart_rate=(96.0, 112.0),
     ),
 )
-"""Given to patients in pairs, so that odd and even ones are alike.
+"""Diagnoses, each given to two consecutive patients, so that both parts of a split are similar.
 
-The first three hold all classes."""
+The first three contain all classes.
+"""
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One person.
+    """One patient.
 
     Attributes:
         name: Name of the record.
-        diagnosis: What they suffer from.
-        habits: How their heart beats.
-        heart: What its beats look like.
-        mains: Frequency of the mains where they were recorded, in hertz.
+        diagnosis: The diagnosis.
+        rhythm: Parameters of the heart rhythm.
+        heart: Morphology of the beats.
+        mains: Mains frequency at the recorder in hertz.
     """
 
     name: str
     diagnosis: Diagnosis
-    habits: Habits
+    rhythm: RhythmParameters
     heart: Heart
     mains: float
 
 
 def record_names(n_patients: int) -> tuple[str, ...]:
-    """Return the names of the records of ``n_patients``, one each."""
+    """Return the names of the records of ``n_patients``, one for each patient."""
     return tuple(f"s{number:03d}" for number in range(1, n_patients + 1))
 
 
 def draw_patient(rng: np.random.Generator, index: int) -> Patient:
-    """Return the patient at ``index``, counted from 0."""
+    """Return a random patient with the name and the diagnosis of ``index``, counted from 0."""
     diagnosis = DIAGNOSES[index // 2 % len(DIAGNOSES)]
     return Patient(
         name=record_names(index + 1)[-1],
         diagnosis=diagnosis,
-        habits=_draw_habits(rng, diagnosis),
+        rhythm=_draw_rhythm(rng, diagnosis),
         heart=draw_heart(rng, diagnosis.conduction),
         mains=float(rng.choice([50.0, 60.0])),
     )
 
 
-def _draw_habits(rng: np.random.Generator, diagnosis: Diagnosis) -> Habits:
+def _draw_rhythm(rng: np.random.Generator, diagnosis: Diagnosis) -> RhythmParameters:
     u = rng.uniform
-    mean_rr = 60 / u(*diagnosis.beats_a_minute)
-    return Habits(
+    mean_rr = 60 / u(*diagnosis.heart_rate)
+    return RhythmParameters(
         mean_rr=mean_rr,
         sd_rr=mean_rr * u(0.015, 0.045),
         lf_hf=u(0.4, 2.5),

@@ -1,4 +1,4 @@
-"""When a heart beats: heart rate variability, premature beats with their pauses, pacing.
+"""Heart rhythm: heart rate variability, premature beats with their pauses, pacing.
 
 The sinus intervals follow the bimodal spectrum of McSharry et al. (2003): a low-frequency component
 around 0.1 Hz (Mayer waves) and a high-frequency one at the breathing rate (respiratory sinus
@@ -16,29 +16,29 @@ from numpy.typing import NDArray
 from nasbench_ecg_synthetic.morphology import SPIKE_LEAD, Atrial, Ventricular
 
 TACHOGRAM_RATE = 4.0
-"""Samples of the RR tachogram in a second."""
+"""Sampling rate of the RR tachogram in hertz."""
 
-SHORTEST = 0.36
-"""Seconds for which the ventricles stay refractory."""
+REFRACTORY = 0.36
+"""Refractory period of the ventricles in seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Habits:
-    """How one person's heart beats.
+class RhythmParameters:
+    """Parameters of the heart rhythm of one patient.
 
     Attributes:
         mean_rr: Mean sinus interval in seconds.
         sd_rr: Its standard deviation in seconds.
         lf_hf: Power of the low-frequency component over that of the high-frequency one.
-        breathing: Breaths in a second.
+        breathing: Breathing rate in hertz.
         pr: Seconds from the peak of the sinus P wave to the R peak.
         ectopic_pr: The same for a premature atrial beat.
         coupling: Interval before a premature ventricular beat, as a share of the sinus interval.
-        retrograde: Seconds from a nodal beat's R peak to its P wave; None where QRS hides it.
-        premature: Chance that an ordinary beat is followed by one of ``V F A J a``, by symbol.
-        bigeminy: Chance that the first sinus beat after a V is followed by a V again.
-        second_focus: Share of the premature ventricular beats that come from another focus.
-        paced: Share of beats in runs paced on demand.
+        retrograde: Seconds from the R peak of a nodal beat to its P wave; None if QRS hides it.
+        premature: Probability that a normal beat is followed by one of ``V F A J a``, by symbol.
+        bigeminy: Probability of another V after the first sinus beat that follows a V.
+        second_focus: Share of premature ventricular beats from a second focus.
+        paced: Share of beats in paced runs.
         pace: Interval of the pacemaker in seconds.
     """
 
@@ -59,11 +59,11 @@ class Habits:
 
 @dataclass
 class Rhythm:
-    """What happened when, times in seconds.
+    """Events of a record, with times in seconds.
 
     Attributes:
         beats: (time, symbol) of each heartbeat, in order; symbols of the WFDB annotation code,
-            ``N`` standing for any conducted sinus beat.
+            ``N`` is any conducted sinus beat.
         ventricles: (time, activation, share, preceding interval) of each complex; the two
             shares of a fusion beat sum to 1.
         atria: (time, activation) of each P wave.
@@ -76,52 +76,54 @@ class Rhythm:
     spikes: list[float] = field(default_factory=list)
 
 
-def tachogram(rng: np.random.Generator, habits: Habits, seconds: float) -> NDArray[np.float64]:
-    """Return sinus intervals in seconds, float64, :data:`TACHOGRAM_RATE` a second.
+def tachogram(
+    rng: np.random.Generator, parameters: RhythmParameters, seconds: float
+) -> NDArray[np.float64]:
+    """Return sinus intervals in seconds, float64, at :data:`TACHOGRAM_RATE`.
 
     The spectrum is McSharry's S(f), two Gaussians of width 0.01 Hz, with random phases.
     """
     n = int(np.ceil(seconds * TACHOGRAM_RATE)) + 1
     f = np.fft.rfftfreq(n, 1 / TACHOGRAM_RATE)
-    hf = np.exp(-0.5 * ((f - habits.breathing) / 0.01) ** 2)
+    hf = np.exp(-0.5 * ((f - parameters.breathing) / 0.01) ** 2)
     lf = np.exp(-0.5 * ((f - 0.1) / 0.01) ** 2)
     phase = rng.uniform(0, 2 * np.pi, len(f))
-    series = np.fft.irfft(np.sqrt(habits.lf_hf * lf + hf) * np.exp(1j * phase), n)
-    series = habits.mean_rr + habits.sd_rr * (series - series.mean()) / series.std()
-    return np.asarray(np.clip(series, 0.6 * habits.mean_rr, 1.6 * habits.mean_rr))
+    series = np.fft.irfft(np.sqrt(parameters.lf_hf * lf + hf) * np.exp(1j * phase), n)
+    series = parameters.mean_rr + parameters.sd_rr * (series - series.mean()) / series.std()
+    return np.asarray(np.clip(series, 0.6 * parameters.mean_rr, 1.6 * parameters.mean_rr))
 
 
-def simulate(rng: np.random.Generator, habits: Habits, seconds: float) -> Rhythm:
-    """Return the rhythm of ``seconds`` of a record."""
-    heart = _Beating(rng, habits, tachogram(rng, habits, seconds))
-    heart.sinus()
-    while heart.due < seconds - 0.7:
-        heart.step()
-    return heart.rhythm
+def simulate(rng: np.random.Generator, parameters: RhythmParameters, seconds: float) -> Rhythm:
+    """Return a random rhythm of ``seconds`` duration."""
+    simulation = _Simulation(rng, parameters, tachogram(rng, parameters, seconds))
+    simulation.sinus()
+    while simulation.due < seconds - 0.7:
+        simulation.step()
+    return simulation.rhythm
 
 
-class _Beating:
-    """The beat that was and the sinus beat that is due."""
+class _Simulation:
+    """State of the simulation: the last beat, and the next sinus beat that is due."""
 
     def __init__(
-        self, rng: np.random.Generator, habits: Habits, intervals: NDArray[np.float64]
+        self, rng: np.random.Generator, parameters: RhythmParameters, intervals: NDArray[np.float64]
     ) -> None:
-        self.rng, self.habits, self.intervals = rng, habits, intervals
+        self.rng, self.parameters, self.intervals = rng, parameters, intervals
         self.rhythm = Rhythm()
         self.due: float = rng.uniform(0.3, 0.6)
-        self.last = self.due - habits.mean_rr
+        self.last = self.due - parameters.mean_rr
         self.next_p = 0.0
-        self.paced_run = rng.random() < habits.paced
-        self.step: Callable[[], None] = self._step_paced if habits.paced else self._step_sinus
+        self.paced_run = rng.random() < parameters.paced
+        self.step: Callable[[], None] = self._step_paced if parameters.paced else self._step_sinus
 
     def _step_sinus(self) -> None:
         before = [symbol for _, symbol in self.rhythm.beats[-2:]]
         if before[-1] != "N":
             return self.sinus()
-        if before == ["V", "N"] and self.rng.random() < self.habits.bigeminy:
+        if before == ["V", "N"] and self.rng.random() < self.parameters.bigeminy:
             return self._ventricular()
         chance = self.rng.random()
-        for symbol, share in self.habits.premature.items():
+        for symbol, share in self.parameters.premature.items():
             if chance < share:
                 return self._premature(symbol)
             chance -= share
@@ -136,8 +138,8 @@ class _Beating:
             self._supraventricular(symbol)
 
     def _step_paced(self) -> None:
-        """Paced and conducted beats come in runs; they fuse most often where one run ends."""
-        leave = (1 - self.habits.paced if self.paced_run else self.habits.paced) / 8
+        """Add a beat. Paced and conducted beats form runs; fusion is most likely at their ends."""
+        leave = (1 - self.parameters.paced if self.paced_run else self.parameters.paced) / 8
         changes = self.rng.random() < leave
         if changes:
             self.paced_run = not self.paced_run
@@ -146,9 +148,11 @@ class _Beating:
         elif self.paced_run:
             self._pace(fused=False)
         else:
-            self.due = min(self.due, self.last + self.habits.pace * self.rng.uniform(0.93, 0.99))
+            self.due = min(
+                self.due, self.last + self.parameters.pace * self.rng.uniform(0.93, 0.99)
+            )
             self.sinus()
-            self.next_p = self.due - self.habits.pr
+            self.next_p = self.due - self.parameters.pr
 
     def _interval(self, time: float) -> float:
         return float(self.intervals[min(int(time * TACHOGRAM_RATE), len(self.intervals) - 1)])
@@ -156,7 +160,7 @@ class _Beating:
     def _beat(
         self, time: float, symbol: str, *parts: tuple[Ventricular, float], early: float = 0.0
     ) -> None:
-        """Activate the ventricles; a part other than the first comes ``early`` seconds before."""
+        """Add a beat; the second activation of a fusion is ``early`` seconds before the first."""
         self.rhythm.beats.append((time, symbol))
         for number, (activation, share) in enumerate(parts):
             at = time - early if number else time
@@ -167,27 +171,28 @@ class _Beating:
         self.rhythm.atria.append((time, activation))
 
     def _focus(self) -> Ventricular:
-        return "ectopic-b" if self.rng.random() < self.habits.second_focus else "ectopic-a"
+        return "ectopic-b" if self.rng.random() < self.parameters.second_focus else "ectopic-a"
 
     def sinus(self) -> None:
-        self._p(self.due - self.habits.pr)
+        """Add the sinus beat that is due."""
+        self._p(self.due - self.parameters.pr)
         self._beat(self.due, "N", ("conducted", 1.0))
         self.due += self._interval(self.due)
 
     def _ventricular(self) -> None:
-        """Premature and without a P; the sinus beat then due finds the ventricles refractory.
+        """Add a premature ventricular beat without P wave; the next sinus beat is blocked.
 
         The sinus node is not reset, so the pause is fully compensatory.
         """
-        wait = self.habits.coupling * (self.due - self.last) + self.rng.normal(0, 0.010)
-        self._p(self.due - self.habits.pr)
-        self._beat(self.last + max(SHORTEST, wait), "V", (self._focus(), 1.0))
+        wait = self.parameters.coupling * (self.due - self.last) + self.rng.normal(0, 0.010)
+        self._p(self.due - self.parameters.pr)
+        self._beat(self.last + max(REFRACTORY, wait), "V", (self._focus(), 1.0))
         self.due += self._interval(self.due)
 
     def _fusion(self) -> None:
-        """A ventricular focus fires while the sinus beat is already on its way."""
+        """Add a fusion of a sinus beat and a ventricular ectopic beat."""
         share = self.rng.uniform(0.2, 0.8)
-        self._p(self.due - self.habits.pr)
+        self._p(self.due - self.parameters.pr)
         self._beat(
             self.due,
             "F",
@@ -198,23 +203,23 @@ class _Beating:
         self.due += self._interval(self.due)
 
     def _supraventricular(self, symbol: str) -> None:
-        """Premature from atria or node; it resets the sinus node, so the pause is shorter."""
+        """Add a premature atrial or nodal beat, which resets the sinus node: a shorter pause."""
         wait = self.rng.uniform(0.62, 0.88) * (self.due - self.last)
-        time = self.last + max(SHORTEST + 0.04, wait)
+        time = self.last + max(REFRACTORY + 0.04, wait)
         if symbol != "J":
-            self._p(time - self.habits.ectopic_pr, "ectopic")
-        elif self.habits.retrograde is not None:
-            self._p(time + self.habits.retrograde, "retrograde")
+            self._p(time - self.parameters.ectopic_pr, "ectopic")
+        elif self.parameters.retrograde is not None:
+            self._p(time + self.parameters.retrograde, "retrograde")
         self._beat(time, symbol, ("aberrant" if symbol == "a" else "conducted", 1.0))
         self.due = time + self._interval(time) * self.rng.uniform(1.0, 1.12)
 
     def _pace(self, *, fused: bool) -> None:
-        """The sinus beat is late or blocked: the pacemaker fires, atria go on at their own rate."""
-        time = self.last + self.habits.pace * (1 + self.rng.normal(0, 0.002))
+        """Add a paced beat: the sinus beat is late or blocked, and the atria keep their rate."""
+        time = self.last + self.parameters.pace * (1 + self.rng.normal(0, 0.002))
         share = self.rng.uniform(0.3, 0.7) if fused else 0.0
         if fused:
-            self._p(time - self.habits.pr)
-            self.next_p = time - self.habits.pr
+            self._p(time - self.parameters.pr)
+            self.next_p = time - self.parameters.pr
         while self.next_p < time:
             if self.next_p > self.last:
                 self._p(self.next_p)

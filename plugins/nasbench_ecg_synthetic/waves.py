@@ -1,9 +1,9 @@
-"""Waves of the ECG as Gaussians on the time axis, for both leads at once.
+"""ECG waves as Gaussians on the time axis, for both leads.
 
-In the dynamical model of McSharry et al. each wave is an event at a fixed angle of the cardiac
-cycle that pushes the trajectory by −a Δθ exp(−Δθ²/2b²). Integrated, that is a Gaussian of height
-a b²/ω, and the ECG is their sum; P, QRS and T are kept apart, as Sayadi et al. do, so that an
-arrhythmia can move, replace or leave out one of them.
+In the dynamical model of McSharry et al., each wave is an event at a fixed angle of the cardiac
+cycle that moves the trajectory by −a Δθ exp(−Δθ²/2b²). Its integral is a Gaussian of height a b²/ω,
+and the ECG is the sum of these Gaussians. P, QRS and T are separate, as in Sayadi et al., so that
+an arrhythmia can move, replace or omit one of them.
 
 References:
     P. E. McSharry, G. D. Clifford, L. Tarassenko, L. A. Smith. A dynamical model for generating
@@ -25,10 +25,10 @@ LEADS = ("MLII", "V1")
 """The leads of every synthetic record, in order."""
 
 REACH = 4.0
-"""Widths from its centre beyond which a wave is left out: it is below 0.04% of its height there."""
+"""Cutoff of a wave in widths from its center, where it is below 0.04% of its height."""
 
 Row = tuple[float, float, float]
-"""Centre in seconds, width (standard deviation) in seconds, height in millivolts."""
+"""Center in seconds, width (standard deviation) in seconds, height in millivolts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,23 +36,23 @@ class Waves:
     """Gaussian waves.
 
     Attributes:
-        centre: float64 [n_waves], seconds; in a template, from the R peak.
+        center: float64 [n_waves], seconds; in a template, relative to the R peak.
         width: float64 [n_waves], standard deviation in seconds.
         height: float64 [n_leads, n_waves], millivolts.
     """
 
-    centre: NDArray[np.float64]
+    center: NDArray[np.float64]
     width: NDArray[np.float64]
     height: NDArray[np.float64]
 
 
 def in_leads(mlii: Sequence[Row], v1: Sequence[Row]) -> Waves:
-    """Return the waves whose rows are seen in MLII and in V1 respectively."""
+    """Return waves from the rows of MLII and of V1."""
     rows = np.array([*mlii, *v1], dtype=np.float64).reshape(-1, 3)
-    seen = np.zeros((len(LEADS), len(rows)))
-    seen[0, : len(mlii)] = 1.0
-    seen[1, len(mlii) :] = 1.0
-    return Waves(rows[:, 0], rows[:, 1], seen * rows[:, 2])
+    in_lead = np.zeros((len(LEADS), len(rows)))
+    in_lead[0, : len(mlii)] = 1.0
+    in_lead[1, len(mlii) :] = 1.0
+    return Waves(rows[:, 0], rows[:, 1], in_lead * rows[:, 2])
 
 
 def place(
@@ -61,17 +61,17 @@ def place(
     gain: NDArray[np.float64],
     stretch: NDArray[np.float64] | None = None,
 ) -> Waves:
-    """Return ``template`` repeated at ``times``.
+    """Return ``template``, repeated at ``times``.
 
     Args:
         template: Waves of one beat.
         times: float64 [n_beats], seconds.
-        gain: float64 [n_leads, n_beats], factor of the heights.
-        stretch: float64 [n_beats], factor of centres and widths; None leaves them.
+        gain: float64 [n_leads, n_beats], factors of the heights.
+        stretch: float64 [n_beats], factors of the centers and widths; None: 1.
     """
     factor = np.ones_like(times) if stretch is None else stretch
     return Waves(
-        (times[:, None] + factor[:, None] * template.centre).ravel(),
+        (times[:, None] + factor[:, None] * template.center).ravel(),
         (factor[:, None] * template.width).ravel(),
         (gain[:, :, None] * template.height[:, None, :]).reshape(len(gain), -1),
     )
@@ -79,13 +79,13 @@ def place(
 
 def trace(waves: Waves, n_samples: int, fs: float) -> NDArray[np.float64]:
     """Return the sum of ``waves`` as float64 [n_leads, n_samples] in millivolts."""
-    first = np.ceil((waves.centre - REACH * waves.width) * fs).astype(np.int64)
-    last = np.floor((waves.centre + REACH * waves.width) * fs).astype(np.int64)
+    first = np.ceil((waves.center - REACH * waves.width) * fs).astype(np.int64)
+    last = np.floor((waves.center + REACH * waves.width) * fs).astype(np.int64)
     first, last = np.maximum(first, 0), np.minimum(last, n_samples - 1)
     count = np.maximum(last - first + 1, 0)
     wave = np.repeat(np.arange(len(count)), count)
     sample = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count - first, count)
-    shape = np.exp(-0.5 * ((sample / fs - waves.centre[wave]) / waves.width[wave]) ** 2)
+    shape = np.exp(-0.5 * ((sample / fs - waves.center[wave]) / waves.width[wave]) ** 2)
     return np.stack(
         [np.bincount(sample, height[wave] * shape, n_samples) for height in waves.height]
     )

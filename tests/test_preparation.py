@@ -1,4 +1,4 @@
-"""Records are read by several threads, and nobody can tell from the beats."""
+"""Beats do not depend on the number of threads that read the records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.signal.denoising import denoise
+from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.records import read_record
 from nasbench_ecg.signal.windows import segment
 
@@ -41,7 +41,7 @@ def options(names=NAMES, **changes):
     )
 
 
-def one_by_one(folder, wanted):
+def read_sequentially(folder, wanted):
     """Return signals and R peaks, each record read, denoised and cut after the other."""
     parts = []
     for name in wanted.records:
@@ -61,9 +61,9 @@ def one_by_one(folder, wanted):
     return signals, [part.sample for part in parts]
 
 
-def assert_as_one_by_one(folder, wanted):
+def assert_equals_sequential(folder, wanted):
     beats = cut_beats(folder, wanted, Silent()).beats
-    signals, peaks = one_by_one(folder, wanted)
+    signals, peaks = read_sequentially(folder, wanted)
     assert beats.records == wanted.records
     assert beats.signals.tobytes() == signals.tobytes()
     for i, own in enumerate(peaks):
@@ -71,14 +71,14 @@ def assert_as_one_by_one(folder, wanted):
 
 
 @pytest.mark.parametrize("workers", [1, 2, 7])
-def test_beats_are_those_of_reading_one_record_after_the_other(ward, monkeypatch, workers):
+def test_beats_equal_those_of_sequential_reading(ward, monkeypatch, workers):
     monkeypatch.setattr(preparation, "_n_workers", lambda: workers)
-    assert_as_one_by_one(ward, options())
+    assert_equals_sequential(ward, options())
 
 
 def test_real_records_give_the_same_beats_too():
     folder = real_database("mitdb")
-    assert_as_one_by_one(folder, options(("233", "101", "232", "208")))
+    assert_equals_sequential(folder, options(("233", "101", "232", "208")))
 
 
 def test_signals_are_those_that_wfdb_itself_converts():
@@ -89,13 +89,13 @@ def test_signals_are_those_that_wfdb_itself_converts():
     assert np.array_equal(record.signals, expected.T[::-1])
 
 
-def test_threads_of_torch_do_not_disturb(ward):
+def test_threads_of_torch_do_not_interfere(ward):
     left = torch.randn(256, 256)
     assert torch.isfinite(left @ left).all()
-    assert_as_one_by_one(ward, options())
+    assert_equals_sequential(ward, options())
 
 
-def test_the_number_of_threads_is_no_part_of_what_the_cache_goes_by(ward, tmp_path, monkeypatch):
+def test_the_cache_key_does_not_depend_on_the_number_of_threads(ward, tmp_path, monkeypatch):
     class Ward:
         def requires(self):
             return ()
@@ -139,7 +139,7 @@ class Reads:
                 self.now -= 1
 
 
-def test_no_more_records_are_held_at_once_than_there_are_threads(ward, monkeypatch):
+def test_not_more_records_are_in_memory_than_there_are_threads(ward, monkeypatch):
     reads = Reads(monkeypatch)
     monkeypatch.setattr(preparation, "_n_workers", lambda: 3)
     cut_beats(ward, options(), Silent())
@@ -165,14 +165,14 @@ class Counting(Silent):
             raise KeyboardInterrupt
 
 
-def test_progress_counts_each_record_once_and_from_the_thread_that_asked(ward):
+def test_progress_advances_once_per_record_in_the_calling_thread(ward):
     progress = Counting()
     cut_beats(ward, options(), progress)
     assert (progress.steps, progress.total) == (len(NAMES), len(NAMES))
     assert progress.threads == {threading.current_thread()}
 
 
-def test_ctrl_c_comes_through_and_leaves_no_thread_and_no_record_begun(ward, monkeypatch):
+def test_ctrl_c_stops_all_threads_and_starts_no_further_record(ward, monkeypatch):
     reads = Reads(monkeypatch)
     monkeypatch.setattr(preparation, "_n_workers", lambda: 1)
     with pytest.raises(KeyboardInterrupt):
@@ -181,7 +181,7 @@ def test_ctrl_c_comes_through_and_leaves_no_thread_and_no_record_begun(ward, mon
     assert not [t for t in threading.enumerate() if t.name.startswith("records")]
 
 
-def test_of_several_bad_records_the_first_one_is_told(tmp_path):
+def test_the_first_of_several_damaged_records_is_reported(tmp_path):
     folder = tmp_path / "ward"
     for name in NAMES:
         write_record(folder, name, n_samples=40_000 if name < "r5" else 4000)
@@ -193,9 +193,9 @@ def test_of_several_bad_records_the_first_one_is_told(tmp_path):
         cut_beats(folder, options(), Silent())
 
 
-def test_a_record_of_another_rate_is_told(tmp_path):
+def test_a_record_of_another_sampling_rate_is_rejected(tmp_path):
     folder = tmp_path / "ward"
     write_record(folder, "a")
     write_record(folder, "b", fs=250)
-    with pytest.raises(RecordError, match="Record b has 250 Hz and the first one 360 Hz"):
+    with pytest.raises(RecordError, match="record b has 250 Hz, the first record 360 Hz"):
         cut_beats(folder, options(("a", "b")), Silent())

@@ -1,4 +1,4 @@
-"""A folder of WFDB records becomes a dataset by a few lines of TOML, without code."""
+"""A folder of WFDB records becomes a dataset by a TOML file, without code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from wfdb_files import real_database, write_record
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.data.user_datasets import describe, find
+from nasbench_ecg.data.user_datasets import find_user_dataset
+from nasbench_ecg.data.wfdb_folder import describe
 from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
@@ -30,7 +31,7 @@ FS = 120
 
 @pytest.fixture(autouse=True)
 def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Folders of settings and of the cache of this test's own."""
+    """Use temporary folders for the configuration and the cache."""
     monkeypatch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path / "settings"))
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
@@ -62,7 +63,7 @@ def write_ward_record(folder: Path, name: str, *, seed: int = 0, **more: Any) ->
 
 
 def nasbench(*words: object) -> Any:
-    """Return the result of the command, which must end well."""
+    """Run a command that must succeed, and return its result."""
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output + result.stderr
     return result
@@ -75,15 +76,15 @@ def write(file: Path, *lines: str) -> Path:
 
 def test_the_example_is_added_listed_described_and_removed(ward: Path) -> None:
     said = nasbench("data", "add", ward).stdout
-    assert "7 records of 6 persons" in said and "N 210, V 70" in said
+    assert "7 records of 6 subjects" in said and "N 210, V 70" in said
     listed = json.loads(nasbench("list", "datasets", "--json").stdout)
     assert "Beats of our ward" in [one["summary"] for one in listed if one["name"] == "my-ward"]
-    (told,) = json.loads(nasbench("info", "my-ward", "--json").stdout)
-    defaults = {option["name"]: option["defaults"]["paper"] for option in told["options"]}
+    (described,) = json.loads(nasbench("info", "my-ward", "--json").stdout)
+    defaults = {option["name"]: option["defaults"]["paper"] for option in described["options"]}
     assert defaults["records"] == list(RECORDS) and defaults["leads"] == ["II", "V1"]
     assert (defaults["before"], defaults["after"], defaults["rate"]) == (50, 69, 120)
-    assert all(option["description"] for option in told["options"])
-    assert "120 samples a beat at 120 Hz" in nasbench("data", "info", "my-ward").stdout
+    assert all(option["description"] for option in described["options"])
+    assert "120 samples per beat at 120 Hz" in nasbench("data", "info", "my-ward").stdout
     assert "Removed" in nasbench("data", "remove", "my-ward").stdout
     assert "my-ward" not in nasbench("list", "datasets").stdout
     assert (ward.parent / "records" / "p01.hea").is_file()
@@ -117,74 +118,74 @@ def test_a_result_of_other_beats_is_said_to_be_one(ward: Path, tmp_path: Path) -
     assert "The beats of my-ward are others now" in nasbench(*words).stderr
 
 
-def test_what_is_added_keeps_the_contract_of_datasets(ward: Path) -> None:
+def test_an_added_dataset_passes_the_contract_checks(ward: Path) -> None:
     nasbench("data", "add", ward)
     verdicts = list(go_through(subject_of(load_registry(), "dataset", "my-ward")))
     assert [verdict for verdict in verdicts if verdict.outcome == "fails"] == []
 
 
-def test_what_the_file_leaves_open_is_looked_up_in_the_records(ward: Path) -> None:
-    added = describe(write(ward)).added
-    assert added.options["records"] == sorted(RECORDS)
-    assert added.options["leads"] == ["II", "V1"]
+def test_optional_entries_default_to_the_values_of_the_records(ward: Path) -> None:
+    dataset = describe(write(ward)).dataset
+    assert dataset.options["records"] == sorted(RECORDS)
+    assert dataset.options["leads"] == ["II", "V1"]
     # 0.275 s and 0.556 s, as 99 and 200 samples are at 360 Hz.
-    assert (added.options["before"], added.options["after"]) == (33, 67)
-    assert added.options["rate"] is None
-    assert added.protocols == ("intra-patient", "patient-kfold")
-    assert "7 records" in added.summary
+    assert (dataset.options["before"], dataset.options["after"]) == (33, 67)
+    assert dataset.options["rate"] is None
+    assert dataset.protocols == ("intra-patient", "patient-kfold")
+    assert "7 records" in dataset.summary
 
 
-def test_two_persons_are_too_few_to_be_parted(ward: Path) -> None:
-    assert describe(write(ward, 'records = ["p01", "p03"]')).added.protocols == ("intra-patient",)
+def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
+    assert describe(write(ward, 'records = ["p01", "p03"]')).dataset.protocols == ("intra-patient",)
 
 
 @pytest.mark.parametrize(
     ("lines", "error", "said"),
     [
         (['nam = "x"'], OptionError, "no entry 'nam'"),
-        (["before = -1"], OptionError, "'before' is not allowed"),
+        (["before = -1"], OptionError, "'before' is not valid"),
         (["before = 'much'"], OptionError, "'before'"),
         (['denoise = "db4"'], OptionError, "'denoise'"),
         (['records = ["p09"]'], RecordError, "p09"),
         (["subjects = {p09 = 'x'}"], OptionError, "no record 'p09'"),
         (['annotations = "qrs"'], RecordError, "have no annotations"),
-        (["= 1"], OptionError, "not TOML"),
+        (["= 1"], OptionError, "not valid TOML"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_said(
+def test_invalid_files_are_rejected(
     ward: Path, lines: list[str], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
         describe(write(ward, *lines))
 
 
-def test_a_folder_that_is_not_there_is_said(ward: Path) -> None:
+def test_a_missing_folder_is_rejected(ward: Path) -> None:
     ward.write_text('name = "my-ward"\nfolder = "nowhere"')
-    with pytest.raises(RecordError, match="not there") as caught:
+    with pytest.raises(RecordError, match="does not exist") as caught:
         describe(ward)
     assert caught.value.where == str(ward.parent / "nowhere")
 
 
 @pytest.mark.parametrize("name", ["My Ward", "ward_1", "../ward", "1st"])
-def test_a_bad_name_is_refused(ward: Path, name: str) -> None:
+def test_an_invalid_name_is_rejected(ward: Path, name: str) -> None:
     ward.write_text(f'name = "{name}"\nfolder = "records"')
-    with pytest.raises(OptionError, match="no name of a dataset"):
+    with pytest.raises(OptionError, match="not a valid name of a dataset"):
         describe(ward)
 
 
 @pytest.mark.parametrize("name", ["synthetic-2lead", "mitdb"])
-def test_a_name_that_is_taken_is_refused(ward: Path, name: str) -> None:
+def test_a_name_that_is_already_used_is_rejected(ward: Path, name: str) -> None:
     ward.write_text(f'name = "{name}"\nfolder = "records"')
     result = CliRunner().invoke(app, ["data", "add", str(ward)])
-    assert result.exit_code == 2 and "is taken" in result.stderr
-    assert find(name) is None
+    assert result.exit_code == 2 and "is already used" in result.stderr
+    assert find_user_dataset(name) is None
 
 
-def test_records_that_differ_in_their_leads_need_the_leads_named(ward: Path) -> None:
+def test_records_with_different_leads_need_the_entry_leads(ward: Path) -> None:
     write_ward_record(ward.parent / "records", "p07", leads=("I", "V5"))
     with pytest.raises(RecordError, match="Record p07 has the leads I, V5"):
         describe(write(ward))
-    assert describe(write(ward, 'leads = ["#0"]')).added.options["leads"] == ["#0"]
+    assert describe(write(ward, 'leads = ["#0"]')).dataset.options["leads"] == ["#0"]
 
 
 def test_adding_again_replaces_and_removing_twice_is_an_error(ward: Path) -> None:
@@ -193,10 +194,10 @@ def test_adding_again_replaces_and_removing_twice_is_an_error(ward: Path) -> Non
     assert load_registry().get("dataset", "my-ward").spec.summary == "Anew"
     nasbench("data", "remove", "my-ward")
     result = CliRunner().invoke(app, ["data", "remove", "my-ward"])
-    assert result.exit_code == 2 and "No dataset 'my-ward' was added" in result.stderr
+    assert result.exit_code == 2 and "no added dataset 'my-ward'" in result.stderr
 
 
-def test_records_that_are_gone_are_missed_and_not_fetched(ward: Path, tmp_path: Path) -> None:
+def test_moved_records_are_reported_and_not_fetched(ward: Path, tmp_path: Path) -> None:
     nasbench("data", "add", ward)
     dataset = load_registry().get("dataset", "my-ward")
     (requirement,) = dataset.create(dataset.options_model()()).requires()
@@ -206,7 +207,7 @@ def test_records_that_are_gone_are_missed_and_not_fetched(ward: Path, tmp_path: 
     assert "nasbench-ecg data add" in caught.value.fix
 
 
-def test_a_description_that_cannot_be_read_is_named_and_no_other_suffers(
+def test_a_damaged_description_is_a_problem_of_that_dataset_only(
     ward: Path, tmp_path: Path
 ) -> None:
     nasbench("data", "add", ward)
@@ -217,7 +218,7 @@ def test_a_description_that_cannot_be_read_is_named_and_no_other_suffers(
     assert "torn.json" in problem.error and problem.components == (("dataset", "torn"),)
 
 
-def test_added_datasets_can_be_left_out(ward: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_added_datasets_can_be_disabled(ward: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nasbench("data", "add", ward)
     monkeypatch.setenv("NASBENCH_ECG_DISABLE_PLUGINS", "added")
     registry = load_registry()
@@ -225,7 +226,7 @@ def test_added_datasets_can_be_left_out(ward: Path, monkeypatch: pytest.MonkeyPa
     assert not registry.problems
 
 
-def test_real_records_give_the_beats_of_the_shipped_dataset(
+def test_real_records_have_the_beats_of_the_shipped_dataset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NASBENCH_ECG_DATA", DATA)

@@ -1,4 +1,4 @@
-"""Beats and their waves are found where cardiologists mark them; what is not there is NaN."""
+"""Detected beats and waves agree with expert annotations; absent waves are NaN."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from wfdb_files import real_database
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import SYMBOLS
-from nasbench_ecg.signal.adaptive import adaptive_filter
-from nasbench_ecg.signal.delineation import delineate, faulty
+from nasbench_ecg.signal.delineation import delineate, flat_mask
+from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import read_record
 
@@ -70,7 +70,7 @@ def test_inverted_beats_are_delineated_as_upright_ones():
 
 
 @pytest.mark.parametrize("missing", ["p", "t"])
-def test_a_wave_that_is_not_there_is_nan_and_the_beat_keeps_its_row(missing):
+def test_an_absent_wave_is_nan_and_the_beat_keeps_its_row(missing):
     lead, peaks = synthetic_lead(250.0, without=(missing,))
     waves = delineate(lead, 250.0, peaks)
     assert len(waves.r) == len(waves.p) == len(waves.t) == len(peaks)
@@ -79,7 +79,7 @@ def test_a_wave_that_is_not_there_is_nan_and_the_beat_keeps_its_row(missing):
 
 
 @pytest.mark.parametrize("name", ["100", "108", "114", "119", "200", "213", "222"])
-def test_mitbih_beats_are_found_as_annotated(mitdb, name):
+def test_detected_mitbih_beats_agree_with_the_annotations(mitdb, name):
     record = read_record(mitdb, name)
     beats = record.samples[np.isin(record.symbols, list(SYMBOLS))]
     found = detect_qrs(adaptive_filter(record.signals, record.fs), record.fs)
@@ -99,7 +99,7 @@ def test_the_same_beats_are_found_at_other_rates(mitdb, fs):
     assert result.sensitivity > 0.995 and result.positive_predictivity > 0.995
 
 
-def test_a_dead_second_lead_does_not_disturb_the_first(mitdb):
+def test_a_flat_second_lead_does_not_change_the_detection(mitdb):
     signals = read_record(mitdb, "100").signals[:, :100_000]
     alone = detect_qrs(signals[:1], 360.0)
     with_dead = detect_qrs(np.stack([signals[0], np.full(100_000, -5.12)]), 360.0)
@@ -107,7 +107,7 @@ def test_a_dead_second_lead_does_not_disturb_the_first(mitdb):
 
 
 @pytest.mark.parametrize("name", ["sel100", "sel803", "sele0106", "sel16265"])
-def test_p_and_t_peaks_stand_where_the_expert_marked_them(qtdb, name):
+def test_p_and_t_peaks_agree_with_the_expert_marks(qtdb, name):
     record = read_record(qtdb, name, extension="q1c")
     start = max(int(record.samples[0]) - 5000, 0)
     signals = record.signals[:, start : record.samples[-1] + 5000]
@@ -127,26 +127,26 @@ def test_flat_and_saturated_stretches_are_marked_and_their_beats_are_nan():
     lead, peaks = synthetic_lead(360.0)
     lead[5_000:9_000] = 0.0
     lead[12_000:12_200] = 5.115
-    marks = faulty(lead[None], 360.0)[0]
+    marks = flat_mask(lead[None], 360.0)[0]
     assert marks[5_000:9_000].all() and marks[12_000:12_200].all()
     assert marks.sum() < 4_250
-    waves = delineate(lead, 360.0, peaks, fault=marks)
+    waves = delineate(lead, 360.0, peaks, flat=marks)
     inside = (peaks > 5_000) & (peaks < 9_000)
     assert not waves.usable[inside].any() and np.isnan(waves.r[inside]).all()
     assert waves.usable.sum() >= len(peaks) - inside.sum() - 3
 
 
-def test_a_wholly_flat_lead_gives_rows_of_nan():
+def test_a_flat_lead_gives_rows_of_nan():
     flat = np.full(20_000, 1.0)
     peaks = np.arange(500, 19_500, 300)
-    waves = delineate(flat, 360.0, peaks, fault=faulty(flat[None], 360.0)[0])
+    waves = delineate(flat, 360.0, peaks, flat=flat_mask(flat[None], 360.0)[0])
     assert len(waves.r) == len(peaks) and np.isnan(waves.t).all() and not waves.usable.any()
     assert len(detect_qrs(flat[None], 360.0)) == 0
 
 
-def test_real_leads_are_not_called_faulty(mitdb):
+def test_real_leads_are_not_flat(mitdb):
     signals = read_record(mitdb, "100").signals
-    assert faulty(signals, 360.0).mean() < 0.001
+    assert flat_mask(signals, 360.0).mean() < 0.001
 
 
 @pytest.mark.parametrize("n_samples", [0, 1, 100, 500])
@@ -161,6 +161,6 @@ def test_no_beats_give_no_rows_and_one_beat_gives_one():
 
 
 @pytest.mark.parametrize("beats", [[-1, 300], [300, 200], [100, 15_000]])
-def test_beats_out_of_order_or_outside_the_record_are_refused(beats):
-    with pytest.raises(OptionError, match="do not increase, or lie outside"):
+def test_unsorted_beats_and_beats_outside_the_record_are_rejected(beats):
+    with pytest.raises(OptionError, match="not in ascending order, or are outside"):
         delineate(np.zeros(15_000), 250.0, np.array(beats))

@@ -1,16 +1,14 @@
-"""Denoising, the AAMI map, and the windows cut around R peaks."""
+"""AAMI classes of annotation symbols, and windows around R peaks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import pywt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wfdb_files import real_database, spiky_signals
 
 from nasbench_ecg.signal.aami import CLASSES, SYMBOLS, labels_of
-from nasbench_ecg.signal.denoising import denoise
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.windows import segment
 
@@ -36,43 +34,6 @@ def test_the_fifteen_symbols_of_the_paper_map_to_five_classes():
 def test_classes_not_asked_for_are_left_out():
     assert labels_of(np.array(list("NVQ")), ("N", "V")).tolist() == [0, 1, -1]
     assert CLASSES == ("N", "S", "V", "F", "Q")
-
-
-@pytest.mark.parametrize(("method", "keeps_wander"), [("db5", True), ("db6", False)])
-@pytest.mark.parametrize("n_samples", [20_000, 20_001])
-def test_denoising_equals_the_formula_coefficient_by_coefficient(method, keeps_wander, n_samples):
-    signals = spiky_signals(2, n_samples) + np.sin(np.arange(n_samples) / 700)
-    for lead, found in zip(signals, denoise(signals, method), strict=True):
-        approximation, *details = pywt.wavedec(lead, method, level=9)
-        sigma = np.median(np.abs(details[-1])) / 0.6745
-        T = sigma * np.sqrt(2 * np.log(n_samples))
-        shrunk = [np.where(np.abs(d) > T, d - np.sign(d) * T, 0) for d in details[:7]]
-        zeroed = [0 * d for d in details[7:]]
-        kept = approximation if keeps_wander else 0 * approximation
-        expected = pywt.waverec([kept, *shrunk, *zeroed], method)[:n_samples]
-        np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
-def test_leads_are_denoised_each_by_its_own_noise():
-    quiet, loud = spiky_signals(2, 20_000)
-    together = denoise(np.stack([quiet, 10 * loud]))
-    np.testing.assert_allclose(together[0], denoise(quiet[None])[0], atol=1e-12)
-
-
-@pytest.mark.parametrize("method", ["db5", "db6", "none"])
-@pytest.mark.parametrize("n_samples", [1, 30, 700, 20_000])
-def test_short_and_flat_leads_stay_finite(method, n_samples):
-    for signals in (np.full((1, n_samples), 0.7), spiky_signals(1, n_samples)):
-        found = denoise(signals, method)
-        assert found.shape == signals.shape and np.isfinite(found).all()
-
-
-def test_db6_removes_wander_and_db5_keeps_it():
-    seconds = np.arange(36_000) / 360
-    wander = np.sin(2 * np.pi * 0.1 * seconds)[None]
-    inner = slice(5_000, -5_000)  # away from the ends, where the record is mirrored
-    assert np.abs(denoise(wander, "db6")[0, inner]).max() < 0.1
-    np.testing.assert_allclose(denoise(wander, "db5")[0, inner], wander[0, inner], atol=0.02)
 
 
 def test_window_ends_are_inclusive_and_the_r_peak_stands_at_before():

@@ -1,0 +1,323 @@
+"""The dataset of a folder of WFDB records, described by a few lines of TOML.
+
+:func:`describe` reads the TOML file and the headers and annotations of its records. The registry
+refers to the datasets by :func:`~nasbench_ecg.data.user_datasets.spec_targets`; ``__getattr__`` of
+this module resolves these targets.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from nasbench_ecg.contracts import DataSource, Requirement
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.user_datasets import (
+    DATASET_PREFIX,
+    NAME,
+    OPTIONS_PREFIX,
+    UserDataset,
+    find_user_dataset,
+)
+from nasbench_ecg.errors import OptionError, RecordError, nearest
+from nasbench_ecg.physionet.catalog import record_names
+from nasbench_ecg.progress import Progress
+from nasbench_ecg.signal.filtering import Denoising
+from nasbench_ecg.signal.records import Record, RecordSummary, summarize_record
+from nasbench_ecg.signal.windows import Normalization
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class WfdbFolderOptions(WaveformOptions):
+    """Options of a dataset that the user added."""
+
+    annotations: str = "atr"
+    """Extension of the annotation files."""
+
+    subjects: dict[str, str] = Field({})
+    """Subject of each record; a record that is not listed is a subject of its own."""
+
+
+class WfdbFolder:
+    """Beats of a folder of WFDB records.
+
+    Args:
+        name: Name of the dataset and of its database.
+        options: Records, leads, window and processing.
+    """
+
+    def __init__(self, name: str, options: WfdbFolderOptions) -> None:
+        self.name = name
+        self.options = options
+
+    def requires(self) -> Sequence[Requirement]:
+        """Return the records of the options."""
+        description, records = find_user_dataset(self.name), self.options.records
+        # Headers may refer to signal files of any name, so .dat is required only where it is used.
+        has_dat = (
+            description is not None and (Path(description.folder) / f"{records[0]}.dat").is_file()
+        )
+        extensions = ("hea", *(("dat",) if has_dat else ()), self.options.annotations)
+        return [Requirement(self.name, records, extensions)]
+
+    def load(self, source: DataSource, progress: Progress) -> Beats:
+        """Read the records and return their beats.
+
+        Raises:
+            RecordError: A record is missing or damaged, or has no such lead.
+        """
+        return cut_beats(
+            source.folder(self.name),
+            self.options,
+            progress,
+            subject=self._subject,
+            extension=self.options.annotations,
+        ).beats
+
+    def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
+        """Return None: no protocol has fixed records."""
+        return None
+
+    def _subject(self, record: Record) -> str:
+        return self.options.subjects.get(record.name, record.name)
+
+
+# Targets of the registry
+
+
+def __getattr__(name: str) -> Any:
+    """Return the options model or the factory of an added dataset, by its target name."""
+    for prefix, make in ((OPTIONS_PREFIX, _options_model), (DATASET_PREFIX, _factory)):
+        if name.startswith(prefix):
+            description = find_user_dataset(name.removeprefix(prefix).replace("_", "-"))
+            if description is not None:
+                return make(description)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _factory(description: UserDataset) -> Callable[[WfdbFolderOptions], WfdbFolder]:
+    return partial(WfdbFolder, description.name)
+
+
+def _options_model(description: UserDataset) -> type[WfdbFolderOptions]:
+    """Return an options model with the defaults of the description."""
+    fields: dict[str, Any] = {}
+    for name, value in description.options.items():
+        field = WfdbFolderOptions.model_fields[name]
+        default = tuple(value) if isinstance(value, list) else value
+        fields[name] = (field.annotation, Field(default, description=field.description))
+    model: type[WfdbFolderOptions] = create_model(
+        f"{description.name.title().replace('-', '')}Options",
+        __base__=WfdbFolderOptions,
+        __doc__=f"Options of ``{description.name}``.",
+        **fields,
+    )
+    return model
+
+
+# From a TOML file to a description
+
+_BEFORE, _AFTER = 99 / 360, 200 / 360
+"""Default window around the R peak in seconds: that of the Heart-DARTS paper."""
+
+_MIN_SUBJECTS = 3
+"""Subjects that ``patient-kfold`` needs: one for each part."""
+
+
+class _TomlFile(BaseModel):
+    """The entries that the TOML file may have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    folder: str
+    summary: str = ""
+    records: tuple[str, ...] | None = None
+    leads: tuple[str, ...] | None = None
+    before: int | None = None
+    after: int | None = None
+    rate: float | None = None
+    head: int = 0
+    tail: int = 0
+    denoise: Denoising = "db5"
+    normalise: Normalization = "per-beat"
+    annotations: str = "atr"
+    subjects: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class FolderDescription:
+    """A dataset that can be added, and the contents of its records.
+
+    Attributes:
+        dataset: The dataset.
+        beats: Number of annotated beats of each AAMI class.
+        n_subjects: Number of subjects.
+    """
+
+    dataset: UserDataset
+    beats: dict[str, int]
+    n_subjects: int
+
+
+def describe(path: Path) -> FolderDescription:
+    """Read a TOML file, and the headers and annotations of its records.
+
+    Raises:
+        OptionError: The file cannot be read, or an entry is unknown or invalid.
+        RecordError: A record is missing, damaged or without annotations, or the records differ in
+            their leads or sampling rates.
+    """
+    file = _read_toml(path)
+    folder = (path.parent / Path(file.folder).expanduser()).resolve()
+    if not folder.is_dir():
+        raise RecordError(
+            "The folder of the records does not exist.",
+            where=str(folder),
+            fix=f"Correct the entry folder in {path}; it is relative to that file.",
+        )
+    names = _record_names(file, folder, path)
+    summaries = [summarize_record(folder, name, file.annotations) for name in names]
+    _check_annotated(summaries, folder, file.annotations)
+    rate = _window_rate(file, summaries, folder)
+    options: dict[str, Any] = {
+        "records": list(names),
+        "leads": list(_lead_names(file, summaries, folder)),
+        "before": round(_BEFORE * rate) if file.before is None else file.before,
+        "after": round(_AFTER * rate) if file.after is None else file.after,
+        "rate": file.rate,
+        **{n: getattr(file, n) for n in ("head", "tail", "denoise", "normalise", "annotations")},
+        "subjects": dict(file.subjects),
+    }
+    _validated(WfdbFolderOptions, options, path)
+    beats: dict[str, int] = {}
+    for summary in summaries:
+        for label, n in (summary.beats or {}).items():
+            beats[label] = beats.get(label, 0) + n
+    n_subjects = len({file.subjects.get(name, name) for name in names})
+    enough = n_subjects >= _MIN_SUBJECTS
+    dataset = UserDataset(
+        name=file.name,
+        summary=file.summary or f"{len(names)} records of {folder}",
+        folder=str(folder),
+        protocols=("intra-patient", "patient-kfold") if enough else ("intra-patient",),
+        options=options,
+    )
+    return FolderDescription(dataset, beats, n_subjects)
+
+
+def _read_toml(path: Path) -> _TomlFile:
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(
+            f"The file cannot be read: {error.strerror or error}.",
+            where=str(path),
+            fix="Give the path of a TOML file with the entries name and folder.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise OptionError(
+            f"The file is not valid TOML: {error}.", where=str(path), fix="Correct the file."
+        ) from error
+    unknown = sorted(set(data) - set(_TomlFile.model_fields))
+    if unknown:
+        raise OptionError(
+            f"There is no entry {unknown[0]!r}.",
+            where=str(path),
+            fix=nearest(unknown[0], _TomlFile.model_fields),
+        )
+    file = _validated(_TomlFile, data, path)
+    if not NAME.fullmatch(file.name):
+        raise OptionError(
+            f"{file.name!r} is not a valid name of a dataset.",
+            where=f"{path}, entry name",
+            fix="Use lower-case words and digits joined by hyphens, for example my-ward.",
+        )
+    if "\n" in file.summary:
+        raise OptionError(
+            "The summary has more than one line.",
+            where=f"{path}, entry summary",
+            fix="Shorten it to one line.",
+        )
+    return file
+
+
+def _validated(model: type[Model], data: Mapping[str, Any], path: Path) -> Model:
+    """Return an instance of ``model``; the first validation error becomes an OptionError."""
+    try:
+        return model(**data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        entry = ".".join(str(part) for part in first["loc"])
+        raise OptionError(
+            f"The entry {entry!r} is not valid: {first['msg']}.",
+            where=str(path),
+            fix="Correct this entry.",
+        ) from None
+
+
+def _record_names(file: _TomlFile, folder: Path, path: Path) -> Sequence[str]:
+    names = list(file.records) if file.records is not None else record_names(folder)
+    if not names:
+        raise RecordError(
+            "The folder contains no records.",
+            where=str(folder),
+            fix="Correct the entry folder, or the file RECORDS.",
+        )
+    unknown = sorted(set(file.subjects) - set(names))
+    if unknown:
+        raise OptionError(
+            f"There is no record {unknown[0]!r}.",
+            where=f"{path}, entry subjects",
+            fix=nearest(unknown[0], names),
+        )
+    return names
+
+
+def _check_annotated(summaries: Sequence[RecordSummary], folder: Path, extension: str) -> None:
+    missing = [summary.name for summary in summaries if summary.beats is None]
+    if missing:
+        raise RecordError(
+            f"{len(missing)} records have no annotations: {', '.join(missing[:3])}.",
+            where=f"{folder}, files ending in .{extension}",
+            fix="List the annotated records in the entry records, or set the extension of the "
+            "annotation files in the entry annotations.",
+        )
+
+
+def _lead_names(file: _TomlFile, summaries: Sequence[RecordSummary], folder: Path) -> Sequence[str]:
+    if file.leads is not None:
+        return file.leads
+    first = summaries[0]
+    for summary in summaries[1:]:
+        if summary.leads != first.leads:
+            raise RecordError(
+                f"Record {summary.name} has the leads {', '.join(summary.leads)}, but "
+                f"{first.name} has {', '.join(first.leads)}.",
+                where=str(folder),
+                fix="Choose leads in the entry leads; '#0' is the first lead of each record.",
+            )
+    return first.leads
+
+
+def _window_rate(file: _TomlFile, summaries: Sequence[RecordSummary], folder: Path) -> float:
+    """Return the sampling rate of the windows in hertz."""
+    if file.rate is not None:
+        return file.rate
+    rates = {summary.fs: summary.name for summary in summaries}
+    if len(rates) > 1:
+        listed = ", ".join(f"{fs:g} Hz ({name})" for fs, name in sorted(rates.items()))
+        raise RecordError(
+            f"The records have several sampling rates: {listed}.",
+            where=str(folder),
+            fix="Set one rate for all records in the entry rate.",
+        )
+    return summaries[0].fs
