@@ -10,7 +10,7 @@ _HELD = {True: "yes", False: "no", None: ""}
 
 
 def markdown(targets: Sequence[dict[str, Any]], *, header: bool = True) -> str:
-    """Return one row a target, as a report's ``targets`` hold them."""
+    """Return one row for each entry of a report's ``targets``."""
     rows = [
         "| {what} | {target} | {measured} | {ratio} | {same} | {held} |".format(
             what=target["what"],
@@ -29,5 +29,5 @@ def markdown(targets: Sequence[dict[str, Any]], *, header: bool = True) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a wall time in milliseconds or seconds."""
+    """Return a time in milliseconds or seconds."""
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
