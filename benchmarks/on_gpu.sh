@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Checks, speed and the published runs, on a bare machine that has a GPU, PyTorch and no network.
+# Run the checks, the speed benchmarks and the published runs on a machine that has a GPU and
+# PyTorch, but no network.
 #
-#   benchmarks/on_gpu.sh [MINUTES] [OUT]              (by default 30 minutes, on-gpu/)
+#   benchmarks/on_gpu.sh [MINUTES] [OUT]              (default: 30 minutes, on-gpu/)
 #
-# Made beforehand, where there is a network: benchmarks/pack_for_gpu.sh. When the minutes are over,
-# or after a stop, the same command with the same OUT goes on where this one ended.
-# OUT then holds run records, logs, summary.md and take-home.tar.gz, which has all of these.
+# First run benchmarks/pack_for_gpu.sh on a machine that has a network. When the minutes are over,
+# or after an interruption, the same command with the same OUT continues.
+# OUT then holds run records, logs and summary.md, and take-home.tar.gz with all of them.
 #
+# Settings, with their defaults:
 # ON_GPU_CARRY    folder that pack_for_gpu.sh made (.carry beside benchmarks/)
 # ON_GPU_PYTHON   interpreter that has PyTorch (python3)
-# ON_GPU_DEVICE   cuda; or cpu, to try this script out
+# ON_GPU_DEVICE   cuda, or cpu to test this script (cuda)
 # ON_GPU_PROFILE  profile of the runs (paper)
 # ON_GPU_RUNS     file of runs, one a line (benchmarks/gpu/runs.txt)
-# ON_GPU_SPEED    arguments of 'python benchmarks/speed' (two epochs in TF32, what a GPU changes most)
-# ON_GPU_WORK     scratch folder, which need not be taken home (OUT/work)
+# ON_GPU_SPEED    arguments of 'python benchmarks/speed' (the benchmarks that a GPU changes most)
+# ON_GPU_WORK     scratch folder (OUT/work)
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 minutes=${1:-30}

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Pack what benchmarks/on_gpu.sh needs on a machine that has a GPU and no network: the records of
-# mitdb as one archive, and the wheels of all dependencies, of the versions installed here.
+# mitdb as one archive, and the wheels of all dependencies in the versions installed here.
 #
-#   NASBENCH_ECG_DATA=DIR benchmarks/pack_for_gpu.sh [FOLDER]        (by default .carry)
+#   NASBENCH_ECG_DATA=DIR benchmarks/pack_for_gpu.sh [FOLDER]        (default: .carry)
 #
-# PACK_PYTHON    version of Python there (3.12), or 'here' for wheels that fit this interpreter
-# PACK_WITHOUT   packages that are there already ("torch numpy scipy scikit-learn pandas matplotlib"); what
-#                only they need is left out with them
-# PACK_RECORDS   records to carry; by default all that lie in mitdb
-# PACK_LIMIT_MB  most that the folder may hold (64)
-# PACK_NO_WHEELS set: carry no wheels
+# Settings, with their defaults:
+# PACK_PYTHON    version of Python on the GPU machine (3.12), or 'here' for that of this machine
+# PACK_WITHOUT   packages that the GPU machine has ("torch numpy scipy scikit-learn pandas
+#                matplotlib"); packages that only they need are left out too
+# PACK_RECORDS   records to pack (all records in mitdb)
+# PACK_LIMIT_MB  largest size of the folder (64)
+# PACK_NO_WHEELS set it to pack no wheels (unset)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 carry=${1:-$here/../.carry}
@@ -30,7 +31,7 @@ for name in $names; do
     files+=("mitdb/$name.$extension")
   done
 done
-# two 12-bit samples, one of each lead, lie in three bytes: differences at that distance pack best
+# Two 12-bit samples, one of each lead, take three bytes: differences at that distance pack best.
 archive=$carry/records.tar.xz
 tar -C "$(dirname "$records")" -cf - "${files[@]}" |
   xz -T0 --delta=dist=3 --lzma2=preset=6,lc=0,lp=0 >"$archive.part"
@@ -56,4 +57,4 @@ fi
 used=$(du -sm "$carry" | cut -f1)
 echo "$carry: $used MB, $(($(wc -w <<<"$names"))) records, $(ls "$carry/wheels" | wc -l) wheels"
 [ "$used" -le "$limit" ] ||
-  die "that is over the limit of $limit MB: carry fewer records (PACK_RECORDS) or leave packages out"
+  die "over the limit of $limit MB: pack fewer records (PACK_RECORDS) or leave out packages (PACK_WITHOUT)"

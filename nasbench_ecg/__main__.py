@@ -1,4 +1,4 @@
-"""``python -m nasbench_ecg``: the command ``nasbench-ecg`` of this very interpreter."""
+"""``python -m nasbench_ecg``: the command ``nasbench-ecg`` with this interpreter."""
 
 from nasbench_ecg.cli import main
 

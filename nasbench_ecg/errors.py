@@ -1,4 +1,4 @@
-"""The few errors that a user can meet. Each says what is wrong, where, and what to do."""
+"""The errors that a user can fix. Each says what happened, where, and what to do."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class NasbenchError(Exception):
-    """Base of all errors that a user can mend.
+    """Base of all errors that a user can fix.
 
     Args:
-        what: What is wrong, one sentence.
-        where: File, record, sample or option concerned; may be empty.
+        what: What happened, in one sentence.
+        where: The file, record, sample or option; may be empty.
         fix: What to do about it; may be empty.
     """
 
-    title = "Cannot go on"
+    title = "Error"
 
     def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
         super().__init__(what)
@@ -31,13 +31,20 @@ class NasbenchError(Exception):
 
 
 class RecordError(NasbenchError):
-    """A WFDB record is missing, damaged, truncated, or lacks what was asked of it."""
+    """A WFDB record is missing, damaged or truncated, or lacks a lead or annotation."""
 
     title = "Problem with a record"
 
 
 class MissingDataError(RecordError):
-    """Records that are needed lie in no known folder; they can be fetched."""
+    """Records are in no known folder, but can be downloaded.
+
+    Args:
+        what: What happened, in one sentence.
+        database: Name of the database that the records belong to.
+        where: The folders that were searched.
+        fix: What to do about it.
+    """
 
     title = "Records are missing"
 
@@ -47,7 +54,7 @@ class MissingDataError(RecordError):
 
 
 class PluginError(NasbenchError):
-    """A component is unknown, or the plugin that provides it is broken."""
+    """A component is unknown, or its plugin is broken."""
 
     title = "Problem with a plugin"
 
@@ -59,21 +66,21 @@ class OptionError(NasbenchError):
 
 
 class ProtocolError(NasbenchError):
-    """A protocol cannot split these beats, or one of its rules was broken."""
+    """A protocol cannot split a dataset, or a component breaks a rule of the protocol."""
 
     title = "Problem with a protocol"
 
 
 class StorageError(NasbenchError):
-    """A file or folder cannot be written or read."""
+    """A file or folder cannot be read or written."""
 
     title = "Problem with a file"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that names the known names nearest to ``name``, or all if none is near."""
+    """Return a sentence that suggests the names similar to ``name``, or all if none is similar."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
-    return f"Known are: {', '.join(known) or 'none'}."
+    return f"Known names: {', '.join(known) or 'none'}."

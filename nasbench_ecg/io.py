@@ -30,11 +30,14 @@ def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield an empty temporary file that replaces ``path`` when the block succeeds.
 
     The content is flushed to the disk before the replacement. If the block raises, ``path`` is
-    unchanged and the temporary file is removed.
+    unchanged and the temporary file is removed. A device or a pipe is written to directly.
 
     Raises:
         OSError: The folder cannot be written, or there is no space.
     """
+    if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced
+        yield path
+        return
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     temporary = Path(name)
     try:

@@ -1,4 +1,4 @@
-"""How long work tells a user where it stands, without knowing how that is shown."""
+"""The interface by which long work reports its progress, independent of how it is shown."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Protocol
 
 
 class Steps(Protocol):
-    """A bar in progress."""
+    """An open progress bar."""
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Say that ``n`` more steps are done; ``figures`` (a loss, a score) are shown beside."""
+        """Report that ``n`` more steps are done, and show ``figures`` such as a loss or a score."""
 
 
 class Progress(Protocol):
-    """Where progress is shown: a terminal, a log, nowhere."""
+    """Shows progress on a terminal, in a log, or nowhere."""
 
     def track(self, label: str, total: int) -> AbstractContextManager[Steps]:
-        """Return a context manager that opens a bar of ``total`` steps."""
+        """Return a context manager that opens a bar of ``total`` steps and closes it."""
 
     def note(self, message: str) -> None:
-        """Show one line that stays."""
+        """Show one line of text."""
 
 
 class _Ignored:
@@ -30,11 +30,11 @@ class _Ignored:
 
 
 class Silent:
-    """Shows nothing."""
+    """A progress that shows nothing."""
 
     @contextmanager
     def track(self, label: str, total: int) -> Iterator[Steps]:
-        """Open a bar that is not shown."""
+        """Return a context manager that opens no bar."""
         yield _Ignored()
 
     def note(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Tests compute on one thread: networks this small wait for threads longer than they compute."""
+"""Fixtures of all tests. Tests use one thread: more threads make networks this small slower."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 @pytest.fixture(scope="session")
 def beats_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache of beats for all tests, in whichever of pytest's processes they run."""
+    """A cache of beats that all tests share, also between pytest's worker processes."""
     base = tmp_path_factory.getbasetemp()
     cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     cache.mkdir(exist_ok=True)
@@ -23,16 +23,16 @@ def beats_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def no_datasets_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Datasets that a developer has added for himself are not listed."""
+def empty_user_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Hide the datasets that the developer has added."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
 
 
 @pytest.fixture(autouse=True)
-def consoles_of_its_own() -> Iterator[None]:
-    """Each test has the terminal that it asks for: a console keeps the width it was made with."""
+def new_consoles() -> Iterator[None]:
+    """Make new consoles for each test, because a console keeps the width it was created with."""
     yield
     stdout.cache_clear()
     stderr.cache_clear()
@@ -42,9 +42,9 @@ def consoles_of_its_own() -> Iterator[None]:
 def outside(
     tmp_path_factory: pytest.TempPathFactory, beats_cache: Path
 ) -> Iterator[dict[str, str]]:
-    """The outside package, with its toy beats, installed for the tests of a module.
+    """The third-party example package, installed for the tests of a module.
 
-    The value is the environment of processes that shall find it too.
+    The value is an environment in which other processes find the package too.
     """
     from tiny_runs import install
 

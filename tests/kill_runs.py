@@ -77,7 +77,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for module in IMPORTED_ONCE:
         importlib.import_module(module)
-    verb._announce_duration = lambda *_: None  # half of what a start takes
+    verb.print_estimate = lambda *_: None  # half of what a start takes
     torch.optim.SGD([torch.zeros(1)])  # the first optimiser imports much, once for all starts
     rng = random.Random(seed)
     for _ in range(times):

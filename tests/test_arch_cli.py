@@ -1,4 +1,4 @@
-"""``nasbench-ecg arch``: architectures as files and as drawings."""
+"""``nasbench-ecg arch``: architectures from files and runs, and their drawings."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def out(tmp_path):
-    """A folder of results with one run whose space has cells of one node."""
+    """A results folder with a run whose search space has cells of one node."""
     out = tmp_path / "results"
     record = run_record(architecture=SMALL.to_dict(), run_key=KEY)
     record.components["space"].options = {"nodes": 1}
@@ -50,7 +50,7 @@ def out(tmp_path):
     return out
 
 
-def test_show_draws_as_the_space_does_and_tells_the_hash(file):
+def test_show_prints_the_drawing_and_the_hash(file):
     result = arch("show", file)
     assert result.exit_code == 0
     assert SPACE.draw(ARCH) in result.stdout
@@ -58,13 +58,13 @@ def test_show_draws_as_the_space_does_and_tells_the_hash(file):
 
 
 @pytest.mark.parametrize("verb", ["show", "draw", "validate", "hash"])
-def test_a_file_in_the_folder_where_one_is(verb, file, monkeypatch):
+def test_a_file_of_the_current_folder_is_found_by_its_name(verb, file, monkeypatch):
     monkeypatch.chdir(file.parent)
     result = arch(verb, file.name)
     assert result.exit_code == 0, result.stderr
 
 
-def test_the_canonical_json_is_stable_under_show(file, tmp_path):
+def test_show_json_reproduces_canonical_json(file, tmp_path):
     first = arch("show", file, "--json").stdout
     (tmp_path / "again.json").write_text(first)
     assert arch("show", tmp_path / "again.json", "--json").stdout == first
@@ -72,7 +72,7 @@ def test_the_canonical_json_is_stable_under_show(file, tmp_path):
     assert first == ARCH.to_json() + "\n"
 
 
-def test_the_hash_is_the_same_for_all_ways_to_write_an_architecture(file, tmp_path):
+def test_the_hash_does_not_depend_on_the_form_of_the_json(file, tmp_path):
     data = ARCH.to_dict()
     data["genotype"] = {
         name: [node[::-1] for node in cell] for name, cell in data["genotype"].items()
@@ -87,14 +87,14 @@ def test_an_architecture_is_read_from_stdin():
 
 
 @pytest.mark.parametrize("name", [KEY, KEY[:5], f"{KEY}/architecture.json", KEY + "/"])
-def test_an_architecture_is_found_by_its_run_with_the_options_of_that_run(out, name):
+def test_the_architecture_of_a_run_is_read_with_the_options_of_the_run(out, name):
     source = out / "runs" / name if "/" in name else name
     result = arch("validate", source, "--out", out)
     assert result.exit_code == 0, result.stderr
     assert SMALL.hash in result.stdout
 
 
-def test_validate_tells_what_is_wrong_and_an_option_can_mend_it(tmp_path):
+def test_validate_names_the_fault_and_accepts_options_of_the_space(tmp_path):
     path = tmp_path / "small.json"
     path.write_text(SMALL.to_json())
     wrong = arch("validate", path)
@@ -114,7 +114,7 @@ def test_validate_tells_what_is_wrong_and_an_option_can_mend_it(tmp_path):
         (ARCH.to_json().replace("conv-", "conf-", 3), "conf-"),
     ],
 )
-def test_what_is_no_architecture_is_one_panel(tmp_path, text, said):
+def test_invalid_input_gives_one_panel(tmp_path, text, said):
     path = tmp_path / "wrong.json"
     path.write_text(text)
     for verb in ("show", "draw", "validate", "hash"):
@@ -124,7 +124,7 @@ def test_what_is_no_architecture_is_one_panel(tmp_path, text, said):
         assert "Traceback" not in result.stderr
 
 
-def test_a_missing_file_an_unknown_run_and_a_failed_run_are_one_panel(out):
+def test_a_missing_file_an_unknown_run_and_a_failed_run_give_one_panel(out):
     for source, said in [
         ("nowhere.json", "no such file"),
         ("ffff", "no run 'ffff'"),
@@ -135,13 +135,13 @@ def test_a_missing_file_an_unknown_run_and_a_failed_run_are_one_panel(out):
         assert said in result.stderr
 
 
-def test_text_is_drawn_on_stdout_and_into_a_file(file, tmp_path):
+def test_text_is_written_to_stdout_and_to_a_file(file, tmp_path):
     assert arch("draw", file).stdout == SPACE.draw(ARCH) + "\n"
     assert arch("draw", file, "-o", tmp_path / "cell.txt").exit_code == 0
     assert (tmp_path / "cell.txt").read_text() == SPACE.draw(ARCH) + "\n"
 
 
-def test_svg_is_written_whole_and_is_the_same_each_time(file, tmp_path):
+def test_svg_is_written_atomically_and_reproducibly(file, tmp_path):
     path = tmp_path / "cell.svg"
     for _ in range(2):
         assert arch("draw", file, "-o", path).exit_code == 0
@@ -152,13 +152,13 @@ def test_svg_is_written_whole_and_is_the_same_each_time(file, tmp_path):
 @pytest.mark.parametrize(
     ("target", "said"), [("cell.png", ".svg or .txt"), ("nowhere/cell.svg", "cannot be written")]
 )
-def test_a_drawing_that_cannot_be_written_is_one_panel(file, tmp_path, target, said):
+def test_a_drawing_that_cannot_be_written_gives_one_panel(file, tmp_path, target, said):
     result = arch("draw", file, "-o", tmp_path / target)
     assert result.exit_code == 2
     assert said in result.stderr
 
 
-def test_a_space_that_draws_no_svg_says_so(tmp_path):
+def test_a_space_without_svg_is_refused(tmp_path):
     path = tmp_path / "fixed.json"
     path.write_text(Architecture("fixed", {"name": "cnn-9"}).to_json())
     result = arch("draw", path, "-o", tmp_path / "fixed.svg")
@@ -191,7 +191,7 @@ def test_the_svg_shows_every_operation_of_both_cells_and_every_node(nodes, seed)
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_nothing_in_a_column_overlaps_and_lines_only_run_to_the_right(seed):
+def test_no_column_overlaps_and_all_edges_run_to_the_right(seed):
     space = ConvCells(ConvCellsOptions(nodes=6))
     genotype = Genotype.from_architecture(space.sample(np.random.default_rng(seed)))
     layout = layout_cell(genotype.normal)

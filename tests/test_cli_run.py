@@ -1,4 +1,4 @@
-"""``nasbench-ecg run``: one panel for bad input and nothing written, records for good."""
+"""``nasbench-ecg run``: bad input gets one panel and writes nothing; a run writes its record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TINY = ["--profile", "paper", "--device", "cpu", *assignments({**SETTINGS, "stra
 
 
 def nasbench(*arguments: str | Path) -> Any:
-    """Run a command line in this process."""
+    """Run a command in this process."""
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
@@ -33,7 +33,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def assert_refused(done: Any, said: str, out: Path) -> None:
-    """Check for one panel that says ``said``, exit code 2, and nothing written."""
+    """Check for one panel that contains ``said``, exit code 2, and no written file."""
     assert done.exit_code == 2, done.stderr
     assert done.stderr.count("╭") == done.stderr.count("╰") == 1
     words = " ".join(line.strip("│ ") for line in done.stderr.splitlines())
@@ -84,12 +84,12 @@ def test_bad_input_gets_one_panel_and_writes_nothing(
     assert_refused(nasbench("run", *arguments, "--out", tmp_path / "out"), said, tmp_path)
 
 
-def test_a_mistake_is_found_before_the_first_of_several_seeds(tmp_path: Path) -> None:
+def test_an_invalid_seed_is_refused_before_the_first_run(tmp_path: Path) -> None:
     done = nasbench("run", "darts", "toy-2lead", *TINY, "--seeds", "0,0", "--out", tmp_path)
     assert_refused(done, "different whole numbers", tmp_path)
 
 
-def test_a_folder_without_the_database_is_named(tmp_path: Path) -> None:
+def test_a_data_folder_without_the_database_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "nowhere"
     done = nasbench(
         "run", "darts", "mitbih-2lead", "--device", "cpu", "--data", place, "--out", tmp_path / "o"
@@ -100,7 +100,7 @@ def test_a_folder_without_the_database_is_named(tmp_path: Path) -> None:
 
 
 def one_record(folder: Path) -> Path:
-    """Write a record of the MIT-BIH form; return the folder of databases."""
+    """Write a record in the format of MIT-BIH; return the folder of databases."""
     write_record(folder / "mitdb", "101", n_samples=8000)
     return folder
 
@@ -108,7 +108,7 @@ def one_record(folder: Path) -> Path:
 MITBIH = ("run", "darts", "mitbih-2lead", *TINY[:4], "--set", "dataset.records=101")
 
 
-def test_a_truncated_record_is_named_with_its_file(tmp_path: Path) -> None:
+def test_a_truncated_record_is_refused_by_name(tmp_path: Path) -> None:
     data = one_record(tmp_path / "data")
     signal = data / "mitdb" / "101.dat"
     signal.write_bytes(signal.read_bytes()[:-1000])
@@ -118,7 +118,7 @@ def test_a_truncated_record_is_named_with_its_file(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr and files_below(tmp_path / "out") == []
 
 
-def test_a_missing_file_of_a_named_folder_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_in_a_data_folder_is_refused_by_name(tmp_path: Path) -> None:
     data = one_record(tmp_path / "data")
     (data / "mitdb" / "101.atr").unlink()
     done = nasbench(*MITBIH, "--data", data, "--out", tmp_path / "out")
@@ -126,7 +126,7 @@ def test_a_missing_file_of_a_named_folder_is_named(tmp_path: Path) -> None:
     assert files_below(tmp_path / "out") == []
 
 
-def test_a_folder_of_results_that_cannot_be_made_is_found_before_the_run(
+def test_a_results_folder_that_cannot_be_created_is_refused_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object) -> None:
@@ -141,7 +141,7 @@ def test_a_folder_of_results_that_cannot_be_made_is_found_before_the_run(
     assert files_below(tmp_path) == [tmp_path / "file"]
 
 
-def test_a_full_disk_is_one_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_gives_one_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28))
 
@@ -157,7 +157,7 @@ def test_a_full_disk_is_one_panel(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 # Runs
 
 
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+def test_a_dry_run_shows_the_settings_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
@@ -168,26 +168,26 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_tells_what_would_be_fetched(
+def test_a_dry_run_shows_what_would_be_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
     done = nasbench("run", "darts", "mitbih-2lead", "--dry-run", "--device", "cpu")
-    assert done.exit_code == 0 and "To be fetched first" in done.stderr
+    assert done.exit_code == 0 and "A run downloads them first." in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture(scope="module")
 def first(outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    """A finished run: what it printed, and its folder of results."""
+    """A finished run: its result and its results folder."""
     out = tmp_path_factory.mktemp("results")
     return nasbench("run", "darts", "toy-2lead", *TINY, "--out", out), out
 
 
 @pytest.fixture
 def again(first: tuple[Any, Path]) -> Callable[..., Any]:
-    """Give the same command with further arguments."""
+    """Run the same command with further arguments."""
     return lambda *more: nasbench("run", "darts", "toy-2lead", *TINY, "--out", first[1], *more)
 
 
@@ -197,17 +197,17 @@ def the_record(out: Path) -> RunRecord:
     return record
 
 
-def test_a_run_shows_its_result_and_keeps_it(first: tuple[Any, Path]) -> None:
+def test_a_run_prints_its_result_and_stores_it(first: tuple[Any, Path]) -> None:
     done, out = first
     record = the_record(out)
     assert done.exit_code == 0 and record.status == "ok"
     assert record.run_key == tiny_config().key()
     assert f"{100 * record.metrics['accuracy']:.2f}" in done.stdout
     assert record.run_key in "".join(done.stdout.split())
-    assert "About" in done.stderr and "from here" in done.stderr
+    assert "Estimated time: " in done.stderr and "with --profile paper" not in done.stderr
 
 
-def test_the_same_command_again_answers_from_the_record(
+def test_the_same_command_again_prints_the_stored_result(
     first: tuple[Any, Path], again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(*_: object) -> None:
@@ -216,30 +216,30 @@ def test_the_same_command_again_answers_from_the_record(
     monkeypatch.setattr(Darts, "search", never)
     before = {path: path.stat().st_mtime_ns for path in files_below(first[1])}
     done = again()
-    assert done.exit_code == 0 and "On record already" in done.stderr
+    assert done.exit_code == 0 and "Already done" in done.stderr
     accuracy = f"{100 * the_record(first[1]).metrics['accuracy']:.2f}"
     assert accuracy in done.stdout and accuracy in first[0].stdout
     assert {path: path.stat().st_mtime_ns for path in files_below(first[1])} == before
 
 
-def test_a_dry_run_says_what_is_on_record(
+def test_a_dry_run_says_that_a_run_is_already_done(
     first: tuple[Any, Path], again: Callable[..., Any]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in files_below(first[1])}
     done = again("--dry-run")
-    assert done.exit_code == 0 and "On record already" in done.stderr
+    assert done.exit_code == 0 and "Already done" in done.stderr
     assert "Would run" in again("--dry-run", "--rerun").stderr
     assert {path: path.stat().st_mtime_ns for path in files_below(first[1])} == before
 
 
-def test_json_prints_the_records_alone_on_stdout(
+def test_json_prints_only_the_records_on_stdout(
     first: tuple[Any, Path], again: Callable[..., Any]
 ) -> None:
     printed = json.loads(again("--json").stdout)
     assert printed == [json.loads(next(first[1].glob("runs/*.json")).read_text())]
 
 
-def test_rerun_runs_again_and_gets_the_same(
+def test_rerun_repeats_the_run_with_the_same_result(
     first: tuple[Any, Path], again: Callable[..., Any]
 ) -> None:
     before = the_record(first[1])
@@ -262,7 +262,7 @@ def test_a_damaged_run_record_is_run_again(first: tuple[Any, Path], tmp_path: Pa
     assert result(the_record(tmp_path)) == result(the_record(first[1]))
 
 
-def test_a_budget_binds_the_search_and_is_on_record(tmp_path: Path) -> None:
+def test_a_budget_limits_the_search_and_is_in_the_record(tmp_path: Path) -> None:
     tiny = [*TINY[:4], *assignments(SETTINGS)]
     done = nasbench(
         "run", "random", "toy-2lead", *tiny, "--set", "strategy.samples=4",
@@ -275,7 +275,7 @@ def test_a_budget_binds_the_search_and_is_on_record(tmp_path: Path) -> None:
     assert "budget.evaluations=2" in done.stdout and "--budget-evaluations 2" in done.stdout
 
 
-def test_several_seeds_are_several_runs(tmp_path: Path) -> None:
+def test_several_seeds_give_several_runs(tmp_path: Path) -> None:
     quick = ("--set", "strategy.candidates=1", "--set", "evaluator.epochs=1")
     tiny = [*TINY[:4], *assignments(SETTINGS), *quick]
     done = nasbench(
@@ -286,7 +286,7 @@ def test_several_seeds_are_several_runs(tmp_path: Path) -> None:
     assert len(read_records(tmp_path)[0]) == 2
 
 
-def test_ctrl_c_is_one_line_and_a_record_that_says_interrupted(
+def test_ctrl_c_prints_one_line_and_records_the_run_as_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
@@ -299,10 +299,10 @@ def test_ctrl_c_is_one_line_and_a_record_that_says_interrupted(
     assert the_record(tmp_path).status == "interrupted"
 
 
-def test_settings_that_do_not_go_with_the_published_ones_do_not_stop_a_run(
+def test_the_estimate_skips_the_paper_profile_if_the_options_do_not_fit_it(
     tmp_path: Path,
 ) -> None:
-    # Two epochs at most are fewer than the published three at least.
+    # The published minimum is three epochs, more than this maximum of two.
     small = {**SETTINGS, "strategy": {"candidates": 2, "max_epochs": 2}}
     done = nasbench(
         "run", "successive-halving", "toy-2lead", "--profile", "smoke", "--device", "cpu",

@@ -1,9 +1,11 @@
-"""What the documentation shows works: each block of code is run, page after page, in one folder.
+"""The documentation works: every block of code is run, page after page, in one folder.
 
-A block with a title is a file that the reader writes. Markers, as HTML comments before a block:
-``not run: reason`` has it checked only (commands exist and their options are right), ``needs
-records`` has it run only where NASBENCH_ECG_DATA names a folder of records, and ``like the output``
-says that a block shows what the command before it printed.
+A block with a title is a file that the reader writes. An HTML comment before a block changes what
+is done with it:
+
+``not run: reason``: its commands are parsed, but not run.
+``needs records``: it is run only if NASBENCH_ECG_DATA names a folder of records.
+``like the output``: it shows what the command before it prints.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from nasbench_ecg import api, testing
+from nasbench_ecg import api, signal, testing, training
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import KINDS, load_registry
 from nasbench_ecg.run.config import RunRequest, configure
@@ -39,7 +41,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 DATA = os.environ.get("NASBENCH_ECG_DATA")
 KEY = "b2974ed68544845b"
-"""The run key in the pages, of the tutorial's first run; another version may give another one."""
+"""The run key that the pages show; it is replaced by the key of the run that the test makes."""
 
 _FENCE = RawFencedCodeBlockLexer(
     re.compile(r'(?P<language>\w+)(?: title="(?P<title>.+)")?$\n', re.M)
@@ -69,22 +71,22 @@ class Block:
 
     @property
     def reason(self) -> str:
-        """Why it is not run here; empty where it is."""
+        """Why the block is not run; empty if it is run."""
         if self.marker.startswith("not run: "):
             return self.marker
         if self.marker == "needs records" and not DATA:
             return "needs real records: NASBENCH_ECG_DATA is not set"
-        return "README's commands are run by the tutorial" if self.page.parent == ROOT else ""
+        return "the tutorial runs the commands of the README" if self.page.parent == ROOT else ""
 
     @property
     def commands(self) -> list[str]:
-        """The commands of a shell block, lines that go on joined, comments left out."""
+        """The commands of a shell block, without comments, each on one line."""
         lines = self.source.replace("\\\n", " ").splitlines()
         return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
 
 
 def pages() -> list[Path]:
-    """Return README and all pages, in the order of the navigation."""
+    """Return the README and all pages, in the order of the navigation."""
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
     return [ROOT / "README.md", *(DOCS / name for name in _leaves(nav))]
 
@@ -97,7 +99,7 @@ def _leaves(nav: Any) -> Iterator[str]:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the fenced blocks of a page that name their language."""
+    """Return the fenced blocks of a page that name a language."""
     text = page.read_text(encoding="utf-8")
     found = []
     for region in sorted(_FENCE(Document(text, str(page))), key=lambda region: region.start):
@@ -118,12 +120,12 @@ def blocks(page: Path) -> list[Block]:
 
 ALL = [block for page in pages() for block in blocks(page)]
 SHELL = [block for block in ALL if block.language in ("console", "bash") and not block.title]
-"""Shell commands; a shell script with a title is a file."""
+"""Blocks of shell commands, but not shell scripts with a title, which are files."""
 
 
 @dataclass
 class Reader:
-    """Someone who goes through the pages with a keyboard."""
+    """Does what the pages say, in one folder and one environment."""
 
     folder: Path
     environment: dict[str, str]
@@ -132,7 +134,7 @@ class Reader:
     printed: str = ""
 
     def do(self, block: Block) -> None:
-        """Do what a block says, to the run that was made here."""
+        """Write the file, run the code or run the commands of a block."""
         source = block.source.replace(KEY, self.key).replace(KEY[:8], self.key[:8])
         block = replace(block, source=source)
         if block.title:
@@ -171,7 +173,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Iterator[Reader]:
-    """A reader in an empty folder, whose ``pip install`` goes to a folder of its own."""
+    """A reader in an empty folder, with a separate folder for ``pip install``."""
     folder, site, home = (tmp_path_factory.mktemp(name) for name in ("reader", "site", "home"))
     if DATA:
         (home / "physionet").symlink_to(Path(DATA).resolve())
@@ -187,7 +189,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Itera
         "PIP_TARGET": str(site),
         "PIP_NO_DEPS": "1",
         "PIP_NO_INDEX": "1",
-        "PIP_NO_BUILD_ISOLATION": "0",  # pip's way to say: no isolation
+        "PIP_NO_BUILD_ISOLATION": "0",  # pip reads 0 as: no isolation
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -196,17 +198,17 @@ def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Itera
         patch.delenv("NASBENCH_ECG_DATA", raising=False)
         patch.chdir(folder)
         patch.syspath_prepend(str(site))
-        patch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
-        # timing steps of the published networks takes longer than the runs do
-        patch.setattr("nasbench_ecg.cli.run.announce_duration", lambda *ready: None)
+        patch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
+        # The estimate times steps of the published networks, which takes longer than the runs.
+        patch.setattr("nasbench_ecg.cli.run.print_estimate", lambda *ready: None)
         first = RunRequest("darts", "synthetic-2lead", profile="smoke", device="cpu")
         yield Reader(folder, dict(os.environ), configure(load_registry(), first).key())
 
 
 @pytest.mark.parametrize("block", ALL, ids=str)
-def test_what_a_page_shows_works(block: Block, reader: Reader) -> None:
+def test_every_block_of_the_pages_works(block: Block, reader: Reader) -> None:
     if block.marker == "like the output":
-        _shows(block, reader.printed)
+        _assert_similar_output(block, reader.printed)
     elif block.language in ("toml", "json") and not block.title:
         {"toml": tomllib.loads, "json": json.loads}[block.language](block.source)
     elif block.reason and not block.title:
@@ -222,15 +224,15 @@ def _at_home(word: str) -> str:
     return str(Path(word).expanduser()) if word.startswith("~") else word
 
 
-def _shows(block: Block, printed: str) -> None:
-    """A figure may change with the machine; the words around it may not."""
+def _assert_similar_output(block: Block, printed: str) -> None:
+    """Check that nine in ten words of a block are in the output; numbers depend on the machine."""
     words = set(_WORD.findall(block.source))
-    strange = sorted(words - set(_WORD.findall(printed)))
-    assert len(strange) <= 0.1 * len(words), f"{block} shows what is not printed: {strange}"
+    missing = sorted(words - set(_WORD.findall(printed)))
+    assert len(missing) <= 0.1 * len(words), f"{block} shows what is not printed: {missing}"
 
 
 def _check(command: str, *, try_runs: bool) -> None:
-    """Go through a command without doing it: programs exist, verbs, names and options are right."""
+    """Check a command without running it: programs, verbs, component names and options exist."""
     for part in re.split(r"\s*(?:&&|\|)\s*", command):
         words = [w for w in shlex.split(part, comments=True) if not _ASSIGNED.match(w)]
         if words[0] == "nasbench-ecg":
@@ -264,38 +266,45 @@ def _without_data(words: list[str]) -> list[str]:
     return words
 
 
-def test_every_marker_is_one_that_is_known() -> None:
+def test_every_marker_is_known() -> None:
     marked = [block for block in ALL if block.marker and not block.marker.startswith("generate")]
     assert marked
     for block in marked:
         assert block.marker.startswith(_MARKERS), f"{block}: {block.marker}"
 
 
-def test_a_page_says_why_it_does_not_run_a_block() -> None:
+def test_every_block_that_is_not_run_gives_a_reason() -> None:
     for block in ALL:
         if block.marker.startswith("not run"):
             assert len(block.marker.removeprefix("not run: ")) > 8, str(block)
 
 
-def test_no_page_is_left_out_of_the_navigation() -> None:
-    there = {p for p in DOCS.rglob("*.md") if not {"examples", "hooks"} & set(p.parts)}
-    assert set(pages()) == {ROOT / "README.md", *there}
+def test_every_page_is_in_the_navigation() -> None:
+    written = {p for p in DOCS.rglob("*.md") if not {"examples", "hooks"} & set(p.parts)}
+    assert set(pages()) == {ROOT / "README.md", *written}
 
 
 def test_the_reference_has_every_public_name_once() -> None:
     text = "\n".join(p.read_text() for p in sorted((DOCS / "reference" / "api").glob("*.md")))
-    shown = re.findall(r"^::: (nasbench_ecg\.(?:api|testing)\.\w+)$", text, flags=re.M)
-    public = [f"nasbench_ecg.api.{name}" for name in api.__all__]
-    public += [f"nasbench_ecg.testing.{name}" for name in testing.__all__]
+    shown = re.findall(
+        r"^::: (nasbench_ecg\.(?:api|signal|training|testing)\.\w+)$", text, flags=re.M
+    )
+    public = [
+        f"{module.__name__}.{name}"
+        for module in (api, signal, training, testing)
+        for name in module.__all__
+    ]
     assert sorted(shown) == sorted(public)
 
 
 def test_the_reference_names_every_environment_variable() -> None:
-    told = set(re.findall(r"`(NASBENCH_ECG_\w+)`", (DOCS / "reference/environment.md").read_text()))
+    documented = set(
+        re.findall(r"`(NASBENCH_ECG_\w+)`", (DOCS / "reference/environment.md").read_text())
+    )
     used = set()
     for path in [*(ROOT / "nasbench_ecg").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]:
         used |= set(re.findall(r"\bNASBENCH_ECG_[A-Z_]*[A-Z]\b", path.read_text()))
-    assert told == used
+    assert documented == used
 
 
 @pytest.fixture(scope="module")
@@ -320,7 +329,7 @@ def test_the_site_is_built_without_a_warning(site: Path) -> None:
     assert (site / "index.html").exists()
 
 
-def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
+def test_no_page_loads_anything_from_another_site(site: Path) -> None:
     loads = re.compile(
         r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>"""
     )
@@ -371,7 +380,7 @@ def test_the_search_works_without_a_server(site: Path) -> None:
     assert "explanation/supernet.html?h=supernet" in done.stdout
 
 
-def test_nothing_of_the_pages_is_left_ungenerated(site: Path) -> None:
+def test_every_generated_part_of_a_page_is_generated(site: Path) -> None:
     for page in site.rglob("*.html"):
         assert "<!-- generate:" not in page.read_text(), page
 
@@ -379,7 +388,7 @@ def test_nothing_of_the_pages_is_left_ungenerated(site: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "offered"), [("run dar", "darts"), ("run darts synth", "synthetic-2lead")]
 )
-def test_names_of_components_complete_in_a_shell(typed: str, offered: str) -> None:
+def test_component_names_complete_in_a_shell(typed: str, offered: str) -> None:
     code = (
         "import sys; from nasbench_ecg.cli import main; sys.argv = ['nasbench-ecg']\n"
         "try:\n    main()\n"
@@ -397,4 +406,4 @@ def test_names_of_components_complete_in_a_shell(typed: str, offered: str) -> No
         text=True,
     )
     assert offered in done.stdout.split()
-    assert done.stderr.endswith("False"), "completion loads torch"
+    assert done.stderr.endswith("False"), "completion imports torch"

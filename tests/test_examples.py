@@ -1,4 +1,4 @@
-"""What the scaffold writes and what docs/examples holds installs and runs where it is new."""
+"""The scaffold's package and the packages in docs/examples install and run."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ TINY = ("--set", "dataset.minutes=1", "--set", "space.nodes=2", "--set", "builde
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """An environment with the project, and with the example of a strategy from its wheel."""
+    """An environment with the wheels of the project and of the example strategy."""
     made = environment(tmp_path_factory.mktemp("fresh"))
     made.install(build_wheel(EXAMPLES / "simulated-annealing", tmp_path_factory.mktemp("wheel")))
     return made
 
 
 @pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, beats_cache: Path) -> None:
+def separate_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, beats_cache: Path) -> None:
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
     monkeypatch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path / "settings"))
 
 
-def test_a_new_strategy_installs_runs_and_keeps_the_contract_without_an_edit(
+def test_a_scaffolded_strategy_installs_runs_and_passes_the_contract_unchanged(
     fresh: Environment, tmp_path: Path
 ) -> None:
     fresh.nasbench("plugin", "new", "my-search", "--kind", "strategy", cwd=tmp_path)
@@ -36,12 +36,12 @@ def test_a_new_strategy_installs_runs_and_keeps_the_contract_without_an_edit(
     (record,) = json.loads(fresh.nasbench(*command, *TINY, "--json", cwd=tmp_path))
     assert record["status"] == "ok"
     assert record["components"]["strategy"]["distribution"] == "my-search"
-    told = json.loads(fresh.nasbench("plugin", "check", "my-search", "--json", cwd=tmp_path))
-    outcomes = {verdict["check"]: verdict["outcome"] for verdict in told["verdicts"]}
+    checked = json.loads(fresh.nasbench("plugin", "check", "my-search", "--json", cwd=tmp_path))
+    outcomes = {verdict["check"]: verdict["outcome"] for verdict in checked["verdicts"]}
     assert set(outcomes.values()) == {"holds"} and len(outcomes) > 10
 
 
-def test_the_example_of_a_strategy_runs_and_passes_its_own_tests(
+def test_the_example_strategy_runs_and_passes_its_own_tests(
     fresh: Environment, tmp_path: Path
 ) -> None:
     command = ("run", "simulated-annealing", "synthetic-2lead", "--profile", "smoke")
@@ -52,5 +52,5 @@ def test_the_example_of_a_strategy_runs_and_passes_its_own_tests(
     temperatures = [point["temperature"] for point in record["trajectory"]]
     assert temperatures == pytest.approx([0.05, 0.05 * 0.02**0.5, 0.001])
     tests = shutil.copytree(EXAMPLES / "simulated-annealing" / "tests", tmp_path / "tests")
-    said = run(fresh.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
-    assert "passed" in said and "failed" not in said
+    printed = run(fresh.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
+    assert "passed" in printed and "failed" not in printed

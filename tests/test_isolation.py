@@ -1,4 +1,4 @@
-"""Whatever a plugin does, it is named with its distribution and version, and all others go on."""
+"""A faulty plugin is named with its distribution and version, and all other plugins work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tiny_runs import SETTINGS, assignments
-from tiny_runs import install as install_outside
+from tiny_runs import install as install_third_party
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
@@ -25,7 +25,7 @@ from nasbench_ecg.testing import harness as process
 from nasbench_ecg.testing.fixtures import subject_of
 from nasbench_ecg.testing.harness import Check, Order, checks_of, examine, judge
 
-WILD = """
+FAULTY = """
     import os, time
     from nasbench_ecg.api import Architecture, SearchResult, StrategySpec, hookimpl
 
@@ -34,34 +34,34 @@ WILD = """
     @hookimpl
     def nasbench_ecg_strategies():
         for name in NAMES:
-            target = "wild_search:" + name.title().replace("-", "")
-            yield StrategySpec(name=name, target=target, summary="Goes wrong")
+            target = "faulty_search:" + name.title().replace("-", "")
+            yield StrategySpec(name=name, target=target, summary="Faulty")
 
-    class Wild:
+    class Faulty:
         def __init__(self, options): ...
 
-    class Breaks(Wild):
+    class Breaks(Faulty):
         def search(self, task, space, builder, ctx):
-            raise ZeroDivisionError("a mistake of its own")
+            raise ZeroDivisionError("a bug of the plugin")
 
-    class Exits(Wild):
+    class Exits(Faulty):
         def search(self, task, space, builder, ctx):
             raise SystemExit(0)
 
-    class Dies(Wild):
+    class Dies(Faulty):
         def search(self, task, space, builder, ctx):
             os._exit(7)
 
-    class Hangs(Wild):
+    class Hangs(Faulty):
         def search(self, task, space, builder, ctx):
             while True:
                 time.sleep(0.05)
 
-    class Strays(Wild):
+    class Strays(Faulty):
         def search(self, task, space, builder, ctx):
             return SearchResult(Architecture("labelings", {"clusters": 2}))
 
-    class ReturnsNothing(Wild):
+    class ReturnsNothing(Faulty):
         def search(self, task, space, builder, ctx): ...
 """
 
@@ -93,7 +93,7 @@ BROKEN = {
             yield StrategySpec(name="unset", target="json:loads", summary="s", options="json:dumps")
     """,
 }
-SAID = {
+EXPECTED = {
     "no-import": "no_such_library",
     "no-hook": "nasbench_ecg_strategies",
     "hook-raises": "no licence",
@@ -104,7 +104,7 @@ SAID = {
 
 
 def install(site: Path, distribution: str, version: str, modules: dict[str, str]) -> None:
-    """Install a distribution of one plugin a module."""
+    """Install a distribution whose modules are one plugin each."""
     info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(
@@ -117,24 +117,24 @@ def install(site: Path, distribution: str, version: str, modules: dict[str, str]
 
 
 @dataclass(frozen=True)
-class Wilderness:
-    """Everything that goes wrong, installed beside the shipped plugins and the outside package."""
+class Installation:
+    """The faulty plugins, installed beside the shipped plugins and the third-party example."""
 
     folder: Path
 
     def run(self, strategy: str, *more: str) -> Any:
-        """Return the result of the command that runs ``strategy``."""
+        """Run ``strategy`` with the command line and return the result."""
         tiny = assignments({**SETTINGS, "evaluator": {"epochs": 1, "beats": 100}})
         words = ["run", strategy, "toy-2lead", "--profile", "smoke", "--device", "cpu", *tiny]
         return CliRunner().invoke(app, [*words, "--out", str(self.folder / "results"), *more])
 
 
 @pytest.fixture(scope="module")
-def wild(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Any:
-    site = tmp_path_factory.mktemp("wild")
-    install(site, "wild-search", "0.7", {"wild-search": WILD})
+def installation(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Any:
+    site = tmp_path_factory.mktemp("faulty")
+    install(site, "faulty-search", "0.7", {"faulty-search": FAULTY})
     install(site, "broken-things", "3.1", BROKEN)
-    paths = [str(site), *install_outside(tmp_path_factory.mktemp("site"))]
+    paths = [str(site), *install_third_party(tmp_path_factory.mktemp("site"))]
     with pytest.MonkeyPatch.context() as patch:
         for path in reversed(paths):
             patch.syspath_prepend(path)
@@ -142,61 +142,61 @@ def wild(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Any:
         patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
         patch.setenv("NASBENCH_ECG_CONFIG", str(site / "settings"))
         patch.setenv("COLUMNS", "200")
-        patch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
-        yield Wilderness(tmp_path_factory.mktemp("out"))
+        patch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
+        yield Installation(tmp_path_factory.mktemp("out"))
 
 
-# What is found at once
+# Faults that the registry finds
 
 
 @pytest.mark.parametrize("plugin", BROKEN)
-def test_a_plugin_that_is_broken_is_named_with_its_distribution_and_version(
-    wild: Wilderness, plugin: str
+def test_a_broken_plugin_is_named_with_its_distribution_and_version(
+    installation: Installation, plugin: str
 ) -> None:
     registry = load_registry()
     problems = [*registry.problems, *registry.verify()]
     (problem,) = [problem for problem in problems if problem.plugin == plugin]
     assert (problem.distribution, problem.version) == ("broken-things", "3.1")
-    assert SAID[plugin] in problem.error
+    assert EXPECTED[plugin] in problem.error
 
 
-def test_all_other_plugins_are_there(wild: Wilderness) -> None:
-    told = CliRunner().invoke(app, ["list", "strategies", "--json"]).stdout
-    sources = {c["name"]: c["distribution"] for c in json.loads(told)}
-    assert sources["darts"] == "nasbench-ecg" and sources["hangs"] == "wild-search"
+def test_all_other_plugins_are_loaded(installation: Installation) -> None:
+    listed = CliRunner().invoke(app, ["list", "strategies", "--json"]).stdout
+    sources = {c["name"]: c["distribution"] for c in json.loads(listed)}
+    assert sources["darts"] == "nasbench-ecg" and sources["hangs"] == "faulty-search"
     assert sources["best-of-n"] == "nasbench-ecg-thirdparty-example"
     assert "old" not in sources
 
 
-# What is found in a run
+# Faults that a run finds
 
 
 @pytest.mark.parametrize(
     ("strategy", "said"),
     [
-        ("breaks", "ZeroDivisionError: a mistake of its own"),
+        ("breaks", "ZeroDivisionError: a bug of the plugin"),
         ("exits", "SystemExit: 0"),
         ("strays", "not valid in the search space 'conv-cells'"),
         ("returns-nothing", "returned a NoneType where a SearchResult is due"),
     ],
 )
-def test_a_run_whose_strategy_goes_wrong_names_the_culprit(
-    wild: Wilderness, strategy: str, said: str
+def test_a_failed_run_names_the_faulty_strategy(
+    installation: Installation, strategy: str, said: str
 ) -> None:
-    result = wild.run(strategy)
+    result = installation.run(strategy)
     assert result.exit_code in (1, 2)
     assert said in " ".join(result.stderr.split())
-    assert "plugin 'wild-search' of wild-search 0.7" in " ".join(result.stderr.split())
+    assert "plugin 'faulty-search' of faulty-search 0.7" in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
-    store = RecordStore(wild.folder / "results", "runs")
+    store = RecordStore(installation.folder / "results", "runs")
     records = [store.read(path.stem) for path in store.folder.glob("*.json")]
     (record,) = [r for r in records if r and r.components["strategy"].name == strategy]
     assert record.status == "failed"
     assert record.components["strategy"].version == "0.7"
 
 
-def test_a_suite_outlives_a_strategy_that_hangs_and_one_that_ends_the_process(
-    wild: Wilderness, tmp_path: Path
+def test_a_suite_continues_after_a_strategy_that_hangs_or_ends_its_process(
+    installation: Installation, tmp_path: Path
 ) -> None:
     registry, store = load_registry(), RecordStore(tmp_path, "mine")
     store.check_writable()
@@ -210,10 +210,10 @@ def test_a_suite_outlives_a_strategy_that_hangs_and_one_that_ends_the_process(
     assert [records["hangs"].status, records["dies"].status] == ["timeout", "failed"]
     assert "Exit status 7" in (records["dies"].error or "")
     for record in records.values():
-        assert "plugin 'wild-search' of wild-search 0.7" in (record.error or "")
+        assert "plugin 'faulty-search' of faulty-search 0.7" in (record.error or "")
 
 
-# What is found by checking
+# Faults that ``plugin check`` finds
 
 
 def the_check(name: str) -> Check:
@@ -227,10 +227,10 @@ def the_check(name: str) -> Check:
         ("strays", "not of the space 'conv-cells'"),
         ("returns-nothing", "no SearchResult"),
         ("exits", "SystemExit: 0"),
-        ("breaks", "ZeroDivisionError: a mistake of its own"),
+        ("breaks", "ZeroDivisionError: a bug of the plugin"),
     ],
 )
-def test_a_check_says_what_the_component_does(wild: Wilderness, strategy: str, reason: str) -> None:
+def test_a_check_says_what_is_wrong(installation: Installation, strategy: str, reason: str) -> None:
     subject = subject_of(load_registry(), "strategy", strategy)
     verdict = judge(the_check("it-finds-an-architecture-of-its-space"), subject)
     assert verdict.outcome == "fails"
@@ -244,10 +244,14 @@ def test_a_check_says_what_the_component_does(wild: Wilderness, strategy: str, r
         ("hangs", 2.0, "it does not come to an end within 2 seconds"),
     ],
 )
-def test_a_check_outlives_what_ends_or_blocks_its_process(
-    wild: Wilderness, monkeypatch: pytest.MonkeyPatch, strategy: str, limit: float, reason: str
+def test_checks_continue_after_a_strategy_that_ends_or_blocks_its_process(
+    installation: Installation,
+    monkeypatch: pytest.MonkeyPatch,
+    strategy: str,
+    limit: float,
+    reason: str,
 ) -> None:
-    # The processes begin with the first search, and end or block there.
+    # Only the check that searches is run: the strategy ends or blocks its process there.
     searching = the_check("it-finds-an-architecture-of-its-space")
     start = list(checks_of("strategy")).index(searching)
     monkeypatch.setattr(process, "checks_of", lambda kind: [searching])

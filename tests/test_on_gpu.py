@@ -1,4 +1,4 @@
-"""``benchmarks/on_gpu.sh`` on a CPU, with tiny settings, no package index and nothing installed."""
+"""``benchmarks/on_gpu.sh`` on a CPU, with tiny settings and without a package index."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TINY = (
 
 @pytest.fixture(scope="module")
 def carry(tmp_path_factory):
-    """What pack_for_gpu.sh makes of two records, without wheels: all is installed here."""
+    """The folder that pack_for_gpu.sh makes of two records, without wheels."""
     data = tmp_path_factory.mktemp("data")
     for i, name in enumerate(("a", "b")):
         write_record(data / "mitdb", name, n_samples=20_000 + i)
@@ -64,7 +64,7 @@ def on_gpu(out, carry, runs, minutes="10", **more):
 
 @pytest.fixture(scope="module")
 def session(tmp_path_factory, carry):
-    """A whole session: a run that goes well and one that cannot."""
+    """A whole session with a run that succeeds and one that fails."""
     out = tmp_path_factory.mktemp("session") / "out"
     tiny = f"darts synthetic-2lead {TINY}"
     code, printed = on_gpu(out, carry[0], ["no-such-strategy synthetic-2lead", tiny])
@@ -76,7 +76,7 @@ def outcomes(out):
     return {outcome["name"].split()[0]: outcome for outcome in found}
 
 
-def test_every_step_is_done_though_one_fails(session):
+def test_a_failed_step_does_not_stop_the_others(session):
     out, code, printed = session
     by_name = outcomes(out)
     assert code == 0, printed
@@ -88,7 +88,7 @@ def test_every_step_is_done_though_one_fails(session):
     assert "| 01 no-such-strategy synthetic-2lead | failed (2) |" in printed
 
 
-def test_the_run_record_and_the_equality_checks_are_taken_home(session):
+def test_the_archive_holds_the_run_record_and_the_equality_checks(session):
     out, _, _ = session
     with tarfile.open(out / "take-home.tar.gz") as tar:
         names = tar.getnames()
@@ -102,7 +102,7 @@ def test_the_run_record_and_the_equality_checks_are_taken_home(session):
     assert not [name for name in names if name.startswith(("work", "done"))]
 
 
-def test_records_come_back_byte_for_byte(session, carry):
+def test_unpacked_records_are_equal_byte_for_byte(session, carry):
     out, _, _ = session
     _, data = carry
     for path in (data / "mitdb").iterdir():
@@ -111,7 +111,7 @@ def test_records_come_back_byte_for_byte(session, carry):
 
 @pytest.fixture
 def steps(monkeypatch):
-    """The module that performs steps."""
+    """The module that does the steps."""
     monkeypatch.syspath_prepend(str(BENCHMARKS / "gpu"))
     import session
 
@@ -125,32 +125,32 @@ def made(steps, tmp_path, code, *, seconds=60.0):
     return steps.perform(step, tmp_path, time.monotonic() + seconds, dict(os.environ))
 
 
-def test_what_was_done_is_not_done_again_and_what_failed_is(steps, tmp_path):
-    assert made(steps, tmp_path, "print('well')").status == "ok"
-    again = made(steps, tmp_path, "print('well')")
-    assert (again.status, again.last) == ("done before", "well")
+def test_a_done_step_is_skipped_and_a_failed_one_is_repeated(steps, tmp_path):
+    assert made(steps, tmp_path, "print('done')").status == "ok"
+    again = made(steps, tmp_path, "print('done')")
+    assert (again.status, again.last) == ("done before", "done")
     assert made(steps, tmp_path, "raise SystemExit(3)").status == "failed (3)"
     assert made(steps, tmp_path, "raise SystemExit(3)").status == "failed (3)"
 
 
-def test_a_step_is_asked_to_end_when_its_time_is_over(steps, tmp_path, monkeypatch):
+def test_a_step_gets_sigterm_when_its_time_is_over(steps, tmp_path, monkeypatch):
     monkeypatch.setattr(steps, "_LEAST", 0.0)
     code = (
         "import signal, sys, time\n"
-        "def end(*_): print('kept a checkpoint', flush=True); sys.exit(1)\n"
+        "def end(*_): print('saved a checkpoint', flush=True); sys.exit(1)\n"
         "signal.signal(signal.SIGTERM, end)\n"
         "time.sleep(600)"
     )
     outcome = made(steps, tmp_path, code, seconds=4.0)
     assert outcome.status == "stopped: time"
-    assert outcome.last == "kept a checkpoint"
+    assert outcome.last == "saved a checkpoint"
 
 
-def test_nothing_is_begun_when_the_minutes_are_over(steps, tmp_path):
-    assert made(steps, tmp_path, "print()", seconds=0.0).status == "not begun: time"
+def test_no_step_is_started_when_the_minutes_are_over(steps, tmp_path):
+    assert made(steps, tmp_path, "print()", seconds=0.0).status == "not started: time"
 
 
-def test_the_published_runs_are_such_as_the_command_line_knows(steps):
+def test_the_published_runs_name_known_strategies_and_datasets(steps):
     from nasbench_ecg.plugin.registry import load_registry
 
     args = Namespace(
@@ -166,7 +166,7 @@ def test_the_published_runs_are_such_as_the_command_line_knows(steps):
     assert len({tuple(run[1:]) for run in runs}) == len(runs)
 
 
-def test_packages_left_out_take_their_own_needs_along(monkeypatch):
+def test_leaving_out_a_package_leaves_out_its_own_requirements(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS / "gpu"))
     from packages import needed
 

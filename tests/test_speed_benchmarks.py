@@ -1,4 +1,4 @@
-"""``python benchmarks/speed`` from end to end on tiny settings; no time is asserted."""
+"""``python benchmarks/speed`` from end to end with tiny settings; no time is checked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(out, *arguments):
     return done.stdout
 
 
-def test_the_cheap_benchmarks_write_json_and_the_same_table_in_markdown(tmp_path):
+def test_benchmarks_write_json_and_the_same_table_in_markdown(tmp_path):
     only = ("supernet-smoke", "training-smoke", "whole-run", "busy")
     printed = run(
         tmp_path,
@@ -53,7 +53,7 @@ def test_the_cheap_benchmarks_write_json_and_the_same_table_in_markdown(tmp_path
     assert "busy: not measured, it needs a GPU" in printed
 
 
-def test_an_update_keeps_the_rows_of_benchmarks_that_were_not_run(tmp_path):
+def test_an_update_keeps_the_rows_of_other_benchmarks(tmp_path):
     def rows():
         report = json.loads((tmp_path / "here.json").read_text())
         return {row["benchmark"]: row["seconds"] for row in report["targets"]}
@@ -71,7 +71,7 @@ def test_an_update_keeps_the_rows_of_benchmarks_that_were_not_run(tmp_path):
     assert list(rows()) == ["supernet-smoke"]
 
 
-def test_an_update_of_another_machines_figures_is_refused(tmp_path):
+def test_an_update_of_the_results_of_another_machine_is_refused(tmp_path):
     run(tmp_path, "--only", "training-smoke", "--name", "here")
     path = tmp_path / "here.json"
     report = json.loads(path.read_text())
@@ -84,7 +84,7 @@ def test_an_update_of_another_machines_figures_is_refused(tmp_path):
     assert json.loads(path.read_text()) == report
 
 
-def test_a_published_search_is_not_begun_without_a_gpu_by_accident(tmp_path):
+def test_a_published_search_needs_a_gpu_or_a_number_of_epochs(tmp_path):
     printed = run(tmp_path, "--only", "whole-run")
     assert "whole-run: not measured, without a GPU it needs --epochs" in printed
 
@@ -93,7 +93,7 @@ def test_a_published_search_is_not_begun_without_a_gpu_by_accident(tmp_path):
     ("measured", "epochs", "total"),
     [([3.0], 10, 30.0), ([5.0, 2.0, 2.0], 10, 9 + 14.0), ([5.0, 2.0], 2, 7.0)],
 )
-def test_epochs_not_measured_are_taken_to_last_as_the_later_ones(
+def test_the_extrapolation_uses_the_median_of_the_later_epochs(
     speed_modules, measured, epochs, total
 ):
     from paper import extrapolated
@@ -101,7 +101,7 @@ def test_epochs_not_measured_are_taken_to_last_as_the_later_ones(
     assert extrapolated(measured, epochs) == pytest.approx(total)
 
 
-def test_each_proxy_is_timed_beside_one_pass_through_the_network(
+def test_each_proxy_is_timed_and_compared_with_one_pass_of_the_network(
     speed_modules, monkeypatch, tmp_path
 ):
     from proxies import PROXIES, proxies
@@ -112,14 +112,14 @@ def test_each_proxy_is_timed_beside_one_pass_through_the_network(
     assert target.figures["slowest"] == max(target.seconds[name] for name in PROXIES)
 
 
-def test_time_in_which_kernels_overlap_counts_once(speed_modules):
+def test_overlapping_kernels_count_once(speed_modules):
     from busy import covered
 
     assert covered([(5, 6), (0, 2), (1, 3), (1.5, 2.5)]) == pytest.approx(4)
     assert covered([]) == 0
 
 
-def test_the_profiled_window_ends_the_work_and_holds_its_steps(speed_modules):
+def test_the_profiled_window_ends_the_work_after_its_last_step(speed_modules):
     from busy import EnoughError, StepWindow
 
     window = StepWindow("cpu", first=2, last=5)

@@ -36,7 +36,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
+    monkeypatch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
 
 
 @pytest.fixture
@@ -109,13 +109,13 @@ def test_a_result_of_other_beats_is_said_to_be_one(ward: Path, tmp_path: Path) -
     words = ["run", "cnn-11", "my-ward", "--profile", "smoke", "--device", "cpu"]
     words += ["--set", "evaluator.epochs=1", "--out", str(tmp_path / "results")]
     nasbench(*words)
-    assert "others now" not in nasbench(*words).stderr
+    assert "has changed since" not in nasbench(*words).stderr
     path = ward.parent / "records" / "p01.atr"
     annotated = wfdb.rdann(str(path.with_suffix("")), "atr")
     wfdb.wrann(
         "p01", "atr", annotated.sample[:-2], annotated.symbol[:-2], write_dir=str(path.parent)
     )
-    assert "The beats of my-ward are others now" in nasbench(*words).stderr
+    assert "my-ward has changed since this run" in nasbench(*words).stderr
 
 
 def test_an_added_dataset_passes_the_contract_checks(ward: Path) -> None:

@@ -1,9 +1,9 @@
-"""Whether a device computes what it should: ``python equality.py --device cuda``.
+"""Check that a device computes correctly: ``python equality.py --device cuda``.
 
-The merged supernet against the plain one on the device, and the device against the CPU: the loss,
-∇α and the gradients of all weights outside the edges, in float64 and in float32, and the logits
-of a final network. Then a training and a search by replayed CUDA graphs against single steps, which
-a CPU does alike. Exits with 1 if a difference is over its tolerance.
+Compares the merged with the plain supernet on the device, and the device with the CPU: the loss,
+∇α, the gradients of all weights outside the edges, and the logits of a final network, in float64
+and float32. Then compares training and search with CUDA graphs and without (on a CPU both are the
+same). Exits with 1 if a difference is larger than its limit.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 from nasbench_ecg_darts.variants.base import DARTS
 
 SAME_DEVICE = {torch.float64: 1e-10, torch.float32: 1e-4}
-"""Largest difference allowed between two forms, relative to the largest value."""
+"""Largest allowed difference between two implementations, relative to the largest value."""
 
 OTHER_DEVICE = {torch.float64: 1e-10, torch.float32: 1e-3}
-"""Largest difference allowed between two devices, which round in another order."""
+"""Largest allowed difference between two devices, which round in a different order."""
 
 GRAPHS = 1e-3
-"""Largest difference allowed after a few steps with and without graphs: rates are rounded to
-float32 in a graph, and the kernels of backward passes add in no fixed order."""
+"""Largest allowed difference after a few steps with and without graphs. A graph rounds learning
+rates to float32, and backward kernels add in no fixed order."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Check:
     Attributes:
         what: What was compared.
         difference: Largest difference, relative to the largest value.
-        limit: Largest one allowed.
+        limit: Largest allowed difference.
     """
 
     what: str
@@ -99,16 +99,16 @@ def checks(device: str) -> Iterator[Check]:
 
 
 def graph_checks(device: str) -> Iterator[Check]:
-    """Yield whether steps can be captured, and whether training and search end where they would."""
+    """Compare training and search with and without CUDA graphs, and count failed captures."""
     yield from _graph_check("training", _trained, device)
     yield from _graph_check("search", _searched, device)
 
 
 def _graph_check(what: str, run: Callable[..., dict[str, Tensor]], device: str) -> Iterator[Check]:
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         replayed = run(device, graphs=True)
-    failures = [w for w in told if "could not be captured" in str(w.message)]
+    failures = [w for w in caught if "could not be captured" in str(w.message)]
     for warning in failures:
         print(warning.message)
     yield Check(f"failures to capture a step of {what} on {device}", len(failures), 0)
@@ -117,7 +117,7 @@ def _graph_check(what: str, run: Callable[..., dict[str, Tensor]], device: str) 
 
 
 def _trained(device: str, *, graphs: bool) -> dict[str, Tensor]:
-    """Return weights, statistics and curves after 12 full batches and two ragged ones."""
+    """Return weights, statistics and curves after 12 full and two smaller batches."""
     model = _final_network()
     recipe = Recipe(epochs=2, batch_size=16, lr=0.01)
     curves = fit(
@@ -173,10 +173,10 @@ def _supernets(dtype: torch.dtype) -> tuple[SuperNet, SuperNet]:
 
 
 def _figures(net: SuperNet, device: str, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return loss, gradients of α and of the weights that both forms have under one name."""
+    """Return the loss and the gradients of α and of the weights that both supernets have."""
     net = copy.deepcopy(net).to(device).train()
     torch.manual_seed(1)
-    # α far from uniform, and float64 kept: its usual values are float32 and nearly all equal
+    # The initial α is float32 and nearly uniform; this one is float64 and far from uniform.
     alpha: Alpha = {
         name: torch.randn(value.shape, dtype=dtype).to(device).requires_grad_()
         for name, value in initial_alpha(4, len(OPERATIONS), "cpu").items()
@@ -192,7 +192,7 @@ def _figures(net: SuperNet, device: str, dtype: torch.dtype) -> dict[str, Tensor
 def _loss(net: SuperNet, alpha: Alpha, batch: Batch) -> tuple[Tensor, Tensor]:
     if batch.x.dtype == torch.float32:
         return relaxed_loss(net, alpha, batch, "float32")
-    # relaxed_loss turns logits into float32, which would hide what float64 is to show
+    # relaxed_loss rounds logits to float32
     logits = net(batch.x, mixing_weights(alpha))
     return nn.functional.cross_entropy(logits, batch.y), logits
 
@@ -212,7 +212,7 @@ def _final_network() -> nn.Module:
 
 
 def _worst(expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> float:
-    """Return the largest difference; each kind of figure is relative to its own largest value."""
+    """Return the largest difference; each tensor is relative to its own largest value."""
     return max(
         float((a.cpu() - b.cpu()).abs().max() / a.cpu().abs().max().clamp_min(1e-30))
         for a, b in ((expected[name], got[name]) for name in expected)
@@ -220,7 +220,7 @@ def _worst(expected: Mapping[str, Tensor], got: Mapping[str, Tensor]) -> float:
 
 
 def main() -> int:
-    """Print all checks; return 1 if one does not hold."""
+    """Print all checks; return 1 if one fails."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path)
@@ -228,16 +228,16 @@ def main() -> int:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     done = []
     for check in chain(checks(args.device), graph_checks(args.device)):
-        verdict = "holds" if check.held else "DOES NOT HOLD"
-        print(f"{check.what}: {check.difference:.1e}, allowed {check.limit:.0e}: {verdict}")
+        result = "passed" if check.held else "FAILED"
+        print(f"{check.what}: {check.difference:.1e}, limit {check.limit:.0e}: {result}")
         done.append(check)
     if args.out:
         args.out.write_text(
             json.dumps([{**asdict(c), "held": c.held} for c in done], indent=1) + "\n"
         )
-    n_held = sum(check.held for check in done)
-    print(f"{n_held} of {len(done)} hold")
-    return int(n_held < len(done))
+    n_passed = sum(check.held for check in done)
+    print(f"{n_passed} of {len(done)} checks passed")
+    return int(n_passed < len(done))
 
 
 if __name__ == "__main__":

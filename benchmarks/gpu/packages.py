@@ -1,7 +1,7 @@
-"""The packages that the checkout needs, as installed here: ``python packages.py [WITHOUT ...]``.
+"""List the dependencies with their installed versions: ``python packages.py [WITHOUT ...]``.
 
-Prints ``name==version`` of all that pyproject.toml requires, directly or not. Packages named on
-the command line are left out, and so is what only they require.
+Prints ``name==version`` of all direct and indirect requirements of pyproject.toml. Packages named
+on the command line are left out, and so are packages that only they require.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from pip._vendor.packaging.requirements import Requirement
 
 _ROOT = Path(__file__).parents[2]
-_THERE = {
+_TARGET = {
     "extra": "",
     "sys_platform": "linux",
     "platform_system": "Linux",
@@ -24,23 +24,23 @@ _THERE = {
 }
 
 
-def normal(name: str) -> str:
-    """Return the name of a package in its normal form."""
+def normalized(name: str) -> str:
+    """Return the normalized name of a package."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def needed(without: set[str]) -> Iterator[str]:
-    """Yield ``name==version`` of all that the checkout needs but for ``without``.
+    """Yield ``name==version`` of all dependencies of the checkout except ``without``.
 
     Raises:
-        PackageNotFoundError: One of them is not installed here.
+        PackageNotFoundError: A dependency is not installed.
     """
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
-    seen, waiting = {*map(normal, without)}, list(project["dependencies"])
+    seen, waiting = {*map(normalized, without)}, list(project["dependencies"])
     while waiting:
         requirement = Requirement(waiting.pop())
-        name = normal(requirement.name)
-        if name in seen or (requirement.marker and not requirement.marker.evaluate(_THERE)):
+        name = normalized(requirement.name)
+        if name in seen or (requirement.marker and not requirement.marker.evaluate(_TARGET)):
             continue
         seen.add(name)
         yield f"{name}=={version(name)}"

@@ -1,7 +1,7 @@
-"""Make a machine without network ready: ``python prepare.py ROOT CARRY WORK``.
+"""Prepare a machine that has no network: ``python prepare.py ROOT CARRY WORK``.
 
-Unpacks the records, installs those of the carried wheels that are missing here, and makes the
-checkout known as an installed distribution, without which its plugins would not be found.
+Unpacks the records, installs the packed wheels of missing packages, and registers the checkout as
+an installed distribution, so that its plugins are found.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from packages import normal
+from packages import normalized
 from pip._vendor.packaging.requirements import Requirement
 
 
 def unpack_records(carry: Path, work: Path) -> str:
-    """Unpack the carried records into ``work/data``, and say so."""
+    """Unpack the packed records into ``work/data``; return a line that says so."""
     archive, done = carry / "records.tar.xz", work / "data" / ".unpacked"
     if not archive.is_file():
         return f"no records: {archive} is missing"
@@ -31,11 +31,11 @@ def unpack_records(carry: Path, work: Path) -> str:
 
 
 def install_missing(carry: Path, site: Path) -> str:
-    """Install the carried wheels of packages that are not here into ``site``, and say which."""
+    """Install the packed wheels of missing packages into ``site``; return a line of text."""
     missing = [
         wheel
         for wheel in sorted((carry / "wheels").glob("*.whl"))
-        if not _installed(normal(wheel.name.partition("-")[0]))
+        if not _installed(normalized(wheel.name.partition("-")[0]))
     ]
     if not missing:
         return "no package was missing"
@@ -45,8 +45,8 @@ def install_missing(carry: Path, site: Path) -> str:
     return f"installed {', '.join(wheel.name.split('-')[0] for wheel in missing)}"
 
 
-def make_known(root: Path, site: Path) -> list[str]:
-    """Write the checkout's metadata into ``site``; return its requirements that do not hold."""
+def register_checkout(root: Path, site: Path) -> list[str]:
+    """Write the metadata of the checkout into ``site``; return its unmet requirements."""
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def make_known(root: Path, site: Path) -> list[str]:
         for line in (f"[{group}]", *(f"{name} = {target}" for name, target in points.items()))
     ]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    return [line for line in project["dependencies"] if not _holds(Requirement(line))]
+    return [line for line in project["dependencies"] if not _is_met(Requirement(line))]
 
 
 def _installed(name: str) -> str | None:
@@ -71,20 +71,20 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def _holds(requirement: Requirement) -> bool:
+def _is_met(requirement: Requirement) -> bool:
     found = _installed(requirement.name)
     return found is not None and requirement.specifier.contains(found, prereleases=True)
 
 
 def main() -> None:
-    """Prepare the machine; fail if a requirement does not hold."""
+    """Prepare the machine; exit with an error if a requirement is not met."""
     root, carry, work = (Path(argument) for argument in sys.argv[1:4])
     site = work / "site"
     print(unpack_records(carry, work))
     print(install_missing(carry, site))
-    lacking = make_known(root, site)
-    if lacking:
-        sys.exit(f"not fulfilled here: {', '.join(lacking)}; pack them with pack_for_gpu.sh")
+    unmet = register_checkout(root, site)
+    if unmet:
+        sys.exit(f"missing requirements: {', '.join(unmet)}; pack them with pack_for_gpu.sh")
 
 
 if __name__ == "__main__":

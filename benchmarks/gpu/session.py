@@ -1,8 +1,8 @@
-"""What ``benchmarks/on_gpu.sh`` does, step by step within a number of minutes.
+"""The steps of ``benchmarks/on_gpu.sh``, within a limited number of minutes.
 
-Each step is a process of its own with a log, a time limit and no influence on the others. Steps
-that were done before, with the same arguments, are not done again. Only the standard library is
-used here: the packages of the project are installed by the first step.
+Each step is a separate process with a log and a time limit; a failed step does not affect the
+others. A step that was done before with the same arguments is skipped. This module imports only
+the standard library, because the first step installs the packages of the project.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-_GRACE = 20.0  # seconds from SIGTERM, upon which a run keeps a checkpoint, to SIGKILL
+_GRACE = 20.0  # seconds between SIGTERM, when a run saves a checkpoint, and SIGKILL
 _LARGE = {".unfinished", "weights.safetensors"}
-_LEAST = 5.0  # seconds below which no step is begun
+_LEAST = 5.0  # a step is not started with fewer seconds left
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do.
+    """One step of a session.
 
     Attributes:
-        name: Its name, which the log has too.
-        command: What to start.
-        share: Largest share of the time that is left which it may take.
+        name: Name of the step and of its log.
+        command: The command.
+        share: Largest share of the remaining time that the step may take.
     """
 
     name: str
@@ -43,11 +43,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step.
+    """The outcome of a step.
 
     Attributes:
         name: Name of the step.
-        status: ``ok``, ``failed (N)``, ``stopped: time``, ``not begun: time`` or ``done before``.
+        status: ``ok``, ``failed (N)``, ``stopped: time``, ``not started: time`` or ``done before``.
         seconds: Wall time.
         last: Last line of its log.
     """
@@ -59,7 +59,7 @@ class Outcome:
 
 
 def steps(args: argparse.Namespace) -> list[Step]:
-    """Return all steps, in order of worth."""
+    """Return all steps, the most important first."""
     python, here = sys.executable, args.root / "benchmarks"
     prepare = [python, here / "gpu" / "prepare.py", args.root, args.carry, args.work]
     equality = [python, here / "gpu" / "equality.py", "--device", args.device]
@@ -88,7 +88,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def perform(step: Step, out: Path, deadline: float, env: dict[str, str]) -> Outcome:
-    """Do a step unless it was done before; whatever happens, return what became of it."""
+    """Do a step unless it was done before; always return its outcome."""
     file_name = "".join(c if c.isalnum() or c in ".-" else "-" for c in step.name)[:80]
     log, done = out / "logs" / f"{file_name}.log", out / "done" / f"{file_name}.json"
     command = list(step.command)
@@ -98,7 +98,7 @@ def perform(step: Step, out: Path, deadline: float, env: dict[str, str]) -> Outc
             return Outcome(step.name, "done before", before["seconds"], before["last"])
     left = deadline - time.monotonic()
     if left < _LEAST:
-        return Outcome(step.name, "not begun: time", 0.0)
+        return Outcome(step.name, "not started: time", 0.0)
     print(f"== {step.name} (at most {left * step.share:.0f} s)", flush=True)
     started = time.monotonic()
     try:
@@ -128,7 +128,7 @@ def _run(command: Sequence[str], log: Path, limit: float, env: dict[str, str]) -
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and all that it started."""
+    """End a process and its children."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
@@ -146,7 +146,7 @@ def _last_line(log: Path) -> str:
 
 
 def summary(outcomes: Sequence[Outcome], args: argparse.Namespace) -> str:
-    """Return the table of what was done, in Markdown."""
+    """Return the table of outcomes in Markdown."""
     rows = [
         f"| {o.name[:80]} | {o.status} | {o.seconds:.0f} | {o.last[:90].replace('|', '/')} |"
         for o in outcomes
@@ -163,8 +163,8 @@ def summary(outcomes: Sequence[Outcome], args: argparse.Namespace) -> str:
     )
 
 
-def take_home(out: Path) -> None:
-    """Write ``take-home.tar.gz``: all of ``out`` but scratch, checkpoints and weights."""
+def pack_results(out: Path) -> None:
+    """Write ``take-home.tar.gz``: the results and logs without checkpoints and weights."""
 
     def small(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
         return None if _LARGE & set(entry.name.split("/")) else entry
@@ -188,7 +188,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Do all steps; return 0, or 1 if not one of them was done, or 130 upon Ctrl-C."""
+    """Do all steps; return 0, or 1 if no step succeeded, or 130 after Ctrl-C."""
     args = _arguments()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     deadline = time.monotonic() + 60 * args.minutes
@@ -210,8 +210,8 @@ def main() -> int:
     (args.out / "summary.json").write_text(
         json.dumps([asdict(outcome) for outcome in outcomes], indent=1) + "\n"
     )
-    take_home(args.out)
-    print(f"\n{text}\nTo take home: {args.out / 'take-home.tar.gz'}")
+    pack_results(args.out)
+    print(f"\n{text}\nPacked results: {args.out / 'take-home.tar.gz'}")
     return 130 if interrupted else int(not {"ok", "done before"} & {o.status for o in outcomes})
 
 

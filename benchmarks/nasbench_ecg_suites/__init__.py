@@ -1,1 +1,1 @@
-"""What is compared: suites, and the figures published elsewhere; data, no code."""
+"""The shipped suites and the published figures, as TOML files."""

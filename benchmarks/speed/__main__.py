@@ -1,9 +1,9 @@
-"""All speed targets in one command: ``python benchmarks/speed``.
+"""Measure all speed targets: ``python benchmarks/speed``.
 
-Prints each target with both sides, the ratio and whether they computed the same thing, and writes
-``results/speed/<machine>.json`` and ``.md``. Records are found as the command line finds them
-(``NASBENCH_ECG_DATA``, or the cache). The sizes named ``smoke`` try the benchmarks out; they run
-only where ``--only`` names them.
+Prints the times of each target, their ratio and whether the results are equal, and writes
+``results/speed/<machine>.json`` and ``.md``. Records are found as by the command line
+(``NASBENCH_ECG_DATA``, or the cache). Benchmarks named ``smoke`` test the benchmarks themselves;
+they run only if ``--only`` names them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import Any
 
 import busy
 import candidates
+import harness
 import iemmc
-import machine_room
 import networks
 import paper
 import proxies
@@ -37,7 +37,7 @@ Benchmark = Callable[[], Target | list[Target] | None]
 
 
 def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
-    """Return all benchmarks by name, in order of worth."""
+    """Return all benchmarks by name, the most important first."""
     device = plan.device
     return {
         "supernet-quick": lambda: networks.supernet_step("quick", device, bf16=bf16),
@@ -46,14 +46,14 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "training-paper": lambda: networks.trainings("paper", device, bf16=bf16),
         "whole-run": lambda: paper.whole_run(plan) if _affordable(plan) else None,
         "busy": lambda: busy.busy(plan),
-        "loading": machine_room.loading,
-        "command-line": machine_room.command_line,
+        "loading": harness.loading,
+        "command-line": harness.command_line,
         "roofline": lambda: networks.roofline(device),
         "compile": lambda: networks.compiled("quick", device),
         "candidates": lambda: candidates.candidates(device),
         "proxies-quick": lambda: proxies.proxies("quick", device),
         "proxies-paper": lambda: proxies.proxies("paper", device),
-        "suite": machine_room.suite,
+        "suite": harness.suite,
         "iemmc-generation": iemmc.generation,
         "iemmc-all-beats": iemmc.all_beats,
         "quick-run": lambda: paper.quick_run(device),
@@ -63,32 +63,36 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         ),
         "candidates-smoke": lambda: candidates.candidates(device, profile="smoke", n=2, beats=300),
         "compile-smoke": lambda: networks.compiled("smoke", device),
-        "suite-smoke": lambda: machine_room.suite(runs=2, epochs=1),
+        "suite-smoke": lambda: harness.suite(runs=2, epochs=1),
     }
 
 
 def _affordable(plan: paper.Plan) -> bool:
-    """Whether it ends today: a whole published search takes days without a GPU."""
+    """Return whether the whole run takes hours at most; a published search on a CPU takes days."""
     return plan.device == "cuda" or plan.epochs is not None or plan.profile != "paper"
 
 
 def main() -> int:
-    """Run what was asked for, print it and write it; return 1 if a benchmark failed."""
+    """Run the selected benchmarks, print and write the results; return 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--only", action="append", help="name of a benchmark; may be repeated")
-    parser.add_argument("--no-bf16", action="store_true", help="where bfloat16 is not native")
-    parser.add_argument("--out", type=Path, default=Path("results/speed"))
-    parser.add_argument("--name", default="", help="name of the machine in the file's name")
+    parser.add_argument("--only", action="append", help="name of a benchmark to run; repeatable")
     parser.add_argument(
-        "--update", action="store_true", help="keep what the file has of benchmarks not run now"
+        "--no-bf16", action="store_true", help="skip bfloat16, for processors without it"
+    )
+    parser.add_argument("--out", type=Path, default=Path("results/speed"))
+    parser.add_argument("--name", default="", help="name of the machine, for the file name")
+    parser.add_argument(
+        "--update", action="store_true", help="keep the results of other benchmarks in the file"
     )
     whole = parser.add_argument_group("whole-run and busy")
-    whole.add_argument("--epochs", type=int, help="measure so many and extrapolate, labelled so")
+    whole.add_argument(
+        "--epochs", type=int, help="measure this many epochs and extrapolate, with a label"
+    )
     whole.add_argument("--dataset", default="mitbih-2lead")
     whole.add_argument("--profile", default="paper")
     whole.add_argument(
-        "--precision", choices=["float32", "tf32", "bf16"], help="default: the profile's"
+        "--precision", choices=["float32", "tf32", "bf16"], help="default: that of the profile"
     )
     args = parser.parse_args()
     if args.epochs is not None and args.epochs < 1:
@@ -98,7 +102,9 @@ def main() -> int:
     chosen = benchmarks(plan, bf16=not args.no_bf16)
     unknown = set(args.only or ()) - set(chosen)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(chosen)}")
+        parser.error(
+            f"unknown benchmarks: {', '.join(sorted(unknown))}; known: {', '.join(chosen)}"
+        )
 
     about = machine(args.device)
     name = args.name or re.sub(r"\W+", "-", f"{about.get('gpu', about['cpu'])}-{platform.system()}")
@@ -111,12 +117,12 @@ def main() -> int:
             continue
         try:
             measured = measure()
-        except Exception:  # the others' figures are not lost for it
+        except Exception:  # the results of the others are kept
             failed.append(name)
             print(f"{name}: FAILED\n{traceback.format_exc()}", flush=True)
             continue
         if measured is None:
-            print(f"{name}: not measured, {_why_not(name, plan)}")
+            print(f"{name}: not measured, {_reason(name, plan)}")
             continue
         targets = measured if isinstance(measured, list) else [measured]
         when = datetime.now(UTC).isoformat(timespec="seconds")
@@ -131,7 +137,7 @@ def main() -> int:
 def _write(
     path: Path, about: dict[str, Any], targets: list[dict[str, Any]], failed: list[str]
 ) -> None:
-    """Write what was measured so far: a stop loses none of it."""
+    """Write all results so far, so that an interruption loses none."""
     report = {"machine": about, "targets": targets, "failed": failed}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(report, indent=1, ensure_ascii=False) + "\n")
@@ -140,7 +146,7 @@ def _write(
 
 
 def _kept(path: Path, about: dict[str, Any]) -> tuple[dict[str, list[dict[str, Any]]], float]:
-    """Return the rows of the report at ``path`` by benchmark, and under what load they began."""
+    """Return the rows of the report at ``path`` by benchmark, and its load at the start."""
     if not path.exists():
         return {}, 0.0
     report = json.loads(path.read_text(encoding="utf-8"))
@@ -155,12 +161,12 @@ def _kept(path: Path, about: dict[str, Any]) -> tuple[dict[str, list[dict[str, A
     return rows, report["machine"]["load"]
 
 
-def _why_not(name: str, plan: paper.Plan) -> str:
+def _reason(name: str, plan: paper.Plan) -> str:
     if name == "busy" and plan.device != "cuda":
         return "it needs a GPU"
     if name == "whole-run" and not _affordable(plan):
         return "without a GPU it needs --epochs"
-    return "its records are not here"
+    return "its records are missing"
 
 
 def _title(about: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""How much of an epoch the device computes in: kernels seen by the profiler against wall time."""
+"""Utilization of the GPU in an epoch: the time of its kernels as a share of wall time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from paper import Plan, search, train
 from nasbench_ecg.api import MissingDataError, Progress, Silent
 from nasbench_ecg.progress import Steps
 
-_WINDOW = (10, 30)  # first steps are left out: kernels are chosen and graphs captured in them
+_WINDOW = (10, 30)  # the first steps choose kernels and capture graphs
 
 
 class EnoughError(Exception):
-    """The window was seen."""
+    """The last step of the window is done."""
 
 
 class StepWindow(Silent):
-    """Profiles the steps from the first to the last of a window, and then stops the work."""
+    """Profiles the steps of a window, and raises EnoughError after the last one."""
 
     def __init__(self, device: str, first: int = _WINDOW[0], last: int = _WINDOW[1]) -> None:
         activity = torch.profiler.ProfilerActivity
@@ -33,11 +33,11 @@ class StepWindow(Silent):
 
     @contextmanager
     def track(self, label: str, total: int) -> Iterator[Steps]:
-        """Open a bar that is not shown."""
+        """Count the steps of a bar that is not shown."""
         yield self
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        """Count steps; open and close the window."""
+        """Count steps, and start and stop the profiler."""
         self.done += n
         if not self._started and self.done >= self.first:
             self._synchronise()
@@ -50,7 +50,7 @@ class StepWindow(Silent):
             raise EnoughError
 
     def share(self) -> float:
-        """Return the share of the window in which the device computed."""
+        """Return the share of the window in which a kernel ran on the GPU."""
         kernels = [
             (event.time_range.start, event.time_range.end)
             for event in self.profiler.events() or ()  # type: ignore[no-untyped-call]
@@ -73,7 +73,7 @@ def covered(intervals: Sequence[tuple[float, float]]) -> float:
 
 
 def busy(plan: Plan) -> list[Target] | None:
-    """Measure the device-busy share of an epoch's steps; None without CUDA or without records."""
+    """Measure the utilization in search and training; None without CUDA or without records."""
     if plan.device != "cuda":
         return None
     try:

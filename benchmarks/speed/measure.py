@@ -1,4 +1,4 @@
-"""Two ways to do one thing, timed in turns in one run, and whether they did the same."""
+"""Compare the time and the results of several implementations of one task."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Target:
     """One row of the table.
 
     Attributes:
-        what: What is compared.
-        target: What was asked for, in words.
-        seconds: Median wall time of each way, the reference first.
-        same: Whether both computed the same, and within which tolerance; None: nothing to compare.
-        held: Whether the target is met; None where it cannot be told on this machine.
-        note: How to read it.
+        what: The task.
+        target: The required speed, in words.
+        seconds: Median wall time of each implementation, the reference first.
+        same: Whether the results are equal, and the tolerance; None if there is only one.
+        held: Whether the target is met; None if this machine cannot decide it.
+        note: Explanation for the reader.
         figures: Other numbers.
     """
 
@@ -39,7 +39,7 @@ class Target:
 
     @property
     def ratio(self) -> float | None:
-        """Reference over the best of the others; None where only one thing was timed."""
+        """Time of the reference divided by the best other time; None if there is only one time."""
         times = list(self.seconds.values())
         return times[0] / min(times[1:]) if len(times) > 1 else None
 
@@ -55,15 +55,17 @@ def in_turns(
     settling: int = 1,
     device: str = "cpu",
 ) -> dict[str, float]:
-    """Return the median wall time of each way; they take turns, so that noise hits them alike.
+    """Return the median wall time of each implementation, measured in turns.
+
+    Turns make all implementations equally exposed to noise.
 
     Args:
-        ways: What is timed, by name.
-        rounds: Turns of each. One more before them does not count: caches fill in it, and graphs
-            are captured.
-        settling: Calls in each turn before the one that counts. In a training the step before was
-            the same and left memory as this one needs it; another way's step did not.
-        device: Waited for, where it is a GPU.
+        ways: The implementations by name.
+        rounds: Turns that are measured. They follow warm-up turns, which fill caches and capture
+            graphs.
+        settling: Calls in each turn before the measured one. They leave memory as a step of the
+            same implementation does, as in a real training.
+        device: ``cpu`` or ``cuda``; a GPU is synchronized before and after a measured call.
     """
     uncounted = WARMUP + 2 if device == "cuda" else 1
     times: dict[str, list[float]] = {name: [] for name in ways}
@@ -83,7 +85,7 @@ def in_turns(
 
 
 def machine(device: str) -> dict[str, Any]:
-    """Return what the figures were measured on."""
+    """Return the hardware and software of this machine, and its load."""
     from nasbench_ecg.run.environment import cpu_name
 
     found: dict[str, Any] = {
@@ -101,5 +103,5 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Return the largest difference, relative to the largest value of ``a``."""
+    """Return the largest difference divided by the largest value of ``a``."""
     return float((a - b).abs().max() / a.abs().max().clamp_min(1e-30))

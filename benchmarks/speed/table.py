@@ -12,7 +12,7 @@ _HELD = {True: "yes", False: "no", None: ""}
 
 
 def markdown(targets: Sequence[dict[str, Any]], *, header: bool = True) -> str:
-    """Return one row a target, as a report's ``targets`` hold them."""
+    """Return one row for each entry of a report's ``targets``."""
     rows = [
         "| {what} | {target} | {measured} | {ratio} | {same} | {held} |".format(
             what=target["what"],

@@ -1,13 +1,13 @@
-"""The command ``nasbench-ecg``: one thin module a verb, that parses, calls the library and prints.
+"""The command ``nasbench-ecg``: one thin module a verb, which parses, calls the library and prints.
 
-Nothing heavy is imported here or at the top of a verb's module, since help and shell completion
-load them all.
+No module imports a heavy library at its top: help and shell completion load all of them.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -16,13 +16,12 @@ from typer.core import TyperGroup
 import nasbench_ecg
 from nasbench_ecg.cli import (
     arch,
+    components,
     correlate,
     data,
     export,
     generalize,
-    info,
     leaderboard,
-    listing,
     plugin,
     run,
     show,
@@ -35,13 +34,36 @@ from nasbench_ecg.errors import NasbenchError
 _ClickException: type[Any] = typer.BadParameter.__mro__[2]
 
 
+_SECTIONS = {
+    "Run": ("run", "suite"),
+    "Results": ("show", "leaderboard", "export"),
+    "Studies": ("generalize", "correlate"),
+    "Components and data": ("list", "info", "data", "arch", "plugin"),
+}
+"""The commands as the help lists them."""
+
+
 class Commands(TyperGroup):
     """Commands whose errors become one panel on stderr and an exit code.
 
-    2: the user can mend it; 1: a bug or an unforeseen state of the machine; 130: Ctrl-C.
+    The exit code is 2 for an error that the user can fix, 1 for a bug or a fault of the machine,
+    and 130 for Ctrl-C.
     """
 
     _debug = False
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands in sections, with those of no section last."""
+        rest = [name for name in self.commands if name not in chain(*_SECTIONS.values())]
+        for title, names in [*_SECTIONS.items(), ("Commands", rest)]:
+            rows = [
+                (name, self.commands[name].get_short_help_str(formatter.width))
+                for name in names
+                if name in self.commands
+            ]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; Ctrl-C ends it with one line."""
@@ -61,7 +83,7 @@ class Commands(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
-        """Parse and run, and turn errors into a panel; takes and returns what the base does."""
+        """Parse and run, and print errors as a panel; arguments as in the base class."""
         rest = (args, prog_name, complete_var)
         if not standalone_mode:
             return super().main(*rest, False, windows_expand_args, **extra)
@@ -98,10 +120,22 @@ def _show_usage_error(error: Any) -> int:
     return 2
 
 
+_HELP = """A benchmark of neural architecture search for ECG heartbeat classification.
+
+A strategy searches for a network on a dataset. The network is trained from scratch and scored once
+on a test set that the search has not used. Leaderboards compare the results.
+
+\b
+First steps:
+  nasbench-ecg list
+  nasbench-ecg run darts synthetic-2lead --profile smoke
+  nasbench-ecg leaderboard
+"""
+
 app = typer.Typer(
     name="nasbench-ecg",
     cls=Commands,
-    help=nasbench_ecg.__doc__.splitlines()[0] if nasbench_ecg.__doc__ else None,
+    help=_HELP,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -117,7 +151,9 @@ def _options(
     ] = False,
     debug: Annotated[
         bool,
-        typer.Option("--debug", envvar="NASBENCH_ECG_DEBUG", help="Show tracebacks of errors."),
+        typer.Option(
+            "--debug", envvar="NASBENCH_ECG_DEBUG", help="Show the traceback of an error."
+        ),
     ] = False,
 ) -> None:
     if version:
@@ -128,8 +164,8 @@ def _options(
 
 
 app.command("run")(run.run)
-app.command("list")(listing.list_components)
-app.command("info")(info.info)
+app.command("list")(components.list_components)
+app.command("info")(components.info)
 app.command("show")(show.show)
 app.command("export")(export.export)
 app.command("leaderboard")(leaderboard.leaderboard)

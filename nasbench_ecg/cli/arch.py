@@ -1,4 +1,4 @@
-"""``nasbench-ecg arch``: an architecture as a file, or that of a run."""
+"""``nasbench-ecg arch``: show, draw and check an architecture from a file or a run."""
 
 from __future__ import annotations
 
@@ -19,12 +19,20 @@ app = typer.Typer(help="Show, draw, validate or hash an architecture.", no_args_
 FILE = "architecture.json"
 
 SourceArgument = Annotated[
-    str, typer.Argument(metavar="FILE|RUN", help="A JSON file, '-' for stdin, or a run key.")
+    str,
+    typer.Argument(
+        metavar="FILE|RUN",
+        help="JSON file, '-' for stdin, or a run key or its first characters.",
+    ),
 ]
-OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")]
+OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="space.K=V", help="Option of the search space; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="space.OPTION=VALUE",
+        help="Set an option of the search space. Repeatable.",
+    ),
 ]
 
 
@@ -34,11 +42,11 @@ def show(
     assignments: SetOption = None,
     out: OutOption = Path("results"),
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print its canonical JSON, on one line.")
+        bool, typer.Option("--json", help="Print the canonical JSON, on one line.")
     ] = False,
 ) -> None:
-    """Print an architecture: its space, its hash, and its drawing."""
-    arch, space = _opened(source, assignments, out)
+    """Print the search space, the hash and a drawing."""
+    arch, space = _open(source, assignments, out)
     if as_json:
         print(arch.to_json())
         return
@@ -55,65 +63,67 @@ def draw(
     source: SourceArgument,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="File ending in .svg or .txt."),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Write to FILE, which ends in .svg or .txt."
+        ),
     ] = None,
     svg: Annotated[bool, typer.Option("--svg", help="Print SVG on stdout.")] = False,
     assignments: SetOption = None,
     out: OutOption = Path("results"),
 ) -> None:
-    """Draw an architecture as text, or as SVG into a file."""
+    """Draw an architecture as text or SVG."""
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.io import storage_errors, write_atomically
 
     if output is not None and output.suffix not in (".svg", ".txt"):
         raise OptionError(
-            f"There is no drawing for {output.name!r}.", fix="Its ending must be .svg or .txt."
+            f"{output.name!r} has no known format.", fix="The name must end in .svg or .txt."
         )
-    arch, space = _opened(source, assignments, out)
-    wanted = "draw_svg" if svg or (output is not None and output.suffix == ".svg") else "draw"
-    if not hasattr(space, wanted):
-        form = "as SVG" if wanted == "draw_svg" else "as text"
+    arch, space = _open(source, assignments, out)
+    as_svg = svg or (output is not None and output.suffix == ".svg")
+    method = "draw_svg" if as_svg else "draw"
+    if not hasattr(space, method):
         raise OptionError(
-            f"The search space {arch.space!r} does not draw {form}.",
-            fix="'nasbench-ecg arch show' prints what there is.",
+            f"The search space {arch.space!r} does not draw as {'SVG' if as_svg else 'text'}.",
+            fix="'nasbench-ecg arch show' prints the architecture.",
         )
-    drawing = str(getattr(space, wanted)(arch)).rstrip("\n") + "\n"
+    drawing = str(getattr(space, method)(arch)).rstrip("\n") + "\n"
     if output is None:
         sys.stdout.write(drawing)
         return
     with storage_errors(output, option="-o"):
         write_atomically(output, drawing)
-    stderr().print(f"Drawn: {output}", markup=False, soft_wrap=True)
+    stderr().print(f"Written: {output}", markup=False, soft_wrap=True)
 
 
 @app.command("validate")
 def validate(
     source: SourceArgument, assignments: SetOption = None, out: OutOption = Path("results")
 ) -> None:
-    """Check that an architecture is one of its search space."""
-    arch, space = _opened(source, assignments, out)
+    """Check that an architecture belongs to its search space."""
+    arch, space = _open(source, assignments, out)
     space.validate(arch)
-    stdout().print(f"A valid architecture of {arch.space}, {arch.hash}.", markup=False)
+    stdout().print(f"Valid: an architecture of {arch.space}, hash {arch.hash}.", markup=False)
 
 
 @app.command("hash")
 def hash_architecture(
     source: SourceArgument, assignments: SetOption = None, out: OutOption = Path("results")
 ) -> None:
-    """Print the hash of an architecture, the same for all ways to write it down."""
-    arch, _ = _opened(source, assignments, out)
+    """Print the hash, which is the same however the JSON is written."""
+    arch, _ = _open(source, assignments, out)
     print(arch.hash)
 
 
-def _opened(source: str, assignments: list[str] | None, out: Path) -> tuple[Architecture, Any]:
-    """Return the architecture in its canonical form, and its space.
+def _open(source: str, assignments: list[str] | None, out: Path) -> tuple[Architecture, Any]:
+    """Return the architecture in its canonical form, and its search space.
 
-    The space has the options of the run where the architecture is that of a run, its own
-    otherwise; ``assignments`` win over both.
+    The space has the options of the run that found the architecture, if there is one, and its
+    defaults otherwise; ``assignments`` replace both.
 
     Raises:
-        OptionError: It is no architecture, or an option is not allowed.
-        PluginError: Its space is not installed.
+        OptionError: The text is not an architecture, or an option is not allowed.
+        PluginError: The search space is not installed.
         StorageError: The file cannot be read, or there is no such run.
     """
     from nasbench_ecg.architecture import Architecture
@@ -128,8 +138,11 @@ def _opened(source: str, assignments: list[str] | None, out: Path) -> tuple[Arch
         raise OptionError(error.what, where=error.where or source, fix=error.fix) from None
     component = load_registry().get("search-space", arch.space)
     overrides = parse_assignments(assignments or [])
-    if stray := set(overrides) - {"space"}:
-        raise OptionError(f"--set {min(stray)}.… means nothing here.", fix="Only space.K=V does.")
+    if other := set(overrides) - {"space"}:
+        raise OptionError(
+            f"--set {min(other)}.OPTION has no effect on an architecture.",
+            fix="Set options of the search space only: --set space.OPTION=VALUE",
+        )
     used = record.components["space"] if record is not None else None
     before = used.options if used is not None and used.name == arch.space else {}
     options = resolve(
@@ -144,7 +157,7 @@ def _opened(source: str, assignments: list[str] | None, out: Path) -> tuple[Arch
 
 
 def _read(source: str, out: Path) -> tuple[str, RunRecord | None]:
-    """Return the JSON text of an architecture, and the record of the run it belongs to, if any."""
+    """Return the JSON text of an architecture, and the record of its run, if there is one."""
     from nasbench_ecg.errors import OptionError, StorageError
     from nasbench_ecg.run.record import RunRecord
     from nasbench_ecg.run.store import find_record, read_record_file
@@ -162,13 +175,13 @@ def _read(source: str, out: Path) -> tuple[str, RunRecord | None]:
         return text, beside if isinstance(beside, RunRecord) and path.name == FILE else None
     if path.suffix or len(path.parts) > 1:
         raise StorageError(
-            "There is no such file.", where=source, fix=f"A run keeps its own as RUN/{FILE}."
+            "There is no such file.", where=source, fix=f"The file of a run is RUN/{FILE}."
         )
     record = find_record(out, source)
     if record.architecture is None:
         raise OptionError(
             f"The run {record.run_key} ended as {record.status!r} and found no architecture.",
-            fix=f"'nasbench-ecg show {record.run_key[:8]}' tells more of it.",
+            fix=f"'nasbench-ecg show {record.run_key[:8]}' shows its error.",
         )
     from nasbench_ecg.architecture import Architecture
 

@@ -1,6 +1,6 @@
-"""What all verbs print with: the two consoles, the panel of an error, and progress bars.
+"""Output of all verbs: the two consoles, tables, error panels and progress bars.
 
-Colours and width are rich's affair, which honours ``NO_COLOR``, ``FORCE_COLOR`` and ``COLUMNS``.
+Rich chooses colors and width; it honors ``NO_COLOR``, ``FORCE_COLOR`` and ``COLUMNS``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @cache
 def stdout() -> Console:
-    """Return the console of results."""
+    """Return the console for results."""
     from rich.console import Console
 
     return Console(highlight=False)
@@ -36,14 +36,14 @@ def stdout() -> Console:
 
 @cache
 def stderr() -> Console:
-    """Return the console of everything that is no result: progress, notes, errors."""
+    """Return the console for progress, messages and errors."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """Return an empty table in the house style, whose first column never breaks."""
+    """Return an empty table in the style of all verbs; its first column never wraps."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -55,20 +55,20 @@ def table(*columns: str, title: str | None = None) -> Table:
     return made
 
 
-def tell_of_damaged(damaged: Iterable[DamagedRecord]) -> None:
-    """Name on stderr the records that were skipped."""
+def warn_damaged_records(damaged: Iterable[DamagedRecord]) -> None:
+    """Print one line on stderr for each record that could not be read."""
     for item in damaged:
         line = f"Skipped {item.path}: {item.reason}."
         stderr().print(line, style="yellow", markup=False, soft_wrap=True)
 
 
 def print_json(data: Any) -> None:
-    """Print ``data`` on stdout as indented JSON, without colours or line breaks in strings."""
+    """Print ``data`` on stdout as indented JSON, without colors or wrapped lines."""
     print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 
 def show_error(error: NasbenchError, *, debug: bool = False) -> None:
-    """Print one panel on stderr: what is wrong, where, and what to do."""
+    """Print one panel on stderr: what happened, where, and what to do."""
     from rich.panel import Panel
     from rich.text import Text
 
@@ -84,12 +84,12 @@ def show_error(error: NasbenchError, *, debug: bool = False) -> None:
 
 
 def show_unexpected(error: BaseException, *, debug: bool = False) -> None:
-    """Print a panel for an error that is not the user's."""
+    """Print a panel for an error that no verb expects, such as a bug."""
     reason = " ".join(str(error).split())
     problem = NasbenchError(
         f"{type(error).__name__}: {reason}" if reason else type(error).__name__,
         where=" ".join(getattr(error, "__notes__", ())),
-        fix="" if debug else "'nasbench-ecg --debug ...' shows where it comes from.",
+        fix="" if debug else "'nasbench-ecg --debug ...' shows the traceback.",
     )
     problem.title = "Unexpected error"
     if debug:
@@ -103,12 +103,12 @@ def _print_traceback(error: BaseException) -> None:
 
 
 class RichProgress:
-    """Progress bars with time elapsed and left on a terminal, one plain line a bar elsewhere.
+    """Progress bars with elapsed and remaining time; without a terminal, one line for each bar.
 
-    Bars opened inside another vanish when they end; the outermost stay.
+    A bar opened inside another disappears when it ends; the outermost bars stay.
 
     Args:
-        console: Where to show them, stderr by default.
+        console: Console of the bars; by default stderr.
 
     Example:
         >>> from rich.console import Console
@@ -144,7 +144,7 @@ class RichProgress:
 
     @contextmanager
     def track(self, label: str, total: int) -> Iterator[Steps]:
-        """Open a bar of ``total`` steps; outside ``with`` it is shown all the same."""
+        """Open a bar of ``total`` steps, also outside ``with``."""
         if self._open == 0 and self._console.is_terminal and self._bars is None:
             with self, self.track(label, total) as steps:
                 yield steps
@@ -164,7 +164,7 @@ class RichProgress:
 
 
 class _Bar:
-    """A bar that is counted and told once, when it ends."""
+    """A bar that prints one line when it ends."""
 
     def __init__(self, label: str, total: int) -> None:
         self.label = label

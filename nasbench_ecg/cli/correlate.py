@@ -53,8 +53,7 @@ def correlate(
     Every evaluation is stored: an interrupted command continues, and a larger sample or another
     evaluator needs only the new evaluations.
     """
-    from nasbench_ecg.cli.beforehand import fetch_missing
-    from nasbench_ecg.cli.run import end_on_sigterm
+    from nasbench_ecg.cli.run import fetch_missing, interrupt_on_sigterm
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
@@ -104,9 +103,9 @@ def correlate(
     store.check_writable()
     folder = store.folder / sample_key(configs[0])
     source = LocalSource(data)
-    end_on_sigterm()
+    interrupt_on_sigterm()
     with RichProgress() as progress:
-        fetch_missing(configs[0], source, progress)
+        fetch_missing(configs[:1], source, progress)
         prepared = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
         architectures = sample_architectures(prepared.space, samples, seed)
         scored = evaluate_sample(prepared, configs, architectures, folder)

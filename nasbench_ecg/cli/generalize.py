@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, tell_of_damaged
+from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,7 +97,7 @@ def generalize(
     )
     store = RecordStore(out, SUITE)
     records, damaged = read_records(out)
-    tell_of_damaged(damaged)
+    warn_damaged_records(damaged)
     done = {record.run_key for record in records if record.status == "ok"}
     new = [run for run in planned if run.key not in done]
     if dry_run:
@@ -105,7 +105,7 @@ def generalize(
             word = "to run" if run in new else "done"
             stdout().print(f"{run.key[:8]}  {word:6}  {run}", markup=False, soft_wrap=True)
         return
-    _run_missing(new, store, data=data, retry_failed=retry_failed)
+    _execute(new, store, data=data, retry_failed=retry_failed)
     report = generalization(read_records(out)[0], {record.run_key for record in found})
     _show(report, outputs, as_json=as_json)
     if any(status != "ok" for status in statuses(new, store)):
@@ -127,31 +127,21 @@ def _baselines(registry: Registry, found: Sequence[RunRecord], request: str | No
     return [] if request == "none" else _listed(request)
 
 
-def _run_missing(
+def _execute(
     runs: Sequence[PlannedRun], store: RecordStore, *, data: Path | None, retry_failed: bool
 ) -> None:
-    """Run the runs without a result, each in its own process."""
-    from nasbench_ecg.cli.beforehand import fetch_missing
-    from nasbench_ecg.cli.run import end_on_sigterm
-    from nasbench_ecg.cli.suite_progress import SuiteProgress
-    from nasbench_ecg.data.source import LocalSource
+    """Execute the pending runs, each in its own process."""
+    from nasbench_ecg.cli.run import interrupt_on_sigterm
+    from nasbench_ecg.cli.suite import execute_with_progress
     from nasbench_ecg.suite.processes import LocalExecutor
-    from nasbench_ecg.suite.runner import execute_runs, lock_suite, pending_runs
+    from nasbench_ecg.suite.runner import lock_suite, pending_runs
 
-    waiting = pending_runs(runs, store, retry_failed=retry_failed)
-    if not waiting:
+    pending = pending_runs(runs, store, retry_failed=retry_failed)
+    if not pending:
         return
-    end_on_sigterm()
-    source, executor = LocalSource(data), LocalExecutor()
+    interrupt_on_sigterm()
     with lock_suite(store):
-        with RichProgress() as progress:
-            for config in {run.config.dataset.name: run.config for run in waiting}.values():
-                fetch_missing(config, source, progress)
-                for requirement in config.dataset.create().requires():
-                    source.require(requirement)
-        with SuiteProgress(SUITE, waiting, executor.workers) as shown:
-            for finished in execute_runs(waiting, store, executor, data=data, started=shown.begin):
-                shown.end(finished)
+        execute_with_progress(pending, store, LocalExecutor(), data=data)
 
 
 def _format_of(output: Path) -> str:

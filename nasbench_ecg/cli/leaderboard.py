@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout, tell_of_damaged
+from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
 
 if TYPE_CHECKING:
     from nasbench_ecg.run.record import RunRecord
@@ -47,14 +47,14 @@ def leaderboard(
 
     records, damaged = read_records(out)
     if not records:
-        tell_of_damaged(damaged)
+        warn_damaged_records(damaged)
         raise _no_runs(out)
     filters = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
     records = _filtered(records, filters)
     outputs = _outputs(form, files or [])
     if check or outputs:
         _write_or_check(records, title=_title(filters), outputs=outputs, check=check or [])
-        tell_of_damaged(damaged)
+        warn_damaged_records(damaged)
         return
     boards = leaderboards(records)
     if as_json:
@@ -71,7 +71,7 @@ def leaderboard(
         if index:
             stdout().print()
         stdout().print(leaderboard_table(board, width=stdout().width))
-    tell_of_damaged(damaged)
+    warn_damaged_records(damaged)
 
 
 def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasbench_ecg.cli.components import complete_kind, complete_name, parse_kind
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
-from nasbench_ecg.cli.kinds import complete_kind, complete_name, parse_kind
 
 if TYPE_CHECKING:
     from nasbench_ecg.plugin.component import Component

@@ -1,103 +1,159 @@
-"""``nasbench-ecg run STRATEGY DATASET``: search, train, score once, and keep a record."""
+"""``nasbench-ecg run STRATEGY DATASET``: search, train, test once, and store the record."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.beforehand import (
-    announce,
-    announce_duration,
-    fetch_missing,
-    tell_of_other_beats,
-    tell_what_is_missing,
-)
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
-from nasbench_ecg.cli.kinds import complete_dataset, complete_strategy
+from nasbench_ecg.cli.components import complete_dataset, complete_strategy
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
 
 if TYPE_CHECKING:
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.registry import Registry
-    from nasbench_ecg.run.config import RunRequest
+    from nasbench_ecg.run.config import RunConfig, RunRequest
     from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.run.runner import PreparedRun
     from nasbench_ecg.run.store import RecordStore
 
 SUITE = "runs"
+"""The suite of runs that are started one by one."""
 
 
 def run(
     strategy: Annotated[
         str,
         typer.Argument(
-            metavar="STRATEGY", help="Search strategy.", autocompletion=complete_strategy
+            metavar="STRATEGY",
+            help="Search strategy or fixed model ('nasbench-ecg list strategies').",
+            autocompletion=complete_strategy,
         ),
     ],
     dataset: Annotated[
-        str, typer.Argument(metavar="DATASET", help="Dataset.", autocompletion=complete_dataset)
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="Dataset ('nasbench-ecg list datasets').",
+            autocompletion=complete_dataset,
+        ),
     ],
     protocol: Annotated[
-        str | None, typer.Option(help="How beats are split: paper, inter-patient, ...")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How beats are split: intra-patient, inter-patient, inter-patient-strict or "
+            "patient-kfold. Default: that of the dataset.",
+        ),
     ] = None,
     profile: Annotated[
-        str, typer.Option(help="paper: as published; cpu, quick, smoke: less and less.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Presets of all options, from largest to smallest: paper (as published), "
+            "standard, quick, smoke (seconds).",
+        ),
     ] = "quick",
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of search and training; 0 if not given.")
+        int | None,
+        typer.Option(min=0, metavar="N", help="Seed of search and final training. Default: 0."),
     ] = None,
     evaluation_seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the final training, if another.")
+        int | None,
+        typer.Option(
+            min=0, metavar="N", help="Seed of the final training. Default: that of the search."
+        ),
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="Several seeds, one run each.")
+        str | None,
+        typer.Option(metavar="A,B,...", help="One run for each of these seeds, such as 0,1,2."),
     ] = None,
-    space: Annotated[str | None, typer.Option(help="Search space.")] = None,
-    builder: Annotated[str | None, typer.Option(help="Builder of networks.")] = None,
-    evaluator: Annotated[str | None, typer.Option(help="Evaluator.")] = None,
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Search space. Default: that of the strategy."),
+    ] = None,
+    builder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Builder, which makes networks of architectures. Default: that of the strategy.",
+        ),
+    ] = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Evaluator, which scores an architecture. Default: that of the strategy.",
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="K=V", help="An option, as in strategy.epochs=10; may be repeated."
+            "--set",
+            metavar="PART.OPTION=VALUE",
+            help="Set an option of the strategy, space, builder, dataset, evaluator or protocol, "
+            "such as strategy.epochs=10. Repeatable.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")
+    ] = "auto",
     budget_evaluations: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Most candidates that a search evaluates."),
+        typer.Option(min=1, metavar="N", help="Evaluate at most N candidates in the search."),
     ] = None,
     budget_seconds: Annotated[
-        float | None, typer.Option(min=1, metavar="S", help="Most seconds that a search takes.")
+        float | None,
+        typer.Option(min=1, metavar="S", help="End the search after S seconds."),
     ] = None,
     parallel: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Candidates of a search trained at a time.")
+        int,
+        typer.Option(min=1, metavar="N", help="Train N candidates of a search at the same time."),
     ] = 1,
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that holds databases, such as DIR/mitdb. Default: NASBENCH_ECG_DATA, or "
+            "the cache, into which missing records are downloaded.",
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of run records and trained networks.")
+    ] = Path("results"),
     suite: Annotated[
-        str, typer.Option(metavar="NAME", help="Folder within, and suite of the record.")
+        str, typer.Option(metavar="NAME", help="Subfolder of --out, and suite of the record.")
     ] = SUITE,
     rerun: Annotated[
-        bool, typer.Option("--rerun", help="Run again what is on record already.")
+        bool, typer.Option("--rerun", help="Repeat a run that is already done, or start it over.")
     ] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Go on with a run that was stopped (done in any case)."),
-    ] = True,
     checkpoint_seconds: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds between checkpoints.")
+        float, typer.Option(min=0, metavar="S", help="Save the state of the run every S seconds.")
     ] = 30.0,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+        bool, typer.Option("--dry-run", help="Show all settings, and run nothing.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the records as JSON on stdout.")
+        bool, typer.Option("--json", help="Print the run records as JSON on stdout.")
     ] = False,
 ) -> None:
-    """Search an architecture, train it from scratch, and score it once on the test part."""
+    """Find an architecture, train it and score it on the test set.
+
+    The test set is used once, after the search. The result is stored under --out; a run that is
+    already there is not repeated. A run that was stopped continues where it was stopped.
+
+    \b
+    Examples:
+      nasbench-ecg run darts synthetic-2lead --profile smoke
+      nasbench-ecg run darts mitbih-2lead --protocol inter-patient --seeds 0,1,2
+      nasbench-ecg run random mitbih-2lead --set strategy.samples=20
+    """  # noqa: D301
     from nasbench_ecg.contracts import Budget
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
@@ -152,15 +208,15 @@ def parse_seeds(text: str) -> list[int]:
     from nasbench_ecg.errors import OptionError
 
     try:
-        chosen = [int(part) for part in text.split(",")]
+        seeds = [int(part) for part in text.split(",")]
     except ValueError:
-        chosen = [-1]
-    if min(chosen) < 0 or len(set(chosen)) != len(chosen):
+        seeds = [-1]
+    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
         raise OptionError(
             f"--seeds {text!r} is not a list of different whole numbers from 0.",
             fix="For example: --seeds 0,1,2",
         )
-    return chosen
+    return seeds
 
 
 def _run_one(
@@ -175,52 +231,51 @@ def _run_one(
     checkpoint_seconds: float,
     parallel: int,
 ) -> RunRecord | None:
+    """Return the record of a run, made now or before; None after a dry run."""
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.runner import execute, prepare_run
 
     config = configure(registry, request)
     before = store.read(config.key())
     if before is not None and before.status == "ok" and not rerun:
-        stderr().print(f"On record already: {store.path(config.key())} (--rerun runs it again).")
-        tell_of_other_beats(before, config, source)
+        stderr().print(f"Already done: {store.path(config.key())} (--rerun repeats it).")
+        _warn_if_dataset_changed(before, config, source)
         if dry_run:
             return None
         if not quiet:
             _show(before, registry, store)
         return before
-    announce(config, store, dry_run=dry_run)
+    _print_settings(config, store, dry_run=dry_run)
     if dry_run:
-        tell_what_is_missing(config, source)
+        _print_missing_records(config, source)
         return None
     store.check_writable()
     unfinished = store.resume_folder(config.key())
     if rerun:
         unfinished.remove()
     elif unfinished.exists():
-        stderr().print("Going on where this run was stopped (--rerun starts over).")
-    end_on_sigterm()
+        stderr().print("Continuing the run that was stopped (--rerun starts it over).")
+    interrupt_on_sigterm()
     with RichProgress() as progress:
-        fetch_missing(config, source, progress)
+        fetch_missing([config], source, progress)
         ready = prepare_run(
             config, source=source, progress=progress, suite=store.suite, parallel=parallel
         )
         if store.suite == SUITE:
-            announce_duration(registry, request, ready)
+            print_estimate(registry, request, ready)
         try:
             record = execute(ready, store, checkpoint_seconds=checkpoint_seconds)
         except BaseException:
             if store.path(config.key()).exists():
-                stderr().print(f"The run's record says so: {store.path(config.key())}")
+                stderr().print(f"The error is in the run's record: {store.path(config.key())}")
             raise
     if not quiet:
         _show(record, registry, store)
     return record
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM end a run as Ctrl-C does, so that its record says interrupted."""
-    import signal
-
+def interrupt_on_sigterm() -> None:
+    """Handle SIGTERM as Ctrl-C, so that the record of the run gets the status interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
@@ -228,3 +283,131 @@ def _show(record: RunRecord, registry: Registry, store: RecordStore) -> None:
     from nasbench_ecg.cli.show import show_record
 
     show_record(record, registry, store.out, stdout())
+
+
+# Before a run: its settings, its records, an estimate of its time
+
+
+def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> None:
+    """Print the components and settings of a run, its device, and the path of its record."""
+    from nasbench_ecg.run.environment import cpu_name
+
+    processor = cpu_name() if config.device == "cpu" else _gpu_name()
+    listed = table("part", "name", f"settings of the profile {config.profile}")
+    for role, component in config.chosen().items():
+        listed.add_row(role, f"[bold]{component.name}[/]", _settings(component.options))
+    listed.add_row("protocol", f"[bold]{config.protocol}[/]", _settings(config.protocol_options))
+    if limits := config.budget.limits():
+        text = ", ".join(f"{name}={limit:.12g}" for name, limit in limits.items())
+        listed.add_row("budget", "", text)
+    console = stderr()
+    console.print(listed)
+    console.print(
+        f"{'Would run' if dry_run else 'Running'} with seed {config.search_seed} on "
+        f"{config.device} ({processor}). Record: {store.path(config.key())}"
+    )
+
+
+def _settings(options: Options) -> str:
+    """Return the options that differ from the published ones, as text."""
+    from rich.markup import escape
+
+    changed = []
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        if value != field.get_default(call_default_factory=True):
+            shown = f"{len(value)} values" if isinstance(value, tuple | dict) else value
+            changed.append(f"{name}={shown}")
+    return escape(", ".join(changed)) or "[dim]as published[/]"
+
+
+def _gpu_name() -> str:
+    import torch
+
+    return torch.cuda.get_device_name()
+
+
+def _print_missing_records(config: RunConfig, source: LocalSource) -> None:
+    """Print which records a run would download."""
+    from nasbench_ecg.physionet.catalog import describe_missing
+
+    for requirement in config.dataset.create().requires():
+        if missing := source.missing(requirement):
+            stderr().print(f"{describe_missing(requirement, missing)} A run downloads them first.")
+
+
+def fetch_missing(
+    configs: Iterable[RunConfig], source: LocalSource, progress: RichProgress
+) -> None:
+    """Download the records that the datasets of some runs need and that are not here.
+
+    Nothing is downloaded into a folder that the user named.
+
+    Raises:
+        MissingDataError: Records are missing and cannot be downloaded.
+    """
+    from nasbench_ecg.physionet.catalog import describe_missing
+    from nasbench_ecg.physionet.fetch import fetch
+
+    required = (need for config in configs for need in config.dataset.create().requires())
+    for requirement in dict.fromkeys(required):
+        missing = source.missing(requirement)
+        if missing and source.data is None and not source.missing_elsewhere(requirement):
+            progress.note(f"{describe_missing(requirement, missing)} Downloading them.")
+            fetch(
+                requirement.database,
+                source.download_folder(requirement.database),
+                records=requirement.records,
+                extensions=requirement.extensions,
+                progress=progress,
+            )
+        source.require(requirement)
+
+
+def print_estimate(registry: Registry, request: RunRequest, ready: PreparedRun) -> None:
+    """Print how long the run takes on this machine, and how long the published settings would."""
+    from nasbench_ecg.errors import NasbenchError
+    from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.runner import estimate
+    from nasbench_ecg.text import duration
+
+    console = stderr()
+    with console.status("Timing a few steps"):
+        here = estimate(ready)
+        published: dict[str, float] = {}
+        if request.profile != "paper":
+            with suppress(NasbenchError):  # the user's options may not be allowed in that profile
+                config = configure(registry, replace(request, profile="paper"))
+                published = estimate(ready.with_config(config))
+    if here:
+        parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in here.items())
+        line = f"Estimated time: {duration(sum(here.values()))} ({parts})"
+        if published:
+            line += f"; with --profile paper: {duration(sum(published.values()))}"
+        console.print(f"{line}.")
+
+
+def _warn_if_dataset_changed(record: RunRecord, config: RunConfig, source: LocalSource) -> None:
+    """Warn if the dataset gives other beats now than when a record was made."""
+    from nasbench_ecg.data.cache import load_beats
+    from nasbench_ecg.errors import NasbenchError
+    from nasbench_ecg.progress import Silent
+
+    dataset = config.dataset.create()
+    if record.dataset is None or any(map(source.missing, dataset.requires())):
+        return
+    with suppress(NasbenchError):
+        now = load_beats(
+            name=config.dataset.name,
+            revision=config.dataset.component.spec.revision,
+            options=config.dataset.options,
+            dataset=dataset,
+            source=source,
+            progress=Silent(),
+        )
+        if now.fingerprint != record.dataset.fingerprint:
+            stderr().print(
+                f"{config.dataset.name} has changed since this run: --rerun repeats it with the "
+                "current beats.",
+                style="yellow",
+            )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout, table, tell_of_damaged
+from nasbench_ecg.cli.console import print_json, stderr, stdout, table, warn_damaged_records
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,7 +68,7 @@ def _list(out: Path, *, as_json: bool) -> None:
                     shown if record.status == "ok" else record.status,
                 )  # fmt: skip
             stdout().print(listed)
-    tell_of_damaged(damaged)
+    warn_damaged_records(damaged)
 
 
 def show_record(record: RunRecord, registry: Registry, out: Path, console: Console) -> None:

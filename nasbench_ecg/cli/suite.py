@@ -1,12 +1,13 @@
-"""``nasbench-ecg suite``: many runs, planned in a file and carried out one by one."""
+"""``nasbench-ecg suite``: many runs, planned in a file and executed one by one."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,44 +18,58 @@ from nasbench_ecg.cli.console import (
     stderr,
     stdout,
     table,
-    tell_of_damaged,
+    warn_damaged_records,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import TracebackType
 
+    from nasbench_ecg.progress import Steps
     from nasbench_ecg.run.record import Status
     from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.suite.processes import LocalExecutor
+    from nasbench_ecg.suite.runner import FinishedRun
     from nasbench_ecg.suite.spec import PlannedRun, Suite
 
-app = typer.Typer(help="Run a whole comparison: list, plan, run, status.", no_args_is_help=True)
+app = typer.Typer(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
 
+_PENDING = "pending"
 _STYLES = {
     "ok": "green",
     "failed": "red",
     "timeout": "red",
     "oom": "red",
     "interrupted": "yellow",
-    "to do": "dim",
+    _PENDING: "dim",
 }
 
 NameArgument = Annotated[
-    str, typer.Argument(metavar="SUITE", help="A shipped suite, or a TOML file of your own.")
+    str,
+    typer.Argument(
+        metavar="SUITE", help="A shipped suite ('nasbench-ecg suite list'), or your own TOML file."
+    ),
 ]
 ProfileOption = Annotated[
-    str | None, typer.Option(help="Profile of all runs, in place of the suite's.")
+    str | None,
+    typer.Option(metavar="NAME", help="Profile of all runs. Default: the profiles of the suite."),
 ]
 SeedsOption = Annotated[
-    str | None, typer.Option(metavar="A,B,...", help="Seeds of all runs, in place of the suite's.")
+    str | None,
+    typer.Option(metavar="A,B,...", help="Seeds of all runs. Default: the seeds of the suite."),
 ]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")]
+DeviceOption = Annotated[
+    str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")
+]
+OutOption = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of run records and trained networks.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
 def list_suites(as_json: JsonOption = False) -> None:
-    """List the suites there are."""
+    """List the shipped suites and what they compare."""
     from nasbench_ecg.suite.spec import shipped_suites
 
     suites = shipped_suites()
@@ -81,13 +96,13 @@ def plan_suite(
     out: OutOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Print what would be run, without running it."""
+    """List the runs of a suite and their status, and run nothing."""
     from nasbench_ecg.suite.runner import results_in_other_suites, statuses
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
     found = statuses(runs, store)
-    _tell_of_damaged(store)
+    _warn_damaged(store)
     if as_json:
         print_json(
             [
@@ -107,7 +122,7 @@ def plan_suite(
             run.key[:8], f"[green]in {have.suite}[/]" if have else _styled(status), str(run)
         )
     stdout().print(listed)
-    _tell_counts(found)
+    _print_counts(found)
 
 
 @app.command("status")
@@ -119,16 +134,16 @@ def suite_status(
     out: OutOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """Say how far a suite has come."""
+    """Count the runs of a suite by status, and list those that failed."""
     from nasbench_ecg.suite.runner import statuses
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
     found = statuses(runs, store)
-    _tell_of_damaged(store)
+    _warn_damaged(store)
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for run, status in zip(runs, found, strict=True):
-        counts.setdefault(run.row, Counter())[status or "to do"] += 1
+        counts.setdefault(run.row, Counter())[status or _PENDING] += 1
     if as_json:
         print_json([{"row": row, "runs": dict(count)} for row, count in counts.items()])
         return
@@ -138,8 +153,8 @@ def suite_status(
         numbers = (f"[{_STYLES[s]}]{count[s]}[/]" if count[s] else "" for s in shown)
         listed.add_row(*names, *numbers)
     stdout().print(listed)
-    _tell_counts(found)
-    _tell_failures(runs, found, store)
+    _print_counts(found)
+    _print_failures(runs, found, store)
 
 
 @app.command("run")
@@ -149,40 +164,45 @@ def run_suite(
     seeds: SeedsOption = None,
     device: DeviceOption = "auto",
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that holds databases, such as DIR/mitdb. Default: NASBENCH_ECG_DATA, or "
+            "the cache, into which missing records are downloaded.",
+        ),
     ] = None,
     out: OutOption = Path("results"),
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run again what failed, too.")
+        bool, typer.Option("--retry-failed", help="Also repeat the runs that failed.")
     ] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Execute N runs at the same time.")
+    ] = 1,
     parallel: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Candidates of a search at a time, in each run."),
+        typer.Option(
+            min=1, metavar="N", help="In each run, train N candidates of a search at the same time."
+        ),
     ] = None,
     gpus: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="GPUs to share out, one run at a time on each."),
+        typer.Option(metavar="A,B,...", help="Use these GPUs, with one run at a time on each."),
     ] = None,
     time_limit: Annotated[
         float | None,
-        typer.Option(min=0, metavar="HOURS", help="Longest that one run may take."),
+        typer.Option(min=0, metavar="HOURS", help="End a run that takes longer than HOURS."),
     ] = None,
     checkpoint_seconds: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds between checkpoints.")
+        float, typer.Option(min=0, metavar="S", help="Save the state of a run every S seconds.")
     ] = 30.0,
 ) -> None:
-    """Run what a suite lacks, each run in a process of its own; stop and resume at any time."""
-    from nasbench_ecg.cli.run import end_on_sigterm
-    from nasbench_ecg.cli.suite_progress import SuiteProgress
+    """Execute the pending runs of a suite.
+
+    Each run has its own process. Stop the suite at any time: the same command continues it.
+    """
+    from nasbench_ecg.cli.run import interrupt_on_sigterm
     from nasbench_ecg.suite.processes import LocalExecutor
-    from nasbench_ecg.suite.runner import (
-        execute_runs,
-        lock_suite,
-        pending_runs,
-        reuse_results,
-        statuses,
-    )
+    from nasbench_ecg.suite.runner import lock_suite, pending_runs, reuse_results, statuses
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
@@ -193,29 +213,23 @@ def run_suite(
         gpus=slots,
         time_limit=None if hours is None else 3600 * hours,
     )
-    end_on_sigterm()
+    interrupt_on_sigterm()
     with lock_suite(store):
-        if taken := reuse_results(pending_runs(runs, store, retry_failed=True), store):
-            stderr().print(f"{len(taken)} results are taken over from other suites in {out}.")
-        waiting = pending_runs(runs, store, retry_failed=retry_failed)
-        stderr().print(f"{suite.name}: {len(waiting)} of {len(runs)} runs to do.")
-        if waiting:
-            _get_records(waiting, data)
-            shown = SuiteProgress(suite.name, waiting, executor.workers)
-            ending = execute_runs(
-                waiting, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
-                parallel=parallel, started=shown.begin,
-            )  # fmt: skip
-            with shown, closing(ending):
-                for finished in ending:
-                    shown.end(finished)
+        if copied := reuse_results(pending_runs(runs, store, retry_failed=True), store):
+            stderr().print(f"{len(copied)} results are copied from other suites in {out}.")
+        pending = pending_runs(runs, store, retry_failed=retry_failed)
+        stderr().print(f"{suite.name}: {len(pending)} of {len(runs)} runs are pending.")
+        execute_with_progress(
+            pending, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
+            parallel=parallel,
+        )  # fmt: skip
     found = statuses(runs, store)
-    _tell_counts(found)
-    _tell_failures(runs, found, store)
-    asked = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}
+    _print_counts(found)
+    _print_failures(runs, found, store)
+    options = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}
     if device != "auto":
-        asked["--device"] = device
-    _tell_next(name, suite, asked, found)
+        options["--device"] = device
+    _print_next_commands(name, suite, options, found)
     if any(status != "ok" for status in found):
         raise typer.Exit(1)
 
@@ -223,10 +237,10 @@ def run_suite(
 def _planned(
     name: str, profile: str | None, seeds: str | None, device: str
 ) -> tuple[Suite, list[PlannedRun]]:
-    """Return a suite and its plan.
+    """Return a suite and its runs; warn of the rules of a fair comparison that it breaks.
 
     Raises:
-        OptionError: It is to be published and breaks a rule of a fair comparison.
+        OptionError: The suite says ``published = true`` and breaks such a rule.
     """
     from nasbench_ecg.cli.run import parse_seeds
     from nasbench_ecg.errors import OptionError
@@ -239,29 +253,29 @@ def _planned(
     broken = broken_rules(runs, published=suite.content.published)
     if broken and suite.content.published and chosen is None:
         raise OptionError(
-            f"This suite is to be published and cannot be: {broken[0]}",
+            f"published = true, but the suite breaks a rule: {broken[0]}",
             where=suite.path,
-            fix="Mend it, or say published = false.",
+            fix="Fix the suite, or set published = false.",
         )
     for sentence in broken:
         stderr().print(f"Note: {sentence}", style="yellow", markup=False)
     return suite, runs
 
 
-def _gpus(request: str | None, device: str) -> list[str]:
-    """Return the GPUs to share out.
+def _gpus(text: str | None, device: str) -> list[str]:
+    """Return the GPUs that ``--gpus`` lists.
 
     Raises:
-        OptionError: There is none here, or the runs are for the CPU.
+        OptionError: The runs use the CPU.
     """
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.run.config import resolve_device
 
-    named = [gpu.strip() for gpu in (request or "").split(",") if gpu.strip()]
+    named = [gpu.strip() for gpu in (text or "").split(",") if gpu.strip()]
     if named and resolve_device(device) != "cuda":
         raise OptionError(
-            "--gpus needs a CUDA GPU: these runs are for the CPU.",
-            fix="Leave --gpus out, or see that PyTorch finds the GPU.",
+            "--gpus needs a CUDA GPU, but these runs use the CPU.",
+            fix="Leave out --gpus, or check that PyTorch finds the GPU.",
         )
     return named
 
@@ -272,32 +286,129 @@ def _store(out: Path, suite: Suite) -> RecordStore:
     return RecordStore(out, suite.name)
 
 
-def _get_records(runs: Sequence[PlannedRun], data: Path | None) -> None:
-    """See to it that all records are here before the first run: fetch, or say what is missing."""
-    from nasbench_ecg.cli.beforehand import fetch_missing
-    from nasbench_ecg.data.source import LocalSource
+def execute_with_progress(
+    runs: Sequence[PlannedRun],
+    store: RecordStore,
+    executor: LocalExecutor,
+    *,
+    data: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    parallel: int | None = None,
+) -> None:
+    """Execute runs, and print one line when one ends.
 
-    source = LocalSource(data)
-    configs = {run.config.dataset.name: run.config for run in runs}
+    All records that the runs need are downloaded before the first run.
+
+    Raises:
+        MissingDataError: Records are missing and cannot be downloaded.
+    """
+    from nasbench_ecg.cli.run import fetch_missing
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.suite.runner import execute_runs
+
+    if not runs:
+        return
     with RichProgress() as progress:
-        for config in configs.values():
-            fetch_missing(config, source, progress)
-            for requirement in config.dataset.create().requires():
-                source.require(requirement)
+        fetch_missing((run.config for run in runs), LocalSource(data), progress)
+    shown = SuiteProgress(store.suite, runs, executor.workers)
+    ended = execute_runs(
+        runs, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
+        parallel=parallel, started=shown.started,
+    )  # fmt: skip
+    with shown, closing(ended):
+        for finished in ended:
+            shown.ended(finished)
+
+
+class SuiteProgress:
+    """A bar over the runs of a suite, and a line for each run that has ended.
+
+    Args:
+        name: Name of the suite.
+        runs: The pending runs.
+        workers: Number of runs at the same time.
+    """
+
+    def __init__(self, name: str, runs: Sequence[PlannedRun], workers: int) -> None:
+        self._name = name
+        self._total = len(runs)
+        self._left = {run.key: run for run in runs}
+        self._running: dict[str, PlannedRun] = {}
+        self._workers = workers
+        self._seconds: dict[tuple[str, ...], list[float]] = {}
+        self._progress = RichProgress()
+        self._stack = ExitStack()
+        self._bar: Steps | None = None
+
+    def __enter__(self) -> SuiteProgress:
+        self._stack.enter_context(self._progress)
+        self._bar = self._stack.enter_context(self._progress.track(self._name, self._total))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def started(self, run: PlannedRun) -> None:
+        """Show ``run`` as running."""
+        self._running[run.key] = run
+        self._advance(0)
+
+    def ended(self, finished: FinishedRun) -> None:
+        """Print the result of a run, and the time that the others are expected to take."""
+        from nasbench_ecg.text import duration, percent
+
+        run, record = finished.run, finished.record
+        self._left.pop(run.key)
+        self._running.pop(run.key)
+        self._seconds.setdefault(run.row, []).append(finished.seconds)
+        parts = [f"{self._total - len(self._left)}/{self._total}", record.status, str(run)]
+        if "f1_of_macro" in record.metrics:
+            parts.append(f"F1 {percent(record.metrics['f1_of_macro'])}")
+        parts.append(duration(finished.seconds))
+        if record.status != "ok":
+            parts.append(f"see {finished.log}")
+        elif (left := self._seconds_left()) is not None:
+            parts.append(f"about {duration(left)} left")
+        self._progress.note("  ".join(parts))
+        self._advance(1)
+
+    def _advance(self, n: int) -> None:
+        assert self._bar is not None
+        running = "; ".join(map(str, self._running.values()))
+        self._bar.advance(n, running=running or "none")
+
+    def _seconds_left(self) -> float | None:
+        """Return the time left, from the mean time of similar runs.
+
+        None while a pending run has another dataset, protocol, profile or strategy than all runs
+        that have ended.
+        """
+        rows = [run.row for run in self._left.values()]
+        if not rows or not self._seconds.keys() >= set(rows):
+            return None
+        return sum(fmean(self._seconds[row]) for row in rows) / min(self._workers, len(rows))
+
+
+# Output
 
 
 def _styled(status: Status | None) -> str:
-    word = status or "to do"
+    word = status or _PENDING
     return f"[{_STYLES[word]}]{word}[/]"
 
 
-def _tell_counts(found: Sequence[Status | None]) -> None:
-    counts = Counter[str](status or "to do" for status in found)
+def _print_counts(found: Sequence[Status | None]) -> None:
+    counts = Counter[str](status or _PENDING for status in found)
     parts = [f"{counts[word]} {word}" for word in _STYLES if counts[word]]
     stderr().print(f"{len(found)} runs: {', '.join(parts)}.")
 
 
-def _tell_failures(
+def _print_failures(
     runs: Sequence[PlannedRun], found: Sequence[Status | None], store: RecordStore
 ) -> None:
     from nasbench_ecg.suite.runner import FAILED
@@ -305,37 +416,37 @@ def _tell_failures(
     for run, status in zip(runs, found, strict=True):
         record = store.read(run.key) if status in FAILED else None
         if record is not None:
-            lines = (record.error or "").strip().splitlines() or ["no reason on record"]
+            lines = (record.error or "").strip().splitlines() or ["the record gives no reason"]
             text = f"{status}  {run}\n  {lines[-1].strip()}  ('nasbench-ecg show {run.key[:8]}')"
             stderr().print(text, style="red", markup=False, soft_wrap=True)
 
 
-def _tell_of_damaged(store: RecordStore) -> None:
+def _warn_damaged(store: RecordStore) -> None:
     from nasbench_ecg.run.store import read_records
 
-    tell_of_damaged(read_records(store.out, store.suite)[1])
+    warn_damaged_records(read_records(store.out, store.suite)[1])
 
 
-def _tell_next(
+def _print_next_commands(
     name: str,
     suite: Suite,
-    asked: Mapping[str, str | Path | None],
+    options: Mapping[str, str | Path | None],
     found: Sequence[Status | None],
 ) -> None:
-    """Say which command tries again what failed, with what was asked for, and which shows all."""
+    """Print the command that retries the failed runs, and the one that shows the leaderboard."""
     from nasbench_ecg.suite.runner import FAILED
 
-    unusual = {
+    given = {
         option: str(value)
-        for option, value in asked.items()
+        for option, value in options.items()
         if value is not None and (option, value) != ("--out", Path("results"))
     }
     if any(status in FAILED for status in found):
-        words = ["nasbench-ecg", "suite", "run", name, *chain(*unusual.items()), "--retry-failed"]
+        words = ["nasbench-ecg", "suite", "run", name, *chain(*given.items()), "--retry-failed"]
         stderr().print(
-            f"To try the failed again: {shlex.join(words)}", markup=False, soft_wrap=True
+            f"To retry the failed runs: {shlex.join(words)}", markup=False, soft_wrap=True
         )
     if "ok" in found:
         words = ["nasbench-ecg", "leaderboard", "--suite", suite.name]
-        words += ["--out", unusual["--out"]] if "--out" in unusual else []
+        words += ["--out", given["--out"]] if "--out" in given else []
         stdout().print(shlex.join(words), markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from textwrap import dedent
 from typing import Any
 
 from typer._click import Context
@@ -13,6 +14,7 @@ from typer.main import get_command
 from nasbench_ecg.cli import app
 
 _NAME = "nasbench-ecg"
+_EXAMPLES = re.compile(r"^\x08\n(?P<title>.+:)\n(?P<lines>(?: +.+\n)+)", re.M)
 _LISTED = re.compile(r"^\* `(?P<verb>[\w-]+)`: .*$", re.M)
 
 
@@ -22,9 +24,15 @@ def page() -> str:
     context: Any = Context(command, info_name=_NAME)  # typer's annotation names a subclass
     text = get_docs_for_click(obj=command, ctx=context, name=_NAME, title="Overview")
     text = text.replace("# Overview\n", "", 1).replace("```console\n$ ", "```text\n")
+    text = _EXAMPLES.sub(_code_block, text)
     helps = dict(_helps(command))
     sections = re.split(r"^(?=#{2,} `)", text, flags=re.M)
     return "".join(_whole_help(section, helps) for section in sections)
+
+
+def _code_block(found: re.Match[str]) -> str:
+    """Return the commands below a title as a block of code."""
+    return f"{found['title']}\n\n```text\n{dedent(found['lines'])}```\n"
 
 
 def _helps(command: Any, path: str = _NAME) -> Iterator[tuple[str, str]]:

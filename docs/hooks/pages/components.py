@@ -9,8 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from nasbench_ecg.cli.kinds import parse_kind
-from nasbench_ecg.cli.options_table import describe_options
+from nasbench_ecg.cli.components import describe_options, parse_kind
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.options import PROFILE_NAMES, Options
 from nasbench_ecg.plugin.component import Component
@@ -176,7 +175,7 @@ def _value(value: Any) -> str:
         return f"{len(value)} values"
     if isinstance(value, list | dict):
         return _text(_listed(value)) or "none"
-    return "none" if value is None else _text(str(value))
+    return "null" if value is None else _text(str(value))
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

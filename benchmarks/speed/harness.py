@@ -1,4 +1,4 @@
-"""Loading of beats, the answers of the command line, and suites over two workers."""
+"""Speed of the harness itself: loading beats, the command line, and suites with two workers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from nasbench_ecg.run.store import read_records
 
 
 def loading() -> Target | None:
-    """Time the 40 records of ``mitbih-2lead`` to beats, cold and warm; None without records."""
+    """Time loading the 40 records of ``mitbih-2lead`` without and with a cache.
+
+    None if the records are missing.
+    """
     component = load_registry().get("dataset", "mitbih-2lead")
     options = component.options_model()()
     times = {}
@@ -55,7 +58,7 @@ def loading() -> Target | None:
 
 
 def command_line() -> list[Target]:
-    """Time ``--help`` and ``list`` as whole processes, beside a bare interpreter."""
+    """Time ``--help`` and ``list`` as processes, compared with an empty Python program."""
     return [
         _command("--help", 0.2),
         _command("list", 0.4),
@@ -63,11 +66,11 @@ def command_line() -> list[Target]:
 
 
 def suite(runs: int = 4, epochs: int = 30) -> Target:
-    """Time a suite of equal runs with one worker and with two, every run on one thread.
+    """Time a suite of equal runs with one and with two workers; every run uses one thread.
 
     Args:
-        runs: How many; they differ in their seed.
-        epochs: Epochs of training in each.
+        runs: Number of runs, which differ in their seed.
+        epochs: Epochs of training in each run.
     """
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)

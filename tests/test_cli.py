@@ -1,10 +1,11 @@
-"""The command line's frame, and its verbs ``list``, ``info`` and ``plugins``."""
+"""The command line: errors, help, ``list``, ``info``, ``plugin list`` and progress bars."""
 
 from __future__ import annotations
 
 import doctest
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,11 +15,12 @@ from typing import Any
 import pytest
 import typer
 from rich.console import Console
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import Commands, app
+from nasbench_ecg.cli.components import complete_name, parse_kind
 from nasbench_ecg.cli.console import RichProgress
-from nasbench_ecg.cli.kinds import complete_name, parse_kind
 from nasbench_ecg.errors import OptionError, RecordError
 
 HEAVY = {"torch", "wfdb", "pandas", "deap", "numpy", "pydantic", "scipy", "sklearn"}
@@ -55,7 +57,7 @@ def nasbench_ecg_datasets():
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two distributions: one sound, one that cannot be imported."""
+    """A folder with two distributions: one that works, one that cannot be imported."""
     site = tmp_path_factory.mktemp("site")
     for name, version, module, code in [
         ("acme-search", "2.0", "plugin_cli_acme", PLUGIN),
@@ -73,7 +75,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def nasbench(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Run a command line in this process, with the made-up distributions installed."""
+    """Run a command in this process, with both distributions installed."""
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setattr("nasbench_ecg.cli.console.stdout", lambda: Console(width=120))
     for name in ("DISABLE_PLUGINS", "STRICT_PLUGINS", "DEBUG"):
@@ -81,11 +83,11 @@ def nasbench(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     return lambda *arguments: CliRunner().invoke(app, arguments)
 
 
-# The frame
+# Errors and help
 
 
 def loaded(*arguments: str) -> set[str]:
-    """Return which of the heavy libraries a command line imports."""
+    """Return the heavy libraries that a command imports."""
     code = (
         "import sys\nfrom nasbench_ecg.cli import app\n"
         "try: app(sys.argv[1:])\nexcept SystemExit as end: assert not end.code\n"
@@ -105,13 +107,20 @@ def test_help_imports_nothing_heavy() -> None:
     "arguments", [["--version"], ["info", "--help"], ["list"], ["plugin", "list"]]
 )
 def test_light_verbs_import_no_component(arguments: list[str]) -> None:
-    # typer itself reads the values of parameters with pydantic.
+    # Typer itself imports pydantic to read parameters.
     assert loaded(*arguments) <= {"pydantic"}
 
 
 def test_version(nasbench: Callable[..., Any]) -> None:
     result = nasbench("--version")
     assert (result.exit_code, result.stdout) == (0, "nasbench-ecg 0.1.0\n")
+
+
+def test_the_help_lists_every_command_in_a_section(nasbench: Callable[..., Any]) -> None:
+    text = nasbench("--help").stdout
+    listed = re.findall(r"^  ([a-z]+)  ", text, flags=re.M)
+    assert sorted(listed) == sorted(get_command(app).commands)
+    assert "Commands:" not in text
 
 
 @pytest.mark.parametrize(
@@ -137,7 +146,7 @@ def test_a_mistyped_command_gets_one_panel_and_exit_code_2(
 
 
 def failing(error: BaseException) -> typer.Typer:
-    """Return commands of which one raises ``error``, in the frame of the real ones."""
+    """Return a command line with one command, which raises ``error``."""
     failing = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
 
     @failing.callback()
@@ -150,7 +159,7 @@ def failing(error: BaseException) -> typer.Typer:
     return failing
 
 
-def test_an_error_is_a_panel_that_says_what_where_and_what_to_do() -> None:
+def test_an_error_panel_says_what_where_and_what_to_do() -> None:
     error = RecordError("The checksum differs.", where="mitdb/100", fix="Fetch it [again].")
     result = CliRunner().invoke(failing(error), ["fail"])
     assert result.exit_code == 2
@@ -166,7 +175,7 @@ def test_debug_adds_the_traceback() -> None:
     assert "Traceback" in result.stderr and "raise error" in result.stderr
 
 
-def test_an_unforeseen_error_hides_its_traceback_but_says_how_to_see_it() -> None:
+def test_an_unexpected_error_hides_its_traceback_and_says_how_to_see_it() -> None:
     result = CliRunner().invoke(failing(ZeroDivisionError("by zero")), ["fail"])
     assert result.exit_code == 1
     assert "ZeroDivisionError: by zero" in result.stderr and "--debug" in result.stderr
@@ -184,10 +193,10 @@ def test_ctrl_c_is_one_line_and_exit_code_130() -> None:
     assert result.stderr == "Interrupted.\n"
 
 
-# list, info, plugins
+# list and info
 
 
-def test_list_shows_every_kind_and_hints_at_problems(nasbench: Callable[..., Any]) -> None:
+def test_list_shows_every_kind_and_warns_of_plugin_problems(nasbench: Callable[..., Any]) -> None:
     result = nasbench("list")
     assert result.exit_code == 0
     for heading in ("Search spaces", "Builders", "Strategies", "Datasets", "Evaluators"):
@@ -207,7 +216,7 @@ def test_list_takes_a_kind_in_singular_and_plural(nasbench: Callable[..., Any], 
     "text, kind",
     [("strategies", "strategy"), ("space", "search-space"), ("search_spaces", "search-space")],
 )
-def test_kinds_are_read_as_people_write_them(text: str, kind: str) -> None:
+def test_kinds_can_be_written_in_several_ways(text: str, kind: str) -> None:
     assert parse_kind(text) == kind
 
 
@@ -244,7 +253,7 @@ def test_info_shows_options_with_a_default_for_each_profile(nasbench: Callable[.
     assert described["space"] == "conv-cells"
 
 
-def test_info_in_text_says_the_same(nasbench: Callable[..., Any]) -> None:
+def test_info_as_text_shows_the_same(nasbench: Callable[..., Any]) -> None:
     text = nasbench("info", "swarm", "--kind", "strategy").stdout
     for part in (
         "A [bold] swarm", "1234", "Steps of the", "[in", "hundreds]", "paper", "standard: 7",
@@ -254,13 +263,18 @@ def test_info_in_text_says_the_same(nasbench: Callable[..., Any]) -> None:
         assert part in text
 
 
-def test_info_shows_all_components_of_a_name(nasbench: Callable[..., Any]) -> None:
+def test_info_shows_all_components_with_a_name(nasbench: Callable[..., Any]) -> None:
     text = nasbench("info", "swarm").stdout
     assert "swarm (builder)" in text and "swarm (strategy)" in text
-    assert "It takes no options." in text
+    assert "This component has no options." in text
 
 
-def test_plugins_names_what_is_installed_and_what_is_wrong(nasbench: Callable[..., Any]) -> None:
+# plugin list
+
+
+def test_plugin_list_shows_installed_plugins_and_their_problems(
+    nasbench: Callable[..., Any],
+) -> None:
     result = nasbench("plugin", "list")
     assert result.exit_code == 0
     for part in ("acme-search", "2.0", "strategy: swarm, plain", "dataset: ward-2lead"):
@@ -269,28 +283,28 @@ def test_plugins_names_what_is_installed_and_what_is_wrong(nasbench: Callable[..
     assert "no_such_library" in result.stdout
 
 
-def test_plugins_as_json(nasbench: Callable[..., Any]) -> None:
-    told = json.loads(nasbench("plugin", "list", "--json").stdout)
-    states = {plugin["name"]: plugin["state"] for plugin in told["plugins"]}
+def test_plugin_list_as_json(nasbench: Callable[..., Any]) -> None:
+    listed = json.loads(nasbench("plugin", "list", "--json").stdout)
+    states = {plugin["name"]: plugin["state"] for plugin in listed["plugins"]}
     assert states["acme"] == "loaded" and states["broken"] == "failed"
-    assert [p["stage"] for p in told["problems"] if p["plugin"] == "broken"] == ["import"]
+    assert [p["stage"] for p in listed["problems"] if p["plugin"] == "broken"] == ["import"]
 
 
-def test_plugins_verify_imports_the_components(nasbench: Callable[..., Any]) -> None:
-    told = json.loads(nasbench("plugin", "list", "--verify", "--json").stdout)
-    (problem,) = [p for p in told["problems"] if p["components"] == [["strategy", "plain"]]]
+def test_plugin_list_verify_imports_the_components(nasbench: Callable[..., Any]) -> None:
+    listed = json.loads(nasbench("plugin", "list", "--verify", "--json").stdout)
+    (problem,) = [p for p in listed["problems"] if p["components"] == [["strategy", "plain"]]]
     assert problem["stage"] == "component" and problem["distribution"] == "acme-search"
     assert "'m:Plain' cannot be imported" in problem["error"]
 
 
-def test_strict_plugins_ends_every_verb(
+def test_strict_plugins_makes_every_command_fail(
     nasbench: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NASBENCH_ECG_STRICT_PLUGINS", "1")
     assert nasbench("list").exit_code == 2
 
 
-def test_names_complete_in_the_shell(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_component_names_complete_in_the_shell(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(site))
     assert complete_name("war") == ["ward-2lead"]
 
@@ -298,7 +312,7 @@ def test_names_complete_in_the_shell(site: Path, monkeypatch: pytest.MonkeyPatch
 # Progress
 
 
-def test_without_a_terminal_each_bar_leaves_one_plain_line() -> None:
+def test_without_a_terminal_each_bar_prints_one_line() -> None:
     log = io.StringIO()
     with RichProgress(Console(file=log, width=80)) as progress:
         with progress.track("searching", 3) as bar:
@@ -311,7 +325,7 @@ def test_without_a_terminal_each_bar_leaves_one_plain_line() -> None:
     assert second == "found [one]"
 
 
-def test_a_bar_that_is_left_by_an_error_says_how_far_it_came() -> None:
+def test_a_bar_that_an_error_ends_shows_the_steps_done() -> None:
     log = io.StringIO()
     progress = RichProgress(Console(file=log))
     with pytest.raises(RuntimeError), progress, progress.track("training", 10) as bar:
@@ -320,7 +334,7 @@ def test_a_bar_that_is_left_by_an_error_says_how_far_it_came() -> None:
     assert "training  4/10" in log.getvalue()
 
 
-def test_on_a_terminal_the_outermost_bar_stays_and_shows_its_figures() -> None:
+def test_on_a_terminal_the_outermost_bar_stays_with_its_figures() -> None:
     log = io.StringIO()
     console = Console(file=log, width=120, force_terminal=True, color_system=None)
     with RichProgress(console) as progress, progress.track("searching", 2) as outer:
@@ -332,13 +346,13 @@ def test_on_a_terminal_the_outermost_bar_stays_and_shows_its_figures() -> None:
     assert not [line for line in last if "epoch" in line]
 
 
-def test_the_example_of_progress_runs() -> None:
+def test_the_doctest_of_the_progress_bar_passes() -> None:
     (test,) = doctest.DocTestFinder(recurse=False).find(RichProgress)
     assert test.examples
     assert doctest.DocTestRunner().run(test).failed == 0
 
 
-def test_a_bar_shows_outside_with_too() -> None:
+def test_a_bar_is_shown_without_a_with_block() -> None:
     log = io.StringIO()
     progress = RichProgress(Console(file=log, width=120, force_terminal=True, color_system=None))
     with progress.track("loading", 1) as bar:

@@ -1,0 +1,361 @@
+"""``nasbench-ecg list`` and ``nasbench-ecg info``: the installed components and their options.
+
+Also what the other verbs need to read and complete the names of components.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+
+from nasbench_ecg.cli.console import print_json, stderr, stdout, table
+from nasbench_ecg.errors import OptionError, nearest
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from nasbench_ecg.options import Options
+    from nasbench_ecg.plugin.registry import Component, Registry
+    from nasbench_ecg.plugin.specs import Kind
+
+PLURALS: dict[Kind, str] = {
+    "strategy": "strategies",
+    "dataset": "datasets",
+    "search-space": "search-spaces",
+    "builder": "builders",
+    "evaluator": "evaluators",
+}
+"""The kinds of components, in the order in which they are listed."""
+
+_ALIASES: dict[str, Kind] = {"space": "search-space", "spaces": "search-space"}
+
+_LONG_LIST = 20
+"""Characters above which the table shows the number of values instead of a list."""
+
+_SYMBOLS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "multiple of"}
+
+
+# Names of kinds and components
+
+
+def parse_kind(text: str) -> Kind:
+    """Return the kind that ``text`` names, in singular or plural and in any case.
+
+    Raises:
+        OptionError: ``text`` names no kind of component.
+    """
+    word = text.strip().lower().replace("_", "-").replace(" ", "-")
+    for kind, plural in PLURALS.items():
+        if word in (kind, plural) or _ALIASES.get(word) == kind:
+            return kind
+    raise OptionError(
+        f"There is no kind of component {text!r}.", fix=nearest(word, [*PLURALS, *PLURALS.values()])
+    )
+
+
+def complete_kind(incomplete: str) -> list[str]:
+    """Return the kinds that start with ``incomplete``, for shell completion."""
+    return [plural for plural in PLURALS.values() if plural.startswith(incomplete)]
+
+
+def complete_name(incomplete: str) -> list[str]:
+    """Return the components that start with ``incomplete``, for shell completion."""
+    return _complete(incomplete, None)
+
+
+def complete_strategy(incomplete: str) -> list[str]:
+    """Return the strategies that start with ``incomplete``, for shell completion."""
+    return _complete(incomplete, "strategy")
+
+
+def complete_dataset(incomplete: str) -> list[str]:
+    """Return the datasets that start with ``incomplete``, for shell completion."""
+    return _complete(incomplete, "dataset")
+
+
+def _complete(incomplete: str, kind: Kind | None) -> list[str]:
+    from nasbench_ecg.plugin.registry import load_registry
+
+    names = {component.name for component in load_registry().components(kind)}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+# list
+
+
+def list_components(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="KIND",
+            help=f"List only one of: {', '.join(PLURALS.values())}.",
+            autocompletion=complete_kind,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List strategies, datasets and all other components."""
+    from nasbench_ecg.plugin.registry import load_registry
+
+    kinds = [parse_kind(kind)] if kind else list(PLURALS)
+    registry = load_registry()
+    if as_json:
+        print_json(
+            [
+                {"kind": one, "name": c.name, "summary": c.spec.summary, **_source(c)}
+                for one in kinds
+                for c in registry.components(one)
+            ]
+        )
+        return
+    for one in kinds:
+        _print_kind(one, registry.components(one))
+    stderr().print(
+        "'nasbench-ecg info NAME' shows the options of a component; "
+        "'nasbench-ecg run STRATEGY DATASET' runs one.",
+        style="dim",
+    )
+    warn_plugin_problems(registry)
+
+
+def _print_kind(kind: Kind, components: list[Component]) -> None:
+    heading = PLURALS[kind].replace("-", " ").capitalize()
+    if not components:
+        stdout().print(f"{heading}: none\n")
+        return
+    listed = table("name", "summary", "plugin", title=heading)
+    for component in components:
+        listed.add_row(f"[bold]{component.name}[/]", component.spec.summary, component.plugin)
+    stdout().print(listed)
+    stdout().print()
+
+
+def warn_plugin_problems(registry: Registry) -> None:
+    """Print one line on stderr that names the plugins with problems, if there are any."""
+    if registry.problems:
+        names = sorted({problem.plugin or problem.distribution for problem in registry.problems})
+        stderr().print(
+            f"Problems with {', '.join(names)}: see 'nasbench-ecg plugin list'.", style="yellow"
+        )
+
+
+def _source(component: Component) -> dict[str, str]:
+    """Return the plugin and the distribution that provide a component."""
+    return {
+        "plugin": component.plugin,
+        "distribution": component.distribution,
+        "version": component.version,
+    }
+
+
+# info
+
+
+def info(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="Name of a component.", autocompletion=complete_name),
+    ],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Kind of the component, if several components have this name.",
+            autocompletion=complete_kind,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show what a component is, its options and their defaults."""
+    from nasbench_ecg.plugin.registry import load_registry
+
+    found = load_registry().find(name, parse_kind(kind) if kind else None)
+    described = [_describe(component) for component in found]
+    if as_json:
+        print_json(described)
+        return
+    for description in described:
+        _print_description(description)
+
+
+def _describe(component: Component) -> dict[str, Any]:
+    """Return everything that ``info`` shows of a component, as JSON data."""
+    from nasbench_ecg.plugin.specs import ComponentSpec
+
+    common = {field.name for field in dataclasses.fields(ComponentSpec)}
+    own = [field.name for field in dataclasses.fields(component.spec) if field.name not in common]
+    return {
+        "kind": component.kind,
+        "name": component.name,
+        "summary": component.spec.summary,
+        **{name: getattr(component.spec, name) for name in own},
+        **_source(component),
+        "target": component.target,
+        "revision": component.spec.revision,
+        "options": describe_options(component.options_model()),
+    }
+
+
+def _print_description(description: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    out = stdout()
+    facts = dict(description)
+    kind, options = facts.pop("kind"), facts.pop("options")
+    out.print(f"[bold]{facts.pop('name')}[/] ({kind.replace('-', ' ')})")
+    out.print(facts.pop("summary"), markup=False)
+    out.print()
+    facts["plugin"] += f" ({facts.pop('distribution')} {facts.pop('version')})"
+    facts = {"default protocol" if n == "protocol" else n: value for n, value in facts.items()}
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        out.print(f"[dim]{name:<{width}}[/]  {escape(_text(value))}", soft_wrap=True)
+    if not options:
+        out.print("\nThis component has no options.")
+        return
+    out.print()
+    _print_options(options)
+    _print_long_lists(options)
+    _print_protocol_defaults(options)
+    role = "space" if kind == "search-space" else kind
+    values = {option["name"]: option["defaults"]["paper"] for option in options}
+    example = next((name for name in values if not isinstance(values[name], list)), min(values))
+    out.print(f"\nTo change an option: nasbench-ecg run ... --set {role}.{example}=VALUE")
+
+
+def _print_options(options: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
+
+    listed = table("option", "defaults", "description and type", title="Options")
+    for option in options:
+        listed.add_row(
+            f"[bold]{option['name']}[/]",
+            escape(_defaults_text(option["defaults"])),
+            f"{escape(option['description'].replace('``', ''))}\n[dim]{escape(option['type'])}[/]",
+        )
+    stdout().print(listed)
+
+
+def _defaults_text(by_profile: dict[str, Any]) -> str:
+    """Return the default of the profile paper and those that differ from it, one a line."""
+    return "\n".join(
+        f"{profile}: {_cell(value)}"
+        for profile, value in by_profile.items()
+        if profile == "paper" or value != by_profile["paper"]
+    )
+
+
+def _print_long_lists(options: list[dict[str, Any]]) -> None:
+    """Print in full the lists of which the table shows only the length, each once."""
+    for option in options:
+        printed: list[Any] = []
+        for profile, value in option["defaults"].items():
+            if _cell(value) != _text(value) and value not in printed:
+                printed.append(value)
+                stdout().print(f"{option['name']} ({profile}): {_text(value)}", markup=False)
+
+
+def _print_protocol_defaults(options: list[dict[str, Any]]) -> None:
+    from rich.markup import escape
+
+    changed = [option for option in options if option["protocols"]]
+    if not changed:
+        return
+    protocols = sorted({protocol for option in changed for protocol in option["protocols"]})
+    stdout().print("\n[bold]Defaults that a protocol changes, in all profiles[/]")
+    listed = table("option", *protocols)
+    for option in changed:
+        values = [_cell(option["protocols"].get(protocol, "")) for protocol in protocols]
+        listed.add_row(f"[bold]{option['name']}[/]", *map(escape, values))
+    stdout().print(listed)
+
+
+def _cell(value: Any) -> str:
+    """Return a value for a table: a long list as the number of its values."""
+    text = _text(value)
+    return f"{len(value)} values" if isinstance(value, list) and len(text) > _LONG_LIST else text
+
+
+def _text(value: Any) -> str:
+    """Return a value as ``--set`` reads it, but for the brackets of a list."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_text, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+# An options model as data
+
+
+def describe_options(model: type[Options]) -> list[dict[str, Any]]:
+    """Return name, type, description and defaults of every option, as JSON data.
+
+    ``defaults`` holds one value for each profile. ``protocols`` holds only the defaults that a
+    protocol changes; they replace those of the profile.
+    """
+    from nasbench_ecg.options import PROFILE_NAMES, defaults
+
+    return [
+        {
+            "name": name,
+            "type": _type_text(field),
+            "description": " ".join((field.description or "").split()),
+            "defaults": {
+                profile: _plain(defaults(model, profile=profile).get(name, _field_default(field)))
+                for profile in PROFILE_NAMES
+            },
+            "protocols": {
+                protocol: _plain(changes[name])
+                for protocol, changes in model.PROTOCOLS.items()
+                if name in changes
+            },
+        }
+        for name, field in model.model_fields.items()
+    ]
+
+
+def _type_text(field: FieldInfo) -> str:
+    """Return the type of an option with its bounds: ``int >= 1``, ``first | second``."""
+    bounds = [
+        f"{symbol} {getattr(rule, bound)}"
+        for rule in field.metadata
+        for bound, symbol in _SYMBOLS.items()
+        if getattr(rule, bound, None) is not None
+    ]
+    return " ".join([_type_name(field.annotation), ", ".join(bounds)]).strip()
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " | ".join(str(argument) for argument in arguments)
+    if origin in (Union, types.UnionType):
+        return " | ".join(_type_name(argument) for argument in arguments)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin is tuple and arguments[1:] == (Ellipsis,):
+        return f"list of {_type_name(arguments[0])}"
+    if origin is not None:
+        inner = ", ".join("..." if a is Ellipsis else _type_name(a) for a in arguments)
+        return f"{_type_name(origin)}[{inner}]"
+    if annotation is types.NoneType:
+        return "null"
+    return getattr(annotation, "__name__", str(annotation))
+
+
+def _field_default(field: FieldInfo) -> Any:
+    return "required" if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` as JSON data."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else getattr(value, "value", value)
