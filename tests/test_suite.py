@@ -398,7 +398,7 @@ def nasbench(outside: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callab
     """Run a command line in this process; runs of suites are child processes all the same."""
     monkeypatch.setenv("PYTHONPATH", outside["PYTHONPATH"])
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
+    monkeypatch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 
 
