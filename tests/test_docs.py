@@ -198,7 +198,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Itera
         patch.delenv("NASBENCH_ECG_DATA", raising=False)
         patch.chdir(folder)
         patch.syspath_prepend(str(site))
-        patch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
+        patch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
         # The estimate times steps of the published networks, which takes longer than the runs.
         patch.setattr("nasbench_ecg.cli.run.print_estimate", lambda *ready: None)
         first = RunRequest("darts", "synthetic-2lead", profile="smoke", device="cpu")

@@ -160,7 +160,7 @@ def test_a_run_of_another_space_than_installed_is_named(toy_registry):
 
 
 def test_neither_the_own_dataset_nor_a_carried_run_is_a_way_to_go(toy_registry):
-    with pytest.raises(OptionError, match="searched on 'toy-2lead' itself"):
+    with pytest.raises(OptionError, match="found its architecture on 'toy-2lead'"):
         plan_transfers(toy_registry, [found_run()], ["toy-2lead"])
     carried = found_run()
     carried.components["strategy"].options["origin"] = {"run_key": "feed" * 4}

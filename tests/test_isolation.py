@@ -142,7 +142,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) ->
         patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
         patch.setenv("NASBENCH_ECG_CONFIG", str(site / "settings"))
         patch.setenv("COLUMNS", "200")
-        patch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
+        patch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
         yield Installation(tmp_path_factory.mktemp("out"))
 
 

@@ -36,7 +36,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
+    monkeypatch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def install(monkeypatch, tmp_path: Path) -> None:
     whole = replace(known, plugins=(*known.plugins, toy))
     monkeypatch.setattr(registry, "load_registry", lambda: whole)
     monkeypatch.setattr(LocalExecutor, "run", _in_this_process)
-    monkeypatch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
+    monkeypatch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
 
 

@@ -53,7 +53,7 @@ def correlate(
     Every evaluation is stored: an interrupted command continues, and a larger sample or another
     evaluator needs only the new evaluations.
     """
-    from nasbench_ecg.cli.run import fetch_missing, interrupt_on_sigterm
+    from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments

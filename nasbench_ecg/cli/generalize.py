@@ -131,8 +131,7 @@ def _execute(
     runs: Sequence[PlannedRun], store: RecordStore, *, data: Path | None, retry_failed: bool
 ) -> None:
     """Execute the pending runs, each in its own process."""
-    from nasbench_ecg.cli.run import interrupt_on_sigterm
-    from nasbench_ecg.cli.suite import execute_with_progress
+    from nasbench_ecg.cli.execution import execute_with_progress, interrupt_on_sigterm
     from nasbench_ecg.suite.processes import LocalExecutor
     from nasbench_ecg.suite.runner import lock_suite, pending_runs
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -232,6 +230,7 @@ def _run_one(
     parallel: int,
 ) -> RunRecord | None:
     """Return the record of a run, made now or before; None after a dry run."""
+    from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.runner import execute, prepare_run
 
@@ -272,11 +271,6 @@ def _run_one(
     if not quiet:
         _show(record, registry, store)
     return record
-
-
-def interrupt_on_sigterm() -> None:
-    """Handle SIGTERM as Ctrl-C, so that the record of the run gets the status interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _show(record: RunRecord, registry: Registry, store: RecordStore) -> None:
@@ -334,34 +328,6 @@ def _print_missing_records(config: RunConfig, source: LocalSource) -> None:
     for requirement in config.dataset.create().requires():
         if missing := source.missing(requirement):
             stderr().print(f"{describe_missing(requirement, missing)} A run downloads them first.")
-
-
-def fetch_missing(
-    configs: Iterable[RunConfig], source: LocalSource, progress: RichProgress
-) -> None:
-    """Download the records that the datasets of some runs need and that are not here.
-
-    Nothing is downloaded into a folder that the user named.
-
-    Raises:
-        MissingDataError: Records are missing and cannot be downloaded.
-    """
-    from nasbench_ecg.physionet.catalog import describe_missing
-    from nasbench_ecg.physionet.fetch import fetch
-
-    required = (need for config in configs for need in config.dataset.create().requires())
-    for requirement in dict.fromkeys(required):
-        missing = source.missing(requirement)
-        if missing and source.data is None and not source.missing_elsewhere(requirement):
-            progress.note(f"{describe_missing(requirement, missing)} Downloading them.")
-            fetch(
-                requirement.database,
-                source.download_folder(requirement.database),
-                records=requirement.records,
-                extensions=requirement.extensions,
-                progress=progress,
-            )
-        source.require(requirement)
 
 
 def print_estimate(registry: Registry, request: RunRequest, ready: PreparedRun) -> None:

@@ -1,0 +1,162 @@
+"""What the verbs that execute runs share: SIGTERM, downloads of missing records, and progress."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from statistics import fmean
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from nasbench_ecg.cli.console import RichProgress
+
+if TYPE_CHECKING:
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.progress import Steps
+    from nasbench_ecg.run.config import RunConfig
+    from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.suite.processes import LocalExecutor
+    from nasbench_ecg.suite.runner import FinishedRun
+    from nasbench_ecg.suite.spec import PlannedRun
+
+
+def interrupt_on_sigterm() -> None:
+    """Handle SIGTERM as Ctrl-C, so that the record of the run gets the status interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def fetch_missing(
+    configs: Iterable[RunConfig], source: LocalSource, progress: RichProgress
+) -> None:
+    """Download the records that the datasets of some runs need and that are not here.
+
+    Nothing is downloaded into a folder that the user named.
+
+    Raises:
+        MissingDataError: Records are missing and cannot be downloaded.
+    """
+    from nasbench_ecg.physionet.catalog import describe_missing
+    from nasbench_ecg.physionet.fetch import fetch
+
+    required = (need for config in configs for need in config.dataset.create().requires())
+    for requirement in dict.fromkeys(required):
+        missing = source.missing(requirement)
+        if missing and source.data is None and not source.missing_elsewhere(requirement):
+            progress.note(f"{describe_missing(requirement, missing)} Downloading them.")
+            fetch(
+                requirement.database,
+                source.download_folder(requirement.database),
+                records=requirement.records,
+                extensions=requirement.extensions,
+                progress=progress,
+            )
+        source.require(requirement)
+
+
+def execute_with_progress(
+    runs: Sequence[PlannedRun],
+    store: RecordStore,
+    executor: LocalExecutor,
+    *,
+    data: Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    parallel: int | None = None,
+) -> None:
+    """Execute runs, and print one line when one ends.
+
+    All records that the runs need are downloaded before the first run.
+
+    Raises:
+        MissingDataError: Records are missing and cannot be downloaded.
+    """
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.suite.runner import execute_runs
+
+    if not runs:
+        return
+    with RichProgress() as progress:
+        fetch_missing((run.config for run in runs), LocalSource(data), progress)
+    shown = SuiteProgress(store.suite, runs, executor.workers)
+    ended = execute_runs(
+        runs, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
+        parallel=parallel, started=shown.started,
+    )  # fmt: skip
+    with shown, closing(ended):
+        for finished in ended:
+            shown.ended(finished)
+
+
+class SuiteProgress:
+    """A bar over the runs of a suite, and a line for each run that has ended.
+
+    Args:
+        name: Name of the suite.
+        runs: The pending runs.
+        workers: Number of runs at the same time.
+    """
+
+    def __init__(self, name: str, runs: Sequence[PlannedRun], workers: int) -> None:
+        self._name = name
+        self._total = len(runs)
+        self._left = {run.key: run for run in runs}
+        self._running: dict[str, PlannedRun] = {}
+        self._workers = workers
+        self._seconds: dict[tuple[str, ...], list[float]] = {}
+        self._progress = RichProgress()
+        self._stack = ExitStack()
+        self._bar: Steps | None = None
+
+    def __enter__(self) -> SuiteProgress:
+        self._stack.enter_context(self._progress)
+        self._bar = self._stack.enter_context(self._progress.track(self._name, self._total))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def started(self, run: PlannedRun) -> None:
+        """Show ``run`` as running."""
+        self._running[run.key] = run
+        self._advance(0)
+
+    def ended(self, finished: FinishedRun) -> None:
+        """Print the result of a run, and the time that the others are expected to take."""
+        from nasbench_ecg.text import duration, percent
+
+        run, record = finished.run, finished.record
+        self._left.pop(run.key)
+        self._running.pop(run.key)
+        self._seconds.setdefault(run.row, []).append(finished.seconds)
+        parts = [f"{self._total - len(self._left)}/{self._total}", record.status, str(run)]
+        if "f1_of_macro" in record.metrics:
+            parts.append(f"F1 {percent(record.metrics['f1_of_macro'])}")
+        parts.append(duration(finished.seconds))
+        if record.status != "ok":
+            parts.append(f"see {finished.log}")
+        elif (left := self._seconds_left()) is not None:
+            parts.append(f"about {duration(left)} left")
+        self._progress.note("  ".join(parts))
+        self._advance(1)
+
+    def _advance(self, n: int) -> None:
+        assert self._bar is not None
+        running = "; ".join(map(str, self._running.values()))
+        self._bar.advance(n, running=running or "none")
+
+    def _seconds_left(self) -> float | None:
+        """Return the time left, from the mean time of similar runs.
+
+        None while a pending run has another dataset, protocol, profile or strategy than all runs
+        that have ended.
+        """
+        rows = [run.row for run in self._left.values()]
+        if not rows or not self._seconds.keys() >= set(rows):
+            return None
+        return sum(fmean(self._seconds[row]) for row in rows) / min(self._workers, len(rows))
