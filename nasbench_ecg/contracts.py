@@ -71,10 +71,9 @@ class Dataset(Protocol):
 
 
 class SearchSpace(Protocol):
-    """A set of architectures. All methods are pure: equal generator state, equal answer.
+    """A set of architectures. All methods are pure: equal generator state, equal result.
 
-    May also offer ``draw(arch) -> str``, the architecture as text, ``draw_svg(arch) -> str``, and
-    ``canonical(arch) -> Architecture``, which gives all ways to write one architecture one hash.
+    Optional methods: :class:`DrawsText`, :class:`DrawsSvg`, :class:`Canonicalizes`.
     """
 
     name: str
@@ -97,6 +96,30 @@ class SearchSpace(Protocol):
     @property
     def size(self) -> int:
         """Number of architectures, counted as genotypes."""
+
+
+@runtime_checkable
+class DrawsText(Protocol):
+    """A search space that draws its architectures as text."""
+
+    def draw(self, arch: Architecture) -> str:
+        """Return a drawing of ``arch`` as plain text."""
+
+
+@runtime_checkable
+class DrawsSvg(Protocol):
+    """A search space that draws its architectures as SVG."""
+
+    def draw_svg(self, arch: Architecture) -> str:
+        """Return a drawing of ``arch`` as an SVG document."""
+
+
+@runtime_checkable
+class Canonicalizes(Protocol):
+    """A search space in which several genotypes describe one architecture."""
+
+    def canonical(self, arch: Architecture) -> Architecture:
+        """Return the one form that all equivalent genotypes share, so that they share a hash."""
 
 
 class Builder(Protocol):
@@ -303,11 +326,7 @@ class EvaluationContext(Protocol):
 
 
 class Strategy(Protocol):
-    """Searches an architecture.
-
-    May also offer ``estimate(task, space, builder, ctx) -> float | None``, the seconds that
-    :meth:`search` will take here, from a few timed steps; None where it cannot say.
-    """
+    """Searches an architecture. Optional method: :class:`EstimatesSearch`."""
 
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
@@ -315,10 +334,33 @@ class Strategy(Protocol):
         """Return the best architecture found within ``ctx.budget``."""
 
 
+@runtime_checkable
+class EstimatesSearch(Protocol):
+    """A strategy that predicts how long its search will take."""
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the seconds that ``search`` will take here, from a few timed steps.
+
+        None if it cannot tell.
+        """
+
+
 class Evaluator(Protocol):
-    """Scores an architecture. May also offer ``estimate(arch, task, builder, ctx) -> float``."""
+    """Scores an architecture. Optional method: :class:`EstimatesEvaluation`."""
 
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
         """Fit on the first of ``ctx.parts()`` and score on the second; repeatable."""
+
+
+@runtime_checkable
+class EstimatesEvaluation(Protocol):
+    """An evaluator that predicts how long an evaluation will take."""
+
+    def estimate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> float:
+        """Return the seconds that ``evaluate`` will take here, from a few timed steps."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -49,6 +49,15 @@ class Options(BaseModel):
 
 class NoOptions(Options):
     """Options of a component that has none."""
+
+
+@runtime_checkable
+class KnowsLength(Protocol):
+    """Options of a dataset from which the length of its beats follows, before any is read."""
+
+    @property
+    def n_samples(self) -> int:
+        """Samples of a beat in each lead."""
 
 
 def defaults(model: type[O], *, profile: str = "paper", protocol: str = "") -> dict[str, Any]:

@@ -35,7 +35,7 @@ FAULTY = """
     def nasbench_ecg_strategies():
         for name in NAMES:
             target = "faulty_search:" + name.title().replace("-", "")
-            yield StrategySpec(name=name, target=target, summary="Faulty")
+            yield StrategySpec(name=name, target=target, summary="Faulty", space="conv-cells")
 
     class Faulty:
         def __init__(self, options): ...
@@ -78,29 +78,34 @@ BROKEN = {
         from nasbench_ecg.api import StrategySpec, hookimpl
         @hookimpl
         def nasbench_ecg_strategies():
-            yield StrategySpec(name="old", target="a:B", summary="Old", api_version=0)
+            yield StrategySpec(name="old", target="a:B", summary="Old", space="conv-cells")
     """,
     "same-name": """
         from nasbench_ecg.api import StrategySpec, hookimpl
         @hookimpl
         def nasbench_ecg_strategies():
-            yield StrategySpec(name="darts", target="a:B", summary="Not the shipped one")
+            yield StrategySpec(name="darts", target="a:B", summary="Another", space="conv-cells")
     """,
     "no-options": """
         from nasbench_ecg.api import StrategySpec, hookimpl
         @hookimpl
         def nasbench_ecg_strategies():
-            yield StrategySpec(name="unset", target="json:loads", summary="s", options="json:dumps")
+            yield StrategySpec(
+                name="unset", target="json:loads", summary="s", options="json:dumps", space="s"
+            )
     """,
 }
 EXPECTED = {
     "no-import": "no_such_library",
     "no-hook": "nasbench_ecg_strategies",
     "hook-raises": "no licence",
-    "old-api": "api_version is 0",
+    "old-api": "written for version 0.9",
     "same-name": "a shipped name cannot be replaced",
-    "no-options": "no model of Options",
+    "no-options": "not a model of Options",
 }
+
+
+API = {"old-api": "0.9"}
 
 
 def install(site: Path, distribution: str, version: str, modules: dict[str, str]) -> None:
@@ -113,7 +118,8 @@ def install(site: Path, distribution: str, version: str, modules: dict[str, str]
     points = "".join(f"{name} = {name.replace('-', '_')}\n" for name in modules)
     (info / "entry_points.txt").write_text(f"[nasbench_ecg.plugins]\n{points}")
     for name, code in modules.items():
-        (site / f"{name.replace('-', '_')}.py").write_text(textwrap.dedent(code))
+        text = textwrap.dedent(code) + f'\nNASBENCH_ECG_API = "{API.get(name, "1.0")}"\n'
+        (site / f"{name.replace('-', '_')}.py").write_text(text)
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class ForgetsAtStops(Honest):
 
 
 def strategy(target: Any) -> StrategySpec:
-    return StrategySpec(name="made-up", target=target, summary="Made up")
+    return StrategySpec(name="made-up", target=target, summary="Made up", space="conv-cells")
 
 
 def test_an_honest_strategy_keeps_the_whole_contract() -> None:
@@ -260,7 +260,9 @@ class Dice(Numbers):
 
 
 def space(target: Any) -> SearchSpaceSpec:
-    return SearchSpaceSpec(name="made-up", target=target, summary="Made up")
+    return SearchSpaceSpec(
+        name="made-up", target=target, summary="Made up", builder="made-up", evaluator="train"
+    )
 
 
 def test_an_honest_space_keeps_the_whole_contract() -> None:
@@ -346,7 +348,7 @@ class SeedsItself(Linear):
     ],
 )
 def test_a_builder_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
-    spec = BuilderSpec(name="made-up", target=target, summary="Made up")
+    spec = BuilderSpec(name="made-up", target=target, summary="Made up", space="conv-cells")
     assert verdict_on(replace(spec, target=Linear), check).outcome == "holds"
     found = verdict_on(spec, check)
     assert found.outcome == "fails" and reason in found.reason

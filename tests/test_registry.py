@@ -14,6 +14,7 @@ from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.plugin import hookspecs
 from nasbench_ecg.plugin.loading import SPEC_OF_HOOK
 from nasbench_ecg.plugin.registry import PluginProblem, Registry, load_registry
+from nasbench_ecg.plugin.specs import API_VERSION
 
 Install = Callable[..., None]
 
@@ -22,7 +23,9 @@ GOOD = """
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="{name}", target="{module}:Thing", summary="Some search")
+        yield StrategySpec(
+            name="{name}", target="{module}:Thing", summary="Some search", space="conv-cells"
+        )
 
     class Thing:
         def __init__(self, options):
@@ -46,6 +49,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         *,
         where: Path = site,
         entry_points: str | None = None,
+        api: object = API_VERSION,
         **plugins: str,
     ) -> None:
         folder = where / f"{distribution.replace('-', '_')}-{version}.dist-info"
@@ -57,6 +61,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         for name, code in plugins.items():
             module = f"plugin_{distribution.replace('-', '_')}_{name}"
             text = textwrap.dedent(code).replace("{module}", module).replace("{name}", name)
+            if api is not None:
+                text += f"\nNASBENCH_ECG_API = {api!r}\n"
             (where / f"{module}.py").write_text(text)
             lines.append(f"{name} = {module}\n")
         text = "[nasbench_ecg.plugins]\n" + "".join(lines)
@@ -140,8 +146,8 @@ def test_components_come_by_kind_then_name(install: Install) -> None:
 
     @hookimpl
     def nasbench_ecg_builders():
-        yield BuilderSpec(name="zigzag", target="{module}:Thing", summary="Zigzag networks")
-        yield BuilderSpec(name="arc", target="{module}:Thing", summary="Arcs")
+        yield BuilderSpec(name="zigzag", target="{module}:Thing", summary="Zigzags", space="s")
+        yield BuilderSpec(name="arc", target="{module}:Thing", summary="Arcs", space="conv-cells")
     """,
     )
     registry = load_registry()
@@ -230,12 +236,32 @@ def test_a_hook_that_raises_loses_what_it_yielded_and_the_other_hooks_stay(
     "yielded, said",
     [
         ('"swarm"', "a value of type str"),
-        ('DatasetSpec(name="d", target="a:B", summary="s")', "where a StrategySpec is due"),
-        ('StrategySpec(name="Swarm X", target="a:B", summary="s")', "lower-case"),
-        ('StrategySpec(name="x", target="a.B", summary="s")', "'package.module:Class'"),
-        ('StrategySpec(name="x", target="a:B", summary="s", options="o")', "options 'o'"),
-        ('StrategySpec(name="x", target="a:B", summary="")', "one line"),
-        ('StrategySpec(name="x", target="a:B", summary="s", api_version=99)', "99"),
+        ('DatasetSpec(name="d", target="a:B", summary="s")', "not a StrategySpec"),
+        (
+            'StrategySpec(name="Swarm X", target="a:B", summary="s", space="conv-cells")',
+            "lower-case",
+        ),
+        (
+            'StrategySpec(name="x", target="a.B", summary="s", space="conv-cells")',
+            "'package.module:Class'",
+        ),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", options="o", space="conv-cells")',
+            "options 'o'",
+        ),
+        ('StrategySpec(name="x", target="a:B", summary="", space="conv-cells")', "one line"),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", space="conv-cells", spaces=("y",))',
+            "spaces ('y',)",
+        ),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", space="conv-cells", role="best")',
+            "random-search",
+        ),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", space="c", budgets=("hours",))',
+            "evaluations and seconds",
+        ),
     ],
 )
 def test_a_faulty_spec_is_lost_alone(install: Install, yielded: str, said: str) -> None:
@@ -244,9 +270,9 @@ def test_a_faulty_spec_is_lost_alone(install: Install, yielded: str, said: str) 
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="good", target="m:C", summary="Good")
+        yield StrategySpec(name="good", target="m:C", summary="Good", space="conv-cells")
         yield {yielded}
-        yield StrategySpec(name="better", target="m:C", summary="Better")
+        yield StrategySpec(name="better", target="m:C", summary="Better", space="conv-cells")
     """
     install("acme-search", "2.0", swarm=code)
     registry = load_registry()
@@ -266,6 +292,55 @@ def test_a_hook_must_give_specs(install: Install, body: str) -> None:
     """
     install("acme-search", "2.0", swarm=code)
     assert only_problem(load_registry()).stage == "call"
+
+
+# The version of the plugin API
+
+
+@pytest.mark.parametrize("written_for", ["2.0", "2.1", "2.3"])
+def test_a_plugin_for_an_older_minor_version_is_loaded(
+    install: Install, monkeypatch: pytest.MonkeyPatch, written_for: str
+) -> None:
+    monkeypatch.setattr("nasbench_ecg.plugin.loading.API_VERSION", "2.3")
+    install("acme-search", "1.4", swarm=GOOD, api=written_for)
+    registry = load_registry()
+    assert not registry.problems
+    assert names(registry) == ["swarm"]
+
+
+@pytest.mark.parametrize(
+    ("written_for", "to_update"),
+    [
+        ("2.4", "nasbench-ecg"),
+        ("2.10", "nasbench-ecg"),
+        ("3.0", "nasbench-ecg"),
+        ("1.9", "acme-search"),
+    ],
+)
+def test_a_plugin_for_another_version_is_refused_and_the_error_says_what_to_update(
+    install: Install, monkeypatch: pytest.MonkeyPatch, written_for: str, to_update: str
+) -> None:
+    monkeypatch.setattr("nasbench_ecg.plugin.loading.API_VERSION", "2.3")
+    new_field = GOOD.replace("summary=", "a_field_of_a_later_version=1, summary=")
+    install("acme-search", "1.4", swarm=new_field, api=written_for)
+    registry = load_registry()
+    assert names(registry) == []
+    problem = only_problem(registry)
+    assert problem.stage == "version"
+    assert f"version {written_for} of the plugin API" in problem.error
+    assert problem.error.endswith(f"version 2.3: update {to_update}")
+
+
+@pytest.mark.parametrize(
+    ("api", "said"),
+    [(None, 'add NASBENCH_ECG_API = "1.0"'), (1, "NASBENCH_ECG_API is 1"), ("1", "is '1'")],
+)
+def test_a_plugin_that_states_no_valid_version_is_refused(
+    install: Install, api: object, said: str
+) -> None:
+    install("acme-search", "1.4", swarm=GOOD, api=api)
+    assert only_problem(load_registry()).stage == "version"
+    assert said in only_problem(load_registry()).error
 
 
 # Names
@@ -308,11 +383,11 @@ def test_one_name_may_serve_in_several_kinds(install: Install) -> None:
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="tree", target="m:C", summary="Tree search")
+        yield StrategySpec(name="tree", target="m:C", summary="Tree search", space="conv-cells")
 
     @hookimpl
     def nasbench_ecg_builders():
-        yield BuilderSpec(name="tree", target="m:C", summary="Trees")
+        yield BuilderSpec(name="tree", target="m:C", summary="Trees", space="conv-cells")
     """
     install("acme-search", "2.0", tree=code)
     registry = load_registry()
@@ -406,7 +481,7 @@ def test_strict_makes_any_problem_an_error(
     [
         ("plugin_nowhere:Options", "cannot be imported"),
         ("{module}:Absent", "cannot be imported"),
-        ("{module}:Thing", "no model of Options"),
+        ("{module}:Thing", "not a model of Options"),
         ("{module}:Misnamed", "an option they do not have"),
         ("{module}:Strange", "'hurried'"),
     ],
@@ -419,7 +494,9 @@ def test_a_broken_options_model_names_plugin_distribution_and_version(
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="swarm", target="{module}:Thing", summary="S", options="<options>")
+        yield StrategySpec(
+            name="swarm", target="{module}:Thing", summary="S", options="<options>", space="s"
+        )
 
     class Thing: ...
 
@@ -454,7 +531,7 @@ def test_a_component_that_fails_when_created(
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="swarm", target=make, summary="S")
+        yield StrategySpec(name="swarm", target=make, summary="S", space="conv-cells")
     """
     install("acme-search", "2.0", swarm=code)
     component = load_registry().get("strategy", "swarm")

@@ -45,7 +45,9 @@ class LabelOptions(Options):
     """A number or nothing."""
 
 
-LABELED = StrategySpec(name="labeled", target="x:X", summary="-", options=LabelOptions)
+LABELED = StrategySpec(
+    name="labeled", target="x:X", summary="-", space="conv-cells", options=LabelOptions
+)
 
 
 # The key
@@ -87,7 +89,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "dataset": {"dataset": "synthetic-2lead"},
     "dataset's option": {"set": {"dataset": {"seed": 1}}},
     "evaluator's option": {"set": {"evaluator": {"epochs": 3}}},
-    "budget of evaluations": {"budget": Budget(evaluations=5)},
+    "budget of evaluations": {"strategy": "random", "budget": Budget(evaluations=5)},
     "budget of seconds": {"budget": Budget(seconds=5)},
 }
 
@@ -351,14 +353,85 @@ def test_a_protocol_that_the_dataset_does_not_offer_is_answered_with_those_it_do
 
 def test_a_builder_of_another_space_is_answered_with_those_that_fit() -> None:
     specs = (
-        SearchSpaceSpec(name="other-space", target="x:X", summary="-"),
+        SearchSpaceSpec(
+            name="other-space",
+            target="x:X",
+            summary="-",
+            builder="other-builder",
+            evaluator="train",
+        ),
         BuilderSpec(name="other-builder", target="x:X", summary="-", space="other-space"),
     )
     with pytest.raises(OptionError) as caught:
-        tiny_config("darts", *specs, space="other-space")
+        tiny_config("random", *specs, space="other-space", builder="stacked-cells")
     assert "other-builder" in caught.value.fix
     with pytest.raises(OptionError, match="'other-space', not of 'conv-cells'"):
-        tiny_config("darts", *specs, builder="other-builder")
+        tiny_config("random", *specs, builder="other-builder")
+
+
+def test_a_space_alone_brings_its_own_builder_and_evaluator() -> None:
+    config = configure(registry_with(), RunRequest("random", "toy-2lead", space="fixed"))
+    assert (config.builder.name, config.evaluator.name) == ("fixed-network", "train")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "space", "searches"),
+    [
+        ("darts", "fixed", "conv-cells"),
+        ("cnn-9", "conv-cells", "fixed"),
+        ("random-ws", "fixed", "conv-cells"),
+        ("iemmc", "conv-cells", "labelings"),
+    ],
+)
+def test_a_space_that_the_strategy_cannot_search_is_answered_with_those_it_can(
+    strategy: str, space: str, searches: str
+) -> None:
+    with pytest.raises(OptionError, match=f"{strategy!r} cannot search the space") as caught:
+        configure(registry_with(), RunRequest(strategy, "toy-2lead", space=space))
+    assert searches in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("strategy", "budget", "fix"),
+    [
+        ("darts", Budget(evaluations=1), "keeps --budget-seconds"),
+        ("random-ws", Budget(evaluations=1), "keeps --budget-seconds"),
+        ("k-means", Budget(seconds=60), "keeps no budget"),
+        ("cnn-9", Budget(seconds=60), "Leave out --budget-seconds"),
+        ("given", Budget(evaluations=1), "Leave out --budget-evaluations"),
+    ],
+)
+def test_a_budget_that_the_strategy_does_not_keep_is_refused(
+    strategy: str, budget: Budget, fix: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        configure(registry_with(), RunRequest(strategy, "toy-2lead", budget=budget))
+    assert repr(strategy) in caught.value.what and fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("strategy", "samples", "who"),
+    [("random", 15, "builder 'stacked-cells-shortcut'"), ("cnn-11", 99, "strategy 'cnn-11'")],
+)
+def test_beats_that_are_too_short_are_refused_before_any_is_read(
+    strategy: str, samples: int, who: str
+) -> None:
+    def run(after: int) -> RunConfig:
+        window = {"dataset": {"before": 5, "after": after}}
+        return configure(registry_with(), RunRequest(strategy, "synthetic-2lead", overrides=window))
+
+    with pytest.raises(
+        OptionError, match=f"Beats of {samples} samples are too short for the {who}"
+    ):
+        run(samples - 6)
+    assert run(samples - 5)
+
+
+def test_a_dry_run_refuses_what_cannot_be_run() -> None:
+    words = ["run", "darts", "toy-2lead", "--budget-evaluations", "1", "--dry-run"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "does not keep a budget of evaluations" in " ".join(done.stderr.split())
 
 
 def test_a_protocols_option_of_a_wrong_type_is_named() -> None:

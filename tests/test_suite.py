@@ -264,7 +264,9 @@ while True: time.sleep(0.01)
 
 
 def fake(behaviour: str) -> StrategySpec:
-    return StrategySpec(name=behaviour, target="none:None", summary="", searches=False)
+    return StrategySpec(
+        name=behaviour, target="none:None", summary="", space="conv-cells", role="fixed"
+    )
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal
 
-from nasbench_ecg.plugin.component import describe
+from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import Kind
 from nasbench_ecg.testing.fixtures import Subject, local_plugins, subject_of
@@ -163,7 +163,7 @@ def _located(error: BaseException) -> str:
         f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)
     ]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return describe(error) + where
+    return describe_error(error) + where
 
 
 LIMIT = 180.0

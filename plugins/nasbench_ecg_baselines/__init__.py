@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import BuilderSpec, SearchSpaceSpec, StrategySpec, hookimpl
 
+NASBENCH_ECG_API = "1.0"
+
 STARTED_FOR_LEAKY_RELU = 2
 """Revision of the CNNs, since their weights start as their activation asks. Not one of the builder:
 ResNet-31 starts as it did."""
@@ -15,6 +17,8 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
     yield SearchSpaceSpec(
         name="fixed",
         target="nasbench_ecg_baselines.space:Fixed",
+        builder="fixed-network",
+        evaluator="train",
         summary="The known networks, each by its name",
     )
 
@@ -26,6 +30,7 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
         name="fixed-network",
         target="nasbench_ecg_baselines.builder:FixedNetwork",
         space="fixed",
+        min_samples=16,
         summary="A known network for any number of leads and samples",
     )
 
@@ -37,8 +42,9 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="cnn-9",
         target="nasbench_ecg_baselines.strategy:cnn_9",
         space="fixed",
-        builder="fixed-network",
-        searches=False,
+        spaces=("fixed",),
+        role="fixed",
+        min_samples=28,
         revision=STARTED_FOR_LEAKY_RELU,
         summary="The 9-layer CNN of Acharya et al. 2017 (heartbeats)",
     )
@@ -46,8 +52,9 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="cnn-11",
         target="nasbench_ecg_baselines.strategy:cnn_11",
         space="fixed",
-        builder="fixed-network",
-        searches=False,
+        spaces=("fixed",),
+        role="fixed",
+        min_samples=100,
         revision=STARTED_FOR_LEAKY_RELU,
         summary="The 11-layer CNN of Acharya et al. 2017 (tachycardia segments)",
     )
@@ -55,7 +62,8 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="resnet-31",
         target="nasbench_ecg_baselines.strategy:resnet_31",
         space="fixed",
-        builder="fixed-network",
-        searches=False,
+        spaces=("fixed",),
+        role="fixed",
+        min_samples=16,
         summary="A residual network of 31 convolutions (reconstruction of Li et al. 2020)",
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import StrategySpec, hookimpl
 
+NASBENCH_ECG_API = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
@@ -12,23 +14,28 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="random",
         target="nasbench_ecg_blackbox.random_search:RandomSearch",
         options="nasbench_ecg_blackbox.options:RandomSearchOptions",
+        space="conv-cells",
+        role="random-search",
         summary="The best of N random architectures: the floor that every search must beat",
     )
     yield StrategySpec(
         name="regularized-evolution",
         target="nasbench_ecg_blackbox.evolution:RegularizedEvolution",
         options="nasbench_ecg_blackbox.options:RegularizedEvolutionOptions",
+        space="conv-cells",
         summary="Tournaments in a population whose oldest member dies (Real et al. 2019)",
     )
     yield StrategySpec(
         name="successive-halving",
         target="nasbench_ecg_blackbox.halving:SuccessiveHalving",
         options="nasbench_ecg_blackbox.options:SuccessiveHalvingOptions",
+        space="conv-cells",
         summary="Many candidates trained briefly, the best few longer (Jamieson & Talwalkar 2016)",
     )
     yield StrategySpec(
         name="nsga2",
         target="nasbench_ecg_blackbox.nsga2:Nsga2",
         options="nasbench_ecg_blackbox.options:Nsga2Options",
+        space="conv-cells",
         summary="Evolution towards a high score at few parameters, MACs or ms (Deb et al. 2002)",
     )

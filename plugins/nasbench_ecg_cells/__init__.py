@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import BuilderSpec, SearchSpaceSpec, hookimpl
 
+NASBENCH_ECG_API = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
@@ -12,6 +14,8 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
         name="conv-cells",
         target="nasbench_ecg_cells.space:ConvCells",
         options="nasbench_ecg_cells.options:ConvCellsOptions",
+        builder="stacked-cells-shortcut",
+        evaluator="train",
         summary="Normal and reduction cells of 1-D convolutions, poolings and skips (Heart-DARTS)",
     )
 
@@ -24,6 +28,7 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
         target="nasbench_ecg_cells.network:StackedCellsShortcut",
         options="nasbench_ecg_cells.options:StackedCellsShortcutOptions",
         space="conv-cells",
+        min_samples=16,
         summary="Cells in a row with two shortcuts, each closing before a reduction (Heart-DARTS)",
     )
     yield BuilderSpec(
@@ -31,5 +36,6 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
         target="nasbench_ecg_cells.network:StackedCells",
         options="nasbench_ecg_cells.options:StackedCellsOptions",
         space="conv-cells",
+        min_samples=16,
         summary="Cells in a row without shortcuts (the paper's ablation)",
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import EvaluatorSpec, hookimpl
 
+NASBENCH_ECG_API = "1.0"
+
 _PROXIES = {
     "synflow": ("proxies:Synflow", "Synaptic flow at initialisation (Tanaka et al. 2020)"),
     "naswot": ("proxies:Naswot", "How differently ReLUs switch for beats (Mellor et al. 2021)"),
