@@ -21,9 +21,10 @@ from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import LocalExecutor
 from nasbench_ecg.suite.runner import execute_runs
 from nasbench_ecg.suite.spec import PlannedRun
-from nasbench_ecg.testing import harness as process
-from nasbench_ecg.testing.fixtures import subject_of
-from nasbench_ecg.testing.harness import Check, Order, checks_of, examine, judge
+from nasbench_ecg.testing import runner
+from nasbench_ecg.testing.checks import Check, checks_of
+from nasbench_ecg.testing.fixtures import component_under_test
+from nasbench_ecg.testing.runner import CheckJob, check_component, run_check
 
 FAULTY = """
     import os, time
@@ -230,24 +231,24 @@ def the_check(name: str) -> Check:
 @pytest.mark.parametrize(
     ("strategy", "reason"),
     [
-        ("strays", "not of the space 'conv-cells'"),
-        ("returns-nothing", "no SearchResult"),
+        ("strays", "not in the space 'conv-cells'"),
+        ("returns-nothing", "not a SearchResult"),
         ("exits", "SystemExit: 0"),
         ("breaks", "ZeroDivisionError: a bug of the plugin"),
     ],
 )
 def test_a_check_says_what_is_wrong(installation: Installation, strategy: str, reason: str) -> None:
-    subject = subject_of(load_registry(), "strategy", strategy)
-    verdict = judge(the_check("it-finds-an-architecture-of-its-space"), subject)
-    assert verdict.outcome == "fails"
-    assert reason in verdict.reason
+    component = component_under_test(load_registry(), "strategy", strategy)
+    result = run_check(the_check("returns-an-architecture-of-its-space"), component)
+    assert result.outcome == "failed"
+    assert reason in result.reason
 
 
 @pytest.mark.parametrize(
     ("strategy", "limit", "reason"),
     [
         ("dies", 100.0, "it ends the process (exit status 7)"),
-        ("hangs", 2.0, "it does not come to an end within 2 seconds"),
+        ("hangs", 2.0, "it does not finish within 2 seconds"),
     ],
 )
 def test_checks_continue_after_a_strategy_that_ends_or_blocks_its_process(
@@ -258,10 +259,10 @@ def test_checks_continue_after_a_strategy_that_ends_or_blocks_its_process(
     reason: str,
 ) -> None:
     # Only the check that searches is run: the strategy ends or blocks its process there.
-    searching = the_check("it-finds-an-architecture-of-its-space")
+    searching = the_check("returns-an-architecture-of-its-space")
     start = list(checks_of("strategy")).index(searching)
-    monkeypatch.setattr(process, "checks_of", lambda kind: [searching])
-    monkeypatch.setattr(process, "Order", lambda *words: Order(*words[:4], start, *words[5:]))
-    (verdict,) = examine("strategy", strategy, limit=limit)
-    assert (verdict.check, verdict.outcome) == (searching.name, "fails")
-    assert reason in verdict.reason
+    monkeypatch.setattr(runner, "checks_of", lambda kind: [searching])
+    monkeypatch.setattr(runner, "CheckJob", lambda *job: CheckJob(*job[:4], start, *job[5:]))
+    (result,) = check_component("strategy", strategy, time_limit=limit)
+    assert (result.check, result.outcome) == (searching.name, "failed")
+    assert reason in result.reason

@@ -1,6 +1,7 @@
 """Find the installed plugins and load one at a time.
 
-:func:`discover` reads the entry points of the group ``nasbench_ecg.plugins`` and imports nothing.
+:func:`discover` reads the entry points of the group ``nasbench_ecg.plugins`` and imports nothing;
+:func:`discover_package` does the same for a package that is not installed.
 :func:`load_plugin` imports one plugin, checks its API version and its hooks, calls the hooks, and
 checks each spec that they yield. Whatever goes wrong becomes a :class:`PluginProblem`, so a broken
 plugin affects no other.
@@ -11,6 +12,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata as metadata
 import re
+import sys
+import tomllib
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,7 +22,7 @@ from typing import Any, get_args
 
 import pluggy
 
-from nasbench_ecg.errors import nearest
+from nasbench_ecg.errors import PluginError, nearest
 from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.hookspecs import ENTRY_POINT_GROUP
 from nasbench_ecg.plugin.specs import (
@@ -142,6 +145,48 @@ def _unreadable(distribution: metadata.Distribution, error: Exception) -> Plugin
     return PluginProblem(
         "", name or str(distribution.locate_file("")), version, "discovery", reason
     )
+
+
+def discover_package(folder: Path) -> list[FoundPlugin]:
+    """Return the plugins of a package that is not installed, and put it on ``sys.path``.
+
+    Modules are found in ``folder/src``, if there is one, and in ``folder`` itself.
+
+    Raises:
+        PluginError: There is no pyproject.toml, or it declares no plugin.
+    """
+    project = _read_project(folder)
+    name, version = project.get("name", folder.name), project.get("version", "")
+    points = project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
+    if not isinstance(points, dict) or not points:
+        raise PluginError(
+            "The package declares no plugin.",
+            where=str(folder / "pyproject.toml"),
+            fix=f'Add [project.entry-points."{ENTRY_POINT_GROUP}"] with name = "module".',
+        )
+    for path in (folder, folder / "src"):
+        if path.is_dir() and str(path.resolve()) not in sys.path:
+            sys.path.insert(0, str(path.resolve()))
+    return [
+        FoundPlugin(
+            point, str(name), str(version), metadata.EntryPoint(point, value, ENTRY_POINT_GROUP)
+        )
+        for point, value in points.items()
+    ]
+
+
+def _read_project(folder: Path) -> dict[str, Any]:
+    path = folder / "pyproject.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PluginError(
+            f"This is not a Python package: {error}.",
+            where=str(path),
+            fix="Give the folder that holds the package's pyproject.toml.",
+        ) from error
+    project = data.get("project", {})
+    return project if isinstance(project, dict) else {}
 
 
 # Loading

@@ -30,8 +30,7 @@ _MODULE: dict[Kind, str] = {
 _RUN: dict[Kind, str] = {
     "strategy": "nasbench-ecg run $name synthetic-2lead --profile smoke",
     "dataset": "nasbench-ecg run random $name --profile smoke",
-    "search-space": "nasbench-ecg run random synthetic-2lead --profile smoke "
-    "--space $name",
+    "search-space": "nasbench-ecg run random synthetic-2lead --profile smoke --space $name",
     "builder": "nasbench-ecg run random synthetic-2lead --profile smoke --builder $name",
     "evaluator": "nasbench-ecg run random synthetic-2lead --profile smoke --evaluator $name",
 }
