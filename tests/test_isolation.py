@@ -22,7 +22,8 @@ from nasbench_ecg.suite.processes import LocalExecutor
 from nasbench_ecg.suite.runner import execute_runs
 from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg.testing import runner
-from nasbench_ecg.testing.checks import Check, checks_of
+from nasbench_ecg.testing.check import Check
+from nasbench_ecg.testing.checks import checks_of
 from nasbench_ecg.testing.fixtures import component_under_test
 from nasbench_ecg.testing.runner import CheckJob, check_component, run_check
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import Kind
-from nasbench_ecg.testing.checks import Check, NotApplicable, checks_of
+from nasbench_ecg.testing.check import Check, NotApplicable
+from nasbench_ecg.testing.checks import checks_of
 from nasbench_ecg.testing.fixtures import ComponentUnderTest, component_under_test
 
 _SEEDS = st.integers(0, 2**32 - 1)

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from nasbench_ecg.testing.checks import ContractViolation, expect
+from nasbench_ecg.testing.check import ContractViolation, expect
 
 _HARNESS = "nasbench_ecg.training.seeding"
 """The module that may seed torch: the harness seeds it around strategies and evaluators."""

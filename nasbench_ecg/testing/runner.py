@@ -24,7 +24,8 @@ from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.loading import discover_package
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import Kind
-from nasbench_ecg.testing.checks import Check, ContractViolation, NotApplicable, checks_of
+from nasbench_ecg.testing.check import Check, ContractViolation, NotApplicable
+from nasbench_ecg.testing.checks import checks_of
 from nasbench_ecg.testing.fixtures import ComponentUnderTest, component_under_test
 
 Outcome = Literal["passed", "failed", "skipped"]

@@ -27,7 +27,7 @@ from nasbench_ecg.io import jsonable
 from nasbench_ecg.progress import Steps
 from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.resume import ResumeFolder
-from nasbench_ecg.testing.checks import ContractViolation, expect
+from nasbench_ecg.testing.check import ContractViolation, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest, small_task
 from nasbench_ecg.training.seeding import seeded
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.specs import BuilderSpec
-from nasbench_ecg.testing.checks import ContractViolation, NotApplicable, check, expect
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
 from nasbench_ecg.training.seeding import seeded

@@ -16,7 +16,7 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, ProtocolError
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.testing.checks import ContractViolation, NotApplicable, check, expect
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
 

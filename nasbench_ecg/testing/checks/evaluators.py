@@ -19,7 +19,7 @@ from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
 from nasbench_ecg.run.resume import ResumeFolder, StageState
-from nasbench_ecg.testing.checks import ContractViolation, NotApplicable, check, expect
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import (
     ComponentUnderTest,
     fingerprints,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from nasbench_ecg.options import PROFILE_NAMES, Options, resolve
-from nasbench_ecg.testing.checks import ContractViolation, check, expect
+from nasbench_ecg.testing.check import ContractViolation, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 
 _NO_OPTION = "no_such_option"

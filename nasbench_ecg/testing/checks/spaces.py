@@ -10,7 +10,7 @@ import numpy as np
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Canonicalizes, DrawsSvg, DrawsText, SearchSpace
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.testing.checks import ContractViolation, NotApplicable, check, expect
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
 

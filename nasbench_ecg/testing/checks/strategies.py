@@ -20,7 +20,7 @@ from nasbench_ecg.io import jsonable
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext
-from nasbench_ecg.testing.checks import ContractViolation, NotApplicable, check, expect
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import (
     ComponentUnderTest,
     fingerprints,
