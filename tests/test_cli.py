@@ -30,7 +30,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from nasbench_ecg.api import BuilderSpec, DatasetSpec, Options, StrategySpec, hookimpl
 
-NASBENCH_ECG_API = "1.0"
+PLUGIN_API_VERSION = "1.0"
 
 class SwarmOptions(Options):
     PROFILES: ClassVar = {"quick": {"steps": 7}}

@@ -120,7 +120,7 @@ def install(site: Path, distribution: str, version: str, modules: dict[str, str]
     points = "".join(f"{name} = {name.replace('-', '_')}\n" for name in modules)
     (info / "entry_points.txt").write_text(f"[nasbench_ecg.plugins]\n{points}")
     for name, code in modules.items():
-        text = textwrap.dedent(code) + f'\nNASBENCH_ECG_API = "{API.get(name, "1.0")}"\n'
+        text = textwrap.dedent(code) + f'\nPLUGIN_API_VERSION = "{API.get(name, "1.0")}"\n'
         (site / f"{name.replace('-', '_')}.py").write_text(text)
 
 

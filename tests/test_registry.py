@@ -62,7 +62,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
             module = f"plugin_{distribution.replace('-', '_')}_{name}"
             text = textwrap.dedent(code).replace("{module}", module).replace("{name}", name)
             if api is not None:
-                text += f"\nNASBENCH_ECG_API = {api!r}\n"
+                text += f"\nPLUGIN_API_VERSION = {api!r}\n"
             (where / f"{module}.py").write_text(text)
             lines.append(f"{name} = {module}\n")
         text = "[nasbench_ecg.plugins]\n" + "".join(lines)
@@ -333,7 +333,7 @@ def test_a_plugin_for_another_version_is_refused_and_the_error_says_what_to_upda
 
 @pytest.mark.parametrize(
     ("api", "said"),
-    [(None, 'add NASBENCH_ECG_API = "1.0"'), (1, "NASBENCH_ECG_API is 1"), ("1", "is '1'")],
+    [(None, 'add PLUGIN_API_VERSION = "1.0"'), (1, "PLUGIN_API_VERSION is 1"), ("1", "is '1'")],
 )
 def test_a_plugin_that_states_no_valid_version_is_refused(
     install: Install, api: object, said: str

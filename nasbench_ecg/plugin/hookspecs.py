@@ -3,7 +3,7 @@
 A plugin is any module named by an entry point of the group ``nasbench_ecg.plugins``. The module
 says which API version it was written for, and implements one hook or more::
 
-    NASBENCH_ECG_API = "1.0"
+    PLUGIN_API_VERSION = "1.0"
 
 
     @hookimpl

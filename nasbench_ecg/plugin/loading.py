@@ -40,7 +40,7 @@ from nasbench_ecg.plugin.specs import (
 
 SHIPPED_DISTRIBUTION = "nasbench-ecg"
 
-VERSION_ATTRIBUTE = "NASBENCH_ECG_API"
+VERSION_ATTRIBUTE = "PLUGIN_API_VERSION"
 """Attribute of a plugin's module that holds the API version that it was written for."""
 
 

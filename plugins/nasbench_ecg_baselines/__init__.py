@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import BuilderSpec, SearchSpaceSpec, StrategySpec, hookimpl
 
-NASBENCH_ECG_API = "1.0"
+PLUGIN_API_VERSION = "1.0"
 
 STARTED_FOR_LEAKY_RELU = 2
 """Revision of the CNNs, since their weights start as their activation asks. Not one of the builder:

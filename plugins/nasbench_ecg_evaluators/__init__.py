@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import EvaluatorSpec, hookimpl
 
-NASBENCH_ECG_API = "1.0"
+PLUGIN_API_VERSION = "1.0"
 
 _PROXIES = {
     "synflow": ("proxies:Synflow", "Synaptic flow at initialisation (Tanaka et al. 2020)"),

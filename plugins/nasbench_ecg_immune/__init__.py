@@ -11,7 +11,7 @@ from nasbench_ecg.api import (
     hookimpl,
 )
 
-NASBENCH_ECG_API = "1.0"
+PLUGIN_API_VERSION = "1.0"
 
 _OPTIONS = "nasbench_ecg_immune.options"
 _CLUSTERING: tuple[tuple[str, str, str, tuple[BudgetName, ...], str], ...] = (

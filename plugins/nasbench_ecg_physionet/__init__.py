@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from nasbench_ecg.api import DatasetSpec, hookimpl
 
-NASBENCH_ECG_API = "1.0"
+PLUGIN_API_VERSION = "1.0"
 
 _ALL = ("intra-patient", "inter-patient", "inter-patient-strict", "patient-kfold")
 _WITHOUT_FIXED_RECORDS = ("intra-patient", "patient-kfold")
