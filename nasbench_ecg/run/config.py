@@ -1,4 +1,8 @@
-"""What a run consists of: its components with all their options, resolved and checked."""
+"""The configuration of a run: its components with all their options, resolved and checked.
+
+A :class:`RunRequest` is what a user asks for. :func:`configure` resolves it to a
+:class:`RunConfig`, which names everything that determines the result, and has the run key.
+"""
 
 from __future__ import annotations
 
@@ -157,12 +161,12 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class ResolvedComponent:
-    """A component with its options.
+    """A component with its resolved options.
 
     Attributes:
         component: The component.
         options: Its resolved options.
-        changed: Options that the user set to other than the profile's value.
+        changed: Options that the user set to values that differ from the profile's.
     """
 
     component: Component
@@ -175,13 +179,13 @@ class ResolvedComponent:
         return self.component.spec.name
 
     def create(self) -> Any:
-        """Return the component, made with its options."""
+        """Return a new instance of the component."""
         return self.component.create(self.options)
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that determines a run's result."""
+    """Everything that determines the result of a run."""
 
     strategy: ResolvedComponent
     space: ResolvedComponent
@@ -216,11 +220,11 @@ class RunConfig:
     def key(self) -> str:
         """Return the run key: equal for two runs exactly if their results should be equal.
 
-        It covers names, revisions and options of all components, the protocol, the seeds and the
-        kind of device; not the profile, which is only a name for options. An option that is null
-        is left out, so that a new one, null by default, leaves the keys of older records alone, and
-        so is a budget that limits nothing. Under one of seconds a result also depends on how fast
-        the machine is.
+        It covers names, revisions and options of all components, the protocol, the seeds, the
+        budget and the kind of device. It does not cover the profile, which is only a name for
+        options. Null options are left out, so that a new option, null by default, does not change
+        the keys of older records. With a budget of seconds, a result also depends on the speed of
+        the machine.
         """
         budget = self.budget.limits()
         return digest(
