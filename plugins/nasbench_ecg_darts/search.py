@@ -36,7 +36,7 @@ from nasbench_ecg_darts.hessian import alpha_eigenvalue
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, entropy, mixing_weights, skip_share
 from nasbench_ecg_darts.state import SearchState
-from nasbench_ecg_darts.variants.base import DARTS, Variant
+from nasbench_ecg_darts.variant import DARTS, Variant
 
 
 class Darts:
@@ -241,7 +241,7 @@ class GraphedSearchStep:
 
     Steps of the second order are not captured, as their unrolled step reads numbers from the host;
     neither are those of variants that are not
-    :attr:`~nasbench_ecg_darts.variants.base.Variant.capturable`.
+    :attr:`~nasbench_ecg_darts.variant.Variant.capturable`.
     """
 
     def __init__(self, state: SearchState, variant: Variant) -> None:
