@@ -179,7 +179,7 @@ def test_a_strategy_that_breaks_the_contract_is_caught(
 
 def test_a_strategy_that_changes_the_beats_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     from nasbench_ecg.testing import searching
-    from nasbench_ecg.testing.check import strategies
+    from nasbench_ecg.testing.checks import strategies
     from nasbench_ecg.testing.fixtures import small_task
 
     own = small_task.__wrapped__()
