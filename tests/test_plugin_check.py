@@ -52,7 +52,7 @@ def result_of(spec: ComponentSpec, check: str) -> CheckResult:
 # Strategies
 
 
-class Honest:
+class Correct:
     """Draws three architectures and takes the best."""
 
     def __init__(self, options: Any) -> None:
@@ -76,35 +76,35 @@ class Honest:
         return {}
 
 
-class DrawsGlobally(Honest):
+class DrawsGlobally(Correct):
     def rng(self, ctx: Any) -> Any:
         return np.random.default_rng(random.getrandbits(32))
 
 
-class SeedsTorch(Honest):
+class SeedsTorch(Correct):
     def rng(self, ctx: Any) -> Any:
         torch.manual_seed(0)
         return ctx.rng
 
 
-class Remembers(Honest):
+class Remembers(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         self.memory.append(super().search(task, space, builder, ctx).architecture)
         return SearchResult(self.memory[0], {"searches": len(self.memory)})
 
 
-class TellsNoJson(Honest):
+class DetailsNotJson(Correct):
     def details(self) -> dict[str, Any]:
         return {"space": object()}
 
 
-class Overspends(Honest):
+class Overspends(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         found = ctx.evaluate_many([space.sample(ctx.rng) for _ in range(5)])
         return SearchResult(found[0].architecture)
 
 
-class HasAllTheTime(Honest):
+class IgnoresTheClock(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         limit = ctx.budget.evaluations
         n = 4 if limit is None else min(4, limit)
@@ -112,19 +112,19 @@ class HasAllTheTime(Honest):
         return SearchResult(found[0].architecture if found else space.sample(ctx.rng))
 
 
-class ScalesTheBeats(Honest):
+class ScalesTheBeats(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         task.train.signals[0, 0, 0] += 1.0
         return super().search(task, space, builder, ctx)
 
 
-class LooksForTheTest(Honest):
+class LooksForTheTest(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         registry_module.load_registry()
         return super().search(task, space, builder, ctx)
 
 
-class SwallowsStops(Honest):
+class SwallowsStops(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         try:
             return super().search(task, space, builder, ctx)
@@ -132,7 +132,7 @@ class SwallowsStops(Honest):
             return SearchResult(space.sample(np.random.default_rng(0)))
 
 
-class ForgetsAtStops(Honest):
+class ForgetsAtStops(Correct):
     """Saves how far it is, and not what it has found."""
 
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
@@ -150,8 +150,8 @@ def strategy(target: Any) -> StrategySpec:
     return StrategySpec(name="made-up", target=target, summary="Made up", space="conv-cells")
 
 
-def test_an_honest_strategy_keeps_the_whole_contract() -> None:
-    component = component_under_test(registry_with(strategy(Honest)), "strategy", "made-up", CELLS)
+def test_a_correct_strategy_passes_all_checks() -> None:
+    component = component_under_test(registry_with(strategy(Correct)), "strategy", "made-up", CELLS)
     assert [r for r in run_checks(component) if r.outcome != "passed"] == []
 
 
@@ -162,9 +162,9 @@ def test_an_honest_strategy_keeps_the_whole_contract() -> None:
         (DrawsGlobally, "leaves-global-generators-unchanged", "global generator of random"),
         (SeedsTorch, "leaves-global-generators-unchanged", "torch.manual_seed"),
         (Remembers, "equal-seeds-give-equal-results", "details differs"),
-        (TellsNoJson, "details-are-json", "not JSON"),
+        (DetailsNotJson, "details-are-json", "not JSON"),
         (Overspends, "keeps-a-budget-of-evaluations", "ProtocolError"),
-        (HasAllTheTime, "keeps-a-budget-of-seconds", "as many as without limit"),
+        (IgnoresTheClock, "keeps-a-budget-of-seconds", "as many as without limit"),
         (LooksForTheTest, "reads-no-other-beats", "load_registry"),
         (SwallowsStops, "resumes-after-an-interruption", "does not end"),
         (ForgetsAtStops, "resumes-after-an-interruption", "interrupted at checkpoint"),
@@ -243,19 +243,19 @@ class Undercounts(Numbers):
     size = 4
 
 
-class Trusts(Numbers):
+class AcceptsAnyType(Numbers):
     def validate(self, arch: Architecture) -> None:
         if arch.genotype not in range(5):
             raise OptionError("not a number of this space")
 
 
-class Dies(Numbers):
+class RaisesTypeError(Numbers):
     def validate(self, arch: Architecture) -> None:
         if arch.space != "made-up" or not 0 <= arch.genotype < 5:
             raise OptionError("not a number of this space")
 
 
-class Dice(Numbers):
+class SamplesGlobally(Numbers):
     def sample(self, rng: Any) -> Architecture:
         return self.arch(random.randrange(5))
 
@@ -266,7 +266,7 @@ def space(target: Any) -> SearchSpaceSpec:
     )
 
 
-def test_an_honest_space_keeps_the_whole_contract() -> None:
+def test_a_correct_space_passes_all_checks() -> None:
     component = component_under_test(registry_with(space(Numbers)), "search-space", "made-up")
     results = list(run_checks(component))
     assert [r for r in results if r.outcome == "failed"] == []
@@ -282,9 +282,13 @@ def test_an_honest_space_keeps_the_whole_contract() -> None:
         (MutatesOut, "results-are-valid", "validate refuses"),
         (OneWay, "neighbors-are-distinct-and-mutual", "not the reverse"),
         (Undercounts, "size-counts-its-architectures", "size is 4; neighbors lead to 5"),
-        (Trusts, "invalid-architectures-are-refused", "validate accepts"),
-        (Dies, "invalid-architectures-are-refused", "TypeError, not OptionError"),
-        (Dice, "equal-generators-give-equal-architectures", "global generator of random"),
+        (AcceptsAnyType, "invalid-architectures-are-refused", "validate accepts"),
+        (RaisesTypeError, "invalid-architectures-are-refused", "TypeError, not OptionError"),
+        (
+            SamplesGlobally,
+            "equal-generators-give-equal-architectures",
+            "global generator of random",
+        ),
     ],
 )
 def test_a_space_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
@@ -320,7 +324,7 @@ class TwoLogits(Linear):
         return super().build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=2)
 
 
-class Crowd(Linear):
+class BatchMean(Linear):
     def build(self, arch: Any, **sizes: int) -> torch.nn.Module:
         class Centred(torch.nn.Module):
             def __init__(self, inner: torch.nn.Module) -> None:
@@ -344,7 +348,7 @@ class SeedsItself(Linear):
     [
         (EvenOnly, "all-lengths-and-leads-give-logits", "ValueError: odd"),
         (TwoLogits, "all-lengths-and-leads-give-logits", "logits of shape (3, 2)"),
-        (Crowd, "beats-are-classified-independently", "a beat alone has different logits"),
+        (BatchMean, "beats-are-classified-independently", "a beat alone has different logits"),
         (SeedsItself, "equal-seeds-give-equal-weights", "torch.manual_seed"),
     ],
 )
@@ -382,7 +386,7 @@ class OpensTwice(Majority):
         return super().evaluate(arch, task, builder, ctx)
 
 
-class Whims(Majority):
+class RandomScore(Majority):
     def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
         return replace(super().evaluate(arch, task, builder, ctx), score=random.random())
 
@@ -397,7 +401,7 @@ class NoNumbers(Majority):
     [
         (Peeks, "learns-nothing-from-the-test-labels", "change its predictions"),
         (OpensTwice, "requests-its-parts-once", "called 2 times"),
-        (Whims, "equal-seeds-give-equal-evaluations", "the scores are"),
+        (RandomScore, "equal-seeds-give-equal-evaluations", "the scores are"),
         (NoNumbers, "evaluation-is-well-formed", "leave it out"),
     ],
 )
@@ -448,7 +452,7 @@ class TwoPeople(Bumps):
         return replace(synthetic_beats(120), subjects=("a", "b") * 3)
 
 
-class Moody(Bumps):
+class RandomBeats(Bumps):
     def load(self, source: Any, progress: Any) -> Any:
         return synthetic_beats(120, seed=random.randrange(10**6))
 
@@ -465,7 +469,7 @@ class Overlaps(Bumps):
         (Doubles, "beats-are-well-formed", "120 beats are at 6 positions"),
         (Nameless, "every-record-has-a-subject", "without a subject: p0"),
         (TwoPeople, "protocols-split-the-beats", "patient-kfold: patient-kfold"),
-        (Moody, "equal-options-give-equal-beats", "global generator of random"),
+        (RandomBeats, "equal-options-give-equal-beats", "global generator of random"),
         (Overlaps, "partitions-are-disjoint", "are in both parts"),
     ],
 )
@@ -502,7 +506,7 @@ class Contradictory(Options):
     ],
 )
 def test_options_that_break_the_contract_are_caught(options: Any, check: str, reason: str) -> None:
-    spec = replace(strategy(Honest), options=options)
+    spec = replace(strategy(Correct), options=options)
     assert result_of(replace(spec, options=NoOptions), check).outcome == "passed"
     found = result_of(spec, check)
     assert found.outcome == "failed" and reason in found.reason
@@ -514,7 +518,7 @@ def test_options_that_break_the_contract_are_caught(options: Any, check: str, re
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the checks in this process, with two made-up strategies beside the installed ones."""
-    specs = (strategy(Honest), replace(strategy(TellsNoJson), name="not-json"))
+    specs = (strategy(Correct), replace(strategy(DetailsNotJson), name="not-json"))
     known = registry_with(*specs)
 
     def check_component(
@@ -526,7 +530,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "check_component", check_component)
 
 
-def test_the_command_ends_well_if_all_holds(in_this_process: None) -> None:
+def test_the_command_succeeds_if_all_checks_pass(in_this_process: None) -> None:
     result = CliRunner().invoke(app, ["plugin", "check", "made-up"])
     assert result.exit_code == 0
     assert "made-up (strategy), plugin 'made-up' of tests 0" in result.stdout
@@ -550,10 +554,10 @@ def test_an_unknown_name_is_answered_with_the_nearest(in_this_process: None) -> 
     assert result.exit_code == 2 and "'made-up'" in result.stderr
 
 
-def test_options_of_a_role_that_there_is_none_of_are_refused() -> None:
+def test_options_of_an_unknown_role_are_refused() -> None:
     with pytest.raises(OptionError, match="no component 'strateg'"):
         component_under_test(
-            registry_with(strategy(Honest)), "strategy", "made-up", {"strateg": {}}
+            registry_with(strategy(Correct)), "strategy", "made-up", {"strateg": {}}
         )
 
 

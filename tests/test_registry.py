@@ -1,4 +1,4 @@
-"""The registry on distributions that are made up for each test and found by the real machinery."""
+"""The registry, with distributions that each test installs on the path."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GOOD = """
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install distributions in a folder of their own, beside a shipped one that holds nothing."""
+    """Install distributions in a temporary folder, next to a shipped one without plugins."""
     site = tmp_path / "site"
     site.mkdir()
     modules = set(sys.modules)
@@ -87,7 +87,9 @@ def names(registry: Registry) -> list[str]:
 # Looking up
 
 
-def test_a_component_is_found_by_kind_and_name_and_made_with_its_options(install: Install) -> None:
+def test_a_component_is_found_by_kind_and_name_and_created_with_its_options(
+    install: Install,
+) -> None:
     install("acme-search", "2.0", swarm=GOOD)
     component = load_registry().get("strategy", "swarm")
     assert (component.plugin, component.distribution, component.version) == (
@@ -114,7 +116,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(install: Install) -> None:
     assert "annealing" not in str(caught.value)
 
 
-def test_a_name_of_another_kind_is_recognised(install: Install) -> None:
+def test_a_name_of_another_kind_is_recognized(install: Install) -> None:
     install("acme-search", "2.0", swarm=GOOD)
     with pytest.raises(PluginError, match="There is a strategy of that name"):
         load_registry().get("dataset", "swarm")
@@ -183,7 +185,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("code, stage, said", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_plugin_is_named_and_no_other_suffers(
+def test_a_broken_plugin_is_reported_and_affects_no_other(
     install: Install, code: str, stage: str, said: str
 ) -> None:
     install("zeta-broken", "0.3", broken=code)
@@ -201,7 +203,7 @@ def test_a_broken_plugin_is_named_and_no_other_suffers(
     assert {p.name: p.state for p in registry.plugins}["broken"] == "failed"
 
 
-def test_ctrl_c_while_a_plugin_is_imported_is_no_problem_of_the_plugin(install: Install) -> None:
+def test_ctrl_c_during_an_import_is_not_reported_as_a_problem(install: Install) -> None:
     install("acme-search", "2.0", slow="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load_registry()
@@ -264,7 +266,7 @@ def test_a_hook_that_raises_loses_what_it_yielded_and_the_other_hooks_stay(
         ),
     ],
 )
-def test_a_faulty_spec_is_lost_alone(install: Install, yielded: str, said: str) -> None:
+def test_an_invalid_spec_is_dropped_alone(install: Install, yielded: str, said: str) -> None:
     code = f"""
     from nasbench_ecg.api import DatasetSpec, StrategySpec, hookimpl
 
@@ -282,7 +284,7 @@ def test_a_faulty_spec_is_lost_alone(install: Install, yielded: str, said: str) 
 
 
 @pytest.mark.parametrize("body", ["return None", "return StrategySpec(name='a')", "return 3"])
-def test_a_hook_must_give_specs(install: Install, body: str) -> None:
+def test_a_hook_must_yield_specs(install: Install, body: str) -> None:
     code = f"""
     from nasbench_ecg.api import StrategySpec, hookimpl
 
@@ -377,7 +379,7 @@ def test_two_third_parties_with_one_name_disable_it_and_both_are_listed(install:
     assert "acme-search 2.0" in str(caught.value) and "zeta-search 3.1" in str(caught.value)
 
 
-def test_one_name_may_serve_in_several_kinds(install: Install) -> None:
+def test_components_of_different_kinds_may_share_a_name(install: Install) -> None:
     code = """
     from nasbench_ecg.api import BuilderSpec, StrategySpec, hookimpl
 
@@ -419,7 +421,7 @@ def test_an_earlier_version_without_plugins_hides_the_plugins_of_a_later_one(
     assert names(load_registry()) == []
 
 
-def test_unreadable_entry_points_hurt_only_their_distribution(install: Install) -> None:
+def test_unreadable_entry_points_affect_only_their_distribution(install: Install) -> None:
     install("zeta-broken", "0.3", entry_points="[nasbench_ecg.plugins]\nno equals sign\n")
     install("acme-search", "2.0", swarm=GOOD)
     registry = load_registry()
@@ -453,7 +455,7 @@ def test_a_star_disables_all_plugins(install: Install, monkeypatch: pytest.Monke
     assert {p.state for p in registry.plugins} == {"disabled"}
 
 
-def test_disabling_a_plugin_that_is_not_there_is_a_problem(
+def test_disabling_an_unknown_plugin_is_a_problem(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("acme-search", "2.0", swarm=GOOD)

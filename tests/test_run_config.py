@@ -66,13 +66,13 @@ def test_equal_configurations_have_equal_keys_whatever_the_order_of_options() ->
     assert re.fullmatch("[0-9a-f]{16}", key)
 
 
-def test_a_value_counts_and_not_how_it_was_written() -> None:
+def test_the_key_depends_on_values_not_on_how_they_are_written() -> None:
     text = tiny_config(set={"strategy": {"epochs": "2", "lr": 1}})
     number = tiny_config(set={"strategy": {"epochs": 2, "lr": 1.0}})
     assert text.key() == number.key()
 
 
-def test_a_default_that_is_spelt_out_changes_nothing() -> None:
+def test_setting_an_option_to_its_default_keeps_the_key() -> None:
     assert tiny_config(set={"strategy": {"momentum": 0.9}}).key() == tiny_config().key()
 
 
@@ -94,7 +94,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_each_thing_that_determines_the_result_changes_the_key() -> None:
+def test_everything_that_determines_the_result_changes_the_key() -> None:
     keys = {"as it was": tiny_config().key()}
     for name, change in CHANGES.items():
         strategy = change.get("strategy", "darts")
@@ -117,16 +117,16 @@ def test_the_device_and_a_components_revision_change_the_key() -> None:
 
 
 def test_a_profile_is_only_a_name_for_options() -> None:
-    spelt_out: dict[str, Any] = {}
+    all_options: dict[str, Any] = {}
     for role, chosen in tiny_config(profile="quick").chosen().items():
-        spelt_out[role] = chosen.options.model_dump()
-    paper, quick = (tiny_config(profile=profile, set=spelt_out) for profile in ("paper", "quick"))
+        all_options[role] = chosen.options.model_dump()
+    paper, quick = (tiny_config(profile=profile, set=all_options) for profile in ("paper", "quick"))
     assert paper.key() == quick.key() == tiny_config(profile="quick").key()
     assert tiny_config(profile="quick", set={"strategy": {"epochs": 3}}).key() != quick.key()
 
 
-def test_an_option_that_is_null_leaves_the_key_alone() -> None:
-    """So a new option, null by default, does not make strangers of the records there are."""
+def test_a_null_option_does_not_change_the_key() -> None:
+    """A new option, null by default, keeps the keys of existing records."""
     config = tiny_config("random")
 
     class Later(type(config.strategy.options)):  # type: ignore[misc]
@@ -139,7 +139,7 @@ def test_an_option_that_is_null_leaves_the_key_alone() -> None:
     assert with_options() == config.key() != with_options(another=1)
 
 
-def test_a_budget_without_limits_leaves_the_key_alone() -> None:
+def test_a_budget_without_limits_does_not_change_the_key() -> None:
     assert tiny_config(budget=Budget()).key() == tiny_config().key()
 
 
@@ -299,7 +299,7 @@ def test_a_command_names_the_folder_and_suite_only_if_they_are_not_the_usual_one
     )
 
 
-def test_only_what_differs_from_the_profile_is_told_as_changed() -> None:
+def test_only_options_that_differ_from_the_profile_are_changed() -> None:
     config = configure(
         registry_with(LABELED),
         RunRequest(
@@ -439,7 +439,7 @@ def test_a_protocols_option_of_a_wrong_type_is_named() -> None:
     assert "protocol intra-patient" in error.what and "'test_share'" in error.what
 
 
-def test_a_gpu_that_is_not_there_is_refused_and_auto_does_without(
+def test_cuda_without_a_gpu_is_refused_and_auto_means_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -450,7 +450,7 @@ def test_a_gpu_that_is_not_there_is_refused_and_auto_does_without(
     assert resolve_device("auto") == resolve_device("cuda") == "cuda"
 
 
-def test_one_seed_serves_search_and_training_unless_told_otherwise() -> None:
+def test_search_and_training_share_a_seed_by_default() -> None:
     def seeds(config: RunConfig) -> tuple[int, int]:
         return config.search_seed, config.evaluation_seed
 

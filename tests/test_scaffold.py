@@ -1,4 +1,4 @@
-"""``nasbench-ecg plugin new``: packages that work as they are, and names that are refused."""
+"""``nasbench-ecg plugin new``: packages that work without changes, and names that are refused."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_name_that_would_hide_a_module_is_refused(name: str, tmp_path: Path) -
         create(name, "strategy", tmp_path, load_registry())
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "my-search").mkdir()
     (tmp_path / "my-search" / "precious").touch()
     with pytest.raises(OptionError, match="already exists"):
@@ -94,7 +94,7 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "my-search").iterdir()] == ["precious"]
 
 
-def test_a_folder_that_is_no_package_of_plugins_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_plugin_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="not a Python package"):
         discover_package(tmp_path)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "plain"\nversion = "1"\n')
