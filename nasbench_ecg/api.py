@@ -58,6 +58,7 @@ if TYPE_CHECKING:
         RecordError,
         StorageError,
     )
+    from nasbench_ecg.io import storage_errors
     from nasbench_ecg.options import KnowsLength, NoOptions, Options
     from nasbench_ecg.progress import Progress, Silent
 
@@ -110,6 +111,7 @@ __getattr__ = lazy_names(
             "RecordError",
             "StorageError",
         ),
+        "nasbench_ecg.io": ("storage_errors",),
         "nasbench_ecg.options": (
             "KnowsLength",
             "NoOptions",
@@ -172,4 +174,5 @@ __all__ = [
     "distinct_architectures",
     "hookimpl",
     "join",
+    "storage_errors",
 ]

@@ -13,7 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.io import storage_errors
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import API_VERSION, Kind
 
@@ -59,7 +60,7 @@ def create(name: str, kind: Kind, parent: Path, registry: Registry) -> Path:
             fix="Choose another name, or another folder with --dir.",
         )
     texts = _texts(_words(name, kind, package))
-    try:
+    with storage_errors(folder, option="--dir", what="The package"):
         parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
         try:
@@ -71,12 +72,6 @@ def create(name: str, kind: Kind, parent: Path, registry: Registry) -> Path:
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise StorageError(
-            f"The package cannot be written: {error.strerror or error}.",
-            where=str(error.filename or folder),
-            fix="Choose a writable folder with --dir.",
-        ) from error
     return folder
 
 

@@ -7,14 +7,10 @@ component that exits, crashes or hangs fails its check and nothing else.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +20,7 @@ from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.loading import discover_package
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import Kind
+from nasbench_ecg.suite.processes import POLL_SECONDS, ChildProcess
 from nasbench_ecg.testing.check import Check, ContractViolation, NotApplicable
 from nasbench_ecg.testing.checks import checks_of
 from nasbench_ecg.testing.fixtures import ComponentUnderTest, component_under_test
@@ -33,7 +30,6 @@ Outcome = Literal["passed", "failed", "skipped"]
 TIME_LIMIT = 180.0
 """Seconds that one check may take in a child process."""
 
-_POLL_SECONDS = 0.05
 _LOG_TAIL = 400
 
 
@@ -154,77 +150,55 @@ def check_component(
     done = 0
     with TemporaryDirectory() as folder:
         while done < len(checks):
-            results = Path(folder, f"{done}.jsonl")
+            results, log = Path(folder, f"{done}.jsonl"), Path(folder, "log")
             job = CheckJob(
                 kind, name, overrides or {}, str(package) if package else None, done, str(results)
             )
-            child = _Child(job, Path(folder, "log"), time_limit)
-            for result in child.results():
+            command = [sys.executable, "-m", "nasbench_ecg.testing.runner", json.dumps(asdict(job))]
+            child = ChildProcess(command, log, time_limit=time_limit, grace=0.0)
+            for result in _results(child, results):
                 done += 1
                 yield result
             if done < len(checks):
                 failed = checks[done]
-                reason = child.failure()
+                reason = _failure(child, log)
                 yield CheckResult(kind, name, failed.name, failed.claim, "failed", reason)
                 done += 1
 
 
-class _Child:
-    """A process that runs checks until it is done, ends early or exceeds the time limit."""
+def _results(child: ChildProcess, file: Path) -> Iterator[CheckResult]:
+    """Yield the results in ``file`` as they come, until the child ends or is out of time."""
+    read = 0
+    try:
+        while True:
+            ended = child.ended()
+            for line in _complete_lines(file)[read:]:
+                read += 1
+                child.restart_time_limit()
+                yield CheckResult(**json.loads(line))
+            if ended or child.timed_out:
+                return
+            time.sleep(POLL_SECONDS)
+    finally:
+        if not child.ended():
+            child.kill()
 
-    def __init__(self, job: CheckJob, log: Path, time_limit: float) -> None:
-        self._file = Path(job.results)
-        self._log = log
-        self._time_limit = time_limit
-        self._timed_out = False
-        command = [sys.executable, "-m", "nasbench_ecg.testing.runner", json.dumps(asdict(job))]
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
 
-    def results(self) -> Iterator[CheckResult]:
-        """Yield results as they come, until the process ends or exceeds the time limit."""
-        read, last = 0, time.monotonic()
-        try:
-            while True:
-                ended = self._process.poll() is not None
-                for line in self._lines()[read:]:
-                    read, last = read + 1, time.monotonic()
-                    yield CheckResult(**json.loads(line))
-                if ended:
-                    return
-                if time.monotonic() - last > self._time_limit:
-                    self._timed_out = True
-                    return
-                time.sleep(_POLL_SECONDS)
-        finally:
-            self._kill()
+def _complete_lines(file: Path) -> list[str]:
+    if not file.is_file():
+        return []
+    # The text after the last newline is a line that is still being written.
+    return file.read_text(encoding="utf-8").split("\n")[:-1]
 
-    def failure(self) -> str:
-        """Return why the process gave no further result."""
-        if self._timed_out:
-            return f"it does not finish within {self._time_limit:g} seconds"
-        code = self._process.returncode
-        how = f"signal {-code}" if code < 0 else f"exit status {code}"
-        log = self._log.read_text(encoding="utf-8", errors="replace").strip()
-        return f"it ends the process ({how})" + (f": {log[-_LOG_TAIL:]}" if log and code else "")
 
-    def _lines(self) -> list[str]:
-        if not self._file.is_file():
-            return []
-        # The text after the last newline is a line that is still being written.
-        return self._file.read_text(encoding="utf-8").split("\n")[:-1]
-
-    def _kill(self) -> None:
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+def _failure(child: ChildProcess, log: Path) -> str:
+    """Return why the child gave no further result."""
+    if child.timed_out:
+        return f"it does not finish within {child.time_limit:g} seconds"
+    code = child.returncode
+    how = f"signal {-code}" if code < 0 else f"exit status {code}"
+    text = log.read_text(encoding="utf-8", errors="replace").strip()
+    return f"it ends the process ({how})" + (f": {text[-_LOG_TAIL:]}" if text and code else "")
 
 
 if __name__ == "__main__":
