@@ -27,7 +27,7 @@ from nasbench_ecg.options import PROFILE_NAMES, Options
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
 from nasbench_ecg.run.config import RunConfig, RunRequest, configure, resolve_device
-from nasbench_ecg.run.record import open_record
+from nasbench_ecg.run.record import new_record
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -268,7 +268,7 @@ def test_a_command_parsed_again_has_the_same_key(registry: Registry, request_: R
             again = configure(registry, parsed(command))
             assert again.key() == config.key()
             assert again.profile == config.profile
-    record = open_record(replace(config, device="cpu"), "runs")
+    record = new_record(replace(config, device="cpu"), "runs")
     from_record = RunRequest.from_record(record)
     assert configure(registry, from_record).key() == record.run_key
 
@@ -278,7 +278,7 @@ def test_a_record_gives_its_run_with_another_profile(registry: Registry) -> None
     quick = RunRequest(
         "labeled", "toy-2lead", "patient-kfold", evaluation_seed=5, overrides=overrides
     )
-    record = open_record(configure(registry, quick), "runs")
+    record = new_record(configure(registry, quick), "runs")
     published = replace(RunRequest.from_record(record), profile="paper")
     assert published.command(seeds=(0, 1)) == (
         "nasbench-ecg run labeled toy-2lead --protocol patient-kfold --profile paper --seeds 0,1 "

@@ -330,7 +330,7 @@ def test_every_end_of_a_run_is_recorded_and_the_other_runs_continue(store: Recor
 def test_a_run_beyond_its_time_limit_is_a_timeout(store: RecordStore, behaviour: str) -> None:
     record = done(runs_that(behaviour), store, time_limit=0.6, grace=5.0)[behaviour]
     assert record.status == "timeout"
-    assert "limit for one run" in record.error
+    assert "time limit for a run" in record.error
 
 
 def test_an_old_record_does_not_count_for_a_process_that_wrote_none(
@@ -408,7 +408,7 @@ def nasbench(outside: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Callab
     """Run a command line in this process; runs of suites are child processes all the same."""
     monkeypatch.setenv("PYTHONPATH", outside["PYTHONPATH"])
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr("nasbench_ecg.cli.run.end_on_sigterm", lambda: None)
+    monkeypatch.setattr("nasbench_ecg.cli.run.interrupt_on_sigterm", lambda: None)
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 
 

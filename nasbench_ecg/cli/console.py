@@ -117,7 +117,7 @@ class RichProgress:
         ...         bar.advance()
         ...         bar.advance(loss=0.12)
         ...     progress.note("2 epochs done")
-        searching  2/2  0:00:00  loss 0.12
+        searching  2/2  0.0 s  loss 0.12
         2 epochs done
     """
 
