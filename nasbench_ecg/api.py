@@ -1,8 +1,8 @@
 """What a plugin author needs to write a component: specs, contracts, options, beats and errors.
 
 ``nasbench_ecg.signal`` has records, filters, QRS detection, delineation and features;
-``nasbench_ecg.training`` has the training engine; ``nasbench_ecg.metrics`` the scores. Names are
-loaded when first used, so a plugin whose ``__init__`` only yields specs costs nothing.
+``nasbench_ecg.training`` has the training engine; ``nasbench_ecg.metrics`` has the scores. Names
+are imported at their first use, so a plugin whose ``__init__`` only yields specs loads fast.
 
 >>> from nasbench_ecg.api import StrategySpec, hookimpl
 """
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nasbench_ecg.lazy import lazy_names
 from nasbench_ecg.plugin.specs import (
-    API_VERSION,
+    BudgetName,
     BuilderSpec,
     ComponentSpec,
     DatasetSpec,
@@ -28,9 +28,14 @@ if TYPE_CHECKING:
     from nasbench_ecg.contracts import (
         Budget,
         Builder,
+        Canonicalizes,
         Checkpoint,
         Dataset,
         DataSource,
+        DrawsSvg,
+        DrawsText,
+        EstimatesEvaluation,
+        EstimatesSearch,
         Evaluation,
         EvaluationContext,
         Evaluator,
@@ -53,7 +58,8 @@ if TYPE_CHECKING:
         RecordError,
         StorageError,
     )
-    from nasbench_ecg.options import NoOptions, Options
+    from nasbench_ecg.io import storage_errors
+    from nasbench_ecg.options import KnowsLength, NoOptions, Options
     from nasbench_ecg.progress import Progress, Silent
 
 __getattr__ = lazy_names(
@@ -67,9 +73,14 @@ __getattr__ = lazy_names(
         "nasbench_ecg.contracts": (
             "Budget",
             "Builder",
+            "Canonicalizes",
             "Checkpoint",
             "DataSource",
             "Dataset",
+            "DrawsSvg",
+            "DrawsText",
+            "EstimatesEvaluation",
+            "EstimatesSearch",
             "Evaluation",
             "EvaluationContext",
             "Evaluator",
@@ -100,7 +111,9 @@ __getattr__ = lazy_names(
             "RecordError",
             "StorageError",
         ),
+        "nasbench_ecg.io": ("storage_errors",),
         "nasbench_ecg.options": (
+            "KnowsLength",
             "NoOptions",
             "Options",
         ),
@@ -112,23 +125,29 @@ __getattr__ = lazy_names(
 )
 
 __all__ = [
-    "API_VERSION",
     "Architecture",
     "Beats",
     "Budget",
+    "BudgetName",
     "Builder",
     "BuilderSpec",
+    "Canonicalizes",
     "Checkpoint",
     "ComponentSpec",
     "CutBeats",
     "DataSource",
     "Dataset",
     "DatasetSpec",
+    "DrawsSvg",
+    "DrawsText",
+    "EstimatesEvaluation",
+    "EstimatesSearch",
     "Evaluation",
     "EvaluationContext",
     "Evaluator",
     "EvaluatorSpec",
     "Fidelity",
+    "KnowsLength",
     "MissingDataError",
     "NasbenchError",
     "NoOptions",
@@ -155,4 +174,5 @@ __all__ = [
     "distinct_architectures",
     "hookimpl",
     "join",
+    "storage_errors",
 ]

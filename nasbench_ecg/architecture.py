@@ -1,4 +1,4 @@
-"""An architecture as data: canonical JSON with a hash, never code."""
+"""An architecture as plain data with a canonical JSON form and a hash; never code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_REPEATS = 1000
 
 
 def canonical_json(value: Any) -> str:
-    """Return ``value`` as JSON with sorted keys and no blanks: equal values, equal text."""
+    """Return ``value`` as JSON with sorted keys and no spaces: equal values give equal text."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
@@ -36,11 +36,11 @@ def digest(value: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Architecture:
-    """One point of a search space; equal to another where their canonical JSON is.
+    """One point of a search space; two are equal if their canonical JSON is equal.
 
     Attributes:
-        space: Name of the search space that can read it.
-        genotype: Plain JSON data (dicts, lists, strings, numbers) in the form its space defines.
+        space: Name of its search space.
+        genotype: Plain JSON data (dicts, lists, strings, numbers) in the form of its space.
 
     Example:
         >>> a = Architecture("fixed", {"name": "cnn-9"})
@@ -56,19 +56,19 @@ class Architecture:
         return canonical_json(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data that :meth:`from_dict` reads back."""
+        """Return plain data for :meth:`from_dict`."""
         return {"format": FORMAT_VERSION, "space": self.space, "genotype": self.genotype}
 
     @classmethod
     def from_dict(cls, data: Any) -> Architecture:
-        """Read what :meth:`to_dict` wrote.
+        """Return the architecture that :meth:`to_dict` describes.
 
         Raises:
             OptionError: The data is not an architecture of this format.
         """
         entries = set(data) if isinstance(data, dict) else set[str]()
-        if lacking := sorted({"format", "space", "genotype"} - entries):
-            raise OptionError(f"This is not an architecture: it lacks {', '.join(lacking)}.")
+        if missing := sorted({"format", "space", "genotype"} - entries):
+            raise OptionError(f"This is not an architecture: {', '.join(missing)} is missing.")
         if data["format"] != FORMAT_VERSION:
             raise OptionError(
                 f"This architecture has format {data['format']!r}, not {FORMAT_VERSION}.",
@@ -78,13 +78,13 @@ class Architecture:
 
     @classmethod
     def from_json(cls, text: str) -> Architecture:
-        """Read JSON text.
+        """Return the architecture in a JSON text.
 
         Raises:
             OptionError: The text is not JSON, or not an architecture.
         """
         try:
-            return cls.from_dict(json.loads(text, parse_constant=_no_number))
+            return cls.from_dict(json.loads(text, parse_constant=_refuse_constant))
         except (ValueError, RecursionError) as error:
             raise OptionError(f"This is not JSON: {error}.") from None
 
@@ -102,8 +102,8 @@ class Architecture:
         return hash(self.hash)
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def distinct_architectures(

@@ -1,7 +1,10 @@
 """The contracts between the harness and its components, as typed protocols.
 
-Data moves one way: a :class:`Dataset` gives beats, a protocol splits them into a :class:`Task`, a
-:class:`Strategy` searches an architecture on it, and an :class:`Evaluator` scores what was found.
+Data moves one way: a :class:`Dataset` loads beats, a protocol splits them into a :class:`Task`, a
+:class:`Strategy` searches an architecture for it, and an :class:`Evaluator` scores the result.
+
+A component may also have optional methods. Each is a protocol of its own that can be tested with
+``isinstance``, such as :class:`EstimatesSearch`.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ class Requirement:
     Attributes:
         database: Name of the PhysioNet database and of its folder, for example ``mitdb``.
         records: Names of the records.
-        extensions: File endings that each record needs.
+        extensions: File extensions that each record needs.
     """
 
     database: str
@@ -36,7 +39,7 @@ class Requirement:
 
 
 class DataSource(Protocol):
-    """Where records lie."""
+    """Where datasets find their records."""
 
     def folder(self, database: str) -> Path:
         """Return the folder that holds the records of ``database``.
@@ -46,15 +49,15 @@ class DataSource(Protocol):
         """
 
     def made(self, name: str) -> Path:
-        """Return a folder of the cache, created if needed, for records that a dataset makes."""
+        """Return a folder of the cache, created if needed, for records that a dataset generates."""
 
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Labelled beats, and what protocols need to know of their records."""
+    """Labeled beats, and what protocols need to know about their records."""
 
     def requires(self) -> Sequence[Requirement]:
-        """Return the records that :meth:`load` needs; empty if there is nothing to fetch."""
+        """Return the records that :meth:`load` needs; empty if nothing has to be downloaded."""
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats.
@@ -66,15 +69,14 @@ class Dataset(Protocol):
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return ``{"train": [record…], "test": [record…]}`` where ``protocol`` fixes the records.
 
-        None where the protocol splits by other means.
+        None if the dataset does not fix the records of this protocol.
         """
 
 
 class SearchSpace(Protocol):
-    """A set of architectures. All methods are pure: equal generator state, equal answer.
+    """A set of architectures. All methods are pure: equal generator state, equal result.
 
-    May also offer ``draw(arch) -> str``, the architecture as text, ``draw_svg(arch) -> str``, and
-    ``canonical(arch) -> Architecture``, which gives all ways to write one architecture one hash.
+    Optional methods: :class:`DrawsText`, :class:`DrawsSvg`, :class:`Canonicalizes`.
     """
 
     name: str
@@ -83,24 +85,48 @@ class SearchSpace(Protocol):
         """Return a uniformly drawn architecture."""
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a neighbour of ``arch`` that differs from it."""
+        """Return a neighbor of ``arch``."""
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return an architecture each of whose parts stands in ``a`` or in ``b``."""
+        """Return an architecture that takes each part from ``a`` or from ``b``."""
 
     def neighbours(self, arch: Architecture) -> Iterable[Architecture]:
         """Return all architectures that differ from ``arch`` in one decision."""
 
     def validate(self, arch: Architecture) -> None:
-        """Raise OptionError, saying what is wrong, if ``arch`` is not of this space."""
+        """Raise OptionError, saying what is wrong, if ``arch`` is not in this space."""
 
     @property
     def size(self) -> int:
         """Number of architectures, counted as genotypes."""
 
 
+@runtime_checkable
+class DrawsText(Protocol):
+    """A search space that draws its architectures as text."""
+
+    def draw(self, arch: Architecture) -> str:
+        """Return a drawing of ``arch`` as plain text."""
+
+
+@runtime_checkable
+class DrawsSvg(Protocol):
+    """A search space that draws its architectures as SVG."""
+
+    def draw_svg(self, arch: Architecture) -> str:
+        """Return a drawing of ``arch`` as an SVG document."""
+
+
+@runtime_checkable
+class Canonicalizes(Protocol):
+    """A search space in which several genotypes describe one architecture."""
+
+    def canonical(self, arch: Architecture) -> Architecture:
+        """Return the one form that all equivalent genotypes share, so that they share a hash."""
+
+
 class Builder(Protocol):
-    """Makes a network of an architecture."""
+    """Builds the network of an architecture."""
 
     def build(
         self, arch: Architecture, *, n_leads: int, n_samples: int, n_classes: int
@@ -110,11 +136,11 @@ class Builder(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What a search may see: never the test part.
+    """The beats that a search may use: never the test part.
 
     Attributes:
-        train: Beats to learn weights from.
-        validation: Beats to choose the architecture by.
+        train: Beats to train weights on.
+        validation: Beats to select the architecture with.
         macro_classes: The classes that macro scores average over.
     """
 
@@ -140,10 +166,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How thoroughly a candidate is evaluated; None leaves the evaluator's own setting.
+    """How thoroughly a candidate is evaluated; None means the evaluator's own setting.
 
     Attributes:
-        epochs: Passes over the training beats.
+        epochs: Training epochs.
         beats: Most training beats used.
     """
 
@@ -153,11 +179,11 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a search may spend; None is unlimited. A strategy must respect all of it.
+    """Limits of a search; None means unlimited. A strategy keeps those that its spec declares.
 
     Attributes:
-        evaluations: Most architectures that ``evaluate_many`` scores.
-        seconds: Most seconds of search.
+        evaluations: Most architectures that ``evaluate_many`` evaluates.
+        seconds: Most seconds that the search takes.
     """
 
     evaluations: int | None = None
@@ -175,17 +201,17 @@ class Budget:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluator says of one architecture.
+    """The evaluation of one architecture.
 
     Attributes:
-        architecture: What was evaluated.
-        score: The figure to rank by, larger is better.
-        metrics: Scores by name, as fractions. A figure that was not measured is absent.
+        architecture: The architecture.
+        score: The score to rank by; larger is better.
+        metrics: Scores by name, as fractions, without those that were not measured.
         seconds: Wall time of the evaluation.
-        confusion: Beats by true class (rows) and predicted class, if the evaluator predicts.
-        curves: Figures by epoch, one list a name.
-        state: Weights of the trained network by parameter name, to be stored, if there are any.
-        predictions: Predicted class of each scored beat, if the evaluator predicts.
+        confusion: Beats by true class (rows) and predicted class (columns), if it predicts.
+        curves: Values per epoch, by name.
+        state: Weights of the trained network by parameter name, if any.
+        predictions: Predicted class of each scored beat, if it predicts.
     """
 
     architecture: Architecture
@@ -200,11 +226,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search returns.
+    """The result of a search.
 
     Attributes:
         architecture: The architecture found.
-        details: JSON data worth keeping in the run record, for example the final α.
+        details: JSON data for the run record, for example the final α.
     """
 
     architecture: Architecture
@@ -212,10 +238,10 @@ class SearchResult:
 
 
 class Checkpoint(Protocol):
-    """Where a stage of a run keeps its state, so that it can be stopped at any moment.
+    """Saved state of one stage of a run, so that it can be interrupted at any time and resumed.
 
-    A strategy that scores candidates by ``evaluate_many`` alone needs none of this: the harness
-    remembers the evaluations, and a resumed search goes through the same ones again at no cost.
+    A strategy that only calls ``evaluate_many`` does not need it: the harness stores the
+    evaluations, and a resumed search repeats them at no cost.
     """
 
     def due(self) -> bool:
@@ -224,24 +250,24 @@ class Checkpoint(Protocol):
     def save(self, state: Mapping[str, Any]) -> None:
         """Store ``state``: nested mappings, lists and tuples of tensors and plain JSON values.
 
-        The generators of the context and of torch, and the trajectory, are kept along.
+        The generators of the context and of torch and the trajectory are stored with it.
         """
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state saved last, with tensors on the CPU; None in a run that starts."""
+        """Return the state saved last, with tensors on the CPU; None if there is none."""
 
 
 class SearchContext(Protocol):
-    """What the harness gives a strategy, around which it seeds torch and restores its state.
+    """What the harness gives to a strategy. It seeds torch before, and restores its state after.
 
     Attributes:
-        rng: The search's generator.
-        budget: What it may spend.
-        device: Where networks are trained.
-        progress: Where it shows how far it is.
-        checkpoint: Where it keeps its state.
-        parallel: How many candidates are evaluated at a time: ask :meth:`evaluate_many` for as
-            many at once where the search allows it, or for more.
+        rng: The random number generator of the search.
+        budget: Limits of the search.
+        device: Device that networks are trained on.
+        progress: Progress bars and messages.
+        checkpoint: Saved state of the search.
+        parallel: Number of candidates evaluated at the same time. Pass at least as many to
+            :meth:`evaluate_many` at once, if the search allows it.
     """
 
     rng: np.random.Generator
@@ -253,18 +279,18 @@ class SearchContext(Protocol):
 
     @property
     def seconds(self) -> float:
-        """Seconds of the search so far, those before a stop included: what a budget counts."""
+        """Seconds of the search so far, including those before an interruption."""
 
     def evaluate_many(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
     ) -> list[Evaluation]:
         """Train each architecture on the task's training part and score it on its validation part.
 
-        The evaluations come in the order of ``architectures``, without the networks' weights. One
-        that was made before, of an equal architecture at an equal fidelity, costs nothing.
+        The evaluations are in the order of ``architectures``, without the networks' weights.
+        Repeating one, of an equal architecture at an equal fidelity, costs nothing.
 
         Raises:
-            ProtocolError: The budget's evaluations are spent; those it allowed were made.
+            ProtocolError: The budget does not allow all evaluations; those it allows are made.
         """
 
     def seconds_per_evaluation(
@@ -272,20 +298,20 @@ class SearchContext(Protocol):
     ) -> float | None:
         """Return the seconds that an evaluation will take here, from a few timed steps.
 
-        None where the evaluator offers no estimate. Nothing of the budget is spent.
+        None if the evaluator gives no estimate. It does not count towards the budget.
         """
 
     def log(self, value: float, **figures: float) -> None:
         """Add a point to the run's trajectory.
 
         Args:
-            value: Validation score reached now, larger is better; best-so-far is kept for you.
-            figures: Other numbers worth keeping, for example the share of skips.
+            value: Current validation score; larger is better. The best so far is added.
+            figures: Other values to record, for example the share of skip connections.
         """
 
 
 class EvaluationContext(Protocol):
-    """What the harness gives an evaluator. Global generators of torch are seeded and restored."""
+    """What the harness gives to an evaluator. It seeds torch, and restores its state after."""
 
     device: str
     progress: Progress
@@ -293,21 +319,17 @@ class EvaluationContext(Protocol):
     checkpoint: Checkpoint
 
     def parts(self) -> tuple[Beats, Beats]:
-        """Return what to fit on and what to score on.
+        """Return the beats to train on and the beats to score on.
 
-        During a search: train and validation. At the end, once: train with validation, and test.
+        During a search: train and validation. After it: train with validation, and test.
 
         Raises:
-            ProtocolError: The test part was opened before.
+            ProtocolError: The test part is requested for the second time.
         """
 
 
 class Strategy(Protocol):
-    """Searches an architecture.
-
-    May also offer ``estimate(task, space, builder, ctx) -> float | None``, the seconds that
-    :meth:`search` will take here, from a few timed steps; None where it cannot say.
-    """
+    """Searches an architecture. Optional method: :class:`EstimatesSearch`."""
 
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
@@ -315,10 +337,33 @@ class Strategy(Protocol):
         """Return the best architecture found within ``ctx.budget``."""
 
 
+@runtime_checkable
+class EstimatesSearch(Protocol):
+    """A strategy that predicts how long its search will take."""
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the seconds that ``search`` will take here, from a few timed steps.
+
+        None if it cannot tell.
+        """
+
+
 class Evaluator(Protocol):
-    """Scores an architecture. May also offer ``estimate(arch, task, builder, ctx) -> float``."""
+    """Scores an architecture. Optional method: :class:`EstimatesEvaluation`."""
 
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Fit on the first of ``ctx.parts()`` and score on the second; repeatable."""
+        """Train on the first of ``ctx.parts()`` and score on the second; repeatable."""
+
+
+@runtime_checkable
+class EstimatesEvaluation(Protocol):
+    """An evaluator that predicts how long an evaluation will take."""
+
+    def estimate(
+        self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
+    ) -> float:
+        """Return the seconds that ``evaluate`` will take here, from a few timed steps."""

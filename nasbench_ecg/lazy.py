@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used."""
+"""Package names that are imported at their first use."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def lazy_names(package: str, homes: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return the ``__getattr__`` of a package whose names live in other modules.
+    """Return the ``__getattr__`` of a package whose names are defined in other modules.
 
     Args:
         package: ``__name__`` of the package.

@@ -1,11 +1,11 @@
-"""Scores of a heartbeat classifier, all computed from its confusion matrix.
+"""Scores of a heartbeat classifier, computed from its confusion matrix.
 
 References:
     Lv et al. 2021, "Heart-Darts", section V: accuracy, macro Se, macro +P and the harmonic mean of
     the latter two, which the paper calls F1 (``f1_of_macro`` here).
 
     ANSI/AAMI EC57, and de Chazal et al. 2004 (IEEE Trans. Biomed. Eng. 51(7)): gross scores of S
-    and V in which some errors do not count against +P.
+    and V, in which some false positives do not lower +P.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_EC57_FORGIVEN = {"V": ("F", "Q"), "S": ("Q",)}
-"""Classes whose beats, taken for the key, leave its +P unharmed."""
+_EC57_IGNORED = {"V": ("F", "Q"), "S": ("Q",)}
+"""By predicted class, the true classes whose beats are not counted as its false positives."""
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Scores of one class as fractions; None where a ratio has nothing below the line.
+    """Scores of one class as fractions; None if the denominator is zero.
 
     Attributes:
-        support: Beats of this class among those scored.
+        support: Number of scored beats of this class.
         se: Sensitivity (recall), TP / (TP + FN).
         pp: Positive predictivity (precision), TP / (TP + FP).
         spe: Specificity, TN / (TN + FP).
@@ -76,8 +76,7 @@ def scores(
         confusion: [n_classes, n_classes], rows the true class.
         classes: Names of the classes in the matrix's order.
         macro_classes: The classes that macro scores average over; by default all. A class without
-            a single beat among those scored is left out; a class that is never predicted has a +P
-            of zero.
+            scored beats is left out; a class that is never predicted has a +P of zero.
 
     Returns:
         ``accuracy``, ``macro_se``, ``macro_pp``, ``f1_of_macro`` (the paper's F1), ``macro_f1``
@@ -100,13 +99,13 @@ def scores(
 
 def _ec57(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
     result = {}
-    for name, forgiven in _EC57_FORGIVEN.items():
+    for name, ignored in _EC57_IGNORED.items():
         if name not in classes:
             continue
         i = list(classes).index(name)
         tp = int(confusion[i, i])
         fp = sum(
-            int(confusion[j, i]) for j, row in enumerate(classes) if j != i and row not in forgiven
+            int(confusion[j, i]) for j, row in enumerate(classes) if j != i and row not in ignored
         )
         if (se := _ratio(tp, int(confusion[i].sum()))) is not None:
             result[f"ec57_{name.lower()}_se"] = se
@@ -115,15 +114,15 @@ def _ec57(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, flo
 
 
 def class_table(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the per-class scores as plain data for a run record; undefined ones are absent."""
+    """Return the per-class scores as plain data for a run record, without undefined ones."""
     return {
         name: {key: value for key, value in vars(row).items() if value is not None}
         for name, row in per_class(confusion, classes).items()
     }
 
 
-def _ratio(above: int, below: int) -> float | None:
-    return above / below if below else None
+def _ratio(numerator: int, denominator: int) -> float | None:
+    return numerator / denominator if denominator else None
 
 
 def _harmonic(a: float, b: float) -> float:

@@ -1,24 +1,26 @@
-"""Options of a component: declared once, and the source of CLI, validation, info and run records.
+"""Options of a component, declared once: command line, validation, info and records use them.
 
-Field defaults are the published numbers (the profile ``paper``). ``PROFILES`` and ``PROTOCOLS``
-hold what another profile or protocol changes. What a user sets wins over both.
+The defaults of the fields are the published settings, which are the profile ``paper``. ``PROFILES``
+and ``PROTOCOLS`` hold what other profiles and protocols change. Options that the user sets override
+both.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nasbench_ecg.errors import OptionError, nearest
 
 PROFILE_NAMES = ("paper", "standard", "quick", "smoke")
-"""How much a run spends: what was published; on two cores a quarter of an hour; ten minutes or
-less; seconds."""
+"""Presets of options, from largest to smallest: the published settings; about fifteen minutes on
+two CPU cores; at most ten minutes; seconds."""
 
-_STANDS_IN = {"standard": "quick"}
+_FALLBACK = {"standard": "quick"}
+"""The profile used where a model does not define another one."""
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -32,7 +34,7 @@ class Options(BaseModel):
         >>> class MyOptions(Options):
         ...     PROFILES: ClassVar = {"quick": {"epochs": 5}}
         ...     epochs: int = 100
-        ...     '''Passes over the training part.'''
+        ...     '''Epochs.'''
     """
 
     model_config = ConfigDict(
@@ -51,13 +53,22 @@ class NoOptions(Options):
     """Options of a component that has none."""
 
 
-def defaults(model: type[O], *, profile: str = "paper", protocol: str = "") -> dict[str, Any]:
-    """Return what ``profile`` and ``protocol`` change of the model's field defaults.
+@runtime_checkable
+class KnowsLength(Protocol):
+    """Options of a dataset that determine the length of its beats, before any are read."""
 
-    A model that does not tell ``standard`` from ``quick`` has the same options under both.
+    @property
+    def n_samples(self) -> int:
+        """Samples of a beat in each lead."""
+
+
+def defaults(model: type[O], *, profile: str = "paper", protocol: str = "") -> dict[str, Any]:
+    """Return the field defaults that ``profile`` and ``protocol`` change.
+
+    A model without a profile ``standard`` uses its profile ``quick`` instead.
     """
     if profile not in model.PROFILES:
-        profile = _STANDS_IN.get(profile, profile)
+        profile = _FALLBACK.get(profile, profile)
     return {**model.PROFILES.get(profile, {}), **model.PROTOCOLS.get(protocol, {})}
 
 
@@ -73,10 +84,10 @@ def resolve(
 
     Args:
         model: The component's options model.
-        component: What errors call it, for example ``strategy darts``.
+        component: Its name in errors, for example ``strategy darts``.
         profile: One of :data:`PROFILE_NAMES`.
         protocol: Name of the protocol of the run.
-        overrides: Options that the user set, by name; strings are coerced.
+        overrides: Options that the user set, by name; strings are converted.
 
     Raises:
         OptionError: An option is unknown or its value is not allowed.
@@ -97,9 +108,9 @@ def resolve(
         reason = first["msg"].removeprefix("Value error, ")
         if first["loc"]:
             name = ".".join(str(part) for part in first["loc"])
-            reason = f"option {name!r} is not allowed as given: {reason}, not {first['input']!r}"
+            reason = f"option {name!r} is not allowed: {reason}, not {first['input']!r}"
         raise OptionError(
-            f"{component}: {reason}.", fix=_where_options_are_told(component)
+            f"{component}: {reason}.", fix=_where_options_are_listed(component)
         ) from None
 
 
@@ -113,7 +124,7 @@ def changed_options(
     return {name: own[name] for name in names if json.dumps(own[name]) != json.dumps(usual[name])}
 
 
-def _where_options_are_told(component: str) -> str:
+def _where_options_are_listed(component: str) -> str:
     kind, _, name = component.rpartition(" ")
     return "" if kind == "protocol" else f"See 'nasbench-ecg info {name}'."
 
@@ -124,7 +135,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
     Values are read as JSON where they are JSON, and as text otherwise.
 
     Raises:
-        OptionError: An assignment has not the form ``component.option=value``.
+        OptionError: An assignment is not of the form ``component.option=value``.
     """
     kinds = ("strategy", "space", "builder", "dataset", "evaluator", "protocol")
     parsed: dict[str, dict[str, Any]] = {}

@@ -1,4 +1,4 @@
-"""The contract of each shipped component, as classes of tests that are made of the registry."""
+"""Contract tests of all shipped components, as classes generated from the registry."""
 
 from __future__ import annotations
 
@@ -48,7 +48,11 @@ def contracts_of(
     base = CONTRACTS[kind]
     classes = {}
     for name in shipped:
-        told = {"name": name, "options": options.get(name, {}), "exempt": exempt.get(name, {})}
+        attributes = {
+            "name": name,
+            "options": options.get(name, {}),
+            "exempt": exempt.get(name, {}),
+        }
         title = "Test" + name.title().replace("-", "")
-        classes[title] = type(title, (base,), told)
+        classes[title] = type(title, (base,), attributes)
     return classes

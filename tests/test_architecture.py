@@ -22,7 +22,7 @@ json_data = st.recursive(
 )  # fmt: skip
 
 
-def test_canonical_json_has_sorted_keys_no_blanks_and_ascii_only() -> None:
+def test_canonical_json_has_sorted_keys_no_spaces_and_only_ascii() -> None:
     assert canonical_json({"b": [1, 2.5, None], "a": "µ"}) == '{"a":"\\u00b5","b":[1,2.5,null]}'
 
 
@@ -37,7 +37,7 @@ def test_numbers_that_json_does_not_have_are_refused(number: float) -> None:
 
 
 @given(json_data, st.text(min_size=1))
-def test_an_architecture_survives_its_text(genotype: Any, space: str) -> None:
+def test_an_architecture_survives_a_round_trip_through_json(genotype: Any, space: str) -> None:
     arch = Architecture(space, genotype)
     again = Architecture.from_json(arch.to_json())
     assert (again, again.hash, again.to_json()) == (arch, arch.hash, arch.to_json())
@@ -88,6 +88,6 @@ def test_the_hash_is_the_same_in_another_process() -> None:
         "[" * 100_000,
     ],
 )
-def test_other_text_is_no_architecture(text: str) -> None:
+def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(OptionError):
         Architecture.from_json(text)

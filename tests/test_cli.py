@@ -30,6 +30,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from nasbench_ecg.api import BuilderSpec, DatasetSpec, Options, StrategySpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 class SwarmOptions(Options):
     PROFILES: ClassVar = {"quick": {"steps": 7}}
     PROTOCOLS: ClassVar = {"inter-patient": {"kernel": "wide"}}
@@ -42,12 +44,12 @@ class SwarmOptions(Options):
 @hookimpl
 def nasbench_ecg_strategies():
     yield StrategySpec(name="swarm", target="m:Swarm", summary="A [bold] swarm",
-                       options="plugin_cli_acme:SwarmOptions")
-    yield StrategySpec(name="plain", target="m:Plain", summary="No options")
+                       options="plugin_cli_acme:SwarmOptions", space="conv-cells")
+    yield StrategySpec(name="plain", target="m:Plain", summary="No options", space="conv-cells")
 
 @hookimpl
 def nasbench_ecg_builders():
-    yield BuilderSpec(name="swarm", target="m:Nest", summary="A nest")
+    yield BuilderSpec(name="swarm", target="m:Nest", summary="A nest", space="conv-cells")
 
 @hookimpl
 def nasbench_ecg_datasets():

@@ -81,7 +81,9 @@ def test_show_prints_the_record_as_json(nasbench: Callable[..., Any], out: Path)
     assert (found["status"], found["suite"]) == ("failed", "nightly")
 
 
-@pytest.mark.parametrize("prefix, said", [("zz", "no run 'zz'"), ("a", "2 runs start with 'a'")])
+@pytest.mark.parametrize(
+    "prefix, said", [("zz", "no run 'zz'"), ("a", "2 run keys start with 'a'")]
+)
 def test_an_ambiguous_run_is_one_panel(
     nasbench: Callable[..., Any], out: Path, prefix: str, said: str
 ) -> None:

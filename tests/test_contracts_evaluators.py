@@ -17,7 +17,7 @@ options["latency"] = {**TINY_CELLS, "evaluator": {"repeats": 2, "batch_repeats":
 exempt = {
     "latency": {
         "equal-seeds-give-equal-evaluations": TIMED,
-        "it-goes-on-after-a-stop-as-if-there-had-been-none": TIMED,
+        "resumes-after-an-interruption": TIMED,
     }
 }
 globals().update(contracts_of("evaluator", options=options, exempt=exempt))

@@ -31,7 +31,7 @@ from nasbench_ecg_darts.relaxation import (
 )
 from nasbench_ecg_darts.search import Darts, search_step
 from nasbench_ecg_darts.state import SearchState, draw_beats
-from nasbench_ecg_darts.variants.base import DARTS
+from nasbench_ecg_darts.variant import DARTS
 
 # -- drawing an epoch's beats ------------------------------------------------------------------
 

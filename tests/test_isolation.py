@@ -21,9 +21,11 @@ from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import LocalExecutor
 from nasbench_ecg.suite.runner import execute_runs
 from nasbench_ecg.suite.spec import PlannedRun
-from nasbench_ecg.testing import harness as process
-from nasbench_ecg.testing.fixtures import subject_of
-from nasbench_ecg.testing.harness import Check, Order, checks_of, examine, judge
+from nasbench_ecg.testing import runner
+from nasbench_ecg.testing.check import Check
+from nasbench_ecg.testing.checks import checks_of
+from nasbench_ecg.testing.fixtures import component_under_test
+from nasbench_ecg.testing.runner import CheckJob, check_component, run_check
 
 FAULTY = """
     import os, time
@@ -35,7 +37,7 @@ FAULTY = """
     def nasbench_ecg_strategies():
         for name in NAMES:
             target = "faulty_search:" + name.title().replace("-", "")
-            yield StrategySpec(name=name, target=target, summary="Faulty")
+            yield StrategySpec(name=name, target=target, summary="Faulty", space="conv-cells")
 
     class Faulty:
         def __init__(self, options): ...
@@ -78,29 +80,34 @@ BROKEN = {
         from nasbench_ecg.api import StrategySpec, hookimpl
         @hookimpl
         def nasbench_ecg_strategies():
-            yield StrategySpec(name="old", target="a:B", summary="Old", api_version=0)
+            yield StrategySpec(name="old", target="a:B", summary="Old", space="conv-cells")
     """,
     "same-name": """
         from nasbench_ecg.api import StrategySpec, hookimpl
         @hookimpl
         def nasbench_ecg_strategies():
-            yield StrategySpec(name="darts", target="a:B", summary="Not the shipped one")
+            yield StrategySpec(name="darts", target="a:B", summary="Another", space="conv-cells")
     """,
     "no-options": """
         from nasbench_ecg.api import StrategySpec, hookimpl
         @hookimpl
         def nasbench_ecg_strategies():
-            yield StrategySpec(name="unset", target="json:loads", summary="s", options="json:dumps")
+            yield StrategySpec(
+                name="unset", target="json:loads", summary="s", options="json:dumps", space="s"
+            )
     """,
 }
 EXPECTED = {
     "no-import": "no_such_library",
     "no-hook": "nasbench_ecg_strategies",
     "hook-raises": "no licence",
-    "old-api": "api_version is 0",
+    "old-api": "written for version 0.9",
     "same-name": "a shipped name cannot be replaced",
-    "no-options": "no model of Options",
+    "no-options": "not a model of Options",
 }
+
+
+API = {"old-api": "0.9"}
 
 
 def install(site: Path, distribution: str, version: str, modules: dict[str, str]) -> None:
@@ -113,7 +120,8 @@ def install(site: Path, distribution: str, version: str, modules: dict[str, str]
     points = "".join(f"{name} = {name.replace('-', '_')}\n" for name in modules)
     (info / "entry_points.txt").write_text(f"[nasbench_ecg.plugins]\n{points}")
     for name, code in modules.items():
-        (site / f"{name.replace('-', '_')}.py").write_text(textwrap.dedent(code))
+        text = textwrap.dedent(code) + f'\nPLUGIN_API_VERSION = "{API.get(name, "1.0")}"\n'
+        (site / f"{name.replace('-', '_')}.py").write_text(text)
 
 
 @dataclass(frozen=True)
@@ -177,7 +185,7 @@ def test_all_other_plugins_are_loaded(installation: Installation) -> None:
         ("breaks", "ZeroDivisionError: a bug of the plugin"),
         ("exits", "SystemExit: 0"),
         ("strays", "not valid in the search space 'conv-cells'"),
-        ("returns-nothing", "returned a NoneType where a SearchResult is due"),
+        ("returns-nothing", "returned a NoneType"),
     ],
 )
 def test_a_failed_run_names_the_faulty_strategy(
@@ -224,24 +232,24 @@ def the_check(name: str) -> Check:
 @pytest.mark.parametrize(
     ("strategy", "reason"),
     [
-        ("strays", "not of the space 'conv-cells'"),
-        ("returns-nothing", "no SearchResult"),
+        ("strays", "not in the space 'conv-cells'"),
+        ("returns-nothing", "not a SearchResult"),
         ("exits", "SystemExit: 0"),
         ("breaks", "ZeroDivisionError: a bug of the plugin"),
     ],
 )
 def test_a_check_says_what_is_wrong(installation: Installation, strategy: str, reason: str) -> None:
-    subject = subject_of(load_registry(), "strategy", strategy)
-    verdict = judge(the_check("it-finds-an-architecture-of-its-space"), subject)
-    assert verdict.outcome == "fails"
-    assert reason in verdict.reason
+    component = component_under_test(load_registry(), "strategy", strategy)
+    result = run_check(the_check("returns-an-architecture-of-its-space"), component)
+    assert result.outcome == "failed"
+    assert reason in result.reason
 
 
 @pytest.mark.parametrize(
     ("strategy", "limit", "reason"),
     [
         ("dies", 100.0, "it ends the process (exit status 7)"),
-        ("hangs", 2.0, "it does not come to an end within 2 seconds"),
+        ("hangs", 2.0, "it does not finish within 2 seconds"),
     ],
 )
 def test_checks_continue_after_a_strategy_that_ends_or_blocks_its_process(
@@ -252,10 +260,10 @@ def test_checks_continue_after_a_strategy_that_ends_or_blocks_its_process(
     reason: str,
 ) -> None:
     # Only the check that searches is run: the strategy ends or blocks its process there.
-    searching = the_check("it-finds-an-architecture-of-its-space")
+    searching = the_check("returns-an-architecture-of-its-space")
     start = list(checks_of("strategy")).index(searching)
-    monkeypatch.setattr(process, "checks_of", lambda kind: [searching])
-    monkeypatch.setattr(process, "Order", lambda *words: Order(*words[:4], start, *words[5:]))
-    (verdict,) = examine("strategy", strategy, limit=limit)
-    assert (verdict.check, verdict.outcome) == (searching.name, "fails")
-    assert reason in verdict.reason
+    monkeypatch.setattr(runner, "checks_of", lambda kind: [searching])
+    monkeypatch.setattr(runner, "CheckJob", lambda *job: CheckJob(*job[:4], start, *job[5:]))
+    (result,) = check_component("strategy", strategy, time_limit=limit)
+    assert (result.check, result.outcome) == (searching.name, "failed")
+    assert reason in result.reason

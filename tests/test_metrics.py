@@ -105,7 +105,7 @@ def test_the_papers_f1_is_of_the_macros_not_the_macro_of_f1s():
 
 @given(confusions)
 @settings(max_examples=80, deadline=None)
-def test_scores_are_scikit_learns(confusion):
+def test_scores_equal_those_of_scikit_learn(confusion):
     truth, predicted = beats_of(confusion)
     assume(len(truth))
     k = len(confusion)
@@ -163,7 +163,7 @@ def test_a_class_absent_from_the_test_part_stays_out_of_the_macros():
     assert class_table(confusion, ("N", "S", "V"))["N"].keys() == {"support", "pp", "spe", "f1"}
 
 
-def test_a_class_that_is_never_predicted_counts_with_no_predictivity():
+def test_a_class_that_is_never_predicted_has_zero_predictivity():
     confusion = np.array([[8, 0], [2, 0]])
     got = scores(confusion, ("N", "S"))
     assert got["macro_pp"] == pytest.approx((8 / 10 + 0) / 2)
@@ -182,7 +182,7 @@ def test_macro_scores_average_over_the_chosen_classes_but_accuracy_over_all_beat
     assert got["macro_pp"] == pytest.approx((90 / 95 + 10 / 20) / 2)
 
 
-def test_no_beats_at_all_give_zeros_and_no_division():
+def test_scores_without_any_beats_are_zero():
     got = scores(np.zeros((5, 5), np.int64), AAMI)
     assert set(got.values()) == {0.0}
     assert not any(name.startswith("ec57") for name in got)
@@ -212,7 +212,7 @@ def matrix(**cells):
         ({"VV": 5, "VF": 3, "VQ": 2}, {"ec57_v_se": 0.5, "ec57_v_pp": 1.0}),
     ],
 )  # fmt: skip
-def test_ec57_scores_leave_out_the_errors_that_the_standard_forgives(cells, expected):
+def test_ec57_scores_ignore_the_errors_that_the_standard_excludes(cells, expected):
     got = scores(matrix(**cells), AAMI)
     assert {name: got[name] for name in expected} == pytest.approx(expected)
 

@@ -46,13 +46,13 @@ def options(profile: str = "paper", protocol: str = "", **overrides: Any) -> Sea
         ({"profile": "quick", "protocol": "intra-patient"}, 5),
     ],
 )
-def test_field_default_gives_way_to_profile_to_protocol_to_user(
+def test_profile_overrides_default_and_protocol_profile_and_user_all(
     layers: dict[str, Any], epochs: int
 ) -> None:
     assert options(**layers).epochs == epochs
 
 
-def test_a_layer_leaves_alone_what_it_does_not_name() -> None:
+def test_a_profile_keeps_the_defaults_that_it_does_not_set() -> None:
     assert options("quick", "inter-patient", lr=0.5).order == "second"
     assert options("smoke").lr == 0.025
 
@@ -126,18 +126,18 @@ def test_assignments_gather_by_component_and_the_last_one_wins() -> None:
 
 
 @pytest.mark.parametrize("assignment", ["epochs=3", "strategy.epochs", "strategy.=3", "", "="])
-def test_an_assignment_of_another_form_is_answered_with_an_example(assignment: str) -> None:
+def test_a_malformed_assignment_is_answered_with_an_example(assignment: str) -> None:
     with pytest.raises(OptionError, match=r"component\.option=value") as caught:
         parse_assignments([assignment])
     assert "--set strategy.epochs=10" in caught.value.fix
 
 
-def test_an_assignment_to_no_component_names_the_nearest() -> None:
+def test_an_assignment_to_an_unknown_component_names_the_nearest() -> None:
     with pytest.raises(OptionError, match="Did you mean 'strategy'"):
         parse_assignments(["stratgy.epochs=3"])
 
 
 @given(st.lists(st.text(max_size=12), max_size=3))
-def test_any_text_is_parsed_or_refused_in_our_own_words(assignments: list[str]) -> None:
+def test_any_text_is_parsed_or_refused_with_an_option_error(assignments: list[str]) -> None:
     with suppress(OptionError):
         parse_assignments(assignments)

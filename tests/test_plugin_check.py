@@ -1,4 +1,4 @@
-"""The contract catches who breaks it, and ``nasbench-ecg plugin check`` tells what it found."""
+"""The contract checks find violations, and ``nasbench-ecg plugin check`` reports them."""
 
 from __future__ import annotations
 
@@ -33,25 +33,26 @@ from nasbench_ecg.plugin.specs import (
     SearchSpaceSpec,
     StrategySpec,
 )
-from nasbench_ecg.testing import harness as process
-from nasbench_ecg.testing.fixtures import Subject, bumps, subject_of
-from nasbench_ecg.testing.harness import Verdict, checks_of, go_through, judge
+from nasbench_ecg.testing import runner
+from nasbench_ecg.testing.checks import checks_of
+from nasbench_ecg.testing.fixtures import component_under_test, synthetic_beats
+from nasbench_ecg.testing.runner import CheckResult, run_check, run_checks
 
 CELLS = {"space": {"nodes": 1, "operations": ["skip", "conv-3"]}}
 
 
-def verdict_on(spec: ComponentSpec, check: str) -> Verdict:
-    """Return the verdict of one check on a made-up component."""
+def result_of(spec: ComponentSpec, check: str) -> CheckResult:
+    """Return the result of one check on a made-up component."""
     overrides = {} if spec.kind == "search-space" else CELLS
-    subject = subject_of(registry_with(spec), spec.kind, spec.name, overrides)
+    component = component_under_test(registry_with(spec), spec.kind, spec.name, overrides)
     (found,) = [one for one in checks_of(spec.kind) if one.name == check]
-    return judge(found, subject)
+    return run_check(found, component)
 
 
 # Strategies
 
 
-class Honest:
+class Correct:
     """Draws three architectures and takes the best."""
 
     def __init__(self, options: Any) -> None:
@@ -75,35 +76,35 @@ class Honest:
         return {}
 
 
-class DrawsGlobally(Honest):
+class DrawsGlobally(Correct):
     def rng(self, ctx: Any) -> Any:
         return np.random.default_rng(random.getrandbits(32))
 
 
-class SeedsTorch(Honest):
+class SeedsTorch(Correct):
     def rng(self, ctx: Any) -> Any:
         torch.manual_seed(0)
         return ctx.rng
 
 
-class Remembers(Honest):
+class Remembers(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         self.memory.append(super().search(task, space, builder, ctx).architecture)
         return SearchResult(self.memory[0], {"searches": len(self.memory)})
 
 
-class TellsNoJson(Honest):
+class DetailsNotJson(Correct):
     def details(self) -> dict[str, Any]:
         return {"space": object()}
 
 
-class Overspends(Honest):
+class Overspends(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         found = ctx.evaluate_many([space.sample(ctx.rng) for _ in range(5)])
         return SearchResult(found[0].architecture)
 
 
-class HasAllTheTime(Honest):
+class IgnoresTheClock(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         limit = ctx.budget.evaluations
         n = 4 if limit is None else min(4, limit)
@@ -111,19 +112,19 @@ class HasAllTheTime(Honest):
         return SearchResult(found[0].architecture if found else space.sample(ctx.rng))
 
 
-class ScalesTheBeats(Honest):
+class ScalesTheBeats(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         task.train.signals[0, 0, 0] += 1.0
         return super().search(task, space, builder, ctx)
 
 
-class LooksForTheTest(Honest):
+class LooksForTheTest(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         registry_module.load_registry()
         return super().search(task, space, builder, ctx)
 
 
-class SwallowsStops(Honest):
+class SwallowsStops(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         try:
             return super().search(task, space, builder, ctx)
@@ -131,7 +132,7 @@ class SwallowsStops(Honest):
             return SearchResult(space.sample(np.random.default_rng(0)))
 
 
-class ForgetsAtStops(Honest):
+class ForgetsAtStops(Correct):
     """Saves how far it is, and not what it has found."""
 
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
@@ -146,34 +147,34 @@ class ForgetsAtStops(Honest):
 
 
 def strategy(target: Any) -> StrategySpec:
-    return StrategySpec(name="made-up", target=target, summary="Made up")
+    return StrategySpec(name="made-up", target=target, summary="Made up", space="conv-cells")
 
 
-def test_an_honest_strategy_keeps_the_whole_contract() -> None:
-    subject = subject_of(registry_with(strategy(Honest)), "strategy", "made-up", CELLS)
-    assert [v for v in go_through(subject) if v.outcome != "holds"] == []
+def test_a_correct_strategy_passes_all_checks() -> None:
+    component = component_under_test(registry_with(strategy(Correct)), "strategy", "made-up", CELLS)
+    assert [r for r in run_checks(component) if r.outcome != "passed"] == []
 
 
 @pytest.mark.parametrize(
     ("target", "check", "reason"),
     [
-        (DrawsGlobally, "equal-seeds-give-equal-searches", "differs"),
-        (DrawsGlobally, "it-leaves-global-generators-alone", "global generator of random"),
-        (SeedsTorch, "it-leaves-global-generators-alone", "torch.manual_seed"),
-        (Remembers, "equal-seeds-give-equal-searches", "the details differs"),
-        (TellsNoJson, "its-details-are-json", "no JSON"),
-        (Overspends, "it-keeps-to-a-budget-of-evaluations", "ProtocolError"),
-        (HasAllTheTime, "it-keeps-to-a-budget-of-seconds", "as many as with all the time"),
-        (LooksForTheTest, "it-sees-no-beats-but-its-task", "load_registry"),
-        (SwallowsStops, "it-goes-on-after-a-stop-as-if-there-had-been-none", "does not end"),
-        (ForgetsAtStops, "it-goes-on-after-a-stop-as-if-there-had-been-none", "stopped at save"),
+        (DrawsGlobally, "equal-seeds-give-equal-results", "differs"),
+        (DrawsGlobally, "leaves-global-generators-unchanged", "global generator of random"),
+        (SeedsTorch, "leaves-global-generators-unchanged", "torch.manual_seed"),
+        (Remembers, "equal-seeds-give-equal-results", "details differs"),
+        (DetailsNotJson, "details-are-json", "not JSON"),
+        (Overspends, "keeps-a-budget-of-evaluations", "ProtocolError"),
+        (IgnoresTheClock, "keeps-a-budget-of-seconds", "as many as without limit"),
+        (LooksForTheTest, "reads-no-other-beats", "load_registry"),
+        (SwallowsStops, "resumes-after-an-interruption", "does not end"),
+        (ForgetsAtStops, "resumes-after-an-interruption", "interrupted at checkpoint"),
     ],
 )
 def test_a_strategy_that_breaks_the_contract_is_caught(
     target: Any, check: str, reason: str
 ) -> None:
-    found = verdict_on(strategy(target), check)
-    assert found.outcome == "fails" and reason in found.reason
+    found = result_of(strategy(target), check)
+    assert found.outcome == "failed" and reason in found.reason
 
 
 def test_a_strategy_that_changes_the_beats_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,8 +185,8 @@ def test_a_strategy_that_changes_the_beats_is_caught(monkeypatch: pytest.MonkeyP
     own = small_task.__wrapped__()
     for module in (searching, strategies):
         monkeypatch.setattr(module, "small_task", lambda: own)
-    found = verdict_on(strategy(ScalesTheBeats), "it-leaves-the-beats-alone")
-    assert (found.outcome, found.reason) == ("fails", "the beats of the task are changed")
+    found = result_of(strategy(ScalesTheBeats), "leaves-the-beats-unchanged")
+    assert (found.outcome, found.reason) == ("failed", "the beats of the task are changed")
 
 
 # Spaces
@@ -216,7 +217,7 @@ class Numbers:
     def validate(self, arch: Architecture) -> None:
         n = arch.genotype
         if arch.space != "made-up" or type(n) is not int or n not in range(5):
-            raise OptionError("no number of this space")
+            raise OptionError("not a number of this space")
 
     @staticmethod
     def arch(n: Any) -> Architecture:
@@ -242,51 +243,57 @@ class Undercounts(Numbers):
     size = 4
 
 
-class Trusts(Numbers):
+class AcceptsAnyType(Numbers):
     def validate(self, arch: Architecture) -> None:
         if arch.genotype not in range(5):
-            raise OptionError("no number of this space")
+            raise OptionError("not a number of this space")
 
 
-class Dies(Numbers):
+class RaisesTypeError(Numbers):
     def validate(self, arch: Architecture) -> None:
         if arch.space != "made-up" or not 0 <= arch.genotype < 5:
-            raise OptionError("no number of this space")
+            raise OptionError("not a number of this space")
 
 
-class Dice(Numbers):
+class SamplesGlobally(Numbers):
     def sample(self, rng: Any) -> Architecture:
         return self.arch(random.randrange(5))
 
 
 def space(target: Any) -> SearchSpaceSpec:
-    return SearchSpaceSpec(name="made-up", target=target, summary="Made up")
+    return SearchSpaceSpec(
+        name="made-up", target=target, summary="Made up", builder="made-up", evaluator="train"
+    )
 
 
-def test_an_honest_space_keeps_the_whole_contract() -> None:
-    subject = subject_of(registry_with(space(Numbers)), "search-space", "made-up")
-    verdicts = list(go_through(subject))
-    assert [v for v in verdicts if v.outcome == "fails"] == []
-    assert [v.check for v in verdicts if v.outcome == "skipped"] == [
-        "drawings-and-canonical-forms-are-sound"
+def test_a_correct_space_passes_all_checks() -> None:
+    component = component_under_test(registry_with(space(Numbers)), "search-space", "made-up")
+    results = list(run_checks(component))
+    assert [r for r in results if r.outcome == "failed"] == []
+    assert [r.check for r in results if r.outcome == "skipped"] == [
+        "drawings-and-canonical-forms-are-valid"
     ]
 
 
 @pytest.mark.parametrize(
     ("target", "check", "reason"),
     [
-        (MutatesFar, "a-mutation-is-a-neighbour", "no neighbour"),
-        (MutatesOut, "what-is-drawn-is-valid", "validate refuses"),
-        (OneWay, "neighbours-differ-in-one-decision", "not the reverse"),
-        (Undercounts, "its-size-counts-its-architectures", "size is 4; neighbours lead to 5"),
-        (Trusts, "strangers-are-refused", "validate takes"),
-        (Dies, "strangers-are-refused", "TypeError, not OptionError"),
-        (Dice, "equal-generators-give-equal-architectures", "global generator of random"),
+        (MutatesFar, "mutations-are-neighbors", "not a neighbor"),
+        (MutatesOut, "results-are-valid", "validate refuses"),
+        (OneWay, "neighbors-are-distinct-and-mutual", "not the reverse"),
+        (Undercounts, "size-counts-its-architectures", "size is 4; neighbors lead to 5"),
+        (AcceptsAnyType, "invalid-architectures-are-refused", "validate accepts"),
+        (RaisesTypeError, "invalid-architectures-are-refused", "TypeError, not OptionError"),
+        (
+            SamplesGlobally,
+            "equal-generators-give-equal-architectures",
+            "global generator of random",
+        ),
     ],
 )
 def test_a_space_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
-    found = verdict_on(space(target), check)
-    assert found.outcome == "fails" and reason in found.reason
+    found = result_of(space(target), check)
+    assert found.outcome == "failed" and reason in found.reason
 
 
 # Builders
@@ -317,7 +324,7 @@ class TwoLogits(Linear):
         return super().build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=2)
 
 
-class Crowd(Linear):
+class BatchMean(Linear):
     def build(self, arch: Any, **sizes: int) -> torch.nn.Module:
         class Centred(torch.nn.Module):
             def __init__(self, inner: torch.nn.Module) -> None:
@@ -341,15 +348,15 @@ class SeedsItself(Linear):
     [
         (EvenOnly, "all-lengths-and-leads-give-logits", "ValueError: odd"),
         (TwoLogits, "all-lengths-and-leads-give-logits", "logits of shape (3, 2)"),
-        (Crowd, "beats-are-judged-one-by-one", "a beat alone has other logits"),
+        (BatchMean, "beats-are-classified-independently", "a beat alone has different logits"),
         (SeedsItself, "equal-seeds-give-equal-weights", "torch.manual_seed"),
     ],
 )
 def test_a_builder_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
-    spec = BuilderSpec(name="made-up", target=target, summary="Made up")
-    assert verdict_on(replace(spec, target=Linear), check).outcome == "holds"
-    found = verdict_on(spec, check)
-    assert found.outcome == "fails" and reason in found.reason
+    spec = BuilderSpec(name="made-up", target=target, summary="Made up", space="conv-cells")
+    assert result_of(replace(spec, target=Linear), check).outcome == "passed"
+    found = result_of(spec, check)
+    assert found.outcome == "failed" and reason in found.reason
 
 
 # Evaluators
@@ -379,7 +386,7 @@ class OpensTwice(Majority):
         return super().evaluate(arch, task, builder, ctx)
 
 
-class Whims(Majority):
+class RandomScore(Majority):
     def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
         return replace(super().evaluate(arch, task, builder, ctx), score=random.random())
 
@@ -392,19 +399,19 @@ class NoNumbers(Majority):
 @pytest.mark.parametrize(
     ("target", "check", "reason"),
     [
-        (Peeks, "it-learns-nothing-from-the-test-part", "change its predictions"),
-        (OpensTwice, "it-opens-its-parts-once", "called 2 times"),
-        (Whims, "equal-seeds-give-equal-evaluations", "the scores are"),
-        (NoNumbers, "its-evaluation-is-well-formed", "leave it out"),
+        (Peeks, "learns-nothing-from-the-test-labels", "change its predictions"),
+        (OpensTwice, "requests-its-parts-once", "called 2 times"),
+        (RandomScore, "equal-seeds-give-equal-evaluations", "the scores are"),
+        (NoNumbers, "evaluation-is-well-formed", "leave it out"),
     ],
 )
 def test_an_evaluator_that_breaks_the_contract_is_caught(
     target: Any, check: str, reason: str
 ) -> None:
     spec = EvaluatorSpec(name="made-up", target=target, summary="Made up")
-    assert verdict_on(replace(spec, target=Majority), check).outcome == "holds"
-    found = verdict_on(spec, check)
-    assert found.outcome == "fails" and reason in found.reason
+    assert result_of(replace(spec, target=Majority), check).outcome == "passed"
+    found = result_of(spec, check)
+    assert found.outcome == "failed" and reason in found.reason
 
 
 # Datasets
@@ -417,7 +424,7 @@ class Bumps:
         return ()
 
     def load(self, source: Any, progress: Any) -> Any:
-        return bumps(120)
+        return synthetic_beats(120)
 
     def partition(self, protocol: str) -> Any:
         return None
@@ -425,29 +432,29 @@ class Bumps:
 
 class Gaps(Bumps):
     def load(self, source: Any, progress: Any) -> Any:
-        beats = bumps(120)
+        beats = synthetic_beats(120)
         beats.signals[3, 0, 5] = np.nan
         return beats
 
 
 class Doubles(Bumps):
     def load(self, source: Any, progress: Any) -> Any:
-        return replace(bumps(120), sample=np.zeros(120, np.int64))
+        return replace(synthetic_beats(120), sample=np.zeros(120, np.int64))
 
 
 class Nameless(Bumps):
     def load(self, source: Any, progress: Any) -> Any:
-        return replace(bumps(120), subjects=("",) * 6)
+        return replace(synthetic_beats(120), subjects=("",) * 6)
 
 
 class TwoPeople(Bumps):
     def load(self, source: Any, progress: Any) -> Any:
-        return replace(bumps(120), subjects=("a", "b") * 3)
+        return replace(synthetic_beats(120), subjects=("a", "b") * 3)
 
 
-class Moody(Bumps):
+class RandomBeats(Bumps):
     def load(self, source: Any, progress: Any) -> Any:
-        return bumps(120, seed=random.randrange(10**6))
+        return synthetic_beats(120, seed=random.randrange(10**6))
 
 
 class Overlaps(Bumps):
@@ -458,19 +465,19 @@ class Overlaps(Bumps):
 @pytest.mark.parametrize(
     ("target", "check", "reason"),
     [
-        (Gaps, "its-beats-are-well-formed", "no number"),
-        (Doubles, "its-beats-are-well-formed", "120 beats stand at 6 places"),
-        (Nameless, "every-record-has-its-patient", "without a subject: p0"),
-        (TwoPeople, "it-can-be-split-by-its-protocols", "patient-kfold: patient-kfold"),
-        (Moody, "equal-options-give-equal-beats", "global generator of random"),
-        (Overlaps, "its-partitions-are-disjoint", "stand on both sides"),
+        (Gaps, "beats-are-well-formed", "not finite"),
+        (Doubles, "beats-are-well-formed", "120 beats are at 6 positions"),
+        (Nameless, "every-record-has-a-subject", "without a subject: p0"),
+        (TwoPeople, "protocols-split-the-beats", "patient-kfold: patient-kfold"),
+        (RandomBeats, "equal-options-give-equal-beats", "global generator of random"),
+        (Overlaps, "partitions-are-disjoint", "are in both parts"),
     ],
 )
 def test_a_dataset_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
     spec = DatasetSpec(name="made-up", target=target, summary="Made up")
-    assert verdict_on(replace(spec, target=Bumps), check).outcome in ("holds", "skipped")
-    found = verdict_on(spec, check)
-    assert found.outcome == "fails" and reason in found.reason
+    assert result_of(replace(spec, target=Bumps), check).outcome in ("passed", "skipped")
+    found = result_of(spec, check)
+    assert found.outcome == "failed" and reason in found.reason
 
 
 # Options
@@ -494,15 +501,15 @@ class Contradictory(Options):
     ("options", "check", "reason"),
     [
         (Open, "unknown-options-are-refused", "keep extra='forbid'"),
-        (Silent, "every-option-says-what-it-is", "no docstring stands under n"),
+        (Silent, "every-option-has-a-description", "no docstring below n"),
         (Contradictory, "every-profile-is-valid", "'n' is not allowed"),
     ],
 )
 def test_options_that_break_the_contract_are_caught(options: Any, check: str, reason: str) -> None:
-    spec = replace(strategy(Honest), options=options)
-    assert verdict_on(replace(spec, options=NoOptions), check).outcome == "holds"
-    found = verdict_on(spec, check)
-    assert found.outcome == "fails" and reason in found.reason
+    spec = replace(strategy(Correct), options=options)
+    assert result_of(replace(spec, options=NoOptions), check).outcome == "passed"
+    found = result_of(spec, check)
+    assert found.outcome == "failed" and reason in found.reason
 
 
 # The command
@@ -510,35 +517,36 @@ def test_options_that_break_the_contract_are_caught(options: Any, check: str, re
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Go through the contracts here, with two made-up strategies beside the installed ones."""
-    specs = (strategy(Honest), replace(strategy(TellsNoJson), name="told-badly"))
+    """Run the checks in this process, with two made-up strategies beside the installed ones."""
+    specs = (strategy(Correct), replace(strategy(DetailsNotJson), name="not-json"))
     known = registry_with(*specs)
 
-    def examine(kind: Any, name: str, *, overrides: Any, package: Any, limit: float) -> Any:
-        subject: Subject = subject_of(known, kind, name, {**CELLS, **overrides})
-        return go_through(subject)
+    def check_component(
+        kind: Any, name: str, *, overrides: Any, package: Any, time_limit: float
+    ) -> Any:
+        return run_checks(component_under_test(known, kind, name, {**CELLS, **overrides}))
 
     monkeypatch.setattr(registry_module, "load_registry", lambda local=(): known)
-    monkeypatch.setattr(process, "examine", examine)
+    monkeypatch.setattr(runner, "check_component", check_component)
 
 
-def test_the_command_ends_well_if_all_holds(in_this_process: None) -> None:
+def test_the_command_succeeds_if_all_checks_pass(in_this_process: None) -> None:
     result = CliRunner().invoke(app, ["plugin", "check", "made-up"])
     assert result.exit_code == 0
     assert "made-up (strategy), plugin 'made-up' of tests 0" in result.stdout
-    assert f"made-up: {len(checks_of('strategy'))} hold" in result.stdout
+    assert f"made-up: {len(checks_of('strategy'))} passed" in result.stdout
 
 
 def test_the_command_says_what_fails_and_why_and_ends_with_1(in_this_process: None) -> None:
-    result = CliRunner().invoke(app, ["plugin", "check", "told-badly"])
+    result = CliRunner().invoke(app, ["plugin", "check", "not-json"])
     assert result.exit_code == 1
-    assert "its-details-are-json: the details are no JSON data" in result.stdout
-    result = CliRunner().invoke(app, ["plugin", "check", "told-badly", "--json"])
+    assert "details-are-json: the details are not JSON data" in result.stdout
+    result = CliRunner().invoke(app, ["plugin", "check", "not-json", "--json"])
     assert result.exit_code == 1
-    told = json.loads(result.stdout)
-    outcomes = {verdict["check"]: verdict["outcome"] for verdict in told["verdicts"]}
-    assert outcomes["its-details-are-json"] == "fails"
-    assert outcomes["it-leaves-the-beats-alone"] == "holds"
+    data = json.loads(result.stdout)
+    outcomes = {one["check"]: one["outcome"] for one in data["results"]}
+    assert outcomes["details-are-json"] == "failed"
+    assert outcomes["leaves-the-beats-unchanged"] == "passed"
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(in_this_process: None) -> None:
@@ -546,9 +554,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(in_this_process: None) -> 
     assert result.exit_code == 2 and "'made-up'" in result.stderr
 
 
-def test_options_of_a_role_that_there_is_none_of_are_refused() -> None:
+def test_options_of_an_unknown_role_are_refused() -> None:
     with pytest.raises(OptionError, match="no component 'strateg'"):
-        subject_of(registry_with(strategy(Honest)), "strategy", "made-up", {"strateg": {}})
+        component_under_test(
+            registry_with(strategy(Correct)), "strategy", "made-up", {"strateg": {}}
+        )
 
 
 def test_without_pytest_the_contract_classes_say_what_to_install(

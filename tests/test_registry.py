@@ -1,4 +1,4 @@
-"""The registry on distributions that are made up for each test and found by the real machinery."""
+"""The registry, with distributions that each test installs on the path."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.plugin import hookspecs
 from nasbench_ecg.plugin.loading import SPEC_OF_HOOK
 from nasbench_ecg.plugin.registry import PluginProblem, Registry, load_registry
+from nasbench_ecg.plugin.specs import API_VERSION
 
 Install = Callable[..., None]
 
@@ -22,7 +23,9 @@ GOOD = """
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="{name}", target="{module}:Thing", summary="Some search")
+        yield StrategySpec(
+            name="{name}", target="{module}:Thing", summary="Some search", space="conv-cells"
+        )
 
     class Thing:
         def __init__(self, options):
@@ -32,7 +35,7 @@ GOOD = """
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Install distributions in a folder of their own, beside a shipped one that holds nothing."""
+    """Install distributions in a temporary folder, next to a shipped one without plugins."""
     site = tmp_path / "site"
     site.mkdir()
     modules = set(sys.modules)
@@ -46,6 +49,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         *,
         where: Path = site,
         entry_points: str | None = None,
+        api: object = API_VERSION,
         **plugins: str,
     ) -> None:
         folder = where / f"{distribution.replace('-', '_')}-{version}.dist-info"
@@ -57,6 +61,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         for name, code in plugins.items():
             module = f"plugin_{distribution.replace('-', '_')}_{name}"
             text = textwrap.dedent(code).replace("{module}", module).replace("{name}", name)
+            if api is not None:
+                text += f"\nPLUGIN_API_VERSION = {api!r}\n"
             (where / f"{module}.py").write_text(text)
             lines.append(f"{name} = {module}\n")
         text = "[nasbench_ecg.plugins]\n" + "".join(lines)
@@ -81,7 +87,9 @@ def names(registry: Registry) -> list[str]:
 # Looking up
 
 
-def test_a_component_is_found_by_kind_and_name_and_made_with_its_options(install: Install) -> None:
+def test_a_component_is_found_by_kind_and_name_and_created_with_its_options(
+    install: Install,
+) -> None:
     install("acme-search", "2.0", swarm=GOOD)
     component = load_registry().get("strategy", "swarm")
     assert (component.plugin, component.distribution, component.version) == (
@@ -108,7 +116,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(install: Install) -> None:
     assert "annealing" not in str(caught.value)
 
 
-def test_a_name_of_another_kind_is_recognised(install: Install) -> None:
+def test_a_name_of_another_kind_is_recognized(install: Install) -> None:
     install("acme-search", "2.0", swarm=GOOD)
     with pytest.raises(PluginError, match="There is a strategy of that name"):
         load_registry().get("dataset", "swarm")
@@ -140,8 +148,8 @@ def test_components_come_by_kind_then_name(install: Install) -> None:
 
     @hookimpl
     def nasbench_ecg_builders():
-        yield BuilderSpec(name="zigzag", target="{module}:Thing", summary="Zigzag networks")
-        yield BuilderSpec(name="arc", target="{module}:Thing", summary="Arcs")
+        yield BuilderSpec(name="zigzag", target="{module}:Thing", summary="Zigzags", space="s")
+        yield BuilderSpec(name="arc", target="{module}:Thing", summary="Arcs", space="conv-cells")
     """,
     )
     registry = load_registry()
@@ -177,7 +185,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("code, stage, said", BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_plugin_is_named_and_no_other_suffers(
+def test_a_broken_plugin_is_reported_and_affects_no_other(
     install: Install, code: str, stage: str, said: str
 ) -> None:
     install("zeta-broken", "0.3", broken=code)
@@ -195,7 +203,7 @@ def test_a_broken_plugin_is_named_and_no_other_suffers(
     assert {p.name: p.state for p in registry.plugins}["broken"] == "failed"
 
 
-def test_ctrl_c_while_a_plugin_is_imported_is_no_problem_of_the_plugin(install: Install) -> None:
+def test_ctrl_c_during_an_import_is_not_reported_as_a_problem(install: Install) -> None:
     install("acme-search", "2.0", slow="raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):
         load_registry()
@@ -230,23 +238,43 @@ def test_a_hook_that_raises_loses_what_it_yielded_and_the_other_hooks_stay(
     "yielded, said",
     [
         ('"swarm"', "a value of type str"),
-        ('DatasetSpec(name="d", target="a:B", summary="s")', "where a StrategySpec is due"),
-        ('StrategySpec(name="Swarm X", target="a:B", summary="s")', "lower-case"),
-        ('StrategySpec(name="x", target="a.B", summary="s")', "'package.module:Class'"),
-        ('StrategySpec(name="x", target="a:B", summary="s", options="o")', "options 'o'"),
-        ('StrategySpec(name="x", target="a:B", summary="")', "one line"),
-        ('StrategySpec(name="x", target="a:B", summary="s", api_version=99)', "99"),
+        ('DatasetSpec(name="d", target="a:B", summary="s")', "not a StrategySpec"),
+        (
+            'StrategySpec(name="Swarm X", target="a:B", summary="s", space="conv-cells")',
+            "lower-case",
+        ),
+        (
+            'StrategySpec(name="x", target="a.B", summary="s", space="conv-cells")',
+            "'package.module:Class'",
+        ),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", options="o", space="conv-cells")',
+            "options 'o'",
+        ),
+        ('StrategySpec(name="x", target="a:B", summary="", space="conv-cells")', "one line"),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", space="conv-cells", spaces=("y",))',
+            "spaces ('y',)",
+        ),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", space="conv-cells", role="best")',
+            "random-search",
+        ),
+        (
+            'StrategySpec(name="x", target="a:B", summary="s", space="c", budgets=("hours",))',
+            "evaluations and seconds",
+        ),
     ],
 )
-def test_a_faulty_spec_is_lost_alone(install: Install, yielded: str, said: str) -> None:
+def test_an_invalid_spec_is_dropped_alone(install: Install, yielded: str, said: str) -> None:
     code = f"""
     from nasbench_ecg.api import DatasetSpec, StrategySpec, hookimpl
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="good", target="m:C", summary="Good")
+        yield StrategySpec(name="good", target="m:C", summary="Good", space="conv-cells")
         yield {yielded}
-        yield StrategySpec(name="better", target="m:C", summary="Better")
+        yield StrategySpec(name="better", target="m:C", summary="Better", space="conv-cells")
     """
     install("acme-search", "2.0", swarm=code)
     registry = load_registry()
@@ -256,7 +284,7 @@ def test_a_faulty_spec_is_lost_alone(install: Install, yielded: str, said: str) 
 
 
 @pytest.mark.parametrize("body", ["return None", "return StrategySpec(name='a')", "return 3"])
-def test_a_hook_must_give_specs(install: Install, body: str) -> None:
+def test_a_hook_must_yield_specs(install: Install, body: str) -> None:
     code = f"""
     from nasbench_ecg.api import StrategySpec, hookimpl
 
@@ -266,6 +294,55 @@ def test_a_hook_must_give_specs(install: Install, body: str) -> None:
     """
     install("acme-search", "2.0", swarm=code)
     assert only_problem(load_registry()).stage == "call"
+
+
+# The version of the plugin API
+
+
+@pytest.mark.parametrize("written_for", ["2.0", "2.1", "2.3"])
+def test_a_plugin_for_an_older_minor_version_is_loaded(
+    install: Install, monkeypatch: pytest.MonkeyPatch, written_for: str
+) -> None:
+    monkeypatch.setattr("nasbench_ecg.plugin.loading.API_VERSION", "2.3")
+    install("acme-search", "1.4", swarm=GOOD, api=written_for)
+    registry = load_registry()
+    assert not registry.problems
+    assert names(registry) == ["swarm"]
+
+
+@pytest.mark.parametrize(
+    ("written_for", "to_update"),
+    [
+        ("2.4", "nasbench-ecg"),
+        ("2.10", "nasbench-ecg"),
+        ("3.0", "nasbench-ecg"),
+        ("1.9", "acme-search"),
+    ],
+)
+def test_a_plugin_for_another_version_is_refused_and_the_error_says_what_to_update(
+    install: Install, monkeypatch: pytest.MonkeyPatch, written_for: str, to_update: str
+) -> None:
+    monkeypatch.setattr("nasbench_ecg.plugin.loading.API_VERSION", "2.3")
+    new_field = GOOD.replace("summary=", "a_field_of_a_later_version=1, summary=")
+    install("acme-search", "1.4", swarm=new_field, api=written_for)
+    registry = load_registry()
+    assert names(registry) == []
+    problem = only_problem(registry)
+    assert problem.stage == "version"
+    assert f"version {written_for} of the plugin API" in problem.error
+    assert problem.error.endswith(f"version 2.3: update {to_update}")
+
+
+@pytest.mark.parametrize(
+    ("api", "said"),
+    [(None, 'add PLUGIN_API_VERSION = "1.0"'), (1, "PLUGIN_API_VERSION is 1"), ("1", "is '1'")],
+)
+def test_a_plugin_that_states_no_valid_version_is_refused(
+    install: Install, api: object, said: str
+) -> None:
+    install("acme-search", "1.4", swarm=GOOD, api=api)
+    assert only_problem(load_registry()).stage == "version"
+    assert said in only_problem(load_registry()).error
 
 
 # Names
@@ -302,17 +379,17 @@ def test_two_third_parties_with_one_name_disable_it_and_both_are_listed(install:
     assert "acme-search 2.0" in str(caught.value) and "zeta-search 3.1" in str(caught.value)
 
 
-def test_one_name_may_serve_in_several_kinds(install: Install) -> None:
+def test_components_of_different_kinds_may_share_a_name(install: Install) -> None:
     code = """
     from nasbench_ecg.api import BuilderSpec, StrategySpec, hookimpl
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="tree", target="m:C", summary="Tree search")
+        yield StrategySpec(name="tree", target="m:C", summary="Tree search", space="conv-cells")
 
     @hookimpl
     def nasbench_ecg_builders():
-        yield BuilderSpec(name="tree", target="m:C", summary="Trees")
+        yield BuilderSpec(name="tree", target="m:C", summary="Trees", space="conv-cells")
     """
     install("acme-search", "2.0", tree=code)
     registry = load_registry()
@@ -344,7 +421,7 @@ def test_an_earlier_version_without_plugins_hides_the_plugins_of_a_later_one(
     assert names(load_registry()) == []
 
 
-def test_unreadable_entry_points_hurt_only_their_distribution(install: Install) -> None:
+def test_unreadable_entry_points_affect_only_their_distribution(install: Install) -> None:
     install("zeta-broken", "0.3", entry_points="[nasbench_ecg.plugins]\nno equals sign\n")
     install("acme-search", "2.0", swarm=GOOD)
     registry = load_registry()
@@ -378,7 +455,7 @@ def test_a_star_disables_all_plugins(install: Install, monkeypatch: pytest.Monke
     assert {p.state for p in registry.plugins} == {"disabled"}
 
 
-def test_disabling_a_plugin_that_is_not_there_is_a_problem(
+def test_disabling_an_unknown_plugin_is_a_problem(
     install: Install, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install("acme-search", "2.0", swarm=GOOD)
@@ -406,7 +483,7 @@ def test_strict_makes_any_problem_an_error(
     [
         ("plugin_nowhere:Options", "cannot be imported"),
         ("{module}:Absent", "cannot be imported"),
-        ("{module}:Thing", "no model of Options"),
+        ("{module}:Thing", "not a model of Options"),
         ("{module}:Misnamed", "an option they do not have"),
         ("{module}:Strange", "'hurried'"),
     ],
@@ -419,7 +496,9 @@ def test_a_broken_options_model_names_plugin_distribution_and_version(
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="swarm", target="{module}:Thing", summary="S", options="<options>")
+        yield StrategySpec(
+            name="swarm", target="{module}:Thing", summary="S", options="<options>", space="s"
+        )
 
     class Thing: ...
 
@@ -454,7 +533,7 @@ def test_a_component_that_fails_when_created(
 
     @hookimpl
     def nasbench_ecg_strategies():
-        yield StrategySpec(name="swarm", target=make, summary="S")
+        yield StrategySpec(name="swarm", target=make, summary="S", space="conv-cells")
     """
     install("acme-search", "2.0", swarm=code)
     component = load_registry().get("strategy", "swarm")

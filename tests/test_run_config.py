@@ -27,7 +27,7 @@ from nasbench_ecg.options import PROFILE_NAMES, Options
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
 from nasbench_ecg.run.config import RunConfig, RunRequest, configure, resolve_device
-from nasbench_ecg.run.record import open_record
+from nasbench_ecg.run.record import new_record
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -45,7 +45,9 @@ class LabelOptions(Options):
     """A number or nothing."""
 
 
-LABELED = StrategySpec(name="labeled", target="x:X", summary="-", options=LabelOptions)
+LABELED = StrategySpec(
+    name="labeled", target="x:X", summary="-", space="conv-cells", options=LabelOptions
+)
 
 
 # The key
@@ -64,13 +66,13 @@ def test_equal_configurations_have_equal_keys_whatever_the_order_of_options() ->
     assert re.fullmatch("[0-9a-f]{16}", key)
 
 
-def test_a_value_counts_and_not_how_it_was_written() -> None:
+def test_the_key_depends_on_values_not_on_how_they_are_written() -> None:
     text = tiny_config(set={"strategy": {"epochs": "2", "lr": 1}})
     number = tiny_config(set={"strategy": {"epochs": 2, "lr": 1.0}})
     assert text.key() == number.key()
 
 
-def test_a_default_that_is_spelt_out_changes_nothing() -> None:
+def test_setting_an_option_to_its_default_keeps_the_key() -> None:
     assert tiny_config(set={"strategy": {"momentum": 0.9}}).key() == tiny_config().key()
 
 
@@ -87,12 +89,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "dataset": {"dataset": "synthetic-2lead"},
     "dataset's option": {"set": {"dataset": {"seed": 1}}},
     "evaluator's option": {"set": {"evaluator": {"epochs": 3}}},
-    "budget of evaluations": {"budget": Budget(evaluations=5)},
+    "budget of evaluations": {"strategy": "random", "budget": Budget(evaluations=5)},
     "budget of seconds": {"budget": Budget(seconds=5)},
 }
 
 
-def test_each_thing_that_determines_the_result_changes_the_key() -> None:
+def test_everything_that_determines_the_result_changes_the_key() -> None:
     keys = {"as it was": tiny_config().key()}
     for name, change in CHANGES.items():
         strategy = change.get("strategy", "darts")
@@ -115,16 +117,16 @@ def test_the_device_and_a_components_revision_change_the_key() -> None:
 
 
 def test_a_profile_is_only_a_name_for_options() -> None:
-    spelt_out: dict[str, Any] = {}
+    all_options: dict[str, Any] = {}
     for role, chosen in tiny_config(profile="quick").chosen().items():
-        spelt_out[role] = chosen.options.model_dump()
-    paper, quick = (tiny_config(profile=profile, set=spelt_out) for profile in ("paper", "quick"))
+        all_options[role] = chosen.options.model_dump()
+    paper, quick = (tiny_config(profile=profile, set=all_options) for profile in ("paper", "quick"))
     assert paper.key() == quick.key() == tiny_config(profile="quick").key()
     assert tiny_config(profile="quick", set={"strategy": {"epochs": 3}}).key() != quick.key()
 
 
-def test_an_option_that_is_null_leaves_the_key_alone() -> None:
-    """So a new option, null by default, does not make strangers of the records there are."""
+def test_a_null_option_does_not_change_the_key() -> None:
+    """A new option, null by default, keeps the keys of existing records."""
     config = tiny_config("random")
 
     class Later(type(config.strategy.options)):  # type: ignore[misc]
@@ -137,7 +139,7 @@ def test_an_option_that_is_null_leaves_the_key_alone() -> None:
     assert with_options() == config.key() != with_options(another=1)
 
 
-def test_a_budget_without_limits_leaves_the_key_alone() -> None:
+def test_a_budget_without_limits_does_not_change_the_key() -> None:
     assert tiny_config(budget=Budget()).key() == tiny_config().key()
 
 
@@ -266,7 +268,7 @@ def test_a_command_parsed_again_has_the_same_key(registry: Registry, request_: R
             again = configure(registry, parsed(command))
             assert again.key() == config.key()
             assert again.profile == config.profile
-    record = open_record(replace(config, device="cpu"), "runs")
+    record = new_record(replace(config, device="cpu"), "runs")
     from_record = RunRequest.from_record(record)
     assert configure(registry, from_record).key() == record.run_key
 
@@ -276,7 +278,7 @@ def test_a_record_gives_its_run_with_another_profile(registry: Registry) -> None
     quick = RunRequest(
         "labeled", "toy-2lead", "patient-kfold", evaluation_seed=5, overrides=overrides
     )
-    record = open_record(configure(registry, quick), "runs")
+    record = new_record(configure(registry, quick), "runs")
     published = replace(RunRequest.from_record(record), profile="paper")
     assert published.command(seeds=(0, 1)) == (
         "nasbench-ecg run labeled toy-2lead --protocol patient-kfold --profile paper --seeds 0,1 "
@@ -297,7 +299,7 @@ def test_a_command_names_the_folder_and_suite_only_if_they_are_not_the_usual_one
     )
 
 
-def test_only_what_differs_from_the_profile_is_told_as_changed() -> None:
+def test_only_options_that_differ_from_the_profile_are_changed() -> None:
     config = configure(
         registry_with(LABELED),
         RunRequest(
@@ -351,14 +353,85 @@ def test_a_protocol_that_the_dataset_does_not_offer_is_answered_with_those_it_do
 
 def test_a_builder_of_another_space_is_answered_with_those_that_fit() -> None:
     specs = (
-        SearchSpaceSpec(name="other-space", target="x:X", summary="-"),
+        SearchSpaceSpec(
+            name="other-space",
+            target="x:X",
+            summary="-",
+            builder="other-builder",
+            evaluator="train",
+        ),
         BuilderSpec(name="other-builder", target="x:X", summary="-", space="other-space"),
     )
     with pytest.raises(OptionError) as caught:
-        tiny_config("darts", *specs, space="other-space")
+        tiny_config("random", *specs, space="other-space", builder="stacked-cells")
     assert "other-builder" in caught.value.fix
     with pytest.raises(OptionError, match="'other-space', not of 'conv-cells'"):
-        tiny_config("darts", *specs, builder="other-builder")
+        tiny_config("random", *specs, builder="other-builder")
+
+
+def test_a_space_alone_brings_its_own_builder_and_evaluator() -> None:
+    config = configure(registry_with(), RunRequest("random", "toy-2lead", space="fixed"))
+    assert (config.builder.name, config.evaluator.name) == ("fixed-network", "train")
+
+
+@pytest.mark.parametrize(
+    ("strategy", "space", "searches"),
+    [
+        ("darts", "fixed", "conv-cells"),
+        ("cnn-9", "conv-cells", "fixed"),
+        ("random-ws", "fixed", "conv-cells"),
+        ("iemmc", "conv-cells", "labelings"),
+    ],
+)
+def test_a_space_that_the_strategy_cannot_search_is_answered_with_those_it_can(
+    strategy: str, space: str, searches: str
+) -> None:
+    with pytest.raises(OptionError, match=f"{strategy!r} cannot search the space") as caught:
+        configure(registry_with(), RunRequest(strategy, "toy-2lead", space=space))
+    assert searches in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("strategy", "budget", "fix"),
+    [
+        ("darts", Budget(evaluations=1), "keeps --budget-seconds"),
+        ("random-ws", Budget(evaluations=1), "keeps --budget-seconds"),
+        ("k-means", Budget(seconds=60), "keeps no budget"),
+        ("cnn-9", Budget(seconds=60), "Leave out --budget-seconds"),
+        ("given", Budget(evaluations=1), "Leave out --budget-evaluations"),
+    ],
+)
+def test_a_budget_that_the_strategy_does_not_keep_is_refused(
+    strategy: str, budget: Budget, fix: str
+) -> None:
+    with pytest.raises(OptionError) as caught:
+        configure(registry_with(), RunRequest(strategy, "toy-2lead", budget=budget))
+    assert repr(strategy) in caught.value.what and fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("strategy", "samples", "who"),
+    [("random", 15, "builder 'stacked-cells-shortcut'"), ("cnn-11", 99, "strategy 'cnn-11'")],
+)
+def test_beats_that_are_too_short_are_refused_before_any_is_read(
+    strategy: str, samples: int, who: str
+) -> None:
+    def run(after: int) -> RunConfig:
+        window = {"dataset": {"before": 5, "after": after}}
+        return configure(registry_with(), RunRequest(strategy, "synthetic-2lead", overrides=window))
+
+    with pytest.raises(
+        OptionError, match=f"Beats of {samples} samples are too short for the {who}"
+    ):
+        run(samples - 6)
+    assert run(samples - 5)
+
+
+def test_a_dry_run_refuses_what_cannot_be_run() -> None:
+    words = ["run", "darts", "toy-2lead", "--budget-evaluations", "1", "--dry-run"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "does not keep a budget of evaluations" in " ".join(done.stderr.split())
 
 
 def test_a_protocols_option_of_a_wrong_type_is_named() -> None:
@@ -366,7 +439,7 @@ def test_a_protocols_option_of_a_wrong_type_is_named() -> None:
     assert "protocol intra-patient" in error.what and "'test_share'" in error.what
 
 
-def test_a_gpu_that_is_not_there_is_refused_and_auto_does_without(
+def test_cuda_without_a_gpu_is_refused_and_auto_means_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -377,7 +450,7 @@ def test_a_gpu_that_is_not_there_is_refused_and_auto_does_without(
     assert resolve_device("auto") == resolve_device("cuda") == "cuda"
 
 
-def test_one_seed_serves_search_and_training_unless_told_otherwise() -> None:
+def test_search_and_training_share_a_seed_by_default() -> None:
     def seeds(config: RunConfig) -> tuple[int, int]:
         return config.search_seed, config.evaluation_seed
 

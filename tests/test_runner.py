@@ -82,7 +82,9 @@ class Twice(Majority):
 
 
 SPECS = (
-    StrategySpec(name="scripted", target=Scripted, summary="-", evaluator="majority"),
+    StrategySpec(
+        name="scripted", target=Scripted, summary="-", space="conv-cells", evaluator="majority"
+    ),
     EvaluatorSpec(name="majority", target=Majority, summary="-"),
     EvaluatorSpec(name="twice", target=Twice, summary="-"),
 )

@@ -1,4 +1,4 @@
-"""``nasbench-ecg plugin new``: packages that work as they are, and names that are refused."""
+"""``nasbench-ecg plugin new``: packages that work without changes, and names that are refused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError, PluginError
+from nasbench_ecg.plugin.loading import discover_package
 from nasbench_ecg.plugin.registry import KINDS, load_registry
 from nasbench_ecg.plugin.specs import Kind
 from nasbench_ecg.scaffold.create import create
-from nasbench_ecg.testing.fixtures import local_plugins, subject_of
-from nasbench_ecg.testing.harness import go_through
+from nasbench_ecg.testing.fixtures import component_under_test
+from nasbench_ecg.testing.runner import run_checks
 
 
 @pytest.fixture(autouse=True)
@@ -35,17 +36,17 @@ def modules_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_keeps_the_contract_of_its_kind(kind: Kind, tmp_path: Path) -> None:
     folder = create(f"my-{kind}", kind, tmp_path, load_registry())
-    registry = load_registry(local_plugins(folder))
-    verdicts = list(go_through(subject_of(registry, kind, f"my-{kind}")))
-    assert [v for v in verdicts if v.outcome == "fails"] == []
-    assert sum(verdict.outcome == "holds" for verdict in verdicts) >= 10
+    registry = load_registry(discover_package(folder))
+    results = list(run_checks(component_under_test(registry, kind, f"my-{kind}")))
+    assert [r for r in results if r.outcome == "failed"] == []
+    assert sum(result.outcome == "passed" for result in results) >= 10
 
 
 def test_a_new_space_comes_with_a_builder_that_keeps_its_contract(tmp_path: Path) -> None:
     folder = create("my-space", "search-space", tmp_path, load_registry())
-    registry = load_registry(local_plugins(folder))
-    verdicts = list(go_through(subject_of(registry, "builder", "my-space")))
-    assert {verdict.outcome for verdict in verdicts} == {"holds"}
+    registry = load_registry(discover_package(folder))
+    results = list(run_checks(component_under_test(registry, "builder", "my-space")))
+    assert {result.outcome for result in results} == {"passed"}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -68,13 +69,13 @@ def test_a_new_package_says_where_to_change_it_and_how_to_go_on(kind: Kind, tmp_
 
 @pytest.mark.parametrize("name", ["My-search", "my_search", "2nd", "-x", "my--search", "", "../up"])
 def test_a_bad_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="is no name"):
+    with pytest.raises(OptionError, match="is not a valid name"):
         create(name, "strategy", tmp_path, load_registry())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_name_that_an_installed_component_has_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="There is a strategy 'darts' already") as caught:
+    with pytest.raises(OptionError, match="There is already a strategy 'darts'") as caught:
         create("darts", "strategy", tmp_path, load_registry())
     assert "nasbench-ecg" in caught.value.where
 
@@ -85,17 +86,17 @@ def test_a_name_that_would_hide_a_module_is_refused(name: str, tmp_path: Path) -
         create(name, "strategy", tmp_path, load_registry())
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "my-search").mkdir()
     (tmp_path / "my-search" / "precious").touch()
-    with pytest.raises(OptionError, match="exists already"):
+    with pytest.raises(OptionError, match="already exists"):
         create("my-search", "strategy", tmp_path, load_registry())
     assert [path.name for path in (tmp_path / "my-search").iterdir()] == ["precious"]
 
 
-def test_a_folder_that_is_no_package_of_plugins_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PluginError, match="no Python package"):
-        local_plugins(tmp_path)
+def test_a_folder_without_a_plugin_package_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="not a Python package"):
+        discover_package(tmp_path)
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "plain"\nversion = "1"\n')
-    with pytest.raises(PluginError, match="names no plugin"):
-        local_plugins(tmp_path)
+    with pytest.raises(PluginError, match="declares no plugin"):
+        discover_package(tmp_path)

@@ -197,10 +197,18 @@ def test_random_search_with_a_smaller_budget_does_not_count(floor: str) -> None:
 
 
 def test_a_budget_applies_to_each_search_of_an_entry() -> None:
-    runs = planned(f"{GRID}budget = {{ evaluations = 5, seconds = 60 }}")
+    searches = GRID.replace('"cnn-9"', '"nsga2"')
+    runs = planned(f"{searches}budget = {{ evaluations = 5, seconds = 60 }}")
     assert {run.config.budget for run in runs} == {Budget(5, 60.0)}
     assert "budget.evaluations=5" in str(runs[0])
     assert "--budget-evaluations 5 --budget-seconds 60.0" in runs[0].config.command()
+
+
+def test_a_budget_that_a_strategy_of_the_suite_does_not_keep_is_refused() -> None:
+    searches = GRID.replace('"cnn-9"', '"darts"')
+    with pytest.raises(OptionError, match="'darts' does not keep a budget") as raised:
+        planned(f"{searches}budget.evaluations = 5")
+    assert raised.value.where == "mine.toml: runs › entry 1, darts on synthetic-2lead"
 
 
 def test_baselines_need_no_random_search() -> None:
@@ -264,7 +272,9 @@ while True: time.sleep(0.01)
 
 
 def fake(behaviour: str) -> StrategySpec:
-    return StrategySpec(name=behaviour, target="none:None", summary="", searches=False)
+    return StrategySpec(
+        name=behaviour, target="none:None", summary="", space="conv-cells", role="fixed"
+    )
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from nasbench_ecg.data.wfdb_folder import describe
 from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.testing.fixtures import subject_of
-from nasbench_ecg.testing.harness import go_through
+from nasbench_ecg.testing.fixtures import component_under_test
+from nasbench_ecg.testing.runner import run_checks
 
 EXAMPLE = Path(__file__).parents[1] / "docs" / "examples" / "wfdb-folder" / "ward.toml"
 DATA = os.environ.get("NASBENCH_ECG_DATA", "")
@@ -120,8 +120,8 @@ def test_a_result_of_other_beats_is_said_to_be_one(ward: Path, tmp_path: Path) -
 
 def test_an_added_dataset_passes_the_contract_checks(ward: Path) -> None:
     nasbench("data", "add", ward)
-    verdicts = list(go_through(subject_of(load_registry(), "dataset", "my-ward")))
-    assert [verdict for verdict in verdicts if verdict.outcome == "fails"] == []
+    results = list(run_checks(component_under_test(load_registry(), "dataset", "my-ward")))
+    assert [result for result in results if result.outcome == "failed"] == []
 
 
 def test_optional_entries_default_to_the_values_of_the_records(ward: Path) -> None:

@@ -41,7 +41,7 @@ from nasbench_ecg_darts.relaxation import Alpha, initial_alpha, mixing_weights
 from nasbench_ecg_darts.search import GraphedSearchStep, search_step
 from nasbench_ecg_darts.state import SearchState
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
-from nasbench_ecg_darts.variants.base import DARTS
+from nasbench_ecg_darts.variant import DARTS
 
 SAME_DEVICE = {torch.float64: 1e-10, torch.float32: 1e-4}
 """Largest allowed difference between two implementations, relative to the largest value."""

@@ -46,13 +46,15 @@ def show(
     ] = False,
 ) -> None:
     """Print the search space, the hash and a drawing."""
+    from nasbench_ecg.contracts import DrawsText
+
     arch, space = _open(source, assignments, out)
     if as_json:
         print(arch.to_json())
         return
     console = stdout()
     console.print(f"[dim]space[/]  {arch.space}\n[dim]hash[/]   {arch.hash}\n")
-    if hasattr(space, "draw"):
+    if isinstance(space, DrawsText):
         console.print(space.draw(arch), markup=False, soft_wrap=True)
     else:
         print_json(arch.genotype)
@@ -72,6 +74,7 @@ def draw(
     out: OutOption = Path("results"),
 ) -> None:
     """Draw an architecture as text or SVG."""
+    from nasbench_ecg.contracts import DrawsSvg, DrawsText
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.io import storage_errors, write_atomically
 
@@ -81,13 +84,16 @@ def draw(
         )
     arch, space = _open(source, assignments, out)
     as_svg = svg or (output is not None and output.suffix == ".svg")
-    method = "draw_svg" if as_svg else "draw"
-    if not hasattr(space, method):
+    if as_svg and isinstance(space, DrawsSvg):
+        drawing = space.draw_svg(arch)
+    elif not as_svg and isinstance(space, DrawsText):
+        drawing = space.draw(arch)
+    else:
         raise OptionError(
             f"The search space {arch.space!r} does not draw as {'SVG' if as_svg else 'text'}.",
             fix="'nasbench-ecg arch show' prints the architecture.",
         )
-    drawing = str(getattr(space, method)(arch)).rstrip("\n") + "\n"
+    drawing = drawing.rstrip("\n") + "\n"
     if output is None:
         sys.stdout.write(drawing)
         return
@@ -127,6 +133,7 @@ def _open(source: str, assignments: list[str] | None, out: Path) -> tuple[Archit
         StorageError: The file cannot be read, or there is no such run.
     """
     from nasbench_ecg.architecture import Architecture
+    from nasbench_ecg.contracts import Canonicalizes
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments, resolve
     from nasbench_ecg.plugin.registry import load_registry
@@ -151,7 +158,7 @@ def _open(source: str, assignments: list[str] | None, out: Path) -> tuple[Archit
         overrides={**before, **overrides.get("space", {})},
     )
     space = component.create(options)
-    if hasattr(space, "canonical"):
+    if isinstance(space, Canonicalizes):
         arch = space.canonical(arch)
     return arch, space
 

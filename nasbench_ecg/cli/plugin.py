@@ -1,4 +1,4 @@
-"""``nasbench-ecg plugin``: write a plugin of one's own, and check that it keeps the contract."""
+"""``nasbench-ecg plugin``: list plugins, create a new one, and check a contract."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from nasbench_ecg.plugin.component import Component
     from nasbench_ecg.plugin.registry import PluginInfo, PluginProblem, Registry
     from nasbench_ecg.plugin.specs import Kind
-    from nasbench_ecg.testing.harness import Verdict
+    from nasbench_ecg.testing.runner import CheckResult
 
 app = typer.Typer(
-    help="Write a plugin of your own, and check that it keeps the contract.",
+    help="List plugins, create a new one, and check that it keeps its contract.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
-_COLOURS = {"holds": "green", "fails": "red", "skipped": "yellow"}
+_COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the component, as in my-search.")],
+    name: Annotated[str, typer.Argument(help="Name of the component, such as my-search.")],
     kind: Annotated[
         str,
         typer.Option(
@@ -37,17 +37,17 @@ def new(
         ),
     ] = "strategy",
     parent: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Folder that the package is put into.")
+        Path, typer.Option("--dir", metavar="DIR", help="Folder that the package is written to.")
     ] = Path(),
 ) -> None:
-    """Write a small package that works as it is: component, tests, README."""
+    """Create a small package that works without changes: component, tests, README."""
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.scaffold.create import commands, create
 
     chosen = parse_kind(kind)
     folder = create(name, chosen, parent, load_registry())
     out = stdout()
-    out.print(f"Written: {folder}", markup=False, soft_wrap=True)
+    out.print(f"Created {folder}", markup=False, soft_wrap=True)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         out.print(f"  {path.relative_to(folder)}", markup=False, soft_wrap=True)
     out.print("Next:")
@@ -61,73 +61,78 @@ def check(
         str,
         typer.Argument(
             metavar="NAME|PATH",
-            help="A component that is installed, or the folder of a package that is not.",
+            help="An installed component, or the folder of a package that is not installed.",
             autocompletion=complete_name,
         ),
     ],
     kind: Annotated[
         str | None,
-        typer.Option(help="Its kind, where several share the name.", autocompletion=complete_kind),
+        typer.Option(
+            help="Its kind, if several components share the name.", autocompletion=complete_kind
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="K=V", help="An option, as in space.nodes=2; repeatable."),
+        typer.Option(
+            "--set", metavar="K=V", help="An option, such as space.nodes=2; may be repeated."
+        ),
     ] = None,
     limit: Annotated[
-        float | None, typer.Option(min=1, metavar="S", help="Seconds that one check may take.")
+        float | None, typer.Option(min=1, metavar="S", help="Most seconds for one check.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Go through the contract of a component; exit status 1 if it does not hold."""
+    """Run the contract checks of a component; exit status 1 if one fails."""
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.testing.harness import LIMIT, checks_of, examine
+    from nasbench_ecg.testing.checks import checks_of
+    from nasbench_ecg.testing.runner import TIME_LIMIT, check_component
 
     overrides = parse_assignments(assignments or [])
     chosen = parse_kind(kind) if kind else None
     package = _package(plugin, load_registry())
-    components, faults = _wanted(plugin, chosen, package)
-    verdicts: list[Verdict] = []
+    components, problems = _components_to_check(plugin, chosen, package)
+    results: list[CheckResult] = []
     with RichProgress(stderr()) as progress:
         for component in components:
             total = len(checks_of(component.kind))
             with progress.track(f"Checking {component.name} ({component.kind})", total) as bar:
-                for verdict in examine(
+                for result in check_component(
                     component.kind, component.name, overrides=overrides, package=package,
-                    limit=limit or LIMIT,
+                    time_limit=limit or TIME_LIMIT,
                 ):  # fmt: skip
-                    verdicts.append(verdict)
+                    results.append(result)
                     bar.advance()
     if as_json:
-        print_json({"verdicts": [dataclasses.asdict(v) for v in verdicts], "problems": faults})
+        print_json({"results": [dataclasses.asdict(r) for r in results], "problems": problems})
     else:
         for component in components:
-            _show(component, verdicts)
-        for fault in faults:
-            stdout().print(fault, style="red", markup=False, soft_wrap=True)
-    if faults or any(verdict.outcome == "fails" for verdict in verdicts):
+            _show(component, results)
+        for problem in problems:
+            stdout().print(problem, style="red", markup=False, soft_wrap=True)
+    if problems or any(result.outcome == "failed" for result in results):
         raise typer.Exit(1)
 
 
 def _package(plugin: str, registry: Registry) -> Path | None:
-    """Return the folder that is meant; None where a component of that name is installed."""
+    """Return the folder of the package; None if a component of that name is installed."""
     if any(component.name == plugin for component in registry.components()):
         return None
     path = Path(plugin).expanduser()
     return path.resolve() if path.is_dir() else None
 
 
-def _wanted(
+def _components_to_check(
     plugin: str, kind: Kind | None, package: Path | None
 ) -> tuple[list[Component], list[str]]:
-    """Return the components to check, and what is wrong with the plugin as a whole."""
+    """Return the components to check, and the problems of the plugin as a whole."""
     from nasbench_ecg.errors import PluginError
+    from nasbench_ecg.plugin.loading import discover_package
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.testing.fixtures import local_plugins
 
     if package is None:
         return load_registry().find(plugin, kind), []
-    local = local_plugins(package)
+    local = discover_package(package)
     names = {(found.name, found.distribution) for found in local}
     registry = load_registry(local)
     components = [
@@ -135,31 +140,31 @@ def _wanted(
         for component in registry.components(kind)
         if (component.plugin, component.distribution) in names
     ]
-    faults = [
+    problems = [
         str(problem)
         for problem in registry.problems
         if (problem.plugin, problem.distribution) in names
     ]
-    if not components and not faults:
+    if not components and not problems:
         raise PluginError("The package provides no component.", where=str(package))
-    return components, faults
+    return components, problems
 
 
-def _show(component: Component, verdicts: list[Verdict]) -> None:
+def _show(component: Component, results: list[CheckResult]) -> None:
     from rich.markup import escape
 
-    own = [v for v in verdicts if (v.kind, v.component) == (component.kind, component.name)]
+    own = [r for r in results if (r.kind, r.component) == (component.kind, component.name)]
     title = f"{component.name} ({component.kind.replace('-', ' ')}), {component.source}"
     listed = table("", "claim", title=f"\n{escape(title)}")
-    for verdict in own:
-        colour = _COLOURS[verdict.outcome]
-        told = f"\n[bold]{verdict.check}:[/] {escape(verdict.reason)}" if verdict.reason else ""
-        listed.add_row(f"[{colour}]{verdict.outcome}[/]", escape(verdict.claim) + told)
+    for result in own:
+        color = _COLORS[result.outcome]
+        reason = f"\n[bold]{result.check}:[/] {escape(result.reason)}" if result.reason else ""
+        listed.add_row(f"[{color}]{result.outcome}[/]", escape(result.claim) + reason)
     stdout().print(listed)
     counts = [
-        f"{n} {word}"
-        for word, outcome in (("hold", "holds"), ("fail", "fails"), ("skipped", "skipped"))
-        if (n := sum(verdict.outcome == outcome for verdict in own))
+        f"{n} {outcome}"
+        for outcome in _COLORS
+        if (n := sum(result.outcome == outcome for result in own))
     ]
     stdout().print(f"{component.name}: {', '.join(counts)}")
 
@@ -167,7 +172,7 @@ def _show(component: Component, verdicts: list[Verdict]) -> None:
 @app.command("list")
 def list_plugins(
     verify: Annotated[
-        bool, typer.Option("--verify", help="Import every component too, which takes longer.")
+        bool, typer.Option("--verify", help="Also import every component, which takes longer.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -191,7 +196,7 @@ def list_plugins(
 
 def _show_plugins(found: tuple[PluginInfo, ...]) -> None:
     if not found:
-        stdout().print("No plugin is installed. Reinstalling nasbench-ecg brings back its own.")
+        stdout().print("No plugin is installed. Reinstall nasbench-ecg to get the shipped ones.")
         return
     listed = table("plugin", "distribution", "version", "provides")
     for plugin in found:

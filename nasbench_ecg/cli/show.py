@@ -89,6 +89,7 @@ def draw(record: RunRecord, registry: Registry) -> str | None:
     from pydantic import ValidationError
 
     from nasbench_ecg.architecture import Architecture
+    from nasbench_ecg.contracts import DrawsText
     from nasbench_ecg.errors import NasbenchError
 
     if record.architecture is None:
@@ -97,7 +98,7 @@ def draw(record: RunRecord, registry: Registry) -> str | None:
     try:
         component = registry.get("search-space", used.name)
         space = component.create(component.options_model()(**used.options))
-        if not hasattr(space, "draw"):
+        if not isinstance(space, DrawsText):
             return None
         return str(space.draw(Architecture.from_dict(record.architecture)))
     except (NasbenchError, ValidationError):

@@ -76,6 +76,11 @@ class WaveformOptions(RecordsOptions):
     normalise: Normalization = "per-beat"
     """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
 
+    @property
+    def n_samples(self) -> int:
+        """Samples of a window."""
+        return self.before + 1 + self.after
+
     @field_validator("before", "after")
     @classmethod
     def _not_negative(cls, number: int) -> int:

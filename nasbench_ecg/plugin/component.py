@@ -1,7 +1,7 @@
-"""A component that a plugin provides, and the two ways to use it: read its options, create it.
+"""A component of a plugin: read its options model, and create it.
 
-The spec's strings are resolved here and nowhere else, when a component is used; whatever goes wrong
-then is the plugin's fault and is reported under its name.
+The strings of a spec are resolved here and nowhere else, when a component is used. Whatever goes
+wrong is reported with the plugin's name, distribution and version.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Component:
-    """One component and where it comes from.
+    """One component and the plugin that provides it.
 
     Attributes:
-        spec: What the plugin says of it.
-        plugin: Name of the plugin, that is of its entry point.
+        spec: What the plugin declares about it.
+        plugin: Name of the plugin, which is the name of its entry point.
         distribution: Name of the installed distribution that holds the plugin.
         version: Version of that distribution.
     """
@@ -37,12 +37,12 @@ class Component:
 
     @property
     def kind(self) -> Kind:
-        """What sort of component it is."""
+        """Its kind."""
         return self.spec.kind
 
     @property
     def name(self) -> str:
-        """The name users type."""
+        """The name that users type."""
         return self.spec.name
 
     @property
@@ -56,10 +56,10 @@ class Component:
         return _address(self.spec.target)
 
     def options_model(self) -> type[Options]:
-        """Return the options model; :class:`~nasbench_ecg.api.NoOptions` where there is none.
+        """Return the options model; :class:`~nasbench_ecg.api.NoOptions` if it has none.
 
         Raises:
-            PluginError: The model cannot be imported or is none.
+            PluginError: The model cannot be imported, or is not an options model.
         """
         from nasbench_ecg.options import NoOptions, Options
 
@@ -68,10 +68,10 @@ class Component:
             return NoOptions
         model = self._resolve(declared, "options")
         if not (isinstance(model, type) and issubclass(model, Options)):
-            raise self._broken(f"its options {_address(declared)!r} are no model of Options")
+            raise self._unusable(f"its options {_address(declared)!r} are not a model of Options")
         fault = _fault_of_defaults(model)
         if fault:
-            raise self._broken(f"its options {_address(declared)!r} {fault}")
+            raise self._unusable(f"its options {_address(declared)!r} {fault}")
         return model
 
     def create(self, options: Options) -> Any:
@@ -79,7 +79,7 @@ class Component:
 
         Raises:
             PluginError: The target cannot be imported or called.
-            NasbenchError: The component itself refuses the options.
+            NasbenchError: The component refuses the options.
         """
         factory = self._factory()
         try:
@@ -87,10 +87,11 @@ class Component:
         except NasbenchError:
             raise
         except Exception as error:
-            raise self._broken(f"{self.target!r} fails when created: {describe(error)}") from error
+            reason = f"its target {self.target!r} fails: {describe_error(error)}"
+            raise self._unusable(reason) from error
 
     def verify(self) -> None:
-        """Import options model and target, and create nothing.
+        """Import options model and target, without creating the component.
 
         Raises:
             PluginError: One of them cannot be used.
@@ -101,7 +102,7 @@ class Component:
     def _factory(self) -> Callable[..., Any]:
         target = self._resolve(self.spec.target, "target")
         if not callable(target):
-            raise self._broken(f"its target {self.target!r} cannot be called")
+            raise self._unusable(f"its target {self.target!r} cannot be called")
         return target  # type: ignore[no-any-return]
 
     def _resolve(self, reference: str | Callable[..., Any], role: str) -> Any:
@@ -112,19 +113,19 @@ class Component:
             return reduce(getattr, path.split("."), importlib.import_module(module))
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # a module may even end the program while imported
-            reason = f"its {role} {reference!r} cannot be imported: {describe(error)}"
-            raise self._broken(reason) from error
+        except BaseException as error:  # a module may even exit while it is imported
+            reason = f"its {role} {reference!r} cannot be imported: {describe_error(error)}"
+            raise self._unusable(reason) from error
 
-    def _broken(self, reason: str) -> PluginError:
+    def _unusable(self, reason: str) -> PluginError:
         return PluginError(
             f"The {self.kind.replace('-', ' ')} {self.name!r} cannot be used: {reason}.",
             where=self.source,
-            fix=f"Update or reinstall {self.distribution}, or tell its authors.",
+            fix=f"Update or reinstall {self.distribution}, or report it to its authors.",
         )
 
 
-def describe(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Return type and message of ``error`` on one line."""
     message = " ".join(str(error).split()).rstrip(".")
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
@@ -140,9 +141,10 @@ def _address(reference: str | Callable[..., Any]) -> str:
 def _fault_of_defaults(model: type[Options]) -> str:
     from nasbench_ecg.options import PROFILE_NAMES
 
-    strange = set(model.PROFILES) - set(PROFILE_NAMES)
-    if strange:
-        return f"declare a profile {min(strange)!r}; profiles are {', '.join(PROFILE_NAMES)}"
+    unknown_profiles = set(model.PROFILES) - set(PROFILE_NAMES)
+    if unknown_profiles:
+        known = ", ".join(PROFILE_NAMES)
+        return f"declare an unknown profile {min(unknown_profiles)!r}; profiles are {known}"
     for heading, changes in {**model.PROFILES, **model.PROTOCOLS}.items():
         unknown = set(changes) - set(model.model_fields)
         if unknown:

@@ -1,6 +1,14 @@
-"""The five hooks of a plugin. Each collects specs: implementations yield, they never register.
+"""The five hooks of a plugin. Each yields specs of one kind of component.
 
-A plugin is any module named by an entry point of the group ``nasbench_ecg.plugins``.
+A plugin is any module named by an entry point of the group ``nasbench_ecg.plugins``. The module
+says which API version it was written for, and implements one hook or more::
+
+    PLUGIN_API_VERSION = "1.0"
+
+
+    @hookimpl
+    def nasbench_ecg_strategies():
+        yield StrategySpec(...)
 """
 
 from __future__ import annotations
@@ -31,7 +39,11 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:  # type: ignore[e
         >>> @hookimpl
         ... def nasbench_ecg_search_spaces():
         ...     yield SearchSpaceSpec(
-        ...         name="my-space", target="my_package.space:MySpace", summary="Two-layer networks"
+        ...         name="my-space",
+        ...         target="my_package.space:MySpace",
+        ...         summary="Two-layer networks",
+        ...         builder="my-builder",
+        ...         evaluator="train",
         ...     )
         >>> [spec.name for spec in nasbench_ecg_search_spaces()]
         ['my-space']
@@ -71,7 +83,10 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:  # type: ignore[empty-b
         >>> @hookimpl
         ... def nasbench_ecg_strategies():
         ...     yield StrategySpec(
-        ...         name="first-comer", target=FirstComer, summary="Takes the first random cell"
+        ...         name="first-comer",
+        ...         target=FirstComer,
+        ...         summary="Returns the first random architecture",
+        ...         space="conv-cells",
         ...     )
         >>> [spec.name for spec in nasbench_ecg_strategies()]
         ['first-comer']
@@ -89,7 +104,7 @@ def nasbench_ecg_datasets() -> Iterable[DatasetSpec]:  # type: ignore[empty-body
         ...     yield DatasetSpec(
         ...         name="my-hospital",
         ...         target="my_package.data:MyHospital",
-        ...         summary="Beats of our ward",
+        ...         summary="Beats of our hospital",
         ...         protocols=("intra-patient", "patient-kfold"),
         ...     )
         >>> [spec.protocol for spec in nasbench_ecg_datasets()]

@@ -1,38 +1,52 @@
-"""Entry points of installed distributions that name plugins, found without importing any plugin."""
+"""Find the installed plugins and load one at a time.
+
+:func:`discover` reads the entry points of the group ``nasbench_ecg.plugins`` and imports nothing;
+:func:`discover_package` does the same for a package that is not installed.
+:func:`load_plugin` imports one plugin, checks its API version and its hooks, calls the hooks, and
+checks each spec that they yield. Whatever goes wrong becomes a :class:`PluginProblem`, so a broken
+plugin affects no other.
+"""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata as metadata
 import re
+import sys
+import tomllib
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pluggy
 
-from nasbench_ecg.errors import nearest
-from nasbench_ecg.plugin.component import describe
+from nasbench_ecg.errors import PluginError, nearest
+from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.hookspecs import ENTRY_POINT_GROUP
 from nasbench_ecg.plugin.specs import (
     API_VERSION,
+    BudgetName,
     BuilderSpec,
     ComponentSpec,
     DatasetSpec,
     EvaluatorSpec,
     Kind,
+    Role,
     SearchSpaceSpec,
     StrategySpec,
 )
 
 SHIPPED_DISTRIBUTION = "nasbench-ecg"
 
+VERSION_ATTRIBUTE = "PLUGIN_API_VERSION"
+"""Attribute of a plugin's module that holds the API version that it was written for."""
+
 
 @dataclass(frozen=True)
 class FoundPlugin:
-    """A plugin that is installed, loaded or not."""
+    """An installed plugin, loaded or not."""
 
     name: str
     distribution: str
@@ -50,12 +64,13 @@ class PluginProblem:
     """What is wrong with a plugin, or with one of its components.
 
     Attributes:
-        plugin: Name of the plugin; empty where it is not known.
+        plugin: Name of the plugin; empty if unknown.
         distribution: Name of the distribution that holds the plugin.
         version: Version of that distribution.
-        stage: When it went wrong: ``discovery``, ``import``, ``hooks`` (their names and arguments),
-            ``call`` (of a hook), ``spec`` (what a hook yields), ``conflict`` (of names),
-            ``disabling`` or ``component`` (its target or options, when verified).
+        stage: Where it went wrong: ``discovery``, ``import``, ``version`` (of the API), ``hooks``
+            (their names and arguments), ``call`` (of a hook), ``spec`` (what a hook yields),
+            ``conflict`` (of names), ``disabling`` or ``component`` (its target or options, when
+            verified).
         error: What is wrong, on one line.
         components: Kind and name of each component that is missing because of it, where known.
     """
@@ -74,11 +89,14 @@ class PluginProblem:
         return f"Plugin {self.plugin!r}{of} ({self.stage}): {self.error}."
 
 
+# Discovery
+
+
 def discover() -> tuple[list[FoundPlugin], list[PluginProblem]]:
     """Return the plugins of all installed distributions by name, shipped ones first.
 
-    A distribution that is on the path more than once (an editable install under a wheel, say)
-    counts once: the first is the one that Python imports.
+    A distribution that is on the path more than once (say, an editable install and a wheel) counts
+    once: the first one, which is the one that Python imports.
     """
     found: dict[tuple[str, str], FoundPlugin] = {}
     problems: list[PluginProblem] = []
@@ -89,7 +107,7 @@ def discover() -> tuple[list[FoundPlugin], list[PluginProblem]]:
             if not re.search(rf"^\s*\[{re.escape(ENTRY_POINT_GROUP)}\]", text, re.MULTILINE):
                 continue
             key = normalized(distribution.name)
-            if key in seen or not _is_first(distribution):
+            if key in seen or not _is_first_on_path(distribution):
                 continue
             seen.add(key)
             for plugin in _plugins_of(distribution):
@@ -97,6 +115,11 @@ def discover() -> tuple[list[FoundPlugin], list[PluginProblem]]:
         except Exception as error:
             problems.append(_unreadable(distribution, error))
     return sorted(found.values(), key=lambda p: (not p.shipped, p.name, p.distribution)), problems
+
+
+def normalized(name: str) -> str:
+    """Return the normalized name of a distribution (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _plugins_of(distribution: metadata.Distribution) -> Iterator[FoundPlugin]:
@@ -107,8 +130,8 @@ def _plugins_of(distribution: metadata.Distribution) -> Iterator[FoundPlugin]:
             )
 
 
-def _is_first(distribution: metadata.Distribution) -> bool:
-    # A newer version earlier on the path may have no plugin left, and still hides this one.
+def _is_first_on_path(distribution: metadata.Distribution) -> bool:
+    # A version earlier on the path may have no plugins, and still hides this one.
     first = metadata.distribution(distribution.name)
     return first.locate_file("") == distribution.locate_file("")
 
@@ -118,16 +141,135 @@ def _unreadable(distribution: metadata.Distribution, error: Exception) -> Plugin
         name, version = distribution.name or "", distribution.version or ""
     except Exception:
         name, version = "", ""
-    reason = f"the list of its entry points cannot be read: {describe(error)}"
+    reason = f"its entry points cannot be read: {describe_error(error)}"
     return PluginProblem(
         "", name or str(distribution.locate_file("")), version, "discovery", reason
     )
 
 
-def normalized(name: str) -> str:
-    """Return the name of a distribution as all ways to write it have it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+def discover_package(folder: Path) -> list[FoundPlugin]:
+    """Return the plugins of a package that is not installed, and put it on ``sys.path``.
 
+    Modules are found in ``folder/src``, if there is one, and in ``folder`` itself.
+
+    Raises:
+        PluginError: There is no pyproject.toml, or it declares no plugin.
+    """
+    project = _read_project(folder)
+    name, version = project.get("name", folder.name), project.get("version", "")
+    points = project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
+    if not isinstance(points, dict) or not points:
+        raise PluginError(
+            "The package declares no plugin.",
+            where=str(folder / "pyproject.toml"),
+            fix=f'Add [project.entry-points."{ENTRY_POINT_GROUP}"] with name = "module".',
+        )
+    for path in (folder, folder / "src"):
+        if path.is_dir() and str(path.resolve()) not in sys.path:
+            sys.path.insert(0, str(path.resolve()))
+    return [
+        FoundPlugin(
+            point, str(name), str(version), metadata.EntryPoint(point, value, ENTRY_POINT_GROUP)
+        )
+        for point, value in points.items()
+    ]
+
+
+def _read_project(folder: Path) -> dict[str, Any]:
+    path = folder / "pyproject.toml"
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PluginError(
+            f"This is not a Python package: {error}.",
+            where=str(path),
+            fix="Give the folder that holds the package's pyproject.toml.",
+        ) from error
+    project = data.get("project", {})
+    return project if isinstance(project, dict) else {}
+
+
+# Loading
+
+
+@dataclass(frozen=True)
+class LoadedPlugin:
+    """What one plugin provides.
+
+    Attributes:
+        specs: The valid specs, in the order of the hooks.
+        problems: What is wrong with the plugin or with its other specs.
+        loaded: False if the plugin failed as a whole.
+    """
+
+    specs: tuple[ComponentSpec, ...] = ()
+    problems: tuple[PluginProblem, ...] = ()
+    loaded: bool = True
+
+
+def load_plugin(manager: pluggy.PluginManager, plugin: FoundPlugin) -> LoadedPlugin:
+    """Import ``plugin``, register it with ``manager``, and return what its hooks yield.
+
+    A hook that raises loses everything it yielded; an invalid spec is dropped alone. No exception
+    of the plugin leaves this function, not even ``SystemExit``.
+    """
+
+    def failed(stage: str, error: str) -> LoadedPlugin:
+        return LoadedPlugin(problems=(_problem(plugin, stage, error),), loaded=False)
+
+    try:
+        module = plugin.entry_point.load()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return failed("import", _located(error))
+    if fault := _version_fault(plugin, module):
+        return failed("version", fault)
+    try:
+        hooks = _register(manager, module, f"{plugin.distribution}:{plugin.name}")
+    except Exception as error:
+        return failed("hooks", _first_lines(error))
+    specs: list[ComponentSpec] = []
+    problems: list[PluginProblem] = []
+    for name, hook in hooks:
+        for result in _call(plugin, name, hook):
+            if isinstance(result, PluginProblem):
+                problems.append(result)
+            else:
+                specs.append(result)
+    return LoadedPlugin(tuple(specs), tuple(problems))
+
+
+def _version_fault(plugin: FoundPlugin, module: Any) -> str:
+    """Return why this core cannot load the plugin's API version; empty if it can."""
+    written_for = getattr(module, VERSION_ATTRIBUTE, None)
+    if written_for is None:
+        return (
+            f"it does not say which API version it was written for: add {VERSION_ATTRIBUTE} = "
+            f'"{API_VERSION}" to {plugin.entry_point.value}'
+        )
+    if not isinstance(written_for, str) or not re.fullmatch(r"\d+\.\d+", written_for):
+        return f"its {VERSION_ATTRIBUTE} is {written_for!r}, not a version such as '{API_VERSION}'"
+    major, minor = _major_minor(written_for)
+    own_major, own_minor = _major_minor(API_VERSION)
+    if (major, minor) > (own_major, own_minor):
+        update = "nasbench-ecg"
+    elif major < own_major:
+        update = plugin.distribution
+    else:
+        return ""
+    return (
+        f"it was written for version {written_for} of the plugin API, and this nasbench-ecg has "
+        f"version {API_VERSION}: update {update}"
+    )
+
+
+def _major_minor(version: str) -> tuple[int, int]:
+    major, _, minor = version.partition(".")
+    return int(major), int(minor)
+
+
+# Hooks
 
 SPEC_OF_HOOK: dict[str, type[ComponentSpec]] = {
     "nasbench_ecg_search_spaces": SearchSpaceSpec,
@@ -137,58 +279,13 @@ SPEC_OF_HOOK: dict[str, type[ComponentSpec]] = {
     "nasbench_ecg_evaluators": EvaluatorSpec,
 }
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_ADDRESS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What one plugin gave.
-
-    Attributes:
-        specs: The sound specs, in the order of the hooks.
-        problems: What is wrong with the plugin or with its other specs.
-        loaded: False where the plugin failed as a whole.
-    """
-
-    specs: tuple[ComponentSpec, ...] = ()
-    problems: tuple[PluginProblem, ...] = ()
-    loaded: bool = True
-
-
-def collect(manager: pluggy.PluginManager, plugin: FoundPlugin) -> Collected:
-    """Load ``plugin``, register it with ``manager``, and return what its hooks yield.
-
-    A hook that raises loses all that it yielded; a faulty spec is lost alone. No exception of the
-    plugin leaves this function, ``SystemExit`` included.
-    """
-    try:
-        module = plugin.entry_point.load()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        return Collected(problems=(_problem(plugin, "import", _located(error)),), loaded=False)
-    try:
-        hooks = _register(manager, module, f"{plugin.distribution}:{plugin.name}")
-    except Exception as error:
-        return Collected(problems=(_problem(plugin, "hooks", _first_line(error)),), loaded=False)
-    specs: list[ComponentSpec] = []
-    problems: list[PluginProblem] = []
-    for name, hook in hooks:
-        for result in _call(plugin, name, hook):
-            if isinstance(result, PluginProblem):
-                problems.append(result)
-            else:
-                specs.append(result)
-    return Collected(tuple(specs), tuple(problems))
-
 
 def _register(
     manager: pluggy.PluginManager, module: Any, name: str
 ) -> list[tuple[str, Callable[[], Any]]]:
     """Register a plugin and return its hook functions, or leave it unregistered and raise."""
     if manager.is_registered(module):
-        raise ValueError(f"the same module is the plugin {manager.get_name(module)!r} already")
+        raise ValueError(f"the same module is already the plugin {manager.get_name(module)!r}")
     try:
         manager.register(module, name)
         _check_hooks(manager, module)
@@ -217,7 +314,7 @@ def _check_hooks(manager: pluggy.PluginManager, module: Any) -> None:
                     f"there is no hook {caller.name!r}. {nearest(caller.name, SPEC_OF_HOOK)}"
                 )
             if implementation.hookwrapper or implementation.wrapper:
-                raise ValueError(f"{caller.name} is a wrapper; hooks here only yield specs")
+                raise ValueError(f"{caller.name} is a wrapper, but these hooks only yield specs")
     for name in SPEC_OF_HOOK:
         if name not in marked and callable(getattr(module, name, None)):
             raise ValueError(f"{name} is not marked with @hookimpl")
@@ -230,7 +327,7 @@ def _call(
     try:
         result = hook()
         if result is None:
-            raise TypeError("it returns None where specs should be yielded")
+            raise TypeError("it returns None instead of specs")
         yielded.extend(result)
     except KeyboardInterrupt:
         raise
@@ -238,33 +335,52 @@ def _call(
         yield _problem(plugin, "call", f"{name} fails: {_located(error)}", *yielded)
         return
     for item in yielded:
-        fault = _fault(item, SPEC_OF_HOOK[name])
+        fault = _spec_fault(item, SPEC_OF_HOOK[name])
         yield _problem(plugin, "spec", f"{name} yields {fault}", item) if fault else item
 
 
-def _fault(item: Any, expected: type[ComponentSpec]) -> str:
-    """Return what is wrong with something that a hook yields; empty where nothing is."""
+# Specs
+
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_ADDRESS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
+def _spec_fault(item: Any, expected: type[ComponentSpec]) -> str:
+    """Return what is wrong with a value that a hook yields; empty if it is valid."""
     if not isinstance(item, expected):
-        return f"a value of type {type(item).__name__} where a {expected.__name__} is due"
-    called = f"{item.name!r}, whose"
-    if item.api_version != API_VERSION:
-        return (
-            f"{called} api_version is {item.api_version!r}; this version of nasbench-ecg "
-            f"knows {API_VERSION}"
-        )
+        return f"a value of type {type(item).__name__}, not a {expected.__name__}"
+    whose = f"{item.name!r}, whose"
     if not isinstance(item.name, str) or not _NAME.fullmatch(item.name):
-        return f"{called} name is not made of lower-case words and digits joined by hyphens"
+        return f"{whose} name does not consist of lower-case words and digits joined by hyphens"
     if not isinstance(item.summary, str) or not item.summary or "\n" in item.summary:
-        return f"{called} summary is not one line of text"
+        return f"{whose} summary is not one line of text"
     if not (callable(item.target) or _is_address(item.target)):
-        return f"{called} target {item.target!r} is not of the form 'package.module:Class'"
+        return f"{whose} target {item.target!r} is not of the form 'package.module:Class'"
     if not (item.options is None or isinstance(item.options, type) or _is_address(item.options)):
-        return f"{called} options {item.options!r} are not of the form 'package.module:Class'"
+        return f"{whose} options {item.options!r} are not of the form 'package.module:Class'"
+    if isinstance(item, StrategySpec) and (fault := _strategy_fault(item)):
+        return f"{whose} {fault}"
+    return ""
+
+
+def _strategy_fault(spec: StrategySpec) -> str:
+    if spec.spaces is not None and not (
+        isinstance(spec.spaces, tuple) and spec.space in spec.spaces
+    ):
+        return f"spaces {spec.spaces!r} are not a tuple that contains its space {spec.space!r}"
+    if spec.role not in get_args(Role):
+        return f"role {spec.role!r} is none of {', '.join(get_args(Role))}"
+    known = get_args(BudgetName)
+    if not isinstance(spec.budgets, tuple) or not set(spec.budgets) <= set(known):
+        return f"budgets {spec.budgets!r} are not a tuple of {' and '.join(known)}"
     return ""
 
 
 def _is_address(value: object) -> bool:
     return isinstance(value, str) and _ADDRESS.fullmatch(value) is not None
+
+
+# Problems
 
 
 def _problem(plugin: FoundPlugin, stage: str, error: str, *lost: Any) -> PluginProblem:
@@ -278,17 +394,17 @@ def _problem(plugin: FoundPlugin, stage: str, error: str, *lost: Any) -> PluginP
     )
 
 
-def _first_line(error: Exception) -> str:
-    # pluggy's validation errors go on with a dump of signatures.
+def _first_lines(error: Exception) -> str:
+    # pluggy's validation errors end with a dump of signatures.
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:3]) or type(error).__name__
 
 
 def _located(error: BaseException) -> str:
-    """Return the error with the line of code that raised it, the plugin author's first question."""
+    """Return the error with the file and line of the plugin's code that raised it."""
     ours = (__file__, str(Path(importlib.__file__).parent), "<")
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(ours)
     ]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
-    return describe(error) + where
+    return describe_error(error) + where

@@ -1,6 +1,6 @@
-"""Which components there are: plugins found, loaded one at a time, and looked up by name.
+"""The registry: the components of all installed plugins, looked up by kind and name.
 
-A broken plugin becomes a :class:`PluginProblem` and no other plugin suffers. The registry is built
+A broken plugin becomes a :class:`PluginProblem` and affects no other plugin. The registry is built
 inside a command, by :func:`load_registry`, and never when a module is imported.
 
 ``NASBENCH_ECG_DISABLE_PLUGINS=a,b`` leaves out the plugins of these names (``*``: all of them), and
@@ -20,7 +20,13 @@ from nasbench_ecg.data.user_datasets import read_user_datasets, spec_targets
 from nasbench_ecg.errors import PluginError, nearest
 from nasbench_ecg.plugin import hookspecs
 from nasbench_ecg.plugin.component import Component
-from nasbench_ecg.plugin.loading import FoundPlugin, PluginProblem, collect, discover, normalized
+from nasbench_ecg.plugin.loading import (
+    FoundPlugin,
+    PluginProblem,
+    discover,
+    load_plugin,
+    normalized,
+)
 from nasbench_ecg.plugin.specs import DatasetSpec, Kind
 
 __all__ = ["KINDS", "Component", "PluginInfo", "PluginProblem", "Registry", "load_registry"]
@@ -31,7 +37,7 @@ DISABLE = "NASBENCH_ECG_DISABLE_PLUGINS"
 STRICT = "NASBENCH_ECG_STRICT_PLUGINS"
 
 ADDED, ADDED_DISTRIBUTION = "added", "added-datasets"
-"""Plugin and distribution under which the user's own datasets are listed."""
+"""Plugin and distribution that the user's own datasets are listed under."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ class PluginInfo:
         distribution: Name of the installed distribution that holds it.
         version: Version of that distribution.
         shipped: Whether it comes with this project.
-        components: What it provides, without what was refused.
-        state: Whether it was loaded, left out on request, or failed as a whole.
+        components: What it provides, without invalid and conflicting specs.
+        state: Whether it was loaded, disabled by the user, or failed as a whole.
     """
 
     name: str
@@ -60,7 +66,7 @@ class Registry:
     """The components of all loaded plugins.
 
     Attributes:
-        plugins: All installed plugins, those that failed or are disabled included.
+        plugins: All installed plugins, including those that failed or are disabled.
         problems: What is wrong with them.
     """
 
@@ -81,7 +87,7 @@ class Registry:
         """Return the component ``name`` of ``kind``.
 
         Raises:
-            PluginError: There is none; the nearest names, or the plugin at fault, are named.
+            PluginError: There is none; the error names the nearest names or the failed plugin.
         """
         return self.find(name, kind)[0]
 
@@ -97,7 +103,7 @@ class Registry:
         return found
 
     def verify(self) -> list[PluginProblem]:
-        """Import every component, heavy libraries included, and return what cannot be used."""
+        """Import every component with its libraries, and return the problems found."""
         problems = []
         for component in self.components():
             try:
@@ -115,7 +121,7 @@ class Registry:
                 return PluginError(
                     what,
                     where=str(problem).rstrip("."),
-                    fix="'nasbench-ecg plugin list' lists all that is wrong.",
+                    fix="'nasbench-ecg plugin list' shows all problems.",
                 )
         others = [component.kind for component in self.components() if component.name == name]
         if others:
@@ -147,10 +153,10 @@ class Registry:
 
 
 def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
-    """Find and load the installed plugins, and the datasets that the user added.
+    """Find and load the installed plugins and the user's own datasets.
 
     Args:
-        local: Plugins that are not installed; they stand in for what is installed of their
+        local: Plugins that are not installed; they replace the installed plugins of their
             distributions.
 
     Raises:
@@ -160,7 +166,7 @@ def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
     replaced = {normalized(plugin.distribution) for plugin in local}
     found = [p for p in found if normalized(p.distribution) not in replaced] + list(local)
     disabled = {name.strip() for name in os.environ.get(DISABLE, "").split(",")} - {""}
-    problems += _misspelt(disabled, found)
+    problems += _unknown_disabled(disabled, found)
     manager = pluggy.PluginManager("nasbench_ecg")
     manager.add_hookspecs(hookspecs)
     plugins = []
@@ -169,29 +175,29 @@ def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
         if disabled & {plugin.name, "*"}:
             plugins.append(replace(info, state="disabled"))
             continue
-        collected = collect(manager, plugin)
-        problems += collected.problems
+        loaded = load_plugin(manager, plugin)
+        problems += loaded.problems
         components = tuple(
             Component(spec, plugin.name, plugin.distribution, plugin.version)
-            for spec in collected.specs
+            for spec in loaded.specs
         )
-        state: Literal["loaded", "failed"] = "loaded" if collected.loaded else "failed"
+        state: Literal["loaded", "failed"] = "loaded" if loaded.loaded else "failed"
         plugins.append(replace(info, components=components, state=state))
-    if added := _added_datasets(disabled):
+    if added := _user_datasets(disabled):
         plugins.append(added[0])
         problems += added[1]
-    plugins, conflicts = _settle_names(plugins)
+    plugins, conflicts = _resolve_conflicts(plugins)
     problems += conflicts
     if problems and os.environ.get(STRICT, "0") not in ("", "0"):
         raise PluginError(
             f"{STRICT} is set and there are problems: {' '.join(map(str, problems))}",
-            fix=f"Mend or remove these plugins, or unset {STRICT}.",
+            fix=f"Fix or remove these plugins, or unset {STRICT}.",
         )
     return Registry(tuple(plugins), tuple(problems))
 
 
-def _added_datasets(disabled: set[str]) -> tuple[PluginInfo, list[PluginProblem]] | None:
-    """Return the datasets that the user added, as one plugin; None where there are none."""
+def _user_datasets(disabled: set[str]) -> tuple[PluginInfo, list[PluginProblem]] | None:
+    """Return the datasets that the user added, as one plugin; None if there are none."""
     found, faults = read_user_datasets()
     if not found and not faults:
         return None
@@ -217,7 +223,7 @@ def _added_datasets(disabled: set[str]) -> tuple[PluginInfo, list[PluginProblem]
     return replace(info, components=tuple(components)), problems
 
 
-def _misspelt(disabled: Iterable[str], found: Sequence[FoundPlugin]) -> list[PluginProblem]:
+def _unknown_disabled(disabled: Iterable[str], found: Sequence[FoundPlugin]) -> list[PluginProblem]:
     known = {ADDED, *(plugin.name for plugin in found)}
     return [
         PluginProblem(
@@ -231,31 +237,31 @@ def _misspelt(disabled: Iterable[str], found: Sequence[FoundPlugin]) -> list[Plu
     ]
 
 
-def _settle_names(plugins: list[PluginInfo]) -> tuple[list[PluginInfo], list[PluginProblem]]:
-    """Give each name to one component at most: the shipped one, or none where equals compete."""
-    claims: dict[tuple[Kind, str], list[PluginInfo]] = {}
+def _resolve_conflicts(
+    plugins: list[PluginInfo],
+) -> tuple[list[PluginInfo], list[PluginProblem]]:
+    """Keep one component per kind and name: the shipped one, or none if only third parties do."""
+    providers: dict[tuple[Kind, str], list[PluginInfo]] = {}
     for plugin in plugins:
         for component in plugin.components:
-            claims.setdefault((component.kind, component.name), []).append(plugin)
-    settled = []
+            providers.setdefault((component.kind, component.name), []).append(plugin)
+    resolved = []
     problems = []
     for plugin in plugins:
         kept = []
         for component in plugin.components:
-            claimants = claims[component.kind, component.name]
-            shipped = [claimant for claimant in claimants if claimant.shipped]
-            if len(claimants) == 1 or shipped == [plugin]:
+            rivals = providers[component.kind, component.name]
+            shipped = [rival for rival in rivals if rival.shipped]
+            if len(rivals) == 1 or shipped == [plugin]:
                 kept.append(component)
             else:
-                problems.append(_conflict(component, claimants, taken=bool(shipped)))
-        settled.append(replace(plugin, components=tuple(kept)))
-    return settled, problems
+                problems.append(_conflict(component, rivals, taken=bool(shipped)))
+        resolved.append(replace(plugin, components=tuple(kept)))
+    return resolved, problems
 
 
-def _conflict(
-    component: Component, claimants: Sequence[PluginInfo], *, taken: bool
-) -> PluginProblem:
-    providers = ", ".join(f"{p.name!r} of {p.distribution} {p.version}" for p in claimants)
+def _conflict(component: Component, rivals: Sequence[PluginInfo], *, taken: bool) -> PluginProblem:
+    providers = ", ".join(f"{p.name!r} of {p.distribution} {p.version}" for p in rivals)
     what = f"the {_words(component.kind)} {component.name!r} is provided by {providers}; "
     rule = "a shipped name cannot be replaced" if taken else "none of them is used"
     return PluginProblem(

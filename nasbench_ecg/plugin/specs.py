@@ -1,7 +1,9 @@
-"""What a plugin yields from its hooks: small frozen values that name a component and where it is.
+"""Component specs: what a plugin yields from its hooks.
 
-A spec imports nothing heavy: its ``target`` and ``options`` are strings, resolved only when the
-component is used, so that ``nasbench-ecg list`` stays quick with any number of plugins.
+A spec is a small frozen value that names a component, says where its implementation is, and
+declares what it can do. It imports nothing heavy: ``target`` and ``options`` are strings that are
+resolved only when the component is used, so that ``nasbench-ecg list`` is fast with any number of
+plugins.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from typing import Any, ClassVar, Literal
 
 import pluggy
 
-API_VERSION = 1
-"""Version of the plugin contracts. A plugin made for another one is listed as a problem."""
+API_VERSION = "1.0"
+"""Version of the plugin API, ``major.minor``. A plugin written for the same major version and for
+the same or an older minor version works with it."""
 
 FLOOR = "random"
-"""Name of the strategy that draws at random; every suite that holds a search holds it too."""
+"""Name, in run records, of the strategy that leaderboards measure the gain of a search against.
+A record holds names and no specs; wherever specs are at hand, their ``role`` decides."""
 
 Kind = Literal["search-space", "builder", "strategy", "dataset", "evaluator"]
+Role = Literal["search", "random-search", "fixed", "given"]
+BudgetName = Literal["evaluations", "seconds"]
 
 hookimpl = pluggy.HookimplMarker("nasbench_ecg")
 """Decorator that marks a function of a plugin as the implementation of a hook."""
@@ -30,15 +36,19 @@ class ComponentSpec:
 
     Example:
         >>> from nasbench_ecg.api import StrategySpec
-        >>> StrategySpec(name="my-search", target="my_package:MySearch", summary="What it does")
-        ... # doctest: +ELLIPSIS
+        >>> StrategySpec(
+        ...     name="my-search",
+        ...     target="my_package:MySearch",
+        ...     summary="What it does",
+        ...     space="conv-cells",
+        ... )  # doctest: +ELLIPSIS
         StrategySpec(name='my-search', ...)
     """
 
     kind: ClassVar[Kind]
 
     name: str
-    """The name users type: lower-case words joined by hyphens."""
+    """The name that users type: lower-case words joined by hyphens."""
 
     target: str | Callable[..., Any]
     """``"package.module:Class"``, imported when used. Called with the options, and nothing else."""
@@ -52,15 +62,18 @@ class ComponentSpec:
     revision: int = 1
     """Raise it when the same options give other results: it is part of every run key."""
 
-    api_version: int = API_VERSION
-    """The version of the contracts that the component was written for."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpaceSpec(ComponentSpec):
     """A set of architectures that can be sampled and changed."""
 
     kind = "search-space"
+
+    builder: str
+    """The builder used when neither the user nor the strategy names one."""
+
+    evaluator: str
+    """The evaluator used when neither the user nor the strategy names one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,33 +82,56 @@ class BuilderSpec(ComponentSpec):
 
     kind = "builder"
 
-    space: str = "conv-cells"
+    space: str
     """The search space whose architectures it builds."""
+
+    min_samples: int = 1
+    """Fewest samples of a beat that its networks accept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StrategySpec(ComponentSpec):
-    """A way to search an architecture. A fixed model is a strategy that returns its only one."""
+    """A way to search an architecture, or a fixed model: a strategy that returns its only one."""
 
     kind = "strategy"
 
-    space: str = "conv-cells"
+    space: str
     """The search space used when the user names none."""
 
-    builder: str = "stacked-cells-shortcut"
-    """The builder used when the user names none."""
+    spaces: tuple[str, ...] | None = None
+    """The search spaces that it can search; None: any."""
 
-    evaluator: str = "train"
-    """The evaluator used when the user names none."""
+    builder: str | None = None
+    """The builder used with ``space`` when the user names none; None: that of the space."""
 
-    searches: bool = True
-    """False where it returns its only architecture, as a baseline does: it owes no comparison with
-    random search."""
+    evaluator: str | None = None
+    """The evaluator used with ``space`` when the user names none; None: that of the space."""
+
+    budgets: tuple[BudgetName, ...] = ("evaluations", "seconds")
+    """The limits of a budget that it keeps; a run with another one is refused."""
+
+    min_samples: int = 1
+    """Fewest samples of a beat that it accepts, where it needs more than its builder."""
+
+    role: Role = "search"
+    """``search``: its results are compared with random search under the same budget.
+    ``random-search``: it is what searches are compared with. ``fixed``: it returns its only
+    architecture, as a baseline does. ``given``: it returns the architecture of its option
+    ``architecture``. Only the first two keep budgets."""
+
+    @property
+    def searches(self) -> bool:
+        """Whether it chooses among architectures."""
+        return self.role in ("search", "random-search")
+
+    def keeps(self, budget: str) -> bool:
+        """Return whether it keeps this limit of a budget, ``evaluations`` or ``seconds``."""
+        return self.searches and budget in self.budgets
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec(ComponentSpec):
-    """Labelled heartbeats."""
+    """Labeled heartbeats."""
 
     kind = "dataset"
 
@@ -113,4 +149,4 @@ class EvaluatorSpec(ComponentSpec):
     kind = "evaluator"
 
     space: str | None = None
-    """The search space whose architectures it scores; None: any that can be built."""
+    """The only search space whose architectures it scores; None: any that can be built."""

@@ -1,4 +1,8 @@
-"""What a run consists of: its components with all their options, resolved and checked."""
+"""The configuration of a run: its components with all their options, resolved and checked.
+
+A :class:`RunRequest` is what a user asks for. :func:`configure` resolves it to a
+:class:`RunConfig`, which names everything that determines the result, and has the run key.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,16 @@ from nasbench_ecg.architecture import digest
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
-from nasbench_ecg.options import PROFILE_NAMES, Options, changed_options, resolve
+from nasbench_ecg.options import PROFILE_NAMES, KnowsLength, Options, changed_options, resolve
 from nasbench_ecg.plugin.registry import Component, Registry
-from nasbench_ecg.plugin.specs import BuilderSpec, DatasetSpec, EvaluatorSpec, Kind, StrategySpec
+from nasbench_ecg.plugin.specs import (
+    BuilderSpec,
+    DatasetSpec,
+    EvaluatorSpec,
+    Kind,
+    SearchSpaceSpec,
+    StrategySpec,
+)
 
 if TYPE_CHECKING:
     from nasbench_ecg.run.record import RunRecord
@@ -150,12 +161,12 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class ResolvedComponent:
-    """A component with its options.
+    """A component with its resolved options.
 
     Attributes:
         component: The component.
         options: Its resolved options.
-        changed: Options that the user set to other than the profile's value.
+        changed: Options that the user set to values that differ from the profile's.
     """
 
     component: Component
@@ -168,13 +179,13 @@ class ResolvedComponent:
         return self.component.spec.name
 
     def create(self) -> Any:
-        """Return the component, made with its options."""
+        """Return a new instance of the component."""
         return self.component.create(self.options)
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Everything that determines a run's result."""
+    """Everything that determines the result of a run."""
 
     strategy: ResolvedComponent
     space: ResolvedComponent
@@ -200,14 +211,20 @@ class RunConfig:
             "evaluator": self.evaluator,
         }
 
+    def usual_builder(self) -> str:
+        """Return the builder that the strategy uses in this space when the user names none."""
+        strategy, space = self.strategy.component.spec, self.space.component.spec
+        assert isinstance(strategy, StrategySpec) and isinstance(space, SearchSpaceSpec)
+        return (strategy.builder if space.name == strategy.space else None) or space.builder
+
     def key(self) -> str:
         """Return the run key: equal for two runs exactly if their results should be equal.
 
-        It covers names, revisions and options of all components, the protocol, the seeds and the
-        kind of device; not the profile, which is only a name for options. An option that is null
-        is left out, so that a new one, null by default, leaves the keys of older records alone, and
-        so is a budget that limits nothing. Under one of seconds a result also depends on how fast
-        the machine is.
+        It covers names, revisions and options of all components, the protocol, the seeds, the
+        budget and the kind of device. It does not cover the profile, which is only a name for
+        options. Null options are left out, so that a new option, null by default, does not change
+        the keys of older records. With a budget of seconds, a result also depends on the speed of
+        the machine.
         """
         budget = self.budget.limits()
         return digest(
@@ -266,9 +283,13 @@ def assigned(value: Any) -> str:
 def configure(registry: Registry, request: RunRequest) -> RunConfig:
     """Resolve a request: look the components up, merge their options, choose the device.
 
+    Nothing is loaded. A combination that the components' specs rule out is refused here, so that a
+    dry run and the plan of a suite refuse it too.
+
     Raises:
         PluginError: A component is unknown or broken.
-        OptionError: An option or profile is unknown or not allowed.
+        OptionError: An option or profile is unknown or not allowed; the strategy does not search
+            the space or does not keep the budget; or the beats are too short.
         ProtocolError: The dataset cannot be split by the protocol.
     """
     if request.profile not in PROFILE_NAMES:
@@ -281,36 +302,11 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
                 f"A run has no component {role!r} to set options of.",
                 fix=nearest(role, (*ROLES, "protocol")),
             )
-    for name, limit in request.budget.limits().items():
-        if not (math.isfinite(limit) and limit >= 1):
-            raise OptionError(
-                f"A budget of {limit} {name} is not allowed.", fix="Give a number from 1."
-            )
     strategy = registry.get("strategy", request.strategy)
     dataset = registry.get("dataset", request.dataset)
     assert isinstance(strategy.spec, StrategySpec) and isinstance(dataset.spec, DatasetSpec)
-    builder = registry.get("builder", request.builder or strategy.spec.builder)
-    assert isinstance(builder.spec, BuilderSpec)
-    space = registry.get("search-space", request.space or strategy.spec.space)
-    if builder.spec.space != space.spec.name:
-        fitting = [
-            c.spec.name
-            for c in registry.components("builder")
-            if isinstance(c.spec, BuilderSpec) and c.spec.space == space.spec.name
-        ]
-        raise OptionError(
-            f"The builder {builder.spec.name!r} builds architectures of {builder.spec.space!r}, "
-            f"not of {space.spec.name!r}.",
-            fix=f"Builders for it: {', '.join(fitting) or 'none'}.",
-        )
-    evaluator = registry.get("evaluator", request.evaluator or strategy.spec.evaluator)
-    assert isinstance(evaluator.spec, EvaluatorSpec)
-    if evaluator.spec.space not in (None, space.spec.name):
-        raise OptionError(
-            f"The evaluator {evaluator.spec.name!r} scores architectures of "
-            f"{evaluator.spec.space!r}, not of {space.spec.name!r}.",
-            fix=f"Leave --evaluator out, or name --space {evaluator.spec.space}.",
-        )
+    space, builder, evaluator = _parts_of_search(registry, request, strategy.spec)
+    _check_budget(strategy.spec, request.budget)
     protocol = request.protocol or dataset.spec.protocol
     if protocol not in protocol_names():
         raise ProtocolError(
@@ -333,7 +329,7 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
     def choose(role: str, component: Component) -> ResolvedComponent:
         return _resolve(role, component, request, protocol)
 
-    return RunConfig(
+    config = RunConfig(
         strategy=choose("strategy", strategy),
         space=choose("space", space),
         builder=choose("builder", builder),
@@ -350,6 +346,87 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
         device=resolve_device(request.device),
         budget=request.budget,
     )
+    _check_length(config)
+    return config
+
+
+def _parts_of_search(
+    registry: Registry, request: RunRequest, strategy: StrategySpec
+) -> tuple[Component, Component, Component]:
+    """Return the search space, the builder and the evaluator of a request."""
+    space = registry.get("search-space", request.space or strategy.space)
+    assert isinstance(space.spec, SearchSpaceSpec)
+    if strategy.spaces is not None and space.name not in strategy.spaces:
+        raise OptionError(
+            f"The strategy {strategy.name!r} cannot search the space {space.name!r}.",
+            fix=f"It searches {', '.join(strategy.spaces)}: name that with --space, or leave "
+            "--space out.",
+        )
+    usual = strategy if space.name == strategy.space else None
+    builder = registry.get(
+        "builder", request.builder or (usual and usual.builder) or space.spec.builder
+    )
+    assert isinstance(builder.spec, BuilderSpec)
+    if builder.spec.space != space.name:
+        fitting = [
+            c.name
+            for c in registry.components("builder")
+            if isinstance(c.spec, BuilderSpec) and c.spec.space == space.name
+        ]
+        raise OptionError(
+            f"The builder {builder.name!r} builds architectures of {builder.spec.space!r}, "
+            f"not of {space.name!r}.",
+            fix=f"Builders for {space.name!r}: {', '.join(fitting) or 'none'}.",
+        )
+    evaluator = registry.get(
+        "evaluator", request.evaluator or (usual and usual.evaluator) or space.spec.evaluator
+    )
+    assert isinstance(evaluator.spec, EvaluatorSpec)
+    if evaluator.spec.space not in (None, space.name):
+        raise OptionError(
+            f"The evaluator {evaluator.name!r} scores architectures of "
+            f"{evaluator.spec.space!r}, not of {space.name!r}.",
+            fix=f"Leave --evaluator out, or name --space {evaluator.spec.space}.",
+        )
+    return space, builder, evaluator
+
+
+def _check_budget(strategy: StrategySpec, budget: Budget) -> None:
+    for name, limit in budget.limits().items():
+        if not (math.isfinite(limit) and limit >= 1):
+            raise OptionError(
+                f"A budget of {limit} {name} is not allowed.", fix="Give a number from 1."
+            )
+        if strategy.keeps(name):
+            continue
+        if not strategy.searches:
+            raise OptionError(
+                f"The strategy {strategy.name!r} takes no budget: it does not search.",
+                fix=f"Leave out --budget-{name}.",
+            )
+        kept = " and ".join(f"--budget-{kept}" for kept in strategy.budgets) or "no budget"
+        raise OptionError(
+            f"The strategy {strategy.name!r} does not keep a budget of {name}.",
+            fix=f"Leave out --budget-{name}; it keeps {kept}.",
+        )
+
+
+def _check_length(config: RunConfig) -> None:
+    """Refuse a dataset whose beats are too short, where their length follows from its options."""
+    options = config.dataset.options
+    if not isinstance(options, KnowsLength):
+        return
+    for role in ("builder", "strategy"):
+        chosen = config.chosen()[role]
+        spec = chosen.component.spec
+        assert isinstance(spec, BuilderSpec | StrategySpec)
+        if options.n_samples < spec.min_samples:
+            raise OptionError(
+                f"Beats of {options.n_samples} samples are too short for the {role} "
+                f"{chosen.name!r}, which needs {spec.min_samples}.",
+                where=f"dataset {config.dataset.name}",
+                fix="Widen the window of the dataset, or choose another dataset.",
+            )
 
 
 def _resolve(

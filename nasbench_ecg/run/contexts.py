@@ -20,6 +20,7 @@ from nasbench_ecg.contracts import (
     Budget,
     Builder,
     Checkpoint,
+    EstimatesEvaluation,
     Evaluation,
     Evaluator,
     Fidelity,
@@ -123,11 +124,10 @@ class RunSearchContext:
         self, arch: Architecture, fidelity: Fidelity | None = None
     ) -> float | None:
         """Estimate the seconds that an evaluation takes; None if the evaluator cannot say."""
-        estimate = getattr(self.evaluator, "estimate", None)
-        if estimate is None:
+        if not isinstance(self.evaluator, EstimatesEvaluation):
             return None
         ctx = ValidationContext(self.task, self.device, self.progress, fidelity)
-        return float(estimate(arch, self.task, self.builder, ctx))
+        return float(self.evaluator.estimate(arch, self.task, self.builder, ctx))
 
     def log(self, value: float, **figures: float) -> None:
         """Add a point to the trajectory, with the best value so far."""

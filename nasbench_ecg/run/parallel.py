@@ -33,7 +33,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import NasbenchError
-from nasbench_ecg.plugin.component import describe
+from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import ResolvedComponent
 from nasbench_ecg.run.contexts import evaluate_candidate
@@ -118,7 +118,7 @@ class Workers:
             raise _worker_died() from error
         except Exception as error:  # no space for the beats, a component that cannot be pickled
             raise WorkerError(
-                f"Candidates cannot be evaluated in worker processes: {describe(error)}.",
+                f"Candidates cannot be evaluated in worker processes: {describe_error(error)}.",
                 fix="Leave --parallel out.",
             ) from error
 

@@ -22,6 +22,8 @@ import torch
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import (
     Builder,
+    EstimatesEvaluation,
+    EstimatesSearch,
     Evaluation,
     Evaluator,
     SearchResult,
@@ -371,17 +373,20 @@ def estimate(prepared: PreparedRun) -> dict[str, float]:
     seconds = {}
     ctx = prepared.search_context()
     ctx.progress = Silent()
-    if estimate_search := getattr(prepared.strategy, "estimate", None):
+    if isinstance(prepared.strategy, EstimatesSearch):
         with seeded(0):
-            estimated = estimate_search(prepared.task, prepared.space, prepared.builder, ctx)
+            estimated = prepared.strategy.estimate(
+                prepared.task, prepared.space, prepared.builder, ctx
+            )
         if estimated is not None:
             seconds["search"] = float(estimated)
-    if estimate_evaluation := getattr(prepared.evaluator, "estimate", None):
+    if isinstance(prepared.evaluator, EstimatesEvaluation):
         validation = ValidationContext(prepared.task, prepared.config.device, Silent())
         with seeded(0):
             arch = _example_architecture(prepared)
-            estimated = estimate_evaluation(arch, prepared.task, prepared.builder, validation)
-        seconds["evaluation"] = float(estimated)
+            seconds["evaluation"] = float(
+                prepared.evaluator.estimate(arch, prepared.task, prepared.builder, validation)
+            )
     return seconds
 
 

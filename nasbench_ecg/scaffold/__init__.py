@@ -1,1 +1,1 @@
-"""New plugin packages, written from templates."""
+"""Scaffolding: new plugin packages, written from templates."""

@@ -1,4 +1,4 @@
-"""A new plugin package: checked names, filled templates, written whole or not at all."""
+"""Create a new plugin package from templates: completely, or not at all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.io import storage_errors
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.plugin.specs import Kind
+from nasbench_ecg.plugin.specs import API_VERSION, Kind
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -30,8 +31,7 @@ _MODULE: dict[Kind, str] = {
 _RUN: dict[Kind, str] = {
     "strategy": "nasbench-ecg run $name synthetic-2lead --profile smoke",
     "dataset": "nasbench-ecg run random $name --profile smoke",
-    "search-space": "nasbench-ecg run random synthetic-2lead --profile smoke "
-    "--space $name --builder $name",
+    "search-space": "nasbench-ecg run random synthetic-2lead --profile smoke --space $name",
     "builder": "nasbench-ecg run random synthetic-2lead --profile smoke --builder $name",
     "evaluator": "nasbench-ecg run random synthetic-2lead --profile smoke --evaluator $name",
 }
@@ -43,8 +43,8 @@ def create(name: str, kind: Kind, parent: Path, registry: Registry) -> Path:
     Args:
         name: Name of the component and of the distribution.
         kind: Kind of the component.
-        parent: Folder that the package is put into; it is made where it does not exist.
-        registry: The components there are, whose names are taken.
+        parent: Folder that the package is written to; created if it does not exist.
+        registry: The installed components, whose names are taken.
 
     Raises:
         OptionError: The name is bad or taken, or the folder exists.
@@ -55,34 +55,28 @@ def create(name: str, kind: Kind, parent: Path, registry: Registry) -> Path:
     folder = parent / name
     if folder.exists():
         raise OptionError(
-            "The folder exists already.",
+            "The folder already exists.",
             where=str(folder),
-            fix="Choose another name, or another place with --dir.",
+            fix="Choose another name, or another folder with --dir.",
         )
     texts = _texts(_words(name, kind, package))
-    try:
+    with storage_errors(folder, option="--dir", what="The package"):
         parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
         try:
-            for place, text in texts.items():
-                path = temporary / place
+            for relative, text in texts.items():
+                path = temporary / relative
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             temporary.chmod(0o755)
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise StorageError(
-            f"The package cannot be written: {error.strerror or error}.",
-            where=str(error.filename or folder),
-            fix="Name a writable folder with --dir.",
-        ) from error
     return folder
 
 
 def commands(name: str, kind: Kind, folder: Path) -> list[str]:
-    """Return what to type next."""
+    """Return the commands that install, run and check the new package."""
     place = str(folder) if folder.is_absolute() else f"./{folder}"
     return [
         f"pip install {place}",
@@ -94,28 +88,29 @@ def commands(name: str, kind: Kind, folder: Path) -> list[str]:
 def _check_name(name: str, package: str, kind: Kind, registry: Registry) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(package):
         raise OptionError(
-            f"{name!r} is no name of a component.",
+            f"{name!r} is not a valid name of a component.",
             fix="Names are lower-case words and digits joined by hyphens, as in my-search.",
         )
     for component in registry.components(kind):
         if component.name == name:
             raise OptionError(
-                f"There is a {kind.replace('-', ' ')} {name!r} already.",
+                f"There is already a {kind.replace('-', ' ')} {name!r}.",
                 where=component.source,
                 fix="Choose another name.",
             )
     if package in sys.stdlib_module_names or importlib.util.find_spec(package) is not None:
         raise OptionError(
-            f"There is a Python module {package!r} already, which the package would hide.",
+            f"There is already a Python module {package!r}, which the package would hide.",
             fix="Choose another name.",
         )
 
 
 def _words(name: str, kind: Kind, package: str) -> Mapping[str, str]:
-    """Return what the templates leave open."""
+    """Return the values of the templates' placeholders."""
     return {
         "name": name,
         "package": package,
+        "api_version": API_VERSION,
         "Class": "".join(word.capitalize() for word in name.split("-")),
         "kind": kind,
         "kind_in_words": kind.replace("-", " "),
@@ -125,7 +120,7 @@ def _words(name: str, kind: Kind, package: str) -> Mapping[str, str]:
 
 
 def _texts(words: Mapping[str, str]) -> dict[str, str]:
-    """Return the text of each file, by its place in the package."""
+    """Return the text of each file by its path in the package."""
     package, module, kind = words["package"], words["module"], words["kind"]
     places = {
         "pyproject.toml": "pyproject.toml",

@@ -31,7 +31,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, nearest
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.plugin.specs import FLOOR, StrategySpec
+from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.run.config import RunConfig, RunRequest, assigned, configure
 
 MIN_SEEDS = 3
@@ -135,8 +135,7 @@ class PlannedRun:
         budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
         changed |= budget
-        spec = config.strategy.component.spec
-        other_builder = isinstance(spec, StrategySpec) and config.builder.name != spec.builder
+        other_builder = config.builder.name != config.usual_builder()
         name = config.strategy.name
         return _with_options(f"{name} {config.builder.name}" if other_builder else name, changed)
 
@@ -326,16 +325,16 @@ def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
 def _without_random_search(runs: Sequence[PlannedRun]) -> list[str]:
     random_searches: dict[tuple[Any, ...], list[RunConfig]] = {}
     for run in runs:
-        if run.config.strategy.name == FLOOR:
+        if _role(run.config) == "random-search":
             random_searches.setdefault(_comparison(run.config), []).append(run.config)
     without: dict[tuple[Any, ...], RunConfig] = {}
-    for search in (run.config for run in runs if _searches(run.config)):
+    for search in (run.config for run in runs if _role(run.config) == "search"):
         partners = random_searches.get(_comparison(search), ())
         if not any(_no_extra_options(partner, search) for partner in partners):
             without[_comparison(search)] = search
     return [
         f"{config.strategy.name} searches {config.space.name} on {config.dataset.name} under "
-        f"{config.protocol} ({config.profile}) without {FLOOR} search under the same budget."
+        f"{config.protocol} ({config.profile}) without random search under the same budget."
         for config in without.values()
     ]
 
@@ -352,6 +351,7 @@ def _no_extra_options(random_search: RunConfig, search: RunConfig) -> bool:
     return random_search.strategy.changed.items() <= search.strategy.changed.items()
 
 
-def _searches(config: RunConfig) -> bool:
+def _role(config: RunConfig) -> str:
     spec = config.strategy.component.spec
-    return isinstance(spec, StrategySpec) and spec.searches and spec.name != FLOOR
+    assert isinstance(spec, StrategySpec)
+    return spec.role

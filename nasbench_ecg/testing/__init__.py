@@ -1,7 +1,7 @@
-"""Contract tests for authors of plugins: subclass one, and inherit every claim of the contract.
+"""Contract tests for plugin authors: subclass one, and inherit all tests of the contract.
 
-They need pytest and hypothesis: ``pip install nasbench-ecg[testing]``. The same claims are gone
-through without either by ``nasbench-ecg plugin check NAME``.
+They need pytest and hypothesis: ``pip install nasbench-ecg[testing]``. The command
+``nasbench-ecg plugin check NAME`` runs the same checks without either.
 
 >>> from nasbench_ecg.testing import StrategyContract
 >>> class TestMySearch(StrategyContract):

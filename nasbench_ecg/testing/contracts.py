@@ -1,7 +1,7 @@
-"""Contract tests that authors of plugins subclass in their own tests.
+"""Contract tests that plugin authors subclass in their own test suites.
 
-A subclass names the component; every claim of the contract becomes a test of it. Claims that hold
-for any seed are tried by hypothesis.
+A subclass names the component, and every check of the contract becomes one of its tests. Hypothesis
+chooses the seeds of the checks that must pass for any seed.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from hypothesis import strategies as st
 
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import Kind
-from nasbench_ecg.testing.fixtures import Subject, subject_of
-from nasbench_ecg.testing.harness import Check, NotApplicable, checks_of
+from nasbench_ecg.testing.check import Check, NotApplicable
+from nasbench_ecg.testing.checks import checks_of
+from nasbench_ecg.testing.fixtures import ComponentUnderTest, component_under_test
 
 _SEEDS = st.integers(0, 2**32 - 1)
 
 
 class Contract:
-    """What the contracts of all kinds have in common.
+    """Base of the contract tests of all kinds.
 
     Attributes:
         name: Name of the component.
         options: Options by role, as ``--set`` takes them, where the profile ``smoke`` is not small
             enough; for example ``{"space": {"nodes": 2}}``.
-        exempt: Claims that the component does not make, by the check's name, each with the reason.
+        exempt: Checks that the component need not pass, by name, each with the reason.
     """
 
     kind: ClassVar[Kind]
@@ -37,37 +38,35 @@ class Contract:
     exempt: ClassVar[Mapping[str, str]] = {}
 
     def registry(self) -> Registry:
-        """Return the components that there are; override it to add some that are not installed."""
+        """Return the registry; override it to add components that are not installed."""
         return load_registry()
 
-    def make(self) -> Subject:
-        """Return the component under test."""
-        return subject_of(self.registry(), self.kind, self.name, self.options)
-
-    _made: ClassVar[Subject]
+    _component: ClassVar[ComponentUnderTest]
 
     @pytest.fixture
-    def subject(self) -> Subject:
-        """Return the component under test, made once for all tests of a class."""
+    def component(self) -> ComponentUnderTest:
+        """Return the component under test, which all tests of a class share."""
         cls = type(self)
-        if "_made" not in vars(cls):
-            cls._made = self.make()
-        return cls._made
+        if "_component" not in vars(cls):
+            cls._component = component_under_test(
+                self.registry(), self.kind, self.name, self.options
+            )
+        return cls._component
 
-    def hold(self, check: Check, subject: Subject) -> None:
-        """Put one claim to the test; skip it where it does not concern the component."""
+    def run(self, check: Check, component: ComponentUnderTest) -> None:
+        """Run one check; skip it if it does not apply to the component."""
         if check.name in self.exempt:
             pytest.skip(self.exempt[check.name])
         try:
             if check.seeds == 1:
-                check.hold(subject)
+                check.run(component)
             else:
-                _for_many_seeds(check, subject)
+                _run_with_many_seeds(check, component)
         except NotApplicable as reason:
             pytest.skip(str(reason))
 
 
-def _for_many_seeds(check: Check, subject: Subject) -> None:
+def _run_with_many_seeds(check: Check, component: ComponentUnderTest) -> None:
     @settings(
         max_examples=check.seeds,
         deadline=None,
@@ -75,10 +74,10 @@ def _for_many_seeds(check: Check, subject: Subject) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(seed=_SEEDS)
-    def holds(seed: int) -> None:
-        check.hold(subject, seed)
+    def run(seed: int) -> None:
+        check.run(component, seed)
 
-    holds()
+    run()
 
 
 class StrategyContract(Contract):
@@ -93,13 +92,13 @@ class StrategyContract(Contract):
     kind = "strategy"
 
     @pytest.mark.parametrize("check", checks_of("strategy"), ids=str)
-    def test_contract(self, check: Check, subject: Subject) -> None:
-        """Every claim of the contract holds."""
-        self.hold(check, subject)
+    def test_contract(self, check: Check, component: ComponentUnderTest) -> None:
+        """The component passes every check of the contract."""
+        self.run(check, component)
 
 
 class DatasetContract(Contract):
-    """The contract of datasets; skipped where their records are not here.
+    """The contract of datasets; skipped if their records are not on this machine.
 
     Example:
         >>> from nasbench_ecg.testing import DatasetContract
@@ -111,9 +110,9 @@ class DatasetContract(Contract):
     kind = "dataset"
 
     @pytest.mark.parametrize("check", checks_of("dataset"), ids=str)
-    def test_contract(self, check: Check, subject: Subject) -> None:
-        """Every claim of the contract holds."""
-        self.hold(check, subject)
+    def test_contract(self, check: Check, component: ComponentUnderTest) -> None:
+        """The component passes every check of the contract."""
+        self.run(check, component)
 
 
 class SearchSpaceContract(Contract):
@@ -128,9 +127,9 @@ class SearchSpaceContract(Contract):
     kind = "search-space"
 
     @pytest.mark.parametrize("check", checks_of("search-space"), ids=str)
-    def test_contract(self, check: Check, subject: Subject) -> None:
-        """Every claim of the contract holds."""
-        self.hold(check, subject)
+    def test_contract(self, check: Check, component: ComponentUnderTest) -> None:
+        """The component passes every check of the contract."""
+        self.run(check, component)
 
 
 class BuilderContract(Contract):
@@ -145,9 +144,9 @@ class BuilderContract(Contract):
     kind = "builder"
 
     @pytest.mark.parametrize("check", checks_of("builder"), ids=str)
-    def test_contract(self, check: Check, subject: Subject) -> None:
-        """Every claim of the contract holds."""
-        self.hold(check, subject)
+    def test_contract(self, check: Check, component: ComponentUnderTest) -> None:
+        """The component passes every check of the contract."""
+        self.run(check, component)
 
 
 class EvaluatorContract(Contract):
@@ -163,6 +162,6 @@ class EvaluatorContract(Contract):
     kind = "evaluator"
 
     @pytest.mark.parametrize("check", checks_of("evaluator"), ids=str)
-    def test_contract(self, check: Check, subject: Subject) -> None:
-        """Every claim of the contract holds."""
-        self.hold(check, subject)
+    def test_contract(self, check: Check, component: ComponentUnderTest) -> None:
+        """The component passes every check of the contract."""
+        self.run(check, component)

@@ -1,63 +1,55 @@
-"""The component under test, with the components that it works with, at their smallest options."""
+"""What checks work with: the component under test, and a small synthetic task."""
 
 from __future__ import annotations
 
-import importlib.metadata as metadata
-import random
-import sys
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from nasbench_ecg.contracts import Builder, Evaluator, SearchSpace, Task
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import OptionError, PluginError
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import Options, resolve
 from nasbench_ecg.plugin.component import Component
-from nasbench_ecg.plugin.hookspecs import ENTRY_POINT_GROUP
-from nasbench_ecg.plugin.loading import FoundPlugin
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.plugin.specs import BuilderSpec, ComponentSpec, EvaluatorSpec, Kind, StrategySpec
-from nasbench_ecg.testing.harness import Broken, expect
+from nasbench_ecg.plugin.specs import (
+    BuilderSpec,
+    ComponentSpec,
+    EvaluatorSpec,
+    Kind,
+    SearchSpaceSpec,
+    StrategySpec,
+)
+from nasbench_ecg.run.config import ROLES
 
 PROFILE = "smoke"
 
-_ROLE: dict[Kind, str] = {
-    "search-space": "space",
-    "builder": "builder",
-    "strategy": "strategy",
-    "dataset": "dataset",
-    "evaluator": "evaluator",
-}
+_ROLE_OF_KIND = {kind: role for role, kind in ROLES.items()}
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A component under test.
+class ComponentUnderTest:
+    """A component, and the components that it is tested together with.
 
     Attributes:
         component: The component.
-        registry: Where the components that it works with are found.
-        overrides: Options by role, as ``--set`` takes them, over those of the profile ``smoke``.
-        found: What checks of one component share, so that it is worked out once.
+        registry: Where the other components are found.
+        overrides: Options by role, as ``--set`` takes them, on top of the profile ``smoke``.
+        cache: Results that several checks of the component share.
     """
 
     component: Component
     registry: Registry
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    found: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def spec(self) -> ComponentSpec:
-        """What the plugin says of the component."""
+        """Its spec."""
         return self.component.spec
 
     def options(self, protocol: str = "") -> Options:
@@ -65,65 +57,85 @@ class Subject:
         return self._options(self.component, protocol)
 
     def create(self, protocol: str = "") -> Any:
-        """Return the component, made anew."""
+        """Return a new instance of the component."""
         return self.component.create(self.options(protocol))
 
     def space(self) -> SearchSpace:
         """Return the search space that it is or works with."""
-        if self.spec.kind == "search-space":
-            return self.create()  # type: ignore[no-any-return]
-        return self._made("search-space", self.companion().space)  # type: ignore[no-any-return]
+        return self._create("search-space", self.space_spec().name)  # type: ignore[no-any-return]
 
     def builder(self) -> Builder:
         """Return the builder that it is or works with."""
-        if self.spec.kind == "builder":
-            return self.create()  # type: ignore[no-any-return]
-        return self._made("builder", self.companion().builder)  # type: ignore[no-any-return]
+        return self._create("builder", self._builder_name())  # type: ignore[no-any-return]
 
     def evaluator(self) -> Evaluator:
         """Return the evaluator that it is or works with."""
-        if self.spec.kind == "evaluator":
-            return self.create()  # type: ignore[no-any-return]
-        return self._made("evaluator", self.companion().evaluator)  # type: ignore[no-any-return]
+        return self._create("evaluator", self._evaluator_name())  # type: ignore[no-any-return]
 
-    def companion(self) -> StrategySpec:
-        """Return a strategy whose space, builder and evaluator go with the component.
+    def strategy(self) -> ComponentUnderTest | None:
+        """Return a strategy that searches its space; None if samples of the space will do.
 
-        A strategy names its own, and a builder its space. An evaluator names none: it gets those
-        of a strategy that names it.
+        The architectures of some spaces belong to the beats of a task, so that only a search of
+        that task can produce them. The space that most strategies use is not one of those.
         """
-        spec = self.spec
-        if isinstance(spec, StrategySpec):
-            return spec
-        usual = StrategySpec(name="", target="", summary="")
-        if isinstance(spec, BuilderSpec):
-            return replace(usual, space=spec.space, builder=spec.name)
-        if isinstance(spec, EvaluatorSpec):
-            return self._user_of(spec.name) or replace(usual, evaluator=spec.name)
-        return usual
-
-    def of_companion(self) -> Subject | None:
-        """Return the strategy of :meth:`companion` as a subject; None where it is no real one."""
-        name = self.companion().name
-        if not name:
+        space = self.space_spec().name
+        if space == self._most_used_space():
             return None
-        return replace(self, component=self.registry.get("strategy", name), found={})
+        for component in self.registry.components("strategy"):
+            if isinstance(component.spec, StrategySpec) and component.spec.space == space:
+                return replace(self, component=component, cache={})
+        return None
 
-    def _user_of(self, evaluator: str) -> StrategySpec | None:
-        users = [
-            component.spec
-            for component in self.registry.components("strategy")
-            if isinstance(component.spec, StrategySpec) and component.spec.evaluator == evaluator
+    def space_spec(self) -> SearchSpaceSpec:
+        """Return the spec of the search space that it is or works with."""
+        spec = self.spec
+        if isinstance(spec, SearchSpaceSpec):
+            return spec
+        named = spec.space if isinstance(spec, StrategySpec | BuilderSpec | EvaluatorSpec) else None
+        name = named or self._space_of_evaluator(spec.name)
+        space = self.registry.get("search-space", name).spec
+        assert isinstance(space, SearchSpaceSpec)
+        return space
+
+    def _builder_name(self) -> str:
+        if isinstance(self.spec, BuilderSpec):
+            return self.spec.name
+        named = self.spec.builder if isinstance(self.spec, StrategySpec) else None
+        return named or self.space_spec().builder
+
+    def _evaluator_name(self) -> str:
+        if isinstance(self.spec, EvaluatorSpec):
+            return self.spec.name
+        named = self.spec.evaluator if isinstance(self.spec, StrategySpec) else None
+        return named or self.space_spec().evaluator
+
+    def _space_of_evaluator(self, evaluator: str) -> str:
+        """Return a space whose default evaluator it is, or the space that most strategies use."""
+        usual = self._most_used_space()
+        naming = [
+            component.name
+            for component in self.registry.components("search-space")
+            if isinstance(component.spec, SearchSpaceSpec) and component.spec.evaluator == evaluator
         ]
-        usual = [spec for spec in users if spec.space == StrategySpec.space]
-        return None if usual or not users else users[0]
+        return usual if usual in naming or not naming else naming[0]
 
-    def _made(self, kind: Kind, name: str) -> Any:
+    def _most_used_space(self) -> str:
+        """Return the search space that most strategies use by default."""
+        spaces = Counter(
+            component.spec.space
+            for component in self.registry.components("strategy")
+            if isinstance(component.spec, StrategySpec)
+        )
+        return spaces.most_common(1)[0][0]
+
+    def _create(self, kind: Kind, name: str) -> Any:
+        if (kind, name) == (self.component.kind, self.component.name):
+            return self.create()
         component = self.registry.get(kind, name)
         return component.create(self._options(component))
 
     def _options(self, component: Component, protocol: str = "") -> Options:
-        role = _ROLE[component.kind]
+        role = _ROLE_OF_KIND[component.kind]
         return resolve(
             component.options_model(),
             component=f"{role} {component.name}",
@@ -133,34 +145,36 @@ class Subject:
         )
 
 
-def subject_of(
+def component_under_test(
     registry: Registry,
     kind: Kind,
     name: str,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Subject:
-    """Return an installed component as a subject.
+) -> ComponentUnderTest:
+    """Return a component of the registry, to be tested.
 
     Raises:
         PluginError: There is no such component.
-        OptionError: ``overrides`` names a role that there is none of.
+        OptionError: ``overrides`` names an unknown role.
     """
     overrides = overrides or {}
-    unknown = sorted(set(overrides) - set(_ROLE.values()))
+    unknown = sorted(set(overrides) - set(ROLES))
     if unknown:
         raise OptionError(
             f"There is no component {unknown[0]!r} to set options of.",
-            fix=f"There are: {', '.join(_ROLE.values())}.",
+            fix=f"Use one of: {', '.join(ROLES)}.",
         )
-    return Subject(registry.get(kind, name), registry, overrides)
+    return ComponentUnderTest(registry.get(kind, name), registry, overrides)
 
+
+# A small task
 
 CLASSES = ("N", "S", "V")
 N_PATIENTS = 6
 
 
-def bumps(n: int, *, n_leads: int = 2, n_samples: int = 128, seed: int = 0) -> Beats:
-    """Return ``n`` beats of six patients; the place of the bump tells the class.
+def synthetic_beats(n: int, *, n_leads: int = 2, n_samples: int = 128, seed: int = 0) -> Beats:
+    """Return ``n`` beats of six patients: one bump each, whose position depends on the class.
 
     Args:
         n: Number of beats.
@@ -170,8 +184,8 @@ def bumps(n: int, *, n_leads: int = 2, n_samples: int = 128, seed: int = 0) -> B
     """
     rng = np.random.default_rng(seed)
     labels = rng.integers(len(CLASSES), size=n)
-    centre = n_samples * (labels + 1) / (len(CLASSES) + 1)
-    bump = np.exp(-(((np.arange(n_samples) - centre[:, None]) / 4) ** 2))
+    center = n_samples * (labels + 1) / (len(CLASSES) + 1)
+    bump = np.exp(-(((np.arange(n_samples) - center[:, None]) / 4) ** 2))
     signals = bump[:, None, :] + 0.3 * rng.standard_normal((n, n_leads, n_samples))
     patients = tuple(f"p{i}" for i in range(N_PATIENTS))
     return Beats(
@@ -190,132 +204,16 @@ def bumps(n: int, *, n_leads: int = 2, n_samples: int = 128, seed: int = 0) -> B
 @cache
 def small_task() -> Task:
     """Return a task of 160 training and 60 validation beats."""
-    beats = bumps(220)
+    beats = synthetic_beats(220)
     return Task(beats.take(np.arange(160)), beats.take(np.arange(160, 220)), CLASSES)
 
 
 @cache
 def small_test() -> Beats:
     """Return the 50 beats of the test part that goes with :func:`small_task`."""
-    return bumps(50, seed=1)
+    return synthetic_beats(50, seed=1)
 
 
-def fingerprint(task: Task) -> tuple[str, str]:
-    """Return the fingerprints of the two parts of a task."""
+def fingerprints(task: Task) -> tuple[str, str]:
+    """Return the fingerprints of the training and the validation part."""
     return task.train.fingerprint(), task.validation.fingerprint()
-
-
-_OURS = "nasbench_ecg.training.seeding"
-
-_SEEDING = (
-    (torch, "manual_seed"),
-    (torch.random, "manual_seed"),
-    (torch, "seed"),
-    (torch.cuda, "manual_seed"),
-    (torch.cuda, "manual_seed_all"),
-)
-
-
-@contextmanager
-def shaken(seed: int) -> Iterator[None]:
-    """Put the global generators of Python and numpy into some state for the block.
-
-    Torch's are left to the harness, which seeds them around every strategy and evaluator.
-    """
-    before = random.getstate(), np.random.get_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(before[0])
-        np.random.set_state(before[1])
-
-
-@contextmanager
-def watched(who: str) -> Iterator[None]:
-    """Raise Broken if the block seeds torch, or does not leave Python's and numpy's generators be.
-
-    A library that knows no generator but the global one may be seeded, if the state from before is
-    put back.
-    """
-    calls: list[str] = []
-    before = _states()
-    with ExitStack() as stack:
-        for module, name in _SEEDING:
-            told = _told(getattr(module, name), f"{module.__name__}.{name}", calls)
-            stack.enter_context(patch.object(module, name, told))
-        yield
-    expect(not calls, f"{who} calls {', '.join(sorted(set(calls)))}")
-    for name, one, other in zip(("random", "numpy.random"), before, _states(), strict=True):
-        expect(one == other, f"{who} leaves the global generator of {name} in another state")
-
-
-def must_leave_generators_alone(who: str, act: Callable[[], object]) -> None:
-    """Raise Broken if ``act`` touches a global generator, not only where it is called first.
-
-    A library that is imported at its first use may draw then: that is not the component's doing.
-    """
-    try:
-        with shaken(0), watched(who):
-            act()
-    except Broken:
-        with shaken(0), watched(who):
-            act()
-
-
-def _told(function: Callable[..., Any], name: str, calls: list[str]) -> Callable[..., Any]:
-    def called(*args: Any, **kwargs: Any) -> Any:
-        caller = str(sys._getframe(1).f_globals.get("__name__"))
-        if caller != _OURS and caller.partition(".")[0] != "torch":
-            calls.append(name)
-        return function(*args, **kwargs)
-
-    return called
-
-
-def _states() -> tuple[str, str]:
-    numpy_state: Any = np.random.get_state()
-    return repr(random.getstate()), repr([np.asarray(part).tolist() for part in numpy_state])
-
-
-def local_plugins(folder: Path) -> list[FoundPlugin]:
-    """Return the plugins of the package in ``folder``, and put its modules on ``sys.path``.
-
-    Modules are looked for in ``src`` where there is such a folder, and in ``folder`` itself.
-
-    Raises:
-        PluginError: There is no pyproject.toml, or it names no plugin.
-    """
-    project = _project(folder)
-    name, version = project.get("name", folder.name), project.get("version", "")
-    points = project.get("entry-points", {}).get(ENTRY_POINT_GROUP, {})
-    if not isinstance(points, dict) or not points:
-        raise PluginError(
-            "The package names no plugin.",
-            where=str(folder / "pyproject.toml"),
-            fix=f'Add [project.entry-points."{ENTRY_POINT_GROUP}"] with name = "module".',
-        )
-    for place in (folder, folder / "src"):
-        if place.is_dir() and str(place.resolve()) not in sys.path:
-            sys.path.insert(0, str(place.resolve()))
-    return [
-        FoundPlugin(
-            point, str(name), str(version), metadata.EntryPoint(point, value, ENTRY_POINT_GROUP)
-        )
-        for point, value in points.items()
-    ]
-
-
-def _project(folder: Path) -> dict[str, Any]:
-    path = folder / "pyproject.toml"
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PluginError(
-            f"This is no Python package: {error}.",
-            where=str(path),
-            fix="Give the folder that holds the package's pyproject.toml.",
-        ) from error
-    project = data.get("project", {})
-    return project if isinstance(project, dict) else {}

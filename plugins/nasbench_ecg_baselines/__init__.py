@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import BuilderSpec, SearchSpaceSpec, StrategySpec, hookimpl
 
-STARTED_FOR_LEAKY_RELU = 2
-"""Revision of the CNNs, since their weights start as their activation asks. Not one of the builder:
-ResNet-31 starts as it did."""
+PLUGIN_API_VERSION = "1.0"
+
+LEAKY_RELU_INITIALIZATION = 2
+"""Revision of the CNNs since they are initialized for LeakyReLU; ResNet-31 did not change."""
 
 
 @hookimpl
@@ -15,7 +16,9 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
     yield SearchSpaceSpec(
         name="fixed",
         target="nasbench_ecg_baselines.space:Fixed",
-        summary="The known networks, each by its name",
+        builder="fixed-network",
+        evaluator="train",
+        summary="The baseline networks, each by its name",
     )
 
 
@@ -26,7 +29,8 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
         name="fixed-network",
         target="nasbench_ecg_baselines.builder:FixedNetwork",
         space="fixed",
-        summary="A known network for any number of leads and samples",
+        min_samples=16,
+        summary="Builds a baseline network for any number of leads and samples",
     )
 
 
@@ -37,25 +41,28 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="cnn-9",
         target="nasbench_ecg_baselines.strategy:cnn_9",
         space="fixed",
-        builder="fixed-network",
-        searches=False,
-        revision=STARTED_FOR_LEAKY_RELU,
+        spaces=("fixed",),
+        role="fixed",
+        min_samples=28,
+        revision=LEAKY_RELU_INITIALIZATION,
         summary="The 9-layer CNN of Acharya et al. 2017 (heartbeats)",
     )
     yield StrategySpec(
         name="cnn-11",
         target="nasbench_ecg_baselines.strategy:cnn_11",
         space="fixed",
-        builder="fixed-network",
-        searches=False,
-        revision=STARTED_FOR_LEAKY_RELU,
+        spaces=("fixed",),
+        role="fixed",
+        min_samples=100,
+        revision=LEAKY_RELU_INITIALIZATION,
         summary="The 11-layer CNN of Acharya et al. 2017 (tachycardia segments)",
     )
     yield StrategySpec(
         name="resnet-31",
         target="nasbench_ecg_baselines.strategy:resnet_31",
         space="fixed",
-        builder="fixed-network",
-        searches=False,
+        spaces=("fixed",),
+        role="fixed",
+        min_samples=16,
         summary="A residual network of 31 convolutions (reconstruction of Li et al. 2020)",
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import StrategySpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
@@ -12,23 +14,28 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="random",
         target="nasbench_ecg_blackbox.random_search:RandomSearch",
         options="nasbench_ecg_blackbox.options:RandomSearchOptions",
-        summary="The best of N random architectures: the floor that every search must beat",
+        space="conv-cells",
+        role="random-search",
+        summary="Best of N random architectures: the baseline that every search must beat",
     )
     yield StrategySpec(
         name="regularized-evolution",
         target="nasbench_ecg_blackbox.evolution:RegularizedEvolution",
         options="nasbench_ecg_blackbox.options:RegularizedEvolutionOptions",
-        summary="Tournaments in a population whose oldest member dies (Real et al. 2019)",
+        space="conv-cells",
+        summary="Mutates tournament winners, removes the oldest member (Real et al. 2019)",
     )
     yield StrategySpec(
         name="successive-halving",
         target="nasbench_ecg_blackbox.halving:SuccessiveHalving",
         options="nasbench_ecg_blackbox.options:SuccessiveHalvingOptions",
-        summary="Many candidates trained briefly, the best few longer (Jamieson & Talwalkar 2016)",
+        space="conv-cells",
+        summary="Trains many candidates briefly, the best longer (Jamieson & Talwalkar 2016)",
     )
     yield StrategySpec(
         name="nsga2",
         target="nasbench_ecg_blackbox.nsga2:Nsga2",
         options="nasbench_ecg_blackbox.options:Nsga2Options",
-        summary="Evolution towards a high score at few parameters, MACs or ms (Deb et al. 2002)",
+        space="conv-cells",
+        summary="Evolves a Pareto front of score and parameters, MACs or ms (Deb et al. 2002)",
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import BuilderSpec, SearchSpaceSpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
@@ -12,6 +14,8 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
         name="conv-cells",
         target="nasbench_ecg_cells.space:ConvCells",
         options="nasbench_ecg_cells.options:ConvCellsOptions",
+        builder="stacked-cells-shortcut",
+        evaluator="train",
         summary="Normal and reduction cells of 1-D convolutions, poolings and skips (Heart-DARTS)",
     )
 
@@ -24,12 +28,14 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
         target="nasbench_ecg_cells.network:StackedCellsShortcut",
         options="nasbench_ecg_cells.options:StackedCellsShortcutOptions",
         space="conv-cells",
-        summary="Cells in a row with two shortcuts, each closing before a reduction (Heart-DARTS)",
+        min_samples=16,
+        summary="Stacked cells with two shortcuts, each up to a reduction cell (Heart-DARTS)",
     )
     yield BuilderSpec(
         name="stacked-cells",
         target="nasbench_ecg_cells.network:StackedCells",
         options="nasbench_ecg_cells.options:StackedCellsOptions",
         space="conv-cells",
-        summary="Cells in a row without shortcuts (the paper's ablation)",
+        min_samples=16,
+        summary="Stacked cells without shortcuts (ablation of Heart-DARTS)",
     )

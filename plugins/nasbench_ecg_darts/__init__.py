@@ -4,6 +4,10 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import StrategySpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
+_SPACE = "conv-cells"
+
 _VARIANTS = (
     ("pc-darts", "pc", "PcDartsOptions", "DARTS on a quarter of the channels, edges normalized"),
     ("darts-plus", "early_stop", "DartsPlusOptions", "DARTS that stops at more than two skips"),
@@ -28,6 +32,9 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="darts",
         target="nasbench_ecg_darts.search:Darts",
         options="nasbench_ecg_darts.options:DartsOptions",
+        space=_SPACE,
+        spaces=(_SPACE,),
+        budgets=("seconds",),
         summary="Gradient descent on relaxed cells, first or second order (DARTS, Heart-DARTS)",
     )
     for name, module, options, summary in _VARIANTS:
@@ -36,6 +43,9 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
             name=name,
             target=f"nasbench_ecg_darts.variants.{module}:{function}",
             options=f"nasbench_ecg_darts.options:{options}",
+            space=_SPACE,
+            spaces=(_SPACE,),
+            budgets=("seconds",),
             revision=_REVISIONS.get(name, 1),
             summary=summary,
         )

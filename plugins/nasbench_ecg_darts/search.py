@@ -20,7 +20,13 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_ecg.api import Builder, OptionError, SearchContext, SearchResult, SearchSpace, Task
-from nasbench_ecg.training import GraphedStep, arithmetic, rate_from, seconds_per_step
+from nasbench_ecg.training import (
+    GraphedStep,
+    arithmetic,
+    count_parameters,
+    rate_from,
+    seconds_per_step,
+)
 from nasbench_ecg_cells.network import check_length
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import (
@@ -36,7 +42,7 @@ from nasbench_ecg_darts.hessian import alpha_eigenvalue
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, entropy, mixing_weights, skip_share
 from nasbench_ecg_darts.state import SearchState
-from nasbench_ecg_darts.variants.base import DARTS, Variant
+from nasbench_ecg_darts.variant import DARTS, Variant
 
 
 class Darts:
@@ -103,7 +109,7 @@ class Darts:
                     for name, weights in variant.strengths(state.alpha).items()
                 },
                 "skip_share": skip_share(genotype),
-                "search_parameters": sum(p.numel() for p in state.net.parameters()),
+                "search_parameters": count_parameters(state.net),
                 **variant.details(state),
             },
         )
@@ -241,7 +247,7 @@ class GraphedSearchStep:
 
     Steps of the second order are not captured, as their unrolled step reads numbers from the host;
     neither are those of variants that are not
-    :attr:`~nasbench_ecg_darts.variants.base.Variant.capturable`.
+    :attr:`~nasbench_ecg_darts.variant.Variant.capturable`.
     """
 
     def __init__(self, state: SearchState, variant: Variant) -> None:

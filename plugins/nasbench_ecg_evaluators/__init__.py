@@ -4,16 +4,18 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import EvaluatorSpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 _PROXIES = {
-    "synflow": ("proxies:Synflow", "Synaptic flow at initialisation (Tanaka et al. 2020)"),
-    "naswot": ("proxies:Naswot", "How differently ReLUs switch for beats (Mellor et al. 2021)"),
-    "jacob-cov": ("proxies:JacobCov", "Correlation of beats' Jacobians (Mellor et al. 2020)"),
-    "grad-norm": ("proxies:GradNorm", "Norm of the first gradient (Abdelfattah et al. 2021)"),
-    "snip": ("proxies:Snip", "Saliency of the weights at initialisation (Lee et al. 2019)"),
+    "synflow": ("proxies:Synflow", "Synaptic flow at initialization (Tanaka et al. 2020)"),
+    "naswot": ("proxies:Naswot", "Difference of ReLU states between beats (Mellor et al. 2021)"),
+    "jacob-cov": ("proxies:JacobCov", "Correlation of the Jacobians of beats (Mellor et al. 2020)"),
+    "grad-norm": ("proxies:GradNorm", "Gradient norm at initialization (Abdelfattah et al. 2021)"),
+    "snip": ("proxies:Snip", "Saliency of the weights at initialization (Lee et al. 2019)"),
 }
 _COUNTS = {
     "parameters": ("costs:Parameters", "Number of trainable parameters"),
-    "flops": ("costs:Flops", "Floating-point operations of one beat, two a multiply-accumulate"),
+    "flops": ("costs:Flops", "Floating-point operations of one beat, two per multiply-accumulate"),
 }
 
 
@@ -24,7 +26,7 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
         name="train",
         target="nasbench_ecg_evaluators.train:Train",
         options="nasbench_ecg_evaluators.options:TrainOptions",
-        summary="Trains the network from scratch and scores its last epoch",
+        summary="Trains the network from scratch and scores the last epoch",
     )
     for options, specs in (("ProxyOptions", _PROXIES), ("CountOptions", _COUNTS)):
         for name, (target, summary) in specs.items():
@@ -38,5 +40,5 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
         name="latency",
         target="nasbench_ecg_evaluators.costs:Latency",
         options="nasbench_ecg_evaluators.options:LatencyOptions",
-        summary="Wall time of one beat and of a batch on the device of the run",
+        summary="Latency of one beat and of a batch on the run's device, in float32",
     )

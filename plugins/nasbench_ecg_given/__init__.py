@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import StrategySpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
@@ -12,6 +14,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="given",
         target="nasbench_ecg_given.strategy:Given",
         options="nasbench_ecg_given.strategy:GivenOptions",
-        searches=False,
-        summary="Searches nothing: takes the architecture it is given, be it from another dataset",
+        space="conv-cells",
+        role="given",
+        summary="Trains a given architecture, for example from another dataset, without a search",
     )

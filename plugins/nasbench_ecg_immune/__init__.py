@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from nasbench_ecg.api import (
+    BudgetName,
     BuilderSpec,
     EvaluatorSpec,
     SearchSpaceSpec,
@@ -10,28 +11,40 @@ from nasbench_ecg.api import (
     hookimpl,
 )
 
+PLUGIN_API_VERSION = "1.0"
+
 _OPTIONS = "nasbench_ecg_immune.options"
-_CLUSTERING = (
-    ("iemmc", "iemmc:Iemmc", "IemmcOptions", "Maximum-margin clustering by immune evolution"),
+_CLUSTERING: tuple[tuple[str, str, str, tuple[BudgetName, ...], str], ...] = (
+    (
+        "iemmc",
+        "iemmc:Iemmc",
+        "IemmcOptions",
+        ("seconds",),
+        "Maximum-margin clustering by immune evolution",
+    ),
     (
         "itersvr",
         "baselines:IterSvr",
         "IterSvrOptions",
+        ("seconds",),
         "Maximum-margin clustering by iterative support vector regression",
     ),
     (
         "k-means",
         "baselines:KMeansClustering",
         "KMeansOptions",
-        "Standard k-means on the standardised features",
+        (),
+        "Standard k-means on the standardized features",
     ),
     (
         "svm-rbf",
         "baselines:SvmRbf",
         "SvmRbfOptions",
+        (),
         "Supervised RBF machine trained on a share of the labels, as a reference",
     ),
 )
+"""Name, target, options, budgets that the strategy keeps, and summary."""
 
 
 @hookimpl
@@ -41,6 +54,8 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
         name="labelings",
         target="nasbench_ecg_immune.space:Labelings",
         options=f"{_OPTIONS}:LabelingsOptions",
+        builder="clustering",
+        evaluator="clustering",
         summary="Assignments of beats to clusters within a balance bound",
     )
 
@@ -77,14 +92,15 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_immune.strategy:Immune",
         options=f"{_OPTIONS}:ImmuneOptions",
         summary="Immune evolution of architectures: clonal selection, hypermutation, memory",
+        space="conv-cells",
     )
-    for name, target, options, summary in _CLUSTERING:
+    for name, target, options, budgets, summary in _CLUSTERING:
         yield StrategySpec(
             name=name,
             target=f"nasbench_ecg_immune.{target}",
             options=f"{_OPTIONS}:{options}",
             summary=summary,
             space="labelings",
-            builder="clustering",
-            evaluator="clustering",
+            spaces=("labelings",),
+            budgets=budgets,
         )

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from nasbench_ecg.api import DatasetSpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 _ALL = ("intra-patient", "inter-patient", "inter-patient-strict", "patient-kfold")
 _WITHOUT_FIXED_RECORDS = ("intra-patient", "patient-kfold")
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from nasbench_ecg.api import DatasetSpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 REVISION = 1
 """Increase it if the same options give different records: it is in run keys and folder names."""
 

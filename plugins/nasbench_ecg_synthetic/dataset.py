@@ -23,8 +23,8 @@ from nasbench_ecg.api import (
     WaveformOptions,
     canonical_json,
     cut_beats,
+    storage_errors,
 )
-from nasbench_ecg.io import storage_errors
 from nasbench_ecg_synthetic import REVISION
 from nasbench_ecg_synthetic.patients import record_names
 from nasbench_ecg_synthetic.synthesis import BITS, FS, GAIN, ZERO, Recording, synthesize

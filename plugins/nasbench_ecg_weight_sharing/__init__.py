@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import EvaluatorSpec, StrategySpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
@@ -12,6 +14,9 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         name="random-ws",
         target="nasbench_ecg_weight_sharing.strategy:RandomSearchWithSharing",
         options="nasbench_ecg_weight_sharing.options:RandomWsOptions",
+        space="conv-cells",
+        spaces=("conv-cells",),
+        budgets=("seconds",),
         summary="Random search with shared weights (Li & Talwalkar 2020)",
     )
 
@@ -23,5 +28,6 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
         name="shared-weights",
         target="nasbench_ecg_weight_sharing.evaluator:SharedWeights",
         options="nasbench_ecg_weight_sharing.options:SharedWeightsOptions",
+        space="conv-cells",
         summary="Scores an architecture with the weights of one supernet (Bender et al. 2018)",
     )

@@ -37,7 +37,7 @@ from nasbench_ecg.training import (
     weight_optimizer,
 )
 from nasbench_ecg_cells.genotype import Cell, Genotype
-from nasbench_ecg_cells.layers import enter
+from nasbench_ecg_cells.layers import to_fast_layout
 from nasbench_ecg_cells.network import DiscreteCell, check_length
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.state import draw_beats
@@ -272,7 +272,7 @@ class Subnetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map beats [batch, leads, samples] to logits [batch, classes]."""
-        s0 = s1 = self.stem(enter(x))
+        s0 = s1 = self.stem(to_fast_layout(x))
         for cell in self.cells:
             s0, s1 = s1, cell(s0, s1)
         return self.head(s1)  # type: ignore[no-any-return]

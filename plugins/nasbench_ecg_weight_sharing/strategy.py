@@ -24,18 +24,16 @@ from nasbench_ecg.api import (
     SearchResult,
     SearchSpace,
     Task,
+    distinct_architectures,
 )
 from nasbench_ecg.metrics import scores
-from nasbench_ecg.training import seconds_per_call
+from nasbench_ecg.training import count_parameters, seconds_per_call
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_weight_sharing.options import RandomWsOptions
 from nasbench_ecg_weight_sharing.shared_supernet import SharedSupernet
 
 TRAINING_SHARE = 0.8
 """Share of a budget of seconds that the training of the supernet may use."""
-
-_MAX_REPEATS = 1000
-"""Consecutive samples without a new architecture after which sampling stops."""
 
 
 @dataclass
@@ -109,7 +107,9 @@ class RandomSearchWithSharing:
                 after_step=save_if_due,
                 after_epoch=lambda figures: ctx.log(math.nan, epoch=supernet.epoch, **figures),
             )
-            candidates.architectures = _sample(supernet.space, ctx, options.candidates)
+            candidates.architectures = list(
+                distinct_architectures(supernet.space, ctx.rng, options.candidates)
+            )
             save()
         subset = _subset(task.validation, options.screening_beats, supernet.seed)
         with ctx.progress.track("Screening", len(candidates.architectures)) as bar:
@@ -137,7 +137,7 @@ class RandomSearchWithSharing:
                 "finalists": table,
                 "candidates": len(candidates.scores),
                 "epochs": supernet.epoch,
-                "search_parameters": sum(p.numel() for p in supernet.net.parameters()),
+                "search_parameters": count_parameters(supernet.net),
             },
         )
 
@@ -162,17 +162,6 @@ class RandomSearchWithSharing:
                 fix="It searches conv-cells: leave --space out.",
             )
         return SharedSupernet(self.options, space, task.train, ctx.rng, device=ctx.device)
-
-
-def _sample(space: ConvCells, ctx: SearchContext, n: int) -> list[Architecture]:
-    """Return ``n`` distinct random architectures, or as many as can be found."""
-    drawn: dict[str, Architecture] = {}
-    repeats = 0
-    while len(drawn) < n and repeats < _MAX_REPEATS:
-        arch = space.sample(ctx.rng)
-        repeats = repeats + 1 if arch.hash in drawn else 0
-        drawn.setdefault(arch.hash, arch)
-    return list(drawn.values())
 
 
 def _subset(beats: Beats, n: int | None, seed: int) -> Beats:

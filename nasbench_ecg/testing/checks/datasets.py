@@ -1,4 +1,4 @@
-"""What every dataset must do."""
+"""Checks of datasets."""
 
 from __future__ import annotations
 
@@ -16,79 +16,83 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, ProtocolError
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.testing.fixtures import Subject, shaken, watched
-from nasbench_ecg.testing.harness import Broken, Check, NotApplicable, claims, expect
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
+from nasbench_ecg.testing.fixtures import ComponentUnderTest
+from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
 
 _DTYPES = {"signals": "float32", "labels": "int64", "record": "int32", "sample": "int64"}
 
 
-@claims()
-def its_beats_are_well_formed(subject: Subject, seed: int) -> None:
-    """Signals are finite float32, labels and records in range, and no beat stands there twice."""
-    beats = _beats(subject)
+@check()
+def beats_are_well_formed(component: ComponentUnderTest, seed: int) -> None:
+    """Signals are finite float32, labels and records are in range, and no beat occurs twice."""
+    beats = _beats(component)
     expect(len(beats) > 0, "there are no beats")
     for name, dtype in _DTYPES.items():
         found = getattr(beats, name).dtype
         expect(found == dtype, f"{name} is {found}, not {dtype}")
-    expect(bool(np.isfinite(beats.signals).all()), "signals hold what is no number")
+    expect(bool(np.isfinite(beats.signals).all()), "signals are not finite")
     expect(beats.n_samples > 0 and beats.fs > 0, f"{beats.n_samples} samples at {beats.fs} Hz")
-    _must_lie_within("labels", beats.labels, beats.n_classes)
-    _must_lie_within("record", beats.record, len(beats.records))
-    expect(bool((beats.sample >= 0).all()), "a beat has its R peak before its record")
+    _expect_range("labels", beats.labels, beats.n_classes)
+    _expect_range("record", beats.record, len(beats.records))
+    expect(bool((beats.sample >= 0).all()), "an R peak lies before the start of its record")
     for name in ("classes", "records", "leads"):
         listed = getattr(beats, name)
-        expect(len(set(listed)) == len(listed), f"{name} names one twice: {listed}")
-    places = set(zip(beats.record.tolist(), beats.sample.tolist(), strict=True))
-    expect(len(places) == len(beats), f"{len(beats)} beats stand at {len(places)} places")
+        expect(len(set(listed)) == len(listed), f"{name} has duplicates: {listed}")
+    positions = set(zip(beats.record.tolist(), beats.sample.tolist(), strict=True))
+    expect(len(positions) == len(beats), f"{len(beats)} beats are at {len(positions)} positions")
     present = sum(n > 0 for n in beats.counts().values())
     expect(present > 1, "all beats are of one class")
 
 
-@claims()
-def every_record_has_its_patient(subject: Subject, seed: int) -> None:
-    """Each record names its person, by which protocols keep patients apart."""
-    beats = _beats(subject)
+@check()
+def every_record_has_a_subject(component: ComponentUnderTest, seed: int) -> None:
+    """Each record names its subject, by which protocols keep patients apart."""
+    beats = _beats(component)
     n_records, n_subjects = len(beats.records), len(beats.subjects)
     expect(n_records == n_subjects, f"{n_records} records and {n_subjects} subjects")
-    nameless = [r for r, s in zip(beats.records, beats.subjects, strict=True) if not str(s).strip()]
-    expect(not nameless, f"records without a subject: {', '.join(nameless[:3])}")
+    missing = [r for r, s in zip(beats.records, beats.subjects, strict=True) if not str(s).strip()]
+    expect(not missing, f"records without a subject: {', '.join(missing[:3])}")
 
 
-@claims()
-def equal_options_give_equal_beats(subject: Subject, seed: int) -> None:
-    """Loaded again, the beats are the same, whatever the state of global generators."""
-    first = _beats(subject)
-    with shaken(2), watched(f"the dataset {subject.spec.name!r}"):
-        again = _load(subject, _protocol(subject))
-    expect(first.fingerprint() == again.fingerprint(), "the beats are others the second time")
+@check()
+def equal_options_give_equal_beats(component: ComponentUnderTest, seed: int) -> None:
+    """Loading again gives the same beats, whatever the state of the global generators."""
+    first = _beats(component)
+    with global_seed(2), forbid_global_random(f"the dataset {component.spec.name!r}"):
+        again = _load(component, _protocol(component))
+    expect(first.fingerprint() == again.fingerprint(), "the beats differ the second time")
 
 
-@claims()
-def it_reads_only_what_it_requires(subject: Subject, seed: int) -> None:
-    """Loading looks into no folder but those of the databases that requires() lists."""
-    _beats(subject)
-    asked = subject.found["asked"]
-    required = {r.database for r in _required(subject.create(_protocol(subject)))}
-    expect(asked <= required, f"it also reads {', '.join(sorted(asked - required))}")
+@check()
+def reads_only_required_databases(component: ComponentUnderTest, seed: int) -> None:
+    """Loading opens only the folders of the databases that requires() lists."""
+    _beats(component)
+    requested = component.cache["requested"]
+    required = {r.database for r in _required(component.create(_protocol(component)))}
+    expect(requested <= required, f"it also reads {', '.join(sorted(requested - required))}")
 
 
-@claims()
-def it_can_be_split_by_its_protocols(subject: Subject, seed: int) -> None:
-    """Each protocol it declares splits its beats into parts that share no beat, nor a patient."""
-    spec = subject.spec
+@check()
+def protocols_split_the_beats(component: ComponentUnderTest, seed: int) -> None:
+    """Each declared protocol splits the beats into disjoint parts, with patients kept apart."""
+    spec = component.spec
     assert isinstance(spec, DatasetSpec)
     known = protocol_names()
-    expect(spec.protocol in spec.protocols, f"{spec.protocol!r} is none of its protocols")
-    strange = [name for name in spec.protocols if name not in known]
-    expect(not strange, f"there is no protocol {', '.join(strange)}")
+    expect(
+        spec.protocol in spec.protocols,
+        f"its default {spec.protocol!r} is not one of its protocols",
+    )
+    unknown = [name for name in spec.protocols if name not in known]
+    expect(not unknown, f"there is no protocol {', '.join(unknown)}")
     for protocol in spec.protocols:
-        _must_be_split(subject, protocol)
+        _expect_split(component, protocol)
 
 
-@claims()
-def its_partitions_are_disjoint(subject: Subject, seed: int) -> None:
-    """Where it fixes the records of a protocol, none stands on both sides, and all are its own."""
-    dataset, beats = subject.create(_protocol(subject)), _beats(subject)
+@check()
+def partitions_are_disjoint(component: ComponentUnderTest, seed: int) -> None:
+    """Fixed training and test records of a protocol are disjoint and belong to the dataset."""
+    dataset, beats = component.create(_protocol(component)), _beats(component)
     fixed = 0
     for protocol in protocol_names():
         partition = dataset.partition(protocol)
@@ -97,29 +101,29 @@ def its_partitions_are_disjoint(subject: Subject, seed: int) -> None:
         fixed += 1
         expect(set(partition) == {"train", "test"}, f"{protocol}: parts {sorted(partition)}")
         train, test = (set(partition[part]) for part in ("train", "test"))
-        expect(not train & test, f"{protocol}: {sorted(train & test)[:3]} stand on both sides")
+        expect(not train & test, f"{protocol}: {sorted(train & test)[:3]} are in both parts")
         absent = (train | test) - set(beats.records)
-        expect(not absent, f"{protocol}: {sorted(absent)[:3]} are none of its records")
+        expect(not absent, f"{protocol}: {sorted(absent)[:3]} are not its records")
     if not fixed:
         raise NotApplicable("it fixes the records of no protocol")
 
 
 @dataclass
 class _Source:
-    """The records of this machine, and which databases were asked for.
+    """The records on this machine, which remembers which databases were requested.
 
     Attributes:
-        inner: Where they lie.
-        scratch: Folder for records that a dataset makes.
-        asked: Names of the databases asked for.
+        inner: The source of the records.
+        scratch: Folder for records that a dataset generates.
+        requested: Names of the databases requested.
     """
 
     inner: LocalSource
     scratch: Path
-    asked: set[str] = field(default_factory=set)
+    requested: set[str] = field(default_factory=set)
 
     def folder(self, database: str) -> Path:
-        self.asked.add(database)
+        self.requested.add(database)
         return self.inner.folder(database)
 
     def made(self, name: str) -> Path:
@@ -128,38 +132,38 @@ class _Source:
         return folder
 
 
-def _protocol(subject: Subject) -> str:
-    spec = subject.spec
+def _protocol(component: ComponentUnderTest) -> str:
+    spec = component.spec
     assert isinstance(spec, DatasetSpec)
     return spec.protocol
 
 
-def _beats(subject: Subject) -> Beats:
-    """Return the beats under the dataset's own protocol, loaded once."""
-    return _load_once(subject, _protocol(subject))
+def _beats(component: ComponentUnderTest) -> Beats:
+    """Return the beats under the default protocol, loaded once."""
+    return _load_once(component, _protocol(component))
 
 
-def _load_once(subject: Subject, protocol: str) -> Beats:
-    key = subject.options(protocol).model_dump_json()
-    if key not in subject.found:
-        subject.found[key] = _load(subject, protocol)
-    beats: Beats = subject.found[key]
+def _load_once(component: ComponentUnderTest, protocol: str) -> Beats:
+    key = component.options(protocol).model_dump_json()
+    if key not in component.cache:
+        component.cache[key] = _load(component, protocol)
+    beats: Beats = component.cache[key]
     return beats
 
 
-def _load(subject: Subject, protocol: str) -> Beats:
-    dataset = subject.create(protocol)
+def _load(component: ComponentUnderTest, protocol: str) -> Beats:
+    dataset = component.create(protocol)
     local = LocalSource()
     for requirement in _required(dataset):
         try:
             local.require(requirement)
         except MissingDataError as error:
-            raise NotApplicable(f"needs records that are not here: {error.what}") from error
+            raise NotApplicable(f"its records are not on this machine: {error.what}") from error
     with TemporaryDirectory() as scratch:
         source = _Source(local, Path(scratch))
         beats: Any = dataset.load(source, Silent())
-    expect(isinstance(beats, Beats), f"load returns a {type(beats).__name__}, no Beats")
-    subject.found.setdefault("asked", set()).update(source.asked)
+    expect(isinstance(beats, Beats), f"load returns a {type(beats).__name__}, not Beats")
+    component.cache.setdefault("requested", set()).update(source.requested)
     return beats  # type: ignore[no-any-return]
 
 
@@ -167,32 +171,22 @@ def _required(dataset: Dataset) -> list[Requirement]:
     return list(dataset.requires())
 
 
-def _must_lie_within(name: str, values: Any, limit: int) -> None:
+def _expect_range(name: str, values: Any, limit: int) -> None:
     inside = bool(((values >= 0) & (values < limit)).all())
-    expect(inside, f"{name} lies outside 0…{limit - 1}")
+    expect(inside, f"{name} is outside 0…{limit - 1}")
 
 
-def _must_be_split(subject: Subject, protocol: str) -> None:
-    dataset, beats = subject.create(protocol), _load_once(subject, protocol)
+def _expect_split(component: ComponentUnderTest, protocol: str) -> None:
+    dataset, beats = component.create(protocol), _load_once(component, protocol)
     try:
         parts = split(protocol, protocol_options(protocol)(), beats, dataset)
     except ProtocolError as error:
-        raise Broken(f"{protocol}: {error}") from error
+        raise ContractViolation(f"{protocol}: {error}") from error
     indices = [parts.train, parts.validation, parts.test]
     together = np.concatenate(indices)
-    expect(len(np.unique(together)) == len(together), f"{protocol}: a beat stands in two parts")
+    expect(len(np.unique(together)) == len(together), f"{protocol}: a beat is in two parts")
     if protocol in ("patient-kfold", "inter-patient-strict"):
         of_beat = np.asarray(beats.subjects)[beats.record]
         people = [set(of_beat[index].tolist()) for index in indices]
         shared = (people[0] & people[1]) | (people[0] & people[2]) | (people[1] & people[2])
-        expect(not shared, f"{protocol}: {sorted(shared)[:3]} stand in two parts")
-
-
-CHECKS: tuple[Check, ...] = (
-    its_beats_are_well_formed,
-    every_record_has_its_patient,
-    equal_options_give_equal_beats,
-    it_reads_only_what_it_requires,
-    it_can_be_split_by_its_protocols,
-    its_partitions_are_disjoint,
-)
+        expect(not shared, f"{protocol}: {sorted(shared)[:3]} are in two parts")

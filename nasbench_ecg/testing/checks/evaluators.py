@@ -1,4 +1,4 @@
-"""What every evaluator must do."""
+"""Checks of evaluators."""
 
 from __future__ import annotations
 
@@ -19,134 +19,138 @@ from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
 from nasbench_ecg.run.resume import ResumeFolder, StageState
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import (
-    Subject,
-    fingerprint,
-    must_leave_generators_alone,
-    shaken,
+    ComponentUnderTest,
+    fingerprints,
     small_task,
     small_test,
 )
-from nasbench_ecg.testing.harness import Broken, Check, NotApplicable, claims, expect
-from nasbench_ecg.testing.searching import Moment, Saves, Stopped, search
+from nasbench_ecg.testing.randomness import expect_no_global_random, global_seed
+from nasbench_ecg.testing.searching import (
+    CountingCheckpoint,
+    InterruptAt,
+    SearchInterrupted,
+    run_search,
+)
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 from nasbench_ecg.training.seeding import seeded
 
 
-@claims()
-def its_evaluation_is_well_formed(subject: Subject, seed: int) -> None:
-    """Scores are finite; confusion, predictions and weights fit the beats and the network."""
-    scene = _scene(subject)
-    test, found = small_test(), scene.examine()
+@check()
+def evaluation_is_well_formed(component: ComponentUnderTest, seed: int) -> None:
+    """Scores are finite; confusion, predictions and weights match the beats and the network."""
+    case = _case(component)
+    test, found = small_test(), case.evaluate()
     expect(isinstance(found, Evaluation), f"evaluate returns a {type(found).__name__}")
-    expect(found.architecture == scene.arch, "it evaluates another architecture")
+    expect(found.architecture == case.arch, "it evaluates a different architecture")
     expect(math.isfinite(found.score), f"the score is {found.score}")
     for name, value in found.metrics.items():
         expect(math.isfinite(value), f"the metric {name} is {value}: leave it out instead")
     expect(found.seconds >= 0, f"it took {found.seconds} seconds")
     for name, values in found.curves.items():
-        expect(all(math.isfinite(v) for v in values), f"the curve {name} holds no numbers")
-    _predictions_must_fit(found, test)
+        expect(all(math.isfinite(v) for v in values), f"the curve {name} is not finite")
+    _expect_matching_predictions(found, test)
     if found.state is not None:
         on_gpu = [name for name, value in found.state.items() if value.device.type != "cpu"]
         expect(not on_gpu, f"weights are not on the CPU: {on_gpu[:3]}")
-        scene.build().load_state_dict(dict(found.state))
+        case.build().load_state_dict(dict(found.state))
 
 
-@claims()
-def equal_seeds_give_equal_evaluations(subject: Subject, seed: int) -> None:
-    """Evaluated again with the same seed, an architecture gets the same scores and weights."""
-    scene = _scene(subject)
+@check()
+def equal_seeds_give_equal_evaluations(component: ComponentUnderTest, seed: int) -> None:
+    """With the same seed, an architecture gets the same scores and weights."""
+    case = _case(component)
     ends = []
-    for shake in (1, 2):
-        with shaken(shake):
-            ends.append(scene.examine())
-    _must_be_equal(*ends)
+    for state in (1, 2):
+        with global_seed(state):
+            ends.append(case.evaluate())
+    _expect_equal(*ends)
 
 
-@claims()
-def it_leaves_global_generators_alone(subject: Subject, seed: int) -> None:
-    """The evaluation seeds no generator of torch and leaves Python's and numpy's as they were."""
-    scene = _scene(subject)
-    must_leave_generators_alone(f"the evaluator {subject.spec.name!r}", scene.examine)
+@check()
+def leaves_global_generators_unchanged(component: ComponentUnderTest, seed: int) -> None:
+    """The evaluation does not seed torch and does not change Python's or numpy's generator."""
+    case = _case(component)
+    expect_no_global_random(f"the evaluator {component.spec.name!r}", case.evaluate)
 
 
-@claims()
-def it_opens_its_parts_once(subject: Subject, seed: int) -> None:
-    """The evaluation asks for its parts once at most, so that the test part is opened once."""
-    scene = _scene(subject)
-    opened = _Opened(small_task(), small_test(), "cpu", Silent())
-    scene.examine(opened)
-    expect(opened.count <= 1, f"ctx.parts() is called {opened.count} times")
+@check()
+def requests_its_parts_once(component: ComponentUnderTest, seed: int) -> None:
+    """The evaluation calls ``ctx.parts()`` at most once, so the test part is requested once."""
+    case = _case(component)
+    ctx = _CountingContext(small_task(), small_test(), "cpu", Silent())
+    case.evaluate(ctx)
+    expect(ctx.count <= 1, f"ctx.parts() is called {ctx.count} times")
 
 
-@claims()
-def it_learns_nothing_from_the_test_part(subject: Subject, seed: int) -> None:
-    """Other labels of the test part change neither the weights nor a prediction."""
-    scene, test = _scene(subject), small_test()
+@check()
+def learns_nothing_from_the_test_labels(component: ComponentUnderTest, seed: int) -> None:
+    """Different labels of the test part change neither weights nor predictions."""
+    case, test = _case(component), small_test()
     other = replace(test, labels=(test.labels + 1) % test.n_classes)
-    one = scene.examine()
-    two = scene.examine(FinalTestContext(small_task(), other, "cpu", Silent()))
-    _states_must_be_equal(one.state, two.state)
+    one = case.evaluate()
+    two = case.evaluate(FinalTestContext(small_task(), other, "cpu", Silent()))
+    _expect_equal_states(one.state, two.state)
     expect(
         _listed(one.predictions) == _listed(two.predictions),
         "the labels of the test part change its predictions",
     )
 
 
-@claims()
-def it_scores_candidates_of_a_search(subject: Subject, seed: int) -> None:
-    """During a search it scores on the validation part, as briefly as the fidelity says."""
-    scene, task = _scene(subject), small_task()
-    trial = ValidationContext(task, "cpu", Silent(), Fidelity(epochs=1, beats=100))
-    found = scene.examine(trial)
+@check()
+def follows_the_fidelity_of_a_search(component: ComponentUnderTest, seed: int) -> None:
+    """During a search it scores on the validation part, with the epochs of the fidelity."""
+    case, task = _case(component), small_task()
+    ctx = ValidationContext(task, "cpu", Silent(), Fidelity(epochs=1, beats=100))
+    found = case.evaluate(ctx)
     expect(math.isfinite(found.score), f"the score is {found.score}")
-    _predictions_must_fit(found, task.validation)
+    _expect_matching_predictions(found, task.validation)
     longest = max((len(values) for values in found.curves.values()), default=0)
     expect(longest <= 1, f"a curve has {longest} points where the fidelity is one epoch")
 
 
-@claims()
-def it_leaves_beats_and_architecture_alone(subject: Subject, seed: int) -> None:
-    """The evaluation changes no beat and not the architecture."""
-    scene = _scene(subject)
-    before = *fingerprint(small_task()), small_test().fingerprint(), scene.arch.to_json()
-    scene.examine()
-    after = *fingerprint(small_task()), small_test().fingerprint(), scene.arch.to_json()
+@check()
+def leaves_beats_and_architecture_unchanged(component: ComponentUnderTest, seed: int) -> None:
+    """The evaluation changes neither beats nor the architecture."""
+    case = _case(component)
+    before = *fingerprints(small_task()), small_test().fingerprint(), case.arch.to_json()
+    case.evaluate()
+    after = *fingerprints(small_task()), small_test().fingerprint(), case.arch.to_json()
     expect(before == after, "beats or architecture are changed")
 
 
-@claims()
-def it_goes_on_after_a_stop_as_if_there_had_been_none(subject: Subject, seed: int) -> None:
-    """Stopped at a checkpoint and begun again, it ends with the same scores and weights."""
-    scene = _scene(subject)
-    expected = scene.examine()
+@check()
+def resumes_after_an_interruption(component: ComponentUnderTest, seed: int) -> None:
+    """Interrupted at a checkpoint and started again, it ends with the same scores and weights."""
+    case = _case(component)
+    expected = case.evaluate()
     with TemporaryDirectory() as folder:
-        saves = _saves(Path(folder), None)
-        _must_be_equal(expected, scene.examine(_examination(saves)))
-    if not saves.count:
-        raise NotApplicable("it saves nothing: it is simply run again")
-    for number in sorted({1, (saves.count + 1) // 2, saves.count}):
+        checkpoint = _checkpoint(Path(folder), None)
+        _expect_equal(expected, case.evaluate(_test_context(checkpoint)))
+    if not checkpoint.saves:
+        raise NotApplicable("it saves nothing, so it starts over")
+    for number in sorted({1, (checkpoint.saves + 1) // 2, checkpoint.saves}):
         with TemporaryDirectory() as folder:
-            _stop(scene, Path(folder), number)
-            _must_be_equal(expected, scene.examine(_examination(_saves(Path(folder), None))))
+            _interrupt(case, Path(folder), number)
+            _expect_equal(expected, case.evaluate(_test_context(_checkpoint(Path(folder), None))))
 
 
 @dataclass(frozen=True)
-class _Scene:
-    """An architecture and what it is evaluated with."""
+class _Case:
+    """An architecture, and the evaluator and builder that it is evaluated with."""
 
-    subject: Subject
+    component: ComponentUnderTest
     arch: Architecture
     builder: Builder
 
-    def examine(self, ctx: Any = None) -> Evaluation:
-        """Return its evaluation by a new evaluator; on the test part, unless ``ctx`` says else."""
+    def evaluate(self, ctx: Any = None) -> Evaluation:
+        """Return its evaluation by a new evaluator; by default on the test part."""
         task = small_task()
-        evaluator: Evaluator = self.subject.evaluator()
+        evaluator: Evaluator = self.component.evaluator()
         with seeded(3):
             return evaluator.evaluate(
-                self.arch, task, self.builder, ctx or _examination(NoCheckpoint())
+                self.arch, task, self.builder, ctx or _test_context(NoCheckpoint())
             )
 
     def build(self) -> torch.nn.Module:
@@ -158,8 +162,8 @@ class _Scene:
 
 
 @dataclass
-class _Opened(FinalTestContext):
-    """An examination that counts how often its parts are asked for."""
+class _CountingContext(FinalTestContext):
+    """A context that counts the calls of ``parts``."""
 
     count: int = 0
 
@@ -169,38 +173,38 @@ class _Opened(FinalTestContext):
         return super().parts()
 
 
-def _scene(subject: Subject) -> _Scene:
-    """Return the first architecture of the space, or what the evaluator's strategy finds."""
-    if "scene" not in subject.found:
-        strategy = subject.of_companion()
+def _case(component: ComponentUnderTest) -> _Case:
+    """Return a sample of the space, or the result of a search if samples will not do."""
+    if "case" not in component.cache:
+        strategy = component.strategy()
         if strategy is None:
-            arch = subject.space().sample(np.random.default_rng(0))
+            arch = component.space().sample(np.random.default_rng(0))
         else:
-            arch = search(strategy).result.architecture
-        subject.found["scene"] = _Scene(subject, arch, subject.builder())
-    scene: _Scene = subject.found["scene"]
-    return scene
+            arch = run_search(strategy).result.architecture
+        component.cache["case"] = _Case(component, arch, component.builder())
+    case: _Case = component.cache["case"]
+    return case
 
 
-def _examination(checkpoint: Checkpoint) -> FinalTestContext:
+def _test_context(checkpoint: Checkpoint) -> FinalTestContext:
     return FinalTestContext(small_task(), small_test(), "cpu", Silent(), checkpoint=checkpoint)
 
 
-def _saves(folder: Path, moment: Moment | None) -> Saves:
-    clock = StageState()
-    kept = ResumeFolder(folder, 0.0).checkpoint("evaluation", clock.state, clock.restore)
-    return Saves(kept, moment)
+def _checkpoint(folder: Path, interrupt_at: InterruptAt | None) -> CountingCheckpoint:
+    stage = StageState()
+    inner = ResumeFolder(folder, 0.0).checkpoint("evaluation", stage.state, stage.restore)
+    return CountingCheckpoint(inner, interrupt_at)
 
 
-def _stop(scene: _Scene, folder: Path, number: int) -> None:
+def _interrupt(case: _Case, folder: Path, number: int) -> None:
     try:
-        scene.examine(_examination(_saves(folder, Moment("save", number))))
-    except Stopped:
+        case.evaluate(_test_context(_checkpoint(folder, InterruptAt("checkpoint", number))))
+    except SearchInterrupted:
         return
-    raise Broken("Ctrl-C does not end the evaluation")
+    raise ContractViolation("Ctrl-C does not end the evaluation")
 
 
-def _predictions_must_fit(found: Evaluation, beats: Beats) -> None:
+def _expect_matching_predictions(found: Evaluation, beats: Beats) -> None:
     n, k = len(beats), beats.n_classes
     if found.confusion is not None:
         table = np.asarray(found.confusion)
@@ -211,22 +215,22 @@ def _predictions_must_fit(found: Evaluation, beats: Beats) -> None:
     if found.predictions is not None:
         predicted = np.asarray(found.predictions)
         expect(predicted.shape == (n,), f"{predicted.shape} predictions for {n} beats")
-        expect(bool(((predicted >= 0) & (predicted < k)).all()), "a prediction is no class")
+        expect(bool(((predicted >= 0) & (predicted < k)).all()), "a prediction is not a class")
         if found.confusion is not None:
             counted = confusion_matrix(beats.labels, predicted, k)
             expect(np.array_equal(counted, found.confusion), "confusion and predictions disagree")
 
 
-def _must_be_equal(one: Evaluation, other: Evaluation) -> None:
+def _expect_equal(one: Evaluation, other: Evaluation) -> None:
     expect(one.score == other.score, f"the scores are {one.score} and {other.score}")
     for name in {*one.metrics, *other.metrics}:
         values = one.metrics.get(name), other.metrics.get(name)
         expect(values[0] == values[1], f"the metric {name} is {values[0]} and {values[1]}")
     expect(_listed(one.predictions) == _listed(other.predictions), "the predictions differ")
-    _states_must_be_equal(one.state, other.state)
+    _expect_equal_states(one.state, other.state)
 
 
-def _states_must_be_equal(
+def _expect_equal_states(
     one: Mapping[str, torch.Tensor] | None, other: Mapping[str, torch.Tensor] | None
 ) -> None:
     one, other = one or {}, other or {}
@@ -237,15 +241,3 @@ def _states_must_be_equal(
 
 def _listed(predictions: Any) -> list[int] | None:
     return None if predictions is None else [int(label) for label in predictions]
-
-
-CHECKS: tuple[Check, ...] = (
-    its_evaluation_is_well_formed,
-    equal_seeds_give_equal_evaluations,
-    it_leaves_global_generators_alone,
-    it_opens_its_parts_once,
-    it_learns_nothing_from_the_test_part,
-    it_scores_candidates_of_a_search,
-    it_leaves_beats_and_architecture_alone,
-    it_goes_on_after_a_stop_as_if_there_had_been_none,
-)

@@ -1,4 +1,4 @@
-"""What every search space must do."""
+"""Checks of search spaces."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import SearchSpace
+from nasbench_ecg.contracts import Canonicalizes, DrawsSvg, DrawsText, SearchSpace
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.testing.fixtures import Subject, shaken, watched
-from nasbench_ecg.testing.harness import Broken, Check, NotApplicable, claims, expect
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
+from nasbench_ecg.testing.fixtures import ComponentUnderTest
+from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
 
-_JUNK: tuple[Any, ...] = (None, 7, "x", [], [[]], {}, {"x": 1}, {"x": [1, "y", None]})
-_FEW = 300
-_MANY = 500
-_SHOWN = 40
+_INVALID_GENOTYPES: tuple[Any, ...] = (None, 7, "x", [], [[]], {}, {"x": 1}, {"x": [1, "y", None]})
+_ENUMERABLE = 300
+_MAX_NEIGHBORS = 500
+_SOME_NEIGHBORS = 40
 
 
-@claims(seeds=20)
-def what_is_drawn_is_valid(subject: Subject, seed: int) -> None:
-    """Sampling, mutation and crossover, one upon another, stay inside the space."""
-    space, rng = subject.space(), np.random.default_rng(seed)
+@check(seeds=20)
+def results_are_valid(component: ComponentUnderTest, seed: int) -> None:
+    """Sampling, mutation and crossover, and any sequence of them, stay inside the space."""
+    space, rng = component.space(), np.random.default_rng(seed)
     a, b = space.sample(rng), space.sample(rng)
     made = {"sample": a}
     if space.size > 1:
@@ -31,67 +32,70 @@ def what_is_drawn_is_valid(subject: Subject, seed: int) -> None:
     if space.size > 1:
         made["mutate (of a crossover)"] = space.mutate(child, rng)
     for how, arch in made.items():
-        _must_be_valid(space, arch, how)
+        _expect_valid(space, arch, how)
 
 
-@claims(seeds=20)
-def architectures_are_json(subject: Subject, seed: int) -> None:
+@check(seeds=20)
+def architectures_are_json(component: ComponentUnderTest, seed: int) -> None:
     """An architecture survives a round trip through JSON, and so does its hash."""
-    space = subject.space()
+    space = component.space()
     arch = space.sample(np.random.default_rng(seed))
     read = Architecture.from_json(arch.to_json())
     expect(read == arch and read.hash == arch.hash, f"{arch.to_json()} becomes {read.to_json()}")
-    _must_be_valid(space, read, "an architecture read from JSON")
+    _expect_valid(space, read, "an architecture read from JSON")
 
 
-@claims(seeds=20)
-def equal_generators_give_equal_architectures(subject: Subject, seed: int) -> None:
-    """All methods follow the generator they are given, and no global one."""
+@check(seeds=20)
+def equal_generators_give_equal_architectures(component: ComponentUnderTest, seed: int) -> None:
+    """All methods use only the generator that is passed to them."""
     runs = []
     for shake in (1, 2):
-        with shaken(shake), watched(f"the space {subject.spec.name!r}"):
-            runs.append(_walk(subject.space(), np.random.default_rng(seed)))
-    expect(runs[0] == runs[1], "two generators in one state give different architectures")
+        with global_seed(shake), forbid_global_random(f"the space {component.spec.name!r}"):
+            runs.append(_all_methods(component.space(), np.random.default_rng(seed)))
+    expect(runs[0] == runs[1], "two generators in the same state give different architectures")
 
 
-@claims(seeds=20)
-def a_mutation_is_a_neighbour(subject: Subject, seed: int) -> None:
-    """A mutation is a neighbour of its origin, which differs from it and stays as it was."""
-    space, rng = subject.space(), np.random.default_rng(seed)
+@check(seeds=20)
+def mutations_are_neighbors(component: ComponentUnderTest, seed: int) -> None:
+    """A mutation is a neighbor of the original, differs from it, and leaves it unchanged."""
+    space, rng = component.space(), np.random.default_rng(seed)
     if space.size == 1:
-        raise NotApplicable("the space holds a single architecture")
+        raise NotApplicable("the space has a single architecture")
     arch = space.sample(rng)
     before = arch.to_json()
     child = space.mutate(arch, rng)
     expect(arch.to_json() == before, "mutate changes the architecture it is given")
-    expect(child != arch, f"mutate returns its origin {before}")
-    found = list(islice(space.neighbours(arch), _MANY))
-    if len(found) < _MANY:
-        expect(child in set(found), f"mutate makes {child.to_json()}, no neighbour of {before}")
+    expect(child != arch, f"mutate returns the original {before}")
+    found = list(islice(space.neighbours(arch), _MAX_NEIGHBORS))
+    if len(found) < _MAX_NEIGHBORS:
+        expect(
+            child in set(found),
+            f"mutate returns {child.to_json()}, which is not a neighbor of {before}",
+        )
 
 
-@claims(seeds=5)
-def neighbours_differ_in_one_decision(subject: Subject, seed: int) -> None:
-    """Neighbours are valid and distinct, and each has the architecture as a neighbour in turn."""
-    space = subject.space()
+@check(seeds=5)
+def neighbors_are_distinct_and_mutual(component: ComponentUnderTest, seed: int) -> None:
+    """Neighbors are valid and distinct, and the architecture is a neighbor of each of them."""
+    space = component.space()
     arch = space.sample(np.random.default_rng(seed))
-    found = list(islice(space.neighbours(arch), _SHOWN))
+    found = list(islice(space.neighbours(arch), _SOME_NEIGHBORS))
     if space.size > 1:
-        expect(found, f"{arch.to_json()} has no neighbour in a space of {space.size}")
+        expect(found, f"{arch.to_json()} has no neighbor in a space of {space.size}")
     hashes = [one.hash for one in found]
-    expect(arch.hash not in hashes, "an architecture is its own neighbour")
-    expect(len(set(hashes)) == len(hashes), "a neighbour is yielded twice")
+    expect(arch.hash not in hashes, "an architecture is its own neighbor")
+    expect(len(set(hashes)) == len(hashes), "a neighbor is yielded twice")
     for one in found:
-        _must_be_valid(space, one, "a neighbour")
+        _expect_valid(space, one, "neighbours")
     for one in found[:2] + found[-1:]:
         back = any(other == arch for other in space.neighbours(one))
-        expect(back, f"{one.to_json()} is a neighbour of {arch.to_json()}, but not the reverse")
+        expect(back, f"{one.to_json()} is a neighbor of {arch.to_json()}, but not the reverse")
 
 
-@claims(seeds=10)
-def a_child_of_twins_is_their_equal(subject: Subject, seed: int) -> None:
-    """Crossover leaves both parents as they are; a parent crossed with itself gives itself."""
-    space, rng = subject.space(), np.random.default_rng(seed)
+@check(seeds=10)
+def crossover_with_itself_changes_nothing(component: ComponentUnderTest, seed: int) -> None:
+    """Crossover leaves both parents unchanged; a parent crossed with itself gives itself."""
+    space, rng = component.space(), np.random.default_rng(seed)
     a, b = space.sample(rng), space.sample(rng)
     before = a.to_json(), b.to_json()
     space.crossover(a, b, rng)
@@ -100,95 +104,80 @@ def a_child_of_twins_is_their_equal(subject: Subject, seed: int) -> None:
     expect(child == a, f"{a.to_json()} crossed with itself gives {child.to_json()}")
 
 
-@claims()
-def strangers_are_refused(subject: Subject, seed: int) -> None:
-    """Validation refuses with an OptionError what is of another space, or no architecture."""
-    space = subject.space()
+@check()
+def invalid_architectures_are_refused(component: ComponentUnderTest, seed: int) -> None:
+    """Architectures of other spaces and invalid genotypes are refused with an OptionError."""
+    space = component.space()
     own = space.sample(np.random.default_rng(seed))
-    strangers = [Architecture(f"not-{space.name}", own.genotype)]
-    strangers += [Architecture(space.name, junk) for junk in _JUNK]
-    for stranger in strangers:
+    invalid = [Architecture(f"not-{space.name}", own.genotype)]
+    invalid += [Architecture(space.name, genotype) for genotype in _INVALID_GENOTYPES]
+    for arch in invalid:
         try:
-            space.validate(stranger)
+            space.validate(arch)
         except OptionError:
             continue
         except Exception as error:
-            raise Broken(
-                f"validate raises {type(error).__name__}, not OptionError, for {stranger.to_json()}"
+            raise ContractViolation(
+                f"validate raises {type(error).__name__}, not OptionError, for {arch.to_json()}"
             ) from error
-        raise Broken(f"validate takes {stranger.to_json()}")
+        raise ContractViolation(f"validate accepts {arch.to_json()}")
 
 
-@claims()
-def its_name_is_that_of_its_architectures(subject: Subject, seed: int) -> None:
-    """The space, its spec and its architectures bear one name."""
-    space = subject.space()
+@check()
+def names_agree(component: ComponentUnderTest, seed: int) -> None:
+    """The space, its spec and its architectures have the same name."""
+    space = component.space()
     arch = space.sample(np.random.default_rng(seed))
-    names = {"spec": subject.spec.name, "space": space.name, "architecture": arch.space}
+    names = {"spec": component.spec.name, "space": space.name, "architecture": arch.space}
     expect(len(set(names.values())) == 1, f"the names differ: {names}")
 
 
-@claims()
-def its_size_counts_its_architectures(subject: Subject, seed: int) -> None:
-    """The size is a positive whole number: of a small space, that of the architectures reached."""
-    space = subject.space()
+@check()
+def size_counts_its_architectures(component: ComponentUnderTest, seed: int) -> None:
+    """The size is a positive integer; in a small space, the number of architectures reachable."""
+    space = component.space()
     size = space.size
     expect(isinstance(size, int) and size >= 1, f"size is {size!r}")
-    if size > _FEW:
+    if size > _ENUMERABLE:
         return
-    todo = [space.sample(np.random.default_rng(seed))]
-    reached = {todo[0].hash}
-    while todo:
-        for one in space.neighbours(todo.pop()):
+    queue = [space.sample(np.random.default_rng(seed))]
+    reached = {queue[0].hash}
+    while queue:
+        for one in space.neighbours(queue.pop()):
             if one.hash not in reached:
                 reached.add(one.hash)
-                todo.append(one)
-    expect(len(reached) == size, f"size is {size}; neighbours lead to {len(reached)}")
+                queue.append(one)
+    expect(len(reached) == size, f"size is {size}; neighbors lead to {len(reached)}")
 
 
-@claims(seeds=5)
-def drawings_and_canonical_forms_are_sound(subject: Subject, seed: int) -> None:
-    """Where it offers draw, draw_svg and canonical, they give text, SVG and one valid form."""
-    space: Any = subject.space()
+@check(seeds=5)
+def drawings_and_canonical_forms_are_valid(component: ComponentUnderTest, seed: int) -> None:
+    """The optional methods draw, draw_svg and canonical return text, SVG and one valid form."""
+    space = component.space()
     arch = space.sample(np.random.default_rng(seed))
-    offered = [name for name in ("draw", "draw_svg", "canonical") if hasattr(space, name)]
-    if not offered:
-        raise NotApplicable("it offers none of draw, draw_svg and canonical")
-    if "draw" in offered:
-        drawn = space.draw(arch)
-        expect(isinstance(drawn, str) and drawn.strip(), f"draw returns {drawn!r}")
-    if "draw_svg" in offered:
+    if not isinstance(space, DrawsText | DrawsSvg | Canonicalizes):
+        raise NotApplicable("it has none of draw, draw_svg and canonical")
+    if isinstance(space, DrawsText):
+        drawing = space.draw(arch)
+        expect(isinstance(drawing, str) and drawing.strip(), f"draw returns {drawing!r}")
+    if isinstance(space, DrawsSvg):
         expect("<svg" in space.draw_svg(arch), "draw_svg returns no SVG")
-    if "canonical" in offered:
+    if isinstance(space, Canonicalizes):
         once = space.canonical(arch)
-        _must_be_valid(space, once, "the canonical form")
+        _expect_valid(space, once, "canonical")
         expect(space.canonical(once) == once, "the canonical form has another canonical form")
 
 
-def _walk(space: SearchSpace, rng: np.random.Generator) -> list[str]:
+def _all_methods(space: SearchSpace, rng: np.random.Generator) -> list[str]:
     a, b = space.sample(rng), space.sample(rng)
     changed = space.mutate(a, rng) if space.size > 1 else a
     near = islice(space.neighbours(b), 5)
     return [one.to_json() for one in (a, b, changed, space.crossover(changed, b, rng), *near)]
 
 
-def _must_be_valid(space: SearchSpace, arch: Any, how: str) -> None:
-    expect(isinstance(arch, Architecture), f"{how} gives a {type(arch).__name__}")
+def _expect_valid(space: SearchSpace, arch: Any, how: str) -> None:
+    expect(isinstance(arch, Architecture), f"{how} returns a {type(arch).__name__}")
     try:
         space.validate(arch)
     except OptionError as error:
-        raise Broken(f"{how} gives what validate refuses: {error}") from error
-
-
-CHECKS: tuple[Check, ...] = (
-    what_is_drawn_is_valid,
-    architectures_are_json,
-    equal_generators_give_equal_architectures,
-    a_mutation_is_a_neighbour,
-    neighbours_differ_in_one_decision,
-    a_child_of_twins_is_their_equal,
-    strangers_are_refused,
-    its_name_is_that_of_its_architectures,
-    its_size_counts_its_architectures,
-    drawings_and_canonical_forms_are_sound,
-)
+        raise ContractViolation(f"{how} returns what validate refuses: {error}") from error

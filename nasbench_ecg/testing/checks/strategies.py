@@ -1,4 +1,4 @@
-"""What every search strategy must do."""
+"""Checks of search strategies."""
 
 from __future__ import annotations
 
@@ -11,204 +11,275 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+from torch import nn
 
+from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import jsonable
+from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext
+from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import (
-    Subject,
-    fingerprint,
-    must_leave_generators_alone,
-    shaken,
+    ComponentUnderTest,
+    fingerprints,
     small_task,
     small_test,
 )
-from nasbench_ecg.testing.harness import Broken, Check, NotApplicable, claims, expect
-from nasbench_ecg.testing.searching import Moment, Searched, Stopped, parts_of, search
+from nasbench_ecg.testing.randomness import expect_no_global_random, global_seed
+from nasbench_ecg.testing.searching import (
+    InterruptAt,
+    SearchInterrupted,
+    SearchOutcome,
+    SearchParts,
+    run_search,
+    search_parts,
+)
 from nasbench_ecg.training.seeding import seeded
 
 _NO_TIME = 1e-6
-_FREE = 2
-"""Units of work that may be done before a search looks at the clock."""
+_FREE_WORK = 2
+"""Units of work that a search may do before it looks at the clock."""
 
-_SOURCES = (
+_FORBIDDEN = (
     "nasbench_ecg.plugin.registry.load_registry",
     "nasbench_ecg.data.cache.load_beats",
     "nasbench_ecg.data.protocols.split",
     "nasbench_ecg.signal.records.read_record",
 )
+"""Functions that lead to other beats than those of the task."""
 
 
-@claims()
-def it_finds_an_architecture_of_its_space(subject: Subject, seed: int) -> None:
-    """The search returns a SearchResult whose architecture its space takes."""
-    _reference(subject)
+@check()
+def returns_an_architecture_of_its_space(component: ComponentUnderTest, seed: int) -> None:
+    """The search returns a SearchResult with an architecture that is valid in the space."""
+    _reference(component)
 
 
-@claims()
-def its_details_are_json(subject: Subject, seed: int) -> None:
+@check()
+def searches_any_space(component: ComponentUnderTest, seed: int) -> None:
+    """A strategy that does not declare its spaces can search one that it has never seen."""
+    spec = _spec(component)
+    if spec.spaces is not None:
+        raise NotApplicable(f"it declares its spaces: {', '.join(spec.spaces)}")
+    if not spec.searches:
+        raise NotApplicable("it does not search")
+    parts = SearchParts(component.create(), _UnknownSpace(), _LinearBuilder())
+    try:
+        run_search(component, parts=parts)
+    except OptionError as error:
+        raise ContractViolation(f"{error} Declare spaces=(...) in the spec") from error
+
+
+@check()
+def details_are_json(component: ComponentUnderTest, seed: int) -> None:
     """The details of the result can be written to the run record."""
-    details = _reference(subject).result.details
+    details = _reference(component).result.details
     try:
         json.dumps(jsonable(dict(details)), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise Broken(f"the details are no JSON data: {error}") from error
+        raise ContractViolation(f"the details are not JSON data: {error}") from error
 
 
-@claims()
-def equal_seeds_give_equal_searches(subject: Subject, seed: int) -> None:
-    """The search follows the generators of its context alone, and keeps no state between two."""
-    parts = parts_of(subject)
-    ends = []
-    for shake in (1, 2):
-        with shaken(shake):
-            ends.append(search(subject, parts=parts, seed=1).end())
-    expect(ends[0] == ends[1], _differing(ends[0], ends[1]))
+@check()
+def equal_seeds_give_equal_results(component: ComponentUnderTest, seed: int) -> None:
+    """The search uses only the generators of its context, and keeps no state for the next one."""
+    parts = search_parts(component)
+    results = []
+    for state in (1, 2):
+        with global_seed(state):
+            results.append(run_search(component, parts=parts, seed=1).to_json())
+    expect(results[0] == results[1], _difference(results[0], results[1]))
 
 
-@claims()
-def it_leaves_global_generators_alone(subject: Subject, seed: int) -> None:
-    """The search seeds no generator of torch and leaves those of Python and numpy as they were."""
-    parts = parts_of(subject)
-    must_leave_generators_alone(
-        f"the strategy {subject.spec.name!r}", lambda: search(subject, parts=parts)
+@check()
+def leaves_global_generators_unchanged(component: ComponentUnderTest, seed: int) -> None:
+    """The search does not seed torch and does not change Python's or numpy's generator."""
+    parts = search_parts(component)
+    expect_no_global_random(
+        f"the strategy {component.spec.name!r}", lambda: run_search(component, parts=parts)
     )
 
 
-@claims()
-def it_sees_no_beats_but_its_task(subject: Subject, seed: int) -> None:
-    """The search loads no records and no dataset: the test part stays out of its reach."""
-    parts = parts_of(subject)
-    with _sources_told() as calls:
-        search(subject, parts=parts)
+@check()
+def reads_no_other_beats(component: ComponentUnderTest, seed: int) -> None:
+    """The search loads no records and no dataset, so it cannot see the test part."""
+    parts = search_parts(component)
+    with _forbidden_calls() as calls:
+        run_search(component, parts=parts)
     expect(not calls, f"the search calls {', '.join(calls)}")
 
 
-@claims()
-def it_leaves_the_beats_alone(subject: Subject, seed: int) -> None:
+@check()
+def leaves_the_beats_unchanged(component: ComponentUnderTest, seed: int) -> None:
     """The search changes no beat of its task."""
-    before = fingerprint(small_task())
-    search(subject)
-    expect(fingerprint(small_task()) == before, "the beats of the task are changed")
+    before = fingerprints(small_task())
+    run_search(component)
+    expect(fingerprints(small_task()) == before, "the beats of the task are changed")
 
 
-@claims()
-def it_keeps_to_a_budget_of_evaluations(subject: Subject, seed: int) -> None:
-    """With a budget of 0, 1 or 3 evaluations it makes no more, and still finds an architecture."""
+@check()
+def keeps_a_budget_of_evaluations(component: ComponentUnderTest, seed: int) -> None:
+    """With a budget of 0, 1 or 3 evaluations it makes no more, and returns an architecture."""
+    _skip_unless_kept(component, "evaluations")
     for allowed in (0, 1, 3):
         try:
-            done = search(subject, budget=Budget(evaluations=allowed))
+            outcome = run_search(component, budget=Budget(evaluations=allowed))
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-            raise Broken(f"a budget of {allowed} evaluations ends in {reason}") from error
-        expect(done.evaluations <= allowed, f"{done.evaluations} evaluations of {allowed}")
+            raise ContractViolation(
+                f"a budget of {allowed} evaluations ends in {reason}"
+            ) from error
+        expect(outcome.evaluations <= allowed, f"{outcome.evaluations} evaluations of {allowed}")
 
 
-@claims()
-def it_keeps_to_a_budget_of_seconds(subject: Subject, seed: int) -> None:
-    """When its seconds are over it does less than it would, and still finds an architecture."""
-    whole = _reference(subject).work
-    cut = search(subject, budget=Budget(seconds=_NO_TIME)).work
+@check()
+def keeps_a_budget_of_seconds(component: ComponentUnderTest, seed: int) -> None:
+    """Without time left it does less work than without a limit, and returns an architecture."""
+    _skip_unless_kept(component, "seconds")
+    whole = _reference(component).work
+    limited = run_search(component, budget=Budget(seconds=_NO_TIME)).work
     expect(
-        cut < whole or whole <= _FREE,
-        f"without any time left it does {cut} evaluations and steps, as many as with all the time",
+        limited < whole or whole <= _FREE_WORK,
+        f"without any time left it makes {limited} evaluations and steps, as many as without limit",
     )
 
 
-@claims()
-def it_goes_on_after_a_stop_as_if_there_had_been_none(subject: Subject, seed: int) -> None:
-    """Stopped at a checkpoint or between two evaluations, and begun again, it ends the same."""
+@check()
+def resumes_after_an_interruption(component: ComponentUnderTest, seed: int) -> None:
+    """Interrupted at a checkpoint or an evaluation, and started again, it ends the same."""
     with TemporaryDirectory() as folder:
-        kept = search(subject, folder=Path(folder))
-    expected = _reference(subject).end()
-    expect(kept.end() == expected, "saving changes it: " + _differing(expected, kept.end()))
-    moments = [*_moments("save", kept.saves), *_moments("evaluation", len(kept.hashes))]
-    if not moments:
-        raise NotApplicable("it saves nothing and evaluates nothing: it is simply run again")
-    for moment in moments:
+        whole = run_search(component, folder=Path(folder))
+    expected = _reference(component).to_json()
+    saved = whole.to_json()
+    expect(saved == expected, "with checkpoints, " + _difference(expected, saved))
+    points = [
+        *_points("checkpoint", whole.saves),
+        *_points("evaluation", len(whole.evaluated)),
+    ]
+    if not points:
+        raise NotApplicable("it saves nothing and evaluates nothing, so it starts over")
+    for point in points:
         with TemporaryDirectory() as folder:
-            _stop(subject, Path(folder), moment)
-            again = search(subject, folder=Path(folder))
-        end = again.end()
-        expect(end == expected, f"stopped at {moment}, " + _differing(expected, end))
+            _interrupt(component, Path(folder), point)
+            resumed = run_search(component, folder=Path(folder)).to_json()
+        expect(resumed == expected, f"interrupted at {point}, " + _difference(expected, resumed))
 
 
-@claims()
-def what_it_finds_can_be_scored(subject: Subject, seed: int) -> None:
-    """Its builder and its evaluator make a score of what it finds, and open the test part once."""
-    task, found = small_task(), _reference(subject).result
-    examination = FinalTestContext(task, small_test(), "cpu", Silent())
+@check()
+def result_can_be_evaluated(component: ComponentUnderTest, seed: int) -> None:
+    """Its builder and evaluator score the architecture, requesting the test part once."""
+    task, result = small_task(), _reference(component).result
+    ctx = FinalTestContext(task, small_test(), "cpu", Silent())
     with seeded(seed):
-        evaluation = subject.evaluator().evaluate(
-            found.architecture, task, subject.builder(), examination
+        evaluation = component.evaluator().evaluate(
+            result.architecture, task, component.builder(), ctx
         )
-    expect(evaluation.architecture == found.architecture, "another architecture is scored")
+    expect(evaluation.architecture == result.architecture, "a different architecture is evaluated")
     expect(np.isfinite(evaluation.score), f"its score is {evaluation.score}")
 
 
-def _reference(subject: Subject) -> Searched:
-    """Return the search without any limit or stop, made once."""
-    if "reference" not in subject.found:
-        subject.found["reference"] = search(subject)
-    found: Searched = subject.found["reference"]
-    return found
+def _spec(component: ComponentUnderTest) -> StrategySpec:
+    assert isinstance(component.spec, StrategySpec)
+    return component.spec
 
 
-def _moments(event: str, count: int) -> list[Moment]:
+def _skip_unless_kept(component: ComponentUnderTest, budget: str) -> None:
+    if not _spec(component).keeps(budget):
+        raise NotApplicable(f"it does not declare that it keeps a budget of {budget}")
+
+
+def _reference(component: ComponentUnderTest) -> SearchOutcome:
+    """Return the search without limits or interruptions, run once."""
+    if "reference" not in component.cache:
+        component.cache["reference"] = run_search(component)
+    outcome: SearchOutcome = component.cache["reference"]
+    return outcome
+
+
+def _points(event: str, count: int) -> list[InterruptAt]:
     """Return the first, the middle and the last of ``count`` events."""
-    return [Moment(event, n) for n in sorted({1, (count + 1) // 2, count}) if 1 <= n <= count]
+    numbers = sorted({1, (count + 1) // 2, count})
+    return [InterruptAt(event, n) for n in numbers if 1 <= n <= count]
 
 
-def _stop(subject: Subject, folder: Path, moment: Moment) -> None:
+def _interrupt(component: ComponentUnderTest, folder: Path, point: InterruptAt) -> None:
     try:
-        search(subject, folder=folder, moment=moment)
-    except Stopped:
+        run_search(component, folder=folder, interrupt_at=point)
+    except SearchInterrupted:
         return
-    raise Broken(f"Ctrl-C at {moment} does not end the search")
+    raise ContractViolation(f"Ctrl-C at {point} does not end the search")
 
 
-def _differing(one: str, other: str) -> str:
-    """Return which part of two ends differs."""
+def _difference(one: str, other: str) -> str:
+    """Return which part of two outcomes differs."""
     a, b = json.loads(one), json.loads(other)
     for part in ("architecture", "details", "trajectory"):
         if a[part] != b[part]:
-            return f"the {part} differs: {_short(a[part])} and {_short(b[part])}"
+            return f"{part} differs: {_shortened(a[part])} and {_shortened(b[part])}"
     return "nothing differs"
 
 
-def _short(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 @contextmanager
-def _sources_told() -> Iterator[list[str]]:
-    """Yield the names of the functions that lead to other beats, as they are called."""
+def _forbidden_calls() -> Iterator[list[str]]:
+    """Yield the list of forbidden functions, as they are called in the block."""
     calls: list[str] = []
 
-    def told(address: str) -> Callable[..., Any]:
+    def spy(address: str) -> Callable[..., Any]:
         def called(*args: Any, **kwargs: Any) -> Any:
             calls.append(address)
-            raise Broken(f"the search calls {address}")
+            raise ContractViolation(f"the search calls {address}")
 
         return called
 
     with ExitStack() as stack:
-        for address in _SOURCES:
-            stack.enter_context(patch(address, told(address)))
+        for address in _FORBIDDEN:
+            stack.enter_context(patch(address, spy(address)))
         yield calls
 
 
-CHECKS: tuple[Check, ...] = (
-    it_finds_an_architecture_of_its_space,
-    its_details_are_json,
-    equal_seeds_give_equal_searches,
-    it_leaves_global_generators_alone,
-    it_sees_no_beats_but_its_task,
-    it_leaves_the_beats_alone,
-    it_keeps_to_a_budget_of_evaluations,
-    it_keeps_to_a_budget_of_seconds,
-    it_goes_on_after_a_stop_as_if_there_had_been_none,
-    what_it_finds_can_be_scored,
-)
+class _UnknownSpace:
+    """Lists of four numbers from 0 to 3."""
+
+    name = "unknown-space"
+    size = 4**4
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        return Architecture(self.name, rng.integers(4, size=4).tolist())
+
+    def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
+        neighbors = list(self.neighbours(arch))
+        return neighbors[rng.integers(len(neighbors))]
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        pairs = zip(a.genotype, b.genotype, strict=True)
+        return Architecture(self.name, [x if rng.random() < 0.5 else y for x, y in pairs])
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        for place in range(4):
+            for number in range(4):
+                if number != arch.genotype[place]:
+                    genotype = [*arch.genotype]
+                    genotype[place] = number
+                    yield Architecture(self.name, genotype)
+
+    def validate(self, arch: Architecture) -> None:
+        genotype = arch.genotype
+        valid = isinstance(genotype, list) and len(genotype) == 4 and set(genotype) <= set(range(4))
+        if arch.space != self.name or not valid:
+            raise OptionError(f"{arch.to_json()} is not in {self.name}.")
+
+
+class _LinearBuilder:
+    """One linear layer, whatever the architecture."""
+
+    def build(
+        self, arch: Architecture, *, n_leads: int, n_samples: int, n_classes: int
+    ) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(n_leads * n_samples, n_classes))

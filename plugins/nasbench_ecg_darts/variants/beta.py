@@ -16,7 +16,7 @@ from nasbench_ecg_darts.options import BetaDartsOptions
 from nasbench_ecg_darts.relaxation import Alpha
 from nasbench_ecg_darts.search import Darts
 from nasbench_ecg_darts.state import SearchProgress
-from nasbench_ecg_darts.variants.base import Variant
+from nasbench_ecg_darts.variant import Variant
 
 
 def beta_darts(options: BetaDartsOptions) -> Darts:

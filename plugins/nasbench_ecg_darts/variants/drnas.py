@@ -23,7 +23,7 @@ from nasbench_ecg_darts.relaxation import Alpha
 from nasbench_ecg_darts.search import Darts
 from nasbench_ecg_darts.state import SearchProgress
 from nasbench_ecg_darts.supernet import EdgeWeights
-from nasbench_ecg_darts.variants.base import Variant
+from nasbench_ecg_darts.variant import Variant
 
 
 def drnas(options: DrnasOptions) -> Darts:

@@ -20,7 +20,7 @@ from nasbench_ecg_darts.options import DartsESOptions, DartsPlusOptions
 from nasbench_ecg_darts.relaxation import discretize, mixing_weights
 from nasbench_ecg_darts.search import Darts
 from nasbench_ecg_darts.state import SearchState
-from nasbench_ecg_darts.variants.base import Variant
+from nasbench_ecg_darts.variant import Variant
 
 
 def darts_plus(options: DartsPlusOptions) -> Darts:

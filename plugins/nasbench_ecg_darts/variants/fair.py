@@ -27,7 +27,7 @@ from nasbench_ecg_darts.relaxation import CELL_NAMES, Alpha, discretize
 from nasbench_ecg_darts.search import Darts
 from nasbench_ecg_darts.state import SearchProgress, SearchState
 from nasbench_ecg_darts.supernet import EdgeWeights, edge_index
-from nasbench_ecg_darts.variants.base import Variant
+from nasbench_ecg_darts.variant import Variant
 
 
 def fair_darts(options: FairDartsOptions) -> Darts:

@@ -19,7 +19,7 @@ from nasbench_ecg_darts.relaxation import Alpha, mixing_weights
 from nasbench_ecg_darts.search import Darts
 from nasbench_ecg_darts.state import SearchProgress
 from nasbench_ecg_darts.supernet import EdgeWeights, MixedOperation, PlainEdges, edge_index
-from nasbench_ecg_darts.variants.base import Variant
+from nasbench_ecg_darts.variant import Variant
 
 
 def gdas(options: GdasOptions) -> Darts:

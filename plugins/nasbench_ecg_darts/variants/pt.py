@@ -26,7 +26,7 @@ from nasbench_ecg_darts.relaxation import CELL_NAMES, Alpha, discretize, mixing_
 from nasbench_ecg_darts.search import Darts
 from nasbench_ecg_darts.state import SearchProgress, SearchState
 from nasbench_ecg_darts.supernet import CellName, EdgeWeights, edge_index, n_edges
-from nasbench_ecg_darts.variants.base import Variant
+from nasbench_ecg_darts.variant import Variant
 
 Score = tuple[float, float]
 """Accuracy, and the negative loss, which decides between equal accuracies."""

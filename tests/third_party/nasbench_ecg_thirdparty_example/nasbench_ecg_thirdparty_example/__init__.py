@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from nasbench_ecg.api import DatasetSpec, StrategySpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterator[StrategySpec]:
@@ -11,6 +13,7 @@ def nasbench_ecg_strategies() -> Iterator[StrategySpec]:
         name="best-of-n",
         target="nasbench_ecg_thirdparty_example.strategy:BestOfN",
         options="nasbench_ecg_thirdparty_example.options:BestOfNOptions",
+        space="conv-cells",
         summary="The best of N random architectures",
     )
 

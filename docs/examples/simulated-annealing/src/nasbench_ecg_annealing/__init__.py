@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from nasbench_ecg.api import StrategySpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterator[StrategySpec]:
@@ -12,5 +14,6 @@ def nasbench_ecg_strategies() -> Iterator[StrategySpec]:
         name="simulated-annealing",
         target="nasbench_ecg_annealing.strategy:SimulatedAnnealing",
         options="nasbench_ecg_annealing.strategy:SimulatedAnnealingOptions",
-        summary="Goes to worse neighbours too, ever more rarely (Kirkpatrick et al. 1983)",
+        space="conv-cells",
+        summary="Accepts worse neighbors with a probability that falls (Kirkpatrick et al. 1983)",
     )
