@@ -118,7 +118,7 @@ def test_the_device_and_a_components_revision_change_the_key() -> None:
 
 def test_a_profile_is_only_a_name_for_options() -> None:
     all_options: dict[str, Any] = {}
-    for role, chosen in tiny_config(profile="quick").chosen().items():
+    for role, chosen in tiny_config(profile="quick").components().items():
         all_options[role] = chosen.options.model_dump()
     paper, quick = (tiny_config(profile=profile, set=all_options) for profile in ("paper", "quick"))
     assert paper.key() == quick.key() == tiny_config(profile="quick").key()
