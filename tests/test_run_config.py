@@ -427,6 +427,12 @@ def test_beats_that_are_too_short_are_refused_before_any_is_read(
     assert run(samples - 5)
 
 
+def test_feature_vectors_are_too_short_for_a_network_that_pools_them_away() -> None:
+    with pytest.raises(OptionError, match="Beats of 18 samples are too short") as caught:
+        configure(registry_with(), RunRequest("cnn-9", "mitbih-features"))
+    assert caught.value.where == "dataset mitbih-features"
+
+
 def test_a_dry_run_refuses_what_cannot_be_run() -> None:
     words = ["run", "darts", "toy-2lead", "--budget-evaluations", "1", "--dry-run"]
     done = CliRunner().invoke(app, words)
