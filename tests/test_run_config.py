@@ -118,7 +118,7 @@ def test_the_device_and_a_components_revision_change_the_key() -> None:
 
 def test_a_profile_is_only_a_name_for_options() -> None:
     all_options: dict[str, Any] = {}
-    for role, chosen in tiny_config(profile="quick").chosen().items():
+    for role, chosen in tiny_config(profile="quick").components().items():
         all_options[role] = chosen.options.model_dump()
     paper, quick = (tiny_config(profile=profile, set=all_options) for profile in ("paper", "quick"))
     assert paper.key() == quick.key() == tiny_config(profile="quick").key()
@@ -425,6 +425,12 @@ def test_beats_that_are_too_short_are_refused_before_any_is_read(
     ):
         run(samples - 6)
     assert run(samples - 5)
+
+
+def test_feature_vectors_are_too_short_for_a_network_that_pools_them_away() -> None:
+    with pytest.raises(OptionError, match="Beats of 18 samples are too short") as caught:
+        configure(registry_with(), RunRequest("cnn-9", "mitbih-features"))
+    assert caught.value.where == "dataset mitbih-features"
 
 
 def test_a_dry_run_refuses_what_cannot_be_run() -> None:

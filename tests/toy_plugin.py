@@ -1,4 +1,4 @@
-"""Two tiny datasets as a plugin of their own, so that a whole command can be run on them."""
+"""Two tiny datasets as a plugin, so that a test can run a whole command on them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ToyOneLead(Toy):
 
 
 def install(monkeypatch, tmp_path: Path) -> None:
-    """Offer ``toy-2lead`` and ``toy-1lead``, and run the jobs of a suite in this process."""
+    """Add ``toy-2lead`` and ``toy-1lead``, and run the jobs of a suite in this process."""
     specs = (
         DatasetSpec(name="toy-2lead", target=Toy, summary="Two leads"),
         DatasetSpec(name="toy-1lead", target=ToyOneLead, summary="One lead"),

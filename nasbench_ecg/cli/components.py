@@ -212,7 +212,11 @@ def _print_description(description: dict[str, Any]) -> None:
     out.print(facts.pop("summary"), markup=False)
     out.print()
     facts["plugin"] += f" ({facts.pop('distribution')} {facts.pop('version')})"
-    facts = {"default protocol" if n == "protocol" else n: value for n, value in facts.items()}
+    facts = {
+        "default protocol" if name == "protocol" else name: value
+        for name, value in facts.items()
+        if value is not None
+    }
     width = max(map(len, facts))
     for name, value in facts.items():
         out.print(f"[dim]{name:<{width}}[/]  {escape(_text(value))}", soft_wrap=True)

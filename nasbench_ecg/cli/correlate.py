@@ -64,12 +64,11 @@ def correlate(
     from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.studies.correlate import (
-        default_builder,
         evaluate_sample,
         sample_architectures,
         sample_key,
     )
-    from nasbench_ecg.studies.generalize import GIVEN
+    from nasbench_ecg.studies.generalize import given_strategy
 
     if samples < MIN_SAMPLES:
         raise OptionError(
@@ -79,7 +78,7 @@ def correlate(
     registry = load_registry()
     overrides = parse_assignments(assignments or [])
     request = RunRequest(
-        strategy=GIVEN,
+        strategy=given_strategy(registry),
         dataset=dataset,
         protocol=protocol,
         profile=profile,
@@ -90,7 +89,6 @@ def correlate(
         search_seed=seed,
         device=device,
     )
-    request = replace(request, builder=default_builder(registry, request))
     others = {kind: options for kind, options in overrides.items() if kind != "evaluator"}
     names = list(dict.fromkeys(name for name in evaluators if name != against))
     if not names:
@@ -136,7 +134,7 @@ def _result(
     from nasbench_ecg.run.environment import provenance
 
     dataset, split = prepared.record.dataset, prepared.record.split
-    components = {role: part for role, part in config.chosen().items() if role != "strategy"}
+    components = {role: part for role, part in config.components().items() if role != "strategy"}
     return {
         "format": FORMAT,
         "profile": config.profile,

@@ -288,7 +288,7 @@ def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> 
 
     processor = cpu_name() if config.device == "cpu" else _gpu_name()
     listed = table("part", "name", f"settings of the profile {config.profile}")
-    for role, component in config.chosen().items():
+    for role, component in config.components().items():
         listed.add_row(role, f"[bold]{component.name}[/]", _settings(component.options))
     listed.add_row("protocol", f"[bold]{config.protocol}[/]", _settings(config.protocol_options))
     if limits := config.budget.limits():

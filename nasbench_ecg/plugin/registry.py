@@ -27,7 +27,7 @@ from nasbench_ecg.plugin.loading import (
     load_plugin,
     normalized,
 )
-from nasbench_ecg.plugin.specs import DatasetSpec, Kind
+from nasbench_ecg.plugin.specs import DatasetSpec, Kind, Role, StrategySpec
 
 __all__ = ["KINDS", "Component", "PluginInfo", "PluginProblem", "Registry", "load_registry"]
 
@@ -101,6 +101,14 @@ class Registry:
         if not found:
             raise self._unknown(name, kind)
         return found
+
+    def strategies(self, role: Role) -> list[Component]:
+        """Return the strategies that have ``role``, by name."""
+        return [
+            component
+            for component in self.components("strategy")
+            if isinstance(component.spec, StrategySpec) and component.spec.role == role
+        ]
 
     def verify(self) -> list[PluginProblem]:
         """Import every component with its libraries, and return the problems found."""

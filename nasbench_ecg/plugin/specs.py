@@ -18,10 +18,6 @@ API_VERSION = "1.0"
 """Version of the plugin API, ``major.minor``. A plugin written for the same major version and for
 the same or an older minor version works with it."""
 
-FLOOR = "random"
-"""Name, in run records, of the strategy that leaderboards measure the gain of a search against.
-A record holds names and no specs; wherever specs are at hand, their ``role`` decides."""
-
 Kind = Literal["search-space", "builder", "strategy", "dataset", "evaluator"]
 Role = Literal["search", "random-search", "fixed", "given"]
 BudgetName = Literal["evaluations", "seconds"]

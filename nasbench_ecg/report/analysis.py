@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nasbench_ecg.plugin.specs import FLOOR
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.statistics import (
     CriticalDifference,
@@ -15,6 +14,9 @@ from nasbench_ecg.report.statistics import (
     improvement,
     rank_intervals,
 )
+
+RANDOM_SEARCH = "random"
+"""Name, in run records, of the strategy that searches are compared with."""
 
 PARETO_COSTS = {"parameters": "P", "macs": "M", "latency_1_ms": "L"}
 """Costs that have a Pareto front, with the letter that stands for each."""
@@ -60,7 +62,7 @@ def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
     candidates = [
         other
         for other in rows
-        if other.strategy == FLOOR
+        if other.strategy == RANDOM_SEARCH
         and (other.space_digest, other.recipe_digest) == (row.space_digest, row.recipe_digest)
         and other.f1_by_seed
         and sum(other.f1_by_seed) > 0

@@ -201,7 +201,7 @@ class RunConfig:
     device: str
     budget: Budget = field(default_factory=Budget)
 
-    def chosen(self) -> dict[str, ResolvedComponent]:
+    def components(self) -> dict[str, ResolvedComponent]:
         """Return the five components by role."""
         return {
             "strategy": self.strategy,
@@ -236,7 +236,7 @@ class RunConfig:
                         "revision": chosen.component.spec.revision,
                         "options": chosen.options.model_dump(mode="json", exclude_none=True),
                     }
-                    for role, chosen in self.chosen().items()
+                    for role, chosen in self.components().items()
                 },
                 "protocol": {
                     "name": self.protocol,
@@ -250,10 +250,10 @@ class RunConfig:
 
     def request(self) -> RunRequest:
         """Return the request that resolves to this configuration, with every component named."""
-        changed = {role: chosen.changed for role, chosen in self.chosen().items()}
+        changed = {role: chosen.changed for role, chosen in self.components().items()}
         changed["protocol"] = self.protocol_changed
         return RunRequest(
-            **{role: chosen.name for role, chosen in self.chosen().items()},
+            **{role: chosen.name for role, chosen in self.components().items()},
             protocol=self.protocol,
             profile=self.profile,
             overrides={role: options for role, options in changed.items() if options},
@@ -391,6 +391,14 @@ def _parts_of_search(
     return space, builder, evaluator
 
 
+def default_evaluator(registry: Registry, strategy: Component) -> str:
+    """Return the evaluator of a strategy when the user names neither space nor evaluator."""
+    assert isinstance(strategy.spec, StrategySpec)
+    space = registry.get("search-space", strategy.spec.space).spec
+    assert isinstance(space, SearchSpaceSpec)
+    return strategy.spec.evaluator or space.evaluator
+
+
 def _check_budget(strategy: StrategySpec, budget: Budget) -> None:
     for name, limit in budget.limits().items():
         if not (math.isfinite(limit) and limit >= 1):
@@ -417,7 +425,7 @@ def _check_length(config: RunConfig) -> None:
     if not isinstance(options, KnowsLength):
         return
     for role in ("builder", "strategy"):
-        chosen = config.chosen()[role]
+        chosen = config.components()[role]
         spec = chosen.component.spec
         assert isinstance(spec, BuilderSpec | StrategySpec)
         if options.n_samples < spec.min_samples:

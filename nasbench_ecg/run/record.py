@@ -139,7 +139,7 @@ def new_record(config: RunConfig, suite: str) -> RunRecord:
                 options=chosen.options.model_dump(mode="json"),
                 changed=dict(chosen.changed),
             )
-            for role, chosen in config.chosen().items()
+            for role, chosen in config.components().items()
         },
         search_seed=config.search_seed,
         evaluation_seed=config.evaluation_seed,

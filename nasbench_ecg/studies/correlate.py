@@ -11,9 +11,7 @@ import numpy as np
 from nasbench_ecg.architecture import Architecture, digest, distinct_architectures
 from nasbench_ecg.contracts import Evaluation, SearchSpace
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.plugin.specs import BuilderSpec
-from nasbench_ecg.run.config import KEY_LENGTH, RunConfig, RunRequest
+from nasbench_ecg.run.config import KEY_LENGTH, RunConfig
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.runner import PreparedRun
 
@@ -36,18 +34,6 @@ class SampleScores:
         return [evaluation.score for evaluation in self.evaluations]
 
 
-def default_builder(registry: Registry, request: RunRequest) -> str | None:
-    """Return the builder of a request; the first by name that fits its space if it names none."""
-    if request.space is None or request.builder is not None:
-        return request.builder
-    fitting = (
-        component.name
-        for component in registry.components("builder")
-        if isinstance(component.spec, BuilderSpec) and component.spec.space == request.space
-    )
-    return next(fitting, None)
-
-
 def sample_architectures(space: SearchSpace, n: int, seed: int) -> list[Architecture]:
     """Return ``n`` different random architectures; a larger ``n`` adds to the same ones.
 
@@ -67,7 +53,7 @@ def sample_key(config: RunConfig) -> str:
     """Return a key of the sample and its beats, which does not depend on the evaluator."""
     components = {
         role: [chosen.name, chosen.component.spec.revision, chosen.options.model_dump(mode="json")]
-        for role, chosen in config.chosen().items()
+        for role, chosen in config.components().items()
         if role in ("space", "builder", "dataset")
     }
     protocol = [config.protocol, config.protocol_options.model_dump(mode="json")]

@@ -10,15 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.plugin.specs import StrategySpec
-from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.config import RunRequest, configure, default_evaluator
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.suite.spec import PlannedRun
-
-GIVEN = "given"
-"""Name of the strategy that returns the architecture given in its options."""
 
 _KEPT_ROLES = ("space", "builder", "evaluator")
 
@@ -77,18 +73,27 @@ def architecture_of(record: RunRecord, registry: Registry) -> Architecture:
 
 
 def fixed_models(registry: Registry, evaluators: Collection[str]) -> list[str]:
-    """Return the names of the fixed architectures that use one of ``evaluators``.
-
-    They are the strategies that do not search, without the one for given architectures.
-    """
+    """Return the names of the fixed models whose default evaluator is one of ``evaluators``."""
     return [
         component.name
-        for component in registry.components("strategy")
-        if isinstance(component.spec, StrategySpec)
-        and not component.spec.searches
-        and component.spec.evaluator in evaluators
-        and component.name != GIVEN
+        for component in registry.strategies("fixed")
+        if default_evaluator(registry, component) in evaluators
     ]
+
+
+def given_strategy(registry: Registry) -> str:
+    """Return the name of the strategy that returns the architecture given in its options.
+
+    Raises:
+        PluginError: None is installed.
+    """
+    found = registry.strategies("given")
+    if not found:
+        raise PluginError(
+            "No installed strategy returns a given architecture.",
+            fix="'nasbench-ecg plugin list' shows plugins that are disabled or broken.",
+        )
+    return found[0].name
 
 
 def plan_transfers(
@@ -125,6 +130,7 @@ def plan_transfers(
     run_keys = list(dict.fromkeys(record.run_key for record in found))
     records = {record.run_key: record for record in found}
     planned: dict[str, PlannedRun] = {}
+    given = given_strategy(registry)
     for key, target in product(run_keys, to):
         record = records[key]
         origin = _checked_origin(record, registry, target)
@@ -136,7 +142,7 @@ def plan_transfers(
             "device": device,
         }
         for seed in seeds or (record.evaluation_seed,):
-            for request, label in _requests(record, origin, common, seed, baselines):
+            for request, label in _requests(record, origin, given, common, seed, baselines):
                 run = Transfer(configure(registry, request), 1, label)
                 planned.setdefault(run.key, run)
     return sorted(planned.values(), key=lambda run: run.config.search_seed)
@@ -145,6 +151,7 @@ def plan_transfers(
 def _requests(
     record: RunRecord,
     origin: Mapping[str, Any],
+    strategy: str,
     common: Mapping[str, Any],
     seed: int,
     baselines: Sequence[str],
@@ -153,7 +160,7 @@ def _requests(
     given = {"architecture": record.architecture, "origin": dict(origin)}
     yield (
         RunRequest(
-            strategy=GIVEN,
+            strategy=strategy,
             space=record.components["space"].name,
             builder=record.components["builder"].name,
             overrides={**changed, "strategy": given},

@@ -311,7 +311,7 @@ def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
     seeds: dict[tuple[Any, ...], set[int]] = {}
     for run in runs:
         config = run.config
-        options = tuple(chosen.options.model_dump_json() for chosen in config.chosen().values())
+        options = tuple(chosen.options.model_dump_json() for chosen in config.components().values())
         row = (config.strategy.name, config.dataset.name, config.protocol, config.builder.name)
         seeds.setdefault((row, options), set()).add(config.search_seed)
     return [

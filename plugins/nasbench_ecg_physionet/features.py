@@ -29,6 +29,7 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg.signal import (
     CLASSES,
+    FEATURES,
     SYMBOLS,
     FeatureTable,
     Record,
@@ -263,6 +264,11 @@ class FeatureOptions(RecordsOptions):
 
     leads: tuple[str, ...] = ("MLII",)
     """Lead names, with 18 features for each lead; '#0' is the position in the file."""
+
+    @property
+    def n_samples(self) -> int:
+        """Features of a beat, which take the place of its samples."""
+        return len(FEATURES)
 
 
 class MitBihFeaturesOptions(FeatureOptions):

@@ -14,6 +14,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.protocols import protocol_names, protocol_options, split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, ProtocolError
+from nasbench_ecg.options import KnowsLength
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
@@ -33,6 +34,10 @@ def beats_are_well_formed(component: ComponentUnderTest, seed: int) -> None:
         expect(found == dtype, f"{name} is {found}, not {dtype}")
     expect(bool(np.isfinite(beats.signals).all()), "signals are not finite")
     expect(beats.n_samples > 0 and beats.fs > 0, f"{beats.n_samples} samples at {beats.fs} Hz")
+    options = component.options(_protocol(component))
+    if isinstance(options, KnowsLength):
+        n = options.n_samples
+        expect(beats.n_samples == n, f"{beats.n_samples} samples; its options say {n}")
     _expect_range("labels", beats.labels, beats.n_classes)
     _expect_range("record", beats.record, len(beats.records))
     expect(bool((beats.sample >= 0).all()), "an R peak lies before the start of its record")

@@ -14,6 +14,7 @@ def nasbench_ecg_strategies() -> Iterator[StrategySpec]:
         target="nasbench_ecg_thirdparty_example.strategy:BestOfN",
         options="nasbench_ecg_thirdparty_example.options:BestOfNOptions",
         space="conv-cells",
+        budgets=("evaluations",),
         summary="The best of N random architectures",
     )
 
