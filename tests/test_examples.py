@@ -37,7 +37,7 @@ def test_a_scaffolded_strategy_installs_runs_and_passes_the_contract_unchanged(
     assert record["status"] == "ok"
     assert record["components"]["strategy"]["distribution"] == "my-search"
     checked = json.loads(fresh.nasbench("plugin", "check", "my-search", "--json", cwd=tmp_path))
-    outcomes = {verdict["check"]: verdict["outcome"] for verdict in checked["verdicts"]}
+    outcomes = {result["check"]: result["outcome"] for result in checked["results"]}
     assert set(outcomes.values()) == {"holds"} and len(outcomes) > 10
 
 

@@ -13,7 +13,7 @@ from run_records import CLASSES, ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.report.run_summary import run_summary
 from nasbench_ecg.run.config import RunRequest, configure
-from nasbench_ecg.run.record import RunRecord, open_record
+from nasbench_ecg.run.record import RunRecord, new_record
 
 PROTOCOLS = ("intra-patient", "inter-patient")
 UNSEEN_PATIENTS = {"protocol": "inter-patient", "macro_classes": ["N", "S", "V", "F"]}
@@ -149,7 +149,7 @@ def test_the_command_of_a_run_keeps_its_fold_and_its_training_seed(status: str) 
         evaluation_seed=5, overrides={"protocol": {"fold": 1}},
     )  # fmt: skip
     config = configure(load_registry(), request)
-    record = open_record(config, "runs").model_copy(update={"status": status, "error": "it broke"})
+    record = new_record(config, "runs").model_copy(update={"status": status, "error": "it broke"})
     if status == "failed":
         shown_command = commands(record)["try again"]
         assert shlex.split(shown_command) == shlex.split(config.command())
