@@ -7,14 +7,13 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nasbench_ecg.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from nasbench_ecg.contracts import SearchSpace
 
 FORMAT_VERSION = 1
 
@@ -106,8 +105,17 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
 
 
+class _Sampled(Protocol):
+    """The part of :class:`nasbench_ecg.api.SearchSpace` that sampling needs."""
+
+    @property
+    def size(self) -> int: ...
+
+    def sample(self, rng: np.random.Generator) -> Architecture: ...
+
+
 def distinct_architectures(
-    space: SearchSpace,
+    space: _Sampled,
     rng: np.random.Generator,
     n: int,
     *,
@@ -119,7 +127,7 @@ def distinct_architectures(
     The first architectures are the same for a larger ``n``.
 
     Args:
-        space: Where architectures are sampled.
+        space: The search space.
         rng: Generator of the samples.
         n: Architectures wanted; a smaller space yields at most its size.
         accept: Returns whether an architecture may be used; it is called once for each new one.

@@ -31,7 +31,8 @@ from typer.testing import CliRunner
 from nasbench_ecg import api, signal, testing, training
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import KINDS, load_registry
-from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.request import RunRequest
 
 sybil = pytest.importorskip("sybil", reason="needs sybil: pip install 'nasbench-ecg[dev]'")
 from sybil.document import Document  # noqa: E402

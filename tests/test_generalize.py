@@ -18,7 +18,8 @@ from nasbench_ecg.plugin import registry
 from nasbench_ecg.report.generalization import generalization
 from nasbench_ecg.report.generalization_tables import as_data, tables
 from nasbench_ecg.report.render import render_tables
-from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg.studies.generalize import plan_transfers
 from nasbench_ecg_cells.network import StackedCellsShortcut

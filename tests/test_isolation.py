@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import LocalExecutor
 from nasbench_ecg.suite.runner import execute_runs

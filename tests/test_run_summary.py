@@ -12,8 +12,10 @@ from run_records import CLASSES, ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
 
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.report.run_summary import run_summary
-from nasbench_ecg.run.config import RunRequest, configure
-from nasbench_ecg.run.record import RunRecord, new_record
+from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.recording import new_record
+from nasbench_ecg.run.request import RunRequest
 
 PROTOCOLS = ("intra-patient", "inter-patient")
 UNSEEN_PATIENTS = {"protocol": "inter-patient", "macro_classes": ["N", "S", "V", "F"]}

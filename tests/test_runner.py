@@ -32,8 +32,9 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.config import RunConfig, RunRequest, configure
+from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import PreparedRun, estimate, execute, prepare_run
 from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg.training.engine import predict

@@ -23,8 +23,9 @@ from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
-from nasbench_ecg.run.config import RunRequest, configure
-from nasbench_ecg.run.record import new_record
+from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.recording import new_record
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite import runner as suite_runner
 from nasbench_ecg.suite.processes import LocalExecutor

@@ -19,8 +19,9 @@ from nasbench_ecg.api import Architecture, MissingDataError, Progress, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Steps
-from nasbench_ecg.run.config import RunRequest, configure
+from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.contexts import FinalTestContext
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import PreparedRun, prepare_run
 from nasbench_ecg.run.store import read_records
 from nasbench_ecg.training.seeding import seeded

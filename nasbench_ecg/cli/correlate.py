@@ -60,7 +60,8 @@ def correlate(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.correlation import MIN_SAMPLES
     from nasbench_ecg.report.correlation import correlate as measure
-    from nasbench_ecg.run.config import RunRequest, configure
+    from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.studies.correlate import (

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.registry import Registry
-    from nasbench_ecg.run.config import RunConfig, RunRequest
+    from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.runner import PreparedRun
     from nasbench_ecg.run.store import RecordStore
 
@@ -156,7 +157,7 @@ def run(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.run.config import RunRequest
+    from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.spec import check_name
 

@@ -20,8 +20,8 @@ from rich.text import Text
 from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
 from nasbench_ecg.report.published import Published, counterpart, published_scores
-from nasbench_ecg.run.config import DEFAULT_OUT, RunRequest
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.text import difference, duration, percent, value_text
 

@@ -7,11 +7,11 @@ evaluation sees the test part, once.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,8 +34,14 @@ from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 from nasbench_ecg.training.seeding import random_state, restore_random_state, seeded
 
-if TYPE_CHECKING:
-    from nasbench_ecg.run.parallel import Workers
+
+class CandidateWorkers(Protocol):
+    """Processes that evaluate candidates, see :class:`nasbench_ecg.run.parallel.Workers`."""
+
+    def evaluate(
+        self, architectures: Sequence[Architecture], fidelity: Fidelity | None, progress: Progress
+    ) -> Iterator[Evaluation]:
+        """Yield the evaluations in the order of ``architectures``."""
 
 
 @dataclass
@@ -58,7 +64,7 @@ class RunSearchContext:
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     evaluation_log: EvaluationLog = field(default_factory=EvaluationLog)
     parallel: int = 1
-    workers: Workers | None = None
+    workers: CandidateWorkers | None = None
     evaluations: int = 0
     trajectory: list[dict[str, float]] = field(default_factory=list)
     started: float = field(default_factory=monotonic)

@@ -1,16 +1,10 @@
-"""The run record: its schema, and how a record starts."""
+"""The run record: its schema."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
-
-from nasbench_ecg.data.cache import LoadedBeats
-from nasbench_ecg.data.protocols import Split
-from nasbench_ecg.run.config import RunConfig
-from nasbench_ecg.run.environment import provenance
 
 SCHEMA_VERSION = 1
 
@@ -117,83 +111,3 @@ class RunRecord(_Part):
             self.profile,
             self.components["evaluator"].name,
         )
-
-
-def new_record(config: RunConfig, suite: str) -> RunRecord:
-    """Return the record of a run that starts: no results, and the status ``interrupted``."""
-    return RunRecord(
-        run_key=config.key(),
-        suite=suite,
-        status="interrupted",
-        command=config.command(),
-        profile=config.profile,
-        protocol=config.protocol,
-        protocol_options=config.protocol_options.model_dump(mode="json"),
-        components={
-            role: ComponentRecord(
-                name=chosen.name,
-                plugin=chosen.component.plugin,
-                distribution=chosen.component.distribution,
-                version=chosen.component.version,
-                revision=chosen.component.spec.revision,
-                options=chosen.options.model_dump(mode="json"),
-                changed=dict(chosen.changed),
-            )
-            for role, chosen in config.components().items()
-        },
-        search_seed=config.search_seed,
-        evaluation_seed=config.evaluation_seed,
-        device=config.device,
-        budget=config.budget.limits(),
-        provenance=provenance(config.device),
-    )
-
-
-def with_data(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunRecord:
-    """Return ``record`` with a description of its beats and their split."""
-    beats = loaded.beats
-    indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    return record.model_copy(
-        update={
-            "dataset": DatasetRecord(
-                fingerprint=loaded.fingerprint,
-                records=list(beats.records),
-                leads=list(beats.leads),
-                fs=beats.fs,
-                n_samples=beats.n_samples,
-                counts=beats.counts(),
-                notes=list(loaded.notes),
-            ),
-            "split": SplitRecord(
-                fingerprint=parts.fingerprint,
-                counts={
-                    part: dict(
-                        zip(
-                            beats.classes,
-                            np.bincount(beats.labels[index], minlength=beats.n_classes).tolist(),
-                            strict=True,
-                        )
-                    )
-                    for part, index in indices.items()
-                },
-                records={
-                    part: [beats.records[i] for i in np.unique(beats.record[index])]
-                    for part, index in indices.items()
-                },
-                notes=list(parts.notes),
-            ),
-            "classes": list(beats.classes),
-            "macro_classes": list(parts.macro_classes),
-        }
-    )
-
-
-def inputs_of(record: RunRecord) -> dict[str, str]:
-    """Return versions and fingerprints that must be unchanged for saved progress to be used."""
-    inputs = {"nasbench-ecg": str(record.provenance["nasbench_ecg"])}
-    for role, used in record.components.items():
-        inputs[role] = f"{used.name} of {used.distribution} {used.version}, {used.revision}"
-    if record.dataset is not None and record.split is not None:
-        inputs["beats"] = record.dataset.fingerprint
-        inputs["split"] = record.split.fingerprint
-    return inputs

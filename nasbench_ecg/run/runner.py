@@ -43,7 +43,8 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
 from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext, ValidationContext
 from nasbench_ecg.run.parallel import Workers
-from nasbench_ecg.run.record import RunRecord, Status, inputs_of, new_record, with_data
+from nasbench_ecg.run.record import RunRecord, Status
+from nasbench_ecg.run.recording import inputs_of, new_record, with_data
 from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.costs import measure_costs

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.run.config import RunRequest, configure, default_evaluator
+from nasbench_ecg.run.config import configure, default_evaluator
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.suite.spec import PlannedRun
 
 _KEPT_ROLES = ("space", "builder", "evaluator")

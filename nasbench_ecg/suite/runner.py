@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.run.record import RunRecord, Status, new_record
+from nasbench_ecg.run.record import RunRecord, Status
+from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.processes import Job, LocalExecutor, Outcome
 from nasbench_ecg.suite.spec import PlannedRun

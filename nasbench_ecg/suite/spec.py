@@ -32,7 +32,8 @@ from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, nearest
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import StrategySpec
-from nasbench_ecg.run.config import RunConfig, RunRequest, assigned, configure
+from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.request import RunRequest, assigned
 
 MIN_SEEDS = 3
 """Smallest number of search seeds of a published suite."""

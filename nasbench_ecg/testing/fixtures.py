@@ -24,7 +24,7 @@ from nasbench_ecg.plugin.specs import (
     SearchSpaceSpec,
     StrategySpec,
 )
-from nasbench_ecg.run.config import ROLES
+from nasbench_ecg.run.request import ROLES
 
 PROFILE = "smoke"
 
