@@ -343,3 +343,12 @@ def test_sigterm_interrupts_a_run_and_it_can_continue(
     assert ends == ["130 interrupted", "0 ok"]
     record = RecordStore(tmp_path).read(config.key())
     assert record is not None and result(record) == expected
+
+
+def test_progress_that_does_not_state_its_inputs_is_discarded(tmp_path: Path) -> None:
+    saved = ResumeFolder(tmp_path / "run")
+    assert saved.discard_if_changed({"beats": "a"}) == []
+    saved.folder.mkdir()
+    (saved.folder / "evaluations.jsonl").write_text("{}\n")
+    assert saved.discard_if_changed({"beats": "a"}) == ["beats"]
+    assert not saved.folder.exists()

@@ -46,8 +46,8 @@ class ResumeFolder:
         """Delete progress that was saved with other inputs; save these with what follows.
 
         Args:
-            inputs: Versions of the code and fingerprints of the data, by name. Progress that was
-                saved without any is used.
+            inputs: Versions of the code and fingerprints of the data, by name. Progress that does
+                not state its inputs counts as made with other ones.
 
         Returns:
             The names of the inputs that differ; empty if the run can continue.
@@ -55,12 +55,17 @@ class ResumeFolder:
         self._inputs = dict(inputs)
         for leftover in self.folder.glob(".*-*"):  # temporary files of a killed process
             leftover.unlink(missing_ok=True)
-        before = self.load_result(_INPUTS) or self._inputs
+        before = self.load_result(_INPUTS)
+        if before is None:
+            before = {} if self._has_progress() else self._inputs
         names = {**before, **self._inputs}
         changed = [name for name in names if before.get(name) != self._inputs.get(name)]
         if changed:
             self.remove()
         return changed
+
+    def _has_progress(self) -> bool:
+        return self.folder.is_dir() and any(self.folder.iterdir())
 
     def evaluation_log(self) -> EvaluationLog:
         """Return the log of the search's evaluations so far."""
