@@ -38,7 +38,7 @@ def test_a_scaffolded_strategy_installs_runs_and_passes_the_contract_unchanged(
     assert record["components"]["strategy"]["distribution"] == "my-search"
     checked = json.loads(fresh.nasbench("plugin", "check", "my-search", "--json", cwd=tmp_path))
     outcomes = {result["check"]: result["outcome"] for result in checked["results"]}
-    assert set(outcomes.values()) == {"holds"} and len(outcomes) > 10
+    assert set(outcomes.values()) == {"passed"} and len(outcomes) > 10
 
 
 def test_the_example_strategy_runs_and_passes_its_own_tests(
