@@ -14,7 +14,7 @@ from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.options import PROFILE_NAMES, Options
 from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import Registry, load_registry
-from nasbench_ecg.plugin.specs import DatasetSpec, StrategySpec
+from nasbench_ecg.plugin.specs import BuilderSpec, DatasetSpec, StrategySpec
 from roles import to_markdown
 
 _LONG = 24
@@ -75,7 +75,7 @@ def _facts(component: Component) -> str:
     if isinstance(spec, DatasetSpec):
         names = ", ".join(f"[`{p}`](protocols.md#{p})" for p in spec.protocols)
         facts.append(f"protocols {names} (default `{spec.protocol}`)")
-    if getattr(spec, "min_samples", 1) > 1:
+    if isinstance(spec, BuilderSpec | StrategySpec) and spec.min_samples > 1:
         facts.append(f"beats of at least {spec.min_samples} samples")
     facts.append(f"plugin `{component.plugin}`")
     facts.append(f"`{component.target}`")
@@ -90,7 +90,8 @@ def _capabilities(spec: StrategySpec) -> list[str]:
     spaces = [f"also searches {', '.join(f'`{name}`' for name in others)}"] if others else []
     if spec.spaces is None:
         spaces = ["searches any space"]
-    return [*spaces, f"keeps budgets of {' and '.join(spec.budgets) or 'no kind'}"]
+    budgets = f"budgets of {' and '.join(spec.budgets)}" if spec.budgets else "no budget"
+    return [*spaces, f"keeps {budgets}"]
 
 
 def _documented(component: Component) -> str:
