@@ -1,7 +1,7 @@
-"""Fills the pages at build time: ``<!-- generate: what [argument] -->`` becomes Markdown.
+"""Fill the pages at build time: replace ``<!-- generate: what [argument] -->`` by Markdown.
 
-Everything comes from the installed package and the committed results, in a fixed order, so that
-two builds of one state are equal and nothing generated is committed.
+The content comes from the installed package and the committed results, in a fixed order. Two builds
+of one commit are equal, and no generated file is committed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Replace the markers of a page."""
+    """Replace the markers of a page by generated Markdown."""
     return _MARKER.sub(lambda found: _GENERATORS[found["what"]](found["argument"] or ""), markdown)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the JSON schema of a run record, and the leaderboards that are pages of their own."""
+    """Add the JSON schema of a run record and the HTML leaderboards to the site."""
     files.append(
         File.generated(config, "reference/run-record.schema.json", content=schema.json_schema())
     )
-    for board in measured.html_boards(_ROOT / "results"):
-        uri = f"explanation/{measured.html_name(board)}"
-        files.append(File.generated(config, uri, abs_src_path=str(board)))
+    for leaderboard in measured.html_leaderboards(_ROOT / "results"):
+        uri = f"explanation/{measured.html_name(leaderboard)}"
+        files.append(File.generated(config, uri, abs_src_path=str(leaderboard)))
     return files

@@ -1,1 +1,1 @@
-"""Makers of Markdown, one for each kind of generated page."""
+"""Generators of Markdown, one module for each kind of page."""

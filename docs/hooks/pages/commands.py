@@ -1,4 +1,4 @@
-"""The command line, from the commands themselves."""
+"""The page of the command line, from its commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LISTED = re.compile(r"^\* `(?P<verb>[\w-]+)`: .*$", re.M)
 
 
 def page() -> str:
-    """Return every command with its arguments and options."""
+    """Return Markdown of every command with its arguments and options."""
     command = get_command(app)
     context: Any = Context(command, info_name=_NAME)  # typer's annotation names a subclass
     text = get_docs_for_click(obj=command, ctx=context, name=_NAME, title="Overview")
@@ -27,11 +27,11 @@ def page() -> str:
     text = _EXAMPLES.sub(_code_block, text)
     helps = dict(_helps(command))
     sections = re.split(r"^(?=#{2,} `)", text, flags=re.M)
-    return "".join(_whole_help(section, helps) for section in sections)
+    return "".join(_full_help(section, helps) for section in sections)
 
 
 def _code_block(found: re.Match[str]) -> str:
-    """Return the commands below a title as a block of code."""
+    """Return the example commands below a title as a code block."""
     return f"{found['title']}\n\n```text\n{dedent(found['lines'])}```\n"
 
 
@@ -41,14 +41,14 @@ def _helps(command: Any, path: str = _NAME) -> Iterator[tuple[str, str]]:
         yield from _helps(inner, f"{path} {name}")
 
 
-def _whole_help(section: str, helps: dict[str, str]) -> str:
-    """Give a list of commands links, and the sentences that typer cuts short in a terminal."""
+def _full_help(section: str, helps: dict[str, str]) -> str:
+    """Add links and the complete help texts, which typer truncates, to a list of commands."""
     heading = re.match(r"#{2,} `(?P<path>[^`]+)`", section)
     path = heading["path"] if heading else _NAME
     before, listing, commands = section.partition("**Commands**:\n")
 
     def line(found: re.Match[str]) -> str:
-        whole = f"{path} {found['verb']}"
-        return f"* [`{found['verb']}`](#{whole.replace(' ', '-')}): {helps[whole]}"
+        full = f"{path} {found['verb']}"
+        return f"* [`{found['verb']}`](#{full.replace(' ', '-')}): {helps[full]}"
 
     return before + listing + _LISTED.sub(line, commands)

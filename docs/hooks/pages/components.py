@@ -1,4 +1,4 @@
-"""The shipped components, each with its options by profile."""
+"""The pages of the shipped components, each with its options by profile."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.options import PROFILE_NAMES, Options
 from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import Registry, load_registry
-from nasbench_ecg.plugin.specs import DatasetSpec
+from nasbench_ecg.plugin.specs import BuilderSpec, DatasetSpec, StrategySpec
 from roles import to_markdown
 
 _LONG = 24
-"""Characters of a value beyond which the table counts its parts instead."""
+"""A longer value, in characters, is shown below the table, which then shows its length."""
 
 _OBVIOUS = re.compile(r"\AOptions of [^.;,:]*\.\s*")
-"""How an options model begins that has nothing to add to its heading."""
+"""Start of an options model's docstring that only repeats the heading."""
 
 _PUBLISHED, *_OTHERS = PROFILE_NAMES
 
 
 def page(kind: str) -> str:
-    """Return all shipped components of ``kind``."""
+    """Return Markdown of all shipped components of ``kind``."""
     registry = _registry()
     shipped = {plugin.name for plugin in registry.plugins if plugin.shipped}
-    chosen = [c for c in registry.components(parse_kind(kind)) if c.plugin in shipped]
+    components = [c for c in registry.components(parse_kind(kind)) if c.plugin in shipped]
     overview = _table(
-        ["name", "what it is"],
-        [[f"[`{c.name}`](#{c.name})", _text(c.spec.summary)] for c in chosen],
+        ["name", "summary"],
+        [[f"[`{c.name}`](#{c.name})", _text(c.spec.summary)] for c in components],
     )
-    return "\n\n".join([overview, *(_component(component) for component in chosen)])
+    return "\n\n".join([overview, *(_component(component) for component in components)])
 
 
 def protocols() -> str:
-    """Return all protocols with their options."""
+    """Return Markdown of all protocols with their options."""
     return "\n\n".join(
         f"## `{name}` {{#{name}}}\n\n{_options(protocol_options(name))}"
         for name in protocol_names()
@@ -60,33 +60,49 @@ def _component(component: Component) -> str:
 
 def _facts(component: Component) -> str:
     spec = component.spec
-    named = {
-        "space": ("search-spaces.md", "space"),
-        "builder": ("builders.md", "builder"),
-        "evaluator": ("evaluators.md", "evaluator"),
+    files = {
+        "space": "search-spaces.md",
+        "builder": "builders.md",
+        "evaluator": "evaluators.md",
     }
     facts = [
-        f"{word} [`{getattr(spec, field)}`]({file}#{getattr(spec, field)})"
-        for field, (file, word) in named.items()
-        if getattr(spec, field, None)
+        f"{role} [`{name}`]({file}#{name})"
+        for role, file in files.items()
+        if (name := getattr(spec, role, None))
     ]
+    if isinstance(spec, StrategySpec):
+        facts += _capabilities(spec)
     if isinstance(spec, DatasetSpec):
         names = ", ".join(f"[`{p}`](protocols.md#{p})" for p in spec.protocols)
-        facts.append(f"protocols {names}; `{spec.protocol}` if none is named")
+        facts.append(f"protocols {names} (default `{spec.protocol}`)")
+    if isinstance(spec, BuilderSpec | StrategySpec) and spec.min_samples > 1:
+        facts.append(f"beats of at least {spec.min_samples} samples")
     facts.append(f"plugin `{component.plugin}`")
     facts.append(f"`{component.target}`")
     return " · ".join(facts)
 
 
+def _capabilities(spec: StrategySpec) -> list[str]:
+    """Return the search spaces and the budgets that a strategy declares."""
+    if not spec.searches:
+        return ["does not search"]
+    others = [name for name in spec.spaces or () if name != spec.space]
+    spaces = [f"also searches {', '.join(f'`{name}`' for name in others)}"] if others else []
+    if spec.spaces is None:
+        spaces = ["searches any space"]
+    budgets = f"budgets of {' and '.join(spec.budgets)}" if spec.budgets else "no budget"
+    return [*spaces, f"keeps {budgets}"]
+
+
 def _documented(component: Component) -> str:
-    """Return what tells most of a component: its class, or else the module that makes it."""
+    """Return the object whose docstring describes a component: its class, or else its module."""
     module, _, name = component.target.partition(":")
     target = getattr(import_module(module), name)
     return f"{module}.{name}" if inspect.isclass(target) and target.__doc__ else module
 
 
 def _references(component: Component) -> str:
-    """Return the sources that the component's module names, as a list."""
+    """Return the references of the component's module as a Markdown list."""
     module = import_module(component.target.partition(":")[0])
     _, found, listed = inspect.cleandoc(module.__doc__ or "").partition("\nReferences:\n")
     if not found:
@@ -115,7 +131,7 @@ def _docstring(component: Component) -> str:
 def _options(model: type[Options]) -> str:
     described = describe_options(model)
     if not described:
-        return "It takes no options."
+        return "It has no options."
     about = _OBVIOUS.sub("", to_markdown(inspect.cleandoc(model.__doc__ or "")))
     profiles = [name for name in _OTHERS if any(_differs(option, name) for option in described)]
     rows = [
@@ -139,7 +155,7 @@ def _differs(option: Mapping[str, Any], profile: str) -> bool:
 
 
 def _long_values(described: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return, folded, the lists that the table only counts."""
+    """Return collapsed notes with the long lists that the table does not show."""
     return [
         f'??? note "`{option["name"]}`: {_value(value)}"\n\n    {_listed(value)}'
         for option in described
@@ -155,7 +171,7 @@ def _by_protocol(described: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     if not rows:
         return []
-    return ["Some defaults follow the protocol, in all profiles:", _table(
+    return ["Some defaults depend on the protocol, in all profiles:", _table(
         ["protocol", "option", "default"], sorted(rows)
     )]  # fmt: skip
 
@@ -184,5 +200,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _text(text: str) -> str:
-    """Return ``text`` for a cell of a table."""
+    """Return ``text`` escaped for a cell of a Markdown table."""
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

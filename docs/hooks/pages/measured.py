@@ -1,4 +1,4 @@
-"""What was measured: the committed tables under ``results/``, where there are any."""
+"""Pages of results: the committed tables under ``results/``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _HEADING = re.compile(r"^(?P<marks>#+) ", re.M)
 
 
 def speed(results: Path) -> str:
-    """Return the tables of ``results/speed/*.md``, one a machine."""
+    """Return the tables of ``results/speed/*.md``, one for each machine."""
     tables = sorted((results / "speed").glob("*.md"))
     if not tables:
-        return "No table of speed is committed yet. `python benchmarks/speed` makes one."
+        return "No speed table is committed yet. `python benchmarks/speed` makes one."
     return "\n\n".join(_included(path) for path in tables)
 
 
@@ -23,12 +23,12 @@ def leaderboards(results: Path) -> str:
     readme = results / "README.md"
     if readme.exists():
         parts.append(_included(readme))
-    for board in sorted(results.glob("*/leaderboard.md")):
-        text = _included(board)
-        page = board.with_suffix(".html")
+    for leaderboard in sorted(results.glob("*/leaderboard.md")):
+        text = _included(leaderboard)
+        page = leaderboard.with_suffix(".html")
         if page.exists():
             heading, _, rest = text.partition("\n")
-            text = f"{heading}\n\n[As a page with plots]({html_name(page)})\n{rest}"
+            text = f"{heading}\n\n[Interactive page with plots]({html_name(page)})\n{rest}"
         parts.append(text)
     return "\n\n".join(parts) or (
         "No leaderboard is committed yet. `nasbench-ecg suite run heart-darts` and "
@@ -36,20 +36,20 @@ def leaderboards(results: Path) -> str:
     )
 
 
-def html_boards(results: Path) -> list[Path]:
-    """Return the leaderboards that are pages of their own, and have a Markdown form beside them."""
+def html_leaderboards(results: Path) -> list[Path]:
+    """Return the HTML leaderboards that have a Markdown file beside them."""
     return [
         page for page in sorted(results.glob("*/leaderboard.html"))
         if page.with_suffix(".md").exists()
     ]  # fmt: skip
 
 
-def html_name(board: Path) -> str:
-    """Return the name that such a page has in the site."""
-    return f"leaderboard-{board.parent.name}.html"
+def html_name(leaderboard: Path) -> str:
+    """Return the file name of an HTML leaderboard in the site."""
+    return f"leaderboard-{leaderboard.parent.name}.html"
 
 
 def _included(path: Path) -> str:
-    """Return a Markdown file as part of a page: headings a level lower, no links to its folder."""
+    """Return a Markdown file with headings one level lower and without relative links."""
     text = _RELATIVE_LINK.sub(lambda found: found["text"], path.read_text(encoding="utf-8"))
     return _HEADING.sub(lambda found: f"#{found['marks']} ", text).strip()

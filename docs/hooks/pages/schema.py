@@ -1,4 +1,4 @@
-"""The run record, from its model."""
+"""The page of the run record, from its model."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from roles import to_markdown
 MEANINGS = {
     "RunRecord": {
         "schema_version": "Version of this schema.",
-        "run_key": "SHA-256 of what should determine the result, its first 16 digits.",
-        "suite": "The suite, and folder, that it belongs to.",
+        "run_key": "First 16 digits of a SHA-256 hash of everything that determines the result.",
+        "suite": "Suite of the run, and name of the folder.",
         "status": "`ok`, `failed`, `timeout`, `oom` (out of memory) or `interrupted`.",
-        "command": "The command that makes this run again.",
+        "command": "Complete command that repeats this run.",
         "profile": "Name of the profile.",
         "protocol": "Name of the protocol.",
         "protocol_options": "All options of the protocol.",
         "search_seed": "Seed of the search.",
         "evaluation_seed": "Seed of the final training.",
         "device": "`cpu` or `cuda`.",
-        "dataset": "The beats; absent where the run ended before they were loaded.",
+        "dataset": "The beats; absent if the run ended before they were loaded.",
         "split": "How the beats were split.",
         "architecture": "The architecture found: format, space and genotype.",
-        "architecture_hash": "Its hash.",
-        "search_details": "What else the strategy returned, for example the final α.",
+        "architecture_hash": "Hash of the architecture.",
+        "search_details": "Other results of the strategy, for example the final α.",
         "classes": "Names of the classes, in the order of the confusion matrix.",
         "macro_classes": "The classes that macro scores average over.",
         "metrics": "Scores on the test part by name, as fractions.",
         "per_class": "Scores by class.",
-        "provenance": "Version, git commit, Python, torch, processor, threads, start time.",
+        "provenance": "Versions, git commit, processor, number of threads, start time.",
     },
     "ComponentRecord": {
         "name": "Name of the component.",
-        "plugin": "The plugin that provides it.",
-        "distribution": "The installed distribution that holds the plugin.",
+        "plugin": "Plugin that provides it.",
+        "distribution": "Installed distribution of the plugin.",
         "version": "Version of the distribution.",
-        "revision": "Revision of the component: raised when equal options give other results.",
+        "revision": "Revision; increased when the same options give other results.",
         "options": "All options.",
     },
     "DatasetRecord": {
         "records": "Names of the records.",
         "leads": "Names of the leads.",
-        "fs": "Samples a second.",
-        "n_samples": "Samples in a window.",
-        "notes": "What the loader said, for example of counts that differ from published ones.",
+        "fs": "Sampling rate in hertz.",
+        "n_samples": "Samples per beat.",
+        "notes": "Messages of the loader, for example about unexpected numbers of beats.",
     },
     "SplitRecord": {
-        "fingerprint": "SHA-256 over record, sample and part of every beat.",
-        "notes": "What a reader of the scores should know of this split.",
+        "fingerprint": "SHA-256 of record, sample and part of every beat.",
+        "notes": "Remarks that matter for the interpretation of scores.",
     },
 }
-"""What the fields mean whose model does not say so."""
+"""Descriptions of the fields that have none in the model."""
 
 
 def page() -> str:
-    """Return the fields of a record and of its parts."""
+    """Return Markdown of the fields of a record and of its parts."""
     module = griffe.load("nasbench_ecg.run.record", docstring_parser="google")
     return "\n\n".join(_model(module[name]) for name in MEANINGS)
 

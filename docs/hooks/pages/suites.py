@@ -1,4 +1,4 @@
-"""The shipped suites, from their files."""
+"""The page of suites, from their files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nasbench_ecg.suite.spec import shipped_suites
 
 
 def page() -> str:
-    """Return every shipped suite with its file."""
+    """Return Markdown of every shipped suite with its file."""
     folder = files("nasbench_ecg_suites")
     parts = []
     for suite in shipped_suites():

@@ -15,5 +15,6 @@ def nasbench_ecg_strategies() -> Iterator[StrategySpec]:
         target="nasbench_ecg_annealing.strategy:SimulatedAnnealing",
         options="nasbench_ecg_annealing.strategy:SimulatedAnnealingOptions",
         space="conv-cells",
+        budgets=("evaluations", "seconds"),
         summary="Accepts worse neighbors with a probability that falls (Kirkpatrick et al. 1983)",
     )

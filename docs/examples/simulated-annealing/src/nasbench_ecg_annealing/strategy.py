@@ -27,7 +27,7 @@ from nasbench_ecg.api import (
 
 
 class SimulatedAnnealingOptions(Options):
-    """Options of ``simulated-annealing``; it evaluates as many architectures as ``random``."""
+    """Options of ``simulated-annealing``, which evaluates as many architectures as ``random``."""
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "quick": {"steps": 12, "epochs": 3, "beats": 6000},
@@ -35,26 +35,26 @@ class SimulatedAnnealingOptions(Options):
     }
 
     steps: int = Field(100, ge=1)
-    """Architectures evaluated."""
+    """Number of architectures to evaluate."""
 
     hottest: float = Field(0.05, gt=0)
-    """Temperature at the start: a loss of so much score is taken with probability 1/e."""
+    """First temperature: a score lower by this much is accepted with probability 1/e."""
 
     coldest: float = Field(0.001, gt=0)
-    """Temperature at the end."""
+    """Last temperature."""
 
     epochs: int = Field(10, ge=1)
-    """Passes over the training beats that each architecture gets."""
+    """Training epochs of each architecture."""
 
     beats: int | None = Field(None, ge=2)
-    """Most training beats for an architecture; by default all."""
+    """Largest number of training beats of each architecture; by default all."""
 
 
 class SimulatedAnnealing:
-    """Walks from neighbour to neighbour; a worse one is taken with probability exp(Δ/T).
+    """Moves from neighbor to neighbor; accepts a worse one with probability exp(Δ/T).
 
-    Choose it where the space is rugged and a climber would soon be stuck. T falls geometrically
-    from ``hottest`` to ``coldest``.
+    Choose it if the space has many local optima. T falls geometrically from ``hottest`` to
+    ``coldest``.
     """
 
     def __init__(self, options: SimulatedAnnealingOptions) -> None:
@@ -63,46 +63,49 @@ class SimulatedAnnealing:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the best architecture that was met within ``ctx.budget``."""
+        """Return the best architecture found within ``ctx.budget``."""
         fidelity = Fidelity(epochs=self.options.epochs, beats=self.options.beats)
         candidate = space.sample(ctx.rng)
-        here: Evaluation | None = None
+        current: Evaluation | None = None
         best: Evaluation | None = None
-        spent, taken = 0.0, 0
+        seconds, accepted_moves = 0.0, 0
         with ctx.progress.track("Annealing", self.options.steps) as bar:
             for step in range(self.options.steps):
-                if over(ctx.budget, step, spent):
+                if budget_is_spent(ctx.budget, step, seconds):
                     break
-                (there,) = ctx.evaluate_many([candidate], fidelity)
-                spent += there.seconds
+                (evaluation,) = ctx.evaluate_many([candidate], fidelity)
+                seconds += evaluation.seconds
                 temperature = self.temperature(step)
-                ctx.log(there.score, temperature=temperature)
-                bar.advance(1, score=there.score, T=temperature)
-                if here is None or accepts(there.score - here.score, temperature, ctx.rng):
-                    here, taken = there, taken + 1
-                if best is None or there.score > best.score:
-                    best = there
-                candidate = space.mutate(here.architecture, ctx.rng)
+                ctx.log(evaluation.score, temperature=temperature)
+                bar.advance(1, score=evaluation.score, T=temperature)
+                if current is None or accepts(
+                    evaluation.score - current.score, temperature, ctx.rng
+                ):
+                    current, accepted_moves = evaluation, accepted_moves + 1
+                if best is None or evaluation.score > best.score:
+                    best = evaluation
+                candidate = space.mutate(current.architecture, ctx.rng)
         found = candidate if best is None else best.architecture
-        return SearchResult(found, {"moves_taken": taken})
+        return SearchResult(found, {"accepted_moves": accepted_moves})
 
     def temperature(self, step: int) -> float:
-        """Return T at a step, from 0."""
+        """Return T at ``step``, counted from 0."""
         options = self.options
         share = step / max(1, options.steps - 1)
         return float(options.hottest * (options.coldest / options.hottest) ** share)
 
 
 def accepts(gain: float, temperature: float, rng: np.random.Generator) -> bool:
-    """Return whether a move that changes the score by ``gain`` is made."""
+    """Return whether to accept a move that changes the score by ``gain``."""
     return bool(gain >= 0 or rng.random() < math.exp(gain / temperature))
 
 
-def over(budget: Budget, done: int, spent: float) -> bool:
-    """Return whether ``done`` evaluations of ``spent`` seconds leave nothing of a budget.
+def budget_is_spent(budget: Budget, evaluations: int, seconds: float) -> bool:
+    """Return whether evaluations that took ``seconds`` in total use up the budget.
 
-    Seconds are those of the evaluations, so that a resumed search ends where it would have ended.
+    ``seconds`` is the stored time of the evaluations, so that a resumed search ends at the same
+    step as an uninterrupted one.
     """
-    if budget.evaluations is not None and done >= budget.evaluations:
+    if budget.evaluations is not None and evaluations >= budget.evaluations:
         return True
-    return budget.seconds is not None and done > 0 and spent >= budget.seconds
+    return budget.seconds is not None and evaluations > 0 and seconds >= budget.seconds
