@@ -234,6 +234,18 @@ def test_a_hook_that_raises_loses_what_it_yielded_and_the_other_hooks_stay(
         registry.get("dataset", "ward")
 
 
+def test_a_dataset_must_be_split_by_its_own_default_protocol(install: Install) -> None:
+    code = """
+    from nasbench_ecg.api import DatasetSpec, hookimpl
+
+    @hookimpl
+    def nasbench_ecg_datasets():
+        yield DatasetSpec(name="ward", target="m:C", summary="A ward", protocols=("paper",))
+    """
+    install("acme-search", "2.0", swarm=code)
+    assert "do not contain its protocol 'intra-patient'" in only_problem(load_registry()).error
+
+
 @pytest.mark.parametrize(
     "yielded, said",
     [

@@ -360,6 +360,8 @@ def _spec_fault(item: Any, expected: type[ComponentSpec]) -> str:
         return f"{whose} options {item.options!r} are not of the form 'package.module:Class'"
     if isinstance(item, StrategySpec) and (fault := _strategy_fault(item)):
         return f"{whose} {fault}"
+    if isinstance(item, DatasetSpec) and item.protocol not in item.protocols:
+        return f"{whose} protocols {item.protocols!r} do not contain its protocol {item.protocol!r}"
     return ""
 
 
