@@ -1,0 +1,231 @@
+"""Building a table: members in a fixed order, in shards that can be stopped, resumed and shared.
+
+A shard is a journal ``shards/<number>.jsonl`` of up to 48 trainings, one line each, flushed to the
+disk: a process that is killed loses one training at most. :func:`pack` moves journals into the table's
+arrays. Several processes on one folder share the work: a shard is locked while it is trained.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Builder, Task
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.io import storage_errors
+from nasbench_ecg.tables.table import CARD, Card, Table, TableError, empty_arrays, save_table, load_table
+
+SHARD = 48
+"""Trainings in a shard."""
+BLOCK = 16
+"""Members that get all their seeds before the next ones."""
+REPEATED = 100
+"""Members, the first of the order, that get all seeds that the card has room for."""
+BASE_SEEDS = 3
+"""Seeds of every member."""
+
+Training = tuple[int, int]
+"""Row of a member, and a seed."""
+
+
+def order(strata: Sequence[Any], seed: int = 0) -> list[int]:
+    """Return a random order of members in which every beginning is a fair sample of the space.
+
+    Args:
+        strata: What each member is stratified by, for example its width and number of cells.
+        seed: Seed of the order.
+
+    Members of each stratum are shuffled, and take places that are spread evenly over the whole.
+    """
+    rng = np.random.default_rng(seed)
+    members: dict[Any, list[int]] = {}
+    for row, stratum in enumerate(strata):
+        members.setdefault(stratum, []).append(row)
+    places = []
+    for rows in members.values():
+        shift = rng.random()
+        for k, row in enumerate(rng.permutation(rows).tolist()):
+            places.append(((k + shift) / len(rows), rng.random(), row))
+    return [row for _, _, row in sorted(places)]
+
+
+def trainings(card: Card, strata: Sequence[Any]) -> list[Training]:
+    """Return all trainings of a table in the order in which they are made."""
+    rows = order(strata)
+    base = [
+        (row, seed)
+        for start in range(0, len(rows), BLOCK)
+        for seed in range(min(BASE_SEEDS, card.seeds))
+        for row in rows[start : start + BLOCK]
+    ]
+    more = [(row, seed) for seed in range(BASE_SEEDS, card.seeds) for row in rows[:REPEATED]]
+    return [*base, *more]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is: trainings done of all, and processor seconds of the last."""
+
+    done: int
+    total: int
+    seconds: float
+
+
+def build(
+    folder: Path,
+    card: Card,
+    architectures: Sequence[Architecture],
+    strata: Sequence[Any],
+    train: Callable[[Architecture, int], Any],
+    machine: str,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    hours: float | None = None,
+) -> Iterator[Progress]:
+    """Train what is missing of a table, yielding after each training.
+
+    Args:
+        folder: The table; made where it is missing.
+        card: What the table holds. A table in the folder must have the same.
+        architectures: All members in canonical form.
+        strata: What each member is stratified by.
+        train: Trains a member with a seed: returns a ``MemberResult``.
+        machine: Processor, threads and torch version.
+        shard: This process trains shards I, I + N, … of all, given as (I, N).
+        hours: Stops after this time, at the end of a training.
+
+    Raises:
+        TableError: The folder holds another table.
+        StorageError: The folder cannot be written.
+    """
+    table = open_or_create(folder, card, architectures)
+    plan = trainings(card, strata)
+    shards = [plan[i : i + SHARD] for i in range(0, len(plan), SHARD)]
+    started = time.monotonic()
+    scratch = folder / "shards"
+    with storage_errors(folder, what="The table"):
+        scratch.mkdir(parents=True, exist_ok=True)
+    done = int(table.trained.sum())
+    for number in range(shard[0] - 1, len(shards), shard[1]):
+        lock = FileLock(scratch / f"{number:04}.lock")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            continue
+        try:
+            table = load_table(folder)  # another process may have packed it meanwhile
+            journal = scratch / f"{number:04}.jsonl"
+            known = read_journal(journal)
+            done += len(known)
+            for row, seed in shards[number]:
+                if table.trained[row, seed] or (row, seed) in known:
+                    continue
+                if hours is not None and time.monotonic() - started > 3600 * hours:
+                    return
+                result = train(architectures[row], seed)
+                append_line(
+                    journal,
+                    {
+                        "member": row,
+                        "seed": seed,
+                        "machine": machine,
+                        "confusion": result.confusion.tolist(),
+                        "nll": result.nll.astype(float).tolist(),
+                        "seconds": result.seconds.astype(float).tolist(),
+                    },
+                )
+                done += 1
+                yield Progress(done, len(plan), float(result.seconds[-1]))
+        finally:
+            lock.release()
+
+
+def open_or_create(folder: Path, card: Card, architectures: Sequence[Architecture]) -> Table:
+    """Return the table in a folder, or an empty one where there is none.
+
+    Raises:
+        TableError: The folder holds a table of something else.
+    """
+    if not (folder / CARD).exists():
+        table = Table(card, empty_arrays(card, [arch.to_json() for arch in architectures]))
+        save_table(table, folder)
+        return table
+    table = load_table(folder)
+    own, found = (
+        c.model_dump(mode="json", exclude={"sha256", "machines"}) for c in (card, table.card)
+    )
+    if differing := [name for name in own if own[name] != found[name]]:
+        raise TableError(
+            f"The folder holds a table with another {', '.join(differing)}.",
+            where=str(folder),
+            fix="Choose another folder, or remove this one.",
+        )
+    return table
+
+
+def pack(folder: Path) -> Table:
+    """Move the journals that no process is writing into the table's arrays; return the table.
+
+    Raises:
+        TableError: The table is damaged.
+        StorageError: The folder cannot be written.
+    """
+    scratch = folder / "shards"
+    with storage_errors(folder, what="The table"), ExitStack() as locks:
+        scratch.mkdir(parents=True, exist_ok=True)
+        locks.enter_context(FileLock(scratch / ".pack.lock"))
+        table = load_table(folder)
+        machines = list(table.card.machines)
+        journals = []
+        for path in sorted(scratch.glob("*.jsonl")):
+            lock = FileLock(path.with_suffix(".lock"))
+            try:
+                locks.enter_context(lock.acquire(blocking=False))
+            except Timeout:
+                continue
+            journals.append(path)
+            for (row, seed), line in read_journal(path).items():
+                for name in ("confusion", "nll", "seconds"):
+                    table.arrays[name][row, seed] = line[name]
+                if line["machine"] not in machines:
+                    machines.append(line["machine"])
+                table.arrays["machine"][row, seed] = machines.index(line["machine"])
+                table.arrays["trained"][row, seed] = True
+        packed = Table(
+            table.card.model_copy(update={"machines": tuple(machines)}), table.arrays
+        )
+        save_table(packed, folder)
+        for path in journals:
+            path.unlink()
+        return packed
+
+
+def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
+    """Return the trainings in a shard's journal; a last line cut short by a kill is ignored."""
+    found: dict[Training, dict[str, Any]] = {}
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+                found[line["member"], line["seed"]] = line
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Append one training to a shard's journal and flush it to the disk."""
+    with storage_errors(path, what="The table"), path.open("a", encoding="utf-8") as file:
+        file.write("\n" + json.dumps(line))
+        file.flush()
+        os.fsync(file.fileno())

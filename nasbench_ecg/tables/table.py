@@ -1,0 +1,345 @@
+"""A table: the results of training every member of a search space by one recipe.
+
+A folder holds ``card.json`` (what was trained and how), ``arrays.npz`` (results, no pickle) and
+``members.parquet`` (the same for people, if pyarrow was installed). Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.errors import NasbenchError, nearest
+from nasbench_ecg.io import storage_errors, to_json, write_atomically, write_bytes_atomically
+from nasbench_ecg.metrics import SCORES, scores_of_many
+
+FORMAT = 1
+CARD, ARRAYS = "card.json", "arrays.npz"
+PARTS = ("validation", "test")
+
+Seed = int | Literal["mean"]
+
+
+class TableError(NasbenchError):
+    """A table is damaged or incomplete, or was asked for something that it does not hold."""
+
+    title = "Problem with a table"
+
+
+class Recipe(BaseModel):
+    """How each member was trained: AdamW under a one-cycle learning rate, cross-entropy.
+
+    The beats of a training are drawn at random from the training set, by the seed that also
+    initializes the weights and orders the batches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    beats: int
+    """Training beats."""
+    epochs: int
+    """Passes over them."""
+    batch_size: int = 128
+    """Beats in a step."""
+    lr: float = 0.04
+    """Largest learning rate of the cycle (Smith, Topin 2019, "Super-Convergence")."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay of AdamW (Loshchilov, Hutter 2019)."""
+
+
+class Component(BaseModel):
+    """A component with its options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    revision: int
+    options: dict[str, Any]
+
+
+class Card(BaseModel):
+    """What a table holds and what it was made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    space: Component
+    builder: Component
+    dataset: Component
+    protocol: str
+    protocol_options: dict[str, Any]
+    classes: tuple[str, ...]
+    macro_classes: tuple[str, ...]
+    n_leads: int
+    n_samples: int
+    fs: float
+    """Sampling rate of the beats in hertz."""
+    beats_fingerprint: str
+    split_fingerprint: str
+    recipe: Recipe
+    members: int
+    seeds: int
+    """Seeds that the arrays have room for."""
+    machines: tuple[str, ...] = ()
+    """Processor, threads and torch version of each machine that trained members."""
+    license: str = "Apache-2.0"
+    sha256: str = ""
+    """Digest of ``arrays.npz``."""
+
+    @property
+    def track(self) -> str:
+        """Dataset and protocol, the name of the table among those of one space."""
+        return f"{self.dataset.name} {self.protocol}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a table knows of one member.
+
+    Attributes:
+        value: The metric, a fraction; the mean over the seeds that were averaged.
+        seconds: Processor seconds of the training and its validation, mean over those seeds.
+        seeds: How many seeds were averaged.
+    """
+
+    value: float
+    seconds: float
+    seeds: int
+
+
+def empty_arrays(card: Card, architectures: list[str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a table in which nothing is trained.
+
+    - ``architecture`` str [M]: canonical JSON of each member.
+    - ``trained`` bool [M, S].
+    - ``confusion`` uint32 [M, S, E, 2, C, C]: validation and test, rows the true class.
+    - ``nll`` float16 [M, S, E, 2]: mean negative log-likelihood in nats.
+    - ``seconds`` float32 [M, S, E]: processor seconds until the end of the epoch, with the
+      validation of that epoch and without the test set.
+    - ``machine`` uint8 [M, S]: index into the card's machines.
+    """
+    m, s, e, c = card.members, card.seeds, card.recipe.epochs, len(card.classes)
+    return {
+        "architecture": np.array(architectures),
+        "trained": np.zeros((m, s), bool),
+        "confusion": np.zeros((m, s, e, 2, c, c), np.uint32),
+        "nll": np.full((m, s, e, 2), np.nan, np.float16),
+        "seconds": np.full((m, s, e), np.nan, np.float32),
+        "machine": np.zeros((m, s), np.uint8),
+    }
+
+
+class Table:
+    """Results of one space on one track.
+
+    Args:
+        card: What the table holds.
+        arrays: As :func:`empty_arrays` makes them, and one ``cost_<name>`` [M] for each cost.
+    """
+
+    def __init__(self, card: Card, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.card = card
+        self.arrays = dict(arrays)
+        self._place = {
+            Architecture.from_json(text).hash: i
+            for i, text in enumerate(self.arrays["architecture"].tolist())
+        }
+
+    @property
+    def trained(self) -> NDArray[np.bool_]:
+        """Which members are trained with which seeds, [M, S]."""
+        return self.arrays["trained"]
+
+    @property
+    def complete(self) -> float:
+        """The share of members with at least one trained seed."""
+        return float(self.trained.any(axis=1).mean())
+
+    @cached_property
+    def members(self) -> list[Architecture]:
+        """All members, trained or not, in the order of the arrays."""
+        return [Architecture.from_json(text) for text in self.arrays["architecture"].tolist()]
+
+    def place(self, arch: Architecture) -> int:
+        """Return the row of an architecture in canonical form.
+
+        Raises:
+            TableError: It is no member.
+        """
+        if arch.space != self.card.space.name:
+            raise TableError(
+                f"This architecture is of the space {arch.space!r}.",
+                where=f"table of {self.card.space.name}, {self.card.track}",
+                fix=f"Ask for an architecture of {self.card.space.name}.",
+            )
+        if arch.hash not in self._place:
+            raise TableError(
+                f"The architecture {arch.hash} is not a member of the table.",
+                where=f"table of {self.card.space.name}, {self.card.track}",
+                fix="Ask for its canonical form, and with the space's options of the table.",
+            )
+        return self._place[arch.hash]
+
+    def query(
+        self,
+        arch: Architecture,
+        *,
+        epoch: int | None = None,
+        seed: Seed = "mean",
+        metric: str = "f1_of_macro",
+    ) -> Result:
+        """Return a validation result of a member.
+
+        Args:
+            arch: The member, in canonical form.
+            epoch: After how many epochs; by default after all.
+            seed: One seed, or ``mean`` over all seeds trained of this member.
+            metric: A score of :func:`nasbench_ecg.metrics.scores`, or ``nll``.
+
+        Raises:
+            TableError: The member, seed or epoch is missing, or there is no such metric.
+        """
+        return self._result("validation", arch, epoch, seed, metric)
+
+    def test(
+        self, arch: Architecture, *, seed: Seed = "mean", metric: str = "f1_of_macro"
+    ) -> Result:
+        """Return the test result of a member after its last epoch; searches never call this."""
+        return self._result("test", arch, None, seed, metric)
+
+    def values(self, part: str, metric: str = "f1_of_macro") -> NDArray[np.float64]:
+        """Return a metric of all members, [M, S, E]; NaN where nothing is trained.
+
+        Args:
+            part: ``validation`` or ``test``.
+            metric: A score of :func:`nasbench_ecg.metrics.scores`, or ``nll``.
+        """
+        key = part, metric
+        if key not in self._values:
+            if metric not in (*SCORES, "nll"):
+                raise TableError(
+                    f"There is no metric {metric!r}.", fix=nearest(metric, (*SCORES, "nll"))
+                )
+            at = PARTS.index(part)
+            if metric == "nll":
+                found = self.arrays["nll"][..., at].astype(np.float64)
+            else:
+                confusion = self.arrays["confusion"][:, :, :, at]
+                found = scores_of_many(
+                    confusion, self.card.classes, self.card.macro_classes
+                )[metric]
+            self._values[key] = np.where(self.trained[:, :, None], found, np.nan)
+        return self._values[key]
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str], NDArray[np.float64]]:
+        return {}
+
+    def costs(self) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        """Yield name and values [M] of each cost that the table holds."""
+        for name, values in self.arrays.items():
+            if name.startswith("cost_"):
+                yield name.removeprefix("cost_"), values
+
+    def _result(
+        self, part: str, arch: Architecture, epoch: int | None, seed: Seed, metric: str
+    ) -> Result:
+        row = self.place(arch)
+        e = self._epoch(epoch)
+        seeds = np.flatnonzero(self.trained[row])
+        if seed != "mean":
+            if not 0 <= seed < self.card.seeds or not self.trained[row, seed]:
+                raise TableError(
+                    f"The member {arch.hash} is not trained with seed {seed}.",
+                    fix=f"Its seeds are: {', '.join(map(str, seeds)) or 'none'}.",
+                )
+            seeds = np.array([seed])
+        if not len(seeds):
+            raise TableError(
+                f"The member {arch.hash} is not trained yet.",
+                where=f"{self.complete:.0%} of the members are",
+                fix="Train it with 'nasbench-ecg table build', or ask for a trained member.",
+            )
+        return Result(
+            float(self.values(part, metric)[row, seeds, e].mean()),
+            float(self.arrays["seconds"][row, seeds, e].mean()),
+            len(seeds),
+        )
+
+    def _epoch(self, epoch: int | None) -> int:
+        epochs = self.card.recipe.epochs
+        if epoch is None:
+            return epochs - 1
+        if not 1 <= epoch <= epochs:
+            raise TableError(
+                f"The table has no epoch {epoch}.", fix=f"Its epochs are 1 to {epochs}."
+            )
+        return epoch - 1
+
+
+def save_table(table: Table, folder: Path) -> None:
+    """Write card, arrays and, if pyarrow is installed, a table for people.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    packed = io.BytesIO()
+    np.savez_compressed(packed, **table.arrays)  # type: ignore[arg-type]
+    digest = hashlib.sha256(packed.getvalue()).hexdigest()
+    card = table.card.model_copy(update={"sha256": digest})
+    with storage_errors(folder, what="The table"):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes_atomically(folder / ARRAYS, packed.getvalue())
+        write_atomically(folder / CARD, to_json(card.model_dump(mode="json")))
+
+
+def load_table(folder: Path) -> Table:
+    """Read a table and check its digest and shapes.
+
+    Raises:
+        TableError: A file is missing or damaged, or of another format.
+    """
+
+    def broken(name: str, reason: str) -> TableError:
+        return TableError(
+            f"The table cannot be read: {reason}.",
+            where=str(folder / name),
+            fix="Restore the file, or build the table again.",
+        )
+
+    try:
+        card = Card.model_validate(json.loads((folder / CARD).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise broken(CARD, error.strerror or str(error)) from None
+    except (ValidationError, ValueError) as error:
+        raise broken(CARD, str(error).splitlines()[0]) from None
+    if card.format != FORMAT:
+        raise broken(CARD, f"it has format {card.format}, this version reads {FORMAT}")
+    try:
+        packed = (folder / ARRAYS).read_bytes()
+    except OSError as error:
+        raise broken(ARRAYS, error.strerror or str(error)) from None
+    if hashlib.sha256(packed).hexdigest() != card.sha256:
+        raise broken(ARRAYS, "its SHA-256 is not the one on the card")
+    try:
+        with np.load(io.BytesIO(packed), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        expected = empty_arrays(card, arrays["architecture"].tolist())
+    except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise broken(ARRAYS, str(error)) from None
+    for name, array in expected.items():
+        if name not in arrays or arrays[name].shape != array.shape:
+            raise broken(ARRAYS, f"its array {name!r} does not have the shape of the card")
+    return Table(card, arrays)
