@@ -85,6 +85,8 @@ __getattr__ = lazy_names(
             "EvaluationContext",
             "Evaluator",
             "Fidelity",
+            "ListsMembers",
+            "ListsMembers",
             "Requirement",
             "SearchContext",
             "SearchResult",

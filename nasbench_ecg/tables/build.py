@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,20 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Builder, Task
-from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.io import storage_errors
-from nasbench_ecg.tables.table import CARD, Card, Table, TableError, empty_arrays, save_table, load_table
+from nasbench_ecg.tables.table import (
+    CARD,
+    Card,
+    Table,
+    TableError,
+    empty_arrays,
+    load_table,
+    save_table,
+)
+from nasbench_ecg.tables.training import MemberResult
 
 SHARD = 48
 """Trainings in a shard."""
@@ -38,11 +46,11 @@ Training = tuple[int, int]
 """Row of a member, and a seed."""
 
 
-def order(strata: Sequence[Any], seed: int = 0) -> list[int]:
+def order(strata: Sequence[int], seed: int = 0) -> list[int]:
     """Return a random order of members in which every beginning is a fair sample of the space.
 
     Args:
-        strata: What each member is stratified by, for example its width and number of cells.
+        strata: The group of each member.
         seed: Seed of the order.
 
     Members of each stratum are shuffled, and take places that are spread evenly over the whole.
@@ -59,7 +67,7 @@ def order(strata: Sequence[Any], seed: int = 0) -> list[int]:
     return [row for _, _, row in sorted(places)]
 
 
-def trainings(card: Card, strata: Sequence[Any]) -> list[Training]:
+def trainings(card: Card, strata: Sequence[int]) -> list[Training]:
     """Return all trainings of a table in the order in which they are made."""
     rows = order(strata)
     base = [
@@ -83,10 +91,9 @@ class Progress:
 
 def build(
     folder: Path,
-    card: Card,
-    architectures: Sequence[Architecture],
-    strata: Sequence[Any],
-    train: Callable[[Architecture, int], Any],
+    table: Table,
+    strata: Sequence[int],
+    train: Callable[[Architecture, int], MemberResult],
     machine: str,
     *,
     shard: tuple[int, int] = (1, 1),
@@ -95,21 +102,18 @@ def build(
     """Train what is missing of a table, yielding after each training.
 
     Args:
-        folder: The table; made where it is missing.
-        card: What the table holds. A table in the folder must have the same.
-        architectures: All members in canonical form.
-        strata: What each member is stratified by.
-        train: Trains a member with a seed: returns a ``MemberResult``.
+        folder: Folder of the table.
+        table: The table in it, from :func:`open_or_create`.
+        strata: The group of each member, from :func:`nasbench_ecg.tables.plan.strata`.
+        train: Trains a member with a seed.
         machine: Processor, threads and torch version.
         shard: This process trains shards I, I + N, … of all, given as (I, N).
         hours: Stops after this time, at the end of a training.
 
     Raises:
-        TableError: The folder holds another table.
         StorageError: The folder cannot be written.
     """
-    table = open_or_create(folder, card, architectures)
-    plan = trainings(card, strata)
+    plan = trainings(table.card, strata)
     shards = [plan[i : i + SHARD] for i in range(0, len(plan), SHARD)]
     started = time.monotonic()
     scratch = folder / "shards"
@@ -132,7 +136,7 @@ def build(
                     continue
                 if hours is not None and time.monotonic() - started > 3600 * hours:
                     return
-                result = train(architectures[row], seed)
+                result = train(table.members[row], seed)
                 append_line(
                     journal,
                     {
@@ -150,14 +154,27 @@ def build(
             lock.release()
 
 
-def open_or_create(folder: Path, card: Card, architectures: Sequence[Architecture]) -> Table:
-    """Return the table in a folder, or an empty one where there is none.
+def open_or_create(
+    folder: Path,
+    card: Card,
+    members: Sequence[Architecture],
+    costs: Callable[[], Mapping[str, NDArray[np.float64]]],
+) -> Table:
+    """Return the table in a folder; create it where there is none.
+
+    Args:
+        folder: Folder of the table.
+        card: What it must hold.
+        members: All members in canonical form.
+        costs: Returns the costs of the members; called for a new table only.
 
     Raises:
-        TableError: The folder holds a table of something else.
+        TableError: The folder holds a table of something else, or a damaged one.
+        StorageError: The folder cannot be written.
     """
     if not (folder / CARD).exists():
-        table = Table(card, empty_arrays(card, [arch.to_json() for arch in architectures]))
+        arrays = empty_arrays(card, [arch.to_json() for arch in members])
+        table = Table(card, arrays | {f"cost_{name}": values for name, values in costs().items()})
         save_table(table, folder)
         return table
     table = load_table(folder)
@@ -201,9 +218,7 @@ def pack(folder: Path) -> Table:
                     machines.append(line["machine"])
                 table.arrays["machine"][row, seed] = machines.index(line["machine"])
                 table.arrays["trained"][row, seed] = True
-        packed = Table(
-            table.card.model_copy(update={"machines": tuple(machines)}), table.arrays
-        )
+        packed = Table(table.card.model_copy(update={"machines": tuple(machines)}), table.arrays)
         save_table(packed, folder)
         for path in journals:
             path.unlink()

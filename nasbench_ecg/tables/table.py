@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import NasbenchError, nearest
-from nasbench_ecg.io import storage_errors, to_json, write_atomically, write_bytes_atomically
+from nasbench_ecg.io import replace_atomically, storage_errors, to_json, write_atomically
 from nasbench_ecg.metrics import SCORES, scores_of_many
 
 FORMAT = 1
@@ -39,24 +39,29 @@ class TableError(NasbenchError):
 
 
 class Recipe(BaseModel):
-    """How each member was trained: AdamW under a one-cycle learning rate, cross-entropy.
+    """How each member was trained: AdamW, one-cycle learning rate, cross-entropy.
 
-    The beats of a training are drawn at random from the training set, by the seed that also
-    initializes the weights and orders the batches.
+    The seed draws the training beats, the initial weights and the order of the batches. A stated
+    share of the beats is drawn from all classes but the most common one, where there are as many.
+    The scores correct for that: the log-odds of each class are shifted by the logarithm of its share
+    in the whole training set over its share in the drawn beats (Saerens et al. 2002, "Adjusting the
+    outputs of a classifier to new a priori probabilities").
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    beats: int
+    beats: int = 16_384
     """Training beats."""
-    epochs: int
+    epochs: int = 2
     """Passes over them."""
+    rare_share: float = 0.5
+    """Share of the beats that are not of the most common class."""
     batch_size: int = 128
     """Beats in a step."""
-    lr: float = 0.04
-    """Largest learning rate of the cycle (Smith, Topin 2019, "Super-Convergence")."""
+    lr: float = 0.02
+    """Largest learning rate of the cycle."""
     weight_decay: float = 0.01
-    """Decoupled weight decay of AdamW (Loshchilov, Hutter 2019)."""
+    """Decoupled weight decay."""
 
 
 class Component(BaseModel):
@@ -237,9 +242,9 @@ class Table:
                 found = self.arrays["nll"][..., at].astype(np.float64)
             else:
                 confusion = self.arrays["confusion"][:, :, :, at]
-                found = scores_of_many(
-                    confusion, self.card.classes, self.card.macro_classes
-                )[metric]
+                found = scores_of_many(confusion, self.card.classes, self.card.macro_classes)[
+                    metric
+                ]
             self._values[key] = np.where(self.trained[:, :, None], found, np.nan)
         return self._values[key]
 
@@ -301,7 +306,8 @@ def save_table(table: Table, folder: Path) -> None:
     card = table.card.model_copy(update={"sha256": digest})
     with storage_errors(folder, what="The table"):
         folder.mkdir(parents=True, exist_ok=True)
-        write_bytes_atomically(folder / ARRAYS, packed.getvalue())
+        with replace_atomically(folder / ARRAYS) as temporary:
+            temporary.write_bytes(packed.getvalue())
         write_atomically(folder / CARD, to_json(card.model_dump(mode="json")))
 
 

@@ -16,7 +16,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.tables.table import Recipe
-from nasbench_ecg.training.costs import network_costs
+from nasbench_ecg.training.costs import build_network, count_macs, count_parameters
 from nasbench_ecg.training.engine import fit, predict
 from nasbench_ecg.training.recipe import Recipe as TrainingRecipe
 from nasbench_ecg.training.seeding import seeded
@@ -55,20 +55,18 @@ def train_member(
     confusion = np.zeros((recipe.epochs, 2, n_classes, n_classes), np.uint32)
     nll = np.zeros((recipe.epochs, 2), np.float16)
     seconds = np.zeros(recipe.epochs, np.float32)
-    generator = np.random.default_rng(seed)
-    chosen = generator.permutation(len(task.train))[: recipe.beats]
+    chosen, shift = draw_beats(task.train.labels, n_classes, recipe, seed)
     started, testing = time.process_time(), 0.0
 
     with seeded(seed):
-        model = builder.build(
-            arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=n_classes
-        )
+        model = build_network(arch, task, builder)
 
         def score(epoch: int) -> None:
             nonlocal testing
             for part, beats in enumerate((task.validation, test)):
                 before = time.process_time()
-                probabilities = predict(model, beats, device="cpu")
+                probabilities = predict(model, beats, device="cpu") * shift
+                probabilities /= probabilities.sum(axis=1, keepdims=True)
                 predicted = probabilities.argmax(axis=1)
                 confusion[epoch - 1, part] = confusion_matrix(beats.labels, predicted, n_classes)
                 likelihood = probabilities[np.arange(len(beats)), beats.labels]
@@ -77,7 +75,6 @@ def train_member(
                     seconds[epoch - 1] = time.process_time() - started - testing
                 else:
                     testing += time.process_time() - before
-            model.train()
 
         fit(
             model,
@@ -89,6 +86,39 @@ def train_member(
             after_epoch=score,
         )
     return MemberResult(confusion, nll, seconds)
+
+
+def draw_beats(
+    labels: NDArray[np.int64], n_classes: int, recipe: Recipe, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Draw the training beats of a recipe.
+
+    Args:
+        labels: Class of each beat of the training set.
+        n_classes: Number of classes.
+        recipe: States how many beats are drawn, and from which classes.
+        seed: Seed of the draw.
+
+    Returns:
+        Indices of the beats, and the factor of each class's probability [n_classes] that corrects
+        for the classes' shares in the draw; 1 for a class that was not drawn.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(labels, minlength=n_classes)
+    common = labels == counts.argmax()
+    wanted = min(recipe.beats, len(labels))
+    n_rare = min(round(wanted * recipe.rare_share), int((~common).sum()))
+    n_common = min(wanted - n_rare, int(common.sum()))
+    chosen = np.concatenate(
+        [
+            rng.permutation(np.flatnonzero(~common))[: wanted - n_common],
+            rng.permutation(np.flatnonzero(common))[:n_common],
+        ]
+    )
+    drawn = np.bincount(labels[chosen], minlength=n_classes)
+    factor = np.ones(n_classes)
+    np.divide(counts / len(labels), drawn / len(chosen), out=factor, where=drawn > 0)
+    return chosen, factor.astype(np.float32)
 
 
 def training_recipe(recipe: Recipe) -> TrainingRecipe:
@@ -103,41 +133,33 @@ def training_recipe(recipe: Recipe) -> TrainingRecipe:
     )
 
 
-def member_costs(arch: Architecture, builder: Builder, task_shape: tuple[int, int, int]) -> dict[str, float]:
+def member_costs(arch: Architecture, builder: Builder, task: Task) -> dict[str, float]:
     """Return what a member's network costs.
 
-    Args:
-        arch: The member.
-        builder: Makes the network.
-        task_shape: Leads, samples and classes.
-
     Returns:
-        ``parameters`` (trainable); ``macs`` of one beat; ``int8_bytes``, the flash that its weights
-        take with one byte a weight of a convolution or linear layer and four bytes a bias, batch
-        normalisation folded into biases; ``peak_activations``, the largest number of values that
-        enter and leave one layer together.
+        ``parameters`` (trainable); ``macs`` of one beat; ``int8_bytes``, the flash that the weights
+        of convolutions and linear layers take with one byte a weight and four bytes an output
+        channel, into which biases and batch normalization are folded; ``peak_activations``, the
+        largest number of values that enter and leave one layer together.
     """
-    n_leads, n_samples, n_classes = task_shape
     with seeded(0):
-        model = builder.build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=n_classes).eval()
+        model = build_network(arch, task, builder).eval()
     peak = 0
 
     def watch(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         nonlocal peak
         peak = max(peak, sum(x.numel() for x in inputs) + output.numel())
 
-    hooks = [
-        module.register_forward_hook(watch)
-        for module in model.modules()
-        if not list(module.children())
-    ]
+    layers = [module for module in model.modules() if not list(module.children())]
+    hooks = [layer.register_forward_hook(watch) for layer in layers]
     with torch.inference_mode():
-        model(torch.zeros(1, n_leads, n_samples))
+        model(torch.zeros(1, task.n_leads, task.n_samples))
     for hook in hooks:
         hook.remove()
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv1d | nn.Linear)]
+    weights = [layer for layer in layers if isinstance(layer, nn.Conv1d | nn.Linear)]
     return {
-        **network_costs(model, n_leads, n_samples),
-        "int8_bytes": float(sum(m.weight.numel() + 4 * m.weight.shape[0] for m in layers)),
+        "parameters": float(count_parameters(model)),
+        "macs": float(count_macs(model, task.n_leads, task.n_samples)),
+        "int8_bytes": float(sum(w.weight.numel() + 4 * w.weight.shape[0] for w in weights)),
         "peak_activations": float(peak),
     }

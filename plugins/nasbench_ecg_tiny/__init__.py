@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from nasbench_ecg.api import BuilderSpec, SearchSpaceSpec, hookimpl
 
+PLUGIN_API_VERSION = "1.0"
+
 
 @hookimpl
 def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
@@ -12,6 +14,8 @@ def nasbench_ecg_search_spaces() -> Iterable[SearchSpaceSpec]:
         name="tiny-cells",
         target="nasbench_ecg_tiny.space:TinyCells",
         options="nasbench_ecg_tiny.options:TinyCellsOptions",
+        builder="tiny-network",
+        evaluator="train",
         summary="One small cell of three edges, its width and number: 1,935 tiny networks",
     )
 
@@ -23,5 +27,6 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
         name="tiny-network",
         target="nasbench_ecg_tiny.network:TinyNetwork",
         space="tiny-cells",
-        summary="Three stages of one tiny cell, from 400 to 130,000 parameters",
+        min_samples=16,
+        summary="Three stages of one tiny cell, with 221 to 220,709 parameters",
     )

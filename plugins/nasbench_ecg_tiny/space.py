@@ -121,18 +121,18 @@ class TinyCells:
         return found
 
     @cached_property
-    def members(self) -> tuple[Genotype, ...]:
+    def members(self) -> tuple[Architecture, ...]:
         """All members in canonical form, in a fixed order."""
-        return tuple(self.forms)
+        return tuple(map(to_architecture, self.forms))
 
     @property
     def size(self) -> int:
         """Number of members."""
-        return len(self.members)
+        return len(self.forms)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Return a uniformly drawn member."""
-        return to_architecture(self.members[rng.integers(self.size)])
+        return self.members[rng.integers(self.size)]
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
         """Return a uniformly drawn neighbour.
