@@ -26,6 +26,7 @@ from nasbench_ecg.cli import (
     run,
     show,
     suite,
+    table,
 )
 from nasbench_ecg.cli.console import show_error, show_unexpected, stderr
 from nasbench_ecg.errors import NasbenchError
@@ -174,6 +175,7 @@ app.command("correlate")(correlate.correlate)
 app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(table.app, name="table")
 app.add_typer(suite.app, name="suite")
 
 

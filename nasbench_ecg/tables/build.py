@@ -1,8 +1,9 @@
 """Building a table: members in a fixed order, in shards that can be stopped, resumed and shared.
 
 A shard is a journal ``shards/<number>.jsonl`` of up to 48 trainings, one line each, flushed to the
-disk: a process that is killed loses one training at most. :func:`pack` moves journals into the table's
-arrays. Several processes on one folder share the work: a shard is locked while it is trained.
+disk: a process that is killed loses one training at most. :func:`pack` moves journals into the
+table's arrays. Several processes on one folder share the work: a shard is locked while it is
+trained.
 """
 
 from __future__ import annotations
@@ -78,6 +79,11 @@ def trainings(card: Card, strata: Sequence[int]) -> list[Training]:
     ]
     more = [(row, seed) for seed in range(BASE_SEEDS, card.seeds) for row in rows[:REPEATED]]
     return [*base, *more]
+
+
+def n_trainings(card: Card) -> int:
+    """Return the number of trainings of a whole table."""
+    return len(trainings(card, [0] * card.members))
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The noise card of a table: what can be told apart on a track, and what cannot.
 
 References:
-    Shrout, Fleiss 1979, "Intraclass correlations: uses in assessing rater reliability", Psychological
-    Bulletin 86(2): ICC(1,1) and ICC(1,k) of a one-way random-effects model.
+    Shrout, Fleiss 1979, "Intraclass correlations: uses in assessing rater reliability",
+    Psychological Bulletin 86(2): ICC(1,1) and ICC(1,k) of a one-way random-effects model.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
     many. The best half and tenth are those of the mean test score, so their correlations are of a
     selected range.
     """
-    used = np.flatnonzero(table.trained[:, :SEEDS].all(axis=1))
+    used = _complete(table)
     test = table.values("test", metric)[used, :SEEDS]
     validation = table.values("validation", metric)[used, :SEEDS]
     last, mean = test[:, :, -1], test[:, :, -1].mean(axis=1)
@@ -125,9 +125,9 @@ def track_with_track(
     means = {}
     for name, table in tables.items():
         values = table.values("test", metric)[:, :SEEDS, -1]
-        keep = table.trained[:, :SEEDS].all(axis=1)
+        keep = set(_complete(table).tolist())
         means[name] = {
-            arch.hash: values[i].mean() for i, arch in enumerate(table.members) if keep[i]
+            arch.hash: values[i].mean() for i, arch in enumerate(table.members) if i in keep
         }
     found = {}
     for a, b in combinations(means, 2):
@@ -136,6 +136,11 @@ def track_with_track(
             pairs = np.array([[means[a][key], means[b][key]] for key in common])
             found[a, b] = tau(pairs[:, 0], pairs[:, 1])
     return found
+
+
+def _complete(table: Table) -> NDArray[np.int64]:
+    """Return the rows of the members that have all base seeds."""
+    return np.flatnonzero(np.asarray(table.trained[:, :SEEDS].all(axis=1)))
 
 
 def _indistinct(scores: NDArray[np.float64], best: int) -> NDArray[np.bool_]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,9 +16,11 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.progress import Progress
-from nasbench_ecg.run.config import ResolvedComponent, RunConfig, RunRequest, configure
+from nasbench_ecg.run.config import ResolvedComponent, RunConfig, configure
 from nasbench_ecg.run.environment import cpu_name
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import prepare_run
+from nasbench_ecg.tables.build import n_trainings
 from nasbench_ecg.tables.table import Card, Component, Recipe
 from nasbench_ecg.tables.training import MemberResult, member_costs, train_member
 
@@ -44,6 +45,11 @@ class Plan:
     costs: Callable[[], dict[str, NDArray[np.float64]]]
     train: Callable[[Architecture, int], MemberResult]
     machine: str
+
+    @property
+    def total(self) -> int:
+        """Number of trainings of the whole table."""
+        return n_trainings(self.card)
 
 
 def configure_track(
@@ -151,8 +157,3 @@ def _described(component: ResolvedComponent) -> Component:
         revision=component.component.spec.revision,
         options=component.options.model_dump(mode="json"),
     )
-
-
-def table_folder(out: Path, space: str, dataset: str, protocol: str) -> Path:
-    """Return the folder of a table below the folder of all tables."""
-    return out / space / f"{dataset}-{protocol}"

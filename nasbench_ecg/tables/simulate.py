@@ -1,7 +1,8 @@
 """Searches repeated on a table: the strategies run unchanged, training is looked up.
 
 The clock is simulated: an evaluation takes the processor seconds that its training took when the
-table was made. Budgets of evaluations and of seconds work as in a run.
+table was made. Budgets of evaluations and of seconds work as in a run. A fidelity of more epochs
+than the table has is the table's last epoch; its number of beats is that of the table.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class TableSearchContext:
 
         Raises:
             ProtocolError: The budget of evaluations is used up.
-            TableError: A member or an epoch is not in the table.
+            TableError: A member is not in the table.
         """
         limit = self.budget.evaluations
         left = len(architectures) if limit is None else max(0, limit - self.evaluations)
@@ -85,11 +86,8 @@ class TableSearchContext:
     def _evaluate(self, arch: Architecture, fidelity: Fidelity | None) -> Evaluation:
         row = self.table.place(arch)
         epochs = self.table.card.recipe.epochs
-        epoch = epochs if fidelity is None or fidelity.epochs is None else fidelity.epochs
-        if not 1 <= epoch <= epochs:
-            raise TableError(
-                f"The table has no epoch {epoch}.", fix=f"Its epochs are 1 to {epochs}."
-            )
+        asked = epochs if fidelity is None or fidelity.epochs is None else fidelity.epochs
+        epoch = min(asked, epochs)
         self.evaluations += 1
         if (row, epoch) in self._known:
             return self._known[row, epoch]
@@ -236,11 +234,13 @@ def best_so_far(simulation: Simulation, table: Table, evaluations: int) -> NDArr
     test = np.nanmean(table.values("test", METRIC)[:, :, -1], axis=1)
     repetitions = int(simulation.steps["repetition"].max()) + 1 if len(simulation.steps) else 0
     curves = np.full((repetitions, evaluations), np.nan)
-    for repetition, rows in simulation.steps.groupby("repetition"):
+    steps = simulation.steps
+    for repetition in range(repetitions):
+        rows = steps[steps["repetition"].to_numpy() == repetition]
         score, members = rows["score"].to_numpy(), rows["member"].to_numpy()
         best = np.maximum.accumulate(score)
         first = np.searchsorted(best, best, side="left")
         values = test[members[first]][:evaluations]
-        curves[int(repetition), : len(values)] = values
-        curves[int(repetition), len(values) :] = values[-1] if len(values) else math.nan
+        curves[repetition, : len(values)] = values
+        curves[repetition, len(values) :] = values[-1] if len(values) else math.nan
     return curves

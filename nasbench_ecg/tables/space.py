@@ -27,10 +27,9 @@ class TableSpace:
     def __init__(self, space: SearchSpace, table: Table) -> None:
         self._space = space
         self.name = space.name
-        trained = table.trained.any(axis=1)
-        self.members = [arch for arch, here in zip(table.members, trained, strict=True) if here]
+        self.members = [table.members[row] for row in np.flatnonzero(table.available)]
         self._here = {arch.hash for arch in self.members}
-        self._whole = bool(trained.all())
+        self._whole = bool(table.available.all())
         self._neighbours: dict[str, list[Architecture]] = {}
 
     @property

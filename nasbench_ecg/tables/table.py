@@ -43,8 +43,8 @@ class Recipe(BaseModel):
 
     The seed draws the training beats, the initial weights and the order of the batches. A stated
     share of the beats is drawn from all classes but the most common one, where there are as many.
-    The scores correct for that: the log-odds of each class are shifted by the logarithm of its share
-    in the whole training set over its share in the drawn beats (Saerens et al. 2002, "Adjusting the
+    The scores correct for that: the probability of each class is multiplied by its share in the
+    whole training set over its share in the drawn beats (Saerens et al. 2002, "Adjusting the
     outputs of a classifier to new a priori probabilities").
     """
 
@@ -168,9 +168,14 @@ class Table:
         return self.arrays["trained"]
 
     @property
+    def available(self) -> NDArray[np.bool_]:
+        """Which members are trained with at least one seed, [M]."""
+        return np.asarray(self.trained.any(axis=1))
+
+    @property
     def complete(self) -> float:
         """The share of members with at least one trained seed."""
-        return float(self.trained.any(axis=1).mean())
+        return float(self.available.mean())
 
     @cached_property
     def members(self) -> list[Architecture]:
@@ -349,3 +354,8 @@ def load_table(folder: Path) -> Table:
         if name not in arrays or arrays[name].shape != array.shape:
             raise broken(ARRAYS, f"its array {name!r} does not have the shape of the card")
     return Table(card, arrays)
+
+
+def table_folder(out: Path, space: str, dataset: str, protocol: str) -> Path:
+    """Return the folder of a table below the folder of all tables."""
+    return out / space / f"{dataset}-{protocol}"

@@ -31,8 +31,8 @@ def canonical_edges(edges: Sequence[str]) -> Edges | None:
 
     - A path through ``zero`` carries nothing, so the other half of the path is dropped with it.
     - A path through ``skip`` is its other half, and two parallel operations commute:
-      ``(skip, a, b)``, ``(skip, b, a)``, ``(a, b, skip)`` and ``(b, a, skip)`` are one cell, written
-      with ``skip`` first and the two in the order of ``OPERATIONS``.
+      ``(skip, a, b)``, ``(skip, b, a)``, ``(a, b, skip)`` and ``(b, a, skip)`` are one cell,
+      written with ``skip`` first and the two in the order of ``OPERATIONS``.
     - A cell of a single operation is written on the edge input→output.
     """
     first, direct, second = edges
@@ -90,7 +90,7 @@ def to_genotype(arch: Architecture) -> Genotype:
             f"This is no genotype of {SPACE}.",
             fix='Its form is {"edges": ["conv-9", "skip", "sep-27"], "width": 8, "cells": 1}.',
         )
-    return (*genotype["edges"], genotype["width"], genotype["cells"])  # type: ignore[return-value]
+    return (*genotype["edges"], genotype["width"], genotype["cells"])
 
 
 class TinyCells:
@@ -115,9 +115,9 @@ class TinyCells:
         """All genotypes of each member, by its canonical form, in a fixed order."""
         found: dict[Genotype, list[Genotype]] = {}
         for genotype in product(*self.choices):
-            member = canonical(genotype)  # type: ignore[arg-type]
+            member = canonical(genotype)
             if member is not None and self._has_size(member):
-                found.setdefault(member, []).append(genotype)  # type: ignore[arg-type]
+                found.setdefault(member, []).append(genotype)
         return found
 
     @cached_property
@@ -149,12 +149,12 @@ class TinyCells:
         return to_architecture(others[rng.integers(len(others))])
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a child that takes each decision from ``a`` or ``b``; ``a`` where it is cut off."""
+        """Return a child that takes each decision from ``a`` or ``b``; ``a`` if that is none."""
         first, second = self._checked(a), self._checked(b)
         taken = rng.random(len(self.choices)) < 0.5
         mixed = tuple(x if t else y for x, y, t in zip(first, second, taken, strict=True))
         child = canonical(mixed)  # type: ignore[arg-type]
-        return to_architecture(child if child in self.forms else first)  # type: ignore[arg-type]
+        return to_architecture(child if child in self.forms else first)
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
         """Yield every member with a genotype that differs from one of ``arch`` in one decision."""
@@ -163,7 +163,7 @@ class TinyCells:
     def _neighbours_of(self, member: Genotype) -> tuple[Genotype, ...]:
         if member not in self._neighbours:
             changed = (
-                canonical((*form[:place], value, *form[place + 1 :]))  # type: ignore[arg-type]
+                canonical((*form[:place], value, *form[place + 1 :]))
                 for form in self.forms[member]
                 for place, values in enumerate(self.choices)
                 for value in values
@@ -208,7 +208,7 @@ class TinyCells:
         if member not in self.forms:
             self.validate(arch)
             raise OptionError(f"{arch.genotype} is not of this space.")
-        return member  # type: ignore[return-value]
+        return member
 
     def _has_size(self, genotype: Genotype) -> bool:
         return genotype[3] in self.choices[3] and genotype[4] in self.choices[4]
