@@ -86,7 +86,6 @@ __getattr__ = lazy_names(
             "Evaluator",
             "Fidelity",
             "ListsMembers",
-            "ListsMembers",
             "Requirement",
             "SearchContext",
             "SearchResult",

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasbench_ecg.cli.components import complete_dataset, complete_strategy
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from nasbench_ecg.plugin.registry import Registry
+    from nasbench_ecg.plugin.specs import Kind
     from nasbench_ecg.tables.compare import Comparison
     from nasbench_ecg.tables.simulate import Searcher
-    from nasbench_ecg.tables.table import Table
+    from nasbench_ecg.tables.table import Component, Table
 
 app = typer.Typer(
     help="Train every member of a small space once, and repeat searches on the results.",
@@ -25,9 +28,17 @@ app = typer.Typer(
 DEFAULT = Path("results/tables")
 
 Tables = Annotated[Path, typer.Option("--tables", metavar="DIR", help="Folder of all tables.")]
-Space = Annotated[str, typer.Option(help="Search space of the table.")]
-Dataset = Annotated[str, typer.Argument(help="Dataset of the table.")]
-Protocol = Annotated[str | None, typer.Option(help="How beats are split.")]
+Space = Annotated[str, typer.Option(metavar="NAME", help="Search space of the table.")]
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="Dataset of the table.", autocompletion=complete_dataset
+    ),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Protocol of the table. Default: that of the dataset."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -61,13 +72,13 @@ def info(
     tables: Tables = DEFAULT,
     as_json: Json = False,
 ) -> None:
-    """Show what a table holds and its noise card: what can be told apart."""
+    """Show what a table holds, and its noise card: which differences it can show."""
     from nasbench_ecg.tables.noise import noise_card
 
     one = _load(tables, space, dataset, protocol)
     card = noise_card(one)
     if as_json:
-        print_json({"card": one.card.model_dump(mode="json"), "noise": card})
+        print_json({**_summary(one), "card": one.card.model_dump(mode="json"), "noise": card})
         return
     row = _summary(one)
     out = stdout()
@@ -86,18 +97,31 @@ def info(
 @app.command()
 def query(
     architecture: Annotated[
-        Path, typer.Argument(metavar="FILE", help="architecture.json of a run, or a genotype.")
+        Path, typer.Argument(metavar="FILE", help="An architecture.json, such as that of a run.")
     ],
-    dataset: Annotated[str, typer.Option(help="Dataset of the table.")],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="DATASET", help="Dataset of the table.", autocompletion=complete_dataset
+        ),
+    ],
     space: Space = "tiny-cells",
     protocol: Protocol = None,
     epoch: Annotated[
-        int | None, typer.Option(help="After this epoch; by default the last.")
+        int | None, typer.Option(metavar="N", help="After this epoch. Default: the last.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="This seed; by default the mean.")] = None,
-    metric: Annotated[str, typer.Option(help="A score, or nll.")] = "f1_of_macro",
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="This seed. Default: the mean of all.")
+    ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="accuracy, macro_se, macro_pp, f1_of_macro, macro_f1, or nll (in nats).",
+        ),
+    ] = "f1_of_macro",
     test: Annotated[
-        bool, typer.Option("--test", help="The test set, after the last epoch.")
+        bool, typer.Option("--test", help="The test result, after the last epoch.")
     ] = False,
     tables: Tables = DEFAULT,
     as_json: Json = False,
@@ -112,15 +136,19 @@ def query(
     from nasbench_ecg.tables.table import Seed
     from nasbench_ecg.text import duration, percent
 
+    if test and epoch is not None:
+        raise OptionError(
+            "--test does not go with --epoch.", fix="Test results are those of the last epoch."
+        )
     one = _load(tables, space, dataset, protocol)
     try:
         arch = Architecture.from_json(architecture.read_text(encoding="utf-8"))
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise OptionError(
-            f"The architecture cannot be read: {error.strerror}.", where=str(architecture)
+            f"The architecture cannot be read: {reason}.", where=str(architecture)
         ) from None
-    component = load_registry().get("search-space", space)
-    made = component.create(component.options_model()(**one.card.space.options))
+    made = _create(load_registry(), "search-space", one.card.space)
     made.validate(arch)
     arch = made.canonical(arch) if isinstance(made, Canonicalizes) else arch
     which: Seed = "mean" if seed is None else seed
@@ -133,9 +161,9 @@ def query(
         return
     value = f"{result.value:.4f}" if metric == "nll" else f"{percent(result.value)} %"
     part = "test" if test else "validation"
+    which_seeds = f"mean of {result.seeds} seeds" if seed is None else f"seed {seed}"
     stdout().print(
-        f"{part} {metric}: {value}, mean of {result.seeds} seeds; {duration(result.seconds)} "
-        "of processor time a training",
+        f"{part} {metric}: {value}, {which_seeds}; {duration(result.seconds)} of processor time",
         highlight=False,
     )
 
@@ -146,27 +174,53 @@ def build(
     space: Space = "tiny-cells",
     protocol: Protocol = None,
     shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Train every N-th shard, from the I-th on.")
+        str, typer.Option(metavar="I/N", help="Train the shards I, I + N, I + 2N, ...")
     ] = "1/1",
     hours: Annotated[
-        float | None, typer.Option(min=0, metavar="H", help="Stop after this time.")
+        float | None, typer.Option(min=0, metavar="H", help="Stop after H hours.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds that the table has room for.")] = 10,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of this process.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Seeds that the table has room for: three for each member, more for some.",
+        ),
+    ] = 10,
+    beats: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Training beats. Default: the table's recipe."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Training epochs. Default: the table's recipe."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PART.OPTION=VALUE",
+            help="Set an option of the space, builder, dataset or protocol. Repeatable.",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of this process.")] = 1,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,
     tables: Tables = DEFAULT,
 ) -> None:
-    """Train the missing members of a table; stop at any time, the same command continues.
+    """Train the missing members of a table. Stop it at any time; the same command continues.
 
-    Start it several times, on one machine or on several that share the folder: each process takes
-    shards that no other one works on.
+    It can be started several times, on one machine or on several that share the folder: each
+    process takes shards that no other one is training.
     """
+    from contextlib import closing
+
     import torch
 
     from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.tables.build import build as train_missing
     from nasbench_ecg.tables.build import open_or_create, pack
@@ -175,13 +229,18 @@ def build(
 
     part = _parse_shard(shard)
     torch.set_num_threads(threads)
-    config = configure_track(load_registry(), space, dataset, protocol)
+    overrides = parse_assignments(assignments or [])
+    _refuse_parts(overrides, ("space", "builder", "dataset", "protocol"))
+    recipe = Recipe()
+    own = {"beats": beats, "epochs": epochs}
+    recipe = Recipe(**{**recipe.model_dump(), **{k: v for k, v in own.items() if v is not None}})
+    config = configure_track(load_registry(), space, dataset, protocol, overrides)
     source = LocalSource(data)
     interrupt_on_sigterm()
     folder = table_folder(tables, space, dataset, config.protocol)
     with RichProgress() as progress:
         fetch_missing([config], source, progress)
-        plan = plan_table(config, Recipe(), seeds, source=source, progress=progress)
+        plan = plan_table(config, recipe, seeds, source=source, progress=progress)
         found = open_or_create(folder, plan.card, plan.members, plan.costs)
         steps = train_missing(
             folder, found, strata(found.arrays["cost_parameters"]), plan.train, plan.machine,
@@ -189,7 +248,7 @@ def build(
         )  # fmt: skip
         done = int(found.trained.sum())
         try:
-            with progress.track("Training members", plan.total) as bar:
+            with closing(steps), progress.track("Training members", plan.total) as bar:
                 bar.advance(done)
                 for step in steps:
                     bar.advance(step.done - done, seconds=step.seconds)
@@ -207,23 +266,39 @@ def build(
 def simulate(
     dataset: Dataset,
     strategies: Annotated[
-        list[str], typer.Argument(metavar="STRATEGY...", help="Searches to compare with random.")
+        list[str],
+        typer.Argument(
+            metavar="STRATEGY...",
+            help="Strategies to compare with random search.",
+            autocompletion=complete_strategy,
+        ),
     ],
     evaluations: Annotated[
         str, typer.Option(metavar="N,...", help="Budgets, in evaluations.")
     ] = "20,50,100,200",
-    repetitions: Annotated[int, typer.Option(min=2, help="Repetitions of each search.")] = 500,
+    repetitions: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Repetitions of each search.")
+    ] = 500,
     space: Space = "tiny-cells",
     protocol: Protocol = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="K=V", help="strategy.OPTION=VALUE.")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="strategy.OPTION=VALUE",
+            help="Set an option of every strategy that has it. Repeatable.",
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all repetitions.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all repetitions.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes.")] = 1,
     tables: Tables = DEFAULT,
     as_json: Json = False,
 ) -> None:
-    """Repeat searches on a table, and say which are better than random search."""
+    """Repeat searches on a table, and show which are better than random search.
+
+    Each repetition is a search with the largest budget. Its result at a smaller budget is the best
+    member of its first evaluations.
+    """
     import dataclasses
 
     from nasbench_ecg.contracts import Budget
@@ -238,18 +313,18 @@ def simulate(
     budgets = _parse_numbers(evaluations)
     baseline = registry.strategies("random-search")[0].name
     names = list(dict.fromkeys([baseline, *strategies]))
-    overrides = parse_assignments(assignments or []).get("strategy", {})
-    component = registry.get("search-space", space)
-    made = component.create(component.options_model()(**one.card.space.options))
-    builder = registry.get("builder", one.card.builder.name)
-    built = builder.create(builder.options_model()(**one.card.builder.options))
-    searched = TableSpace(made, one)
+    parsed = parse_assignments(assignments or [])
+    _refuse_parts(parsed, ("strategy",))
+    overrides = parsed.get("strategy", {})
+    _refuse_unknown_options(registry, names, overrides)
+    builder = _create(registry, "builder", one.card.builder)
+    searched = TableSpace(_create(registry, "search-space", one.card.space), one)
     found = {}
     with RichProgress() as progress, progress.track("Simulating", len(names)) as bar:
         for name in names:
             searcher = _searcher(registry, name, max(budgets), overrides)
             found[name] = repeat(
-                one, searched, built, searcher, repetitions=repetitions,
+                one, searched, builder, searcher, repetitions=repetitions,
                 budget=Budget(evaluations=max(budgets)), seed=seed, workers=workers,
             )  # fmt: skip
             bar.advance()
@@ -260,14 +335,52 @@ def simulate(
     _show_comparison(one, rows, repetitions, baseline)
 
 
-def _searcher(registry: Any, name: str, evaluations: int, overrides: dict[str, Any]) -> Searcher:
+def _create(registry: Registry, kind: Kind, described: Component) -> Any:
+    """Return a component with the options that a table was built with."""
+    component = registry.get(kind, described.name)
+    return component.create(component.options_model()(**described.options))
+
+
+def _refuse_parts(overrides: Iterable[str], allowed: Sequence[str]) -> None:
+    from nasbench_ecg.errors import OptionError
+
+    for part in overrides:
+        if part not in allowed:
+            raise OptionError(
+                f"--set {part}. does not apply here.",
+                fix=f"Set options of: {', '.join(allowed)}.",
+            )
+
+
+def _refuse_unknown_options(
+    registry: Registry, strategies: Sequence[str], options: Iterable[str]
+) -> None:
+    from nasbench_ecg.errors import OptionError, nearest
+
+    known = {
+        option
+        for name in strategies
+        for option in registry.get("strategy", name).options_model().model_fields
+    }
+    for option in options:
+        if option not in known:
+            raise OptionError(
+                f"None of these strategies has an option {option!r}.", fix=nearest(option, known)
+            )
+
+
+def _searcher(
+    registry: Registry, name: str, evaluations: int, overrides: dict[str, Any]
+) -> Searcher:
     from functools import partial
 
     from nasbench_ecg.options import resolve
+    from nasbench_ecg.plugin.specs import StrategySpec
     from nasbench_ecg.tables.simulate import Searcher
 
     component = registry.get("strategy", name)
     model = component.options_model()
+    assert isinstance(component.spec, StrategySpec)
     option = component.spec.evaluations_option
     own = {key: value for key, value in overrides.items() if key in model.model_fields}
     own = {**({option: evaluations} if option else {}), **own}
@@ -304,12 +417,20 @@ def _show_comparison(
     out = stdout()
     out.print(shown)
     out.print(
-        f"Mean test F1 and regret in points over {repetitions} repetitions; a member's test F1 is "
-        f"the mean over its seeds. Intervals cover all comparisons together with {CONFIDENCE:.0%}; "
-        "p: Mann-Whitney with Holm's correction. "
-        f"The table is {one.complete:.0%} complete: searches see only trained members.",
+        f"F1 of the test set, in percent: mean over {repetitions} repetitions; a member's F1 is "
+        "the mean over its seeds. Regret, in points: best F1 of the table minus that of the found "
+        f"member, median and quartiles. Differences: with {CONFIDENCE:.0%} confidence, all "
+        "intervals together hold the true differences. p: Mann-Whitney test with Holm's "
+        "correction. superior: probability that a repetition is better than one of "
+        f"{baseline}. {_completeness(one)}",
         highlight=False,
     )
+
+
+def _completeness(one: Table) -> str:
+    if one.complete == 1:
+        return "Every member is trained."
+    return f"{one.complete:.0%} of the members are trained, and searches see only these."
 
 
 def _summary(one: Table) -> dict[str, Any]:

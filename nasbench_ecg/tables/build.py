@@ -2,8 +2,9 @@
 
 A shard is a journal ``shards/<number>.jsonl`` of up to 48 trainings, one line each, flushed to the
 disk: a process that is killed loses one training at most. :func:`pack` moves journals into the
-table's arrays. Several processes on one folder share the work: a shard is locked while it is
-trained.
+table's arrays. Several processes on one folder share the work: a shard is locked while a process
+trains it, and the table while a process changes it. A process that needs both locks takes the
+table's first.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,13 @@ def n_trainings(card: Card) -> int:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a build is: trainings done of all, and processor seconds of the last."""
+    """How far a build is.
+
+    Attributes:
+        done: Trainings in the table and in the journals of the shards that this process has seen.
+        total: Trainings of the whole table.
+        seconds: Processor seconds of the last training.
+    """
 
     done: int
     total: int
@@ -104,7 +111,7 @@ def build(
     *,
     shard: tuple[int, int] = (1, 1),
     hours: float | None = None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Train what is missing of a table, yielding after each training.
 
     Args:
@@ -113,32 +120,33 @@ def build(
         strata: The group of each member, from :func:`nasbench_ecg.tables.plan.strata`.
         train: Trains a member with a seed.
         machine: Processor, threads and torch version.
-        shard: This process trains shards I, I + N, … of all, given as (I, N).
-        hours: Stops after this time, at the end of a training.
+        shard: (I, N): this process trains the shards I, I + N, I + 2N, …, counted from 1. It
+            leaves out those that another process is training.
+        hours: Starts no training after this time.
 
     Raises:
+        TableError: The table is damaged.
         StorageError: The folder cannot be written.
     """
     plan = trainings(table.card, strata)
     shards = [plan[i : i + SHARD] for i in range(0, len(plan), SHARD)]
     started = time.monotonic()
-    scratch = folder / "shards"
-    with storage_errors(folder, what="The table"):
-        scratch.mkdir(parents=True, exist_ok=True)
-    done = int(table.trained.sum())
+    scratch = _scratch(folder)
+    done = _trained(table)
     for number in range(shard[0] - 1, len(shards), shard[1]):
-        lock = FileLock(scratch / f"{number:04}.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
+        if done.issuperset(shards[number]):
             continue
-        try:
-            table = load_table(folder)  # another process may have packed it meanwhile
-            journal = scratch / f"{number:04}.jsonl"
-            known = read_journal(journal)
-            done += len(known)
+        journal = scratch / f"{number:04}.jsonl"
+        with ExitStack() as locks:
+            with storage_errors(scratch, option="--tables", what="The table"), _table_lock(folder):
+                try:
+                    locks.enter_context(_journal_lock(journal).acquire(blocking=False))
+                except Timeout:
+                    continue
+                done |= _trained(load_table(folder))  # another process may have packed it
+            done |= read_journal(journal).keys()
             for row, seed in shards[number]:
-                if table.trained[row, seed] or (row, seed) in known:
+                if (row, seed) in done:
                     continue
                 if hours is not None and time.monotonic() - started > 3600 * hours:
                     return
@@ -154,10 +162,8 @@ def build(
                         "seconds": result.seconds.astype(float).tolist(),
                     },
                 )
-                done += 1
-                yield Progress(done, len(plan), float(result.seconds[-1]))
-        finally:
-            lock.release()
+                done.add((row, seed))
+                yield Progress(len(done), len(plan), float(result.seconds[-1]))
 
 
 def open_or_create(
@@ -178,12 +184,13 @@ def open_or_create(
         TableError: The folder holds a table of something else, or a damaged one.
         StorageError: The folder cannot be written.
     """
-    if not (folder / CARD).exists():
-        arrays = empty_arrays(card, [arch.to_json() for arch in members])
-        table = Table(card, arrays | {f"cost_{name}": values for name, values in costs().items()})
-        save_table(table, folder)
-        return table
-    table = load_table(folder)
+    _scratch(folder)
+    with _table_lock(folder):  # another process may be creating it
+        if not (folder / CARD).exists():
+            arrays = empty_arrays(card, [arch.to_json() for arch in members])
+            arrays |= {f"cost_{name}": values for name, values in costs().items()}
+            save_table(Table(card, arrays), folder)
+        table = load_table(folder)
     own, found = (
         c.model_dump(mode="json", exclude={"sha256", "machines"}) for c in (card, table.card)
     )
@@ -203,17 +210,15 @@ def pack(folder: Path) -> Table:
         TableError: The table is damaged.
         StorageError: The folder cannot be written.
     """
-    scratch = folder / "shards"
-    with storage_errors(folder, what="The table"), ExitStack() as locks:
-        scratch.mkdir(parents=True, exist_ok=True)
-        locks.enter_context(FileLock(scratch / ".pack.lock"))
+    scratch = _scratch(folder)
+    with storage_errors(folder, option="--tables", what="The table"), ExitStack() as locks:
+        locks.enter_context(_table_lock(folder))
         table = load_table(folder)
         machines = list(table.card.machines)
         journals = []
         for path in sorted(scratch.glob("*.jsonl")):
-            lock = FileLock(path.with_suffix(".lock"))
             try:
-                locks.enter_context(lock.acquire(blocking=False))
+                locks.enter_context(_journal_lock(path).acquire(blocking=False))
             except Timeout:
                 continue
             journals.append(path)
@@ -231,8 +236,28 @@ def pack(folder: Path) -> Table:
         return packed
 
 
+def _scratch(folder: Path) -> Path:
+    """Return the folder of the journals and locks of a table, created if needed."""
+    scratch = folder / "shards"
+    with storage_errors(folder, option="--tables", what="The table"):
+        scratch.mkdir(parents=True, exist_ok=True)
+    return scratch
+
+
+def _trained(table: Table) -> set[Training]:
+    return {(row, seed) for row, seed in np.argwhere(table.trained).tolist()}
+
+
+def _journal_lock(journal: Path) -> FileLock:
+    return FileLock(journal.with_suffix(".lock"))
+
+
+def _table_lock(folder: Path) -> FileLock:
+    return FileLock(folder / "shards" / ".pack.lock")
+
+
 def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
-    """Return the trainings in a shard's journal; a last line cut short by a kill is ignored."""
+    """Return the trainings in a shard's journal; a line that a kill cut short is ignored."""
     found: dict[Training, dict[str, Any]] = {}
     if path.is_file():
         for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -246,7 +271,10 @@ def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
 
 def append_line(path: Path, line: dict[str, Any]) -> None:
     """Append one training to a shard's journal and flush it to the disk."""
-    with storage_errors(path, what="The table"), path.open("a", encoding="utf-8") as file:
+    with (
+        storage_errors(path, option="--tables", what="The table"),
+        path.open("a", encoding="utf-8") as file,
+    ):
         file.write("\n" + json.dumps(line))
         file.flush()
         os.fsync(file.fileno())

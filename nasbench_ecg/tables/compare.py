@@ -72,10 +72,7 @@ def compare(
     Returns:
         One comparison for each search and budget, in the order given.
     """
-    trained = table.available
-    test = np.full(len(trained), np.nan)
-    test[trained] = np.nanmean(table.values("test", METRIC)[trained, :, -1], axis=1)
-    best = float(np.nanmax(test))
+    best = float(np.nanmax(table.mean_test_scores(METRIC)))
     curves = {
         label: best_so_far(simulation, table, max(budgets))
         for label, simulation in simulations.items()

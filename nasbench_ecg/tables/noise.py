@@ -16,13 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, norm, t
 
+from nasbench_ecg.io import jsonable
 from nasbench_ecg.tables.table import Table
 
 LEAST_CORRELATION = 0.75
-"""A track is published if the intraclass correlation of three seeds over all members reaches it."""
+"""A complete table is published if ICC(1,3) of the test score over all members reaches this."""
 
 SEEDS = 3
-"""Seeds that every member has in a complete table; the card is computed over them."""
+"""Seeds that every member has in a complete table; the card uses these seeds only."""
+
+_FEWEST = 4
+"""Members below which there is nothing to compute."""
 
 _DIFFERENCE = 0.002
 _POWER, _LEVEL = 0.8, 0.05
@@ -63,32 +67,49 @@ def seeds_to_see(difference: float, sd: float) -> int:
 
 
 def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
-    """Return the figures of the noise card, as plain data.
+    """Return the figures of the noise card, as plain data: fractions, and None if undefined.
 
-    Only members that are trained with all of the first three seeds take part; ``members`` says how
-    many. The best half and tenth are those of the mean test score, so their correlations are of a
-    selected range.
+    Only members that are trained with all of the first three seeds take part; ``members`` is their
+    number, and with fewer than four there is nothing else. The best half and tenth are those with
+    the largest mean test score, so their correlations are of a selected range.
+
+    Args:
+        table: The table.
+        metric: One of :data:`nasbench_ecg.metrics.SCORES`.
+
+    Returns:
+        ``test`` (best and median mean score, and the standard deviation of a seed),
+        ``intraclass_correlation`` of one seed and of the mean of three, ``kendall_tau``,
+        ``regret_of_validation_winner`` (best mean test score minus that of the member with the best
+        validation score, mean over the seeds), ``overlap_of_best_percent`` (share of the best 1% by
+        one seed that are the best 1% by another one), ``not_told_from_best`` (members that a test
+        does not tell from the best one, which is one of them), ``seeds_to_see_0.2_points``, and
+        ``published``: whether the table is complete and its scores are reproducible enough.
+
+    Raises:
+        TableError: There is no such metric.
     """
     used = _complete(table)
-    test = table.values("test", metric)[used, :SEEDS]
-    validation = table.values("validation", metric)[used, :SEEDS]
-    last, mean = test[:, :, -1], test[:, :, -1].mean(axis=1)
-    ranked = np.argsort(-mean, kind="stable")
-    within_sd = float(np.sqrt(last.var(axis=1, ddof=1).mean())) if len(used) else float("nan")
     card: dict[str, Any] = {
         "members": len(used),
         "of": table.card.members,
         "seeds": SEEDS,
         "metric": metric,
-        "test": {
-            "best": float(mean.max(initial=float("-inf"))),
-            "median": float(np.median(mean)) if len(used) else float("nan"),
-            "sd_of_a_seed": within_sd,
-        },
-        "intraclass_correlation": {},
+        "published": False,
     }
-    if len(used) < 4:
-        return {**card, "published": False}
+    if len(used) < _FEWEST:
+        return card
+    test = table.values("test", metric)[used, :SEEDS]
+    validation = table.values("validation", metric)[used, :SEEDS]
+    last, mean = test[:, :, -1], test[:, :, -1].mean(axis=1)
+    ranked = np.argsort(-mean, kind="stable")
+    within_sd = float(np.sqrt(last.var(axis=1, ddof=1).mean()))
+    card["test"] = {
+        "best": float(mean.max()),
+        "median": float(np.median(mean)),
+        "sd_of_a_seed": within_sd,
+    }
+    card["intraclass_correlation"] = {}
     for name, share in (("all", 1.0), ("best_half", 0.5), ("best_tenth", 0.1)):
         one, several = intraclass(last[ranked[: max(2, round(share * len(used)))]])
         card["intraclass_correlation"][name] = {"one_seed": one, "three_seeds": several}
@@ -115,13 +136,21 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
     card["seeds_to_see_0.2_points"] = seeds_to_see(_DIFFERENCE, within_sd)
     several = card["intraclass_correlation"]["all"]["three_seeds"]
     card["published"] = bool(len(used) == table.card.members and several >= LEAST_CORRELATION)
-    return card
+    return dict(jsonable(card))
 
 
 def track_with_track(
     tables: Mapping[str, Table], metric: str = "f1_of_macro"
 ) -> dict[tuple[str, str], float]:
-    """Return Kendall's τ between the mean test scores of the same members on two tracks."""
+    """Return Kendall's τ between the mean test scores of the same members on each two tracks.
+
+    Args:
+        tables: The tables of the tracks, of one space, by name.
+        metric: One of :data:`nasbench_ecg.metrics.SCORES`.
+
+    Returns:
+        τ by the names of two tracks, where they share at least three members with all base seeds.
+    """
     means = {}
     for name, table in tables.items():
         values = table.values("test", metric)[:, :SEEDS, -1]
@@ -140,6 +169,8 @@ def track_with_track(
 
 def _complete(table: Table) -> NDArray[np.int64]:
     """Return the rows of the members that have all base seeds."""
+    if table.card.seeds < SEEDS:
+        return np.zeros(0, np.int64)
     return np.flatnonzero(np.asarray(table.trained[:, :SEEDS].all(axis=1)))
 
 

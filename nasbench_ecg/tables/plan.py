@@ -1,10 +1,11 @@
-"""What a table is to hold: its card, members and data, resolved from the registry."""
+"""Plan of a table: its card, its members and the data that they are trained on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, ListsMembers, SearchSpace, Task
+from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry
@@ -35,7 +37,7 @@ class Plan:
     Attributes:
         card: What it holds.
         members: All members in canonical form.
-        costs: Costs of the members by name, one value a member.
+        costs: Returns the costs of the members by name, one value a member.
         train: Trains a member with a seed.
         machine: Processor, threads and torch version of this machine.
     """
@@ -53,20 +55,32 @@ class Plan:
 
 
 def configure_track(
-    registry: Registry, space: str, dataset: str, protocol: str | None
+    registry: Registry,
+    space: str,
+    dataset: str,
+    protocol: str | None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> RunConfig:
     """Return the components of a track with the options of the profile ``paper``.
 
+    Args:
+        registry: All components.
+        space: Name of the search space.
+        dataset: Name of the dataset.
+        protocol: Name of the protocol; by default that of the dataset.
+        overrides: Options by role: ``space``, ``builder``, ``dataset`` and ``protocol``.
+
     Raises:
-        NasbenchError: A component is unknown, or they do not go together.
+        NasbenchError: A component or option is unknown, or they do not go together.
     """
-    strategy = next(
-        component.name
-        for component in registry.components("strategy")
-        if getattr(component.spec, "role", "") == "random-search"
-    )
     request = RunRequest(
-        strategy, dataset, protocol=protocol, profile="paper", space=space, device="cpu"
+        registry.strategies("random-search")[0].name,
+        dataset,
+        protocol=protocol,
+        profile="paper",
+        space=space,
+        overrides=overrides or {},
+        device="cpu",
     )
     return configure(registry, request)
 
@@ -146,9 +160,9 @@ def strata(parameters: NDArray[np.float64]) -> list[int]:
 
 
 def _train(
-    arch: Architecture, seed: int, *, task: Task, test: object, builder: Builder, recipe: Recipe
+    arch: Architecture, seed: int, *, task: Task, test: Beats, builder: Builder, recipe: Recipe
 ) -> MemberResult:
-    return train_member(arch, task, test, builder, recipe, seed)  # type: ignore[arg-type]
+    return train_member(arch, task, test, builder, recipe, seed)
 
 
 def _described(component: ResolvedComponent) -> Component:

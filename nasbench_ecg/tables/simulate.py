@@ -1,15 +1,13 @@
-"""Searches repeated on a table: the strategies run unchanged, training is looked up.
+"""Searches repeated on a table: strategies run unchanged, and every training is looked up.
 
 The clock is simulated: an evaluation takes the processor seconds that its training took when the
-table was made. Budgets of evaluations and of seconds work as in a run. A fidelity of more epochs
-than the table has is the table's last epoch; its number of beats is that of the table.
+table was built. Budgets of evaluations and of seconds work as in a run. A fidelity of more epochs
+than the table has means its last epoch, and a fidelity's number of beats is ignored.
 """
 
 from __future__ import annotations
 
-import math
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -39,18 +37,56 @@ from nasbench_ecg.training.checkpoint import NoCheckpoint
 METRIC = "f1_of_macro"
 
 
+@dataclass(frozen=True)
+class ValidationLookup:
+    """The part of a table that a search may see: validation scores and seconds, no test results.
+
+    Attributes:
+        place: Returns the row of an architecture.
+        trained: Which members are trained with which seeds, [M, S].
+        scores: Validation scores, [M, S, E].
+        seconds: Processor seconds of training and validation, [M, S, E].
+    """
+
+    place: Callable[[Architecture], int]
+    trained: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    seconds: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, table: Table) -> ValidationLookup:
+        """Return the lookup of a table."""
+        places = {arch.hash: row for row, arch in enumerate(table.members)}
+
+        def place(arch: Architecture) -> int:
+            row = places.get(arch.hash)
+            if row is None:
+                raise TableError(
+                    f"The architecture {arch.hash} is not a member of the table.",
+                    fix="A space must return canonical forms of its members.",
+                )
+            return row
+
+        scores = table.values("validation", METRIC)
+        return cls(place, table.trained, scores, table.arrays["seconds"])
+
+
 @dataclass
 class TableSearchContext:
     """The context of a simulated search: :class:`~nasbench_ecg.contracts.SearchContext`.
 
-    One seed's results are looked up, so that a search sees the noise of a single training. Which of
-    the trained seeds it is, is drawn for each member and repetition.
+    The results of one seed are looked up, so that a search sees the noise of a single training. The
+    seed of each member is drawn from its trained seeds, once in a repetition.
 
     Attributes:
+        lookup: The validation results of the table.
+        noise: Generator that draws the seeds of members.
+        seconds: Simulated seconds of the search so far.
+        evaluations: Evaluations so far, with the repeated ones, as a run counts them.
         steps: One row for each evaluation: member, epoch, score, seconds so far.
     """
 
-    table: Table
+    lookup: ValidationLookup
     rng: np.random.Generator
     noise: np.random.Generator
     budget: Budget
@@ -67,52 +103,61 @@ class TableSearchContext:
     def evaluate_many(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
     ) -> list[Evaluation]:
-        """Return the validation results of the table; repeated evaluations cost nothing.
+        """Return the validation results of the table; a repeated evaluation takes no seconds.
 
         Raises:
-            ProtocolError: The budget of evaluations is used up.
-            TableError: A member is not in the table.
+            ProtocolError: The budget of evaluations is used up; those it allowed are made.
+            TableError: A member is not in the table, or not trained.
         """
         limit = self.budget.evaluations
         left = len(architectures) if limit is None else max(0, limit - self.evaluations)
         done = [self._evaluate(arch, fidelity) for arch in architectures[:left]]
         if left < len(architectures):
             raise ProtocolError(
-                f"The search's budget of {limit} evaluations is used up.",
+                f"The search has used up its budget of {limit} evaluations.",
                 fix="A strategy must stop when ctx.budget is used up.",
             )
         return done
 
     def _evaluate(self, arch: Architecture, fidelity: Fidelity | None) -> Evaluation:
-        row = self.table.place(arch)
-        epochs = self.table.card.recipe.epochs
+        row = self.lookup.place(arch)
+        epochs = self.lookup.scores.shape[-1]
         asked = epochs if fidelity is None or fidelity.epochs is None else fidelity.epochs
         epoch = min(asked, epochs)
+        if epoch < 1:
+            raise ProtocolError(
+                f"An evaluation needs at least 1 epoch, not {asked}.",
+                fix="Give the strategy a fidelity of 1 epoch or more.",
+            )
         self.evaluations += 1
-        if (row, epoch) in self._known:
-            return self._known[row, epoch]
+        if (known := self._known.get((row, epoch))) is not None:
+            self._add_step(row, epoch, known.score)
+            return known
         if row not in self._seed:
-            seeds = np.flatnonzero(self.table.trained[row])
+            seeds = np.flatnonzero(self.lookup.trained[row])
             if not len(seeds):
                 raise TableError(f"The member {arch.hash} is not trained yet.")
             self._seed[row] = int(seeds[self.noise.integers(len(seeds))])
         seed = self._seed[row]
-        score = float(self.table.values("validation", METRIC)[row, seed, epoch - 1])
-        seconds = float(self.table.arrays["seconds"][row, seed, epoch - 1])
+        score = float(self.lookup.scores[row, seed, epoch - 1])
+        seconds = float(self.lookup.seconds[row, seed, epoch - 1])
         self.seconds += seconds
-        self.steps.append((row, epoch, score, self.seconds))
+        self._add_step(row, epoch, score)
         evaluation = Evaluation(arch, score, {METRIC: score}, seconds)
         self._known[row, epoch] = evaluation
         return evaluation
 
+    def _add_step(self, row: int, epoch: int, score: float) -> None:
+        self.steps.append((row, epoch, score, self.seconds))
+
     def seconds_per_evaluation(
         self, arch: Architecture, fidelity: Fidelity | None = None
     ) -> float | None:
-        """Return None: a simulated search needs no estimate."""
+        """Return None: there is no estimate."""
         return None
 
     def log(self, value: float, **figures: float) -> None:
-        """Ignore the trajectory: :attr:`steps` has it."""
+        """Do nothing: :attr:`steps` is the trajectory."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +179,8 @@ class Simulation:
 
     Attributes:
         label: The strategy.
-        steps: One row for each evaluation: ``repetition``, ``evaluation`` (from 1), ``seconds``,
-            ``member``, ``epoch``, ``score`` (validation, as the search saw it).
+        steps: One row for each evaluation: ``repetition``, ``evaluation`` (from 1), ``seconds`` (so
+            far), ``member`` (its row), ``epoch``, ``score`` (validation, as the search saw it).
         found: Row of the member that each repetition returned, [repetitions].
     """
 
@@ -160,12 +205,17 @@ def simulate(
     Args:
         table: The table.
         space: What is searched: :class:`~nasbench_ecg.tables.space.TableSpace` of the table.
-        builder: Makes networks, for strategies that count parameters.
+        builder: Makes networks, for strategies that measure their costs.
         searcher: The strategy.
         repetitions: How often it is run, each time with generators of its own.
         budget: What each run may spend, in evaluations and simulated seconds.
-        seed: Seed of all repetitions.
+        seed: Seed of all repetitions. A repetition's generators depend on it, on the strategy's
+            label and on the repetition's number, so that all repetitions are independent and do not
+            depend on ``workers``.
         workers: Processes.
+
+    Raises:
+        NasbenchError: The strategy cannot search the space, or does not keep the budget.
     """
     run = partial(_repeat, table, space, builder, searcher, budget, seed)
     blocks = np.array_split(np.arange(repetitions), max(1, min(workers, repetitions)))
@@ -189,15 +239,12 @@ def _repeat(
     seed: int,
     repetitions: NDArray[np.int64],
 ) -> tuple[list[tuple[Any, ...]], NDArray[np.int64]]:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    task = stand_in_task(table)
+    task, lookup = stand_in_task(table), ValidationLookup.of(table)
     rows: list[tuple[Any, ...]] = []
     found = []
     for repetition in repetitions.tolist():
-        search, noise = np.random.SeedSequence([seed, repetition]).spawn(2)
-        ctx = TableSearchContext(
-            table, np.random.default_rng(search), np.random.default_rng(noise), budget
-        )
+        rng, noise = generators(searcher.label, seed, repetition)
+        ctx = TableSearchContext(lookup, rng, noise, budget)
         result = searcher.create().search(task, space, builder, ctx)
         found.append(table.place(result.architecture))
         rows += [
@@ -205,6 +252,15 @@ def _repeat(
             for i, (member, epoch, score, seconds) in enumerate(ctx.steps, start=1)
         ]
     return rows, np.array(found, dtype=np.int64)
+
+
+def generators(
+    label: str, seed: int, repetition: int
+) -> tuple[np.random.Generator, np.random.Generator]:
+    """Return the generator of a repetition's search, and the one that draws members' seeds."""
+    entropy = np.random.SeedSequence([seed, repetition, *label.encode()])
+    search, noise = entropy.spawn(2)
+    return np.random.default_rng(search), np.random.default_rng(noise)
 
 
 def stand_in_task(table: Table) -> Task:
@@ -227,20 +283,29 @@ def stand_in_task(table: Table) -> Task:
 def best_so_far(simulation: Simulation, table: Table, evaluations: int) -> NDArray[np.float64]:
     """Return the test score of the incumbent after each evaluation, [repetitions, evaluations].
 
-    The incumbent is the member with the largest validation score so far, the first of equals; its
-    test score is the mean over all its seeds, in which the luck of one training averages out. After
-    a search has ended its incumbent stays.
+    The incumbent is the member with the largest validation score so far at any epoch, the first of
+    equals; its test score is the mean over all its seeds, in which the luck of one training
+    averages out. After a search has ended its incumbent stays. The incumbent of a search that
+    evaluates nothing is the member that it returns.
     """
-    test = np.nanmean(table.values("test", METRIC)[:, :, -1], axis=1)
-    repetitions = int(simulation.steps["repetition"].max()) + 1 if len(simulation.steps) else 0
-    curves = np.full((repetitions, evaluations), np.nan)
-    steps = simulation.steps
-    for repetition in range(repetitions):
-        rows = steps[steps["repetition"].to_numpy() == repetition]
+    test = table.mean_test_scores(METRIC)
+    curves = np.repeat(test[simulation.found][:, None], evaluations, axis=1)
+    for curve, rows in _by_repetition(curves, simulation.steps):
         score, members = rows["score"].to_numpy(), rows["member"].to_numpy()
         best = np.maximum.accumulate(score)
         first = np.searchsorted(best, best, side="left")
         values = test[members[first]][:evaluations]
-        curves[repetition, : len(values)] = values
-        curves[repetition, len(values) :] = values[-1] if len(values) else math.nan
+        curve[: len(values)] = values
+        curve[len(values) :] = values[-1]
     return curves
+
+
+def _by_repetition(
+    curves: NDArray[np.float64], steps: pd.DataFrame
+) -> Iterator[tuple[NDArray[np.float64], pd.DataFrame]]:
+    """Yield the curve and the steps of each repetition that has steps."""
+    numbers = steps["repetition"].to_numpy()
+    starts = np.searchsorted(numbers, np.arange(len(curves) + 1))
+    for curve, first, end in zip(curves, starts, starts[1:], strict=False):
+        if first < end:
+            yield curve, steps.iloc[first:end]

@@ -9,25 +9,35 @@ import numpy as np
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import SearchSpace
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.tables.table import Table
+from nasbench_ecg.tables.table import Table, TableError
 
 
 class TableSpace:
     """A search space that holds exactly the trained members of a table.
 
-    Every method of the wrapped space stays as it is where all members are trained. In a partial
-    table, untrained members do not exist: sampling is uniform over the trained ones, and a mutation
-    is a uniformly drawn trained neighbour, or any trained member where no neighbour is trained.
+    Sampling is uniform over the trained members. If all members are trained, mutation and crossover
+    are those of the table's space. In a partial table, a mutation is a uniformly drawn trained
+    neighbor, or any other trained member if no neighbor is trained; a crossover whose child is not
+    trained is its first parent.
 
     Args:
-        space: The space of the table.
+        space: The space of the table; its methods return canonical forms.
         table: The table.
+
+    Raises:
+        TableError: No member is trained.
     """
 
     def __init__(self, space: SearchSpace, table: Table) -> None:
         self._space = space
         self.name = space.name
         self.members = [table.members[row] for row in np.flatnonzero(table.available)]
+        if not self.members:
+            raise TableError(
+                "No member of the table is trained yet.",
+                where=f"table of {table.card.space.name}, {table.card.track}",
+                fix="Train members with 'nasbench-ecg table build'.",
+            )
         self._here = {arch.hash for arch in self.members}
         self._whole = bool(table.available.all())
         self._neighbours: dict[str, list[Architecture]] = {}
@@ -42,19 +52,28 @@ class TableSpace:
         return self.members[rng.integers(self.size)]
 
     def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return a trained neighbour, uniformly drawn."""
+        """Return a uniformly drawn trained neighbor, or another trained member if there is none.
+
+        Raises:
+            OptionError: A single member is trained.
+        """
         if self._whole:
             return self._space.mutate(arch, rng)
         near = self._near(arch) or [other for other in self.members if other != arch]
+        if not near:
+            raise OptionError(
+                "A single member of the table is trained, and it cannot be changed.",
+                fix="Train more members with 'nasbench-ecg table build'.",
+            )
         return near[rng.integers(len(near))]
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
-        """Return the wrapped space's child where it is trained, and ``a`` elsewhere."""
+        """Return the child in the table's space if it is trained, otherwise ``a``."""
         child = self._space.crossover(a, b, rng)
         return child if child.hash in self._here else a
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
-        """Yield the trained neighbours."""
+        """Yield the trained neighbors."""
         yield from self._near(arch)
 
     def validate(self, arch: Architecture) -> None:
@@ -63,7 +82,7 @@ class TableSpace:
         if arch.hash not in self._here:
             raise OptionError(
                 f"The architecture {arch.hash} is not trained in the table.",
-                fix="Search on the table's own space, or complete the table.",
+                fix="Ask for a trained member, or train it with 'nasbench-ecg table build'.",
             )
 
     def _near(self, arch: Architecture) -> list[Architecture]:

@@ -1,7 +1,7 @@
 """A table: the results of training every member of a search space by one recipe.
 
-A folder holds ``card.json`` (what was trained and how), ``arrays.npz`` (results, no pickle) and
-``members.parquet`` (the same for people, if pyarrow was installed). Nothing here needs torch.
+A folder holds ``card.json`` (what was trained and how) and ``arrays.npz`` (the results, without
+pickle). Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ from nasbench_ecg.metrics import SCORES, scores_of_many
 
 FORMAT = 1
 CARD, ARRAYS = "card.json", "arrays.npz"
+NEXT_CARD = "card.next.json"
+"""The card of arrays that are being replaced; it becomes the card when they are."""
 PARTS = ("validation", "test")
 
 Seed = int | Literal["mean"]
@@ -41,11 +44,11 @@ class TableError(NasbenchError):
 class Recipe(BaseModel):
     """How each member was trained: AdamW, one-cycle learning rate, cross-entropy.
 
-    The seed draws the training beats, the initial weights and the order of the batches. A stated
-    share of the beats is drawn from all classes but the most common one, where there are as many.
-    The scores correct for that: the probability of each class is multiplied by its share in the
-    whole training set over its share in the drawn beats (Saerens et al. 2002, "Adjusting the
-    outputs of a classifier to new a priori probabilities").
+    The seed draws the training beats, the initial weights and the order of the batches. The share
+    ``rare_share`` of the beats is drawn from all classes but the most common one, or all of those
+    beats if there are fewer. Predictions correct for that: the probability of each class is
+    multiplied by its share in the whole training set over its share in the drawn beats (Saerens et
+    al. 2002, "Adjusting the outputs of a classifier to new a priori probabilities").
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +68,7 @@ class Recipe(BaseModel):
 
 
 class Component(BaseModel):
-    """A component with its options."""
+    """A component with its revision and options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -101,7 +104,7 @@ class Card(BaseModel):
     """Processor, threads and torch version of each machine that trained members."""
     license: str = "Apache-2.0"
     sha256: str = ""
-    """Digest of ``arrays.npz``."""
+    """SHA-256 of ``arrays.npz``, in hexadecimal."""
 
     @property
     def track(self) -> str:
@@ -114,7 +117,7 @@ class Result:
     """What a table knows of one member.
 
     Attributes:
-        value: The metric, a fraction; the mean over the seeds that were averaged.
+        value: The score as a fraction, or the ``nll`` in nats; the mean over the seeds.
         seconds: Processor seconds of the training and its validation, mean over those seeds.
         seeds: How many seeds were averaged.
     """
@@ -216,7 +219,7 @@ class Table:
             arch: The member, in canonical form.
             epoch: After how many epochs; by default after all.
             seed: One seed, or ``mean`` over all seeds trained of this member.
-            metric: A score of :func:`nasbench_ecg.metrics.scores`, or ``nll``.
+            metric: One of :data:`nasbench_ecg.metrics.SCORES`, or ``nll``.
 
         Raises:
             TableError: The member, seed or epoch is missing, or there is no such metric.
@@ -226,7 +229,16 @@ class Table:
     def test(
         self, arch: Architecture, *, seed: Seed = "mean", metric: str = "f1_of_macro"
     ) -> Result:
-        """Return the test result of a member after its last epoch; searches never call this."""
+        """Return the test result of a member after its last epoch, for use after a search.
+
+        Args:
+            arch: The member, in canonical form.
+            seed: One seed, or ``mean`` over all seeds trained of this member.
+            metric: One of :data:`nasbench_ecg.metrics.SCORES`, or ``nll``.
+
+        Raises:
+            TableError: The member or seed is missing, or there is no such metric.
+        """
         return self._result("test", arch, None, seed, metric)
 
     def values(self, part: str, metric: str = "f1_of_macro") -> NDArray[np.float64]:
@@ -234,7 +246,10 @@ class Table:
 
         Args:
             part: ``validation`` or ``test``.
-            metric: A score of :func:`nasbench_ecg.metrics.scores`, or ``nll``.
+            metric: One of :data:`nasbench_ecg.metrics.SCORES`, or ``nll``.
+
+        Raises:
+            TableError: There is no such metric.
         """
         key = part, metric
         if key not in self._values:
@@ -253,6 +268,16 @@ class Table:
             self._values[key] = np.where(self.trained[:, :, None], found, np.nan)
         return self._values[key]
 
+    def mean_test_scores(self, metric: str = "f1_of_macro") -> NDArray[np.float64]:
+        """Return the test score after the last epoch, mean over a member's seeds, [M].
+
+        NaN for members of which no training is done.
+        """
+        scores = self.values("test", metric)[:, :, -1]
+        found = np.full(len(scores), np.nan)
+        found[self.available] = np.nanmean(scores[self.available], axis=1)
+        return found
+
     @cached_property
     def _values(self) -> dict[tuple[str, str], NDArray[np.float64]]:
         return {}
@@ -270,7 +295,7 @@ class Table:
         e = self._epoch(epoch)
         seeds = np.flatnonzero(self.trained[row])
         if seed != "mean":
-            if not 0 <= seed < self.card.seeds or not self.trained[row, seed]:
+            if seed not in seeds.tolist():
                 raise TableError(
                     f"The member {arch.hash} is not trained with seed {seed}.",
                     fix=f"Its seeds are: {', '.join(map(str, seeds)) or 'none'}.",
@@ -279,7 +304,7 @@ class Table:
         if not len(seeds):
             raise TableError(
                 f"The member {arch.hash} is not trained yet.",
-                where=f"{self.complete:.0%} of the members are",
+                where=f"{self.complete:.0%} of the members are trained",
                 fix="Train it with 'nasbench-ecg table build', or ask for a trained member.",
             )
         return Result(
@@ -300,7 +325,10 @@ class Table:
 
 
 def save_table(table: Table, folder: Path) -> None:
-    """Write card, arrays and, if pyarrow is installed, a table for people.
+    """Write a table's arrays and card; one process at a time.
+
+    A process that is killed in between leaves the table as it was or as it becomes, and another
+    process that reads the table meanwhile gets one of the two.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -309,51 +337,87 @@ def save_table(table: Table, folder: Path) -> None:
     np.savez_compressed(packed, **table.arrays)  # type: ignore[arg-type]
     digest = hashlib.sha256(packed.getvalue()).hexdigest()
     card = table.card.model_copy(update={"sha256": digest})
-    with storage_errors(folder, what="The table"):
+    with storage_errors(folder, option="--tables", what="The table"):
         folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / NEXT_CARD, to_json(card.model_dump(mode="json")))
         with replace_atomically(folder / ARRAYS) as temporary:
             temporary.write_bytes(packed.getvalue())
-        write_atomically(folder / CARD, to_json(card.model_dump(mode="json")))
+        (folder / NEXT_CARD).replace(folder / CARD)
 
 
 def load_table(folder: Path) -> Table:
-    """Read a table and check its digest and shapes.
+    """Read a table and check its digest, shapes and types.
 
     Raises:
         TableError: A file is missing or damaged, or of another format.
     """
+    for _ in range(_ATTEMPTS):  # more than one only while another process replaces the table
+        packed = _read(folder / ARRAYS)
+        card = _read_card(folder / CARD)
+        digest = hashlib.sha256(packed).hexdigest()
+        if card.sha256 != digest and (folder / NEXT_CARD).exists():
+            with suppress(TableError):
+                card = _read_card(folder / NEXT_CARD)
+        if card.sha256 == digest:
+            return Table(card, _unpack(folder / ARRAYS, packed, card))
+    raise _damaged(folder / ARRAYS, "its SHA-256 is not the one on the card")
 
-    def broken(name: str, reason: str) -> TableError:
-        return TableError(
-            f"The table cannot be read: {reason}.",
-            where=str(folder / name),
-            fix="Restore the file, or build the table again.",
-        )
 
+_ATTEMPTS = 3
+
+
+def _damaged(path: Path, reason: str) -> TableError:
+    return TableError(
+        f"The table cannot be read: {reason}.",
+        where=str(path),
+        fix="Restore the file, or build the table again.",
+    )
+
+
+def _read(path: Path) -> bytes:
     try:
-        card = Card.model_validate(json.loads((folder / CARD).read_text(encoding="utf-8")))
+        return path.read_bytes()
     except OSError as error:
-        raise broken(CARD, error.strerror or str(error)) from None
-    except (ValidationError, ValueError) as error:
-        raise broken(CARD, str(error).splitlines()[0]) from None
-    if card.format != FORMAT:
-        raise broken(CARD, f"it has format {card.format}, this version reads {FORMAT}")
+        raise _damaged(path, error.strerror or str(error)) from None
+
+
+def _read_card(path: Path) -> Card:
     try:
-        packed = (folder / ARRAYS).read_bytes()
-    except OSError as error:
-        raise broken(ARRAYS, error.strerror or str(error)) from None
-    if hashlib.sha256(packed).hexdigest() != card.sha256:
-        raise broken(ARRAYS, "its SHA-256 is not the one on the card")
+        data = json.loads(_read(path))
+    except ValueError as error:
+        raise _damaged(path, f"it is not JSON: {error}") from None
+    if not isinstance(data, dict):
+        raise _damaged(path, "it is not the card of a table")
+    if data.get("format") != FORMAT:
+        raise _damaged(path, f"it has format {data.get('format')}, this version reads {FORMAT}")
+    try:
+        return Card.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise _damaged(path, f"{name}: {first['msg']}") from None
+
+
+def _unpack(path: Path, packed: bytes, card: Card) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a table, after checking their shapes and types."""
     try:
         with np.load(io.BytesIO(packed), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        expected = empty_arrays(card, arrays["architecture"].tolist())
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise broken(ARRAYS, str(error)) from None
-    for name, array in expected.items():
-        if name not in arrays or arrays[name].shape != array.shape:
-            raise broken(ARRAYS, f"its array {name!r} does not have the shape of the card")
-    return Table(card, arrays)
+    except (ValueError, zipfile.BadZipFile, EOFError) as error:
+        raise _damaged(path, str(error)) from None
+    shapes = {name: (card.members,) for name in arrays if name.startswith("cost_")}
+    types = {}
+    for name, empty in empty_arrays(card, [""] * card.members).items():
+        shapes[name] = empty.shape
+        if name != "architecture":  # the length of its texts is part of its type
+            types[name] = empty.dtype
+    for name, shape in shapes.items():
+        if name not in arrays:
+            raise _damaged(path, f"it has no array {name!r}")
+        found = arrays[name]
+        if found.shape != shape or found.dtype != types.get(name, found.dtype):
+            raise _damaged(path, f"its array {name!r} has another shape or type than the card says")
+    return arrays
 
 
 def table_folder(out: Path, space: str, dataset: str, protocol: str) -> Path:

@@ -70,7 +70,11 @@ def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimizer, fused into one kernel."""
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(
-            model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay, fused=True
+            model.parameters(),
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+            capturable=any(weights.is_cuda for weights in model.parameters()),
         )
     return torch.optim.SGD(
         model.parameters(),
@@ -91,7 +95,7 @@ def cosine(
 def _schedule(
     optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the recipe's schedule; a one-cycle schedule advances after each step.
+    """Return the recipe's schedule, which advances after each epoch, or one-cycle each step.
 
     Args:
         optimizer: The optimizer.
@@ -122,7 +126,7 @@ def training_step(
     *,
     recipe: Recipe,
 ) -> tuple[Tensor, Tensor]:
-    """Take one step of SGD on a batch; return loss and logits from before the step, detached."""
+    """Take one optimizer step on a batch; return loss and logits before the step, detached."""
     optimizer.zero_grad(set_to_none=True)
     with autocast(x.device.type, recipe.precision):
         logits = model(x)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from nasbench_ecg.api import Architecture, NoOptions, OptionError
 from nasbench_ecg_cells.layers import ConvNormRelu, Head, Identity, MaxPool, to_fast_layout
 from nasbench_ecg_tiny.layers import SeparableNormRelu
-from nasbench_ecg_tiny.options import TinyCellsOptions
-from nasbench_ecg_tiny.space import SPACE, TinyCells, canonical, to_genotype
+from nasbench_ecg_tiny.options import OPERATIONS
+from nasbench_ecg_tiny.space import EDGE_NAMES, Edges, Genotype, canonical, to_genotype
 
 STEM_KERNEL, STEM_STRIDE = 7, 4
 STAGES = 3
@@ -36,7 +36,7 @@ class Cell(nn.Module):
         channels: Channels throughout.
     """
 
-    def __init__(self, edges: tuple[str, str, str], channels: int) -> None:
+    def __init__(self, edges: Edges, channels: int) -> None:
         super().__init__()
         first, direct, second = edges
         self.direct = None if direct == "zero" else operation(direct, channels)
@@ -66,14 +66,30 @@ class TinyNetwork:
         """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes].
 
         Raises:
-            OptionError: The architecture is not of ``tiny-cells``.
+            OptionError: The architecture is not of ``tiny-cells`` with any widths and numbers of
+                cells, or its output is cut off from its input.
         """
-        member = canonical(to_genotype(arch))
-        if member is None:
-            TinyCells(TinyCellsOptions()).validate(arch)
-            raise OptionError(f"{arch.genotype} is not of {SPACE}.")
-        *edges, width, cells = member
-        return _Network(*_layers(tuple(edges), width, cells, n_leads, n_classes))
+        return _Network(*_layers(_member(arch), n_leads, n_classes))
+
+
+def _member(arch: Architecture) -> Genotype:
+    """Return the canonical form of an architecture, after checking that it can be built."""
+    genotype = to_genotype(arch)
+    for edge, name in zip(EDGE_NAMES, genotype[:3], strict=True):
+        if name not in OPERATIONS:
+            raise OptionError(
+                f"There is no operation {name!r}.",
+                where=edge,
+                fix=f"Known are: {', '.join(OPERATIONS)}.",
+            )
+    if min(genotype[3:]) < 1:
+        raise OptionError("Width and number of cells must be at least 1.", where=str(arch.genotype))
+    member = canonical(genotype)
+    if member is None:
+        raise OptionError(
+            "The output of this cell is cut off from its input.", where=str(arch.genotype)
+        )
+    return member
 
 
 class _Network(nn.Sequential):
@@ -81,14 +97,13 @@ class _Network(nn.Sequential):
         return super().forward(to_fast_layout(x))  # type: ignore[no-any-return, no-untyped-call]
 
 
-def _layers(
-    edges: tuple[str, ...], width: int, cells: int, n_leads: int, n_classes: int
-) -> Iterator[nn.Module]:
+def _layers(member: Genotype, n_leads: int, n_classes: int) -> Iterator[nn.Module]:
+    edges, width, cells = member[:3], member[3], member[4]
     yield ConvNormRelu(n_leads, width, STEM_KERNEL, STEM_STRIDE)
     for stage in range(STAGES):
         channels = width * 2**stage
         if stage:
             yield ConvNormRelu(channels // 2, channels, 3, 2)
         for _ in range(cells):
-            yield Cell(edges, channels)  # type: ignore[arg-type]
+            yield Cell(edges, channels)
     yield Head(channels, n_classes)

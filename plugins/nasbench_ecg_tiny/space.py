@@ -27,10 +27,10 @@ Genotype = tuple[str, str, str, int, int]
 
 
 def canonical_edges(edges: Sequence[str]) -> Edges | None:
-    """Return the one form of all cells that compute the same; None where the output gets nothing.
+    """Return the one form of all cells that compute the same function; None if that is zero.
 
-    - A path through ``zero`` carries nothing, so the other half of the path is dropped with it.
-    - A path through ``skip`` is its other half, and two parallel operations commute:
+    - A path through ``zero`` carries nothing, so its other operation has no effect.
+    - A path of ``skip`` and another operation is that operation, and a sum has no order:
       ``(skip, a, b)``, ``(skip, b, a)``, ``(a, b, skip)`` and ``(b, a, skip)`` are one cell,
       written with ``skip`` first and the two in the order of ``OPERATIONS``.
     - A cell of a single operation is written on the edge input→output.
@@ -48,9 +48,9 @@ def canonical_edges(edges: Sequence[str]) -> Edges | None:
 
 
 def canonical(genotype: Genotype) -> Genotype | None:
-    """Return the canonical form of a genotype; None where its output is cut off from its input.
+    """Return the canonical form of a genotype; None if its output is cut off from its input.
 
-    Any number of identical cells in a row is one identical cell.
+    A cell that only passes its input on, repeated, is one such cell.
     """
     edges = canonical_edges(genotype[:3])
     if edges is None:
@@ -94,7 +94,7 @@ def to_genotype(arch: Architecture) -> Genotype:
 
 
 class TinyCells:
-    """Small networks of one repeated cell, from a few hundred to about 100,000 parameters.
+    """Small networks of one repeated cell, from some 200 to some 200,000 parameters.
 
     Use it with any strategy that works on discrete architectures, and where a network must be
     small. Sampling, mutation and crossover cost microseconds.
@@ -178,16 +178,23 @@ class TinyCells:
         for name, value, known in zip(
             (*EDGE_NAMES, "width", "cells"), genotype, self.choices, strict=True
         ):
-            if value not in known and value not in ("zero", "skip"):
+            if value not in known:
                 raise OptionError(
                     f"{value!r} is not a choice of this space.",
                     where=name,
                     fix=f"Known are: {', '.join(map(str, known))}.",
                 )
-        if canonical(genotype) is None:
+        member = canonical(genotype)
+        if member is None:
             raise OptionError(
                 "The output of this cell is cut off from its input.",
-                fix="A path of three edges' operations other than zero must lead to the output.",
+                fix="Put an operation other than zero on input→output, or on both other edges.",
+            )
+        if member not in self.forms:
+            raise OptionError(
+                "This cell only passes its input on, so that any number of it is a single one.",
+                where="cells",
+                fix="Give the space's option cells the value 1, or choose another operation.",
             )
 
     def canonical(self, arch: Architecture) -> Architecture:
@@ -204,10 +211,9 @@ class TinyCells:
 
     def _checked(self, arch: Architecture) -> Genotype:
         """Return the member that ``arch`` is, after checking that it is one."""
+        self.validate(arch)
         member = canonical(to_genotype(arch))
-        if member not in self.forms:
-            self.validate(arch)
-            raise OptionError(f"{arch.genotype} is not of this space.")
+        assert member is not None
         return member
 
     def _has_size(self, genotype: Genotype) -> bool:
