@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, norm, t
 
 from nasbench_ecg.io import jsonable
-from nasbench_ecg.tables.table import Table
+from nasbench_ecg.metrics import SCORES
+from nasbench_ecg.tables.table import Table, TableError
 
 LEAST_CORRELATION = 0.75
 """A complete table is published if ICC(1,3) of the test score over all members reaches this."""
@@ -28,6 +29,9 @@ SEEDS = 3
 _FEWEST = 4
 """Members below which there is nothing to compute."""
 
+_ROUNDING = 1e-12
+"""Differences of scores, relative to the largest, that are rounding."""
+
 _DIFFERENCE = 0.002
 _POWER, _LEVEL = 0.8, 0.05
 
@@ -35,7 +39,8 @@ _POWER, _LEVEL = 0.8, 0.05
 def intraclass(scores: NDArray[np.float64]) -> tuple[float, float]:
     """Return ICC(1,1) and ICC(1,k) of scores [members, k seeds]: one seed, and the mean of k.
 
-    Negative estimates are returned as they are; NaN for fewer than two members or seeds.
+    Negative estimates are returned as they are; NaN for fewer than two members or seeds, and if all
+    scores are equal.
     """
     n, k = scores.shape
     if n < 2 or k < 2:
@@ -43,10 +48,11 @@ def intraclass(scores: NDArray[np.float64]) -> tuple[float, float]:
     means = scores.mean(axis=1)
     between = k * means.var(ddof=1)
     within = ((scores - means[:, None]) ** 2).sum() / (n * (k - 1))
-    if between == 0 and within == 0:
+    rounding = (_ROUNDING * np.abs(scores).max()) ** 2
+    if max(between, within) <= rounding:
         return float("nan"), float("nan")
     one = (between - within) / (between + (k - 1) * within)
-    mean = (between - within) / between if between else float("nan")
+    mean = (between - within) / between if between > rounding else float("nan")
     return float(one), float(mean)
 
 
@@ -87,8 +93,12 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
         ``published``: whether the table is complete and its scores are reproducible enough.
 
     Raises:
-        TableError: There is no such metric.
+        TableError: There is no such score.
     """
+    if metric not in SCORES:
+        raise TableError(
+            f"There is no noise card of {metric!r}.", fix=f"Known are: {', '.join(SCORES)}."
+        )
     used = _complete(table)
     card: dict[str, Any] = {
         "members": len(used),
