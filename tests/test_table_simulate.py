@@ -194,21 +194,16 @@ def test_every_strategy_runs_on_a_table_within_its_budget(table, name):
     assert steps["evaluation"].max() <= 15
     assert (simulation.found < SPACE.size).all()
     for _, rows in steps.groupby("repetition"):
-        taken, total, seen = rows.to_dict("records"), 0.0, {}
-        for row in taken:
-            known = [
-                table.query(SPACE.members[row["member"]], seed=s, epoch=row["epoch"])
-                for s in range(3)
-            ]
-            seed = seen.setdefault(
-                row["member"], [s for s in range(3) if known[s].value == row["score"]]
-            )
-            assert seed
-            if (row["member"], row["epoch"]) not in seen:
-                seen[row["member"], row["epoch"]] = True
-                added = row["seconds"] - total
-                assert any(added == pytest.approx(known[s].seconds) for s in seed)
-            total = row["seconds"]
+        total, seen = 0.0, set()
+        for row in rows.itertuples():
+            arch = SPACE.members[row.member]
+            known = [table.query(arch, seed=seed, epoch=row.epoch) for seed in range(3)]
+            took = [one.seconds for one in known if one.value == row.score]
+            if (row.member, row.epoch) in seen:
+                took = [0.0]
+            seen.add((row.member, row.epoch))
+            assert any(row.seconds - total == pytest.approx(seconds) for seconds in took)
+            total = row.seconds
 
 
 @pytest.mark.parametrize("name", ["random", "regularized-evolution"])

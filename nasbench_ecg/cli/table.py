@@ -85,7 +85,7 @@ def info(
     out.print(f"[bold]{row['space']}[/] on {row['dataset']}, {row['protocol']}", highlight=False)
     out.print(
         f"{row['members']:,} members, {row['complete']:.0%} trained, {row['trainings']:,} "
-        f"trainings of {one.card.recipe.beats:,} beats × {one.card.recipe.epochs} epochs",
+        f"trainings; {one.card.recipe.beats:,} beats, epochs: {one.card.recipe.epochs}",
         highlight=False,
     )
     shown = table("noise card", "value", title="")
@@ -396,8 +396,8 @@ def _show_comparison(
 
     card = one.card
     shown = table(
-        "search", "evaluations", "F1", "regret (median)", f"against {baseline}", "p", "superior",
-        "better", title=f"{card.space.name} on {card.track}",
+        "search", "budget", "F1", "regret", "difference", "p", "superior", "better",
+        title=f"{card.space.name} on {card.track}",
     )  # fmt: skip
     for row in rows:
         difference = ""
@@ -408,7 +408,7 @@ def _show_comparison(
             row.label,
             f"{row.evaluations}",
             percent(row.mean),
-            f"{100 * row.regret[1]:.2f} ({100 * row.regret[0]:.2f} – {100 * row.regret[2]:.2f})",
+            f"{100 * row.regret[1]:.2f}",
             difference,
             "" if row.p is None else f"{row.p:.3g}",
             "" if row.superiority is None else f"{row.superiority:.2f}",
@@ -417,12 +417,12 @@ def _show_comparison(
     out = stdout()
     out.print(shown)
     out.print(
-        f"F1 of the test set, in percent: mean over {repetitions} repetitions; a member's F1 is "
-        "the mean over its seeds. Regret, in points: best F1 of the table minus that of the found "
-        f"member, median and quartiles. Differences: with {CONFIDENCE:.0%} confidence, all "
-        "intervals together hold the true differences. p: Mann-Whitney test with Holm's "
-        "correction. superior: probability that a repetition is better than one of "
-        f"{baseline}. {_completeness(one)}",
+        f"budget: evaluations. F1: of the test set, in percent, mean over {repetitions} "
+        "repetitions; a member's F1 is the mean over its seeds. regret: best F1 of the table "
+        "minus that of the found member, median, in points. difference: from the mean F1 of "
+        f"{baseline}, in points; with {CONFIDENCE:.0%} confidence, the intervals hold all true "
+        "differences. p: Mann-Whitney test with Holm's correction. superior: probability that a "
+        f"repetition is better than one of {baseline}. {_completeness(one)}",
         highlight=False,
     )
 
@@ -487,5 +487,8 @@ def _parse_numbers(text: str) -> list[int]:
 def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     if isinstance(value, dict):
         return [row for key, part in value.items() for row in _flat(part, f"{name} {key}".strip())]
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        text = f"{value:.3f}"
+    else:
+        text = {None: "undefined", True: "yes", False: "no"}.get(value, str(value))
     return [(name.replace("_", " "), text)]

@@ -71,7 +71,8 @@ def configure_track(
         overrides: Options by role: ``space``, ``builder``, ``dataset`` and ``protocol``.
 
     Raises:
-        NasbenchError: A component or option is unknown, or they do not go together.
+        NasbenchError: A component or option is unknown, they do not go together, or the space does
+            not list its members.
     """
     request = RunRequest(
         registry.strategies("random-search")[0].name,
@@ -82,7 +83,9 @@ def configure_track(
         overrides=overrides or {},
         device="cpu",
     )
-    return configure(registry, request)
+    config = configure(registry, request)
+    members_of(config.space.component.create(config.space.options))
+    return config
 
 
 def members_of(space: SearchSpace) -> tuple[Architecture, ...]:
@@ -112,7 +115,7 @@ def plan_table(
         progress: Where progress is shown.
 
     Raises:
-        NasbenchError: Records are missing or damaged, or the space does not list its members.
+        NasbenchError: Records are missing or damaged.
     """
     prepared = prepare_run(config, source=source, progress=progress, suite="tables")
     task, record = prepared.task, prepared.record
