@@ -38,7 +38,7 @@ _ClickException: type[Any] = typer.BadParameter.__mro__[2]
 _SECTIONS = {
     "Run": ("run", "suite"),
     "Results": ("show", "leaderboard", "export"),
-    "Studies": ("generalize", "correlate"),
+    "Studies": ("generalize", "correlate", "table"),
     "Components and data": ("list", "info", "data", "arch", "plugin"),
 }
 """The commands as the help lists them."""
