@@ -125,6 +125,15 @@ class Canonicalizes(Protocol):
         """Return the one form that all equivalent genotypes share, so that they share a hash."""
 
 
+@runtime_checkable
+class ListsMembers(Protocol):
+    """A search space that is small enough to train every member of it."""
+
+    @property
+    def members(self) -> Sequence[Architecture]:
+        """All members in canonical form, in a fixed order."""
+
+
 class Builder(Protocol):
     """Builds the network of an architecture."""
 

@@ -127,3 +127,43 @@ def _ratio(numerator: int, denominator: int) -> float | None:
 
 def _harmonic(a: float, b: float) -> float:
     return 2 * a * b / (a + b) if a + b else 0.0
+
+
+SCORES = ("accuracy", "macro_se", "macro_pp", "f1_of_macro", "macro_f1")
+"""The scores that :func:`scores_of_many` returns."""
+
+
+def scores_of_many(
+    confusions: NDArray[np.integer[Any]],
+    classes: Sequence[str],
+    macro_classes: Sequence[str] | None = None,
+) -> dict[str, NDArray[np.float64]]:
+    """Return the overall scores of many confusion matrices at once, as :func:`scores` does for one.
+
+    Args:
+        confusions: [..., n_classes, n_classes], rows the true class.
+        classes: Names of the classes in the matrices' order.
+        macro_classes: The classes that macro scores average over; by default all.
+
+    Returns:
+        An array [...] for each name in :data:`SCORES`; 0 where a matrix is empty.
+    """
+    counts = np.asarray(confusions, np.float64)
+    tp = np.diagonal(counts, axis1=-2, axis2=-1)
+    support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    chosen = np.isin(list(classes), list(macro_classes or classes)) & (support > 0)
+
+    def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+    def macro(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return ratio((values * chosen).sum(axis=-1), chosen.sum(axis=-1).astype(np.float64))
+
+    se, pp = macro(ratio(tp, support)), macro(ratio(tp, predicted))
+    return {
+        "accuracy": ratio(tp.sum(axis=-1), counts.sum(axis=(-2, -1))),
+        "macro_se": se,
+        "macro_pp": pp,
+        "f1_of_macro": ratio(2 * se * pp, se + pp),
+        "macro_f1": macro(ratio(2 * tp, support + predicted)),
+    }

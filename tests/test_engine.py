@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -146,6 +147,106 @@ def test_a_step_is_clipped_sgd_with_momentum_and_weight_decay(beats):
             torch.testing.assert_close(
                 p.detach(), before[j] - 0.1 * velocity[j], rtol=1e-4, atol=1e-6
             )
+
+
+def one_cycle(i, steps, largest):
+    """Return the rate of step i: a cosine up to 30% of ``steps``, then one down (Smith, Topin)."""
+    first, peak, last = largest / 25, 0.3 * steps - 1, steps - 1
+    low, part = (first, i / peak) if i <= peak else (first / 1e4, 1 - (i - peak) / (last - peak))
+    return low + (largest - low) * (1 - math.cos(math.pi * part)) / 2
+
+
+ADAMW = {
+    "optimizer": "adamw",
+    "schedule": "one-cycle",
+    "lr": 0.02,
+    "weight_decay": 0.1,
+    "grad_clip": 0.5,
+    "batch_size": 32,
+}
+
+
+def test_adamw_with_one_cycle_is_that_of_a_loop_by_hand(beats):
+    model, seed, epochs = tiny_network(), 7, 3
+    model[0].bias = None  # before a normalization its gradient is rounding, which Adam scales up
+    start = copy.deepcopy(model)
+    data, batches = to_device(beats, "cpu"), []
+    order = Epoch(len(beats), seed)
+    for _ in range(epochs):
+        batches += [batch.clone() for batch in order.remaining(32, "cpu")]
+        order.next()
+    m = [torch.zeros_like(p) for p in model.parameters()]
+    v = [torch.zeros_like(p) for p in model.parameters()]
+    for t, batch in enumerate(batches):
+        loss = nn.functional.cross_entropy(model(data.signals[batch]), data.labels[batch])
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        norm = torch.cat([g.ravel() for g in gradients]).norm()
+        rate = one_cycle(t, len(batches) + 1, 0.02)
+        with torch.no_grad():
+            for j, (p, g) in enumerate(zip(model.parameters(), gradients, strict=True)):
+                g = g * min(1.0, 0.5 / (float(norm) + 1e-6))
+                m[j] = 0.9 * m[j] + 0.1 * g
+                v[j] = 0.999 * v[j] + 0.001 * g**2
+                step = m[j] / (1 - 0.9 ** (t + 1))
+                step /= (v[j] / (1 - 0.999 ** (t + 1))).sqrt() + 1e-8
+                p.mul_(1 - rate * 0.1).sub_(rate * step)
+    trained, curves = train(beats, model=start, seed=seed, epochs=epochs, **ADAMW)
+    for a, b in zip(trained.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    steps = len(batches) // epochs
+    ends = [one_cycle(steps * e, len(batches) + 1, 0.02) for e in range(1, epochs + 1)]
+    assert curves["lr"] == pytest.approx(ends)
+
+
+def test_each_epoch_is_reported_and_training_goes_on_in_training_mode(beats):
+    seen = []
+    model = tiny_network()
+
+    def look(epoch):
+        assert model.training
+        model.eval()
+        seen.append(epoch)
+
+    recipe = Recipe(epochs=3, batch_size=32)
+    fit(model, beats, recipe, seed=0, device="cpu", progress=Silent(), after_epoch=look)
+    assert seen == [1, 2, 3]
+    assert same(model, train(beats)[0])
+
+
+class InterruptedTrainingError(Exception):
+    pass
+
+
+class SavedOnce:
+    """A checkpoint that saves after a number of steps and ends the training there."""
+
+    def __init__(self, steps):
+        self.steps, self.state = steps, None
+
+    def due(self):
+        self.steps -= 1
+        return self.steps == 0
+
+    def save(self, state):
+        self.state = copy.deepcopy(dict(state))
+        raise InterruptedTrainingError
+
+    def load(self):
+        return self.state
+
+
+@pytest.mark.parametrize("steps", [1, 6, 7, 20])
+def test_a_one_cycle_training_that_is_stopped_anywhere_ends_the_same(beats, steps):
+    expected, curves = train(beats, **ADAMW)
+    checkpoint, epochs = SavedOnce(steps), []
+    recipe = Recipe(epochs=3, **ADAMW)
+    arguments = {"seed": 0, "device": "cpu", "progress": Silent(), "checkpoint": checkpoint}
+    with pytest.raises(InterruptedTrainingError):
+        fit(tiny_network(), beats, recipe, after_epoch=epochs.append, **arguments)
+    model = tiny_network(seed=1)
+    assert fit(model, beats, recipe, after_epoch=epochs.append, **arguments) == curves
+    assert same(model, expected)
+    assert epochs == [1, 2, 3]
 
 
 def test_the_loss_falls_on_separable_beats_and_new_beats_are_told_apart(beats):

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn_metrics
 
-from nasbench_ecg.metrics import class_table, confusion_matrix, per_class, scores
+from nasbench_ecg.metrics import (
+    SCORES,
+    class_table,
+    confusion_matrix,
+    per_class,
+    scores,
+    scores_of_many,
+)
 
 AAMI = ("N", "S", "V", "F", "Q")
 
@@ -221,3 +228,17 @@ def test_ec57_scores_are_absent_for_classes_that_were_not_scored():
     assert "ec57_v_se" not in scores(matrix(NN=5, SS=2, NV=1), AAMI)
     assert "ec57_s_se" in scores(matrix(NN=5, SS=2), AAMI)
     assert not any(name.startswith("ec57") for name in scores(np.eye(2, dtype=int), ("a", "b")))
+
+
+@given(
+    confusions=arrays(np.uint32, (3, 2, 4, 4), elements=st.sampled_from([0, 0, 1, 2, 7, 10**5])),
+    macro=st.one_of(st.none(), st.sets(st.sampled_from("NSVF"), min_size=1).map(sorted)),
+)
+def test_the_scores_of_many_matrices_are_those_of_each(confusions, macro):
+    many = scores_of_many(confusions, "NSVF", macro)
+    assert tuple(many) == SCORES
+    for place in np.ndindex(3, 2):
+        one = scores(confusions[place].astype(np.int64), "NSVF", macro)
+        for name, values in many.items():
+            assert values.shape == (3, 2)
+            assert values[place] == pytest.approx(one[name], abs=1e-12)

@@ -26,6 +26,7 @@ from nasbench_ecg.cli import (
     run,
     show,
     suite,
+    table,
 )
 from nasbench_ecg.cli.console import show_error, show_unexpected, stderr
 from nasbench_ecg.errors import NasbenchError
@@ -37,7 +38,7 @@ _ClickException: type[Any] = typer.BadParameter.__mro__[2]
 _SECTIONS = {
     "Run": ("run", "suite"),
     "Results": ("show", "leaderboard", "export"),
-    "Studies": ("generalize", "correlate"),
+    "Studies": ("generalize", "correlate", "table"),
     "Components and data": ("list", "info", "data", "arch", "plugin"),
 }
 """The commands as the help lists them."""
@@ -174,6 +175,7 @@ app.command("correlate")(correlate.correlate)
 app.add_typer(arch.app, name="arch")
 app.add_typer(data.app, name="data")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(table.app, name="table")
 app.add_typer(suite.app, name="suite")
 
 

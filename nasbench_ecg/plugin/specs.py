@@ -106,6 +106,10 @@ class StrategySpec(ComponentSpec):
     budgets: tuple[BudgetName, ...] = ("evaluations", "seconds")
     """The limits of a budget that it keeps; a run with another one is refused."""
 
+    evaluations_option: str | None = None
+    """The option that says how many architectures it evaluates, if there is one. Simulations on a
+    table set it to their budget."""
+
     min_samples: int = 1
     """Fewest samples of a beat that it accepts, where it needs more than its builder."""
 

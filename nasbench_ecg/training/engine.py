@@ -67,7 +67,15 @@ def to_device(beats: Beats, device: str) -> DeviceBeats:
 
 
 def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return SGD with the recipe's momentum and weight decay, fused into one kernel."""
+    """Return the recipe's optimizer, fused into one kernel."""
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(
+            model.parameters(),
+            lr=recipe.lr,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+            capturable=any(weights.is_cuda for weights in model.parameters()),
+        )
     return torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
@@ -82,6 +90,23 @@ def cosine(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Return the cosine schedule from ``lr`` to ``lr_min`` over the epochs."""
     return _Cosine(optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Return the recipe's schedule, which advances after each epoch, or one-cycle each step.
+
+    Args:
+        optimizer: The optimizer.
+        recipe: The hyperparameters.
+        steps: Steps of an epoch.
+    """
+    if recipe.schedule == "cosine":
+        return cosine(optimizer, recipe)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, recipe.lr, total_steps=steps * recipe.epochs + 1, cycle_momentum=False
+    )
 
 
 class _Cosine(torch.optim.lr_scheduler.CosineAnnealingLR):
@@ -101,7 +126,7 @@ def training_step(
     *,
     recipe: Recipe,
 ) -> tuple[Tensor, Tensor]:
-    """Take one step of SGD on a batch; return loss and logits from before the step, detached."""
+    """Take one optimizer step on a batch; return loss and logits before the step, detached."""
     optimizer.zero_grad(set_to_none=True)
     with autocast(x.device.type, recipe.precision):
         logits = model(x)
@@ -124,6 +149,7 @@ def fit(
     label: str = "Training",
     checkpoint: Checkpoint | None = None,
     graphs: bool = True,
+    after_epoch: Callable[[int], None] = lambda epoch: None,
 ) -> dict[str, list[float]]:
     """Train ``model`` in place on ``beats`` for the recipe's epochs and keep the last state.
 
@@ -137,6 +163,8 @@ def fit(
         label: Label of the progress bar.
         checkpoint: Where the state is saved and resumed from.
         graphs: Whether a GPU replays steps as CUDA graphs; False is slower and computes the same.
+        after_epoch: Called with the number of finished epochs after each; it may use the model,
+            which is set to training mode again afterwards.
 
     Returns:
         Curves with one value an epoch: ``loss`` and ``accuracy`` of the training beats, measured
@@ -146,12 +174,13 @@ def fit(
     model.to(device).train()
     data = to_device(beats, device)
     optimizer = weight_optimizer(model, recipe)
-    schedule = cosine(optimizer, recipe)
     epoch = Epoch(len(data), seed)
     curves: dict[str, list[float]] = {"loss": [], "accuracy": [], "lr": []}
     sums = torch.zeros(2, dtype=torch.float64, device=device)
     steps = n_batches(len(data), recipe.batch_size)
     used = min(steps * recipe.batch_size, len(data))
+    schedule = _schedule(optimizer, recipe, steps)
+    every_step = recipe.schedule == "one-cycle"
 
     if (saved := checkpoint.load()) is not None:
         model.load_state_dict(saved["model"])
@@ -169,6 +198,9 @@ def fit(
             for batch in epoch.remaining(recipe.batch_size, device):
                 step(batch)
                 bar.advance()
+                if every_step:
+                    schedule.step()
+                    rate.fill_(schedule.get_last_lr()[0])
                 if checkpoint.due():
                     checkpoint.save(
                         {
@@ -184,8 +216,11 @@ def fit(
             for name, value in zip(curves, (*means, schedule.get_last_lr()[0]), strict=True):
                 curves[name].append(float(value))
             sums.zero_()
-            schedule.step()
+            if not every_step:
+                schedule.step()
             epoch.next()
+            after_epoch(epoch.number)
+            model.train()
             bar.advance(0, epoch=f"{epoch.number}/{recipe.epochs}", loss=means[0])
     return curves
 

@@ -24,12 +24,15 @@ class Recipe:
     Attributes:
         epochs: Passes over the beats.
         batch_size: Beats in a step.
-        lr: Learning rate of SGD in the first epoch, annealed by a cosine.
+        lr: Largest learning rate: of the first epoch (cosine), or of the peak (one-cycle).
         lr_min: Final learning rate of the cosine.
         momentum: Momentum of SGD.
-        weight_decay: Weight decay of SGD.
+        weight_decay: Weight decay: of SGD, or decoupled (AdamW; Loshchilov, Hutter 2019).
         grad_clip: Largest norm of the gradient.
         precision: Precision of convolutions and matrix products.
+        optimizer: ``sgd`` as published, or ``adamw``.
+        schedule: ``cosine`` over the epochs as published, or ``one-cycle`` over the steps: up over
+            the first 30% and down to nearly zero (Smith, Topin 2019, "Super-Convergence").
     """
 
     epochs: int = 100
@@ -40,6 +43,8 @@ class Recipe:
     weight_decay: float = 3e-4
     grad_clip: float = 5.0
     precision: Precision = "float32"
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    schedule: Literal["cosine", "one-cycle"] = "cosine"
 
 
 class RecipeOptions(Options):
@@ -73,4 +78,5 @@ class RecipeOptions(Options):
     @property
     def recipe(self) -> Recipe:
         """The recipe that these options describe."""
-        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+        named = {field.name for field in fields(Recipe)} & set(type(self).model_fields)
+        return Recipe(**{name: getattr(self, name) for name in named})

@@ -15,6 +15,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_blackbox.random_search:RandomSearch",
         options="nasbench_ecg_blackbox.options:RandomSearchOptions",
         space="conv-cells",
+        evaluations_option="samples",
         role="random-search",
         summary="Best of N random architectures: the baseline that every search must beat",
     )
@@ -23,6 +24,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_blackbox.evolution:RegularizedEvolution",
         options="nasbench_ecg_blackbox.options:RegularizedEvolutionOptions",
         space="conv-cells",
+        evaluations_option="models",
         summary="Mutates tournament winners, removes the oldest member (Real et al. 2019)",
     )
     yield StrategySpec(
@@ -30,6 +32,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_blackbox.halving:SuccessiveHalving",
         options="nasbench_ecg_blackbox.options:SuccessiveHalvingOptions",
         space="conv-cells",
+        evaluations_option="candidates",
         summary="Trains many candidates briefly, the best longer (Jamieson & Talwalkar 2016)",
     )
     yield StrategySpec(
@@ -37,5 +40,6 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         target="nasbench_ecg_blackbox.nsga2:Nsga2",
         options="nasbench_ecg_blackbox.options:Nsga2Options",
         space="conv-cells",
+        evaluations_option="models",
         summary="Evolves a Pareto front of score and parameters, MACs or ms (Deb et al. 2002)",
     )

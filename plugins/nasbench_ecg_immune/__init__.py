@@ -93,6 +93,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options=f"{_OPTIONS}:ImmuneOptions",
         summary="Immune evolution of architectures: clonal selection, hypermutation, memory",
         space="conv-cells",
+        evaluations_option="evaluations",
     )
     for name, target, options, budgets, summary in _CLUSTERING:
         yield StrategySpec(

@@ -1,0 +1,280 @@
+"""Building a table: members in a fixed order, in shards that can be stopped, resumed and shared.
+
+A shard is a journal ``shards/<number>.jsonl`` of up to 48 trainings, one line each, flushed to the
+disk: a process that is killed loses one training at most. :func:`pack` moves journals into the
+table's arrays. Several processes on one folder share the work: a shard is locked while a process
+trains it, and the table while a process changes it. A process that needs both locks takes the
+table's first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.io import storage_errors
+from nasbench_ecg.tables.table import (
+    CARD,
+    Card,
+    Table,
+    TableError,
+    empty_arrays,
+    load_table,
+    save_table,
+)
+from nasbench_ecg.tables.training import MemberResult
+
+SHARD = 48
+"""Trainings in a shard."""
+BLOCK = 16
+"""Members that get all their seeds before the next ones."""
+REPEATED = 100
+"""Members, the first of the order, that get all seeds that the card has room for."""
+BASE_SEEDS = 3
+"""Seeds of every member."""
+
+Training = tuple[int, int]
+"""Row of a member, and a seed."""
+
+
+def order(strata: Sequence[int], seed: int = 0) -> list[int]:
+    """Return a random order of members in which every beginning is a fair sample of the space.
+
+    Args:
+        strata: The group of each member.
+        seed: Seed of the order.
+
+    Members of each stratum are shuffled, and take places that are spread evenly over the whole.
+    """
+    rng = np.random.default_rng(seed)
+    members: dict[Any, list[int]] = {}
+    for row, stratum in enumerate(strata):
+        members.setdefault(stratum, []).append(row)
+    places = []
+    for rows in members.values():
+        shift = rng.random()
+        for k, row in enumerate(rng.permutation(rows).tolist()):
+            places.append(((k + shift) / len(rows), rng.random(), row))
+    return [row for _, _, row in sorted(places)]
+
+
+def trainings(card: Card, strata: Sequence[int]) -> list[Training]:
+    """Return all trainings of a table in the order in which they are made."""
+    rows = order(strata)
+    base = [
+        (row, seed)
+        for start in range(0, len(rows), BLOCK)
+        for seed in range(min(BASE_SEEDS, card.seeds))
+        for row in rows[start : start + BLOCK]
+    ]
+    more = [(row, seed) for seed in range(BASE_SEEDS, card.seeds) for row in rows[:REPEATED]]
+    return [*base, *more]
+
+
+def n_trainings(card: Card) -> int:
+    """Return the number of trainings of a whole table."""
+    return len(trainings(card, [0] * card.members))
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a build is.
+
+    Attributes:
+        done: Trainings in the table and in the journals of the shards that this process has seen.
+        total: Trainings of the whole table.
+        seconds: Processor seconds of the last training.
+    """
+
+    done: int
+    total: int
+    seconds: float
+
+
+def build(
+    folder: Path,
+    table: Table,
+    strata: Sequence[int],
+    train: Callable[[Architecture, int], MemberResult],
+    machine: str,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    hours: float | None = None,
+) -> Generator[Progress, None, None]:
+    """Train what is missing of a table, yielding after each training.
+
+    Args:
+        folder: Folder of the table.
+        table: The table in it, from :func:`open_or_create`.
+        strata: The group of each member, from :func:`nasbench_ecg.tables.plan.strata`.
+        train: Trains a member with a seed.
+        machine: Processor, threads and torch version.
+        shard: (I, N): this process trains the shards I, I + N, I + 2N, …, counted from 1. It
+            leaves out those that another process is training.
+        hours: Starts no training after this time.
+
+    Raises:
+        TableError: The table is damaged.
+        StorageError: The folder cannot be written.
+    """
+    plan = trainings(table.card, strata)
+    shards = [plan[i : i + SHARD] for i in range(0, len(plan), SHARD)]
+    started = time.monotonic()
+    scratch = _scratch(folder)
+    done = _trained(table)
+    for number in range(shard[0] - 1, len(shards), shard[1]):
+        if done.issuperset(shards[number]):
+            continue
+        journal = scratch / f"{number:04}.jsonl"
+        with ExitStack() as locks:
+            with storage_errors(scratch, option="--tables", what="The table"), _table_lock(folder):
+                try:
+                    locks.enter_context(_journal_lock(journal).acquire(blocking=False))
+                except Timeout:
+                    continue
+                done |= _trained(load_table(folder))  # another process may have packed it
+            done |= read_journal(journal).keys()
+            for row, seed in shards[number]:
+                if (row, seed) in done:
+                    continue
+                if hours is not None and time.monotonic() - started > 3600 * hours:
+                    return
+                result = train(table.members[row], seed)
+                append_line(
+                    journal,
+                    {
+                        "member": row,
+                        "seed": seed,
+                        "machine": machine,
+                        "confusion": result.confusion.tolist(),
+                        "nll": result.nll.astype(float).tolist(),
+                        "seconds": result.seconds.astype(float).tolist(),
+                    },
+                )
+                done.add((row, seed))
+                yield Progress(len(done), len(plan), float(result.seconds[-1]))
+
+
+def open_or_create(
+    folder: Path,
+    card: Card,
+    members: Sequence[Architecture],
+    costs: Callable[[], Mapping[str, NDArray[np.float64]]],
+) -> Table:
+    """Return the table in a folder; create it where there is none.
+
+    Args:
+        folder: Folder of the table.
+        card: What it must hold.
+        members: All members in canonical form.
+        costs: Returns the costs of the members; called for a new table only.
+
+    Raises:
+        TableError: The folder holds a table of something else, or a damaged one.
+        StorageError: The folder cannot be written.
+    """
+    _scratch(folder)
+    with _table_lock(folder):  # another process may be creating it
+        if not (folder / CARD).exists():
+            arrays = empty_arrays(card, [arch.to_json() for arch in members])
+            arrays |= {f"cost_{name}": values for name, values in costs().items()}
+            save_table(Table(card, arrays), folder)
+        table = load_table(folder)
+    own, found = (
+        c.model_dump(mode="json", exclude={"sha256", "machines"}) for c in (card, table.card)
+    )
+    if differing := [name for name in own if own[name] != found[name]]:
+        raise TableError(
+            f"The folder holds a table with another {', '.join(differing)}.",
+            where=str(folder),
+            fix="Choose another folder, or remove this one.",
+        )
+    return table
+
+
+def pack(folder: Path) -> Table:
+    """Move the journals that no process is writing into the table's arrays; return the table.
+
+    Raises:
+        TableError: The table is damaged.
+        StorageError: The folder cannot be written.
+    """
+    scratch = _scratch(folder)
+    with storage_errors(folder, option="--tables", what="The table"), ExitStack() as locks:
+        locks.enter_context(_table_lock(folder))
+        table = load_table(folder)
+        machines = list(table.card.machines)
+        journals = []
+        for path in sorted(scratch.glob("*.jsonl")):
+            try:
+                locks.enter_context(_journal_lock(path).acquire(blocking=False))
+            except Timeout:
+                continue
+            journals.append(path)
+            for (row, seed), line in read_journal(path).items():
+                for name in ("confusion", "nll", "seconds"):
+                    table.arrays[name][row, seed] = line[name]
+                if line["machine"] not in machines:
+                    machines.append(line["machine"])
+                table.arrays["machine"][row, seed] = machines.index(line["machine"])
+                table.arrays["trained"][row, seed] = True
+        packed = Table(table.card.model_copy(update={"machines": tuple(machines)}), table.arrays)
+        save_table(packed, folder)
+        for path in journals:
+            path.unlink()
+        return packed
+
+
+def _scratch(folder: Path) -> Path:
+    """Return the folder of the journals and locks of a table, created if needed."""
+    scratch = folder / "shards"
+    with storage_errors(folder, option="--tables", what="The table"):
+        scratch.mkdir(parents=True, exist_ok=True)
+    return scratch
+
+
+def _trained(table: Table) -> set[Training]:
+    return {(row, seed) for row, seed in np.argwhere(table.trained).tolist()}
+
+
+def _journal_lock(journal: Path) -> FileLock:
+    return FileLock(journal.with_suffix(".lock"))
+
+
+def _table_lock(folder: Path) -> FileLock:
+    return FileLock(folder / "shards" / ".pack.lock")
+
+
+def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
+    """Return the trainings in a shard's journal; a line that a kill cut short is ignored."""
+    found: dict[Training, dict[str, Any]] = {}
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+                found[line["member"], line["seed"]] = line
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Append one training to a shard's journal and flush it to the disk."""
+    with (
+        storage_errors(path, option="--tables", what="The table"),
+        path.open("a", encoding="utf-8") as file,
+    ):
+        file.write("\n" + json.dumps(line))
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,92 @@
+"""The members of a table that are trained, as a search space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import SearchSpace
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.tables.table import Table, TableError
+
+
+class TableSpace:
+    """A search space that holds exactly the trained members of a table.
+
+    Sampling is uniform over the trained members. If all members are trained, mutation and crossover
+    are those of the table's space. In a partial table, a mutation is a uniformly drawn trained
+    neighbor, or any other trained member if no neighbor is trained; a crossover whose child is not
+    trained is its first parent.
+
+    Args:
+        space: The space of the table; its methods return canonical forms.
+        table: The table.
+
+    Raises:
+        TableError: No member is trained.
+    """
+
+    def __init__(self, space: SearchSpace, table: Table) -> None:
+        self._space = space
+        self.name = space.name
+        self.members = [table.members[row] for row in np.flatnonzero(table.available)]
+        if not self.members:
+            raise TableError(
+                "No member of the table is trained yet.",
+                where=f"table of {table.card.space.name}, {table.card.track}",
+                fix="Train members with 'nasbench-ecg table build'.",
+            )
+        self._here = {arch.hash for arch in self.members}
+        self._whole = bool(table.available.all())
+        self._neighbours: dict[str, list[Architecture]] = {}
+
+    @property
+    def size(self) -> int:
+        """Number of trained members."""
+        return len(self.members)
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """Return a uniformly drawn trained member."""
+        return self.members[rng.integers(self.size)]
+
+    def mutate(self, arch: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return a uniformly drawn trained neighbor, or another trained member if there is none.
+
+        Raises:
+            OptionError: A single member is trained.
+        """
+        if self._whole:
+            return self._space.mutate(arch, rng)
+        near = self._near(arch) or [other for other in self.members if other != arch]
+        if not near:
+            raise OptionError(
+                "A single member of the table is trained, and it cannot be changed.",
+                fix="Train more members with 'nasbench-ecg table build'.",
+            )
+        return near[rng.integers(len(near))]
+
+    def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
+        """Return the child in the table's space if it is trained, otherwise ``a``."""
+        child = self._space.crossover(a, b, rng)
+        return child if child.hash in self._here else a
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        """Yield the trained neighbors."""
+        yield from self._near(arch)
+
+    def validate(self, arch: Architecture) -> None:
+        """Raise OptionError if ``arch`` is not a trained member."""
+        self._space.validate(arch)
+        if arch.hash not in self._here:
+            raise OptionError(
+                f"The architecture {arch.hash} is not trained in the table.",
+                fix="Ask for a trained member, or train it with 'nasbench-ecg table build'.",
+            )
+
+    def _near(self, arch: Architecture) -> list[Architecture]:
+        if arch.hash not in self._neighbours:
+            near = self._space.neighbours(arch)
+            self._neighbours[arch.hash] = [other for other in near if other.hash in self._here]
+        return self._neighbours[arch.hash]

@@ -1,0 +1,218 @@
+"""``nasbench-ecg table``: a table of five members, from build to searches."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from toy_tables import SPACE, toy_table
+from typer.testing import CliRunner
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.cli import app
+from nasbench_ecg.tables.table import load_table, save_table, table_folder
+
+BUILD = [
+    *("table", "build", "synthetic-2lead", "--beats", "256", "--epochs", "2", "--seeds", "3"),
+    *("--set", 'space.operations=["skip","conv-3"]', "--set", "space.widths=[2]"),
+    *("--set", "space.cells=[1]", "--set", "dataset.patients=12", "--set", "dataset.minutes=1"),
+]
+MEMBERS = 5  # skip added to itself, to conv-3, two conv-3 added, two in a row with skip or conv-3
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(word) for word in arguments], env={"COLUMNS": "120"})
+
+
+def printed(*arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refused(*arguments):
+    result = invoke(*arguments)
+    assert result.exit_code == 2, result.output
+    return " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, beats_cache):
+    """The folder of all tables, with a small one that was built by the command."""
+    tables = tmp_path_factory.mktemp("tables")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+        none = invoke(*BUILD, "--tables", tables, "--hours", "0")
+        assert none.exit_code == 0, none.output
+        assert "0 trainings, 0% of the members" in " ".join(none.stderr.split())
+        done = invoke(*BUILD, "--tables", tables)
+        assert done.exit_code == 0, done.output
+        assert "15 trainings, 100% of the members" in " ".join(done.stderr.split())
+        again = invoke(*BUILD, "--tables", tables, "--shard", "1/2")
+        assert again.exit_code == 0, again.output
+        other = invoke(*BUILD, "--tables", tables, "--epochs", "1")
+        assert other.exit_code == 2
+        assert "another recipe" in other.stderr
+    return tables
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A table with made-up results, of which an eighth is not trained."""
+    tables = tmp_path_factory.mktemp("toy")
+    table = toy_table(untrained=range(0, SPACE.size, 8))
+    save_table(table, table_folder(tables, "tiny-cells", "synthetic-2lead", "intra-patient"))
+    return tables
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "architecture.json"
+    path.write_text(SPACE.members[3].to_json())
+    return path
+
+
+def test_a_built_table_holds_what_was_asked_for(built):
+    folder = table_folder(built, "tiny-cells", "synthetic-2lead", "intra-patient")
+    table = load_table(folder)
+    assert table.card.members == MEMBERS
+    assert (table.card.recipe.beats, table.card.recipe.epochs) == (256, 2)
+    assert table.card.dataset.options["patients"] == 12
+    assert table.card.n_samples == 300
+    assert table.trained.all()
+    sums = table.arrays["confusion"].sum(axis=(-2, -1))
+    assert (sums == sums[0, 0]).all() and (sums > 0).all()
+    assert dict(table.costs()).keys() == {"parameters", "macs", "int8_bytes", "peak_activations"}
+
+
+def test_tables_are_listed(built, tmp_path):
+    (row,) = json.loads(printed("table", "list", "--tables", built, "--json"))
+    assert row == {
+        "space": "tiny-cells", "dataset": "synthetic-2lead", "protocol": "intra-patient",
+        "members": MEMBERS, "complete": 1.0, "trainings": 15,
+    }  # fmt: skip
+    assert "100%" in printed("table", "list", "--tables", built)
+    assert "no table" in printed("table", "list", "--tables", tmp_path)
+
+
+def test_a_noise_card_is_shown(built, toy):
+    shown = json.loads(printed("table", "info", "synthetic-2lead", "--tables", built, "--json"))
+    assert shown["noise"]["members"] == shown["card"]["members"] == MEMBERS
+    text = printed("table", "info", "synthetic-2lead", "--tables", toy)
+    assert "intraclass correlation all one seed" in text
+    assert "86% trained" in text
+    assert "published" in text
+
+
+def test_a_query_prints_the_result_of_any_form_of_a_member(toy, file):
+    table = load_table(table_folder(toy, "tiny-cells", "synthetic-2lead", "intra-patient"))
+    asked = ("table", "query", file, "--dataset", "synthetic-2lead", "--tables", toy)
+    arch = SPACE.members[3]
+    assert json.loads(printed(*asked, "--json"))["value"] == table.query(arch).value
+    assert json.loads(printed(*asked, "--test", "--json"))["value"] == table.test(arch).value
+    one = json.loads(printed(*asked, "--seed", 1, "--epoch", 1, "--metric", "nll", "--json"))
+    assert one["value"] == table.query(arch, seed=1, epoch=1, metric="nll").value
+    assert "validation f1_of_macro" in printed(*asked)
+    assert "mean of 3 seeds" in printed(*asked)
+    assert "seed 2" in printed(*asked, "--seed", 2)
+    for form in SPACE.forms[tuple(SPACE.forms)[3]]:
+        *edges, width, cells = form
+        genotype = {"edges": edges, "width": width, "cells": cells}
+        file.write_text(Architecture("tiny-cells", genotype).to_json())
+        assert json.loads(printed(*asked, "--json"))["value"] == table.query(arch).value
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--epoch", 9], "no epoch 9"),
+        (["--seed", 7], "not trained with seed 7"),
+        (["--metric", "f2"], "no metric 'f2'"),
+        (["--test", "--epoch", 1], "--test does not go with --epoch"),
+        (["--protocol", "inter-patient"], "no table of tiny-cells on synthetic-2lead, inter"),
+        (["--space", "conv-cells"], "no table of conv-cells"),
+    ],
+)
+def test_a_query_that_has_no_answer_is_refused(toy, file, more, reason):
+    asked = ("table", "query", file, "--dataset", "synthetic-2lead", "--tables", toy)
+    assert reason in refused(*asked, *more)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"\xff\xfe", "it is not text"),
+        (SPACE.members[0].to_json().encode(), "not trained yet"),
+        (Architecture("conv-cells", {}).to_json().encode(), "'conv-cells'"),
+        (
+            Architecture("tiny-cells", {"edges": ["conv-27"] * 3, "width": 2, "cells": 1})
+            .to_json()
+            .encode(),
+            "'conv-27' is not a choice",
+        ),
+    ],
+)
+def test_a_file_that_is_no_member_is_refused(toy, file, content, reason):
+    file.write_bytes(content)
+    asked = ("table", "query", file, "--dataset", "synthetic-2lead", "--tables", toy)
+    assert reason in refused(*asked)
+
+
+def test_a_missing_file_and_an_unknown_dataset_are_refused(toy, tmp_path):
+    asked = ("table", "query", tmp_path / "none.json", "--tables", toy)
+    assert "No such file" in refused(*asked, "--dataset", "synthetic-2lead")
+    assert "synthetic-2lead" in refused(*asked, "--dataset", "synthetic-2led")
+
+
+def test_searches_are_compared(toy):
+    asked = ("table", "simulate", "synthetic-2lead", "regularized-evolution", "--tables", toy)
+    asked = (*asked, "--evaluations", "5,10", "--repetitions", 6)
+    rows = json.loads(printed(*asked, "--json"))
+    assert [(row["label"], row["evaluations"]) for row in rows] == [
+        ("random", 5), ("regularized-evolution", 5), ("random", 10), ("regularized-evolution", 10),
+    ]  # fmt: skip
+    assert rows == json.loads(printed(*asked, "--json", "--workers", 2))
+    assert rows != json.loads(printed(*asked, "--json", "--seed", 1))
+    assert all(row["p"] is not None for row in rows if row["label"] != "random")
+    text = " ".join(printed(*asked).split())
+    assert "86% of the members are trained" in text
+    more = json.loads(printed(*asked, "--json", "--set", "strategy.population=3"))
+    assert more[0] == rows[0]
+    assert more[3] != rows[3]
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--set", "strategy.populaton=3"], "has an option 'populaton'"),
+        (["--set", "space.widths=[2]"], "does not apply here"),
+        (["--evaluations", "5,x"], "not a list of numbers"),
+        (["--evaluations", "0"], "not a list of numbers"),
+    ],
+)
+def test_a_simulation_with_a_bad_option_is_refused(toy, more, reason):
+    asked = ("table", "simulate", "synthetic-2lead", "regularized-evolution", "--tables", toy)
+    assert reason in refused(*asked, *more)
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--shard", "3/2"], "not of the form I/N"),
+        (["--shard", "0/2"], "not of the form I/N"),
+        (["--shard", "one"], "not of the form I/N"),
+        (["--set", "strategy.samples=3"], "does not apply here"),
+        (["--set", "space.width=[2]"], "no option 'width'"),
+        (["--set", 'space.operations=["zero"]'], "at least one operation"),
+        (["--protocol", "intra"], "no protocol 'intra'"),
+        (["--space", "conv-cells"], "does not list its members"),
+    ],
+)
+def test_a_build_with_a_bad_option_is_refused(tmp_path, beats_cache, monkeypatch, more, reason):
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    small = ("--set", "dataset.patients=12", "--set", "dataset.minutes=1")
+    assert reason in refused(
+        "table", "build", "synthetic-2lead", "--tables", tmp_path, *small, *more
+    )
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,364 @@
+"""Searches on a table: looked-up results, budgets and a simulated clock, and no test results."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from toy_tables import SPACE, toy_table
+
+from nasbench_ecg.api import SearchResult
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Budget, Fidelity, SearchContext
+from nasbench_ecg.errors import OptionError, ProtocolError
+from nasbench_ecg.options import NoOptions, resolve
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.tables.simulate import (
+    Searcher,
+    TableSearchContext,
+    ValidationLookup,
+    best_so_far,
+    generators,
+    simulate,
+    stand_in_task,
+)
+from nasbench_ecg.tables.space import TableSpace
+from nasbench_ecg.tables.table import Table, TableError
+from nasbench_ecg_blackbox.options import RandomSearchOptions
+from nasbench_ecg_blackbox.random_search import RandomSearch
+from nasbench_ecg_tiny.network import TinyNetwork
+
+BUILDER = TinyNetwork(NoOptions())
+STRATEGIES = [
+    component.name
+    for component in load_registry().components("strategy")
+    if getattr(component.spec, "evaluations_option", None)
+]
+
+
+@pytest.fixture(scope="module")
+def table():
+    return toy_table()
+
+
+def context(table, **budget):
+    rng, noise = generators("x", 0, 0)
+    return TableSearchContext(ValidationLookup.of(table), rng, noise, Budget(**budget))
+
+
+def repeat(table, searcher, *, repetitions=2, **options):
+    options = {"budget": Budget(evaluations=15), **options}
+    space = TableSpace(SPACE, table)
+    return simulate(table, space, BUILDER, searcher, repetitions=repetitions, **options)
+
+
+def searcher_of(name, evaluations):
+    component = load_registry().get("strategy", name)
+    own = {component.spec.evaluations_option: evaluations}
+    options = resolve(component.options_model(), component=name, profile="paper", overrides=own)
+    return Searcher(name, lambda: component.create(options))
+
+
+def random_search(samples):
+    return Searcher("random", lambda: RandomSearch(RandomSearchOptions(samples=samples)))
+
+
+# -- the context -------------------------------------------------------------------------------
+
+
+def test_an_evaluation_is_a_validation_result_of_one_seed(table):
+    ctx = context(table)
+    arch = SPACE.members[9]
+    (last,) = ctx.evaluate_many([arch])
+    (first,) = ctx.evaluate_many([arch], Fidelity(epochs=1))
+    seeds = {table.query(arch, seed=s).value: s for s in range(3)}
+    seed = seeds[last.score]
+    assert last.seconds == table.query(arch, seed=seed).seconds
+    assert first.score == table.query(arch, seed=seed, epoch=1).value
+    assert last.metrics == {"f1_of_macro": last.score}
+    assert last.confusion is None and last.predictions is None and not last.curves
+    assert ctx.seconds == pytest.approx(first.seconds + last.seconds)
+
+
+def test_more_epochs_than_the_table_has_are_its_last_and_beats_are_ignored(table):
+    ctx = context(table)
+    known, again = (
+        ctx.evaluate_many([SPACE.members[0]], fidelity)[0]
+        for fidelity in (None, Fidelity(epochs=50, beats=10))
+    )
+    assert again == known
+    assert ctx.seconds == known.seconds  # repeated: no second training
+    assert ctx.evaluations == len(ctx.steps) == 2
+    with pytest.raises(ProtocolError, match="at least 1 epoch"):
+        ctx.evaluate_many([SPACE.members[0]], Fidelity(epochs=0))
+
+
+def test_all_seeds_are_drawn_and_only_trained_ones():
+    table = toy_table()
+    table.trained[:, 1] = False
+    arch, seen = SPACE.members[4], set()
+    for repetition in range(40):
+        rng, noise = generators("x", 0, repetition)
+        ctx = TableSearchContext(ValidationLookup.of(table), rng, noise, Budget())
+        seen.add(ctx.evaluate_many([arch])[0].score)
+    assert seen == {table.query(arch, seed=seed).value for seed in (0, 2)}
+
+
+def test_a_budget_of_evaluations_is_kept(table):
+    ctx = context(table, evaluations=3)
+    with pytest.raises(ProtocolError, match="budget of 3 evaluations"):
+        ctx.evaluate_many(SPACE.members[:5])
+    assert ctx.evaluations == 3
+    with pytest.raises(ProtocolError):
+        ctx.evaluate_many(SPACE.members[:1])
+
+
+def test_a_member_that_is_missing_is_an_error():
+    ctx = context(toy_table(untrained=[3]))
+    with pytest.raises(TableError, match="not trained"):
+        ctx.evaluate_many([SPACE.members[3]])
+    with pytest.raises(TableError, match="not a member"):
+        ctx.evaluate_many([Architecture("tiny-cells", {"edges": []})])
+
+
+def test_the_context_is_a_search_context(table):
+    ctx = context(table)
+    names = {name for name in dir(SearchContext) if not name.startswith("_")}
+    names |= set(SearchContext.__annotations__)
+    assert all(hasattr(ctx, name) for name in names)
+    assert ctx.seconds_per_evaluation(SPACE.members[0]) is None
+    ctx.log(0.5, loss=1.0)
+
+
+def reachable(start):
+    """Return all objects that ``start`` refers to, through closures but not through modules."""
+    found, queue = {}, [start]
+    while queue:
+        one = queue.pop()
+        if id(one) in found or isinstance(one, type):
+            continue
+        found[id(one)] = one
+        if callable(one) and hasattr(one, "__closure__"):
+            queue += [cell.cell_contents for cell in one.__closure__ or ()]
+        elif type(one).__name__ not in ("module", "builtin_function_or_method"):
+            queue += gc.get_referents(one)
+    return list(found.values())
+
+
+def test_no_test_result_can_be_reached_from_the_context(table):
+    objects = reachable(context(table))
+    test = table.values("test")
+    arrays = [one for one in objects if isinstance(one, np.ndarray)]
+    assert any(np.array_equal(one, table.values("validation")) for one in arrays)
+    assert not any(one is test or one.base is test for one in arrays)
+    assert not any(one is table.arrays["confusion"] for one in arrays)
+    assert not any(isinstance(one, Table) for one in objects)
+
+
+# -- strategies, unchanged ---------------------------------------------------------------------
+
+
+def test_random_search_is_that_of_a_loop_over_the_arrays(table):
+    simulation = repeat(table, random_search(10), repetitions=3, budget=Budget(), seed=5)
+    scores, seconds = table.values("validation"), table.arrays["seconds"]
+    rows, found = [], []
+    for repetition in range(3):
+        rng, noise = generators("random", 5, repetition)
+        drawn = []
+        while len(drawn) < 10:
+            row = int(rng.integers(SPACE.size))
+            if row not in drawn:
+                drawn.append(row)
+        seeds = [int(noise.integers(3)) for _ in drawn]
+        seen = [scores[row, seed, -1] for row, seed in zip(drawn, seeds, strict=True)]
+        took = np.cumsum(
+            [seconds[r, s, -1].astype(float) for r, s in zip(drawn, seeds, strict=True)]
+        )
+        rows += [(repetition, i + 1, took[i], drawn[i], 2, seen[i]) for i in range(len(drawn))]
+        found.append(drawn[int(np.argmax(seen))])
+    np.testing.assert_allclose(simulation.steps.to_numpy(dtype=float), np.array(rows, dtype=float))
+    assert simulation.found.tolist() == found
+
+
+def test_some_strategies_say_how_many_architectures_they_evaluate():
+    assert {"random", "regularized-evolution"} <= set(STRATEGIES)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_strategy_runs_on_a_table_within_its_budget(table, name):
+    simulation = repeat(table, searcher_of(name, 15), repetitions=2)
+    steps = simulation.steps
+    assert set(steps["repetition"]) == {0, 1}
+    assert steps["evaluation"].max() <= 15
+    assert (simulation.found < SPACE.size).all()
+    for _, rows in steps.groupby("repetition"):
+        total, seen = 0.0, set()
+        for row in rows.itertuples():
+            arch = SPACE.members[row.member]
+            known = [table.query(arch, seed=seed, epoch=row.epoch) for seed in range(3)]
+            took = [one.seconds for one in known if one.value == row.score]
+            if (row.member, row.epoch) in seen:
+                took = [0.0]
+            seen.add((row.member, row.epoch))
+            assert any(row.seconds - total == pytest.approx(seconds) for seconds in took)
+            total = row.seconds
+
+
+@pytest.mark.parametrize("name", ["random", "regularized-evolution"])
+def test_a_budget_of_seconds_ends_a_search_by_the_simulated_clock(table, name):
+    simulation = repeat(table, searcher_of(name, 60), budget=Budget(seconds=10.0))
+    for _, rows in simulation.steps.groupby("repetition"):
+        seconds = rows["seconds"].to_numpy()
+        assert seconds[-1] >= 10.0 > seconds[-2]
+
+
+def test_repetitions_do_not_depend_on_the_number_of_processes(table):
+    component = load_registry().get("strategy", "random")
+    options = resolve(component.options_model(), component="random", overrides={"samples": 6})
+    searcher = Searcher("random", Create(component, options))
+    one, two = (repeat(table, searcher, repetitions=5, workers=n) for n in (1, 2))
+    assert one.steps.equals(two.steps)
+    assert one.found.tolist() == two.found.tolist()
+
+
+@dataclass
+class Create:
+    component: object
+    options: object
+
+    def __call__(self):
+        return RandomSearch(self.options)
+
+
+def test_repetitions_and_searches_and_seeds_are_independent(table):
+    def first(label, seed, repetition):
+        return generators(label, seed, repetition)[0].integers(2**60)
+
+    drawn = {first(*case) for case in [("a", 0, 0), ("a", 0, 1), ("a", 1, 0), ("b", 0, 0)]}
+    assert len(drawn) == 4
+    assert first("a", 0, 1) == first("a", 0, 1)
+    search, noise = generators("a", 0, 0)
+    assert search.integers(2**60) != noise.integers(2**60)
+
+
+def test_a_search_does_not_depend_on_test_results(table):
+    other = toy_table()
+    other.arrays["confusion"][:, :, :, 1] = 1
+    for name in ("regularized-evolution", "nsga2"):
+        one, two = (repeat(t, searcher_of(name, 15)).steps for t in (table, other))
+        assert one.equals(two)
+
+
+def test_a_strategy_that_exceeds_its_budget_is_refused(table):
+    with pytest.raises(ProtocolError, match="budget of 5"):
+        repeat(table, Searcher("greedy", Greedy), budget=Budget(evaluations=5))
+
+
+class Greedy:
+    def search(self, task, space, builder, ctx):
+        ctx.evaluate_many([space.sample(ctx.rng) for _ in range(9)])
+        raise AssertionError
+
+
+def test_the_stand_in_task_has_the_shape_of_the_beats_and_none_of_them(table):
+    task = stand_in_task(table)
+    assert (task.n_leads, task.n_samples, task.n_classes) == (2, 64, 3)
+    assert len(task.train) == len(task.validation) == 0
+
+
+# -- incumbents --------------------------------------------------------------------------------
+
+
+@dataclass
+class Scripted:
+    """Evaluates given members in a given order."""
+
+    rows: list[int] = field(default_factory=list)
+
+    def search(self, task, space, builder, ctx):
+        archs = [SPACE.members[row] for row in self.rows]
+        if archs:
+            ctx.evaluate_many(archs)
+        return SearchResult(archs[0] if archs else SPACE.members[8])
+
+
+def test_the_incumbent_is_the_first_of_the_best_by_validation():
+    table = toy_table(noise=1)  # rows 2i and 2i + 1 have one score
+    simulation = repeat(table, Searcher("s", lambda: Scripted([10, 3, 20, 21, 5])))
+    test = table.mean_test_scores()
+    curves = best_so_far(simulation, table, 7)
+    assert curves.shape == (2, 7)
+    expected = test[[10, 10, 20, 20, 20, 20, 20]]
+    np.testing.assert_array_equal(curves, [expected, expected])
+    np.testing.assert_array_equal(best_so_far(simulation, table, 2), curves[:, :2])
+
+
+def test_the_incumbent_of_a_search_that_evaluates_nothing_is_its_result():
+    table = toy_table(noise=1)
+    simulation = repeat(table, Searcher("s", Scripted), repetitions=3)
+    assert (best_so_far(simulation, table, 4) == table.mean_test_scores()[8]).all()
+
+
+# -- the space of a partial table --------------------------------------------------------------
+
+
+def partial_space(untrained):
+    table = toy_table(untrained=untrained)
+    return TableSpace(SPACE, table), {
+        SPACE.members[row] for row in range(SPACE.size) if row not in untrained
+    }
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_partial_table_yields_only_trained_members(share):
+    rng = np.random.default_rng(0)
+    untrained = set(rng.permutation(SPACE.size)[: round(share * SPACE.size)].tolist())
+    space, trained = partial_space(untrained)
+    assert space.size == len(trained)
+    assert set(space.members) == trained
+    for _ in range(60):
+        a, b = space.sample(rng), space.sample(rng)
+        made = [a, b, space.mutate(a, rng), space.crossover(a, b, rng), *space.neighbours(a)]
+        assert set(made) <= trained
+        assert made[2] != a
+        for arch in made:
+            space.validate(arch)
+        near = set(SPACE.neighbours(a)) & trained
+        assert set(space.neighbours(a)) == near
+        assert not near or made[2] in near
+    for row in list(untrained)[:3]:
+        with pytest.raises(OptionError, match="not trained"):
+            space.validate(SPACE.members[row])
+
+
+def test_a_partial_table_is_searched_without_asking_for_other_members():
+    table = toy_table(untrained=range(0, SPACE.size, 2))
+    for name in ("regularized-evolution", "nsga2"):
+        simulation = repeat(table, searcher_of(name, 15))
+        assert (simulation.steps["member"] % 2 == 1).all()
+        assert (simulation.found % 2 == 1).all()
+        assert np.isfinite(best_so_far(simulation, table, 15)).all()
+
+
+def test_a_whole_table_has_the_moves_of_its_space():
+    space, _ = partial_space(())
+    arch = SPACE.members[12]
+    for move in ("mutate", "sample"):
+        arguments = (arch,) if move == "mutate" else ()
+        ours, theirs = (
+            [getattr(one, move)(*arguments, np.random.default_rng(i)) for i in range(20)]
+            for one in (space, SPACE)
+        )
+        assert ours == theirs
+
+
+def test_a_table_of_one_trained_member_and_of_none():
+    space, (only,) = partial_space(range(1, SPACE.size))
+    rng = np.random.default_rng(0)
+    assert space.sample(rng) == only
+    with pytest.raises(OptionError, match="single member"):
+        space.mutate(only, rng)
+    with pytest.raises(TableError, match="No member"):
+        partial_space(range(SPACE.size))

@@ -1,0 +1,219 @@
+"""Tables: queries, and files that are whole or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from toy_tables import CLASSES, SPACE, toy_card, toy_table
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.metrics import scores
+from nasbench_ecg.tables.table import (
+    ARRAYS,
+    CARD,
+    NEXT_CARD,
+    Table,
+    TableError,
+    load_table,
+    save_table,
+)
+
+
+@pytest.fixture
+def table():
+    return toy_table()
+
+
+@pytest.fixture
+def folder(table, tmp_path):
+    save_table(table, tmp_path)
+    return tmp_path
+
+
+# -- queries -----------------------------------------------------------------------------------
+
+
+def test_a_query_is_the_score_of_the_confusion_matrix(table):
+    row, arch = 7, SPACE.members[7]
+    for part, ask in (("validation", table.query), ("test", table.test)):
+        at = ("validation", "test").index(part)
+        expected = [
+            scores(table.arrays["confusion"][row, seed, -1, at].astype(int), CLASSES)["macro_f1"]
+            for seed in range(3)
+        ]
+        assert ask(arch, seed=1, metric="macro_f1").value == pytest.approx(expected[1])
+        mean = ask(arch, metric="macro_f1")
+        assert mean.value == pytest.approx(np.mean(expected))
+        assert mean.seeds == 3
+        assert mean.seconds == pytest.approx(table.arrays["seconds"][row, :, -1].mean())
+
+
+def test_a_query_of_an_epoch_and_of_the_likelihood(table):
+    arch = SPACE.members[3]
+    first, last = (table.query(arch, epoch=e, seed=2, metric="nll") for e in (1, 2))
+    assert first.value == table.arrays["nll"][3, 2, 0, 0]
+    assert last == table.query(arch, seed=2, metric="nll")
+    assert first.seconds < last.seconds
+
+
+def test_the_mean_is_over_the_trained_seeds_only(table):
+    table.trained[4, 1] = False
+    result = table.query(SPACE.members[4])
+    assert result.seeds == 2
+    expected = [table.query(SPACE.members[4], seed=s).value for s in (0, 2)]
+    assert result.value == pytest.approx(np.mean(expected))
+
+
+def test_a_table_does_not_answer_what_it_does_not_hold():
+    table = toy_table(untrained=[5])
+    known, untrained = SPACE.members[0], SPACE.members[5]
+    other_width = Architecture("tiny-cells", {**known.genotype, "width": 8})
+    for arch, question, reason in [
+        (Architecture("conv-cells", known.genotype), {}, "of the space 'conv-cells'"),
+        (other_width, {}, "not a member"),
+        (untrained, {}, "not trained yet"),
+        (untrained, {"seed": 0}, "not trained with seed 0"),
+        (known, {"epoch": 3}, "no epoch 3"),
+        (known, {"epoch": 0}, "no epoch 0"),
+        (known, {"seed": 3}, "not trained with seed 3"),
+        (known, {"seed": -1}, "not trained with seed -1"),
+        (known, {"seed": "first"}, "not trained with seed first"),
+        (known, {"metric": "f2"}, "no metric 'f2'"),
+    ]:
+        with pytest.raises(TableError, match=reason):
+            table.query(arch, **question)
+        if "epoch" not in question:
+            with pytest.raises(TableError, match=reason):
+                table.test(arch, **question)
+    assert np.isnan(table.values("validation")[5]).all()
+    assert np.isnan(table.mean_test_scores()[5])
+    assert np.isfinite(np.delete(table.mean_test_scores(), 5)).all()
+    assert table.complete == pytest.approx(1 - 1 / SPACE.size)
+
+
+def test_a_question_needs_no_torch():
+    code = "import sys, nasbench_ecg.tables.table; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+# -- files -------------------------------------------------------------------------------------
+
+
+def equal(a, b):
+    return set(a.arrays) == set(b.arrays) and all(
+        np.array_equal(a.arrays[name], b.arrays[name], equal_nan=name in ("nll", "seconds"))
+        and a.arrays[name].dtype == b.arrays[name].dtype
+        for name in a.arrays
+    )
+
+
+def test_a_table_is_read_as_it_was_written(table, folder):
+    read = load_table(folder)
+    assert equal(read, table)
+    assert read.card == table.card.model_copy(update={"sha256": read.card.sha256})
+    assert sorted(path.name for path in folder.iterdir()) == [ARRAYS, CARD]
+
+
+@pytest.mark.parametrize("name", [ARRAYS, CARD])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(TableError, match="cannot be read: No such file") as error:
+        load_table(folder)
+    assert error.value.where == str(folder / name)
+
+
+@pytest.mark.parametrize("place", [0, 200, -1])
+def test_a_changed_byte_is_noticed(folder, place):
+    data = bytearray((folder / ARRAYS).read_bytes())
+    data[place] ^= 1
+    (folder / ARRAYS).write_bytes(data)
+    with pytest.raises(TableError, match="SHA-256"):
+        load_table(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format": 2}, "it has format 2, this version reads 1"),
+        ({"format": 2, "new": 1}, "it has format 2, this version reads 1"),
+        ({"seeds": 4}, "'trained' has another shape"),
+        ({"members": 9}, "another shape"),
+        ({"classes": ["N", "S"]}, "'confusion' has another shape"),
+        ({"sha256": "0"}, "SHA-256"),
+        ({"members": "many"}, "members: "),
+        ({"comment": "mine"}, "comment: "),
+    ],
+)
+def test_a_changed_card_is_refused(folder, change, reason):
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, **change}))
+    with pytest.raises(TableError, match=reason):
+        load_table(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "\x00"])
+def test_a_card_that_is_none_is_refused(folder, text):
+    (folder / CARD).write_text(text)
+    with pytest.raises(TableError, match="cannot be read"):
+        load_table(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("confusion", lambda a: a[:, :, :1], "'confusion' has another shape or type"),
+        ("confusion", lambda a: a.astype(np.float64), "'confusion' has another shape or type"),
+        ("trained", lambda a: a.T, "'trained' has another shape or type"),
+        ("architecture", lambda a: a[:-1], "'architecture' has another shape or type"),
+        ("cost_parameters", lambda a: a[:-1], "'cost_parameters' has another shape or type"),
+        ("nll", lambda a: None, "no array 'nll'"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_card_are_refused(table, folder, name, change, reason):
+    arrays = {**table.arrays, name: change(table.arrays[name])}
+    packed = io.BytesIO()
+    np.savez(packed, **{key: array for key, array in arrays.items() if array is not None})
+    (folder / ARRAYS).write_bytes(packed.getvalue())
+    card = json.loads((folder / CARD).read_text())
+    card["sha256"] = hashlib.sha256(packed.getvalue()).hexdigest()
+    (folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(TableError, match=reason):
+        load_table(folder)
+
+
+def test_a_pickle_is_not_opened(folder):
+    packed = io.BytesIO()
+    np.savez(packed, architecture=np.array([{"a": 1}], dtype=object))
+    (folder / ARRAYS).write_bytes(packed.getvalue())
+    card = json.loads((folder / CARD).read_text())
+    card["sha256"] = hashlib.sha256(packed.getvalue()).hexdigest()
+    (folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(TableError, match="allow_pickle"):
+        load_table(folder)
+
+
+def test_a_table_that_was_being_replaced_when_the_process_died_is_whole(table, folder, tmp_path):
+    old = tmp_path / "old"
+    shutil.copytree(folder, old, ignore=lambda *_: {"old"})
+    changed = toy_table(noise=3)
+    save_table(changed, folder)
+    shutil.copy(folder / CARD, old / NEXT_CARD)
+    assert equal(load_table(old), table)  # died before the arrays were replaced
+    shutil.copy(folder / ARRAYS, old / ARRAYS)
+    assert equal(load_table(old), changed)  # died before the card was
+    save_table(table, old)
+    assert equal(load_table(old), table)
+    assert not (old / NEXT_CARD).exists()
+
+
+def test_the_card_names_its_track():
+    assert toy_card().track == "synthetic-2lead intra-patient"
+    assert Table(toy_card(), toy_table().arrays).members == list(SPACE.members)
