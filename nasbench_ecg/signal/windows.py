@@ -30,7 +30,8 @@ class Windows:
         signals: float32 [n_beats, n_leads, n_samples].
         labels: int64 [n_beats], index into the requested classes.
         sample: int64 [n_beats], sample index of the R peak, at the original sampling rate.
-        dropped: Number of beats of each class, [n_classes], whose window exceeds the record.
+        dropped: Number of beats of each class, [n_classes], whose window exceeds the record, or
+            that are annotated behind its end.
         fs: Sampling rate of ``signals`` in hertz.
     """
 
@@ -78,6 +79,7 @@ def segment(
         signals = _z_score(signals)
     peak = np.rint(sample * float(ratio)).astype(np.int64)
     inside = (peak >= before) & (peak + after < signals.shape[1])
+    inside &= sample < record.signals.shape[1]
     windows = _cut(signals, peak[inside] - before, before + 1 + after)
     if normalise == "per-beat":
         windows = _z_score(windows)
