@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from contract_classes import contracts_of
 
+SVDB = ("800", "801", "803", "806", "820", "840", "860")
 MITBIH = ("101", "106", "114", "100", "105", "200")
 FEW = {
     "synthetic-2lead": {"patients": 12, "minutes": 1.0},
     "mitbih-1lead": {"records": MITBIH, "leads": ("#0",)},
     "mitbih-2lead": {"records": MITBIH, "leads": ("#0", "#1")},
     "mitbih-2lead-context": {"records": MITBIH, "leads": ("#0", "#1")},
+    "mitbih-2lead-rhythm": {"records": MITBIH, "leads": ("#0", "#1")},
+    "svdb-2lead": {"records": SVDB},
+    "svdb-2lead-context": {"records": SVDB},
+    "svdb-2lead-rhythm": {"records": SVDB},
     "incart-2lead": {"records": tuple(f"I{n:02}" for n in (1, 3, 6, 8, 9, 12, 15))},
     "mitbih-features": {"records": MITBIH},
     "iemmc-beats": {"counts": {"N": 60, "S": 20, "V": 30, "F": 10, "Q": 20}},

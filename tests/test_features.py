@@ -55,6 +55,14 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
 
 
+def test_beats_behind_the_end_of_the_record_have_no_row(synthetic):
+    lead, peaks = synthetic_lead(360.0)
+    symbols = ["N"] * len(peaks) + ["V", "N"]
+    later = beat_features(record_of(lead, [*peaks, len(lead), len(lead) + 500], symbols=symbols))
+    np.testing.assert_array_equal(later.values, synthetic.values)
+    assert set(later.label) == {"N"}
+
+
 def test_there_are_nine_features_of_the_beat_and_of_the_previous_one():
     assert len(FEATURES) == 18
     assert FEATURES[9:] == tuple(f"previous_{name}" for name in FEATURES[:9])

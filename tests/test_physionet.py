@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from math import log
+
 import numpy as np
 import pytest
 import wfdb
@@ -13,6 +16,7 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.signal import PLANES
 from nasbench_ecg_physionet import nasbench_ecg_datasets
 from nasbench_ecg_physionet.incart import Incart, IncartOptions
 from nasbench_ecg_physionet.mitbih import (
@@ -22,10 +26,15 @@ from nasbench_ecg_physionet.mitbih import (
     ContextOptions,
     MitBih,
     OneLeadOptions,
+    RhythmOptions,
     TwoLeadOptions,
 )
 from nasbench_ecg_physionet.qt import RECORDS as QT_RECORDS
 from nasbench_ecg_physionet.qt import Qt, QtOptions
+from nasbench_ecg_physionet.svdb import RECORDS as SVDB_RECORDS
+from nasbench_ecg_physionet.svdb import ContextOptions as SvdbContextOptions
+from nasbench_ecg_physionet.svdb import RhythmOptions as SvdbRhythmOptions
+from nasbench_ecg_physionet.svdb import Svdb, SvdbOptions
 
 
 class Notes(Silent):
@@ -61,11 +70,12 @@ def de_chazal_labels(tmp_path_factory):
     return dataset, *load(dataset, "mitdb", tmp_path_factory.mktemp("cache"))
 
 
-def test_the_plugin_registers_seven_datasets():
+def test_the_plugin_registers_eleven_datasets():
     specs = {spec.name: spec for spec in nasbench_ecg_datasets()}
     assert sorted(specs) == [
         "iemmc-beats", "incart-2lead", "mitbih-1lead", "mitbih-2lead", "mitbih-2lead-context",
-        "mitbih-features", "qt-1lead",
+        "mitbih-2lead-rhythm", "mitbih-features", "qt-1lead", "svdb-2lead", "svdb-2lead-context",
+        "svdb-2lead-rhythm",
     ]  # fmt: skip
     assert "inter-patient" in specs["mitbih-2lead"].protocols
     assert "inter-patient" not in specs["qt-1lead"].protocols
@@ -179,6 +189,74 @@ def test_context_is_three_seconds_at_120_hz_with_the_r_peak_at_two(tmp_path):
     assert any("dropped" in note for note in notes)
 
 
+def test_rhythm_is_the_context_with_four_planes(tmp_path):
+    records = ("100", "207")
+    context = options_of(ContextOptions, "inter-patient", records=records)
+    rhythm = options_of(RhythmOptions, "inter-patient", records=records)
+    assert rhythm.model_dump() == {**context.model_dump(), "rhythm": "whole-record"}
+    plain, _ = load(MitBih(context), "mitdb", tmp_path)
+    beats, _ = load(MitBih(rhythm), "mitdb", tmp_path)
+    assert beats.leads == (*plain.leads, *PLANES["whole-record"])
+    np.testing.assert_array_equal(beats.signals[:, :2], plain.signals)
+    early = beats.signals[beats.labels == 1, 2, 0]  # class S
+    assert np.median(early) < log(0.9)
+
+
+def test_without_rhythm_the_options_in_a_run_key_are_those_of_before():
+    assert "rhythm" not in TwoLeadOptions().model_dump(exclude_none=True)
+    assert "rhythm" not in ContextOptions().model_dump(exclude_none=True)
+
+
+def test_svdb_records_are_the_78_with_two_leads_at_128_hz():
+    folder = real_database("svdb")
+    headers = {path.stem: wfdb.rdheader(str(path.with_suffix(""))) for path in folder.glob("*.hea")}
+    assert set(SVDB_RECORDS) == set(headers) and len(SVDB_RECORDS) == 78
+    for header in headers.values():
+        assert header.sig_name == ["ECG1", "ECG2"] and header.fs == 128
+
+
+@pytest.mark.parametrize(
+    ("model", "start", "end"), [(SvdbOptions, 35, 71), (SvdbContextOptions, 256, 127)]
+)
+def test_svdb_has_all_beats_of_n_s_and_v_whose_window_is_in_the_record(tmp_path, model, start, end):
+    """The symbols are counted by wfdb; the ends of the windows are in samples at 128 Hz."""
+    folder = real_database("svdb")
+    beats, notes = load(Svdb(options_of(model)), "svdb", tmp_path)
+    counts, dropped = Counter(), Counter()
+    for name in SVDB_RECORDS:
+        marks = wfdb.rdann(str(folder / name), "atr")
+        n_samples = wfdb.rdheader(str(folder / name)).sig_len
+        for sample, symbol in zip(marks.sample, marks.symbol, strict=True):
+            label = {"N": "N", "S": "S", "J": "S", "a": "S", "V": "V"}.get(symbol)
+            inside = sample - start >= 0 and sample + end < n_samples
+            (counts if inside else dropped)[label] += 1
+    assert counts[None] + dropped[None] == 79 + 23 + 1 + 2211 + 1082 + 1  # Q F B | ~ +
+    for one in (counts, dropped):
+        del one[None]
+    assert counts + dropped == {"N": 162_339, "S": 12_188 + 9 + 1, "V": 9_943}
+    assert beats.classes == ("N", "S", "V") and beats.counts() == counts
+    assert notes[0].startswith(f"{dropped.total()} beats were dropped")
+    assert beats.subjects == beats.records == SVDB_RECORDS
+
+
+def test_svdb_windows_are_those_of_mitbih_in_seconds(tmp_path):
+    records = ("800", "860")
+    short, _ = load(Svdb(options_of(SvdbOptions, records=records)), "svdb", tmp_path)
+    assert short.signals.shape[1:] == (2, 107) and short.fs == 128
+    seconds = [np.array([99, 200]) / 360, np.array([35, 71]) / 128]
+    np.testing.assert_allclose(*seconds, atol=1 / 256)
+    beats, _ = load(Svdb(options_of(SvdbRhythmOptions, records=records)), "svdb", tmp_path)
+    assert beats.signals.shape[1:] == (6, 360) and beats.fs == 120
+    assert beats.leads == ("ECG1", "ECG2", *PLANES["whole-record"])
+
+
+def test_the_last_beat_of_860_is_behind_its_end_and_dropped(tmp_path):
+    options = options_of(SvdbOptions, records=("860",), before=0, after=0)
+    beats, notes = load(Svdb(options), "svdb", tmp_path)
+    assert notes[0].startswith("1 beat was dropped")
+    assert beats.sample.max() < 230_400
+
+
 def test_qt_beats_are_86595_with_the_published_counts(tmp_path):
     beats, notes = load(Qt(options_of(QtOptions)), "qtdb", tmp_path)
     assert beats.counts() == {"N": 81_022, "S": 1_485, "V": 1_691, "F": 251, "Q": 2_146}
@@ -232,7 +310,18 @@ def test_invalid_options_are_rejected(overrides):
 
 
 @pytest.mark.parametrize(
-    "model", [OneLeadOptions, TwoLeadOptions, ContextOptions, QtOptions, IncartOptions]
+    "model",
+    [
+        OneLeadOptions,
+        TwoLeadOptions,
+        ContextOptions,
+        RhythmOptions,
+        QtOptions,
+        IncartOptions,
+        SvdbOptions,
+        SvdbContextOptions,
+        SvdbRhythmOptions,
+    ],
 )
 def test_every_option_is_described(model):
     assert all(field.description for field in model.model_fields.values())

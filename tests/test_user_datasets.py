@@ -135,6 +135,13 @@ def test_optional_entries_default_to_the_values_of_the_records(ward: Path) -> No
     assert "7 records" in dataset.summary
 
 
+def test_rhythm_planes_are_an_entry_of_the_file(ward: Path) -> None:
+    assert describe(write(ward)).dataset.options["rhythm"] is None
+    nasbench("data", "add", write(ward, 'rhythm = "causal"'))
+    said = nasbench("data", "info", "my-ward").stdout
+    assert "log RR before / mean so far" in " ".join(said.split())
+
+
 def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
     assert describe(write(ward, 'records = ["p01", "p03"]')).dataset.protocols == ("intra-patient",)
 
@@ -146,6 +153,7 @@ def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
         (["before = -1"], OptionError, "'before' is not valid"),
         (["before = 'much'"], OptionError, "'before'"),
         (['denoise = "db4"'], OptionError, "'denoise'"),
+        (['rhythm = "later"'], OptionError, "'rhythm'"),
         (['records = ["p09"]'], RecordError, "p09"),
         (["subjects = {p09 = 'x'}"], OptionError, "no record 'p09'"),
         (['annotations = "qrs"'], RecordError, "have no annotations"),

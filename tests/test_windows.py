@@ -63,6 +63,14 @@ def test_beats_whose_window_leaves_the_record_are_dropped_and_counted_by_class()
     assert windows.dropped == (1, 1, 1, 0, 0)
 
 
+@pytest.mark.parametrize("rate", [None, 120.0])
+def test_beats_at_or_behind_the_end_are_dropped_and_counted(rate):
+    beats = [(999, "N"), (1000, "V"), (5000, "A")]
+    windows = segment(a_record(np.zeros((1, 1000)), beats), before=0, after=0, rate=rate)
+    assert windows.sample.tolist() == [999]
+    assert windows.dropped == (0, 1, 1, 0, 0)
+
+
 def test_record_shorter_than_a_window_gives_no_beats():
     windows = segment(a_record(np.zeros((1, 50)), [(20, "N")]), before=99, after=200)
     assert len(windows.labels) == 0 and windows.dropped == (1, 0, 0, 0, 0)

@@ -17,14 +17,15 @@ class Beats:
     """Heartbeats cut from ECG records, one window per beat.
 
     Attributes:
-        signals: float32 [n_beats, n_leads, n_samples], millivolts unless normalized.
+        signals: float32 [n_beats, n_leads, n_samples], millivolts unless normalized; rhythm planes
+            are logarithms, constant over the window.
         labels: int64 [n_beats], index into ``classes``.
         record: int32 [n_beats], index into ``records``.
         sample: int64 [n_beats], sample index of the R peak in its record, at the original rate.
         classes: Names of the classes, in the order of the confusion matrix.
         records: Names of the records.
         subjects: Identifier of the subject of each record, one for each of ``records``.
-        leads: Names of the leads, in the order of ``signals``.
+        leads: Names of the leads, in the order of ``signals``; rhythm planes are the last ones.
         fs: Sampling rate of ``signals`` in hertz.
     """
 

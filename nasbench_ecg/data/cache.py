@@ -59,8 +59,9 @@ def load_beats(
 ) -> LoadedBeats:
     """Return the beats of a dataset, from the cache if they are there.
 
-    The key of a cache entry is the digest of the dataset's name, revision and options, and of the
-    contents of its record files. Notes of the dataset are reported in both cases.
+    The key of a cache entry is the digest of the name, revision and options of the dataset, and of
+    the contents of its record files. Null options are left out, as in run keys. Notes of the
+    dataset are reported in both cases.
 
     Args:
         name: Name of the dataset.
@@ -83,7 +84,7 @@ def load_beats(
                 "format": _FORMAT,
                 "name": name,
                 "revision": revision,
-                "options": options.model_dump(mode="json"),
+                "options": options.model_dump(mode="json", exclude_none=True),
                 "files": _digests(files, source.cache / "digests.json"),
             }
         )

@@ -19,6 +19,7 @@ from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES
 from nasbench_ecg.signal.filtering import Denoising, denoise
 from nasbench_ecg.signal.records import Record, read_record
+from nasbench_ecg.signal.rhythm import PLANES, Rhythm
 from nasbench_ecg.signal.windows import Normalization, Windows, segment
 
 _MAX_WORKERS = 4  # more threads do not help: annotations are decoded in pure Python
@@ -76,6 +77,9 @@ class WaveformOptions(RecordsOptions):
     normalise: Normalization = "per-beat"
     """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
 
+    rhythm: Rhythm | None = None
+    """Constant extra leads of RR intervals: whole-record, causal (without look-ahead) or none."""
+
     @property
     def n_samples(self) -> int:
         """Samples of a window."""
@@ -109,7 +113,8 @@ class CutBeats:
 
     Attributes:
         beats: The beats, in the order of the records and of time.
-        dropped: Number of beats of each class whose window exceeds the record.
+        dropped: Number of beats of each class whose window exceeds the record, or that are
+            annotated behind its end.
     """
 
     beats: Beats
@@ -154,7 +159,10 @@ def cut_beats(
             classes=tuple(classes),
             records=options.records,
             subjects=tuple(one.subject for one in cut),
-            leads=_common_leads([one.leads for one in cut], options.leads),
+            leads=(
+                *_common_leads([one.leads for one in cut], options.leads),
+                *(PLANES[options.rhythm] if options.rhythm else ()),
+            ),
             fs=parts[0].fs,
         ),
         dropped={name: int(n) for name, n in zip(classes, dropped, strict=True)},
@@ -232,6 +240,7 @@ def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -
         classes=classes,
         normalise=options.normalise,
         rate=options.rate,
+        rhythm=options.rhythm,
     )
 
 

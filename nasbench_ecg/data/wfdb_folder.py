@@ -31,6 +31,7 @@ from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.filtering import Denoising
 from nasbench_ecg.signal.records import Record, RecordSummary, summarize_record
+from nasbench_ecg.signal.rhythm import Rhythm
 from nasbench_ecg.signal.windows import Normalization
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -128,6 +129,9 @@ def _options_model(description: UserDataset) -> type[WfdbFolderOptions]:
 _BEFORE, _AFTER = 99 / 360, 200 / 360
 """Default window around the R peak in seconds: that of the Heart-DARTS paper."""
 
+_COPIED = ("head", "tail", "denoise", "normalise", "rhythm", "annotations")
+"""Entries that are options of the same name."""
+
 _MIN_SUBJECTS = 3
 """Subjects that ``patient-kfold`` needs: one for each part."""
 
@@ -149,6 +153,7 @@ class _TomlFile(BaseModel):
     tail: int = 0
     denoise: Denoising = "db5"
     normalise: Normalization = "per-beat"
+    rhythm: Rhythm | None = None
     annotations: str = "atr"
     subjects: dict[str, str] = {}
 
@@ -194,7 +199,7 @@ def describe(path: Path) -> FolderDescription:
         "before": round(_BEFORE * rate) if file.before is None else file.before,
         "after": round(_AFTER * rate) if file.after is None else file.after,
         "rate": file.rate,
-        **{n: getattr(file, n) for n in ("head", "tail", "denoise", "normalise", "annotations")},
+        **{name: getattr(file, name) for name in _COPIED},
         "subjects": dict(file.subjects),
     }
     _validated(WfdbFolderOptions, options, path)

@@ -1,7 +1,7 @@
 """ECG signal processing, for plugin authors and the built-in datasets.
 
 Read WFDB records, filter them, cut windows around R peaks, detect QRS complexes, delineate P, Q,
-R, S and T waves, and compute beat features. Names are loaded when first used.
+R, S and T waves, and compute beat features and rhythm planes. Names are loaded when first used.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
         beat_features,
         join_tables,
     )
-    from nasbench_ecg.signal.filtering import adaptive_filter, denoise
+    from nasbench_ecg.signal.filtering import Denoising, adaptive_filter, denoise
     from nasbench_ecg.signal.qrs import detect_qrs
     from nasbench_ecg.signal.records import Record, read_record
-    from nasbench_ecg.signal.windows import Windows, segment
+    from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS, PLANES, Rhythm, rhythm_planes
+    from nasbench_ecg.signal.windows import Normalization, Windows, segment
 
 __getattr__ = lazy_names(
     __name__,
@@ -38,6 +39,7 @@ __getattr__ = lazy_names(
             "flat_mask",
         ),
         "nasbench_ecg.signal.filtering": (
+            "Denoising",
             "adaptive_filter",
             "denoise",
         ),
@@ -53,7 +55,14 @@ __getattr__ = lazy_names(
             "Record",
             "read_record",
         ),
+        "nasbench_ecg.signal.rhythm": (
+            "BEAT_SYMBOLS",
+            "PLANES",
+            "Rhythm",
+            "rhythm_planes",
+        ),
         "nasbench_ecg.signal.windows": (
+            "Normalization",
             "Windows",
             "segment",
         ),
@@ -62,11 +71,16 @@ __getattr__ = lazy_names(
 
 __all__ = [
     "BEAT_FEATURES",
+    "BEAT_SYMBOLS",
     "CLASSES",
     "FEATURES",
+    "PLANES",
     "SYMBOLS",
+    "Denoising",
     "FeatureTable",
+    "Normalization",
     "Record",
+    "Rhythm",
     "Waves",
     "Windows",
     "adaptive_filter",
@@ -77,5 +91,6 @@ __all__ = [
     "flat_mask",
     "join_tables",
     "read_record",
+    "rhythm_planes",
     "segment",
 ]

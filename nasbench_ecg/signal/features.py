@@ -171,6 +171,8 @@ def beat_features(
 ) -> FeatureTable:
     """Return the features of all annotated beats of a record: filter, delineate, measure.
 
+    Beats that are annotated at or behind the end of the record have no row.
+
     Args:
         record: The unfiltered record with its annotations.
         lead: Index into ``record.leads``.
@@ -185,8 +187,9 @@ def beat_features(
             f"Record {record.name} has no lead number {lead}; it has {', '.join(record.leads)}.",
             fix=f"Use a number from 0 to {len(record.leads) - 1}.",
         )
-    labels = labels_of(record.symbols, classes)
-    beats = record.samples[labels >= 0]
+    inside = record.samples < record.signals.shape[1]
+    labels = labels_of(record.symbols[inside], classes)
+    beats = record.samples[inside][labels >= 0]
     chosen = record.signals[lead : lead + 1]
     try:
         filtered = adaptive_filter(chosen, record.fs)[0]

@@ -35,7 +35,8 @@ class Record:
         leads: Names of the leads, in the order of ``signals``.
         signals: float64 [n_leads, n_samples], millivolts.
         symbols: Annotation symbols, [n_annotations], in the order of the file.
-        samples: int64 [n_annotations], sample index of each annotation.
+        samples: int64 [n_annotations], sample index of each annotation. Some published records
+            have annotations at or behind their end.
         comments: Comment lines of the header, without ``#``.
     """
 
@@ -65,7 +66,7 @@ def read_record(
 
     Raises:
         RecordError: A file is missing, unreadable or truncated, or its checksum differs; the
-            record has no such lead; an annotation is outside the record.
+            record has no such lead; an annotation is before the start of the record.
     """
     folder = Path(folder)
     header = _read_header(folder, name)
@@ -74,8 +75,7 @@ def read_record(
     _raise_first(_checksum_problems(header, digital.e_d_signal, folder))
     chosen = _choose_channels(header, leads, folder)
     symbols, samples = _read_annotations(folder, name, extension)
-    n_samples = len(digital.e_d_signal[0])
-    _raise_first(_position_problems(samples, n_samples, folder / f"{name}.{extension}"))
+    _raise_first(_position_problems(samples, folder / f"{name}.{extension}"))
     return Record(
         name=name,
         fs=float(header.fs),
@@ -143,15 +143,12 @@ def verify_record(
 
 
 def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[RecordError]:
-    n_samples = None
     try:
         header = _read_header(folder, name)
-        n_samples = header.sig_len
         truncated = list(_length_problems(header, folder))
         yield from truncated
         if not truncated:
             signals = _read_digital(header, folder).e_d_signal
-            n_samples = len(signals[0])
             yield from _checksum_problems(header, signals, folder)
     except RecordError as problem:
         yield problem
@@ -163,8 +160,7 @@ def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[Re
         except RecordError as problem:
             yield problem
         else:
-            if n_samples:
-                yield from _position_problems(samples, n_samples, folder / f"{name}.{extension}")
+            yield from _position_problems(samples, folder / f"{name}.{extension}")
 
 
 def _raise_first(problems: Iterator[RecordError]) -> None:
@@ -371,16 +367,17 @@ def _end_mark_problems(path: Path) -> Iterator[RecordError]:
         )
 
 
-def _position_problems(
-    samples: NDArray[np.int64], n_samples: int, path: Path
-) -> Iterator[RecordError]:
-    """Yield a problem if any of the annotated ``samples`` is outside the record."""
-    outside = np.flatnonzero((samples < 0) | (samples >= n_samples))
+def _position_problems(samples: NDArray[np.int64], path: Path) -> Iterator[RecordError]:
+    """Yield a problem if any of the annotated ``samples`` is before the start of the record.
+
+    Annotations at or behind the end are no problem: published records have them.
+    """
+    outside = np.flatnonzero(samples < 0)
     if len(outside):
         first = int(outside[0])
         yield RecordError(
-            f"{len(outside)} annotations are outside the record; the first is annotation "
-            f"{first} at sample {samples[first]:,}; the record has {n_samples:,} samples.",
+            f"{len(outside)} annotations are before the start of the record; the first is "
+            f"annotation {first} at sample {samples[first]:,}.",
             where=str(path),
             fix=_REPLACE,
         )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import CLASSES, labels_of
 from nasbench_ecg.signal.records import Record
+from nasbench_ecg.signal.rhythm import Rhythm, record_planes
 
 Normalization = Literal["none", "per-beat", "per-record"]
 """``none``: millivolts; the others: z-score of each lead over the window or the whole record."""
@@ -27,10 +28,11 @@ class Windows:
     """The labeled windows of one record.
 
     Attributes:
-        signals: float32 [n_beats, n_leads, n_samples].
+        signals: float32 [n_beats, n_leads, n_samples]; rhythm planes are the last leads.
         labels: int64 [n_beats], index into the requested classes.
         sample: int64 [n_beats], sample index of the R peak, at the original sampling rate.
-        dropped: Number of beats of each class, [n_classes], whose window exceeds the record.
+        dropped: Number of beats of each class, [n_classes], whose window exceeds the record, or
+            that are annotated behind its end.
         fs: Sampling rate of ``signals`` in hertz.
     """
 
@@ -51,6 +53,7 @@ def segment(
     classes: Sequence[str] = CLASSES,
     normalise: Normalization = "none",
     rate: float | None = None,
+    rhythm: Rhythm | None = None,
 ) -> Windows:
     """Return the window R−``before`` … R+``after`` (inclusive) of each labeled beat of a record.
 
@@ -64,6 +67,8 @@ def segment(
         normalise: ``none``, ``per-beat`` or ``per-record``; a flat lead becomes zero.
         rate: Sampling rate in hertz to which the record is first resampled (polyphase,
             anti-aliased); None: its own rate.
+        rhythm: Form of the rhythm planes (:func:`rhythm_planes`) to append as constant leads, which
+            are neither resampled nor normalized; None: no planes.
 
     Raises:
         OptionError: The record cannot be resampled to ``rate``.
@@ -78,9 +83,13 @@ def segment(
         signals = _z_score(signals)
     peak = np.rint(sample * float(ratio)).astype(np.int64)
     inside = (peak >= before) & (peak + after < signals.shape[1])
+    inside &= sample < record.signals.shape[1]
     windows = _cut(signals, peak[inside] - before, before + 1 + after)
     if normalise == "per-beat":
         windows = _z_score(windows)
+    if rhythm is not None:
+        planes = record_planes(record, rhythm)[kept][is_beat][inside]
+        windows = _with_planes(windows, planes)
     dropped = np.bincount(labels[~inside], minlength=len(classes))
     return Windows(
         signals=windows.astype(np.float32, copy=False),
@@ -99,6 +108,12 @@ def _cut(
         return np.empty((0, len(signals), width), dtype=np.float32)
     every = np.lib.stride_tricks.sliding_window_view(signals.astype(np.float32), width, axis=1)
     return np.ascontiguousarray(every[:, starts].transpose(1, 0, 2))
+
+
+def _with_planes(windows: NDArray[np.float32], planes: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return windows [n_beats, n_leads, width] with planes [n_beats, n_planes] as further leads."""
+    constant = np.repeat(planes[:, :, None].astype(np.float32), windows.shape[2], axis=2)
+    return np.concatenate([windows, constant], axis=1)
 
 
 def _z_score(values: NDArray[F]) -> NDArray[F]:

@@ -1,7 +1,8 @@
-"""PhysioNet datasets: MIT-BIH Arrhythmia, St.-Petersburg INCART and QT.
+"""PhysioNet datasets: MIT-BIH Arrhythmia and Supraventricular, St.-Petersburg INCART, and QT.
 
-Beats, leads and windows are those of the Heart-DARTS paper, so that results are comparable. Two
-datasets contain feature vectors instead of waveforms, as in the IEMMC paper.
+Beats, leads and windows of MIT-BIH Arrhythmia, INCART and QT are those of the Heart-DARTS paper, so
+that results are comparable. Two datasets contain feature vectors instead of waveforms, as in the
+IEMMC paper.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _WITHOUT_FIXED_RECORDS = ("intra-patient", "patient-kfold")
 
 @hookimpl
 def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
-    """Yield the seven datasets."""
+    """Yield the datasets."""
     yield DatasetSpec(
         name="mitbih-1lead",
         target="nasbench_ecg_physionet.mitbih:MitBih",
@@ -39,6 +40,34 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         options="nasbench_ecg_physionet.mitbih:ContextOptions",
         summary="MIT-BIH Arrhythmia, two leads, 3 s of rhythm around a beat at 120 Hz",
         protocols=_ALL,
+    )
+    yield DatasetSpec(
+        name="mitbih-2lead-rhythm",
+        target="nasbench_ecg_physionet.mitbih:MitBih",
+        options="nasbench_ecg_physionet.mitbih:RhythmOptions",
+        summary="MIT-BIH Arrhythmia, as mitbih-2lead-context, and four rhythm planes a beat",
+        protocols=_ALL,
+    )
+    yield DatasetSpec(
+        name="svdb-2lead",
+        target="nasbench_ecg_physionet.svdb:Svdb",
+        options="nasbench_ecg_physionet.svdb:SvdbOptions",
+        summary="MIT-BIH Supraventricular, leads ECG1 and ECG2, 107 samples a beat",
+        protocols=_WITHOUT_FIXED_RECORDS,
+    )
+    yield DatasetSpec(
+        name="svdb-2lead-context",
+        target="nasbench_ecg_physionet.svdb:Svdb",
+        options="nasbench_ecg_physionet.svdb:ContextOptions",
+        summary="MIT-BIH Supraventricular, two leads, 3 s of rhythm around a beat at 120 Hz",
+        protocols=_WITHOUT_FIXED_RECORDS,
+    )
+    yield DatasetSpec(
+        name="svdb-2lead-rhythm",
+        target="nasbench_ecg_physionet.svdb:Svdb",
+        options="nasbench_ecg_physionet.svdb:RhythmOptions",
+        summary="MIT-BIH Supraventricular, as svdb-2lead-context, and four rhythm planes a beat",
+        protocols=_WITHOUT_FIXED_RECORDS,
     )
     yield DatasetSpec(
         name="incart-2lead",

@@ -243,7 +243,8 @@ def sample_beats(
 def _rows_between(record: Record, head: int, tail: int) -> NDArray[np.int64]:
     """Return the rows of the beats without the first ``head`` and the last ``tail`` annotations."""
     n = len(record.symbols)
-    beats = np.flatnonzero([str(symbol) in SYMBOLS for symbol in record.symbols])
+    inside = record.samples < record.signals.shape[1]
+    beats = np.flatnonzero(np.isin(record.symbols, list(SYMBOLS)) & inside)
     return np.flatnonzero((beats >= head) & (beats < max(n - tail, head)))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
-from nasbench_ecg.signal import Record
+from nasbench_ecg.signal import Record, Rhythm
 from nasbench_ecg_physionet.class_counts import count_note
 
 _PAPER_COUNTS = {"N": 79_508, "S": 2_696, "V": 7_129, "F": 793, "Q": 3_887}
@@ -144,3 +144,9 @@ class ContextOptions(TwoLeadOptions):
     before: int = 240
     after: int = 119
     rate: float | None = 120.0
+
+
+class RhythmOptions(ContextOptions):
+    """The two leads of ``mitbih-2lead-context``, and the rhythm planes of the whole record."""
+
+    rhythm: Rhythm | None = "whole-record"
