@@ -65,6 +65,8 @@ def run_summary(
     shown = [section for section in sections if section]
     body = [part for section in shown for part in [Text(""), *section]][1:]
     status, color = _STATUS[record.status]
+    if record.cause:
+        status += f": {record.cause}"
     panel = Panel(
         Group(*body),
         box=ROUNDED,

@@ -89,6 +89,9 @@ class RunRecord(_Part):
     seconds: dict[str, float] = {}
     """``load``, ``search``, ``evaluation``, ``total``."""
     provenance: dict[str, Any] = {}
+    cause: Literal["diverged"] | None = None
+    """Why the run failed, where that is known: ``diverged`` if the loss or the weights of a
+    training were no longer finite."""
     error: str | None = None
     """The end of the traceback of a run that failed."""
 
