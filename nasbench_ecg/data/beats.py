@@ -72,7 +72,7 @@ class Beats:
             return
         if np.isfinite(self.signals.min()) and np.isfinite(self.signals.max()):
             return
-        finite: NDArray[np.bool_] = np.isfinite(self.signals).all(axis=2)
+        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(self.signals), axis=2)
         beat, lead = np.argwhere(~finite)[0].tolist()
         n = int(np.count_nonzero(~finite.all(axis=1)))
         raise RecordError(

@@ -17,10 +17,10 @@ from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 
-Data = tuple[str, str]
-"""Fingerprints of beats and of split."""
+Data = tuple[str, str, tuple[str, ...]]
+"""Fingerprints of beats and of split, and the classes that macro scores average over."""
 
-_NO_DATA: Data = ("", "")
+_NO_DATA: Data = ("", "", ())
 _ROLES = ("strategy", "space", "builder", "evaluator")
 _SIZE_LIMIT = "max_parameters"
 """Option by which searches refuse larger networks."""
@@ -92,7 +92,9 @@ def _by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
     without_data: list[RunRecord] = []
     for record in records:
         if record.dataset and record.split:
-            found[record.dataset.fingerprint, record.split.fingerprint].append(record)
+            found[
+                record.dataset.fingerprint, record.split.fingerprint, tuple(record.macro_classes)
+            ].append(record)
         else:
             without_data.append(record)
 
@@ -137,6 +139,7 @@ def _leaderboard(
         options={
             name: options[name] for name in sorted(distinguishing | changed) if name in options
         },
+        macro_classes=data[2],
         n_others=n_others,
         seeds=seeds,
         rows=_ranked(
@@ -215,7 +218,11 @@ def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
 
 
 def _data_options(record: RunRecord) -> dict[str, Any]:
-    protocol = {f"protocol.{name}": value for name, value in record.protocol_options.items()}
+    protocol = {
+        f"protocol.{name}": value
+        for name, value in record.protocol_options.items()
+        if value is not None
+    }
     return {**_flat_options(record, ("dataset",)), **protocol}
 
 

@@ -104,7 +104,8 @@ class Leaderboard:
         split_fingerprint: SHA-256 of the split; likewise.
         options: Options of dataset and protocol, as ``role.option``, that a user changed or that
             distinguish this leaderboard from others of the track.
-        n_others: Number of other leaderboards of this track, on other beats or splits.
+        macro_classes: The classes that macro scores average over; empty if no run loaded the beats.
+        n_others: Number of other leaderboards of this track, on other beats, splits or classes.
         seeds: Seeds for which any row has a result, sorted.
         rows: Ranked rows in order, then the rows without a rank.
         published: Scores published for the dataset and protocol, best first.
@@ -115,6 +116,7 @@ class Leaderboard:
     dataset_fingerprint: str
     split_fingerprint: str
     options: Mapping[str, Any]
+    macro_classes: tuple[str, ...]
     n_others: int
     seeds: tuple[Seed, ...]
     rows: tuple[Row, ...]

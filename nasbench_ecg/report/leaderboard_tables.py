@@ -94,7 +94,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             spread += " [95% bootstrap interval of the mean]"
         notes.append(
             f"Percentages over {seeds_text(board.seeds)}{spread}. "
-            "F1 is the harmonic mean of macro Se and macro +P."
+            f"F1 is the harmonic mean of macro Se and macro +P{_over_classes(board)}."
         )
         notes += limits_of_few_seeds(len(board.seeds))
     if "vs random" in headings:
@@ -122,10 +122,14 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             else f"the {board.n_others} other leaderboards"
         )
         notes.append(
-            f"Do not compare with {others} of this track: the beats or the split differ. Here: "
+            f"Do not compare with {others} of this track: beats, split or classes differ. Here: "
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return notes
+
+
+def _over_classes(board: Leaderboard) -> str:
+    return f", means over {', '.join(board.macro_classes)}" if board.macro_classes else ""
 
 
 def limits_of_few_seeds(n_seeds: int) -> list[str]:

@@ -80,6 +80,7 @@ class RunRecord(_Part):
     search_details: dict[str, Any] = {}
     classes: list[str] = []
     macro_classes: list[str] = []
+    """The classes that macro scores average over; fewer than two allow no macro scores."""
     metrics: dict[str, float] = {}
     per_class: dict[str, dict[str, float]] = {}
     confusion: list[list[int]] | None = None

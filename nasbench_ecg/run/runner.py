@@ -37,7 +37,7 @@ from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import DivergedError, OptionError, PluginError
 from nasbench_ecg.io import jsonable
-from nasbench_ecg.metrics import class_table
+from nasbench_ecg.metrics import class_table, without_macro_scores
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
@@ -88,6 +88,8 @@ def execute(
 
         evaluation = _evaluate(prepared, architecture, saved)  # → model → evaluation
         record.metrics = _finite_metrics(evaluation)
+        if len(task.macro_classes) < 2:
+            record.metrics = without_macro_scores(record.metrics)
         if evaluation.confusion is not None:
             record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
             record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
