@@ -157,6 +157,8 @@ def _scores(record: RunRecord) -> list[RenderableType]:
             [] if theirs is None else [percent(theirs), _difference(record.metrics[name], theirs)]
         )
         table.add_row(measure.label, ours, *comparison)
+    if record.score is not None and record.score != record.metrics.get(RANKED_BY):
+        table.add_row("score, ranks", Text(f"{record.score:.4g}", style="bold"))
     others = [n for n in record.metrics if n not in SCORES and not n.startswith("ec57_")]
     overall = [name for name in others if not _is_of_one_class(name, record)]
     for name in overall:

@@ -81,6 +81,8 @@ class RunRecord(_Part):
     classes: list[str] = []
     macro_classes: list[str] = []
     """The classes that macro scores average over; fewer than two allow no macro scores."""
+    score: float | None = None
+    """The evaluator's own score on the test part, which ranks; larger is better."""
     metrics: dict[str, float] = {}
     per_class: dict[str, dict[str, float]] = {}
     confusion: list[list[int]] | None = None

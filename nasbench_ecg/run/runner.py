@@ -88,7 +88,10 @@ def execute(
 
         evaluation = _evaluate(prepared, architecture, saved)  # → model → evaluation
         record.metrics = _finite_metrics(evaluation)
+        record.score = _finite_score(evaluation)
         if len(task.macro_classes) < 2:
+            if record.score == record.metrics.get("f1_of_macro"):
+                record.score = None
             record.metrics = without_macro_scores(record.metrics)
         if evaluation.confusion is not None:
             record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
@@ -299,6 +302,10 @@ def _check_converged(evaluation: Evaluation) -> None:
     for name, weights in (evaluation.state or {}).items():
         if weights.is_floating_point() and not weights.isfinite().all():
             raise DivergedError("The training diverged: weights not finite.", where=name, fix=fix)
+
+
+def _finite_score(evaluation: Evaluation) -> float | None:
+    return float(evaluation.score) if math.isfinite(evaluation.score) else None
 
 
 def _finite_metrics(evaluation: Evaluation) -> dict[str, float]:
