@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.data.beats import Beats, join
     from nasbench_ecg.data.preparation import CutBeats, RecordsOptions, WaveformOptions, cut_beats
     from nasbench_ecg.errors import (
+        DivergedError,
         MissingDataError,
         NasbenchError,
         OptionError,
@@ -105,6 +106,7 @@ __getattr__ = lazy_names(
             "cut_beats",
         ),
         "nasbench_ecg.errors": (
+            "DivergedError",
             "MissingDataError",
             "NasbenchError",
             "OptionError",
@@ -140,6 +142,7 @@ __all__ = [
     "DataSource",
     "Dataset",
     "DatasetSpec",
+    "DivergedError",
     "DrawsSvg",
     "DrawsText",
     "EstimatesEvaluation",

@@ -295,7 +295,8 @@ class SearchContext(Protocol):
     ) -> list[Evaluation]:
         """Train each architecture on the task's training part and score it on its validation part.
 
-        The evaluations are in the order of ``architectures``, without the networks' weights.
+        The evaluations are in the order of ``architectures``, without the networks' weights. A
+        candidate whose training diverges has the score minus infinity and no metrics.
         Repeating one, of an equal architecture at an equal fidelity, costs nothing.
 
         Raises:

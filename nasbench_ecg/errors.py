@@ -71,6 +71,12 @@ class ProtocolError(NasbenchError):
     title = "Problem with a protocol"
 
 
+class DivergedError(NasbenchError):
+    """The loss or the weights of a training are no longer finite, so its network is worthless."""
+
+    title = "Training diverged"
+
+
 class StorageError(NasbenchError):
     """A file or folder cannot be read or written."""
 

@@ -10,12 +10,15 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+MACRO_SCORES = ("macro_se", "macro_pp", "f1_of_macro", "macro_f1")
+"""Scores that average over classes; they need at least two classes."""
 
 _EC57_IGNORED = {"V": ("F", "Q"), "S": ("Q",)}
 """By predicted class, the true classes whose beats are not counted as its false positives."""
@@ -84,7 +87,8 @@ def scores(
         where those classes were scored.
     """
     table = per_class(confusion, classes)
-    chosen = [table[name] for name in (macro_classes or classes) if table[name].support]
+    averaged = classes if macro_classes is None else macro_classes
+    chosen = [table[name] for name in averaged if table[name].support]
     macro_se = float(np.mean([c.se or 0.0 for c in chosen])) if chosen else 0.0
     macro_pp = float(np.mean([c.pp or 0.0 for c in chosen])) if chosen else 0.0
     overall = {
@@ -95,6 +99,11 @@ def scores(
         "macro_f1": float(np.mean([c.f1 or 0.0 for c in chosen])) if chosen else 0.0,
     }
     return {**overall, **_ec57(confusion, classes)}
+
+
+def without_macro_scores(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return ``metrics`` without the scores that average over classes, whatever their prefix."""
+    return {name: value for name, value in metrics.items() if not name.endswith(MACRO_SCORES)}
 
 
 def _ec57(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:

@@ -309,3 +309,48 @@ def test_a_wider_terminal_shows_costs_too() -> None:
 def test_markup_in_a_name_is_shown_as_it_is() -> None:
     record = run_record("[bold]odd", status="failed")
     assert "[bold]odd" in shown(leaderboard_table(only([record]), width=80))
+
+
+# Scores of other evaluators
+
+
+def with_score(strategy: str, seed: int, score: float, **metrics: float) -> RunRecord:
+    return run_record(strategy, seed, metrics=metrics, score=score)
+
+
+def test_a_board_ranks_by_the_evaluators_own_score_and_shows_its_metrics() -> None:
+    records = [
+        with_score(strategy, seed, score + seed, **with_f1(f1), parameters_off=-score)
+        for strategy, score, f1 in (("small", -3.0, 0.5), ("large", -40.0, 0.9))
+        for seed in (0, 1)
+    ]
+    board = only(records)
+    assert [(row.strategy, row.rank) for row in board.rows] == [("small", 1), ("large", 2)]
+    assert board.rows[0].scores["evaluation_score"].mean == -2.5
+    table = full_table(board, "markdown")
+    headings = [column.heading for column in table.columns]
+    assert headings[3:6] == ["score", "parameters_off", "Acc"] and "vs random" not in headings
+    assert [cell.text for cell in table.rows[0].cells[3:5]] == ["-2.5", "3"]
+    assert any("own score" in note for note in table.footnotes)
+    assert not any("higher F1" in note for note in table.footnotes)
+
+
+def test_a_board_without_any_f1_is_ranked_by_score() -> None:
+    board = only([with_score("a", 0, 1.0, energy=7.0), with_score("b", 0, 2.0, energy=9.0)])
+    assert [(row.strategy, row.rank) for row in board.rows] == [("b", 1), ("a", 2)]
+    assert "energy" in shown(leaderboard_table(board, width=120), width=120)
+
+
+def test_a_score_that_is_the_f1_changes_nothing() -> None:
+    old = [run_record("a", 0, metrics=with_f1(0.9)), run_record("b", 0, metrics=with_f1(0.8))]
+    new = [record.model_copy(update={"score": record.metrics["f1_of_macro"]}) for record in old]
+    assert leaderboards(old) == leaderboards(new)
+
+
+def test_runs_whose_macro_scores_are_over_other_classes_are_on_other_boards() -> None:
+    first = run_record("a", 0, metrics=with_f1(0.9))
+    second = run_record("b", 0, metrics=with_f1(0.8), macro_classes=["N", "V"])
+    boards = leaderboards([first, second])
+    assert {board.macro_classes for board in boards} == {("N", "S", "V", "F", "Q"), ("N", "V")}
+    notes = [" ".join(full_table(board, "markdown").footnotes) for board in boards]
+    assert any("means over N, V." in note for note in notes)

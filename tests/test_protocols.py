@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from nasbench_ecg.data.protocols import (
     split,
 )
 from nasbench_ecg.errors import ProtocolError
+from nasbench_ecg.metrics import scores
 
 CLASSES = ("N", "S", "V", "F", "Q")
 
@@ -134,7 +136,7 @@ def test_the_folds_of_patient_kfold_test_every_beat_once():
 def test_inter_patient_tests_the_records_of_the_partition():
     beats = beats_of(TEN)
     dataset = FixedRecords(["r1", "r3", "r5", "r6", "r8"], ["r0", "r2"])
-    made = split("inter-patient", InterPatientOptions(), beats, dataset)
+    made = split("inter-patient", InterPatientOptions(macro_min_beats=1), beats, dataset)
     assert subjects_in(beats, made.test) == {"r0", "r2"}
     assert len(subjects_in(beats, made.validation)) == 1
     training = subjects_in(beats, made.train) | subjects_in(beats, made.validation)
@@ -180,8 +182,72 @@ def test_macro_classes_are_those_that_have_beats():
     without_fusion = Beats(
         **{**vars(beats), "labels": np.where(beats.labels == 3, 0, beats.labels)}
     )
-    made = split("intra-patient", IntraPatientOptions(), without_fusion, NO_FIXED_RECORDS)
+    options = IntraPatientOptions(macro_min_beats=1)
+    made = split("intra-patient", options, without_fusion, NO_FIXED_RECORDS)
     assert made.macro_classes == ("N", "S", "V", "Q")
+
+
+def counted(beats, index):
+    """Return the number of beats of each class, counted one by one."""
+    return Counter(beats.classes[beats.labels[i]] for i in index)
+
+
+@pytest.mark.parametrize("least", [None, 1, 2, 5, 10, 40])
+@pytest.mark.parametrize("name", ["intra-patient", "patient-kfold"])
+@pytest.mark.parametrize("seed", range(4))
+def test_macro_scores_leave_out_classes_with_few_test_beats_and_say_so(name, least, seed):
+    beats = beats_of({f"r{i}": 60 for i in range(10)}, seed=seed)
+    options = protocol_options(name)(seed=seed, macro_min_beats=least)
+    made = split(name, options, beats, NO_FIXED_RECORDS)
+    test = counted(beats, made.test)
+    expected = tuple(c for c in CLASSES if test[c] >= (least or 10))
+    if len(expected) < 2:
+        expected = tuple(c for c in CLASSES if test[c])
+    assert made.macro_classes == expected
+    told = " ".join(n for n in made.notes if n.startswith("Macro scores"))
+    few = {c for c in CLASSES if test[c] < (least or 10) and beats.counts()[c]}
+    assert {c for c in CLASSES if f"{c} ({test[c]})" in told} == few
+
+
+def test_one_test_beat_of_a_class_does_not_change_the_macro_scores():
+    confusion = np.diag([100, 20, 30, 0, 0])
+    with_one_q = confusion.copy()
+    with_one_q[4, 0] = 1  # one beat of Q, missed
+    macro = ("N", "S", "V")
+    assert scores(with_one_q, CLASSES, macro)["macro_se"] == 1.0
+    assert scores(with_one_q, CLASSES)["macro_se"] == 0.75
+    assert scores(confusion, CLASSES, ())["macro_se"] == 0.0
+
+
+def with_labels(beats, labels):
+    return Beats(**{**vars(beats), "labels": labels.astype(np.int64)})
+
+
+@pytest.mark.parametrize("name", ["intra-patient", "patient-kfold"])
+def test_beats_of_a_single_class_are_refused(name):
+    beats = beats_of(TEN)
+    with pytest.raises(ProtocolError, match="all 1000 beats are of the class V"):
+        split(
+            name, protocol_options(name)(), with_labels(beats, 0 * beats.labels + 2), FixedRecords()
+        )
+
+
+def test_a_test_part_of_a_single_class_has_one_macro_class_and_a_note():
+    beats = beats_of({f"r{i}": 50 for i in range(5)})
+    v_in_one = np.where(beats.record == 4, np.arange(len(beats)) % 2 * 2, 0)
+    beats = with_labels(beats, v_in_one)
+    found = set()
+    for fold in range(5):
+        made = split("patient-kfold", PatientKFoldOptions(fold=fold), beats, NO_FIXED_RECORDS)
+        held = subjects_in(beats, made.test)
+        found |= held
+        if held == {"r4"}:
+            assert made.macro_classes == ("N", "V")
+            assert "The training part has no beats of V." in made.notes
+        else:
+            assert made.macro_classes == ("N",)
+            assert "The test part has beats of N only: there are no macro scores." in made.notes
+    assert found == set(beats.records)
 
 
 def test_fingerprint_is_the_digest_of_records_samples_and_parts():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.errors import ProtocolError
+from nasbench_ecg.errors import ProtocolError, RecordError
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +17,8 @@ class Beats:
     """Heartbeats cut from ECG records, one window per beat.
 
     Attributes:
-        signals: float32 [n_beats, n_leads, n_samples], millivolts unless normalized; rhythm planes
-            are logarithms, constant over the window.
+        signals: float32 [n_beats, n_leads, n_samples], finite; millivolts unless normalized. Rhythm
+            planes are logarithms, constant over the window.
         labels: int64 [n_beats], index into ``classes``.
         record: int32 [n_beats], index into ``records``.
         sample: int64 [n_beats], sample index of the R peak in its record, at the original rate.
@@ -27,6 +27,10 @@ class Beats:
         subjects: Identifier of the subject of each record, one for each of ``records``.
         leads: Names of the leads, in the order of ``signals``; rhythm planes are the last ones.
         fs: Sampling rate of ``signals`` in hertz.
+
+    Raises:
+        ProtocolError: The shapes of the fields do not match, or an index is out of range.
+        RecordError: A signal contains NaN or infinity; the error names record, beat and lead.
     """
 
     signals: NDArray[np.float32]
@@ -61,6 +65,24 @@ class Beats:
             values = getattr(self, name)
             if n and (values.min() < 0 or values.max() >= limit):
                 raise ProtocolError(f"{name} must be between 0 and {limit - 1}.")
+        self._check_finite()
+
+    def _check_finite(self) -> None:
+        """Raise RecordError if a sample is NaN or infinite."""
+        if not self.signals.size:
+            return
+        if np.isfinite(self.signals.min()) and np.isfinite(self.signals.max()):
+            return
+        finite: NDArray[np.bool_] = np.logical_and.reduce(np.isfinite(self.signals), axis=2)
+        beat, lead = np.argwhere(~finite)[0].tolist()
+        n = int(np.count_nonzero(~finite.all(axis=1)))
+        raise RecordError(
+            f"{n} of {len(self)} beats contain NaN or infinity.",
+            where=f"first: record {self.records[self.record[beat]]}, beat {beat} with its R peak "
+            f"at sample {self.sample[beat]}, lead {self.leads[lead]}",
+            fix="Leave these beats out, or interpolate the missing samples before the beats are "
+            "cut.",
+        )
 
     def __len__(self) -> int:
         return len(self.signals)

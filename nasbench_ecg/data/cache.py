@@ -19,7 +19,7 @@ from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
-from nasbench_ecg.errors import ProtocolError
+from nasbench_ecg.errors import ProtocolError, RecordError
 from nasbench_ecg.io import storage_errors, write_atomically
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress
@@ -209,7 +209,9 @@ def _read_entry(entry: Path) -> LoadedBeats | None:
         if modified and beats.fingerprint() != meta["fingerprint"]:
             return None
         return LoadedBeats(beats, meta["fingerprint"], from_cache=True, notes=tuple(meta["notes"]))
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, ProtocolError):
+    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    except (ProtocolError, RecordError):
         return None
 
 

@@ -16,6 +16,9 @@ from nasbench_ecg.data.folds import Index, split_off_validation, subject_folds, 
 from nasbench_ecg.errors import ProtocolError, nearest
 from nasbench_ecg.options import Options
 
+MACRO_MIN_BEATS = 10
+"""Least number of test beats of a class that macro scores average over, unless an option says."""
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -25,7 +28,8 @@ class Split:
         train: int64 [n], ascending indices of the training beats.
         validation: int64 [n], of the beats that validate candidates during the search.
         test: int64 [n], of the beats that are used only after the search.
-        macro_classes: The classes that macro scores average over.
+        macro_classes: The classes that macro scores average over: those with enough test beats, or
+            with any if fewer than two classes have enough. Fewer than two allow no macro scores.
         fingerprint: SHA-256 of (record name, sample, part) of all beats, equal on every machine.
         notes: Remarks about this split that matter for the interpretation of scores.
     """
@@ -38,7 +42,14 @@ class Split:
     notes: tuple[str, ...] = ()
 
 
-class IntraPatientOptions(Options):
+class ProtocolOptions(Options):
+    """Options of every protocol."""
+
+    macro_min_beats: int | None = Field(default=None, ge=1)
+    """Macro scores leave out classes with fewer test beats than this; null is 10."""
+
+
+class IntraPatientOptions(ProtocolOptions):
     """Options of ``intra-patient``: a random split of beats, as in the Heart-DARTS paper.
 
     Beats of one patient are in all parts.
@@ -54,7 +65,7 @@ class IntraPatientOptions(Options):
     """Share of the validation part in the other beats."""
 
 
-class InterPatientOptions(Options):
+class InterPatientOptions(ProtocolOptions):
     """Options of the inter-patient protocols, for which the dataset defines the records."""
 
     k: int = Field(default=5, ge=2)
@@ -64,7 +75,7 @@ class InterPatientOptions(Options):
     """Seed of the draw of the validation subjects."""
 
 
-class PatientKFoldOptions(Options):
+class PatientKFoldOptions(ProtocolOptions):
     """Options of ``patient-kfold``: each subject is in one part only."""
 
     k: int = Field(default=5, ge=2)
@@ -82,7 +93,7 @@ def protocol_names() -> tuple[str, ...]:
     return tuple(_PROTOCOLS)
 
 
-def protocol_options(name: str) -> type[Options]:
+def protocol_options(name: str) -> type[ProtocolOptions]:
     """Return the options model of a protocol.
 
     Raises:
@@ -91,7 +102,7 @@ def protocol_options(name: str) -> type[Options]:
     return _find_protocol(name)[0]
 
 
-def split(name: str, options: Options, beats: Beats, dataset: Dataset) -> Split:
+def split(name: str, options: ProtocolOptions, beats: Beats, dataset: Dataset) -> Split:
     """Return the split of ``beats`` by the protocol ``name``.
 
     Args:
@@ -102,23 +113,27 @@ def split(name: str, options: Options, beats: Beats, dataset: Dataset) -> Split:
 
     Raises:
         ProtocolError: The protocol is unknown, or the dataset does not support it; it cannot be
-            applied to these beats; or a part is empty.
+            applied to these beats; a part is empty; or all beats are of one class.
     """
     _, indices_of = _find_protocol(name)
     train, validation, test = (np.sort(part) for part in indices_of(name, options, beats, dataset))
     parts = {"train": train, "validation": validation, "test": test}
     _check_parts(name, parts)
+    _check_classes(name, beats)
+    macro_classes, macro_notes = _macro_classes(name, options, beats, parts)
     return Split(
         train=train,
         validation=validation,
         test=test,
-        macro_classes=_macro_classes(name, beats),
+        macro_classes=macro_classes,
         fingerprint=_fingerprint(beats, parts),
-        notes=_shared_subject_notes(name, beats, parts),
+        notes=(*_shared_subject_notes(name, beats, parts), *macro_notes),
     )
 
 
-def _find_protocol(name: str) -> tuple[type[Options], Callable[..., tuple[Index, Index, Index]]]:
+def _find_protocol(
+    name: str,
+) -> tuple[type[ProtocolOptions], Callable[..., tuple[Index, Index, Index]]]:
     if name not in _PROTOCOLS:
         raise ProtocolError(f"There is no protocol {name!r}.", fix=nearest(name, _PROTOCOLS))
     return _PROTOCOLS[name]
@@ -235,10 +250,55 @@ def _shared_subject_notes(name: str, beats: Beats, parts: Mapping[str, Index]) -
     return tuple(notes)
 
 
-def _macro_classes(name: str, beats: Beats) -> tuple[str, ...]:
-    """Return the classes that have beats; without Q for the inter-patient protocols."""
-    left_out = {"Q"} if name in _FIXED_RECORDS else set()
-    return tuple(c for c, n in beats.counts().items() if n and c not in left_out)
+def _check_classes(name: str, beats: Beats) -> None:
+    present = [label for label, n in beats.counts().items() if n]
+    if len(present) == 1:
+        raise ProtocolError(
+            f"{name}: all {len(beats)} beats are of the class {present[0]}: there is nothing to "
+            "classify.",
+            where="dataset",
+            fix="Load records with beats of another class too.",
+        )
+
+
+def _macro_classes(
+    name: str, options: ProtocolOptions, beats: Beats, parts: Mapping[str, Index]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the classes that macro scores average over, and notes on the other classes.
+
+    Q is never among them in the inter-patient protocols. A score of a class with few test beats
+    depends on chance, and it would weigh as much as that of a class with thousands.
+    """
+    counts = {
+        part: np.bincount(beats.labels[index], minlength=beats.n_classes).tolist()
+        for part, index in parts.items()
+    }
+    test = dict(zip(beats.classes, counts["test"], strict=True))
+    excluded = {"Q"} if name in _FIXED_RECORDS else set()
+    candidates = [c for c, n in beats.counts().items() if n and c not in excluded]
+    least = options.macro_min_beats or MACRO_MIN_BEATS
+    chosen = [c for c in candidates if test[c] >= least]
+    rule = f"fewer than {least} test beats (protocol.macro_min_beats)"
+    notes = []
+    if len(chosen) < 2:
+        chosen = [c for c in candidates if test[c]]
+        few = ", ".join(f"{c} ({test[c]})" for c in chosen if test[c] < least)
+        if len(chosen) < 2:
+            only = chosen[0] if chosen else "no class"
+            notes.append(f"The test part has beats of {only} only: there are no macro scores.")
+        else:
+            notes.append(f"Macro scores include classes with {rule}: {few}.")
+    if left_out := [f"{c} ({test[c]})" for c in candidates if c not in chosen]:
+        notes.append(f"Macro scores leave out classes with {rule}: {', '.join(left_out)}.")
+    training = [a + b for a, b in zip(counts["train"], counts["validation"], strict=True)]
+    if unseen := [c for c, n in zip(beats.classes, training, strict=True) if c in chosen and not n]:
+        notes.append(f"The training part has no beats of {', '.join(unseen)}.")
+    if np.count_nonzero(counts["validation"]) == 1:
+        only = beats.classes[int(np.argmax(counts["validation"]))]
+        notes.append(
+            f"The validation part has beats of {only} only: a search cannot compare candidates."
+        )
+    return tuple(chosen), tuple(notes)
 
 
 def _fingerprint(beats: Beats, parts: Mapping[str, Index]) -> str:
@@ -252,7 +312,7 @@ def _fingerprint(beats: Beats, parts: Mapping[str, Index]) -> str:
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
-_PROTOCOLS: dict[str, tuple[type[Options], Any]] = {
+_PROTOCOLS: dict[str, tuple[type[ProtocolOptions], Any]] = {
     "intra-patient": (IntraPatientOptions, _random_beats),
     "inter-patient": (InterPatientOptions, _fixed_records),
     "inter-patient-strict": (InterPatientOptions, _fixed_records),

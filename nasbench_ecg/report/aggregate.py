@@ -11,16 +11,24 @@ from typing import Any
 
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.report.analysis import across_datasets, with_analysis
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row, Seed, Track
+from nasbench_ecg.report.leaderboard import (
+    OWN_SCORE,
+    RANKED_BY,
+    Leaderboard,
+    Report,
+    Row,
+    Seed,
+    Track,
+)
 from nasbench_ecg.report.published import counterpart_of, published_scores
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 
-Data = tuple[str, str]
-"""Fingerprints of beats and of split."""
+Data = tuple[str, str, tuple[str, ...]]
+"""Fingerprints of beats and of split, and the classes that macro scores average over."""
 
-_NO_DATA: Data = ("", "")
+_NO_DATA: Data = ("", "", ())
 _ROLES = ("strategy", "space", "builder", "evaluator")
 _SIZE_LIMIT = "max_parameters"
 """Option by which searches refuse larger networks."""
@@ -92,7 +100,9 @@ def _by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
     without_data: list[RunRecord] = []
     for record in records:
         if record.dataset and record.split:
-            found[record.dataset.fingerprint, record.split.fingerprint].append(record)
+            found[
+                record.dataset.fingerprint, record.split.fingerprint, tuple(record.macro_classes)
+            ].append(record)
         else:
             without_data.append(record)
 
@@ -122,8 +132,9 @@ def _leaderboard(
     by_name: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for method in methods:
         by_name[method[:3]].append(json.loads(method[3]))
+    ranked_by = _ranked_by(records)
     rows = [
-        _row(track, method, methods[method], _differing(by_name[method[:3]]))
+        _row(track, method, methods[method], _differing(by_name[method[:3]]), ranked_by)
         for method in sorted(methods)
     ]
     seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
@@ -137,21 +148,41 @@ def _leaderboard(
         options={
             name: options[name] for name in sorted(distinguishing | changed) if name in options
         },
+        macro_classes=data[2],
         n_others=n_others,
         seeds=seeds,
         rows=_ranked(
             [replace(row, missing=seeds) for row, seeds in zip(rows, missing, strict=True)]
         ),
         published=tuple(published_scores(track.dataset, track.protocol)),
+        ranked_by=ranked_by,
     )
     return with_analysis(board)
 
 
+def _ranked_by(records: Sequence[RunRecord]) -> str:
+    """Return the score that ranks: F1, unless an evaluator of these runs ranks by another score."""
+    finished = [record for record in records if record.status == "ok"]
+    own = any(r.score is not None and r.score != r.metrics.get(RANKED_BY) for r in finished)
+    return OWN_SCORE if own else RANKED_BY
+
+
+def _metrics(record: RunRecord, ranked_by: str) -> Mapping[str, float]:
+    """Return the metrics of a run with the score that ranks.
+
+    A record without a score is older than that field; its evaluator ranked by F1 if it has one.
+    """
+    score = record.metrics.get(RANKED_BY) if record.score is None else record.score
+    if ranked_by == RANKED_BY or score is None:
+        return record.metrics
+    return {**record.metrics, OWN_SCORE: score}
+
+
 def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Return the rows with their ranks, in order; rows with equal means share a rank."""
-    means = [row.scores[RANKED_BY].mean for row in rows if row.can_be_ranked]
+    means = [row.ranking_mean for row in rows if row.can_be_ranked]
     ranked = [
-        replace(row, rank=1 + sum(mean > row.scores[RANKED_BY].mean for mean in means))
+        replace(row, rank=1 + sum(mean > row.ranking_mean for mean in means))
         if row.can_be_ranked
         else row
         for row in rows
@@ -160,9 +191,8 @@ def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def _position(row: Row) -> tuple[Any, ...]:
-    mean = row.scores[RANKED_BY].mean if RANKED_BY in row.scores else -1.0
     name = (row.strategy, row.builder, canonical_json(dict(row.options)), row.device)
-    return (row.rank is None, row.rank or 0, -mean, *name)
+    return (row.rank is None, row.rank or 0, -row.ranking_mean, *name)
 
 
 # One row for each method
@@ -215,7 +245,11 @@ def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
 
 
 def _data_options(record: RunRecord) -> dict[str, Any]:
-    protocol = {f"protocol.{name}": value for name, value in record.protocol_options.items()}
+    protocol = {
+        f"protocol.{name}": value
+        for name, value in record.protocol_options.items()
+        if value is not None
+    }
     return {**_flat_options(record, ("dataset",)), **protocol}
 
 
@@ -250,6 +284,7 @@ def _row(
     method: tuple[str, ...],
     records: Sequence[RunRecord],
     distinguishing: set[str],
+    ranked_by: str,
 ) -> Row:
     """Return the row of one method; ``distinguishing`` names the options to show."""
     by_seed: dict[Seed, RunRecord] = {}
@@ -257,7 +292,8 @@ def _row(
         by_seed.setdefault(_seed(record), record)
     runs = [by_seed[seed] for seed in sorted(by_seed)]
     finished = [record for record in runs if record.status == "ok"]
-    f1_by_seed = [r.metrics[RANKED_BY] for r in finished if RANKED_BY in r.metrics]
+    metrics = [_metrics(record, ranked_by) for record in finished]
+    score_by_seed = [one[ranked_by] for one in metrics if ranked_by in one]
     strategy, space, builder, options_json, device = method
     options = json.loads(options_json)
     finder = (origin_of(records[0]) or {}).get("strategy", strategy)
@@ -275,13 +311,10 @@ def _row(
         runs_without_result=dict(
             sorted(Counter(record.status for record in runs if record.status != "ok").items())
         ),
-        scores={
-            name: summarize(values)
-            for name, values in _by_name([record.metrics for record in finished]).items()
-        },
+        scores={name: summarize(values) for name, values in _by_name(metrics).items()},
         costs=_means([record.costs for record in finished]),
         seconds=_means([record.seconds for record in finished]),
-        f1_by_seed=tuple(f1_by_seed) if len(f1_by_seed) == len(finished) else (),
+        score_by_seed=tuple(score_by_seed) if len(score_by_seed) == len(finished) else (),
         evaluations=_mean_evaluations(finished),
         recipe_digest=digest(
             [builder, _flat_options(records[0], ("builder", "evaluator")), device]
@@ -289,6 +322,7 @@ def _row(
         space_digest=_space_digest(records[0]),
         run_keys=tuple(sorted(record.run_key for record in runs)),
         published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
+        ranked_by=ranked_by,
     )
 
 

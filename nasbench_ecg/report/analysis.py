@@ -29,7 +29,7 @@ def with_analysis(board: Leaderboard) -> Leaderboard:
     """
     ranked = [row for row in board.rows if row.rank is not None]
     unranked = board.rows[len(ranked) :]
-    scores = [row.f1_by_seed for row in ranked]
+    scores = [row.score_by_seed for row in ranked]
     if intervals := rank_intervals(scores):
         ranked = [
             replace(row, rank_interval=interval)
@@ -48,9 +48,11 @@ def with_analysis(board: Leaderboard) -> Leaderboard:
 
 def _over_random(row: Row, rows: Sequence[Row]) -> Improvement | None:
     baseline = random_row(row, rows)
-    if baseline is None or baseline.run_keys == row.run_keys or not row.f1_by_seed:
+    if row.ranked_by != RANKED_BY:  # a relative improvement needs a score with a zero
         return None
-    return improvement(row.f1_by_seed, baseline.f1_by_seed)
+    if baseline is None or baseline.run_keys == row.run_keys or not row.score_by_seed:
+        return None
+    return improvement(row.score_by_seed, baseline.score_by_seed)
 
 
 def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
@@ -64,8 +66,8 @@ def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
         for other in rows
         if other.strategy == RANDOM_SEARCH
         and (other.space_digest, other.recipe_digest) == (row.space_digest, row.recipe_digest)
-        and other.f1_by_seed
-        and sum(other.f1_by_seed) > 0
+        and other.score_by_seed
+        and sum(other.score_by_seed) > 0
     ]
     if not candidates:
         return None
@@ -76,7 +78,7 @@ def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
 
 
 def with_pareto_fronts(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows with the costs for which each lies on the Pareto front of F1 and cost.
+    """Return the rows with the costs for which each lies on the Pareto front of score and cost.
 
     Only ranked rows take part. A cost that fewer than two of them have has no front.
     """
@@ -89,7 +91,7 @@ def with_pareto_fronts(rows: Sequence[Row]) -> list[Row]:
 
 def _pareto_front(rows: Sequence[Row], cost: str) -> set[int]:
     points = {
-        i: (row.scores[RANKED_BY].mean, row.costs[cost])
+        i: (row.ranking_mean, row.costs[cost])
         for i, row in enumerate(rows)
         if row.rank is not None and cost in row.costs
     }
@@ -99,7 +101,7 @@ def _pareto_front(rows: Sequence[Row], cost: str) -> set[int]:
 
 
 def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
-    """Return whether ``a`` (F1, cost) is no worse than ``b`` in both and better in one."""
+    """Return whether ``a`` (score, cost) is no worse than ``b`` in both and better in one."""
     return a != b and a[0] >= b[0] and a[1] <= b[1]
 
 
@@ -139,6 +141,4 @@ def across_datasets(boards: Sequence[Leaderboard]) -> dict[str, CriticalDifferen
 
 
 def _ranked_scores(board: Leaderboard) -> dict[str, float]:
-    return {
-        board.label(row): row.scores[RANKED_BY].mean for row in board.rows if row.rank is not None
-    }
+    return {board.label(row): row.ranking_mean for row in board.rows if row.rank is not None}

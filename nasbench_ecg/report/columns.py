@@ -7,17 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nasbench_ecg.report.analysis import PARETO_COSTS
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS, Measure
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.table import Cell, Column
 from nasbench_ecg.text import amount, difference, percent, seeds_text
-
-PARETO_MEANING = (
-    "no ranked method has a higher F1 with no more "
-    "parameters (P), multiply-accumulates (M), latency (L)"
-)
 
 Format = Literal["terminal", "markdown", "latex", "html", "csv"]
 _TABLES: frozenset[Format] = frozenset({"terminal", "markdown", "latex", "html"})
@@ -54,6 +49,14 @@ class LeaderboardColumn:
     formats: frozenset[Format] = _ALL
 
 
+def pareto_meaning(board: Leaderboard) -> str:
+    """Return what it means to be on a Pareto front of ``board``."""
+    return (
+        f"no ranked method has a higher {board.score_name} with no more "
+        "parameters (P), multiply-accumulates (M), latency (L)"
+    )
+
+
 def leaderboard_columns(board: Leaderboard, form: Format) -> list[LeaderboardColumn]:
     """Return the columns of a leaderboard in one format; tables have no empty ones."""
     columns = [column for column in _columns(board) if form in column.formats]
@@ -70,7 +73,7 @@ def leaderboard_columns(board: Leaderboard, form: Format) -> list[LeaderboardCol
 def _columns(board: Leaderboard) -> list[LeaderboardColumn]:
     searched = any(row.evaluations for row in board.rows)
     return [
-        _rank_column(),
+        _rank_column(board),
         _method_column(board),
         _n_seeds_column(),
         *_score_columns(board),
@@ -79,7 +82,7 @@ def _columns(board: Leaderboard) -> list[LeaderboardColumn]:
         _cost(COSTS["parameters"], priority=8),
         _cost(COSTS["macs"], priority=11),
         _cost(COSTS["latency_1_ms"], priority=12),
-        _pareto_column(priority=13),
+        _pareto_column(board, priority=13),
         _evaluations_column(formats=_ALL if searched else _CSV, priority=15),
         _seconds(SECONDS["search"], priority=9),
         _seconds(SECONDS["evaluation"], priority=10),
@@ -87,7 +90,7 @@ def _columns(board: Leaderboard) -> list[LeaderboardColumn]:
     ]
 
 
-def _rank_column() -> LeaderboardColumn:
+def _rank_column(board: Leaderboard) -> LeaderboardColumn:
     def ours(row: Row) -> Cell:
         if row.rank is None:
             return Cell("–")
@@ -98,7 +101,7 @@ def _rank_column() -> LeaderboardColumn:
         low, high = row.rank_interval or (None, None)
         return {"rank": row.rank, "rank_low": low, "rank_high": high}
 
-    meaning = "rank by mean F1, and its 95% bootstrap interval over seeds"
+    meaning = f"rank by mean {board.score_name}, and its 95% bootstrap interval over seeds"
     return LeaderboardColumn(Column("#", meaning), ours, values=values)
 
 
@@ -128,8 +131,19 @@ def _n_seeds_column() -> LeaderboardColumn:
 def _score_columns(board: Leaderboard) -> list[LeaderboardColumn]:
     """Return the scores of heartbeat classification, or the evaluator's own scores instead.
 
-    Between patients, gross scores of S and V take the place of macro +P, as in the literature.
+    An evaluator's own score and metrics come first where the score ranks. Between patients, gross
+    scores of S and V take the place of macro +P, as in the literature.
     """
+    if board.ranked_by == OWN_SCORE:
+        measured = {name for row in board.rows for name in row.scores}
+        usual = measured & {*SCORES, *GROSS_SCORES}
+        own = sorted(measured - usual - {OWN_SCORE})
+        shown = [name for name in SCORES if name in usual]
+        return [
+            _own_score(OWN_SCORE),
+            *(_own_score(name, priority=1 + i if i < 3 else 20 + i) for i, name in enumerate(own)),
+            *(_score(SCORES[name], priority=4 + i) for i, name in enumerate(shown)),
+        ]
     if not any(RANKED_BY in row.scores for row in board.rows):
         names = sorted({name for row in board.rows for name in row.scores})
         return [
@@ -182,8 +196,13 @@ def _own_score(
         spread = "" if summary.sd is None else f"± {summary.sd:.2g}"
         return Cell(f"{summary.mean:.4g}", summary.mean, spread=spread)
 
+    column = Column(name, f"{name}, a score of this evaluator", priority=priority)
+    if name == OWN_SCORE:
+        column = Column(
+            "score", "the evaluator's own score, larger is better", best="high", priority=priority
+        )
     return LeaderboardColumn(
-        Column(name, f"{name}, a score of this evaluator", priority=priority),
+        column,
         ours,
         values=lambda row: _summary_values(name, row.scores.get(name)),
         their_values=lambda figure: _published_value(figure, name),
@@ -285,13 +304,15 @@ def _plain(
     )
 
 
-def _pareto_column(priority: int) -> LeaderboardColumn:
+def _pareto_column(board: Leaderboard, priority: int) -> LeaderboardColumn:
     def ours(row: Row) -> Cell:
         letters = " ".join(PARETO_COSTS[cost] for cost in row.pareto_costs)
         return Cell(letters, len(row.pareto_costs)) if letters else Cell()
 
     return LeaderboardColumn(
-        Column("Pareto", f"costs for which {PARETO_MEANING}", best="high", priority=priority),
+        Column(
+            "Pareto", f"costs for which {pareto_meaning(board)}", best="high", priority=priority
+        ),
         ours,
         values=lambda row: {"pareto_front": " ".join(row.pareto_costs)},
     )

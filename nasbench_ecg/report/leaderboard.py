@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from nasbench_ecg.report.published import Published
@@ -15,7 +16,10 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import value_text
 
 RANKED_BY = "f1_of_macro"
-"""The score that leaderboards rank by: the harmonic mean of macro Se and macro +P."""
+"""The usual score to rank by: the harmonic mean of macro Se and macro +P."""
+
+OWN_SCORE = "evaluation_score"
+"""The score to rank by where the evaluator ranks by another one; see ``RunRecord.score``."""
 
 Seed = tuple[int, int]
 """Seed of the search and seed of the final training."""
@@ -51,7 +55,7 @@ class Row:
         scores: Scores over the seeds, as fractions.
         costs: Mean costs over the seeds, by their names in run records.
         seconds: Mean durations over the seeds, by their names in run records.
-        f1_by_seed: The score that ranks, one value for each of ``seeds``; empty if a run lacks it.
+        score_by_seed: The score that ranks, for each of ``seeds``; empty if a run lacks it.
         evaluations: Mean number of candidates that the search evaluated.
         recipe_digest: Digest of builder, evaluator, their options and the device. Rows with the
             same digest trained their networks in the same way.
@@ -62,7 +66,9 @@ class Row:
         rank_interval: Best and worst rank of a 95% bootstrap interval, if there is one.
         improvement: Improvement over random architectures of the same recipe and space.
         published: Published scores of the same method, if there are any.
-        pareto_costs: Costs for which the row lies on the Pareto front of F1 against that cost.
+        pareto_costs: Costs for which the row lies on the Pareto front of the score that ranks
+            against that cost.
+        ranked_by: Name of the score that ranks: :data:`RANKED_BY` or :data:`OWN_SCORE`.
     """
 
     strategy: str
@@ -76,7 +82,7 @@ class Row:
     scores: Mapping[str, Summary] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    f1_by_seed: tuple[float, ...] = ()
+    score_by_seed: tuple[float, ...] = ()
     evaluations: float | None = None
     recipe_digest: str = ""
     space_digest: str = ""
@@ -86,11 +92,22 @@ class Row:
     improvement: Improvement | None = None
     published: Published | None = None
     pareto_costs: tuple[str, ...] = ()
+    ranked_by: str = RANKED_BY
+
+    @property
+    def ranking(self) -> Summary | None:
+        """The score that ranks, over the seeds; None if no run has it."""
+        return self.scores.get(self.ranked_by)
+
+    @property
+    def ranking_mean(self) -> float:
+        """Mean of the score that ranks; minus infinity if no run has it."""
+        return self.ranking.mean if self.ranking else -inf
 
     @property
     def can_be_ranked(self) -> bool:
         """Whether every seed of the leaderboard has a result with the score that ranks."""
-        score = self.scores.get(RANKED_BY)
+        score = self.ranking
         return not self.missing and score is not None and score.n == len(self.seeds)
 
 
@@ -104,22 +121,31 @@ class Leaderboard:
         split_fingerprint: SHA-256 of the split; likewise.
         options: Options of dataset and protocol, as ``role.option``, that a user changed or that
             distinguish this leaderboard from others of the track.
-        n_others: Number of other leaderboards of this track, on other beats or splits.
+        macro_classes: The classes that macro scores average over; empty if no run loaded the beats.
+        n_others: Number of other leaderboards of this track, on other beats, splits or classes.
         seeds: Seeds for which any row has a result, sorted.
         rows: Ranked rows in order, then the rows without a rank.
         published: Scores published for the dataset and protocol, best first.
         comparisons: Paired tests between all ranked rows, by their indices.
+        ranked_by: Name of the score that ranks: :data:`RANKED_BY` or :data:`OWN_SCORE`.
     """
 
     track: Track
     dataset_fingerprint: str
     split_fingerprint: str
     options: Mapping[str, Any]
+    macro_classes: tuple[str, ...]
     n_others: int
     seeds: tuple[Seed, ...]
     rows: tuple[Row, ...]
     published: tuple[Published, ...]
     comparisons: tuple[Comparison, ...] = ()
+    ranked_by: str = RANKED_BY
+
+    @property
+    def score_name(self) -> str:
+        """What tables call the score that ranks: ``F1``, or ``score`` if it is the evaluator's."""
+        return "F1" if self.ranked_by == RANKED_BY else "score"
 
     def details(self, row: Row) -> list[str]:
         """Return what distinguishes ``row`` from others of its strategy, and changed options."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from nasbench_ecg.report.analysis import PARETO_COSTS
-from nasbench_ecg.report.columns import PARETO_MEANING, Format, leaderboard_columns
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.columns import Format, leaderboard_columns, pareto_meaning
+from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.published import remarks
 from nasbench_ecg.report.statistics import (
@@ -50,7 +50,9 @@ def comparison_table(board: Leaderboard) -> Table | None:
         Column("method", numeric=False),
         Column("other", numeric=False),
         Column("pairs", "number of seeds that both have"),
-        Column("F1 points", "difference of mean F1, in points"),
+        Column("F1 points", "difference of mean F1, in points")
+        if board.ranked_by == RANKED_BY
+        else Column("difference", "difference of the mean score"),
         Column("p", "p-value of a paired permutation test"),
         Column("p (Holm)", "p-value corrected for all comparisons of the table"),
     )
@@ -60,7 +62,9 @@ def comparison_table(board: Leaderboard) -> Table | None:
             board.label(board.rows[found.first]),
             board.label(board.rows[found.second]),
             str(found.n),
-            difference(found.difference),
+            difference(found.difference)
+            if board.ranked_by == RANKED_BY
+            else f"{found.difference:+.4g}",
             f"{found.p:.3f}",
             f"{found.p_adjusted:.3f}",
         ]
@@ -94,9 +98,11 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             spread += " [95% bootstrap interval of the mean]"
         notes.append(
             f"Percentages over {seeds_text(board.seeds)}{spread}. "
-            "F1 is the harmonic mean of macro Se and macro +P."
+            f"F1 is the harmonic mean of macro Se and macro +P{_over_classes(board)}."
         )
         notes += limits_of_few_seeds(len(board.seeds))
+    if board.ranked_by == OWN_SCORE:
+        notes.append("Ranked by the evaluator's own score; larger is better.")
     if "vs random" in headings:
         notes.append(
             "vs random: relative improvement of mean F1 over random architectures from the same "
@@ -111,7 +117,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
     if costs:
         notes.append(f"{'; '.join(costs)}.")
     if "Pareto" in headings:
-        notes.append(f"Pareto: {PARETO_MEANING}.")
+        notes.append(f"Pareto: {pareto_meaning(board)}.")
     if any(row.missing for row in board.rows):
         notes.append("Methods without a result for every seed are not ranked.")
     notes += remarks(row.strategy for row in board.rows)
@@ -122,10 +128,14 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             else f"the {board.n_others} other leaderboards"
         )
         notes.append(
-            f"Do not compare with {others} of this track: the beats or the split differ. Here: "
+            f"Do not compare with {others} of this track: beats, split or classes differ. Here: "
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return notes
+
+
+def _over_classes(board: Leaderboard) -> str:
+    return f", means over {', '.join(board.macro_classes)}" if board.macro_classes else ""
 
 
 def limits_of_few_seeds(n_seeds: int) -> list[str]:

@@ -65,6 +65,8 @@ def run_summary(
     shown = [section for section in sections if section]
     body = [part for section in shown for part in [Text(""), *section]][1:]
     status, color = _STATUS[record.status]
+    if record.cause:
+        status += f": {record.cause}"
     panel = Panel(
         Group(*body),
         box=ROUNDED,
@@ -155,6 +157,8 @@ def _scores(record: RunRecord) -> list[RenderableType]:
             [] if theirs is None else [percent(theirs), _difference(record.metrics[name], theirs)]
         )
         table.add_row(measure.label, ours, *comparison)
+    if record.score is not None and record.score != record.metrics.get(RANKED_BY):
+        table.add_row("score, ranks", Text(f"{record.score:.4g}", style="bold"))
     others = [n for n in record.metrics if n not in SCORES and not n.startswith("ec57_")]
     overall = [name for name in others if not _is_of_one_class(name, record)]
     for name in overall:
@@ -162,12 +166,27 @@ def _scores(record: RunRecord) -> list[RenderableType]:
     notes = []
     if n_of_classes := len(others) - len(overall):
         notes.append(f"The record has {n_of_classes} more scores of single classes.")
-    if record.macro_classes and record.macro_classes != record.classes:
-        notes.append(f"macro: mean over {', '.join(record.macro_classes)}")
+    notes += _macro_note(record)
     if reference:
         notes.append(f"published: {reference.label}, {reference.citation}")
     parts: list[RenderableType] = [Columns([table, _costs(record)], padding=(0, 4))]
     return [*parts, *(Text(note, style="dim") for note in notes)]
+
+
+def _macro_note(record: RunRecord) -> list[str]:
+    """Return which classes macro scores average over, unless it is all of them."""
+    if not record.macro_classes or record.macro_classes == record.classes:
+        return []
+    test = record.split.counts.get("test", {}) if record.split else {}
+    left_out = [
+        f"{name} ({test[name]:,})"
+        for name in record.classes
+        if name not in record.macro_classes and test.get(name)
+    ]
+    if len(record.macro_classes) < 2:
+        return [f"no macro scores: all test beats are of the class {record.macro_classes[0]}"]
+    note = f"macro: mean over {', '.join(record.macro_classes)}"
+    return [f"{note}; without {', '.join(left_out)} test beats" if left_out else note]
 
 
 def _is_of_one_class(metric: str, record: RunRecord) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.contracts import Budget
-from nasbench_ecg.data.protocols import protocol_names, protocol_options
+from nasbench_ecg.data.protocols import ProtocolOptions, protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
 from nasbench_ecg.options import PROFILE_NAMES, KnowsLength, Options, changed_options, resolve
 from nasbench_ecg.plugin.registry import Component, Registry
@@ -64,7 +64,7 @@ class RunConfig:
     dataset: ResolvedComponent
     evaluator: ResolvedComponent
     protocol: str
-    protocol_options: Options
+    protocol_options: ProtocolOptions
     protocol_changed: Mapping[str, Any]
     profile: str
     search_seed: int

@@ -28,7 +28,7 @@ from nasbench_ecg.contracts import (
     Task,
 )
 from nasbench_ecg.data.beats import Beats, join
-from nasbench_ecg.errors import ProtocolError
+from nasbench_ecg.errors import DivergedError, ProtocolError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.training.checkpoint import NoCheckpoint
@@ -97,6 +97,11 @@ class RunSearchContext:
                 if evaluation is None:
                     evaluation = next(evaluated)
                     log.add(evaluation, fidelity)
+                    if evaluation.score == -math.inf:
+                        self.progress.note(
+                            f"The training of candidate {arch.hash} diverged: it counts as the "
+                            "worst."
+                        )
                 self.started -= log.take_earlier_seconds(arch, fidelity) / self.parallel
                 self.evaluations += 1
                 evaluations.append(evaluation)
@@ -180,11 +185,15 @@ def evaluate_candidate(
     """Return the evaluation of one candidate of a search, without the weights of its network.
 
     The result depends on the arguments alone, so candidates may be evaluated in any order and in
-    any process.
+    any process. A candidate whose training diverges is the worst: its score is minus infinity.
     """
     ctx = ValidationContext(task, device, progress, fidelity)
-    with seeded(seed):
-        evaluation = evaluator.evaluate(arch, task, builder, ctx)
+    started = monotonic()
+    try:
+        with seeded(seed):
+            evaluation = evaluator.evaluate(arch, task, builder, ctx)
+    except DivergedError:
+        return Evaluation(arch, score=-math.inf, metrics={}, seconds=monotonic() - started)
     return replace(evaluation, state=None)
 
 

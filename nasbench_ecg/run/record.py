@@ -80,6 +80,9 @@ class RunRecord(_Part):
     search_details: dict[str, Any] = {}
     classes: list[str] = []
     macro_classes: list[str] = []
+    """The classes that macro scores average over; fewer than two allow no macro scores."""
+    score: float | None = None
+    """The evaluator's own score on the test part, which ranks; larger is better."""
     metrics: dict[str, float] = {}
     per_class: dict[str, dict[str, float]] = {}
     confusion: list[list[int]] | None = None
@@ -89,6 +92,9 @@ class RunRecord(_Part):
     seconds: dict[str, float] = {}
     """``load``, ``search``, ``evaluation``, ``total``."""
     provenance: dict[str, Any] = {}
+    cause: Literal["diverged"] | None = None
+    """Why the run failed, where that is known: ``diverged`` if the loss or the weights of a
+    training were no longer finite."""
     error: str | None = None
     """The end of the traceback of a run that failed."""
 

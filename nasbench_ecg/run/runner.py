@@ -35,9 +35,9 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import OptionError, PluginError
+from nasbench_ecg.errors import DivergedError, OptionError, PluginError
 from nasbench_ecg.io import jsonable
-from nasbench_ecg.metrics import class_table
+from nasbench_ecg.metrics import class_table, without_macro_scores
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
@@ -88,6 +88,11 @@ def execute(
 
         evaluation = _evaluate(prepared, architecture, saved)  # → model → evaluation
         record.metrics = _finite_metrics(evaluation)
+        record.score = _finite_score(evaluation)
+        if len(task.macro_classes) < 2:
+            if record.score == record.metrics.get("f1_of_macro"):
+                record.score = None
+            record.metrics = without_macro_scores(record.metrics)
         if evaluation.confusion is not None:
             record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
             record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
@@ -279,8 +284,28 @@ def _evaluate(prepared: PreparedRun, architecture: Architecture, saved: ResumeFo
     )
     with seeded(config.evaluation_seed), _errors_attributed_to(config.evaluator):
         evaluation = prepared.evaluator.evaluate(architecture, prepared.task, prepared.builder, ctx)
+        _check_converged(evaluation)
     prepared.record.seconds["evaluation"] = round(state.seconds, 3)
     return evaluation
+
+
+def _check_converged(evaluation: Evaluation) -> None:
+    """Raise DivergedError if the evaluator's training ended with a loss or weights not finite."""
+    fix = "Lower the learning rate, or check the evaluator's training."
+    losses = evaluation.curves.get("loss", ())
+    if len(losses) and not math.isfinite(losses[-1]):
+        epochs = range(1, len(losses) + 1)
+        first = next(n for n, loss in zip(epochs, losses, strict=True) if not math.isfinite(loss))
+        raise DivergedError(
+            "The training diverged: loss not finite.", where=f"epoch {first}", fix=fix
+        )
+    for name, weights in (evaluation.state or {}).items():
+        if weights.is_floating_point() and not weights.isfinite().all():
+            raise DivergedError("The training diverged: weights not finite.", where=name, fix=fix)
+
+
+def _finite_score(evaluation: Evaluation) -> float | None:
+    return float(evaluation.score) if math.isfinite(evaluation.score) else None
 
 
 def _finite_metrics(evaluation: Evaluation) -> dict[str, float]:
@@ -323,6 +348,7 @@ def _failure_recorded(
         if isinstance(error, OptionError) and not started:
             raise
         record.status = _status_of(error)
+        record.cause = "diverged" if isinstance(error, DivergedError) else None
         record.error = "".join(traceback.format_exception(error)[-12:])
         _complete(record, ctx)
         before = store.read(record.run_key)

@@ -56,7 +56,9 @@ def sample_key(config: RunConfig) -> str:
         for role, chosen in config.components().items()
         if role in ("space", "builder", "dataset")
     }
-    protocol = [config.protocol, config.protocol_options.model_dump(mode="json")]
+    protocol = [
+        config.protocol, config.protocol_options.model_dump(mode="json", exclude_none=True)
+    ]  # fmt: skip
     seeds = [config.search_seed, config.evaluation_seed]
     return digest([components, protocol, seeds, config.device])[:KEY_LENGTH]
 

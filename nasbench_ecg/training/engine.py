@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from statistics import median
@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 
 from nasbench_ecg.contracts import Checkpoint
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.errors import DivergedError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
@@ -32,6 +33,7 @@ __all__ = [
     "fit",
     "n_batches",
     "predict",
+    "raise_if_diverged",
     "seconds_per_call",
     "seconds_per_step",
     "to_device",
@@ -169,6 +171,10 @@ def fit(
     Returns:
         Curves with one value an epoch: ``loss`` and ``accuracy`` of the training beats, measured
         during training, and ``lr``.
+
+    Raises:
+        DivergedError: A loss was not finite, or the state of the network is not finite after an
+            epoch. Both are checked at the end of each epoch, so that a GPU never waits within one.
     """
     checkpoint = checkpoint or NoCheckpoint()
     model.to(device).train()
@@ -176,7 +182,7 @@ def fit(
     optimizer = weight_optimizer(model, recipe)
     epoch = Epoch(len(data), seed)
     curves: dict[str, list[float]] = {"loss": [], "accuracy": [], "lr": []}
-    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    sums = torch.zeros(3, dtype=torch.float64, device=device)
     steps = n_batches(len(data), recipe.batch_size)
     used = min(steps * recipe.batch_size, len(data))
     schedule = _schedule(optimizer, recipe, steps)
@@ -212,7 +218,10 @@ def fit(
                             "sums": sums,
                         }
                     )
-            means = (sums / used).tolist()
+            raise_if_diverged(
+                sums[2], model.state_dict().values(), epoch=epoch.number + 1, steps=steps
+            )
+            means = (sums[:2] / used).tolist()
             for name, value in zip(curves, (*means, schedule.get_last_lr()[0]), strict=True):
                 curves[name].append(float(value))
             sums.zero_()
@@ -236,7 +245,8 @@ def _counted_step(
 ) -> tuple[GraphedStep[None], Tensor]:
     """Return a step on the beats at given indices, and the learning rate that it uses on a GPU.
 
-    Each step adds its loss and its number of correct predictions to ``sums``, float64 [2].
+    Each step adds to ``sums``, float64 [3]: its loss, its number of correct predictions, and one
+    if its loss and all earlier ones of the epoch were finite.
     """
     device = data.labels.device
     rate = torch.zeros((), device=device)
@@ -245,11 +255,39 @@ def _counted_step(
         x, y = data.signals[batch], data.labels[batch]
         with rate_from(optimizer, rate) if graphed.replays else nullcontext():
             loss, logits = training_step(model, optimizer, x, y, recipe=recipe)
-        sums.add_(torch.stack([loss * len(batch), (logits.argmax(1) == y).sum()]))
+        sums[:2].add_(torch.stack([loss * len(batch), (logits.argmax(1) == y).sum()]))
+        sums[2].add_(sums[0].isfinite())
 
     example = torch.zeros(recipe.batch_size, dtype=torch.int64, device=device)
     graphed = GraphedStep(step, example, enabled=graphs)
     return graphed, rate
+
+
+def raise_if_diverged(
+    finite_steps: Tensor, state: Iterable[Tensor], *, epoch: int, steps: int
+) -> None:
+    """Check at the end of an epoch that the training has not diverged; a GPU waits for it once.
+
+    Args:
+        finite_steps: Number of steps of this epoch before the first loss that is not finite, [].
+        state: Weights and buffers of the network.
+        epoch: Number of the epoch, from 1.
+        steps: Steps of the epoch.
+
+    Raises:
+        DivergedError: A loss is not finite, or a value of ``state``.
+    """
+    checks = [tensor.detach().isfinite().all() for tensor in state if tensor.is_floating_point()]
+    state_finite = torch.stack(checks).all() if checks else torch.ones_like(finite_steps)
+    n_finite, finite = torch.stack([finite_steps, state_finite.to(finite_steps)]).tolist()
+    if n_finite == steps and finite:
+        return
+    what, step = ("loss", n_finite + 1) if n_finite < steps else ("weights", steps)
+    raise DivergedError(
+        f"The training diverged: {what} not finite.",
+        where=f"epoch {epoch}, step {int(step)} of {steps}",
+        fix="Lower the learning rate or the limit of gradients; in bfloat16, try float32.",
+    )
 
 
 class Epoch:

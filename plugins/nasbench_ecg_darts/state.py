@@ -11,7 +11,13 @@ from torch import Tensor, nn
 
 from nasbench_ecg.api import SearchContext, Task
 from nasbench_ecg.metrics import scores
-from nasbench_ecg.training import DeviceBeats, cosine, to_device, weight_optimizer
+from nasbench_ecg.training import (
+    DeviceBeats,
+    cosine,
+    raise_if_diverged,
+    to_device,
+    weight_optimizer,
+)
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import Batch
 from nasbench_ecg_darts.edges import MergedEdges
@@ -60,7 +66,8 @@ class SearchState:
         validation_labels: Validation labels on the CPU.
         generator: Draws the beats of each epoch.
         confusion: Validation predictions of the epoch so far [n_classes²].
-        losses: Sums of training and validation loss over the epoch so far [2].
+        losses: Sums of training and validation loss over the epoch so far, and number of steps
+            before the first loss that is not finite [3].
         epoch: Completed epochs.
         position: Steps taken in the current epoch.
         order: Indices of this epoch's training and validation beats; None between epochs.
@@ -139,7 +146,7 @@ class SearchState:
                 capturable=torch.device(ctx.device).type == "cuda",
             ),
             confusion=torch.zeros(task.n_classes**2, dtype=torch.int64, device=ctx.device),
-            losses=torch.zeros(2, device=ctx.device),
+            losses=torch.zeros(3, device=ctx.device),
             train=to_device(task.train, ctx.device),
             validation=to_device(task.validation, ctx.device),
             train_labels=torch.as_tensor(task.train.labels),
@@ -207,16 +214,22 @@ class SearchState:
         """Add the predictions and losses of one step to the sums of the epoch."""
         cells = labels * len(self.classes) + logits.detach().argmax(1)
         self.confusion.scatter_add_(0, cells, torch.ones_like(cells))
-        self.losses += torch.stack([train_loss.detach(), validation_loss.detach()])
+        self.losses[:2] += torch.stack([train_loss.detach(), validation_loss.detach()])
+        self.losses[2] += self.losses[:2].isfinite().all()
 
     def end_epoch(self) -> dict[str, float]:
         """Advance to the next epoch; return mean losses, accuracy and F1 of this one.
 
         Each validation batch is scored before the step of α that uses it.
+
+        Raises:
+            DivergedError: A loss, a weight or α is not finite.
         """
+        state = [*self.net.state_dict().values(), *self.alpha.values()]
+        raise_if_diverged(self.losses[2], state, epoch=self.epoch + 1, steps=self.position)
         confusion = self.confusion.view(len(self.classes), -1).cpu().numpy()
         overall = scores(confusion, self.classes, self.macro_classes)
-        train_loss, validation_loss = (self.losses / self.position).tolist()
+        train_loss, validation_loss = (self.losses[:2] / self.position).tolist()
         if self.epoch < self.options.epochs:
             self.schedule.step()
         self.epoch, self.position, self.order = self.epoch + 1, 0, None

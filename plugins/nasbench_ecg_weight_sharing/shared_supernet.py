@@ -31,6 +31,7 @@ from nasbench_ecg.training import (
     arithmetic,
     cosine,
     predict,
+    raise_if_diverged,
     seconds_per_step,
     to_device,
     training_step,
@@ -111,7 +112,7 @@ class SharedSupernet:
         self.calibration = self._draw_calibration()
         self.epoch = self.step = 0
         self.order = self._draw_order()
-        self.sums = torch.zeros(2, dtype=torch.float64, device=device)
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -161,7 +162,8 @@ class SharedSupernet:
         batch = self.order[start : start + self.batch_size].to(self.device)
         y = self.beats.labels[batch]
         loss, logits = self.train_random_subnetwork(self.beats.signals[batch], y)
-        self.sums += torch.stack([loss, (logits.argmax(1) == y).float().mean()])
+        self.sums[:2] += torch.stack([loss, (logits.argmax(1) == y).float().mean()])
+        self.sums[2] += self.sums[0].isfinite()
         self.step += 1
 
     def train_random_subnetwork(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -174,7 +176,9 @@ class SharedSupernet:
         return training_step(subnetwork, self.optimizer, x, y, recipe=self.options.recipe)
 
     def _end_epoch(self) -> dict[str, float]:
-        loss, accuracy = (self.sums / self.steps_per_epoch).tolist()
+        state = self.net.state_dict().values()
+        raise_if_diverged(self.sums[2], state, epoch=self.epoch + 1, steps=self.step)
+        loss, accuracy = (self.sums[:2] / self.steps_per_epoch).tolist()
         self.sums.zero_()
         self.schedule.step()
         self.epoch, self.step = self.epoch + 1, 0

@@ -28,7 +28,6 @@ MEANINGS = {
         "architecture_hash": "Hash of the architecture.",
         "search_details": "Other results of the strategy, for example the final α.",
         "classes": "Names of the classes, in the order of the confusion matrix.",
-        "macro_classes": "The classes that macro scores average over.",
         "metrics": "Scores on the test part by name, as fractions.",
         "per_class": "Scores by class.",
         "provenance": "Versions, git commit, processor, number of threads, start time.",

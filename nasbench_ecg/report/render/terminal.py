@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from nasbench_ecg.report.columns import PARETO_MEANING
+from nasbench_ecg.report.columns import pareto_meaning
 from nasbench_ecg.report.leaderboard import Leaderboard
 from nasbench_ecg.report.leaderboard_tables import footnotes
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
@@ -49,7 +49,7 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
         rich.add_row(*(cells[i][j] for j in shown))
     notes = footnotes(board, {table.columns[i].heading for i in shown} - {"Pareto"})
     if any(marks):
-        notes.append(f"{PARETO_MARK} Pareto-optimal: {PARETO_MEANING}.")
+        notes.append(f"{PARETO_MARK} Pareto-optimal: {pareto_meaning(board)}.")
     if hidden := len(table.columns) - len(shown):
         columns = "column needs" if hidden == 1 else "columns need"
         notes.append(f"{hidden} more {columns} a wider terminal.")
