@@ -250,8 +250,8 @@ REPORT = generalization(
 def test_a_carried_method_is_one_row_over_the_runs_that_found_it():
     (target,) = REPORT.targets
     by_label = {method.label: result for method, result in target.results.items()}
-    assert list(by_label) == ["darts, found on mitbih-2lead", "cnn-9", "darts"]
-    carried = by_label["darts, found on mitbih-2lead"]
+    assert list(by_label) == ["darts, found on mitbih-2lead · intra-patient", "cnn-9", "darts"]
+    carried = by_label["darts, found on mitbih-2lead · intra-patient"]
     assert carried.scores["f1_of_macro"].n == 2
     assert carried.f1 == pytest.approx(0.94)
 
@@ -271,7 +271,7 @@ def test_the_own_best_has_as_many_runs_as_any():
     report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), *there, lucky])
     (target,) = report.targets
     assert target.own_best.label == "cnn-9"
-    assert "Own best of qt-1lead: cnn-9, 90.00 (2 runs)." in tables(report)[0].footnotes
+    assert "Own best of qt-1lead · intra-patient: cnn-9, 90.00 (2 runs)." in tables(report)[0].footnotes
 
 
 def test_methods_of_one_name_are_told_apart_by_their_options():

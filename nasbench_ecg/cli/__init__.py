@@ -35,6 +35,7 @@ from nasbench_ecg.cli.console import (
     stderr,
     stdout_fails,
 )
+from nasbench_ecg.cli.parsing import Verbs
 from nasbench_ecg.errors import NasbenchError, StorageError
 
 # typer exports no base of its errors: BadParameter < UsageError < ClickException.
@@ -156,7 +157,7 @@ First steps:
   nasbench-ecg leaderboard
 """
 
-app = typer.Typer(
+app = Verbs(
     name="nasbench-ecg",
     cls=Commands,
     help=_HELP,

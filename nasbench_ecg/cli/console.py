@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from io import TextIOWrapper
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
@@ -129,7 +130,7 @@ def close_streams() -> OSError | None:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError) as error:
-            with suppress(OSError, ValueError), open(os.devnull, "wb") as null:
+            with suppress(OSError, ValueError), Path(os.devnull).open("wb") as null:
                 os.dup2(null.fileno(), stream.fileno())
                 stream.flush()
             if stream is sys.stdout and isinstance(error, OSError):

@@ -17,6 +17,7 @@ from nasbench_ecg.cli.console import (
     table,
     warn_damaged_records,
 )
+from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.spec import PlannedRun, Suite
 
-app = typer.Typer(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
+app = Verbs(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
 
 _PENDING = "pending"
 _STYLES = {
