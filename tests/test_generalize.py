@@ -271,7 +271,8 @@ def test_the_own_best_has_as_many_runs_as_any():
     report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), *there, lucky])
     (target,) = report.targets
     assert target.own_best.label == "cnn-9"
-    assert "Own best of qt-1lead · intra-patient: cnn-9, 90.00 (2 runs)." in tables(report)[0].footnotes
+    own_best = "Own best of qt-1lead · intra-patient: cnn-9, 90.00 (2 runs)."
+    assert own_best in tables(report)[0].footnotes
 
 
 def test_methods_of_one_name_are_told_apart_by_their_options():

@@ -445,7 +445,7 @@ def test_a_suite_is_planned_run_resumed_and_reported(
     assert (record["status"], record["suite"]) == ("ok", "toys")
 
     again = nasbench("suite", "run", *common)
-    assert (again.exit_code, "0 of 1 runs are pending" in again.stderr) == (0, True)
+    assert (again.exit_code, "0 of 1 runs are to be executed" in again.stderr) == (0, True)
     (told,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
     assert told["runs"] == {"ok": 1}
 
