@@ -223,7 +223,7 @@ def test_bad_words_are_one_panel(tmp_path, words, said):
 
 
 def carried_run(seed, f1, *, source, dataset="qt-1lead", **fields):
-    origin = {"run_key": source.run_key, "strategy": source.strategy, "protocol": "intra-patient"}
+    origin = {"run_key": source.run_key, "strategy": source.strategy, "protocol": source.protocol}
     origin |= {"dataset": source.dataset_name, "search_seed": source.search_seed}
     changed = {"strategy": {"architecture": {"seed": seed}, "origin": origin}}
     metrics = None if "confusion" in fields else with_f1(f1)
@@ -273,6 +273,27 @@ def test_the_own_best_has_as_many_runs_as_any():
     assert target.own_best.label == "cnn-9"
     own_best = "Own best of qt-1lead · intra-patient: cnn-9, 90.00 (2 runs)."
     assert own_best in tables(report)[0].footnotes
+
+
+def test_every_column_and_every_source_names_its_protocol():
+    protocols = ("intra-patient", "inter-patient")
+    sources = [
+        run_record(seed=seed, protocol=protocol, metrics=with_f1(0.9 - seed / 10))
+        for seed, protocol in enumerate(protocols)
+    ]
+    carried = [
+        carried_run(source.search_seed, 0.5, source=source, protocol=protocol)
+        for source in sources
+        for protocol in protocols
+    ]
+    f1, *_ = tables(generalization([*sources, *carried]))
+    headings = [column.heading for column in f1.columns]
+    assert headings[2:] == ["qt-1lead · inter-patient", "qt-1lead · intra-patient"]
+    rows = {row.cells[0].line: row.cells[1].line for row in f1.rows}
+    assert rows == {
+        "darts, found on mitbih-2lead · inter-patient": "80.00",
+        "darts, found on mitbih-2lead · intra-patient": "90.00",
+    }
 
 
 def test_methods_of_one_name_are_told_apart_by_their_options():
