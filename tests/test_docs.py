@@ -10,6 +10,8 @@ is done with it:
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -17,6 +19,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -294,6 +297,28 @@ def test_the_reference_has_a_page_per_public_module_with_every_name_once() -> No
         shown = re.findall(r"^::: (?:nasbench_ecg\.\w+)\.(\w+)$", page.read_text(), flags=re.M)
         assert sorted(set(shown) - {"hookspecs"}) == sorted(public)
         assert len(set(shown)) == len(shown)
+
+
+def _attributes(kind: type) -> Iterator[tuple[str, bool]]:
+    """Yield the public attributes that a class declares, and whether a docstring describes each."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(body, ast.ClassDef)
+    section = re.findall(r"^\s+(\w+): \S", inspect.getdoc(kind) or "", flags=re.M)
+    for statement, after in zip(body.body, [*body.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and "ClassVar" not in ast.unparse(statement):
+            name = ast.unparse(statement.target)
+            own = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if not name.startswith("_"):
+                yield name, own or name in section
+
+
+PUBLIC = sorted(name for name in api.__all__ if isinstance(getattr(api, name), type))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_page_of_a_class_describes_every_attribute(name: str) -> None:
+    attributes = _attributes(getattr(api, name))
+    assert [attribute for attribute, described in attributes if not described] == []
 
 
 def _defined_in(module: ModuleType, value: object) -> bool:
