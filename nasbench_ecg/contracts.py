@@ -77,6 +77,9 @@ class SearchSpace(Protocol):
     """A set of architectures. All methods are pure: equal generator state, equal result.
 
     Optional methods: :class:`DrawsText`, :class:`DrawsSvg`, :class:`Canonicalizes`.
+
+    Attributes:
+        name: Name of the space, as in its spec and in :attr:`Architecture.space`.
     """
 
     name: str
@@ -321,7 +324,15 @@ class SearchContext(Protocol):
 
 
 class EvaluationContext(Protocol):
-    """What the harness gives to an evaluator. It seeds torch, and restores its state after."""
+    """What the harness gives to an evaluator. It seeds torch, and restores its state after.
+
+    Attributes:
+        device: Device to train on, ``cpu`` or ``cuda``.
+        progress: Progress bars and messages.
+        fidelity: How much a candidate is trained; None for the evaluator's own settings, as after
+            the search.
+        checkpoint: Saved state of the training. It stores nothing during a search.
+    """
 
     device: str
     progress: Progress

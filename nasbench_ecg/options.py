@@ -15,9 +15,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nasbench_ecg.errors import OptionError, nearest
 
-PROFILE_NAMES = ("paper", "standard", "quick", "smoke")
-"""Presets of options, from largest to smallest: the published settings; about fifteen minutes on
-two CPU cores; at most ten minutes; seconds."""
+PROFILE_SUMMARIES = {
+    "paper": "The published settings; days on a CPU, so use a GPU",
+    "standard": "A serious comparison; about fifteen minutes on two cores",
+    "quick": "Meaningful scores; at most ten minutes on two cores; the default",
+    "smoke": "To test that everything works; seconds",
+}
+"""Presets of options, from largest to smallest."""
+
+PROFILE_NAMES = tuple(PROFILE_SUMMARIES)
+"""Names of the presets."""
+
+PROTOCOL_SUMMARIES = {
+    "intra-patient": "Beats at random: patients of the test part are in the training part too",
+    "inter-patient": "Training and test records that the dataset fixes, of different patients",
+    "inter-patient-strict": "As inter-patient, without records of patients who are in both parts",
+    "patient-kfold": "k folds of patients; each patient is in one part only",
+}
+"""How beats are split; :mod:`nasbench_ecg.data.protocols` does it."""
 
 _FALLBACK = {"standard": "quick"}
 """The profile used where a model does not define another one."""

@@ -8,7 +8,8 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import Commands, app
 from nasbench_ecg.cli.components import complete_name, parse_kind
 from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.options import PROFILE_NAMES
 
 HEAVY = {"torch", "wfdb", "pandas", "deap", "numpy", "pydantic", "scipy", "sklearn"}
 
@@ -184,6 +187,30 @@ def test_an_unexpected_error_hides_its_traceback_and_says_how_to_see_it() -> Non
     assert "Traceback" not in result.stderr
 
 
+def every_verb(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of every command that has no commands of its own."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from every_verb(inner, *path, name)
+    if path and not hasattr(command, "commands"):
+        yield path
+
+
+@pytest.mark.parametrize("words", [*every_verb(get_command(app))], ids=" ".join)
+def test_every_verb_refuses_an_option_that_is_given_twice(words: tuple[str, ...]) -> None:
+    command: Any = get_command(app)
+    for word in words:
+        command = command.commands[word]
+    arguments = ["x" for p in command.params if p.param_type_name == "argument" and p.required]
+    for option in command.params:
+        if option.param_type_name != "option" or option.is_flag or option.multiple:
+            continue
+        needed = [[p.opts[0], "x"] for p in command.params if p.required and p.opts[0][0] == "-"]
+        twice = [option.opts[-1], "1", option.opts[-1], "1"]
+        given = [*words, *arguments, *chain(*needed), *twice]
+        result = CliRunner().invoke(app, given)
+        assert (result.exit_code, "only once" in result.stderr) == (2, True), given
+
+
 def test_saying_no_to_a_question_ends_without_a_panel() -> None:
     result = CliRunner().invoke(failing(typer.Abort()), ["fail"])
     assert (result.exit_code, result.stderr) == (1, "Aborted.\n")
@@ -269,6 +296,46 @@ def test_info_shows_all_components_with_a_name(nasbench: Callable[..., Any]) -> 
     text = nasbench("info", "swarm").stdout
     assert "swarm (builder)" in text and "swarm (strategy)" in text
     assert "This component has no options." in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("protocols", protocol_names()), ("protocol", protocol_names()), ("Profiles", PROFILE_NAMES)],
+)
+def test_list_knows_protocols_and_profiles(
+    nasbench: Callable[..., Any], kind: str, names: tuple[str, ...]
+) -> None:
+    listed = json.loads(nasbench("list", kind, "--json").stdout)
+    assert tuple(entry["name"] for entry in listed) == names
+    text = nasbench("list", kind).stdout
+    for entry in listed:
+        assert f" {entry['name']} " in text
+    every = json.loads(nasbench("list", "--json").stdout)
+    assert [entry for entry in listed if entry not in every] == []
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_info_shows_the_options_of_a_protocol_and_its_datasets(
+    nasbench: Callable[..., Any], name: str
+) -> None:
+    (described,) = json.loads(nasbench("info", name, "--json").stdout)
+    assert described["kind"] == "protocol"
+    options = [option["name"] for option in described["options"]]
+    assert options == list(protocol_options(name).model_fields)
+    assert ("ward-2lead" in described["datasets"]) == (name in ("intra-patient", "patient-kfold"))
+    assert f"--set protocol.{options[0]}=VALUE" in nasbench("info", name).stdout
+
+
+def test_info_shows_a_profile(nasbench: Callable[..., Any]) -> None:
+    assert "ten minutes" in nasbench("info", "quick").stdout
+    assert "ten minutes" in nasbench("info", "quick", "--kind", "profile").stdout
+    refused = nasbench("info", "darts", "--kind", "profile")
+    assert refused.exit_code == 2 and "paper, quick, smoke, standard" in refused.stderr
+
+
+def test_a_mistyped_protocol_gets_the_nearest_names(nasbench: Callable[..., Any]) -> None:
+    assert "Did you mean 'inter-patient'" in nasbench("info", "inter-patiant").stderr
+    assert "Did you mean 'profiles'" in nasbench("list", "profils").stderr
 
 
 # plugin list

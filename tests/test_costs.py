@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -39,6 +41,25 @@ class Flat(nn.Module):
 class FlatBuilder:
     def build(self, arch, *, n_leads, n_samples, n_classes):
         return Flat(n_leads, n_samples)
+
+
+def test_where_the_system_does_not_tell_the_peak_memory_it_is_left_out(monkeypatch):
+    everything = costs.measure_costs(ARCH, TASK, BUILDER, "cpu")
+    monkeypatch.setattr(costs, "resource", None)
+    without = costs.measure_costs(ARCH, TASK, BUILDER, "cpu")
+    assert set(everything) - set(without) == {"peak_memory_mb"}
+
+
+def test_without_the_module_resource_every_module_can_be_imported():
+    # as on Windows
+    code = (
+        "import sys; sys.modules['resource'] = None\n"
+        "import nasbench_ecg.training, nasbench_ecg.run.runner, nasbench_ecg.suite.runner\n"
+        "from nasbench_ecg.cli import app\n"
+        "app(['plugin', 'list', '--verify'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Problem" not in done.stdout
 
 
 def test_costs_of_a_cell_network_match_a_count_by_hand():

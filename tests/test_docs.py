@@ -10,6 +10,8 @@ is done with it:
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -17,7 +19,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -54,7 +58,18 @@ _SHELL = re.compile(r"[|><;&$`(]")
 _QUOTED = re.compile(r"'[^']*'")
 _WITHIN = re.compile(r"\"\$\((?P<command>nasbench-ecg [^)]*)\)\"")
 _ASSIGNED = re.compile(r"[A-Z_]+=")
-_WORD = re.compile(r"[A-Za-z]{3,}")
+_VARYING = re.compile(r"(in|n)[₁₂₃₄]|  \d+/\d+  ")
+"""Marks a line of a drawn cell, or of a bar that has ended."""
+
+_MASKS = (
+    (r"\b[0-9a-f]{16}\b", "KEY"),
+    (r"[▁-█]+", "BARS"),
+    (r"[─━]+", "─"),
+    (r"(?<![=\w.])[+−±]?\d[\d,.]*\d(?! beats\b)\b|(?<![=\w.])[+−±]?\d(?! beats\b)\b", "0"),
+    (r"(?<= )–(?= )", "0"),
+    (r"\b0 (ms|s|min|h|k|M)\b", "0 UNIT"),
+)
+"""What depends on the machine. Settings such as ``epochs=2`` and numbers of beats do not."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +189,8 @@ class Reader:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Iterator[Reader]:
-    """A reader in an empty folder, with a separate folder for ``pip install``."""
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """A reader in an empty folder, with an empty cache, and a folder for ``pip install``."""
     folder, site, home = (tmp_path_factory.mktemp(name) for name in ("reader", "site", "home"))
     if DATA:
         (home / "physionet").symlink_to(Path(DATA).resolve())
@@ -183,7 +198,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Itera
         "HOME": str(home),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_DATA_HOME": str(home / "data"),
-        "NASBENCH_ECG_CACHE": str(beats_cache),
+        "NASBENCH_ECG_CACHE": str(home / "cache"),
         "CUDA_VISIBLE_DEVICES": "",
         "COLUMNS": "110",
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -202,7 +217,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Itera
         patch.syspath_prepend(str(site))
         patch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
         # The estimate times steps of the published networks, which takes longer than the runs.
-        patch.setattr("nasbench_ecg.cli.run.print_estimate", lambda *ready: None)
+        seconds = {"search": 6.8, "evaluation": 1.8}
+        patch.setattr("nasbench_ecg.run.runner.estimate", lambda ready: seconds)
+        patch.setattr("nasbench_ecg.run.environment.cpu_name", lambda: "AMD EPYC")
         first = RunRequest("darts", "synthetic-2lead", profile="smoke", device="cpu")
         yield Reader(folder, dict(os.environ), configure(load_registry(), first).key())
 
@@ -227,10 +244,32 @@ def _at_home(word: str) -> str:
 
 
 def _assert_similar_output(block: Block, printed: str) -> None:
-    """Check that nine in ten words of a block are in the output; numbers depend on the machine."""
-    words = set(_WORD.findall(block.source))
-    missing = sorted(words - set(_WORD.findall(printed)))
-    assert len(missing) <= 0.1 * len(words), f"{block} shows what is not printed: {missing}"
+    """Check that a block shows what is printed, from its first line to its last one.
+
+    What depends on the machine may differ: scores, times, the cell that is found, and with it the
+    order of rows.
+    """
+    shown, lines = _comparable(block.source), _comparable(printed)
+    for line in (shown[0], shown[-1]):
+        assert line in lines, f"{block} shows what is not printed: {line}\n" + "\n".join(lines)
+    first = lines.index(shown[0])
+    section = lines[first : lines.index(shown[-1], first) + 1]
+    stale = sorted((Counter(shown) - Counter(section)).elements())
+    missing = sorted((Counter(section) - Counter(shown)).elements())
+    assert (stale, missing) == ([], []), f"{block} is not what is printed"
+
+
+def _comparable(text: str) -> list[str]:
+    """Return the lines of an output, each number as 0, without borders, drawn cells and bars."""
+    lines = [line for line in text.splitlines() if not _VARYING.search(line)]
+    words = (" ".join(re.sub(r"[│◆]", " ", line).split()) for line in lines)
+    return [_masked(line) for line in words if line]
+
+
+def _masked(line: str) -> str:
+    for pattern, mask in _MASKS:
+        line = re.sub(pattern, mask, line)
+    return line
 
 
 def _check(command: str, *, try_runs: bool) -> None:
@@ -275,6 +314,32 @@ def test_every_marker_is_known() -> None:
         assert block.marker.startswith(_MARKERS), f"{block}: {block.marker}"
 
 
+def test_every_output_of_the_tutorial_is_compared() -> None:
+    shown = [b for b in ALL if b.page.parent.name == "tutorial" and b.language == "text"]
+    assert len(shown) >= 4
+    assert [str(block) for block in shown if block.marker != "like the output"] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("macro Se", "sensitivity"),
+        ("1,724 beats", "1,725 beats"),
+        ("peak memory 1,373 MB", ""),
+        ("score", "score\nanother line"),
+    ],
+)
+def test_an_output_that_has_grown_stale_is_noticed(change: tuple[str, str]) -> None:
+    (page,) = {block.page for block in ALL if block.page.name == "reading-a-run.md"}
+    block = next(block for block in blocks(page) if block.language == "text")
+    source = re.sub("[ \xa0]+", " ", block.source)
+    assert change[0] in source
+    numbers = re.sub(r"\d\.\d\d", "7.77", source.replace("18 s", "2.5 min"))
+    _assert_similar_output(replace(block, source=source), f"before\n{numbers}\nafter")
+    with pytest.raises(AssertionError, match="is not what is printed"):
+        _assert_similar_output(replace(block, source=source), source.replace(*change, 1))
+
+
 def test_every_block_that_is_not_run_gives_a_reason() -> None:
     for block in ALL:
         if block.marker.startswith("not run"):
@@ -294,6 +359,28 @@ def test_the_reference_has_a_page_per_public_module_with_every_name_once() -> No
         shown = re.findall(r"^::: (?:nasbench_ecg\.\w+)\.(\w+)$", page.read_text(), flags=re.M)
         assert sorted(set(shown) - {"hookspecs"}) == sorted(public)
         assert len(set(shown)) == len(shown)
+
+
+def _attributes(kind: type) -> Iterator[tuple[str, bool]]:
+    """Yield the public attributes that a class declares, and whether a docstring describes each."""
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(body, ast.ClassDef)
+    section = re.findall(r"^\s+(\w+): \S", inspect.getdoc(kind) or "", flags=re.M)
+    for statement, after in zip(body.body, [*body.body[1:], None], strict=True):
+        if isinstance(statement, ast.AnnAssign) and "ClassVar" not in ast.unparse(statement):
+            name = ast.unparse(statement.target)
+            own = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+            if not name.startswith("_"):
+                yield name, own or name in section
+
+
+PUBLIC = sorted(name for name in api.__all__ if isinstance(getattr(api, name), type))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_page_of_a_class_describes_every_attribute(name: str) -> None:
+    attributes = _attributes(getattr(api, name))
+    assert [attribute for attribute, described in attributes if not described] == []
 
 
 def _defined_in(module: ModuleType, value: object) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,33 @@ def test_a_scaffolded_strategy_installs_runs_and_passes_the_contract_unchanged(
     checked = json.loads(fresh.nasbench("plugin", "check", "my-search", "--json", cwd=tmp_path))
     outcomes = {result["check"]: result["outcome"] for result in checked["results"]}
     assert set(outcomes.values()) == {"passed"} and len(outcomes) > 10
+
+
+def test_the_plugin_of_the_readme_installs_beside_a_results_folder(
+    fresh: Environment, tmp_path: Path
+) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    written = re.findall(r"^```(?:python|toml)\n# (\S+)\n(.+?)^```$", text, flags=re.M | re.S)
+    assert [name for name, _ in written] == ["my_search.py", "pyproject.toml"]
+    for name, source in written:
+        (tmp_path / name).write_text(source, encoding="utf-8")
+    for other in ("results/runs", "data"):
+        (tmp_path / other).mkdir(parents=True)
+        (tmp_path / other / "file.json").write_text("{}")
+    (tmp_path / "dist").mkdir()
+    wheel = build_wheel(tmp_path, tmp_path / "dist")
+    files = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    assert files == ["my_search.py"]
+    fresh.install(wheel, "--target", str(tmp_path / "site"))
+    added = f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); "
+    words = [
+        *("run", "my-search", "synthetic-2lead", "--profile", "smoke", "--device", "cpu", "--json"),
+        *("--set", "strategy.samples=1", *TINY),
+    ]
+    code = f"{added}from nasbench_ecg.cli import app; app({words!r})"
+    (record,) = json.loads(run(fresh.python, "-c", code, cwd=tmp_path))
+    assert (record["status"], len(record["trajectory"])) == ("ok", 1)
+    assert record["components"]["strategy"]["distribution"] == "my-search"
 
 
 def test_the_example_strategy_runs_and_passes_its_own_tests(

@@ -223,7 +223,7 @@ def test_bad_words_are_one_panel(tmp_path, words, said):
 
 
 def carried_run(seed, f1, *, source, dataset="qt-1lead", **fields):
-    origin = {"run_key": source.run_key, "strategy": source.strategy, "protocol": "intra-patient"}
+    origin = {"run_key": source.run_key, "strategy": source.strategy, "protocol": source.protocol}
     origin |= {"dataset": source.dataset_name, "search_seed": source.search_seed}
     changed = {"strategy": {"architecture": {"seed": seed}, "origin": origin}}
     metrics = None if "confusion" in fields else with_f1(f1)
@@ -250,8 +250,8 @@ REPORT = generalization(
 def test_a_carried_method_is_one_row_over_the_runs_that_found_it():
     (target,) = REPORT.targets
     by_label = {method.label: result for method, result in target.results.items()}
-    assert list(by_label) == ["darts, found on mitbih-2lead", "cnn-9", "darts"]
-    carried = by_label["darts, found on mitbih-2lead"]
+    assert list(by_label) == ["darts, found on mitbih-2lead · intra-patient", "cnn-9", "darts"]
+    carried = by_label["darts, found on mitbih-2lead · intra-patient"]
     assert carried.scores["f1_of_macro"].n == 2
     assert carried.f1 == pytest.approx(0.94)
 
@@ -271,7 +271,29 @@ def test_the_own_best_has_as_many_runs_as_any():
     report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), *there, lucky])
     (target,) = report.targets
     assert target.own_best.label == "cnn-9"
-    assert "Own best of qt-1lead: cnn-9, 90.00 (2 runs)." in tables(report)[0].footnotes
+    own_best = "Own best of qt-1lead · intra-patient: cnn-9, 90.00 (2 runs)."
+    assert own_best in tables(report)[0].footnotes
+
+
+def test_every_column_and_every_source_names_its_protocol():
+    protocols = ("intra-patient", "inter-patient")
+    sources = [
+        run_record(seed=seed, protocol=protocol, metrics=with_f1(0.9 - seed / 10))
+        for seed, protocol in enumerate(protocols)
+    ]
+    carried = [
+        carried_run(source.search_seed, 0.5, source=source, protocol=protocol)
+        for source in sources
+        for protocol in protocols
+    ]
+    f1, *_ = tables(generalization([*sources, *carried]))
+    headings = [column.heading for column in f1.columns]
+    assert headings[2:] == ["qt-1lead · inter-patient", "qt-1lead · intra-patient"]
+    rows = {row.cells[0].line: row.cells[1].line for row in f1.rows}
+    assert rows == {
+        "darts, found on mitbih-2lead · inter-patient": "80.00",
+        "darts, found on mitbih-2lead · intra-patient": "90.00",
+    }
 
 
 def test_methods_of_one_name_are_told_apart_by_their_options():

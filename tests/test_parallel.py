@@ -193,12 +193,22 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def ignore_ctrl_c() -> None:
+    """Ignore SIGINT, as in a process that a shell starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)]
+    ("number", "code", "in_background"),
+    [
+        pytest.param(signal.SIGINT, 130, False, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, 130, True, id="sigterm-in-the-background"),
+        pytest.param(signal.SIGKILL, -signal.SIGKILL, False, id="sigkill"),
+    ],
 )
 def test_no_process_outlives_a_run_that_is_stopped(
-    number: int, code: int, outside: dict[str, str], tmp_path: Path
+    number: int, code: int, in_background: bool, outside: dict[str, str], tmp_path: Path
 ) -> None:
     config = tiny_config("best-of-n", set={**SHORT, "evaluator": {"epochs": 10_000}})
     words = shlex.split(config.command())[1:]
@@ -206,7 +216,7 @@ def test_no_process_outlives_a_run_that_is_stopped(
     command += ["--set", "strategy.epochs=10000", "--parallel", "2"]
     run = subprocess.Popen(
         command, env=outside, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=ignore_ctrl_c if in_background else None,
     )  # fmt: skip
     try:
         assert within(120, lambda: len(children(run.pid)) >= 3)  # two, and a resource tracker

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +24,7 @@ from nasbench_ecg.api import (
     SearchResult,
 )
 from nasbench_ecg.cli import app
+from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.errors import PluginError
 from nasbench_ecg.plugin import registry as registry_module
 from nasbench_ecg.plugin.specs import (
@@ -430,6 +432,11 @@ class Bumps:
         return None
 
 
+class Ward(Bumps):
+    def requires(self) -> Any:
+        return (Requirement("ward", ("w1",), ("hea",)),)
+
+
 class Gaps(Bumps):
     def load(self, source: Any, progress: Any) -> Any:
         beats = synthetic_beats(120)
@@ -522,7 +529,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     known = registry_with(*specs)
 
     def check_component(
-        kind: Any, name: str, *, overrides: Any, package: Any, time_limit: float
+        kind: Any, name: str, *, overrides: Any, package: Any, data: Any, time_limit: float
     ) -> Any:
         return run_checks(component_under_test(known, kind, name, {**CELLS, **overrides}))
 
@@ -547,6 +554,34 @@ def test_the_command_says_what_fails_and_why_and_ends_with_1(in_this_process: No
     outcomes = {one["check"]: one["outcome"] for one in data["results"]}
     assert outcomes["details-are-json"] == "failed"
     assert outcomes["leaves-the-beats-unchanged"] == "passed"
+
+
+def test_a_dataset_is_checked_on_the_records_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NASBENCH_ECG_DATA", "NASBENCH_ECG_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / "empty"))
+    (tmp_path / "ward").mkdir()
+    (tmp_path / "ward" / "w1.hea").touch()
+    registry = registry_with(DatasetSpec(name="ward", target=Ward, summary="A ward"))
+    (check,) = (c for c in checks_of("dataset") if c.name == "every-record-has-a-subject")
+    nowhere, there, elsewhere = (
+        run_check(check, component_under_test(registry, "dataset", "ward", data=data))
+        for data in (None, str(tmp_path), str(tmp_path / "empty"))
+    )
+    assert (nowhere.outcome, there.outcome, elsewhere.outcome) == ("skipped", "passed", "failed")
+    assert "ward" in elsewhere.reason
+
+
+def test_the_command_hands_the_folder_of_records_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    monkeypatch.setattr(
+        runner, "check_component", lambda *names, data, **others: given.append(data) or ()
+    )
+    result = CliRunner().invoke(app, ["plugin", "check", "qt-1lead", "--data", str(tmp_path)])
+    assert (result.exit_code, given) == (0, [tmp_path])
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(in_this_process: None) -> None:

@@ -135,13 +135,35 @@ def test_the_next_commands_depend_on_what_was_run() -> None:
     assert set(commands(run_record(status="failed"))) == {"try again", "show the full record"}
 
 
-def test_only_a_run_with_a_network_can_be_exported() -> None:
-    purpose = "write the network to a file"
+def test_only_a_run_whose_weights_are_there_can_be_exported(tmp_path: Path) -> None:
+    purpose, out = "write the network to a file", str(tmp_path)
     record = run_record(confusion=TWO_LEAD)
-    export = f"nasbench-ecg export {record.run_key[:8]} -o model.pt2"
-    assert commands(record)[purpose] == export
-    clustering = record.model_copy(update={"costs": {**record.costs, "parameters": 0.0}})
-    assert purpose not in commands(clustering)
+    assert purpose not in commands(record, out=out)  # as where only the record was committed
+    weights = tmp_path / record.suite / record.run_key / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    export = f"nasbench-ecg export {record.run_key[:8]} -o model.pt2 --out"
+    assert commands(record, out=out)[purpose].startswith(export)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "of_dataset", "offered"),
+    [
+        ("intra-patient", ("intra-patient", "inter-patient", "patient-kfold"), "inter-patient"),
+        ("intra-patient", ("intra-patient", "patient-kfold"), "patient-kfold"),
+        ("intra-patient", ("intra-patient",), None),
+        ("patient-kfold", ("intra-patient", "inter-patient", "patient-kfold"), None),
+        ("inter-patient", ("intra-patient", "inter-patient", "patient-kfold"), None),
+        ("inter-patient-strict", ("inter-patient", "inter-patient-strict"), None),
+    ],
+)
+def test_unseen_patients_are_offered_only_after_a_test_on_seen_ones(
+    protocol: str, of_dataset: tuple[str, ...], offered: str | None
+) -> None:
+    record = run_record(confusion=TWO_LEAD, protocol=protocol)
+    text = shown(run_summary(record, drawing=None, out=Path("results"), protocols=of_dataset))
+    assert ("test on unseen patients" in text) == (offered is not None)
+    assert offered is None or f"--protocol {offered} " in text.partition("unseen patients")[2]
 
 
 @pytest.mark.parametrize("status", ["failed", "ok"])
@@ -156,9 +178,6 @@ def test_the_command_of_a_run_keeps_its_fold_and_its_training_seed(status: str) 
         shown_command = commands(record)["try again"]
         assert shlex.split(shown_command) == shlex.split(config.command())
     else:
-        unseen = commands(record)["test on unseen patients"]
-        assert "--protocol inter-patient" in unseen and "--evaluation-seed 5" in unseen
-        assert "protocol.fold" not in unseen  # an option of the other protocol
         again = shlex.split(commands(record)["repeat with three seeds"])
         words = config.command().replace("--seed 2 --evaluation-seed 5", "--seeds 0,1,2")
         assert again == shlex.split(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.record import Status
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
@@ -445,7 +447,7 @@ def test_a_suite_is_planned_run_resumed_and_reported(
     assert (record["status"], record["suite"]) == ("ok", "toys")
 
     again = nasbench("suite", "run", *common)
-    assert (again.exit_code, "0 of 1 runs are pending" in again.stderr) == (0, True)
+    assert (again.exit_code, "0 of 1 runs are to be executed" in again.stderr) == (0, True)
     (told,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
     assert told["runs"] == {"ok": 1}
 
@@ -484,6 +486,30 @@ def test_a_plan_shows_results_of_another_suite(
     )
     shown = nasbench("suite", "plan", file, "--device", "cpu", "--out", out)
     assert "in elders" in shown.stdout
+
+
+@pytest.mark.parametrize("here", [None, "ok", "failed", "interrupted"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_plan_and_run_count_the_same_runs(
+    here: Status | None, elsewhere: bool, nasbench: Callable[..., Any], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(suite_runner, "execute_runs", lambda runs, *_, **__: (r for r in ()))
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    common = (file, "--device", "cpu", "--out", out)
+    (run,) = plan(load_suite(str(file)), load_registry(), device="cpu")
+    for suite, status in (("toys", here), ("elders", "ok" if elsewhere else None)):
+        if status is not None:
+            record = new_record(run.config, suite).model_copy(update={"status": status})
+            RecordStore(out, suite).write(record)
+    counted = [
+        re.findall(
+            r"toys: (\d) of 1 runs are to be executed", nasbench("suite", verb, *common).stderr
+        )
+        for verb in ("plan", "run")
+    ]
+    left = "0" if elsewhere or here in ("ok", "failed") else "1"
+    assert counted == [[left], [left]]
 
 
 def test_a_plan_shows_builders_other_than_the_default() -> None:

@@ -28,8 +28,16 @@ from nasbench_ecg.cli import (
     suite,
     table,
 )
-from nasbench_ecg.cli.console import show_error, show_unexpected, stderr
-from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.cli.console import (
+    close_streams,
+    prepare_streams,
+    show_error,
+    show_unexpected,
+    stderr,
+    stdout_fails,
+)
+from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.errors import NasbenchError, StorageError
 
 # typer exports no base of its errors: BadParameter < UsageError < ClickException.
 _ClickException: type[Any] = typer.BadParameter.__mro__[2]
@@ -85,6 +93,7 @@ class Commands(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Parse and run, and print errors as a panel; arguments as in the base class."""
+        prepare_streams()
         rest = (args, prog_name, complete_var)
         if not standalone_mode:
             return super().main(*rest, False, windows_expand_args, **extra)
@@ -104,9 +113,25 @@ class Commands(TyperGroup):
             show_unexpected(error, debug=self._debug)
             status = 1
         except Exception as error:
-            show_unexpected(error, debug=self._debug)
             status = 1
+            if isinstance(error, OSError) and not error.filename and stdout_fails():
+                _show_unwritten(error)
+            else:
+                show_unexpected(error, debug=self._debug)
+        if (unwritten := close_streams()) is not None:
+            status = 1
+            _show_unwritten(unwritten)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _show_unwritten(error: OSError) -> None:
+    show_error(
+        StorageError(
+            f"The output cannot be written: {(error.strerror or str(error)).lower()}.",
+            where="stdout",
+            fix="Free some space, or send the output elsewhere.",
+        )
+    )
 
 
 def _show_usage_error(error: Any) -> int:
@@ -133,7 +158,7 @@ First steps:
   nasbench-ecg leaderboard
 """
 
-app = typer.Typer(
+app = Verbs(
     name="nasbench-ecg",
     cls=Commands,
     help=_HELP,

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout
+from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from nasbench_ecg.architecture import Architecture
     from nasbench_ecg.run.record import RunRecord
 
-app = typer.Typer(help="Show, draw, validate or hash an architecture.", no_args_is_help=True)
+app = Verbs(help="Show, draw, validate or hash an architecture.", no_args_is_help=True)
 
 FILE = "architecture.json"
 

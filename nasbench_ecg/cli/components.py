@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -33,6 +34,9 @@ PLURALS: dict[Kind, str] = {
 }
 """The kinds of components, in the order in which they are listed."""
 
+_BUILT_IN = {"protocol": "protocols", "profile": "profiles"}
+"""What is listed beside the components, though no plugin provides it."""
+
 _ALIASES: dict[str, Kind] = {"space": "search-space", "spaces": "search-space"}
 
 _LONG_LIST = 20
@@ -44,8 +48,10 @@ _SYMBOLS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "multiple_of": "multip
 # Names of kinds and components
 
 
-def parse_kind(text: str) -> Kind:
+def parse_kind(text: str, others: Iterable[str] = ()) -> Kind:
     """Return the kind that ``text`` names, in singular or plural and in any case.
+
+    ``others`` are further words that the error names.
 
     Raises:
         OptionError: ``text`` names no kind of component.
@@ -55,8 +61,29 @@ def parse_kind(text: str) -> Kind:
         if word in (kind, plural) or _ALIASES.get(word) == kind:
             return kind
     raise OptionError(
-        f"There is no kind of component {text!r}.", fix=nearest(word, [*PLURALS, *PLURALS.values()])
+        f"There is no kind of component {text!r}.",
+        fix=nearest(word, [*PLURALS, *PLURALS.values(), *others]),
     )
+
+
+def _parse_listed(text: str) -> str:
+    """Return what ``text`` names: a kind of component, ``protocol`` or ``profile``."""
+    word = text.strip().lower()
+    built_in = next((one for one, plural in _BUILT_IN.items() if word in (one, plural)), None)
+    return built_in or parse_kind(text, [*_BUILT_IN, *_BUILT_IN.values()])
+
+
+def _built_in(word: str) -> dict[str, str]:
+    """Return names and summaries of the protocols or of the profiles."""
+    from nasbench_ecg.options import PROFILE_SUMMARIES, PROTOCOL_SUMMARIES
+
+    return PROTOCOL_SUMMARIES if word == "protocol" else PROFILE_SUMMARIES
+
+
+def complete_listed(incomplete: str) -> list[str]:
+    """Return what ``list`` takes and starts with ``incomplete``, for shell completion."""
+    listed = [*PLURALS.values(), *_BUILT_IN.values()]
+    return [plural for plural in listed if plural.startswith(incomplete)]
 
 
 def complete_kind(incomplete: str) -> list[str]:
@@ -67,6 +94,12 @@ def complete_kind(incomplete: str) -> list[str]:
 def complete_name(incomplete: str) -> list[str]:
     """Return the components that start with ``incomplete``, for shell completion."""
     return _complete(incomplete, None)
+
+
+def complete_described(incomplete: str) -> list[str]:
+    """Return what ``info`` takes and starts with ``incomplete``, for shell completion."""
+    names = [*_built_in("protocol"), *_built_in("profile")]
+    return [*complete_name(incomplete), *(n for n in names if n.startswith(incomplete))]
 
 
 def complete_strategy(incomplete: str) -> list[str]:
@@ -94,28 +127,37 @@ def list_components(
         str | None,
         typer.Argument(
             metavar="KIND",
-            help=f"List only one of: {', '.join(PLURALS.values())}.",
-            autocompletion=complete_kind,
+            help=f"List only one of: {', '.join([*PLURALS.values(), *_BUILT_IN.values()])}.",
+            autocompletion=complete_listed,
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List strategies, datasets and all other components."""
+    """List strategies, datasets and all other components, protocols and profiles."""
     from nasbench_ecg.plugin.registry import load_registry
 
-    kinds = [parse_kind(kind)] if kind else list(PLURALS)
+    words = [_parse_listed(kind)] if kind else [*PLURALS, *_BUILT_IN]
+    kinds = [one for one in PLURALS if one in words]
     registry = load_registry()
     if as_json:
-        print_json(
-            [
-                {"kind": one, "name": c.name, "summary": c.spec.summary, **_source(c)}
-                for one in kinds
-                for c in registry.components(one)
-            ]
-        )
+        listed: list[dict[str, str]] = [
+            {"kind": one, "name": c.name, "summary": c.spec.summary, **_source(c)}
+            for one in kinds
+            for c in registry.components(one)
+        ]
+        listed += [
+            {"kind": word, "name": name, "summary": summary}
+            for word in words
+            if word in _BUILT_IN
+            for name, summary in _built_in(word).items()
+        ]
+        print_json(listed)
         return
     for one in kinds:
         _print_kind(one, registry.components(one))
+    for word in words:
+        if word in _BUILT_IN:
+            _print_built_in(word)
     stderr().print(
         "'nasbench-ecg info NAME' shows the options of a component; "
         "'nasbench-ecg run STRATEGY DATASET' runs one.",
@@ -132,6 +174,14 @@ def _print_kind(kind: Kind, components: list[Component]) -> None:
     listed = table("name", "summary", "plugin", title=heading)
     for component in components:
         listed.add_row(f"[bold]{component.name}[/]", component.spec.summary, component.plugin)
+    stdout().print(listed)
+    stdout().print()
+
+
+def _print_built_in(word: str) -> None:
+    listed = table("name", "summary", title=_BUILT_IN[word].capitalize())
+    for name, summary in _built_in(word).items():
+        listed.add_row(f"[bold]{name}[/]", summary)
     stdout().print(listed)
     stdout().print()
 
@@ -160,7 +210,11 @@ def _source(component: Component) -> dict[str, str]:
 def info(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Name of a component.", autocompletion=complete_name),
+        typer.Argument(
+            metavar="NAME",
+            help="Name of a component, a protocol or a profile.",
+            autocompletion=complete_described,
+        ),
     ],
     kind: Annotated[
         str | None,
@@ -172,16 +226,57 @@ def info(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what a component is, its options and their defaults."""
-    from nasbench_ecg.plugin.registry import load_registry
-
-    found = load_registry().find(name, parse_kind(kind) if kind else None)
-    described = [_describe(component) for component in found]
+    """Show what a component, protocol or profile is, its options and their defaults."""
+    described = _described(name, kind)
     if as_json:
         print_json(described)
         return
     for description in described:
         _print_description(description)
+
+
+def _described(name: str, kind: str | None) -> list[dict[str, Any]]:
+    """Return the descriptions of everything of a name, or of that of one kind."""
+    from nasbench_ecg.errors import PluginError
+    from nasbench_ecg.plugin.registry import load_registry
+
+    word = _parse_listed(kind) if kind else None
+    described = [
+        _describe_built_in(one, name)
+        for one in _BUILT_IN
+        if word in (None, one) and name in _built_in(one)
+    ]
+    if word in _BUILT_IN:
+        if not described:
+            raise OptionError(f"There is no {word} {name!r}.", fix=nearest(name, _built_in(word)))
+        return described
+    try:
+        found = load_registry().find(name, parse_kind(word) if word else None)
+    except PluginError:
+        if described:
+            return described
+        similar = nearest(name, chain(*map(_built_in, _BUILT_IN)))
+        if word is None and similar.startswith("Did you mean"):
+            raise OptionError(f"There is nothing called {name!r}.", fix=similar) from None
+        raise
+    return [*map(_describe, found), *described]
+
+
+def _describe_built_in(word: str, name: str) -> dict[str, Any]:
+    """Return what ``info`` shows of a protocol or a profile, as JSON data."""
+    described: dict[str, Any] = {"kind": word, "name": name, "summary": _built_in(word)[name]}
+    if word == "protocol":
+        from nasbench_ecg.data.protocols import protocol_options
+        from nasbench_ecg.plugin.registry import load_registry
+        from nasbench_ecg.plugin.specs import DatasetSpec
+
+        described["datasets"] = [
+            component.name
+            for component in load_registry().components("dataset")
+            if isinstance(component.spec, DatasetSpec) and name in component.spec.protocols
+        ]
+        described["options"] = describe_options(protocol_options(name))
+    return described
 
 
 def _describe(component: Component) -> dict[str, Any]:
@@ -207,17 +302,21 @@ def _print_description(description: dict[str, Any]) -> None:
 
     out = stdout()
     facts = dict(description)
-    kind, options = facts.pop("kind"), facts.pop("options")
+    kind, options = facts.pop("kind"), facts.pop("options", [])
     out.print(f"[bold]{facts.pop('name')}[/] ({kind.replace('-', ' ')})")
     out.print(facts.pop("summary"), markup=False)
     out.print()
-    facts["plugin"] += f" ({facts.pop('distribution')} {facts.pop('version')})"
+    if kind == "profile":
+        out.print("'nasbench-ecg info COMPONENT' shows the options that it sets.")
+        return
+    if "plugin" in facts:
+        facts["plugin"] += f" ({facts.pop('distribution')} {facts.pop('version')})"
     facts = {
         "default protocol" if name == "protocol" else name: value
         for name, value in facts.items()
         if value is not None
     }
-    width = max(map(len, facts))
+    width = max(map(len, facts), default=0)
     for name, value in facts.items():
         out.print(f"[dim]{name:<{width}}[/]  {escape(_text(value))}", soft_wrap=True)
     if not options:

@@ -5,14 +5,20 @@ Rich chooses colors and width; it honors ``NO_COLOR``, ``FORCE_COLOR`` and ``COL
 
 from __future__ import annotations
 
+import codecs
 import json
+import os
+import shutil
+import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from io import TextIOWrapper
+from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.text import duration
@@ -25,21 +31,114 @@ if TYPE_CHECKING:
     from nasbench_ecg.progress import Steps
     from nasbench_ecg.run.store import DamagedRecord
 
+LOG_SECONDS = 60.0
+"""Without a terminal, a bar prints a line when none was printed for this many seconds."""
+
+_SIMILAR = {"─━−–—": "-", "│": "|", "╭╮╰╯┬┴┼├┤": "+", "·…": ".", "→": ">", "≥": ">", "≤": "<"}
+"""ASCII characters for those that an encoding lacks; others become a question mark."""
+
+_ASCII = str.maketrans({char: ascii for chars, ascii in _SIMILAR.items() for char in chars})
+
+
+# The two streams
+
 
 @cache
 def stdout() -> Console:
     """Return the console for results."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, width=_width())
 
 
 @cache
 def stderr() -> Console:
-    """Return the console for progress, messages and errors."""
+    """Return the console for progress, messages and errors; what it cannot write is lost."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    messages = cast("IO[str]", _Messages())
+    return Console(file=messages, stderr=True, highlight=False, width=_width())
+
+
+def _width() -> int | None:
+    """Return a width for ``COLUMNS=0``, which means that it is unknown; else Rich measures it."""
+    unknown = os.environ.get("COLUMNS", "").strip("0 ") == "" and "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if unknown else None
+
+
+class _Messages:
+    """``sys.stderr``, without errors: a full disk under a log file does not end a run."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream().flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream(), name)
+
+    @staticmethod
+    def _stream() -> IO[str]:
+        # Rich replaces sys.stderr by a proxy of the console while a bar is shown.
+        return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+
+def prepare_streams() -> None:
+    """Let stdout and stderr replace what their encoding lacks, and keep their order in one file."""
+    codecs.register_error("nasbench_ecg", _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
+            if not _is_unicode(stream):
+                stream.reconfigure(errors="nasbench_ecg")
+
+
+def _is_unicode(stream: Any) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    """Return similar ASCII characters, one for each that cannot be encoded, or ``?``."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    similar = error.object[error.start : error.end].translate(_ASCII)
+    return "".join(c if c.isascii() else "?" for c in similar), error.end
+
+
+def stdout_fails() -> bool:
+    """Return whether stdout cannot be written; if it can, end its line."""
+    try:
+        print(flush=True)
+    except OSError:
+        return True
+    return False
+
+
+def close_streams() -> OSError | None:
+    """Write out stdout and stderr; return the error of stdout, if it cannot be written.
+
+    A stream that cannot be written is replaced by the null device, so that the interpreter ends
+    without a second error.
+    """
+    failed = None
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError) as error:
+            with suppress(OSError, ValueError), Path(os.devnull).open("wb") as null:
+                os.dup2(null.fileno(), stream.fileno())
+                stream.flush()
+            if stream is sys.stdout and isinstance(error, OSError):
+                failed = error
+    return failed
+
+
+# What is printed
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -64,7 +163,8 @@ def warn_damaged_records(damaged: Iterable[DamagedRecord]) -> None:
 
 def print_json(data: Any) -> None:
     """Print ``data`` on stdout as indented JSON, without colors or wrapped lines."""
-    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    escaped = not _is_unicode(sys.stdout)
+    print(json.dumps(data, indent=2, ensure_ascii=escaped, default=str))
 
 
 def show_error(error: NasbenchError, *, debug: bool = False) -> None:
@@ -103,9 +203,10 @@ def _print_traceback(error: BaseException) -> None:
 
 
 class RichProgress:
-    """Progress bars with elapsed and remaining time; without a terminal, one line for each bar.
+    """Progress bars with elapsed and remaining time.
 
-    A bar opened inside another disappears when it ends; the outermost bars stay.
+    A bar opened inside another disappears when it ends; the outermost bars stay. Without a
+    terminal, each bar prints one line when it ends, and lines in between if it takes minutes.
 
     Args:
         console: Console of the bars; by default stderr.
@@ -125,6 +226,7 @@ class RichProgress:
         self._console = console or stderr()
         self._bars: Progress | None = None
         self._open = 0
+        self._printed = monotonic()
 
     def __enter__(self) -> RichProgress:
         if self._console.is_terminal and self._bars is None:
@@ -151,22 +253,28 @@ class RichProgress:
             return
         self._open += 1
         bars, outermost = self._bars, self._open == 1
-        bar = _Bar(label, total) if bars is None else _LiveBar(label, total, bars)
+        bar = _Bar(label, total, self) if bars is None else _LiveBar(label, total, self, bars)
         try:
             yield bar
         finally:
             self._open -= 1
-            bar.close(self._console, keep=outermost)
+            bar.close(keep=outermost)
 
     def note(self, message: str) -> None:
         """Print one line that stays above the bars."""
+        self._printed = monotonic()
         self._console.print(message, markup=False, soft_wrap=True)
+
+    def is_due(self) -> bool:
+        """Return whether no line was printed for :data:`LOG_SECONDS`."""
+        return monotonic() - self._printed >= LOG_SECONDS
 
 
 class _Bar:
-    """A bar that prints one line when it ends."""
+    """A bar that prints one line when it ends, and lines at intervals until then."""
 
-    def __init__(self, label: str, total: int) -> None:
+    def __init__(self, label: str, total: int, progress: RichProgress) -> None:
+        self.progress = progress
         self.label = label
         self.total = total
         self.done = 0
@@ -174,30 +282,37 @@ class _Bar:
         self.started = monotonic()
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
+        self._count(n, figures)
+        if self.progress.is_due():
+            self._print()
+
+    def close(self, *, keep: bool) -> None:
+        self._print()
+
+    def _count(self, n: int, figures: dict[str, float | str]) -> None:
         self.done += n
         self.figures.update(figures)
 
-    def close(self, console: Console, *, keep: bool) -> None:
+    def _print(self) -> None:
         parts = [self.label, f"{self.done}/{self.total}", duration(monotonic() - self.started)]
-        line = "  ".join([*parts, *filter(None, [_figures(self.figures)])])
-        console.print(line, markup=False, soft_wrap=True)
+        self.progress.note("  ".join([*parts, *filter(None, [_figures(self.figures)])]))
 
 
 class _LiveBar(_Bar):
     """A bar on a terminal."""
 
-    def __init__(self, label: str, total: int, bars: Progress) -> None:
+    def __init__(self, label: str, total: int, progress: RichProgress, bars: Progress) -> None:
         from rich.markup import escape
 
-        super().__init__(label, total)
+        super().__init__(label, total, progress)
         self.bars = bars
         self.task: TaskID = bars.add_task(escape(label), total=total, figures="")
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
-        super().advance(n, **figures)
+        self._count(n, figures)
         self.bars.update(self.task, advance=n, figures=_figures(self.figures))
 
-    def close(self, console: Console, *, keep: bool) -> None:
+    def close(self, *, keep: bool) -> None:
         if keep:
             self.bars.stop_task(self.task)
         else:

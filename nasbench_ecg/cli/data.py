@@ -16,11 +16,12 @@ from nasbench_ecg.cli.data_contents import (
     parse_records,
     say,
 )
+from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from nasbench_ecg.plugin.registry import Registry
 
-app = typer.Typer(
+app = Verbs(
     help="List, fetch, verify, describe and add ECG records.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -10,6 +10,7 @@ import typer
 
 from nasbench_ecg.cli.components import complete_kind, complete_name, parse_kind
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from nasbench_ecg.plugin.component import Component
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.plugin.specs import Kind
     from nasbench_ecg.testing.runner import CheckResult
 
-app = typer.Typer(
+app = Verbs(
     help="List plugins, create a new one, and check that it keeps its contract.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -80,6 +81,14 @@ def check(
     limit: Annotated[
         float | None, typer.Option(min=1, metavar="S", help="Most seconds for one check.")
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder that holds databases, for the checks of a dataset. Default: "
+            "NASBENCH_ECG_DATA, or the cache.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Run the contract checks of a component; exit status 1 if one fails."""
@@ -99,7 +108,7 @@ def check(
             with progress.track(f"Checking {component.name} ({component.kind})", total) as bar:
                 for result in check_component(
                     component.kind, component.name, overrides=overrides, package=package,
-                    time_limit=limit or TIME_LIMIT,
+                    data=data, time_limit=limit or TIME_LIMIT,
                 ):  # fmt: skip
                     results.append(result)
                     bar.advance()

@@ -157,6 +157,7 @@ def run(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.spec import check_name
@@ -177,10 +178,13 @@ def run(
         budget=Budget(budget_evaluations, budget_seconds),
     )
     source, store = LocalSource(data), RecordStore(out, suite)
+    requests = [replace(request, search_seed=one) for one in _seeds(seed, seeds)]
+    for one in requests:
+        configure(registry, one)  # an error in one of them is shown before the first run
     records = []
-    for one in _seeds(seed, seeds):
+    for one in requests:
         record = _run_one(
-            registry, replace(request, search_seed=one), source, store,
+            registry, one, source, store,
             rerun=rerun, dry_run=dry_run, quiet=as_json, checkpoint_seconds=checkpoint_seconds,
             parallel=parallel,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from nasbench_ecg.cli.console import (
     table,
     warn_damaged_records,
 )
+from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.spec import PlannedRun, Suite
 
-app = typer.Typer(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
+app = Verbs(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
 
 _PENDING = "pending"
 _STYLES = {
@@ -90,32 +91,35 @@ def plan_suite(
     as_json: JsonOption = False,
 ) -> None:
     """List the runs of a suite and their status, and run nothing."""
-    from nasbench_ecg.suite.runner import results_in_other_suites, statuses
+    from nasbench_ecg.suite.runner import pending_runs, statuses, suites_with_results
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
     found = statuses(runs, store)
+    elsewhere = suites_with_results(runs, store)
     _warn_damaged(store)
     if as_json:
         print_json(
             [
-                {"run_key": run.key, "status": status, "command": run.config.command()}
+                {
+                    "run_key": run.key,
+                    "status": status,
+                    "result_in": elsewhere.get(run.key),
+                    "command": run.config.command(),
+                }
                 for run, status in zip(runs, found, strict=True)
             ]
         )
         return
     listed = table("run", "status", "what")
     for run, status in zip(runs, found, strict=True):
-        have = (
-            next((other for other, _ in results_in_other_suites(run, store)), None)
-            if status is None
-            else None
-        )
-        listed.add_row(
-            run.key[:8], f"[green]in {have.suite}[/]" if have else _styled(status), str(run)
-        )
+        have = elsewhere.get(run.key)
+        listed.add_row(run.key[:8], f"[green]in {have}[/]" if have else _styled(status), str(run))
     stdout().print(listed)
-    _print_counts(found)
+    here = [s for run, s in zip(runs, found, strict=True) if run.key not in elsewhere]
+    _print_counts(here, elsewhere=len(elsewhere))
+    pending = [run for run in pending_runs(runs, store) if run.key not in elsewhere]
+    _print_pending(suite, pending, runs)
 
 
 @app.command("status")
@@ -211,7 +215,7 @@ def run_suite(
         if copied := reuse_results(pending_runs(runs, store, retry_failed=True), store):
             stderr().print(f"{len(copied)} results are copied from other suites in {out}.")
         pending = pending_runs(runs, store, retry_failed=retry_failed)
-        stderr().print(f"{suite.name}: {len(pending)} of {len(runs)} runs are pending.")
+        _print_pending(suite, pending, runs)
         execute_with_progress(
             pending, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
             parallel=parallel,
@@ -287,10 +291,16 @@ def _styled(status: Status | None) -> str:
     return f"[{_STYLES[word]}]{word}[/]"
 
 
-def _print_counts(found: Sequence[Status | None]) -> None:
+def _print_counts(found: Sequence[Status | None], *, elsewhere: int = 0) -> None:
+    """Print how many runs have each status, and how many have a result in another suite."""
     counts = Counter[str](status or _PENDING for status in found)
     parts = [f"{counts[word]} {word}" for word in _STYLES if counts[word]]
-    stderr().print(f"{len(found)} runs: {', '.join(parts)}.")
+    parts += [f"{elsewhere} ok in other suites"] if elsewhere else []
+    stderr().print(f"{len(found) + elsewhere} runs: {', '.join(parts)}.")
+
+
+def _print_pending(suite: Suite, pending: Sequence[PlannedRun], runs: Sequence[PlannedRun]) -> None:
+    stderr().print(f"{suite.name}: {len(pending)} of {len(runs)} runs are to be executed.")
 
 
 def _print_failures(

@@ -11,14 +11,12 @@ from pydantic import ValidationError
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import WEIGHTS, RecordStore
 
 if TYPE_CHECKING:
     from torch import nn
 
     from nasbench_ecg.plugin.registry import Registry
-
-WEIGHTS = "weights.safetensors"
 
 
 def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -> nn.Module:

@@ -35,6 +35,7 @@ class Method:
     Attributes:
         found_on: Dataset that its architectures were found on; empty if it was run on each dataset
             directly.
+        found_under: Protocol under which they were found; empty likewise.
         strategy: Name of the strategy; for transferred architectures the one that found them.
         builder: Name of the builder.
         options: Canonical JSON of the options that identify it.
@@ -42,6 +43,7 @@ class Method:
     """
 
     found_on: str
+    found_under: str
     strategy: str
     builder: str
     options: str
@@ -50,7 +52,8 @@ class Method:
     @property
     def label(self) -> str:
         """Name of the method, which other methods may share."""
-        return f"{self.strategy}, found on {self.found_on}" if self.found_on else self.strategy
+        where = f"{self.found_on} · {self.found_under}"
+        return f"{self.strategy}, found on {where}" if self.found_on else self.strategy
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
     options |= {f"budget.{name}": limit for name, limit in budget.items()}
     return Method(
         found_on="" if origin is None else str(origin["dataset"]),
+        found_under="" if origin is None else str(origin["protocol"]),
         strategy=record.strategy if origin is None else str(origin["strategy"]),
         builder=record.components["builder"].name,
         options=canonical_json(options),

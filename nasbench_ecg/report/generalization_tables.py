@@ -95,18 +95,22 @@ def _f1_table(report: Generalization, labels: Mapping[Method, str]) -> Table:
         for heading, target in zip(headings, report.targets, strict=True)
         if target.own_best is not None
     ]
-    headings = ["method", "on source dataset", *headings]
+    headings = ["method", "on source dataset and protocol", *headings]
     return text_table("F1 of transferred architectures", headings, rows, [_F1_NOTE, *own_best])
 
 
 def _heading(target: Target, targets: Sequence[Target]) -> str:
-    """Return the dataset's name, with the parts of its track that distinguish it from others."""
+    """Return dataset and protocol, with the parts of the track that distinguish it from others."""
     track = target.track
-    same = [other.track for other in targets if other.track.dataset == track.dataset]
-    names = [track.dataset]
+    same = [
+        other.track
+        for other in targets
+        if (other.track.dataset, other.track.protocol) == (track.dataset, track.protocol)
+    ]
+    names = [track.dataset, track.protocol]
     names += [
         getattr(track, part)
-        for part in ("protocol", "profile", "evaluator")
+        for part in ("profile", "evaluator")
         if len({getattr(other, part) for other in same}) > 1
     ]
     if sum(other == track for other in same) > 1:

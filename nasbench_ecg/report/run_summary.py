@@ -22,7 +22,7 @@ from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
 from nasbench_ecg.report.published import Published, counterpart, published_scores
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import WEIGHTS, RecordStore
 from nasbench_ecg.text import difference, duration, percent, value_text
 
 _STATUS = {
@@ -34,6 +34,8 @@ _STATUS = {
 }
 _PART_USE = {"train": "train", "validation": "validate", "test": "test"}
 _REPEAT_SEEDS = (0, 1, 2)
+_UNSEEN_PATIENTS = ("inter-patient", "patient-kfold")
+"""Protocols whose test patients are not in the training set, in the order of preference."""
 _ERROR_LINES = 6
 _WIDTH = 78
 _MAX_WIDTH = 100
@@ -305,19 +307,24 @@ def _next_commands(
         ("show this summary again", _verb("show", key, out=out)),
         ("compare with all other runs", _verb("leaderboard", out=out)),
     ]
-    if record.costs.get("parameters"):  # clustering trains no network
+    if _weights(record, out).is_file():
         export = _verb("export", key, "-o", "model.pt2", out=out)
         steps.append(("write the network to a file", export))
     several = replace(request, search_seed=0, evaluation_seed=None)
     steps.append(("repeat with three seeds", repeat(several, _REPEAT_SEEDS)))
-    if "inter-patient" in protocols and not record.protocol.startswith("inter-patient"):
+    apart = next((name for name in _UNSEEN_PATIENTS if name in protocols), None)
+    if record.protocol not in (*_UNSEEN_PATIENTS, "inter-patient-strict") and apart:
         overrides = {role: o for role, o in request.overrides.items() if role != "protocol"}
-        unseen = replace(request, protocol="inter-patient", overrides=overrides)
+        unseen = replace(request, protocol=apart, overrides=overrides)
         steps.append(("test on unseen patients", repeat(unseen)))
     elif record.profile != "paper":
         published = replace(request, profile="paper")
         steps.append(("run with the published settings", repeat(published)))
     return steps
+
+
+def _weights(record: RunRecord, out: Path) -> Path:
+    return RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
 
 
 def _verb(*words: str, out: Path) -> str:

@@ -29,6 +29,9 @@ from nasbench_ecg.run.request import ROLES, RunRequest
 KEY_FORMAT = 1
 KEY_LENGTH = 16
 
+MAX_SEED = 2**63 - 1
+"""Largest seed that all random generators accept."""
+
 
 @dataclass(frozen=True)
 class ResolvedComponent:
@@ -168,6 +171,7 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
     assert isinstance(strategy.spec, StrategySpec) and isinstance(dataset.spec, DatasetSpec)
     space, builder, evaluator = _parts_of_search(registry, request, strategy.spec)
     _check_budget(strategy.spec, request.budget)
+    _check_seeds(request)
     protocol = request.protocol or dataset.spec.protocol
     if protocol not in protocol_names():
         raise ProtocolError(
@@ -278,6 +282,14 @@ def _check_budget(strategy: StrategySpec, budget: Budget) -> None:
             f"The strategy {strategy.name!r} does not keep a budget of {name}.",
             fix=f"Leave out --budget-{name}; it keeps {kept}.",
         )
+
+
+def _check_seeds(request: RunRequest) -> None:
+    for seed in (request.search_seed, request.evaluation_seed or 0):
+        if not 0 <= seed <= MAX_SEED:
+            raise OptionError(
+                f"A seed of {seed} is not allowed.", fix=f"Give a number from 0 to {MAX_SEED}."
+            )
 
 
 def _check_length(config: RunConfig) -> None:

@@ -21,6 +21,9 @@ from nasbench_ecg.run.resume import ResumeFolder
 if TYPE_CHECKING:
     from torch import Tensor
 
+WEIGHTS = "weights.safetensors"
+"""File of a run's weights, in the folder beside its record."""
+
 _LEFTOVER = re.compile(r"\.[0-9a-f]{16}(\.json)?-")
 _STALE = 3600.0  # seconds after which a temporary file belongs to a killed process
 
@@ -107,8 +110,8 @@ class RecordStore:
                 from safetensors.torch import save_file
 
                 contiguous = {name: value.contiguous() for name, value in weights.items()}
-                save_file(contiguous, temporary / "weights.safetensors")
-                with (temporary / "weights.safetensors").open("rb") as file:
+                save_file(contiguous, temporary / WEIGHTS)
+                with (temporary / WEIGHTS).open("rb") as file:
                     os.fsync(file.fileno())
             temporary.chmod(0o755)
             if folder.exists():

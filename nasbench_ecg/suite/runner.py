@@ -61,6 +61,16 @@ def pending_runs(
     ]
 
 
+def suites_with_results(runs: Sequence[PlannedRun], store: RecordStore) -> dict[str, str]:
+    """Return, by run key, the other suite whose result :func:`reuse_results` copies.
+
+    Runs of which this suite has a result are left out.
+    """
+    pending = pending_runs(runs, store, retry_failed=True)
+    others = {run.key: next(_readable_results(run, store), None) for run in pending}
+    return {key: found[0].suite for key, found in others.items() if found is not None}
+
+
 def reuse_results(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]:
     """Copy results of ``runs`` that other suites in the same folder already have.
 
@@ -72,14 +82,24 @@ def reuse_results(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRec
     """
     reused = []
     for run in runs:
-        for other, record in results_in_other_suites(run, store):
+        for _, record, artifacts in _readable_results(run, store):
             with suppress(ValueError, OSError):
-                artifacts = _artifacts(other, run.key)
                 copy = record.model_copy(update={"suite": store.suite})
                 store.write(copy, artifacts)
                 reused.append(copy)
                 break
     return reused
+
+
+def _readable_results(
+    run: PlannedRun, store: RecordStore
+) -> Iterator[tuple[RecordStore, RunRecord, dict[str, object]]]:
+    """Yield the results of a run in other suites whose JSON files can be read."""
+    for other, record in results_in_other_suites(run, store):
+        try:
+            yield other, record, _artifacts(other, run.key)
+        except (ValueError, OSError):
+            continue
 
 
 def results_in_other_suites(

@@ -39,12 +39,14 @@ class ComponentUnderTest:
         component: The component.
         registry: Where the other components are found.
         overrides: Options by role, as ``--set`` takes them, on top of the profile ``smoke``.
+        data: Folder of databases; None for that of the environment, or the cache.
         cache: Results that several checks of the component share.
     """
 
     component: Component
     registry: Registry
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    data: str | None = None
     cache: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -150,6 +152,8 @@ def component_under_test(
     kind: Kind,
     name: str,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    data: str | None = None,
 ) -> ComponentUnderTest:
     """Return a component of the registry, to be tested.
 
@@ -164,7 +168,7 @@ def component_under_test(
             f"There is no component {unknown[0]!r} to set options of.",
             fix=f"Use one of: {', '.join(ROLES)}.",
         )
-    return ComponentUnderTest(registry.get(kind, name), registry, overrides)
+    return ComponentUnderTest(registry.get(kind, name), registry, overrides, data)
 
 
 # A small task

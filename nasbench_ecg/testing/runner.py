@@ -107,6 +107,7 @@ class CheckJob:
         name: Its name.
         overrides: Options by role.
         package: Folder of its package, if it is not installed.
+        data: Folder of databases; None for that of the environment, or the cache.
         start: Number of the first check, from 0.
         results: File that receives one JSON line per result.
     """
@@ -115,6 +116,7 @@ class CheckJob:
     name: str
     overrides: Mapping[str, Mapping[str, Any]]
     package: str | None
+    data: str | None
     start: int
     results: str
 
@@ -122,7 +124,9 @@ class CheckJob:
         """Run the checks, and write each result when it is known."""
         local = discover_package(Path(self.package)) if self.package else ()
         registry = load_registry(local)
-        component = component_under_test(registry, self.kind, self.name, self.overrides)
+        component = component_under_test(
+            registry, self.kind, self.name, self.overrides, data=self.data
+        )
         with Path(self.results).open("a", encoding="utf-8") as file:
             for result in run_checks(component, start=self.start):
                 file.write(json.dumps(asdict(result)) + "\n")
@@ -135,6 +139,7 @@ def check_component(
     *,
     overrides: Mapping[str, Mapping[str, Any]] | None = None,
     package: Path | None = None,
+    data: Path | None = None,
     time_limit: float = TIME_LIMIT,
 ) -> Iterator[CheckResult]:
     """Yield the result of each check of a component's contract, whatever the component does.
@@ -144,6 +149,7 @@ def check_component(
         name: Its name.
         overrides: Options by role, as ``--set`` takes them.
         package: Folder of its package, if it is not installed.
+        data: Folder of databases; None for that of the environment, or the cache.
         time_limit: Seconds that one check may take.
     """
     checks = checks_of(kind)
@@ -152,7 +158,13 @@ def check_component(
         while done < len(checks):
             results, log = Path(folder, f"{done}.jsonl"), Path(folder, "log")
             job = CheckJob(
-                kind, name, overrides or {}, str(package) if package else None, done, str(results)
+                kind,
+                name,
+                overrides or {},
+                package=str(package) if package else None,
+                data=str(data.expanduser().absolute()) if data else None,
+                start=done,
+                results=str(results),
             )
             command = [sys.executable, "-m", "nasbench_ecg.testing.runner", json.dumps(asdict(job))]
             child = ChildProcess(command, log, time_limit=time_limit, grace=0.0)

@@ -5,10 +5,14 @@ Run records, size limits, cost objectives, cost evaluators and benchmarks all us
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 import torch
 from torch import nn
@@ -102,10 +106,15 @@ def latencies(model: nn.Module, n_leads: int, n_samples: int, device: str) -> di
     }
 
 
-def peak_memory_mb(device: str) -> float:
-    """Return the peak memory of this process so far, in megabytes: on the GPU, or resident."""
+def peak_memory_mb(device: str) -> float | None:
+    """Return the peak memory of this process so far, in megabytes: on the GPU, or resident.
+
+    None where the system does not tell, as on Windows.
+    """
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
+    if resource is None:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
@@ -140,13 +149,16 @@ def measure_costs(
     """Return the costs that a run records, of an untrained network on ``device``.
 
     Returns:
-        ``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms`` and ``peak_memory_mb``.
+        ``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms`` and, where the system tells
+        it, ``peak_memory_mb``.
     """
     with seeded(0):
         model = build_network(arch, task, builder).to(device)
-        return {
+        costs: dict[str, float] = {
             "parameters": count_parameters(model),
             "macs": count_macs(model, task.n_leads, task.n_samples),
             **latencies(model, task.n_leads, task.n_samples, device),
-            "peak_memory_mb": round(peak_memory_mb(device), 1),
         }
+    if (peak := peak_memory_mb(device)) is not None:
+        costs["peak_memory_mb"] = round(peak, 1)
+    return costs

@@ -158,11 +158,13 @@ def _load_once(component: ComponentUnderTest, protocol: str) -> Beats:
 
 def _load(component: ComponentUnderTest, protocol: str) -> Beats:
     dataset = component.create(protocol)
-    local = LocalSource()
+    local = LocalSource(Path(component.data) if component.data else None)
     for requirement in _required(dataset):
         try:
             local.require(requirement)
         except MissingDataError as error:
+            if component.data:
+                raise
             raise NotApplicable(f"its records are not on this machine: {error.what}") from error
     with TemporaryDirectory() as scratch:
         source = _Source(local, Path(scratch))

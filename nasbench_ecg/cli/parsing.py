@@ -1,0 +1,43 @@
+"""Verbs that refuse an option that is given twice, where only one value would be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+
+class Verb(TyperCommand):
+    """A command that refuses a repeated option, unless it collects values or is a switch.
+
+    By default the last value would count, and the others would be ignored without a word.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words of the command line; arguments as in the base class.
+
+        Raises:
+            typer.BadParameter: An option is repeated.
+        """
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            order: list[Any] = self.make_parser(ctx).parse_args(args=given)[2]
+            for option in order:
+                if order.count(option) > 1 and _takes_one_value(option):
+                    raise typer.BadParameter("give it only once.", ctx=ctx, param=option)
+        return rest
+
+
+def _takes_one_value(option: Any) -> bool:
+    return not (option.multiple or option.is_flag or option.count)
+
+
+class Verbs(typer.Typer):
+    """A group of commands, each a :class:`Verb`; arguments as in the base class."""
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
+        """Return the decorator that adds a verb; arguments as in the base class."""
+        return super().command(name, **{"cls": Verb, **settings})

@@ -1,0 +1,145 @@
+"""Output that cannot be shown ends cleanly: other encodings, no width, full disks, log files."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from nasbench_ecg.cli import console
+from nasbench_ecg.cli.console import RichProgress
+
+FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
+
+
+def nasbench(*words: str | Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command in a process, and return what it prints as bytes."""
+    return subprocess.run(
+        [sys.executable, "-m", "nasbench_ecg", *map(str, words)],
+        env={**os.environ, **variables}, capture_output=True, check=False,
+    )  # fmt: skip
+
+
+# Encodings and widths
+
+
+@pytest.mark.parametrize(
+    "words", [("list", "strategies"), ("info", "darts"), ("list", "nothing"), ("run", "--help")]
+)
+def test_where_only_ascii_can_be_shown_the_rest_is_replaced(words: tuple[str, ...]) -> None:
+    usual, ascii = nasbench(*words), nasbench(*words, PYTHONIOENCODING="ascii")
+    assert ascii.returncode == usual.returncode
+    shown = (ascii.stdout + ascii.stderr).decode("ascii")
+    assert "Unexpected" not in shown and "Traceback" not in shown
+    letters = re.compile(r"[a-zA-Z]+")
+    expected = (usual.stdout + usual.stderr).decode()
+    assert set(letters.findall(shown)) == set(letters.findall(expected))
+
+
+def test_json_is_the_same_in_every_encoding() -> None:
+    usual, ascii = nasbench("list", "--json"), nasbench("list", "--json", PYTHONIOENCODING="ascii")
+    assert json.loads(ascii.stdout.decode("ascii")) == json.loads(usual.stdout)
+
+
+@pytest.mark.parametrize("width", ["", "0", "00", "-3", "wide"])
+def test_an_unknown_width_is_80_columns(width: str) -> None:
+    lines = nasbench("list", "profiles", COLUMNS=width).stdout.decode().splitlines()
+    assert any("smoke" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+
+
+# Full disks
+
+
+@needs_full
+@pytest.mark.parametrize(
+    "words", [("list",), ("list", "--json"), ("--help",), ("--version",), ("info", "train")]
+)
+def test_results_that_cannot_be_written_are_one_panel_and_exit_code_1(
+    words: tuple[str, ...],
+) -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nasbench_ecg", *words],
+            stdout=full, stderr=subprocess.PIPE, check=False, text=True,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "The output cannot be written: no space left on device." in done.stderr
+    assert done.stderr.count("╭") == 1 and "Exception" not in done.stderr
+
+
+@needs_full
+@pytest.mark.parametrize(("words", "code"), [(("list",), 0), (("list", "nothing"), 2)])
+def test_messages_that_cannot_be_written_change_nothing(words: tuple[str, ...], code: int) -> None:
+    with FULL.open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "nasbench_ecg", *words],
+            stdout=subprocess.PIPE, stderr=full, check=False,
+        )  # fmt: skip
+    assert (done.returncode, bool(done.stdout)) == (code, code == 0)
+
+
+@needs_full
+def test_a_bar_on_a_full_disk_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FULL.open("w") as full:
+        monkeypatch.setattr("sys.stderr", full)
+        console.stderr.cache_clear()
+        with RichProgress() as progress, progress.track("training", 2) as bar:
+            bar.advance(2)
+            progress.note("done")
+        with pytest.raises(OSError, match="No space"):
+            full.write("x")
+            full.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+def test_results_and_messages_keep_their_order_in_one_file(tmp_path: Path) -> None:
+    code = (
+        "from nasbench_ecg.cli.console import prepare_streams, print_json, stderr\n"
+        "prepare_streams()\nprint_json(1)\nstderr().print('two')\nprint('three')\n"
+    )
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run([sys.executable, "-c", code], stdout=log, stderr=log, check=True)
+    assert (tmp_path / "log").read_text().split() == ["1", "two", "three"]
+
+
+# Log files
+
+
+def test_a_log_shows_progress_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(console, "monotonic", lambda: now)
+    log = io.StringIO()
+    with RichProgress(Console(file=log, width=80)).track("searching", 600) as bar:
+        for step in range(1, 601):
+            now = float(step)
+            bar.advance(loss=0.5)
+    lines = log.getvalue().splitlines()
+    minutes = range(int(console.LOG_SECONDS), 601, int(console.LOG_SECONDS))
+    assert [line.split()[1] for line in lines] == [*(f"{n}/600" for n in minutes), "600/600"]
+
+
+def test_a_log_shows_no_more_lines_while_others_are_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(console, "monotonic", lambda: now)
+    log = io.StringIO()
+    progress = RichProgress(Console(file=log, width=80))
+    with progress.track("searching", 9) as outer:
+        for epoch in range(1, 10):
+            with progress.track(f"epoch {epoch}", 2) as inner:
+                now += 0.9 * console.LOG_SECONDS
+                inner.advance(2)
+            outer.advance()
+    assert [line.split("  ")[0] for line in log.getvalue().splitlines()] == [
+        *(f"epoch {epoch}" for epoch in range(1, 10)), "searching",
+    ]  # fmt: skip
