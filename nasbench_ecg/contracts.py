@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nasbench_ecg.architecture import Architecture
     from nasbench_ecg.data.beats import Beats
+    from nasbench_ecg.encoding import Parameter, ParameterValue
     from nasbench_ecg.progress import Progress
 
 
@@ -76,7 +77,8 @@ class Dataset(Protocol):
 class SearchSpace(Protocol):
     """A set of architectures. All methods are pure: equal generator state, equal result.
 
-    Optional methods: :class:`DrawsText`, :class:`DrawsSvg`, :class:`Canonicalizes`.
+    Optional methods: :class:`DrawsText`, :class:`DrawsSvg`, :class:`Canonicalizes`,
+    :class:`ListsMembers`, :class:`Encodes`.
 
     Attributes:
         name: Name of the space, as in its spec and in :attr:`Architecture.space`.
@@ -135,6 +137,53 @@ class ListsMembers(Protocol):
     @property
     def members(self) -> Sequence[Architecture]:
         """All members in canonical form, in a fixed order."""
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """A search space whose architectures are described by named parameters.
+
+    Optimizers that know nothing of the space, such as those of Optuna, then search it: they choose
+    values, and :meth:`decode` returns the architecture.
+
+    Example:
+        >>> from nasbench_ecg.api import Architecture, Categorical, Integer, check_values
+        >>> class Chains:
+        ...     def parameters(self):
+        ...         return (Categorical("operation", ("conv", "pool")), Integer("layers", 1, 3))
+        ...     def encode(self, arch):
+        ...         return {name: arch.genotype[name] for name in ("operation", "layers")}
+        ...     def decode(self, values):
+        ...         return Architecture("chains", check_values(self.parameters(), values))
+        >>> Chains().decode({"operation": "conv", "layers": 2}).genotype
+        {'operation': 'conv', 'layers': 2}
+    """
+
+    def parameters(self) -> Sequence[Parameter]:
+        """Return the parameters, each after the one that its condition names.
+
+        Each has a name of its own and at least two values. A space with a single architecture has
+        no parameters.
+        """
+
+    def encode(self, arch: Architecture) -> Mapping[str, ParameterValue]:
+        """Return the values of the active parameters that describe ``arch``, by name.
+
+        Raises:
+            OptionError: ``arch`` is not in this space.
+        """
+
+    def decode(self, values: Mapping[str, ParameterValue]) -> Architecture:
+        """Return the architecture that the values of the active parameters describe.
+
+        All allowed values give a valid architecture, and every architecture has values:
+        ``decode(encode(arch)) == arch``, up to the canonical form. Several values may give one
+        architecture.
+
+        Raises:
+            OptionError: A value is not allowed, is missing, or belongs to no active parameter; see
+                :func:`nasbench_ecg.api.check_values`.
+        """
 
 
 class Builder(Protocol):

@@ -7,22 +7,19 @@ an evaluator that returns known scores.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bit_searches import TASK, Bits, Lookup, Wide, bits, context
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from torch import nn
 
-from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Budget, Evaluation, Fidelity
+from nasbench_ecg.contracts import Budget, Fidelity
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg_blackbox.evolution import (
     Member,
@@ -46,70 +43,6 @@ SEARCHES = {
     "successive-halving": (SuccessiveHalving, SuccessiveHalvingOptions),
     "nsga2": (Nsga2, Nsga2Options),
 }
-TASK = SimpleNamespace(n_leads=1, n_samples=4, n_classes=2)
-
-
-class Bits:
-    """All strings of ``n`` bits; neighbours differ in one bit."""
-
-    name = "bits"
-
-    def __init__(self, n):
-        self.n = n
-        self.parents = []
-        self.children = []
-
-    @property
-    def size(self):
-        return 2**self.n
-
-    def sample(self, rng):
-        return bits(rng.integers(2, size=self.n).tolist())
-
-    def mutate(self, arch, rng):
-        self.parents.append(arch)
-        changed = list(arch.genotype)
-        changed[rng.integers(self.n)] ^= 1
-        self.children.append(bits(changed))
-        return self.children[-1]
-
-    def crossover(self, a, b, rng):
-        pairs = zip(a.genotype, b.genotype, strict=True)
-        return bits([pair[rng.integers(2)] for pair in pairs])
-
-    def validate(self, arch):
-        assert arch.space == self.name and len(arch.genotype) == self.n
-
-
-class Wide:
-    """Builds a layer with one parameter for every bit that is set, and two more."""
-
-    def build(self, arch, *, n_leads, n_samples, n_classes):
-        return nn.Linear(1 + sum(arch.genotype), 1)
-
-
-def bits(values):
-    return Architecture("bits", list(values))
-
-
-@dataclass
-class Lookup:
-    """An evaluator that scores by a function and reports one second per evaluation."""
-
-    score: object = lambda arch, fidelity: sum(arch.genotype)
-    calls: list = field(default_factory=list)
-
-    def estimate(self, arch, task, builder, ctx):
-        return float(ctx.fidelity.epochs)
-
-    def evaluate(self, arch, task, builder, ctx):
-        self.calls.append((arch, ctx.fidelity))
-        score = float(self.score(arch, ctx.fidelity))
-        return Evaluation(architecture=arch, score=score, metrics={}, seconds=1.0)
-
-    @property
-    def architectures(self):
-        return [arch for arch, _ in self.calls]
 
 
 def search(name, space, *, evaluator=None, seed=0, budget=None, rng=None, **options):
@@ -118,20 +51,6 @@ def search(name, space, *, evaluator=None, seed=0, budget=None, rng=None, **opti
     evaluator = evaluator or Lookup()
     ctx = context(space, evaluator, seed=seed, budget=budget, rng=rng)
     return strategy(model(**options)).search(TASK, space, Wide(), ctx), evaluator, ctx
-
-
-def context(space, evaluator, *, seed=0, budget=None, rng=None):
-    return RunSearchContext(
-        task=TASK,
-        space=space,
-        builder=Wide(),
-        evaluator=evaluator,
-        rng=rng or np.random.default_rng(seed),
-        evaluation_seed=0,
-        device="cpu",
-        progress=Silent(),
-        budget=budget or Budget(),
-    )
 
 
 # All of them

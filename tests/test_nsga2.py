@@ -6,8 +6,9 @@ import random
 
 import numpy as np
 import pytest
+from bit_searches import TASK, Bits, Lookup, Wide, bits, context
 from pydantic import ValidationError
-from test_blackbox import TASK, Bits, Lookup, Wide, bits, context, search
+from test_blackbox import search
 from tiny_beats import tiny_beats
 
 from nasbench_ecg.architecture import Architecture

@@ -97,6 +97,9 @@ class StrategySpec(ComponentSpec):
     spaces: tuple[str, ...] | None = None
     """The search spaces that it can search; None: any."""
 
+    needs_encoding: bool = False
+    """Whether it searches only spaces with parameters, see :class:`nasbench_ecg.api.Encodes`."""
+
     builder: str | None = None
     """The builder used with ``space`` when the user names none; None: that of the space."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasbench_ecg.architecture import digest
-from nasbench_ecg.contracts import Budget
+from nasbench_ecg.contracts import Budget, Encodes
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
 from nasbench_ecg.options import PROFILE_NAMES, KnowsLength, Options, changed_options, resolve
@@ -212,6 +212,7 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
         budget=request.budget,
     )
     _check_length(config)
+    _check_encoding(config)
     return config
 
 
@@ -308,6 +309,19 @@ def _check_length(config: RunConfig) -> None:
                 where=f"dataset {config.dataset.name}",
                 fix="Widen the window of the dataset, or choose another dataset.",
             )
+
+
+def _check_encoding(config: RunConfig) -> None:
+    """Refuse a space without parameters, where the strategy needs them."""
+    strategy = config.strategy.component.spec
+    assert isinstance(strategy, StrategySpec)
+    if strategy.needs_encoding and not isinstance(config.space.create(), Encodes):
+        raise OptionError(
+            f"The strategy {strategy.name!r} searches spaces with parameters, and the space "
+            f"{config.space.name!r} has none.",
+            fix="Choose another strategy or space, or give the space the methods parameters, "
+            "encode and decode (nasbench_ecg.api.Encodes).",
+        )
 
 
 def _resolve(

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from nasbench_ecg.api import Architecture, NoOptions, OptionError
+from nasbench_ecg.api import (
+    Architecture,
+    Categorical,
+    NoOptions,
+    OptionError,
+    Parameter,
+    ParameterValue,
+    check_values,
+)
 
 SPACE = "fixed"
 NAMES = ("cnn-9", "cnn-11", "resnet-31")
@@ -76,6 +84,18 @@ class Fixed:
     def validate(self, arch: Architecture) -> None:
         """Raise OptionError with the reason if ``arch`` is not in this space."""
         network_name(arch)
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return one parameter, the name of the network."""
+        return (Categorical("network", NAMES),)
+
+    def encode(self, arch: Architecture) -> dict[str, ParameterValue]:
+        """Return the name of the network as the value of the parameter."""
+        return {"network": network_name(arch)}
+
+    def decode(self, values: Mapping[str, ParameterValue]) -> Architecture:
+        """Return the network that the value names."""
+        return architecture(str(check_values(self.parameters(), values)["network"]))
 
     def draw(self, arch: Architecture) -> str:
         """Return the name of the network."""

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import cached_property
+from itertools import combinations
 from math import comb, prod
 
 import numpy as np
 
-from nasbench_ecg.api import Architecture, OptionError
+from nasbench_ecg.api import (
+    Architecture,
+    Categorical,
+    OptionError,
+    Parameter,
+    ParameterValue,
+    check_values,
+)
 from nasbench_ecg_cells.drawing import draw_svg, draw_text
 from nasbench_ecg_cells.genotype import SPACE, Cell, Edge, Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
@@ -56,19 +65,39 @@ class ConvCells:
         Raises:
             OptionError: The space contains no other architecture.
         """
-        neighbours = list(self.neighbours(arch))
-        if not neighbours:
+        genotype = self._read(arch)
+        if not self._neighbors_of_cell:
             raise OptionError(
                 "This space contains a single architecture, which cannot be mutated.",
                 fix="Set more space.nodes or space.operations.",
             )
-        return neighbours[rng.integers(len(neighbours))]
+        drawn = rng.integers(len(CELL_NAMES) * self._neighbors_of_cell)
+        return self._neighbor(genotype, int(drawn))
+
+    @cached_property
+    def _neighbors_of_node(self) -> list[int]:
+        """Neighbors that differ in each node: for both edges, |O| - 1 operations and i sources."""
+        return [2 * (len(self.real_operations) - 1 + i) for i in range(self.nodes)]
+
+    @cached_property
+    def _neighbors_of_cell(self) -> int:
+        return sum(self._neighbors_of_node)
+
+    def _neighbor(self, genotype: Genotype, index: int) -> Architecture:
+        """Return the architecture at ``index`` of :meth:`neighbours`, without the others."""
+        which, index = divmod(index, self._neighbors_of_cell)
+        cell: Cell = getattr(genotype, CELL_NAMES[which])
+        i = 0
+        while index >= self._neighbors_of_node[i]:
+            index -= self._neighbors_of_node[i]
+            i += 1
+        changed = list(self._changed_nodes(i, cell[i]))[index]
+        other = (*cell[:i], changed, *cell[i + 1 :])
+        return replace(genotype, **{CELL_NAMES[which]: other}).to_architecture()
 
     def crossover(self, a: Architecture, b: Architecture, rng: np.random.Generator) -> Architecture:
         """Return a child; each of its nodes, with both edges, comes from ``a`` or ``b``."""
-        self.validate(a)
-        self.validate(b)
-        ga, gb = Genotype.from_architecture(a), Genotype.from_architecture(b)
+        ga, gb = self._read(a), self._read(b)
         normal, reduction = (
             tuple(
                 node_a if rng.random() < 0.5 else node_b
@@ -80,8 +109,7 @@ class ConvCells:
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
         """Yield every architecture that differs in the operation or the source of one edge."""
-        self.validate(arch)
-        genotype = Genotype.from_architecture(arch)
+        genotype = self._read(arch)
         for name in CELL_NAMES:
             cell: Cell = getattr(genotype, name)
             for i, node in enumerate(cell):
@@ -103,6 +131,10 @@ class ConvCells:
 
     def validate(self, arch: Architecture) -> None:
         """Raise OptionError with the reason if ``arch`` is not in this space."""
+        self._read(arch)
+
+    def _read(self, arch: Architecture) -> Genotype:
+        """Return the genotype of ``arch``, checked to be in this space."""
         genotype = Genotype.from_architecture(arch)
         for name in CELL_NAMES:
             cell: Cell = getattr(genotype, name)
@@ -116,6 +148,61 @@ class ConvCells:
                             where=f"{name} cell, node {i + 1}",
                             fix=f"Use one of: {', '.join(self.real_operations)}.",
                         )
+        return genotype
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the sources and the two operations of each node, ``normal.2.sources`` for example.
+
+        Values and genotypes correspond one to one. A decision with a single choice, such as the
+        sources of the first node, has no parameter.
+        """
+        return self._parameters
+
+    @cached_property
+    def _parameters(self) -> tuple[Parameter, ...]:
+        return tuple(
+            Categorical(f"{cell}.{i + 1}.{part}", choices)
+            for cell in CELL_NAMES
+            for i in range(self.nodes)
+            for part, choices in self._choices(i).items()
+            if len(choices) > 1
+        )
+
+    def _choices(self, index: int) -> dict[str, tuple[str, ...]]:
+        """Return the choices of the decisions of node ``index``, by their name."""
+        pairs = tuple(f"{a},{b}" for a, b in combinations(range(index + 2), 2))
+        operations = self.real_operations
+        return {"sources": pairs, "operation-1": operations, "operation-2": operations}
+
+    def encode(self, arch: Architecture) -> dict[str, ParameterValue]:
+        """Return the decisions of ``arch`` as values of the parameters."""
+        genotype = self._read(arch)
+        decisions: dict[str, ParameterValue] = {}
+        for name in CELL_NAMES:
+            cell: Cell = getattr(genotype, name)
+            for i, (first, second) in enumerate(cell):
+                decisions[f"{name}.{i + 1}.sources"] = f"{first.source},{second.source}"
+                decisions[f"{name}.{i + 1}.operation-1"] = first.operation
+                decisions[f"{name}.{i + 1}.operation-2"] = second.operation
+        return {parameter.name: decisions[parameter.name] for parameter in self._parameters}
+
+    def decode(self, values: Mapping[str, ParameterValue]) -> Architecture:
+        """Return the architecture of the values."""
+        checked = check_values(self._parameters, values)
+
+        def node(name: str, index: int) -> tuple[Edge, Edge]:
+            sources, *operations = (
+                str(checked.get(f"{name}.{index + 1}.{part}", choices[0]))
+                for part, choices in self._choices(index).items()
+            )
+            first, second = (
+                Edge(int(source), operation)
+                for source, operation in zip(sources.split(","), operations, strict=True)
+            )
+            return first, second
+
+        normal, reduction = (tuple(node(name, i) for i in range(self.nodes)) for name in CELL_NAMES)
+        return Genotype(normal, reduction).to_architecture()
 
     def canonical(self, arch: Architecture) -> Architecture:
         """Return ``arch`` with the edges of each node sorted by source."""

@@ -89,7 +89,7 @@ def _capabilities(spec: StrategySpec) -> list[str]:
     others = [name for name in spec.spaces or () if name != spec.space]
     spaces = [f"also searches {', '.join(f'`{name}`' for name in others)}"] if others else []
     if spec.spaces is None:
-        spaces = ["searches any space"]
+        spaces = ["searches any space" + (" with parameters" if spec.needs_encoding else "")]
     budgets = f"budgets of {' and '.join(spec.budgets)}" if spec.budgets else "no budget"
     return [*spaces, f"keeps {budgets}"]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from itertools import islice
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Canonicalizes, DrawsSvg, DrawsText, SearchSpace
+from nasbench_ecg.contracts import Canonicalizes, DrawsSvg, DrawsText, Encodes, SearchSpace
+from nasbench_ecg.encoding import Parameter, ParameterValue, check_values, draw_values
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
@@ -166,6 +170,106 @@ def drawings_and_canonical_forms_are_valid(component: ComponentUnderTest, seed: 
         once = space.canonical(arch)
         _expect_valid(space, once, "canonical")
         expect(space.canonical(once) == once, "the canonical form has another canonical form")
+
+
+@check()
+def parameters_are_well_formed(component: ComponentUnderTest, seed: int) -> None:
+    """Parameters have names of their own, two values or more, and conditions on earlier ones."""
+    space = _encoded(component)
+    parameters = space.parameters()
+    expect(list(parameters) == list(space.parameters()), "two calls return different parameters")
+    earlier: dict[str, Parameter] = {}
+    for parameter in parameters:
+        name = parameter.name
+        expect(isinstance(name, str) and name, f"a parameter has the name {name!r}")
+        expect(name not in earlier, f"two parameters have the name {name!r}")
+        values = [parameter.value(i) for i in range(parameter.count)]
+        expect(len(values) > 1, f"{name!r} has {len(values)} values, not at least 2")
+        texts = {json.dumps(value) for value in values}
+        expect(len(texts) == len(values), f"{name!r} has a value twice: {values}")
+        if (condition := parameter.condition) is not None:
+            on = condition.parameter
+            expect(on in earlier, f"{name!r} depends on {on!r}, which does not come before it")
+            possible = all(earlier[on].contains(value) for value in condition.values)
+            expect(condition.values and possible, f"{name!r} depends on other values of {on!r}")
+        earlier[name] = parameter
+
+
+@check(seeds=20)
+def encoding_and_decoding_return_the_architecture(component: ComponentUnderTest, seed: int) -> None:
+    """An architecture is encoded by allowed values, and decoding them returns it."""
+    space, encoded = component.space(), _encoded(component)
+    arch = space.sample(np.random.default_rng(seed))
+    before = arch.to_json()
+    values = encoded.encode(arch)
+    expect(arch.to_json() == before, "encode changes the architecture it is given")
+    _expect_allowed(encoded, values)
+    decoded = encoded.decode(values)
+    _expect_valid(space, decoded, "decode")
+    if isinstance(space, Canonicalizes):
+        arch, decoded = space.canonical(arch), space.canonical(decoded)
+    expect(decoded == arch, f"{before} is encoded as {values}, which is {decoded.to_json()}")
+
+
+@check(seeds=20)
+def allowed_values_are_architectures(component: ComponentUnderTest, seed: int) -> None:
+    """All values that the parameters allow describe a valid architecture."""
+    space, encoded = component.space(), _encoded(component)
+    values = draw_values(encoded.parameters(), np.random.default_rng(seed))
+    before = dict(values)
+    arch = encoded.decode(values)
+    expect(values == before, "decode changes the values it is given")
+    _expect_valid(space, arch, f"decode of {values}")
+    expect(encoded.decode(values) == arch, "two calls of decode return different architectures")
+    if _combinations(encoded.parameters()) == space.size:
+        again = encoded.encode(arch)
+        expect(
+            dict(again) == values,
+            f"as many values as architectures, but {values} are encoded back as {dict(again)}",
+        )
+
+
+@check()
+def other_values_are_refused(component: ComponentUnderTest, seed: int) -> None:
+    """Values that are missing, unknown or not allowed are refused with an OptionError."""
+    encoded = _encoded(component)
+    values = draw_values(encoded.parameters(), np.random.default_rng(seed))
+    wrong: list[dict[str, Any]] = [{**values, "no-such-parameter": 1}]
+    for name in list(values)[:1]:
+        wrong.append({key: value for key, value in values.items() if key != name})
+        others: tuple[Any, ...] = (None, "no such choice", -(10**9), [])
+        wrong += [{**values, name: value} for value in others]
+    for given in wrong:
+        try:
+            encoded.decode(given)
+        except OptionError:
+            continue
+        except Exception as error:
+            raise ContractViolation(
+                f"decode raises {type(error).__name__}, not OptionError, for {given}"
+            ) from error
+        raise ContractViolation(f"decode accepts {given}")
+
+
+def _encoded(component: ComponentUnderTest) -> Encodes:
+    space: Any = component.space()
+    if not isinstance(space, Encodes):
+        raise NotApplicable("it has no parameters, encode and decode")
+    return space
+
+
+def _combinations(parameters: Sequence[Parameter]) -> int | None:
+    """Return the number of combinations of values; None if parameters are conditional."""
+    if any(parameter.condition is not None for parameter in parameters):
+        return None
+    return prod(parameter.count for parameter in parameters)
+
+
+def _expect_allowed(space: Encodes, values: Mapping[str, ParameterValue]) -> None:
+    try:
+        check_values(space.parameters(), values)
+    except OptionError as error:
+        raise ContractViolation(f"encode returns values that are not allowed: {error}") from error
 
 
 def _all_methods(space: SearchSpace, rng: np.random.Generator) -> list[str]:

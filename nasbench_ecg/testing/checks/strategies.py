@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from torch import nn
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
+from nasbench_ecg.encoding import Categorical, Integer, Parameter, ParameterValue, check_values
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.plugin.specs import StrategySpec
@@ -59,17 +60,23 @@ def returns_an_architecture_of_its_space(component: ComponentUnderTest, seed: in
 
 @check()
 def searches_any_space(component: ComponentUnderTest, seed: int) -> None:
-    """A strategy that does not declare its spaces can search one that it has never seen."""
+    """A strategy that does not declare its spaces can search one that it has never seen.
+
+    The space has parameters only if the strategy declares that it needs them.
+    """
     spec = _spec(component)
     if spec.spaces is not None:
         raise NotApplicable(f"it declares its spaces: {', '.join(spec.spaces)}")
     if not spec.searches:
         raise NotApplicable("it does not search")
-    parts = SearchParts(component.create(), _UnknownSpace(), _LinearBuilder())
+    space = _UnknownEncodedSpace() if spec.needs_encoding else _UnknownSpace()
+    parts = SearchParts(component.create(), space, _LinearBuilder())
     try:
         run_search(component, parts=parts)
     except OptionError as error:
-        raise ContractViolation(f"{error} Declare spaces=(...) in the spec") from error
+        raise ContractViolation(
+            f"{error} Declare spaces=(...) or needs_encoding=True in the spec"
+        ) from error
 
 
 @check()
@@ -274,6 +281,21 @@ class _UnknownSpace:
         valid = isinstance(genotype, list) and len(genotype) == 4 and set(genotype) <= set(range(4))
         if arch.space != self.name or not valid:
             raise OptionError(f"{arch.to_json()} is not in {self.name}.")
+
+
+class _UnknownEncodedSpace(_UnknownSpace):
+    """The same with parameters: three choices, and an integer."""
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        choices = (Categorical(f"choice-{i}", (0, 1, 2, 3)) for i in range(3))
+        return (*choices, Integer("last", 0, 3))
+
+    def encode(self, arch: Architecture) -> dict[str, ParameterValue]:
+        names = (parameter.name for parameter in self.parameters())
+        return dict(zip(names, arch.genotype, strict=True))
+
+    def decode(self, values: Mapping[str, ParameterValue]) -> Architecture:
+        return Architecture(self.name, list(check_values(self.parameters(), values).values()))
 
 
 class _LinearBuilder:

@@ -1,0 +1,75 @@
+"""Covariance matrix adaptation evolution strategy (CMA-ES), by Optuna and cmaes.
+
+References:
+    Hansen, Ostermeier 2001, "Completely Derandomized Self-Adaptation in Evolution Strategies",
+    Evolutionary Computation 9(2).
+
+    Hansen 2016, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772.
+
+    Nomura, Shibata 2024, "cmaes: A Simple yet Practical Python Library for CMA-ES",
+    arXiv:2402.01373.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nasbench_ecg.api import (
+    Builder,
+    Parameter,
+    SearchContext,
+    SearchResult,
+    SearchSpace,
+    Task,
+)
+from nasbench_ecg_optuna.encoders import Relaxed
+from nasbench_ecg_optuna.options import CmaEsOptions
+from nasbench_ecg_optuna.study import OptunaSearch, require_optuna
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+
+class CmaEs:
+    """Evolves a normal distribution; a categorical has one number a choice, and the largest wins.
+
+    Choose it for spaces of integers, or with thousands of candidates from a table: ``conv-cells``
+    has about 170 dimensions, so a hundred candidates are a few generations.
+    """
+
+    def __init__(self, options: CmaEsOptions) -> None:
+        require_optuna("cma-es")
+        self.options = options
+
+    def search(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> SearchResult:
+        """Return the architecture with the highest score, the first of equals."""
+        return self._search().search(task, space, builder, ctx)
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
+        return self._search().estimate(task, space, builder, ctx)
+
+    def _search(self) -> OptunaSearch:
+        return OptunaSearch(
+            "cma-es",
+            self.options,
+            self._sampler,
+            batch=self.options.batch,
+            encoder=Relaxed(),
+            uses_constraints=False,
+        )
+
+    def _sampler(self, seed: int, parameters: Sequence[Parameter]) -> BaseSampler:
+        from optuna.samplers import CmaEsSampler
+
+        return CmaEsSampler(
+            seed=seed,
+            popsize=self.options.population,
+            sigma0=self.options.sigma,
+            warn_independent_sampling=False,
+        )

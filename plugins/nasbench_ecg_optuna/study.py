@@ -1,0 +1,356 @@
+"""The loop of all searches with Optuna: ask for candidates, evaluate them, tell their scores.
+
+A search depends on its options, its seed and the scores alone. When it is resumed, it runs again
+from its beginning with the evaluations that the harness has stored, so no study has to be kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from math import isfinite
+from typing import TYPE_CHECKING, Any, cast
+
+from nasbench_ecg.api import (
+    Architecture,
+    Builder,
+    Encodes,
+    Fidelity,
+    OptionError,
+    Parameter,
+    PluginError,
+    SearchContext,
+    SearchResult,
+    SearchSpace,
+    Task,
+    canonical_json,
+)
+from nasbench_ecg.training import CostName, network_costs
+from nasbench_ecg_blackbox.history import (
+    MAX_REPEATS,
+    EvaluationHistory,
+    SizeLimit,
+    seconds_of_search,
+)
+from nasbench_ecg_blackbox.nsga2 import front, member, table
+from nasbench_ecg_optuna.encoders import Direct, Encoder
+from nasbench_ecg_optuna.options import StudyOptions
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.samplers import BaseSampler
+    from optuna.trial import Trial
+
+MAX_PROPOSALS = 20
+"""Consecutive proposals that are known or too large, after which a random candidate follows."""
+
+SamplerFactory = Callable[[int, Sequence[Parameter]], "BaseSampler"]
+"""Returns a sampler of Optuna for a seed and the parameters of the space."""
+
+
+def require_optuna(strategy: str) -> None:
+    """Raise PluginError, naming the extra, if Optuna or what it needs here is not installed."""
+    for package in ("optuna", "cmaes"):
+        if find_spec(package) is None:
+            raise PluginError(
+                f"The strategy {strategy!r} needs the package {package}, which is not installed.",
+                fix="Install the extra 'optuna': pip install 'nasbench-ecg[optuna]'.",
+            )
+
+
+@dataclass
+class OptunaSearch:
+    """A search by a sampler of Optuna.
+
+    Attributes:
+        name: Name of the strategy.
+        options: Its options.
+        sampler: Creates the sampler.
+        objectives: Costs that are minimized while the score is maximized.
+        batch: Candidates proposed at a time.
+        encoder: How the parameters of the space become those of a trial.
+        learns_from_rejected: Whether the sampler models the size limit and therefore must be told
+            of rejected candidates, with the worst score so far.
+        uses_constraints: Whether the sampler can use constraints.
+    """
+
+    name: str
+    options: StudyOptions
+    sampler: SamplerFactory
+    objectives: Sequence[CostName] = ()
+    batch: int = 1
+    encoder: Encoder = field(default_factory=Direct)
+    learns_from_rejected: bool = False
+    uses_constraints: bool = True
+
+    def search(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> SearchResult:
+        """Return the best architecture; with several objectives, that of the front.
+
+        Raises:
+            OptionError: The space has no parameters, no architecture is within the size limit, or
+                the storage cannot be opened.
+        """
+        options = self.options
+        limit = SizeLimit(options.max_parameters, task, builder)
+        with (
+            _quiet_optuna(),
+            ctx.progress.track("Searching", options.models) as bar,
+        ):
+            history = EvaluationHistory(ctx, bar.advance)
+            run = _Run(self, task, space, builder, ctx, history, limit)
+            while len(history.evaluations) < options.models and not history.budget_spent:
+                left = options.models - len(history.evaluations)
+                proposals = run.ask_many(min(self.batch, left))
+                if not run.evaluate(proposals) or run.exhausted:
+                    break
+        if history.best is None:
+            return SearchResult(limit.sample(space, ctx.rng))
+        details: dict[str, Any] = {"evaluations": history.to_rows()}
+        if not self.objectives:
+            return SearchResult(history.best, details)
+        members = [
+            member(e.architecture, e.score, run.objectives_of(e.architecture))
+            for e in history.evaluations.values()
+        ]
+        pareto = front(members)
+        details |= {"objectives": ["score", *self.objectives], "front": table(pareto)}
+        return SearchResult(pareto[0].architecture, details)
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
+        options = self.options
+        plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
+        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial of Optuna and the architecture that it suggests."""
+
+    trial: Trial
+    architecture: Architecture
+
+
+class _Run:
+    """One run of a search: a study, and the evaluations told to it."""
+
+    def __init__(
+        self,
+        search: OptunaSearch,
+        task: Task,
+        space: SearchSpace,
+        builder: Builder,
+        ctx: SearchContext,
+        history: EvaluationHistory,
+        limit: SizeLimit,
+    ) -> None:
+        if not isinstance(space, Encodes):
+            raise OptionError(
+                f"The space {space.name!r} has no parameters, which {search.name!r} searches.",
+                fix="Choose another strategy or space, or give the space the methods parameters, "
+                "encode and decode (nasbench_ecg.api.Encodes).",
+            )
+        self.search, self.task, self.builder = search, task, builder
+        self.space, self.encodes = space, cast(Encodes, space)
+        self.rng, self.device = ctx.rng, ctx.device
+        self.history, self.limit = history, limit
+        self.parameters = tuple(self.encodes.parameters())
+        options = search.options
+        self.fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
+        self.costs: dict[str, dict[str, float]] = {}
+        self.unproductive, self.exhausted = 0, False
+        self.seed = int(ctx.rng.integers(2**32))
+        self.study: Study = self._create_study()
+
+    # Proposals
+
+    def ask_many(self, n: int) -> list[Proposal]:
+        """Ask Optuna for ``n`` candidates; return those that are not evaluated yet.
+
+        Known candidates are told their score again, and candidates above the size limit that they
+        are rejected; the latter are asked for again. After too many of both, the next candidate
+        is random. None is returned for it if the space seems to contain no new architecture.
+        """
+        proposals = []
+        while n > 0 and not self.exhausted:
+            if self.unproductive >= MAX_PROPOSALS or not self.parameters:
+                proposal = self._random_proposal()
+                self.exhausted = proposal is None
+            else:
+                proposal = self._proposal()
+            if proposal is None:
+                continue
+            n -= 1
+            if (score := self._known_score(proposal.architecture)) is not None:
+                self.unproductive += 1
+                self._tell(proposal, score)
+            else:
+                self.unproductive = 0
+                proposals.append(proposal)
+        return proposals
+
+    def _proposal(self) -> Proposal | None:
+        """Return the next candidate of the sampler; None if it was rejected for its size."""
+        trial = self.study.ask()
+        values = self.search.encoder.suggest(trial, self.parameters)
+        proposal = self._describe(trial, self.encodes.decode(values))
+        if self._excess(proposal.architecture) <= 0:
+            return proposal
+        self.unproductive += 1
+        self._tell_rejected(proposal)
+        return None
+
+    def _random_proposal(self) -> Proposal | None:
+        for _ in range(MAX_REPEATS):
+            arch = self.space.sample(self.rng)
+            if self._known_score(arch) is None and self._excess(arch) <= 0:
+                break
+        else:
+            if self.history.evaluations:
+                return None
+            arch = self.limit.sample(self.space, self.rng)
+        values = self.encodes.encode(arch)
+        self.study.enqueue_trial(self.search.encoder.fixed(self.parameters, values))
+        trial = self.study.ask()
+        suggested = self.search.encoder.suggest(trial, self.parameters)
+        return self._describe(trial, self.encodes.decode(suggested))
+
+    def _describe(self, trial: Trial, arch: Architecture) -> Proposal:
+        trial.set_user_attr("architecture", arch.hash)
+        trial.set_user_attr("genotype", arch.genotype)
+        limit = self.search.options.max_parameters
+        if limit is not None and self.search.uses_constraints:
+            trial.set_constraint("max_parameters", self._costs(arch)["parameters"] - limit)
+        return Proposal(trial, arch)
+
+    # Evaluations
+
+    def evaluate(self, proposals: Sequence[Proposal]) -> bool:
+        """Evaluate proposals and tell their scores; return whether the budget allowed all."""
+        from optuna.trial import TrialState
+
+        architectures = [proposal.architecture for proposal in proposals]
+        figures = {a.hash: self.objectives_of(a) for a in architectures}
+        scores = self.history.score_all(architectures, self.fidelity, figures)
+        for proposal, score in zip(proposals, scores, strict=False):
+            self._tell(proposal, score)
+        for proposal in proposals[len(scores) :]:
+            self.study.tell(proposal.trial, state=TrialState.FAIL)
+        return len(scores) == len(proposals)
+
+    def _tell(self, proposal: Proposal, score: float) -> None:
+        from optuna.trial import TrialState
+
+        if not isfinite(score):
+            self.study.tell(proposal.trial, state=TrialState.FAIL)
+            return
+        costs = self.objectives_of(proposal.architecture)
+        self.study.tell(proposal.trial, [score, *costs.values()])
+
+    def _tell_rejected(self, proposal: Proposal) -> None:
+        from optuna.trial import TrialState
+
+        scores = [known.score for known in self.history.evaluations.values()]
+        if self.search.learns_from_rejected and scores:
+            proposal.trial.set_user_attr("rejected", True)
+            self._tell(proposal, min(scores))
+        else:
+            self.study.tell(proposal.trial, state=TrialState.PRUNED)
+
+    def _known_score(self, arch: Architecture) -> float | None:
+        known = self.history.evaluations.get((arch.hash, self.fidelity))
+        return None if known is None else known.score
+
+    # Costs
+
+    @cached_property
+    def _cost_names(self) -> list[CostName]:
+        limited: list[CostName] = (
+            [] if self.search.options.max_parameters is None else ["parameters"]
+        )
+        return list(dict.fromkeys([*self.search.objectives, *limited]))
+
+    def _costs(self, arch: Architecture) -> dict[str, float]:
+        """Return the costs that the search needs; they are measured once."""
+        if arch.hash not in self.costs:
+            self.costs[arch.hash] = {}
+            if self._cost_names:
+                self.costs[arch.hash] = network_costs(
+                    arch, self.task, self.builder, device=self.device, names=self._cost_names
+                )
+        return self.costs[arch.hash]
+
+    def objectives_of(self, arch: Architecture) -> dict[str, float]:
+        """Return the costs of ``arch`` that are objectives."""
+        costs = self._costs(arch)
+        return {name: costs[name] for name in self.search.objectives}
+
+    def _excess(self, arch: Architecture) -> float:
+        """Return by how many parameters the network of ``arch`` exceeds the limit."""
+        limit = self.search.options.max_parameters
+        return 0.0 if limit is None else self._costs(arch)["parameters"] - limit
+
+    # The study
+
+    def _create_study(self) -> Study:
+        import optuna
+
+        sampler = self.search.sampler(self.seed, self.parameters)
+        directions = [
+            optuna.study.StudyDirection.MAXIMIZE,
+            *(optuna.study.StudyDirection.MINIMIZE for _ in self.search.objectives),
+        ]
+        url = self.search.options.storage
+        if url is None:
+            return optuna.create_study(sampler=sampler, directions=directions)
+        name = self._study_name()
+        try:
+            if name in optuna.get_all_study_names(url):
+                optuna.delete_study(study_name=name, storage=url)
+            study = optuna.create_study(
+                study_name=name, storage=url, sampler=sampler, directions=directions
+            )
+            study.set_metric_names(["score", *self.search.objectives])
+        except Exception as error:  # of the database and of the URL, of several libraries
+            reason = " ".join(str(error).split("\n")[0].split()).rstrip(".")
+            raise OptionError(
+                f"The storage {url!r} of the study cannot be opened: {reason}.",
+                where="strategy.storage",
+                fix="Give a URL such as sqlite:///study.db.",
+            ) from error
+        return study
+
+    def _study_name(self) -> str:
+        """Return a name that only an equal search has: strategy, space and digest."""
+        identity: Mapping[str, Any] = {
+            "options": self.search.options.model_dump(mode="json", exclude={"storage"}),
+            "parameters": [repr(parameter) for parameter in self.parameters],
+            "beats": [self.task.train.fingerprint(), self.task.validation.fingerprint()],
+            "seed": self.seed,
+        }
+        digest = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:8]
+        return f"{self.search.name}-{self.space.name}-{digest}"
+
+
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Let Optuna print only errors inside the block."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,0 +1,75 @@
+"""Tree-structured Parzen estimator (TPE), by Optuna.
+
+References:
+    Bergstra, Bardenet, Bengio, Kégl 2011, "Algorithms for Hyper-Parameter Optimization", NeurIPS,
+    section 4.
+
+    Falkner, Klein, Hutter 2018, "BOHB: Robust and Efficient Hyperparameter Optimization at Scale",
+    ICML, section 3.2 (the multivariate density).
+
+    Watanabe 2023, "Tree-Structured Parzen Estimator: Understanding Its Algorithm Components and
+    Their Roles for Better Empirical Performance", arXiv:2304.11127.
+
+    Ozaki, Tanigaki, Watanabe, Onishi 2020, "Multiobjective Tree-Structured Parzen Estimator for
+    Computationally Expensive Optimization Problems", GECCO.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nasbench_ecg.api import (
+    Builder,
+    Parameter,
+    SearchContext,
+    SearchResult,
+    SearchSpace,
+    Task,
+)
+from nasbench_ecg_optuna.options import TpeOptions
+from nasbench_ecg_optuna.study import OptunaSearch, require_optuna
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+
+class Tpe:
+    """Samples values that are frequent among good candidates and rare among the others.
+
+    Choose it first among model-based searches: it costs milliseconds a candidate, learns from
+    networks above the size limit, and handles conditional parameters and several objectives.
+    """
+
+    def __init__(self, options: TpeOptions) -> None:
+        require_optuna("tpe")
+        self.options = options
+
+    def search(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> SearchResult:
+        """Return the best architecture; with several objectives, the best score of the front."""
+        return self._search().search(task, space, builder, ctx)
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
+        return self._search().estimate(task, space, builder, ctx)
+
+    def _search(self) -> OptunaSearch:
+        options = self.options
+        return OptunaSearch(
+            "tpe", options, self._sampler, objectives=options.objectives, batch=options.batch
+        )
+
+    def _sampler(self, seed: int, parameters: Sequence[Parameter]) -> BaseSampler:
+        from optuna.samplers import TPESampler
+
+        conditional = any(parameter.condition is not None for parameter in parameters)
+        return TPESampler(
+            seed=seed,
+            n_startup_trials=self.options.initial,
+            n_ei_candidates=self.options.candidates,
+            group=conditional and not self.options.objectives,
+        )
