@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -67,7 +68,7 @@ def storage_errors(path: Path, *, option: str = "--out", what: str = "Results") 
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if _number(error) in (errno.ENOSPC, errno.EDQUOT) or _is_short(error):
             reason = "no space left on the disk"
             fix = f"Free some space, or choose another location with {option}."
         else:
@@ -75,6 +76,17 @@ def storage_errors(path: Path, *, option: str = "--out", what: str = "Results") 
             fix = f"Choose a writable location with {option}."
         message = f"{what} cannot be written: {reason}."
         raise StorageError(message, where=str(path), fix=fix) from error
+
+
+def _number(error: OSError) -> int | None:
+    """Return the number of a system error; libraries such as safetensors keep it in the text."""
+    found = re.search(r"(?:os error|code:) (\d+)", str(error))
+    return int(found[1]) if error.errno is None and found else error.errno
+
+
+def _is_short(error: OSError) -> bool:
+    """Return whether NumPy wrote less than it should; its error has no number."""
+    return error.errno is None and bool(re.match(r"\d+ requested and \d+ written", str(error)))
 
 
 def to_json(data: Any) -> str:

@@ -14,7 +14,7 @@ from run_records import TWO_LEAD, run_record
 from safetensors.torch import load_file
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import jsonable, write_atomically
+from nasbench_ecg.io import jsonable, storage_errors, write_atomically
 from nasbench_ecg.run import store as module
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore, find_record, read_record_file, read_records
@@ -295,3 +295,24 @@ def test_files_that_are_being_written_are_not_read(tmp_path: Path) -> None:
     records, damaged = read_records(tmp_path)
     assert len(records) == 1 and damaged == []
     assert isinstance(read_record_file(store.path(KEY)), RunRecord)
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "Free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Free some space"),
+        # as NumPy's tofile and Rust's std::io report a full disk
+        (OSError("125000 requested and 4096 written"), "Free some space"),
+        (OSError("I/O error: No space left on device (os error 28)"), "Free some space"),
+        (OSError('IoError(Os { code: 28, kind: StorageFull, message: "No space" })'), "Free some"),
+        (OSError("I/O error: Permission denied (os error 13)"), "Choose a writable location"),
+        (OSError(errno.EROFS, "Read-only file system"), "Choose a writable location"),
+    ],
+)
+def test_a_full_disk_gets_other_advice_than_a_folder_that_cannot_be_written(
+    error: OSError, advice: str
+) -> None:
+    with pytest.raises(StorageError) as raised, storage_errors(Path("out")):
+        raise error
+    assert advice in raised.value.fix

@@ -107,10 +107,14 @@ class RecordStore:
                 text = json.dumps(jsonable(data), sort_keys=True, allow_nan=False)
                 write_atomically(temporary / name, text + "\n")
             if weights:
+                from safetensors import SafetensorError
                 from safetensors.torch import save_file
 
                 contiguous = {name: value.contiguous() for name, value in weights.items()}
-                save_file(contiguous, temporary / WEIGHTS)
+                try:
+                    save_file(contiguous, temporary / WEIGHTS)
+                except SafetensorError as error:
+                    raise OSError(str(error)) from error
                 with (temporary / WEIGHTS).open("rb") as file:
                     os.fsync(file.fileno())
             temporary.chmod(0o755)
