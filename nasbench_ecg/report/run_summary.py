@@ -166,6 +166,7 @@ def _scores(record: RunRecord) -> list[RenderableType]:
         notes.append(f"macro: mean over {', '.join(record.macro_classes)}")
     if reference:
         notes.append(f"published: {reference.label}, {reference.citation}")
+    notes += map(str, record.provenance.get("notes", []))
     parts: list[RenderableType] = [Columns([table, _costs(record)], padding=(0, 4))]
     return [*parts, *(Text(note, style="dim") for note in notes)]
 

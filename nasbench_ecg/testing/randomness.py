@@ -79,6 +79,8 @@ def expect_settings_unchanged(act: Callable[[], object]) -> None:
         act()
     finally:
         changed = before.restore()
+    # The generators have a check of their own.
+    changed = [name for name in changed if not name.startswith("global generator")]
     expect(not changed, f"left changed: {'; '.join(changed)}")
 
 

@@ -31,7 +31,8 @@ MEANINGS = {
         "macro_classes": "The classes that macro scores average over.",
         "metrics": "Scores on the test part by name, as fractions.",
         "per_class": "Scores by class.",
-        "provenance": "Versions, git commit, processor, number of threads, start time.",
+        "provenance": "Versions, git commit, processor, number of threads, start time; `notes` on "
+        "global settings that a component left changed, if there are any.",
     },
     "ComponentRecord": {
         "name": "Name of the component.",

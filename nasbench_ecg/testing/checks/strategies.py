@@ -108,7 +108,7 @@ def leaves_global_generators_unchanged(component: ComponentUnderTest, seed: int)
 
 @check()
 def reads_no_other_beats(component: ComponentUnderTest, seed: int) -> None:
-    """The search loads no records and no dataset, so it cannot see the test part."""
+    """The search calls none of the functions that load records or datasets."""
     parts = search_parts(component)
     with _forbidden_calls() as calls:
         run_search(component, parts=parts)
