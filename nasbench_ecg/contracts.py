@@ -199,6 +199,9 @@ class Builder(Protocol):
 class Task:
     """The beats that a search may use: never the test part.
 
+    Its arrays are read-only: copy one to change it. The harness compares the beats after the search
+    with those before it, and a run whose beats were changed in another way fails.
+
     Attributes:
         train: Beats to train weights on.
         validation: Beats to select the architecture with.
@@ -208,6 +211,10 @@ class Task:
     train: Beats
     validation: Beats
     macro_classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "train", self.train.read_only())
+        object.__setattr__(self, "validation", self.validation.read_only())
 
     @property
     def n_leads(self) -> int:

@@ -37,7 +37,7 @@ from nasbench_ecg.plugin.specs import (
 )
 from nasbench_ecg.testing import runner
 from nasbench_ecg.testing.checks import checks_of
-from nasbench_ecg.testing.fixtures import component_under_test, synthetic_beats
+from nasbench_ecg.testing.fixtures import component_under_test, small_task, synthetic_beats
 from nasbench_ecg.testing.runner import CheckResult, run_check, run_checks
 
 CELLS = {"space": {"nodes": 1, "operations": ["skip", "conv-3"]}}
@@ -120,6 +120,20 @@ class ScalesTheBeats(Correct):
         return super().search(task, space, builder, ctx)
 
 
+class ZeroesTheBeats(Correct):
+    """Changes the beats through a tensor, which numpy cannot prevent."""
+
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        torch.from_numpy(task.train.signals).zero_()
+        return super().search(task, space, builder, ctx)
+
+
+class SwitchesGradientsOff(Correct):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        torch.set_grad_enabled(False)
+        return super().search(task, space, builder, ctx)
+
+
 class LooksForTheTest(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         registry_module.load_registry()
@@ -179,16 +193,29 @@ def test_a_strategy_that_breaks_the_contract_is_caught(
     assert found.outcome == "failed" and reason in found.reason
 
 
-def test_a_strategy_that_changes_the_beats_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nasbench_ecg.testing import searching
-    from nasbench_ecg.testing.checks import strategies
-    from nasbench_ecg.testing.fixtures import small_task
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [(ScalesTheBeats, "read-only"), (ZeroesTheBeats, "the beats of the task are changed")],
+)
+def test_a_strategy_that_changes_the_beats_is_caught_by_every_order_of_checks(
+    target: Any, reason: str
+) -> None:
+    component = component_under_test(registry_with(strategy(target)), "strategy", "made-up", CELLS)
+    found = {one.check: one for one in run_checks(component)}
+    assert found["leaves-the-beats-unchanged"].outcome == "failed"
+    assert reason in found["leaves-the-beats-unchanged"].reason
 
-    own = small_task.__wrapped__()
-    for module in (searching, strategies):
-        monkeypatch.setattr(module, "small_task", lambda: own)
-    found = result_of(strategy(ScalesTheBeats), "leaves-the-beats-unchanged")
-    assert (found.outcome, found.reason) == ("failed", "the beats of the task are changed")
+
+def test_no_check_sees_beats_that_another_check_changed() -> None:
+    before = small_task().train.fingerprint()
+    result_of(strategy(ZeroesTheBeats), "leaves-the-beats-unchanged")
+    assert small_task().train.fingerprint() == before
+
+
+def test_a_strategy_that_leaves_settings_changed_is_caught() -> None:
+    found = result_of(strategy(SwitchesGradientsOff), "leaves-global-settings-unchanged")
+    assert found.outcome == "failed" and "gradient mode (True → False)" in found.reason
+    assert torch.is_grad_enabled()
 
 
 # Spaces

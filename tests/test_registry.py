@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import doctest
+import json
+import os
+import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -201,6 +205,104 @@ def test_a_broken_plugin_is_reported_and_affects_no_other(
     assert said in problem.error
     assert "\n" not in problem.error
     assert {p.name: p.state for p in registry.plugins}["broken"] == "failed"
+
+
+STRATEGY = """
+    from nasbench_ecg.api import StrategySpec, hookimpl
+
+    class Odd(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+        __repr__ = __str__
+
+    @hookimpl
+    def nasbench_ecg_strategies():
+        {body}
+"""
+SPEC = 'StrategySpec(name="x", target="m:C", summary="s", space="conv-cells")'
+
+UNBOUNDED = {
+    "odd": ("raise Odd", "Odd: its message cannot be shown, __str__ raises RuntimeError"),
+    "oddname": ("yield " + SPEC.replace('"x"', "Odd()"), "cannot be read"),
+    "endless": (f"while True: yield {SPEC}", "yields more than 1000 specs"),
+    "hangs": ("while True: pass", "it does not finish within 1 seconds"),
+    "swallows": (
+        "import time\n        while True:\n            try: time.sleep(9)\n"
+        "            except Exception: pass",
+        "it does not finish within 1 seconds",
+    ),
+}
+ENDING = {
+    "exits": ("import os; os._exit(0)", "it ends the process (exit status 0)"),
+    "kills": ("import os; os.kill(os.getpid(), 11)", "it ends the process (signal 11)"),
+}
+
+
+@pytest.mark.parametrize("name", UNBOUNDED)
+def test_a_plugin_without_an_end_or_a_message_is_reported_and_affects_no_other(
+    install: Install, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    body, said = UNBOUNDED[name]
+    monkeypatch.setenv("NASBENCH_ECG_PLUGIN_SECONDS", "1")
+    install("zeta-broken", "0.3", **{name: STRATEGY.replace("{body}", body)})
+    install("acme-search", "2.0", swarm=GOOD)
+    before = signal.getsignal(signal.SIGALRM)
+    registry = load_registry()
+    assert names(registry) == ["swarm"]
+    assert (only_problem(registry).plugin, only_problem(registry).version) == (name, "0.3")
+    assert said in only_problem(registry).error
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_module_whose_attributes_cannot_be_read_is_reported(install: Install) -> None:
+    install(
+        "zeta-broken",
+        "0.3",
+        api=None,
+        odd="def __getattr__(name): raise RuntimeError('no ' + name)",
+    )
+    install("acme-search", "2.0", swarm=GOOD)
+    registry = load_registry()
+    assert names(registry) == ["swarm"]
+    assert "RuntimeError: no" in only_problem(registry).error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="plugins are tried in a copy on Linux only")
+def test_plugins_that_end_or_hang_the_process_are_named_by_the_command(
+    install: Install, tmp_path: Path
+) -> None:
+    said = {}
+    for name, (code, fault) in ENDING.items():
+        install(f"zeta-{name}", "0.3", **{name: code})
+        said[name] = fault
+        hook = STRATEGY.replace("{body}", code)
+        install(f"zeta-hook-{name}", "0.3", **{f"hook_{name}": hook})
+        said[f"hook_{name}"] = fault
+    install("zeta-hangs", "0.3", hangs=STRATEGY.replace("{body}", "while True: pass"))
+    said["hangs"] = "it does not finish within 1 seconds"
+    install("acme-search", "2.0", swarm=GOOD)
+    done = subprocess.run(
+        [sys.executable, "-m", "nasbench_ecg", "plugin", "list", "--json"],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(tmp_path / "site"),
+            "NASBENCH_ECG_PLUGIN_SECONDS": "1",
+            "NASBENCH_ECG_DISABLE_PLUGINS": "",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(done.stdout)
+    states = {plugin["name"]: plugin["state"] for plugin in listed["plugins"]}
+    assert states["swarm"] == "loaded"
+    errors = {problem["plugin"]: problem["error"] for problem in listed["problems"]}
+    assert errors.keys() == said.keys()
+    for name, fault in said.items():
+        assert states[name] == "failed" and fault in errors[name]
 
 
 def test_ctrl_c_during_an_import_is_not_reported_as_a_problem(install: Install) -> None:

@@ -185,9 +185,10 @@ def show_error(error: NasbenchError, *, debug: bool = False) -> None:
 
 def show_unexpected(error: BaseException, *, debug: bool = False) -> None:
     """Print a panel for an error that no verb expects, such as a bug."""
-    reason = " ".join(str(error).split())
+    from nasbench_ecg.plugin.component import describe_error
+
     problem = NasbenchError(
-        f"{type(error).__name__}: {reason}" if reason else type(error).__name__,
+        describe_error(error),
         where=" ".join(getattr(error, "__notes__", ())),
         fix="" if debug else "'nasbench-ecg --debug ...' shows the traceback.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,6 +118,16 @@ class Beats:
             sample=self.sample[index],
         )
 
+    def read_only(self) -> Beats:
+        """Return the same beats in arrays that numpy refuses to write to; nothing is copied."""
+        return replace(
+            self,
+            signals=_read_only(self.signals),
+            labels=_read_only(self.labels),
+            record=_read_only(self.record),
+            sample=_read_only(self.sample),
+        )
+
     def fingerprint(self) -> str:
         """Return the SHA-256 of all fields, in hexadecimal."""
         names = repr((self.classes, self.records, self.subjects, self.leads, float(self.fs)))
@@ -124,6 +135,12 @@ class Beats:
         for array in (self.signals, self.labels, self.record, self.sample):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def join(parts: Sequence[Beats]) -> Beats:

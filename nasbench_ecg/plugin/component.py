@@ -126,8 +126,13 @@ class Component:
 
 
 def describe_error(error: BaseException) -> str:
-    """Return type and message of ``error`` on one line."""
-    message = " ".join(str(error).split()).rstrip(".")
+    """Return type and message of ``error`` on one line, also if it cannot be shown."""
+    try:
+        message = " ".join(str(error).split()).rstrip(".")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as fault:
+        message = f"its message cannot be shown, __str__ raises {type(fault).__name__}"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 

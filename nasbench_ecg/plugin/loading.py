@@ -23,6 +23,7 @@ from typing import Any, get_args
 import pluggy
 
 from nasbench_ecg.errors import PluginError, nearest
+from nasbench_ecg.plugin import trial
 from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.hookspecs import ENTRY_POINT_GROUP
 from nasbench_ecg.plugin.specs import (
@@ -211,24 +212,39 @@ def load_plugin(manager: pluggy.PluginManager, plugin: FoundPlugin) -> LoadedPlu
     """Import ``plugin``, register it with ``manager``, and return what its hooks yield.
 
     A hook that raises loses everything it yielded; an invalid spec is dropped alone. No exception
-    of the plugin leaves this function, not even ``SystemExit``.
+    of the plugin leaves this function, not even ``SystemExit``. A plugin of a third party is first
+    tried in a copy of this process, see :mod:`nasbench_ecg.plugin.trial`, so that one that ends the
+    process or does not finish is not loaded.
     """
-
-    def failed(stage: str, error: str) -> LoadedPlugin:
-        return LoadedPlugin(problems=(_problem(plugin, stage, error),), loaded=False)
-
+    stage = ["import"]
+    if not plugin.shipped and (fault := trial.fault_of(lambda: _load(manager, plugin, stage))):
+        return _failed(plugin, "import", f"{fault}, while it is imported or its hooks are called")
     try:
-        module = plugin.entry_point.load()
+        with trial.limited_time():
+            return _load(manager, plugin, stage)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return failed("import", _located(error))
+        return _failed(plugin, stage[0], _located(error))
+
+
+def _failed(plugin: FoundPlugin, stage: str, error: str) -> LoadedPlugin:
+    return LoadedPlugin(problems=(_problem(plugin, stage, error),), loaded=False)
+
+
+def _load(manager: pluggy.PluginManager, plugin: FoundPlugin, stage: list[str]) -> LoadedPlugin:
+    """Load ``plugin``; errors of its import leave this function, and ``stage`` says where."""
+    stage[0] = "import"
+    module = plugin.entry_point.load()
+    stage[0] = "version"
     if fault := _version_fault(plugin, module):
-        return failed("version", fault)
+        return _failed(plugin, "version", fault)
+    stage[0] = "hooks"
     try:
         hooks = _register(manager, module, f"{plugin.distribution}:{plugin.name}")
     except Exception as error:
-        return failed("hooks", _first_lines(error))
+        return _failed(plugin, "hooks", _first_lines(error))
+    stage[0] = "call"
     specs: list[ComponentSpec] = []
     problems: list[PluginProblem] = []
     for name, hook in hooks:
@@ -320,6 +336,10 @@ def _check_hooks(manager: pluggy.PluginManager, module: Any) -> None:
             raise ValueError(f"{name} is not marked with @hookimpl")
 
 
+_MOST_SPECS = 1000
+"""Most specs that one hook may yield."""
+
+
 def _call(
     plugin: FoundPlugin, name: str, hook: Callable[[], Any]
 ) -> Iterator[ComponentSpec | PluginProblem]:
@@ -328,14 +348,21 @@ def _call(
         result = hook()
         if result is None:
             raise TypeError("it returns None instead of specs")
-        yielded.extend(result)
-    except KeyboardInterrupt:
+        for item in result:
+            if len(yielded) == _MOST_SPECS:
+                raise ValueError(f"it yields more than {_MOST_SPECS} specs, perhaps without end")
+            yielded.append(item)
+    except (KeyboardInterrupt, trial.TooSlow):
         raise
     except BaseException as error:
         yield _problem(plugin, "call", f"{name} fails: {_located(error)}", *yielded)
         return
     for item in yielded:
-        fault = _spec_fault(item, SPEC_OF_HOOK[name])
+        try:
+            fault = _spec_fault(item, SPEC_OF_HOOK[name])
+        except Exception as error:  # an attribute that cannot be read or shown
+            fault = f"a spec that cannot be read: {describe_error(error)}"
+            item = None
         yield _problem(plugin, "spec", f"{name} yields {fault}", item) if fault else item
 
 
@@ -398,7 +425,10 @@ def _problem(plugin: FoundPlugin, stage: str, error: str, *lost: Any) -> PluginP
 
 def _first_lines(error: Exception) -> str:
     # pluggy's validation errors end with a dump of signatures.
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    try:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    except Exception:
+        return describe_error(error)
     return " ".join(lines[:3]) or type(error).__name__
 
 

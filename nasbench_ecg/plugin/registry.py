@@ -18,7 +18,7 @@ import pluggy
 
 from nasbench_ecg.data.user_datasets import read_user_datasets, spec_targets
 from nasbench_ecg.errors import PluginError, nearest
-from nasbench_ecg.plugin import hookspecs
+from nasbench_ecg.plugin import hookspecs, trial
 from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.loading import (
     FoundPlugin,
@@ -113,13 +113,13 @@ class Registry:
     def verify(self) -> list[PluginProblem]:
         """Import every component with its libraries, and return the problems found."""
         problems = []
-        for component in self.components():
-            try:
-                component.verify()
-            except PluginError as error:
+        shipped = {plugin.name for plugin in self.plugins if plugin.shipped}
+        # Third parties first: they are tried in a copy of this process before it imports PyTorch.
+        for component in sorted(self.components(), key=lambda c: c.plugin in shipped):
+            if error := _verify(component, trust=component.plugin in shipped):
                 source = (component.plugin, component.distribution, component.version)
                 lost = ((component.kind, component.name),)
-                problems.append(PluginProblem(*source, "component", error.what.rstrip("."), lost))
+                problems.append(PluginProblem(*source, "component", error.rstrip("."), lost))
         return problems
 
     def _unknown(self, name: str, kind: Kind | None) -> PluginError:
@@ -158,6 +158,20 @@ class Registry:
             for problem in self.problems
             if (problem.plugin, problem.distribution) == (plugin.name, plugin.distribution)
         )
+
+
+def _verify(component: Component, *, trust: bool) -> str:
+    """Import a component, and return what is wrong with it; empty if nothing is."""
+    if not trust and (fault := trial.fault_of(component.verify)):
+        return f"the {_words(component.kind)} {component.name!r} cannot be used: {fault}"
+    try:
+        with trial.limited_time():
+            component.verify()
+    except PluginError as error:
+        return error.what
+    except trial.TooSlow as error:
+        return f"the {_words(component.kind)} {component.name!r} cannot be used: {error}"
+    return ""
 
 
 def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:

@@ -171,6 +171,7 @@ def _scores(record: RunRecord) -> list[RenderableType]:
     notes += _macro_note(record)
     if reference:
         notes.append(f"published: {reference.label}, {reference.citation}")
+    notes += map(str, record.provenance.get("notes", []))
     parts: list[RenderableType] = [Columns([table, _costs(record)], padding=(0, 4))]
     return [*parts, *(Text(note, style="dim") for note in notes)]
 

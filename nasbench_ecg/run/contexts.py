@@ -30,6 +30,8 @@ from nasbench_ecg.contracts import (
 from nasbench_ecg.data.beats import Beats, join
 from nasbench_ecg.errors import DivergedError, ProtocolError
 from nasbench_ecg.progress import Progress
+from nasbench_ecg.run.calls import ComponentCalls
+from nasbench_ecg.run.evaluations import check_evaluation
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 from nasbench_ecg.training.seeding import random_state, restore_random_state, seeded
@@ -68,6 +70,8 @@ class RunSearchContext:
     evaluations: int = 0
     trajectory: list[dict[str, float]] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
+    evaluator_name: str = "evaluator"
+    calls: ComponentCalls = field(default_factory=ComponentCalls)
 
     @property
     def seconds(self) -> float:
@@ -129,6 +133,8 @@ class RunSearchContext:
                 device=self.device,
                 seed=self.evaluation_seed,
                 progress=self.progress,
+                evaluator_name=self.evaluator_name,
+                calls=self.calls,
             )
 
     def seconds_per_evaluation(
@@ -138,7 +144,8 @@ class RunSearchContext:
         if not isinstance(self.evaluator, EstimatesEvaluation):
             return None
         ctx = ValidationContext(self.task, self.device, self.progress, fidelity)
-        return float(self.evaluator.estimate(arch, self.task, self.builder, ctx))
+        with self.calls.of(self.evaluator_name):
+            return float(self.evaluator.estimate(arch, self.task, self.builder, ctx))
 
     def log(self, value: float, **figures: float) -> None:
         """Add a point to the trajectory, with the best value so far."""
@@ -181,17 +188,23 @@ def evaluate_candidate(
     device: str,
     seed: int,
     progress: Progress,
+    evaluator_name: str,
+    calls: ComponentCalls,
 ) -> Evaluation:
     """Return the evaluation of one candidate of a search, without the weights of its network.
 
     The result depends on the arguments alone, so candidates may be evaluated in any order and in
     any process. A candidate whose training diverges is the worst: its score is minus infinity.
+
+    Raises:
+        PluginError: The evaluation is not valid.
     """
     ctx = ValidationContext(task, device, progress, fidelity)
     started = monotonic()
     try:
-        with seeded(seed):
+        with calls.of(evaluator_name), seeded(seed):
             evaluation = evaluator.evaluate(arch, task, builder, ctx)
+            evaluation = check_evaluation(evaluation, arch, task.validation, evaluator_name)
     except DivergedError:
         return Evaluation(arch, score=-math.inf, metrics={}, seconds=monotonic() - started)
     return replace(evaluation, state=None)
@@ -236,4 +249,4 @@ class FinalTestContext:
                 fix="An evaluator may call ctx.parts() only once.",
             )
         self.opened = True
-        return join([self.task.train, self.task.validation]), self.test
+        return join([self.task.train, self.task.validation]), self.test.read_only()

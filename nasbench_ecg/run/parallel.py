@@ -35,6 +35,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent
 from nasbench_ecg.run.contexts import evaluate_candidate
 from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
@@ -62,6 +63,7 @@ class Workers:
         evaluator: Scores them.
         device: ``cpu`` or ``cuda``.
         seed: Seed of each evaluation.
+        calls: Receives the notes of the processes.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class Workers:
         evaluator: ResolvedComponent,
         device: str,
         seed: int,
+        calls: ComponentCalls | None = None,
     ) -> None:
         self.n = n
+        self._calls = calls or ComponentCalls()
         self._task = task
         self._setup = partial(
             WorkerSetup,
@@ -100,15 +104,17 @@ class Workers:
         with progress.track("Evaluating", len(architectures)) as bar:
             for future in self._submit(architectures, fidelity):
                 try:
-                    evaluation = future.result()
+                    evaluation, notes = future.result()
                 except BrokenProcessPool as error:
                     raise _worker_died() from error
+                for note in notes:
+                    self._calls.tell(note)
                 bar.advance(score=evaluation.score)
                 yield evaluation
 
     def _submit(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None
-    ) -> list[Future[Evaluation]]:
+    ) -> list[Future[tuple[Evaluation, list[str]]]]:
         try:
             if self._executor is None:
                 self._executor = self._start()
@@ -143,8 +149,9 @@ class Workers:
 def _worker_died() -> WorkerError:
     return WorkerError(
         "A worker process ended before its evaluation was finished.",
-        fix="If memory ran out, use a smaller --parallel. Finished evaluations are saved: the same "
-        "command continues from there.",
+        fix="If memory ran out, use a smaller --parallel. A component that writes to the task's "
+        "beats, which are read-only, ends it too: try without --parallel. Finished evaluations are "
+        "saved: the same command continues from there.",
     )
 
 
@@ -181,6 +188,7 @@ class WorkerSetup:
             device=self.device,
             seed=self.seed,
             progress=Silent(),
+            evaluator_name=describe(self.evaluator.component),
         )
 
 
@@ -207,8 +215,9 @@ def _exit_with_parent(parent: Connection) -> None:
     os._exit(1)
 
 
-def _evaluate(arch: Architecture, fidelity: Fidelity | None) -> Evaluation:
-    return _evaluation_function(arch, fidelity)
+def _evaluate(arch: Architecture, fidelity: Fidelity | None) -> tuple[Evaluation, list[str]]:
+    calls = ComponentCalls()
+    return _evaluation_function(arch, fidelity, calls=calls), calls.notes
 
 
 _ARRAYS = ("signals", "labels", "record", "sample")
@@ -221,6 +230,7 @@ class SharedBeats:
     The system deletes the file when the last process that has it open ends, even by a kill. It can
     be passed only to a process that is being started. Torch's ``share_memory_`` would not do: what
     one worker writes to a tensor is seen by all others, and /dev/shm is often small in containers.
+    The beats are mapped read-only: an evaluation must not depend on what an earlier one wrote.
 
     Attributes:
         file: The open file; in a started process, its descriptor.
@@ -250,9 +260,9 @@ class SharedBeats:
         return cls(file, layout, beats.take(np.arange(0)))
 
     def beats(self) -> Beats:
-        """Map the file copy-on-write: other processes do not see changes to the arrays."""
+        """Map the file; a process that writes to the arrays by other means than numpy is ended."""
         descriptor = self.file.fileno() if hasattr(self.file, "fileno") else self.file.detach()
-        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
+        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         arrays: dict[str, Any] = {
             name: np.frombuffer(mapped, dtype, math.prod(shape), offset).reshape(shape)
             for name, (dtype, shape, offset) in self.layout.items()

@@ -12,7 +12,7 @@ import math
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -22,6 +22,7 @@ import torch
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import (
     Builder,
+    Dataset,
     EstimatesEvaluation,
     EstimatesSearch,
     Evaluation,
@@ -32,16 +33,19 @@ from nasbench_ecg.contracts import (
     Task,
 )
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.cache import load_beats
+from nasbench_ecg.data.cache import LoadedBeats, load_beats
+from nasbench_ecg.data.folds import Index
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import DivergedError, OptionError, PluginError
+from nasbench_ecg.errors import DivergedError, OptionError, PluginError, RecordError
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import class_table, without_macro_scores
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
 from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext, ValidationContext
+from nasbench_ecg.run.evaluations import check_evaluation
 from nasbench_ecg.run.parallel import Workers
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import inputs_of, new_record, with_data
@@ -79,16 +83,18 @@ def execute(
             "It is discarded: the run starts over."
         )
     ctx = prepared.search_context()
-    with _failure_recorded(record, ctx, store):
+    with _failure_recorded(prepared, ctx, store):
         result = _search(prepared, ctx, saved)  # task → search → architecture
         architecture = result.architecture
         record.architecture = architecture.to_dict()
         record.architecture_hash = architecture.hash
         record.search_details = jsonable(dict(result.details))
 
-        evaluation = _evaluate(prepared, architecture, saved)  # → model → evaluation
-        record.metrics = _finite_metrics(evaluation)
-        record.score = _finite_score(evaluation)
+        with prepared.calls.of(describe(config.dataset.component), attribute=False):
+            test = prepared.test.load()
+        evaluation = _evaluate(prepared, architecture, test, saved)  # → model → evaluation
+        record.metrics = {name: float(value) for name, value in evaluation.metrics.items()}
+        record.score = float(evaluation.score)
         if len(task.macro_classes) < 2:
             if record.score == record.metrics.get("f1_of_macro"):
                 record.score = None
@@ -96,9 +102,10 @@ def execute(
         if evaluation.confusion is not None:
             record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
             record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
-        record.costs = measure_costs(architecture, task, prepared.builder, config.device)
+        with prepared.calls.of(describe(config.builder.component)):
+            record.costs = measure_costs(architecture, task, prepared.builder, config.device)
         record.status = "ok"
-    store.write(record, _artifacts(architecture, evaluation, prepared.test), evaluation.state)
+    store.write(record, _artifacts(architecture, evaluation, test), evaluation.state)
     saved.remove()
     return record  # → run record
 
@@ -126,17 +133,12 @@ def prepare_run(
     started = monotonic()
     keep_freed_memory()
     freeze_garbage_collection()
-    dataset = config.dataset.create()
-    loaded = load_beats(
-        name=config.dataset.name,
-        revision=config.dataset.component.spec.revision,
-        options=config.dataset.options,
-        dataset=dataset,
-        source=source,
-        progress=progress,
-    )
-    beats = loaded.beats
-    parts = split(config.protocol, config.protocol_options, beats, dataset)
+    calls = ComponentCalls(progress)
+    with calls.of(describe(config.dataset.component), attribute=False):
+        dataset = config.dataset.create()
+        loaded = _load_beats(config.dataset, dataset, source, progress)
+        beats = loaded.beats
+        parts = split(config.protocol, config.protocol_options, beats, dataset)
     task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
     record = with_data(new_record(config, suite), loaded, parts)
     record.seconds["load"] = round(monotonic() - started, 3)
@@ -145,15 +147,70 @@ def prepare_run(
     return PreparedRun(
         config=config,
         task=task,
-        test=beats.take(parts.test),
-        strategy=config.strategy.create(),
-        space=config.space.create(),
-        builder=config.builder.create(),
-        evaluator=config.evaluator.create(),
+        test=TestBeats(config.dataset, source, loaded.fingerprint, parts.test),
+        **_created(config, calls),
         record=record,
         progress=progress,
         parallel=parallel,
+        calls=calls,
     )
+
+
+def _load_beats(
+    resolved: ResolvedComponent, dataset: Dataset, source: LocalSource, progress: Progress
+) -> LoadedBeats:
+    return load_beats(
+        name=resolved.name,
+        revision=resolved.component.spec.revision,
+        options=resolved.options,
+        dataset=dataset,
+        source=source,
+        progress=progress,
+    )
+
+
+def _created(config: RunConfig, calls: ComponentCalls) -> dict[str, Any]:
+    """Return new instances of strategy, space, builder and evaluator."""
+    instances = {}
+    for role, resolved in config.components().items():
+        if role != "dataset":
+            with calls.of(describe(resolved.component), attribute=False):
+                instances[role] = resolved.create()
+    return instances
+
+
+@dataclass(frozen=True)
+class TestBeats:
+    """The test part of a split, which is not in memory before it is needed.
+
+    Attributes:
+        dataset: The dataset.
+        source: Folders of records and of cached beats.
+        fingerprint: Fingerprint of the beats that were split.
+        index: int64 [n], the test beats among them.
+    """
+
+    __test__ = False  # not a class of pytest
+
+    dataset: ResolvedComponent
+    source: LocalSource
+    fingerprint: str
+    index: Index
+
+    def load(self) -> Beats:
+        """Load the beats of the dataset again, and return those of the test part.
+
+        Raises:
+            RecordError: The dataset now has other beats than those that were split.
+        """
+        loaded = _load_beats(self.dataset, self.dataset.create(), self.source, Silent())
+        if loaded.fingerprint != self.fingerprint:
+            raise RecordError(
+                f"The beats of {self.dataset.name} have changed during the run.",
+                where=self.dataset.component.source,
+                fix="Leave the records as they are during a run, and run the same command again.",
+            )
+        return loaded.beats.take(self.index).read_only()
 
 
 @dataclass
@@ -162,7 +219,7 @@ class PreparedRun:
 
     config: RunConfig
     task: Task
-    test: Beats
+    test: TestBeats
     strategy: Strategy
     space: SearchSpace
     builder: Builder
@@ -170,6 +227,7 @@ class PreparedRun:
     record: RunRecord
     progress: Progress
     parallel: int = 1
+    calls: ComponentCalls = field(default_factory=ComponentCalls)
 
     def search_context(self) -> RunSearchContext:
         """Return a new context for the strategy."""
@@ -184,6 +242,8 @@ class PreparedRun:
             progress=self.progress,
             budget=self.config.budget,
             parallel=self.parallel,
+            evaluator_name=describe(self.config.evaluator.component),
+            calls=self.calls,
         )
 
     @contextmanager
@@ -199,20 +259,14 @@ class PreparedRun:
             evaluator=self.config.evaluator,
             device=self.config.device,
             seed=self.config.evaluation_seed,
+            calls=self.calls,
         )
         with closing(workers):
             yield workers
 
     def with_config(self, config: RunConfig) -> PreparedRun:
         """Return a run on the same beats and split, with the components of another ``config``."""
-        return replace(
-            self,
-            config=config,
-            strategy=config.strategy.create(),
-            space=config.space.create(),
-            builder=config.builder.create(),
-            evaluator=config.evaluator.create(),
-        )
+        return replace(self, config=config, **_created(config, self.calls))
 
 
 def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -> SearchResult:
@@ -224,13 +278,15 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
         return SearchResult(Architecture.from_dict(finished["architecture"]), finished["details"])
     ctx.evaluation_log = saved.evaluation_log()
     ctx.checkpoint = saved.checkpoint("search", ctx.state, ctx.restore)
-    component = prepared.config.strategy
+    task, strategy = prepared.task, describe(prepared.config.strategy.component)
+    before = task.train.fingerprint(), task.validation.fingerprint()
     with (
-        seeded(prepared.config.search_seed),
         prepared.workers() as ctx.workers,
-        _errors_attributed_to(component),
+        prepared.calls.of(strategy),
+        seeded(prepared.config.search_seed),
     ):
-        result = prepared.strategy.search(prepared.task, prepared.space, prepared.builder, ctx)
+        result = prepared.strategy.search(task, prepared.space, prepared.builder, ctx)
+    _check_unchanged(before, (task.train, task.validation), f"search of the {strategy}")
     _check_result(prepared, result)
     record.seconds["search"] = round(ctx.seconds, 3)
     saved.save_result(
@@ -271,20 +327,39 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
         ) from error
 
 
-def _evaluate(prepared: PreparedRun, architecture: Architecture, saved: ResumeFolder) -> Evaluation:
+def _check_unchanged(before: tuple[str, ...], beats: tuple[Beats, ...], call: str) -> None:
+    """Check that beats still have their fingerprints.
+
+    Raises:
+        PluginError: They were changed, other than through numpy, which refuses.
+    """
+    if tuple(part.fingerprint() for part in beats) != before:
+        raise PluginError(
+            f"The {call}, has changed the beats of the run, so its scores would be wrong.",
+            fix="A component must copy what it changes: a tensor from torch.from_numpy or "
+            "torch.as_tensor shares the memory of the beats, one from torch.tensor does not.",
+        )
+
+
+def _evaluate(
+    prepared: PreparedRun, architecture: Architecture, test: Beats, saved: ResumeFolder
+) -> Evaluation:
     """Build the architecture's network, train it from scratch, and score it on the test part."""
     config = prepared.config
     state = StageState()
     ctx = FinalTestContext(
         prepared.task,
-        prepared.test,
+        test,
         config.device,
         prepared.progress,
         checkpoint=saved.checkpoint("evaluation", state.state, state.restore),
     )
-    with seeded(config.evaluation_seed), _errors_attributed_to(config.evaluator):
+    before, evaluator = (test.fingerprint(),), describe(config.evaluator.component)
+    with prepared.calls.of(evaluator), seeded(config.evaluation_seed):
         evaluation = prepared.evaluator.evaluate(architecture, prepared.task, prepared.builder, ctx)
         _check_converged(evaluation)
+        _check_unchanged(before, (test,), f"evaluation by the {evaluator}")
+        evaluation = check_evaluation(evaluation, architecture, test, evaluator)
     prepared.record.seconds["evaluation"] = round(state.seconds, 3)
     return evaluation
 
@@ -302,16 +377,6 @@ def _check_converged(evaluation: Evaluation) -> None:
     for name, weights in (evaluation.state or {}).items():
         if weights.is_floating_point() and not weights.isfinite().all():
             raise DivergedError("The training diverged: weights not finite.", where=name, fix=fix)
-
-
-def _finite_score(evaluation: Evaluation) -> float | None:
-    return float(evaluation.score) if math.isfinite(evaluation.score) else None
-
-
-def _finite_metrics(evaluation: Evaluation) -> dict[str, float]:
-    return {
-        name: float(value) for name, value in evaluation.metrics.items() if math.isfinite(value)
-    }
 
 
 def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:
@@ -334,13 +399,14 @@ def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[
 
 @contextmanager
 def _failure_recorded(
-    record: RunRecord, ctx: RunSearchContext, store: RecordStore
+    prepared: PreparedRun, ctx: RunSearchContext, store: RecordStore
 ) -> Iterator[None]:
     """Complete the record after the block; if the block raises, store it with status and error.
 
     An option that is refused before the search started leaves no record, and a failure does not
     replace an earlier successful record of the same run.
     """
+    record = prepared.record
     try:
         yield
     except BaseException as error:
@@ -350,15 +416,18 @@ def _failure_recorded(
         record.status = _status_of(error)
         record.cause = "diverged" if isinstance(error, DivergedError) else None
         record.error = "".join(traceback.format_exception(error)[-12:])
-        _complete(record, ctx)
+        _complete(prepared, ctx)
         before = store.read(record.run_key)
         if before is None or before.status != "ok":
             store.write(record)
         raise
-    _complete(record, ctx)
+    _complete(prepared, ctx)
 
 
-def _complete(record: RunRecord, ctx: RunSearchContext) -> None:
+def _complete(prepared: PreparedRun, ctx: RunSearchContext) -> None:
+    record = prepared.record
+    if prepared.calls.notes:
+        record.provenance["notes"] = list(prepared.calls.notes)
     record.trajectory = ctx.trajectory
     parts = (seconds for name, seconds in record.seconds.items() if name != "total")
     record.seconds["total"] = round(sum(parts), 3)
@@ -374,23 +443,6 @@ def _status_of(error: BaseException) -> Status:
     return "failed"
 
 
-@contextmanager
-def _errors_attributed_to(resolved: ResolvedComponent) -> Iterator[None]:
-    """Add the component's name and distribution to every error of the block but Ctrl-C.
-
-    The error keeps its type, which determines the status of the run.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        component = resolved.component
-        kind = component.kind.replace("-", " ")
-        error.add_note(f"Raised by the {kind} {component.name!r}, {component.source}.")
-        raise
-
-
 def estimate(prepared: PreparedRun) -> dict[str, float]:
     """Estimate the seconds that search and evaluation will take here, from a few timed steps.
 
@@ -401,7 +453,7 @@ def estimate(prepared: PreparedRun) -> dict[str, float]:
     ctx = prepared.search_context()
     ctx.progress = Silent()
     if isinstance(prepared.strategy, EstimatesSearch):
-        with seeded(0):
+        with prepared.calls.of(describe(prepared.config.strategy.component)), seeded(0):
             estimated = prepared.strategy.estimate(
                 prepared.task, prepared.space, prepared.builder, ctx
             )
@@ -409,7 +461,7 @@ def estimate(prepared: PreparedRun) -> dict[str, float]:
             seconds["search"] = float(estimated)
     if isinstance(prepared.evaluator, EstimatesEvaluation):
         validation = ValidationContext(prepared.task, prepared.config.device, Silent())
-        with seeded(0):
+        with prepared.calls.of(describe(prepared.config.evaluator.component)), seeded(0):
             arch = _example_architecture(prepared)
             seconds["evaluation"] = float(
                 prepared.evaluator.estimate(arch, prepared.task, prepared.builder, validation)

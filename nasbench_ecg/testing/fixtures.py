@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -205,16 +204,14 @@ def synthetic_beats(n: int, *, n_leads: int = 2, n_samples: int = 128, seed: int
     )
 
 
-@cache
 def small_task() -> Task:
-    """Return a task of 160 training and 60 validation beats."""
+    """Return a new task of 160 training and 60 validation beats, always with equal beats."""
     beats = synthetic_beats(220)
     return Task(beats.take(np.arange(160)), beats.take(np.arange(160, 220)), CLASSES)
 
 
-@cache
 def small_test() -> Beats:
-    """Return the 50 beats of the test part that goes with :func:`small_task`."""
+    """Return, in new arrays, the 50 beats of the test part that goes with :func:`small_task`."""
     return synthetic_beats(50, seed=1)
 
 

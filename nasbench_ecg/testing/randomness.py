@@ -1,4 +1,4 @@
-"""Checks that a component does not depend on the global random number generators."""
+"""Checks that a component depends on no global generator, and leaves no global state changed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from nasbench_ecg.run.global_state import GlobalState
 from nasbench_ecg.testing.check import ContractViolation, expect
 
 _HARNESS = "nasbench_ecg.training.seeding"
@@ -69,6 +70,18 @@ def expect_no_global_random(who: str, act: Callable[[], object]) -> None:
     except ContractViolation:
         with global_seed(0), forbid_global_random(who):
             act()
+
+
+def expect_settings_unchanged(act: Callable[[], object]) -> None:
+    """Raise ContractViolation if ``act`` leaves a global setting changed; restore the settings."""
+    before = GlobalState()
+    try:
+        act()
+    finally:
+        changed = before.restore()
+    # The generators have a check of their own.
+    changed = [name for name in changed if not name.startswith("global generator")]
+    expect(not changed, f"left changed: {'; '.join(changed)}")
 
 
 def _spy(function: Callable[..., Any], name: str, calls: list[str]) -> Callable[..., Any]:

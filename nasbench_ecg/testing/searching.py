@@ -89,6 +89,7 @@ def run_search(
     seed: int = 0,
     folder: Path | None = None,
     interrupt_at: InterruptAt | None = None,
+    task: Task | None = None,
 ) -> SearchOutcome:
     """Run a search of the small task, with a formula in place of the evaluator.
 
@@ -99,12 +100,13 @@ def run_search(
         seed: Seed of its generator and of torch's.
         folder: Where its state is saved to and resumed from; by default nowhere.
         interrupt_at: When to interrupt it.
+        task: Its task; by default a new small task, so that no search sees what another changed.
 
     Raises:
         SearchInterrupted: It was interrupted.
         ContractViolation: It returns no SearchResult with an architecture of its space.
     """
-    made, task = parts or search_parts(component), small_task()
+    made, task = parts or search_parts(component), task or small_task()
     evaluator, progress = HashEvaluator(interrupt_at), CountingProgress()
     ctx = RunSearchContext(
         task=task, space=made.space, builder=made.builder, evaluator=evaluator,

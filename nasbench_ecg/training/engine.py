@@ -61,11 +61,16 @@ class DeviceBeats:
 
 
 def to_device(beats: Beats, device: str) -> DeviceBeats:
-    """Copy the signals and labels of ``beats`` to ``device``."""
-    return DeviceBeats(
-        signals=torch.from_numpy(np.ascontiguousarray(beats.signals)).to(device),
-        labels=torch.from_numpy(np.ascontiguousarray(beats.labels)).to(device),
-    )
+    """Return the signals and labels of ``beats`` on ``device``.
+
+    On the CPU the tensors share the memory of the beats: do not write to them.
+    """
+    with warnings.catch_warnings():  # the arrays of a task are read-only; tensors cannot be
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return DeviceBeats(
+            signals=torch.from_numpy(np.ascontiguousarray(beats.signals)).to(device),
+            labels=torch.from_numpy(np.ascontiguousarray(beats.labels)).to(device),
+        )
 
 
 def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -149,8 +149,8 @@ class SearchState:
             losses=torch.zeros(3, device=ctx.device),
             train=to_device(task.train, ctx.device),
             validation=to_device(task.validation, ctx.device),
-            train_labels=torch.as_tensor(task.train.labels),
-            validation_labels=torch.as_tensor(task.validation.labels),
+            train_labels=torch.tensor(task.train.labels),
+            validation_labels=torch.tensor(task.validation.labels),
             generator=torch.Generator().manual_seed(int(ctx.rng.integers(2**31))),
         )
 

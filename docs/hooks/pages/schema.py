@@ -30,7 +30,8 @@ MEANINGS = {
         "classes": "Names of the classes, in the order of the confusion matrix.",
         "metrics": "Scores on the test part by name, as fractions.",
         "per_class": "Scores by class.",
-        "provenance": "Versions, git commit, processor, number of threads, start time.",
+        "provenance": "Versions, git commit, processor, number of threads, start time; `notes` on "
+        "global settings that a component left changed, if there are any.",
     },
     "ComponentRecord": {
         "name": "Name of the component.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,9 +14,9 @@ import torch
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Checkpoint, Evaluation, Evaluator, Fidelity
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
+from nasbench_ecg.run.evaluations import evaluation_fault
 from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import (
@@ -26,7 +25,11 @@ from nasbench_ecg.testing.fixtures import (
     small_task,
     small_test,
 )
-from nasbench_ecg.testing.randomness import expect_no_global_random, global_seed
+from nasbench_ecg.testing.randomness import (
+    expect_no_global_random,
+    expect_settings_unchanged,
+    global_seed,
+)
 from nasbench_ecg.testing.searching import (
     CountingCheckpoint,
     InterruptAt,
@@ -41,19 +44,10 @@ from nasbench_ecg.training.seeding import seeded
 def evaluation_is_well_formed(component: ComponentUnderTest, seed: int) -> None:
     """Scores are finite; confusion, predictions and weights match the beats and the network."""
     case = _case(component)
-    test, found = small_test(), case.evaluate()
-    expect(isinstance(found, Evaluation), f"evaluate returns a {type(found).__name__}")
-    expect(found.architecture == case.arch, "it evaluates a different architecture")
-    expect(math.isfinite(found.score), f"the score is {found.score}")
-    for name, value in found.metrics.items():
-        expect(math.isfinite(value), f"the metric {name} is {value}: leave it out instead")
-    expect(found.seconds >= 0, f"it took {found.seconds} seconds")
-    for name, values in found.curves.items():
-        expect(all(math.isfinite(v) for v in values), f"the curve {name} is not finite")
-    _expect_matching_predictions(found, test)
+    found = case.evaluate()
+    fault = evaluation_fault(found, case.arch, small_test())
+    expect(not fault, fault)
     if found.state is not None:
-        on_gpu = [name for name, value in found.state.items() if value.device.type != "cpu"]
-        expect(not on_gpu, f"weights are not on the CPU: {on_gpu[:3]}")
         case.build().load_state_dict(dict(found.state))
 
 
@@ -104,8 +98,8 @@ def follows_the_fidelity_of_a_search(component: ComponentUnderTest, seed: int) -
     case, task = _case(component), small_task()
     ctx = ValidationContext(task, "cpu", Silent(), Fidelity(epochs=1, beats=100))
     found = case.evaluate(ctx)
-    expect(math.isfinite(found.score), f"the score is {found.score}")
-    _expect_matching_predictions(found, task.validation)
+    fault = evaluation_fault(found, case.arch, task.validation)
+    expect(not fault, fault)
     longest = max((len(values) for values in found.curves.values()), default=0)
     expect(longest <= 1, f"a curve has {longest} points where the fidelity is one epoch")
 
@@ -114,10 +108,17 @@ def follows_the_fidelity_of_a_search(component: ComponentUnderTest, seed: int) -
 def leaves_beats_and_architecture_unchanged(component: ComponentUnderTest, seed: int) -> None:
     """The evaluation changes neither beats nor the architecture."""
     case = _case(component)
-    before = *fingerprints(small_task()), small_test().fingerprint(), case.arch.to_json()
-    case.evaluate()
-    after = *fingerprints(small_task()), small_test().fingerprint(), case.arch.to_json()
+    task, test = small_task(), small_test()
+    before = *fingerprints(task), test.fingerprint(), case.arch.to_json()
+    case.evaluate(FinalTestContext(task, test, "cpu", Silent()))
+    after = *fingerprints(task), test.fingerprint(), case.arch.to_json()
     expect(before == after, "beats or architecture are changed")
+
+
+@check()
+def leaves_global_settings_unchanged(component: ComponentUnderTest, seed: int) -> None:
+    """It leaves PyTorch's settings, signal handlers, environment and folder as they are."""
+    expect_settings_unchanged(_case(component).evaluate)
 
 
 @check()
@@ -146,12 +147,10 @@ class _Case:
 
     def evaluate(self, ctx: Any = None) -> Evaluation:
         """Return its evaluation by a new evaluator; by default on the test part."""
-        task = small_task()
         evaluator: Evaluator = self.component.evaluator()
+        ctx = ctx or _test_context(NoCheckpoint())
         with seeded(3):
-            return evaluator.evaluate(
-                self.arch, task, self.builder, ctx or _test_context(NoCheckpoint())
-            )
+            return evaluator.evaluate(self.arch, ctx.task, self.builder, ctx)
 
     def build(self) -> torch.nn.Module:
         """Return its network."""
@@ -202,23 +201,6 @@ def _interrupt(case: _Case, folder: Path, number: int) -> None:
     except SearchInterrupted:
         return
     raise ContractViolation("Ctrl-C does not end the evaluation")
-
-
-def _expect_matching_predictions(found: Evaluation, beats: Beats) -> None:
-    n, k = len(beats), beats.n_classes
-    if found.confusion is not None:
-        table = np.asarray(found.confusion)
-        expect(table.shape == (k, k), f"the confusion has shape {table.shape}, not {(k, k)}")
-        rows = table.sum(axis=1).tolist()
-        true = list(beats.counts().values())
-        expect(rows == true, f"the rows of the confusion sum to {rows}; there are {true} beats")
-    if found.predictions is not None:
-        predicted = np.asarray(found.predictions)
-        expect(predicted.shape == (n,), f"{predicted.shape} predictions for {n} beats")
-        expect(bool(((predicted >= 0) & (predicted < k)).all()), "a prediction is not a class")
-        if found.confusion is not None:
-            counted = confusion_matrix(beats.labels, predicted, k)
-            expect(np.array_equal(counted, found.confusion), "confusion and predictions disagree")
 
 
 def _expect_equal(one: Evaluation, other: Evaluation) -> None:

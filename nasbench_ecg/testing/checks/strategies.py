@@ -28,7 +28,11 @@ from nasbench_ecg.testing.fixtures import (
     small_task,
     small_test,
 )
-from nasbench_ecg.testing.randomness import expect_no_global_random, global_seed
+from nasbench_ecg.testing.randomness import (
+    expect_no_global_random,
+    expect_settings_unchanged,
+    global_seed,
+)
 from nasbench_ecg.testing.searching import (
     InterruptAt,
     SearchInterrupted,
@@ -111,7 +115,7 @@ def leaves_global_generators_unchanged(component: ComponentUnderTest, seed: int)
 
 @check()
 def reads_no_other_beats(component: ComponentUnderTest, seed: int) -> None:
-    """The search loads no records and no dataset, so it cannot see the test part."""
+    """The search calls none of the functions that load records or datasets."""
     parts = search_parts(component)
     with _forbidden_calls() as calls:
         run_search(component, parts=parts)
@@ -121,9 +125,17 @@ def reads_no_other_beats(component: ComponentUnderTest, seed: int) -> None:
 @check()
 def leaves_the_beats_unchanged(component: ComponentUnderTest, seed: int) -> None:
     """The search changes no beat of its task."""
-    before = fingerprints(small_task())
-    run_search(component)
-    expect(fingerprints(small_task()) == before, "the beats of the task are changed")
+    task = small_task()
+    before = fingerprints(task)
+    run_search(component, task=task)
+    expect(fingerprints(task) == before, "the beats of the task are changed")
+
+
+@check()
+def leaves_global_settings_unchanged(component: ComponentUnderTest, seed: int) -> None:
+    """The search leaves PyTorch's settings, signal handlers, environment and folder as they are."""
+    parts = search_parts(component)
+    expect_settings_unchanged(lambda: run_search(component, parts=parts))
 
 
 @check()

@@ -1,0 +1,66 @@
+"""Calls of components: an error names its component, and no global state is left changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.plugin.component import Component
+from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.global_state import GlobalState
+
+_RAISED_BY = "Raised by the "
+
+
+def describe(component: Component) -> str:
+    """Return kind, name, plugin, distribution and version of a component as one phrase."""
+    return f"{component.kind.replace('-', ' ')} {component.name!r}, {component.source}"
+
+
+@dataclass
+class ComponentCalls:
+    """The calls of components in one run.
+
+    Attributes:
+        progress: Shows each note once.
+        notes: What components left changed, one sentence for each component and setting.
+    """
+
+    progress: Progress = field(default_factory=Silent)
+    notes: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def of(self, who: str, *, attribute: bool = True) -> Iterator[None]:
+        """Call a component in the block.
+
+        Afterwards the global state is as before, and a note names what the component had changed.
+        An error of the block gets the component's name, unless it has that of an inner call; Ctrl-C
+        does not. The error keeps its type, which determines the status of the run.
+
+        Args:
+            who: The component, from :func:`describe`.
+            attribute: Whether the errors of this package, which say what happened, are the
+                component's too.
+        """
+        before = GlobalState()
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            notes = getattr(error, "__notes__", ())
+            theirs = attribute or not isinstance(error, NasbenchError)
+            if theirs and not any(str(note).startswith(_RAISED_BY) for note in notes):
+                error.add_note(f"{_RAISED_BY}{who}.")
+            raise
+        finally:
+            if changed := before.restore():
+                self.tell(f"Changed by the {who}, and restored: {'; '.join(changed)}.")
+
+    def tell(self, note: str) -> None:
+        """Show and keep a note, unless it is known."""
+        if note not in self.notes:
+            self.notes.append(note)
+            self.progress.note(note)

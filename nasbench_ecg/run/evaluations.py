@@ -1,0 +1,150 @@
+"""What the harness requires of the evaluation that an evaluator returns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Evaluation
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.errors import PluginError
+from nasbench_ecg.metrics import confusion_matrix
+
+_FRACTIONS = ("accuracy", "macro_se", "macro_pp", "f1_of_macro", "macro_f1", "ec57_v_se",
+              "ec57_v_pp", "ec57_s_se", "ec57_s_pp")  # fmt: skip
+"""Metrics of these names are shares of 1."""
+
+_TOLERANCE = 1e-6
+
+
+def check_evaluation(found: Any, arch: Architecture, scored: Beats, evaluator: str) -> Evaluation:
+    """Return ``found`` if it is a valid evaluation.
+
+    Args:
+        found: What the evaluator returned.
+        arch: The architecture that it had to evaluate.
+        scored: The beats that it had to score.
+        evaluator: The evaluator, named in the error.
+
+    Raises:
+        PluginError: It is not valid.
+    """
+    try:
+        fault = evaluation_fault(found, arch, scored)
+    except Exception as error:  # a value that numpy cannot read
+        fault = f"the evaluation cannot be read: {type(error).__name__}: {error}"
+    if fault:
+        raise PluginError(
+            f"The {evaluator}, returned an evaluation that is not valid: {fault}.",
+            where=f"architecture {arch.hash[:12]}",
+            fix="'nasbench-ecg plugin check' shows all faults; report them to its authors.",
+        )
+    assert isinstance(found, Evaluation)
+    return found
+
+
+def evaluation_fault(found: Any, arch: Architecture, scored: Beats) -> str:
+    """Return what is wrong with the evaluation of ``arch`` on the beats ``scored``; "" if nothing.
+
+    Numbers must be finite and of the right type, metrics of known names between 0 and 1, the
+    confusion matrix and the predictions must match the beats and each other, and the accuracy must
+    be that of the confusion matrix.
+    """
+    if not isinstance(found, Evaluation):
+        return f"it is a value of type {type(found).__name__}, not an Evaluation"
+    if not isinstance(found.architecture, Architecture) or found.architecture != arch:
+        return "it evaluates a different architecture"
+    return (
+        _fault_of_numbers(found)
+        or _fault_of_predictions(found, scored)
+        or _fault_of_accuracy(found)
+        or _fault_of_state(found.state)
+    )
+
+
+def _fault_of_numbers(found: Evaluation) -> str:
+    if not _is_finite(found.score):
+        return f"the score is {found.score!r}"
+    if not _is_finite(found.seconds) or found.seconds < 0:
+        return f"it took {found.seconds!r} seconds"
+    if not isinstance(found.metrics, Mapping) or not isinstance(found.curves, Mapping):
+        return "metrics and curves must be mappings"
+    for name, value in found.metrics.items():
+        if not isinstance(name, str):
+            return f"{name!r} is not the name of a metric"
+        if not _is_finite(value):
+            return f"the metric {name} is {value!r}: leave it out instead"
+        if name in _FRACTIONS and not -_TOLERANCE <= value <= 1 + _TOLERANCE:
+            return f"the metric {name} is {float(value):g}, not a fraction between 0 and 1"
+    for name, values in found.curves.items():
+        if not isinstance(name, str) or not all(map(_is_finite, values)):
+            return f"the curve {name} is not finite"
+    return ""
+
+
+def _is_finite(value: Any) -> bool:
+    """Return whether ``value`` is a finite real number, of Python, numpy or torch."""
+    if isinstance(value, bool | str | bytes) or value is None:
+        return False
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _fault_of_predictions(found: Evaluation, beats: Beats) -> str:
+    n, k = len(beats), beats.n_classes
+    table = predicted = None
+    if found.confusion is not None:
+        table = np.asarray(found.confusion)
+        if table.shape != (k, k):
+            return f"the confusion has shape {table.shape}, not {(k, k)}"
+        if not (np.issubdtype(table.dtype, np.number) and (table == np.floor(table)).all()):
+            return "the confusion does not consist of whole numbers"
+        if (table < 0).any():
+            return "the confusion has negative entries"
+        rows, true = table.sum(axis=1).tolist(), list(beats.counts().values())
+        if rows != true:
+            return f"the rows of the confusion sum to {rows}; there are {true} beats"
+    if found.predictions is not None:
+        predicted = np.asarray(found.predictions)
+        if predicted.shape != (n,):
+            return f"{predicted.shape} predictions for {n} beats"
+        if not np.issubdtype(predicted.dtype, np.integer):
+            return f"the predictions are of type {predicted.dtype}, not whole numbers"
+        if not ((predicted >= 0) & (predicted < k)).all():
+            return "a prediction is not a class"
+    if table is not None and predicted is not None:
+        counted = confusion_matrix(beats.labels, predicted.astype(np.int64), k)
+        if not np.array_equal(counted, table):
+            return "confusion and predictions disagree"
+    return ""
+
+
+def _fault_of_accuracy(found: Evaluation) -> str:
+    if found.confusion is None or "accuracy" not in found.metrics:
+        return ""
+    table = np.asarray(found.confusion)
+    accuracy = float(np.trace(table) / max(1, table.sum()))
+    if abs(accuracy - float(found.metrics["accuracy"])) > _TOLERANCE:
+        said = float(found.metrics["accuracy"])
+        return f"the accuracy is {said:g}, but {accuracy:g} by its confusion matrix"
+    return ""
+
+
+def _fault_of_state(state: Any) -> str:
+    if state is None:
+        return ""
+    if not isinstance(state, Mapping):
+        return f"its weights are a {type(state).__name__}, not a mapping of tensors"
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, torch.Tensor):
+            return f"its weight {name!r} is not a named tensor"
+        if value.device.type != "cpu":
+            return f"its weight {name!r} is not on the CPU"
+    return ""
