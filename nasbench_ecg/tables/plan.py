@@ -143,7 +143,7 @@ def plan_table(
         members=members,
         costs=partial(_costs, members, prepared.builder, task),
         train=partial(
-            _train, task=task, test=prepared.test, builder=prepared.builder, recipe=recipe
+            _train, task=task, test=prepared.test.load(), builder=prepared.builder, recipe=recipe
         ),
         machine=f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
     )
