@@ -162,14 +162,14 @@ SUMS = "SHA256SUMS.txt"
 RECORDS = "RECORDS"
 """File of a database with the names of its records."""
 
-_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](\S.*)")
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(\S.*)")  # PhysioNet writes one space, sha256sum two
 
 
 def read_sums(path: Path) -> dict[str, str]:
     """Return the SHA-256, in lower-case hexadecimal, of each file in the list ``path``.
 
     Raises:
-        RecordError: A line is not ``<64 hexadecimal digits>  <file>``, or the path of a file leads
+        RecordError: A line is not ``<64 hexadecimal digits> <file>``, or the path of a file leads
             out of the folder.
     """
     sums = {}
