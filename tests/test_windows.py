@@ -181,11 +181,3 @@ def test_beats_whose_window_lacks_signal_are_dropped_by_their_worst_lead(rate):
     assert found.missing == (2, 0, 1, 0, 0) and found.dropped == (0, 0, 0, 0, 0)
     kept = segment(record, **window, rate=rate, max_missing=1.0)
     assert len(kept.labels) == len(beats) and kept.missing == (0, 0, 0, 0, 0)
-
-
-@pytest.mark.parametrize("rate", [None, 120.0])
-def test_beats_at_or_behind_the_end_are_dropped_and_counted(rate):
-    beats = [(999, "N"), (1000, "V"), (5000, "A")]
-    windows = segment(a_record(np.zeros((1, 1000)), beats), before=0, after=0, rate=rate)
-    assert windows.sample.tolist() == [999]
-    assert windows.dropped == (0, 1, 1, 0, 0)
