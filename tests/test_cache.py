@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import multiprocessing
 import os
 
 import numpy as np
 import pytest
+import wfdb
 from wfdb_files import write_record
 
 from nasbench_ecg.contracts import Requirement
@@ -32,7 +34,7 @@ class Ward:
         self.loads = 0
 
     def requires(self):
-        return [Requirement("ward", self.options.records)]
+        return [Requirement("ward", self.options.used_records)]
 
     def load(self, source, progress):
         self.loads += 1
@@ -250,3 +252,36 @@ def test_dataset_that_requires_nothing_is_cached_by_its_options(source):
             progress=Silent(),
         )  # fmt: skip
     assert (first.loads, second.loads) == (1, 0)
+
+
+def write_sums(folder, separator):
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}{separator}{path.name}"
+        for path in sorted(folder.iterdir())
+    ]
+    (folder / "SHA256SUMS.txt").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("separator", [" ", "  ", " *"], ids=["physionet", "sha256sum", "binary"])
+def test_files_that_differ_from_the_published_checksums_are_refused(source, tmp_path, separator):
+    folder = tmp_path / "data" / "ward"
+    write_sums(folder, separator)
+    progress = Notes()
+    load(source, progress=progress)
+    (said,) = [note for note in progress.notes if "SHA256SUMS.txt" in note]
+    assert said.startswith("6 record files were compared")
+    content = bytearray((folder / "r2.atr").read_bytes())
+    content[1] ^= 4  # another symbol: N becomes V, which no other check can find
+    (folder / "r2.atr").write_bytes(content)
+    assert wfdb.rdann(str(folder / "r2"), "atr").symbol[0] != "N"
+    with pytest.raises(RecordError, match=r"r2\.atr is not the published one") as error:
+        load(source)
+    assert error.value.where.endswith("r2.atr") and "exclude" in error.value.fix
+    kept = load(source, options=WardOptions(head=0, tail=0, exclude=("r2",)))
+    assert kept.beats.records == ("r1",)
+
+
+def test_files_without_published_checksums_are_not_compared(source):
+    progress = Notes()
+    load(source, progress=progress)
+    assert not any("SHA256SUMS" in note for note in progress.notes)

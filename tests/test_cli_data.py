@@ -185,8 +185,23 @@ def test_info_of_the_real_mitdb_gives_its_published_totals(real):
     # The symbol totals of the database's own directory, added up by AAMI class.
     n = 75_052 + 8_075 + 7_259 + 16 + 229
     s, v, f, q = 2_546 + 150 + 83 + 2, 7_130 + 106, 803, 7_028 + 982 + 33
-    assert rows[-2][:3] == ["48", "records", "1,444"]
-    assert [int(cell.replace(",", "")) for cell in rows[-2][3:]] == [n, s, v, f, q]
+    assert rows[-3][:3] == ["48", "records", "1,444"]
+    assert [int(cell.replace(",", "")) for cell in rows[-3][3:]] == [n, s, v, f, q]
+    said = " ".join(rows[-2])
+    assert "Annotations: N 75,052 as N, L 8,075 as N," in said and "e 16 as N, S 2 as S;" in said
+    left_out = said.partition("without a class: ")[2].split(", ")
+    total = sum(int(part.split()[1].replace(",", "")) for part in left_out)
+    assert n + s + v + f + q + total == 112_647  # annotations of all 48 .atr files
+
+
+def test_info_of_the_real_svdb_counts_every_symbol(real):
+    said = run("info", "svdb", "--data", real).output
+    # The totals of the database's own symbols; B is a beat of class N.
+    assert (
+        "N 162,339 as N, S 12,188 as S, V 9,943 as V, Q 79 as Q, F 23 as F, J 9 as S, B 1 as N, "
+        "a 1 as S;" in said
+    )
+    assert "Record 860: 1 annotation is at or behind the end." in said
 
 
 def test_info_of_a_dataset_gives_the_counts_of_the_paper(real):

@@ -13,7 +13,7 @@ from wfdb_files import real_database
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import SYMBOLS
 from nasbench_ecg.signal.delineation import delineate, flat_mask
-from nasbench_ecg.signal.filtering import adaptive_filter
+from nasbench_ecg.signal.filtering import adaptive_filter, denoise
 from nasbench_ecg.signal.qrs import detect_qrs
 from nasbench_ecg.signal.records import read_record
 
@@ -164,3 +164,24 @@ def test_no_beats_give_no_rows_and_one_beat_gives_one():
 def test_unsorted_beats_and_beats_outside_the_record_are_rejected(beats):
     with pytest.raises(OptionError, match="not in ascending order, or are outside"):
         delineate(np.zeros(15_000), 250.0, np.array(beats))
+
+
+def test_a_missing_sample_does_not_hide_the_beats(mitdb):
+    record = read_record(mitdb, "100")
+    minute = 60 * 360
+    beats = record.samples[np.isin(record.symbols, list(SYMBOLS))]
+    beats = beats[beats < minute]
+    signals = record.signals[:, :minute].copy()
+    signals[0, 10_000] = np.nan
+    assert len(beats) == 74
+    for cleaned in (signals, denoise(signals), adaptive_filter(signals, 360.0)):
+        result = compare_annotations(beats, detect_qrs(cleaned, 360.0), int(0.15 * 360))
+        assert result.tp == 74 and result.fp == 0
+
+
+def test_a_lead_without_any_sample_is_not_used(mitdb):
+    signals = read_record(mitdb, "100").signals[:, :100_000].copy()
+    alone = detect_qrs(signals[:1], 360.0)
+    signals[1] = np.nan
+    np.testing.assert_array_equal(detect_qrs(signals, 360.0), alone)
+    assert len(detect_qrs(signals[1:], 360.0)) == 0

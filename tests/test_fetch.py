@@ -312,7 +312,7 @@ def test_a_list_with_files_outside_the_folder_is_rejected(tmp_path, name):
         read_sums(path)
 
 
-@pytest.mark.parametrize("line", ["<html>", "abc  100.dat", DIGEST, f"{DIGEST} 100.dat"])
+@pytest.mark.parametrize("line", ["<html>", "abc  100.dat", DIGEST, f"{DIGEST}100.dat"])
 def test_an_invalid_list_of_checksums_is_rejected(tmp_path, line):
     path = tmp_path / "SHA256SUMS.txt"
     path.write_text(line + "\n")

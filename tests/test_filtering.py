@@ -145,3 +145,22 @@ def test_too_low_or_invalid_sampling_rates_are_rejected(fs):
 def test_invalid_options_are_rejected(options):
     with pytest.raises(OptionError):
         adaptive_filter(np.zeros((1, 9000)), 360.0, **options)
+
+
+@pytest.mark.parametrize("clean", [denoise, lambda s: adaptive_filter(s, 360.0)])
+def test_filters_bridge_missing_samples_and_refuse_infinite_ones(clean):
+    signals = np.random.default_rng(0).normal(0, 0.5, (2, 20_000))
+    signals[1, 5000:5010] = np.nan
+    bridged = signals.copy()
+    bridged[1, 5000:5010] = np.interp(
+        np.arange(5000, 5010), [4999, 5010], [signals[1, 4999], signals[1, 5010]]
+    )
+    np.testing.assert_array_equal(clean(signals), clean(bridged))
+    assert np.isnan(signals[1, 5000:5010]).all()  # the caller's array is left as it was
+    signals[1, 7] = np.inf
+    with pytest.raises(RecordError, match="infinite at sample 7") as error:
+        clean(signals)
+    assert "lead number 1" in error.value.where
+    signals[1] = np.nan
+    with pytest.raises(RecordError, match="no valid sample"):
+        clean(signals)

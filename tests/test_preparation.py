@@ -199,3 +199,107 @@ def test_a_record_of_another_sampling_rate_is_rejected(tmp_path):
     write_record(folder, "b", fs=250)
     with pytest.raises(RecordError, match="record b has 250 Hz, the first record 360 Hz"):
         cut_beats(folder, options(("a", "b")), Silent())
+
+
+class Notes(Silent):
+    def __init__(self):
+        self.notes = []
+
+    def note(self, message):
+        self.notes.append(message)
+
+
+def with_gap(folder, name, first, last, value):
+    """Replace samples ``first`` … ``last`` of the first lead, and state the new checksum."""
+    digital = np.fromfile(folder / f"{name}.dat", "<i2").reshape(-1, 2)
+    digital[first : last + 1, 0] = value
+    digital.tofile(folder / f"{name}.dat")
+    path = folder / f"{name}.hea"
+    lines = path.read_text().splitlines()
+    fields = lines[1].split()
+    fields[6] = str(int(digital[:, 0].astype(int).sum()) % 65536)
+    path.write_text("\n".join([lines[0], " ".join(fields), *lines[2:]]) + "\n")
+
+
+@pytest.mark.parametrize("value", [-32768, 77], ids=["invalid", "constant"])
+def test_beats_without_signal_are_dropped_and_counted(tmp_path, value):
+    beats = [(s, "N") for s in range(200, 7800, 100)]
+    write_record(tmp_path, "r1", n_samples=8000, beats=beats)
+    with_gap(tmp_path, "r1", 3000, 4999, value)
+    wanted = options(("r1",), head=0, tail=0)
+    progress = Notes()
+    cut = cut_beats(tmp_path, wanted, progress)
+    # By hand: a window s - 99 … s + 200 (300 samples) may have 30 samples in 3000 … 4999.
+    share = [sum(3000 <= i <= 4999 for i in range(s - 99, s + 201)) for s, _ in beats]
+    kept = [s for (s, _), n in zip(beats, share, strict=True) if n <= 30]
+    assert cut.beats.sample.tolist() == kept
+    n_dropped = len(beats) - len(kept)
+    assert cut.dropped["N"] == n_dropped == 22
+    assert any(
+        note.startswith("22 beats were dropped because the window has no")
+        for note in progress.notes
+    )
+    everything = cut_beats(tmp_path, options(("r1",), head=0, tail=0, max_missing=1), Silent())
+    assert len(everything.beats) == len(beats)
+
+
+def test_a_record_without_any_signal_at_its_beats_says_so(tmp_path):
+    write_record(tmp_path, "r1", n_samples=8000)
+    with_gap(tmp_path, "r1", 10, 7999, -32768)
+    with pytest.raises(RecordError, match=r"0 windows exceed it, \d+ have no signal") as error:
+        cut_beats(tmp_path, options(("r1",)), Silent())
+    assert "max_missing" in error.value.fix
+
+
+def test_every_annotation_is_counted_in_the_notes(tmp_path):
+    symbols = "+NBnr?N!VN"
+    beats = [(300 + 300 * i, symbol) for i, symbol in enumerate(symbols)]
+    write_record(tmp_path, "r1", n_samples=4000, beats=[*beats, (4000, "N"), (4100, "|")])
+    for chosen, n_beats, said in (
+        (None, 5, "N 4 as N, V 1 as V; without a class: ! 1, + 1, ? 1, B 1, n 1, r 1, | 1"),
+        (
+            "aami",
+            9,
+            "N 4 as N, ? 1 as Q, B 1 as N, V 1 as V, n 1 as N, r 1 as V; "
+            "without a class: ! 1, + 1, | 1",
+        ),
+    ):
+        progress = Notes()
+        cut = cut_beats(tmp_path, options(("r1",), head=0, tail=0, symbols=chosen), progress)
+        assert len(cut.beats) + sum(cut.dropped.values()) == n_beats
+        assert f"Annotations: {said}; at or behind the end of a record: 2." in progress.notes
+
+
+def test_excluded_records_are_not_read(ward):
+    names = ("r1", "missing", "r2")
+    cut = cut_beats(ward, options(names, exclude=("missing",)), Silent())
+    expected = cut_beats(ward, options(("r1", "r2")), Silent())
+    assert cut.beats.records == ("r1", "r2")
+    assert cut.beats.fingerprint() == expected.beats.fingerprint()
+    for exclude, reason in ((("r7",), "no record 'r7'"), (names, "leaves no record")):
+        with pytest.raises(ValueError, match=reason):
+            options(names, exclude=exclude)
+
+
+def test_all_records_of_svdb_load():
+    folder = real_database("svdb")
+    names = (
+        tuple((folder / "RECORDS").read_text().split())
+        if (folder / "RECORDS").is_file()
+        else (tuple(sorted(path.stem for path in folder.glob("*.hea"))))
+    )
+    assert len(names) == 78
+    wanted = WaveformOptions(
+        records=names,
+        leads=("#0",),
+        before=35,
+        after=71,
+        head=0,
+        tail=0,
+        symbols="aami",
+        denoise="none",
+    )
+    cut = cut_beats(folder, wanted, Silent())
+    totals = {name: n + cut.dropped[name] for name, n in cut.beats.counts().items()}
+    # The symbol totals of the database, added up by class; B 1 is a beat of class N.
+    assert totals == {"N": 162_340, "S": 12_198, "V": 9_943, "F": 23, "Q": 79}

@@ -8,7 +8,7 @@ import wfdb
 from wfdb_files import real_database, write_incart_record, write_record
 
 from nasbench_ecg.errors import RecordError
-from nasbench_ecg.signal.records import read_record, verify_record
+from nasbench_ecg.signal.records import read_record, summarize_record, verify_record
 
 
 @pytest.fixture
@@ -144,17 +144,20 @@ def test_truncated_annotations_are_detected(folder):
 def test_annotations_at_or_behind_the_end_are_kept(tmp_path):
     write_record(tmp_path, "r1", beats=[(500, "N"), (4000, "V"), (9000, "N")])
     assert read_record(tmp_path, "r1").samples.tolist() == [500, 4000, 9000]
+    assert summarize_record(tmp_path, "r1").notes == (
+        "Record r1: 2 annotations are at or behind the end.",
+    )
     assert verify_record(tmp_path, "r1") == []
 
 
-def test_error_for_an_annotation_before_the_start_states_its_sample(folder, monkeypatch):
+def test_annotations_that_go_backwards_are_rejected(folder, monkeypatch):
     annotated = wfdb.rdann(str(folder / "r1"), "atr")
-    annotated.sample = annotated.sample - 600
+    annotated.sample = np.array([500, 1300, 900])
     monkeypatch.setattr(wfdb, "rdann", lambda *_: annotated)
-    with pytest.raises(RecordError, match="annotation 0 at sample -100"):
+    with pytest.raises(RecordError, match="annotation 2 is at sample 900, the one before it is at"):
         read_record(folder, "r1")
     (problem,) = verify_record(folder, "r1")
-    assert "before the start" in problem
+    assert "not in order" in problem
 
 
 def test_gap_is_interpolated_linearly(tmp_path):

@@ -214,7 +214,7 @@ def ward(tmp_path_factory):
 @pytest.mark.parametrize("rate", [None, 120.0])
 @pytest.mark.parametrize("normalise", ["none", "per-beat", "per-record"])
 def test_planes_are_not_filtered_resampled_or_normalized(ward, form, rate, normalise):
-    given_ = {"records": ("r1", "r2"), "leads": ("MLII", "V1"), **WINDOW}
+    given_ = {"records": ("r1", "r2"), "leads": ("MLII", "V1"), "max_missing": 1, **WINDOW}
     plain = cut_beats(ward, WaveformOptions(**given_, denoise="none"), Silent(), classes=("N",))
     signal = {"rate": rate, "normalise": normalise, "denoise": "db6"}
     without = cut_beats(ward, WaveformOptions(**given_, **signal), Silent()).beats

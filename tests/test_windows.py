@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wfdb_files import real_database, spiky_signals
 
-from nasbench_ecg.signal.aami import CLASSES, SYMBOLS, labels_of
+from nasbench_ecg.signal.aami import AAMI_SYMBOLS, CLASSES, SYMBOLS, labels_of
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.windows import segment
 
@@ -140,3 +143,41 @@ def test_windows_of_a_real_record_hold_its_r_peaks():
     normal = windows.signals[windows.labels == 0, 0]
     at_peak = np.abs(normal.argmax(axis=1) - 99) <= 5
     assert at_peak.mean() > 0.99  # the rest hold the next, premature beat, which is higher
+
+
+def test_all_beat_symbols_have_the_class_of_the_wfdb_library():
+    # mamap of ecgmap.h, from annotation codes 0 to 49 to AHA classes.
+    aha = "ONNNN VFNNN ENPQU OOOOO OOOOO NOOOO QO[]N NOONO OROOO OOOOO".replace(" ", "")
+    code = {one.symbol: one.label_store for one in wfdb.io.annotation.ann_labels}
+    added = {symbol: AAMI_SYMBOLS[symbol] for symbol in AAMI_SYMBOLS if symbol not in SYMBOLS}
+    assert set(added) == set("Bnr?")
+    as_aami = {"N": "N", "V": "V", "R": "V", "E": "V", "Q": "Q"}  # R: R-on-T
+    assert added == {symbol: as_aami[aha[code[symbol]]] for symbol in added}
+    # No annotation is left out that the library counts as a beat; ~ (U) is an unreadable stretch.
+    beats = {symbol for symbol, n in code.items() if aha[n] not in "OU[]"}
+    assert beats == set(AAMI_SYMBOLS)
+
+
+def test_the_map_of_symbols_is_an_option():
+    beats = [(100 + 50 * i, symbol) for i, symbol in enumerate("NBnr?+")]
+    record = a_record(np.zeros((1, 1000)), beats)
+    papers = segment(record, before=9, after=10)
+    aami = segment(record, before=9, after=10, symbols="aami")
+    assert papers.labels.tolist() == [0]
+    assert aami.labels.tolist() == [CLASSES.index(name) for name in "NNNVQ"]
+
+
+@pytest.mark.parametrize("rate", [None, 50.0])
+def test_beats_whose_window_lacks_signal_are_dropped_by_their_worst_lead(rate):
+    missing = np.zeros((2, 1000), dtype=bool)
+    missing[1, 200:300] = True
+    beats = [(s, "N" if s < 300 else "V") for s in (100, 185, 195, 250, 301, 320, 400)]
+    record = replace(a_record(np.zeros((2, 1000)), beats), fs=100.0, missing=missing)
+    scale = 1 if rate is None else 2
+    # Windows of 20 samples at 100 Hz: s - 9 … s + 10; more than two may not be missing.
+    window = {"before": 10 // scale - 1 if scale == 2 else 9, "after": 10 // scale}
+    found = segment(record, **window, rate=rate)
+    assert found.sample.tolist() == [100, 185, 320, 400]
+    assert found.missing == (2, 0, 1, 0, 0) and found.dropped == (0, 0, 0, 0, 0)
+    kept = segment(record, **window, rate=rate, max_missing=1.0)
+    assert len(kept.labels) == len(beats) and kept.missing == (0, 0, 0, 0, 0)

@@ -111,13 +111,20 @@ def verify(database: Database, data: DataOption = None, records: RecordsOption =
     from rich.markup import escape
 
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.data.user_datasets import find_user_dataset
     from nasbench_ecg.physionet.catalog import record_names
     from nasbench_ecg.physionet.verify import verify as verify_database
 
     folder = database_folder(database, LocalSource(data))
-    names = parse_records(records)
-    progress = RichProgress()
-    problems = list(verify_database(folder, database, records=names, progress=progress))
+    names, annotations = parse_records(records), "atr"
+    if (added := find_user_dataset(database)) is not None:
+        names = list(added.options["records"]) if names is None else names
+        annotations = added.options["annotations"]
+    problems = list(
+        verify_database(
+            folder, database, records=names, annotations=annotations, progress=RichProgress()
+        )
+    )
     n_records = len(record_names(folder) if names is None else names)
     if not problems:
         say(f"{database}: no problems in {n_records} records in {folder}")
@@ -176,6 +183,7 @@ def add(
     """Add a dataset: a folder of WFDB records, described in a TOML file."""
     from nasbench_ecg.data.user_datasets import find_user_dataset, store_user_dataset
     from nasbench_ecg.data.wfdb_folder import describe
+    from nasbench_ecg.signal.aami import describe_symbols, symbol_map
 
     described = describe(file)
     dataset = described.dataset
@@ -188,6 +196,10 @@ def add(
         f"{len(dataset.options['records'])} records of {described.n_subjects} subjects in "
         f"{dataset.folder}; annotated beats: {counts or 'none'}"
     )
+    classes = symbol_map(dataset.options["symbols"])
+    say(f"Annotations: {describe_symbols(described.symbols, classes)}")
+    for note in described.notes:
+        say(note)
     say(f"Protocols: {', '.join(dataset.protocols)}. Description: {path}")
     say(f"Next: nasbench-ecg run cnn-9 {dataset.name}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.component import Component
     from nasbench_ecg.plugin.registry import Registry
+    from nasbench_ecg.signal.aami import SymbolMap
     from nasbench_ecg.signal.features import FeatureTable
     from nasbench_ecg.signal.records import RecordSummary
 
@@ -173,6 +175,7 @@ def _load_dataset(
 
 def _show_database(name: str, folder: Path) -> None:
     from nasbench_ecg.physionet.catalog import record_names
+    from nasbench_ecg.signal.aami import AAMI_SYMBOLS, describe_symbols
     from nasbench_ecg.signal.records import summarize_record
 
     names = record_names(folder)
@@ -183,6 +186,10 @@ def _show_database(name: str, folder: Path) -> None:
             summaries.append(summarize_record(folder, record))
             bar.advance()
     _show_records(name, summaries)
+    counts = sum((Counter(summary.symbols) for summary in summaries), Counter[str]())
+    say(f"Annotations: {describe_symbols(counts, AAMI_SYMBOLS)}")
+    for note in (note for summary in summaries for note in summary.notes):
+        say(note)
     say(f"{len(present)} of {len(names)} records are in {folder}")
 
 
@@ -247,7 +254,7 @@ def _features_of_database(
             )
         if n_skipped := len(listed) - len(names):
             RichProgress(stderr()).note(f"{n_skipped} records without annotations are skipped.")
-    return _measure(folder, names, [lead or "#0"])
+    return _measure(folder, names, [lead or "#0"], "aami")
 
 
 def _features_of_dataset(
@@ -274,13 +281,18 @@ def _features_of_dataset(
             fix=nearest(unknown[0], beats.records),
         )
     leads = [lead] if lead else [*getattr(options, "leads", ("#0",))]
-    measured = _measure(source.folder(databases.pop()), names or list(beats.records), leads)
+    symbols = getattr(options, "symbols", None)
+    measured = _measure(
+        source.folder(databases.pop()), names or list(beats.records), leads, symbols
+    )
     own = {(beats.records[r], int(s)) for r, s in zip(beats.record, beats.sample, strict=True)}
     pairs = zip(measured.record, measured.sample, strict=True)
     return measured.take(np.array([(str(r), int(s)) in own for r, s in pairs], dtype=bool))
 
 
-def _measure(folder: Path, names: list[str], leads: list[str]) -> FeatureTable:
+def _measure(
+    folder: Path, names: list[str], leads: list[str], symbols: SymbolMap | None
+) -> FeatureTable:
     """Return the features of the first of ``leads`` in each record."""
     from nasbench_ecg.signal.features import beat_features, join_tables
     from nasbench_ecg.signal.records import read_record
@@ -288,7 +300,7 @@ def _measure(folder: Path, names: list[str], leads: list[str]) -> FeatureTable:
     tables = []
     with RichProgress(stderr()).track("Measuring beats", len(names)) as steps:
         for name in names:
-            tables.append(beat_features(read_record(folder, name, leads)))
+            tables.append(beat_features(read_record(folder, name, leads), symbols=symbols))
             steps.advance()
     return join_tables(tables)
 

@@ -22,6 +22,8 @@ from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
 from nasbench_ecg.errors import ProtocolError, RecordError
 from nasbench_ecg.io import storage_errors, write_atomically
 from nasbench_ecg.options import Options
+from nasbench_ecg.physionet.catalog import SUMS
+from nasbench_ecg.physionet.verify import require_published
 from nasbench_ecg.progress import Progress
 
 _FORMAT = 1
@@ -60,8 +62,9 @@ def load_beats(
     """Return the beats of a dataset, from the cache if they are there.
 
     The key of a cache entry is the digest of the name, revision and options of the dataset, and of
-    the contents of its record files. Null options are left out, as in run keys. Notes of the
-    dataset are reported in both cases.
+    the contents of its record files. Null options are left out, as in run keys. Files are compared
+    with the published checksums, if they lie beside the records. Notes of the dataset are reported
+    in both cases.
 
     Args:
         name: Name of the dataset.
@@ -73,21 +76,24 @@ def load_beats(
 
     Raises:
         MissingDataError: Required files are missing.
-        RecordError: A record is damaged.
+        RecordError: A record is damaged, or differs from the published checksums.
         StorageError: The cache cannot be written.
     """
     files = _required_files(dataset, source)
     with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
         source.beats_cache.mkdir(parents=True, exist_ok=True)
+        digests = _digests(files, source.cache / "digests.json")
         key = digest(
             {
                 "format": _FORMAT,
                 "name": name,
                 "revision": revision,
                 "options": options.model_dump(mode="json", exclude_none=True),
-                "files": _digests(files, source.cache / "digests.json"),
+                "files": digests,
             }
         )
+    if n_compared := require_published(files, digests):
+        progress.note(f"{n_compared:,} record files were compared with {SUMS}: all are equal.")
     entry = source.beats_cache / f"{name}-{key[:24]}"
     cached = _read_entry(entry)
     if cached is not None:

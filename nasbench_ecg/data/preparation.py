@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
-from nasbench_ecg.signal.aami import CLASSES
+from nasbench_ecg.signal.aami import CLASSES, SymbolMap, describe_symbols, symbol_map
 from nasbench_ecg.signal.filtering import Denoising, denoise
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm
@@ -43,7 +44,15 @@ class RecordsOptions(Options):
     tail: int = Field(2, ge=0)
     """Number of annotations, of any type, to skip at the end of each record."""
 
-    @field_validator("records", "leads", mode="before")
+    exclude: tuple[str, ...] | None = None
+    """Names of records to leave out."""
+
+    @property
+    def used_records(self) -> tuple[str, ...]:
+        """Names of the records without the excluded ones."""
+        return tuple(name for name in self.records if name not in (self.exclude or ()))
+
+    @field_validator("records", "leads", "exclude", mode="before")
     @classmethod
     def _split_names(cls, value: Any) -> Any:
         """Also accept ``100,101`` and ``[100, 101]`` from a command line."""
@@ -57,6 +66,16 @@ class RecordsOptions(Options):
         if not names or len(set(names)) < len(names):
             raise ValueError("give at least one name, and no name twice")
         return names
+
+    @model_validator(mode="after")
+    def _excluded_are_records(self) -> Self:
+        if self.exclude and self.records:
+            unknown = [name for name in self.exclude if name not in self.records]
+            if unknown:
+                raise ValueError(f"exclude: there is no record {unknown[0]!r}")
+            if not self.used_records:
+                raise ValueError("exclude leaves no record")
+        return self
 
 
 class WaveformOptions(RecordsOptions):
@@ -79,6 +98,12 @@ class WaveformOptions(RecordsOptions):
 
     rhythm: Rhythm | None = None
     """Constant extra leads of RR intervals: whole-record, causal (without look-ahead) or none."""
+
+    max_missing: float | None = Field(None, ge=0, le=1)
+    """Largest share of a window without signal; beats above it are dropped. None: 0.1."""
+
+    symbols: SymbolMap | None = None
+    """AAMI classes of the annotation symbols: of the papers, also none, or of all beats (aami)."""
 
     @property
     def n_samples(self) -> int:
@@ -114,7 +139,7 @@ class CutBeats:
     Attributes:
         beats: The beats, in the order of the records and of time.
         dropped: Number of beats of each class whose window exceeds the record, or that are
-            annotated behind its end.
+            annotated behind its end, or whose window has no signal.
     """
 
     beats: Beats
@@ -144,10 +169,14 @@ def cut_beats(
         RecordError: A record is missing, damaged or has no such lead; the sampling rates differ;
             or no record has a beat.
     """
-    with progress.track("Reading records", len(options.records)) as steps:
+    names = options.used_records
+    with progress.track("Reading records", len(names)) as steps:
         cut = _cut_records(folder, options, subject, classes, extension, steps)
     parts = [one.windows for one in cut]
-    dropped = np.sum([part.dropped for part in parts], axis=0)
+    outside, missing = (
+        dict(zip(classes, np.sum(counts, axis=0).tolist(), strict=True))
+        for counts in ([part.dropped for part in parts], [part.missing for part in parts])
+    )
     result = CutBeats(
         beats=Beats(
             signals=np.concatenate([part.signals for part in parts]),
@@ -157,7 +186,7 @@ def cut_beats(
             ),
             sample=np.concatenate([part.sample for part in parts]),
             classes=tuple(classes),
-            records=options.records,
+            records=names,
             subjects=tuple(one.subject for one in cut),
             leads=(
                 *_common_leads([one.leads for one in cut], options.leads),
@@ -165,15 +194,19 @@ def cut_beats(
             ),
             fs=parts[0].fs,
         ),
-        dropped={name: int(n) for name, n in zip(classes, dropped, strict=True)},
+        dropped={name: outside[name] + missing[name] for name in classes},
     )
     if not len(result.beats):
         raise RecordError(
-            "No record has a beat of a known class with its whole window inside the record.",
+            "No record has a beat of a known class with its whole window inside the record "
+            f"({sum(outside.values()):,} windows exceed it, {sum(missing.values()):,} have no "
+            "signal).",
             where=str(folder),
-            fix="Check the annotations, and the options before, after, head and tail.",
+            fix="Check the annotations, and the options before, after, head, tail and max_missing.",
         )
-    _note_dropped(result, progress)
+    _note_dropped("exceeds the record", outside, progress)
+    _note_dropped("has no signal (option max_missing)", missing, progress)
+    _note_annotations(cut, symbol_map(options.symbols), classes, progress)
     return result
 
 
@@ -184,6 +217,10 @@ class _CutRecord:
     windows: Windows
     subject: str
     leads: tuple[str, ...]
+    symbols: Counter[str]
+    n_skipped: int
+    n_behind: int
+    notes: tuple[str, ...]
 
 
 def _cut_records(
@@ -203,13 +240,22 @@ def _cut_records(
 
     def read_and_cut(name: str) -> _CutRecord:
         record = read_record(folder, name, options.leads, extension)
-        return _CutRecord(_windows(record, options, classes), subject(record), record.leads)
+        kept = record.symbols[options.head : max(len(record.symbols) - options.tail, options.head)]
+        return _CutRecord(
+            _windows(record, options, classes),
+            subject(record),
+            record.leads,
+            Counter(kept.tolist()),
+            len(record.symbols) - len(kept),
+            int((record.samples >= record.signals.shape[1]).sum()),
+            record.notes,
+        )
 
     done: list[_CutRecord] = []
     with ThreadPoolExecutor(_n_workers(), thread_name_prefix="records") as pool:
         try:
-            futures = [pool.submit(read_and_cut, name) for name in options.records]
-            for name, future in zip(options.records, futures, strict=True):
+            futures = [pool.submit(read_and_cut, name) for name in options.used_records]
+            for name, future in zip(options.used_records, futures, strict=True):
                 one = future.result()
                 if done and one.windows.fs != done[0].windows.fs:
                     raise RecordError(
@@ -241,6 +287,8 @@ def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -
         normalise=options.normalise,
         rate=options.rate,
         rhythm=options.rhythm,
+        symbols=options.symbols,
+        max_missing=options.max_missing,
     )
 
 
@@ -253,11 +301,23 @@ def _common_leads(found: list[tuple[str, ...]], requested: tuple[str, ...]) -> t
     return tuple(names)
 
 
-def _note_dropped(cut: CutBeats, progress: Progress) -> None:
-    n_dropped = sum(cut.dropped.values())
+def _note_dropped(reason: str, dropped: dict[str, int], progress: Progress) -> None:
+    n_dropped = sum(dropped.values())
     if n_dropped:
-        by_class = ", ".join(f"{name} {n:,}" for name, n in cut.dropped.items() if n)
+        by_class = ", ".join(f"{name} {n:,}" for name, n in dropped.items() if n)
         verb = "beat was" if n_dropped == 1 else "beats were"
-        progress.note(
-            f"{n_dropped:,} {verb} dropped because the window exceeds the record ({by_class})."
-        )
+        progress.note(f"{n_dropped:,} {verb} dropped because the window {reason} ({by_class}).")
+
+
+def _note_annotations(
+    cut: Sequence[_CutRecord], table: Mapping[str, str], classes: Sequence[str], progress: Progress
+) -> None:
+    """Note the number of annotations of each symbol, so that none is left out unnoticed."""
+    for note in (note for one in cut for note in one.notes):
+        progress.note(note)
+    counts = sum((one.symbols for one in cut), Counter[str]())
+    used = {symbol: name for symbol, name in table.items() if name in classes}
+    n_skipped, n_behind = sum(one.n_skipped for one in cut), sum(one.n_behind for one in cut)
+    skipped = f"; skipped by head and tail: {n_skipped:,}" if n_skipped else ""
+    behind = f"; at or behind the end of a record: {n_behind:,}" if n_behind else ""
+    progress.note(f"Annotations: {describe_symbols(counts, used)}{skipped}{behind}.")

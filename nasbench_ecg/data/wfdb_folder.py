@@ -8,6 +8,7 @@ this module resolves these targets.
 from __future__ import annotations
 
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +30,9 @@ from nasbench_ecg.data.user_datasets import (
 from nasbench_ecg.errors import OptionError, RecordError, nearest
 from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.progress import Progress
+from nasbench_ecg.signal.aami import SymbolMap
 from nasbench_ecg.signal.filtering import Denoising
-from nasbench_ecg.signal.records import Record, RecordSummary, summarize_record
+from nasbench_ecg.signal.records import Record, RecordSummary, check_leads, summarize_record
 from nasbench_ecg.signal.rhythm import Rhythm
 from nasbench_ecg.signal.windows import Normalization
 
@@ -42,6 +44,9 @@ class WfdbFolderOptions(WaveformOptions):
 
     annotations: str = "atr"
     """Extension of the annotation files."""
+
+    symbols: SymbolMap | None = "aami"
+    """AAMI classes of the annotation symbols: of all beats (aami), or of the papers."""
 
     subjects: dict[str, str] = Field({})
     """Subject of each record; a record that is not listed is a subject of its own."""
@@ -61,13 +66,17 @@ class WfdbFolder:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        description, records = find_user_dataset(self.name), self.options.records
+        description, records = find_user_dataset(self.name), self.options.used_records
         # Headers may refer to signal files of any name, so .dat is required only where it is used.
-        has_dat = (
-            description is not None and (Path(description.folder) / f"{records[0]}.dat").is_file()
+        with_dat = tuple(
+            name
+            for name in records
+            if description is not None and (Path(description.folder) / f"{name}.dat").is_file()
         )
-        extensions = ("hea", *(("dat",) if has_dat else ()), self.options.annotations)
-        return [Requirement(self.name, records, extensions)]
+        without_dat = tuple(name for name in records if name not in with_dat)
+        annotations = self.options.annotations
+        parts = ((with_dat, ("hea", "dat", annotations)), (without_dat, ("hea", annotations)))
+        return [Requirement(self.name, names, needed) for names, needed in parts if names]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats.
@@ -145,6 +154,7 @@ class _TomlFile(BaseModel):
     folder: str
     summary: str = ""
     records: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
     leads: tuple[str, ...] | None = None
     before: int | None = None
     after: int | None = None
@@ -155,6 +165,8 @@ class _TomlFile(BaseModel):
     normalise: Normalization = "per-beat"
     rhythm: Rhythm | None = None
     annotations: str = "atr"
+    symbols: SymbolMap = "aami"
+    max_missing: float | None = None
     subjects: dict[str, str] = {}
 
 
@@ -166,11 +178,15 @@ class FolderDescription:
         dataset: The dataset.
         beats: Number of annotated beats of each AAMI class.
         n_subjects: Number of subjects.
+        symbols: Number of annotations with each symbol.
+        notes: What a user should know about the records, although they can be read.
     """
 
     dataset: UserDataset
     beats: dict[str, int]
     n_subjects: int
+    symbols: dict[str, int]
+    notes: tuple[str, ...]
 
 
 def describe(path: Path) -> FolderDescription:
@@ -179,7 +195,7 @@ def describe(path: Path) -> FolderDescription:
     Raises:
         OptionError: The file cannot be read, or an entry is unknown or invalid.
         RecordError: A record is missing, damaged or without annotations, or the records differ in
-            their leads or sampling rates.
+            their leads or sampling rates, or a lead is not in volts.
     """
     file = _read_toml(path)
     folder = (path.parent / Path(file.folder).expanduser()).resolve()
@@ -190,23 +206,27 @@ def describe(path: Path) -> FolderDescription:
             fix=f"Correct the entry folder in {path}; it is relative to that file.",
         )
     names = _record_names(file, folder, path)
-    summaries = [summarize_record(folder, name, file.annotations) for name in names]
+    summaries = [summarize_record(folder, name, file.annotations, file.symbols) for name in names]
     _check_annotated(summaries, folder, file.annotations)
     rate = _window_rate(file, summaries, folder)
+    leads = list(_lead_names(file, summaries, folder))
     options: dict[str, Any] = {
         "records": list(names),
-        "leads": list(_lead_names(file, summaries, folder)),
+        "leads": leads,
         "before": round(_BEFORE * rate) if file.before is None else file.before,
         "after": round(_AFTER * rate) if file.after is None else file.after,
         "rate": file.rate,
         **{name: getattr(file, name) for name in _COPIED},
         "subjects": dict(file.subjects),
     }
+    options.update(symbols=file.symbols, max_missing=file.max_missing)
     _validated(WfdbFolderOptions, options, path)
-    beats: dict[str, int] = {}
+    beats: Counter[str] = Counter()
+    symbols: Counter[str] = Counter()
     for summary in summaries:
-        for label, n in (summary.beats or {}).items():
-            beats[label] = beats.get(label, 0) + n
+        check_leads(folder, summary.name, leads)
+        beats.update(summary.beats or {})
+        symbols.update(summary.symbols)
     n_subjects = len({file.subjects.get(name, name) for name in names})
     enough = n_subjects >= _MIN_SUBJECTS
     dataset = UserDataset(
@@ -216,7 +236,8 @@ def describe(path: Path) -> FolderDescription:
         protocols=("intra-patient", "patient-kfold") if enough else ("intra-patient",),
         options=options,
     )
-    return FolderDescription(dataset, beats, n_subjects)
+    notes = tuple(note for summary in summaries for note in summary.notes)
+    return FolderDescription(dataset, dict(beats), n_subjects, dict(symbols), notes)
 
 
 def _read_toml(path: Path) -> _TomlFile:
@@ -277,14 +298,20 @@ def _record_names(file: _TomlFile, folder: Path, path: Path) -> Sequence[str]:
             where=str(folder),
             fix="Correct the entry folder, or the file RECORDS.",
         )
-    unknown = sorted(set(file.subjects) - set(names))
-    if unknown:
+    for entry, given in (("subjects", file.subjects), ("exclude", file.exclude)):
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise OptionError(
+                f"There is no record {unknown[0]!r}.",
+                where=f"{path}, entry {entry}",
+                fix=nearest(unknown[0], names),
+            )
+    kept = [name for name in names if name not in file.exclude]
+    if not kept:
         raise OptionError(
-            f"There is no record {unknown[0]!r}.",
-            where=f"{path}, entry subjects",
-            fix=nearest(unknown[0], names),
+            "All records are excluded.", where=f"{path}, entry exclude", fix="Shorten this entry."
         )
-    return names
+    return kept
 
 
 def _check_annotated(summaries: Sequence[RecordSummary], folder: Path, extension: str) -> None:
@@ -310,7 +337,13 @@ def _lead_names(file: _TomlFile, summaries: Sequence[RecordSummary], folder: Pat
                 where=str(folder),
                 fix="Choose leads in the entry leads; '#0' is the first lead of each record.",
             )
-    return first.leads
+    return first.leads if _are_names(first.leads) else [f"#{i}" for i in range(len(first.leads))]
+
+
+def _are_names(leads: Sequence[str]) -> bool:
+    """Return whether each lead has a name of its own that can be an option."""
+    plain = all(lead and lead[0] not in "#*" and "," not in lead for lead in leads)
+    return plain and len(set(leads)) == len(leads)
 
 
 def _window_rate(file: _TomlFile, summaries: Sequence[RecordSummary], folder: Path) -> float:

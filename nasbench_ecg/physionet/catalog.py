@@ -162,14 +162,14 @@ SUMS = "SHA256SUMS.txt"
 RECORDS = "RECORDS"
 """File of a database with the names of its records."""
 
-_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](\S.*)")
+_LINE = re.compile(r"([0-9a-fA-F]{64}) [ *]?(\S.*)")  # PhysioNet writes one space, sha256sum two
 
 
 def read_sums(path: Path) -> dict[str, str]:
     """Return the SHA-256, in lower-case hexadecimal, of each file in the list ``path``.
 
     Raises:
-        RecordError: A line is not ``<64 hexadecimal digits>  <file>``, or the path of a file leads
+        RecordError: A line is not ``<64 hexadecimal digits> <file>``, or the path of a file leads
             out of the folder.
     """
     sums = {}
@@ -212,18 +212,41 @@ def _leaves_folder(name: str) -> bool:
 def record_names(folder: Path) -> list[str]:
     """Return the records in ``folder``: those listed in ``RECORDS``, else all header files.
 
+    Records in subfolders are returned if ``RECORDS`` lists them, as ``group/name``.
+
     Raises:
-        RecordError: ``RECORDS`` contains an invalid name.
+        RecordError: ``RECORDS`` contains an invalid name; or there is no ``RECORDS``, and headers
+            are in subfolders only or end in ``.HEA``.
     """
     path = folder / RECORDS
     if not path.is_file():
-        return sorted(header.stem for header in folder.glob("*.hea"))
+        return _names_of_headers(folder)
     names = path.read_text(encoding="utf-8", errors="replace").split()
     for name in names:
-        if not re.fullmatch(r"[\w-]+", name):
+        if not re.fullmatch(r"[\w-]+(/[\w-]+)*", name):
             raise RecordError(
                 f"The name of a record is not valid: {name[:80]!r}.",
                 where=str(path),
-                fix="Replace the file with the published one.",
+                fix="Correct the file: letters, digits, '_' and '-', and '/' after a subfolder.",
+            )
+    return names
+
+
+def _names_of_headers(folder: Path) -> list[str]:
+    names = sorted(header.stem for header in folder.glob("*.hea"))
+    for path in sorted(folder.glob("*.[Hh][Ee][Aa]")):
+        if path.stem not in names:
+            raise RecordError(
+                f"The header {path.name} is not found by WFDB, which requires {path.stem}.hea.",
+                where=str(path),
+                fix="Rename the file.",
+            )
+    if not names:
+        for header in sorted(folder.glob("*/*.hea")):
+            example = header.relative_to(folder).with_suffix("").as_posix()
+            raise RecordError(
+                "The records are in subfolders.",
+                where=str(folder),
+                fix=f"List them in a file {RECORDS} in this folder, one a line: {example} …",
             )
     return names

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from nasbench_ecg.errors import RecordError
 from nasbench_ecg.physionet.catalog import (
     DATABASES,
     RECORDS,
@@ -35,6 +36,7 @@ def verify(
     database: str,
     *,
     records: Sequence[str] | None = None,
+    annotations: str = "atr",
     progress: Progress,
 ) -> Iterator[FileProblem]:
     """Yield every problem of the records in ``folder``.
@@ -43,21 +45,22 @@ def verify(
 
     Args:
         folder: Folder of the database.
-        database: Name of the database. A database that is not in the catalog must have .hea, .dat
-            and .atr files.
+        database: Name of the database.
         records: Names of records; None: all records of the database.
+        annotations: Extension of the annotation files of a database that is not in the catalog.
         progress: Receives progress.
 
     Raises:
         RecordError: The list of checksums or of records is damaged.
     """
     known = DATABASES.get(database)
-    extensions = known.extensions if known else ("hea", "dat", "atr")
-    required = known.required if known else extensions
+    # Headers may refer to signal files of any name, so only the catalog requires .dat.
+    extensions = known.extensions if known else ("hea", "dat", annotations)
+    required = known.required if known else ("hea", annotations)
     sums = read_sums(folder / SUMS) if (folder / SUMS).is_file() else {}
     names = record_names(folder) if records is None else list(records)
     if (folder / RECORDS).is_file():
-        yield from _compare(folder / RECORDS, sums)
+        yield from _compare(folder, RECORDS, sums)
     if not names:
         yield FileProblem(database, "The folder contains no records.")
     with progress.track(f"Verifying {database}", len(names)) as bar:
@@ -81,20 +84,54 @@ def _verify_record(
         if extension not in present:
             yield FileProblem(f"{name}.{extension}", "The file is missing.")
     for extension in present:
-        yield from _compare(folder / f"{name}.{extension}", sums)
-    if {"hea", "dat"} <= set(present):
+        yield from _compare(folder, f"{name}.{extension}", sums)
+    if "hea" in present and ("dat" in present or "dat" not in required):
         for problem in verify_record(folder, name, present):
             yield FileProblem(name, problem)
 
 
-def _compare(path: Path, sums: Mapping[str, str]) -> Iterator[FileProblem]:
+def _compare(folder: Path, name: str, sums: Mapping[str, str]) -> Iterator[FileProblem]:
     """Yield a problem if the checksum of a listed file differs."""
-    if path.name not in sums:
+    if name not in sums:
         return
     try:
-        found = sha256(path)
+        found = sha256(folder / name)
     except OSError as error:
-        yield FileProblem(path.name, f"The file cannot be read: {error.strerror or error}.")
+        yield FileProblem(name, f"The file cannot be read: {error.strerror or error}.")
         return
-    if found != sums[path.name]:
-        yield FileProblem(path.name, f"Its SHA-256 differs from {SUMS}.")
+    if found != sums[name]:
+        yield FileProblem(name, f"Its SHA-256 differs from {SUMS}.")
+
+
+def require_published(files: Mapping[str, Path], digests: Mapping[str, str]) -> int:
+    """Compare files with the ``SHA256SUMS.txt`` of their databases, where there is one.
+
+    Args:
+        files: Path of each file, by ``database/name``; the name may contain a subfolder.
+        digests: SHA-256 of each file, by the same keys.
+
+    Returns:
+        The number of files that were compared.
+
+    Raises:
+        RecordError: A file differs; the list of checksums is damaged.
+    """
+    sums: dict[Path, dict[str, str]] = {}
+    n_compared = 0
+    for key, path in files.items():
+        name = key.partition("/")[2]
+        folder = path.parents[name.count("/")]
+        if folder not in sums:
+            sums[folder] = read_sums(folder / SUMS) if (folder / SUMS).is_file() else {}
+        expected = sums[folder].get(name)
+        if expected is None:
+            continue
+        n_compared += 1
+        if digests[key] != expected:
+            raise RecordError(
+                f"The file {name} is not the published one: its SHA-256 differs from {SUMS}.",
+                where=str(path),
+                fix="Replace it with the published file, or leave the record out with the option "
+                f"exclude. If the change is intended, correct or remove {SUMS}.",
+            )
+    return n_compared

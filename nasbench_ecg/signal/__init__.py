@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nasbench_ecg.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from nasbench_ecg.signal.aami import CLASSES, SYMBOLS
+    from nasbench_ecg.signal.aami import AAMI_SYMBOLS, CLASSES, SYMBOLS, SymbolMap
     from nasbench_ecg.signal.delineation import Waves, delineate, flat_mask
     from nasbench_ecg.signal.features import (
         BEAT_FEATURES,
@@ -30,8 +30,10 @@ __getattr__ = lazy_names(
     __name__,
     {
         "nasbench_ecg.signal.aami": (
+            "AAMI_SYMBOLS",
             "CLASSES",
             "SYMBOLS",
+            "SymbolMap",
         ),
         "nasbench_ecg.signal.delineation": (
             "Waves",
@@ -70,6 +72,7 @@ __getattr__ = lazy_names(
 )
 
 __all__ = [
+    "AAMI_SYMBOLS",
     "BEAT_FEATURES",
     "BEAT_SYMBOLS",
     "CLASSES",
@@ -81,6 +84,7 @@ __all__ = [
     "Normalization",
     "Record",
     "Rhythm",
+    "SymbolMap",
     "Waves",
     "Windows",
     "adaptive_filter",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError, RecordError, StorageError
 from nasbench_ecg.io import replace_atomically, storage_errors
-from nasbench_ecg.signal.aami import CLASSES, labels_of
+from nasbench_ecg.signal.aami import CLASSES, SymbolMap, labels_of, symbol_map
 from nasbench_ecg.signal.delineation import Waves, delineate, flat_mask
 from nasbench_ecg.signal.filtering import adaptive_filter
 from nasbench_ecg.signal.records import Record
@@ -167,7 +167,11 @@ def check_table_path(path: Path) -> None:
 
 
 def beat_features(
-    record: Record, *, lead: int = 0, classes: Sequence[str] = CLASSES
+    record: Record,
+    *,
+    lead: int = 0,
+    classes: Sequence[str] = CLASSES,
+    symbols: SymbolMap | None = None,
 ) -> FeatureTable:
     """Return the features of all annotated beats of a record: filter, delineate, measure.
 
@@ -177,6 +181,7 @@ def beat_features(
         record: The unfiltered record with its annotations.
         lead: Index into ``record.leads``.
         classes: AAMI classes that count as beats.
+        symbols: Map from annotation symbols to classes; None: ``papers``.
 
     Raises:
         RecordError: The record is too short for the wavelet levels.
@@ -188,7 +193,7 @@ def beat_features(
             fix=f"Use a number from 0 to {len(record.leads) - 1}.",
         )
     inside = record.samples < record.signals.shape[1]
-    labels = labels_of(record.symbols[inside], classes)
+    labels = labels_of(record.symbols[inside], classes, symbol_map(symbols))
     beats = record.samples[inside][labels >= 0]
     chosen = record.signals[lead : lead + 1]
     try:

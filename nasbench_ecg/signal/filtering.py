@@ -6,6 +6,7 @@ baseline wander, which delineation and amplitude features need.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,44 @@ _LEVEL = 9
 _N_ZEROED = 2  # finest details, which are noise
 
 
+def bridge(signals: Floats) -> Floats:
+    """Return ``signals`` with missing samples (NaN) interpolated linearly.
+
+    Args:
+        signals: float64 [..., n_samples]. They are returned unchanged if no sample is missing.
+
+    Raises:
+        RecordError: A lead has an infinite sample, or no sample that is not NaN.
+    """
+    if np.isfinite(signals).all():
+        return signals
+    infinite = np.argwhere(np.isinf(signals))
+    if len(infinite):
+        *_, sample = infinite[0]
+        raise RecordError(
+            f"The signal is infinite at sample {sample:,}.",
+            where=_lead_of(infinite[0]),
+            fix="Remove these values, or set them to NaN.",
+        )
+    bridged = np.array(signals, dtype=np.float64)
+    for index in np.ndindex(bridged.shape[:-1]):
+        lead = bridged[index]
+        missing = np.isnan(lead)
+        if missing.all():
+            raise RecordError(
+                "The signal has no valid sample.",
+                where=_lead_of((*index, 0)),
+                fix="Leave this lead out.",
+            )
+        valid = np.flatnonzero(~missing)
+        lead[missing] = np.interp(np.flatnonzero(missing), valid, lead[valid])
+    return bridged
+
+
+def _lead_of(position: Sequence[int] | NDArray[np.int64]) -> str:
+    return f"lead number {position[-2]}" if len(position) > 1 else ""
+
+
 def denoise(signals: Floats, method: Denoising = "db5") -> Floats:
     """Return ``signals`` after wavelet denoising, each lead by its own noise level.
 
@@ -32,13 +71,18 @@ def denoise(signals: Floats, method: Denoising = "db5") -> Floats:
     which removes everything below about 0.35 Hz at a sampling rate of 360 Hz.
 
     Args:
-        signals: float64 [n_leads, n_samples], millivolts.
+        signals: float64 [n_leads, n_samples], millivolts. Missing samples (NaN) are first
+            interpolated linearly.
         method: ``db5``, ``db6`` or ``none``.
+
+    Raises:
+        RecordError: A lead has an infinite sample, or no valid one.
 
     References:
         Donoho & Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81, 1994
         (the threshold). The Heart-DARTS paper only states "wavelet transform".
     """
+    signals = bridge(signals)
     if method == "none":
         return signals
     import pywt
@@ -122,6 +166,7 @@ def adaptive_filter(
 
     Args:
         signals: float64 [n_leads, n_samples], millivolts; each lead is filtered on its own.
+            Missing samples (NaN) are first interpolated linearly.
         fs: Sampling rate in hertz.
         wavelet: A discrete wavelet of PyWavelets.
         levels: Levels of the two inputs; None: those of :func:`levels_for`.
@@ -131,7 +176,8 @@ def adaptive_filter(
         float64 [n_leads, n_samples], millivolts, with the baseline at 0.
 
     Raises:
-        RecordError: The record is too short for the wavelet levels.
+        RecordError: The record is too short for the wavelet levels; a lead has an infinite sample,
+            or no valid one.
         OptionError: An argument is outside its range.
 
     References:
@@ -144,7 +190,7 @@ def adaptive_filter(
             f"The wavelet levels {levels.primary} and {levels.reference} are not valid.",
             fix="The primary level must be 0 or more, and below the reference level.",
         )
-    primary, reference = _approximations(np.atleast_2d(signals), fs, wavelet, levels)
+    primary, reference = _approximations(bridge(np.atleast_2d(signals)), fs, wavelet, levels)
     return normalized_lms(primary, reference, step=step)
 
 

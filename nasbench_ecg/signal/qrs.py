@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_ecg.signal.filtering import bridge
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -37,11 +39,15 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
     """Return the sample index of each QRS complex, in ascending order.
 
     Args:
-        signals: float64 [n_leads, n_samples], millivolts, filtered or not.
+        signals: float64 [n_leads, n_samples], millivolts, filtered or not. Missing samples (NaN)
+            are first interpolated linearly; a lead without a valid sample is not used.
         fs: Sampling rate in hertz.
 
     Returns:
         int64 [n_beats], the middle of each complex; empty if there is none.
+
+    Raises:
+        RecordError: A lead has an infinite sample.
     """
     from scipy.ndimage import median_filter
     from scipy.signal import find_peaks
@@ -49,7 +55,10 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
     n_samples = signals.shape[-1]
     if n_samples < 2 * _BLOCK * fs:
         return np.empty(0, dtype=np.int64)
-    curve = _slope_curve(signals, fs)
+    signals = signals[~np.isnan(signals).all(axis=-1)]
+    if not len(signals):
+        return np.empty(0, dtype=np.int64)
+    curve = _slope_curve(bridge(signals), fs)
     peaks, _ = find_peaks(curve, distance=int(_REFRACTORY * fs), height=_LOW_THRESHOLD / 2)
     peaks = peaks.astype(np.int64)
     heights = curve[peaks]

@@ -1,28 +1,38 @@
 """Read, summarize and verify WFDB records.
 
 A header states the length and the 16-bit checksum of each signal, so truncated and altered signal
-files are detected. Annotation files have no checksum: only their end mark and the positions of the
+files are detected. Annotation files have no checksum: only their end mark and the order of the
 annotations are checked.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import RecordError
-from nasbench_ecg.signal.aami import CLASSES, SYMBOLS
+from nasbench_ecg.signal.aami import CLASSES, SymbolMap, symbol_map
+from nasbench_ecg.signal.delineation import flat_mask
+from nasbench_ecg.signal.filtering import bridge
+from nasbench_ecg.signal.headers import (
+    INVALID,
+    Header,
+    length_problems,
+    read_header,
+    restore,
+    unit_factor,
+)
 
-_MILLIVOLTS = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "µV": 1e-3, "nV": 1e-6}
+_FLAT_SECONDS = 1.0  # the longest constant stretch in mitdb, qtdb and svdb lasts 0.78 s
 
-_REPLACE = "Replace it with the published file; 'nasbench-ecg data verify' lists all damage."
+_BIG_ENDIAN = "61"
+
+Digital = list[NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +48,9 @@ class Record:
         samples: int64 [n_annotations], sample index of each annotation. Some published records
             have annotations at or behind their end.
         comments: Comment lines of the header, without ``#``.
+        missing: bool [n_leads, n_samples], True where a lead has no signal: invalid samples, and
+            constant stretches of one second or more; None if no sample is missing.
+        notes: What a user should know about the record, although it can be read.
     """
 
     name: str
@@ -47,6 +60,8 @@ class Record:
     symbols: NDArray[np.str_]
     samples: NDArray[np.int64]
     comments: tuple[str, ...]
+    missing: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_record(
@@ -54,11 +69,13 @@ def read_record(
 ) -> Record:
     """Return a record after checking that its files are complete and undamaged.
 
-    Invalid samples (gaps in a lead) are interpolated linearly.
+    Invalid samples (gaps in a lead) are interpolated linearly. Annotations with a time resolution
+    of their own are converted to the sampling rate of the leads.
 
     Args:
         folder: Folder of the database.
-        name: Name of the record.
+        name: Name of the record; with its subfolder, if it is in one (``group/name``). It is the
+            name of the header file, whatever name the header states.
         leads: The leads to read, in this order. Each is a lead name, ``#0`` (the position in the
             file) or ``*`` (the first lead that no other entry selects). None: all leads of the
             file.
@@ -66,24 +83,25 @@ def read_record(
 
     Raises:
         RecordError: A file is missing, unreadable or truncated, or its checksum differs; the
-            record has no such lead; an annotation is before the start of the record.
+            record has no such lead; the annotations are not in order of time.
     """
-    folder = Path(folder)
-    header = _read_header(folder, name)
-    _raise_first(_length_problems(header, folder))
-    digital = _read_digital(header, folder)
-    _raise_first(_checksum_problems(header, digital.e_d_signal, folder))
-    chosen = _choose_channels(header, leads, folder)
-    symbols, samples = _read_annotations(folder, name, extension)
-    _raise_first(_position_problems(samples, folder / f"{name}.{extension}"))
+    header = read_header(folder, name)
+    _raise_first(length_problems(header))
+    digital = _read_digital(header)
+    _raise_first(_checksum_problems(header, digital))
+    chosen = _choose_channels(header, leads)
+    symbols, samples = _read_annotations(header.path, name, extension, header)
+    signals, missing = _millivolts(header, digital, chosen)
     return Record(
         name=name,
-        fs=float(header.fs),
-        leads=tuple(header.sig_name[channel] for channel in chosen),
-        signals=_millivolts(digital, chosen, folder),
+        fs=header.fs,
+        leads=tuple(header.leads[channel] for channel in chosen),
+        signals=signals,
         symbols=symbols,
         samples=samples,
-        comments=tuple(comment.strip() for comment in header.comments),
+        comments=header.comments,
+        missing=missing if missing.any() else None,
+        notes=header.notes,
     )
 
 
@@ -97,6 +115,8 @@ class RecordSummary:
         fs: Sampling rate in hertz.
         seconds: Duration.
         beats: Number of annotated beats of each AAMI class; None without an annotation file.
+        symbols: Number of annotations with each symbol.
+        notes: What a user should know about the record, although it can be read.
     """
 
     name: str
@@ -104,28 +124,57 @@ class RecordSummary:
     fs: float
     seconds: float
     beats: Mapping[str, int] | None
+    symbols: Mapping[str, int]
+    notes: tuple[str, ...]
 
 
-def summarize_record(folder: Path, name: str, extension: str = "atr") -> RecordSummary:
+def summarize_record(
+    folder: Path, name: str, extension: str = "atr", symbols: SymbolMap = "aami"
+) -> RecordSummary:
     """Return the contents of a record by its header and annotations; signals are not read.
 
     Args:
         folder: Folder of the database.
         name: Name of the record.
         extension: Extension of the annotation file.
+        symbols: Map from annotation symbols to AAMI classes.
 
     Raises:
         RecordError: The header is missing, or a file cannot be read.
     """
-    folder = Path(folder)
-    header = _read_header(folder, name)
-    beats = None
-    if (folder / f"{name}.{extension}").is_file():
-        symbols, _ = _read_annotations(folder, name, extension)
-        counts = Counter(SYMBOLS.get(symbol, "") for symbol in symbols.tolist())
-        beats = {label: counts[label] for label in CLASSES}
-    fs = float(header.fs)
-    return RecordSummary(name, tuple(header.sig_name), fs, header.sig_len / fs, beats)
+    header = read_header(folder, name)
+    beats, notes = None, list(header.notes)
+    found: Counter[str] = Counter()
+    if _annotation_file(header.path, extension).is_file():
+        own, samples = _read_annotations(header.path, name, extension, header)
+        found.update(own.tolist())
+        table = symbol_map(symbols)
+        beats = {
+            label: sum(n for s, n in found.items() if table.get(s) == label) for label in CLASSES
+        }
+        if n_behind := int((samples >= header.n_samples).sum()):
+            marks = "1 annotation is" if n_behind == 1 else f"{n_behind:,} annotations are"
+            notes.append(f"Record {name}: {marks} at or behind the end.")
+    seconds = header.n_samples / header.fs
+    return RecordSummary(name, header.leads, header.fs, seconds, beats, found, tuple(notes))
+
+
+def check_leads(folder: Path, name: str, leads: Sequence[str]) -> None:
+    """Raise an error if the signal files are too short, or ``leads`` cannot be read in millivolts.
+
+    Args:
+        folder: Folder of the database.
+        name: Name of the record.
+        leads: As in :func:`read_record`.
+
+    Raises:
+        RecordError: A signal file is missing or truncated; the record has no such lead; a lead has
+            another unit than volts.
+    """
+    header = read_header(folder, name)
+    _raise_first(length_problems(header))
+    for channel in _choose_channels(header, leads):
+        unit_factor(header, channel)
 
 
 def verify_record(
@@ -143,24 +192,22 @@ def verify_record(
 
 
 def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[RecordError]:
+    header = None
     try:
-        header = _read_header(folder, name)
-        truncated = list(_length_problems(header, folder))
+        header = read_header(folder, name)
+        truncated = list(length_problems(header))
         yield from truncated
         if not truncated:
-            signals = _read_digital(header, folder).e_d_signal
-            yield from _checksum_problems(header, signals, folder)
+            yield from _checksum_problems(header, _read_digital(header))
     except RecordError as problem:
         yield problem
     for extension in extensions:
         if extension in ("hea", "dat"):
             continue
         try:
-            _, samples = _read_annotations(folder, name, extension)
+            _read_annotations(folder / f"{name}.hea", name, extension, header)
         except RecordError as problem:
             yield problem
-        else:
-            yield from _position_problems(samples, folder / f"{name}.{extension}")
 
 
 def _raise_first(problems: Iterator[RecordError]) -> None:
@@ -168,68 +215,55 @@ def _raise_first(problems: Iterator[RecordError]) -> None:
         raise problem
 
 
-def _read_header(folder: Path, name: str) -> Any:
+def _read_digital(header: Header) -> Digital:
+    """Return the digital samples of each lead, as in the file: the skew is not applied."""
     import wfdb
 
-    path = folder / f"{name}.hea"
-    if not path.is_file():
-        hint = "" if any(folder.glob("*.hea")) else " The folder contains no records."
+    formats = {signal.fmt for signal in header.signals}
+    if formats == {_BIG_ENDIAN}:
+        return _read_big_endian(header)
+    if _BIG_ENDIAN in formats:
         raise RecordError(
-            f"Record {name} has no header file.{hint}",
-            where=str(path),
-            fix="Check the name of the record, or fetch its database again.",
-        )
-    try:
-        header = wfdb.rdheader(str(folder / name))
-    except Exception as error:  # wfdb raises many types for damaged files
-        raise RecordError(
-            f"The header of record {name} cannot be read: {error}.", where=str(path), fix=_REPLACE
-        ) from error
-    if not header.n_sig or not isinstance(header, wfdb.Record):
-        raise RecordError(
-            f"Record {name} has no signals of its own: it is empty or multi-segment.",
-            where=str(path),
+            f"Record {header.name} has signals of format 61 and of others, which is not supported.",
+            where=str(header.path),
             fix="Leave the record out.",
         )
-    described = len(header.sig_name or ())
-    if described != header.n_sig:
-        raise RecordError(
-            f"The header of record {name} states {header.n_sig} leads but describes {described}.",
-            where=str(path),
-            fix=_REPLACE,
-        )
-    if max(header.samps_per_frame) > 1:
-        raise RecordError(
-            f"The leads of record {name} have several sampling rates, which is not supported.",
-            where=str(path),
-            fix="Leave the record out.",
-        )
-    return header
-
-
-def _read_digital(header: Any, folder: Path) -> Any:
-    """Return the wfdb record with digital samples, one array per lead in ``e_d_signal``."""
-    import wfdb
-
-    name = str(folder / header.record_name)
     try:
-        return wfdb.rdrecord(name, physical=False, smooth_frames=False)
+        record = wfdb.rdrecord(
+            str(header.path.with_suffix("")), physical=False, smooth_frames=False, ignore_skew=True
+        )
     except Exception as error:
         raise RecordError(
-            f"The signals of record {header.record_name} cannot be read: {error}.",
-            where=str(folder / header.file_name[0]),
-            fix=_REPLACE,
+            f"The signals of record {header.name} cannot be read: {error}.",
+            where=str(header.folder / header.signals[0].file),
+            fix=restore(header.folder),
         ) from error
+    digital: Digital = record.e_d_signal
+    return digital
 
 
-def _choose_channels(header: Any, leads: Sequence[str] | None, folder: Path) -> list[int]:
+def _read_big_endian(header: Header) -> Digital:
+    """Return the samples of format 61, which ``wfdb`` 4 documents but fails to convert."""
+    digital: dict[int, NDArray[np.int64]] = {}
+    for file in {signal.file for signal in header.signals}:
+        channels = [i for i, signal in enumerate(header.signals) if signal.file == file]
+        widths = [header.signals[i].per_frame for i in channels]
+        offset = header.signals[channels[0]].offset
+        count = header.n_frames * sum(widths)
+        content = np.fromfile(header.folder / file, ">i2", count, offset=offset)
+        frames = content.reshape(header.n_frames, sum(widths)).astype(np.int64)
+        parts = np.split(frames, np.cumsum(widths)[:-1], axis=1)
+        digital.update(zip(channels, (part.ravel() for part in parts), strict=True))
+    return [digital[i] for i in range(len(header.signals))]
+
+
+def _choose_channels(header: Header, leads: Sequence[str] | None) -> list[int]:
     """Return the channel of each of ``leads``, as in :func:`read_record`."""
-    names = list(header.sig_name)
+    names = header.leads
     if leads is None:
         return list(range(len(names)))
-    by_name = {name: index for index, name in reversed(list(enumerate(names)))}
-    by_place = {f"#{index}": index for index in range(len(names))}
-    known = {**by_place, **by_name}
+    known = {name: index for index, name in enumerate(names) if names.count(name) == 1}
+    known.update({f"#{index}": index for index in range(len(names))})
     taken = {known[lead] for lead in leads if lead in known}
     chosen = []
     for lead in leads:
@@ -237,147 +271,155 @@ def _choose_channels(header: Any, leads: Sequence[str] | None, folder: Path) -> 
         if lead == "*":
             index = next((i for i in range(len(names)) if i not in taken), None)
         if index is None:
+            several = names.count(lead) > 1
             raise RecordError(
-                f"Record {header.record_name} has no lead {lead!r}; it has {', '.join(names)}.",
-                where=str(folder / f"{header.record_name}.hea"),
-                fix="Choose one of these leads, or leave the record out.",
+                f"Record {header.name} has {'several leads' if several else 'no lead'} {lead!r}; "
+                f"it has {', '.join(names)}.",
+                where=str(header.path),
+                fix="Choose leads by position: '#0' is the first lead of the file."
+                if several
+                else "Choose one of these leads, or leave the record out.",
             )
         taken.add(index)
         chosen.append(index)
     return chosen
 
 
+def _annotation_file(header_path: Path, extension: str) -> Path:
+    return header_path.with_suffix(f".{extension}")
+
+
 def _read_annotations(
-    folder: Path, name: str, extension: str
+    header_path: Path, name: str, extension: str, header: Header | None
 ) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
+    """Return symbols and samples; without a header, the samples are those of the file."""
     import wfdb
 
-    path = folder / f"{name}.{extension}"
+    path = _annotation_file(header_path, extension)
     if not path.is_file():
         raise RecordError(
-            f"Record {name} has no annotation file {path.name}.", where=str(path), fix=_REPLACE
+            f"Record {name} has no annotation file {path.name}.",
+            where=str(path),
+            fix=restore(path.parent),
         )
     try:
-        annotation = wfdb.rdann(str(folder / name), extension)
+        annotation = wfdb.rdann(str(path.with_suffix("")), extension)
     except Exception as error:
         raise RecordError(
             f"The annotations of record {name} cannot be read: {error}.",
             where=str(path),
-            fix=_REPLACE,
+            fix=restore(path.parent),
         ) from error
-    _raise_first(_end_mark_problems(path))
-    return np.asarray(annotation.symbol, dtype=np.str_), annotation.sample.astype(np.int64)
+    content = path.read_bytes()
+    _raise_first(_end_mark_problems(path, content))
+    samples = annotation.sample.astype(np.int64)
+    _raise_first(_order_problems(samples, path))
+    if header is not None:
+        resolution = annotation.fs if b"## time resolution" in content else None
+        samples = _at_sampling_rate(samples, resolution, header, path)
+    return np.asarray(annotation.symbol, dtype=np.str_), samples
 
 
-def _millivolts(digital: Any, chosen: list[int], folder: Path) -> NDArray[np.float64]:
-    """Return the chosen channels in millivolts, with gaps interpolated."""
-    physical = digital.dac(expanded=True)
-    signals = np.stack([physical[channel] for channel in chosen])
+def _at_sampling_rate(
+    samples: NDArray[np.int64], resolution: float | None, header: Header, path: Path
+) -> NDArray[np.int64]:
+    """Return annotated positions as samples of the leads.
+
+    Args:
+        samples: int64 [n_annotations], in units of the annotation file.
+        resolution: Units per second that the annotation file states; None: it states none.
+        header: The header of the record.
+        path: The annotation file.
+
+    Raises:
+        RecordError: The unit of the positions is not clear.
+    """
+    if resolution is None and header.fs != header.frame_rate:
+        raise RecordError(
+            f"Record {header.name} has {header.signals[0].per_frame} samples in a frame, and its "
+            "annotations state no time resolution, so they may count samples or frames.",
+            where=str(path),
+            fix="Write the annotations with their time resolution (wfdb.wrann, argument fs), or "
+            "leave the record out.",
+        )
+    if resolution is not None and not resolution > 0:
+        raise RecordError(
+            f"The time resolution of the annotations of record {header.name} is {resolution:g} Hz.",
+            where=str(path),
+            fix=restore(path.parent),
+        )
+    if resolution is None or resolution == header.fs:
+        return samples
+    scaled: NDArray[np.int64] = np.rint(samples * header.fs / resolution).astype(np.int64)
+    return scaled
+
+
+def _millivolts(
+    header: Header, digital: Digital, chosen: list[int]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the chosen channels in millivolts, with gaps interpolated, and what is missing."""
+    signals = np.empty((len(chosen), header.n_samples))
     for lead, channel in zip(signals, chosen, strict=True):
-        where = str(folder / f"{digital.record_name}.hea")
-        name, unit = digital.sig_name[channel], digital.units[channel]
-        if unit not in _MILLIVOLTS:
+        signal, samples = header.signals[channel], digital[channel]
+        factor = unit_factor(header, channel)
+        late = min(signal.skew * signal.per_frame, len(samples))
+        lead[:] = np.nan
+        lead[: len(samples) - late] = (
+            samples[late:].astype(np.float64) - signal.baseline
+        ) / signal.gain
+        lead[: len(samples) - late][samples[late:] == INVALID.get(signal.fmt)] = np.nan
+        lead *= factor
+        if np.isnan(lead).all():
             raise RecordError(
-                f"Lead {name} of record {digital.record_name} is in {unit!r}, not in volts.",
-                where=where,
+                f"Lead {signal.name} of record {header.name} has no valid sample.",
+                where=str(header.path),
                 fix="Choose another lead, or leave the record out.",
             )
-        lead *= _MILLIVOLTS[unit]
-        invalid = np.isnan(lead)
-        if invalid.all():
-            raise RecordError(
-                f"Lead {name} of record {digital.record_name} has no valid sample.",
-                where=where,
-                fix="Choose another lead, or leave the record out.",
-            )
-        if invalid.any():
-            valid = np.flatnonzero(~invalid)
-            lead[invalid] = np.interp(np.flatnonzero(invalid), valid, lead[valid])
-    return signals
+    missing = np.isnan(signals)
+    missing |= flat_mask(signals, header.fs, _FLAT_SECONDS)
+    return bridge(signals), missing
 
 
-_BITS = {
-    "8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12,
-    "310": 32 / 3, "311": 32 / 3,
-}  # fmt: skip
-
-
-def _length_problems(header: Any, folder: Path) -> Iterator[RecordError]:
-    """Yield a problem for each signal file that is missing or shorter than the header states."""
-    for file_name in dict.fromkeys(header.file_name):
-        channels = [i for i, own in enumerate(header.file_name) if own == file_name]
-        path = folder / file_name
-        if not path.is_file():
-            yield RecordError(
-                f"Record {header.record_name} has no signal file {file_name}.",
-                where=str(path),
-                fix=_REPLACE,
-            )
-            continue
-        formats = sorted({header.fmt[channel] for channel in channels})
-        if len(formats) > 1:
-            yield RecordError(
-                f"The header of record {header.record_name} states several formats for "
-                f"{file_name}: {', '.join(formats)}.",
-                where=str(folder / f"{header.record_name}.hea"),
-                fix=_REPLACE,
-            )
-            continue
-        bits = _BITS.get(formats[0])
-        if bits is None or not header.sig_len:
-            continue
-        offset = header.byte_offset[channels[0]] or 0
-        expected = offset + math.ceil(header.sig_len * len(channels) * bits / 8)
-        found = path.stat().st_size
-        if found < expected:
-            samples = int((found - offset) * 8 / bits / len(channels))
-            yield RecordError(
-                f"Record {header.record_name} is truncated: {file_name} has {found:,} of "
-                f"{expected:,} bytes, {max(samples, 0):,} of {header.sig_len:,} samples per lead.",
-                where=str(path),
-                fix=_REPLACE,
-            )
-
-
-def _checksum_problems(
-    header: Any, signals: Sequence[NDArray[np.int64]], folder: Path
-) -> Iterator[RecordError]:
-    """Yield a problem for each lead, [n_samples], whose checksum differs from the header."""
-    stated = [None if value is None else value % 65536 for value in header.checksum]
+def _checksum_problems(header: Header, digital: Digital) -> Iterator[RecordError]:
+    """Yield a problem for each lead whose checksum differs from the header."""
+    stated = [None if s.checksum is None else s.checksum % 65536 for s in header.signals]
     if not any(stated):
-        return  # some headers, for example those of INCART, state 0 in place of every checksum
-    computed = [int(lead.sum()) % 65536 for lead in signals]
-    for channel, (expected, found) in enumerate(zip(stated, computed, strict=True)):
+        return  # some headers state 0 in place of every checksum
+    for signal, expected, samples in zip(header.signals, stated, digital, strict=True):
+        found = int(samples.sum()) % 65536
         if expected is not None and expected != found:
             yield RecordError(
-                f"Record {header.record_name} is damaged: lead {header.sig_name[channel]} has "
+                f"Record {header.name} is damaged: lead {signal.name} has "
                 f"checksum {found}, its header states {expected}.",
-                where=str(folder / header.file_name[channel]),
-                fix=_REPLACE,
+                where=str(header.folder / signal.file),
+                fix=restore(header.folder),
             )
 
 
-def _end_mark_problems(path: Path) -> Iterator[RecordError]:
+def _end_mark_problems(path: Path, content: bytes) -> Iterator[RecordError]:
     """Yield a problem if an annotation file does not end with two zero bytes."""
-    if path.read_bytes()[-2:] != b"\0\0":
+    if content[-2:] != b"\0\0":
         yield RecordError(
             f"The annotations in {path.name} are truncated: the end mark is missing.",
             where=str(path),
-            fix=_REPLACE,
+            fix=restore(path.parent),
         )
 
 
-def _position_problems(samples: NDArray[np.int64], path: Path) -> Iterator[RecordError]:
-    """Yield a problem if any of the annotated ``samples`` is before the start of the record.
+def _order_problems(samples: NDArray[np.int64], path: Path) -> Iterator[RecordError]:
+    """Yield a problem if annotations go backwards in time, or start before the record.
 
     Annotations at or behind the end are no problem: published records have them.
     """
-    outside = np.flatnonzero(samples < 0)
-    if len(outside):
-        first = int(outside[0])
+    steps = np.diff(samples, prepend=0)
+    if (steps < 0).any():
+        first = int(np.argmax(steps < 0))
+        previous = (
+            f"the one before it is at {samples[first - 1]:,}" if first else "before the start"
+        )
         yield RecordError(
-            f"{len(outside)} annotations are before the start of the record; the first is "
-            f"annotation {first} at sample {samples[first]:,}.",
+            f"The annotations in {path.name} are not in order: annotation {first} is at sample "
+            f"{samples[first]:,}, {previous}.",
             where=str(path),
-            fix=_REPLACE,
+            fix=restore(path.parent),
         )

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.signal.aami import CLASSES, labels_of
+from nasbench_ecg.signal.aami import CLASSES, SymbolMap, labels_of, symbol_map
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.rhythm import Rhythm, record_planes
 
 Normalization = Literal["none", "per-beat", "per-record"]
 """``none``: millivolts; the others: z-score of each lead over the window or the whole record."""
+
+MAX_MISSING = 0.1
+"""Largest share of missing samples in a window: 83 ms of 833 ms, less than a QRS complex."""
 
 F = TypeVar("F", np.float32, np.float64)
 
@@ -33,6 +36,7 @@ class Windows:
         sample: int64 [n_beats], sample index of the R peak, at the original sampling rate.
         dropped: Number of beats of each class, [n_classes], whose window exceeds the record, or
             that are annotated behind its end.
+        missing: Number of other beats of each class, [n_classes], whose window has no signal.
         fs: Sampling rate of ``signals`` in hertz.
     """
 
@@ -40,6 +44,7 @@ class Windows:
     labels: NDArray[np.int64]
     sample: NDArray[np.int64]
     dropped: tuple[int, ...]
+    missing: tuple[int, ...]
     fs: float
 
 
@@ -54,6 +59,8 @@ def segment(
     normalise: Normalization = "none",
     rate: float | None = None,
     rhythm: Rhythm | None = None,
+    symbols: SymbolMap | None = None,
+    max_missing: float | None = None,
 ) -> Windows:
     """Return the window R−``before`` … R+``after`` (inclusive) of each labeled beat of a record.
 
@@ -69,12 +76,15 @@ def segment(
             anti-aliased); None: its own rate.
         rhythm: Form of the rhythm planes (:func:`rhythm_planes`) to append as constant leads, which
             are neither resampled nor normalized; None: no planes.
+        symbols: Map from annotation symbols to classes; None: ``papers``.
+        max_missing: Largest share of missing samples of a lead in a window (``Record.missing``);
+            other beats are dropped. None: :data:`MAX_MISSING`; 1 keeps all.
 
     Raises:
         OptionError: The record cannot be resampled to ``rate``.
     """
     kept = slice(head, max(len(record.symbols) - tail, head))
-    labels = labels_of(record.symbols[kept], classes)
+    labels = labels_of(record.symbols[kept], classes, symbol_map(symbols))
     is_beat = labels >= 0
     labels, sample = labels[is_beat], record.samples[kept][is_beat]
 
@@ -84,20 +94,43 @@ def segment(
     peak = np.rint(sample * float(ratio)).astype(np.int64)
     inside = (peak >= before) & (peak + after < signals.shape[1])
     inside &= sample < record.signals.shape[1]
+    missing = inside & (
+        _missing_share(record, sample, before / float(ratio), after / float(ratio))
+        > (MAX_MISSING if max_missing is None else max_missing)
+    )
+    inside, outside = inside & ~missing, ~inside
     windows = _cut(signals, peak[inside] - before, before + 1 + after)
     if normalise == "per-beat":
         windows = _z_score(windows)
     if rhythm is not None:
         planes = record_planes(record, rhythm)[kept][is_beat][inside]
         windows = _with_planes(windows, planes)
-    dropped = np.bincount(labels[~inside], minlength=len(classes))
+    dropped, without = (
+        np.bincount(labels[left_out], minlength=len(classes)) for left_out in (outside, missing)
+    )
     return Windows(
         signals=windows.astype(np.float32, copy=False),
         labels=labels[inside],
         sample=sample[inside],
         dropped=tuple(int(n) for n in dropped),
+        missing=tuple(int(n) for n in without),
         fs=float(record.fs if rate is None else rate),
     )
+
+
+def _missing_share(
+    record: Record, sample: NDArray[np.int64], before: float, after: float
+) -> NDArray[np.float64]:
+    """Return the share of missing samples in the worst lead of each window, [n_beats]."""
+    if record.missing is None:
+        return np.zeros(len(sample))
+    n_missing = np.pad(record.missing.cumsum(axis=1), ((0, 0), (1, 0)))
+    n_samples = record.missing.shape[1]
+    first = np.clip(np.rint(sample - before), 0, n_samples - 1).astype(np.int64)
+    last = np.clip(np.rint(sample + after) + 1, first + 1, n_samples).astype(np.int64)
+    share: NDArray[np.float64] = (n_missing[:, last] - n_missing[:, first]) / (last - first)
+    worst: NDArray[np.float64] = share.max(axis=0)
+    return worst
 
 
 def _cut(

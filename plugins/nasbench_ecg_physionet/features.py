@@ -88,7 +88,7 @@ class MeasuredBeats:
         """
         values = [table.standardized().values for table in self.tables]
         table = self.tables[0]
-        record = {name: index for index, name in enumerate(options.records)}
+        record = {name: index for index, name in enumerate(options.used_records)}
         label = {name: index for index, name in enumerate(classes)}
         return Beats(
             signals=np.stack(values, axis=1).astype(np.float32),
@@ -96,8 +96,8 @@ class MeasuredBeats:
             record=np.array([record[str(name)] for name in table.record], np.int32),
             sample=table.sample.astype(np.int64),
             classes=tuple(classes),
-            records=options.records,
-            subjects=tuple(subject_of(name) for name in options.records),
+            records=options.used_records,
+            subjects=tuple(subject_of(name) for name in options.used_records),
             leads=options.leads,
             fs=self.fs,
         )
@@ -118,7 +118,7 @@ class MitBihFeatures:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("mitdb", self.options.records)]
+        return [Requirement("mitdb", self.options.used_records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Return the features of all beats; note whether the class counts are as published.
@@ -129,13 +129,13 @@ class MitBihFeatures:
         options = self.options
         measured = measure_records(source.folder("mitdb"), options, progress)
         beats = measured.filled().beats(options)
-        published = published_counts(options.records, (options.head, options.tail))
+        published = published_counts(options.used_records, (options.head, options.tail))
         progress.note(_summary(beats, measured, published))
         return beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return the records of de Chazal et al., as ``mitbih-2lead`` does."""
-        return partition(protocol, self.options.records)
+        return partition(protocol, self.options.used_records)
 
 
 class IemmcBeats:
@@ -153,7 +153,7 @@ class IemmcBeats:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("mitdb", self.options.records)]
+        return [Requirement("mitdb", self.options.used_records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Return the features of a stratified random sample of the beats.
@@ -190,11 +190,11 @@ def measure_records(folder: Path, options: FeatureOptions, progress: Progress) -
     found: list[tuple[float, list[FeatureTable]]] = []
     workers = min(os.cpu_count() or 1, _MAX_WORKERS)
     with (
-        progress.track("Measuring beats", len(options.records)) as steps,
+        progress.track("Measuring beats", len(options.used_records)) as steps,
         ThreadPoolExecutor(workers, thread_name_prefix="records") as pool,
     ):
         try:
-            for one in pool.map(measure, options.records):
+            for one in pool.map(measure, options.used_records):
                 found.append(one)
                 steps.advance()
         except BaseException:

@@ -43,7 +43,7 @@ class Incart:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("incartdb", self.options.records)]
+        return [Requirement("incartdb", self.options.used_records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note whether the class counts are as published.
@@ -54,11 +54,11 @@ class Incart:
         cut = cut_beats(
             source.folder("incartdb"), self.options, progress, subject=subject, classes=_CLASSES
         )
-        published = sorted(self.options.records) == sorted(RECORDS)
+        published = sorted(self.options.used_records) == sorted(RECORDS)
         trimmed = (self.options.head, self.options.tail) == (3, 2)
         counts = _COUNTS if published and trimmed else None
         progress.note(count_note(cut.beats, counts, cut.dropped))
-        unnamed = set(cut.beats.subjects) & set(self.options.records)
+        unnamed = set(cut.beats.subjects) & set(self.options.used_records)
         if unnamed:
             progress.note(
                 f"{len(unnamed)} headers contain no patient number; each of these records is "

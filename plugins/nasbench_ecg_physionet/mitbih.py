@@ -32,7 +32,7 @@ class MitBih:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("mitdb", self.options.records)]
+        return [Requirement("mitdb", self.options.used_records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note whether the class counts are as published.
@@ -41,13 +41,15 @@ class MitBih:
             RecordError: A record is missing or damaged, or has no such lead.
         """
         cut = cut_beats(source.folder("mitdb"), self.options, progress, subject=_subject)
-        published = published_counts(self.options.records, (self.options.head, self.options.tail))
+        published = published_counts(
+            self.options.used_records, (self.options.head, self.options.tail)
+        )
         progress.note(count_note(cut.beats, published, cut.dropped))
         return cut.beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return DS1 and DS2 of de Chazal et al.; the strict protocol leaves out 202."""
-        return partition(protocol, self.options.records)
+        return partition(protocol, self.options.used_records)
 
 
 def partition(protocol: str, records: Sequence[str]) -> Mapping[str, Sequence[str]] | None:

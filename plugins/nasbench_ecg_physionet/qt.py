@@ -53,7 +53,7 @@ class Qt:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("qtdb", self.options.records)]
+        return [Requirement("qtdb", self.options.used_records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note whether the class counts are as published.
@@ -62,7 +62,7 @@ class Qt:
             RecordError: A record is missing or damaged, or has no such lead.
         """
         cut = cut_beats(source.folder("qtdb"), self.options, progress)
-        published = sorted(self.options.records) == sorted(RECORDS)
+        published = sorted(self.options.used_records) == sorted(RECORDS)
         trimmed = (self.options.head, self.options.tail) == (3, 2)
         counts = _COUNTS if published and trimmed else None
         progress.note(count_note(cut.beats, counts, cut.dropped))

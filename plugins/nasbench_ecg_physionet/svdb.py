@@ -41,7 +41,7 @@ class Svdb:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("svdb", self.options.records)]
+        return [Requirement("svdb", self.options.used_records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note the class counts.

@@ -85,7 +85,8 @@ class Synthetic:
 
     def __init__(self, options: SyntheticOptions) -> None:
         names = record_names(options.patients)
-        unknown = [name for name in options.records if name not in names]
+        named = [*options.records, *(options.exclude or ())]
+        unknown = [name for name in named if name not in names]
         if unknown:
             raise OptionError(
                 f"dataset synthetic-2lead has no record {unknown[0]!r}.",
@@ -114,8 +115,8 @@ class Synthetic:
             return None
         names = record_names(self.options.patients)
         return {
-            "train": [name for name in names[0::2] if name in self.options.records],
-            "test": [name for name in names[1::2] if name in self.options.records],
+            "train": [name for name in names[0::2] if name in self.options.used_records],
+            "test": [name for name in names[1::2] if name in self.options.used_records],
         }
 
 
