@@ -161,6 +161,7 @@ def _load_dataset(
     return load_beats(
         name=component.name,
         revision=component.spec.revision,
+        version=component.version,
         options=options,
         dataset=dataset,
         source=source,

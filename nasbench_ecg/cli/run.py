@@ -132,6 +132,10 @@ def run(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Repeat a run that is already done, or start it over.")
     ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Make the beats from the records, not from cached beats."),
+    ] = False,
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, metavar="S", help="Save the state of the run every S seconds.")
     ] = 30.0,
@@ -185,8 +189,8 @@ def run(
     for one in requests:
         record = _run_one(
             registry, one, source, store,
-            rerun=rerun, dry_run=dry_run, quiet=as_json, checkpoint_seconds=checkpoint_seconds,
-            parallel=parallel,
+            rerun=rerun, fresh=fresh, dry_run=dry_run, quiet=as_json,
+            checkpoint_seconds=checkpoint_seconds, parallel=parallel,
         )  # fmt: skip
         if record is not None:
             records.append(record)
@@ -229,6 +233,7 @@ def _run_one(
     store: RecordStore,
     *,
     rerun: bool,
+    fresh: bool,
     dry_run: bool,
     quiet: bool,
     checkpoint_seconds: float,
@@ -263,8 +268,9 @@ def _run_one(
     with RichProgress() as progress:
         fetch_missing([config], source, progress)
         ready = prepare_run(
-            config, source=source, progress=progress, suite=store.suite, parallel=parallel
-        )
+            config, source=source, progress=progress, suite=store.suite, parallel=parallel,
+            fresh=fresh,
+        )  # fmt: skip
         if store.suite == SUITE:
             print_estimate(registry, request, ready)
         try:
@@ -371,6 +377,7 @@ def _warn_if_dataset_changed(record: RunRecord, config: RunConfig, source: Local
         now = load_beats(
             name=config.dataset.name,
             revision=config.dataset.component.spec.revision,
+            version=config.dataset.component.version,
             options=config.dataset.options,
             dataset=dataset,
             source=source,

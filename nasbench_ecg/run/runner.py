@@ -110,6 +110,7 @@ def prepare_run(
     progress: Progress,
     suite: str,
     parallel: int = 1,
+    fresh: bool = False,
 ) -> PreparedRun:
     """Load and split the beats and create the components: records → beats → split → task.
 
@@ -119,6 +120,7 @@ def prepare_run(
         progress: Where progress is shown.
         suite: Name of the suite that the record belongs to.
         parallel: Number of candidates that a search evaluates at the same time.
+        fresh: Load the beats from the records, not from the cache.
 
     Raises:
         NasbenchError: Records are missing or damaged, or a component cannot be created.
@@ -130,16 +132,21 @@ def prepare_run(
     loaded = load_beats(
         name=config.dataset.name,
         revision=config.dataset.component.spec.revision,
+        version=config.dataset.component.version,
         options=config.dataset.options,
         dataset=dataset,
         source=source,
         progress=progress,
+        fresh=fresh,
     )
+    if loaded.from_cache:
+        progress.note(f"The beats of {config.dataset.name} come from the cache.")
     beats = loaded.beats
     parts = split(config.protocol, config.protocol_options, beats, dataset)
     task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
     record = with_data(new_record(config, suite), loaded, parts)
     record.seconds["load"] = round(monotonic() - started, 3)
+    record.provenance["beats_from_cache"] = loaded.from_cache
     if parallel > 1:
         record.provenance["parallel"] = parallel
     return PreparedRun(
