@@ -1,4 +1,4 @@
-"""Digest of the code that makes the beats of a dataset."""
+"""Digests of the code that makes beats, and of the code of any component."""
 
 from __future__ import annotations
 
@@ -27,8 +27,17 @@ def code_of(dataset: object) -> dict[str, str]:
     return {
         "core": nasbench_ecg.__version__,
         "preparation": _digest_of(tuple(_CORE / name for name in _CORE_FOLDERS)),
-        "dataset": _digest_of(_sources(type(dataset).__module__)),
+        "dataset": package_digest(dataset),
     }
+
+
+def package_digest(component: object) -> str:
+    """Return the SHA-256 of the modules of the package that defines a component.
+
+    A component in no package gives that of its module. Empty if there is no source, and for a
+    component of the core, whose version says what it is.
+    """
+    return _digest_of(_sources(type(component).__module__))
 
 
 def _sources(name: str) -> tuple[Path, ...]:

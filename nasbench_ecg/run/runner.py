@@ -33,6 +33,7 @@ from nasbench_ecg.contracts import (
 )
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import load_beats
+from nasbench_ecg.data.code import package_digest
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import DivergedError, OptionError, PluginError
@@ -73,7 +74,12 @@ def execute(
     """
     config, task, record = prepared.config, prepared.task, prepared.record
     saved = store.resume_folder(record.run_key, checkpoint_seconds)
-    if changed := saved.discard_if_changed(inputs_of(record)):
+    if damaged := saved.discard_if_damaged():
+        prepared.progress.note(
+            f"Saved progress of this run is damaged ({', '.join(damaged)}). "
+            "It is discarded: the run starts over."
+        )
+    if changed := saved.discard_if_changed({**inputs_of(record), **prepared.code()}):
         prepared.progress.note(
             f"Saved progress of this run was made with different {', '.join(changed)}. "
             "It is discarded: the run starts over."
@@ -193,6 +199,19 @@ class PreparedRun:
             parallel=self.parallel,
         )
 
+    def code(self) -> dict[str, str]:
+        """Return the digests of the code of the components, by name of what they are."""
+        components = {
+            "strategy": self.strategy,
+            "space": self.space,
+            "builder": self.builder,
+            "evaluator": self.evaluator,
+        }
+        return {
+            f"code of the {role}": package_digest(component)
+            for role, component in components.items()
+        }
+
     @contextmanager
     def workers(self) -> Iterator[Workers | None]:
         """Open the processes that evaluate candidates; yield None if ``parallel`` is 1."""
@@ -230,6 +249,11 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
         record.seconds["search"] = finished["seconds"]
         return SearchResult(Architecture.from_dict(finished["architecture"]), finished["details"])
     ctx.evaluation_log = saved.evaluation_log()
+    if n_damaged := ctx.evaluation_log.n_damaged:
+        prepared.progress.note(
+            f"{n_damaged} saved {'evaluation is' if n_damaged == 1 else 'evaluations are'} damaged "
+            "and discarded."
+        )
     ctx.checkpoint = saved.checkpoint("search", ctx.state, ctx.restore)
     component = prepared.config.strategy
     with (
