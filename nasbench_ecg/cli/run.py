@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.components import complete_dataset, complete_strategy
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.registry import Registry
@@ -300,8 +302,10 @@ def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> 
     processor = cpu_name() if config.device == "cpu" else _gpu_name()
     listed = table("part", "name", f"settings of the profile {config.profile}")
     for role, component in config.components().items():
-        listed.add_row(role, f"[bold]{component.name}[/]", _settings(component.options))
-    listed.add_row("protocol", f"[bold]{config.protocol}[/]", _settings(config.protocol_options))
+        listed.add_row(role, styled((component.name, "bold")), _settings(component.options))
+    listed.add_row(
+        "protocol", styled((config.protocol, "bold")), _settings(config.protocol_options)
+    )
     if limits := config.budget.limits():
         text = ", ".join(f"{name}={limit:.12g}" for name, limit in limits.items())
         listed.add_row("budget", "", text)
@@ -313,17 +317,15 @@ def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> 
     )
 
 
-def _settings(options: Options) -> str:
+def _settings(options: Options) -> Text:
     """Return the options that differ from the published ones, as text."""
-    from rich.markup import escape
-
     changed = []
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)
         if value != field.get_default(call_default_factory=True):
             shown = f"{len(value)} values" if isinstance(value, tuple | dict) else value
             changed.append(f"{name}={shown}")
-    return escape(", ".join(changed)) or "[dim]as published[/]"
+    return styled(", ".join(changed)) if changed else styled(("as published", "dim"))
 
 
 def _gpu_name() -> str:
