@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import csv
+import io
 import json
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +19,9 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import to_json
 from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.render import FORMATS, render, terminal
+from nasbench_ecg.report.render import FORMATS, render, render_tables, terminal
 from nasbench_ecg.report.run_summary import run_summary
+from nasbench_ecg.report.table import text_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import DamagedRecord, RecordStore, read_record_file, read_records
 
@@ -173,3 +177,96 @@ def test_a_record_with_any_wrong_value_is_skipped_or_can_be_shown(tmp_path: Path
                 shown(terminal.leaderboard_table(board, width=160), 160)
             shown(run_summary(found, drawing=None, out=tmp_path, protocols=("inter-patient",)))
     assert min(n_skipped, n_shown) > 50
+
+
+# Text
+
+
+EVIL = "=1+1[red]\x1b[2J\u202e`x`|<b>&\r\n\n# head\n[a](http://b) $x$ --\\input"
+
+
+def evil_records() -> list[RunRecord]:
+    """Return runs whose names and notes are not what a terminal or a format expects."""
+    return [
+        run_record(EVIL, seed, confusion=TWO_LEAD, dataset=EVIL, builder=EVIL, profile=EVIL)
+        for seed in range(3)
+    ]
+
+
+@pytest.mark.parametrize("words", [["show"], ["show", "--json"], ["leaderboard"]], ids=" ".join)
+def test_a_terminal_shows_text_from_records_as_text(words: list[str], tmp_path: Path) -> None:
+    for record in evil_records():
+        RecordStore(tmp_path).write(record)
+    done = nasbench(*words, "--out", tmp_path)
+    assert done.exit_code == 0, done.stderr
+    assert not {"\x1b", "\u202e", "\r"} & set(done.stdout + done.stderr)
+    assert "[red]" in done.stdout.replace("\n", "")
+    if "--json" in words:
+        assert EVIL in json.loads(done.stdout)[0]["command"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_format_shows_text_from_records_as_text(form: str) -> None:
+    text = render(build_report(evil_records(), f"Title\n{EVIL}"), form)
+    assert not {"\x1b", "\u202e", "\r"} & set(text)
+    lines = text.splitlines()
+    if form == "csv":
+        rows = list(csv.reader(io.StringIO(text)))
+        assert rows[1][0].startswith("'=1+1[red]")
+        assert not any(cell.startswith(("=", "@")) for row in rows for cell in row)
+    elif form == "markdown":
+        assert len({line.count("|") - line.count(r"\|") for line in lines if line[:1] == "|"}) == 1
+        assert not any(line.startswith("# head") for line in lines)
+        assert "](http" not in text.replace(r"\](http", "") and "<b>" not in text.replace(
+            r"\<b", ""
+        )
+    elif form == "latex":
+        assert r"\input" not in text and r"\textbackslash{}input" in text
+        assert "\n\n#" not in text and all(line.startswith("%") for line in lines[:2])
+        labels = [line for line in lines if line.startswith(r"\label")]
+        assert all(re.fullmatch(r"\\label\{tab:[\w.+-]*\}", line, re.ASCII) for line in labels)
+    else:
+        assert "<b>" not in text.partition("<body>")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-1+cmd", "'-1+cmd"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("-0.12", "-0.12"),
+        ("+1.5e-3", "+1.5e-3"),
+        ("+0.36 [+0.10, +0.62]", "+0.36 [+0.10, +0.62]"),
+        ("darts", "darts"),
+        ("", ""),
+    ],
+)
+def test_a_csv_cell_is_no_formula(text: str, cell: str) -> None:
+    table = text_table("t", ["name", "value"], [[text, text]])
+    (_, row) = csv.reader(io.StringIO(render_tables([table], "t", "csv")))
+    assert row == ["t", cell, cell]
+
+
+def test_labels_of_latex_tables_are_distinct() -> None:
+    tables = [text_table("µ equal", ["a"], [["--"]])] * 2
+    text = render_tables(tables, "two", "latex")
+    assert re.findall(r"label\{(.*)\}", text) == ["tab:equal", "tab:equal-2"]
+    assert "-{}-" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("# a", r"\# a"),
+        ("1. a", r"1\. a"),
+        ("- a", r"\- a"),
+        ("> a", r"\> a"),
+        ("[a]: b", r"[a\]: b"),
+    ],
+)
+def test_a_markdown_footnote_is_a_paragraph(text: str, shown: str) -> None:
+    table = text_table("t", ["a"], [["b"]], footnotes=[text])
+    assert render_tables([table], "t", "markdown").rstrip().endswith(f"\n\n{shown}")
