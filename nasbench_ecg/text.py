@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 _LONGEST_VALUE = 22
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters except tab and newline, changes of direction, and halves of surrogates."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with ``?`` for each character that a terminal would obey, not show."""
+    return _UNPRINTABLE.sub("?", text)
+
+
+def escape_unprintable(text: str) -> str:
+    r"""Return JSON text with ``\u001b`` and so on for each character that is not printable."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` without line breaks: white space at their places becomes one space."""
+    return re.sub(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*", " ", text)
 
 
 def duration(seconds: float, *, exact: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections import defaultdict
@@ -51,6 +52,8 @@ class Fault:
         silent: Never respond.
         stall_after: Send this many bytes of the body, then nothing, without closing.
         whole: Ignore the Range header.
+        endless: Send zeros without stating a size, until the client closes the connection.
+        stated: Content-Length in place of the true one.
     """
 
     status: int | None = None
@@ -59,6 +62,8 @@ class Fault:
     silent: bool = False
     stall_after: int | None = None
     whole: bool = False
+    endless: bool = False
+    stated: int | None = None
 
 
 @dataclass
@@ -69,11 +74,13 @@ class Server:
         folder: The served folder.
         faults: The faults of the next responses for each file name, in order.
         requests: The (file name, Range header) of every request so far.
+        authorizations: The Authorization headers of all requests so far.
     """
 
     folder: Path
     faults: dict[str, list[Fault]] = field(default_factory=lambda: defaultdict(list))
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    authorizations: set[str | None] = field(default_factory=set)
 
     def ranges(self, name: str) -> list[str | None]:
         """Return the Range headers of the requests for ``name``, in order."""
@@ -102,6 +109,7 @@ class Server:
             def do_GET(self) -> None:
                 name = self.path.rpartition("/")[2]
                 server.requests.append((name, self.headers["Range"]))
+                server.authorizations.add(self.headers["Authorization"])
                 queue = server.faults[name]
                 self.answer(server.folder / self.path[1:], queue.pop(0) if queue else Fault())
 
@@ -118,6 +126,9 @@ class Server:
                 if start and start >= len(content):
                     self.send_error(416)
                     return
+                if fault.endless:
+                    self.send_endless_body()
+                    return
                 body = content[start:]
                 if fault.wrong_byte:
                     body = bytes([body[0] ^ 1]) + body[1:]
@@ -126,9 +137,17 @@ class Server:
                     self.send_header(
                         "Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}"
                     )
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(fault.stated or len(body)))
                 self.end_headers()
                 self.send_body(body, fault)
+
+            def send_endless_body(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.close_connection = True
+                with contextlib.suppress(OSError):
+                    while not server._over.is_set():
+                        self.wfile.write(bytes(1 << 16))
 
             def first_byte(self, fault: Fault) -> int:
                 asked = self.headers["Range"]

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib
+import json
 import multiprocessing
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import wfdb
+from typer.testing import CliRunner
 from wfdb_files import write_record
 
+import nasbench_ecg
+from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Requirement
-from nasbench_ecg.data import cache
+from nasbench_ecg.data import cache, code
+from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
 from nasbench_ecg.data.source import LocalSource
@@ -117,6 +125,7 @@ def test_notes_of_the_load_are_told_again_when_it_is_warm(source):
     [
         {"name": "other"},
         {"revision": 2},
+        {"version": "2.0"},
         {"options": WardOptions(head=0, tail=0, normalise="none")},
         {"options": WardOptions(head=1, tail=0)},
     ],
@@ -163,16 +172,95 @@ def test_damaged_entry_is_rebuilt(source, file_name, damage):
     assert load(source).from_cache and len(list(source.beats_cache.iterdir())) == 1
 
 
+@pytest.mark.parametrize("file_name", ["signals.npy", "sample.npy"])
+def test_a_bit_flipped_on_disk_is_noticed_by_the_next_process(source, file_name, monkeypatch):
+    whole = load(source)
+    path = entries(source)[0] / file_name
+    content, times = path.read_bytes(), path.stat()
+    path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # as the disk would: no new time
+    monkeypatch.setattr(cache, "_verified", set())  # as in a new process
+    notes = Notes()
+    rebuilt = load(source, progress=notes)
+    assert not rebuilt.from_cache and rebuilt.fingerprint == whole.fingerprint
+    assert "The cached beats of ward are damaged: they are made again." in notes.notes
+    assert load(source).from_cache
+
+
+def test_the_content_of_an_entry_is_compared_once_in_a_process(source, monkeypatch):
+    load(source)
+    monkeypatch.setattr(Beats, "fingerprint", lambda beats: pytest.fail("compared again"))
+    assert load(source).from_cache
+
+
+def dataset_of(folder, monkeypatch, name="hospital"):
+    """Return the class ``Data`` of a package in ``folder``, imported anew."""
+    for module in [m for m in sys.modules if m.partition(".")[0] == name]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(str(folder))
+    importlib.invalidate_caches()
+    code._digest_of.cache_clear()
+    return importlib.import_module(f"{name}.dataset").Data
+
+
+@pytest.mark.parametrize("changed", ["dataset.py", "windows.py"])
+def test_beats_made_by_other_code_are_another_entry(source, tmp_path, monkeypatch, changed):
+    package = tmp_path / "site" / "hospital"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "windows.py").write_text("SHIFT = 0\n")
+    (package / "dataset.py").write_text("from test_cache import Ward\nclass Data(Ward): pass\n")
+
+    def load_from_package():
+        options = WardOptions(head=0, tail=0)
+        data = dataset_of(tmp_path / "site", monkeypatch)(options)
+        return load_beats(
+            name="ward", revision=1, options=options, dataset=data, source=source,
+            progress=Silent(),
+        )  # fmt: skip
+
+    assert [load_from_package().from_cache for _ in range(2)] == [False, True]
+    with (package / changed).open("a") as file:
+        file.write("# other code\n")
+    assert not load_from_package().from_cache
+
+
+def test_the_code_that_cuts_beats_is_part_of_the_key(monkeypatch):
+    before = code.code_of(Ward(WardOptions()))
+    assert before["core"] == nasbench_ecg.__version__
+    assert (
+        before["dataset"]
+        == hashlib.sha256(
+            f"test_cache.py\0{len(Path(__file__).read_bytes())}\0".encode()
+            + Path(__file__).read_bytes()
+        ).hexdigest()
+    )
+    monkeypatch.setattr(code, "_CORE_FOLDERS", ("data",))
+    code._digest_of.cache_clear()
+    assert code.code_of(Ward(WardOptions()))["preparation"] != before["preparation"]
+
+
+def test_fresh_beats_are_made_from_the_records(source):
+    load(source)
+    again = load(source, fresh=True)
+    assert not again.from_cache
+    assert load(source).from_cache and len(entries(source)) == 1
+
+
+def test_fresh_beats_replace_cached_ones_that_differ(source, monkeypatch):
+    first = load(source)
+    part = first.beats.take(np.arange(len(first.beats) - 1))
+    monkeypatch.setattr(Ward, "load", lambda self, source, progress: part)
+    notes = Notes()
+    assert load(source, fresh=True, progress=notes).fingerprint == part.fingerprint()
+    assert load(source).fingerprint == part.fingerprint() != first.fingerprint
+    assert any("differ from those made now" in note for note in notes.notes)
+
+
 def test_copied_entry_with_other_mtimes_is_still_valid(source):
     load(source)
     for path in entries(source)[0].glob("*.npy"):
         os.utime(path, ns=(10**18, 10**18))
-    assert load(source).from_cache
-
-
-def test_damaged_file_of_digests_is_rebuilt(source):
-    load(source)
-    (source.cache / "digests.json").write_text("{")
     assert load(source).from_cache
 
 
@@ -190,15 +278,37 @@ def test_failed_load_leaves_no_files(source):
     assert list(source.beats_cache.iterdir()) == []
 
 
-def test_old_folder_of_a_killed_process_is_removed(source):
-    source.beats_cache.mkdir(parents=True)
-    young, old = (source.beats_cache / f".tmp-{age}" for age in ("young", "old"))
-    for folder in (young, old):
+def test_what_killed_processes_left_is_removed_when_beats_are_read(source):
+    load(source)
+    made = source.made("synthetic-2lead")
+    old = [source.beats_cache / ".tmp-old", made / ".unfinished-old"]
+    young = [source.beats_cache / ".tmp-young", made / ".unfinished-young"]
+    busy = source.beats_cache / ".tmp-busy"
+    for folder in (*old, *young, busy):
         folder.mkdir()
         (folder / "signals.npy").write_bytes(b"half")
-    os.utime(old, (0, 0))
-    assert len(load(source).beats) > 0
-    assert young.exists() and not old.exists()
+    for folder in (*old, busy):
+        os.utime(folder, (0, 0))
+    for folder in old:
+        os.utime(folder / "signals.npy", (0, 0))
+    leftover = source.cache / ".digests.json-x1"
+    leftover.write_bytes(b"half")
+    os.utime(leftover, (0, 0))
+    assert load(source).from_cache
+    assert all(folder.exists() for folder in (*young, busy))
+    assert not any(path.exists() for path in (*old, leftover))
+
+
+@pytest.mark.parametrize(
+    "memo", ["{", "[]", "[" * 100_000, '{"%s": {"state": [%d, %d]}}', "\ud800"]
+)
+def test_a_file_of_digests_in_any_other_form_is_written_again(source, memo):
+    load(source)
+    path = source.data / "ward" / "r1.dat"
+    if "%s" in memo:
+        memo %= path.resolve(), path.stat().st_size, path.stat().st_mtime_ns
+    (source.cache / "digests.json").write_bytes(memo.encode("utf-8", "surrogatepass"))
+    assert load(source).from_cache
 
 
 def test_cache_that_cannot_be_created_is_a_storage_error(source, tmp_path):
@@ -285,3 +395,52 @@ def test_files_without_published_checksums_are_not_compared(source):
     progress = Notes()
     load(source, progress=progress)
     assert not any("SHA256SUMS" in note for note in progress.notes)
+
+
+# The verb
+
+
+def verb(source, *words):
+    done = CliRunner().invoke(app, ["cache", *words], env={"NASBENCH_ECG_CACHE": str(source.cache)})
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_cache_info_lists_beats_and_generated_records_with_their_state(source, monkeypatch):
+    beats = load(source).beats
+    load(source, name="other-2lead")
+    records = source.made("synthetic-2lead") / "seed-0"
+    records.mkdir()
+    (records / "s001.dat").write_bytes(bytes(1000))
+    labels = next(source.beats_cache.glob("other-2lead-*")) / "labels.npy"
+    labels.write_bytes(labels.read_bytes()[:-1])
+    status, out, _ = verb(source, "info", "--json")
+    found = [
+        (entry["dataset"], entry["kind"], entry["beats"], entry["damaged"])
+        for entry in json.loads(out)["entries"]
+    ]
+    assert status == 0
+    assert found == [
+        ("other-2lead", "beats", None, True),
+        ("ward", "beats", len(beats), False),
+        ("synthetic-2lead", "records", None, False),
+    ]
+    status, out, err = verb(source, "info", "ward")
+    assert status == 0 and "ward" in out and "other-2lead" not in out
+    assert "1 entry" in err
+
+
+def test_cache_clear_deletes_what_can_be_made_again_and_nothing_else(source):
+    load(source)
+    load(source, name="other")
+    fetched = source.download_folder("mitdb")
+    fetched.mkdir(parents=True)
+    (fetched / "100.dat").write_bytes(b"fetched")
+    (source.made("synthetic-2lead") / "seed-0").mkdir()
+    assert verb(source, "clear", "--dry-run")[0] == 0 and len(entries(source)) == 2
+    status, _, err = verb(source, "clear", "ward")
+    assert status == 0 and "Deleted 1 entry" in err
+    assert [entry.name.rpartition("-")[0] for entry in entries(source)] == ["other"]
+    assert verb(source, "clear")[0] == 0
+    assert entries(source) == [] == list(source.made("synthetic-2lead").iterdir())
+    assert (fetched / "100.dat").read_bytes() == b"fetched"
+    assert verb(source, "clear", "ward")[0] != 0

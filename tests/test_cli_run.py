@@ -257,6 +257,19 @@ def test_rerun_repeats_the_run_with_the_same_result(
     assert not left.exists()
 
 
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_run_says_when_its_beats_come_from_the_cache(
+    first: tuple[Any, Path], again: Callable[..., Any], fresh: bool
+) -> None:
+    before = the_record(first[1])
+    done = again("--rerun", *(["--fresh"] if fresh else []))
+    assert done.exit_code == 0, done.stderr
+    after = the_record(first[1])
+    assert ("The beats of toy-2lead come from the cache." in done.stderr) is not fresh
+    assert after.provenance["beats_from_cache"] is not fresh
+    assert result(after) == result(before)
+
+
 def test_a_damaged_run_record_is_run_again(first: tuple[Any, Path], tmp_path: Path) -> None:
     key = the_record(first[1]).run_key
     path = RecordStore(tmp_path).path(key)

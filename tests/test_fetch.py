@@ -5,7 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import traceback
+from base64 import b64encode
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,8 @@ from nasbench_ecg.physionet.catalog import (
     read_sums,
     record_names,
 )
-from nasbench_ecg.physionet.fetch import fetch
+from nasbench_ecg.physionet.fetch import fetch, split_credentials
+from nasbench_ecg.physionet.fetch import server as server_address
 from nasbench_ecg.physionet.verify import FileProblem, verify
 from nasbench_ecg.progress import Silent
 
@@ -230,6 +234,72 @@ def test_the_environment_sets_the_mirror(server, published, tmp_path, monkeypatc
     monkeypatch.setenv("NASBENCH_ECG_MIRROR", server.url + "/")
     fetch("mitdb", tmp_path, progress=Silent())
     assert_identical(tmp_path, published)
+
+
+# Size
+
+
+@pytest.fixture
+def small_database(monkeypatch):
+    """A catalog in which mitdb has 0.2 MB, about what the test server publishes."""
+    small = replace(DATABASES["mitdb"], size_mb=0.2)
+    monkeypatch.setattr("nasbench_ecg.physionet.fetch.find_database", lambda name: small)
+
+
+@pytest.mark.parametrize("fault", [Fault(endless=True), Fault(stated=10**12)])
+@pytest.mark.parametrize("name", ["100.dat", "SHA256SUMS.txt"])
+def test_a_file_larger_than_its_database_is_refused(server, tmp_path, small_database, fault, name):
+    server.faults[name] = [fault]
+    with pytest.raises(RecordError, match="sends more than") as caught:
+        fetch_from(server, tmp_path)
+    assert name in caught.value.what and len(server.ranges(name)) == 1
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 1_000_000
+    assert not list(tmp_path.glob("*.part"))
+
+
+# Passwords
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "credentials"),
+    [
+        ("https://host/files", "https://host/files", None),
+        ("https://ann:s3cret@host/files", "https://host/files", ("ann", "s3cret")),
+        ("https://ann@host:8080/files", "https://host:8080/files", ("ann", "")),
+        ("https://ann:s3%40cret@host/f", "https://host/f", ("ann", "s3@cret")),
+        ("https://ann:s3@cret@host/f", "https://host/f", ("ann", "s3@cret")),
+        ("https://ann:s3/cret@host/f", "https://host/f", ("ann", "s3/cret")),
+        ("ann:s3cret@host/files", "host/files", ("ann", "s3cret")),
+        ("https://host:8080/user@site/files", "https://host:8080/user@site/files", None),
+        ("https://host/user@site", "https://host/user@site", None),
+    ],
+)
+def test_user_and_password_are_separated_from_the_address(url, shown, credentials):
+    assert split_credentials(url) == (shown, credentials)
+
+
+def test_the_password_of_a_mirror_is_used_and_never_shown(server, published, tmp_path, monkeypatch):
+    address = server.url.replace("://", "://ann:s3cret@")
+    monkeypatch.setenv("NASBENCH_ECG_MIRROR", address)
+    server.faults["100.atr"] = [Fault(status=503)]
+    notes = Notes()
+    fetch("mitdb", tmp_path / "whole", progress=notes, backoff=0)
+    assert_identical(tmp_path / "whole", published)
+    assert server.authorizations == {"Basic " + b64encode(b"ann:s3cret").decode()}
+    server.faults["100.atr"] = [Fault(status=403)]
+    with pytest.raises(RecordError) as caught:
+        fetch("mitdb", tmp_path / "refused", progress=notes)
+    for text in (*notes.lines, str(caught.value), server_address()):
+        assert "s3cret" not in text and "ann" not in text
+
+
+@pytest.mark.parametrize("scheme", ["ftp://", "", "http:/"])
+def test_the_password_of_an_invalid_mirror_is_not_shown(tmp_path, scheme):
+    with pytest.raises(RecordError) as caught:
+        fetch("mitdb", tmp_path, base_url=f"{scheme}ann:s3cret@host", progress=Silent())
+    chain = "".join(traceback.format_exception(caught.value))
+    shown = [line for line in chain.splitlines() if "fetch(" not in line]
+    assert "s3cret" not in str(caught.value) + "".join(shown)
 
 
 class Interrupting(Silent):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from tiny_runs import Stopped, prepared_run, result, tiny_config
 
 from nasbench_ecg.architecture import Architecture
@@ -277,9 +281,11 @@ def test_a_run_with_other_beats_starts_over_and_says_so(beats_cache: Path, tmp_p
     expected = execute(prepared_run(config, beats_cache), RecordStore(tmp_path / "expected"))
     store = RecordStore(tmp_path)
     stopped(config, beats_cache, store, 10)
-    inputs = store.resume_folder(config.key()).folder / "inputs.json"
-    assert expected.dataset is not None
-    inputs.write_text(inputs.read_text().replace(expected.dataset.fingerprint, "0" * 64))
+    saved = store.resume_folder(config.key())
+    inputs = saved.load_result("inputs")
+    assert inputs is not None and expected.dataset is not None
+    assert inputs["beats"] == expected.dataset.fingerprint
+    saved.save_result("inputs", {**inputs, "beats": "0" * 64})
     record = execute(prepared_run(config, beats_cache, Noted(10_000)), store)
     (note,) = [note for note in Noted.notes if "starts over" in note]
     assert "beats" in note and "strategy" not in note
@@ -352,3 +358,138 @@ def test_progress_that_does_not_state_its_inputs_is_discarded(tmp_path: Path) ->
     (saved.folder / "evaluations.jsonl").write_text("{}\n")
     assert saved.discard_if_changed({"beats": "a"}) == ["beats"]
     assert not saved.folder.exists()
+
+
+# Damaged progress
+
+
+def _text(content: str) -> Callable[[Path], None]:
+    return lambda path: path.write_text(content)
+
+
+def _flip(path: Path) -> None:
+    """Flip the lowest bit of the byte in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    (path / "deep").mkdir(parents=True)
+
+
+def _other_tensors(path: Path) -> None:
+    """Write a valid file of tensors that is no checkpoint."""
+    save_file({"0": torch.zeros(3)}, path, metadata={"state": '{"__items__": [["a", [1]]]}'})
+
+
+DAMAGE: dict[str, Callable[[Path], Any]] = {
+    "flipped": _flip,
+    "empty": _text(""),
+    "list": _text("[]"),
+    "null": _text("null"),
+    "object": _text("{}"),
+    "nested": _text("[" * 100_000),
+    "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe"),
+    "other result": _text('{"architecture": {}, "details": {}, "trajectory": 3, "seconds": "x"}'),
+    "folder": _folder,
+}
+
+
+@pytest.mark.parametrize("file_name", ["inputs.json", "search.json", "search.safetensors"])
+@pytest.mark.parametrize("damage", list(DAMAGE))
+def test_damaged_progress_is_discarded_as_a_whole(
+    tmp_path: Path, file_name: str, damage: str
+) -> None:
+    first = ResumeFolder(tmp_path / "run")
+    first.discard_if_changed(INPUTS)
+    first.save_result("search", {"a": 1})
+    first.checkpoint("search", dict, lambda state: None).save({"w": torch.ones(50)})
+    assert ResumeFolder(tmp_path / "run").discard_if_damaged() == []
+    DAMAGE[damage](tmp_path / "run" / file_name)
+    again = ResumeFolder(tmp_path / "run")
+    assert again.discard_if_damaged() == [file_name]
+    assert again.discard_if_changed(INPUTS) == [] and not again.exists()
+    again.save_result("search", {"b": 2})
+    assert ResumeFolder(tmp_path / "run").load_result("search") == {"b": 2}
+
+
+def test_tensors_that_are_no_checkpoint_are_discarded(tmp_path: Path) -> None:
+    saved = ResumeFolder(tmp_path / "run")
+    checkpoint = saved.checkpoint("search", dict, lambda state: None)
+    checkpoint.save({"w": torch.ones(3, dtype=torch.bfloat16), "step": torch.tensor(1)})
+    loaded = checkpoint.load()
+    assert loaded is not None and torch.equal(loaded["w"], torch.ones(3, dtype=torch.bfloat16))
+    _other_tensors(checkpoint.path)
+    assert checkpoint.load() is None
+    assert saved.discard_if_damaged() == ["search.safetensors"]
+
+
+def test_a_file_in_place_of_the_folder_is_discarded(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("not a folder")
+    saved = ResumeFolder(tmp_path / "run")
+    assert saved.exists() and saved.discard_if_damaged() == ["run"] and not saved.exists()
+    (tmp_path / "run").symlink_to(tmp_path / "nowhere")
+    assert saved.discard_if_damaged() == ["run"]
+    saved.save_result("search", {"a": 1})
+    assert saved.load_result("search") == {"a": 1}
+
+
+@pytest.mark.parametrize("score", ["high", None, 0.7, [1]])
+def test_an_evaluation_that_was_altered_is_made_again(tmp_path: Path, score: object) -> None:
+    path = tmp_path / "evaluations.jsonl"
+    log = EvaluationLog(path)
+    log.add(an_evaluation("a", 0.5), None)
+    log.add(an_evaluation("b", 0.25), None)
+    lines = path.read_text().splitlines()
+    altered = json.loads(lines[1])
+    altered["data"]["score"] = score
+    path.write_text("\n".join([lines[0], json.dumps(altered), *lines[2:]]))
+    again = EvaluationLog(path)
+    assert again.n_damaged == 1
+    assert again.find(Architecture("s", "a"), None) is None
+    kept = again.find(Architecture("s", "b"), None)
+    assert kept is not None and kept.score == 0.25
+
+
+@pytest.mark.parametrize("damage", ["list", "flipped", "folder"])
+def test_a_run_with_damaged_progress_starts_over_and_says_so(
+    beats_cache: Path, tmp_path: Path, damage: str
+) -> None:
+    class Noted(Stopped):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    Noted.notes.clear()
+    config = tiny_config()
+    expected = execute(prepared_run(config, beats_cache), RecordStore(tmp_path / "expected"))
+    store = RecordStore(tmp_path)
+    stopped(config, beats_cache, store, 3)
+    folder = store.resume_folder(config.key()).folder
+    DAMAGE[damage](folder / "search.safetensors")
+    record = execute(prepared_run(config, beats_cache, Noted(10_000)), store)
+    (note,) = [note for note in Noted.notes if "starts over" in note]
+    assert "damaged (search.safetensors)" in note
+    assert result(record) == result(expected)
+
+
+def test_progress_of_a_strategy_whose_source_has_changed_is_discarded(
+    beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Noted(Stopped):
+        notes: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.notes.append(message)
+
+    Noted.notes.clear()
+    config = tiny_config()
+    store = RecordStore(tmp_path)
+    stopped(config, beats_cache, store, 3)
+    monkeypatch.setattr("nasbench_ecg.run.runner.package_digest", lambda component: "other code")
+    execute(prepared_run(config, beats_cache, Noted(10_000)), store)
+    (note,) = [note for note in Noted.notes if "starts over" in note]
+    assert "code of the strategy" in note

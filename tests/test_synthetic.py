@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -391,7 +393,41 @@ def test_two_concurrent_processes_create_one_complete_folder(tmp_path: Path) -> 
     assert [process.returncode for process in running] == [0, 0]
     assert printed[0] == printed[1] != ""
     (folder,) = (tmp_path / "made" / "synthetic-2lead").iterdir()
-    assert len(list(folder.iterdir())) == 3 * 12
+    assert len(list(folder.glob("s*"))) == 3 * 12
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "removed", "sums removed", "file"])
+def test_damaged_records_in_the_cache_are_generated_again(tmp_path: Path, damage: str) -> None:
+    class Notes(Silent):
+        lines: ClassVar[list[str]] = []
+
+        def note(self, message: str) -> None:
+            self.lines.append(message)
+
+    def load() -> str:
+        return Synthetic(SHORT).load(LocalSource(cache=tmp_path), Notes()).fingerprint()
+
+    Notes.lines.clear()
+    fingerprint, contents = load(), _contents(tmp_path)
+    (folder,) = (tmp_path / "made" / "synthetic-2lead").iterdir()
+    path = folder / ("SHA256SUMS.txt" if damage == "sums removed" else "s003.dat")
+    before = path.read_bytes()
+    if damage == "flipped":
+        path.write_bytes(before[:500] + bytes([before[500] ^ 1]) + before[501:])
+    elif damage == "truncated":
+        path.write_bytes(before[:-3])
+    elif damage == "file":
+        shutil.rmtree(folder)
+        folder.write_bytes(b"")
+    else:
+        path.unlink()
+    assert load() == fingerprint
+    assert _contents(tmp_path) == contents
+    damaged = [line for line in Notes.lines if "damaged" in line]
+    assert len(damaged) == 1
+    assert [path.name for path in (tmp_path / "made" / "synthetic-2lead").iterdir()] == [
+        folder.name
+    ]
 
 
 def test_a_folder_of_another_process_is_not_replaced(tmp_path: Path) -> None:

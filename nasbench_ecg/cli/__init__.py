@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 import nasbench_ecg
 from nasbench_ecg.cli import (
     arch,
+    cache,
     components,
     correlate,
     data,
@@ -47,7 +48,7 @@ _SECTIONS = {
     "Run": ("run", "suite"),
     "Results": ("show", "leaderboard", "export"),
     "Studies": ("generalize", "correlate", "table"),
-    "Components and data": ("list", "info", "data", "arch", "plugin"),
+    "Components and data": ("list", "info", "data", "cache", "arch", "plugin"),
 }
 """The commands as the help lists them."""
 
@@ -198,6 +199,7 @@ app.command("leaderboard")(leaderboard.leaderboard)
 app.command("generalize")(generalize.generalize)
 app.command("correlate")(correlate.correlate)
 app.add_typer(arch.app, name="arch")
+app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(plugin.app, name="plugin")
 app.add_typer(table.app, name="table")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout
+from nasbench_ecg.cli.console import print_json, stderr, stdout, styled
 from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def show(
         print(arch.to_json())
         return
     console = stdout()
-    console.print(f"[dim]space[/]  {arch.space}\n[dim]hash[/]   {arch.hash}\n")
+    console.print(
+        styled(("space", "dim"), f"  {arch.space}\n", ("hash", "dim"), f"   {arch.hash}\n")
+    )
     if isinstance(space, DrawsText):
         console.print(space.draw(arch), markup=False, soft_wrap=True)
     else:

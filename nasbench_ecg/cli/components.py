@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout, table
+from nasbench_ecg.cli.console import print_json, stderr, stdout, styled, table
 from nasbench_ecg.errors import OptionError, nearest
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _print_kind(kind: Kind, components: list[Component]) -> None:
         return
     listed = table("name", "summary", "plugin", title=heading)
     for component in components:
-        listed.add_row(f"[bold]{component.name}[/]", component.spec.summary, component.plugin)
+        listed.add_row(styled((component.name, "bold")), component.spec.summary, component.plugin)
     stdout().print(listed)
     stdout().print()
 
@@ -181,7 +181,7 @@ def _print_kind(kind: Kind, components: list[Component]) -> None:
 def _print_built_in(word: str) -> None:
     listed = table("name", "summary", title=_BUILT_IN[word].capitalize())
     for name, summary in _built_in(word).items():
-        listed.add_row(f"[bold]{name}[/]", summary)
+        listed.add_row(styled((name, "bold")), summary)
     stdout().print(listed)
     stdout().print()
 
@@ -298,12 +298,10 @@ def _describe(component: Component) -> dict[str, Any]:
 
 
 def _print_description(description: dict[str, Any]) -> None:
-    from rich.markup import escape
-
     out = stdout()
     facts = dict(description)
     kind, options = facts.pop("kind"), facts.pop("options", [])
-    out.print(f"[bold]{facts.pop('name')}[/] ({kind.replace('-', ' ')})")
+    out.print(styled((facts.pop("name"), "bold"), f" ({kind.replace('-', ' ')})"))
     out.print(facts.pop("summary"), markup=False)
     out.print()
     if kind == "profile":
@@ -318,7 +316,7 @@ def _print_description(description: dict[str, Any]) -> None:
     }
     width = max(map(len, facts), default=0)
     for name, value in facts.items():
-        out.print(f"[dim]{name:<{width}}[/]  {escape(_text(value))}", soft_wrap=True)
+        out.print(styled((f"{name:<{width}}", "dim"), f"  {_text(value)}"), soft_wrap=True)
     if not options:
         out.print("\nThis component has no options.")
         return
@@ -333,14 +331,12 @@ def _print_description(description: dict[str, Any]) -> None:
 
 
 def _print_options(options: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-
     listed = table("option", "defaults", "description and type", title="Options")
     for option in options:
         listed.add_row(
-            f"[bold]{option['name']}[/]",
-            escape(_defaults_text(option["defaults"])),
-            f"{escape(option['description'].replace('``', ''))}\n[dim]{escape(option['type'])}[/]",
+            styled((option["name"], "bold")),
+            _defaults_text(option["defaults"]),
+            styled(f"{option['description'].replace('``', '')}\n", (option["type"], "dim")),
         )
     stdout().print(listed)
 
@@ -365,17 +361,15 @@ def _print_long_lists(options: list[dict[str, Any]]) -> None:
 
 
 def _print_protocol_defaults(options: list[dict[str, Any]]) -> None:
-    from rich.markup import escape
-
     changed = [option for option in options if option["protocols"]]
     if not changed:
         return
     protocols = sorted({protocol for option in changed for protocol in option["protocols"]})
-    stdout().print("\n[bold]Defaults that a protocol changes, in all profiles[/]")
+    stdout().print(styled(("\nDefaults that a protocol changes, in all profiles", "bold")))
     listed = table("option", *protocols)
     for option in changed:
         values = [_cell(option["protocols"].get(protocol, "")) for protocol in protocols]
-        listed.add_row(f"[bold]{option['name']}[/]", *map(escape, values))
+        listed.add_row(styled((option["name"], "bold")), *values)
     stdout().print(listed)
 
 

@@ -21,12 +21,13 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from nasbench_ecg.errors import NasbenchError
-from nasbench_ecg.text import duration
+from nasbench_ecg.text import duration, escape_unprintable, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
     from rich.table import Table
+    from rich.text import Text
 
     from nasbench_ecg.progress import Steps
     from nasbench_ecg.run.store import DamagedRecord
@@ -46,18 +47,36 @@ _ASCII = str.maketrans({char: ascii for chars, ascii in _SIMILAR.items() for cha
 @cache
 def stdout() -> Console:
     """Return the console for results."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=_width())
+    return _console()
 
 
 @cache
 def stderr() -> Console:
     """Return the console for progress, messages and errors; what it cannot write is lost."""
-    from rich.console import Console
+    return _console(file=cast("IO[str]", _Messages()), stderr=True)
 
-    messages = cast("IO[str]", _Messages())
-    return Console(file=messages, stderr=True, highlight=False, width=_width())
+
+def _console(*, file: IO[str] | None = None, stderr: bool = False) -> Console:
+    """Return a console that shows text as it is: no markup, no emoji codes, no control characters.
+
+    Text comes from records, plugins, headers and options. What a terminal would obey is replaced.
+    """
+    from rich.console import Console, ConsoleOptions, RenderableType
+    from rich.segment import Segment
+
+    class PlainConsole(Console):
+        def render(
+            self, renderable: RenderableType, options: ConsoleOptions | None = None
+        ) -> Iterable[Segment]:
+            for segment in super().render(renderable, options):
+                if segment.control:
+                    yield segment
+                else:
+                    yield Segment(printable(segment.text), segment.style)
+
+    return PlainConsole(
+        file=file, stderr=stderr, width=_width(), highlight=False, markup=False, emoji=False
+    )
 
 
 def _width() -> int | None:
@@ -141,6 +160,13 @@ def close_streams() -> OSError | None:
 # What is printed
 
 
+def styled(*parts: str | tuple[str, str]) -> Text:
+    """Return text made of parts, each a string or a string with its style."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
 def table(*columns: str, title: str | None = None) -> Table:
     """Return an empty table in the style of all verbs; its first column never wraps."""
     from rich.box import SIMPLE_HEAD
@@ -164,7 +190,8 @@ def warn_damaged_records(damaged: Iterable[DamagedRecord]) -> None:
 def print_json(data: Any) -> None:
     """Print ``data`` on stdout as indented JSON, without colors or wrapped lines."""
     escaped = not _is_unicode(sys.stdout)
-    print(json.dumps(data, indent=2, ensure_ascii=escaped, default=str))
+    text = json.dumps(data, indent=2, ensure_ascii=escaped, default=str)
+    print(escape_unprintable(text))
 
 
 def show_error(error: NasbenchError, *, debug: bool = False) -> None:
@@ -303,11 +330,9 @@ class _LiveBar(_Bar):
     """A bar on a terminal."""
 
     def __init__(self, label: str, total: int, progress: RichProgress, bars: Progress) -> None:
-        from rich.markup import escape
-
         super().__init__(label, total, progress)
         self.bars = bars
-        self.task: TaskID = bars.add_task(escape(label), total=total, figures="")
+        self.task: TaskID = bars.add_task(label, total=total, figures="")
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
         self._count(n, figures)
@@ -331,11 +356,11 @@ def _bars(console: Console) -> Progress:
     )
 
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]left[/dim]"),
+        TextColumn("left", style="dim"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}", markup=False),
         console=console,

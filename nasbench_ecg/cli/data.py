@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli import data_contents
-from nasbench_ecg.cli.console import RichProgress, stdout, table
+from nasbench_ecg.cli.console import RichProgress, stdout, styled, table
 from nasbench_ecg.cli.data_contents import (
     DataOption,
     RecordsOption,
@@ -42,8 +42,6 @@ Database = Annotated[
 @app.command("list")
 def list_databases(data: DataOption = None) -> None:
     """List the databases that can be fetched, with their licenses, datasets and locations."""
-    from rich.markup import escape
-
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import MissingDataError
     from nasbench_ecg.physionet.catalog import DATABASES
@@ -55,13 +53,13 @@ def list_databases(data: DataOption = None) -> None:
         column.justify, column.no_wrap = "right", True
     for name, database in DATABASES.items():
         try:
-            location = escape(str(source.folder(name)))
+            location = styled(str(source.folder(name)))
         except MissingDataError:
-            location = "[dim]not fetched[/]"
+            location = styled(("not fetched", "dim"))
         details = ", ".join([database.license, *datasets.get(name, [])])
         listed.add_row(
-            f"[bold]{name}[/]",
-            f"{database.title}\n[dim]{escape(details)}[/]",
+            styled((name, "bold")),
+            styled(f"{database.title}\n", (details, "dim")),
             str(database.n_records),
             f"{database.size_mb:.0f} MB",
             location,
@@ -108,8 +106,6 @@ def fetch(
 @app.command()
 def verify(database: Database, data: DataOption = None, records: RecordsOption = None) -> None:
     """List every problem of the files of a database; exit status 1 if there is any."""
-    from rich.markup import escape
-
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.data.user_datasets import find_user_dataset
     from nasbench_ecg.physionet.catalog import record_names
@@ -131,7 +127,7 @@ def verify(database: Database, data: DataOption = None, records: RecordsOption =
         return
     listed = table("file", "problem")
     for problem in problems:
-        listed.add_row(escape(problem.file), escape(problem.problem))
+        listed.add_row(problem.file, problem.problem)
     stdout().print(listed)
     say(f"{database}: {len(problems)} problems in {n_records} records in {folder}")
     raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import RichProgress, stderr, stdout, table
+from nasbench_ecg.cli.console import RichProgress, stderr, stdout, styled, table
 
 if TYPE_CHECKING:
     from nasbench_ecg.contracts import Dataset
@@ -163,6 +163,7 @@ def _load_dataset(
     return load_beats(
         name=component.name,
         revision=component.spec.revision,
+        version=component.version,
         options=options,
         dataset=dataset,
         source=source,
@@ -194,8 +195,6 @@ def _show_database(name: str, folder: Path) -> None:
 
 
 def _show_records(name: str, summaries: list[RecordSummary]) -> None:
-    from rich.markup import escape
-
     from nasbench_ecg.signal.aami import CLASSES
 
     listed = table("record", "leads", "Hz", "minutes", *CLASSES, title=f"Beats of {name} by class")
@@ -203,13 +202,15 @@ def _show_records(name: str, summaries: list[RecordSummary]) -> None:
         column.justify = "right"
     for record in summaries:
         beats = [f"{n:,}" for n in record.beats.values()] if record.beats else [""] * len(CLASSES)
-        leads = escape(", ".join(record.leads))
+        leads = ", ".join(record.leads)
         listed.add_row(record.name, leads, f"{record.fs:g}", f"{record.seconds / 60:.1f}", *beats)
     listed.add_section()
     annotated = [record.beats for record in summaries if record.beats]
     totals = [f"{sum(beats[label] for beats in annotated):,}" for label in CLASSES]
     minutes = sum(record.seconds for record in summaries) / 60
-    listed.add_row(f"[bold]{len(summaries)} records[/]", "", "", f"{minutes:,.0f}", *totals)
+    listed.add_row(
+        styled((f"{len(summaries)} records", "bold")), "", "", f"{minutes:,.0f}", *totals
+    )
     stdout().print(listed)
 
 
@@ -224,7 +225,7 @@ def _show_dataset(name: str, source: LocalSource, registry: Registry) -> None:
     for label, count in beats.counts().items():
         listed.add_row(label, f"{count:,}", f"{count / max(len(beats), 1):.2%}")
     listed.add_section()
-    listed.add_row("[bold]all[/]", f"{len(beats):,}", "")
+    listed.add_row(styled(("all", "bold")), f"{len(beats):,}", "")
     stdout().print(listed)
     say(
         f"{len(beats.records)} records of {len(set(beats.subjects))} subjects; "

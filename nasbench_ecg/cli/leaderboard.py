@@ -64,6 +64,7 @@ def leaderboard(
                 "damaged": [{"path": str(item.path), "reason": item.reason} for item in damaged],
             }
         )
+        warn_damaged_records(damaged)
         return
     from nasbench_ecg.report.render.terminal import leaderboard_table
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasbench_ecg.cli.components import complete_kind, complete_name, parse_kind
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
 from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from nasbench_ecg.plugin.component import Component
     from nasbench_ecg.plugin.registry import PluginInfo, PluginProblem, Registry
     from nasbench_ecg.plugin.specs import Kind
@@ -160,15 +162,15 @@ def _components_to_check(
 
 
 def _show(component: Component, results: list[CheckResult]) -> None:
-    from rich.markup import escape
-
     own = [r for r in results if (r.kind, r.component) == (component.kind, component.name)]
     title = f"{component.name} ({component.kind.replace('-', ' ')}), {component.source}"
-    listed = table("", "claim", title=f"\n{escape(title)}")
+    listed = table("", "claim", title=f"\n{title}")
     for result in own:
         color = _COLORS[result.outcome]
-        reason = f"\n[bold]{result.check}:[/] {escape(result.reason)}" if result.reason else ""
-        listed.add_row(f"[{color}]{result.outcome}[/]", escape(result.claim) + reason)
+        claim = styled(result.claim)
+        if result.reason:
+            claim.append(f"\n{result.check}:", style="bold").append(f" {result.reason}")
+        listed.add_row(styled((result.outcome, color)), claim)
     stdout().print(listed)
     counts = [
         f"{n} {outcome}"
@@ -210,14 +212,14 @@ def _show_plugins(found: tuple[PluginInfo, ...]) -> None:
     listed = table("plugin", "distribution", "version", "provides")
     for plugin in found:
         listed.add_row(
-            f"[bold]{plugin.name}[/]", plugin.distribution, plugin.version, _provides(plugin)
+            styled((plugin.name, "bold")), plugin.distribution, plugin.version, _provides(plugin)
         )
     stdout().print(listed)
 
 
-def _provides(plugin: PluginInfo) -> str:
+def _provides(plugin: PluginInfo) -> Text | str:
     if plugin.state != "loaded":
-        return f"[yellow]{plugin.state}[/]"
+        return styled((plugin.state, "yellow"))
     names: dict[str, list[str]] = {}
     for component in plugin.components:
         names.setdefault(component.kind.replace("-", " "), []).append(component.name)

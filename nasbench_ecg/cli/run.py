@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.components import complete_dataset, complete_strategy
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.registry import Registry
@@ -132,6 +134,10 @@ def run(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Repeat a run that is already done, or start it over.")
     ] = False,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Make the beats from the records, not from cached beats."),
+    ] = False,
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, metavar="S", help="Save the state of the run every S seconds.")
     ] = 30.0,
@@ -185,8 +191,8 @@ def run(
     for one in requests:
         record = _run_one(
             registry, one, source, store,
-            rerun=rerun, dry_run=dry_run, quiet=as_json, checkpoint_seconds=checkpoint_seconds,
-            parallel=parallel,
+            rerun=rerun, fresh=fresh, dry_run=dry_run, quiet=as_json,
+            checkpoint_seconds=checkpoint_seconds, parallel=parallel,
         )  # fmt: skip
         if record is not None:
             records.append(record)
@@ -229,6 +235,7 @@ def _run_one(
     store: RecordStore,
     *,
     rerun: bool,
+    fresh: bool,
     dry_run: bool,
     quiet: bool,
     checkpoint_seconds: float,
@@ -263,8 +270,9 @@ def _run_one(
     with RichProgress() as progress:
         fetch_missing([config], source, progress)
         ready = prepare_run(
-            config, source=source, progress=progress, suite=store.suite, parallel=parallel
-        )
+            config, source=source, progress=progress, suite=store.suite, parallel=parallel,
+            fresh=fresh,
+        )  # fmt: skip
         if store.suite == SUITE:
             print_estimate(registry, request, ready)
         try:
@@ -294,8 +302,10 @@ def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> 
     processor = cpu_name() if config.device == "cpu" else _gpu_name()
     listed = table("part", "name", f"settings of the profile {config.profile}")
     for role, component in config.components().items():
-        listed.add_row(role, f"[bold]{component.name}[/]", _settings(component.options))
-    listed.add_row("protocol", f"[bold]{config.protocol}[/]", _settings(config.protocol_options))
+        listed.add_row(role, styled((component.name, "bold")), _settings(component.options))
+    listed.add_row(
+        "protocol", styled((config.protocol, "bold")), _settings(config.protocol_options)
+    )
     if limits := config.budget.limits():
         text = ", ".join(f"{name}={limit:.12g}" for name, limit in limits.items())
         listed.add_row("budget", "", text)
@@ -307,17 +317,15 @@ def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> 
     )
 
 
-def _settings(options: Options) -> str:
+def _settings(options: Options) -> Text:
     """Return the options that differ from the published ones, as text."""
-    from rich.markup import escape
-
     changed = []
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)
         if value != field.get_default(call_default_factory=True):
             shown = f"{len(value)} values" if isinstance(value, tuple | dict) else value
             changed.append(f"{name}={shown}")
-    return escape(", ".join(changed)) or "[dim]as published[/]"
+    return styled(", ".join(changed)) if changed else styled(("as published", "dim"))
 
 
 def _gpu_name() -> str:
@@ -371,6 +379,7 @@ def _warn_if_dataset_changed(record: RunRecord, config: RunConfig, source: Local
         now = load_beats(
             name=config.dataset.name,
             revision=config.dataset.component.spec.revision,
+            version=config.dataset.component.version,
             options=config.dataset.options,
             dataset=dataset,
             source=source,

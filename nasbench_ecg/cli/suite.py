@@ -14,6 +14,7 @@ from nasbench_ecg.cli.console import (
     print_json,
     stderr,
     stdout,
+    styled,
     table,
     warn_damaged_records,
 )
@@ -21,6 +22,8 @@ from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from rich.text import Text
 
     from nasbench_ecg.run.record import Status
     from nasbench_ecg.run.store import RecordStore
@@ -77,7 +80,9 @@ def list_suites(as_json: JsonOption = False) -> None:
         datasets = ", ".join(dict.fromkeys(name for grid in grids for name in grid.datasets))
         n = len(suite.content.seeds)
         details = f"{strategies} on {datasets}, {n} seed{'s' if n > 1 else ''}"
-        listed.add_row(f"[bold]{suite.name}[/]", f"{suite.content.title}\n[dim]{details}[/]")
+        listed.add_row(
+            styled((suite.name, "bold")), styled(f"{suite.content.title}\n", (details, "dim"))
+        )
     stdout().print(listed)
 
 
@@ -114,7 +119,8 @@ def plan_suite(
     listed = table("run", "status", "what")
     for run, status in zip(runs, found, strict=True):
         have = elsewhere.get(run.key)
-        listed.add_row(run.key[:8], f"[green]in {have}[/]" if have else _styled(status), str(run))
+        state = styled((f"in {have}", "green")) if have else _styled(status)
+        listed.add_row(run.key[:8], state, str(run))
     stdout().print(listed)
     here = [s for run, s in zip(runs, found, strict=True) if run.key not in elsewhere]
     _print_counts(here, elsewhere=len(elsewhere))
@@ -147,7 +153,7 @@ def suite_status(
     shown = [status for status in _STYLES if any(count[status] for count in counts.values())]
     listed = table("dataset", "protocol", "profile", "strategy", *shown)
     for names, count in counts.items():
-        numbers = (f"[{_STYLES[s]}]{count[s]}[/]" if count[s] else "" for s in shown)
+        numbers = (styled((str(count[s]), _STYLES[s])) if count[s] else "" for s in shown)
         listed.add_row(*names, *numbers)
     stdout().print(listed)
     _print_counts(found)
@@ -286,9 +292,9 @@ def _store(out: Path, suite: Suite) -> RecordStore:
 # Output
 
 
-def _styled(status: Status | None) -> str:
+def _styled(status: Status | None) -> Text:
     word = status or _PENDING
-    return f"[{_STYLES[word]}]{word}[/]"
+    return styled((word, _STYLES[word]))
 
 
 def _print_counts(found: Sequence[Status | None], *, elsewhere: int = 0) -> None:

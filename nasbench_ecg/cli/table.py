@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nasbench_ecg.cli.components import complete_dataset, complete_strategy
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, table
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,7 +82,7 @@ def info(
         return
     row = _summary(one)
     out = stdout()
-    out.print(f"[bold]{row['space']}[/] on {row['dataset']}, {row['protocol']}", highlight=False)
+    out.print(styled((row["space"], "bold"), f" on {row['dataset']}, {row['protocol']}"))
     out.print(
         f"{row['members']:,} members, {row['complete']:.0%} trained, {row['trainings']:,} "
         f"trainings; {one.card.recipe.beats:,} beats, epochs: {one.card.recipe.epochs}",

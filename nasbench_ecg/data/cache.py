@@ -9,15 +9,18 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.code import code_of
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
 from nasbench_ecg.errors import ProtocolError, RecordError
 from nasbench_ecg.io import storage_errors, write_atomically
@@ -26,11 +29,25 @@ from nasbench_ecg.physionet.catalog import SUMS
 from nasbench_ecg.physionet.verify import require_published
 from nasbench_ecg.progress import Progress
 
-_FORMAT = 1
+_FORMAT = 2
 _ARRAYS = ("signals", "labels", "record", "sample")
+_SHA256_LENGTH = 64
 _NAMES = ("classes", "records", "subjects", "leads")
 _META = "meta.json"
-_STALE = 24 * 3600.0  # seconds after which a temporary folder was left by a killed process
+_TEMPORARY = ".tmp-"
+_STALE = (
+    3600.0  # seconds without a change after which a temporary folder is left by a killed process
+)
+
+_verified: set[tuple[Path, str]] = set()
+"""Entries, and states of their files, whose content this process has compared with its digest."""
+
+
+_DAMAGE = (
+    OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
+    ProtocolError, RecordError,
+)  # fmt: skip
+"""What reading a damaged entry can raise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,25 +71,30 @@ def load_beats(
     *,
     name: str,
     revision: int,
+    version: str = "",
     options: Options,
     dataset: Dataset,
     source: LocalSource,
     progress: Progress,
+    fresh: bool = False,
 ) -> LoadedBeats:
     """Return the beats of a dataset, from the cache if they are there.
 
-    The key of a cache entry is the digest of the name, revision and options of the dataset, and of
-    the contents of its record files. Null options are left out, as in run keys. Files are compared
-    with the published checksums, if they lie beside the records. Notes of the dataset are reported
-    in both cases.
+    The key of a cache entry is the digest of the dataset's name, revision, version and options, of
+    the code that makes the beats, and of the contents of the record files. Null options are left
+    out, as in run keys. Files are compared with the published checksums, if they lie beside the
+    records. The first use of an entry in a process compares its content with its digest; a damaged
+    entry is replaced. Notes of the dataset are reported in both cases.
 
     Args:
         name: Name of the dataset.
         revision: Revision of its spec.
+        version: Version of the distribution that provides it.
         options: The options of ``dataset``.
         dataset: Loads the beats if they are not cached.
         source: Location of records and cache.
         progress: Receives progress and notes.
+        fresh: Load the beats from the records, and replace what is cached.
 
     Raises:
         MissingDataError: Required files are missing.
@@ -82,12 +104,15 @@ def load_beats(
     files = _required_files(dataset, source)
     with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
         source.beats_cache.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(source)
         digests = _digests(files, source.cache / "digests.json")
         key = digest(
             {
                 "format": _FORMAT,
                 "name": name,
                 "revision": revision,
+                "version": version,
+                "code": code_of(dataset),
                 "options": options.model_dump(mode="json", exclude_none=True),
                 "files": digests,
             }
@@ -96,11 +121,15 @@ def load_beats(
         progress.note(f"{n_compared:,} record files were compared with {SUMS}: all are equal.")
     entry = source.beats_cache / f"{name}-{key[:24]}"
     cached = _read_entry(entry)
-    if cached is not None:
+    if cached is not None and not fresh:
         for note in cached.notes:
             progress.note(note)
         return cached
+    if cached is None and entry.exists():
+        progress.note(f"The cached beats of {name} are damaged: they are made again.")
     loaded = _load(dataset, source, progress)
+    if cached is not None and cached.fingerprint != loaded.fingerprint:
+        progress.note(f"The cached beats of {name} differ from those made now: they are replaced.")
     with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
         _write_entry(loaded, entry)
     stored = _read_entry(entry)
@@ -143,8 +172,8 @@ class _NoteRecorder:
 def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
     """Return the SHA-256 of each file; ``memo_path`` stores them by path, size and mtime."""
     try:
-        memo = json.loads(memo_path.read_text())
-    except (OSError, ValueError):
+        memo = json.loads(memo_path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         memo = {}
     memo = memo if isinstance(memo, dict) else {}
     digests, changed = {}, False
@@ -152,7 +181,7 @@ def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
         stat = path.stat()
         state = [stat.st_size, stat.st_mtime_ns]
         known = memo.get(str(path.resolve()))
-        if not isinstance(known, dict) or known.get("state") != state:
+        if not _is_memo(known) or known["state"] != state:
             with path.open("rb") as file:
                 known = {"state": state, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
             memo[str(path.resolve())] = known
@@ -163,10 +192,20 @@ def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
     return digests
 
 
+def _is_memo(known: Any) -> TypeGuard[dict[str, Any]]:
+    """Return whether a value of the file of digests has the form that :func:`_digests` writes."""
+    return (
+        isinstance(known, dict)
+        and set(known) == {"state", "sha256"}
+        and isinstance(known["sha256"], str)
+        and len(known["sha256"]) == _SHA256_LENGTH
+    )
+
+
 def _write_entry(loaded: LoadedBeats, entry: Path) -> None:
     """Write a cache entry to a temporary folder and rename it; another process may be faster."""
-    _remove_stale(entry.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=".tmp-", dir=entry.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=entry.parent))
+    old = temporary.with_name(f"{temporary.name}-old")
     try:
         for array in _ARRAYS:
             with (temporary / f"{array}.npy").open("wb") as file:
@@ -178,12 +217,11 @@ def _write_entry(loaded: LoadedBeats, entry: Path) -> None:
             "notes": loaded.notes,
             "fs": loaded.beats.fs,
             **{name: getattr(loaded.beats, name) for name in _NAMES},
-            "files": {array: _file_state(temporary, array) for array in _ARRAYS},
         }
         meta = json.loads(canonical_json(meta))
         write_atomically(temporary / _META, canonical_json({**meta, "digest": digest(meta)}))
-        if entry.exists() and _read_entry(entry) is None:
-            entry.rename(temporary.with_name(f"{temporary.name}-damaged"))
+        if entry.exists() and not _holds(entry, loaded.fingerprint):
+            entry.rename(old)
         try:
             temporary.rename(entry)
         except OSError:
@@ -191,13 +229,19 @@ def _write_entry(loaded: LoadedBeats, entry: Path) -> None:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(temporary.with_name(f"{temporary.name}-damaged"), ignore_errors=True)
+        _remove(old)
+
+
+def _holds(entry: Path, fingerprint: str) -> bool:
+    """Return whether an entry is whole and has these beats."""
+    found = _read_entry(entry)
+    return found is not None and found.fingerprint == fingerprint
 
 
 def _read_entry(entry: Path) -> LoadedBeats | None:
     """Return the beats of a cache entry; None if it does not exist or is damaged."""
     try:
-        meta = json.loads((entry / _META).read_text())
+        meta = json.loads((entry / _META).read_text(encoding="utf-8"))
         if meta.pop("digest") != digest(meta):
             return None
         beats = Beats(
@@ -211,13 +255,13 @@ def _read_entry(entry: Path) -> LoadedBeats | None:
             leads=tuple(meta["leads"]),
             fs=meta["fs"],
         )
-        modified = any(_file_state(entry, array) != meta["files"][array] for array in _ARRAYS)
-        if modified and beats.fingerprint() != meta["fingerprint"]:
-            return None
+        states = canonical_json([meta["fingerprint"], *(_file_state(entry, a) for a in _ARRAYS)])
+        if (entry, states) not in _verified:
+            if beats.fingerprint() != meta["fingerprint"]:
+                return None
+            _verified.add((entry, states))
         return LoadedBeats(beats, meta["fingerprint"], from_cache=True, notes=tuple(meta["notes"]))
-    except (OSError, EOFError, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    except (ProtocolError, RecordError):
+    except _DAMAGE:
         return None
 
 
@@ -227,9 +271,97 @@ def _file_state(folder: Path, array: str) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def _remove_stale(folder: Path) -> None:
-    """Remove the temporary folders of killed processes."""
-    for temporary in folder.glob(".tmp-*"):
+def remove_leftovers(source: LocalSource) -> None:
+    """Remove temporary files and folders in the cache that killed processes have left."""
+    patterns = (f"beats/{_TEMPORARY}*", "made/*/.unfinished-*", ".digests.json-*")
+    for leftover in chain.from_iterable(map(source.cache.glob, patterns)):
         with contextlib.suppress(OSError):
-            if time.time() - temporary.stat().st_mtime > _STALE:
-                shutil.rmtree(temporary, ignore_errors=True)
+            if time.time() - _last_change(leftover) > _STALE:
+                _remove(leftover)
+
+
+def _last_change(path: Path) -> float:
+    """Return the time of the last change of a file, or of a folder and the files in it."""
+    return max(found.stat().st_mtime for found in (path, *path.glob("*")))
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """A part of the cache that is made again when it is needed.
+
+    Attributes:
+        kind: ``beats``, which are cut from records, or ``records``, which a dataset generated.
+        dataset: Name of the dataset.
+        path: Its folder.
+        n_beats: Number of beats; None for generated records, and for damaged beats.
+        n_bytes: Size of its files.
+        made: Time of its last change, in seconds since 1970.
+        damaged: Whether the content differs from its digest; always False for generated records,
+            which the dataset checks when it reads them.
+    """
+
+    kind: Literal["beats", "records"]
+    dataset: str
+    path: Path
+    n_beats: int | None
+    n_bytes: int
+    made: float
+    damaged: bool = False
+
+
+def cache_entries(source: LocalSource) -> list[CacheEntry]:
+    """Return cached beats and generated records, in the order of kind and name.
+
+    The content of cached beats is compared with its digest. Downloaded records are not listed.
+    """
+    return [
+        *map(_beats_entry, _folders(source.beats_cache)),
+        *(
+            CacheEntry("records", made.name, path, None, _n_bytes(path), path.stat().st_mtime)
+            for made in _folders(source.cache / "made")
+            for path in _folders(made)
+        ),
+    ]
+
+
+def _beats_entry(path: Path) -> CacheEntry:
+    found = _read_entry(path)
+    return CacheEntry(
+        kind="beats",
+        dataset=path.name.rpartition("-")[0],
+        path=path,
+        n_beats=None if found is None else len(found.beats),
+        n_bytes=_n_bytes(path),
+        made=path.stat().st_mtime,
+        damaged=found is None,
+    )
+
+
+def remove_entries(entries: Iterable[CacheEntry]) -> None:
+    """Delete parts of the cache. A process that uses one keeps its beats until it ends.
+
+    Raises:
+        StorageError: One cannot be deleted.
+    """
+    for entry in entries:
+        with storage_errors(entry.path, option=CACHE_VARIABLE, what="The cache"):
+            shutil.rmtree(entry.path)
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return the folders in ``parent``, without hidden ones."""
+    if not parent.is_dir():
+        return []
+    return sorted(p for p in parent.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _n_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

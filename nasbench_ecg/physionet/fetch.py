@@ -6,13 +6,14 @@ Each file is checked against the ``SHA256SUMS.txt`` of its database.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from nasbench_ecg.errors import RecordError, nearest
 from nasbench_ecg.io import storage_errors
@@ -21,6 +22,7 @@ from nasbench_ecg.physionet.catalog import (
     RECORDS,
     SUMS,
     Database,
+    describe_size,
     find_database,
     read_sums,
     sha256,
@@ -34,6 +36,9 @@ MIRROR = "NASBENCH_ECG_MIRROR"
 """Environment variable with the URL of another server, up to the folder of the databases."""
 
 _LOCK = ".fetch.lock"
+_TOLERANCE = 1.5
+"""A file may have this many times the published size of its whole database."""
+_MAX_SUMS_BYTES = 16_000_000
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,29 @@ class FetchResult:
 
 
 def server() -> str:
-    """Return the URL of the server: that of the environment, or PhysioNet."""
+    """Return the URL of the server, without password: that of the environment, or PhysioNet."""
+    return split_credentials(_server())[0]
+
+
+def _server() -> str:
     return os.environ.get(MIRROR) or PHYSIONET
+
+
+def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
+    """Return ``url`` without user and password, and these; None if it has none.
+
+    A password that contains ``/`` unquoted is found too, so that no message shows a part of it.
+    """
+    before, separator, after = url.partition("://")
+    scheme, rest = (before + separator, after) if separator else ("", url)
+    credentials, at, host = rest.rpartition("@")
+    if not at:
+        return url, None
+    host_and_port, slash, _ = credentials.partition("/")
+    if slash and re.fullmatch(r"[^:@]*(:\d+)?", host_and_port):  # the @ is part of a path
+        return url, None
+    user, _, password = credentials.partition(":")
+    return f"{scheme}{host}", (unquote(user), unquote(password))
 
 
 def fetch(
@@ -93,12 +119,16 @@ def fetch(
     import requests
 
     known = find_database(database)
-    url = known.url(base_url or server())
+    root, credentials = split_credentials(base_url or _server())
+    url = known.url(root)
     n_bytes = n_fetched = 0
     with _locked(destination, progress), requests.Session() as session:
+        if credentials is not None:
+            session.auth = credentials
         connection = Connection(session, timeout, backoff, lambda n: None, progress.note)
         sums = _fetch_sums(connection, url, destination)
         names = _file_names(known, sums, records, extensions)
+        max_bytes = round(_TOLERANCE * known.size_mb * 1e6)
         with progress.track(f"Fetching {database}", len(names)) as bar:
 
             def count_bytes(n: int) -> None:
@@ -112,7 +142,7 @@ def fetch(
                 with _storage_errors(destination):
                     complete = path.is_file() and sha256(path) == sums[name]
                 if not complete:
-                    fetch_file(connection, f"{url}/{name}", path, sums[name])
+                    fetch_file(connection, f"{url}/{name}", path, sums[name], max_bytes)
                     n_fetched += 1
                 bar.advance()
     return FetchResult(destination, n_fetched, len(names) - n_fetched, n_bytes)
@@ -121,7 +151,7 @@ def fetch(
 def _fetch_sums(connection: Connection, url: str, destination: Path) -> dict[str, str]:
     """Fetch the list of checksums; a damaged list does not replace an existing one."""
     fetched = destination / f"{SUMS}.new"
-    fetch_file(connection, f"{url}/{SUMS}", fetched, None)
+    fetch_file(connection, f"{url}/{SUMS}", fetched, None, _MAX_SUMS_BYTES)
     sums = read_sums(fetched)
     with _storage_errors(destination):
         fetched.replace(destination / SUMS)
@@ -212,7 +242,9 @@ class Connection:
     note: Callable[[str], None]
 
 
-def fetch_file(connection: Connection, url: str, path: Path, digest: str | None) -> None:
+def fetch_file(
+    connection: Connection, url: str, path: Path, digest: str | None, max_bytes: int
+) -> None:
     """Fetch ``url`` to ``path``, which is created only when the file is complete.
 
     Partial content is kept in ``<path>.part``, and a later call resumes from it.
@@ -222,10 +254,11 @@ def fetch_file(connection: Connection, url: str, path: Path, digest: str | None)
         url: URL of the file.
         path: Destination.
         digest: SHA-256 of the file in hexadecimal; None if it is not known.
+        max_bytes: Size that the file cannot exceed.
 
     Raises:
-        RecordError: The server has no such file, cannot be reached, or sent a file with the wrong
-            checksum twice.
+        RecordError: The server has no such file, cannot be reached, sent more than ``max_bytes``,
+            or sent a file with the wrong checksum twice.
         StorageError: The file cannot be written.
     """
     part = path.with_name(path.name + ".part")
@@ -233,7 +266,7 @@ def fetch_file(connection: Connection, url: str, path: Path, digest: str | None)
         for last_attempt in (False, True):
             if digest is None:
                 part.unlink(missing_ok=True)
-            _transfer(connection, url, part)
+            _transfer(connection, url, part, max_bytes)
             if digest is None or sha256(part) == digest:
                 _complete(part, path)
                 return
@@ -254,7 +287,7 @@ def _complete(part: Path, path: Path) -> None:
     part.replace(path)
 
 
-def _transfer(connection: Connection, url: str, part: Path) -> None:
+def _transfer(connection: Connection, url: str, part: Path, max_bytes: int) -> None:
     """Append the missing bytes to ``part``; give up after five failed attempts without progress."""
     import requests
 
@@ -267,7 +300,7 @@ def _transfer(connection: Connection, url: str, part: Path) -> None:
     failures, received = 0, _size(part)
     while True:
         try:
-            _request(connection, url, part)
+            _request(connection, url, part, max_bytes)
             return
         except temporary_errors as error:
             if _size(part) > received:
@@ -290,8 +323,12 @@ def _transfer(connection: Connection, url: str, part: Path) -> None:
             ) from error
 
 
-def _request(connection: Connection, url: str, part: Path) -> None:
-    """Request the bytes that follow ``part`` and append them."""
+def _request(connection: Connection, url: str, part: Path, max_bytes: int) -> None:
+    """Request the bytes that follow ``part`` and append them.
+
+    Raises:
+        RecordError: The server states or sends more than ``max_bytes``; ``part`` is removed.
+    """
     import requests
 
     have = _size(part)
@@ -305,10 +342,29 @@ def _request(connection: Connection, url: str, part: Path) -> None:
             return  # the server has no further bytes; the caller checks the checksum
         _check_status(response, url)
         resumed = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        size = have if resumed else 0
+        stated = response.headers.get("Content-Length", "")
+        if size + (int(stated) if stated.isdecimal() else 0) > max_bytes:
+            raise _too_large(url, part, max_bytes)
         with part.open("ab" if resumed else "wb") as file:
             for chunk in response.iter_content(_CHUNK_BYTES):
+                size += len(chunk)
+                if size > max_bytes:
+                    raise _too_large(url, part, max_bytes)
                 file.write(chunk)
                 connection.on_bytes(len(chunk))
+
+
+def _too_large(url: str, part: Path, max_bytes: int) -> RecordError:
+    """Remove ``part``, and return the error of a file that is too large."""
+    part.unlink(missing_ok=True)
+    name = url.rpartition("/")[2]
+    return RecordError(
+        f"The server sends more than {describe_size(max_bytes)} for {name}, which is more than its "
+        "whole database has.",
+        where=url,
+        fix=f"Set another server in {MIRROR}.",
+    )
 
 
 def _check_status(response: requests.Response, url: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
@@ -15,7 +17,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import storage_errors, write_atomically
-from nasbench_ecg.training.checkpoint import FileCheckpoint
+from nasbench_ecg.training.checkpoint import FileCheckpoint, read_state
 from nasbench_ecg.training.seeding import random_state, restore_random_state
 
 _INPUTS = "inputs"
@@ -36,11 +38,39 @@ class ResumeFolder:
 
     def exists(self) -> bool:
         """Return whether an earlier run saved progress here."""
-        return self.folder.is_dir()
+        return os.path.lexists(self.folder)
 
     def remove(self) -> None:
         """Delete all saved progress."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.is_dir() and not self.folder.is_symlink():
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                self.folder.unlink(missing_ok=True)
+
+    def discard_if_damaged(self) -> list[str]:
+        """Delete all saved progress if a part of it is not what was written.
+
+        Damaged lines in the log of evaluations are not counted: see :class:`EvaluationLog`.
+
+        Returns:
+            The names of the damaged files, or that of the folder if it is not a folder; empty if
+            there are none.
+        """
+        if not self.folder.is_dir():
+            damaged = [self.folder.name] if self.exists() else []
+        else:
+            self._remove_temporary_files()
+            damaged = sorted(path.name for path in self.folder.iterdir() if _is_damaged(path))
+        if damaged:
+            self.remove()
+        return damaged
+
+    def _remove_temporary_files(self) -> None:
+        """Remove the files of writes that were killed."""
+        for leftover in self.folder.glob(".*-*"):
+            if leftover.is_file() or leftover.is_symlink():
+                leftover.unlink(missing_ok=True)
 
     def discard_if_changed(self, inputs: Mapping[str, str]) -> list[str]:
         """Delete progress that was saved with other inputs; save these with what follows.
@@ -53,8 +83,7 @@ class ResumeFolder:
             The names of the inputs that differ; empty if the run can continue.
         """
         self._inputs = dict(inputs)
-        for leftover in self.folder.glob(".*-*"):  # temporary files of a killed process
-            leftover.unlink(missing_ok=True)
+        self._remove_temporary_files()
         before = self.load_result(_INPUTS)
         if before is None:
             before = {} if self._has_progress() else self._inputs
@@ -105,11 +134,7 @@ class ResumeFolder:
 
     def load_result(self, stage: str) -> dict[str, Any] | None:
         """Return the saved result of a stage; None if there is none that can be read."""
-        try:
-            data: dict[str, Any] = json.loads(self._path(stage).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return data
+        return _read_sealed(self._path(stage))
 
     def _write_inputs(self) -> None:
         """Write the inputs, which must be there before any progress is."""
@@ -119,10 +144,55 @@ class ResumeFolder:
     def _write(self, name: str, data: Mapping[str, Any]) -> None:
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path(name), json.dumps(data))
+            write_atomically(self._path(name), _sealed(data))
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.json"
+
+
+def _sealed(data: Mapping[str, Any]) -> str:
+    """Return data as one line of JSON, with its SHA-256; NumPy values become lists and numbers."""
+    plain = json.loads(json.dumps(data, default=lambda value: value.tolist()))
+    return json.dumps({"sha256": _sha256(plain), "data": plain})
+
+
+def _unsealed(text: str) -> dict[str, Any]:
+    """Return the data of a text that :func:`_sealed` returned.
+
+    Raises:
+        ValueError: The text is damaged.
+    """
+    try:
+        whole = json.loads(text)
+        if not isinstance(whole["data"], dict) or whole["sha256"] != _sha256(whole["data"]):
+            raise ValueError("the data differ from their digest")
+    except (LookupError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    data: dict[str, Any] = whole["data"]
+    return data
+
+
+def _sha256(data: Any) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _read_sealed(path: Path) -> dict[str, Any] | None:
+    """Return the data in a file; None if it does not exist or is damaged."""
+    try:
+        return _unsealed(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _is_damaged(path: Path) -> bool:
+    """Return whether a file of saved progress is not what was written."""
+    if not path.is_file():
+        return True
+    if path.suffix == ".json":
+        return _read_sealed(path) is None
+    if path.suffix == ".safetensors":
+        return read_state(path) is None
+    return False
 
 
 class StageState:
@@ -153,20 +223,26 @@ class EvaluationLog:
     generator starts from the same seed, and logged evaluations are not computed again.
 
     Args:
-        path: File with one JSON line an evaluation; a last line cut short by a kill is ignored.
+        path: File with one JSON line an evaluation; damaged lines, such as a last one cut short by
+            a kill, are ignored.
         before_write: Called before each write to the file.
+
+    Attributes:
+        n_damaged: Number of damaged lines that were ignored.
     """
 
     def __init__(
         self, path: Path | None = None, before_write: Callable[[], None] = lambda: None
     ) -> None:
         self.path = path
+        self.n_damaged = 0
         self._before_write = before_write
         self._known: dict[tuple[str, str], Evaluation] = {}
         self._earlier: set[tuple[str, str]] = set()
         if path is not None and path.is_file():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                self._read(line)
+                if line and not self._read(line):
+                    self.n_damaged += 1
 
     def find(self, arch: Architecture, fidelity: Fidelity | None) -> Evaluation | None:
         """Return the evaluation of ``arch`` at ``fidelity``; None if there is none yet."""
@@ -202,20 +278,22 @@ class EvaluationLog:
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
-                file.write("\n" + json.dumps(line, default=lambda value: value.tolist()))
+                file.write("\n" + _sealed(line))
                 file.flush()
                 os.fsync(file.fileno())
 
-    def _read(self, line: str) -> None:
+    def _read(self, line: str) -> bool:
+        """Read a line of the file; return whether it is whole."""
         try:
-            data: dict[str, Any] = json.loads(line)
+            data = _unsealed(line)
             arch = Architecture.from_dict(data["architecture"])
             evaluation = Evaluation(architecture=arch, **{name: data[name] for name in _LOGGED})
             key = arch.hash, str(data["fidelity"])
-        except (ValueError, KeyError, TypeError, OptionError):
-            return
+        except (ValueError, LookupError, TypeError, OptionError):
+            return False
         self._known[key] = evaluation
         self._earlier.add(key)
+        return True
 
 
 _LOGGED = ("score", "metrics", "seconds", "confusion", "curves")

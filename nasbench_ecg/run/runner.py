@@ -34,6 +34,7 @@ from nasbench_ecg.contracts import (
 )
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats, load_beats
+from nasbench_ecg.data.code import package_digest
 from nasbench_ecg.data.folds import Index
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
@@ -77,7 +78,12 @@ def execute(
     """
     config, task, record = prepared.config, prepared.task, prepared.record
     saved = store.resume_folder(record.run_key, checkpoint_seconds)
-    if changed := saved.discard_if_changed(inputs_of(record)):
+    if damaged := saved.discard_if_damaged():
+        prepared.progress.note(
+            f"Saved progress of this run is damaged ({', '.join(damaged)}). "
+            "It is discarded: the run starts over."
+        )
+    if changed := saved.discard_if_changed({**inputs_of(record), **prepared.code()}):
         prepared.progress.note(
             f"Saved progress of this run was made with different {', '.join(changed)}. "
             "It is discarded: the run starts over."
@@ -117,6 +123,7 @@ def prepare_run(
     progress: Progress,
     suite: str,
     parallel: int = 1,
+    fresh: bool = False,
 ) -> PreparedRun:
     """Load and split the beats and create the components: records → beats → split → task.
 
@@ -126,6 +133,7 @@ def prepare_run(
         progress: Where progress is shown.
         suite: Name of the suite that the record belongs to.
         parallel: Number of candidates that a search evaluates at the same time.
+        fresh: Load the beats from the records, not from the cache.
 
     Raises:
         NasbenchError: Records are missing or damaged, or a component cannot be created.
@@ -136,12 +144,15 @@ def prepare_run(
     calls = ComponentCalls(progress)
     with calls.of(describe(config.dataset.component), attribute=False):
         dataset = config.dataset.create()
-        loaded = _load_beats(config.dataset, dataset, source, progress)
+        loaded = _load_beats(config.dataset, dataset, source, progress, fresh=fresh)
         beats = loaded.beats
         parts = split(config.protocol, config.protocol_options, beats, dataset)
+    if loaded.from_cache:
+        progress.note(f"The beats of {config.dataset.name} come from the cache.")
     task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
     record = with_data(new_record(config, suite), loaded, parts)
     record.seconds["load"] = round(monotonic() - started, 3)
+    record.provenance["beats_from_cache"] = loaded.from_cache
     if parallel > 1:
         record.provenance["parallel"] = parallel
     return PreparedRun(
@@ -157,15 +168,22 @@ def prepare_run(
 
 
 def _load_beats(
-    resolved: ResolvedComponent, dataset: Dataset, source: LocalSource, progress: Progress
+    resolved: ResolvedComponent,
+    dataset: Dataset,
+    source: LocalSource,
+    progress: Progress,
+    *,
+    fresh: bool = False,
 ) -> LoadedBeats:
     return load_beats(
         name=resolved.name,
         revision=resolved.component.spec.revision,
+        version=resolved.component.version,
         options=resolved.options,
         dataset=dataset,
         source=source,
         progress=progress,
+        fresh=fresh,
     )
 
 
@@ -246,6 +264,19 @@ class PreparedRun:
             calls=self.calls,
         )
 
+    def code(self) -> dict[str, str]:
+        """Return the digests of the code of the components, by name of what they are."""
+        components = {
+            "strategy": self.strategy,
+            "space": self.space,
+            "builder": self.builder,
+            "evaluator": self.evaluator,
+        }
+        return {
+            f"code of the {role}": package_digest(component)
+            for role, component in components.items()
+        }
+
     @contextmanager
     def workers(self) -> Iterator[Workers | None]:
         """Open the processes that evaluate candidates; yield None if ``parallel`` is 1."""
@@ -277,6 +308,11 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
         record.seconds["search"] = finished["seconds"]
         return SearchResult(Architecture.from_dict(finished["architecture"]), finished["details"])
     ctx.evaluation_log = saved.evaluation_log()
+    if n_damaged := ctx.evaluation_log.n_damaged:
+        prepared.progress.note(
+            f"{n_damaged} saved {'evaluation is' if n_damaged == 1 else 'evaluations are'} damaged "
+            "and discarded."
+        )
     ctx.checkpoint = saved.checkpoint("search", ctx.state, ctx.restore)
     task, strategy = prepared.task, describe(prepared.config.strategy.component)
     before = task.train.fingerprint(), task.validation.fingerprint()

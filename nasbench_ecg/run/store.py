@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.io import jsonable, storage_errors, to_json, write_atomically
 from nasbench_ecg.run.record import SCHEMA_VERSION, RunRecord
 from nasbench_ecg.run.resume import ResumeFolder
+from nasbench_ecg.run.validation import check_json, check_record, describe_invalid
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -146,21 +149,40 @@ def _age(path: Path) -> float:
 
 
 def read_record_file(path: Path) -> RunRecord | DamagedRecord:
-    """Return the record in a file, or why the file is damaged; never raises."""
+    """Return the record in a file, or why the file is damaged; never raises.
+
+    A record is read only if every command can show it: see :mod:`nasbench_ecg.run.validation`.
+    """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if version != SCHEMA_VERSION:
-            return DamagedRecord(
-                path=path, reason=f"schema version {version!r}, not {SCHEMA_VERSION}"
-            )
-        return RunRecord.model_validate(data)
+        return _parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         return DamagedRecord(path=path, reason=error.strerror or str(error))
     except json.JSONDecodeError as error:
         return DamagedRecord(path=path, reason=f"not JSON: {error}")
+    except ValidationError as error:
+        return DamagedRecord(path=path, reason=describe_invalid(error))
     except (ValueError, RecursionError) as error:
         return DamagedRecord(path=path, reason=str(error).splitlines()[0])
+
+
+def _parse(text: str) -> RunRecord:
+    """Return the record that a JSON text describes.
+
+    Raises:
+        ValueError: The text is no such record.
+    """
+    data = json.loads(text, parse_constant=_refuse_constant)
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"schema version {version!r:.40}, not {SCHEMA_VERSION}")
+    check_json(data)
+    record = RunRecord.model_validate(data)
+    check_record(record)
+    return record
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"not JSON: {name} is not a number of JSON")
 
 
 def read_records(

@@ -1,16 +1,19 @@
 """Checkpoints on disk, written atomically and without pickle.
 
-A checkpoint is one safetensors file. Its metadata holds everything but the tensors as JSON.
+A checkpoint is one safetensors file. Its metadata holds everything but the tensors as JSON, and the
+SHA-256 of both.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -88,26 +91,39 @@ def write_state(path: Path, state: Any) -> None:
     """
     tensors: dict[str, Tensor] = {}
     structure = json.dumps(_flatten(state, tensors))
+    metadata = {"state": structure, "sha256": _digest(structure, tensors)}
     with storage_errors(path, what="A checkpoint"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replace_atomically(path) as temporary:
             try:
-                save_file(tensors, temporary, metadata={"state": structure})
+                save_file(tensors, temporary, metadata=metadata)
             except SafetensorError as error:
                 raise OSError(str(error)) from error
 
 
 def read_state(path: Path) -> Any:
-    """Return what :func:`write_state` wrote; None if there is no whole file."""
+    """Return what :func:`write_state` wrote; None if there is no file, or if it is damaged."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            structure = json.loads(file.metadata()["state"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            metadata = file.metadata()
+        if metadata["sha256"] != _digest(metadata["state"], tensors):
+            return None
+        return _rebuild(json.loads(metadata["state"]), tensors)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError):
         return None
-    return _rebuild(structure, tensors)
+
+
+def _digest(structure: str, tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of the JSON text and of the names, types, shapes and values of tensors."""
+    digest = hashlib.sha256(structure.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:

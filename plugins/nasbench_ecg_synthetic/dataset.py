@@ -124,16 +124,20 @@ def generate_database(options: SyntheticOptions, source: DataSource, progress: P
     """Return the folder of the records of ``options``; they are generated if it does not exist.
 
     The folder is created by one rename, so it is always complete. If several processes generate
-    the same records, the first one to finish creates the folder and all use it.
+    the same records, the first one to finish creates the folder and all use it. The records are
+    compared with the digests written beside them; damaged ones are generated again.
 
     Raises:
         StorageError: The records cannot be written.
     """
     parent = source.made("synthetic-2lead")
     folder = parent / _folder_name(options)
-    if folder.is_dir():
+    if _is_whole(folder):
         return folder
+    if folder.exists():
+        progress.note("The synthetic records in the cache are damaged: they are generated again.")
     temporary = parent / f".unfinished-{uuid.uuid4().hex}"
+    old = temporary.with_name(f"{temporary.name}-old")
     try:
         with storage_errors(parent, option="NASBENCH_ECG_CACHE", what="Synthetic records"):
             temporary.mkdir()
@@ -142,11 +146,37 @@ def generate_database(options: SyntheticOptions, source: DataSource, progress: P
                     seconds = 60 * options.minutes
                     write_record(temporary, synthesize(options.seed, index, seconds, options.noise))
                     steps.advance()
+            (temporary / SUMS).write_text(_sums(temporary), encoding="utf-8")
             _flush(temporary)
+            if folder.exists() and not _is_whole(folder):
+                folder.rename(old)
             _rename(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if old.is_file():
+            old.unlink()
+        shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+SUMS = "SHA256SUMS.txt"
+"""File with the SHA-256 of each other file of a folder, in the form of PhysioNet's."""
+
+
+def _sums(folder: Path) -> str:
+    """Return the SHA-256 and the name of each file, one line for each."""
+    paths = sorted(path for path in folder.iterdir() if path.name != SUMS)
+    return "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths
+    )
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether the folder has all files, with the content that they were written with."""
+    try:
+        return (folder / SUMS).read_text(encoding="utf-8") == _sums(folder)
+    except (OSError, ValueError):
+        return False
 
 
 def _folder_name(options: SyntheticOptions) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.report.leaderboard import Report
 from nasbench_ecg.report.table import Table
+from nasbench_ecg.text import printable
 
 FORMATS = ("markdown", "csv", "latex", "html")
 """The formats; each is the name of a module of this package."""
@@ -24,13 +25,17 @@ SUFFIXES = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".html": "html"}
 
 
 def render(report: Report, form: str) -> str:
-    """Return a report in the format ``form``; equal reports give equal text."""
-    return str(importlib.import_module(f"{__name__}.{form}").render(report))
+    """Return a report in the format ``form``; equal reports give equal text.
+
+    Names and notes come from records and plugins. Each format shows them as text, and control
+    characters as ``?``.
+    """
+    return printable(importlib.import_module(f"{__name__}.{form}").render(report))
 
 
 def render_tables(tables: Sequence[Table], title: str, form: str) -> str:
     """Return tables under a title in the format ``form``."""
-    return str(importlib.import_module(f"{__name__}.{form}").render_tables(tables, title))
+    return printable(importlib.import_module(f"{__name__}.{form}").render_tables(tables, title))
 
 
 def format_of(path: Path, suffixes: Sequence[str] = tuple(SUFFIXES)) -> str:

@@ -1,22 +1,25 @@
 """Reports and tables as CSV.
 
 Leaderboards are one table for other programs, with fractions, seconds and counts that are not
-rounded. Other tables are written as they are shown.
+rounded. Other tables are written as they are shown. Text that a spreadsheet would take for a
+formula is marked as text.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.report.columns import leaderboard_columns
 from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
-from nasbench_ecg.report.table import Table
+from nasbench_ecg.report.table import Cell, Table
 
 _DIGITS = 10
+_NUMBER = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?( ± [\d.]+)?( \[[+−\d.]+, [+−\d.]+\])?", re.ASCII)
 _FIRST = (
     "dataset", "protocol", "profile", "evaluator", "beats", "split",
     "kind", "rank", "rank_low", "rank_high", "method", "strategy", "space", "builder", "device",
@@ -31,7 +34,7 @@ def render(report: Report) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(names), restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
     return out.getvalue()
 
 
@@ -41,10 +44,27 @@ def render_tables(tables: Sequence[Table], title: str) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     for table in tables:
-        writer.writerow(["table", *(column.heading for column in table.columns)])
+        writer.writerow(["table", *(_text_cell(column.heading) for column in table.columns)])
         for row in table.rows:
-            writer.writerow([table.title, *(cell.line for cell in row.cells)])
+            writer.writerow([_text_cell(text) for text in (table.title, *map(_line, row.cells))])
     return out.getvalue()
+
+
+def _line(cell: Cell) -> str:
+    return cell.line
+
+
+def _cell(value: Any) -> Any:
+    return _text_cell(value) if isinstance(value, str) else value
+
+
+def _text_cell(text: str) -> str:
+    """Return the text of a cell; one that a spreadsheet would compute gets a ``'`` before it.
+
+    A number with its sign stays as it is, also with a spread or an interval behind it.
+    """
+    formula = text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if formula else text
 
 
 def _lines(board: Leaderboard) -> list[dict[str, Any]]:

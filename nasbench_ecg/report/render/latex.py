@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nasbench_ecg.report.leaderboard import Report
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
 from nasbench_ecg.report.table import Cell, Table, TableRow
+from nasbench_ecg.text import one_line
 
 _SPECIAL = {
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -23,6 +24,7 @@ _SPECIAL = {
     "−": "$-$",
     "–": "--",
     "·": r"$\cdot$",
+    "`": r"\textasciigrave{}",
     "τ": r"$\tau$",
     **{subscript: f"$_{digit}$" for digit, subscript in enumerate("₀₁₂₃₄₅₆₇₈₉")},
 }
@@ -39,18 +41,29 @@ def render(report: Report) -> str:
 
 def render_tables(tables: Sequence[Table], title: str) -> str:
     """Return tables as LaTeX floats, to be included in a document."""
-    return "\n".join([f"% {title}\n% Needs \\usepackage{{booktabs}}.\n", *map(_float, tables)])
+    labels: dict[str, int] = {}
+    floats = []
+    for table in tables:
+        label = _label(table)
+        labels[label] = labels.get(label, 0) + 1
+        floats.append(_float(table, f"{label}-{labels[label]}" if labels[label] > 1 else label))
+    heading = f"% {one_line(title)}\n% Needs \\usepackage{{booktabs}}.\n"
+    return "\n".join([heading, *floats])
 
 
 def escape(text: str) -> str:
     r"""Return ``text`` so that LaTeX shows it as it is.
 
     Brackets are put in braces, since ``[`` after ``\\`` would start an optional argument.
+    Hyphens are kept apart, since two would become a dash, and line breaks become spaces, since two
+    would end the paragraph.
     """
-    return "".join(_SPECIAL.get(character, character) for character in text)
+    apart = re.sub("-(?=-)", "-\0", one_line(text))
+    escaped = "".join(_SPECIAL.get(character, character) for character in apart)
+    return escaped.replace("\0", "{}")
 
 
-def _float(table: Table) -> str:
+def _float(table: Table, label: str) -> str:
     ours = [_row(row) for row in table.rows if row.kind != "published"]
     theirs = [_row(row) for row in table.rows if row.kind == "published"]
     caption = " ".join([f"{' '.join([table.title, *table.options])}.", *table.footnotes])
@@ -66,7 +79,7 @@ def _float(table: Table) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         rf"\caption{{{escape(caption)}}}",
-        rf"\label{{tab:{_label(table)}}}",
+        rf"\label{{tab:{label}}}",
         r"\end{table}",
     ]
     return "\n".join(parts) + "\n"
@@ -83,4 +96,6 @@ def _cell(cell: Cell, style: str | None) -> str:
 
 
 def _label(table: Table) -> str:
-    return "-".join(re.findall(r"[\w.+]+(?:-[\w.+]+)*", " ".join([table.title, *table.options])))
+    """Return a label of characters that every engine of LaTeX accepts."""
+    words = " ".join([table.title, *table.options])
+    return "-".join(re.findall(r"[\w.+]+(?:-[\w.+]+)*", words, re.ASCII))

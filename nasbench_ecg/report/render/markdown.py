@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from nasbench_ecg.report.leaderboard import Leaderboard, Report
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
 from nasbench_ecg.report.table import Cell, Table, TableRow
+from nasbench_ecg.text import one_line
 
 
 def render(report: Report) -> str:
@@ -29,14 +30,30 @@ def render_tables(tables: Sequence[Table], title: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Return ``text`` so that Markdown shows it as it is."""
-    return re.sub(r"([\\`*_~|<&])", r"\\\1", text)
+    """Return ``text`` so that Markdown shows it as it is, on one line.
+
+    Brackets are escaped where they could make a link.
+    """
+    text = re.sub(r"([\\`*_~|<&$])", r"\\\1", one_line(text))
+    return re.sub(r"\](?=[(\[:])", r"\]", text)
+
+
+def _paragraph(text: str) -> str:
+    """Return ``text`` so that no character at its start begins a heading, a list or a quotation."""
+    return re.sub(r"^(\s*\d*)(?=[#>+=.)-])", r"\1\\", escape(text))
 
 
 def _section(table: Table, level: str) -> list[str]:
-    options = [" ".join(f"`{option}`" for option in table.options)] if table.options else []
-    footnotes = map(escape, table.footnotes)
+    options = [" ".join(map(_code, table.options))] if table.options else []
+    footnotes = map(_paragraph, table.footnotes)
     return [f"{level} {escape(table.title)}", *options, _table(table), *footnotes]
+
+
+def _code(text: str) -> str:
+    """Return ``text`` as code, between more backticks than it has in a row."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    space = " " if "`" in text else ""
+    return f"{fence}{space}{one_line(text)}{space}{fence}"
 
 
 def _comparisons(board: Leaderboard) -> list[str]:

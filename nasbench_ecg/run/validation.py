@@ -1,0 +1,139 @@
+"""Checks of run records that are read from files, beyond the types of their fields."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import ROLES, RunRequest
+
+_DEPTH = 50
+_SMALLEST, _LARGEST = 1e-100, 1e100
+"""Magnitudes of a measured number, between which squares and ratios are finite and not zero."""
+_MOST_BEATS = 2**53
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+_FRACTIONS = {"accuracy", "macro_se", "macro_pp", "macro_f1", "f1_of_macro"}
+_CLASS_FRACTIONS = {"acc", "se", "pp", "spe", "f1"}
+
+
+def check_json(data: Any, path: str = "", depth: int = 0) -> None:
+    """Check that JSON data can be written again: no NaN or infinity, and no half of a surrogate.
+
+    Raises:
+        ValueError: It cannot, or it is nested too deeply; the message names the field.
+    """
+    if depth > _DEPTH:
+        raise ValueError(f"{path[:60]} is nested too deeply")
+    if isinstance(data, float) and not math.isfinite(data):
+        raise ValueError(f"{path} is not finite")
+    if isinstance(data, str) and _SURROGATE.search(data):
+        raise ValueError(f"{path} contains half of a surrogate pair, which is not a character")
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            check_json(name, f"a name in {path or 'the record'}", depth + 1)
+            check_json(value, f"{path}.{name}" if path else name, depth + 1)
+    elif isinstance(data, list):
+        for i, value in enumerate(data):
+            check_json(value, f"{path}[{i}]", depth + 1)
+
+
+def check_record(record: RunRecord) -> None:
+    """Check that the parts of a record fit together and that reports can be made of it.
+
+    Raises:
+        ValueError: They do not; the message names the field.
+    """
+    for field in ("run_key", "suite"):
+        if not _PLAIN_NAME.fullmatch(getattr(record, field)):
+            raise ValueError(f"{field} {getattr(record, field)!r} cannot name a file")
+    if missing := sorted(set(ROLES) ^ set(record.components)):
+        raise ValueError(f"components must be {', '.join(ROLES)}; {missing[0]!r} is not right")
+    _check_numbers(record)
+    _check_classes(record)
+    try:
+        if record.architecture is not None:
+            Architecture.from_dict(record.architecture)
+        RunRequest.from_record(record).command()
+    except (NasbenchError, ValidationError, ValueError, TypeError, LookupError) as error:
+        raise ValueError(f"the run cannot be repeated: {_first_line(error)}") from error
+
+
+def describe_invalid(error: ValidationError) -> str:
+    """Return the first fault that pydantic found, with its field, on one line."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(map(str, first["loc"])) or "the record"
+    return f"{field}: {first['msg']}"
+
+
+def _check_numbers(record: RunRecord) -> None:
+    points = {f"trajectory[{i}]": point for i, point in enumerate(record.trajectory)}
+    for field, values in {"metrics": record.metrics, **points}.items():
+        for name, value in values.items():
+            _require(_is_measured(value), f"{field}.{name}", value)
+            if field == "metrics" and (name in _FRACTIONS or name.startswith("ec57_")):
+                _require(0 <= value <= 1, f"{field}.{name}", value)
+    for field in ("costs", "seconds", "budget"):
+        for name, value in getattr(record, field).items():
+            _require(value >= 0 and _is_measured(value), f"{field}.{name}", value)
+    for label, scores in record.per_class.items():
+        for name, value in scores.items():
+            largest = 1 if name in _CLASS_FRACTIONS else _MOST_BEATS
+            _require(0 <= value <= largest, f"per_class.{label}.{name}", value)
+        _require("support" in scores, f"per_class.{label}.support", None)
+    counts: dict[str, Mapping[str, int]] = {}
+    if record.dataset is not None:
+        counts["dataset.counts"] = record.dataset.counts
+        fs = record.dataset.fs
+        _require(fs > 0 and _is_measured(fs), "dataset.fs", fs)
+    if record.split is not None:
+        counts |= {f"split.counts.{part}": n for part, n in record.split.counts.items()}
+    for field, numbers in counts.items():
+        for name, number in numbers.items():
+            _require(0 <= number <= _MOST_BEATS, f"{field}.{name}", number)
+
+
+def _check_classes(record: RunRecord) -> None:
+    known = set(record.classes)
+    if len(known) != len(record.classes):
+        raise ValueError("classes has a name twice")
+    for field, names in (
+        ("macro_classes", record.macro_classes),
+        ("per_class", record.per_class),
+    ):
+        if unknown := sorted(_not_in(known, names)):
+            raise ValueError(f"{field} has {unknown[0]!r}, which is none of classes")
+    if record.confusion is None:
+        return
+    n = len(record.classes)
+    if len(record.confusion) != n or any(len(row) != n for row in record.confusion):
+        raise ValueError(f"confusion is not a matrix of {n} × {n} classes")
+    for row in record.confusion:
+        for count in row:
+            _require(0 <= count <= _MOST_BEATS, "confusion", count)
+
+
+def _not_in(known: set[str], names: Iterable[str]) -> set[str]:
+    return set(names) - known
+
+
+def _is_measured(value: float) -> bool:
+    return value == 0 or _SMALLEST <= abs(value) <= _LARGEST
+
+
+def _require(allowed: bool, field: str, value: object) -> None:
+    if not allowed:
+        raise ValueError(f"{field} is {value!r:.40}, which it cannot be")
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return describe_invalid(error)
+    return (str(error) or type(error).__name__).splitlines()[0]
