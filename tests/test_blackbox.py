@@ -21,6 +21,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.contexts import RunSearchContext
+from nasbench_ecg_blackbox.asha import Asha
 from nasbench_ecg_blackbox.evolution import (
     Member,
     RegularizedEvolution,
@@ -28,8 +29,13 @@ from nasbench_ecg_blackbox.evolution import (
     tournament,
 )
 from nasbench_ecg_blackbox.halving import SuccessiveHalving, rungs
+from nasbench_ecg_blackbox.hyperband import Hyperband, brackets
+from nasbench_ecg_blackbox.local_search import LocalSearch
 from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import (
+    AshaOptions,
+    HyperbandOptions,
+    LocalSearchOptions,
     Nsga2Options,
     RandomSearchOptions,
     RegularizedEvolutionOptions,
@@ -42,6 +48,9 @@ SEARCHES = {
     "regularized-evolution": (RegularizedEvolution, RegularizedEvolutionOptions),
     "successive-halving": (SuccessiveHalving, SuccessiveHalvingOptions),
     "nsga2": (Nsga2, Nsga2Options),
+    "local-search": (LocalSearch, LocalSearchOptions),
+    "hyperband": (Hyperband, HyperbandOptions),
+    "asha": (Asha, AshaOptions),
 }
 
 
@@ -206,7 +215,7 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
     free, others, _ = search(name, Bits(8))
     assert sum(free.architecture.genotype) > 3
     small = sum(sum(int(b) for b in f"{i:08b}") <= 3 for i in range(256))  # 1 + 8 + 28 + 56
-    if name != "successive-halving":
+    if name not in ("successive-halving", "hyperband", "asha"):
         assert 0.9 * small < len(evaluator.calls) <= small
         assert len(others.calls) == 100
 
@@ -380,3 +389,97 @@ def test_a_budget_of_evaluations_is_shared_out_over_all_rungs():
 def test_invalid_ranges_are_refused(options):
     with pytest.raises(ValidationError):
         SuccessiveHalvingOptions(**options)
+
+
+# Hyperband
+
+
+def test_the_brackets_are_those_of_the_papers_example():
+    plan = brackets(HyperbandOptions(eta=3, max_epochs=81))
+    counts = [[(rung.candidates, rung.fidelity.epochs) for rung in bracket] for bracket in plan]
+    assert counts == [  # algorithm 1 for R = 81, η = 3
+        [(81, 1), (27, 3), (9, 9), (3, 27), (1, 81)],
+        [(34, 3), (11, 9), (3, 27), (1, 81)],
+        [(15, 9), (5, 27), (1, 81)],
+        [(8, 27), (2, 81)],
+        [(5, 81)],
+    ]
+
+
+def test_every_bracket_of_hyperband_keeps_the_best_of_its_own_candidates():
+    _, evaluator, ctx = search("hyperband", Bits(30), eta=3, max_epochs=9)
+    first = [(sum(a.genotype), f.epochs) for a, f in evaluator.calls[: 9 + 3 + 1]]
+    scores = sorted((score for score, epochs in first if epochs == 1), reverse=True)
+    assert [score for score, epochs in first if epochs == 3] == scores[:3]
+    assert [score for score, epochs in first if epochs == 9] == scores[:1]
+    assert [point["bracket"] for point in ctx.trajectory] == [0] * 13 + [1] * 6 + [2] * 3
+
+
+@pytest.mark.parametrize("name", ["hyperband", "asha"])
+def test_the_longest_training_decides_and_not_a_shorter_one(name):
+    evaluator = Lookup(lambda arch, fidelity: sum(arch.genotype) / fidelity.epochs)
+    result, *_ = search(name, Bits(12), evaluator=evaluator)
+    last = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == 64]
+    assert last and result.architecture == max(last, key=lambda arch: sum(arch.genotype))
+
+
+# ASHA
+
+
+def test_asha_promotes_as_soon_as_a_candidate_is_among_the_best_of_its_rung():
+    options = {"eta": 2, "min_epochs": 1, "max_epochs": 4, "total_epochs": 12}
+    _, evaluator, _ = search("asha", Bits(30), **options)
+    # Two at 1 epoch allow a promotion; two at 2 epochs allow one to 4.
+    assert [f.epochs for _, f in evaluator.calls] == [1, 1, 2, 1, 1, 2, 4]
+
+
+def test_asha_promotes_the_best_and_trains_none_twice_at_one_rung():
+    _, evaluator, _ = search("asha", Bits(30), eta=4, total_epochs=300)
+    seen = {}
+    for arch, fidelity in evaluator.calls:
+        if fidelity.epochs > 1:
+            below = seen[fidelity.epochs // 4]
+            better = sum(sum(other.genotype) > sum(arch.genotype) for other in below)
+            assert arch in below and better < len(below) // 4
+        assert arch not in seen.setdefault(fidelity.epochs, [])
+        seen[fidelity.epochs].append(arch)
+    assert sum(f.epochs for _, f in evaluator.calls) == 300
+
+
+def test_a_batch_of_asha_is_chosen_before_its_scores_are_known():
+    options = {"eta": 2, "max_epochs": 4, "total_epochs": 12}
+    _, evaluator, _ = search("asha", Bits(30), batch=4, **options)
+    assert [f.epochs for _, f in evaluator.calls][:6] == [1, 1, 1, 1, 2, 2]
+
+
+# Local search
+
+
+def test_local_search_climbs_to_the_only_optimum_one_bit_at_a_time():
+    result, evaluator, _ = search("local-search", Bits(12), models=400, initial=1)
+    assert result.architecture == bits([1] * 12)
+    assert result.details["optima"] == [bits([1] * 12).hash]
+    current = evaluator.architectures[0]
+    for arch in evaluator.architectures:
+        if sum(arch.genotype) > sum(current.genotype):
+            changed = sum(a != b for a, b in zip(arch.genotype, current.genotype, strict=True))
+            assert changed == 1
+            current = arch
+
+
+def test_local_search_restarts_at_an_optimum_and_reports_it():
+    def trap(arch, _):
+        ones = sum(arch.genotype)
+        return 10 if ones == len(arch.genotype) else -ones  # all zeros are a local optimum
+
+    evaluator = Lookup(trap)
+    result, *_ = search("local-search", Bits(6), evaluator=evaluator, models=64, initial=1)
+    assert bits([0] * 6).hash in result.details["optima"]
+    assert result.architecture == bits([1] * 6)
+
+
+def test_local_search_starts_at_the_best_of_the_initial_candidates():
+    _, evaluator, _ = search("local-search", Bits(20), models=9, initial=8)
+    *drawn, next_one = evaluator.architectures
+    best = max(drawn, key=lambda arch: sum(arch.genotype))
+    assert sum(a != b for a, b in zip(best.genotype, next_one.genotype, strict=True)) == 1

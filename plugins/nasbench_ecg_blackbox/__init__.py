@@ -9,7 +9,7 @@ PLUGIN_API_VERSION = "1.0"
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
-    """Yield ``random``, ``regularized-evolution``, ``successive-halving`` and ``nsga2``."""
+    """Yield ``random``, ``local-search``, ``nsga2`` and others."""
     yield StrategySpec(
         name="random",
         target="nasbench_ecg_blackbox.random_search:RandomSearch",
@@ -42,4 +42,25 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         space="conv-cells",
         evaluations_option="models",
         summary="Evolves a Pareto front of score and parameters, MACs or ms (Deb et al. 2002)",
+    )
+    yield StrategySpec(
+        name="local-search",
+        target="nasbench_ecg_blackbox.local_search:LocalSearch",
+        options="nasbench_ecg_blackbox.options:LocalSearchOptions",
+        space="conv-cells",
+        summary="Moves to better neighbors, restarts at local optima (White et al. 2021)",
+    )
+    yield StrategySpec(
+        name="hyperband",
+        target="nasbench_ecg_blackbox.hyperband:Hyperband",
+        options="nasbench_ecg_blackbox.options:HyperbandOptions",
+        space="conv-cells",
+        summary="Brackets of successive halving, from broad to long (Li et al. 2018)",
+    )
+    yield StrategySpec(
+        name="asha",
+        target="nasbench_ecg_blackbox.asha:Asha",
+        options="nasbench_ecg_blackbox.options:AshaOptions",
+        space="conv-cells",
+        summary="Random search with early stopping by asynchronous halving (Li et al. 2020)",
     )

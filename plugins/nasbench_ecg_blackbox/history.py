@@ -116,6 +116,14 @@ class EvaluationHistory:
         return None if best is None else best.architecture
 
     @property
+    def best_of_longest(self) -> Architecture | None:
+        """The best architecture of those trained for the most epochs; None without any."""
+        longest = max((fidelity.epochs or 0 for _, fidelity in self.evaluations), default=0)
+        trained = [e for (_, f), e in self.evaluations.items() if (f.epochs or 0) == longest]
+        best = max(trained, key=lambda known: known.score, default=None)
+        return None if best is None else best.architecture
+
+    @property
     def exhausted(self) -> bool:
         """Whether the space seems to contain no new architecture."""
         return self.repeats >= MAX_REPEATS

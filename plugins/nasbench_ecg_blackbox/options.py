@@ -165,3 +165,84 @@ class SuccessiveHalvingOptions(LimitedOptions):
         if (self.min_beats or 0) > (self.max_beats or 0):
             raise ValueError("min_beats must not exceed max_beats")
         return self
+
+
+class LocalSearchOptions(LimitedOptions):
+    """Options of ``local-search``."""
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {"models": 20, "initial": 3, "epochs": 3, "beats": 8000},
+        "quick": {"models": 12, "initial": 2, "epochs": 3, "beats": 6000},
+        "smoke": {"models": 4, "initial": 2, "epochs": 1, "beats": 500},
+    }
+
+    models: int = Field(100, ge=1)
+    """Distinct architectures evaluated."""
+
+    initial: int = Field(10, ge=1)
+    """Random architectures, of which the best starts the first climb."""
+
+    epochs: int | None = Field(10, ge=1)
+    """Training epochs of a candidate; null uses the evaluator's setting."""
+
+    beats: int | None = Field(None, ge=2)
+    """Most training beats of a candidate; null uses the evaluator's setting."""
+
+
+class HyperbandOptions(LimitedOptions):
+    """Options of ``hyperband``.
+
+    η = 4 and at most 64 epochs are four brackets that train for 1,000 epochs in total.
+    """
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {"eta": 3, "max_epochs": 3, "rounds": 5, "beats": 8000},
+        "quick": {"eta": 3, "max_epochs": 3, "rounds": 3, "beats": 6000},
+        "smoke": {"eta": 2, "max_epochs": 2, "rounds": 1, "beats": 500},
+    }
+
+    eta: int = Field(4, ge=2)
+    """The best 1/eta of a rung get eta times its epochs in the next rung (η)."""
+
+    max_epochs: int = Field(64, ge=1)
+    """Epochs in the last rung of each bracket (R)."""
+
+    rounds: int = Field(1, ge=1)
+    """How often all brackets are run, each time with new random candidates."""
+
+    beats: int | None = Field(None, ge=2)
+    """Most training beats of a candidate; null uses the evaluator's setting."""
+
+
+class AshaOptions(LimitedOptions):
+    """Options of ``asha``."""
+
+    PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "standard": {"eta": 2, "max_epochs": 4, "total_epochs": 60, "beats": 8000},
+        "quick": {"eta": 2, "max_epochs": 4, "total_epochs": 36, "beats": 6000},
+        "smoke": {"eta": 2, "max_epochs": 2, "total_epochs": 6, "beats": 500},
+    }
+
+    eta: int = Field(4, ge=2)
+    """The best 1/eta of a rung are promoted, and get eta times its epochs (η)."""
+
+    min_epochs: int = Field(1, ge=1)
+    """Epochs in the first rung."""
+
+    max_epochs: int = Field(64, ge=1)
+    """Most epochs in a rung."""
+
+    total_epochs: int = Field(1000, ge=1)
+    """Epochs of all trainings together; where no promotion fits any more, new candidates do."""
+
+    batch: int = Field(1, ge=1)
+    """Candidates chosen before any of their scores is known, as that many workers would."""
+
+    beats: int | None = Field(None, ge=2)
+    """Most training beats of a candidate; null uses the evaluator's setting."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> AshaOptions:
+        if not self.min_epochs <= self.max_epochs <= self.total_epochs:
+            raise ValueError("min_epochs, max_epochs and total_epochs must not decrease")
+        return self

@@ -1,0 +1,143 @@
+"""Asynchronous successive halving (ASHA), which is random search with early stopping.
+
+References:
+    Li, Jamieson, Rostamizadeh, Gonina, Ben-tzur, Hardt, Recht, Talwalkar 2020, "A System for
+    Massively Parallel Hyperparameter Tuning", MLSys, algorithm 2.
+
+    Li, Talwalkar 2020, "Random Search and Reproducibility for Neural Architecture Search", UAI
+    (ASHA as the baseline "random search with early-stopping").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from nasbench_ecg.api import (
+    Architecture,
+    Builder,
+    Fidelity,
+    SearchContext,
+    SearchResult,
+    SearchSpace,
+    Task,
+    distinct_architectures,
+)
+from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.options import AshaOptions
+
+
+class Asha:
+    """Samples at random, and trains a candidate longer as soon as it is among the best of its rung.
+
+    Choose it if short training ranks candidates about as long training does: unlike
+    ``successive-halving`` it needs no number of candidates, only a total of epochs, and has a
+    fully trained candidate early. It is the baseline "random search with early stopping".
+    """
+
+    def __init__(self, options: AshaOptions) -> None:
+        self.options = options
+
+    def search(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> SearchResult:
+        """Return the best of the candidates that were trained longest, the first of equals.
+
+        A promoted candidate is trained from scratch, so its earlier epochs count as well.
+        """
+        options = self.options
+        limit = SizeLimit(options.max_parameters, task, builder)
+        samples = distinct_architectures(space, ctx.rng, space.size, accept=limit.allows)
+        ladder = Ladder(options)
+        with ctx.progress.track("Promoting", options.total_epochs) as bar:
+
+            def advance(n: int = 1, **figures: float) -> None:
+                bar.advance(0, **figures)
+
+            history = EvaluationHistory(ctx, advance)
+            while not history.budget_spent:
+                jobs = ladder.take(samples, options.batch)
+                if not jobs:
+                    break
+                for job in jobs:
+                    score = history.score(job.architecture, ladder.fidelity(job.rung))
+                    if score is not None:
+                        ladder.add(job, score)
+                        bar.advance(ladder.epochs(job.rung))
+        best = history.best_of_longest or limit.sample(space, ctx.rng)
+        return SearchResult(best, {"evaluations": history.to_rows()})
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
+        options = self.options
+        shortest = Fidelity(epochs=options.min_epochs, beats=options.beats)
+        plan = [(options.total_epochs // options.min_epochs, shortest)]
+        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+
+
+@dataclass(frozen=True)
+class Job:
+    """A candidate and the rung, counted from 0, that it is to be trained at."""
+
+    architecture: Architecture
+    rung: int
+
+
+@dataclass
+class Ladder:
+    """The rungs of ASHA: scores by rung, promotions, and epochs spent.
+
+    Attributes:
+        options: The options of the search.
+        rungs: Scored candidates of each rung, in order.
+        promoted: Hashes of the candidates promoted from each rung.
+        spent: Epochs of all jobs taken.
+    """
+
+    options: AshaOptions
+    rungs: list[list[tuple[float, Architecture]]] = field(default_factory=list)
+    promoted: list[set[str]] = field(default_factory=list)
+    spent: int = 0
+
+    def __post_init__(self) -> None:
+        count, epochs = 1, self.options.min_epochs
+        while epochs < self.options.max_epochs:
+            count, epochs = count + 1, epochs * self.options.eta
+        self.rungs = [[] for _ in range(count)]
+        self.promoted = [set() for _ in range(count)]
+
+    def epochs(self, rung: int) -> int:
+        """Return the epochs of a rung: min · ηⁱ, at most the maximum."""
+        return min(self.options.min_epochs * int(self.options.eta**rung), self.options.max_epochs)
+
+    def fidelity(self, rung: int) -> Fidelity:
+        """Return the fidelity of a rung."""
+        return Fidelity(epochs=self.epochs(rung), beats=self.options.beats)
+
+    def take(self, samples: Iterator[Architecture], n: int) -> list[Job]:
+        """Return the next ``n`` jobs; fewer if no epochs or architectures are left."""
+        jobs: list[Job] = []
+        while len(jobs) < n and (job := self._next(samples)) is not None:
+            self.spent += self.epochs(job.rung)
+            jobs.append(job)
+        return jobs
+
+    def _next(self, samples: Iterator[Architecture]) -> Job | None:
+        """Return a promotion from the highest rung possible, or else a new architecture."""
+        left = self.options.total_epochs - self.spent
+        for rung in range(len(self.rungs) - 2, -1, -1):
+            if self.epochs(rung + 1) > left:
+                continue
+            ranked = sorted(self.rungs[rung], key=lambda pair: -pair[0])
+            for _, arch in ranked[: len(ranked) // self.options.eta]:
+                if arch.hash not in self.promoted[rung]:
+                    self.promoted[rung].add(arch.hash)
+                    return Job(arch, rung + 1)
+        new = next(samples, None) if self.epochs(0) <= left else None
+        return None if new is None else Job(new, 0)
+
+    def add(self, job: Job, score: float) -> None:
+        """Add the score of a job to its rung."""
+        self.rungs[job.rung].append((score, job.architecture))

@@ -1,0 +1,90 @@
+"""Hyperband: brackets of successive halving, from many short trainings to a few long ones.
+
+References:
+    Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar 2018, "Hyperband: A Novel Bandit-Based Approach
+    to Hyperparameter Optimization", JMLR 18, algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nasbench_ecg.api import (
+    Architecture,
+    Builder,
+    Fidelity,
+    SearchContext,
+    SearchResult,
+    SearchSpace,
+    Task,
+)
+from nasbench_ecg_blackbox.halving import Rung
+from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.options import HyperbandOptions
+
+
+class Hyperband:
+    """Runs successive halving with several numbers of candidates and least epochs.
+
+    Choose it over ``successive-halving`` if you do not know whether short training ranks candidates
+    as long training does: its last bracket trains all candidates for the most epochs.
+    """
+
+    def __init__(self, options: HyperbandOptions) -> None:
+        self.options = options
+
+    def search(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> SearchResult:
+        """Return the best of the candidates that were trained longest, the first of equals.
+
+        A budget ends the search in the middle of a bracket. Every rung trains from scratch.
+        """
+        options = self.options
+        limit = SizeLimit(options.max_parameters, task, builder)
+        plan = brackets(options) * options.rounds
+        with ctx.progress.track("Brackets", sum(r.candidates for b in plan for r in b)) as bar:
+            history = EvaluationHistory(ctx, bar.advance)
+            for number, bracket in enumerate(plan):
+                if history.budget_spent:
+                    break
+                ranked: Sequence[Architecture]
+                ranked = limit.sample_distinct(space, ctx.rng, bracket[0].candidates)
+                for rung in bracket:
+                    survivors = ranked[: rung.candidates]
+                    scores = history.score_all(survivors, rung.fidelity, bracket=number)
+                    scored = list(zip(scores, survivors, strict=False))
+                    ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]
+        best = history.best_of_longest or limit.sample(space, ctx.rng)
+        return SearchResult(best, {"evaluations": history.to_rows()})
+
+    def estimate(
+        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
+    ) -> float | None:
+        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
+        options = self.options
+        rungs = [rung for bracket in brackets(options) * options.rounds for rung in bracket]
+        plan = [(rung.candidates, rung.fidelity) for rung in rungs]
+        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+
+
+def brackets(options: HyperbandOptions) -> list[list[Rung]]:
+    """Return the brackets of one round, the one with the most candidates first.
+
+    With R = ``max_epochs`` and s_max = ⌊log_η R⌋, bracket s has n = ⌈(s_max + 1) ηˢ / (s + 1)⌉
+    candidates. Its rung i trains ⌊n / ηⁱ⌋ of them for ⌊R / ηˢ⁻ⁱ⌋ epochs.
+    """
+    most, eta = options.max_epochs, options.eta
+    s_max = 0
+    while eta ** (s_max + 1) <= most:
+        s_max += 1
+    plan = []
+    for s in range(s_max, -1, -1):
+        n = -((s_max + 1) * eta**s // -(s + 1))
+        plan.append(
+            [
+                Rung(n // eta**i, Fidelity(epochs=most // eta ** (s - i), beats=options.beats))
+                for i in range(s + 1)
+            ]
+        )
+    return plan
