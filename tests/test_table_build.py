@@ -229,6 +229,13 @@ def test_a_folder_with_another_table_is_refused(tmp_path, change, named):
         opened(tmp_path, toy_card(**change))
 
 
+def test_a_new_option_that_is_null_does_not_make_another_table(tmp_path):
+    opened(tmp_path)
+    dataset = toy_card().dataset
+    options = {**dataset.options, "rhythm": None}
+    opened(tmp_path, toy_card(dataset=dataset.model_copy(update={"options": options})))
+
+
 def test_machines_are_numbered_in_the_order_of_their_shards(tmp_path):
     table = opened(tmp_path)
 

@@ -263,6 +263,77 @@ def build(
 
 
 @app.command()
+def verify(
+    dataset: Dataset,
+    sample: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings to repeat.")] = 20,
+    space: Space = "tiny-cells",
+    protocol: Protocol = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of this process.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
+    ] = None,
+    tables: Tables = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Repeat some trainings of a table and compare them with its results.
+
+    On a machine like the one that made them they must be equal; elsewhere, where rounding differs,
+    within five standard deviations of a seed.
+    """
+    import dataclasses
+
+    import torch
+
+    from nasbench_ecg.cli.execution import fetch_missing
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.tables.build import open_or_create
+    from nasbench_ecg.tables.plan import configure_track, plan_table
+    from nasbench_ecg.tables.table import table_folder
+    from nasbench_ecg.tables.verify import verify as repeat
+
+    torch.set_num_threads(threads)
+    one = _load(tables, space, dataset, protocol)
+    card = one.card
+    options = {
+        "space": card.space.options,
+        "builder": card.builder.options,
+        "dataset": card.dataset.options,
+        "protocol": card.protocol_options,
+    }
+    set_options = {
+        part: {name: value for name, value in own.items() if value is not None}
+        for part, own in options.items()
+    }
+    config = configure_track(load_registry(), space, dataset, card.protocol, set_options)
+    source = LocalSource(data)
+    folder = table_folder(tables, space, dataset, card.protocol)
+    found = []
+    with RichProgress() as progress:
+        fetch_missing([config], source, progress)
+        plan = plan_table(config, card.recipe, card.seeds, source=source, progress=progress)
+        open_or_create(folder, plan.card, plan.members, plan.costs)  # the same data and options
+        with progress.track("Training again", min(sample, int(one.trained.sum()))) as bar:
+            for repeated in repeat(one, plan.train, plan.machine, sample=sample, seed=seed):
+                found.append(repeated)
+                bar.advance(difference=repeated.difference)
+    failed = [repeated for repeated in found if not repeated.holds]
+    if as_json:
+        print_json([dataclasses.asdict(repeated) for repeated in found])
+    else:
+        equal = sum(repeated.equal for repeated in found)
+        largest = max(abs(repeated.difference) for repeated in found)
+        stdout().print(
+            f"{len(found)} trainings repeated: {equal} equal, largest difference of test F1 "
+            f"{100 * largest:.2f} points, {len(failed)} outside of the limits.",
+            highlight=False,
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def simulate(
     dataset: Dataset,
     strategies: Annotated[

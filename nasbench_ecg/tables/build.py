@@ -192,7 +192,8 @@ def open_or_create(
             save_table(Table(card, arrays), folder)
         table = load_table(folder)
     own, found = (
-        c.model_dump(mode="json", exclude={"sha256", "machines"}) for c in (card, table.card)
+        _without_nulls(c.model_dump(mode="json", exclude={"sha256", "machines"}))
+        for c in (card, table.card)
     )
     if differing := [name for name in own if own[name] != found[name]]:
         raise TableError(
@@ -201,6 +202,13 @@ def open_or_create(
             fix="Choose another folder, or remove this one.",
         )
     return table
+
+
+def _without_nulls(data: Any) -> Any:
+    """Return JSON data without null entries, so that a new option does not make another table."""
+    if isinstance(data, dict):
+        return {key: _without_nulls(value) for key, value in data.items() if value is not None}
+    return data
 
 
 def pack(folder: Path) -> Table:

@@ -1,0 +1,82 @@
+"""Checking a table: some of its trainings are repeated and compared with what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.metrics import scores_of_many
+from nasbench_ecg.tables.table import Table
+from nasbench_ecg.tables.training import MemberResult
+
+METRIC = "f1_of_macro"
+
+_LIMIT = 5.0
+"""Standard deviations of a seed within which a training on another machine must lie."""
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """One repeated training.
+
+    Attributes:
+        row: The member.
+        seed: The seed.
+        equal: Whether all confusion matrices are equal.
+        same_machine: Whether the table's training was made on a machine as this one.
+        difference: Test score now minus that of the table, as a fraction.
+        holds: On such a machine: whether they are equal. Elsewhere, where rounding differs: whether
+            the difference is within five standard deviations of a seed.
+    """
+
+    row: int
+    seed: int
+    equal: bool
+    same_machine: bool
+    difference: float
+    holds: bool
+
+
+def verify(
+    table: Table,
+    train: Callable[[Architecture, int], MemberResult],
+    machine: str,
+    *,
+    sample: int,
+    seed: int = 0,
+) -> Iterator[Repeated]:
+    """Repeat a random sample of a table's trainings.
+
+    Args:
+        table: The table.
+        train: Trains a member with a seed.
+        machine: Processor, threads and torch version of this machine.
+        sample: Trainings to repeat; at most all are.
+        seed: Seed of the sample.
+    """
+    trained = np.argwhere(table.trained)
+    chosen = np.random.default_rng(seed).permutation(len(trained))[:sample]
+    scores = table.values("test", METRIC)[:, :, -1]
+    limit = _LIMIT * seed_deviation(table)
+    for row, training_seed in trained[chosen].tolist():
+        result = train(table.members[row], training_seed)
+        equal = bool((result.confusion == table.arrays["confusion"][row, training_seed]).all())
+        now = scores_of_many(result.confusion[-1, 1], table.card.classes, table.card.macro_classes)
+        difference = float(now[METRIC] - scores[row, training_seed])
+        made_by = table.card.machines[table.arrays["machine"][row, training_seed]]
+        same = made_by == machine
+        holds = equal if same else abs(difference) <= limit
+        yield Repeated(row, training_seed, equal, same, difference, holds)
+
+
+def seed_deviation(table: Table) -> float:
+    """Return the standard deviation of a seed's test score, pooled over members, or NaN."""
+    scores = table.values("test", METRIC)[:, :, -1]
+    counts = np.asarray(table.trained.sum(axis=1))
+    several = scores[counts > 1]
+    if not len(several):
+        return float("nan")
+    return float(np.sqrt(np.nanmean(np.nanvar(several, axis=1, ddof=1))))
