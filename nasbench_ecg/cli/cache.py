@@ -8,15 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, table
+from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from nasbench_ecg.data.cache import CacheEntry
 
-app = typer.Typer(
-    help="Show or delete cached beats and generated records.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = Verbs(help="Show or delete cached beats and generated records.", no_args_is_help=True)
 
 _Datasets = Annotated[
     list[str] | None,
