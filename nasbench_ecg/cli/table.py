@@ -9,6 +9,7 @@ import typer
 
 from nasbench_ecg.cli.components import complete_dataset, complete_strategy
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
+from nasbench_ecg.cli.parsing import Verbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from nasbench_ecg.tables.simulate import Searcher
     from nasbench_ecg.tables.table import Component, Table
 
-app = typer.Typer(
+app = Verbs(
     help="Train every member of a small space once, and repeat searches on the results.",
     no_args_is_help=True,
-    rich_markup_mode=None,
 )
 
 DEFAULT = Path("results/tables")
