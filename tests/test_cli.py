@@ -205,7 +205,7 @@ def test_every_verb_refuses_an_option_that_is_given_twice(words: tuple[str, ...]
         if option.param_type_name != "option" or option.is_flag or option.multiple:
             continue
         needed = [[p.opts[0], "x"] for p in command.params if p.required and p.opts[0][0] == "-"]
-        twice = [option.opts[-1], "1", option.opts[-1], "1"]
+        twice = [option.opts[-1], "7", option.opts[-1], "7"]
         given = [*words, *arguments, *chain(*needed), *twice]
         result = CliRunner().invoke(app, given)
         assert (result.exit_code, "only once" in result.stderr) == (2, True), given

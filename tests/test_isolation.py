@@ -264,7 +264,9 @@ def test_checks_continue_after_a_strategy_that_ends_or_blocks_its_process(
     searching = the_check("returns-an-architecture-of-its-space")
     start = list(checks_of("strategy")).index(searching)
     monkeypatch.setattr(runner, "checks_of", lambda kind: [searching])
-    monkeypatch.setattr(runner, "CheckJob", lambda *job: CheckJob(*job[:4], start, *job[5:]))
+    monkeypatch.setattr(
+        runner, "CheckJob", lambda *job, **rest: CheckJob(*job, **{**rest, "start": start})
+    )
     (result,) = check_component("strategy", strategy, time_limit=limit)
     assert (result.check, result.outcome) == (searching.name, "failed")
     assert reason in result.reason
