@@ -222,7 +222,7 @@ class TinyCells:
     def encode(self, arch: Architecture) -> dict[str, ParameterValue]:
         """Return the first genotype of the member that ``arch`` is, as values."""
         form = self.forms[self._checked(arch)][0]
-        decisions = dict(zip(PARAMETERS, form, strict=True))
+        decisions: dict[str, Any] = dict(zip(PARAMETERS, form, strict=True))
         return {parameter.name: decisions[parameter.name] for parameter in self.parameters()}
 
     def decode(self, values: Mapping[str, ParameterValue]) -> Architecture:
