@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
+from tiny_beats import tiny_beats
 from torch import nn
 
 from nasbench_ecg.architecture import Architecture
@@ -14,7 +15,12 @@ from nasbench_ecg.encoding import Categorical, check_values
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import RunSearchContext
 
-TASK = SimpleNamespace(n_leads=1, n_samples=4, n_classes=2)
+TASK = SimpleNamespace(
+    n_leads=1,
+    n_samples=4,
+    n_classes=2,
+    validation=tiny_beats(4, n_leads=1, n_samples=4, classes=("N", "S")),
+)
 
 
 class Bits:

@@ -32,6 +32,8 @@ from nasbench_ecg.testing.runner import run_check
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
+from nasbench_ecg_tiny.options import TinyCellsOptions
+from nasbench_ecg_tiny.space import TinyCells
 
 SHAPE = (
     Categorical("kind", ("conv", "pool", "skip")),
@@ -140,6 +142,22 @@ def test_a_mutation_is_the_drawn_one_of_all_neighbours(space, seed):
     assert one.bit_generator.state == other.bit_generator.state
 
 
+# tiny-cells
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"operations": ("zero", "skip", "conv-9"), "cells": (2,)}, {"operations": ("conv-3",)}],
+)
+def test_every_value_of_tiny_cells_is_a_member_and_every_member_is_reached(options):
+    space = TinyCells(TinyCellsOptions(**options))
+    names = [parameter.name for parameter in space.parameters()]
+    choices = [parameter.choices for parameter in space.parameters()]
+    decoded = {space.decode(dict(zip(names, v, strict=True))) for v in product(*choices)}
+    assert decoded == set(space.members)
+    assert all(space.decode(space.encode(member)) == member for member in space.members)
+
+
 # The checks of the contract
 
 
@@ -151,7 +169,7 @@ def test_the_shipped_spaces_that_have_an_encoding():
         if c.distribution == "nasbench-ecg"
         and isinstance(component_under_test(registry, "search-space", c.name).space(), Encodes)
     ]
-    assert {"conv-cells", "fixed"} <= set(encoded) and "labelings" not in encoded
+    assert set(encoded) == {"conv-cells", "fixed", "tiny-cells"}
 
 
 class Shapes:

@@ -14,12 +14,22 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.api import Architecture, OptionError
+from nasbench_ecg.api import (
+    Architecture,
+    Categorical,
+    OptionError,
+    Parameter,
+    ParameterValue,
+    check_values,
+)
 from nasbench_ecg_tiny.options import OPERATIONS, TinyCellsOptions
 
 SPACE = "tiny-cells"
 
 EDGE_NAMES = ("input→inner", "input→output", "inner→output")
+
+PARAMETERS = (*EDGE_NAMES, "width", "cells")
+"""The five decisions of a genotype, in its order."""
 
 Edges = tuple[str, str, str]
 Genotype = tuple[str, str, str, int, int]
@@ -200,6 +210,37 @@ class TinyCells:
     def canonical(self, arch: Architecture) -> Architecture:
         """Return the member that ``arch`` is."""
         return to_architecture(self._checked(arch))
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Return the five decisions; one with a single choice has no parameter."""
+        return tuple(
+            Categorical(name, choices)
+            for name, choices in zip(PARAMETERS, self.choices, strict=True)
+            if len(choices) > 1
+        )
+
+    def encode(self, arch: Architecture) -> dict[str, ParameterValue]:
+        """Return the first genotype of the member that ``arch`` is, as values."""
+        form = self.forms[self._checked(arch)][0]
+        decisions: dict[str, Any] = dict(zip(PARAMETERS, form, strict=True))
+        return {parameter.name: decisions[parameter.name] for parameter in self.parameters()}
+
+    def decode(self, values: Mapping[str, ParameterValue]) -> Architecture:
+        """Return the member of the values.
+
+        Several values give one member. Where they give none, for example because they cut the
+        output off from the input, the edge input→output gets the first operation that gives one.
+        """
+        checked = check_values(self.parameters(), values)
+        form: Any = tuple(
+            checked.get(name, choices[0])
+            for name, choices in zip(PARAMETERS, self.choices, strict=True)
+        )
+        for through in (form[1], *self.choices[1]):
+            member = canonical((form[0], through, *form[2:]))
+            if member is not None and member in self.forms:
+                return to_architecture(member)
+        raise OptionError(f"{dict(values)} describe no member of this space.")
 
     def draw(self, arch: Architecture) -> str:
         """Return the cell as text."""
