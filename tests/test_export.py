@@ -43,7 +43,7 @@ def record(out):
 def predicted(out, record, beats_cache):
     """Test beats of the run, float32 [n, leads, samples], and the classes that it gave them."""
     told = json.loads((out / "runs" / record.run_key / "predictions.json").read_text())
-    test = prepared_run(tiny_config("darts"), beats_cache).test
+    test = prepared_run(tiny_config("darts"), beats_cache).test.load()
     assert told["sample"] == test.sample.tolist()
     return np.array(test.signals), told["predicted"]
 

@@ -365,18 +365,14 @@ def test_an_impossible_balance_is_refused(name):
 
 
 @every_strategy
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(np.nan, "missing or infinite"), (np.inf, "missing or infinite"), (1.5, "constant")],
-)
-def test_unusable_features_are_refused(name, value, message):
+def test_a_constant_feature_is_refused(name):
     task = task_of()
     parts = []
     for beats in (task.train, task.validation):
         signals = beats.signals.copy()
-        signals[:, 0, 2] = value
+        signals[:, 0, 2] = 1.5
         parts.append(replace(beats, signals=signals))
-    with pytest.raises(OptionError, match=message) as error:
+    with pytest.raises(OptionError, match="constant") as error:
         search(STRATEGIES[name](), Task(*parts, CLASSES))
     assert "feature 3" in error.value.where and error.value.fix
 

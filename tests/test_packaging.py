@@ -74,7 +74,7 @@ def test_third_party_components_are_listed_with_the_shipped_ones(
     installed: Environment, tmp_path: Path
 ) -> None:
     listed = json.loads(installed.nasbench("list", "--json", cwd=tmp_path))
-    sources = {(c["kind"], c["name"]): c["distribution"] for c in listed}
+    sources = {(c["kind"], c["name"]): c.get("distribution") for c in listed}
     assert sources["strategy", "best-of-n"] == "nasbench-ecg-thirdparty-example"
     assert sources["dataset", "toy-2lead"] == "nasbench-ecg-thirdparty-example"
     assert sources["search-space", "conv-cells"] == "nasbench-ecg"

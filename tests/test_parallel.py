@@ -107,7 +107,7 @@ def test_two_workers_give_the_sequential_evaluations_in_the_same_order(
     def lines(ctx: RunSearchContext) -> list[str]:
         assert ctx.evaluation_log.path is not None
         texts = ctx.evaluation_log.path.read_text().split("\n")
-        return [text.partition('"seconds"')[0] for text in texts]
+        return [text.partition('"data"')[2].partition('"seconds"')[0] for text in texts]
 
     assert lines(at_once) == lines(one_by_one)
 

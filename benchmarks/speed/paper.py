@@ -160,7 +160,7 @@ def search(run: PreparedRun, progress: Progress) -> Architecture:
 
 def train(run: PreparedRun, architecture: Architecture, progress: Progress) -> None:
     """Train and score ``architecture`` as a run does."""
-    ctx = FinalTestContext(run.task, run.test, run.config.device, progress)
+    ctx = FinalTestContext(run.task, run.test.load(), run.config.device, progress)
     with seeded(run.config.evaluation_seed):
         run.evaluator.evaluate(architecture, run.task, run.builder, ctx)
 
