@@ -218,7 +218,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         patch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
         # The estimate times steps of the published networks, which takes longer than the runs.
         seconds = {"search": 6.8, "evaluation": 1.8}
-        patch.setattr("nasbench_ecg.run.runner.estimate", lambda ready: seconds)
+        patch.setattr("nasbench_ecg.run.estimate.estimate", lambda ready: seconds)
         patch.setattr("nasbench_ecg.run.environment.cpu_name", lambda: "AMD EPYC")
         first = RunRequest("darts", "synthetic-2lead", profile="smoke", device="cpu")
         yield Reader(folder, dict(os.environ), configure(load_registry(), first).key())

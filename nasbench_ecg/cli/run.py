@@ -347,7 +347,7 @@ def print_estimate(registry: Registry, request: RunRequest, ready: PreparedRun) 
     """Print how long the run takes on this machine, and how long the published settings would."""
     from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.run.config import configure
-    from nasbench_ecg.run.runner import estimate
+    from nasbench_ecg.run.estimate import estimate
     from nasbench_ecg.text import duration
 
     console = stderr()

@@ -1,4 +1,4 @@
-"""What the harness requires of the evaluation that an evaluator returns."""
+"""What the harness checks after a component was called: evaluations, convergence, beats."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import PluginError
+from nasbench_ecg.errors import DivergedError, PluginError
 from nasbench_ecg.metrics import confusion_matrix
 
 _FRACTIONS = ("accuracy", "macro_se", "macro_pp", "f1_of_macro", "macro_f1", "ec57_v_se",
@@ -46,6 +46,35 @@ def check_evaluation(found: Any, arch: Architecture, scored: Beats, evaluator: s
         )
     assert isinstance(found, Evaluation)
     return found
+
+
+def check_unchanged(before: tuple[str, ...], beats: tuple[Beats, ...], call: str) -> None:
+    """Check that beats still have their fingerprints.
+
+    Raises:
+        PluginError: They were changed, other than through numpy, which refuses.
+    """
+    if tuple(part.fingerprint() for part in beats) != before:
+        raise PluginError(
+            f"The {call}, has changed the beats of the run, so its scores would be wrong.",
+            fix="A component must copy what it changes: a tensor from torch.from_numpy or "
+            "torch.as_tensor shares the memory of the beats, one from torch.tensor does not.",
+        )
+
+
+def check_converged(evaluation: Evaluation) -> None:
+    """Raise DivergedError if the evaluator's training ended with a loss or weights not finite."""
+    fix = "Lower the learning rate, or check the evaluator's training."
+    losses = evaluation.curves.get("loss", ())
+    if len(losses) and not math.isfinite(losses[-1]):
+        epochs = range(1, len(losses) + 1)
+        first = next(n for n, loss in zip(epochs, losses, strict=True) if not math.isfinite(loss))
+        raise DivergedError(
+            "The training diverged: loss not finite.", where=f"epoch {first}", fix=fix
+        )
+    for name, weights in (evaluation.state or {}).items():
+        if weights.is_floating_point() and not weights.isfinite().all():
+            raise DivergedError("The training diverged: weights not finite.", where=name, fix=fix)
 
 
 def evaluation_fault(found: Any, arch: Architecture, scored: Beats) -> str:

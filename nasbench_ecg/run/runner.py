@@ -8,7 +8,6 @@ one call with one typed value.
 
 from __future__ import annotations
 
-import math
 import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -23,8 +22,6 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import (
     Builder,
     Dataset,
-    EstimatesEvaluation,
-    EstimatesSearch,
     Evaluation,
     Evaluator,
     SearchResult,
@@ -41,12 +38,11 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import DivergedError, OptionError, PluginError, RecordError
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import class_table, without_macro_scores
-from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
-from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext, ValidationContext
-from nasbench_ecg.run.evaluations import check_evaluation
+from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
+from nasbench_ecg.run.evaluations import check_converged, check_evaluation, check_unchanged
 from nasbench_ecg.run.parallel import Workers
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import inputs_of, new_record, with_data
@@ -322,7 +318,7 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
         seeded(prepared.config.search_seed),
     ):
         result = prepared.strategy.search(task, prepared.space, prepared.builder, ctx)
-    _check_unchanged(before, (task.train, task.validation), f"search of the {strategy}")
+    check_unchanged(before, (task.train, task.validation), f"search of the {strategy}")
     _check_result(prepared, result)
     record.seconds["search"] = round(ctx.seconds, 3)
     saved.save_result(
@@ -363,20 +359,6 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
         ) from error
 
 
-def _check_unchanged(before: tuple[str, ...], beats: tuple[Beats, ...], call: str) -> None:
-    """Check that beats still have their fingerprints.
-
-    Raises:
-        PluginError: They were changed, other than through numpy, which refuses.
-    """
-    if tuple(part.fingerprint() for part in beats) != before:
-        raise PluginError(
-            f"The {call}, has changed the beats of the run, so its scores would be wrong.",
-            fix="A component must copy what it changes: a tensor from torch.from_numpy or "
-            "torch.as_tensor shares the memory of the beats, one from torch.tensor does not.",
-        )
-
-
 def _evaluate(
     prepared: PreparedRun, architecture: Architecture, test: Beats, saved: ResumeFolder
 ) -> Evaluation:
@@ -393,26 +375,11 @@ def _evaluate(
     before, evaluator = (test.fingerprint(),), describe(config.evaluator.component)
     with prepared.calls.of(evaluator), seeded(config.evaluation_seed):
         evaluation = prepared.evaluator.evaluate(architecture, prepared.task, prepared.builder, ctx)
-        _check_converged(evaluation)
-        _check_unchanged(before, (test,), f"evaluation by the {evaluator}")
+        check_converged(evaluation)
+        check_unchanged(before, (test,), f"evaluation by the {evaluator}")
         evaluation = check_evaluation(evaluation, architecture, test, evaluator)
     prepared.record.seconds["evaluation"] = round(state.seconds, 3)
     return evaluation
-
-
-def _check_converged(evaluation: Evaluation) -> None:
-    """Raise DivergedError if the evaluator's training ended with a loss or weights not finite."""
-    fix = "Lower the learning rate, or check the evaluator's training."
-    losses = evaluation.curves.get("loss", ())
-    if len(losses) and not math.isfinite(losses[-1]):
-        epochs = range(1, len(losses) + 1)
-        first = next(n for n, loss in zip(epochs, losses, strict=True) if not math.isfinite(loss))
-        raise DivergedError(
-            "The training diverged: loss not finite.", where=f"epoch {first}", fix=fix
-        )
-    for name, weights in (evaluation.state or {}).items():
-        if weights.is_floating_point() and not weights.isfinite().all():
-            raise DivergedError("The training diverged: weights not finite.", where=name, fix=fix)
 
 
 def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:
@@ -477,39 +444,3 @@ def _status_of(error: BaseException) -> Status:
     if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):  # torch on CPUs
         return "oom"
     return "failed"
-
-
-def estimate(prepared: PreparedRun) -> dict[str, float]:
-    """Estimate the seconds that search and evaluation will take here, from a few timed steps.
-
-    Returns:
-        ``search`` and ``evaluation``; a stage whose component offers no estimate is absent.
-    """
-    seconds = {}
-    ctx = prepared.search_context()
-    ctx.progress = Silent()
-    if isinstance(prepared.strategy, EstimatesSearch):
-        with prepared.calls.of(describe(prepared.config.strategy.component)), seeded(0):
-            estimated = prepared.strategy.estimate(
-                prepared.task, prepared.space, prepared.builder, ctx
-            )
-        if estimated is not None:
-            seconds["search"] = float(estimated)
-    if isinstance(prepared.evaluator, EstimatesEvaluation):
-        validation = ValidationContext(prepared.task, prepared.config.device, Silent())
-        with prepared.calls.of(describe(prepared.config.evaluator.component)), seeded(0):
-            arch = _example_architecture(prepared)
-            seconds["evaluation"] = float(
-                prepared.evaluator.estimate(arch, prepared.task, prepared.builder, validation)
-            )
-    return seconds
-
-
-def _example_architecture(prepared: PreparedRun) -> Architecture:
-    """Return a random architecture, or the architecture of a strategy that does not search."""
-    spec = prepared.config.strategy.component.spec
-    if isinstance(spec, StrategySpec) and not spec.searches:
-        ctx = prepared.search_context()
-        task, space, builder = prepared.task, prepared.space, prepared.builder
-        return prepared.strategy.search(task, space, builder, ctx).architecture
-    return prepared.space.sample(np.random.default_rng(0))
