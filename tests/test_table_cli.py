@@ -50,7 +50,8 @@ def built(tmp_path_factory, beats_cache):
         assert "15 trainings, 100% of the members" in " ".join(done.stderr.split())
         again = invoke(*BUILD, "--tables", tables, "--shard", "1/2")
         assert again.exit_code == 0, again.output
-        other = invoke(*BUILD, "--tables", tables, "--epochs", "1")
+        one = ["1" if word == "2" else word for word in BUILD]  # one epoch
+        other = invoke(*one, "--tables", tables)
         assert other.exit_code == 2
         assert "another recipe" in other.stderr
     return tables
