@@ -83,7 +83,7 @@ def test_kept_edges_below_the_threshold_are_counted():
     with torch.no_grad():
         for value in state.alpha.values():
             value.fill_(-3)
-    prefer(state.alpha, "normal", CONV, [0, 1, 3])
+    prefer(state.alpha, "normal", state.space.operations.index("conv-3"), [0, 1, 3])
     below = fair.edges_below_threshold(state, threshold=0.85)["edges_below_threshold"]
     assert below == {"normal": 1, "reduction": 4}
     assert 1 in [edge.source for edge in variant.derive(state).normal[1]]

@@ -39,6 +39,10 @@ class ConvCells:
         self.operations = options.operations
         self.real_operations = tuple(op for op in options.operations if op != "none")
 
+    def without_none(self) -> ConvCells:
+        """Return the same space without the operation ``none``, which no architecture contains."""
+        return ConvCells(self.options.model_copy(update={"operations": self.real_operations}))
+
     @property
     def size(self) -> int:
         """Number of genotypes: for each cell the product over nodes of C(i + 2, 2) · |O|²."""
@@ -73,6 +77,43 @@ class ConvCells:
             )
         drawn = rng.integers(len(CELL_NAMES) * self._neighbors_of_cell)
         return self._neighbor(genotype, int(drawn))
+
+    @property
+    def mutation_kinds(self) -> tuple[str, ...]:
+        """``operation`` and ``source``, as in Real et al. 2019; those that have an alternative."""
+        alternatives = {"operation": len(self.real_operations) > 1, "source": self.nodes > 1}
+        return tuple(kind for kind, any_ in alternatives.items() if any_)
+
+    def mutate_kind(self, arch: Architecture, kind: str, rng: np.random.Generator) -> Architecture:
+        """Return a neighbor: draw a cell, a node, one of its two edges, and its new value.
+
+        Source: Real et al. 2019, section 3.1. The first node has no other source to choose.
+
+        Args:
+            arch: Architecture of this space.
+            kind: One of :attr:`mutation_kinds`.
+            rng: Draws the change.
+        """
+        if kind not in self.mutation_kinds:
+            raise OptionError(
+                f"This space has no mutation of the kind {kind!r}.",
+                fix=f"Use one of: {', '.join(self.mutation_kinds) or 'none'}.",
+            )
+        genotype = self._read(arch)
+        name = CELL_NAMES[rng.integers(len(CELL_NAMES))]
+        cell: Cell = getattr(genotype, name)
+        i = int(rng.integers(1 if kind == "source" else 0, self.nodes))
+        which = rng.integers(2)
+        here, other = cell[i][which], cell[i][1 - which]
+        if kind == "operation":
+            others = [op for op in self.real_operations if op != here.operation]
+            changed = Edge(here.source, others[rng.integers(len(others))])
+        else:
+            sources = [s for s in range(i + 2) if s not in (here.source, other.source)]
+            changed = Edge(sources[rng.integers(len(sources))], here.operation)
+        first, second = sorted((changed, other))
+        new = (*cell[:i], (first, second), *cell[i + 1 :])
+        return replace(genotype, **{name: new}).to_architecture()
 
     @cached_property
     def _neighbors_of_node(self) -> list[int]:

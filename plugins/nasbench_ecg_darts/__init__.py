@@ -21,8 +21,9 @@ _VARIANTS = (
 )
 """Name, module in ``variants``, options and summary; the function has the name of the strategy."""
 
-_REVISIONS = {"darts-es": 2}
-"""Since revision 2, darts-es returns to the same epoch as its authors' code."""
+_REVISIONS = {"darts-es": 2, "fair-darts": 2}
+"""Since revision 2, darts-es returns to the same epoch as its authors' code, and fair-darts has the
+first α and the betas of its authors, and no ``none``."""
 
 
 @hookimpl

@@ -104,6 +104,13 @@ class PcDartsOptions(DartsOptions):
         quick={"channels": 16, "warmup_epochs": 1}, smoke={"channels": 8, "warmup_epochs": 0}
     )
 
+    lr: float = Field(0.1, gt=0)
+    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine (0.1 in the
+    paper)."""
+
+    lr_min: float = Field(0.0, ge=0)
+    """Learning rate that the cosine ends at (0 in the paper)."""
+
     partial_channels: int = Field(4, ge=2)
     """K: one in K channels of a state passes the operations; the others bypass them."""
 
@@ -145,6 +152,10 @@ class FairDartsOptions(DartsOptions):
 
     PROFILES: ClassVar[Profiles] = _profiles(quick={"alpha_lr": 3e-2}, smoke={"alpha_lr": 3e-2})
 
+    lr: float = Field(0.005, gt=0)
+    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine; 0.005 in the
+    authors' code."""
+
     zero_one_weight: float = Field(10.0, ge=0)
     """Weight of the zero-one loss."""
 
@@ -152,7 +163,7 @@ class FairDartsOptions(DartsOptions):
     """Sigmoid above which an operation counts as selected."""
 
     alpha_lr: float = Field(3e-3, gt=0)
-    """Learning rate of α (Adam, betas 0.5 and 0.999); 3e-3 in the authors' code."""
+    """Learning rate of α (Adam, betas 0.9 and 0.999); 3e-3 in the authors' code."""
 
 
 class DartsMinusOptions(DartsOptions):
@@ -166,6 +177,13 @@ class DrnasOptions(DartsOptions):
     """Options of ``drnas``. Source: Chen et al. 2021, section 4, and their code."""
 
     PROFILES: ClassVar[Profiles] = _profiles(quick={"warmup_epochs": 1}, smoke={"warmup_epochs": 0})
+
+    lr: float = Field(0.1, gt=0)
+    """Learning rate of the weights (SGD) in the first epoch, annealed by a cosine; 0.1 in the
+    authors' code."""
+
+    lr_min: float = Field(0.0, ge=0)
+    """Learning rate that the cosine ends at; 0 in the authors' code."""
 
     order: Literal["first"] = "first"
     """Order of the gradient of α; the second would compare losses under different samples."""

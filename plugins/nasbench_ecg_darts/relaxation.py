@@ -16,10 +16,10 @@ Alpha = dict[CellName, Tensor]
 """The relaxed architecture, [n_edges, n_operations] for each cell type."""
 
 
-def initial_alpha(nodes: int, n_operations: int, device: str) -> Alpha:
-    """Return α ~ 1e-3 · N(0, 1), drawn on the CPU so that it is the same on every device."""
+def initial_alpha(nodes: int, n_operations: int, device: str, scale: float = 1e-3) -> Alpha:
+    """Return α ~ scale · N(0, 1), drawn on the CPU so that it is the same on every device."""
     return {
-        name: (1e-3 * torch.randn(n_edges(nodes), n_operations)).to(device).requires_grad_()
+        name: (scale * torch.randn(n_edges(nodes), n_operations)).to(device).requires_grad_()
         for name in CELL_NAMES
     }
 

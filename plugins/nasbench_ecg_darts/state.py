@@ -106,6 +106,8 @@ class SearchState:
         *,
         edges: Callable[..., nn.Module] = MergedEdges,
         extra_columns: int = 0,
+        alpha_scale: float = 1e-3,
+        alpha_betas: tuple[float, float] = (0.5, 0.999),
     ) -> SearchState:
         """Return the state before the first step.
 
@@ -116,6 +118,8 @@ class SearchState:
             ctx: Gives device and random generator.
             edges: Makes the mixed edges of a cell, see :class:`SuperNet`.
             extra_columns: Columns of α beyond one per operation.
+            alpha_scale: Standard deviation of the first α.
+            alpha_betas: Betas of Adam over α.
         """
         net = SuperNet(
             edges,
@@ -127,7 +131,8 @@ class SearchState:
             n_leads=task.n_leads,
             n_classes=task.n_classes,
         ).to(ctx.device)
-        alpha = initial_alpha(space.nodes, len(space.operations) + extra_columns, ctx.device)
+        columns = len(space.operations) + extra_columns
+        alpha = initial_alpha(space.nodes, columns, ctx.device, alpha_scale)
         optimizer = weight_optimizer(net, options.recipe)
         return cls(
             options=options,
@@ -141,7 +146,7 @@ class SearchState:
             alpha_optimizer=torch.optim.Adam(
                 list(alpha.values()),
                 lr=options.alpha_lr,
-                betas=(0.5, 0.999),
+                betas=alpha_betas,
                 weight_decay=options.alpha_weight_decay,
                 capturable=torch.device(ctx.device).type == "cuda",
             ),

@@ -31,6 +31,9 @@ class Variant:
         name: Name of the strategy.
         edges: Makes the mixed edges of a cell, see :class:`~nasbench_ecg_darts.supernet.SuperNet`.
         extra_columns: Columns of α beyond one per operation.
+        without_none: Whether ``none`` is left out of the candidate operations.
+        alpha_scale: Standard deviation of the first α.
+        alpha_betas: Betas of Adam over α.
         mix: Returns the mixing weights of a step; may draw from torch's global generator.
         deterministic_mix: The same without randomness, for the Hessian; None where ``mix`` draws
             nothing.
@@ -50,6 +53,9 @@ class Variant:
     name: str = "darts"
     edges: Callable[..., nn.Module] = MergedEdges
     extra_columns: int = 0
+    without_none: bool = False
+    alpha_scale: float = 1e-3
+    alpha_betas: tuple[float, float] = (0.5, 0.999)
     mix: Callable[[Alpha, SearchProgress], EdgeWeights] = _softmax
     deterministic_mix: Callable[[Alpha, SearchProgress], EdgeWeights] | None = None
     strengths: Callable[[Alpha], EdgeWeights] = mixing_weights
@@ -67,7 +73,14 @@ class Variant:
     ) -> SearchState:
         """Return the state of a search before its first step."""
         return SearchState.start(
-            options, task, space, ctx, edges=self.edges, extra_columns=self.extra_columns
+            options,
+            task,
+            space.without_none() if self.without_none else space,
+            ctx,
+            edges=self.edges,
+            extra_columns=self.extra_columns,
+            alpha_scale=self.alpha_scale,
+            alpha_betas=self.alpha_betas,
         )
 
     def mixing(self, state: SearchState) -> Mix:

@@ -1,7 +1,8 @@
 """Fair DARTS: a sigmoid per operation in place of a softmax, so that operations do not compete.
 
 With a sigmoid of its own, a skip gains nothing when the weight of another operation falls; a
-zero-one loss then drives each sigmoid to 0 or 1.
+zero-one loss then drives each sigmoid to 0 or 1. As in the authors' code, α starts at 0 (all
+sigmoids at ½), Adam's betas are 0.9 and 0.999, and ``none`` is no candidate.
 
 The paper keeps all operations above a threshold, at most two edges per node. A cell of this space
 has exactly two edges per node, from two states, with one operation each. So a node keeps the two
@@ -39,6 +40,9 @@ def fair_darts(options: FairDartsOptions) -> Darts:
         options,
         Variant(
             name="fair-darts",
+            without_none=True,
+            alpha_scale=0.0,
+            alpha_betas=(0.9, 0.999),
             mix=lambda alpha, progress: sigmoids(alpha),
             strengths=sigmoids,
             penalty=partial(zero_one_loss, weight=options.zero_one_weight),
