@@ -78,7 +78,7 @@ class SearchSpace(Protocol):
     """A set of architectures. All methods are pure: equal generator state, equal result.
 
     Optional methods: :class:`DrawsText`, :class:`DrawsSvg`, :class:`Canonicalizes`,
-    :class:`ListsMembers`, :class:`Encodes`.
+    :class:`MutatesByKind`, :class:`ListsMembers`, :class:`Encodes`.
 
     Attributes:
         name: Name of the space, as in its spec and in :attr:`Architecture.space`.
@@ -128,6 +128,22 @@ class Canonicalizes(Protocol):
 
     def canonical(self, arch: Architecture) -> Architecture:
         """Return the one form that all equivalent genotypes share, so that they share a hash."""
+
+
+@runtime_checkable
+class MutatesByKind(Protocol):
+    """A search space with several kinds of mutation, such as of an operation and of a source.
+
+    A strategy may then choose the kind first. :meth:`SearchSpace.mutate` instead draws one of all
+    neighbors, among which some kinds are more frequent than others.
+    """
+
+    @property
+    def mutation_kinds(self) -> Sequence[str]:
+        """The kinds that can change an architecture of this space; empty for a single one."""
+
+    def mutate_kind(self, arch: Architecture, kind: str, rng: np.random.Generator) -> Architecture:
+        """Return a neighbor of ``arch`` by a mutation of one of :attr:`mutation_kinds`."""
 
 
 @runtime_checkable

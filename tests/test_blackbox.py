@@ -6,6 +6,7 @@ an evaluator that returns known scores.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ from nasbench_ecg_blackbox.evolution import (
     Member,
     RegularizedEvolution,
     add_youngest,
+    mutate,
     tournament,
 )
 from nasbench_ecg_blackbox.halving import SuccessiveHalving, rungs
@@ -42,6 +44,9 @@ from nasbench_ecg_blackbox.options import (
     SuccessiveHalvingOptions,
 )
 from nasbench_ecg_blackbox.random_search import RandomSearch
+from nasbench_ecg_cells.genotype import Genotype
+from nasbench_ecg_cells.options import ConvCellsOptions
+from nasbench_ecg_cells.space import ConvCells
 
 SEARCHES = {
     "random": (RandomSearch, RandomSearchOptions),
@@ -312,6 +317,28 @@ def test_a_child_that_is_known_costs_nothing_and_takes_no_other_childs_place():
     _, evaluator, _ = search("regularized-evolution", space, models=12, population=3, sample=3)
     assert len(evaluator.calls) == len(set(evaluator.architectures)) == 12
     assert len(space.children) > 12 - 3
+
+
+@pytest.mark.parametrize(("by", "share"), [("kind", 1 / 2), ("neighbor", 128 / 152)])
+def test_evolution_draws_the_kind_of_a_mutation_first(by, share):
+    """An architecture of the paper's space has 128 neighbors by operation, 24 by source.
+
+    Real et al. 2019 mutate an operation and a hidden state equally often.
+    """
+    space, rng = ConvCells(ConvCellsOptions()), np.random.default_rng(0)
+    arch, n = space.sample(rng), 2000
+    mutants = [mutate(arch, space, rng, by) for _ in range(n)]
+    operations = sum(_operations_changed(arch, mutant) for mutant in mutants)
+    assert abs(operations / n - share) < 4 * math.sqrt(share * (1 - share) / n)
+
+
+def _operations_changed(a, b):
+    """Return whether the sources of all edges are equal."""
+    cells = [
+        [sorted(e.source for e in node) for cell in (g.normal, g.reduction) for node in cell]
+        for g in (Genotype.from_architecture(a), Genotype.from_architecture(b))
+    ]
+    return cells[0] == cells[1]
 
 
 def test_evolution_climbs_where_random_search_only_draws():

@@ -134,6 +134,33 @@ def test_samples_and_mutants_are_valid_and_a_mutant_differs_in_one_decision(spac
 
 @given(spaces(), seeds)
 @settings(max_examples=40, deadline=None)
+def test_a_mutation_by_kind_changes_an_operation_or_a_source(space, seed):
+    rng = np.random.default_rng(seed)
+    arch = space.sample(rng)
+    assert (
+        space.mutation_kinds
+        == ("operation", "source")[len(space.real_operations) == 1 : 1 + (space.nodes > 1)]
+    )
+    for kind in space.mutation_kinds:
+        mutant = space.mutate_kind(arch, kind, rng)
+        assert mutant in set(space.neighbours(arch))
+        assert (sources(mutant) == sources(arch)) == (kind == "operation")
+
+
+def test_an_unknown_kind_of_mutation_is_refused():
+    rng = np.random.default_rng(0)
+    with pytest.raises(OptionError, match="'width'"):
+        PAPER.mutate_kind(PAPER.sample(rng), "width", rng)
+
+
+def sources(arch):
+    genotype = Genotype.from_architecture(arch)
+    cells = (genotype.normal, genotype.reduction)
+    return [sorted(edge.source for edge in node) for cell in cells for node in cell]
+
+
+@given(spaces(), seeds)
+@settings(max_examples=40, deadline=None)
 def test_a_child_takes_every_node_from_a_parent(space, seed):
     rng = np.random.default_rng(seed)
     a, b = space.sample(rng), space.sample(rng)

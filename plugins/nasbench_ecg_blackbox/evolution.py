@@ -2,13 +2,14 @@
 
 References:
     Real, Aggarwal, Huang, Le 2019, "Regularized Evolution for Image Classifier Architecture
-    Search", AAAI, algorithm 1.
+    Search", AAAI, algorithm 1, and section 3.1 for the mutations.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from nasbench_ecg.api import (
     Architecture,
     Builder,
     Fidelity,
+    MutatesByKind,
     SearchContext,
     SearchResult,
     SearchSpace,
@@ -62,7 +64,7 @@ class RegularizedEvolution:
                     child = limit.sample(space, ctx.rng)
                 else:
                     parent = tournament(population, options.sample, ctx.rng)
-                    child = space.mutate(parent.architecture, ctx.rng)
+                    child = mutate(parent.architecture, space, ctx.rng, options.mutation)
                     if not limit.allows(child):
                         history.reject()
                         continue
@@ -80,6 +82,28 @@ class RegularizedEvolution:
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
         return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+
+
+def mutate(
+    arch: Architecture,
+    space: SearchSpace,
+    rng: np.random.Generator,
+    by: Literal["kind", "neighbor"] = "kind",
+) -> Architecture:
+    """Return a mutated architecture.
+
+    Args:
+        arch: Architecture of the space.
+        space: The search space.
+        rng: Draws the mutation.
+        by: ``kind`` draws one of the space's kinds of mutation first, each with equal probability
+            (the paper's are of an operation and of a hidden state); ``neighbor`` draws one of all
+            neighbors, as in a space without kinds.
+    """
+    if by == "kind" and isinstance(space, MutatesByKind) and space.mutation_kinds:
+        kinds = space.mutation_kinds
+        return space.mutate_kind(arch, kinds[int(rng.integers(len(kinds)))], rng)
+    return space.mutate(arch, rng)
 
 
 def tournament(population: deque[Member], sample: int, rng: np.random.Generator) -> Member:

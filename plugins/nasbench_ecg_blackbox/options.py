@@ -68,6 +68,10 @@ class RegularizedEvolutionOptions(LimitedOptions):
     sample: int = Field(5, ge=1)
     """Members drawn with replacement for a tournament; the best one is mutated (S)."""
 
+    mutation: Literal["kind", "neighbor"] = "kind"
+    """``kind`` first draws the kind of mutation, of an operation or of a source for example, as in
+    the paper; ``neighbor`` draws one of all neighbors. A space without kinds has ``neighbor``."""
+
     epochs: int | None = Field(10, ge=1)
     """Training epochs of a candidate; null uses the evaluator's setting."""
 

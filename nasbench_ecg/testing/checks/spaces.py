@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Canonicalizes, DrawsSvg, DrawsText, Encodes, SearchSpace
+from nasbench_ecg.contracts import (
+    Canonicalizes,
+    DrawsSvg,
+    DrawsText,
+    Encodes,
+    MutatesByKind,
+    SearchSpace,
+)
 from nasbench_ecg.encoding import Parameter, ParameterValue, check_values, draw_values
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
@@ -75,6 +82,23 @@ def mutations_are_neighbors(component: ComponentUnderTest, seed: int) -> None:
         expect(
             child in set(found),
             f"mutate returns {child.to_json()}, which is not a neighbor of {before}",
+        )
+
+
+@check(seeds=20)
+def mutations_of_each_kind_are_neighbors(component: ComponentUnderTest, seed: int) -> None:
+    """A mutation of each of the space's kinds is a neighbor of the original."""
+    space, rng = component.space(), np.random.default_rng(seed)
+    if not isinstance(space, MutatesByKind):
+        raise NotApplicable("the space has no kinds of mutation")
+    arch = space.sample(rng)
+    for kind in space.mutation_kinds:
+        child = space.mutate_kind(arch, kind, rng)
+        found = list(islice(space.neighbours(arch), _MAX_NEIGHBORS))
+        expect(
+            child in found or len(found) == _MAX_NEIGHBORS,
+            f"mutate_kind({kind!r}) returns {child.to_json()}, which is not a neighbor of "
+            f"{arch.to_json()}",
         )
 
 
