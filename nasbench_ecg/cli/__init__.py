@@ -25,6 +25,7 @@ from nasbench_ecg.cli import (
     leaderboard,
     plugin,
     run,
+    score,
     show,
     suite,
     table,
@@ -48,6 +49,7 @@ _SECTIONS = {
     "Run": ("run", "suite"),
     "Results": ("show", "leaderboard", "export"),
     "Studies": ("generalize", "correlate", "table"),
+    "Annotations": ("score",),
     "Components and data": ("list", "info", "data", "cache", "arch", "plugin"),
 }
 """The commands as the help lists them."""
@@ -198,6 +200,7 @@ app.command("export")(export.export)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("generalize")(generalize.generalize)
 app.command("correlate")(correlate.correlate)
+app.command("score")(score.score)
 app.add_typer(arch.app, name="arch")
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")

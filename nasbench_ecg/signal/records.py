@@ -64,6 +64,37 @@ class Record:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The annotations of a record, in the order of the file.
+
+    Attributes:
+        symbols: Annotation symbols, [n_annotations].
+        samples: int64 [n_annotations], sample index of each.
+        subtypes: int64 [n_annotations]; for noise marks the state of each signal.
+    """
+
+    symbols: NDArray[np.str_]
+    samples: NDArray[np.int64]
+    subtypes: NDArray[np.int64]
+
+
+def read_annotations(folder: Path, header: Header, extension: str = "atr") -> Annotations:
+    """Return the annotations of a record, at the sampling rate of its leads.
+
+    Args:
+        folder: Folder of the annotation file, which may be another one than that of the header.
+        header: Header of the record.
+        extension: Extension of the annotation file.
+
+    Raises:
+        RecordError: The file is missing or unreadable, or its annotations are not in order of
+            time.
+    """
+    path = Path(folder) / f"{header.name}.hea"
+    return _read_annotations(path, header.name, extension, header)
+
+
 def read_record(
     folder: Path, name: str, leads: Sequence[str] | None = None, extension: str = "atr"
 ) -> Record:
@@ -90,15 +121,15 @@ def read_record(
     digital = _read_digital(header)
     _raise_first(_checksum_problems(header, digital))
     chosen = _choose_channels(header, leads)
-    symbols, samples = _read_annotations(header.path, name, extension, header)
+    annotations = _read_annotations(header.path, name, extension, header)
     signals, missing = _millivolts(header, digital, chosen)
     return Record(
         name=name,
         fs=header.fs,
         leads=tuple(header.leads[channel] for channel in chosen),
         signals=signals,
-        symbols=symbols,
-        samples=samples,
+        symbols=annotations.symbols,
+        samples=annotations.samples,
         comments=header.comments,
         missing=missing if missing.any() else None,
         notes=header.notes,
@@ -146,13 +177,13 @@ def summarize_record(
     beats, notes = None, list(header.notes)
     found: Counter[str] = Counter()
     if _annotation_file(header.path, extension).is_file():
-        own, samples = _read_annotations(header.path, name, extension, header)
-        found.update(own.tolist())
+        annotations = _read_annotations(header.path, name, extension, header)
+        found.update(annotations.symbols.tolist())
         table = symbol_map(symbols)
         beats = {
             label: sum(n for s, n in found.items() if table.get(s) == label) for label in CLASSES
         }
-        if n_behind := int((samples >= header.n_samples).sum()):
+        if n_behind := int((annotations.samples >= header.n_samples).sum()):
             marks = "1 annotation is" if n_behind == 1 else f"{n_behind:,} annotations are"
             notes.append(f"Record {name}: {marks} at or behind the end.")
     seconds = header.n_samples / header.fs
@@ -291,8 +322,8 @@ def _annotation_file(header_path: Path, extension: str) -> Path:
 
 def _read_annotations(
     header_path: Path, name: str, extension: str, header: Header | None
-) -> tuple[NDArray[np.str_], NDArray[np.int64]]:
-    """Return symbols and samples; without a header, the samples are those of the file."""
+) -> Annotations:
+    """Return the annotations; without a header, their samples are those of the file."""
     import wfdb
 
     path = _annotation_file(header_path, extension)
@@ -317,7 +348,11 @@ def _read_annotations(
     if header is not None:
         resolution = annotation.fs if b"## time resolution" in content else None
         samples = _at_sampling_rate(samples, resolution, header, path)
-    return np.asarray(annotation.symbol, dtype=np.str_), samples
+    return Annotations(
+        symbols=np.asarray(annotation.symbol, dtype=np.str_),
+        samples=samples,
+        subtypes=np.asarray(annotation.subtype, dtype=np.int64),
+    )
 
 
 def _at_sampling_rate(

@@ -1,0 +1,1 @@
+"""Comparison of annotations beat by beat, as ANSI/AAMI EC57 prescribes."""
