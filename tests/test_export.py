@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from run_records import run_record
+from tiny_beats import tiny_beats
 from tiny_runs import DARTS, SETTINGS, assignments, prepared_run, tiny_config
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.metrics import scores
 from nasbench_ecg.models.export import METADATA
+from nasbench_ecg.models.int8 import calibration_beats
 from nasbench_ecg.models.load import load_model
 from nasbench_ecg.run.store import RecordStore, read_records
 
@@ -81,6 +84,55 @@ def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     assert (len(about["leads"]), about["samples"]) == signals.shape[1:]
     assert about["preparation"]["options"] == record.components["dataset"].options
     assert about["run_key"] == record.run_key
+
+
+def test_an_int8_network_states_what_quantization_costs(out, record, predicted, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    done = nasbench("export", record.run_key, "--int8", "--out", out, "-o", path)
+    assert done.exit_code == 0, done.stderr
+    signals, classes = predicted
+    session = onnxruntime.InferenceSession(path)
+    told = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])["int8"]
+    found = session.run(None, {"beats": signals})[0].argmax(1)
+    assert told["agreement"] == pytest.approx((found == np.array(classes)).mean())
+    assert told["test_beats"] == len(classes)
+    truth = json.loads((out / "runs" / record.run_key / "predictions.json").read_text())["truth"]
+    matrix = np.zeros((len(record.classes),) * 2, dtype=int)
+    np.add.at(matrix, (truth, found), 1)
+    by_hand = scores(matrix, record.classes, record.macro_classes)["f1_of_macro"]
+    assert told["f1_of_macro"] == pytest.approx(by_hand)
+    assert told["loss"] == pytest.approx(record.metrics["f1_of_macro"] - by_hand)
+    parameters = record.costs["parameters"]
+    assert parameters / 2 < told["weight_bytes"] < 4 * parameters
+    assert json.loads((out / "runs" / record.run_key / "int8.json").read_text()) == told
+
+
+def test_calibration_takes_an_equal_share_of_each_class():
+    beats = tiny_beats(200, seed=0)
+    chosen = calibration_beats(beats, n=30)
+    assert chosen.dtype == np.float32 and len(chosen) <= 30
+    counts = np.bincount(beats.labels, minlength=len(beats.classes))
+    assert len(chosen) == sum(min(n, 30 // np.count_nonzero(counts)) for n in counts)
+    assert np.array_equal(chosen, calibration_beats(beats, n=30))
+
+
+def test_the_model_card_says_what_the_record_says(out, record, tmp_path):
+    path = tmp_path / "model.pt2"
+    assert nasbench("export", record.run_key, "--out", out, "-o", path).exit_code == 0
+    card = (tmp_path / "model.pt2.md").read_text()
+    assert record.run_key in card and record.command in card
+    i = record.classes.index("N")
+    tp, n = record.confusion[i][i], sum(record.confusion[i])
+    low, high = (100 * bound for bound in wilson(tp, n))
+    assert f"| N | {n:,} | {100 * tp / n:.2f} | {low:.2f}–{high:.2f} |" in card
+
+
+def wilson(k, n, z=1.959963984540054):
+    """Wilson 1927: the bounds where the normal test of a proportion has p = 0.05."""
+    center, spread = (k + z * z / 2) / (n + z * z), z / (n + z * z)
+    half = spread * np.sqrt(k * (n - k) / n + z * z / 4)
+    return center - half, center + half
 
 
 @pytest.mark.parametrize(

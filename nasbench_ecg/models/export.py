@@ -62,8 +62,12 @@ def metadata(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def check_path(path: Path) -> None:
+def check_path(path: Path, *, int8: bool = False) -> None:
     """Check before the work that :func:`export` will be able to write ``path``.
+
+    Args:
+        path: The file.
+        int8: Whether the network is to be quantized, which only ONNX files can be.
 
     Raises:
         OptionError: The extension is not in :data:`FORMATS`, or libraries are not installed.
@@ -75,6 +79,12 @@ def check_path(path: Path) -> None:
             f"A model cannot be written as {path.suffix or 'a file without extension'!r}.",
             where=str(path),
             fix=f"Choose a file name that ends in {' or '.join(FORMATS)}.",
+        )
+    if int8 and extension != ".onnx":
+        raise OptionError(
+            "Only ONNX files hold networks in 8-bit integers.",
+            where=str(path),
+            fix="Choose a file name that ends in .onnx, or leave --int8 out.",
         )
     missing = [name for name in _ONNX if importlib.util.find_spec(name) is None]
     if extension == ".onnx" and missing:
@@ -101,11 +111,40 @@ def export(model: nn.Module, record: RunRecord, path: Path) -> float:
         The largest difference between probabilities of the exported network and of ``model``.
 
     Raises:
-        OptionError: As :func:`check_path`; or the network cannot be traced, or the traced network
-            gives other probabilities.
+        OptionError: As :func:`check_path` and :func:`exported`.
         StorageError: As :func:`check_path`; or the file cannot be written.
     """
     check_path(path)
+    content, difference = exported(model, record, path.suffix.lower())
+    write(content, path)
+    return difference
+
+
+def write(content: bytes, path: Path) -> None:
+    """Write a file atomically.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def exported(model: nn.Module, record: RunRecord, extension: str) -> tuple[bytes, float]:
+    """Return the content of an exported file, and how much its probabilities differ.
+
+    Args:
+        model: The network of the run, on the CPU.
+        record: The run; its :func:`metadata` is part of the content.
+        extension: One of :data:`FORMATS`.
+
+    Returns:
+        The content, and the largest difference between probabilities of the exported network and
+        of ``model``.
+
+    Raises:
+        OptionError: The network cannot be traced, or the traced network gives other probabilities.
+    """
     assert record.dataset is not None
     classifier = Classifier(model).eval()
     shape = (len(record.dataset.leads), record.dataset.n_samples)
@@ -114,29 +153,27 @@ def export(model: nn.Module, record: RunRecord, path: Path) -> float:
     beats = torch.randn(2 * _EXAMPLE_BEATS + 1, *shape, generator=generator)
     builder = f"builder {record.components['builder'].name!r}"
     text = json.dumps(metadata(record), ensure_ascii=False)
-    write = _as_onnx if path.suffix.lower() == ".onnx" else _as_pt2
+    convert = _as_onnx if extension == ".onnx" else _as_pt2
     with _quiet(), torch.no_grad():
         try:
             program = torch.export.export(
                 classifier, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
             )
-            content, exported = write(program, text, beats)
+            content, probabilities = convert(program, text, beats)
         except Exception as error:
             raise OptionError(
                 f"This network cannot be exported: {first_line(error)}",
                 where=builder,
                 fix="Load its weights in Python instead: nasbench_ecg.models.load.load_model.",
             ) from error
-        difference = float((exported - classifier(beats)).abs().max())
+        difference = float((probabilities - classifier(beats)).abs().max())
     if not difference <= _TOLERANCE:
         raise OptionError(
             f"The exported network gives probabilities that differ by {difference:.1g}.",
             where=builder,
             fix="Its forward pass may depend on more than its input.",
         )
-    with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
-        temporary.write_bytes(content)
-    return difference
+    return content, difference
 
 
 def _as_pt2(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, Tensor]:

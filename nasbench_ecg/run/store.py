@@ -101,6 +101,22 @@ class RecordStore:
             write_atomically(path, to_json(record.model_dump(mode="json")))
         return path
 
+    def add_artifact(self, run_key: str, name: str, data: Any) -> None:
+        """Write one more file beside the record of a run.
+
+        Args:
+            run_key: Key of the run.
+            name: Name of the file, which replaces one of the same name.
+            data: JSON data.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+        path = self.path(run_key).with_suffix("") / name
+        with storage_errors(path, option="--out"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, to_json(jsonable(data)))
+
     def _write_artifacts(
         self, folder: Path, files: Mapping[str, Any], weights: Mapping[str, Tensor]
     ) -> None:
