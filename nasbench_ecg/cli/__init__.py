@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 import nasbench_ecg
 from nasbench_ecg.cli import (
+    annotate,
     arch,
     cache,
     components,
@@ -49,7 +50,7 @@ _SECTIONS = {
     "Run": ("run", "suite"),
     "Results": ("show", "leaderboard", "export"),
     "Studies": ("generalize", "correlate", "table"),
-    "Annotations": ("score",),
+    "Annotations": ("annotate", "score"),
     "Components and data": ("list", "info", "data", "cache", "arch", "plugin"),
 }
 """The commands as the help lists them."""
@@ -200,6 +201,7 @@ app.command("export")(export.export)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("generalize")(generalize.generalize)
 app.command("correlate")(correlate.correlate)
+app.command("annotate")(annotate.annotate)
 app.command("score")(score.score)
 app.add_typer(arch.app, name="arch")
 app.add_typer(cache.app, name="cache")

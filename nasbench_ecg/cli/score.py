@@ -84,7 +84,8 @@ def score(
     if as_json:
         print_json(as_data(comparisons))
     else:
-        stdout().print(render_tables(tables(comparisons)))
+        console = stdout()
+        console.print(render_tables(tables(comparisons), width=console.width))
     for output in outputs or []:
         _write(comparisons, output)
         stderr().print(f"Report: {output}", markup=False, soft_wrap=True)

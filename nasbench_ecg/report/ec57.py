@@ -10,7 +10,7 @@ import numpy as np
 
 from nasbench_ecg.ec57.comparison import LABELS, MISSING, SHUT_DOWN, Comparison
 from nasbench_ecg.ec57.scores import Ec57Scores, average, ec57_scores, gross
-from nasbench_ecg.report.table import Cell, Table, text_table
+from nasbench_ecg.report.table import Cell, Column, Table, TableRow, text_table
 from nasbench_ecg.signal.aami import CLASSES
 from nasbench_ecg.text import percent
 
@@ -57,8 +57,13 @@ def _score_table(comparisons: Sequence[Comparison]) -> Table:
         every = [sum(counts) for counts in zip(*map(_beats, comparisons), strict=True)]
         rows.append(_row("gross", gross(comparisons), every))
         rows.append(_row("average", average(comparisons)))
-    headings = ["record", "beats", "V", "S", *_SCORES.values()]
-    return text_table("EC57 scores", headings, rows, [_NOTE])
+    columns = (
+        Column("record", numeric=False),
+        *(Column(name, priority=3) for name in ("beats", "V", "S")),
+        *(Column(name, priority=2 if key.endswith("fpr") else 1) for key, name in _SCORES.items()),
+    )
+    table_rows = tuple(TableRow(tuple(row)) for row in rows)
+    return Table("EC57 scores", columns, table_rows, footnotes=(_NOTE,))
 
 
 def _row(name: str, scores: Ec57Scores, beats: Sequence[int] = ()) -> list[Cell]:

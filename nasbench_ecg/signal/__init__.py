@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         join_tables,
     )
     from nasbench_ecg.signal.filtering import Denoising, adaptive_filter, denoise
-    from nasbench_ecg.signal.qrs import detect_qrs
+    from nasbench_ecg.signal.qrs import detect_qrs, detect_r_peaks
     from nasbench_ecg.signal.records import Record, read_record
     from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS, PLANES, Rhythm, rhythm_planes
     from nasbench_ecg.signal.windows import Normalization, Windows, segment
@@ -52,7 +52,7 @@ __getattr__ = lazy_names(
             "beat_features",
             "join_tables",
         ),
-        "nasbench_ecg.signal.qrs": ("detect_qrs",),
+        "nasbench_ecg.signal.qrs": ("detect_qrs", "detect_r_peaks"),
         "nasbench_ecg.signal.records": (
             "Record",
             "read_record",
@@ -92,6 +92,7 @@ __all__ = [
     "delineate",
     "denoise",
     "detect_qrs",
+    "detect_r_peaks",
     "flat_mask",
     "join_tables",
     "read_record",

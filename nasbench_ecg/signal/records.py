@@ -190,6 +190,18 @@ def summarize_record(
     return RecordSummary(name, header.leads, header.fs, seconds, beats, found, tuple(notes))
 
 
+def read_samples(header: Header) -> NDArray[np.float64]:
+    """Return all leads of a record in millivolts, float64 [n_leads, n_samples]; NaN where missing.
+
+    Raises:
+        RecordError: A signal file is missing, truncated or damaged, or a lead is not in volts.
+    """
+    _raise_first(length_problems(header))
+    digital = _read_digital(header)
+    _raise_first(_checksum_problems(header, digital))
+    return np.stack([_lead_in_millivolts(header, i, digital[i]) for i in range(len(digital))])
+
+
 def check_leads(folder: Path, name: str, leads: Sequence[str]) -> None:
     """Raise an error if the signal files are too short, or ``leads`` cannot be read in millivolts.
 
@@ -395,24 +407,31 @@ def _millivolts(
     """Return the chosen channels in millivolts, with gaps interpolated, and what is missing."""
     signals = np.empty((len(chosen), header.n_samples))
     for lead, channel in zip(signals, chosen, strict=True):
-        signal, samples = header.signals[channel], digital[channel]
-        factor = unit_factor(header, channel)
-        late = min(signal.skew * signal.per_frame, len(samples))
-        lead[:] = np.nan
-        lead[: len(samples) - late] = (
-            samples[late:].astype(np.float64) - signal.baseline
-        ) / signal.gain
-        lead[: len(samples) - late][samples[late:] == INVALID.get(signal.fmt)] = np.nan
-        lead *= factor
+        lead[:] = _lead_in_millivolts(header, channel, digital[channel])
         if np.isnan(lead).all():
             raise RecordError(
-                f"Lead {signal.name} of record {header.name} has no valid sample.",
+                f"Lead {header.leads[channel]} of record {header.name} has no valid sample.",
                 where=str(header.path),
                 fix="Choose another lead, or leave the record out.",
             )
     missing = np.isnan(signals)
     missing |= flat_mask(signals, header.fs, _FLAT_SECONDS)
     return bridge(signals), missing
+
+
+def _lead_in_millivolts(
+    header: Header, channel: int, samples: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return a lead in millivolts with its skew applied; NaN where it has no valid sample."""
+    signal = header.signals[channel]
+    late = min(signal.skew * signal.per_frame, len(samples))
+    lead = np.full(header.n_samples, np.nan)
+    lead[: len(samples) - late] = (
+        samples[late:].astype(np.float64) - signal.baseline
+    ) / signal.gain
+    lead[: len(samples) - late][samples[late:] == INVALID.get(signal.fmt)] = np.nan
+    lead *= unit_factor(header, channel)
+    return lead
 
 
 def _checksum_problems(header: Header, digital: Digital) -> Iterator[RecordError]:

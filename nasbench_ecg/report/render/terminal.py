@@ -51,8 +51,7 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
     if any(marks):
         notes.append(f"{PARETO_MARK} Pareto-optimal: {pareto_meaning(board)}.")
     if hidden := len(table.columns) - len(shown):
-        columns = "column needs" if hidden == 1 else "columns need"
-        notes.append(f"{hidden} more {columns} a wider terminal.")
+        notes.append(_hidden_note(hidden))
     title = Text(table.title, style="bold")
     for option in table.options:
         title.append(f"  {option}", style="not bold cyan")
@@ -65,19 +64,31 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
     )
 
 
-def render_tables(tables: Sequence[Table]) -> RenderableType:
-    """Return tables for a terminal, which wraps their cells where it is narrow."""
+def render_tables(tables: Sequence[Table], *, width: int | None = None) -> RenderableType:
+    """Return tables for a terminal, which wraps their cells where it is narrow.
+
+    Args:
+        tables: The tables.
+        width: Columns of the terminal; the table's columns that have a priority are left out where
+            they do not fit. None shows all.
+    """
     parts: list[RenderableType] = []
     for table in tables:
         rich = _rich_table()
         names = [table.columns[0].heading, *(row.cells[0].label for row in table.rows)]
-        width = min(max(map(len, names)), _MIN_NAME_WIDTH)
-        rich.add_column(Text(table.columns[0].heading), overflow="fold", min_width=width)
-        for column in table.columns[1:]:
-            rich.add_column(Text(column.heading), justify="right", overflow="fold")
-        for row in table.rows:
-            rich.add_row(*(_lines(row, cell) for cell in row.cells))
+        name_width = min(max(map(len, names)), _MIN_NAME_WIDTH)
+        rich.add_column(Text(table.columns[0].heading), overflow="fold", min_width=name_width)
+        cells = [[_lines(row, cell) for cell in row.cells] for row in table.rows]
+        shown = list(range(len(table.columns)))
+        if width is not None:
+            shown = _fitting(table, cells, width, name_width)
+        for i in shown[1:]:
+            rich.add_column(Text(table.columns[i].heading), justify="right", overflow="fold")
+        for row_cells in cells:
+            rich.add_row(*(row_cells[i] for i in shown))
         notes = [Text(note, style="dim") for note in table.footnotes]
+        if hidden := len(table.columns) - len(shown):
+            notes.append(Text(_hidden_note(hidden), style="dim"))
         parts += [Text(table.title, style="bold"), rich, *notes, Text("")]
     return Group(*parts[:-1])
 
@@ -107,13 +118,19 @@ def _lines(row: TableRow, cell: Cell, *, marked: bool = False) -> Text:
     return text
 
 
-def _fitting(table: Table, cells: Sequence[Sequence[Text]], width: int) -> list[int]:
+def _hidden_note(hidden: int) -> str:
+    return f"{hidden} more {'column needs' if hidden == 1 else 'columns need'} a wider terminal."
+
+
+def _fitting(
+    table: Table, cells: Sequence[Sequence[Text]], width: int, name_width: int = _NAME_WIDTH
+) -> list[int]:
     """Return the indices of the columns that fit, in the order of the table."""
     widths = []
     for i, column in enumerate(table.columns):
         lines = [line for row in cells for line in row[i].plain.splitlines()]
         longest = max(map(len, [column.heading, *lines]))
-        widths.append(_GAP + (longest if column.numeric else _NAME_WIDTH))
+        widths.append(_GAP + (longest if column.numeric else name_width))
     shown = []
     left = width + _GAP
     for i in sorted(range(len(widths)), key=lambda i: table.columns[i].priority):

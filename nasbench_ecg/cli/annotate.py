@@ -1,0 +1,122 @@
+"""``nasbench-ecg annotate``: beats of recordings, classified by a trained network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import RichProgress, stderr, stdout
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nasbench_ecg.models.annotate import AnnotatedRecording
+    from nasbench_ecg.models.classifier import BeatClassifier
+    from nasbench_ecg.signal.recordings import Recording
+
+
+def annotate(
+    recordings: Annotated[
+        list[Path],
+        typer.Argument(metavar="RECORDING...", help="WFDB records (100), .csv or .edf files."),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder to write to.")
+    ],
+    run: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Run whose network classifies the beats.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Exported network, in place of a run.")
+    ] = None,
+    leads: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Leads to use, in the order of those of the network."),
+    ] = None,
+    fs: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Sampling rate of CSV files.")
+    ] = None,
+    peaks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="EXT", help="Annotation file beside a record with its R peaks. Default: detect."
+        ),
+    ] = None,
+    extension: Annotated[str, typer.Option(metavar="EXT", help="Extension to write.")] = "atr",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace annotation files that exist.")
+    ] = False,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")] = Path(
+        "results"
+    ),
+) -> None:
+    """Find the beats of recordings, and classify them with a trained network.
+
+    Writes a WFDB annotation file and a summary for each recording. For research, not for diagnosis.
+    """
+    from nasbench_ecg.io import storage_errors, write_atomically
+    from nasbench_ecg.models.annotate import annotate as work
+    from nasbench_ecg.report.annotation import as_markdown, write_annotations
+    from nasbench_ecg.signal.recordings import open_recording
+
+    classifier = _classifier(run, model, out)
+    with storage_errors(output, option="-o"):
+        output.mkdir(parents=True, exist_ok=True)
+    for path in recordings:
+        recording = open_recording(path, fs)
+        with RichProgress() as progress:
+            found = work(
+                recording,
+                classifier,
+                progress,
+                leads=None if leads is None else [name.strip() for name in leads.split(",")],
+                peaks=None if peaks is None else _given_peaks(path, recording, peaks),
+            )
+        written = write_annotations(found, output, extension, overwrite=overwrite)
+        summary = output / f"{found.name}.md"
+        with storage_errors(summary, option="-o"):
+            write_atomically(summary, as_markdown(found, classifier.name))
+        _tell(found, written)
+
+
+def _classifier(run: str | None, model: Path | None, out: Path) -> BeatClassifier:
+    from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
+    from nasbench_ecg.run.store import find_record
+
+    if (run is None) == (model is None):
+        raise OptionError(
+            "Name one network.", fix="Use --run KEY, or --model FILE for an exported one."
+        )
+    if model is not None:
+        return classifier_of_file(model)
+    assert run is not None
+    return classifier_of_run(find_record(out, run), out)
+
+
+def _given_peaks(path: Path, recording: Recording, extension: str) -> NDArray[np.int64]:
+    """Return the samples of the beats in an annotation file beside a WFDB record."""
+    import numpy as np
+
+    from nasbench_ecg.signal.headers import read_header
+    from nasbench_ecg.signal.records import read_annotations
+    from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS
+
+    header = read_header(path.parent, recording.name)
+    marks = read_annotations(path.parent, header, extension)
+    inside = marks.samples < recording.n_samples
+    given: NDArray[np.int64] = marks.samples[np.isin(marks.symbols, list(BEAT_SYMBOLS)) & inside]
+    return given
+
+
+def _tell(found: AnnotatedRecording, written: Path) -> None:
+    from nasbench_ecg.report.annotation import summarize
+
+    summary = summarize(found)
+    counts = ", ".join(f"{name} {n:,}" for name, n in summary.beats.items())
+    stdout().print(f"{found.name}: {len(found.samples):,} beats ({counts}) → {written}")
+    for note in found.notes:
+        stderr().print(f"{found.name}: {note}", markup=False, soft_wrap=True)

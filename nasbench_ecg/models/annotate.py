@@ -1,0 +1,295 @@
+"""Annotate a recording: detect its R peaks, and classify each beat with a trained network.
+
+A recording is read in parts of ten minutes, so that a day fits in memory. R peaks of the whole
+recording come first, since rhythm planes may need all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.models.classifier import BeatClassifier
+from nasbench_ecg.progress import Progress
+from nasbench_ecg.signal.delineation import flat_mask
+from nasbench_ecg.signal.filtering import bridge, denoise
+from nasbench_ecg.signal.qrs import detect_r_peaks
+from nasbench_ecg.signal.recordings import Recording
+from nasbench_ecg.signal.records import Record
+from nasbench_ecg.signal.rhythm import rhythm_planes
+from nasbench_ecg.signal.windows import segment
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+UNCLASSIFIED = "Q"
+"""Symbol of a beat that was detected but whose window leaves the recording or has no signal."""
+
+_PART_SECONDS = 600.0
+_OVERLAP_SECONDS = 10.0
+_SAME_BEAT_SECONDS = 0.2
+_FLAT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotatedRecording:
+    """The beats of a recording.
+
+    Attributes:
+        name: Name of the record.
+        fs: Sampling rate in hertz.
+        n_samples: Length of the recording.
+        leads: Names of the leads that were used.
+        samples: int64 [n_beats], R peaks in order of time.
+        symbols: [n_beats], the most probable class of each beat; :data:`UNCLASSIFIED` where there
+            is none.
+        probabilities: float32 [n_beats, n_classes]; NaN for unclassified beats.
+        classes: Names of the classes.
+        missing: Share of the samples without signal in the worst lead.
+        notes: How the recording differs from what the network was trained for.
+    """
+
+    name: str
+    fs: float
+    n_samples: int
+    leads: tuple[str, ...]
+    samples: Ints
+    symbols: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    classes: tuple[str, ...]
+    missing: float
+    notes: tuple[str, ...]
+
+
+def annotate(
+    recording: Recording,
+    classifier: BeatClassifier,
+    progress: Progress,
+    *,
+    leads: Sequence[str] | None = None,
+    peaks: Ints | None = None,
+) -> AnnotatedRecording:
+    """Return the classified beats of a recording.
+
+    Args:
+        recording: The recording.
+        classifier: The network.
+        progress: Shows progress.
+        leads: Leads of the recording in place of those that the network was trained on, in their
+            order; by default the leads of the same names, or the first ones.
+        peaks: Sample index of each R peak, int64 [n_beats]; by default they are detected.
+
+    Raises:
+        OptionError: The recording has too few leads, or no lead of a given name.
+    """
+    channels, notes = choose_leads(recording, classifier, leads)
+    parts = list(_parts(recording))
+    with progress.track(f"Annotating {recording.name}", 2 * len(parts)) as bar:
+        found, n_missing, moments = [], np.zeros(len(channels)), _Moments(len(channels))
+        for part in parts:
+            signals, missing = _read(recording, channels, part)
+            core = slice(part.core[0] - part.first, part.core[1] - part.first)
+            n_missing += missing[:, core].sum(axis=1)
+            if peaks is None:
+                found.append(part.within(detect_r_peaks(signals, recording.fs)))
+            if classifier.options.normalise == "per-record":
+                moments.add(denoise(signals, classifier.options.denoise)[:, core])
+            bar.advance()
+        samples = _without_doubles(np.concatenate(found), recording.fs) if peaks is None else peaks
+        samples = np.sort(samples)
+        rhythm = classifier.options.rhythm
+        planes = rhythm_planes(samples, rhythm).astype(np.float32) if rhythm else None
+        probabilities = np.full((len(samples), len(classifier.classes)), np.nan, np.float32)
+        for part in parts:
+            own = np.flatnonzero((samples >= part.core[0]) & (samples < part.core[1]))
+            if len(own):
+                signals, missing = _read(recording, channels, part)
+                index, windows = _windows(
+                    recording, classifier, part, signals, missing, samples[own], moments
+                )
+                if planes is not None:
+                    windows = _with_planes(windows, planes[own[index]])
+                if len(windows):
+                    probabilities[own[index]] = classifier.probabilities(windows)
+            bar.advance()
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(probabilities).all(axis=1))
+    symbols = np.full(len(samples), UNCLASSIFIED, dtype=object)
+    symbols[known] = np.array(classifier.classes, dtype=object)[probabilities[known].argmax(axis=1)]
+    share = float(n_missing.max() / max(recording.n_samples, 1))
+    return AnnotatedRecording(
+        name=recording.name,
+        fs=recording.fs,
+        n_samples=recording.n_samples,
+        leads=tuple(recording.leads[channel] for channel in channels),
+        samples=samples,
+        symbols=tuple(symbols),
+        probabilities=probabilities,
+        classes=classifier.classes,
+        missing=share,
+        notes=(*recording.notes, *notes, *_notes_of_signal(recording, classifier, share, known)),
+    )
+
+
+def choose_leads(
+    recording: Recording, classifier: BeatClassifier, leads: Sequence[str] | None
+) -> tuple[list[int], list[str]]:
+    """Return the positions of the leads to use, and what differs from the training.
+
+    Raises:
+        OptionError: The recording has too few leads, or no lead of a given name.
+    """
+    wanted = classifier.leads
+    if leads is not None:
+        unknown = [name for name in leads if name not in recording.leads]
+        if unknown or len(leads) != len(wanted):
+            raise OptionError(
+                f"There is no lead {unknown[0]!r}."
+                if unknown
+                else f"{classifier.name} needs {len(wanted)} leads, not {len(leads)}.",
+                where=f"recording {recording.name}, with the leads {', '.join(recording.leads)}",
+                fix=f"Name a lead for each of {', '.join(wanted)}, in this order.",
+            )
+        chosen = [recording.leads.index(name) for name in leads]
+    elif set(wanted) <= set(recording.leads):
+        return [recording.leads.index(name) for name in wanted], []
+    elif len(recording.leads) < len(wanted):
+        raise OptionError(
+            f"{classifier.name} needs {len(wanted)} leads ({', '.join(wanted)}); the recording has "
+            f"{len(recording.leads)}.",
+            where=f"recording {recording.name}",
+            fix="Choose a network that was trained on fewer leads.",
+        )
+    else:
+        chosen = list(range(len(wanted)))
+    used = [recording.leads[channel] for channel in chosen]
+    if tuple(used) == tuple(wanted):
+        return chosen, []
+    return chosen, [
+        f"The network was trained on {', '.join(wanted)}; here it gets {', '.join(used)}."
+    ]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of a recording: samples to read, and the core of which it answers for the beats."""
+
+    first: int
+    last: int
+    core: tuple[int, int]
+
+    def within(self, local: Ints) -> Ints:
+        """Return the positions in the recording of those in the core."""
+        samples: Ints = local + self.first
+        return samples[(samples >= self.core[0]) & (samples < self.core[1])]
+
+
+def _parts(recording: Recording) -> Iterator[_Part]:
+    length, overlap = (round(s * recording.fs) for s in (_PART_SECONDS, _OVERLAP_SECONDS))
+    for start in range(0, recording.n_samples, length):
+        stop = min(start + length, recording.n_samples)
+        yield _Part(
+            max(0, start - overlap), min(stop + overlap, recording.n_samples), (start, stop)
+        )
+
+
+def _read(
+    recording: Recording, channels: Sequence[int], part: _Part
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the signals with gaps interpolated, and what is missing; an empty lead is zero."""
+    signals = recording.read(channels, part.first, part.last)
+    missing: NDArray[np.bool_] = np.isnan(signals)
+    missing |= flat_mask(signals, recording.fs, _FLAT_SECONDS)
+    empty = np.asarray(np.isnan(signals).all(axis=1))
+    signals = np.where(empty[:, None], 0.0, signals)
+    return bridge(signals), missing
+
+
+class _Moments:
+    """Mean and standard deviation of each lead over parts of a recording."""
+
+    def __init__(self, n_leads: int) -> None:
+        self.n, self.total, self.squares = 0, np.zeros(n_leads), np.zeros(n_leads)
+
+    def add(self, signals: Floats) -> None:
+        self.n += signals.shape[1]
+        self.total += signals.sum(axis=1)
+        self.squares += (signals**2).sum(axis=1)
+
+    def z_score(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        mean = self.total / self.n
+        deviation = np.sqrt(np.maximum(self.squares / self.n - mean**2, 0))
+        scale = np.where(deviation > 0, deviation, np.inf)
+        return ((windows - mean[:, None]) / scale[:, None]).astype(np.float32)
+
+
+def _windows(
+    recording: Recording,
+    classifier: BeatClassifier,
+    part: _Part,
+    signals: Floats,
+    missing: NDArray[np.bool_],
+    samples: Ints,
+    moments: _Moments,
+) -> tuple[Ints, NDArray[np.float32]]:
+    """Return the windows of the beats that have one, and which of ``samples`` they belong to."""
+    options = classifier.options
+    record = Record(
+        name=recording.name,
+        fs=recording.fs,
+        leads=classifier.leads,
+        signals=denoise(signals, options.denoise),
+        symbols=np.full(len(samples), "N"),
+        samples=samples - part.first,
+        comments=(),
+        missing=missing if missing.any() else None,
+    )
+    per_record = options.normalise == "per-record"
+    cut = segment(
+        replace(record),
+        before=options.before,
+        after=options.after,
+        normalise="none" if per_record else options.normalise,
+        rate=classifier.fs,
+        max_missing=options.max_missing,
+    )
+    windows = moments.z_score(cut.signals) if per_record else cut.signals
+    return np.searchsorted(samples, cut.sample + part.first), windows
+
+
+def _with_planes(windows: NDArray[np.float32], planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    constant = np.repeat(planes[:, :, None], windows.shape[2], axis=2)
+    return np.concatenate([windows, constant], axis=1)
+
+
+def _without_doubles(samples: Ints, fs: float) -> Ints:
+    """Return the R peaks without a second one of the same beat, at the border of two parts."""
+    if not len(samples):
+        return samples
+    kept = np.concatenate([[True], np.diff(samples) > _SAME_BEAT_SECONDS * fs])
+    distinct: Ints = samples[kept]
+    return distinct
+
+
+def _notes_of_signal(
+    recording: Recording, classifier: BeatClassifier, missing: float, known: NDArray[np.bool_]
+) -> list[str]:
+    notes = []
+    if recording.fs != classifier.fs:
+        notes.append(
+            f"The recording has {recording.fs:g} Hz; beats are resampled to the "
+            f"{classifier.fs:g} Hz of the network."
+        )
+    if missing > 0:
+        notes.append(f"{missing:.1%} of a lead has no signal.")
+    if len(known) and not known.all():
+        notes.append(
+            f"{int((~known).sum()):,} of {len(known):,} beats have no class: their window leaves "
+            f"the recording or has no signal. They are written as {UNCLASSIFIED}."
+        )
+    if not len(known):
+        notes.append("No beat was found.")
+    return notes

@@ -1,0 +1,189 @@
+"""The result of annotating a recording: WFDB annotations, a summary, and a strip of beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.io import replace_atomically, storage_errors
+from nasbench_ecg.models.annotate import AnnotatedRecording
+from nasbench_ecg.text import duration
+
+PAUSE_SECONDS = 2.0
+"""Longest interval between beats that is no pause."""
+
+RUN_BEATS = 3
+"""Fewest consecutive V beats that are a run."""
+
+_SHOWN = 10
+_HOUR = 3600.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an annotation says of a recording.
+
+    Attributes:
+        beats: Number of beats of each class.
+        unclassified: Number of beats without a class; they are not among ``beats``.
+        hours: Beats of each class in each hour, in order of time.
+        heart_rate: Mean heart rate in beats a minute; None with fewer than two beats.
+        runs: Runs of V: their start in seconds, and their number of beats.
+        pauses: Pauses: their start and their duration in seconds.
+    """
+
+    beats: dict[str, int]
+    unclassified: int
+    hours: tuple[dict[str, int], ...]
+    heart_rate: float | None
+    runs: tuple[tuple[float, int], ...]
+    pauses: tuple[tuple[float, float], ...]
+
+
+def summarize(found: AnnotatedRecording) -> Summary:
+    """Return counts, heart rate, runs of V, and pauses."""
+    symbols = np.array(found.symbols, dtype=object)
+    known = ~np.isnan(found.probabilities).any(axis=1) if len(symbols) else np.zeros(0, bool)
+    seconds = found.samples / found.fs
+    n_hours = max(1, int(np.ceil(found.n_samples / found.fs / _HOUR)))
+    hour = np.minimum(seconds // _HOUR, n_hours - 1).astype(int)
+
+    def counts(chosen: Any) -> dict[str, int]:
+        return {name: int((symbols[chosen & known] == name).sum()) for name in found.classes}
+
+    rr = np.diff(seconds)
+    every = np.ones(len(symbols), bool)
+    return Summary(
+        beats=counts(every),
+        unclassified=int((~known).sum()),
+        hours=tuple(counts(hour == h) for h in range(n_hours)),
+        heart_rate=float(60 / rr.mean()) if len(rr) else None,
+        runs=tuple(_runs(symbols, seconds)),
+        pauses=tuple((float(seconds[i]), float(rr[i])) for i in np.flatnonzero(rr > PAUSE_SECONDS)),
+    )
+
+
+def _runs(symbols: Any, seconds: Any) -> Iterator[tuple[float, int]]:
+    is_v = np.concatenate([[False], symbols == "V", [False]])
+    edges = np.flatnonzero(np.diff(is_v.astype(int)))
+    for start, stop in zip(edges[::2], edges[1::2], strict=True):
+        if stop - start >= RUN_BEATS:
+            yield float(seconds[start]), int(stop - start)
+
+
+def write_annotations(
+    found: AnnotatedRecording, folder: Path, extension: str = "atr", *, overwrite: bool = False
+) -> Path:
+    """Write the beats as a WFDB annotation file; the auxiliary text holds the probabilities.
+
+    Args:
+        found: The annotated recording.
+        folder: Existing folder.
+        extension: Extension of the file.
+        overwrite: Replace a file that exists.
+
+    Returns:
+        Path of the file.
+
+    Raises:
+        OptionError: The file exists, or there is no beat to write.
+        StorageError: The file cannot be written.
+    """
+    import wfdb
+
+    path = folder / f"{found.name}.{extension}"
+    if path.exists() and not overwrite:
+        raise OptionError(
+            "The annotation file exists already.",
+            where=str(path),
+            fix="Choose another folder or --extension, or replace it with --overwrite.",
+        )
+    if not len(found.samples):
+        raise OptionError(
+            f"No beat was found in {found.name}: there is nothing to write.",
+            fix="Check the leads and the sampling rate.",
+        )
+    with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
+        name = temporary.name.rpartition(".")[0] or temporary.name
+        wfdb.wrann(
+            "annotations",
+            extension,
+            found.samples,
+            symbol=list(found.symbols),
+            aux_note=_probabilities(found),
+            fs=found.fs,
+            write_dir=str(_scratch(temporary, name)),
+        )
+        (_scratch(temporary, name) / f"annotations.{extension}").replace(temporary)
+        _scratch(temporary, name).rmdir()
+    return path
+
+
+def _scratch(temporary: Path, name: str) -> Path:
+    """Return a folder beside a temporary file, since wfdb chooses the file's name itself."""
+    folder = temporary.with_name(f"{name}-folder")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _probabilities(found: AnnotatedRecording) -> list[str]:
+    rows = np.round(found.probabilities * 100)
+    return [
+        ""
+        if np.isnan(row[0])
+        else " ".join(f"{name}={int(p)}" for name, p in zip(found.classes, row, strict=True))
+        for row in rows
+    ]
+
+
+def as_markdown(found: AnnotatedRecording, classifier: str) -> str:
+    """Return the summary as Markdown."""
+    return "\n".join(_lines(found, summarize(found), classifier)) + "\n"
+
+
+def _lines(found: AnnotatedRecording, summary: Summary, classifier: str) -> Iterator[str]:
+    yield f"# {found.name}"
+    yield ""
+    yield (
+        f"{duration(found.n_samples / found.fs)} at {found.fs:g} Hz, leads "
+        f"{', '.join(found.leads)}, annotated by {classifier}."
+    )
+    for note in found.notes:
+        yield ""
+        yield f"Note: {note}"
+    yield ""
+    yield f"| | {' | '.join(found.classes)} |"
+    yield f"| --- | {' | '.join('--:' for _ in found.classes)} |"
+    yield f"| all | {' | '.join(f'{n:,}' for n in summary.beats.values())} |"
+    if len(summary.hours) > 1:
+        for hour, counts in enumerate(summary.hours, start=1):
+            yield f"| hour {hour} | {' | '.join(f'{n:,}' for n in counts.values())} |"
+    yield ""
+    if summary.heart_rate is not None:
+        yield f"Mean heart rate: {summary.heart_rate:.0f} beats a minute."
+        yield ""
+    yield from _events(
+        f"runs of at least {RUN_BEATS} V beats",
+        [f"{_clock(start)}, {n} beats" for start, n in summary.runs],
+    )
+    yield from _events(
+        f"pauses of more than {PAUSE_SECONDS:g} s",
+        [f"{_clock(start)}, {seconds:.1f} s" for start, seconds in summary.pauses],
+    )
+    yield "Classes are those of ANSI/AAMI EC57. For research, and not for diagnosis."
+
+
+def _events(what: str, listed: list[str]) -> Iterator[str]:
+    shown = "; ".join(listed[:_SHOWN]) + ("; …" if listed[_SHOWN:] else "")
+    yield f"{len(listed):,} {what}{f': {shown}' if listed else ''}."
+    yield ""
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60:d}:{minutes % 60:02d}:{rest:02d}"

@@ -1,0 +1,235 @@
+"""Long recordings without annotations, read in parts: WFDB, CSV and EDF files.
+
+A recording of a day does not have to fit in memory. :func:`open_recording` checks a file, and
+:meth:`Recording.read` returns a part of it in millivolts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.signal.headers import (
+    INVALID,
+    MILLIVOLTS,
+    Header,
+    length_problems,
+    read_header,
+    unit_factor,
+)
+from nasbench_ecg.signal.records import read_samples
+
+Floats = NDArray[np.float64]
+
+_BLOCK = 1_000_000  # samples that are summed at a time for a checksum
+
+
+class Recording(Protocol):
+    """A recording that is read in parts."""
+
+    @property
+    def name(self) -> str:
+        """Name of the record."""
+
+    @property
+    def fs(self) -> float:
+        """Sampling rate in hertz."""
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads."""
+
+    @property
+    def n_samples(self) -> int:
+        """Length in samples."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the recording, although it can be read."""
+
+    def read(self, channels: Sequence[int], first: int, last: int) -> Floats:
+        """Return samples ``first`` to ``last`` (exclusive) of some leads.
+
+        Args:
+            channels: Positions of the leads.
+            first: First sample.
+            last: The sample after the last one.
+
+        Returns:
+            float64 [n_channels, last − first], millivolts; NaN where a lead has no signal.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRecording:
+    """A recording in memory; attributes as in :class:`Recording`, and the signals in millivolts."""
+
+    name: str
+    fs: float
+    leads: tuple[str, ...]
+    signals: Floats
+    notes: tuple[str, ...] = ()
+
+    @property
+    def n_samples(self) -> int:
+        """Length in samples."""
+        return int(self.signals.shape[1])
+
+    def read(self, channels: Sequence[int], first: int, last: int) -> Floats:
+        """Return a part of some leads, as in :meth:`Recording.read`."""
+        return self.signals[list(channels), first:last]
+
+
+class WfdbRecording:
+    """A WFDB record whose signal files are read in parts; attributes as in :class:`Recording`.
+
+    Args:
+        header: The header of the record.
+
+    Raises:
+        RecordError: A signal file is missing or truncated, or its checksum differs.
+    """
+
+    def __init__(self, header: Header) -> None:
+        for problem in length_problems(header):
+            raise problem
+        self._header = header
+        self.name: str = header.name
+        self.fs: float = header.fs
+        self.leads: tuple[str, ...] = header.leads
+        self.n_samples: int = header.n_samples
+        self.notes: tuple[str, ...] = header.notes
+        self._check_sums()
+
+    def read(self, channels: Sequence[int], first: int, last: int) -> Floats:
+        """Return a part of some leads, as in :meth:`Recording.read`."""
+        digital = self._digital(channels, first, last)
+        signals = np.empty(digital.shape)
+        for lead, samples, channel in zip(signals, digital, channels, strict=True):
+            signal = self._header.signals[channel]
+            lead[:] = (samples - signal.baseline) / signal.gain * unit_factor(self._header, channel)
+            lead[samples == INVALID.get(signal.fmt)] = np.nan
+        return signals
+
+    def _digital(self, channels: Sequence[int], first: int, last: int) -> NDArray[np.int64]:
+        import wfdb
+
+        header = self._header
+        try:
+            record = wfdb.rdrecord(
+                str(header.path.with_suffix("")),
+                sampfrom=first,
+                sampto=last,
+                channels=list(channels),
+                physical=False,
+            )
+        except Exception as error:
+            raise RecordError(
+                f"The signals of record {header.name} cannot be read: {error}.",
+                where=str(header.folder / header.signals[0].file),
+                fix="Check the file, or convert it to CSV.",
+            ) from error
+        found: NDArray[np.int64] = record.d_signal.T
+        return found
+
+    def _check_sums(self) -> None:
+        stated = [signal.checksum for signal in self._header.signals]
+        if not any(stated):
+            return  # some headers state 0 in place of every checksum
+        channels = range(len(stated))
+        sums = np.zeros(len(stated), dtype=np.int64)
+        for first in range(0, self.n_samples, _BLOCK):
+            last = min(first + _BLOCK, self.n_samples)
+            sums += self._digital(channels, first, last).sum(axis=1)
+        for signal, total in zip(self._header.signals, sums.tolist(), strict=True):
+            if signal.checksum is not None and signal.checksum % 65536 != total % 65536:
+                raise RecordError(
+                    f"Record {self.name} is damaged: lead {signal.name} has checksum "
+                    f"{total % 65536}, its header states {signal.checksum % 65536}.",
+                    where=str(self._header.folder / signal.file),
+                    fix="Restore the file from its source.",
+                )
+
+
+def open_recording(path: Path, fs: float | None = None) -> Recording:
+    """Open a recording: a WFDB record (``100``, ``100.hea`` or ``100.dat``), a CSV or an EDF file.
+
+    A CSV file has a heading with the names of the leads, and a row of millivolts for each sample;
+    an empty field is a missing sample.
+
+    Args:
+        path: The file; the extension of a WFDB record may be left out.
+        fs: Sampling rate of a CSV file in hertz, which it cannot state itself.
+
+    Raises:
+        OptionError: There is no such file, or a CSV file without ``fs``.
+        RecordError: The file cannot be read, or is damaged.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _read_csv(path, fs)
+    if suffix == ".edf":
+        return _read_edf(path)
+    name = path.stem if suffix in (".hea", ".dat") else path.name
+    if not (path.parent / f"{name}.hea").is_file():
+        raise OptionError(
+            "There is no such recording.",
+            where=str(path),
+            fix="Name a WFDB record (100 or 100.hea), a .csv or an .edf file.",
+        )
+    header = read_header(path.parent, name)
+    simple = all(s.per_frame == 1 and not s.skew and s.fmt != "61" for s in header.signals)
+    if simple:
+        return WfdbRecording(header)
+    signals = read_samples(header)
+    return StoredRecording(name, header.fs, header.leads, signals, header.notes)
+
+
+def _read_csv(path: Path, fs: float | None) -> StoredRecording:
+    import pandas as pd
+
+    if not path.is_file():
+        raise OptionError("There is no such file.", where=str(path))
+    if fs is None or not fs > 0:
+        raise OptionError(
+            "A CSV file does not state its sampling rate.",
+            where=str(path),
+            fix="State it in hertz with --fs.",
+        )
+    try:
+        table = pd.read_csv(path).astype(np.float64)
+    except (ValueError, UnicodeDecodeError) as error:
+        raise RecordError(
+            f"The file is no table of numbers: {str(error).splitlines()[0]}.",
+            where=str(path),
+            fix="Write a heading with the names of the leads, and a row of millivolts for each "
+            "sample.",
+        ) from error
+    leads = tuple(str(name).strip() for name in table.columns)
+    return StoredRecording(path.stem, float(fs), leads, table.to_numpy().T.copy())
+
+
+def _read_edf(path: Path) -> StoredRecording:
+    from wfdb.io.convert.edf import read_edf
+
+    if not path.is_file():
+        raise OptionError("There is no such file.", where=str(path))
+    try:
+        record = read_edf(str(path), verbose=False)
+        signals = np.asarray(record.p_signal, dtype=np.float64).T
+        factors = [MILLIVOLTS[unit] for unit in record.units]
+    except Exception as error:
+        raise RecordError(
+            f"The EDF file cannot be read: {type(error).__name__}: {error}.",
+            where=str(path),
+            fix="Export the leads as CSV, in millivolts.",
+        ) from error
+    return StoredRecording(
+        path.stem, float(record.fs), tuple(record.sig_name), signals * np.array(factors)[:, None]
+    )

@@ -1,0 +1,297 @@
+"""Annotating recordings: parts, leads, normalization, files, summary and the command."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import wfdb
+from typer.testing import CliRunner
+from wfdb_files import real_database, write_record
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.data.preparation import WaveformOptions
+from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.models import annotate as annotating
+from nasbench_ecg.models.annotate import AnnotatedRecording, annotate
+from nasbench_ecg.models.classifier import BeatClassifier
+from nasbench_ecg.progress import Silent
+from nasbench_ecg.report.annotation import as_markdown, summarize, write_annotations
+from nasbench_ecg.signal.aami import AAMI_SYMBOLS
+from nasbench_ecg.signal.qrs import detect_r_peaks
+from nasbench_ecg.signal.recordings import StoredRecording, open_recording
+from nasbench_ecg.signal.records import Record, read_record
+from nasbench_ecg.signal.rhythm import rhythm_planes
+from nasbench_ecg.signal.windows import segment
+
+FS = 250.0
+CLASSES = ("N", "S", "V")
+
+
+def recording(seconds=90.0, *, leads=("MLII", "V1"), seed=0):
+    """Return a recording whose every fourth beat is inverted, and the samples of its beats."""
+    rng = np.random.default_rng(seed)
+    n = round(seconds * FS)
+    beats = np.arange(round(0.7 * FS), n - round(0.7 * FS), round(0.8 * FS))
+    time = np.arange(n)[:, None] - beats
+    shape = np.exp(-((time / (0.012 * FS)) ** 2)) - 0.3 * np.exp(
+        -(((time / FS - 0.05) / 0.02) ** 2)
+    )
+    sign = np.where(np.arange(len(beats)) % 4 == 3, -1.0, 1.0)
+    wave = (shape * sign).sum(axis=1)
+    signals = np.stack([wave * gain for gain in np.linspace(1.0, 0.6, len(leads))])
+    signals += rng.normal(0, 0.01, signals.shape)
+    return StoredRecording("r", FS, tuple(leads), signals), beats
+
+
+def classifier(normalise="none", rhythm=None, fs=FS, leads=("MLII", "V1"), record=None):
+    """Return a classifier by the sign of the R peak; it appends what it is given to ``record``."""
+
+    def probabilities(beats):
+        if record is not None:
+            record.append(beats)
+        inverted = beats[:, 0, 30] < 0
+        return np.where(inverted[:, None], [0.1, 0.0, 0.9], [0.8, 0.15, 0.05]).astype(np.float32)
+
+    options = WaveformOptions(
+        records=("x",), leads=leads, before=30, after=40, denoise="none", normalise=normalise,
+        rhythm=rhythm,
+    )  # fmt: skip
+    return BeatClassifier("the sign", probabilities, CLASSES, leads, fs, options)
+
+
+def test_every_beat_is_found_and_classified():
+    recorded, beats = recording()
+    found = annotate(recorded, classifier(), Silent())
+    assert len(found.samples) == len(beats)
+    assert np.abs(found.samples - beats).max() <= 1
+    assert found.symbols == tuple("V" if i % 4 == 3 else "N" for i in range(len(beats)))
+    assert found.probabilities[3] == pytest.approx([0.1, 0.0, 0.9])
+    assert found.notes == ()
+
+
+def test_parts_do_not_change_the_result(monkeypatch):
+    recorded, _ = recording(120)
+    whole = annotate(recorded, classifier(), Silent())
+    monkeypatch.setattr(annotating, "_PART_SECONDS", 17.3)
+    parts = annotate(recorded, classifier(), Silent())
+    assert parts.samples.tolist() == whole.samples.tolist()
+    assert parts.symbols == whole.symbols
+
+
+@pytest.mark.parametrize("normalise", ["none", "per-beat", "per-record"])
+def test_beats_are_prepared_as_in_training(normalise, monkeypatch):
+    recorded, _ = recording()
+    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
+    given = []
+    found = annotate(recorded, classifier(normalise, record=given), Silent())
+    as_trained = segment(
+        Record("r", FS, recorded.leads, recorded.signals, np.full(len(found.samples), "N"),
+               found.samples, ()),
+        before=30, after=40, normalise=normalise,
+    )  # fmt: skip
+    np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=2e-5)
+
+
+@pytest.mark.parametrize("rhythm", ["whole-record", "causal"])
+def test_rhythm_planes_are_of_the_whole_recording(rhythm, monkeypatch):
+    recorded, _ = recording()
+    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
+    given = []
+    found = annotate(recorded, classifier(rhythm=rhythm, record=given), Silent())
+    planes = rhythm_planes(found.samples, rhythm)
+    np.testing.assert_allclose(np.concatenate(given)[:, 2:, 0], planes, atol=1e-6)
+
+
+def test_beats_without_signal_have_no_class_and_are_told():
+    recorded, beats = recording()
+    recorded.signals[:, 5000:6000] = np.nan
+    found = annotate(recorded, classifier(), Silent(), peaks=beats)
+    inside = (beats > 5000) & (beats < 6000)
+    assert np.isnan(found.probabilities[inside]).all()
+    assert {found.symbols[i] for i in np.flatnonzero(inside)} == {"Q"}
+    assert found.missing == pytest.approx(1000 / recorded.n_samples)
+    assert any("have no class" in note for note in found.notes)
+
+
+def test_another_rate_is_resampled_and_told():
+    recorded, beats = recording()
+    given = []
+    found = annotate(recorded, classifier(fs=125.0, record=given), Silent(), peaks=beats)
+    assert given[0].shape[1:] == (2, 71)
+    assert any("250 Hz" in note and "125 Hz" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "used", "told"),
+    [
+        (("V1", "MLII"), None, ("MLII", "V1"), False),
+        (("II", "V5"), None, ("II", "V5"), True),
+        (("II", "V5"), ("V5", "II"), ("V5", "II"), True),
+    ],
+)
+def test_leads_are_chosen_by_name_or_by_order(own, asked, used, told):
+    recorded, _ = recording(leads=own)
+    found = annotate(recorded, classifier(), Silent(), leads=asked)
+    assert found.leads == used
+    assert any("was trained on MLII, V1" in note for note in found.notes) == told
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "said"),
+    [
+        (("MLII",), None, "needs 2 leads"),
+        (("I", "II"), ("I", "aVF"), "no lead 'aVF'"),
+        (("I", "II"), ("I",), "needs 2 leads, not 1"),
+    ],
+)
+def test_missing_leads_are_an_error(own, asked, said):
+    recorded, _ = recording(leads=own)
+    with pytest.raises(OptionError, match=said):
+        annotate(recorded, classifier(), Silent(), leads=asked)
+
+
+# -- files --------------------------------------------------------------------------------------
+
+
+def test_a_wfdb_record_is_read_in_parts_as_read_record_reads_it(tmp_path):
+    write_record(tmp_path, "a", n_samples=5000)
+    recorded = open_recording(tmp_path / "a.hea")
+    whole = read_record(tmp_path, "a").signals
+    assert (recorded.leads, recorded.n_samples) == (("MLII", "V1"), 5000)
+    np.testing.assert_array_equal(recorded.read([1, 0], 100, 900), whole[[1, 0], 100:900])
+
+
+def test_a_damaged_record_is_refused(tmp_path):
+    write_record(tmp_path, "a", n_samples=5000)
+    content = bytearray((tmp_path / "a.dat").read_bytes())
+    content[777] ^= 1
+    (tmp_path / "a.dat").write_bytes(bytes(content))
+    with pytest.raises(RecordError, match="checksum"):
+        open_recording(tmp_path / "a")
+
+
+def test_csv_files_hold_millivolts(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("I,II\n0.5,1\n,2\n-0.5,3\n")
+    recorded = open_recording(path, 100.0)
+    assert (recorded.name, recorded.fs, recorded.leads) == ("mine", 100.0, ("I", "II"))
+    assert np.isnan(recorded.read([0], 1, 2)).all()
+    assert recorded.read([1], 0, 3).tolist() == [[1.0, 2.0, 3.0]]
+    with pytest.raises(OptionError, match="sampling rate"):
+        open_recording(path)
+    path.write_text("I,II\na,b\n")
+    with pytest.raises(RecordError, match="no table of numbers"):
+        open_recording(path, 100.0)
+
+
+def test_edf_files_are_read_in_millivolts(tmp_path):
+    recorded, _ = recording(10)
+    path = tmp_path / "day.edf"
+    write_edf(path, recorded.signals * 1000, recorded.leads)
+    found = open_recording(path)
+    assert (found.fs, found.leads) == (FS, ("MLII", "V1"))
+    n = found.n_samples
+    np.testing.assert_allclose(found.read([0, 1], 0, n), recorded.signals[:, :n], atol=2e-4)
+
+
+def write_edf(path, microvolts, leads):
+    """Write EDF (Kemp et al. 1992) with one-second blocks and a range of ±3200 µV."""
+    n_leads, n = microvolts.shape
+    blocks = n // int(FS)
+
+    def field(values, width):
+        return "".join(str(value).ljust(width) for value in values)
+
+    header = field(["0"], 8) + field(["X"], 80) * 2 + field(["01.01.20", "00.00.00"], 8)
+    header += field([256 * (n_leads + 1)], 8) + field([""], 44) + field([blocks, 1], 8)
+    header += field([n_leads], 4) + field(leads, 16) + field([""] * n_leads, 80)
+    header += field(["uV"] * n_leads, 8) + field([-3200] * n_leads, 8) + field([3200] * n_leads, 8)
+    header += field([-32000] * n_leads, 8) + field([32000] * n_leads, 8)
+    header += field([""] * n_leads, 80) + field([int(FS)] * n_leads, 8) + field([""] * n_leads, 32)
+    digital = np.rint(microvolts[:, : blocks * int(FS)] * 10).astype("<i2")
+    per_block = digital.reshape(n_leads, blocks, int(FS)).transpose(1, 0, 2)
+    path.write_bytes(header.encode("ascii") + per_block.tobytes())
+
+
+@pytest.mark.parametrize("name", ["nothing", "nothing.csv", "nothing.edf"])
+def test_a_missing_recording_is_an_error(name, tmp_path):
+    with pytest.raises(OptionError, match="no such"):
+        open_recording(tmp_path / name, 100.0)
+
+
+def annotated(samples, symbols, *, n_samples=100_000, fs=100.0):
+    probabilities = np.tile(np.array([0.7, 0.2, 0.1], np.float32), (len(samples), 1))
+    return AnnotatedRecording(
+        "r", fs, n_samples, ("I",), np.array(samples), tuple(symbols), probabilities, CLASSES, 0.0,
+        ("A note.",),
+    )  # fmt: skip
+
+
+def test_the_annotation_file_has_symbols_times_and_probabilities(tmp_path):
+    path = write_annotations(annotated([100, 220, 350], "NVS"), tmp_path)
+    found = wfdb.rdann(str(path.with_suffix("")), "atr")
+    assert found.sample.tolist() == [100, 220, 350]
+    assert found.symbol == ["N", "V", "S"]
+    assert found.aux_note[0].strip("\x00") == "N=70 S=20 V=10"
+    assert found.fs == 100
+    assert [p.name for p in tmp_path.iterdir()] == ["r.atr"]
+
+
+def test_expert_annotations_are_not_overwritten(tmp_path):
+    (tmp_path / "r.atr").write_bytes(b"expert")
+    with pytest.raises(OptionError, match="exists already"):
+        write_annotations(annotated([100], "N"), tmp_path)
+    assert (tmp_path / "r.atr").read_bytes() == b"expert"
+    write_annotations(annotated([100], "N"), tmp_path, overwrite=True)
+    assert (tmp_path / "r.atr").read_bytes() != b"expert"
+
+
+def test_the_summary_counts_hours_runs_and_pauses():
+    samples = [100, 200, 300, 400, 500, 800, 360_050, 360_150]
+    found = annotated(samples, "NVVVNVNN", n_samples=720_000)
+    made = summarize(found)
+    assert made.beats == {"N": 4, "S": 0, "V": 4}
+    assert made.hours == ({"N": 2, "S": 0, "V": 4}, {"N": 2, "S": 0, "V": 0})
+    assert made.runs == ((2.0, 3),)
+    assert [round(seconds, 1) for _, seconds in made.pauses] == [3.0, 3592.5]
+    assert made.heart_rate == pytest.approx(60 * 7 / 3600.5)
+    text = as_markdown(found, "the sign")
+    assert "| hour 2 | 2 | 0 | 0 |" in text and "0:00:02, 3 beats" in text and "A note." in text
+
+
+# -- real records, and the command --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["100", "213", "221"])
+def test_r_peaks_are_where_experts_mark_them(name):
+    record = read_record(real_database("mitdb"), name)
+    beats = record.samples[np.isin(record.symbols, list(AAMI_SYMBOLS))]
+    found = detect_r_peaks(record.signals, record.fs)
+    nearest = np.abs(found[:, None] - beats[None, :]).min(axis=0)
+    assert (nearest <= 0.014 * record.fs).mean() > 0.97
+
+
+def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path):
+    out = tmp_path / "results"
+    run = ["run", "cnn-9", "synthetic-2lead", "--profile", "smoke", "--device", "cpu"]
+    assert CliRunner().invoke(app, [*run, "--out", str(out)]).exit_code == 0
+    (record,) = (out / "runs").glob("*.json")
+    recorded, _ = recording(30)
+    path = tmp_path / "mine.csv"
+    header = ",".join(recorded.leads)
+    np.savetxt(path, recorded.signals.T, delimiter=",", header=header, comments="")
+    model = tmp_path / "model.pt2"
+    exported = ["export", record.stem, "--out", str(out), "-o", str(model)]
+    assert CliRunner().invoke(app, exported).exit_code == 0
+    made = []
+    for network in (["--run", record.stem, "--out", str(out)], ["--model", str(model)]):
+        folder = tmp_path / f"made-{len(made)}"
+        asked = ["annotate", str(path), "--fs", str(FS), "-o", str(folder), *network]
+        done = CliRunner().invoke(app, asked)
+        assert done.exit_code == 0, done.output
+        assert (folder / "mine.md").is_file()
+        found = wfdb.rdann(str(folder / "mine"), "atr")
+        made.append((found.sample.tolist(), found.symbol, found.aux_note))
+    assert made[0] == made[1]
+    none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
+    assert none.exit_code == 2 and "Name one network" in none.output
