@@ -74,6 +74,31 @@ class Dataset(Protocol):
         """
 
 
+@runtime_checkable
+class NamesPersons(Protocol):
+    """A dataset that names the persons of its records across databases, without reading a record.
+
+    Without this method, each subject is a person of the first database that the dataset requires:
+    record 800 of ``svdb`` is ``svdb/800``.
+
+    Example:
+        >>> from nasbench_ecg.api import NamesPersons
+        >>> class Excerpts:
+        ...     def persons(self):
+        ...         return {"sel213": "mitdb/213"}
+        >>> isinstance(Excerpts(), NamesPersons)
+        True
+    """
+
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record whose person is known, as ``database/name``.
+
+        Records that the option ``exclude`` leaves out are listed too. Two records of one person
+        have equal values, also records of different datasets. The name is that of the first record
+        of the person in the database that recorded it.
+        """
+
+
 class SearchSpace(Protocol):
     """A set of architectures. All methods are pure: equal generator state, equal result.
 

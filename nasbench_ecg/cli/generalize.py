@@ -50,6 +50,13 @@ def generalize(
         str | None,
         typer.Option(metavar="A,B,...", help="Seeds of the training; by default that of the run."),
     ] = None,
+    keep_shared_persons: Annotated[
+        bool,
+        typer.Option(
+            "--keep-shared-persons",
+            help="Also test on persons on whom the architecture was searched, as the paper does.",
+        ),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
@@ -94,6 +101,7 @@ def generalize(
         profile=profile,
         seeds=None if seeds is None else parse_seeds(seeds),
         device=device,
+        keep_shared_persons=keep_shared_persons,
     )
     store = RecordStore(out, SUITE)
     records, damaged = read_records(out)
@@ -106,7 +114,7 @@ def generalize(
             stdout().print(f"{run.key[:8]}  {word:6}  {run}", markup=False, soft_wrap=True)
         return
     _execute(new, store, data=data, retry_failed=retry_failed)
-    report = generalization(read_records(out)[0], {record.run_key for record in found})
+    report = generalization(read_records(out)[0], {r.run_key for r in found}, registry)
     _show(report, outputs, as_json=as_json)
     if any(status != "ok" for status in statuses(new, store)):
         stderr().print(

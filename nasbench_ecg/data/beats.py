@@ -108,6 +108,15 @@ class Beats:
         counts = np.bincount(self.labels, minlength=self.n_classes)
         return {name: int(n) for name, n in zip(self.classes, counts, strict=True)}
 
+    def counts_by_record(self) -> dict[str, dict[str, int]]:
+        """Return the number of beats of each class in each record, without zeros."""
+        counts = np.zeros((len(self.records), self.n_classes), np.int64)
+        np.add.at(counts, (self.record, self.labels), 1)
+        return {
+            record: {name: n for name, n in zip(self.classes, row, strict=True) if n}
+            for record, row in zip(self.records, counts.tolist(), strict=True)
+        }
+
     def take(self, index: NDArray[np.int64]) -> Beats:
         """Return a copy with the beats at ``index`` (int64 [n]), in that order."""
         return replace(

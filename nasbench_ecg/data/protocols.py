@@ -13,6 +13,7 @@ from pydantic import Field
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.folds import Index, split_off_validation, subject_folds, subject_of_beats
+from nasbench_ecg.data.persons import with_persons
 from nasbench_ecg.errors import ProtocolError, nearest
 from nasbench_ecg.options import Options
 
@@ -105,6 +106,9 @@ def protocol_options(name: str) -> type[ProtocolOptions]:
 def split(name: str, options: ProtocolOptions, beats: Beats, dataset: Dataset) -> Split:
     """Return the split of ``beats`` by the protocol ``name``.
 
+    Protocols that keep subjects apart keep persons apart, where the dataset names them
+    (:class:`~nasbench_ecg.contracts.NamesPersons`).
+
     Args:
         name: One of :func:`protocol_names`.
         options: An instance of the model that :func:`protocol_options` returns.
@@ -116,6 +120,7 @@ def split(name: str, options: ProtocolOptions, beats: Beats, dataset: Dataset) -
             applied to these beats; a part is empty; or all beats are of one class.
     """
     _, indices_of = _find_protocol(name)
+    beats = with_persons(beats, dataset)
     train, validation, test = (np.sort(part) for part in indices_of(name, options, beats, dataset))
     parts = {"train": train, "validation": validation, "test": test}
     _check_parts(name, parts)

@@ -15,7 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+)
 
 from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
@@ -50,6 +57,18 @@ class WfdbFolderOptions(WaveformOptions):
 
     subjects: dict[str, str] = Field({})
     """Subject of each record; a record that is not listed is a subject of its own."""
+
+    persons: dict[str, str] | None = None
+    """Person of records across databases, as database/name; others are subjects of this dataset."""
+
+    @field_validator("persons")
+    @classmethod
+    def _names_of_persons(cls, persons: dict[str, str] | None) -> dict[str, str] | None:
+        for record, person in (persons or {}).items():
+            database, slash, name = person.partition("/")
+            if not (database and slash and name):
+                raise ValueError(f"{record}: name the person as database/name, as in mitdb/213")
+        return persons
 
 
 class WfdbFolder:
@@ -95,6 +114,14 @@ class WfdbFolder:
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return None: no protocol has fixed records."""
         return None
+
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record: as stated, or else its subject in this dataset."""
+        stated, subjects = self.options.persons or {}, self.options.subjects
+        return {
+            name: stated.get(name, f"{self.name}/{subjects.get(name, name)}")
+            for name in self.options.records
+        }
 
     def _subject(self, record: Record) -> str:
         return self.options.subjects.get(record.name, record.name)
@@ -168,6 +195,7 @@ class _TomlFile(BaseModel):
     symbols: SymbolMap = "aami"
     max_missing: float | None = None
     subjects: dict[str, str] = {}
+    persons: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +247,7 @@ def describe(path: Path) -> FolderDescription:
         **{name: getattr(file, name) for name in _COPIED},
         "subjects": dict(file.subjects),
     }
-    options.update(symbols=file.symbols, max_missing=file.max_missing)
+    options.update(symbols=file.symbols, max_missing=file.max_missing, persons=file.persons)
     _validated(WfdbFolderOptions, options, path)
     beats: Counter[str] = Counter()
     symbols: Counter[str] = Counter()
@@ -298,7 +326,8 @@ def _record_names(file: _TomlFile, folder: Path, path: Path) -> Sequence[str]:
             where=str(folder),
             fix="Correct the entry folder, or the file RECORDS.",
         )
-    for entry, given in (("subjects", file.subjects), ("exclude", file.exclude)):
+    listed = {"subjects": file.subjects, "persons": file.persons or {}, "exclude": file.exclude}
+    for entry, given in listed.items():
         unknown = sorted(set(given) - set(names))
         if unknown:
             raise OptionError(

@@ -9,17 +9,19 @@ with the own best.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nasbench_ecg.architecture import canonical_json
+from nasbench_ecg.data.persons import shared_records
+from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.leaderboard import RANKED_BY, Track
 from nasbench_ecg.report.published import Published, counterpart_of
 from nasbench_ecg.report.statistics import Summary, summarize
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.studies.generalize import origin_of
+from nasbench_ecg.studies.generalize import origin_of, recorded_persons, searched_persons
 
 SCORES = ("accuracy", "macro_se", "macro_pp", RANKED_BY)
 CLASS_SCORES = ("se", "pp", "f1")
@@ -96,6 +98,10 @@ class Target:
         classes: Names of its classes.
         own_best: The best method run on it directly; None if there is none.
         results: Results by method.
+        excluded: Records that the option ``exclude`` leaves out.
+        n_records: Number of records, without the excluded ones.
+        overlaps: Records of persons on whom transferred architectures were searched, for each place
+            where they were found.
     """
 
     track: Track
@@ -104,6 +110,30 @@ class Target:
     classes: tuple[str, ...]
     own_best: Method | None
     results: Mapping[Method, Result]
+    excluded: tuple[str, ...] = ()
+    n_records: int = 0
+    overlaps: tuple[Overlap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Records of a target whose persons are among those on whom an architecture was searched.
+
+    Attributes:
+        found_on: Dataset of the search.
+        found_under: Protocol of the search.
+        excluded: Records of shared persons that are left out of the target.
+        kept: Records of shared persons that are in it.
+        beats: Beats of each class in these records; None if not recorded.
+        of: Beats of each class in the target, with those left out; None likewise.
+    """
+
+    found_on: str
+    found_under: str
+    excluded: tuple[str, ...]
+    kept: tuple[str, ...]
+    beats: Mapping[str, int] | None
+    of: Mapping[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -122,7 +152,9 @@ class Generalization:
 
 
 def generalization(
-    records: Iterable[RunRecord], origins: Collection[str] | None = None
+    records: Iterable[RunRecord],
+    origins: Collection[str] | None = None,
+    registry: Registry | None = None,
 ) -> Generalization:
     """Return the results of transferred architectures beside those of methods run directly.
 
@@ -130,6 +162,7 @@ def generalization(
         records: Records of the runs that trained a transferred architecture, of those that found
             it, and of any others on the same datasets.
         origins: Keys of the runs whose architectures are included; None: all.
+        registry: The available components, for the persons of records that name none.
     """
     scored = {r.run_key: r for r in records if r.status == "ok" and RANKED_BY in r.metrics}
     included = [
@@ -138,11 +171,13 @@ def generalization(
         if (origin := origin_of(record)) is None or origins is None or origin["run_key"] in origins
     ]
     data = {_data(record) for record in included if origin_of(record) is not None}
+    persons = _Persons(scored, registry)
     targets = [
-        _target(one, [record for record in included if _data(record) == one], scored)
+        _target(one, [record for record in included if _data(record) == one], scored, persons)
         for one in sorted(data)
     ]
     methods = sorted({method for target in targets for method in target.results}, key=_row_order)
+    targets.sort(key=lambda target: (target.track, not target.excluded, target.excluded))
     return Generalization(tuple(methods), tuple(targets), _source_f1(included, scored))
 
 
@@ -188,13 +223,20 @@ def _options(record: RunRecord, source: RunRecord | None, role: str) -> Mapping[
 
 
 def _target(
-    data: tuple[Track, str, str], records: Sequence[RunRecord], scored: Mapping[str, RunRecord]
+    data: tuple[Track, str, str],
+    records: Sequence[RunRecord],
+    scored: Mapping[str, RunRecord],
+    persons: _Persons,
 ) -> Target:
     by_method: dict[Method, list[RunRecord]] = defaultdict(list)
     for record in records:
         by_method[_method(record, scored)].append(record)
     track, beats, split = data
-    results = {method: _result(runs, method, track) for method, runs in by_method.items()}
+    excluded = excluded_records(records[0])
+    results = {
+        method: _result(runs, method, track, all_records=not excluded)
+        for method, runs in by_method.items()
+    }
     n_runs = {m: len(result.run_keys) for m, result in results.items() if not m.found_on}
     most = max(n_runs.values(), default=0)
     candidates = sorted(method for method, n in n_runs.items() if n == most)
@@ -205,10 +247,82 @@ def _target(
             for method, result in results.items()
         }
     ordered = {method: results[method] for method in sorted(results, key=_row_order)}
-    return Target(track, beats, split, tuple(records[0].classes), best, ordered)
+    return Target(
+        track=track,
+        beats=beats,
+        split=split,
+        classes=tuple(records[0].classes),
+        own_best=best,
+        results=ordered,
+        excluded=excluded,
+        n_records=len(records[0].dataset.records) if records[0].dataset else 0,
+        overlaps=tuple(persons.overlaps(records)),
+    )
 
 
-def _result(runs: Sequence[RunRecord], method: Method, track: Track) -> Result:
+def excluded_records(record: RunRecord) -> tuple[str, ...]:
+    """Return the records that the dataset's option ``exclude`` leaves out."""
+    return tuple(record.components["dataset"].options.get("exclude") or ())
+
+
+class _Persons:
+    """The persons of the runs, and the beats in each record, as far as any run has them."""
+
+    def __init__(self, runs: Mapping[str, RunRecord], registry: Registry | None) -> None:
+        self._runs = runs
+        self._registry = registry
+        self._beats: dict[str, dict[str, Mapping[str, int]]] = defaultdict(dict)
+        for run in runs.values():
+            if run.dataset is not None:
+                self._beats[_same_records(run)].update(run.dataset.by_record)
+
+    def overlaps(self, records: Sequence[RunRecord]) -> Iterator[Overlap]:
+        """Yield the overlap of the persons of one target with those of each search.
+
+        A search whose run record is not here is left out: its persons are not known.
+        """
+        searched: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for record in records:
+            origin = origin_of(record)
+            source = None if origin is None else self._runs.get(origin["run_key"])
+            if source is not None:
+                found = searched_persons(source, self._registry)
+                searched[source.dataset_name, source.protocol] |= found
+        here = recorded_persons(records[0], self._registry)
+        excluded = excluded_records(records[0])
+        beats = self._beats[_same_records(records[0])]
+        for (found_on, found_under), persons in sorted(searched.items()):
+            shared = shared_records(here, persons)
+            yield Overlap(
+                found_on=found_on,
+                found_under=found_under,
+                excluded=tuple(name for name in shared if name in excluded),
+                kept=tuple(name for name in shared if name not in excluded),
+                beats=_total(beats, shared),
+                of=_total(beats, here),
+            )
+
+
+def _same_records(record: RunRecord) -> str:
+    """Return what runs share whose records have the same beats: dataset and its other options."""
+    used = record.components["dataset"]
+    options = {k: v for k, v in used.options.items() if k != "exclude" and v is not None}
+    return canonical_json([used.name, used.revision, options])
+
+
+def _total(beats: Mapping[str, Mapping[str, int]], names: Iterable[str]) -> dict[str, int] | None:
+    """Return the beats of each class in the named records; None if one of them is not recorded."""
+    total: Counter[str] = Counter()
+    for name in names:
+        if name not in beats:
+            return None
+        total.update(beats[name])
+    return dict(total)
+
+
+def _result(
+    runs: Sequence[RunRecord], method: Method, track: Track, *, all_records: bool = True
+) -> Result:
     ordered = sorted(runs, key=lambda record: record.run_key)
     parameters = [r.costs["parameters"] for r in ordered if "parameters" in r.costs]
     return Result(
@@ -222,7 +336,9 @@ def _result(runs: Sequence[RunRecord], method: Method, track: Track) -> Result:
         run_keys=tuple(record.run_key for record in ordered),
         published=counterpart_of(
             track.dataset, track.protocol, strategy=method.strategy, builder=method.builder
-        ),
+        )
+        if all_records
+        else None,
     )
 
 

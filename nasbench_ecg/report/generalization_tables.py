@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from nasbench_ecg.report.generalization import SCORES, Generalization, Method, Result, Target
+from nasbench_ecg.report.generalization import (
+    SCORES,
+    Generalization,
+    Method,
+    Overlap,
+    Result,
+    Target,
+)
 from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.measures import SCORES as MEASURES
@@ -23,12 +30,20 @@ _F1_NOTE = (
 )
 
 
+_SHARED = (
+    "Scores on records of persons on whom the architecture was searched do not show that it "
+    "applies to other persons. Percentages are of the beats of the class in all records. Published "
+    "scores are of all records."
+)
+
+
 def tables(report: Generalization) -> list[Table]:
     """Return the F1 of all datasets, then the scores and the classes of each dataset."""
     labels = _labels(report.methods)
-    found = [_f1_table(report, labels)]
+    found = [_f1_table(report, labels), *_person_table(report)]
     for target in report.targets:
-        found += [_score_table(target, labels), *_class_table(target, labels)]
+        title = _title(target)
+        found += [_score_table(target, labels, title), *_class_table(target, labels, title)]
     return found
 
 
@@ -47,6 +62,9 @@ def as_data(report: Generalization) -> dict[str, Any]:
                 "beats": target.beats,
                 "split": target.split,
                 "own_best": labels[target.own_best] if target.own_best else None,
+                "records": target.n_records,
+                "excluded": list(target.excluded),
+                "shared_persons": [asdict(overlap) for overlap in target.overlaps],
                 "results": {labels[m]: asdict(result) for m, result in target.results.items()},
             }
             for target in report.targets
@@ -102,12 +120,14 @@ def _f1_table(report: Generalization, labels: Mapping[Method, str]) -> Table:
 def _heading(target: Target, targets: Sequence[Target]) -> str:
     """Return dataset and protocol, with the parts of the track that distinguish it from others."""
     track = target.track
-    same = [
-        other.track
+    alike = [
+        other
         for other in targets
-        if (other.track.dataset, other.track.protocol) == (track.dataset, track.protocol)
+        if (other.track.dataset, other.track.protocol, other.excluded)
+        == (track.dataset, track.protocol, target.excluded)
     ]
-    names = [track.dataset, track.protocol]
+    same = [other.track for other in alike]
+    names = [_dataset(target), track.protocol]
     names += [
         getattr(track, part)
         for part in ("profile", "evaluator")
@@ -116,6 +136,53 @@ def _heading(target: Target, targets: Sequence[Target]) -> str:
     if sum(other == track for other in same) > 1:
         names.append(f"beats {target.beats[:6]}, split {target.split[:6]}")
     return " · ".join(names)
+
+
+def _dataset(target: Target) -> str:
+    """Return the name of a dataset, with the number of records that are left out."""
+    name, n = target.track.dataset, len(target.excluded)
+    return f"{name} without {n} record{'s' if n > 1 else ''}" if n else name
+
+
+def _title(target: Target) -> str:
+    return str(replace(target.track, dataset=_dataset(target)))
+
+
+def _person_table(report: Generalization) -> Iterator[Table]:
+    """Yield the records of persons on whom architectures were searched; nothing without any."""
+    rows: list[tuple[Cell | str, ...]] = []
+    for target in report.targets:
+        for overlap in target.overlaps:
+            where = f"{overlap.found_on} · {overlap.found_under}"
+            shared = [*overlap.excluded, *overlap.kept]
+            if not shared:
+                row = (_heading(target, report.targets), where, "none", "")
+            else:
+                n = f"{len(shared)} of {target.n_records + len(target.excluded)}"
+                row = (
+                    _heading(target, report.targets),
+                    where,
+                    f"{n}, {_left_out(overlap)}: {', '.join(shared)}",
+                    _shares(overlap, target.classes),
+                )
+            rows.append(row)
+    if rows:
+        headings = ["dataset", "searched on", "records of the same persons", "beats in them"]
+        yield text_table("Persons on whom the architecture was searched", headings, rows, [_SHARED])
+
+
+def _left_out(overlap: Overlap) -> str:
+    if not overlap.kept:
+        return "left out"
+    return f"{len(overlap.excluded)} left out" if overlap.excluded else "kept"
+
+
+def _shares(overlap: Overlap, classes: Sequence[str]) -> str:
+    """Return the number and the share of the beats of each class in shared records."""
+    if overlap.beats is None or overlap.of is None:
+        return "not recorded"
+    counts = ((name, overlap.beats.get(name, 0), overlap.of.get(name, 0)) for name in classes)
+    return ", ".join(f"{name} {n:,} ({n / of:.1%})" for name, n, of in counts if of)
 
 
 def _runs(n: int) -> str:
@@ -136,13 +203,14 @@ def _summary_cell(summary: Summary | None, note: str = "") -> Cell:
     return Cell(percent(summary.mean), summary.mean, spread=spread, note=note)
 
 
-def _score_table(target: Target, labels: Mapping[Method, str]) -> Table:
+def _score_table(target: Target, labels: Mapping[Method, str], title: str) -> Table:
     """Return the scores of one dataset, each method followed by its published scores.
 
     Published scores that belong to none of our methods come last.
     """
     rows: list[tuple[Cell | str, ...]] = []
-    others = published_scores(target.track.dataset, target.track.protocol)
+    track = target.track
+    others = [] if target.excluded else published_scores(track.dataset, track.protocol)
     for method, result in target.results.items():
         size = "" if result.parameters is None else amount(result.parameters)
         scores = [_summary_cell(result.scores.get(name)) for name in SCORES]
@@ -153,7 +221,7 @@ def _score_table(target: Target, labels: Mapping[Method, str]) -> Table:
     rows += map(_published_row, others)
     headings = ["method", "runs", COSTS["parameters"].heading]
     headings += [MEASURES[name].heading for name in SCORES]
-    return text_table(str(target.track), headings, rows, ["params: trainable parameters."])
+    return text_table(title, headings, rows, ["params: trainable parameters."])
 
 
 def _published_row(published: Published) -> tuple[str, ...]:
@@ -163,7 +231,7 @@ def _published_row(published: Published) -> tuple[str, ...]:
     return (f"  published: {published.label} ({published.citation})", "", "", *scores)
 
 
-def _class_table(target: Target, labels: Mapping[Method, str]) -> Iterator[Table]:
+def _class_table(target: Target, labels: Mapping[Method, str], title: str) -> Iterator[Table]:
     """Yield the F1 of each class, as differences from the own best; nothing without one."""
     if target.own_best is None:
         return
@@ -182,7 +250,7 @@ def _class_table(target: Target, labels: Mapping[Method, str]) -> Iterator[Table
         if result.class_differences:
             cells = (_class_cell(result.class_differences.get(name, {})) for name in names)
             rows.append((labels[method], *cells))
-    title = f"{target.track}: F1 of each class, and differences from the own best in points"
+    title = f"{title}: F1 of each class, and differences from the own best in points"
     yield text_table(title, ["method", *names], rows)
 
 

@@ -40,6 +40,10 @@ class DatasetRecord(_Part):
     counts: dict[str, int]
     """Beats of each class."""
     notes: list[str]
+    persons: dict[str, str] = {}
+    """Person of each record across databases, as ``mitdb/213``; of excluded records too."""
+    by_record: dict[str, dict[str, int]] = {}
+    """Beats of each class in each record, without zeros; of excluded records too."""
 
 
 class SplitRecord(_Part):

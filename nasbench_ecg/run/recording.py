@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats
+from nasbench_ecg.data.persons import persons_of
 from nasbench_ecg.data.protocols import Split
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.environment import provenance
@@ -41,9 +44,28 @@ def new_record(config: RunConfig, suite: str) -> RunRecord:
     )
 
 
-def with_data(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunRecord:
-    """Return ``record`` with a description of its beats and their split."""
+def with_data(
+    record: RunRecord,
+    loaded: LoadedBeats,
+    parts: Split,
+    dataset: Dataset,
+    excluded: Beats | None = None,
+) -> RunRecord:
+    """Return ``record`` with a description of its beats and their split.
+
+    Args:
+        record: The record.
+        loaded: The beats.
+        parts: Their split.
+        dataset: The dataset, which names the persons of its records.
+        excluded: Beats of the records that the option ``exclude`` leaves out, if they can be read.
+    """
     beats = loaded.beats
+    both = [beats] if excluded is None else [beats, excluded]
+    used = record.components["dataset"]
+    persons = persons_of(dataset, used.name, used.options.get("exclude") or ())
+    for one in both:
+        persons |= persons_of(dataset, used.name, one.records, one.subjects)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     return record.model_copy(
         update={
@@ -55,6 +77,8 @@ def with_data(record: RunRecord, loaded: LoadedBeats, parts: Split) -> RunRecord
                 n_samples=beats.n_samples,
                 counts=beats.counts(),
                 notes=list(loaded.notes),
+                persons=persons,
+                by_record={k: v for one in both for k, v in one.counts_by_record().items()},
             ),
             "split": SplitRecord(
                 fingerprint=parts.fingerprint,

@@ -33,9 +33,16 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.code import package_digest
 from nasbench_ecg.data.folds import Index
+from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import DivergedError, OptionError, PluginError, RecordError
+from nasbench_ecg.errors import (
+    DivergedError,
+    NasbenchError,
+    OptionError,
+    PluginError,
+    RecordError,
+)
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import class_table, without_macro_scores
 from nasbench_ecg.progress import Progress, Silent
@@ -146,7 +153,8 @@ def prepare_run(
     if loaded.from_cache:
         progress.note(f"The beats of {config.dataset.name} come from the cache.")
     task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
-    record = with_data(new_record(config, suite), loaded, parts)
+    excluded = _load_excluded(config.dataset, source)
+    record = with_data(new_record(config, suite), loaded, parts, dataset, excluded)
     record.seconds["load"] = round(monotonic() - started, 3)
     record.provenance["beats_from_cache"] = loaded.from_cache
     if parallel > 1:
@@ -181,6 +189,23 @@ def _load_beats(
         progress=progress,
         fresh=fresh,
     )
+
+
+def _load_excluded(resolved: ResolvedComponent, source: LocalSource) -> Beats | None:
+    """Return the beats of the records that the option ``exclude`` leaves out.
+
+    None if it leaves out no record, or if they are missing or damaged, which may be why they are
+    left out.
+    """
+    options = resolved.options
+    if not isinstance(options, RecordsOptions) or not options.exclude:
+        return None
+    own = options.model_copy(update={"records": options.exclude, "exclude": None})
+    only = replace(resolved, options=own)
+    try:
+        return _load_beats(only, only.create(), source, Silent()).beats
+    except NasbenchError:
+        return None
 
 
 def _created(config: RunConfig, calls: ComponentCalls) -> dict[str, Any]:

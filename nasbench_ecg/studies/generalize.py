@@ -10,8 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.data.persons import persons_of, shared_records
+from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.options import resolve
+from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.run.config import configure, default_evaluator
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
@@ -29,7 +32,10 @@ class Transfer(PlannedRun):
 
     def __str__(self) -> str:
         config = self.config
-        target = [config.dataset.name, config.protocol, config.profile]
+        exclude = getattr(config.dataset.options, "exclude", None)
+        name = config.dataset.name
+        named = f"{name} without {', '.join(exclude)}" if exclude else name
+        target = [named, config.protocol, config.profile]
         return " · ".join([self.origin, *target, f"seed {config.search_seed}"])
 
 
@@ -107,11 +113,14 @@ def plan_transfers(
     profile: str | None = None,
     seeds: Sequence[int] | None = None,
     device: str = "auto",
+    keep_shared_persons: bool = False,
 ) -> list[PlannedRun]:
     """Return the runs that train the architectures of ``found``, and baselines, on other datasets.
 
     Space, builder, evaluator and their options are those of the run that found the architecture.
     For another number of leads or samples, the builder adapts the network, for cells its stem.
+    Records of persons on whom the architecture was searched are left out with the option
+    ``exclude`` of the dataset: scores are of other persons.
 
     Args:
         registry: The available components.
@@ -122,9 +131,11 @@ def plan_transfers(
         profile: Profile of the new runs; None for that of the run.
         seeds: Seeds of the training; None for that of the run.
         device: ``auto``, ``cpu`` or ``cuda``.
+        keep_shared_persons: Leave no record out, as the Heart-DARTS paper does.
 
     Raises:
-        OptionError: A run failed, has no architecture, or cannot be transferred there.
+        OptionError: A run failed, has no architecture, or cannot be transferred there; or the
+            target has shared persons that cannot be left out.
         PluginError: A component is unknown.
         ProtocolError: A dataset cannot be split by the protocol.
     """
@@ -142,8 +153,10 @@ def plan_transfers(
             "evaluator": record.components["evaluator"].name,
             "device": device,
         }
+        shared = () if keep_shared_persons else records_to_exclude(registry, record, common)
+        own = {"dataset": {"exclude": list(shared)}} if shared else {}
         for seed in seeds or (record.evaluation_seed,):
-            for request, label in _requests(record, origin, given, common, seed, baselines):
+            for request, label in _requests(record, origin, given, common, seed, baselines, own):
                 run = Transfer(configure(registry, request), 1, label)
                 planned.setdefault(run.key, run)
     return sorted(planned.values(), key=lambda run: run.config.search_seed)
@@ -156,7 +169,9 @@ def _requests(
     common: Mapping[str, Any],
     seed: int,
     baselines: Sequence[str],
+    own: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[tuple[RunRequest, str]]:
+    """Yield the requests of one seed, with their labels; ``own`` are options of the dataset."""
     changed = {role: dict(record.components[role].changed) for role in _KEPT_ROLES}
     given = {"architecture": record.architecture, "origin": dict(origin)}
     yield (
@@ -164,15 +179,93 @@ def _requests(
             strategy=strategy,
             space=record.components["space"].name,
             builder=record.components["builder"].name,
-            overrides={**changed, "strategy": given},
+            overrides={**changed, **own, "strategy": given},
             search_seed=seed,
             **common,
         ),
         f"{record.strategy} from {record.dataset_name}",
     )
     for name in baselines:
-        overrides = {"evaluator": changed["evaluator"]}
+        overrides = {"evaluator": changed["evaluator"], **own}
         yield RunRequest(strategy=name, overrides=overrides, search_seed=seed, **common), name
+
+
+def records_to_exclude(
+    registry: Registry, record: RunRecord, target: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the records of a target dataset that its option ``exclude`` has to leave out.
+
+    These are the records of persons on whom the architecture of ``record`` was searched, as far as
+    they would be test records, and those that its default options exclude. Empty if no person is
+    shared, or if the records of the dataset are not known before it is loaded.
+
+    Args:
+        registry: The available components.
+        record: The run that found the architecture.
+        target: Names of ``dataset`` and ``protocol``.
+
+    Raises:
+        OptionError: The dataset cannot leave records out, or none would be left.
+        PluginError: The dataset is unknown.
+    """
+    component = registry.get("dataset", target["dataset"])
+    options = resolve(
+        component.options_model(),
+        component=f"dataset {component.name}",
+        profile=target["profile"],
+        protocol=target["protocol"],
+    )
+    if not isinstance(options, RecordsOptions):
+        return ()
+    dataset = component.create(options)
+    partition = dataset.partition(target["protocol"])
+    tested = options.used_records if partition is None else tuple(partition["test"])
+    persons = persons_of(dataset, component.name, tested)
+    shared = shared_records(persons, searched_persons(record, registry))
+    if shared and len(shared) == len(tested):
+        raise OptionError(
+            f"All test records of {component.name!r} are of persons on whom the run "
+            f"{record.run_key} searched.",
+            fix="Choose another dataset or protocol, or keep them with --keep-shared-persons.",
+        )
+    excluded = {*(options.exclude or ()), *shared}
+    return tuple(name for name in options.records if name in excluded) if shared else ()
+
+
+def searched_persons(record: RunRecord, registry: Registry | None = None) -> frozenset[str]:
+    """Return the persons on whom a run searched: those of its training and validation part.
+
+    Args:
+        record: The run.
+        registry: The available components, for records that name no persons; see
+            :func:`recorded_persons`.
+    """
+    persons = recorded_persons(record, registry)
+    parts = record.split.records if record.split else {}
+    names = [name for part in ("train", "validation") for name in parts.get(part, ())]
+    return frozenset(persons[name] for name in names or persons if name in persons)
+
+
+def recorded_persons(record: RunRecord, registry: Registry | None = None) -> dict[str, str]:
+    """Return the person of each record of the dataset of a run, also of excluded records.
+
+    A run record without persons is older than their introduction: the dataset names them, if it is
+    installed and still accepts the options. Otherwise each record is a person of its own.
+    """
+    if record.dataset is None:
+        return {}
+    if record.dataset.persons:
+        return dict(record.dataset.persons)
+    used = record.components["dataset"]
+    excluded = used.options.get("exclude") or ()
+    names = [*record.dataset.records, *excluded]
+    all_records = {**used.options, "exclude": None} if excluded else used.options
+    try:
+        component = (registry or load_registry()).get("dataset", used.name)
+        options = component.options_model()(**all_records)
+    except (PluginError, ValidationError):
+        return {name: f"{used.name}/{name}" for name in names}
+    return persons_of(component.create(options), used.name, names)
 
 
 def _checked_origin(record: RunRecord, registry: Registry, target: str) -> dict[str, Any]:

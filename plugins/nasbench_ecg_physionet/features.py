@@ -43,6 +43,7 @@ from nasbench_ecg_physionet.mitbih import (
     DS2,
     PAPER_RECORDS,
     partition,
+    persons,
     published_counts,
     subject_of,
 )
@@ -137,6 +138,10 @@ class MitBihFeatures:
         """Return the records of de Chazal et al., as ``mitbih-2lead`` does."""
         return partition(protocol, self.options.used_records)
 
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record, as ``mitbih-2lead`` does."""
+        return persons(self.options.records)
+
 
 class IemmcBeats:
     """1,682 beats of seven MIT-BIH records, 18 standardized features each.
@@ -171,6 +176,10 @@ class IemmcBeats:
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return None: no protocol has fixed records."""
         return None
+
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record, as ``mitbih-2lead`` does."""
+        return persons(self.options.records)
 
 
 def measure_records(folder: Path, options: FeatureOptions, progress: Progress) -> MeasuredBeats:

@@ -51,6 +51,10 @@ class MitBih:
         """Return DS1 and DS2 of de Chazal et al.; the strict protocol leaves out 202."""
         return partition(protocol, self.options.used_records)
 
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record; 201 and 202 are of one person."""
+        return persons(self.options.records)
+
 
 def partition(protocol: str, records: Sequence[str]) -> Mapping[str, Sequence[str]] | None:
     """Return the training and the test records; None if the protocol has no fixed records.
@@ -84,6 +88,11 @@ def published_counts(records: Sequence[str], trimmed: tuple[int, int]) -> Mappin
 def subject_of(name: str) -> str:
     """Return the subject of a record: 201 and 202 have the same subject."""
     return _SAME_SUBJECT.get(name, name)
+
+
+def persons(records: Sequence[str]) -> Mapping[str, str]:
+    """Return the person of each record across databases, for example ``mitdb/213``."""
+    return {name: f"mitdb/{subject_of(name)}" for name in records}
 
 
 def _subject(record: Record) -> str:

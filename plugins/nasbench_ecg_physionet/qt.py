@@ -7,6 +7,7 @@ References:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, WaveformOptions, cut_beats
@@ -27,6 +28,23 @@ RECORDS = (
 )  # fmt: skip
 """The 82 records with beat annotations; the 23 records of sudden death have none."""
 
+_DATABASES = (
+    (r"sel([12]\d\d)", "mitdb"),
+    (r"sel(3\d\d)", "stdb"),
+    (r"sel(8\d\d)", "svdb"),
+    (r"sel(1[45]\d{3})", "ltdb"),
+    (r"sel(16\d{3}|17453)", "nsrdb"),
+    (r"sel(e\d{4})", "edb"),
+)
+"""Pattern of a record's name, with the record that it is an excerpt of, and the database of that.
+
+The headers of the records say the same ("Produced by xform from record 213"), but not the database;
+three headers name a record ``mqt2`` of no database.
+"""
+
+_SAME_PERSON = {"e0122": "e0121", "e0126": "e0124"}
+"""Records of the European ST-T Database with equal headers: age, sex, diagnoses, recorder."""
+
 _COUNTS = {"N": 81_022, "S": 1_485, "V": 1_691, "F": 251, "Q": 2_146}
 
 
@@ -42,7 +60,10 @@ class QtOptions(WaveformOptions):
 class Qt:
     """Beats of the QT Database: 250 Hz, two leads, 15 minutes per record.
 
-    The headers contain no patient numbers, so each record is treated as a separate subject.
+    The records are excerpts of other databases: 15 of ``mitdb``, 13 of ``svdb``. :meth:`persons`
+    names the persons in those. The headers contain no patient numbers, so each record is treated as
+    a separate person, except for sele0121 and sele0122, and sele0124 and sele0126, whose headers
+    are equal.
 
     Args:
         options: Records, leads, window and processing.
@@ -71,3 +92,16 @@ class Qt:
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return None: no protocol has fixed records for this database."""
         return None
+
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record in the database that it is an excerpt of."""
+        return {name: person(name) for name in self.options.records}
+
+
+def person(name: str) -> str:
+    """Return the person of a record, for example ``mitdb/213`` for ``sel213``."""
+    for pattern, database in _DATABASES:
+        if found := re.fullmatch(pattern, name):
+            source = found.group(1)
+            return f"{database}/{_SAME_PERSON.get(source, source)}"
+    return f"qtdb/{name}"

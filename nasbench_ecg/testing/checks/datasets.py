@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.contracts import Dataset, Requirement
+from nasbench_ecg.contracts import Dataset, NamesPersons, Requirement
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.data.protocols import protocol_names, protocol_options, split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, ProtocolError
@@ -58,6 +59,21 @@ def every_record_has_a_subject(component: ComponentUnderTest, seed: int) -> None
     expect(n_records == n_subjects, f"{n_records} records and {n_subjects} subjects")
     missing = [r for r, s in zip(beats.records, beats.subjects, strict=True) if not str(s).strip()]
     expect(not missing, f"records without a subject: {', '.join(missing[:3])}")
+
+
+@check()
+def persons_are_named(component: ComponentUnderTest, seed: int) -> None:
+    """persons() names the persons of its own records, each as ``database/name``."""
+    dataset, beats = component.create(_protocol(component)), _beats(component)
+    if not isinstance(dataset, NamesPersons):
+        raise NotApplicable("it names no persons across databases")
+    persons = dict(dataset.persons())
+    options = component.options(_protocol(component))
+    excluded = (options.exclude or ()) if isinstance(options, RecordsOptions) else ()
+    unknown = [name for name in persons if name not in (*beats.records, *excluded)]
+    expect(not unknown, f"{', '.join(unknown[:3])} are not its records")
+    wrong = [p for p in persons.values() if not all(str(p).partition("/"))]
+    expect(not wrong, f"{', '.join(map(repr, wrong[:3]))} are not of the form database/name")
 
 
 @check()
