@@ -29,8 +29,9 @@ from nasbench_ecg.tables.build import (
     read_journal,
     trainings,
 )
+from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.files import load_table, save_table
 from nasbench_ecg.tables.plan import strata
-from nasbench_ecg.tables.table import TableError, load_table, save_table
 
 FORK = multiprocessing.get_context("fork")
 STRATA = strata(np.arange(SPACE.size, dtype=np.float64))

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
-from nasbench_ecg.tables.table import load_table, save_table, table_folder
+from nasbench_ecg.tables.files import load_table, save_table, table_folder
 
 BUILD = [
     *("table", "build", "synthetic-2lead", "--beats", "256", "--epochs", "2", "--seeds", "3"),

@@ -15,6 +15,7 @@ from nasbench_ecg.contracts import Budget, Fidelity, SearchContext
 from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.simulate import (
     Searcher,
     TableSearchContext,
@@ -25,7 +26,7 @@ from nasbench_ecg.tables.simulate import (
     stand_in_task,
 )
 from nasbench_ecg.tables.space import TableSpace
-from nasbench_ecg.tables.table import Table, TableError
+from nasbench_ecg.tables.table import Table
 from nasbench_ecg_blackbox.options import RandomSearchOptions
 from nasbench_ecg_blackbox.random_search import RandomSearch
 from nasbench_ecg_tiny.network import TinyNetwork

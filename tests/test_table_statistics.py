@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from toy_tables import SPACE, toy_table
 
+from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.compare import Comparison, _mann_whitney, compare, holm, welch
 from nasbench_ecg.tables.noise import (
     _indistinct,
@@ -23,7 +24,6 @@ from nasbench_ecg.tables.noise import (
     track_with_track,
 )
 from nasbench_ecg.tables.simulate import Simulation
-from nasbench_ecg.tables.table import TableError
 
 SHROUT_FLEISS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float

@@ -13,7 +13,7 @@ from nasbench_ecg.contracts import Task
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.options import NoOptions
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.tables.table import Recipe
+from nasbench_ecg.tables.card import Recipe
 from nasbench_ecg.tables.training import draw_beats, member_costs, train_member, training_recipe
 from nasbench_ecg.training.engine import fit
 from nasbench_ecg.training.seeding import seeded

@@ -15,15 +15,9 @@ from toy_tables import CLASSES, SPACE, toy_card, toy_table
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.metrics import scores
-from nasbench_ecg.tables.table import (
-    ARRAYS,
-    CARD,
-    NEXT_CARD,
-    Table,
-    TableError,
-    load_table,
-    save_table,
-)
+from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table
+from nasbench_ecg.tables.table import Table
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_ecg.tables.table import Card, Component, Recipe, Table, empty_arrays
+from nasbench_ecg.tables.card import Card, Component, Recipe
+from nasbench_ecg.tables.table import Table, empty_arrays
 from nasbench_ecg.tables.training import MemberResult
 from nasbench_ecg_tiny.options import TinyCellsOptions
 from nasbench_ecg_tiny.space import TinyCells

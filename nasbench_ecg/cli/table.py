@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
     from nasbench_ecg.plugin.registry import Registry
     from nasbench_ecg.plugin.specs import Kind
+    from nasbench_ecg.tables.card import Component
     from nasbench_ecg.tables.compare import Comparison
     from nasbench_ecg.tables.simulate import Searcher
-    from nasbench_ecg.tables.table import Component, Table
+    from nasbench_ecg.tables.table import Table
 
 app = Verbs(
     help="Train every member of a small space once, and repeat searches on the results.",
@@ -45,7 +46,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @app.command("list")
 def list_tables(tables: Tables = DEFAULT, as_json: Json = False) -> None:
     """List the tables and how complete they are."""
-    from nasbench_ecg.tables.table import CARD, load_table
+    from nasbench_ecg.tables.files import CARD, load_table
 
     found = [load_table(path.parent) for path in sorted(tables.glob(f"*/*/{CARD}"))]
     if as_json:
@@ -224,8 +225,9 @@ def build(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.tables.build import build as train_missing
     from nasbench_ecg.tables.build import open_or_create, pack
+    from nasbench_ecg.tables.card import Recipe
+    from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import configure_track, plan_table, strata
-    from nasbench_ecg.tables.table import Recipe, table_folder
 
     part = _parse_shard(shard)
     torch.set_num_threads(threads)
@@ -289,8 +291,8 @@ def verify(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.tables.build import open_or_create
+    from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import configure_track, plan_table
-    from nasbench_ecg.tables.table import table_folder
     from nasbench_ecg.tables.verify import verify as repeat
 
     torch.set_num_threads(threads)
@@ -519,7 +521,8 @@ def _summary(one: Table) -> dict[str, Any]:
 def _load(tables: Path, space: str, dataset: str, protocol: str | None) -> Table:
     from nasbench_ecg.errors import nearest
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.tables.table import CARD, TableError, load_table, table_folder
+    from nasbench_ecg.tables.card import TableError
+    from nasbench_ecg.tables.files import CARD, load_table, table_folder
 
     if protocol is None:
         spec = load_registry().get("dataset", dataset).spec

@@ -24,15 +24,9 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.io import storage_errors
-from nasbench_ecg.tables.table import (
-    CARD,
-    Card,
-    Table,
-    TableError,
-    empty_arrays,
-    load_table,
-    save_table,
-)
+from nasbench_ecg.tables.card import Card, TableError
+from nasbench_ecg.tables.files import CARD, load_table, save_table
+from nasbench_ecg.tables.table import Table, empty_arrays
 from nasbench_ecg.tables.training import MemberResult
 
 SHARD = 48
@@ -192,7 +186,9 @@ def open_or_create(
             save_table(Table(card, arrays), folder)
         table = load_table(folder)
     own, found = (
-        _without_nulls(c.model_dump(mode="json", exclude={"sha256", "machines"}))
+        _without_nulls(
+            c.model_dump(mode="json", exclude={"format", "sha256", "card_sha256", "machines"})
+        )
         for c in (card, table.card)
     )
     if differing := [name for name in own if own[name] != found[name]]:

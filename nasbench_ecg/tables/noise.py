@@ -18,7 +18,8 @@ from scipy.stats import kendalltau, norm, t
 
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import SCORES
-from nasbench_ecg.tables.table import Table, TableError
+from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.table import Table
 
 LEAST_CORRELATION = 0.75
 """A complete table is published if ICC(1,3) of the test score over all members reaches this."""
@@ -132,7 +133,10 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
             str(epoch + 1): tau(validation[:, :, epoch].mean(axis=1), mean)
             for epoch in range(test.shape[2] - 1)
         },
-        **{f"{name}_with_test": tau(values[used], mean) for name, values in table.costs()},
+        **{
+            f"{name}_with_test": tau(values[used], mean)
+            for name, values in {**table.costs(), **table.proxies()}.items()
+        },
     }
     card["regret_of_validation_winner"] = float(
         np.mean([mean.max() - mean[validation[:, s, -1].argmax()] for s in range(SEEDS)])

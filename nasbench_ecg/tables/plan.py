@@ -23,7 +23,7 @@ from nasbench_ecg.run.environment import cpu_name
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import prepare_run
 from nasbench_ecg.tables.build import n_trainings
-from nasbench_ecg.tables.table import Card, Component, Recipe
+from nasbench_ecg.tables.card import Card, Component, Recipe
 from nasbench_ecg.tables.training import MemberResult, member_costs, train_member
 
 STRATA = 10

@@ -31,7 +31,8 @@ from nasbench_ecg.contracts import (
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Progress, Silent
-from nasbench_ecg.tables.table import Table, TableError
+from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.table import Table
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 
 METRIC = "f1_of_macro"

@@ -9,7 +9,8 @@ import numpy as np
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import SearchSpace
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.tables.table import Table, TableError
+from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.table import Table
 
 
 class TableSpace:

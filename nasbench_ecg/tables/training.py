@@ -15,7 +15,7 @@ from nasbench_ecg.contracts import Builder, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.tables.table import Recipe
+from nasbench_ecg.tables.card import Recipe
 from nasbench_ecg.training.costs import build_network, count_macs, count_parameters
 from nasbench_ecg.training.engine import fit, predict
 from nasbench_ecg.training.recipe import Recipe as TrainingRecipe

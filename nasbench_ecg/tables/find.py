@@ -1,0 +1,90 @@
+"""Finding tables: those in a folder of one's own, and those that installed packages hold.
+
+A package with tables names itself in the entry-point group ``nasbench_ecg.tables`` and holds a
+folder ``SPACE/DATASET-PROTOCOL`` for each of them. It is not imported.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata as metadata
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from nasbench_ecg.errors import nearest
+from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.files import CARD, load_table, table_folder
+from nasbench_ecg.tables.table import Table
+
+ENTRY_POINT_GROUP = "nasbench_ecg.tables"
+
+DEFAULT = Path("results/tables")
+"""Folder in which tables are built."""
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table on the disk.
+
+    Attributes:
+        space: Name of its search space.
+        track: Dataset and protocol, joined by a hyphen.
+        folder: Where its files are.
+        source: The installed package that holds it, or the folder of all tables.
+    """
+
+    space: str
+    track: str
+    folder: Path
+    source: str
+
+
+def find_tables(tables: Path = DEFAULT) -> list[FoundTable]:
+    """Return all tables by space and track.
+
+    A table in the folder ``tables`` comes before one of the same name in a package.
+    """
+    found: dict[tuple[str, str], FoundTable] = {}
+    for one in [*_tables_in(tables, str(tables)), *shipped_tables()]:
+        found.setdefault((one.space, one.track), one)
+    return [found[key] for key in sorted(found)]
+
+
+def shipped_tables() -> Iterator[FoundTable]:
+    """Yield the tables of installed packages."""
+    for point in sorted(set(metadata.entry_points(group=ENTRY_POINT_GROUP)), key=lambda p: p.name):
+        spec = importlib.util.find_spec(point.value)
+        for place in (spec and spec.submodule_search_locations) or ():
+            yield from _tables_in(Path(place), point.value)
+
+
+def _tables_in(tables: Path, source: str) -> Iterator[FoundTable]:
+    for card in sorted(tables.glob(f"*/*/{CARD}")):
+        folder = card.parent
+        yield FoundTable(folder.parent.name, folder.name, folder, source)
+
+
+def find_table(space: str, dataset: str, protocol: str, tables: Path = DEFAULT) -> FoundTable:
+    """Return the table of a space and track.
+
+    Raises:
+        TableError: There is none.
+    """
+    known = find_tables(tables)
+    track = table_folder(tables, space, dataset, protocol).name
+    for one in known:
+        if (one.space, one.track) == (space, track):
+            return one
+    names = [f"{one.space} {one.track}" for one in known]
+    raise TableError(
+        f"There is no table of {space} on {dataset}, {protocol}.",
+        where=f"{tables} and installed packages",
+        fix=(nearest(f"{space} {track}", names) if names else "")
+        or "Build it with 'nasbench-ecg table build', or name a folder with --tables.",
+    )
+
+
+def open_table(space: str, dataset: str, protocol: str, tables: Path = DEFAULT) -> Table:
+    """Return a table that is found by :func:`find_table` and read by ``load_table``."""
+    return load_table(find_table(space, dataset, protocol, tables).folder)
