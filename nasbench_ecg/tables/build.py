@@ -26,7 +26,8 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.io import storage_errors
 from nasbench_ecg.tables.card import Card, TableError
 from nasbench_ecg.tables.files import CARD, load_table, save_table
-from nasbench_ecg.tables.table import Table, empty_arrays
+from nasbench_ecg.tables.find import shipped_tables
+from nasbench_ecg.tables.table import COST, PROXY, Table, empty_arrays
 from nasbench_ecg.tables.training import MemberResult
 
 SHARD = 48
@@ -185,19 +186,87 @@ def open_or_create(
             arrays |= {f"cost_{name}": values for name, values in costs().items()}
             save_table(Table(card, arrays), folder)
         table = load_table(folder)
+    refuse_other(card, table.card, str(folder))
+    return table
+
+
+def refuse_other(card: Card, found: Card, where: str) -> None:
+    """Check that a table is the one that would be built here.
+
+    Raises:
+        TableError: Data, options or recipe differ.
+    """
+    if differing := differences(card, found):
+        raise TableError(
+            f"The folder holds a table with another {', '.join(differing)}.",
+            where=where,
+            fix="Choose another folder, or remove this one.",
+        )
+
+
+def differences(card: Card, other: Card) -> list[str]:
+    """Return the entries in which two cards differ, without machines and digests."""
     own, found = (
         _without_nulls(
             c.model_dump(mode="json", exclude={"format", "sha256", "card_sha256", "machines"})
         )
-        for c in (card, table.card)
+        for c in (card, other)
     )
-    if differing := [name for name in own if own[name] != found[name]]:
-        raise TableError(
-            f"The folder holds a table with another {', '.join(differing)}.",
-            where=str(folder),
-            fix="Choose another folder, or remove this one.",
-        )
-    return table
+    return [name for name in own if own[name] != found[name]]
+
+
+def continue_shipped(card: Card, folder: Path) -> None:
+    """Copy the table of an installed package to a folder without one, if it is of the same card.
+
+    Raises:
+        TableError: The table of the package is damaged.
+        StorageError: The folder cannot be written.
+    """
+    for one in shipped_tables():
+        if (one.space, one.track) == (card.space.name, folder.name):
+            shipped = load_table(one.folder)
+            _scratch(folder)
+            with _table_lock(folder):
+                if not (folder / CARD).exists() and not differences(card, shipped.card):
+                    save_table(shipped, folder)
+
+
+def add_arrays(table: Table, arrays: Mapping[str, NDArray[np.float64]], folder: Path) -> None:
+    """Add arrays of costs and proxies to the table of a folder; copy it there if it is not.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    _scratch(folder)
+    with _table_lock(folder):
+        if (folder / CARD).exists():
+            table = load_table(folder)
+        save_table(Table(table.card, {**table.arrays, **arrays}), folder)
+
+
+def publish(source: Path, target: Path) -> Table:
+    """Copy a table with the trainings in its journals; return the copy.
+
+    Nothing in ``source`` is changed, so that another process may go on building it. Costs and
+    proxies that a table in ``target`` holds for the same members are kept.
+
+    Raises:
+        TableError: A table is damaged.
+        StorageError: The target cannot be written.
+    """
+    table = load_table(source)
+    machines = list(table.card.machines)
+    for path in sorted((source / "shards").glob("*.jsonl")):
+        _add_journal(table, path, machines)
+    kept: dict[str, NDArray[Any]] = {}
+    if (target / CARD).exists():
+        old = load_table(target)
+        if np.array_equal(old.arrays["architecture"], table.arrays["architecture"]):
+            kept = {n: a for n, a in old.arrays.items() if n.startswith((COST, PROXY))}
+    card = table.card.model_copy(update={"machines": tuple(machines)})
+    copy = Table(card, {**kept, **table.arrays})
+    save_table(copy, target)
+    return copy
 
 
 def _without_nulls(data: Any) -> Any:
@@ -226,18 +295,23 @@ def pack(folder: Path) -> Table:
             except Timeout:
                 continue
             journals.append(path)
-            for (row, seed), line in read_journal(path).items():
-                for name in ("confusion", "nll", "seconds"):
-                    table.arrays[name][row, seed] = line[name]
-                if line["machine"] not in machines:
-                    machines.append(line["machine"])
-                table.arrays["machine"][row, seed] = machines.index(line["machine"])
-                table.arrays["trained"][row, seed] = True
+            _add_journal(table, path, machines)
         packed = Table(table.card.model_copy(update={"machines": tuple(machines)}), table.arrays)
         save_table(packed, folder)
         for path in journals:
             path.unlink()
         return packed
+
+
+def _add_journal(table: Table, path: Path, machines: list[str]) -> None:
+    """Enter the trainings of a journal into a table's arrays, and new machines into the list."""
+    for (row, seed), line in read_journal(path).items():
+        for name in ("confusion", "nll", "seconds"):
+            table.arrays[name][row, seed] = line[name]
+        if line["machine"] not in machines:
+            machines.append(line["machine"])
+        table.arrays["machine"][row, seed] = machines.index(line["machine"])
+        table.arrays["trained"][row, seed] = True
 
 
 def _scratch(folder: Path) -> Path:

@@ -1,7 +1,9 @@
-"""Searches compared over many simulated repetitions: regret, and what is better than random search.
+"""Searches compared over many simulated repetitions: regret, hypervolume, ranks, and tests.
 
 References:
     Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6.
+    Wilcoxon 1945, "Individual comparisons by ranking methods", Biometrics Bulletin 1(6); zero
+    differences as by Pratt 1959, J. Am. Stat. Assoc. 54.
     Vargha, Delaney 2000, "A critique and improvement of the CL common language effect size
     statistics", J. Educ. Behav. Stat. 25(2): the probability of superiority A.
 """
@@ -10,39 +12,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, t
+from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
 
-from nasbench_ecg.tables.simulate import METRIC, Simulation, best_so_far
+from nasbench_ecg.contracts import Budget
+from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes
+from nasbench_ecg.tables.simulate import METRIC, Simulation
 from nasbench_ecg.tables.table import Table
 
 CONFIDENCE = 0.95
+POINTS = 8
+"""Points of a curve."""
+
+K = TypeVar("K")
+
+Quartiles = tuple[float, float, float]
+Simulations = Mapping[str, Simulation]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One search at one budget, and its difference from the baseline.
+    """One search with one budget, and its difference from the baseline.
 
     Attributes:
         label: The search.
-        evaluations: The budget.
-        regret: Quartiles (25%, 50%, 75%) of the best member's test score minus the found member's,
-            over repetitions, as fractions. Test scores are means over seeds.
-        mean: Mean test score of the found member.
-        difference: Mean difference from the baseline, and the ends of its interval: Welch's, at a
-            level that Bonferroni's correction over all comparisons of the table makes simultaneous.
-            None for the baseline itself.
-        p: p of the two-sided Mann-Whitney test against the baseline, corrected by Holm over all
-            comparisons of the table.
+        repetitions: How often it was run.
+        quartiles: Quartiles (25%, 50%, 75%) of the measure over repetitions.
+        mean: Its mean.
+        rank: Mean rank among all searches of the budget, 1 the best; ties share their mean.
+        difference: Mean difference from the baseline in the same repetitions, and the ends of its
+            interval: Student's, at a level that Bonferroni's correction over all comparisons of the
+            measure makes simultaneous. None for the baseline itself.
+        p: p of Wilcoxon's two-sided signed-rank test against the baseline, corrected by Holm over
+            all comparisons of the measure.
         superiority: Probability that a repetition is better than one of the baseline, ties half.
     """
 
     label: str
-    evaluations: int
-    regret: tuple[float, float, float]
+    repetitions: int
+    quartiles: Quartiles
     mean: float
+    rank: float
     difference: tuple[float, float, float] | None = None
     p: float | None = None
     superiority: float | None = None
@@ -50,83 +63,226 @@ class Comparison:
     @property
     def better(self) -> bool:
         """Whether interval and test both say that it is better than the baseline."""
-        return (
-            self.difference is not None
-            and self.p is not None
-            and self.difference[1] > 0
-            and self.p < 1 - CONFIDENCE
-        )
+        return self._told and self.difference is not None and self.difference[1] > 0
+
+    @property
+    def worse(self) -> bool:
+        """Whether interval and test both say that it is worse than the baseline."""
+        return self._told and self.difference is not None and self.difference[2] < 0
+
+    @property
+    def _told(self) -> bool:
+        return self.p is not None and self.p < 1 - CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All searches with one budget.
+
+    Attributes:
+        budget: What each may spend.
+        scores: Comparison of the found member's mean test score, by search.
+        hypervolumes: The same of the hypervolume, by cost.
+        superiority: Probability that a repetition of a search (first) is better than one of another
+            (second), ties half.
+    """
+
+    budget: Budget
+    scores: tuple[Comparison, ...]
+    hypervolumes: Mapping[str, tuple[Comparison, ...]]
+    superiority: Mapping[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Quartiles over repetitions at some points of a search.
+
+    Attributes:
+        label: The search.
+        by: ``evaluation`` or ``seconds``.
+        points: Numbers of evaluations, or simulated seconds.
+        regret: Best mean test score of the table minus that of the incumbent.
+        hypervolume: Hypervolume with the first cost.
+    """
+
+    label: str
+    by: By
+    points: tuple[float, ...]
+    regret: tuple[Quartiles, ...]
+    hypervolume: tuple[Quartiles, ...]
+
+
+@dataclass(frozen=True)
+class SearchComparison:
+    """Searches on one table, compared.
+
+    Attributes:
+        baseline: The search that the others are compared with.
+        best: Best mean test score of the table.
+        costs: Costs of the hypervolumes.
+        outcomes: One for each budget.
+        curves: One for each search, with the largest budget of evaluations and of seconds.
+    """
+
+    baseline: str
+    best: float
+    costs: tuple[str, ...]
+    outcomes: tuple[Outcome, ...]
+    curves: tuple[Curve, ...]
 
 
 def compare(
-    table: Table, simulations: Mapping[str, Simulation], baseline: str, budgets: Sequence[int]
-) -> list[Comparison]:
+    table: Table, simulations: Mapping[Budget, Simulations], baseline: str, costs: Sequence[str]
+) -> SearchComparison:
     """Compare searches with a baseline at several budgets.
 
     Args:
         table: The table that they were simulated on.
-        simulations: The searches by label.
+        simulations: The searches by budget and label; each was run with that budget.
         baseline: Label of the baseline, random search.
-        budgets: Numbers of evaluations.
-
-    Returns:
-        One comparison for each search and budget, in the order given.
+        costs: Costs of the hypervolumes, each with the test score.
     """
-    best = float(np.nanmax(table.mean_test_scores(METRIC)))
-    curves = {
-        label: best_so_far(simulation, table, max(budgets))
-        for label, simulation in simulations.items()
+
+    def final(volume_of: str | None, budget: Budget, one: Simulation) -> NDArray[np.float64]:
+        points, by = [_size(budget)], _by(budget)
+        if volume_of is None:
+            return best_so_far(one, table, points, by)[:, 0]
+        return hypervolumes(one, table, volume_of, points, by)[:, 0]
+
+    measures: dict[str | None, list[dict[str, NDArray[np.float64]]]] = {
+        measure: [
+            {label: final(measure, budget, one) for label, one in found.items()}
+            for budget, found in simulations.items()
+        ]
+        for measure in (None, *costs)
     }
-    n = max(1, (len(simulations) - 1) * len(budgets))
-    rows: list[Comparison] = []
-    tested: list[tuple[int, float]] = []
-    for budget in budgets:
-        base = curves[baseline][:, budget - 1]
-        for label, curve in curves.items():
-            found = curve[:, budget - 1]
-            quartiles = np.quantile(best - found, [0.25, 0.5, 0.75])
+    compared = {measure: _compare(values, baseline) for measure, values in measures.items()}
+    outcomes = [
+        Outcome(
+            budget,
+            compared[None][i],
+            {cost: compared[cost][i] for cost in costs},
+            {
+                (a, b): superiority(x, y)
+                for a, x in measures[None][i].items()
+                for b, y in measures[None][i].items()
+                if a != b
+            },
+        )
+        for i, budget in enumerate(simulations)
+    ]
+    best = float(np.nanmax(table.mean_test_scores(METRIC)))
+    curves = [
+        _curve(table, one, budget, best, costs)
+        for budget in _largest(list(simulations))
+        for one in simulations[budget].values()
+    ]
+    return SearchComparison(baseline, best, tuple(costs), tuple(outcomes), tuple(curves))
+
+
+def _by(budget: Budget) -> By:
+    return "seconds" if budget.evaluations is None else "evaluation"
+
+
+def _size(budget: Budget) -> float:
+    return float(budget.evaluations if budget.evaluations is not None else budget.seconds or 0.0)
+
+
+def _largest(budgets: Sequence[Budget]) -> list[Budget]:
+    largest: dict[By, Budget] = {}
+    for budget in sorted(budgets, key=_size):
+        largest[_by(budget)] = budget
+    return list(largest.values())
+
+
+def _curve(
+    table: Table, one: Simulation, budget: Budget, best: float, costs: Sequence[str]
+) -> Curve:
+    by, size = _by(budget), _size(budget)
+    points: list[float] = np.unique(
+        np.geomspace(max(1.0, size / 100), size, POINTS).round()
+    ).tolist()
+    regret = best - best_so_far(one, table, points, by)
+    volume = hypervolumes(one, table, costs[0], points, by) if costs else regret[:, :0]
+    return Curve(
+        one.label,
+        by,
+        tuple(points),
+        tuple(map(_quartiles, regret.T)),
+        tuple(map(_quartiles, volume.T)),
+    )
+
+
+def _quartiles(values: NDArray[np.float64]) -> Quartiles:
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+    return low, middle, high
+
+
+def _compare(
+    measured: Sequence[Mapping[str, NDArray[np.float64]]], baseline: str
+) -> list[tuple[Comparison, ...]]:
+    """Return the comparisons of one measure, of which more is better, for each budget."""
+    n = max(1, sum(len(values) - 1 for values in measured))
+    rows: list[list[Comparison]] = []
+    tested: list[tuple[tuple[int, int], float]] = []
+    for place, values in enumerate(measured):
+        ranks = _mean_ranks(values)
+        rows.append([])
+        for label, found in values.items():
             row = Comparison(
-                label,
-                budget,
-                (float(quartiles[0]), float(quartiles[1]), float(quartiles[2])),
-                float(found.mean()),
+                label, len(found), _quartiles(found), float(found.mean()), ranks[label]
             )
             if label != baseline:
-                p, superiority = _mann_whitney(found, base)
-                tested.append((len(rows), p))
-                row = replace(row, difference=welch(found, base, n), p=p, superiority=superiority)
-            rows.append(row)
-    for index, p in holm(tested).items():
-        rows[index] = replace(rows[index], p=p)
-    return rows
+                base = values[baseline]
+                common = min(len(found), len(base))
+                difference = found[:common] - base[:common]
+                row = replace(
+                    row,
+                    difference=paired_interval(difference, n),
+                    superiority=superiority(found, base),
+                )
+                tested.append(((place, len(rows[place])), signed_rank(difference)))
+            rows[place].append(row)
+    for (place, index), p in holm(tested).items():
+        rows[place][index] = replace(rows[place][index], p=p)
+    return [tuple(row) for row in rows]
 
 
-def welch(
-    a: NDArray[np.float64], b: NDArray[np.float64], comparisons: int
+def _mean_ranks(values: Mapping[str, NDArray[np.float64]]) -> dict[str, float]:
+    """Return the mean rank of each search over the repetitions that all of them have."""
+    common = min(map(len, values.values()))
+    ranks = rankdata(-np.stack([found[:common] for found in values.values()]), axis=0)
+    return dict(zip(values, ranks.mean(axis=1).tolist(), strict=True))
+
+
+def paired_interval(
+    differences: NDArray[np.float64], comparisons: int
 ) -> tuple[float, float, float]:
-    """Return the mean difference a − b and its Welch interval, simultaneous over comparisons."""
-    va, vb = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    difference = float(a.mean() - b.mean())
-    if va + vb == 0:
-        return difference, difference, difference
-    degrees = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    quantile = t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)
-    half = float(quantile * np.sqrt(va + vb))
-    return difference, difference - half, difference + half
+    """Return the mean difference and its Student interval, simultaneous over comparisons."""
+    n = len(differences)
+    mean = float(differences.mean())
+    quantile = t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), n - 1)
+    half = float(quantile * differences.std(ddof=1) / np.sqrt(n))
+    return mean, mean - half, mean + half
 
 
-def holm(tests: Sequence[tuple[int, float]]) -> dict[int, float]:
-    """Return Holm's adjusted p by index."""
-    adjusted: dict[int, float] = {}
+def signed_rank(differences: NDArray[np.float64]) -> float:
+    """Return p of Wilcoxon's two-sided signed-rank test; 1 if all differences are zero."""
+    if not differences.any():
+        return 1.0
+    return float(wilcoxon(differences, zero_method="pratt", method="approx").pvalue)
+
+
+def superiority(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Return the probability that a value of ``a`` is larger than one of ``b``, ties half."""
+    return float(mannwhitneyu(a, b, method="asymptotic").statistic) / (len(a) * len(b))
+
+
+def holm(tests: Sequence[tuple[K, float]]) -> dict[K, float]:
+    """Return p values by their key, corrected by Holm's step-down procedure."""
+    adjusted: dict[K, float] = {}
     largest = 0.0
-    for rank, (index, p) in enumerate(sorted(tests, key=lambda test: test[1])):
+    for rank, (key, p) in enumerate(sorted(tests, key=lambda test: test[1])):
         largest = max(largest, min(1.0, (len(tests) - rank) * p))
-        adjusted[index] = largest
+        adjusted[key] = largest
     return adjusted
-
-
-def _mann_whitney(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
-    if np.array_equal(np.unique(a), np.unique(b)) and len(np.unique(a)) == 1:
-        return 1.0, 0.5
-    result = mannwhitneyu(a, b, alternative="two-sided", method="asymptotic")
-    return float(result.pvalue), float(result.statistic) / (len(a) * len(b))

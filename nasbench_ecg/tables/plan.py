@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -141,7 +141,7 @@ def plan_table(
     return Plan(
         card=card,
         members=members,
-        costs=partial(_costs, members, prepared.builder, task),
+        costs=partial(member_costs_of, members, prepared.builder, task),
         train=partial(
             _train, task=task, test=prepared.test.load(), builder=prepared.builder, recipe=recipe
         ),
@@ -149,9 +149,10 @@ def plan_table(
     )
 
 
-def _costs(
-    members: tuple[Architecture, ...], builder: Builder, task: Task
+def member_costs_of(
+    members: Sequence[Architecture], builder: Builder, task: Task
 ) -> dict[str, NDArray[np.float64]]:
+    """Return the costs of members by name, one value a member."""
     found = [member_costs(arch, builder, task) for arch in members]
     return {name: np.array([cost[name] for cost in found]) for name in found[0]}
 

@@ -7,11 +7,11 @@ than the table has means its last epoch, and a fidelity's number of beats is ign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,9 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.table import Table
 from nasbench_ecg.training.checkpoint import NoCheckpoint
+
+if TYPE_CHECKING:
+    import torch
 
 METRIC = "f1_of_macro"
 
@@ -71,17 +74,45 @@ class ValidationLookup:
         scores = table.values("validation", METRIC)
         return cls(place, table.trained, scores, table.arrays["seconds"])
 
+    def epoch(self, fidelity: Fidelity | None) -> int:
+        """Return after which epoch a fidelity is looked up.
+
+        Raises:
+            ProtocolError: It has less than one epoch.
+        """
+        epochs = int(self.scores.shape[-1])
+        asked = epochs if fidelity is None or fidelity.epochs is None else fidelity.epochs
+        if asked < 1:
+            raise ProtocolError(
+                f"An evaluation needs at least 1 epoch, not {asked}.",
+                fix="Give the strategy a fidelity of 1 epoch or more.",
+            )
+        return min(asked, epochs)
+
+    def mean_seconds(self, fidelity: Fidelity | None = None) -> float:
+        """Return the mean seconds of all trainings with a fidelity."""
+        return float(self.seconds[..., self.epoch(fidelity) - 1][self.trained].mean())
+
+    def draw_seeds(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return a random trained seed of each member, [M]; -1 where none is trained."""
+        counts = self.trained.sum(axis=1)
+        wanted = (rng.random(len(counts)) * counts).astype(np.int64)
+        ranks = self.trained.cumsum(axis=1) - 1
+        found = (self.trained & (ranks == wanted[:, None])).argmax(axis=1)
+        return np.where(counts > 0, found, -1)
+
 
 @dataclass
 class TableSearchContext:
     """The context of a simulated search: :class:`~nasbench_ecg.contracts.SearchContext`.
 
     The results of one seed are looked up, so that a search sees the noise of a single training. The
-    seed of each member is drawn from its trained seeds, once in a repetition.
+    seed of each member is drawn from its trained seeds, once in a repetition, and is the same for
+    all searches, so that their repetitions are pairs.
 
     Attributes:
         lookup: The validation results of the table.
-        noise: Generator that draws the seeds of members.
+        seeds: The seed that each member is trained with, [M]; -1 where none is trained.
         seconds: Simulated seconds of the search so far.
         evaluations: Evaluations so far, with the repeated ones, as a run counts them.
         steps: One row for each evaluation: member, epoch, score, seconds so far.
@@ -89,7 +120,7 @@ class TableSearchContext:
 
     lookup: ValidationLookup
     rng: np.random.Generator
-    noise: np.random.Generator
+    seeds: NDArray[np.int64]
     budget: Budget
     device: str = "cpu"
     parallel: int = 1
@@ -98,7 +129,6 @@ class TableSearchContext:
     seconds: float = 0.0
     evaluations: int = 0
     steps: list[tuple[int, int, float, float]] = field(default_factory=list)
-    _seed: dict[int, int] = field(default_factory=dict)
     _known: dict[tuple[int, int], Evaluation] = field(default_factory=dict)
 
     def evaluate_many(
@@ -122,24 +152,14 @@ class TableSearchContext:
 
     def _evaluate(self, arch: Architecture, fidelity: Fidelity | None) -> Evaluation:
         row = self.lookup.place(arch)
-        epochs = self.lookup.scores.shape[-1]
-        asked = epochs if fidelity is None or fidelity.epochs is None else fidelity.epochs
-        epoch = min(asked, epochs)
-        if epoch < 1:
-            raise ProtocolError(
-                f"An evaluation needs at least 1 epoch, not {asked}.",
-                fix="Give the strategy a fidelity of 1 epoch or more.",
-            )
+        epoch = self.lookup.epoch(fidelity)
         self.evaluations += 1
         if (known := self._known.get((row, epoch))) is not None:
             self._add_step(row, epoch, known.score)
             return known
-        if row not in self._seed:
-            seeds = np.flatnonzero(self.lookup.trained[row])
-            if not len(seeds):
-                raise TableError(f"The member {arch.hash} is not trained yet.")
-            self._seed[row] = int(seeds[self.noise.integers(len(seeds))])
-        seed = self._seed[row]
+        seed = self.seeds[row]
+        if seed < 0:
+            raise TableError(f"The member {arch.hash} is not trained yet.")
         score = float(self.lookup.scores[row, seed, epoch - 1])
         seconds = float(self.lookup.seconds[row, seed, epoch - 1])
         self.seconds += seconds
@@ -154,8 +174,8 @@ class TableSearchContext:
     def seconds_per_evaluation(
         self, arch: Architecture, fidelity: Fidelity | None = None
     ) -> float | None:
-        """Return None: there is no estimate."""
-        return None
+        """Return the mean seconds of all trainings in the table with this fidelity."""
+        return self.lookup.mean_seconds(fidelity)
 
     def log(self, value: float, **figures: float) -> None:
         """Do nothing: :attr:`steps` is the trajectory."""
@@ -189,6 +209,11 @@ class Simulation:
     steps: pd.DataFrame
     found: NDArray[np.int64]
 
+    @property
+    def repetitions(self) -> int:
+        """How often the strategy was run."""
+        return len(self.found)
+
 
 def simulate(
     table: Table,
@@ -211,8 +236,8 @@ def simulate(
         repetitions: How often it is run, each time with generators of its own.
         budget: What each run may spend, in evaluations and simulated seconds.
         seed: Seed of all repetitions. A repetition's generators depend on it, on the strategy's
-            label and on the repetition's number, so that all repetitions are independent and do not
-            depend on ``workers``.
+            label and on the repetition's number, so that they do not depend on ``workers``. The
+            seeds of the members depend on the repetition alone.
         workers: Processes.
 
     Raises:
@@ -241,11 +266,12 @@ def _repeat(
     repetitions: NDArray[np.int64],
 ) -> tuple[list[tuple[Any, ...]], NDArray[np.int64]]:
     task, lookup = stand_in_task(table), ValidationLookup.of(table)
+    builder = TableBuilder(builder, table)
     rows: list[tuple[Any, ...]] = []
     found = []
     for repetition in repetitions.tolist():
         rng, noise = generators(searcher.label, seed, repetition)
-        ctx = TableSearchContext(lookup, rng, noise, budget)
+        ctx = TableSearchContext(lookup, rng, lookup.draw_seeds(noise), budget)
         result = searcher.create().search(task, space, builder, ctx)
         found.append(table.place(result.architecture))
         rows += [
@@ -255,12 +281,34 @@ def _repeat(
     return rows, np.array(found, dtype=np.int64)
 
 
+class TableBuilder:
+    """The builder of a table, which knows the costs of its networks without building them."""
+
+    def __init__(self, builder: Builder, table: Table) -> None:
+        self._builder, self._place = builder, table.place
+        self._costs = table.costs()
+
+    def build(
+        self, arch: Architecture, *, n_leads: int, n_samples: int, n_classes: int
+    ) -> torch.nn.Module:
+        """Return the network of an architecture."""
+        return self._builder.build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=n_classes)
+
+    def known_costs(self, arch: Architecture) -> dict[str, float]:
+        """Return the costs of a member that the table holds."""
+        row = self._place(arch)
+        return {name: float(values[row]) for name, values in self._costs.items()}
+
+
 def generators(
     label: str, seed: int, repetition: int
 ) -> tuple[np.random.Generator, np.random.Generator]:
-    """Return the generator of a repetition's search, and the one that draws members' seeds."""
-    entropy = np.random.SeedSequence([seed, repetition, *label.encode()])
-    search, noise = entropy.spawn(2)
+    """Return the generator of a repetition's search, and the one that draws members' seeds.
+
+    The second one is the same for all searches.
+    """
+    search = np.random.SeedSequence([seed, repetition, *label.encode()])
+    noise = np.random.SeedSequence([seed, repetition])
     return np.random.default_rng(search), np.random.default_rng(noise)
 
 
@@ -279,34 +327,3 @@ def stand_in_task(table: Table) -> Task:
         fs=card.fs,
     )
     return Task(none, none, card.macro_classes)
-
-
-def best_so_far(simulation: Simulation, table: Table, evaluations: int) -> NDArray[np.float64]:
-    """Return the test score of the incumbent after each evaluation, [repetitions, evaluations].
-
-    The incumbent is the member with the largest validation score so far at any epoch, the first of
-    equals; its test score is the mean over all its seeds, in which the luck of one training
-    averages out. After a search has ended its incumbent stays. The incumbent of a search that
-    evaluates nothing is the member that it returns.
-    """
-    test = table.mean_test_scores(METRIC)
-    curves = np.repeat(test[simulation.found][:, None], evaluations, axis=1)
-    for curve, rows in _by_repetition(curves, simulation.steps):
-        score, members = rows["score"].to_numpy(), rows["member"].to_numpy()
-        best = np.maximum.accumulate(score)
-        first = np.searchsorted(best, best, side="left")
-        values = test[members[first]][:evaluations]
-        curve[: len(values)] = values
-        curve[len(values) :] = values[-1]
-    return curves
-
-
-def _by_repetition(
-    curves: NDArray[np.float64], steps: pd.DataFrame
-) -> Iterator[tuple[NDArray[np.float64], pd.DataFrame]]:
-    """Yield the curve and the steps of each repetition that has steps."""
-    numbers = steps["repetition"].to_numpy()
-    starts = np.searchsorted(numbers, np.arange(len(curves) + 1))
-    for curve, first, end in zip(curves, starts, starts[1:], strict=False):
-        if first < end:
-            yield curve, steps.iloc[first:end]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import SearchSpace
+from nasbench_ecg.contracts import Encodes, SearchSpace
+from nasbench_ecg.encoding import Parameter, ParameterValue
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.table import Table
@@ -91,3 +92,43 @@ class TableSpace:
             near = self._space.neighbours(arch)
             self._neighbours[arch.hash] = [other for other in near if other.hash in self._here]
         return self._neighbours[arch.hash]
+
+
+class EncodedTableSpace(TableSpace):
+    """The trained members of a table as values of the parameters of their space."""
+
+    def __init__(self, space: SearchSpace, table: Table) -> None:
+        super().__init__(space, table)
+        assert isinstance(space, Encodes)
+        self._encodes: Encodes = space
+        self._values = [dict(space.encode(arch)) for arch in self.members]
+
+    def parameters(self) -> Sequence[Parameter]:
+        """Return the parameters of the space."""
+        return self._encodes.parameters()
+
+    def encode(self, arch: Architecture) -> Mapping[str, ParameterValue]:
+        """Return the values of a member."""
+        return self._encodes.encode(arch)
+
+    def decode(self, values: Mapping[str, ParameterValue]) -> Architecture:
+        """Return the member of the values.
+
+        If it is not trained, the first trained member with the fewest values that differ.
+        """
+        arch = self._encodes.decode(values)
+        if arch.hash in self._here:
+            return arch
+        wanted = self._encodes.encode(arch)
+        differing = [sum(own[k] != wanted.get(k) for k in own) for own in self._values]
+        return self.members[int(np.argmin(differing))]
+
+
+def table_space(space: SearchSpace, table: Table) -> TableSpace:
+    """Return the trained members of a table as a space, with parameters if its space has them.
+
+    Raises:
+        TableError: No member is trained.
+    """
+    kind = EncodedTableSpace if isinstance(space, Encodes) else TableSpace
+    return kind(space, table)

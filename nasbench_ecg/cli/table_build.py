@@ -1,0 +1,288 @@
+"""Verbs of ``nasbench-ecg table`` that make tables: build, costs, verify and publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
+from nasbench_ecg.cli.table_options import (
+    DEFAULT,
+    Data,
+    Dataset,
+    Json,
+    Protocol,
+    Space,
+    Tables,
+    Threads,
+    load,
+    protocol_of,
+    refuse_parts,
+    summary,
+)
+
+if TYPE_CHECKING:
+    from nasbench_ecg.run.config import RunConfig
+    from nasbench_ecg.tables.card import Card
+
+
+def build(
+    dataset: Dataset,
+    space: Space = "tiny-cells",
+    protocol: Protocol = None,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Train the shards I, I + N, I + 2N, ...")
+    ] = "1/1",
+    hours: Annotated[
+        float | None, typer.Option(min=0, metavar="H", help="Stop after H hours.")
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Seeds that the table has room for: three for each member, more for some.",
+        ),
+    ] = 10,
+    beats: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Training beats. Default: the table's recipe."),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Training epochs. Default: the table's recipe."),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PART.OPTION=VALUE",
+            help="Set an option of the space, builder, dataset or protocol. Repeatable.",
+        ),
+    ] = None,
+    threads: Threads = 1,
+    data: Data = None,
+    tables: Tables = DEFAULT,
+) -> None:
+    """Train the missing members of a table. Stop it at any time; the same command continues.
+
+    It can be started several times, on one machine or on several that share the folder: each
+    process takes shards that no other one is training. A table that an installed package holds in
+    part is continued in the folder.
+    """
+    from contextlib import closing
+
+    import torch
+
+    from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.options import parse_assignments
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.tables.build import build as train_missing
+    from nasbench_ecg.tables.build import continue_shipped, open_or_create, pack
+    from nasbench_ecg.tables.card import Recipe
+    from nasbench_ecg.tables.files import table_folder
+    from nasbench_ecg.tables.plan import configure_track, plan_table, strata
+
+    part = _parse_shard(shard)
+    torch.set_num_threads(threads)
+    overrides = parse_assignments(assignments or [])
+    refuse_parts(overrides, ("space", "builder", "dataset", "protocol"))
+    recipe = Recipe()
+    own = {"beats": beats, "epochs": epochs}
+    recipe = Recipe(**{**recipe.model_dump(), **{k: v for k, v in own.items() if v is not None}})
+    config = configure_track(load_registry(), space, dataset, protocol, overrides)
+    source = LocalSource(data)
+    interrupt_on_sigterm()
+    folder = table_folder(tables, space, dataset, config.protocol)
+    with RichProgress() as progress:
+        fetch_missing([config], source, progress)
+        plan = plan_table(config, recipe, seeds, source=source, progress=progress)
+        continue_shipped(plan.card, folder)
+        found = open_or_create(folder, plan.card, plan.members, plan.costs)
+        steps = train_missing(
+            folder, found, strata(found.arrays["cost_parameters"]), plan.train, plan.machine,
+            shard=part, hours=hours,
+        )  # fmt: skip
+        done = int(found.trained.sum())
+        try:
+            with closing(steps), progress.track("Training members", plan.total) as bar:
+                bar.advance(done)
+                for step in steps:
+                    bar.advance(step.done - done, seconds=step.seconds)
+                    done = step.done
+        finally:
+            packed = pack(folder)
+    row = summary(packed)
+    stderr().print(
+        f"{row['trainings']:,} trainings, {row['complete']:.0%} of the members, in {folder}.",
+        highlight=False,
+    )
+
+
+def verify(
+    dataset: Dataset,
+    sample: Annotated[int, typer.Option(min=1, metavar="N", help="Trainings to repeat.")] = 20,
+    space: Space = "tiny-cells",
+    protocol: Protocol = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample.")] = 0,
+    threads: Threads = 1,
+    data: Data = None,
+    tables: Tables = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Repeat some trainings of a table and compare them with its results.
+
+    On a machine like the one that made them they must be equal; elsewhere, where rounding differs,
+    within five standard deviations of a seed.
+    """
+    import dataclasses
+
+    import torch
+
+    from nasbench_ecg.cli.execution import fetch_missing
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.tables.build import refuse_other
+    from nasbench_ecg.tables.plan import plan_table
+    from nasbench_ecg.tables.verify import verify as repeat
+
+    torch.set_num_threads(threads)
+    one = load(tables, space, dataset, protocol)
+    card = one.card
+    config = _configured(card)
+    source = LocalSource(data)
+    found = []
+    with RichProgress() as progress:
+        fetch_missing([config], source, progress)
+        plan = plan_table(config, card.recipe, card.seeds, source=source, progress=progress)
+        refuse_other(plan.card, one.card, f"{dataset}, {card.protocol}")
+        with progress.track("Training again", min(sample, int(one.trained.sum()))) as bar:
+            for repeated in repeat(one, plan.train, plan.machine, sample=sample, seed=seed):
+                found.append(repeated)
+                bar.advance(difference=repeated.difference)
+    failed = [repeated for repeated in found if not repeated.holds]
+    if as_json:
+        print_json([dataclasses.asdict(repeated) for repeated in found])
+    else:
+        equal = sum(repeated.equal for repeated in found)
+        largest = max(abs(repeated.difference) for repeated in found)
+        stdout().print(
+            f"{len(found)} trainings repeated: {equal} equal, largest difference of test F1 "
+            f"{100 * largest:.2f} points, {len(failed)} outside of the limits.",
+            highlight=False,
+        )
+    if failed:
+        raise typer.Exit(1)
+
+
+def costs(
+    dataset: Dataset,
+    evaluators: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[EVALUATOR]...", help="Proxies that score untrained networks."),
+    ] = None,
+    space: Space = "tiny-cells",
+    protocol: Protocol = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
+    threads: Threads = 1,
+    data: Data = None,
+    tables: Tables = DEFAULT,
+) -> None:
+    """Add costs and proxies of all members to a table; nothing is trained.
+
+    Without evaluators the costs are computed again. A table of a package is copied to the folder.
+    """
+    import numpy as np
+    import torch
+
+    from nasbench_ecg.cli.execution import fetch_missing
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.runner import prepare_run
+    from nasbench_ecg.tables.build import add_arrays
+    from nasbench_ecg.tables.costs import proxy_array, score_untrained
+    from nasbench_ecg.tables.files import table_folder
+    from nasbench_ecg.tables.plan import member_costs_of
+
+    torch.set_num_threads(threads)
+    one = load(tables, space, dataset, protocol)
+    registry = load_registry()
+    chosen = [registry.get("evaluator", name) for name in evaluators or []]
+    config = _configured(one.card)
+    source = LocalSource(data)
+    arrays = {}
+    with RichProgress() as progress:
+        fetch_missing([config], source, progress)
+        prepared = prepare_run(config, source=source, progress=progress, suite="tables")
+        if not chosen:
+            arrays = member_costs_of(one.members, prepared.builder, prepared.task)
+        for component in chosen:
+            evaluator = component.create(component.options_model()())
+            scores = []
+            with progress.track(component.name, len(one.members)) as bar:
+                for score in score_untrained(
+                    one.members, evaluator, prepared.task, prepared.builder, seed
+                ):
+                    scores.append(score)
+                    bar.advance()
+            arrays[proxy_array(component.name)] = np.array(scores)
+    folder = table_folder(tables, space, dataset, one.card.protocol)
+    add_arrays(one, arrays, folder)
+    stderr().print(f"{', '.join(arrays)} in {folder}.", highlight=False)
+
+
+def publish(
+    dataset: Dataset,
+    to: Annotated[
+        Path, typer.Option(metavar="DIR", help="Package that holds tables, or another folder.")
+    ],
+    space: Space = "tiny-cells",
+    protocol: Protocol = None,
+    tables: Tables = DEFAULT,
+) -> None:
+    """Copy a built table, with the trainings that are still in its journals, to another folder.
+
+    The table is only read, so that it can still be built. Costs and proxies of a table that the
+    folder holds are kept.
+    """
+    from nasbench_ecg.tables.build import publish as copy
+    from nasbench_ecg.tables.files import table_folder
+
+    protocol = protocol_of(dataset, protocol)
+    target = table_folder(to, space, dataset, protocol)
+    row = summary(copy(table_folder(tables, space, dataset, protocol), target))
+    stderr().print(
+        f"{row['trainings']:,} trainings, {row['complete']:.0%} of the members, in {target}.",
+        highlight=False,
+    )
+
+
+def _configured(card: Card) -> RunConfig:
+    """Return the components that a table was built with."""
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.tables.plan import configure_track
+
+    options = {
+        "space": card.space.options,
+        "builder": card.builder.options,
+        "dataset": card.dataset.options,
+        "protocol": card.protocol_options,
+    }
+    set_options = {
+        part: {name: value for name, value in own.items() if value is not None}
+        for part, own in options.items()
+    }
+    return configure_track(
+        load_registry(), card.space.name, card.dataset.name, card.protocol, set_options
+    )
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    from nasbench_ecg.errors import OptionError
+
+    first, _, last = text.partition("/")
+    if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
+        return int(first), int(last)
+    raise OptionError(f"--shard {text!r} is not of the form I/N.", fix="For example --shard 1/4.")

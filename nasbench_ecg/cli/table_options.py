@@ -1,0 +1,89 @@
+"""Options and helpers that the verbs of ``nasbench-ecg table`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nasbench_ecg.cli.components import complete_dataset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nasbench_ecg.tables.table import Table
+
+DEFAULT = Path("results/tables")
+
+Tables = Annotated[
+    Path, typer.Option("--tables", metavar="DIR", help="Folder of tables that you build.")
+]
+Space = Annotated[str, typer.Option(metavar="NAME", help="Search space of the table.")]
+Dataset = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="Dataset of the table.", autocompletion=complete_dataset
+    ),
+]
+Protocol = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Protocol of the table. Default: that of the dataset."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of this process.")]
+Data = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")]
+
+
+def protocol_of(dataset: str, protocol: str | None) -> str:
+    """Return the protocol, by default that of the dataset."""
+    from nasbench_ecg.tables.api import protocol_of as find
+
+    return find(dataset, protocol)
+
+
+def load(tables: Path, space: str, dataset: str, protocol: str | None) -> Table:
+    """Return a table of the folder ``tables`` or of an installed package."""
+    from nasbench_ecg.tables.find import open_table
+
+    return open_table(space, dataset, protocol_of(dataset, protocol), tables)
+
+
+def summary(one: Table) -> dict[str, Any]:
+    """Return which table it is and how complete it is, as JSON data."""
+    card = one.card
+    return {
+        "space": card.space.name,
+        "dataset": card.dataset.name,
+        "protocol": card.protocol,
+        "members": card.members,
+        "complete": one.complete,
+        "trainings": int(one.trained.sum()),
+    }
+
+
+def refuse_parts(overrides: Iterable[str], allowed: Sequence[str]) -> None:
+    """Refuse ``--set`` for parts that a verb does not have.
+
+    Raises:
+        OptionError: A part is not allowed.
+    """
+    from nasbench_ecg.errors import OptionError
+
+    for part in overrides:
+        if part not in allowed:
+            raise OptionError(
+                f"--set {part}. does not apply here.",
+                fix=f"Set options of: {', '.join(allowed)}.",
+            )
+
+
+def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Return nested data as pairs of a name and a text."""
+    if isinstance(value, dict):
+        return [row for key, part in value.items() for row in flat(part, f"{name} {key}".strip())]
+    if isinstance(value, float):
+        text = f"{value:.3f}"
+    else:
+        text = {None: "undefined", True: "yes", False: "no"}.get(value, str(value))
+    return [(name.replace("_", " "), text)]

@@ -1,0 +1,70 @@
+"""The report of ``nasbench-ecg table simulate``: on the terminal and in files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nasbench_ecg.cli.console import print_json, stderr, stdout
+
+if TYPE_CHECKING:
+    from nasbench_ecg.contracts import Budget
+    from nasbench_ecg.tables.compare import SearchComparison
+    from nasbench_ecg.tables.simulate import Simulation
+    from nasbench_ecg.tables.table import Table
+
+
+def check_outputs(outputs: Sequence[Path]) -> None:
+    """Check the suffixes of files that a report is to be written to.
+
+    Raises:
+        OptionError: A suffix is of no format.
+    """
+    from nasbench_ecg.report.render import SUFFIXES, format_of
+
+    for output in outputs:
+        format_of(output, [*SUFFIXES, ".json", ".parquet"])
+
+
+def show(table: Table, found: SearchComparison, *, as_json: bool) -> None:
+    """Print a comparison as tables or as JSON."""
+    from nasbench_ecg.report.render.terminal import render_tables
+    from nasbench_ecg.report.search_comparison import as_data, tables, title
+
+    if as_json:
+        print_json(as_data(table, found))
+        return
+    out = stdout()
+    out.print(title(table), style="bold", markup=False)
+    out.print(render_tables(tables(table, found)))
+
+
+def write(
+    output: Path,
+    table: Table,
+    found: SearchComparison,
+    simulations: Mapping[Budget, Mapping[str, Simulation]],
+) -> None:
+    """Write a report in the format of the file's suffix.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    from nasbench_ecg.io import storage_errors, to_json, write_atomically
+    from nasbench_ecg.report.render import SUFFIXES, format_of, render_tables
+    from nasbench_ecg.report.search_comparison import as_data, tables, title
+    from nasbench_ecg.tables.export import steps_frame, write_frame
+
+    form = format_of(output, [*SUFFIXES, ".json", ".parquet"])
+    if form == "parquet":
+        write_frame(steps_frame(simulations), output)
+    else:
+        text = (
+            to_json(as_data(table, found))
+            if form == "json"
+            else render_tables(tables(table, found), title(table), form)
+        )
+        with storage_errors(output, option="-o", what="The report"):
+            write_atomically(output, text)
+    stderr().print(f"Report: {output}", markup=False, soft_wrap=True)

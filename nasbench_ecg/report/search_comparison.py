@@ -1,0 +1,226 @@
+"""Searches compared on a table, as tables for every format and as JSON data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from nasbench_ecg.contracts import Budget
+from nasbench_ecg.report.table import Cell, Table, text_table
+from nasbench_ecg.tables.compare import CONFIDENCE, Comparison, Curve, Outcome, SearchComparison
+from nasbench_ecg.tables.table import Table as TrainedTable
+from nasbench_ecg.text import amount, duration, percent
+
+
+def title(table: TrainedTable) -> str:
+    """Return the title of a report: space, track, and how complete the table is."""
+    card = table.card
+    state = "" if table.complete == 1 else f" (incomplete: {completeness(table)})"
+    return f"Searches of {card.space.name} on {card.track}{state}"
+
+
+def completeness(table: TrainedTable) -> str:
+    """Return how many members are trained, in words."""
+    n = int(table.available.sum())
+    return f"{n:,} of {table.card.members:,} members are trained"
+
+
+def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
+    """Return the scores, hypervolumes and pairs of each budget, and the curves."""
+    shown = []
+    for outcome in found.outcomes:
+        shown.append(_score_table(table, found, outcome))
+        if outcome.hypervolumes:
+            shown.append(_volume_table(table, found, outcome))
+    shown += [_pairs_table(table, outcome) for outcome in found.outcomes]
+    for by in ("evaluation", "seconds"):
+        curves = [curve for curve in found.curves if curve.by == by]
+        if curves:
+            shown += _curve_tables(table, curves, found.costs)
+    return shown
+
+
+def as_data(table: TrainedTable, found: SearchComparison) -> dict[str, Any]:
+    """Return a comparison as JSON data."""
+    card = table.card
+    return {
+        "space": card.space.name,
+        "dataset": card.dataset.name,
+        "protocol": card.protocol,
+        "members": card.members,
+        "trained": int(table.available.sum()),
+        "table_sha256": card.sha256,
+        "baseline": found.baseline,
+        "best": found.best,
+        "outcomes": [
+            {
+                "budget": outcome.budget.limits(),
+                "scores": [_row(one) for one in outcome.scores],
+                "hypervolumes": {
+                    cost: [_row(one) for one in rows] for cost, rows in outcome.hypervolumes.items()
+                },
+                "superiority": [
+                    {"search": a, "than": b, "probability": p}
+                    for (a, b), p in outcome.superiority.items()
+                ],
+            }
+            for outcome in found.outcomes
+        ],
+        "curves": [asdict(curve) for curve in found.curves],
+    }
+
+
+def _row(one: Comparison) -> dict[str, Any]:
+    return {**asdict(one), "better": one.better, "worse": one.worse}
+
+
+def budget_text(budget: Budget) -> str:
+    """Return a budget in words."""
+    if budget.evaluations is not None:
+        return f"{budget.evaluations} evaluations"
+    return f"{duration(budget.seconds or 0.0)} simulated"
+
+
+def _state(table: TrainedTable) -> str:
+    if table.complete == 1:
+        return "Every member of the table is trained."
+    return (
+        f"The table is incomplete: {completeness(table)}. Searches see only these, so the figures "
+        "say little about the whole space."
+    )
+
+
+def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome) -> Table:
+    rows: list[tuple[Cell | str, ...]] = []
+    for one in outcome.scores:
+        low, middle, high = (found.best - value for value in reversed(one.quartiles))
+        rows.append(
+            (
+                one.label,
+                str(one.repetitions),
+                percent(one.mean),
+                Cell(_points(middle), middle, interval=(_points(low), _points(high))),
+                f"{one.rank:.2f}",
+                *_against_baseline(one, _signed_points),
+            )
+        )
+    headings = ["search", "n", "F1", "regret", "rank", "difference", "p", "superior", "verdict"]
+    notes = [
+        "F1: mean test F1 of the found member in percent, over n repetitions; a member's F1 is the "
+        "mean over its seeds. regret: best F1 of the table minus that of the found member, median "
+        "and quartiles, in points. rank: mean over repetitions, 1 the best.",
+        f"difference: from {found.baseline} in the same repetitions, mean, in points; with "
+        f"{CONFIDENCE:.0%} confidence all intervals of the report hold the true difference. p: "
+        "Wilcoxon's signed-rank test with Holm's correction. superior: probability that a "
+        f"repetition is better than one of {found.baseline}, ties half. verdict: what interval and "
+        "test both say.",
+        _state(table),
+    ]
+    return text_table(f"Found member, {budget_text(outcome.budget)}", headings, rows, notes)
+
+
+def _volume_table(table: TrainedTable, found: SearchComparison, outcome: Outcome) -> Table:
+    labels = [one.label for one in outcome.scores]
+    rows: list[tuple[Cell | str, ...]] = []
+    for i, label in enumerate(labels):
+        cells: list[Cell | str] = [label]
+        for cost in found.costs:
+            one = outcome.hypervolumes[cost][i]
+            low, middle, high = one.quartiles
+            cells.append(Cell(f"{middle:.3f}", middle, interval=(f"{low:.3f}", f"{high:.3f}")))
+            cells.append(_verdict(one))
+        rows.append(tuple(cells))
+    headings = ["search"]
+    for cost in found.costs:
+        headings += [f"F1 and {cost.replace('_', ' ')}", "verdict"]
+    notes = [
+        "Hypervolume of test F1 and the logarithm of the cost, as a share of that of the table's "
+        "own front; median and quartiles over repetitions. verdict: better or worse than "
+        f"{found.baseline}, where interval and corrected test both say so.",
+        _state(table),
+    ]
+    return text_table(f"Found front, {budget_text(outcome.budget)}", headings, rows, notes)
+
+
+def _pairs_table(table: TrainedTable, outcome: Outcome) -> Table:
+    labels = [one.label for one in outcome.scores]
+    rows = [
+        (a, *("" if a == b else f"{outcome.superiority[a, b]:.2f}" for b in labels)) for a in labels
+    ]
+    notes = [
+        "Probability that a repetition of the row's search finds a member with a higher test F1 "
+        "than one of the column's search, ties half.",
+        _state(table),
+    ]
+    return text_table(
+        f"Row better than column, {budget_text(outcome.budget)}", ["search", *labels], rows, notes
+    )
+
+
+def _curve_tables(
+    table: TrainedTable, curves: Sequence[Curve], costs: Sequence[str]
+) -> list[Table]:
+    first = curves[0]
+    by_seconds = first.by == "seconds"
+    headings = [duration(p) if by_seconds else amount(p) for p in first.points]
+    against = "simulated seconds" if by_seconds else "evaluations"
+
+    def rows(name: str) -> list[tuple[Cell | str, ...]]:
+        show = _points if name == "regret" else "{:.3f}".format
+        return [
+            (
+                curve.label,
+                *(
+                    Cell(show(mid), mid, interval=(show(low), show(high)))
+                    for low, mid, high in getattr(curve, name)
+                ),
+            )
+            for curve in curves
+        ]
+
+    note = "Median and quartiles over repetitions, of the searches with the largest budget."
+    found = [
+        text_table(
+            f"Regret against {against}, in points of F1",
+            ["search", *headings],
+            rows("regret"),
+            [note, _state(table)],
+        )
+    ]
+    if costs:
+        found.append(
+            text_table(
+                f"Hypervolume of F1 and {costs[0].replace('_', ' ')} against {against}",
+                ["search", *headings],
+                rows("hypervolume"),
+                [note, _state(table)],
+            )
+        )
+    return found
+
+
+def _against_baseline(one: Comparison, show: Any) -> tuple[Cell | str, ...]:
+    if one.difference is None or one.p is None:
+        return "", "", "", "baseline"
+    mean, low, high = one.difference
+    return (
+        Cell(show(mean), mean, interval=(show(low), show(high))),
+        "< 0.001" if one.p < 0.001 else f"{one.p:.3f}",
+        f"{one.superiority:.2f}",
+        _verdict(one),
+    )
+
+
+def _verdict(one: Comparison) -> str:
+    if one.difference is None:
+        return "baseline"
+    return "better" if one.better else "worse" if one.worse else "not shown"
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"
+
+
+def _signed_points(fraction: float) -> str:
+    return f"{100 * fraction:+.2f}"

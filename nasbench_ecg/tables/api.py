@@ -1,0 +1,151 @@
+"""The table as users open it from Python: ``nasbench_ecg.table("tiny-cells", "mitbih-2lead")``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Canonicalizes
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.tables.find import DEFAULT, open_table
+from nasbench_ecg.tables.table import Result, Seed, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def table(
+    space: str, dataset: str, protocol: str | None = None, *, tables: Path | str = DEFAULT
+) -> OpenTable:
+    """Return the table of a space and track, of the folder ``tables`` or an installed package.
+
+    Args:
+        space: Name of the search space, for example ``tiny-cells``.
+        dataset: Name of the dataset.
+        protocol: Name of the protocol; by default that of the dataset.
+        tables: Folder of tables that you build.
+
+    Raises:
+        TableError: There is no such table, or it is damaged.
+        PluginError: There is no such dataset.
+    """
+    registry = load_registry()
+    protocol = protocol_of(dataset, protocol, registry)
+    return OpenTable(registry, open_table(space, dataset, protocol, Path(tables)))
+
+
+class OpenTable:
+    """A table to query and to repeat searches on. Queries need no PyTorch."""
+
+    def __init__(self, registry: Registry, data: Table) -> None:
+        self._registry = registry
+        self.data = data
+        """Its card and arrays."""
+
+    def query(
+        self,
+        arch: Architecture,
+        *,
+        epoch: int | None = None,
+        seed: Seed = "mean",
+        metric: str = "f1_of_macro",
+    ) -> Result:
+        """Return a validation result of a member in any of its forms; see ``Table.query``."""
+        member = canonical_of(self._registry, self.data, arch)
+        return self.data.query(member, epoch=epoch, seed=seed, metric=metric)
+
+    def test(
+        self, arch: Architecture, *, seed: Seed = "mean", metric: str = "f1_of_macro"
+    ) -> Result:
+        """Return the test result of a member, for use after a search; see ``Table.test``."""
+        member = canonical_of(self._registry, self.data, arch)
+        return self.data.test(member, seed=seed, metric=metric)
+
+    def noise(self, metric: str = "f1_of_macro") -> dict[str, Any]:
+        """Return the noise card: what differences the table can show."""
+        from nasbench_ecg.tables.noise import noise_card
+
+        return noise_card(self.data, metric)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each training and epoch, with scores and costs."""
+        from nasbench_ecg.tables.export import to_frame
+
+        return to_frame(self.data)
+
+    def simulate(
+        self,
+        strategy: str,
+        *,
+        budget_evaluations: int | None = None,
+        budget_seconds: float | None = None,
+        repetitions: int = 500,
+        seed: int = 0,
+        workers: int = 1,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Repeat a search on the table.
+
+        Args:
+            strategy: Name of the strategy.
+            budget_evaluations: Evaluations of each repetition.
+            budget_seconds: Simulated seconds of each repetition; one of the two must be given.
+            repetitions: How often the search is repeated.
+            seed: Seed of all repetitions.
+            workers: Processes.
+            options: Options of the strategy.
+
+        Returns:
+            One row for each evaluation: ``repetition``, ``evaluation``, ``seconds``, ``member``,
+            ``epoch``, ``score`` (validation, as the search saw it), and ``incumbent_test``, the
+            mean test score of the member with the best validation score so far.
+
+        Raises:
+            OptionError: No budget is given, or an option is not known.
+        """
+        from nasbench_ecg.contracts import Budget
+        from nasbench_ecg.tables.outcome import incumbents
+        from nasbench_ecg.tables.searchers import TableSearches
+        from nasbench_ecg.tables.simulate import simulate
+
+        if (budget_evaluations is None) == (budget_seconds is None):
+            raise OptionError(
+                "A simulation needs one budget.", fix="Give budget_evaluations or budget_seconds."
+            )
+        budget = Budget(evaluations=budget_evaluations, seconds=budget_seconds)
+        searches = TableSearches(self._registry, self.data, options)
+        searches.refuse_unknown_options([strategy])
+        done = simulate(
+            self.data, searches.space, searches.builder, searches.searcher(strategy, budget),
+            repetitions=repetitions, budget=budget, seed=seed, workers=workers,
+        )  # fmt: skip
+        return done.steps.assign(incumbent_test=incumbents(done, self.data))
+
+
+def protocol_of(dataset: str, protocol: str | None, registry: Registry | None = None) -> str:
+    """Return the protocol, by default that of the dataset.
+
+    Raises:
+        PluginError: There is no such dataset.
+    """
+    if protocol is not None:
+        return protocol
+    spec = (registry or load_registry()).get("dataset", dataset).spec
+    return str(getattr(spec, "protocol", ""))
+
+
+def canonical_of(registry: Registry, data: Table, arch: Architecture) -> Architecture:
+    """Return the member that an architecture is.
+
+    Raises:
+        NasbenchError: It is not of the table's space.
+    """
+    described = data.card.space
+    if arch.space != described.name:
+        data.place(arch)  # raises
+    component = registry.get("search-space", described.name)
+    space = component.create(component.options_model()(**described.options))
+    space.validate(arch)
+    return space.canonical(arch) if isinstance(space, Canonicalizes) else arch

@@ -1,0 +1,154 @@
+"""Strategies as a table simulates them: with options that fit the table and their budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, cast
+
+from nasbench_ecg.contracts import Budget, EstimatesSearch, Strategy
+from nasbench_ecg.errors import OptionError, nearest
+from nasbench_ecg.options import Options, resolve
+from nasbench_ecg.plugin.component import Component
+from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.plugin.specs import Kind, StrategySpec
+from nasbench_ecg.tables.card import Component as Described
+from nasbench_ecg.tables.simulate import (
+    Searcher,
+    TableBuilder,
+    TableSearchContext,
+    ValidationLookup,
+    generators,
+    stand_in_task,
+)
+from nasbench_ecg.tables.space import TableSpace, table_space
+from nasbench_ecg.tables.table import Table
+
+_LONGEST = 1000
+"""Rounds, and epochs a member, that no budget reaches, so that the budget ends a search."""
+
+
+class TableSearches:
+    """All that repeated searches on one table share.
+
+    Args:
+        registry: All components.
+        table: The table.
+        overrides: Options of strategies that the user set; each strategy takes those that it has.
+    """
+
+    def __init__(
+        self, registry: Registry, table: Table, overrides: Mapping[str, Any] | None = None
+    ) -> None:
+        self.registry, self.table = registry, table
+        self.overrides = dict(overrides or {})
+        self.space: TableSpace = table_space(
+            create(registry, "search-space", table.card.space), table
+        )
+        self.builder = create(registry, "builder", table.card.builder)
+
+    def budget_in_seconds(self, evaluations: int) -> Budget:
+        """Return the seconds that so many evaluations of random members take in the mean."""
+        mean = ValidationLookup.of(self.table).mean_seconds()
+        return Budget(seconds=float(round(evaluations * mean)))
+
+    def searcher(self, name: str, budget: Budget) -> Searcher:
+        """Return a strategy that plans for a budget.
+
+        Its options are those of the profile ``paper``, and: the one that says how many
+        architectures it evaluates is the budget; fidelities are those of the table, from one epoch
+        to all, and double from rung to rung; other limits of its length are so large that the
+        budget ends it. A strategy whose first evaluations depend on the number of all gets the
+        largest number that it estimates to fit into a budget of seconds.
+        """
+        component = self.registry.get("strategy", name)
+        spec = component.spec
+        assert isinstance(spec, StrategySpec)
+        own = self._fitting(component.options_model())
+        option = spec.evaluations_option
+        if option is not None and option not in self.overrides:
+            own[option] = self._length(component, option, own, budget)
+        options = self._resolve(component, own)
+        return Searcher(name, partial(component.create, options))
+
+    def refuse_unknown_options(self, strategies: Sequence[str]) -> None:
+        """Check that each option that the user set is one of some strategy.
+
+        Raises:
+            OptionError: No strategy has it.
+        """
+        known = {
+            option
+            for name in strategies
+            for option in self.registry.get("strategy", name).options_model().model_fields
+        }
+        for option in self.overrides:
+            if option not in known:
+                raise OptionError(
+                    f"None of these strategies has an option {option!r}.",
+                    fix=nearest(option, known),
+                )
+
+    def _fitting(self, model: type[Options]) -> dict[str, Any]:
+        epochs = self.table.card.recipe.epochs
+        usual = {
+            "epochs": epochs, "min_epochs": 1, "max_epochs": epochs, "eta": 2,
+            "rounds": _LONGEST, "total_epochs": _LONGEST * self.space.size,
+            "models": self.space.size,
+        }  # fmt: skip
+        own = {name: value for name, value in usual.items() if name in model.model_fields}
+        return {**own, **{k: v for k, v in self.overrides.items() if k in model.model_fields}}
+
+    def _length(
+        self, component: Component, option: str, own: Mapping[str, Any], budget: Budget
+    ) -> int:
+        if budget.evaluations is not None:
+            return budget.evaluations
+        assert budget.seconds is not None
+        lookup = ValidationLookup.of(self.table)
+        few = max(1, int(budget.seconds / lookup.mean_seconds()))
+        most = min(8 * few, self.space.size)
+        if not self._plans(component, option, own, few, most):
+            return most
+        fitting = [
+            n
+            for n in range(1, most + 1)
+            if self._seconds(component, option, own, n) <= budget.seconds
+        ]
+        return fitting[-1] if fitting else 1
+
+    def _plans(
+        self, component: Component, option: str, own: Mapping[str, Any], few: int, most: int
+    ) -> bool:
+        """Return whether a strategy with more evaluations spends other seconds on each of them."""
+        lookup = ValidationLookup.of(self.table)
+        whole = lookup.mean_seconds()
+        return any(
+            abs(self._seconds(component, option, own, n) - n * whole) > 0.01 * n * whole
+            for n in (max(few, 4), max(most, 8))
+        )
+
+    def _seconds(self, component: Component, option: str, own: Mapping[str, Any], n: int) -> float:
+        strategy: Strategy = component.create(self._resolve(component, {**own, option: n}))
+        if not isinstance(strategy, EstimatesSearch):
+            return n * ValidationLookup.of(self.table).mean_seconds()
+        lookup = ValidationLookup.of(self.table)
+        rng, noise = generators(component.name, 0, 0)
+        ctx = TableSearchContext(lookup, rng, lookup.draw_seeds(noise), Budget())
+        builder = TableBuilder(self.builder, self.table)
+        task = stand_in_task(self.table)
+        return float(strategy.estimate(task, cast(Any, self.space), builder, ctx) or 0.0)
+
+    def _resolve(self, component: Component, own: Mapping[str, Any]) -> Options:
+        return resolve(
+            component.options_model(),
+            component=f"strategy {component.name}",
+            profile="paper",
+            overrides=own,
+        )
+
+
+def create(registry: Registry, kind: Kind, described: Described) -> Any:
+    """Return a component with the options that a table was built with."""
+    component = registry.get(kind, described.name)
+    return component.create(component.options_model()(**described.options))
