@@ -46,7 +46,8 @@ def plugin_folders() -> list[Path]:
 
 def test_the_plugin_folders_equal_the_entry_points() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    entry_points = project["entry-points"]["nasbench_ecg.plugins"]
+    points = project["entry-points"]
+    entry_points = {**points["nasbench_ecg.plugins"], **points["nasbench_ecg.tables"]}
     assert sorted(entry_points.values()) == sorted(folder.name for folder in plugin_folders())
     assert all(value == f"nasbench_ecg_{name}" for name, value in entry_points.items())
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 
+import numpy as np
 import pytest
 from toy_tables import SPACE, toy_table
 from typer.testing import CliRunner
@@ -87,13 +90,14 @@ def test_a_built_table_holds_what_was_asked_for(built):
 
 
 def test_tables_are_listed(built, tmp_path):
-    (row,) = json.loads(printed("table", "list", "--tables", built, "--json"))
+    *shipped, row = json.loads(printed("table", "list", "--tables", built, "--json"))
+    assert {one["source"] for one in shipped} == {"nasbench_ecg_tables"}
     assert row == {
         "space": "tiny-cells", "dataset": "synthetic-2lead", "protocol": "intra-patient",
-        "members": MEMBERS, "complete": 1.0, "trainings": 15,
+        "members": MEMBERS, "complete": 1.0, "trainings": 15, "source": str(built),
     }  # fmt: skip
     assert "100%" in printed("table", "list", "--tables", built)
-    assert "no table" in printed("table", "list", "--tables", tmp_path)
+    assert "mitbih" in printed("table", "list", "--tables", tmp_path)
 
 
 def test_a_noise_card_is_shown(built, toy):
@@ -168,19 +172,66 @@ def test_a_missing_file_and_an_unknown_dataset_are_refused(toy, tmp_path):
 
 def test_searches_are_compared(toy):
     asked = ("table", "simulate", "synthetic-2lead", "regularized-evolution", "--tables", toy)
-    asked = (*asked, "--evaluations", "5,10", "--repetitions", 6)
-    rows = json.loads(printed(*asked, "--json"))
-    assert [(row["label"], row["evaluations"]) for row in rows] == [
-        ("random", 5), ("regularized-evolution", 5), ("random", 10), ("regularized-evolution", 10),
-    ]  # fmt: skip
-    assert rows == json.loads(printed(*asked, "--json", "--workers", 2))
-    assert rows != json.loads(printed(*asked, "--json", "--seed", 1))
-    assert all(row["p"] is not None for row in rows if row["label"] != "random")
+    asked = (*asked, "--evaluations", "5,10", "--repetitions", 6, "--objectives", "parameters")
+    found = json.loads(printed(*asked, "--json"))
+    outcomes = found["outcomes"]
+    assert [tuple(one["budget"]) for one in outcomes] == [("evaluations",)] * 2 + [("seconds",)] * 2
+    assert [one["budget"]["evaluations"] for one in outcomes[:2]] == [5, 10]
+    for one in outcomes:
+        random, other = one["scores"]
+        assert (random["label"], other["label"]) == ("random", "regularized-evolution")
+        assert random["p"] is None and other["p"] is not None
+        assert set(one["hypervolumes"]) == {"parameters"}
+    assert found == json.loads(printed(*asked, "--json", "--workers", 2))
+    assert found != json.loads(printed(*asked, "--json", "--seed", 1))
     text = " ".join(printed(*asked).split())
-    assert "86% of the members are trained" in text
+    assert "members are trained" in text
     more = json.loads(printed(*asked, "--json", "--set", "strategy.population=3"))
-    assert more[0] == rows[0]
-    assert more[3] != rows[3]
+    assert more["outcomes"][1]["scores"][0]["mean"] == outcomes[1]["scores"][0]["mean"]
+    assert more["outcomes"][1]["scores"][1] != outcomes[1]["scores"][1]
+
+
+def test_a_report_is_written_in_every_format(toy, tmp_path):
+    asked = ("table", "simulate", "synthetic-2lead", "local-search:3", "--tables", toy)
+    files = [tmp_path / f"a.{suffix}" for suffix in ("md", "csv", "tex", "html", "json")]
+    words = [word for file in files for word in ("-o", file)]
+    printed(
+        *asked, "--evaluations", 4, "--repetitions", 5, "--objectives", "parameters",
+        "--seconds", "3", *words,
+    )  # fmt: skip
+    assert all("local-search" in file.read_text() for file in files)
+    scores = json.loads(files[-1].read_text())["outcomes"][0]["scores"]
+    assert [one["repetitions"] for one in scores] == [5, 3]
+
+
+def test_a_table_is_exported_for_people(toy, tmp_path):
+    file = tmp_path / "table.csv"
+    printed("table", "export", "synthetic-2lead", "--tables", toy, "-o", file)
+    rows = list(csv.DictReader(file.open()))
+    table = load_table(table_folder(toy, "tiny-cells", "synthetic-2lead", "intra-patient"))
+    assert len(rows) == 2 * table.trained.sum()
+    one = Architecture.from_json(rows[1]["architecture"])
+    assert float(rows[1]["test_f1_of_macro"]) == pytest.approx(table.test(one, seed=0).value)
+    refused("table", "export", "synthetic-2lead", "--tables", toy, "-o", tmp_path / "table.xml")
+
+
+def test_proxies_of_all_members_are_added(built, beats_cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    shutil.copytree(built, tmp_path / "t")
+    done = invoke("table", "costs", "synthetic-2lead", "synflow", "--tables", tmp_path / "t")
+    assert done.exit_code == 0, done.output
+    table = load_table(
+        table_folder(tmp_path / "t", "tiny-cells", "synthetic-2lead", "intra-patient")
+    )
+    assert np.isfinite(table.proxies()["synflow"]).all()
+    shown = json.loads(
+        printed("table", "info", "synthetic-2lead", "--tables", tmp_path / "t", "--json")
+    )
+    assert "synflow_with_test" in shown["noise"]["kendall_tau"]
+    done = invoke("table", "publish", "synthetic-2lead", "--tables", built, "--to", tmp_path / "t")
+    assert done.exit_code == 0, done.output
+    folder = table_folder(tmp_path / "t", "tiny-cells", "synthetic-2lead", "intra-patient")
+    assert "synflow" in load_table(folder).proxies()  # what the published table knew is kept
 
 
 @pytest.mark.parametrize(
@@ -190,6 +241,10 @@ def test_searches_are_compared(toy):
         (["--set", "space.widths=[2]"], "does not apply here"),
         (["--evaluations", "5,x"], "not a list of numbers"),
         (["--evaluations", "0"], "not a list of numbers"),
+        (["--seconds", "soon"], "not a list of numbers"),
+        (["--objectives", "energy"], "no cost 'energy'"),
+        (["-o", "report.doc"], "Cannot tell the format"),
+        (["random:x"], "not of the form STRATEGY:N"),
     ],
 )
 def test_a_simulation_with_a_bad_option_is_refused(toy, more, reason):

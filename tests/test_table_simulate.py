@@ -16,11 +16,11 @@ from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.outcome import best_so_far
 from nasbench_ecg.tables.simulate import (
     Searcher,
     TableSearchContext,
     ValidationLookup,
-    best_so_far,
     generators,
     simulate,
     stand_in_task,
@@ -46,7 +46,8 @@ def table():
 
 def context(table, **budget):
     rng, noise = generators("x", 0, 0)
-    return TableSearchContext(ValidationLookup.of(table), rng, noise, Budget(**budget))
+    lookup = ValidationLookup.of(table)
+    return TableSearchContext(lookup, rng, lookup.draw_seeds(noise), Budget(**budget))
 
 
 def repeat(table, searcher, *, repetitions=2, **options):
@@ -102,7 +103,8 @@ def test_all_seeds_are_drawn_and_only_trained_ones():
     arch, seen = SPACE.members[4], set()
     for repetition in range(40):
         rng, noise = generators("x", 0, repetition)
-        ctx = TableSearchContext(ValidationLookup.of(table), rng, noise, Budget())
+        lookup = ValidationLookup.of(table)
+        ctx = TableSearchContext(lookup, rng, lookup.draw_seeds(noise), Budget())
         seen.add(ctx.evaluate_many([arch])[0].score)
     assert seen == {table.query(arch, seed=seed).value for seed in (0, 2)}
 
@@ -129,7 +131,8 @@ def test_the_context_is_a_search_context(table):
     names = {name for name in dir(SearchContext) if not name.startswith("_")}
     names |= set(SearchContext.__annotations__)
     assert all(hasattr(ctx, name) for name in names)
-    assert ctx.seconds_per_evaluation(SPACE.members[0]) is None
+    mean = table.arrays["seconds"][:, :, -1].mean()
+    assert ctx.seconds_per_evaluation(SPACE.members[0]) == pytest.approx(mean)
     ctx.log(0.5, loss=1.0)
 
 
@@ -172,7 +175,7 @@ def test_random_search_is_that_of_a_loop_over_the_arrays(table):
             row = int(rng.integers(SPACE.size))
             if row not in drawn:
                 drawn.append(row)
-        seeds = [int(noise.integers(3)) for _ in drawn]
+        seeds = [int(u * 3) for u in noise.random(SPACE.size)[drawn]]
         seen = [scores[row, seed, -1] for row, seed in zip(drawn, seeds, strict=True)]
         took = np.cumsum(
             [seconds[r, s, -1].astype(float) for r, s in zip(drawn, seeds, strict=True)]
@@ -242,6 +245,8 @@ def test_repetitions_and_searches_and_seeds_are_independent(table):
     assert first("a", 0, 1) == first("a", 0, 1)
     search, noise = generators("a", 0, 0)
     assert search.integers(2**60) != noise.integers(2**60)
+    same = (generators(label, 0, 0)[1].integers(2**60) for label in ("a", "b"))
+    assert next(same) == next(same)  # repetitions of two searches are pairs
 
 
 def test_a_search_does_not_depend_on_test_results(table):
@@ -289,17 +294,20 @@ def test_the_incumbent_is_the_first_of_the_best_by_validation():
     table = toy_table(noise=1)  # rows 2i and 2i + 1 have one score
     simulation = repeat(table, Searcher("s", lambda: Scripted([10, 3, 20, 21, 5])))
     test = table.mean_test_scores()
-    curves = best_so_far(simulation, table, 7)
+    curves = best_so_far(simulation, table, range(1, 8))
     assert curves.shape == (2, 7)
     expected = test[[10, 10, 20, 20, 20, 20, 20]]
     np.testing.assert_array_equal(curves, [expected, expected])
-    np.testing.assert_array_equal(best_so_far(simulation, table, 2), curves[:, :2])
+    np.testing.assert_array_equal(best_so_far(simulation, table, [1, 2]), curves[:, :2])
+    ends = simulation.steps["seconds"][:5].to_numpy()
+    by_seconds = best_so_far(simulation, table, [0, *(ends + 1e-9)], "seconds")
+    np.testing.assert_array_equal(by_seconds[0], expected[[0, 0, 1, 2, 3, 4]])
 
 
 def test_the_incumbent_of_a_search_that_evaluates_nothing_is_its_result():
     table = toy_table(noise=1)
     simulation = repeat(table, Searcher("s", Scripted), repetitions=3)
-    assert (best_so_far(simulation, table, 4) == table.mean_test_scores()[8]).all()
+    assert (best_so_far(simulation, table, [1, 4]) == table.mean_test_scores()[8]).all()
 
 
 # -- the space of a partial table --------------------------------------------------------------
@@ -340,7 +348,7 @@ def test_a_partial_table_is_searched_without_asking_for_other_members():
         simulation = repeat(table, searcher_of(name, 15))
         assert (simulation.steps["member"] % 2 == 1).all()
         assert (simulation.found % 2 == 1).all()
-        assert np.isfinite(best_so_far(simulation, table, 15)).all()
+        assert np.isfinite(best_so_far(simulation, table, [1, 15])).all()
 
 
 def test_a_whole_table_has_the_moves_of_its_space():

@@ -13,8 +13,18 @@ from hypothesis import strategies as st
 from scipy import stats
 from toy_tables import SPACE, toy_table
 
+from nasbench_ecg.contracts import Budget
+from nasbench_ecg.report.render import FORMATS, render_tables
+from nasbench_ecg.report.search_comparison import as_data, tables, title
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.compare import Comparison, _mann_whitney, compare, holm, welch
+from nasbench_ecg.tables.compare import (
+    Comparison,
+    compare,
+    holm,
+    paired_interval,
+    signed_rank,
+    superiority,
+)
 from nasbench_ecg.tables.noise import (
     _indistinct,
     intraclass,
@@ -23,6 +33,7 @@ from nasbench_ecg.tables.noise import (
     tau,
     track_with_track,
 )
+from nasbench_ecg.tables.outcome import hypervolumes
 from nasbench_ecg.tables.simulate import Simulation
 
 SHROUT_FLEISS = np.array(
@@ -158,24 +169,30 @@ samples = st.lists(st.integers(0, 6).map(float), min_size=2, max_size=12)
 
 @given(samples, samples)
 def test_superiority_is_the_share_of_pairs(a, b):
-    p, superiority = _mann_whitney(np.array(a), np.array(b))
     pairs = [(x > y) + 0.5 * (x == y) for x in a for y in b]
-    assert superiority == pytest.approx(np.mean(pairs))
-    assert 0 <= p <= 1
+    assert superiority(np.array(a), np.array(b)) == pytest.approx(np.mean(pairs))
 
 
 @pytest.mark.filterwarnings("ignore:Precision loss")  # of scipy, for nearly equal samples
-@given(samples, samples, st.integers(1, 9))
+@given(samples, st.integers(1, 9))
 @settings(max_examples=50)
-def test_the_interval_is_welchs_at_bonferronis_level(a, b, comparisons):
-    a, b = np.array(a), np.array(b)
-    found = welch(a, b, comparisons)
-    assert found[0] == pytest.approx(a.mean() - b.mean())
-    if len(set(a)) == len(set(b)) == 1:
+def test_the_interval_is_students_at_bonferronis_level(differences, comparisons):
+    differences = np.array(differences)
+    found = paired_interval(differences, comparisons)
+    assert found[0] == pytest.approx(differences.mean())
+    if len(set(differences)) == 1:
         assert found[0] == found[1] == found[2]
         return
-    interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - 0.05 / comparisons)
+    interval = stats.ttest_1samp(differences, 0).confidence_interval(1 - 0.05 / comparisons)
     assert found[1:] == pytest.approx((interval.low, interval.high))
+
+
+def test_the_signed_rank_test_is_that_of_wilcoxons_table():
+    """Hollander, Wolfe 1973, table 3.1: depression of nine patients, exact p = 0.039."""
+    before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
+    after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
+    assert signed_rank(np.array(before) - after) == pytest.approx(0.039, abs=0.005)
+    assert signed_rank(np.zeros(5)) == 1.0
 
 
 def searched(label, members, table):
@@ -190,30 +207,45 @@ def searched(label, members, table):
     return Simulation(label, pd.DataFrame(rows, columns=names), found)
 
 
+def compared(table, simulations, *, budgets=(1, 2), costs=("parameters",)):
+    found = {Budget(evaluations=n): simulations for n in budgets}
+    return compare(table, found, "random", costs)
+
+
 def test_a_comparison_by_hand():
     table = toy_table(noise=1)
-    best, n = SPACE.size - 1, SPACE.size
+    best = SPACE.size - 1
     simulations = {
         "random": searched("random", [[i, i + 20] for i in range(12)], table),
         "good": searched("good", [[i + 20, best - i % 4] for i in range(12)], table),
         "same": searched("same", [[i, i + 20] for i in range(12)], table),
     }
-    rows = compare(table, simulations, "random", [1, 2])
-    assert [(row.label, row.evaluations) for row in rows] == [
-        (label, budget) for budget in (1, 2) for label in simulations
-    ]
+    found = compared(table, simulations)
+    assert [o.budget.evaluations for o in found.outcomes] == [1, 2]
+    assert [row.label for row in found.outcomes[1].scores] == list(simulations)
+    random, good, same = found.outcomes[1].scores
     test = table.mean_test_scores()
-    good = rows[4]
     expected = test[[best - i % 4 for i in range(12)]]
     assert good.mean == pytest.approx(expected.mean())
-    assert good.regret == pytest.approx(np.quantile(test[n - 1] - expected, [0.25, 0.5, 0.75]))
-    assert good.superiority == 1.0
-    assert good.better
-    same = rows[5]
-    assert (same.p, same.superiority, same.better) == (1.0, 0.5, False)
-    assert same.difference[0] == 0
-    random = rows[3]
+    assert good.quartiles == pytest.approx(np.quantile(expected, [0.25, 0.5, 0.75]))
+    assert found.best == test[best]
+    assert good.superiority == found.outcomes[1].superiority["good", "random"] == 1.0
+    assert good.better and not good.worse
+    assert (good.rank, random.rank, same.rank) == (1.0, 2.5, 2.5)
+    assert (same.p, same.superiority, same.better, same.difference[0]) == (1.0, 0.5, False, 0)
     assert (random.difference, random.p, random.better) == (None, None, False)
+
+
+def test_repetitions_that_a_search_lacks_have_no_pair():
+    table = toy_table(noise=1)
+    simulations = {
+        "random": searched("random", [[i] for i in range(12)], table),
+        "slow": searched("slow", [[i + 20] for i in range(4)], table),
+    }
+    slow = compared(table, simulations).outcomes[0].scores[1]
+    test = table.mean_test_scores()
+    assert slow.repetitions == 4
+    assert slow.difference[0] == pytest.approx((test[20:24] - test[:4]).mean())
 
 
 def test_a_search_that_always_finds_the_same_is_compared_too():
@@ -223,15 +255,71 @@ def test_a_search_that_always_finds_the_same_is_compared_too():
         "other": searched("other", [[5]] * 4, table),
         "best": searched("best", [[SPACE.size - 1]] * 4, table),
     }
-    _, other, best = compare(table, simulations, "random", [3])
+    _, other, best = compared(table, simulations, budgets=[3]).outcomes[0].scores
     assert other.difference == (0.0, 0.0, 0.0)
     assert (other.p, other.superiority) == (1.0, 0.5)
     assert best.superiority == 1.0
     assert not np.isnan(best.p)
 
 
-def test_better_needs_both_the_interval_and_the_test():
-    row = Comparison("a", 1, (0, 0, 0), 0.5, (0.1, 0.01, 0.2), 0.01, 0.9)
-    assert row.better
+def test_better_and_worse_need_both_the_interval_and_the_test():
+    row = Comparison("a", 9, (0, 0, 0), 0.5, 1.0, (0.1, 0.01, 0.2), 0.01, 0.9)
+    assert row.better and not row.worse
     for changed in ({"p": 0.2}, {"difference": (0.1, -0.01, 0.2)}, {"difference": None}):
         assert not Comparison(**{**vars(row), **changed}).better
+    assert Comparison(**{**vars(row), "difference": (-0.1, -0.2, -0.01)}).worse
+
+
+# -- fronts ------------------------------------------------------------------------------------
+
+
+def test_a_hypervolume_by_hand():
+    """Three members span the front; the area of its steps is computed by rectangles."""
+    table = toy_table(noise=1, untrained=range(3, SPACE.size))
+    table.arrays["cost_macs"] = np.exp(np.array([0.0, 1.0, 3.0] + [9.0] * (SPACE.size - 3)))
+    table.arrays["confusion"][:3] = 0
+    for row, correct in enumerate((2, 5, 8)):  # F1 of 0.2, 0.5 and 0.8: the same in each class
+        table.arrays["confusion"][row, ..., range(3), range(3)] = correct
+        for i in range(3):
+            table.arrays["confusion"][row, ..., i, (i + 1) % 3] = 10 - correct
+    assert table.mean_test_scores()[:3] == pytest.approx([0.2, 0.5, 0.8])
+    whole = (0.5 - 0.2) * (3 - 1) + (0.8 - 0.5) * (3 - 3)
+    simulation = searched("s", [[0, 1, 2], [2, 1, 0], [0]], table)
+    volumes = hypervolumes(simulation, table, "macs", [1, 2, 3]) * whole
+    assert volumes == pytest.approx(np.array([[0, 0.6, 0.6], [0, 0.6, 0.6], [0, 0, 0]]))
+    with pytest.raises(TableError, match="no cost 'energy'"):
+        hypervolumes(simulation, table, "energy", [1])
+
+
+def test_the_hypervolume_of_everything_is_one_and_never_shrinks():
+    table = toy_table()
+    simulation = searched("s", [list(range(SPACE.size))], table)
+    (volumes,) = hypervolumes(simulation, table, "parameters", [1, 5, 20, SPACE.size])
+    assert (np.diff(volumes) >= -0.05).all()  # a front by validation may lose on the test set
+    assert 0.5 < volumes[-1] <= 1
+
+
+# -- reports -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_report_of_an_incomplete_table_says_so_everywhere(form):
+    table = toy_table(noise=1, untrained=[0])
+    simulations = {
+        name: searched(name, [[i + s, i + 5] for i in range(1, 9)], table)
+        for s, name in enumerate(("random", "other"))
+    }
+    found = compare(
+        table,
+        {Budget(evaluations=2): simulations, Budget(seconds=1.5): simulations},
+        "random",
+        ["parameters"],
+    )
+    shown = tables(table, found)
+    text = render_tables(shown, title(table), form)
+    assert "incomplete" in text
+    assert all("incomplete" in one.title and one.footnotes for one in shown)
+    assert {curve.by for curve in found.curves} == {"evaluation", "seconds"}
+    for words in ("random", "other", "superior", "simulated"):
+        assert words in text
+    json.dumps(as_data(table, found), allow_nan=False)

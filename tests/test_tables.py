@@ -15,7 +15,7 @@ from toy_tables import CLASSES, SPACE, toy_card, toy_table
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.metrics import scores
-from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.card import TableError, seal
 from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table
 from nasbench_ecg.tables.table import Table
 
@@ -93,9 +93,25 @@ def test_a_table_does_not_answer_what_it_does_not_hold():
 
 
 def test_a_question_needs_no_torch():
-    code = "import sys, nasbench_ecg.tables.table; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    code = """
+import sys
+class NoTorch:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] == "torch":
+            raise AssertionError("torch is imported")
+sys.meta_path.insert(0, NoTorch())
+import nasbench_ecg
+from nasbench_ecg.architecture import Architecture
+table = nasbench_ecg.table("tiny-cells", "mitbih-2lead", "intra-patient", tables="nowhere")
+rows = [i for i, there in enumerate(table.data.available) if there]
+member = table.data.members[rows[0]]
+print(table.query(member, epoch=2).value, table.test(member, seed=0).value, table.noise()["of"])
+print(len(table.to_frame()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    query, test, members = done.stdout.splitlines()[0].split()
+    assert 0 < float(query) < 1 and 0 < float(test) < 1 and members == "1935"
 
 
 # -- files -------------------------------------------------------------------------------------
@@ -112,7 +128,8 @@ def equal(a, b):
 def test_a_table_is_read_as_it_was_written(table, folder):
     read = load_table(folder)
     assert equal(read, table)
-    assert read.card == table.card.model_copy(update={"sha256": read.card.sha256})
+    digests = {"sha256": read.card.sha256, "card_sha256": read.card.card_sha256}
+    assert read.card == table.card.model_copy(update=digests)
     assert sorted(path.name for path in folder.iterdir()) == [ARRAYS, CARD]
 
 
@@ -136,8 +153,8 @@ def test_a_changed_byte_is_noticed(folder, place):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 2}, "it has format 2, this version reads 1"),
-        ({"format": 2, "new": 1}, "it has format 2, this version reads 1"),
+        ({"format": 3}, "has format 3, this version reads 1 and 2"),
+        ({"format": 3, "new": 1}, "has format 3, this version reads 1 and 2"),
         ({"seeds": 4}, "'trained' has another shape"),
         ({"members": 9}, "another shape"),
         ({"classes": ["N", "S"]}, "'confusion' has another shape"),
@@ -148,9 +165,37 @@ def test_a_changed_byte_is_noticed(folder, place):
 )
 def test_a_changed_card_is_refused(folder, change, reason):
     card = json.loads((folder / CARD).read_text())
-    (folder / CARD).write_text(json.dumps({**card, **change}))
+    changed = {**card, **change}
+    (folder / CARD).write_text(json.dumps({**changed, "card_sha256": seal(changed)}))
     with pytest.raises(TableError, match=reason):
         load_table(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"beats_fingerprint": "c"},
+        {"split_fingerprint": "c"},
+        {"recipe": {"lr": 0.5}},
+        {"space": {"name": "tiny-cells", "revision": 2, "options": {}}},
+        {"card_sha256": ""},
+    ],
+)
+def test_a_card_that_was_changed_by_hand_is_refused(folder, change):
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, **change}))
+    with pytest.raises(TableError, match="SHA-256 of its card"):
+        load_table(folder)
+
+
+def test_a_table_of_format_1_is_read_and_written_as_format_2(table, folder):
+    card = json.loads((folder / CARD).read_text())
+    del card["card_sha256"]
+    (folder / CARD).write_text(json.dumps({**card, "format": 1}))
+    read = load_table(folder)
+    assert equal(read, table)
+    save_table(read, folder)
+    assert json.loads((folder / CARD).read_text())["format"] == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "\x00"])
@@ -178,6 +223,7 @@ def test_arrays_that_do_not_fit_the_card_are_refused(table, folder, name, change
     (folder / ARRAYS).write_bytes(packed.getvalue())
     card = json.loads((folder / CARD).read_text())
     card["sha256"] = hashlib.sha256(packed.getvalue()).hexdigest()
+    card["card_sha256"] = seal(card)
     (folder / CARD).write_text(json.dumps(card))
     with pytest.raises(TableError, match=reason):
         load_table(folder)
@@ -189,6 +235,7 @@ def test_a_pickle_is_not_opened(folder):
     (folder / ARRAYS).write_bytes(packed.getvalue())
     card = json.loads((folder / CARD).read_text())
     card["sha256"] = hashlib.sha256(packed.getvalue()).hexdigest()
+    card["card_sha256"] = seal(card)
     (folder / CARD).write_text(json.dumps(card))
     with pytest.raises(TableError, match="allow_pickle"):
         load_table(folder)

@@ -170,7 +170,7 @@ def simulate(
         list[str],
         typer.Argument(
             metavar="STRATEGY...",
-            help="Strategies to compare with random search.",
+            help="Strategies to compare with random search. NAME:N repeats one N times only.",
             autocompletion=complete_strategy,
         ),
     ],
@@ -232,7 +232,8 @@ def simulate(
     registry = load_registry()
     one = load(tables, space, dataset, protocol)
     baseline = registry.strategies("random-search")[0].name
-    names = list(dict.fromkeys([baseline, *strategies]))
+    counts = {baseline: repetitions, **_parse_strategies(strategies, repetitions)}
+    names = list(counts)
     parsed = parse_assignments(assignments or [])
     refuse_parts(parsed, ("strategy",))
     searches = TableSearches(registry, one, parsed.get("strategy", {}))
@@ -250,13 +251,28 @@ def simulate(
             for name in names:
                 found[budget][name] = repeat(
                     one, searches.space, searches.builder, searches.searcher(name, budget),
-                    repetitions=repetitions, budget=budget, seed=seed, workers=workers,
+                    repetitions=counts[name], budget=budget, seed=seed, workers=workers,
                 )  # fmt: skip
                 bar.advance()
     compared = compare(one, found, baseline, costs)
     show(one, compared, as_json=as_json)
     for output in outputs or []:
         write(output, one, compared, found)
+
+
+def _parse_strategies(texts: Sequence[str], repetitions: int) -> dict[str, int]:
+    """Return the repetitions of each strategy, given as NAME or NAME:N."""
+    from nasbench_ecg.errors import OptionError
+
+    counts = {}
+    for text in texts:
+        name, _, count = text.partition(":")
+        if count and not (count.isdecimal() and int(count) > 1):
+            raise OptionError(
+                f"{text!r} is not of the form STRATEGY:N.", fix=f"For example {name}:50."
+            )
+        counts[name] = int(count) if count else repetitions
+    return counts
 
 
 def _in_seconds(text: str, budgets: Sequence[Budget], searches: TableSearches) -> list[Budget]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from nasbench_ecg.contracts import Budget
@@ -28,7 +28,7 @@ def completeness(table: TrainedTable) -> str:
 
 def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
     """Return the scores, hypervolumes and pairs of each budget, and the curves."""
-    shown = []
+    shown: list[Table] = []
     for outcome in found.outcomes:
         shown.append(_score_table(table, found, outcome))
         if outcome.hypervolumes:
@@ -38,7 +38,10 @@ def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
         curves = [curve for curve in found.curves if curve.by == by]
         if curves:
             shown += _curve_tables(table, curves, found.costs)
-    return shown
+    if table.complete == 1:
+        return shown
+    state = f"incomplete table: {completeness(table)}"
+    return [replace(one, title=f"{one.title} ({state})") for one in shown]
 
 
 def as_data(table: TrainedTable, found: SearchComparison) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,10 @@ from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import replace_atomically, storage_errors
 from nasbench_ecg.metrics import SCORES
-from nasbench_ecg.tables.simulate import Simulation
 from nasbench_ecg.tables.table import PARTS, Table
+
+if TYPE_CHECKING:
+    from nasbench_ecg.tables.simulate import Simulation
 
 
 def to_frame(table: Table) -> pd.DataFrame:

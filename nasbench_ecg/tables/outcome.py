@@ -68,7 +68,7 @@ def hypervolumes(
     A search hands over the members that no other one of its evaluations dominates in validation
     score and cost. They are judged by their mean test scores: the volume between these points and
     the reference point, as a share of that of all members of the table. Axes are the test score and
-    the logarithm of the cost; the reference point is the worst of both in the table.
+    the logarithm of the cost (at least 1); the reference point is the worst of both in the table.
 
     Args:
         simulation: The searches.
@@ -85,7 +85,7 @@ def hypervolumes(
         raise TableError(
             f"The table has no cost {cost!r}.", fix=f"Its costs are: {', '.join(costs)}."
         )
-    both = np.column_stack([-table.mean_test_scores(METRIC), np.log(costs[cost])])
+    both = np.column_stack([-table.mean_test_scores(METRIC), np.log(np.maximum(costs[cost], 1))])
     trained = both[table.available]
     reference = trained.max(axis=0)
     indicator = moocore.Hypervolume(ref=reference)
