@@ -246,6 +246,7 @@ def simulate(
         if cost not in known:
             raise OptionError(f"The table has no cost {cost!r}.", fix=nearest(cost, known))
     found: dict[Budget, dict[str, Simulation]] = {budget: {} for budget in budgets}
+    budgets = list(found)
     with RichProgress() as progress, progress.track("Simulating", len(names) * len(budgets)) as bar:
         for budget in budgets:
             for name in names:

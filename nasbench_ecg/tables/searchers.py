@@ -50,7 +50,7 @@ class TableSearches:
     def budget_in_seconds(self, evaluations: int) -> Budget:
         """Return the seconds that so many evaluations of random members take in the mean."""
         mean = ValidationLookup.of(self.table).mean_seconds()
-        return Budget(seconds=float(round(evaluations * mean)))
+        return Budget(seconds=max(0.1, round(evaluations * mean, 1)))
 
     def searcher(self, name: str, budget: Budget) -> Searcher:
         """Return a strategy that plans for a budget.
