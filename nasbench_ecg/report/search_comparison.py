@@ -53,7 +53,6 @@ def as_data(table: TrainedTable, found: SearchComparison) -> dict[str, Any]:
         "protocol": card.protocol,
         "members": card.members,
         "trained": int(table.available.sum()),
-        "table_sha256": card.sha256,
         "baseline": found.baseline,
         "best": found.best,
         "outcomes": [
