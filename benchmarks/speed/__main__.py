@@ -26,6 +26,7 @@ import iemmc
 import networks
 import paper
 import proxies
+import searches
 import torch
 from measure import Target, machine
 from table import markdown
@@ -54,6 +55,7 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "proxies-quick": lambda: proxies.proxies("quick", device),
         "proxies-paper": lambda: proxies.proxies("paper", device),
         "suite": harness.suite,
+        "searches": searches.searches,
         "iemmc-generation": iemmc.generation,
         "iemmc-all-beats": iemmc.all_beats,
         "quick-run": lambda: paper.quick_run(device),
@@ -63,6 +65,7 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         ),
         "candidates-smoke": lambda: candidates.candidates(device, profile="smoke", n=2, beats=300),
         "compile-smoke": lambda: networks.compiled("smoke", device),
+        "searches-smoke": lambda: searches.searches(workers=1, share=0.01),
         "suite-smoke": lambda: harness.suite(runs=2, epochs=1),
     }
 
