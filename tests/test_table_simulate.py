@@ -17,6 +17,7 @@ from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.outcome import best_so_far
+from nasbench_ecg.tables.searchers import TableSearches
 from nasbench_ecg.tables.simulate import (
     Searcher,
     TableSearchContext,
@@ -371,3 +372,29 @@ def test_a_table_of_one_trained_member_and_of_none():
         space.mutate(only, rng)
     with pytest.raises(TableError, match="No member"):
         partial_space(range(SPACE.size))
+
+
+# -- budgets in seconds ------------------------------------------------------------------------
+
+
+def test_a_strategy_that_plans_ahead_plans_for_its_budget(table):
+    """Successive halving has finished its last rung; cut short, it would be in its first one."""
+    searches = TableSearches(load_registry(), table)
+    for budget in (searches.budget_in_seconds(16), Budget(evaluations=16)):
+        done = repeat(
+            table, searches.searcher("successive-halving", budget), budget=budget, repetitions=4
+        )
+        last = done.steps.groupby("repetition")["epoch"].last()
+        assert set(last) == {2}
+        assert set(done.steps["epoch"]) == {1, 2}
+    spent = repeat(table, searches.searcher("random", budget), budget=budget, repetitions=4)
+    assert (spent.steps.groupby("repetition").size() == 16).all()
+
+
+@pytest.mark.parametrize("name", ["random", "hyperband", "asha", "local-search"])
+def test_every_search_uses_up_a_budget_of_seconds(table, name):
+    searches = TableSearches(load_registry(), table)
+    budget = searches.budget_in_seconds(12)
+    done = repeat(table, searches.searcher(name, budget), budget=budget, repetitions=5)
+    ends = done.steps.groupby("repetition")["seconds"].last()
+    assert (ends >= budget.seconds).all()

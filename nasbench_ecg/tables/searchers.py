@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
-from nasbench_ecg.contracts import Budget, EstimatesSearch, Strategy
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Budget, EstimatesSearch, Fidelity, Strategy
 from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.options import Options, resolve
 from nasbench_ecg.plugin.component import Component
@@ -105,39 +107,30 @@ class TableSearches:
         if budget.evaluations is not None:
             return budget.evaluations
         assert budget.seconds is not None
-        lookup = ValidationLookup.of(self.table)
-        few = max(1, int(budget.seconds / lookup.mean_seconds()))
-        most = min(8 * few, self.space.size)
-        if not self._plans(component, option, own, few, most):
+        mean = ValidationLookup.of(self.table).mean_seconds()
+        most = max(1, min(8 * int(budget.seconds / mean), self.space.size))
+        _, fidelities = self._estimate(component, {**own, option: most})
+        if fidelities < 2:  # it can be stopped at any evaluation
             return most
         fitting = [
             n
             for n in range(1, most + 1)
-            if self._seconds(component, option, own, n) <= budget.seconds
+            if self._estimate(component, {**own, option: n})[0] <= budget.seconds
         ]
         return fitting[-1] if fitting else 1
 
-    def _plans(
-        self, component: Component, option: str, own: Mapping[str, Any], few: int, most: int
-    ) -> bool:
-        """Return whether a strategy with more evaluations spends other seconds on each of them."""
-        lookup = ValidationLookup.of(self.table)
-        whole = lookup.mean_seconds()
-        return any(
-            abs(self._seconds(component, option, own, n) - n * whole) > 0.01 * n * whole
-            for n in (max(few, 4), max(most, 8))
-        )
-
-    def _seconds(self, component: Component, option: str, own: Mapping[str, Any], n: int) -> float:
-        strategy: Strategy = component.create(self._resolve(component, {**own, option: n}))
+    def _estimate(self, component: Component, own: Mapping[str, Any]) -> tuple[float, int]:
+        """Return a strategy's estimate of its seconds, and how many fidelities it plans with."""
+        strategy: Strategy = component.create(self._resolve(component, own))
         if not isinstance(strategy, EstimatesSearch):
-            return n * ValidationLookup.of(self.table).mean_seconds()
+            return 0.0, 1
         lookup = ValidationLookup.of(self.table)
         rng, noise = generators(component.name, 0, 0)
-        ctx = TableSearchContext(lookup, rng, lookup.draw_seeds(noise), Budget())
+        ctx = _EstimateContext(lookup, rng, lookup.draw_seeds(noise), Budget())
         builder = TableBuilder(self.builder, self.table)
         task = stand_in_task(self.table)
-        return float(strategy.estimate(task, cast(Any, self.space), builder, ctx) or 0.0)
+        seconds = strategy.estimate(task, cast(Any, self.space), builder, ctx)
+        return float(seconds or 0.0), len(ctx.asked)
 
     def _resolve(self, component: Component, own: Mapping[str, Any]) -> Options:
         return resolve(
@@ -146,6 +139,19 @@ class TableSearches:
             profile="paper",
             overrides=own,
         )
+
+
+@dataclass
+class _EstimateContext(TableSearchContext):
+    """A context that notes for which epochs a strategy asks how long an evaluation takes."""
+
+    asked: set[int] = field(default_factory=set)
+
+    def seconds_per_evaluation(
+        self, arch: Architecture, fidelity: Fidelity | None = None
+    ) -> float | None:
+        self.asked.add(self.lookup.epoch(fidelity))
+        return super().seconds_per_evaluation(arch, fidelity)
 
 
 def create(registry: Registry, kind: Kind, described: Described) -> Any:
