@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nasbench_ecg.architecture import digest
 from nasbench_ecg.contracts import Budget, Encodes
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
@@ -24,10 +23,8 @@ from nasbench_ecg.plugin.specs import (
     SearchSpaceSpec,
     StrategySpec,
 )
+from nasbench_ecg.run.key import run_key
 from nasbench_ecg.run.request import ROLES, RunRequest
-
-KEY_FORMAT = 1
-KEY_LENGTH = 16
 
 MAX_SEED = 2**63 - 1
 """Largest seed that all random generators accept."""
@@ -96,31 +93,22 @@ class RunConfig:
 
         It covers names, revisions and options of all components, the protocol, the seeds, the
         budget and the kind of device. It does not cover the profile, which is only a name for
-        options. Null options are left out, so that a new option, null by default, does not change
-        the keys of older records. With a budget of seconds, a result also depends on the speed of
-        the machine.
+        options. With a budget of seconds, a result also depends on the speed of the machine.
         """
-        budget = self.budget.limits()
-        return digest(
+        return run_key(
             {
-                "format": KEY_FORMAT,
-                **{
-                    role: {
-                        "name": chosen.name,
-                        "revision": chosen.component.spec.revision,
-                        "options": chosen.options.model_dump(mode="json", exclude_none=True),
-                    }
-                    for role, chosen in self.components().items()
-                },
-                "protocol": {
-                    "name": self.protocol,
-                    "options": self.protocol_options.model_dump(mode="json", exclude_none=True),
-                },
-                "seeds": [self.search_seed, self.evaluation_seed],
-                "device": self.device,
-                **({"budget": budget} if budget else {}),
-            }
-        )[:KEY_LENGTH]
+                role: (
+                    chosen.name,
+                    chosen.component.spec.revision,
+                    chosen.options.model_dump(mode="json"),
+                )
+                for role, chosen in self.components().items()
+            },
+            protocol=(self.protocol, self.protocol_options.model_dump(mode="json")),
+            seeds=(self.search_seed, self.evaluation_seed),
+            device=self.device,
+            budget=self.budget.limits(),
+        )
 
     def request(self) -> RunRequest:
         """Return the request that resolves to this configuration, with every component named."""
