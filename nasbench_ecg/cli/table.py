@@ -218,10 +218,11 @@ def build(
 
     import torch
 
-    from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
+    from nasbench_ecg.cli.execution import interrupt_on_sigterm
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import build as train_missing
     from nasbench_ecg.tables.build import open_or_create, pack
     from nasbench_ecg.tables.plan import configure_track, plan_table, strata
@@ -285,9 +286,9 @@ def verify(
 
     import torch
 
-    from nasbench_ecg.cli.execution import fetch_missing
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import open_or_create
     from nasbench_ecg.tables.plan import configure_track, plan_table
     from nasbench_ecg.tables.table import table_folder

@@ -144,40 +144,17 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
             the space or does not keep the budget; or the beats are too short.
         ProtocolError: The dataset cannot be split by the protocol.
     """
-    if request.profile not in PROFILE_NAMES:
-        raise OptionError(
-            f"There is no profile {request.profile!r}.", fix=nearest(request.profile, PROFILE_NAMES)
-        )
-    for role in request.overrides:
-        if role not in (*ROLES, "protocol"):
-            raise OptionError(
-                f"A run has no component {role!r} to set options of.",
-                fix=nearest(role, (*ROLES, "protocol")),
-            )
+    _check_names(request.profile, request.overrides)
     strategy = registry.get("strategy", request.strategy)
     dataset = registry.get("dataset", request.dataset)
     assert isinstance(strategy.spec, StrategySpec) and isinstance(dataset.spec, DatasetSpec)
     space, builder, evaluator = _parts_of_search(registry, request, strategy.spec)
     _check_budget(strategy.spec, request.budget)
     _check_seeds(request)
-    protocol = request.protocol or dataset.spec.protocol
-    if protocol not in protocol_names():
-        raise ProtocolError(
-            f"There is no protocol {protocol!r}.", fix=nearest(protocol, protocol_names())
-        )
-    if protocol not in dataset.spec.protocols:
-        raise ProtocolError(
-            f"The dataset {dataset.spec.name!r} cannot be split by {protocol!r}.",
-            fix=f"Its protocols are: {', '.join(dataset.spec.protocols)}.",
-        )
-
-    overrides = dict(request.overrides.get("protocol", {}))
-    protocol_set = resolve(
-        protocol_options(protocol),
-        component=f"protocol {protocol}",
-        profile=request.profile,
-        overrides=overrides,
+    protocol, protocol_set = _resolve_protocol(
+        dataset.spec, request.protocol, request.profile, request.overrides
     )
+    overrides = dict(request.overrides.get("protocol", {}))
 
     def choose(role: str, component: Component) -> ResolvedComponent:
         return _resolve(role, component, request, protocol)
@@ -202,6 +179,67 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
     _check_length(config)
     _check_encoding(config)
     return config
+
+
+def resolve_dataset(
+    component: Component,
+    protocol: str | None,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+) -> tuple[Options, str, ProtocolOptions]:
+    """Return the options of a dataset, its protocol, and the options of that.
+
+    Raises:
+        OptionError: An option or the profile is unknown or not allowed.
+        ProtocolError: The dataset cannot be split by the protocol.
+    """
+    assert isinstance(component.spec, DatasetSpec)
+    _check_names(profile, overrides)
+    name, protocol_set = _resolve_protocol(component.spec, protocol, profile, overrides)
+    options = resolve(
+        component.options_model(),
+        component=f"dataset {component.spec.name}",
+        overrides=dict(overrides.get("dataset", {})),
+        profile=profile,
+        protocol=name,
+    )
+    return options, name, protocol_set
+
+
+def _check_names(profile: str, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+    if profile not in PROFILE_NAMES:
+        raise OptionError(f"There is no profile {profile!r}.", fix=nearest(profile, PROFILE_NAMES))
+    for role in overrides:
+        if role not in (*ROLES, "protocol"):
+            raise OptionError(
+                f"A run has no component {role!r} to set options of.",
+                fix=nearest(role, (*ROLES, "protocol")),
+            )
+
+
+def _resolve_protocol(
+    dataset: DatasetSpec,
+    protocol: str | None,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+) -> tuple[str, ProtocolOptions]:
+    protocol = protocol or dataset.protocol
+    if protocol not in protocol_names():
+        raise ProtocolError(
+            f"There is no protocol {protocol!r}.", fix=nearest(protocol, protocol_names())
+        )
+    if protocol not in dataset.protocols:
+        raise ProtocolError(
+            f"The dataset {dataset.name!r} cannot be split by {protocol!r}.",
+            fix=f"Its protocols are: {', '.join(dataset.protocols)}.",
+        )
+
+    return protocol, resolve(
+        protocol_options(protocol),
+        component=f"protocol {protocol}",
+        profile=profile,
+        overrides=dict(overrides.get("protocol", {})),
+    )
 
 
 def _parts_of_search(

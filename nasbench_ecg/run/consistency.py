@@ -122,10 +122,9 @@ def _check_scores(record: RunRecord, confusion: list[list[int]]) -> None:
     expected = class_table(table, record.classes)
     if record.status == "ok" and set(record.per_class) != set(expected):
         raise ValueError("per_class does not have the classes of the confusion matrix")
-    for label, row in record.per_class.items():
-        own = {name for name in row if name in ("support", "se", "pp", "spe", "f1")}
-        for name in sorted(own | set(expected[label])):
-            _require_equal(f"per_class.{label}.{name}", row.get(name), expected[label].get(name))
+    for label, found in record.per_class.items():
+        for name in sorted({"support", "se", "pp", "spe", "f1"} & {*found, *expected[label]}):
+            _require_equal(f"per_class.{label}.{name}", found.get(name), expected[label].get(name))
 
 
 def _check_score(record: RunRecord) -> None:

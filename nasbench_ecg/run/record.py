@@ -99,6 +99,8 @@ class RunRecord(_Part):
     """``load``, ``search``, ``evaluation``, ``total``."""
     files: dict[str, str] = {}
     """SHA-256 of the files in the folder beside the record, by name."""
+    submitted_by: str | None = None
+    """Who submitted the run; None for runs of this project and of your own."""
     provenance: dict[str, Any] = {}
     cause: Literal["diverged"] | None = None
     """Why the run failed, where that is known: ``diverged`` if the loss or the weights of a

@@ -224,6 +224,20 @@ def read_records(
     )
 
 
+def record_path(out: Path, prefix: str) -> Path:
+    """Return the file of the record whose run key starts with ``prefix``, damaged or not.
+
+    If several suites have the run, a successful one is returned.
+
+    Raises:
+        StorageError: There is none, or there is more than one.
+    """
+    found = [path for path in sorted(Path(out).glob("*/*.json")) if path.stem.startswith(prefix)]
+    if len({path.stem for path in found}) != 1:
+        return RecordStore(out, find_record(out, prefix).suite).path(prefix)
+    return min(found, key=lambda path: getattr(read_record_file(path), "status", "") != "ok")
+
+
 def find_record(out: Path, prefix: str) -> RunRecord:
     """Return the record whose run key starts with ``prefix``.
 
