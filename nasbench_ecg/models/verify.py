@@ -54,11 +54,11 @@ class Check:
     detail: str = ""
 
 
-class _Skipped(Exception):
+class _SkipError(Exception):
     """A check cannot be made here."""
 
 
-class _Failed(Exception):
+class _FailError(Exception):
     """A check found a contradiction."""
 
 
@@ -121,9 +121,9 @@ def _outcomes(checks: list[tuple[str, Callable[[], str]]]) -> Iterator[Check]:
     for name, check in checks:
         try:
             yield Check(name, "passed", check())
-        except _Skipped as reason:
+        except _SkipError as reason:
             yield Check(name, "skipped", str(reason))
-        except _Failed as reason:
+        except _FailError as reason:
             yield Check(name, "failed", str(reason))
         except NasbenchError as error:
             yield Check(name, "failed", str(error))
@@ -150,9 +150,9 @@ class _StoredRun:
         spec = self.registry.get("evaluator", used.name).spec
         assert isinstance(spec, EvaluatorSpec)
         if spec.score is None or self.record.score is None:
-            raise _Skipped("The evaluator does not say which metric its score is.")
+            raise _SkipError("The evaluator does not say which metric its score is.")
         if self.record.metrics.get(spec.score) != self.record.score:
-            raise _Failed(
+            raise _FailError(
                 f"score is {self.record.score!r}, but the evaluator {used.name!r} ranks by "
                 f"{spec.score}, which is {self.record.metrics.get(spec.score)!r}."
             )
@@ -162,30 +162,30 @@ class _StoredRun:
         """Compare the command with the one that repeats the run."""
         command = RunRequest.from_record(self.record).command()
         if _words(command) != _words(self.record.command):
-            raise _Failed(f"The command is not that of this run, which is: {command}")
+            raise _FailError(f"The command is not that of this run, which is: {command}")
         return "The command repeats this run."
 
     def check_files(self) -> str:
         """Compare the files beside the record with their SHA-256."""
         if not self.record.files:
-            raise _Skipped("The record is older than the digests of files.")
+            raise _SkipError("The record is older than the digests of files.")
         here = {path.name for path in self.folder.glob("*")} if self.folder.is_dir() else set()
         for name in sorted(here):
             if name not in self.record.files:
-                raise _Failed(f"The record does not name the file {name}.")
+                raise _FailError(f"The record does not name the file {name}.")
             if sha256(self.folder / name) != self.record.files[name]:
-                raise _Failed(f"{name} is not the file of this run: its SHA-256 differs.")
+                raise _FailError(f"{name} is not the file of this run: its SHA-256 differs.")
         missing = sorted(set(self.record.files) - here)
         return f"Not here: {', '.join(missing)}." if missing else "All files are unchanged."
 
     def check_architecture(self) -> str:
         """Check the stored architecture, and that it is valid in its search space."""
         if self.record.architecture is None:
-            raise _Skipped("The run found no architecture.")
+            raise _SkipError("The run found no architecture.")
         arch = Architecture.from_dict(self.record.architecture)
         file = self.folder / "architecture.json"
         if file.is_file() and Architecture.from_json(file.read_text(encoding="utf-8")) != arch:
-            raise _Failed("architecture.json has another architecture than the record.")
+            raise _FailError("architecture.json has another architecture than the record.")
         self._require_installed("space")
         used = self.record.components["space"]
         component = self.registry.get("search-space", used.name)
@@ -198,11 +198,13 @@ class _StoredRun:
         truth, predicted = (np.asarray(stored[name], np.int64) for name in ("truth", "predicted"))
         classes = self.record.classes
         if stored["classes"] != classes or self.record.confusion is None:
-            raise _Failed("The predictions are of other classes than the confusion matrix.")
+            raise _FailError("The predictions are of other classes than the confusion matrix.")
         if truth.shape != predicted.shape or not _are_classes(truth, predicted, len(classes)):
-            raise _Failed("predictions.json does not hold one class for each beat.")
+            raise _FailError("predictions.json does not hold one class for each beat.")
         if confusion_matrix(truth, predicted, len(classes)).tolist() != self.record.confusion:
-            raise _Failed("The predictions give another confusion matrix than that of the record.")
+            raise _FailError(
+                "The predictions give another confusion matrix than that of the record."
+            )
         return f"{len(truth):,} predictions give the confusion matrix."
 
     def check_beats(self) -> str:
@@ -210,7 +212,7 @@ class _StoredRun:
         test = self.test()
         try:
             stored = self._predictions()
-        except _Skipped:
+        except _SkipError:
             return "Beats and split are those of the record."
         same = (
             stored["truth"] == test.labels.tolist()
@@ -218,7 +220,7 @@ class _StoredRun:
             and stored["record"] == [test.records[i] for i in test.record]
         )
         if not same:
-            raise _Failed("The beats in predictions.json are not those of the test part.")
+            raise _FailError("The beats in predictions.json are not those of the test part.")
         return "Beats, split and the beats of the predictions are those of the test part."
 
     def check_weights(self) -> str:
@@ -229,21 +231,23 @@ class _StoredRun:
         from nasbench_ecg.training.engine import predict
 
         if not (self.folder / WEIGHTS).is_file():
-            raise _Skipped("The weights are not here.")
+            raise _SkipError("The weights are not here.")
         if self.record.confusion is None:
-            raise _Skipped("The run has no confusion matrix.")
+            raise _SkipError("The run has no confusion matrix.")
         self._require_installed("builder")
         test = self.test()
         model = build_model(self.record, self.registry)
         try:
             model.load_state_dict(load_file(self.folder / WEIGHTS))
         except (RuntimeError, SafetensorError, OSError) as error:
-            raise _Failed(f"The weights cannot be loaded: {str(error).splitlines()[0]}") from error
+            raise _FailError(
+                f"The weights cannot be loaded: {str(error).splitlines()[0]}"
+            ) from error
         predicted = predict(model, test, device="cpu").argmax(axis=1).astype(np.int64)
         found = confusion_matrix(test.labels, predicted, test.n_classes)
         moved = int(np.abs(found - np.asarray(self.record.confusion)).sum()) // 2
         if moved > MAX_CHANGED * len(test):
-            raise _Failed(
+            raise _FailError(
                 f"The network of these weights classifies at least {moved:,} of {len(test):,} test "
                 "beats otherwise than the record says."
             )
@@ -256,7 +260,7 @@ class _StoredRun:
 
         config = configure(self.registry, RunRequest.from_record(self.record))
         if config.key() != self.record.run_key:
-            raise _Failed(f"The installed components give the run key {config.key()}.")
+            raise _FailError(f"The installed components give the run key {config.key()}.")
         self.test()
         with tempfile.TemporaryDirectory() as folder:
             prepared = prepare_run(
@@ -271,12 +275,14 @@ class _StoredRun:
         change = abs(again.metrics[name] - self.record.metrics.get(name, 0.0))
         found = f"{name} is {again.metrics[name]:.4f}, not {self.record.metrics.get(name, 0.0):.4f}"
         if not names:
-            raise _Failed(f"The repeated run differs on the same processor and threads: {found}.")
+            raise _FailError(
+                f"The repeated run differs on the same processor and threads: {found}."
+            )
         spread = self._spread(name)
         if spread is None:
-            raise _Skipped(f"{found}, with another {', '.join(names)}; no spread is known.")
+            raise _SkipError(f"{found}, with another {', '.join(names)}; no spread is known.")
         if change > spread:
-            raise _Failed(f"{found}; seeds of this method differ by at most {spread:.4f}.")
+            raise _FailError(f"{found}; seeds of this method differ by at most {spread:.4f}.")
         return (
             f"{found}, with another {', '.join(names)}: within the spread of this method over its "
             f"seeds, {spread:.4f}."
@@ -292,32 +298,34 @@ class _StoredRun:
             self._require_installed(role)
         config = configure(self.registry, RunRequest.from_record(self.record))
         if any(map(self.source.missing, config.dataset.create().requires())):
-            raise _Skipped(f"The records of {config.dataset.name} are not here.")
+            raise _SkipError(f"The records of {config.dataset.name} are not here.")
         prepared = prepare_run(config, source=self.source, progress=Silent(), suite="verify")
         for part in ("dataset", "split"):
             before, now = getattr(self.record, part), getattr(prepared.record, part)
             if before is None or before.fingerprint != now.fingerprint:
-                raise _Failed(f"{config.dataset.name} gives another {part} than that of the run.")
+                raise _FailError(
+                    f"{config.dataset.name} gives another {part} than that of the run."
+                )
         self._test = prepared.test.load()
         return self._test
 
     def _predictions(self) -> dict[str, Any]:
         path = self.folder / "predictions.json"
         if not path.is_file():
-            raise _Skipped("The predictions are not here.")
+            raise _SkipError("The predictions are not here.")
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
             lists = {name: list(stored[name]) for name in ("classes", "record", "sample")}
             return {**lists, "truth": list(stored["truth"]), "predicted": list(stored["predicted"])}
         except (ValueError, KeyError, TypeError, OSError) as error:
-            raise _Failed(f"predictions.json cannot be read: {error}.") from error
+            raise _FailError(f"predictions.json cannot be read: {error}.") from error
 
     def _require_installed(self, role: str) -> None:
         kind = {"space": "search-space"}.get(role, role)
         used = self.record.components[role]
         known = {component.name for component in self.registry.components(kind)}  # type: ignore[arg-type]
         if used.name not in known:
-            raise _Skipped(f"Not installed: {role} {used.name!r} of {used.distribution}.")
+            raise _SkipError(f"Not installed: {role} {used.name!r} of {used.distribution}.")
 
     def _spread(self, name: str) -> float | None:
         """Return the range of a metric over the seeds of this method that are stored here."""
