@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.lazy import lazy_names
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["leaderboard", "load_dataset", "load_model", "plot", "run", "runs"]
 

@@ -194,3 +194,13 @@ def test_a_wrong_word_is_one_panel(words: list[str], out: Path) -> None:
     more = [] if "-o" in words else ["-o", str(out / "new")]
     done = nasbench("submit", record_of(out).stem[:6], "--out", out, *words, *more)
     assert done.exit_code == 2
+
+
+def test_doctor_prints_versions_device_folders_and_plugins() -> None:
+    done = nasbench("doctor", "--json")
+    found = json.loads(done.stdout)
+    assert found["dependencies"]["torch"] and found["cache"] and found["cache_bytes"] >= 0
+    assert {"darts", "evaluators"} <= {plugin["name"] for plugin in found["plugins"]}
+    assert found["problems"] == [] and done.exit_code == 0
+    text = nasbench("doctor").stdout
+    assert "processor" in text and "plugin darts" in text

@@ -21,6 +21,7 @@ from nasbench_ecg.cli import (
     components,
     correlate,
     data,
+    doctor,
     export,
     generalize,
     leaderboard,
@@ -53,7 +54,7 @@ _SECTIONS = {
     "Results": ("show", "leaderboard", "export", "verify", "submit"),
     "Studies": ("generalize", "correlate", "table"),
     "Annotations": ("annotate", "score"),
-    "Components and data": ("list", "info", "data", "cache", "arch", "plugin"),
+    "Components and data": ("list", "info", "data", "cache", "arch", "plugin", "doctor"),
 }
 """The commands as the help lists them."""
 
@@ -196,6 +197,7 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("doctor")(doctor.doctor)
 app.command("list")(components.list_components)
 app.command("info")(components.info)
 app.command("show")(show.show)

@@ -12,12 +12,11 @@ from pydantic import BaseModel, ConfigDict
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.io import storage_errors, to_json, write_atomically
-from nasbench_ecg.models.verify import verify
+from nasbench_ecg.models.verify import CARD, verify
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import WEIGHTS, DamagedRecord, RecordStore, read_record_file
 
-CARD = "card.json"
 FOLDER = "submitted"
 """Subfolder of the results that holds submissions, each in a folder of its own."""
 

@@ -35,6 +35,9 @@ MAX_CHANGED = 0.001
 """Largest share of test beats whose class may differ on another processor, where sums of floating
 point numbers are rounded differently."""
 
+CARD = "card.json"
+"""File of a submission that says whose runs it holds."""
+
 _MACHINE = ("cpu", "threads", "torch", "gpu")
 """What must be equal for a repeated run to be equal."""
 
@@ -73,9 +76,8 @@ def record_files(target: Path) -> list[Path]:
     found = [
         path
         for path in sorted([*target.glob("*.json"), *target.glob("*/*.json")])
-        if path.name != "card.json" and path.with_suffix(".json") != target / "card.json"
-        if not (path.parent.with_suffix(".json").is_file())  # files of a run
-        if path.parent.name != "speed"
+        if path.name != CARD and path.parent.name != "speed"
+        if not path.parent.with_suffix(".json").is_file()  # a file of a run
     ]
     if not found:
         raise StorageError("There are no run records.", where=str(target))
