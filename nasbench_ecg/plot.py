@@ -106,19 +106,25 @@ def anytime(
         ax: Axes to draw on.
 
     Raises:
-        OptionError: No run has a trajectory.
+        OptionError: No run has a trajectory, or the runs are of several tracks.
     """
     if against not in ("evaluations", "seconds"):
         raise OptionError(f"There is no {against!r}.", fix="Give 'evaluations' or 'seconds'.")
+    records = records_of(runs)
+    if len(tracks := {record.track for record in records}) > 1:
+        raise OptionError(
+            f"These runs are of {len(tracks)} tracks, whose scores cannot be compared.",
+            fix="Choose runs of one dataset, protocol, profile and evaluator.",
+        )
     curves: dict[str, list[RunRecord]] = {}
-    for record in records_of(runs):
+    for record in records:
         if record.status == "ok" and any("best" in point for point in record.trajectory):
             curves.setdefault(record.strategy, []).append(record)
     if not curves:
         raise OptionError("No run has a trajectory.", fix="Give runs of searches.")
     with _axes(ax) as axes:
-        for i, (name, records) in enumerate(curves.items()):
-            x, values = _best_so_far(records, against)
+        for i, (name, seeds) in enumerate(curves.items()):
+            x, values = _best_so_far(seeds, against)
             color = COLORS[i % len(COLORS)]
             axes.step(x, values.mean(axis=0), where="post", color=color, label=name)
             low, high = np.quantile(values, [0.25, 0.75], axis=0)
