@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -14,6 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_ecg.errors import StorageError
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of the file ``path``, in lower-case hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, text: str) -> None:

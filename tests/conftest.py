@@ -44,6 +44,17 @@ def new_consoles() -> Iterator[None]:
     stderr.cache_clear()
 
 
+@pytest.fixture
+def made_up_records() -> Iterator[None]:
+    """Let records be read whose keys and scores are made up, for tests of what is done with them.
+
+    That such records are refused otherwise is tested in test_consistency.py.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nasbench_ecg.run.validation.check_consistent", lambda record: None)
+        yield
+
+
 @pytest.fixture(scope="module")
 def outside(
     tmp_path_factory: pytest.TempPathFactory, beats_cache: Path

@@ -20,6 +20,8 @@ from nasbench_ecg_cells.layout import layout_cell
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 SPACE = ConvCells(ConvCellsOptions())
 ARCH = SPACE.sample(np.random.default_rng(0))
 SMALL = ConvCells(ConvCellsOptions(nodes=1)).sample(np.random.default_rng(0))

@@ -25,6 +25,8 @@ from nasbench_ecg.report.table import text_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import DamagedRecord, RecordStore, read_record_file, read_records
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 GOOD = "aaaa" * 4
 BAD = "bbbb" * 4
 POINTS = [{"seconds": float(i), "evaluations": i, "value": 0.5, "best": 0.5} for i in (1, 2)]
@@ -151,7 +153,7 @@ VALUES: list[Any] = [
 def test_a_record_with_any_wrong_value_is_skipped_or_can_be_shown(tmp_path: Path) -> None:
     rng = random.Random(0)
     base = whole()
-    path = tmp_path / "record.json"
+    path = tmp_path / f"{GOOD}.json"
     others = [run_record("random", seed, confusion=TWO_LEAD) for seed in range(3)]
     n_skipped = n_shown = 0
     for place in places(base):

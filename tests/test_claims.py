@@ -12,6 +12,8 @@ from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_immune.space import to_architecture
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 CLAIMS = Path(__file__).parents[1] / "benchmarks" / "claims"
 CANDIDATES = (1.0, 10.0, 100.0, 500.0)
 SE = {"n": 0.9, "s": 0.5, "v": 0.6, "f": 0.1, "q": 0.7}

@@ -118,7 +118,7 @@ def test_light_verbs_import_no_component(arguments: list[str]) -> None:
 
 def test_version(nasbench: Callable[..., Any]) -> None:
     result = nasbench("--version")
-    assert (result.exit_code, result.stdout) == (0, "nasbench-ecg 0.1.0\n")
+    assert (result.exit_code, result.stdout) == (0, "nasbench-ecg 0.2.0\n")
 
 
 def test_the_help_lists_every_command_in_a_section(nasbench: Callable[..., Any]) -> None:

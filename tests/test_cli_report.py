@@ -16,6 +16,8 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 CELL = [[["conv-3", 0], ["skip", 1]]]
 FOUND = {"format": 1, "space": "conv-cells", "genotype": {"normal": CELL, "reduction": CELL}}
 

@@ -83,3 +83,29 @@ def test_the_example_strategy_runs_and_passes_its_own_tests(
     tests = shutil.copytree(EXAMPLES / "simulated-annealing" / "tests", tmp_path / "tests")
     printed = run(fresh.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests, cwd=tmp_path)
     assert "passed" in printed and "failed" not in printed
+
+
+def test_a_strangers_run_is_submitted_verified_and_on_the_board_and_a_forged_one_is_refused(
+    fresh: Environment, tmp_path: Path
+) -> None:
+    """A strategy from a third-party wheel, from the run to the leaderboard."""
+    command = ("run", "simulated-annealing", "synthetic-2lead", "--profile", "smoke")
+    (record,) = json.loads(
+        fresh.nasbench(*command, *TINY, "--device", "cpu", "--json", cwd=tmp_path)
+    )
+    key, folder = record["run_key"], tmp_path / "results" / "submitted" / "stranger"
+    words = ("submit", key[:8], "--by", "A Stranger", "--weights", "-o", folder)
+    fresh.nasbench(*words, cwd=tmp_path)
+    card = json.loads((folder / "card.json").read_text())
+    assert "nasbench-ecg-annealing" in " ".join(card["packages"]) + card["install"]
+    assert "gives the confusion matrix" in fresh.nasbench("verify", folder, cwd=tmp_path)
+    board = fresh.nasbench("leaderboard", "--format", "csv", cwd=tmp_path)
+    assert "submitted_by=A Stranger" in board
+
+    path = folder / f"{key}.json"
+    forged = json.loads(path.read_text())
+    forged["metrics"]["f1_of_macro"] = forged["score"] = 0.9876
+    path.write_text(json.dumps(forged))
+    with pytest.raises(AssertionError, match=r"metrics\.f1_of_macro"):
+        fresh.nasbench("verify", folder, cwd=tmp_path)
+    assert "0.9876" not in fresh.nasbench("leaderboard", "--format", "csv", cwd=tmp_path)

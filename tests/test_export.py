@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from run_records import run_record
+from run_records import keyed, run_record
 from tiny_beats import tiny_beats
 from tiny_runs import DARTS, SETTINGS, assignments, prepared_run, tiny_config
 from typer.testing import CliRunner
@@ -33,7 +33,7 @@ def out(tmp_path_factory, outside):
     settings = assignments({**SETTINGS, "strategy": DARTS})
     run = ["run", "darts", "toy-2lead", "--profile", "paper", "--device", "cpu", *settings]
     assert nasbench(*run, "--out", out).exit_code == 0
-    RecordStore(out).write(run_record(status="failed", run_key="cd34" * 4))
+    RecordStore(out).write(keyed(run_record(status="failed")))
     return out
 
 
@@ -140,11 +140,13 @@ def wilson(k, n, z=1.959963984540054):
     [
         (None, "model.pkl", "ends in .pt2 or .onnx"),
         (None, "no/such/folder/model.pt2", "does not exist"),
-        ("cd34", "model.pt2", "ended as 'failed'"),
+        ("FAILED", "model.pt2", "ended as 'failed'"),
         ("ffff", "model.pt2", "There is no run 'ffff'"),
     ],
 )
 def test_bad_input_is_one_error_and_leaves_no_file(run, file, said, out, record, tmp_path):
+    if run == "FAILED":
+        run = next(one.run_key for one in read_records(out)[0] if one.status == "failed")
     done = nasbench("export", run or record.run_key, "--out", out, "-o", tmp_path / file)
     assert done.exit_code == 2
     assert said in " ".join(line.strip("│ ") for line in done.stderr.splitlines())

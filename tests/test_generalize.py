@@ -26,6 +26,8 @@ from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 ARCH = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(0))
 TINY = ["--set", "builder.channels=2", "--set", "evaluator.epochs=1"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from run_records import run_record, with_f1
+from run_records import keyed, run_record, with_f1
 
 from nasbench_ecg.run.environment import cpu_name
 from nasbench_ecg.run.record import RunRecord
@@ -31,7 +31,7 @@ def recorded(seed: int, cpu: str) -> RunRecord:
     )
     options = StackedCellsShortcutOptions(cells=6, channels=2).model_dump(mode="json")
     record.components["builder"].options = options
-    return record
+    return keyed(record)
 
 
 def measure(out: Path) -> subprocess.CompletedProcess[str]:
@@ -43,7 +43,7 @@ def test_latencies_are_measured_again_and_nothing_else_changes(tmp_path: Path) -
     before = {f"{suite}-{seed}": recorded(seed, cpu_name()) for suite in "ab" for seed in (0, 1)}
     for name, record in before.items():
         RecordStore(tmp_path, name[0]).write(record.model_copy(update={"suite": name[0]}))
-    RecordStore(tmp_path, "a").write(run_record(status="failed", run_key="f" * 16))
+    RecordStore(tmp_path, "a").write(keyed(run_record(status="failed")))
     done = measure(tmp_path)
     assert done.returncode == 0, done.stderr
     assert "4 records of 2 networks" in done.stdout

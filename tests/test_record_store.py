@@ -19,6 +19,8 @@ from nasbench_ecg.run import store as module
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore, find_record, read_record_file, read_records
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 KEY = "0123456789abcdef"
 
 

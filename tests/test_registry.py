@@ -470,7 +470,7 @@ def test_a_third_party_does_not_replace_a_shipped_name(install: Install) -> None
     assert len(registry.components()) == 1
     problem = only_problem(registry)
     assert (problem.distribution, problem.stage) == ("acme-search", "conflict")
-    assert "nasbench-ecg 0.1.0" in problem.error
+    assert "nasbench-ecg 0.2.0" in problem.error
 
 
 def test_a_shipped_name_is_free_once_its_plugin_is_disabled(

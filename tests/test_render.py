@@ -22,6 +22,8 @@ from nasbench_ecg.report.render import FORMATS, SUFFIXES, latex, markdown, rende
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 EVALUATED = [{"evaluations": 12.0, "seconds": 9.5, "value": 0.9, "best": 0.9}]
 
 

@@ -21,6 +21,7 @@ from nasbench_ecg.cli import (
     components,
     correlate,
     data,
+    doctor,
     export,
     generalize,
     leaderboard,
@@ -28,8 +29,10 @@ from nasbench_ecg.cli import (
     run,
     score,
     show,
+    submit,
     suite,
     table,
+    verify,
 )
 from nasbench_ecg.cli.console import (
     close_streams,
@@ -48,10 +51,10 @@ _ClickException: type[Any] = typer.BadParameter.__mro__[2]
 
 _SECTIONS = {
     "Run": ("run", "suite"),
-    "Results": ("show", "leaderboard", "export"),
+    "Results": ("show", "leaderboard", "export", "verify", "submit"),
     "Studies": ("generalize", "correlate", "table"),
     "Annotations": ("annotate", "score"),
-    "Components and data": ("list", "info", "data", "cache", "arch", "plugin"),
+    "Components and data": ("list", "info", "data", "cache", "arch", "plugin", "doctor"),
 }
 """The commands as the help lists them."""
 
@@ -194,10 +197,13 @@ def _options(
 
 
 app.command("run")(run.run)
+app.command("doctor")(doctor.doctor)
 app.command("list")(components.list_components)
 app.command("info")(components.info)
 app.command("show")(show.show)
 app.command("export")(export.export)
+app.command("verify")(verify.verify)
+app.command("submit")(submit.submit)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("generalize")(generalize.generalize)
 app.command("correlate")(correlate.correlate)

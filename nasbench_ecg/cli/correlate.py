@@ -53,7 +53,7 @@ def correlate(
     Every evaluation is stored: an interrupted command continues, and a larger sample or another
     evaluator needs only the new evaluations.
     """
-    from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
+    from nasbench_ecg.cli.execution import interrupt_on_sigterm
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
@@ -61,6 +61,7 @@ def correlate(
     from nasbench_ecg.report.correlation import MIN_SAMPLES
     from nasbench_ecg.report.correlation import correlate as measure
     from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.run.store import RecordStore

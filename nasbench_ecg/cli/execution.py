@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import fmean
@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 from nasbench_ecg.cli.console import RichProgress
 
 if TYPE_CHECKING:
-    from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.progress import Steps
-    from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.processes import LocalExecutor
     from nasbench_ecg.suite.runner import FinishedRun
@@ -25,34 +23,6 @@ if TYPE_CHECKING:
 def interrupt_on_sigterm() -> None:
     """Handle SIGTERM as Ctrl-C, so that the record of the run gets the status interrupted."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def fetch_missing(
-    configs: Iterable[RunConfig], source: LocalSource, progress: RichProgress
-) -> None:
-    """Download the records that the datasets of some runs need and that are not here.
-
-    Nothing is downloaded into a folder that the user named.
-
-    Raises:
-        MissingDataError: Records are missing and cannot be downloaded.
-    """
-    from nasbench_ecg.physionet.catalog import describe_missing
-    from nasbench_ecg.physionet.fetch import fetch
-
-    required = (need for config in configs for need in config.dataset.create().requires())
-    for requirement in dict.fromkeys(required):
-        missing = source.missing(requirement)
-        if missing and source.data is None and not source.missing_elsewhere(requirement):
-            progress.note(f"{describe_missing(requirement, missing)} Downloading them.")
-            fetch(
-                requirement.database,
-                source.download_folder(requirement.database),
-                records=requirement.records,
-                extensions=requirement.extensions,
-                progress=progress,
-            )
-        source.require(requirement)
 
 
 def execute_with_progress(
@@ -72,6 +42,7 @@ def execute_with_progress(
         MissingDataError: Records are missing and cannot be downloaded.
     """
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.suite.runner import execute_runs
 
     if not runs:

@@ -93,11 +93,11 @@ def _quantized(
     content: bytes, record: RunRecord, registry: Registry, data: Path | None
 ) -> tuple[bytes, Int8Scores]:
     """Return the network in 8-bit integers, and its scores on the test part of the run."""
-    from nasbench_ecg.cli.execution import fetch_missing
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import RecordError
     from nasbench_ecg.models.int8 import calibration_beats, quantize, scores_of_int8
     from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.runner import prepare_run
 

@@ -42,10 +42,13 @@ def leaderboard(
     """Rank the strategies that were run, one table for each track."""
     import dataclasses
 
-    from nasbench_ecg.report.aggregate import leaderboards
+    from nasbench_ecg.front.results import leaderboard as ranked
+    from nasbench_ecg.models.submit import read_submitted
     from nasbench_ecg.run.store import read_records
 
     records, damaged = read_records(out)
+    submitted, damaged_too = read_submitted(out)
+    records, damaged = [*records, *submitted], [*damaged, *damaged_too]
     if not records:
         warn_damaged_records(damaged)
         raise _no_runs(out)
@@ -56,7 +59,7 @@ def leaderboard(
         _write_or_check(records, title=_title(filters), outputs=outputs, check=check or [])
         warn_damaged_records(damaged)
         return
-    boards = leaderboards(records)
+    boards = ranked(records).boards
     if as_json:
         print_json(
             {
@@ -110,22 +113,18 @@ def _write_or_check(
     Raises:
         StorageError: A file cannot be written, or it differs from the records.
     """
-    from nasbench_ecg.cli.show import draw
+    from nasbench_ecg.front.results import leaderboard as ranked
     from nasbench_ecg.io import storage_errors, write_atomically
-    from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.aggregate import build_report
     from nasbench_ecg.report.render import check as check_file
-    from nasbench_ecg.report.render import render
 
-    registry = load_registry()
-    report = build_report(records, title, lambda record: draw(record, registry))
+    boards = ranked(records, title)
     for path in check:
-        check_file(report, path)
+        check_file(boards.report, path)
         stderr().print(f"{path} agrees with the records.", markup=False, soft_wrap=True)
     if check:
         return
     for form, file in outputs:
-        text = render(report, form)
+        text = boards.render(form)
         if file is None:
             print(text, end="")
             continue
@@ -149,8 +148,21 @@ def _filtered(records: list[RunRecord], filters: dict[str, str | None]) -> list[
         found = {str(getattr(record, field)) for record in records}
         if value not in found:
             raise OptionError(f"There is no run of {name} {value!r}.", fix=nearest(value, found))
-        records = [record for record in records if getattr(record, field) == value]
+        chosen = [record for record in records if getattr(record, field) == value]
+        compared = {_board(record) for record in chosen} if name == "suite" else set()
+        records = [
+            record
+            for record in records
+            if getattr(record, field) == value
+            or (record.submitted_by is not None and _board(record) in compared)
+        ]
     return records
+
+
+def _board(record: RunRecord) -> tuple[object, ...]:
+    """Return what two runs share that are on one leaderboard."""
+    parts = (record.dataset, record.split)
+    return (record.track, *(part.fingerprint if part else "" for part in parts))
 
 
 def _no_runs(out: Path) -> Exception:

@@ -161,9 +161,9 @@ def run(
     """  # noqa: D301
     from nasbench_ecg.contracts import Budget
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.front.running import requests_of
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.spec import check_name
@@ -184,11 +184,8 @@ def run(
         budget=Budget(budget_evaluations, budget_seconds),
     )
     source, store = LocalSource(data), RecordStore(out, suite)
-    requests = [replace(request, search_seed=one) for one in _seeds(seed, seeds)]
-    for one in requests:
-        configure(registry, one)  # an error in one of them is shown before the first run
     records = []
-    for one in requests:
+    for one in requests_of(request, _seeds(seed, seeds), registry):
         record = _run_one(
             registry, one, source, store,
             rerun=rerun, fresh=fresh, dry_run=dry_run, quiet=as_json,
@@ -242,48 +239,50 @@ def _run_one(
     parallel: int,
 ) -> RunRecord | None:
     """Return the record of a run, made now or before; None after a dry run."""
-    from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
+    from nasbench_ecg.cli.execution import interrupt_on_sigterm
+    from nasbench_ecg.front.running import RunListener, make_run
     from nasbench_ecg.run.config import configure
-    from nasbench_ecg.run.runner import execute, prepare_run
 
-    config = configure(registry, request)
-    before = store.read(config.key())
-    if before is not None and before.status == "ok" and not rerun:
-        stderr().print(f"Already done: {store.path(config.key())} (--rerun repeats it).")
-        _warn_if_dataset_changed(before, config, source)
-        if dry_run:
-            return None
-        if not quiet:
-            _show(before, registry, store)
-        return before
-    _print_settings(config, store, dry_run=dry_run)
+    class Printer(RunListener):
+        def already_done(self, record: RunRecord, config: RunConfig, path: Path) -> None:
+            _print_already_done(record, config, path, source)
+
+        def starts(self, config: RunConfig, path: Path, *, continues: bool) -> None:
+            _print_settings(config, store, dry_run=False)
+            if continues:
+                stderr().print("Continuing the run that was stopped (--rerun starts it over).")
+            interrupt_on_sigterm()
+
+        def prepared(self, request: RunRequest, ready: PreparedRun) -> None:
+            if store.suite == SUITE:
+                print_estimate(registry, request, ready)
+
+        def failed(self, path: Path) -> None:
+            stderr().print(f"The error is in the run's record: {path}")
+
     if dry_run:
-        _print_missing_records(config, source)
+        config = configure(registry, request)
+        before = store.read(config.key())
+        if before is not None and before.status == "ok" and not rerun:
+            _print_already_done(before, config, store.path(config.key()), source)
+        else:
+            _print_settings(config, store, dry_run=True)
+            _print_missing_records(config, source)
         return None
-    store.check_writable()
-    unfinished = store.resume_folder(config.key())
-    if rerun:
-        unfinished.remove()
-    elif unfinished.exists():
-        stderr().print("Continuing the run that was stopped (--rerun starts it over).")
-    interrupt_on_sigterm()
-    with RichProgress() as progress:
-        fetch_missing([config], source, progress)
-        ready = prepare_run(
-            config, source=source, progress=progress, suite=store.suite, parallel=parallel,
-            fresh=fresh,
-        )  # fmt: skip
-        if store.suite == SUITE:
-            print_estimate(registry, request, ready)
-        try:
-            record = execute(ready, store, checkpoint_seconds=checkpoint_seconds)
-        except BaseException:
-            if store.path(config.key()).exists():
-                stderr().print(f"The error is in the run's record: {store.path(config.key())}")
-            raise
+    record = make_run(
+        request, registry, source, store, progress=RichProgress(), listener=Printer(),
+        rerun=rerun, fresh=fresh, checkpoint_seconds=checkpoint_seconds, parallel=parallel,
+    )  # fmt: skip
     if not quiet:
         _show(record, registry, store)
     return record
+
+
+def _print_already_done(
+    record: RunRecord, config: RunConfig, path: Path, source: LocalSource
+) -> None:
+    stderr().print(f"Already done: {path} (--rerun repeats it).")
+    _warn_if_dataset_changed(record, config, source)
 
 
 def _show(record: RunRecord, registry: Registry, store: RecordStore) -> None:

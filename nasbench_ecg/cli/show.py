@@ -73,33 +73,13 @@ def _list(out: Path, *, as_json: bool) -> None:
 
 def show_record(record: RunRecord, registry: Registry, out: Path, console: Console) -> None:
     """Print the summary of a run."""
+    from nasbench_ecg.models.draw import draw
     from nasbench_ecg.report.run_summary import run_summary
 
     drawing = draw(record, registry)
     console.print(
         run_summary(record, drawing=drawing, out=out, protocols=_protocols(record, registry))
     )
-
-
-def draw(record: RunRecord, registry: Registry) -> str | None:
-    """Return the architecture of a run as its search space draws it.
-
-    None if the run found none, or if the space cannot draw it or is not installed in that version.
-    """
-    from nasbench_ecg.architecture import Architecture
-    from nasbench_ecg.contracts import DrawsText
-
-    if record.architecture is None:
-        return None
-    used = record.components["space"]
-    try:
-        component = registry.get("search-space", used.name)
-        space = component.create(component.options_model()(**used.options))
-        if not isinstance(space, DrawsText):
-            return None
-        return str(space.draw(Architecture.from_dict(record.architecture)))
-    except Exception:  # the code of a plugin, with an architecture from a file
-        return None
 
 
 def _protocols(record: RunRecord, registry: Registry) -> tuple[str, ...]:

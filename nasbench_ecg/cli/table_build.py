@@ -76,10 +76,11 @@ def build(
 
     import torch
 
-    from nasbench_ecg.cli.execution import fetch_missing, interrupt_on_sigterm
+    from nasbench_ecg.cli.execution import interrupt_on_sigterm
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import build as train_missing
     from nasbench_ecg.tables.build import continue_shipped, open_or_create, pack
     from nasbench_ecg.tables.card import Recipe
@@ -142,8 +143,8 @@ def verify(
 
     import torch
 
-    from nasbench_ecg.cli.execution import fetch_missing
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import refuse_other
     from nasbench_ecg.tables.plan import plan_table
     from nasbench_ecg.tables.verify import verify as repeat
@@ -197,9 +198,9 @@ def costs(
     import numpy as np
     import torch
 
-    from nasbench_ecg.cli.execution import fetch_missing
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.tables.build import add_arrays
     from nasbench_ecg.tables.costs import proxy_array, score_untrained

@@ -31,6 +31,11 @@ def code_of(dataset: object) -> dict[str, str]:
     }
 
 
+def core_digest() -> str:
+    """Return the SHA-256 of the modules of nasbench-ecg itself, without the plugins."""
+    return _digest_of((_CORE,))
+
+
 def package_digest(component: object) -> str:
     """Return the SHA-256 of the modules of the package that defines a component.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -194,12 +193,6 @@ def read_sums(path: Path) -> dict[str, str]:
             )
         sums[name.removeprefix("./")] = digest.lower()
     return sums
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of the file ``path``, in lower-case hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _leaves_folder(name: str) -> bool:

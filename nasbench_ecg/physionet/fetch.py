@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from nasbench_ecg.errors import RecordError, nearest
-from nasbench_ecg.io import storage_errors
+from nasbench_ecg.io import sha256, storage_errors
 from nasbench_ecg.physionet.catalog import (
     PHYSIONET,
     RECORDS,
@@ -25,7 +25,6 @@ from nasbench_ecg.physionet.catalog import (
     describe_size,
     find_database,
     read_sums,
-    sha256,
 )
 from nasbench_ecg.progress import Progress
 

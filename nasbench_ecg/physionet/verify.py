@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasbench_ecg.errors import RecordError
+from nasbench_ecg.io import sha256
 from nasbench_ecg.physionet.catalog import (
     DATABASES,
     RECORDS,
     SUMS,
     read_sums,
     record_names,
-    sha256,
 )
 from nasbench_ecg.progress import Progress
 

@@ -153,3 +153,7 @@ class EvaluatorSpec(ComponentSpec):
 
     space: str | None = None
     """The only search space whose architectures it scores; None: any that can be built."""
+
+    score: str | None = None
+    """The metric that its score always is, such as ``f1_of_macro``; None: it may be another. A run
+    record is then refused if its score is another value."""

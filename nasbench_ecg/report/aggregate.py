@@ -30,6 +30,7 @@ Data = tuple[str, str, tuple[str, ...]]
 
 _NO_DATA: Data = ("", "", ())
 _ROLES = ("strategy", "space", "builder", "evaluator")
+_SUBMITTED = "submission.submitted_by"
 _SIZE_LIMIT = "max_parameters"
 """Option by which searches refuse larger networks."""
 
@@ -235,6 +236,8 @@ def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
     """
     options = _flat_options(record, _ROLES)
     options.update({f"budget.{name}": limit for name, limit in record.budget.items()})
+    if record.submitted_by is not None:
+        options[_SUBMITTED] = record.submitted_by
     if (origin := origin_of(record)) is not None:
         for name in ("architecture", "origin"):
             del options[f"strategy.{name}"]
@@ -300,7 +303,7 @@ def _row(
     shown = distinguishing | {
         f"{role}.{name}" for r in records for role in _ROLES for name in r.components[role].changed
     }
-    shown |= {name for name in options if name.startswith("budget.")}
+    shown |= {name for name in options if name.startswith(("budget.", _SUBMITTED))}
     return Row(
         strategy=strategy,
         space=space,

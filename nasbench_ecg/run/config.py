@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nasbench_ecg.architecture import digest
 from nasbench_ecg.contracts import Budget, Encodes
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
@@ -24,10 +23,8 @@ from nasbench_ecg.plugin.specs import (
     SearchSpaceSpec,
     StrategySpec,
 )
+from nasbench_ecg.run.key import run_key
 from nasbench_ecg.run.request import ROLES, RunRequest
-
-KEY_FORMAT = 1
-KEY_LENGTH = 16
 
 MAX_SEED = 2**63 - 1
 """Largest seed that all random generators accept."""
@@ -96,31 +93,22 @@ class RunConfig:
 
         It covers names, revisions and options of all components, the protocol, the seeds, the
         budget and the kind of device. It does not cover the profile, which is only a name for
-        options. Null options are left out, so that a new option, null by default, does not change
-        the keys of older records. With a budget of seconds, a result also depends on the speed of
-        the machine.
+        options. With a budget of seconds, a result also depends on the speed of the machine.
         """
-        budget = self.budget.limits()
-        return digest(
+        return run_key(
             {
-                "format": KEY_FORMAT,
-                **{
-                    role: {
-                        "name": chosen.name,
-                        "revision": chosen.component.spec.revision,
-                        "options": chosen.options.model_dump(mode="json", exclude_none=True),
-                    }
-                    for role, chosen in self.components().items()
-                },
-                "protocol": {
-                    "name": self.protocol,
-                    "options": self.protocol_options.model_dump(mode="json", exclude_none=True),
-                },
-                "seeds": [self.search_seed, self.evaluation_seed],
-                "device": self.device,
-                **({"budget": budget} if budget else {}),
-            }
-        )[:KEY_LENGTH]
+                role: (
+                    chosen.name,
+                    chosen.component.spec.revision,
+                    chosen.options.model_dump(mode="json"),
+                )
+                for role, chosen in self.components().items()
+            },
+            protocol=(self.protocol, self.protocol_options.model_dump(mode="json")),
+            seeds=(self.search_seed, self.evaluation_seed),
+            device=self.device,
+            budget=self.budget.limits(),
+        )
 
     def request(self) -> RunRequest:
         """Return the request that resolves to this configuration, with every component named."""
@@ -156,40 +144,17 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
             the space or does not keep the budget; or the beats are too short.
         ProtocolError: The dataset cannot be split by the protocol.
     """
-    if request.profile not in PROFILE_NAMES:
-        raise OptionError(
-            f"There is no profile {request.profile!r}.", fix=nearest(request.profile, PROFILE_NAMES)
-        )
-    for role in request.overrides:
-        if role not in (*ROLES, "protocol"):
-            raise OptionError(
-                f"A run has no component {role!r} to set options of.",
-                fix=nearest(role, (*ROLES, "protocol")),
-            )
+    _check_names(request.profile, request.overrides)
     strategy = registry.get("strategy", request.strategy)
     dataset = registry.get("dataset", request.dataset)
     assert isinstance(strategy.spec, StrategySpec) and isinstance(dataset.spec, DatasetSpec)
     space, builder, evaluator = _parts_of_search(registry, request, strategy.spec)
     _check_budget(strategy.spec, request.budget)
     _check_seeds(request)
-    protocol = request.protocol or dataset.spec.protocol
-    if protocol not in protocol_names():
-        raise ProtocolError(
-            f"There is no protocol {protocol!r}.", fix=nearest(protocol, protocol_names())
-        )
-    if protocol not in dataset.spec.protocols:
-        raise ProtocolError(
-            f"The dataset {dataset.spec.name!r} cannot be split by {protocol!r}.",
-            fix=f"Its protocols are: {', '.join(dataset.spec.protocols)}.",
-        )
-
-    overrides = dict(request.overrides.get("protocol", {}))
-    protocol_set = resolve(
-        protocol_options(protocol),
-        component=f"protocol {protocol}",
-        profile=request.profile,
-        overrides=overrides,
+    protocol, protocol_set = _resolve_protocol(
+        dataset.spec, request.protocol, request.profile, request.overrides
     )
+    overrides = dict(request.overrides.get("protocol", {}))
 
     def choose(role: str, component: Component) -> ResolvedComponent:
         return _resolve(role, component, request, protocol)
@@ -214,6 +179,67 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
     _check_length(config)
     _check_encoding(config)
     return config
+
+
+def resolve_dataset(
+    component: Component,
+    protocol: str | None,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+) -> tuple[Options, str, ProtocolOptions]:
+    """Return the options of a dataset, its protocol, and the options of that.
+
+    Raises:
+        OptionError: An option or the profile is unknown or not allowed.
+        ProtocolError: The dataset cannot be split by the protocol.
+    """
+    assert isinstance(component.spec, DatasetSpec)
+    _check_names(profile, overrides)
+    name, protocol_set = _resolve_protocol(component.spec, protocol, profile, overrides)
+    options = resolve(
+        component.options_model(),
+        component=f"dataset {component.spec.name}",
+        overrides=dict(overrides.get("dataset", {})),
+        profile=profile,
+        protocol=name,
+    )
+    return options, name, protocol_set
+
+
+def _check_names(profile: str, overrides: Mapping[str, Mapping[str, Any]]) -> None:
+    if profile not in PROFILE_NAMES:
+        raise OptionError(f"There is no profile {profile!r}.", fix=nearest(profile, PROFILE_NAMES))
+    for role in overrides:
+        if role not in (*ROLES, "protocol"):
+            raise OptionError(
+                f"A run has no component {role!r} to set options of.",
+                fix=nearest(role, (*ROLES, "protocol")),
+            )
+
+
+def _resolve_protocol(
+    dataset: DatasetSpec,
+    protocol: str | None,
+    profile: str,
+    overrides: Mapping[str, Mapping[str, Any]],
+) -> tuple[str, ProtocolOptions]:
+    protocol = protocol or dataset.protocol
+    if protocol not in protocol_names():
+        raise ProtocolError(
+            f"There is no protocol {protocol!r}.", fix=nearest(protocol, protocol_names())
+        )
+    if protocol not in dataset.protocols:
+        raise ProtocolError(
+            f"The dataset {dataset.name!r} cannot be split by {protocol!r}.",
+            fix=f"Its protocols are: {', '.join(dataset.protocols)}.",
+        )
+
+    return protocol, resolve(
+        protocol_options(protocol),
+        component=f"protocol {protocol}",
+        profile=profile,
+        overrides=dict(overrides.get("protocol", {})),
+    )
 
 
 def _parts_of_search(

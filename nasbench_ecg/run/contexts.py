@@ -204,7 +204,9 @@ def evaluate_candidate(
     try:
         with calls.of(evaluator_name), seeded(seed):
             evaluation = evaluator.evaluate(arch, task, builder, ctx)
-            evaluation = check_evaluation(evaluation, arch, task.validation, evaluator_name)
+            evaluation = check_evaluation(
+                evaluation, arch, task.validation, evaluator_name, task.macro_classes
+            )
     except DivergedError:
         return Evaluation(arch, score=-math.inf, metrics={}, seconds=monotonic() - started)
     return replace(evaluation, state=None)

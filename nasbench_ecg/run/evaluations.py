@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import DivergedError, PluginError
-from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.metrics import confusion_matrix, scores, without_macro_scores
 
 _FRACTIONS = ("accuracy", "macro_se", "macro_pp", "f1_of_macro", "macro_f1", "ec57_v_se",
               "ec57_v_pp", "ec57_s_se", "ec57_s_pp")  # fmt: skip
@@ -22,7 +22,13 @@ _FRACTIONS = ("accuracy", "macro_se", "macro_pp", "f1_of_macro", "macro_f1", "ec
 _TOLERANCE = 1e-6
 
 
-def check_evaluation(found: Any, arch: Architecture, scored: Beats, evaluator: str) -> Evaluation:
+def check_evaluation(
+    found: Any,
+    arch: Architecture,
+    scored: Beats,
+    evaluator: str,
+    macro_classes: Sequence[str] | None = None,
+) -> Evaluation:
     """Return ``found`` if it is a valid evaluation.
 
     Args:
@@ -30,12 +36,14 @@ def check_evaluation(found: Any, arch: Architecture, scored: Beats, evaluator: s
         arch: The architecture that it had to evaluate.
         scored: The beats that it had to score.
         evaluator: The evaluator, named in the error.
+        macro_classes: The classes that macro scores average over; None: macro scores are not
+            compared with the confusion matrix.
 
     Raises:
         PluginError: It is not valid.
     """
     try:
-        fault = evaluation_fault(found, arch, scored)
+        fault = evaluation_fault(found, arch, scored, macro_classes)
     except Exception as error:  # a value that numpy cannot read
         fault = f"the evaluation cannot be read: {type(error).__name__}: {error}"
     if fault:
@@ -77,12 +85,14 @@ def check_converged(evaluation: Evaluation) -> None:
             raise DivergedError("The training diverged: weights not finite.", where=name, fix=fix)
 
 
-def evaluation_fault(found: Any, arch: Architecture, scored: Beats) -> str:
+def evaluation_fault(
+    found: Any, arch: Architecture, scored: Beats, macro_classes: Sequence[str] | None = None
+) -> str:
     """Return what is wrong with the evaluation of ``arch`` on the beats ``scored``; "" if nothing.
 
     Numbers must be finite and of the right type, metrics of known names between 0 and 1, the
-    confusion matrix and the predictions must match the beats and each other, and the accuracy must
-    be that of the confusion matrix.
+    confusion matrix and the predictions must match the beats and each other, and the metrics of
+    known names must be the scores of the confusion matrix.
     """
     if not isinstance(found, Evaluation):
         return f"it is a value of type {type(found).__name__}, not an Evaluation"
@@ -91,7 +101,7 @@ def evaluation_fault(found: Any, arch: Architecture, scored: Beats) -> str:
     return (
         _fault_of_numbers(found)
         or _fault_of_predictions(found, scored)
-        or _fault_of_accuracy(found)
+        or _fault_of_scores(found, scored.classes, macro_classes)
         or _fault_of_state(found.state)
     )
 
@@ -155,14 +165,18 @@ def _fault_of_predictions(found: Evaluation, beats: Beats) -> str:
     return ""
 
 
-def _fault_of_accuracy(found: Evaluation) -> str:
-    if found.confusion is None or "accuracy" not in found.metrics:
+def _fault_of_scores(
+    found: Evaluation, classes: Sequence[str], macro_classes: Sequence[str] | None
+) -> str:
+    if found.confusion is None:
         return ""
-    table = np.asarray(found.confusion)
-    accuracy = float(np.trace(table) / max(1, table.sum()))
-    if abs(accuracy - float(found.metrics["accuracy"])) > _TOLERANCE:
-        said = float(found.metrics["accuracy"])
-        return f"the accuracy is {said:g}, but {accuracy:g} by its confusion matrix"
+    expected = scores(np.asarray(found.confusion).astype(np.int64), classes, macro_classes)
+    if macro_classes is None:
+        expected = without_macro_scores(expected)
+    for name, value in expected.items():
+        said = float(found.metrics.get(name, value))
+        if abs(said - value) > _TOLERANCE:
+            return f"the metric {name} is {said:g}, but {value:g} by its confusion matrix"
     return ""
 
 

@@ -87,6 +87,8 @@ class RunRecord(_Part):
     """The classes that macro scores average over; fewer than two allow no macro scores."""
     score: float | None = None
     """The evaluator's own score on the test part, which ranks; larger is better."""
+    score_metric: str | None = None
+    """The metric that the score is, ``-name`` if it is minus that metric; empty if it is none."""
     metrics: dict[str, float] = {}
     per_class: dict[str, dict[str, float]] = {}
     confusion: list[list[int]] | None = None
@@ -95,6 +97,10 @@ class RunRecord(_Part):
     """``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms``, ``peak_memory_mb``."""
     seconds: dict[str, float] = {}
     """``load``, ``search``, ``evaluation``, ``total``."""
+    files: dict[str, str] = {}
+    """SHA-256 of the files in the folder beside the record, by name."""
+    submitted_by: str | None = None
+    """Who submitted the run; None for runs of this project and of your own."""
     provenance: dict[str, Any] = {}
     cause: Literal["diverged"] | None = None
     """Why the run failed, where that is known: ``diverged`` if the loss or the weights of a

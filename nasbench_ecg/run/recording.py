@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.contracts import Dataset, Evaluation, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats
 from nasbench_ecg.data.persons import persons_of
 from nasbench_ecg.data.protocols import Split
+from nasbench_ecg.metrics import class_table, scores, without_macro_scores
 from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.consistency import score_metric
 from nasbench_ecg.run.environment import provenance
 from nasbench_ecg.run.record import ComponentRecord, DatasetRecord, RunRecord, SplitRecord
 
@@ -102,6 +104,31 @@ def with_data(
             "macro_classes": list(parts.macro_classes),
         }
     )
+
+
+def record_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None:
+    """Write the scores of a valid evaluation into ``record``.
+
+    Scores that follow from the confusion matrix are computed from it again, so that they are equal
+    to the last digit. Macro scores over fewer than two classes are left out.
+    """
+    metrics = {name: float(value) for name, value in evaluation.metrics.items()}
+    metric = score_metric(float(evaluation.score), metrics, "f1_of_macro")
+    if evaluation.confusion is not None:
+        table = np.asarray(evaluation.confusion).astype(np.int64)
+        record.confusion = table.tolist()
+        record.per_class = class_table(table, task.train.classes)
+        exact = scores(table, task.train.classes, task.macro_classes)
+        metrics |= {name: value for name, value in exact.items() if name in metrics}
+    name = metric.removeprefix("-")
+    sign = 1 if name == metric else -1
+    record.score = sign * metrics[name] if metric else float(evaluation.score)
+    record.score_metric = metric
+    record.metrics = metrics
+    if len(task.macro_classes) < 2:
+        record.metrics = without_macro_scores(metrics)
+        if metric and name not in record.metrics:
+            record.score = record.score_metric = None
 
 
 def inputs_of(record: RunRecord) -> dict[str, str]:

@@ -31,7 +31,7 @@ from nasbench_ecg.contracts import (
 )
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats, load_beats
-from nasbench_ecg.data.code import package_digest
+from nasbench_ecg.data.code import core_digest, package_digest
 from nasbench_ecg.data.folds import Index
 from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.data.protocols import split
@@ -44,7 +44,7 @@ from nasbench_ecg.errors import (
     RecordError,
 )
 from nasbench_ecg.io import jsonable
-from nasbench_ecg.metrics import class_table, without_macro_scores
+from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
@@ -52,7 +52,7 @@ from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
 from nasbench_ecg.run.evaluations import check_converged, check_evaluation, check_unchanged
 from nasbench_ecg.run.parallel import Workers
 from nasbench_ecg.run.record import RunRecord, Status
-from nasbench_ecg.run.recording import inputs_of, new_record, with_data
+from nasbench_ecg.run.recording import inputs_of, new_record, record_scores, with_data
 from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.costs import measure_costs
@@ -86,7 +86,10 @@ def execute(
             f"Saved progress of this run is damaged ({', '.join(damaged)}). "
             "It is discarded: the run starts over."
         )
-    if changed := saved.discard_if_changed({**inputs_of(record), **prepared.code()}):
+    code = prepared.code()
+    record.provenance["code"] = {"core": core_digest(), **code}
+    code = {f"code of the {role}": sha256 for role, sha256 in code.items()}
+    if changed := saved.discard_if_changed({**inputs_of(record), **code}):
         prepared.progress.note(
             f"Saved progress of this run was made with different {', '.join(changed)}. "
             "It is discarded: the run starts over."
@@ -102,15 +105,7 @@ def execute(
         with prepared.calls.of(describe(config.dataset.component), attribute=False):
             test = prepared.test.load()
         evaluation = _evaluate(prepared, architecture, test, saved)  # → model → evaluation
-        record.metrics = {name: float(value) for name, value in evaluation.metrics.items()}
-        record.score = float(evaluation.score)
-        if len(task.macro_classes) < 2:
-            if record.score == record.metrics.get("f1_of_macro"):
-                record.score = None
-            record.metrics = without_macro_scores(record.metrics)
-        if evaluation.confusion is not None:
-            record.confusion = [[int(n) for n in row] for row in evaluation.confusion]
-            record.per_class = class_table(np.asarray(evaluation.confusion), task.train.classes)
+        record_scores(record, evaluation, task)
         with prepared.calls.of(describe(config.builder.component)):
             record.costs = measure_costs(architecture, task, prepared.builder, config.device)
         record.status = "ok"
@@ -286,17 +281,14 @@ class PreparedRun:
         )
 
     def code(self) -> dict[str, str]:
-        """Return the digests of the code of the components, by name of what they are."""
+        """Return the SHA-256 of the code of the components by role; see :func:`package_digest`."""
         components = {
             "strategy": self.strategy,
             "space": self.space,
             "builder": self.builder,
             "evaluator": self.evaluator,
         }
-        return {
-            f"code of the {role}": package_digest(component)
-            for role, component in components.items()
-        }
+        return {role: package_digest(component) for role, component in components.items()}
 
     @contextmanager
     def workers(self) -> Iterator[Workers | None]:
@@ -402,9 +394,32 @@ def _evaluate(
         evaluation = prepared.evaluator.evaluate(architecture, prepared.task, prepared.builder, ctx)
         check_converged(evaluation)
         check_unchanged(before, (test,), f"evaluation by the {evaluator}")
-        evaluation = check_evaluation(evaluation, architecture, test, evaluator)
+        evaluation = check_evaluation(
+            evaluation, architecture, test, evaluator, prepared.task.macro_classes
+        )
+        _check_score_metric(prepared, evaluation)
     prepared.record.seconds["evaluation"] = round(state.seconds, 3)
     return evaluation
+
+
+def _check_score_metric(prepared: PreparedRun, evaluation: Evaluation) -> None:
+    """Check that the score is the metric that the evaluator's spec states, if it states one.
+
+    Raises:
+        PluginError: It is not.
+    """
+    component = prepared.config.evaluator.component
+    assert isinstance(component.spec, EvaluatorSpec)
+    stated = component.spec.score
+    if stated is None:
+        return
+    if float(evaluation.score) != evaluation.metrics.get(stated):
+        raise PluginError(
+            f"The evaluator {component.spec.name!r} states that its score is the metric "
+            f"{stated!r}, but returned another score.",
+            where=component.source,
+            fix=f"Report this to the authors of {component.distribution}.",
+        )
 
 
 def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[str, Any]:

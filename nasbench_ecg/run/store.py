@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import jsonable, storage_errors, to_json, write_atomically
+from nasbench_ecg.io import jsonable, sha256, storage_errors, to_json, write_atomically
 from nasbench_ecg.run.record import SCHEMA_VERSION, RunRecord
 from nasbench_ecg.run.resume import ResumeFolder
 from nasbench_ecg.run.validation import check_json, check_record, describe_invalid
@@ -97,7 +97,8 @@ class RecordStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers(record.run_key)
             if files or weights:
-                self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
+                digests = self._write_artifacts(path.with_suffix(""), files or {}, weights or {})
+                record.files = digests
             write_atomically(path, to_json(record.model_dump(mode="json")))
         return path
 
@@ -119,7 +120,8 @@ class RecordStore:
 
     def _write_artifacts(
         self, folder: Path, files: Mapping[str, Any], weights: Mapping[str, Tensor]
-    ) -> None:
+    ) -> dict[str, str]:
+        """Write the files of a run and return their SHA-256 by name."""
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             for name, data in files.items():
@@ -136,10 +138,12 @@ class RecordStore:
                     raise OSError(str(error)) from error
                 with (temporary / WEIGHTS).open("rb") as file:
                     os.fsync(file.fileno())
+            digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
             temporary.chmod(0o755)
             if folder.exists():
                 shutil.rmtree(folder)
             temporary.rename(folder)
+            return digests
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -170,7 +174,11 @@ def read_record_file(path: Path) -> RunRecord | DamagedRecord:
     A record is read only if every command can show it: see :mod:`nasbench_ecg.run.validation`.
     """
     try:
-        return _parse(path.read_text(encoding="utf-8"))
+        record = _parse(path.read_text(encoding="utf-8"))
+        if path.stem != record.run_key:
+            reason = f"run_key is {record.run_key}, which is not the name of the file"
+            return DamagedRecord(path=path, reason=reason)
+        return record
     except OSError as error:
         return DamagedRecord(path=path, reason=error.strerror or str(error))
     except json.JSONDecodeError as error:
@@ -214,6 +222,20 @@ def read_records(
         [item for item in found if isinstance(item, RunRecord)],
         [item for item in found if isinstance(item, DamagedRecord)],
     )
+
+
+def record_path(out: Path, prefix: str) -> Path:
+    """Return the file of the record whose run key starts with ``prefix``, damaged or not.
+
+    If several suites have the run, a successful one is returned.
+
+    Raises:
+        StorageError: There is none, or there is more than one.
+    """
+    found = [path for path in sorted(Path(out).glob("*/*.json")) if path.stem.startswith(prefix)]
+    if len({path.stem for path in found}) != 1:
+        return RecordStore(out, find_record(out, prefix).suite).path(prefix)
+    return min(found, key=lambda path: getattr(read_record_file(path), "status", "") != "ok")
 
 
 def find_record(out: Path, prefix: str) -> RunRecord:

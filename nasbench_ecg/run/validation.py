@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.run.consistency import check_consistent
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import ROLES, RunRequest
 
@@ -46,7 +47,7 @@ def check_json(data: Any, path: str = "", depth: int = 0) -> None:
 
 
 def check_record(record: RunRecord) -> None:
-    """Check that the parts of a record fit together and that reports can be made of it.
+    """Check that the parts of a record agree and that reports can be made of it.
 
     Raises:
         ValueError: They do not; the message names the field.
@@ -64,6 +65,7 @@ def check_record(record: RunRecord) -> None:
         RunRequest.from_record(record).command()
     except (NasbenchError, ValidationError, ValueError, TypeError, LookupError) as error:
         raise ValueError(f"the run cannot be repeated: {_first_line(error)}") from error
+    check_consistent(record)
 
 
 def describe_invalid(error: ValidationError) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from nasbench_ecg.architecture import Architecture, digest, distinct_architectures
 from nasbench_ecg.contracts import Evaluation, SearchSpace
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.run.config import KEY_LENGTH, RunConfig
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.key import KEY_LENGTH
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.runner import PreparedRun
 

@@ -27,6 +27,7 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
         target="nasbench_ecg_evaluators.train:Train",
         options="nasbench_ecg_evaluators.options:TrainOptions",
         summary="Trains the network from scratch and scores the last epoch",
+        score="f1_of_macro",
     )
     for options, specs in (("ProxyOptions", _PROXIES), ("CountOptions", _COUNTS)):
         for name, (target, summary) in specs.items():

@@ -81,6 +81,7 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
         options=f"{_OPTIONS}:ClusteringEvaluatorOptions",
         summary="Agreement of clusters with classes, for clustered and for unseen beats",
         space="labelings",
+        score="f1_of_macro",
     )
 
 

@@ -29,5 +29,6 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:
         target="nasbench_ecg_weight_sharing.evaluator:SharedWeights",
         options="nasbench_ecg_weight_sharing.options:SharedWeightsOptions",
         space="conv-cells",
+        score="f1_of_macro",
         summary="Scores an architecture with the weights of one supernet (Bender et al. 2018)",
     )

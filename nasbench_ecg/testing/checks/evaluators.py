@@ -45,7 +45,7 @@ def evaluation_is_well_formed(component: ComponentUnderTest, seed: int) -> None:
     """Scores are finite; confusion, predictions and weights match the beats and the network."""
     case = _case(component)
     found = case.evaluate()
-    fault = evaluation_fault(found, case.arch, small_test())
+    fault = evaluation_fault(found, case.arch, small_test(), small_task().macro_classes)
     expect(not fault, fault)
     if found.state is not None:
         case.build().load_state_dict(dict(found.state))
@@ -98,7 +98,7 @@ def follows_the_fidelity_of_a_search(component: ComponentUnderTest, seed: int) -
     case, task = _case(component), small_task()
     ctx = ValidationContext(task, "cpu", Silent(), Fidelity(epochs=1, beats=100))
     found = case.evaluate(ctx)
-    fault = evaluation_fault(found, case.arch, task.validation)
+    fault = evaluation_fault(found, case.arch, task.validation, task.macro_classes)
     expect(not fault, fault)
     longest = max((len(values) for values in found.curves.values()), default=0)
     expect(longest <= 1, f"a curve has {longest} points where the fidelity is one epoch")

@@ -14,6 +14,7 @@ from nasbench_ecg.report.render.html import charts, svg
 from nasbench_ecg.report.statistics import SIGNIFICANCE
 from nasbench_ecg.report.table import Table
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.text import printable
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,29 @@ def render(report: Report) -> str:
 def render_tables(tables: Sequence[Table], title: str) -> str:
     """Return tables as an HTML page."""
     return _page(title=title, tables=tables)
+
+
+def fragment(tables: Sequence[Table]) -> str:
+    """Return tables as HTML for a notebook, which has its own style sheet."""
+    from html import escape
+
+    parts = []
+    for table in tables:
+        head = "".join(
+            f'<th title="{escape(column.meaning)}">{escape(column.heading)}</th>'
+            for column in table.columns
+        )
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell.line)}</td>' for cell in row.cells)}</tr>"
+            for row in table.rows
+        )
+        notes = "".join(f"<p><small>{escape(note)}</small></p>" for note in table.footnotes)
+        title = escape(" ".join([table.title, *table.options]))
+        parts.append(
+            f"<table><caption>{title}</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>{notes}"
+        )
+    return printable("".join(parts))
 
 
 def _page(**values: Any) -> str:

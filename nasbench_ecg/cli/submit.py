@@ -1,0 +1,67 @@
+"""``nasbench-ecg submit``: gather runs into a folder for a pull request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import stderr
+
+
+def submit(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run keys, or their first characters.")
+    ],
+    folder: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FOLDER",
+            help="Folder to create, such as results/submitted/my-search.",
+        ),
+    ],
+    by: Annotated[
+        str, typer.Option(metavar="NAME", help="Person or group, as the leaderboard shows it.")
+    ],
+    install: Annotated[
+        str,
+        typer.Option(
+            metavar="COMMAND",
+            help="Command that installs your plugin. Default: pip install with name and version.",
+        ),
+    ] = "",
+    contact: Annotated[str, typer.Option(metavar="TEXT", help="Address for questions.")] = "",
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Include the weights of the networks.")
+    ] = False,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+) -> None:
+    """Gather runs with their files and a card into a folder for a pull request.
+
+    Each run is verified first. CONTRIBUTING.md says how to propose the folder.
+
+    \b
+    Example:
+      nasbench-ecg submit 863d4d67 6a01b2c3 --by 'Jane Doe' -o results/submitted/my-search
+    """  # noqa: D301
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.models.submit import submit as write
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.store import record_path
+
+    paths = [record_path(out, run) for run in runs]
+    card = write(
+        paths, folder, submitted_by=by, registry=load_registry(), source=LocalSource(data),
+        install=install, contact=contact, weights=weights,
+    )  # fmt: skip
+    stderr().print(
+        f"Written: {folder}, {len(card.runs)} runs.\nIts card says: {card.install}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,211 @@
+"""Stored runs as a table, and their leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.models.draw import draw
+from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.leaderboard import Leaderboard, Report
+from nasbench_ecg.report.leaderboard_tables import leaderboard_table
+from nasbench_ecg.report.render import render
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import DEFAULT_OUT, ROLES
+from nasbench_ecg.run.store import DamagedRecord, find_record, read_records
+
+_WIDTH = 120
+
+
+class Runs(pd.DataFrame):
+    """Runs as a pandas DataFrame, one row a run; its index is the run key.
+
+    Columns: ``suite``, ``status``, ``strategy``, ``space``, ``builder``, ``dataset``,
+    ``protocol``, ``profile``, ``evaluator``, ``search_seed``, ``evaluation_seed``, ``device``,
+    ``score``; the metrics of the test part, as fractions; ``parameters``, ``macs``,
+    ``latency_1_ms`` and ``latency_256_ms`` in milliseconds, ``peak_memory_mb`` in megabytes;
+    ``seconds_load``, ``seconds_search``, ``seconds_evaluation`` and ``seconds_total``;
+    ``evaluations``, the candidates of the search; ``architecture``, its hash; ``out``, the folder
+    of results. A value that was not measured is NaN.
+    """
+
+    _metadata = ["damaged", "_records"]  # noqa: RUF012
+    damaged: tuple[DamagedRecord, ...]
+    _records: dict[tuple[str, str], RunRecord]
+
+    @property
+    def _constructor(self) -> type[Runs]:
+        return Runs
+
+    @classmethod
+    def of(
+        cls, records: Sequence[RunRecord], out: Path, damaged: Sequence[DamagedRecord] = ()
+    ) -> Runs:
+        """Return the table of some records, which lie in ``out``."""
+        index = pd.Index([record.run_key for record in records], name="run")
+        made = cls([_row(record, out) for record in records], index=index)
+        made._records = {(record.suite, record.run_key): record for record in records}
+        made.damaged = tuple(damaged)
+        return made
+
+    @property
+    def records(self) -> list[RunRecord]:
+        """The run records of the rows, in their order."""
+        if not len(self):
+            return []
+        return [self._records[key] for key in zip(self["suite"], self.index, strict=True)]
+
+
+def _row(record: RunRecord, out: Path) -> dict[str, Any]:
+    last = record.trajectory[-1] if record.trajectory else {}
+    return {
+        "suite": record.suite,
+        "status": record.status,
+        **{role: record.components[role].name for role in ROLES},
+        "protocol": record.protocol,
+        "profile": record.profile,
+        "search_seed": record.search_seed,
+        "evaluation_seed": record.evaluation_seed,
+        "device": record.device,
+        "score": record.metrics.get("f1_of_macro") if record.score is None else record.score,
+        **record.metrics,
+        **record.costs,
+        **{f"seconds_{name}": seconds for name, seconds in record.seconds.items()},
+        "evaluations": last.get("evaluations", 0.0),
+        "architecture": record.architecture_hash,
+        "out": str(out),
+    }
+
+
+def runs(out: Path | str = DEFAULT_OUT, suite: str | None = None) -> Runs:
+    """Return the stored runs as a table, one row a run.
+
+    ``runs("results").damaged`` lists the files that are not readable run records.
+
+    Args:
+        out: Folder of results.
+        suite: Only runs of this suite.
+
+    Raises:
+        StorageError: There is no such folder.
+    """
+    if not Path(out).is_dir():
+        raise StorageError("There is no such folder of results.", where=str(out))
+    records, damaged = read_records(Path(out), suite)
+    return Runs.of(records, Path(out), damaged)
+
+
+def records_of(runs: Runs | RunRecord | Iterable[RunRecord]) -> list[RunRecord]:
+    """Return the run records of what a user gives as runs."""
+    if isinstance(runs, Runs):
+        return runs.records
+    if isinstance(runs, RunRecord):
+        return [runs]
+    records = list(runs)
+    if not all(isinstance(record, RunRecord) for record in records):
+        raise OptionError("These are no runs.", fix="Give what nb.run or nb.runs returns.")
+    return records
+
+
+def one_run(
+    run: Runs | RunRecord | pd.Series[Any] | str, out: Path | str
+) -> tuple[RunRecord, Path]:
+    """Return the record of one run, and the folder of its results.
+
+    Args:
+        run: A table of one run, a row of a table, a record, or the first characters of a run key.
+        out: Folder of results, for a record or a key.
+
+    Raises:
+        OptionError: It is not exactly one run.
+        StorageError: There is no such run.
+    """
+    if isinstance(run, Runs):
+        if len(run) != 1:
+            raise OptionError(
+                f"This table has {len(run)} runs; one is needed.", fix="For example: runs.iloc[0]"
+            )
+        return run.records[0], Path(str(run["out"].iloc[0]))
+    if isinstance(run, RunRecord):
+        return run, Path(out)
+    if isinstance(run, str):
+        return find_record(Path(out), run), Path(out)
+    return find_record(Path(str(run["out"])), str(run.name)), Path(str(run["out"]))
+
+
+class LeaderboardTables:
+    """The leaderboards of some runs: one for each track.
+
+    A notebook shows them as tables; ``print`` writes them as text.
+
+    Attributes:
+        report: What the tables are made of.
+    """
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    @property
+    def boards(self) -> tuple[Leaderboard, ...]:
+        """The leaderboards, by track."""
+        return self.report.leaderboards
+
+    def __len__(self) -> int:
+        return len(self.boards)
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        from nasbench_ecg.report.render.terminal import leaderboard_table as shown
+
+        console = Console(width=_WIDTH, color_system=None, highlight=False, file=StringIO())
+        for board in self.boards:
+            console.print(shown(board, width=_WIDTH))
+            console.print()
+        text: str = console.file.getvalue()  # type: ignore[attr-defined]
+        return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from nasbench_ecg.report.render.html import fragment
+
+        return fragment([leaderboard_table(board, "html") for board in self.boards])
+
+    def render(self, form: str) -> str:
+        """Return the leaderboards as ``markdown``, ``csv``, ``latex`` or ``html`` (a page)."""
+        return render(self.report, form)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return one row for each method and published score, with unrounded values."""
+        return pd.read_csv(StringIO(self.render("csv")))
+
+    def to_latex(self) -> str:
+        """Return LaTeX tables, which need the package ``booktabs``."""
+        return self.render("latex")
+
+
+def leaderboard(
+    runs: Runs | Iterable[RunRecord] | Path | str = DEFAULT_OUT,
+    title: str = "Leaderboard",
+    registry: Registry | None = None,
+) -> LeaderboardTables:
+    """Return the leaderboards of some runs.
+
+    Args:
+        runs: What :func:`runs` or :func:`run` returns, records, or a folder of results.
+        title: Heading of pages.
+        registry: The available components, which draw architectures; by default those installed.
+    """
+    if isinstance(runs, (str, Path)):
+        runs = read_records(Path(runs))[0]
+    registry = registry or load_registry()
+    return LeaderboardTables(
+        build_report(records_of(runs), title, lambda record: draw(record, registry))
+    )

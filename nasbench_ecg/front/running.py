@@ -1,0 +1,246 @@
+"""Make runs: the function behind ``nb.run`` and ``nasbench-ecg run``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench_ecg.contracts import Budget
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.options import parse_assignments
+from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.progress import Progress
+from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.downloads import fetch_missing
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import DEFAULT_OUT, DEFAULT_SUITE, RunRequest
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.spec import check_name
+
+if TYPE_CHECKING:
+    from nasbench_ecg.front.results import Runs
+    from nasbench_ecg.run.runner import PreparedRun
+
+
+def run(
+    strategy: str,
+    dataset: str,
+    *,
+    protocol: str | None = None,
+    profile: str = "quick",
+    seed: int | None = None,
+    seeds: int | Sequence[int] | None = None,
+    evaluation_seed: int | None = None,
+    space: str | None = None,
+    builder: str | None = None,
+    evaluator: str | None = None,
+    set: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    budget_evaluations: int | None = None,
+    budget_seconds: float | None = None,
+    parallel: int = 1,
+    data: Path | str | None = None,
+    out: Path | str = DEFAULT_OUT,
+    suite: str = DEFAULT_SUITE,
+    rerun: bool = False,
+    fresh: bool = False,
+    checkpoint_seconds: float = 30.0,
+    progress: Progress | None = None,
+) -> Runs:
+    """Find an architecture, train it and score it on the test part; return the runs.
+
+    The words are those of ``nasbench-ecg run``. A run that is already stored is not repeated, and
+    one that was stopped continues.
+
+    Args:
+        strategy: Search strategy or fixed model.
+        dataset: Dataset.
+        protocol: How beats are split; None: as the dataset does by default.
+        profile: Presets of all options: ``paper``, ``standard``, ``quick`` or ``smoke``.
+        seed: Seed of search and final training; None: 0.
+        seeds: One run for each of these seeds; a number ``n`` stands for 0 to ``n - 1``.
+        evaluation_seed: Seed of the final training; None: that of the search.
+        space: Search space; None: that of the strategy.
+        builder: Builder; None: that of the strategy.
+        evaluator: Evaluator; None: that of the strategy.
+        set: Options by ``part.option``, for example ``{"strategy.epochs": 10}``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        budget_evaluations: Most candidates that the search may evaluate.
+        budget_seconds: Seconds after which the search ends.
+        parallel: Candidates of a search that are trained at the same time.
+        data: Folder of databases; None: ``NASBENCH_ECG_DATA``, or the cache.
+        out: Folder of results.
+        suite: Subfolder of ``out``, and suite of the records.
+        rerun: Repeat runs that are stored, and start stopped ones over.
+        fresh: Make the beats from the records, not from cached beats.
+        checkpoint_seconds: Seconds between saved states of a run.
+        progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
+
+    Raises:
+        NasbenchError: An argument is not allowed, records are missing, or a run failed. The record
+            of a failed run is stored.
+    """
+    from nasbench_ecg.front.progress import notebook_progress
+    from nasbench_ecg.front.results import Runs
+
+    registry = load_registry()
+    requests = requests_of(
+        RunRequest(
+            strategy=strategy,
+            dataset=dataset,
+            protocol=protocol,
+            profile=profile,
+            space=space,
+            builder=builder,
+            evaluator=evaluator,
+            overrides=overrides_of(set or {}),
+            evaluation_seed=evaluation_seed,
+            device=device,
+            budget=Budget(budget_evaluations, budget_seconds),
+        ),
+        _seeds(seed, seeds),
+        registry,
+    )
+    check_name(suite, "suite")
+    store = RecordStore(Path(out), suite)
+    records = [
+        make_run(
+            one,
+            registry,
+            LocalSource(None if data is None else Path(data)),
+            store,
+            progress=progress or notebook_progress(),
+            rerun=rerun,
+            fresh=fresh,
+            checkpoint_seconds=checkpoint_seconds,
+            parallel=parallel,
+        )
+        for one in requests
+    ]
+    return Runs.of(records, Path(out))
+
+
+def requests_of(request: RunRequest, seeds: Sequence[int], registry: Registry) -> list[RunRequest]:
+    """Return one request for each seed, after a check that each of them can be run.
+
+    Raises:
+        NasbenchError: A component or an option is not allowed.
+    """
+    requests = [replace(request, search_seed=seed) for seed in seeds]
+    for one in requests:
+        configure(registry, one)
+    return requests
+
+
+class RunListener:
+    """Is told what happens to a run; each method does nothing here."""
+
+    def already_done(self, record: RunRecord, config: RunConfig, path: Path) -> None:
+        """The run is stored and is not repeated."""
+
+    def starts(self, config: RunConfig, path: Path, *, continues: bool) -> None:
+        """The run starts, or continues one that was stopped."""
+
+    def prepared(self, request: RunRequest, ready: PreparedRun) -> None:
+        """Beats and components are loaded."""
+
+    def failed(self, path: Path) -> None:
+        """The run failed; its record is at ``path``."""
+
+
+def make_run(
+    request: RunRequest,
+    registry: Registry,
+    source: LocalSource,
+    store: RecordStore,
+    *,
+    progress: Progress | AbstractContextManager[Progress],
+    listener: RunListener | None = None,
+    rerun: bool = False,
+    fresh: bool = False,
+    checkpoint_seconds: float = 30.0,
+    parallel: int = 1,
+) -> RunRecord:
+    """Return the record of a run, made now or before.
+
+    Args:
+        request: The run.
+        registry: The available components.
+        source: Folders of records and of cached beats.
+        store: Where the record is stored.
+        progress: Shows progress; a context manager is entered while the run lasts.
+        listener: Is told what happens.
+        rerun: Repeat a run that is stored, and start a stopped one over.
+        fresh: Make the beats from the records, not from cached beats.
+        checkpoint_seconds: Seconds between saved states.
+        parallel: Candidates that are trained at the same time.
+
+    Raises:
+        NasbenchError: Records are missing, or the run failed.
+    """
+    from nasbench_ecg.run.runner import execute, prepare_run
+
+    listener = listener or RunListener()
+    config = configure(registry, request)
+    path = store.path(config.key())
+    before = store.read(config.key())
+    if before is not None and before.status == "ok" and not rerun:
+        listener.already_done(before, config, path)
+        return before
+    store.check_writable()
+    unfinished = store.resume_folder(config.key())
+    if rerun:
+        unfinished.remove()
+    listener.starts(config, path, continues=unfinished.exists())
+    with progress if isinstance(progress, AbstractContextManager) else _Entered(progress) as shown:
+        fetch_missing([config], source, shown)
+        ready = prepare_run(
+            config, source=source, progress=shown, suite=store.suite, parallel=parallel, fresh=fresh
+        )
+        listener.prepared(request, ready)
+        try:
+            return execute(ready, store, checkpoint_seconds=checkpoint_seconds)
+        except BaseException:
+            if path.exists():
+                listener.failed(path)
+            raise
+
+
+class _Entered:
+    """A context manager that returns a progress that needs none."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def __enter__(self) -> Progress:
+        return self.progress
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return options by role, as :func:`nasbench_ecg.options.parse_assignments` does for text."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in options.items():
+        for role in parse_assignments([f"{name}="]):  # checks the name
+            found.setdefault(role, {})[name.partition(".")[2].strip()] = value
+    return found
+
+
+def _seeds(seed: int | None, seeds: int | Sequence[int] | None) -> list[int]:
+    if seed is not None and seeds is not None:
+        raise OptionError("seed and seeds are both given.", fix="Give one of them.")
+    if seeds is None:
+        return [seed or 0]
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    if not chosen or len({*chosen}) != len(chosen) or min(chosen) < 0:
+        raise OptionError(
+            f"seeds={seeds!r} is not a number from 1 or a list of different numbers from 0.",
+            fix="For example: seeds=3, or seeds=[0, 1, 2]",
+        )
+    return chosen

@@ -1,0 +1,148 @@
+"""Gather runs into a folder for a pull request, with a card that says whose they are."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.io import storage_errors, to_json, write_atomically
+from nasbench_ecg.models.verify import CARD, verify
+from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import WEIGHTS, DamagedRecord, RecordStore, read_record_file
+
+FOLDER = "submitted"
+"""Subfolder of the results that holds submissions, each in a folder of its own."""
+
+
+class SubmissionCard(BaseModel):
+    """Who submits which runs, and how their code is installed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    submitted_by: str
+    """Name of a person or group, as the leaderboard shows it."""
+    contact: str = ""
+    """Address for questions; may be empty."""
+    install: str
+    """Command that installs the plugin packages in the versions of these runs."""
+    packages: dict[str, str]
+    """Versions of the distributions whose components the runs use."""
+    runs: list[str]
+    """Run keys."""
+
+
+def submit(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    submitted_by: str,
+    registry: Registry,
+    source: LocalSource,
+    install: str = "",
+    contact: str = "",
+    weights: bool = False,
+) -> SubmissionCard:
+    """Write runs with their files and a card into ``folder``, and return the card.
+
+    Each run is verified first. The name of the folder becomes the suite of the records.
+
+    Args:
+        paths: Record files.
+        folder: Folder to create, for example ``results/submitted/my-search``.
+        submitted_by: Name of a person or group.
+        registry: The available components.
+        source: Folders of records and of cached beats.
+        install: Command that installs the plugin packages; by default made of their names.
+        contact: Address for questions.
+        weights: Whether the weights are included.
+
+    Raises:
+        OptionError: A run did not succeed or does not pass its checks.
+        StorageError: The folder exists, or cannot be written.
+    """
+    if not submitted_by.strip():
+        raise OptionError("A submission needs a name.", fix="Name yourself or your group: --by.")
+    if folder.exists():
+        raise StorageError("The folder exists.", where=str(folder), fix="Choose another with -o.")
+    records = [_verified(path, registry, source) for path in paths]
+    packages = {
+        used.distribution: used.version for record in records for used in record.components.values()
+    }
+    card = SubmissionCard(
+        submitted_by=submitted_by.strip(),
+        contact=contact,
+        install=install
+        or "pip install " + " ".join(f"'{name}=={packages[name]}'" for name in sorted(packages)),
+        packages=packages,
+        runs=sorted(record.run_key for record in records),
+    )
+    store = RecordStore(folder.parent, folder.name)
+    with storage_errors(folder, option="-o", what="The submission"):
+        folder.mkdir(parents=True)
+        for path, record in zip(paths, records, strict=True):
+            _copy(path.with_suffix(""), store.path(record.run_key).with_suffix(""), weights)
+            store.write(
+                record.model_copy(update={"suite": folder.name, "submitted_by": card.submitted_by})
+            )
+        write_atomically(folder / CARD, to_json(card.model_dump(mode="json")))
+    return card
+
+
+def _verified(path: Path, registry: Registry, source: LocalSource) -> RunRecord:
+    failed = [check for check in verify(path, registry, source) if check.outcome == "failed"]
+    record = read_record_file(path)
+    if failed or isinstance(record, DamagedRecord):
+        raise OptionError(
+            f"This run cannot be submitted: {failed[0].name}: {failed[0].detail}",
+            where=str(path),
+            fix="'nasbench-ecg verify' shows all checks.",
+        )
+    if record.status != "ok":
+        raise OptionError(
+            f"This run cannot be submitted: it ended as {record.status!r}.", where=str(path)
+        )
+    return record
+
+
+def _copy(files: Path, to: Path, weights: bool) -> None:
+    to.mkdir()
+    for file in sorted(files.glob("*")) if files.is_dir() else []:
+        if weights or file.name != WEIGHTS:
+            shutil.copyfile(file, to / file.name)
+
+
+def read_submitted(out: Path) -> tuple[list[RunRecord], list[DamagedRecord]]:
+    """Return the submitted runs in a folder of results, and the files that are damaged.
+
+    A record is damaged, too, if the card of its folder does not name it.
+    """
+    records: list[RunRecord] = []
+    damaged: list[DamagedRecord] = []
+    for folder in sorted(path for path in (Path(out) / FOLDER).glob("*") if path.is_dir()):
+        card = _read_card(folder / CARD)
+        if isinstance(card, DamagedRecord):
+            damaged.append(card)
+            continue
+        for path in sorted(set(folder.glob("*.json")) - {folder / CARD}):
+            found = read_record_file(path)
+            if isinstance(found, DamagedRecord):
+                damaged.append(found)
+            elif found.run_key not in card.runs or found.submitted_by != card.submitted_by:
+                damaged.append(DamagedRecord(path, "the card beside it does not name this run"))
+            else:
+                records.append(found)
+    return records, damaged
+
+
+def _read_card(path: Path) -> SubmissionCard | DamagedRecord:
+    try:
+        return SubmissionCard.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        return DamagedRecord(path, f"the card cannot be read: {str(error).splitlines()[0]}")

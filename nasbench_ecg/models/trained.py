@@ -1,0 +1,113 @@
+"""A trained network with what it needs to be used: classes, leads, and how beats are prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.models.load import load_model
+from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.progress import Silent
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.training.engine import predict
+
+
+class TrainedModel(nn.Module):
+    """The trained network of a run, on the CPU and set to evaluation.
+
+    Attributes:
+        network: The network: beats [batch, leads, samples] to logits [batch, classes].
+        record: The run record.
+        options: Options of the dataset, which say how beats are prepared.
+    """
+
+    def __init__(self, network: nn.Module, record: RunRecord, options: object) -> None:
+        super().__init__()
+        self.network = network
+        self.record = record
+        self.options = options
+        self.eval()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the outputs."""
+        return tuple(self.record.classes)
+
+    def forward(self, beats: Tensor) -> Tensor:
+        """Return the logits of beats [batch, leads, samples], float32 [batch, classes]."""
+        return cast(Tensor, self.network(beats))
+
+    def probabilities(self, beats: Beats | NDArray[np.floating] | Tensor) -> NDArray[np.float32]:
+        """Return class probabilities, float32 [n_beats, n_classes].
+
+        Args:
+            beats: Prepared beats, or an array [n_beats, leads, samples] of prepared windows.
+
+        Raises:
+            OptionError: Leads or samples are not those of the run.
+        """
+        self._check_shape(tuple((beats.signals if isinstance(beats, Beats) else beats).shape[1:]))
+        if isinstance(beats, Beats):
+            return predict(self.network, beats, device="cpu")
+        with torch.no_grad():
+            logits = self(torch.as_tensor(beats, dtype=torch.float32))
+        return cast("NDArray[np.float32]", logits.softmax(dim=1).numpy())
+
+    def classify(self, beats: Beats | NDArray[np.floating] | Tensor) -> list[str]:
+        """Return the name of the predicted class of each beat; arguments as above."""
+        return [self.classes[i] for i in self.probabilities(beats).argmax(axis=1)]
+
+    def prepare(
+        self, folder: Path | str, records: Sequence[str] | None = None, extension: str = "atr"
+    ) -> Beats:
+        """Return beats of WFDB records, cut and processed as those that trained the network.
+
+        Args:
+            folder: Folder of the records and of annotations of their R peaks.
+            records: Names of the records; None: those of the dataset.
+            extension: Extension of the annotation files.
+
+        Raises:
+            OptionError: The dataset of the run does not cut windows out of records.
+            RecordError: A record is missing or damaged, or lacks a lead.
+        """
+        if not isinstance(self.options, WaveformOptions):
+            raise OptionError(
+                f"The dataset {self.record.dataset_name!r} does not cut beats out of records.",
+                fix="Prepare the beats with the dataset itself: nasbench_ecg.load_dataset.",
+            )
+        options = self.options
+        if records is not None:
+            options = options.model_copy(update={"records": tuple(records)})
+        return cut_beats(
+            Path(folder), options, Silent(), classes=self.classes, extension=extension
+        ).beats
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        data = self.record.dataset
+        assert data is not None
+        expected = (len(data.leads), data.n_samples)
+        if shape != expected:
+            raise OptionError(
+                f"These beats have {' × '.join(map(str, shape))} values; the network needs "
+                f"{expected[0]} leads × {expected[1]} samples.",
+                fix=f"Leads: {', '.join(data.leads)}. 'prepare' cuts beats out of records.",
+            )
+
+
+def trained_model(record: RunRecord, out: Path, registry: Registry | None = None) -> TrainedModel:
+    """Return the trained network of a run; arguments and errors as of ``load_model``."""
+    registry = registry or load_registry()
+    used = record.components["dataset"]
+    component = registry.get("dataset", used.name)
+    options = component.options_model()(**used.options)
+    return TrainedModel(load_model(record, out, registry), record, options)

@@ -1,0 +1,357 @@
+"""Verify a stored run: what its record and its files say is computed again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import NasbenchError, StorageError
+from nasbench_ecg.io import sha256
+from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.models.load import build_model
+from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.plugin.specs import EvaluatorSpec
+from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.environment import provenance
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import RunRequest
+from nasbench_ecg.run.store import WEIGHTS, DamagedRecord, RecordStore, read_record_file
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+MAX_CHANGED = 0.001
+"""Largest share of test beats whose class may differ on another processor, where sums of floating
+point numbers are rounded differently."""
+
+CARD = "card.json"
+"""File of a submission that says whose runs it holds."""
+
+_MACHINE = ("cpu", "threads", "torch", "gpu")
+"""What must be equal for a repeated run to be equal."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """The outcome of one check.
+
+    Attributes:
+        name: What was checked.
+        outcome: ``passed``, ``failed`` or ``skipped``.
+        detail: What was found, in one sentence.
+    """
+
+    name: str
+    outcome: Outcome
+    detail: str = ""
+
+
+class _SkipError(Exception):
+    """A check cannot be made here."""
+
+
+class _FailError(Exception):
+    """A check found a contradiction."""
+
+
+def record_files(target: Path) -> list[Path]:
+    """Return the record files in a folder and in its subfolders, or the one file.
+
+    Raises:
+        StorageError: There is none.
+    """
+    if target.is_file():
+        return [target]
+    found = [
+        path
+        for path in sorted([*target.glob("*.json"), *target.glob("*/*.json")])
+        if path.name != CARD and path.parent.name != "speed"
+        if not path.parent.with_suffix(".json").is_file()  # a file of a run
+    ]
+    if not found:
+        raise StorageError("There are no run records.", where=str(target))
+    return found
+
+
+def verify(
+    path: Path,
+    registry: Registry,
+    source: LocalSource,
+    *,
+    rerun: bool = False,
+    progress: Progress | None = None,
+) -> list[Check]:
+    """Return the outcomes of all checks of one stored run.
+
+    Args:
+        path: The record file; the files of the run lie in the folder of its name.
+        registry: The available components.
+        source: Folders of records and of cached beats; nothing is downloaded.
+        rerun: Make the run again and compare.
+        progress: Shows the progress of a repeated run.
+    """
+    record = read_record_file(path)
+    if isinstance(record, DamagedRecord):
+        return [Check("record", "failed", f"{record.reason}.")]
+    run = _StoredRun(path, record, registry, source, progress or Silent())
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("score", run.check_score),
+        ("command", run.check_command),
+        ("files", run.check_files),
+        ("architecture", run.check_architecture),
+        ("predictions", run.check_predictions),
+        ("beats", run.check_beats),
+        ("weights", run.check_weights),
+    ]
+    if rerun:
+        checks.append(("repeated run", run.check_rerun))
+    return [Check("record", "passed", "Key and scores agree."), *_outcomes(checks)]
+
+
+def _outcomes(checks: list[tuple[str, Callable[[], str]]]) -> Iterator[Check]:
+    for name, check in checks:
+        try:
+            yield Check(name, "passed", check())
+        except _SkipError as reason:
+            yield Check(name, "skipped", str(reason))
+        except _FailError as reason:
+            yield Check(name, "failed", str(reason))
+        except NasbenchError as error:
+            yield Check(name, "failed", str(error))
+
+
+class _StoredRun:
+    def __init__(
+        self,
+        path: Path,
+        record: RunRecord,
+        registry: Registry,
+        source: LocalSource,
+        progress: Progress,
+    ) -> None:
+        self.path, self.record, self.registry = path, record, registry
+        self.source, self.progress = source, progress
+        self.folder = path.with_suffix("")
+        self._test: Beats | None = None
+
+    def check_score(self) -> str:
+        """Compare the score with the metric that the installed evaluator states."""
+        used = self.record.components["evaluator"]
+        self._require_installed("evaluator")
+        spec = self.registry.get("evaluator", used.name).spec
+        assert isinstance(spec, EvaluatorSpec)
+        if spec.score is None or self.record.score is None:
+            raise _SkipError("The evaluator does not say which metric its score is.")
+        if self.record.metrics.get(spec.score) != self.record.score:
+            raise _FailError(
+                f"score is {self.record.score!r}, but the evaluator {used.name!r} ranks by "
+                f"{spec.score}, which is {self.record.metrics.get(spec.score)!r}."
+            )
+        return f"The score is {spec.score}."
+
+    def check_command(self) -> str:
+        """Compare the command with the one that repeats the run."""
+        command = RunRequest.from_record(self.record).command()
+        if _words(command) != _words(self.record.command):
+            raise _FailError(f"The command is not that of this run, which is: {command}")
+        return "The command repeats this run."
+
+    def check_files(self) -> str:
+        """Compare the files beside the record with their SHA-256."""
+        if not self.record.files:
+            raise _SkipError("The record is older than the digests of files.")
+        here = {path.name for path in self.folder.glob("*")} if self.folder.is_dir() else set()
+        for name in sorted(here):
+            if name not in self.record.files:
+                raise _FailError(f"The record does not name the file {name}.")
+            if sha256(self.folder / name) != self.record.files[name]:
+                raise _FailError(f"{name} is not the file of this run: its SHA-256 differs.")
+        missing = sorted(set(self.record.files) - here)
+        return f"Not here: {', '.join(missing)}." if missing else "All files are unchanged."
+
+    def check_architecture(self) -> str:
+        """Check the stored architecture, and that it is valid in its search space."""
+        if self.record.architecture is None:
+            raise _SkipError("The run found no architecture.")
+        arch = Architecture.from_dict(self.record.architecture)
+        file = self.folder / "architecture.json"
+        if file.is_file() and Architecture.from_json(file.read_text(encoding="utf-8")) != arch:
+            raise _FailError("architecture.json has another architecture than the record.")
+        self._require_installed("space")
+        used = self.record.components["space"]
+        component = self.registry.get("search-space", used.name)
+        component.create(component.options_model()(**used.options)).validate(arch)
+        return f"{arch.hash} is in the search space."
+
+    def check_predictions(self) -> str:
+        """Check that the stored predictions give the confusion matrix."""
+        stored = self._predictions()
+        truth, predicted = (np.asarray(stored[name], np.int64) for name in ("truth", "predicted"))
+        classes = self.record.classes
+        if stored["classes"] != classes or self.record.confusion is None:
+            raise _FailError("The predictions are of other classes than the confusion matrix.")
+        if truth.shape != predicted.shape or not _are_classes(truth, predicted, len(classes)):
+            raise _FailError("predictions.json does not hold one class for each beat.")
+        if confusion_matrix(truth, predicted, len(classes)).tolist() != self.record.confusion:
+            raise _FailError(
+                "The predictions give another confusion matrix than that of the record."
+            )
+        return f"{len(truth):,} predictions give the confusion matrix."
+
+    def check_beats(self) -> str:
+        """Check that the dataset gives the beats and the split of the record."""
+        test = self.test()
+        try:
+            stored = self._predictions()
+        except _SkipError:
+            return "Beats and split are those of the record."
+        same = (
+            stored["truth"] == test.labels.tolist()
+            and stored["sample"] == test.sample.tolist()
+            and stored["record"] == [test.records[i] for i in test.record]
+        )
+        if not same:
+            raise _FailError("The beats in predictions.json are not those of the test part.")
+        return "Beats, split and the beats of the predictions are those of the test part."
+
+    def check_weights(self) -> str:
+        """Score the stored network again on the test part."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from nasbench_ecg.training.engine import predict
+
+        if not (self.folder / WEIGHTS).is_file():
+            raise _SkipError("The weights are not here.")
+        if self.record.confusion is None:
+            raise _SkipError("The run has no confusion matrix.")
+        self._require_installed("builder")
+        test = self.test()
+        model = build_model(self.record, self.registry)
+        try:
+            model.load_state_dict(load_file(self.folder / WEIGHTS))
+        except (RuntimeError, SafetensorError, OSError) as error:
+            raise _FailError(
+                f"The weights cannot be loaded: {str(error).splitlines()[0]}"
+            ) from error
+        predicted = predict(model, test, device="cpu").argmax(axis=1).astype(np.int64)
+        found = confusion_matrix(test.labels, predicted, test.n_classes)
+        moved = int(np.abs(found - np.asarray(self.record.confusion)).sum()) // 2
+        if moved > MAX_CHANGED * len(test):
+            raise _FailError(
+                f"The network of these weights classifies at least {moved:,} of {len(test):,} test "
+                "beats otherwise than the record says."
+            )
+        same = "gives the confusion matrix" if not moved else f"differs in {moved} beats"
+        return f"The network, scored again on {len(test):,} test beats, {same}."
+
+    def check_rerun(self) -> str:
+        """Make the run again and compare."""
+        from nasbench_ecg.run.runner import execute, prepare_run
+
+        config = configure(self.registry, RunRequest.from_record(self.record))
+        if config.key() != self.record.run_key:
+            raise _FailError(f"The installed components give the run key {config.key()}.")
+        self.test()
+        with tempfile.TemporaryDirectory() as folder:
+            prepared = prepare_run(
+                config, source=self.source, progress=self.progress, suite="verify"
+            )
+            again = execute(prepared, RecordStore(Path(folder), "verify"))
+        before, now = self.record.provenance, provenance(config.device)
+        names = [name for name in _MACHINE if before.get(name) != now.get(name)]
+        if again.metrics == self.record.metrics and again.architecture == self.record.architecture:
+            return "The repeated run has the same architecture and scores."
+        name = "f1_of_macro" if "f1_of_macro" in again.metrics else min(again.metrics)
+        change = abs(again.metrics[name] - self.record.metrics.get(name, 0.0))
+        found = f"{name} is {again.metrics[name]:.4f}, not {self.record.metrics.get(name, 0.0):.4f}"
+        if not names:
+            raise _FailError(
+                f"The repeated run differs on the same processor and threads: {found}."
+            )
+        spread = self._spread(name)
+        if spread is None:
+            raise _SkipError(f"{found}, with another {', '.join(names)}; no spread is known.")
+        if change > spread:
+            raise _FailError(f"{found}; seeds of this method differ by at most {spread:.4f}.")
+        return (
+            f"{found}, with another {', '.join(names)}: within the spread of this method over its "
+            f"seeds, {spread:.4f}."
+        )
+
+    def test(self) -> Beats:
+        """Return the test part, after a check that beats and split are those of the record."""
+        from nasbench_ecg.run.runner import prepare_run
+
+        if self._test is not None:
+            return self._test
+        for role in self.record.components:
+            self._require_installed(role)
+        config = configure(self.registry, RunRequest.from_record(self.record))
+        if any(map(self.source.missing, config.dataset.create().requires())):
+            raise _SkipError(f"The records of {config.dataset.name} are not here.")
+        prepared = prepare_run(config, source=self.source, progress=Silent(), suite="verify")
+        for part in ("dataset", "split"):
+            before, now = getattr(self.record, part), getattr(prepared.record, part)
+            if before is None or before.fingerprint != now.fingerprint:
+                raise _FailError(
+                    f"{config.dataset.name} gives another {part} than that of the run."
+                )
+        self._test = prepared.test.load()
+        return self._test
+
+    def _predictions(self) -> dict[str, Any]:
+        path = self.folder / "predictions.json"
+        if not path.is_file():
+            raise _SkipError("The predictions are not here.")
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            lists = {name: list(stored[name]) for name in ("classes", "record", "sample")}
+            return {**lists, "truth": list(stored["truth"]), "predicted": list(stored["predicted"])}
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            raise _FailError(f"predictions.json cannot be read: {error}.") from error
+
+    def _require_installed(self, role: str) -> None:
+        kind = {"space": "search-space"}.get(role, role)
+        used = self.record.components[role]
+        known = {component.name for component in self.registry.components(kind)}  # type: ignore[arg-type]
+        if used.name not in known:
+            raise _SkipError(f"Not installed: {role} {used.name!r} of {used.distribution}.")
+
+    def _spread(self, name: str) -> float | None:
+        """Return the range of a metric over the seeds of this method that are stored here."""
+        values = []
+        for path in self.path.parent.glob("*.json"):
+            other = read_record_file(path)
+            if isinstance(other, RunRecord) and other.status == "ok":
+                same = other.track == self.record.track and other.strategy == self.record.strategy
+                if same and name in other.metrics:
+                    values.append(other.metrics[name])
+        return max(values) - min(values) if len(values) > 1 else None
+
+
+def _are_classes(truth: Any, predicted: Any, n_classes: int) -> bool:
+    both = np.concatenate([truth.ravel(), predicted.ravel()])
+    return bool(((both >= 0) & (both < n_classes)).all())
+
+
+def _words(command: str) -> list[str]:
+    """Return the words of a command, with JSON values in one form, in any order."""
+    words = []
+    for word in shlex.split(command):
+        name, equals, value = word.partition("=")
+        with contextlib.suppress(ValueError):
+            value = json.dumps(json.loads(value), sort_keys=True) if equals else value
+        words.append(name + equals + value)
+    return sorted(words)

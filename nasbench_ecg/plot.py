@@ -1,0 +1,246 @@
+"""The standard figures, on matplotlib, in the size and style of a paper.
+
+Each function draws on ``ax``, or on a new figure of one column's width, and returns the axes;
+``ax.figure.savefig("figure.pdf")`` writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.front.results import LeaderboardTables, Runs, one_run, records_of
+from nasbench_ecg.report.measures import COSTS
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import DEFAULT_OUT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from nasbench_ecg.front.loading import SplitBeats
+
+__all__ = ["anytime", "beats", "cell", "confusion", "score_against_cost"]
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""Colors that are distinct with all common kinds of color blindness (Okabe and Ito 2008)."""
+
+_MARKERS = "osD^vPX"
+_WIDTH = 3.4  # inches: one column of a two-column paper
+_STYLE: dict[str, Any] = {
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "legend.frameon": False,
+    "legend.fontsize": 7,
+    "pdf.fonttype": 42,
+}
+
+
+@contextmanager
+def _axes(ax: Axes | None, height: float = 0.75) -> Iterator[Axes]:
+    import matplotlib.pyplot as plt
+
+    with plt.rc_context(cast("Any", _STYLE)):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(_WIDTH, _WIDTH * height), layout="constrained", dpi=150)
+        yield ax
+
+
+def score_against_cost(
+    boards: LeaderboardTables, cost: str = "parameters", *, track: int = 0, ax: Axes | None = None
+) -> Axes:
+    """Draw the mean score of each method of a leaderboard against a cost, with its seeds' spread.
+
+    Args:
+        boards: What ``nb.leaderboard`` returns.
+        cost: ``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms`` or ``peak_memory_mb``.
+        track: Which leaderboard, from 0.
+        ax: Axes to draw on.
+
+    Raises:
+        OptionError: There is no such leaderboard, or no method has the cost.
+    """
+    if not 0 <= track < len(boards):
+        raise OptionError(f"There are {len(boards)} leaderboards, and none of number {track}.")
+    board = boards.boards[track]
+    rows = [row for row in board.rows if row.ranking is not None and cost in row.costs]
+    if not rows:
+        raise OptionError(f"No method of {board.track} has the cost {cost!r}.")
+    factor = 100 if board.score_name == "F1" else 1
+    with _axes(ax) as axes:
+        for i, row in enumerate(rows):
+            assert row.ranking is not None
+            axes.errorbar(
+                row.costs[cost],
+                factor * row.ranking.mean,
+                yerr=factor * (row.ranking.sd or 0.0),
+                fmt=_MARKERS[i % len(_MARKERS)],
+                color=COLORS[i % len(COLORS)],
+                capsize=2,
+                label=board.label(row),
+            )
+        axes.set_xscale("log")
+        axes.set_xlabel(COSTS[cost].meaning if cost in COSTS else cost)
+        axes.set_ylabel("F1, %" if board.score_name == "F1" else "score")
+        axes.legend()
+        return axes
+
+
+def anytime(
+    runs: Runs | Iterable[RunRecord], against: str = "evaluations", *, ax: Axes | None = None
+) -> Axes:
+    """Draw the best validation score so far of searches: mean and quartiles over their seeds.
+
+    Args:
+        runs: Runs of one track.
+        against: ``evaluations`` or ``seconds`` of the search.
+        ax: Axes to draw on.
+
+    Raises:
+        OptionError: No run has a trajectory, or the runs are of several tracks.
+    """
+    if against not in ("evaluations", "seconds"):
+        raise OptionError(f"There is no {against!r}.", fix="Give 'evaluations' or 'seconds'.")
+    records = records_of(runs)
+    if len(tracks := {record.track for record in records}) > 1:
+        raise OptionError(
+            f"These runs are of {len(tracks)} tracks, whose scores cannot be compared.",
+            fix="Choose runs of one dataset, protocol, profile and evaluator.",
+        )
+    curves: dict[str, list[RunRecord]] = {}
+    for record in records:
+        if record.status == "ok" and any("best" in point for point in record.trajectory):
+            curves.setdefault(record.strategy, []).append(record)
+    if not curves:
+        raise OptionError("No run has a trajectory.", fix="Give runs of searches.")
+    with _axes(ax) as axes:
+        for i, (name, seeds) in enumerate(curves.items()):
+            x, values = _best_so_far(seeds, against)
+            color = COLORS[i % len(COLORS)]
+            axes.step(x, values.mean(axis=0), where="post", color=color, label=name)
+            low, high = np.quantile(values, [0.25, 0.75], axis=0)
+            axes.fill_between(x, low, high, step="post", color=color, alpha=0.2, linewidth=0)
+        axes.set_xlabel(f"{against} of the search")
+        axes.set_ylabel("best validation score so far")
+        axes.legend()
+        return axes
+
+
+def _best_so_far(
+    records: Sequence[RunRecord], against: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the points at which any run has a new value, and the best values [run, point].
+
+    A curve starts where all runs have a value, and each run keeps its last one.
+    """
+    runs = [
+        [(point[against], point["best"]) for point in record.trajectory if "best" in point]
+        for record in records
+    ]
+    start = max(run[0][0] for run in runs)
+    x = np.array(sorted({at for run in runs for at, _ in run if at >= start}))
+    values = []
+    for run in runs:
+        at, best = np.array(run).T
+        values.append(best[np.searchsorted(at, x, side="right") - 1])
+    return x, np.array(values)
+
+
+def confusion(runs: Runs | RunRecord | Iterable[RunRecord], *, ax: Axes | None = None) -> Axes:
+    """Draw the confusion matrix of some runs, summed: beats, and their share of the true class.
+
+    Args:
+        runs: Runs with the same classes.
+        ax: Axes to draw on.
+
+    Raises:
+        OptionError: No run has a confusion matrix, or their classes differ.
+    """
+    records = [record for record in records_of(runs) if record.confusion is not None]
+    if len({tuple(record.classes) for record in records}) != 1:
+        raise OptionError("These runs have no confusion matrices of the same classes.")
+    total = np.sum([np.asarray(record.confusion) for record in records], axis=0)
+    share = total / np.maximum(total.sum(axis=1, keepdims=True), 1)
+    classes = records[0].classes
+    with _axes(ax, height=0.95) as axes:
+        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        for i in range(len(classes)):
+            for j in range(len(classes)):
+                axes.text(
+                    j, i, f"{total[i, j]}\n{100 * share[i, j]:.1f}%", ha="center", va="center",
+                    fontsize=6, color="white" if share[i, j] > 0.5 else "black",
+                )  # fmt: skip
+        axes.set_xticks(range(len(classes)), classes)
+        axes.set_yticks(range(len(classes)), classes)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        return axes
+
+
+def cell(run: Any, out: Path | str = DEFAULT_OUT, *, ax: Axes | None = None) -> Axes:
+    """Draw the architecture that a run found, as its search space draws it.
+
+    Args:
+        run: A table of one run, a row of a table, a record, or the start of a run key.
+        out: Folder of results, for a record or a key.
+        ax: Axes to draw on.
+
+    Raises:
+        OptionError: The run found none, or its search space cannot draw it.
+    """
+    from nasbench_ecg.models.draw import draw
+    from nasbench_ecg.plugin.registry import load_registry
+
+    record, _ = one_run(run, out)
+    drawing = draw(record, load_registry())
+    if not drawing:
+        raise OptionError(f"The architecture of the run {record.run_key} cannot be drawn.")
+    lines = drawing.rstrip("\n").splitlines()
+    with _axes(ax, height=max(0.3, 0.036 * len(lines))) as axes:
+        axes.axis("off")
+        size = 330 * _WIDTH / 3.4 / max(60, *map(len, lines))
+        axes.text(
+            0, 1, "\n".join(lines), family="DejaVu Sans Mono", fontsize=size, va="top",
+            transform=axes.transAxes,
+        )  # fmt: skip
+        return axes
+
+
+def beats(data: SplitBeats | Beats, lead: int = 0, *, ax: Axes | None = None) -> Axes:
+    """Draw the beats of each class in one lead: the median beat and its quartiles.
+
+    Args:
+        data: What ``nb.load_dataset`` returns, or beats.
+        lead: Which lead, from 0.
+        ax: Axes to draw on.
+
+    Raises:
+        OptionError: There is no such lead.
+    """
+    found = data if isinstance(data, Beats) else data.beats
+    if not 0 <= lead < found.n_leads:
+        raise OptionError(f"There is no lead {lead}.", fix=f"The leads: {', '.join(found.leads)}.")
+    milliseconds = 1000 * np.arange(found.n_samples) / found.fs
+    with _axes(ax) as axes:
+        for i, name in enumerate(found.classes):
+            chosen = np.flatnonzero(found.labels == i)
+            if not len(chosen):
+                continue
+            signals = np.asarray(found.signals[chosen, lead], np.float64)
+            low, middle, high = np.quantile(signals, [0.25, 0.5, 0.75], axis=0)
+            color = COLORS[i % len(COLORS)]
+            axes.plot(milliseconds, middle, color=color, label=f"{name} ({len(chosen)})")
+            axes.fill_between(milliseconds, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.set_xlabel("time, ms")
+        axes.set_ylabel(f"{found.leads[lead]}, as prepared")
+        axes.legend(title="class (beats)")
+        return axes

@@ -1,0 +1,166 @@
+"""Whether a run record agrees with itself: its key, its scores and its sums are computed again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.metrics import class_table, scores
+from nasbench_ecg.run.key import key_of_record
+
+if TYPE_CHECKING:
+    from nasbench_ecg.run.record import RunRecord
+
+TOLERANCE = 1e-9
+"""Largest difference of two fractions that were computed from the same counts."""
+
+_ROUNDING = 0.01
+"""Largest difference of a sum of seconds from its rounded parts."""
+
+
+def check_consistent(record: RunRecord) -> None:
+    """Check that what a record says in two places agrees.
+
+    The run key must be that of the components, options, protocol, seeds, device and budget. Where
+    there is a confusion matrix, its rows must be the beats of the test part, and the scores of the
+    classes and all overall scores that follow from a confusion matrix must be those of this one.
+    Other metrics are the evaluator's own and cannot be computed again.
+
+    Raises:
+        ValueError: Two values contradict each other; the message names both.
+    """
+    key = key_of_record(record)
+    if key != record.run_key:
+        raise ValueError(
+            f"run_key is {record.run_key}, but components, protocol, seeds, device and budget give "
+            f"{key}"
+        )
+    _check_options(record)
+    _check_architecture(record)
+    _check_trajectory(record)
+    _check_counts(record)
+    if record.confusion is not None:
+        _check_scores(record, record.confusion)
+    _check_score(record)
+    _check_seconds(record.seconds)
+
+
+def score_metric(score: float, metrics: Mapping[str, float], preferred: str) -> str:
+    """Return the metric that a score is: ``name``, ``-name`` if it is minus that metric, or "".
+
+    Args:
+        score: The evaluator's score.
+        metrics: Its metrics.
+        preferred: The metric that is tried first.
+    """
+    for name in sorted(metrics, key=lambda name: (name != preferred, name)):
+        if metrics[name] == score:
+            return name
+    return next((f"-{name}" for name in sorted(metrics) if metrics[name] == -score), "")
+
+
+def _check_options(record: RunRecord) -> None:
+    for role, used in record.components.items():
+        for name, value in used.changed.items():
+            if name not in used.options or used.options[name] != value:
+                raise ValueError(
+                    f"components.{role}.changed.{name} is {value!r:.40}, but the option is "
+                    f"{used.options.get(name)!r:.40}"
+                )
+
+
+def _check_architecture(record: RunRecord) -> None:
+    if record.architecture is None:
+        if record.architecture_hash is not None:
+            raise ValueError("architecture_hash is given, but there is no architecture")
+        return
+    found = Architecture.from_dict(record.architecture).hash
+    if record.architecture_hash not in (None, found):
+        raise ValueError(
+            f"architecture_hash is {record.architecture_hash:.40}, but the architecture has {found}"
+        )
+
+
+def _check_trajectory(record: RunRecord) -> None:
+    """Check that ``best`` is the best value so far."""
+    best = -math.inf
+    for i, point in enumerate(record.trajectory):
+        best = max(best, point.get("value", -math.inf))
+        if "best" in point and not _equal(point["best"], best):
+            raise ValueError(
+                f"trajectory[{i}].best is {point['best']!r}, but the best value so far is {best!r}"
+            )
+
+
+def _check_counts(record: RunRecord) -> None:
+    """Check that the parts of the split have no more beats than the dataset."""
+    if record.dataset is None or record.split is None:
+        return
+    for name, total in record.dataset.counts.items():
+        parts = sum(counts.get(name, 0) for counts in record.split.counts.values())
+        if parts > total:
+            raise ValueError(
+                f"split.counts has {parts} beats of {name}, but dataset.counts has {total}"
+            )
+
+
+def _check_scores(record: RunRecord, confusion: list[list[int]]) -> None:
+    table = np.asarray(confusion, dtype=np.int64)
+    if record.split is not None and (test := record.split.counts.get("test")):
+        for name, row in zip(record.classes, confusion, strict=True):
+            if sum(row) != test.get(name, 0):
+                raise ValueError(
+                    f"confusion has {sum(row)} beats of {name}, but split.counts.test has "
+                    f"{test.get(name, 0)}"
+                )
+    for name, value in scores(table, record.classes, record.macro_classes).items():
+        _require_equal(f"metrics.{name}", record.metrics.get(name, value), value)
+    expected = class_table(table, record.classes)
+    if record.status == "ok" and set(record.per_class) != set(expected):
+        raise ValueError("per_class does not have the classes of the confusion matrix")
+    for label, found in record.per_class.items():
+        for name in sorted({"support", "se", "pp", "spe", "f1"} & {*found, *expected[label]}):
+            _require_equal(f"per_class.{label}.{name}", found.get(name), expected[label].get(name))
+
+
+def _check_score(record: RunRecord) -> None:
+    """Check that the score is the metric that it is said to be.
+
+    A record that does not say so is older; its score must be any of its metrics.
+    """
+    if record.score is None or record.score_metric == "":
+        return
+    if record.score_metric is None:
+        if not score_metric(record.score, record.metrics, ""):
+            raise ValueError(f"score is {record.score!r}, which is none of the metrics")
+        return
+    name = record.score_metric.removeprefix("-")
+    value = record.metrics.get(name)
+    if value is None:
+        raise ValueError(f"score_metric is {record.score_metric!r:.60}, which is no metric")
+    expected = value if name == record.score_metric else -value
+    if not _equal(record.score, expected):
+        raise ValueError(f"score is {record.score!r}, but {record.score_metric} is {expected!r}")
+
+
+def _check_seconds(seconds: Mapping[str, float]) -> None:
+    parts = sum(value for name, value in seconds.items() if name != "total")
+    total = seconds.get("total", parts)
+    if abs(total - parts) > _ROUNDING + TOLERANCE * parts:
+        raise ValueError(f"seconds.total is {total!r}, but its parts take {parts:.3f}")
+
+
+def _require_equal(field: str, found: Any, expected: Any) -> None:
+    if found is None or expected is None:
+        if found is not expected:
+            raise ValueError(f"{field} is {found!r}, but the confusion matrix gives {expected!r}")
+    elif not _equal(found, expected):
+        raise ValueError(f"{field} is {found!r}, but {expected!r} by the confusion matrix")
+
+
+def _equal(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE)

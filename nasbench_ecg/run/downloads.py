@@ -1,0 +1,41 @@
+"""Download the records that runs need and that are not here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.progress import Progress
+from nasbench_ecg.run.config import RunConfig
+
+
+def fetch_missing(configs: Iterable[RunConfig], source: LocalSource, progress: Progress) -> None:
+    """Download the records that the datasets of some runs need; see :func:`fetch_records`."""
+    fetch_records((config.dataset.create() for config in configs), source, progress)
+
+
+def fetch_records(datasets: Iterable[Dataset], source: LocalSource, progress: Progress) -> None:
+    """Download the records that some datasets need and that are not here.
+
+    Nothing is downloaded into a folder that the user named.
+
+    Raises:
+        MissingDataError: Records are missing and cannot be downloaded.
+    """
+    from nasbench_ecg.physionet.catalog import describe_missing
+    from nasbench_ecg.physionet.fetch import fetch
+
+    required = (need for dataset in datasets for need in dataset.requires())
+    for requirement in dict.fromkeys(required):
+        missing = source.missing(requirement)
+        if missing and source.data is None and not source.missing_elsewhere(requirement):
+            progress.note(f"{describe_missing(requirement, missing)} Downloading them.")
+            fetch(
+                requirement.database,
+                source.download_folder(requirement.database),
+                records=requirement.records,
+                extensions=requirement.extensions,
+                progress=progress,
+            )
+        source.require(requirement)

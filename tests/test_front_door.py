@@ -1,0 +1,182 @@
+"""The front door for Python: the same words as the command line, on the same functions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+import nasbench_ecg as nb
+from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.front.progress import NotebookProgress
+from nasbench_ecg.front.results import Runs
+
+matplotlib.use("Agg")
+TINY = {"dataset.minutes": 1, "space.nodes": 2, "builder.channels": 2, "strategy.samples": 2}
+WORDS: dict[str, Any] = {"profile": "smoke", "device": "cpu", "set": TINY}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+        yield tmp_path_factory.mktemp("front") / "results"
+
+
+@pytest.fixture(scope="module")
+def made(out: Path) -> Runs:
+    return nb.run("random", "synthetic-2lead", seeds=2, out=out, **WORDS)
+
+
+def test_the_import_loads_no_torch_and_no_pandas() -> None:
+    code = (
+        "import sys, nasbench_ecg as nb; dir(nb);"
+        "print({'torch', 'pandas', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("first", ["import nasbench_ecg.run.store", "pass"])
+def test_run_can_be_called_whatever_was_imported_before(first: str) -> None:
+    code = (
+        f"{first}\nimport nasbench_ecg as nb\n"
+        "try: nb.run('darts', 'nothing')\nexcept Exception as e: print(type(e).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "PluginError"
+
+
+def test_runs_are_a_table_with_a_row_for_each_seed(made: Runs, out: Path) -> None:
+    assert isinstance(made, pd.DataFrame) and list(made["search_seed"]) == [0, 1]
+    assert made["f1_of_macro"].between(0, 1).all()
+    assert [record.run_key for record in made.records] == list(made.index)
+    again = nb.runs(out)
+    assert set(again.index) == set(made.index)
+    chosen = again[again["search_seed"] == 1]
+    assert [record.search_seed for record in chosen.records] == [1]
+    assert again.damaged == ()
+
+
+def test_the_same_words_on_the_command_line_find_the_run_done(made: Runs, out: Path) -> None:
+    from typer.testing import CliRunner
+
+    from nasbench_ecg.cli import app
+
+    sets = [word for name, value in TINY.items() for word in ("--set", f"{name}={value}")]
+    words = ["run", "random", "synthetic-2lead", "--profile", "smoke", "--device", "cpu", *sets]
+    done = CliRunner().invoke(app, [*words, "--seeds", "0,1", "--out", str(out)])
+    assert done.exit_code == 0 and done.stderr.count("Already done") == 2
+
+
+def test_a_leaderboard_is_text_html_latex_and_a_table(made: Runs, out: Path) -> None:
+    boards = nb.leaderboard(made)
+    assert "random" in str(boards) and "synthetic-2lead" in str(boards)
+    html = boards._repr_html_()
+    assert "<table>" in html and "random" in html and "<html" not in html
+    assert r"\begin{tab" in boards.to_latex()
+    frame = boards.to_dataframe()
+    mean = made["f1_of_macro"].mean()
+    assert frame["f1_of_macro_mean"].iloc[0] == pytest.approx(mean)
+    assert str(nb.leaderboard(out)) == str(boards)
+
+
+def test_a_dataset_is_split_as_a_run_splits_it(made: Runs, out: Path) -> None:
+    data = nb.load_dataset("synthetic-2lead", profile="smoke", set={"dataset.minutes": 1})
+    record = made.records[0]
+    assert record.split is not None and record.dataset is not None
+    assert (data.fingerprint, data.split_fingerprint) == (
+        record.dataset.fingerprint,
+        record.split.fingerprint,
+    )
+    assert data.test.counts() == record.split.counts["test"]
+    assert "test" in repr(data)
+
+
+def test_a_model_predicts_what_the_run_predicted(made: Runs, out: Path) -> None:
+    data = nb.load_dataset("synthetic-2lead", profile="smoke", set={"dataset.minutes": 1})
+    model = nb.load_model(made.iloc[0])
+    predicted = model.probabilities(data.test).argmax(axis=1)
+    k = len(model.classes)
+    found = np.bincount(data.test.labels * k + predicted, minlength=k * k).reshape(k, k)
+    assert found.tolist() == made.records[0].confusion
+    assert model.classify(data.test) == [model.classes[i] for i in predicted]
+    window = data.test.signals[:3]
+    assert model.probabilities(window).shape == (3, k)
+    with pytest.raises(OptionError, match="the network needs"):
+        model.probabilities(window[:, :, 1:])
+    assert nb.load_model(made.index[0], out).classes == model.classes
+
+
+def test_every_figure_is_drawn(made: Runs, tmp_path: Path, out: Path) -> None:
+    data = nb.load_dataset("synthetic-2lead", profile="smoke", set={"dataset.minutes": 1})
+    figures = {
+        "cost": nb.plot.score_against_cost(nb.leaderboard(made)),
+        "anytime": nb.plot.anytime(made),
+        "seconds": nb.plot.anytime(made, "seconds"),
+        "confusion": nb.plot.confusion(made),
+        "cell": nb.plot.cell(made.iloc[0]),
+        "beats": nb.plot.beats(data),
+    }
+    for name, axes in figures.items():
+        axes.figure.savefig(tmp_path / f"{name}.png")
+        assert (tmp_path / f"{name}.png").stat().st_size > 2000
+
+
+def test_the_anytime_curve_is_the_mean_of_the_best_values_so_far(made: Runs) -> None:
+    axes = nb.plot.anytime(made)
+    x, y = axes.lines[0].get_data()
+    first = [record.trajectory[0]["best"] for record in made.records]
+    last = [record.trajectory[-1]["best"] for record in made.records]
+    assert (x[0], x[-1]) == (1, 2)
+    assert (y[0], y[-1]) == pytest.approx((np.mean(first), np.mean(last)))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"seed": 1, "seeds": 2}, "both given"),
+        ({"seeds": 0}, "number from 1"),
+        ({"seeds": [1, 1]}, "different numbers"),
+        ({"set": {"epochs": 3}}, "component.option=value"),
+        ({"set": {"strategy.epoch": 3}}, "epoch"),
+    ],
+)
+def test_a_wrong_word_is_one_clear_error(words: dict[str, Any], said: str, out: Path) -> None:
+    with pytest.raises(OptionError, match=said):
+        nb.run("darts", "synthetic-2lead", out=out, device="cpu", **words)
+
+
+def test_wrong_runs_are_clear_errors(made: Runs, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="no such folder"):
+        nb.runs(tmp_path / "nowhere")
+    with pytest.raises(OptionError, match="2 runs; one is needed"):
+        nb.load_model(made)
+    with pytest.raises(OptionError, match="no runs"):
+        nb.leaderboard([1, 2])  # type: ignore[list-item]
+    with pytest.raises(OptionError, match="has the cost"):
+        nb.plot.score_against_cost(nb.leaderboard(made), "watts")
+
+
+def test_bars_of_a_notebook_are_replaced_html() -> None:
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, html: Any) -> None:
+            shown.append(html.data)
+
+    def display(html: str) -> Handle:
+        shown.append(html)
+        return Handle()
+
+    pytest.importorskip("IPython")
+    with NotebookProgress(display).track("searching <b>", 2) as bar:
+        bar.advance(2, loss=0.5)
+    assert "searching &lt;b&gt;  0/2" in shown[0]
+    assert "2/2" in shown[-1] and "loss 0.5" in shown[-1]

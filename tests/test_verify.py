@@ -1,0 +1,206 @@
+"""Verify and submit: what a record says is computed again, and a forged run is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.io import sha256
+from nasbench_ecg.metrics import class_table, scores
+
+ROOT = Path(__file__).parents[1]
+TINY = ("--set", "dataset.minutes=1", "--set", "space.nodes=2", "--set", "builder.channels=2")
+RUN = ("run", "darts", "synthetic-2lead", "--profile", "smoke", "--device", "cpu", *TINY)
+
+
+def nasbench(*words: str | Path) -> Any:
+    return CliRunner().invoke(app, list(map(str, words)), env={"COLUMNS": "200"})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, beats_cache: Path) -> Any:
+    """A folder of results with one run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+        out = tmp_path_factory.mktemp("made") / "results"
+        done = nasbench(*RUN, "--out", out)
+        assert done.exit_code == 0, done.stderr
+        yield out
+
+
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    """A copy of the results, to be changed."""
+    shutil.copytree(made, tmp_path / "results")
+    return tmp_path / "results"
+
+
+def record_of(out: Path) -> Path:
+    (path,) = (out / "runs").glob("*.json")
+    return path
+
+
+def outcomes(target: Path, *words: str) -> dict[str, tuple[str, str]]:
+    done = nasbench("verify", target, "--json", *words)
+    (run,) = json.loads(done.stdout)
+    found = {check["name"]: (check["outcome"], check["detail"]) for check in run["checks"]}
+    failed = any(outcome == "failed" for outcome, _ in found.values())
+    assert done.exit_code == (1 if failed else 0)
+    return found
+
+
+def test_an_honest_run_passes_every_check(out: Path) -> None:
+    found = outcomes(record_of(out), "--rerun")
+    assert {outcome for outcome, _ in found.values()} == {"passed"}, found
+    assert "repeated run" in found and "same architecture and scores" in found["repeated run"][1]
+    key = record_of(out).stem
+    assert nasbench("verify", key[:6], "--out", out).exit_code == 0
+    assert nasbench("verify", out).exit_code == 0
+
+
+def edit(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def test_files_that_are_not_those_of_the_run_are_named(out: Path) -> None:
+    path = record_of(out)
+    folder = path.with_suffix("")
+    stored = json.loads((folder / "predictions.json").read_text())
+    edit(folder / "predictions.json", predicted=stored["truth"])
+    found = outcomes(path)
+    assert found["files"][0] == "failed" and "predictions.json" in found["files"][1]
+    assert found["predictions"][0] == "failed"
+    assert found["weights"][0] == "passed"
+
+
+def forge(path: Path) -> None:
+    """Make all test beats right, in predictions, matrix, scores and digests alike."""
+    folder = path.with_suffix("")
+    stored = json.loads((folder / "predictions.json").read_text())
+    edit(folder / "predictions.json", predicted=stored["truth"])
+    record = json.loads(path.read_text())
+    table = np.diag(np.bincount(stored["truth"], minlength=len(record["classes"])))
+    metrics = scores(table, record["classes"], record["macro_classes"])
+    edit(
+        path,
+        confusion=table.tolist(),
+        metrics=metrics,
+        per_class=class_table(table, record["classes"]),
+        score=metrics["f1_of_macro"],
+        files={name: sha256(folder / name) for name in record["files"]},
+    )
+
+
+def test_a_forgery_that_agrees_with_itself_is_found_by_the_weights(out: Path) -> None:
+    path = record_of(out)
+    forge(path)
+    found = outcomes(path)
+    assert (found["record"][0], found["files"][0], found["predictions"][0]) == ("passed",) * 3
+    assert found["weights"][0] == "failed" and "test beats" in found["weights"][1]
+
+
+def test_a_forgery_without_weights_is_found_by_a_repeated_run(out: Path) -> None:
+    path = record_of(out)
+    forge(path)
+    (path.with_suffix("") / "weights.safetensors").unlink()
+    assert outcomes(path)["weights"][0] == "skipped"
+    found = outcomes(path, "--rerun")
+    assert found["repeated run"][0] == "failed" and "same processor" in found["repeated run"][1]
+
+
+def test_the_command_of_another_run_is_found(out: Path) -> None:
+    path = record_of(out)
+    edit(path, command=json.loads(path.read_text())["command"].replace("--seed 0", "--seed 1"))
+    assert outcomes(path)["command"][0] == "failed"
+
+
+def test_a_damaged_record_fails(out: Path) -> None:
+    path = record_of(out)
+    edit(path, search_seed=5)
+    (check,) = outcomes(path).items()
+    assert check[0] == "record" and check[1][0] == "failed" and "run_key" in check[1][1]
+    done = nasbench("verify", path.stem[:6], "--out", out)
+    assert done.exit_code == 1 and "run_key" in done.stdout
+
+
+def test_the_committed_records_verify_without_their_weights() -> None:
+    done = nasbench("verify", ROOT / "results" / "small", "--json")
+    assert done.exit_code == 0, done.stdout[:2000]
+
+
+# Submissions
+
+
+def submitted(out: Path, *words: str) -> Any:
+    return nasbench(
+        "submit", record_of(out).stem[:6], "--by", "Jane Doe", "--out", out,
+        "-o", out / "submitted" / "jane", *words,
+    )  # fmt: skip
+
+
+def test_a_submission_has_a_card_verifies_and_is_marked_on_the_board(out: Path) -> None:
+    done = submitted(out, "--weights", "--contact", "jane@example.org")
+    assert done.exit_code == 0, done.stderr
+    folder = out / "submitted" / "jane"
+    card = json.loads((folder / "card.json").read_text())
+    assert card["submitted_by"] == "Jane Doe" and card["runs"] == [record_of(out).stem]
+    assert "nasbench-ecg" in card["packages"] and card["install"].startswith("pip install")
+    assert nasbench("verify", out / "submitted").exit_code == 0
+    shutil.rmtree(out / "runs")
+    board = nasbench("leaderboard", "--out", out, "--format", "markdown")
+    assert board.exit_code == 0 and "by=Jane Doe" in board.stdout
+
+
+def test_without_weights_a_submission_has_none(out: Path) -> None:
+    assert submitted(out).exit_code == 0
+    assert not list((out / "submitted").rglob("*.safetensors"))
+    assert list((out / "submitted").rglob("predictions.json"))
+
+
+def test_a_forged_run_cannot_be_submitted(out: Path) -> None:
+    forge(record_of(out))
+    done = submitted(out)
+    assert done.exit_code == 2 and "cannot be submitted: weights" in done.stderr
+    assert not (out / "submitted").exists()
+
+
+def test_a_submission_forged_afterwards_fails_and_is_on_no_board(out: Path) -> None:
+    assert submitted(out, "--weights").exit_code == 0
+    folder = out / "submitted" / "jane"
+    (path,) = set(folder.glob("*.json")) - {folder / "card.json"}
+    record = json.loads(path.read_text())
+    edit(path, metrics={**record["metrics"], "f1_of_macro": 0.9999})
+    done = nasbench("verify", out / "submitted")
+    assert done.exit_code == 1 and "metrics.f1_of_macro" in done.stdout
+    board = nasbench("leaderboard", "--out", out)
+    assert "99.99" not in board.stdout and "Skipped" in board.stderr
+
+
+def test_a_record_that_the_card_does_not_name_is_skipped(out: Path) -> None:
+    assert submitted(out).exit_code == 0
+    edit(out / "submitted" / "jane" / "card.json", runs=[])
+    assert "does not name this run" in nasbench("leaderboard", "--out", out).stderr
+
+
+@pytest.mark.parametrize("words", [["--by", ""], ["--by", "x", "-o", "."]])
+def test_a_wrong_word_is_one_panel(words: list[str], out: Path) -> None:
+    more = [] if "-o" in words else ["-o", str(out / "new")]
+    done = nasbench("submit", record_of(out).stem[:6], "--out", out, *words, *more)
+    assert done.exit_code == 2
+
+
+def test_doctor_prints_versions_device_folders_and_plugins() -> None:
+    done = nasbench("doctor", "--json")
+    found = json.loads(done.stdout)
+    assert found["dependencies"]["torch"] and found["cache"] and found["cache_bytes"] >= 0
+    assert {"darts", "evaluators"} <= {plugin["name"] for plugin in found["plugins"]}
+    assert found["problems"] == [] and done.exit_code == 0
+    text = nasbench("doctor").stdout
+    assert "processor" in text and "plugin darts" in text
