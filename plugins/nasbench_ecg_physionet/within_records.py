@@ -13,6 +13,7 @@ from nasbench_ecg.api import Beats, DataSource, OptionError, Progress, Requireme
 from nasbench_ecg.signal import FeatureTable
 from nasbench_ecg_physionet.class_counts import count_note
 from nasbench_ecg_physionet.features import FeatureOptions, MeasuredBeats, measure_records
+from nasbench_ecg_physionet.mitbih import persons
 
 CLASSES = ("N", "other")
 """AAMI's N, and S, V, F and Q together."""
@@ -54,6 +55,10 @@ class IemmcRecords:
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return None: no protocol has fixed records."""
         return None
+
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record, as ``mitbih-2lead`` does."""
+        return persons(self.options.records)
 
 
 def _two_classes(table: FeatureTable) -> FeatureTable:
