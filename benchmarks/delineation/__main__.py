@@ -1,10 +1,11 @@
 """Accuracy of QRS detection and delineation: ``python benchmarks/delineation``.
 
 R peaks are compared with the annotated beats of all records of MIT-BIH Arrhythmia and of MIT-BIH
-Supraventricular, on which nothing was tuned, by the comparator of wfdb. P and T peaks are compared with the expert marks of the QT database (``.q1c``), next to the wavelet
-delineator of NeuroKit2 on the same records and beats (``pip install neurokit2``). The tables are
-printed and written to ``benchmarks/delineation/README.md``. Records are searched in
-``NASBENCH_ECG_DATA`` and in the cache.
+Supraventricular, on which nothing was tuned, by the comparator of wfdb. P and T peaks are compared
+with the expert marks of the QT database (``.q1c``), next to the wavelet delineator of NeuroKit2 on
+the same records and beats (``pip install neurokit2``). The tables are printed and written to
+``benchmarks/delineation/README.md``. Records are searched in ``NASBENCH_ECG_DATA`` and in the
+cache.
 """
 
 from __future__ import annotations
