@@ -20,6 +20,7 @@ from nasbench_ecg_physionet.features import (
     MitBihFeatures,
     MitBihFeaturesOptions,
 )
+from nasbench_ecg_physionet.within_records import IemmcRecords, IemmcRecordsOptions
 
 
 class Notes(Silent):
@@ -187,6 +188,67 @@ def test_a_flat_lead_is_drawn_from_never_and_left_out_never(ward):
     assert flat <= set(everything.sample[everything.record == 1].tolist())
     assert np.isfinite(everything.signals).all()
     assert "beats are on a flat or saturated lead" in notes[0] and " 0 beats lie" not in notes[0]
+
+
+@pytest.mark.parametrize("lead", ["MLII", "V1"])
+def test_normalized_features_are_divided_by_their_mean_size_in_the_record(ward, lead):
+    options = {"head": 0, "tail": 0, "leads": (lead,)}
+    plain, _ = load(all_of(records=("r1",), **options), ward)
+    normalized, _ = load(all_of(records=("r1",), normalize="record", **options), ward)
+    # Within one record it is a change of unit, which standardization takes back.
+    np.testing.assert_allclose(plain.signals, normalized.signals, atol=1e-5)
+    both, _ = load(all_of(normalize="record", **options), ward)
+    tables = [beat_features(read_record(ward / "mitdb", name, (lead,))) for name in ("r1", "r2")]
+    r_mv = np.concatenate([t.values[:, 7] / np.abs(t.values[:, 7]).mean() for t in tables])
+    np.testing.assert_allclose(both.signals[:, 0, 7], (r_mv - r_mv.mean()) / r_mv.std(), atol=1e-4)
+
+
+def test_nine_features_are_those_of_the_beat_alone(ward):
+    whole, _ = load(small(), ward)
+    nine, _ = load(small(features="nine"), ward)
+    assert nine.signals.shape == (38, 1, 9)
+    np.testing.assert_array_equal(nine.signals, whole.signals[:, :, :9])
+
+
+def within(**options):
+    usual = {"records": ("r1", "r2"), "normal": 20, "other": 8}
+    return IemmcRecords(IemmcRecordsOptions(**{**usual, **options}))
+
+
+def test_each_record_has_the_same_numbers_of_normal_and_of_other_beats(ward):
+    beats, _ = load(within(), ward)
+    assert beats.classes == ("N", "other")
+    for record in (0, 1):
+        assert np.bincount(beats.labels[beats.record == record]).tolist() == [20, 8]
+        symbols = read_record(ward / "mitdb", beats.records[record]).symbols
+        samples = read_record(ward / "mitdb", beats.records[record]).samples
+        found = dict(zip(samples.tolist(), symbols.tolist(), strict=True))
+        own = np.flatnonzero(beats.record == record)
+        assert [found[s] == "N" for s in beats.sample[own].tolist()] == (
+            beats.labels[own] == 0
+        ).tolist()
+
+
+def test_the_records_of_the_second_reading_are_all_that_have_enough_beats():
+    # Counted with wfdb alone; 102 and 104 have no lead MLII, and 107 has no normal beat.
+    import wfdb
+
+    folder, found = real_database("mitdb"), []
+    for header in sorted(folder.glob("*.hea")):
+        name = str(header.with_suffix(""))
+        if "MLII" not in wfdb.rdheader(name).sig_name:
+            continue
+        symbols = np.array(wfdb.rdann(name, "atr").symbol)
+        normal, other = np.isin(symbols, list("NLRej")).sum(), np.isin(symbols, list("AaJSVEF/fQ"))
+        if normal >= 144 and other.sum() >= 96:
+            found.append(header.stem)
+    assert tuple(found) == IemmcRecordsOptions().records
+
+
+def test_a_record_with_too_few_other_beats_is_named(ward):
+    with pytest.raises(OptionError, match=r"Record r1 has .* class other, but 40") as error:
+        load(within(other=40), ward)
+    assert error.value.where == "dataset.other" and error.value.fix
 
 
 # Bad input

@@ -70,12 +70,12 @@ def de_chazal_labels(tmp_path_factory):
     return dataset, *load(dataset, "mitdb", tmp_path_factory.mktemp("cache"))
 
 
-def test_the_plugin_registers_eleven_datasets():
+def test_the_plugin_registers_twelve_datasets():
     specs = {spec.name: spec for spec in nasbench_ecg_datasets()}
     assert sorted(specs) == [
-        "iemmc-beats", "incart-2lead", "mitbih-1lead", "mitbih-2lead", "mitbih-2lead-context",
-        "mitbih-2lead-rhythm", "mitbih-features", "qt-1lead", "svdb-2lead", "svdb-2lead-context",
-        "svdb-2lead-rhythm",
+        "iemmc-beats", "iemmc-records", "incart-2lead", "mitbih-1lead", "mitbih-2lead",
+        "mitbih-2lead-context", "mitbih-2lead-rhythm", "mitbih-features", "qt-1lead", "svdb-2lead",
+        "svdb-2lead-context", "svdb-2lead-rhythm",
     ]  # fmt: skip
     assert "inter-patient" in specs["mitbih-2lead"].protocols
     assert "inter-patient" not in specs["qt-1lead"].protocols

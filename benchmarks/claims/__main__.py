@@ -1,8 +1,9 @@
 """Test the claims of the IEMMC paper: ``python benchmarks/claims``.
 
-Reads the runs of ``nasbench-ecg suite run iemmc`` and writes a report with three figures next to
-them, ``results/iemmc/README.md``. The figure of clusters needs the ECG records, from ``--data``,
-``NASBENCH_ECG_DATA`` or the cache.
+Reads the runs of the suites ``iemmc`` (pooled reading) and ``iemmc-records`` (within one record),
+and writes a report next to each. ``results/iemmc/README.md`` has three figures and the claims in
+both readings, ``results/iemmc-records/README.md`` the second reading. They need the ECG records,
+from ``--data``, ``NASBENCH_ECG_DATA`` or the cache.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from experiment import SUITE, read_experiment
+from experiment import METHODS, SUITE, read_suite
+from within import read_within
 
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError
@@ -25,13 +27,13 @@ def main() -> int:
     parser.add_argument("--data", type=Path, help="folder that contains mitdb")
     args = parser.parse_args()
     try:
-        found = read_experiment(args.out)
+        pooled = read_suite(args.out, SUITE, METHODS)
+        within = read_within(args.out)
         import report  # imports matplotlib, which takes seconds
 
-        folder = args.out / SUITE
-        files = report.render(found, LocalSource(args.data))
+        files = report.render(pooled, within, LocalSource(args.data))
         for name, text in files.items():
-            path = folder / name
+            path = args.out / name
             with storage_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, text)

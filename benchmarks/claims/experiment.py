@@ -15,6 +15,9 @@ SUITE = "iemmc"
 ACCURACY = "clustered_accuracy"
 """The paper's metric: the accuracy of the clustered beats."""
 
+BALANCE = 0.7
+"""The balance bound of the pooled claims, the default of the strategies."""
+
 
 @dataclass(frozen=True, order=True)
 class Method:
@@ -133,26 +136,50 @@ class Experiment:
         return [run for cell in self.cells.values() for run in cell.runs]
 
 
-def read_experiment(out: Path) -> Experiment:
-    """Return the finished runs of the suite below ``out``.
+def read_experiment(out: Path, balance: float = BALANCE) -> Experiment:
+    """Return the finished runs of the suite ``iemmc`` below ``out`` with one balance bound.
 
     Raises:
         StorageError: A method has no run yet.
     """
-    records, _ = read_records(out, SUITE)
-    cells: dict[tuple[Method, float | None], list[RunRecord]] = {}
-    for record in records:
-        if record.status == "ok":
-            options = record.components["strategy"].options
-            method = Method(record.strategy, options.get("start", ""), options.get("newcomers", ""))
-            cells.setdefault((method, options.get("C")), []).append(record)
-    missing = [m.label for m in METHODS if m not in {method for method, _ in cells}]
+    return experiment_of(read_suite(out, SUITE, METHODS), balance)
+
+
+def read_suite(out: Path, suite: str, methods: Sequence[Method]) -> list[RunRecord]:
+    """Return the finished runs of a suite below ``out``.
+
+    Raises:
+        StorageError: One of ``methods`` has no run yet.
+    """
+    records = [record for record in read_records(out, suite)[0] if record.status == "ok"]
+    found = {method_of(record) for record in records}
+    missing = [method.label for method in methods if method not in found]
     if missing:
         raise StorageError(
             f"There are no runs of {', '.join(missing)}.",
-            where=str(out / SUITE),
-            fix=f"Run 'nasbench-ecg suite run {SUITE} --out {out}'.",
+            where=str(out / suite),
+            fix=f"Run 'nasbench-ecg suite run {suite} --out {out}'.",
         )
+    return records
+
+
+def method_of(record: RunRecord) -> Method:
+    """Return the method of a run."""
+    options = record.components["strategy"].options
+    return Method(record.strategy, options.get("start", ""), options.get("newcomers", ""))
+
+
+def option_of(record: RunRecord, name: str) -> float | None:
+    """Return an option of the strategy of a run; None if it has none of this name."""
+    return record.components["strategy"].options.get(name)
+
+
+def experiment_of(records: Sequence[RunRecord], balance: float) -> Experiment:
+    """Return the runs with one balance bound, and those of methods that have none."""
+    cells: dict[tuple[Method, float | None], list[RunRecord]] = {}
+    for record in records:
+        if option_of(record, "balance") in (None, balance):
+            cells.setdefault((method_of(record), option_of(record, "C")), []).append(record)
     return Experiment(
         {
             key: Cell(*key, tuple(sorted(runs, key=lambda run: run.search_seed)))

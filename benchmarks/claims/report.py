@@ -7,8 +7,22 @@ from collections.abc import Mapping
 from statistics import fmean
 
 import figures
+import within_report
 from checks import Claim, check_claims
-from experiment import ACCURACY, IEMMC, K_MEANS, METHODS, Experiment, percent
+from experiment import (
+    ACCURACY,
+    BALANCE,
+    IEMMC,
+    K_MEANS,
+    METHODS,
+    SUITE,
+    Experiment,
+    experiment_of,
+    option_of,
+    percent,
+)
+from within import SUITE as WITHIN
+from within import Within
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Task
@@ -17,6 +31,7 @@ from nasbench_ecg.data.protocols import protocol_options, split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg_immune.clustering import clustered_beats
 from nasbench_ecg_immune.space import from_architecture
 
@@ -31,6 +46,16 @@ The claims of Zhu et al. 2013, tested on our runs of `nasbench-ecg suite run iem
 | claim | test | outcome | values |
 |---|---|---|---|
 {claims}
+
+The test of each claim and its values are those of the pooled reading at l = {balance:g}.
+
+## Both readings
+
+The paper does not say whether the beats of its records are clustered together. In the first reading
+they are, in five clusters; in the second each record, which is one person, is clustered on its own,
+N against all others ([report](../iemmc-records/README.md)).
+
+{both}
 
 ## What was run
 
@@ -49,6 +74,12 @@ one C only.
 ### Every C
 
 {by_c}
+
+### Every balance bound
+
+Accuracy of the clustered beats. The table above has l = {balance:g}, the default.
+
+{by_bound}
 
 ## Objective by generation
 
@@ -82,12 +113,13 @@ clusters makes five; here, one cluster after another is split.
 """
 
 
-def render(found: Experiment, source: LocalSource) -> dict[str, str]:
-    """Return the text of each file of the report by name.
+def render(pooled: list[RunRecord], within: Within, source: LocalSource) -> dict[str, str]:
+    """Return the text of each file of both reports by name.
 
     Raises:
-        NasbenchError: The records, which the figure of clusters needs, are missing.
+        NasbenchError: The ECG records are missing.
     """
+    found = experiment_of(pooled, BALANCE)
     task = _task(found, source)
     best = {method.label: found.best(method) for method in (IEMMC, K_MEANS)}
     labelings = {}
@@ -96,10 +128,11 @@ def render(found: Experiment, source: LocalSource) -> dict[str, str]:
         labelings[label] = from_architecture(Architecture.from_dict(run.architecture or {}))
     names = [task.train.classes[i] for part in (task.train, task.validation) for i in part.labels]
     return {
-        "figures/convergence.svg": figures.convergence(found),
-        "figures/classes.svg": figures.classes(found),
-        "figures/clusters.svg": figures.clusters(clustered_beats(task), names, labelings),
-        "README.md": _text(found, check_claims(found)),
+        f"{SUITE}/figures/convergence.svg": figures.convergence(found),
+        f"{SUITE}/figures/classes.svg": figures.classes(found),
+        f"{SUITE}/figures/clusters.svg": figures.clusters(clustered_beats(task), names, labelings),
+        f"{SUITE}/README.md": _text(found, check_claims(found), pooled, within),
+        f"{WITHIN}/README.md": within_report.text(within, _task(within.experiments[0], source)),
     }
 
 
@@ -123,15 +156,18 @@ def _task(found: Experiment, source: LocalSource) -> Task:
     return Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
 
 
-def _text(found: Experiment, claims: list[Claim]) -> str:
+def _text(found: Experiment, claims: list[Claim], pooled: list[RunRecord], within: Within) -> str:
     record = found.best(IEMMC).runs[0]
     assert record.split is not None
     counts = record.split.counts
     outcomes = Counter(claim.outcome for claim in claims)
     return _TEXT.format(
-        provenance=_provenance(found),
+        provenance=_provenance(pooled),
+        both=within_report.both_readings(claims, within),
+        by_bound=_by_bound(pooled),
         tally=", ".join(f"{n} {outcome}" for outcome, n in outcomes.items()),
         total=len(claims),
+        balance=BALANCE,
         claims="\n".join(
             f"| {claim.words} | {claim.test} | **{claim.outcome}** | {claim.figures} |"
             for claim in claims
@@ -145,8 +181,7 @@ def _text(found: Experiment, claims: list[Claim]) -> str:
     )
 
 
-def _provenance(found: Experiment) -> str:
-    records = found.records()
+def _provenance(records: list[RunRecord]) -> str:
     machines = sorted({str(run.provenance.get("cpu", "?")) for run in records})
     versions = sorted({str(run.provenance.get("nasbench_ecg", "?")) for run in records})
     days = sorted({str(run.provenance.get("started", ""))[:10] for run in records})
@@ -198,6 +233,21 @@ def _by_c(found: Experiment) -> str:
         ranges = [_range(cell.objectives()) for cell in found.of(method)]
         if any(ranges):
             rows.append(f"| {method.label} | {' | '.join(ranges)} |")
+    return "\n".join(rows)
+
+
+def _by_bound(pooled: list[RunRecord]) -> str:
+    bounds = sorted({b for run in pooled if (b := option_of(run, "balance")) is not None})
+    experiments = {bound: experiment_of(pooled, bound) for bound in bounds}
+    cs = [cell.C for cell in experiments[BALANCE].of(IEMMC)]
+    head = " | ".join(f"C = {C:g}" for C in cs if C is not None)
+    rows = [f"| method | l | {head} |", "|---|---:|" + "---:|" * len(cs)]
+    for method in METHODS:
+        for bound, found in experiments.items():
+            cells = {cell.C: cell for cell in found.of(method)}
+            if cells and option_of(found.of(method)[0].runs[0], "balance") is not None:
+                values = [cells[C].percent(ACCURACY) if C in cells else "–" for C in cs]
+                rows.append(f"| {method.label} | {bound:g} | {' | '.join(values)} |")
     return "\n".join(rows)
 
 

@@ -8,11 +8,14 @@ References:
 from __future__ import annotations
 
 from time import monotonic
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_ecg.api import (
     Builder,
+    Checkpoint,
     OptionError,
     SearchContext,
     SearchResult,
@@ -21,7 +24,12 @@ from nasbench_ecg.api import (
     join,
 )
 from nasbench_ecg_immune.bisection import Index, Split, bisect
-from nasbench_ecg_immune.clustering import clustering_task, kernel_and_width, two_means
+from nasbench_ecg_immune.clustering import (
+    ClusteringTask,
+    kernel_and_width,
+    search_labeling,
+    two_means,
+)
 from nasbench_ecg_immune.kernels import Kernel, random_subset
 from nasbench_ecg_immune.local_search import best_threshold_of_absolute_loss
 from nasbench_ecg_immune.objective import Floats, Int8s
@@ -40,10 +48,14 @@ class KMeansClustering:
         """Return the labeling with the smallest within-cluster sum of squares found."""
         from sklearn.cluster import KMeans
 
-        points = clustering_task("k-means", task, space, ctx)
-        seed = int(ctx.rng.integers(2**31))
-        model = KMeans(points.clusters, n_init=self.options.starts, random_state=seed).fit(points.x)
-        return points.result(model.labels_, {"within_per_beat": model.inertia_ / len(points.x)})
+        def cluster(
+            points: ClusteringTask, own: Task, checkpoint: Checkpoint
+        ) -> tuple[NDArray[Any], dict[str, Any]]:
+            seed, starts = int(ctx.rng.integers(2**31)), self.options.starts
+            model = KMeans(points.clusters, n_init=starts, random_state=seed).fit(points.x)
+            return model.labels_, {"within_per_beat": model.inertia_ / len(points.x)}
+
+        return search_labeling("k-means", task, space, ctx, cluster)
 
 
 class IterSvr:
@@ -65,7 +77,14 @@ class IterSvr:
 
         Only a budget of seconds limits it; once it is spent, every split still gets one round.
         """
-        points = clustering_task("itersvr", task, space, ctx)
+        return search_labeling(
+            "itersvr", task, space, ctx, lambda points, *_: self._cluster(points, ctx)
+        )
+
+    def _cluster(
+        self, points: ClusteringTask, ctx: SearchContext
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Return the cluster of every point, uint8 [n], and details."""
         min_side = points.min_side(self.options.balance)
         kernel, width = kernel_and_width(points.x, self.options, ctx.rng)
         rounds: list[int] = []
@@ -79,7 +98,8 @@ class IterSvr:
                 before, y = y, _relabel(y, values, side)
                 objective = float(margin.objective(y[None])[0])
                 per_beat = objective / len(index)
-                ctx.log(1 - per_beat, split=number, generation=round_, objective=per_beat)
+                if points.record is None:
+                    ctx.log(1 - per_beat, split=number, generation=round_, objective=per_beat)
                 if np.array_equal(before, y) or monotonic() >= points.deadline:
                     break
             rounds.append(round_)
@@ -87,7 +107,7 @@ class IterSvr:
 
         bisection = bisect(len(points.x), points.clusters, min_side, split)
         details = {"splits": bisection.summary(), "rounds": rounds, "kernel_width": width}
-        return points.result(bisection.codes, details)
+        return bisection.codes, details
 
     def _initial_labels(self, x: Floats, min_size: int, rng: np.random.Generator) -> Int8s:
         if self.options.start == "k-means":
@@ -129,19 +149,24 @@ class SvmRbf:
         """
         from sklearn.svm import SVC
 
-        points = clustering_task("svm-rbf", task, space, ctx)
-        labels = join([task.train, task.validation]).labels
-        n = len(labels)
-        size = min(max(2, round(self.options.share * n)), self.options.fit_beats, n)
-        chosen = random_subset(n, size, ctx.rng)
-        if len(np.unique(labels[chosen])) < 2:
-            raise OptionError(
-                f"The {size} beats that svm-rbf is trained on all have one class.",
-                fix="Increase strategy.share.",
-            )
-        model = SVC(C=self.options.C, kernel="rbf", gamma="scale")
-        model.fit(points.x[chosen], labels[chosen])
-        return points.result(model.predict(points.x), {"labels_seen": size})
+        def cluster(
+            points: ClusteringTask, own: Task, checkpoint: Checkpoint
+        ) -> tuple[NDArray[Any], dict[str, Any]]:
+            labels = join([own.train, own.validation]).labels
+            n = len(labels)
+            size = min(max(2, round(self.options.share * n)), self.options.fit_beats, n)
+            chosen = random_subset(n, size, ctx.rng)
+            if len(np.unique(labels[chosen])) < 2:
+                raise OptionError(
+                    f"The {size} beats that svm-rbf is trained on all have one class.",
+                    where="" if points.record is None else f"record {points.record}",
+                    fix="Increase strategy.share.",
+                )
+            model = SVC(C=self.options.C, kernel="rbf", gamma="scale")
+            model.fit(points.x[chosen], labels[chosen])
+            return model.predict(points.x), {"labels_seen": size}
+
+        return search_labeling("svm-rbf", task, space, ctx, cluster)
 
 
 def _relabel(y: Int8s, values: Floats, min_size: int) -> Int8s:

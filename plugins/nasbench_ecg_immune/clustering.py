@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.api import (
     Beats,
+    Checkpoint,
     OptionError,
     SearchContext,
     SearchResult,
@@ -31,9 +32,9 @@ from nasbench_ecg_immune.options import MarginOptions
 from nasbench_ecg_immune.space import (
     Codes,
     Labelings,
+    canonical,
     check_balance,
     min_cluster_size,
-    to_architecture,
 )
 
 
@@ -46,12 +47,14 @@ class ClusteringTask:
         clusters: Number of clusters.
         space: The search space of the result.
         deadline: Monotonic clock time at which the search should end.
+        record: The record whose beats these are, if each record is clustered on its own.
     """
 
     x: Floats
     clusters: int
     space: Labelings
     deadline: float
+    record: str | None = None
 
     def min_side(self, balance: float) -> Callable[[int], int]:
         """Return a function from the size of a cluster to the fewest points of a side of its split.
@@ -79,38 +82,118 @@ class ClusteringTask:
 
     def result(self, codes: NDArray[Any], details: Mapping[str, Any]) -> SearchResult:
         """Return the labeling ``codes`` [n] as an architecture, and the details with its sizes."""
-        sizes = np.sort(np.bincount(codes))[::-1]
-        architecture = to_architecture(codes, self.clusters)
-        return SearchResult(architecture, {"cluster_sizes": sizes[sizes > 0].tolist(), **details})
+        sizes = cluster_sizes(codes)
+        return SearchResult(self.space.architecture(codes), {"cluster_sizes": sizes, **details})
 
 
-def clustering_task(
-    strategy: str, task: Task, space: SearchSpace, ctx: SearchContext
-) -> ClusteringTask:
-    """Return the clustering task of a strategy, named for error messages.
+def cluster_sizes(codes: NDArray[Any]) -> list[int]:
+    """Return the number of beats of every cluster that has one, largest first."""
+    sizes: list[int] = np.sort(np.bincount(codes))[::-1].tolist()
+    return [size for size in sizes if size]
+
+
+ClusterPoints = Callable[[ClusteringTask, Task, Checkpoint], tuple[NDArray[Any], Mapping[str, Any]]]
+"""Clusters the points of a task: returns the cluster of every point, and details."""
+
+
+def search_labeling(
+    strategy: str, task: Task, space: SearchSpace, ctx: SearchContext, cluster: ClusterPoints
+) -> SearchResult:
+    """Return the labeling that ``cluster`` finds, of all beats or of those of each record.
+
+    Args:
+        strategy: Name of the strategy, for error messages.
+        task: The task of the search.
+        space: The space ``labelings``, whose option ``within`` decides what is clustered together.
+        ctx: The context of the search. Records that are clustered on their own are saved one by
+            one.
+        cluster: Called with the points, their task, and a checkpoint of its own.
 
     Raises:
         OptionError: The space is not ``labelings``, there are fewer beats than clusters or fewer
             clusters than classes, or features are missing or constant.
     """
+    labelings = _check_space(strategy, task, space)
+    seconds = ctx.budget.seconds
+    deadline = math.inf if seconds is None else monotonic() + seconds
+    if labelings.options.within is None:
+        x = clustered_beats(task)
+        points = ClusteringTask(x, labelings.clusters, labelings, deadline)
+        codes, details = cluster(points, task, ctx.checkpoint)
+        return points.result(codes, details)
+    parts = record_tasks(task)
+    saved = ctx.checkpoint.load()
+    done: list[Any] = [] if saved is None else list(saved["records"])
+    with ctx.progress.track("Clustering records", len(parts)) as bar:
+        bar.advance(len(done))
+        for number in range(len(done), len(parts)):
+            name, own, _ = parts[number]
+            _check_space(strategy, own, space, where=f"record {name}")
+            x = clustered_beats(own, ignore_constant=True)
+            points = ClusteringTask(x, labelings.clusters, labelings, deadline, name)
+            codes, details = cluster(points, own, _NoCheckpoint())
+            sized = {"cluster_sizes": cluster_sizes(codes), **details}
+            done.append({"codes": canonical(codes).tolist(), "details": sized})
+            if ctx.checkpoint.due():
+                ctx.checkpoint.save({"records": done})
+            bar.advance()
+    together = np.empty(len(task.train) + len(task.validation), np.uint8)
+    for (_, _, index), one in zip(parts, done, strict=True):
+        together[index] = one["codes"]
+    found = {name: one["details"] for (name, _, _), one in zip(parts, done, strict=True)}
+    return SearchResult(labelings.architecture(together), {"records": found})
+
+
+def _check_space(strategy: str, task: Task, space: SearchSpace, where: str = "") -> Labelings:
+    """Return the space if it has enough clusters for the classes and few enough for the beats."""
     if not isinstance(space, Labelings):
         raise OptionError(
             f"{strategy} cannot search the space {space.name!r}.",
             fix="It searches the space labelings: omit --space.",
         )
-    n = len(task.train) + len(task.validation)
-    check_balance(n, space.clusters, 1.0)
+    try:
+        check_balance(len(task.train) + len(task.validation), space.clusters, 1.0)
+    except OptionError as error:
+        raise OptionError(error.what, where=where or error.where, fix=error.fix) from None
     if space.clusters < task.n_classes:
         raise OptionError(
             f"{space.clusters} clusters are too few for {task.n_classes} classes.",
             fix=f"Set space.clusters={task.n_classes} or more.",
         )
-    seconds = ctx.budget.seconds
-    deadline = math.inf if seconds is None else monotonic() + seconds
-    return ClusteringTask(clustered_beats(task), space.clusters, space, deadline)
+    return space
 
 
-def clustered_beats(task: Task) -> Floats:
+class _NoCheckpoint:
+    """A checkpoint that stores nothing: the clustering of one record is short."""
+
+    def due(self) -> bool:
+        return False
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        pass
+
+    def load(self) -> dict[str, Any] | None:
+        return None
+
+
+def record_tasks(task: Task) -> list[tuple[str, Task, NDArray[np.int64]]]:
+    """Return the task of each record with beats, as (name, task, index).
+
+    ``index``, int64 [n], is where its beats are among all of the training and validation part; the
+    training part comes first in both.
+    """
+    parts = []
+    for number, name in enumerate(task.train.records):
+        train, validation = (
+            np.flatnonzero(beats.record == number) for beats in (task.train, task.validation)
+        )
+        if len(train) + len(validation):
+            own = Task(task.train.take(train), task.validation.take(validation), task.macro_classes)
+            parts.append((name, own, np.concatenate([train, len(task.train) + validation])))
+    return parts
+
+
+def clustered_beats(task: Task, *, ignore_constant: bool = False) -> Floats:
     """Return float64 [n, d], the standardized features of all beats that a strategy may use.
 
     The training part comes first, then the validation part, as in a labeling.
@@ -119,7 +202,7 @@ def clustered_beats(task: Task) -> Floats:
         OptionError: As :func:`standardization`.
     """
     both = join([task.train, task.validation])
-    return standardization(both).apply(both)
+    return standardization(both, ignore_constant=ignore_constant).apply(both)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +222,12 @@ class Standardization:
         return (feature_vectors(beats) - self.mean) / self.scale
 
 
-def standardization(beats: Beats) -> Standardization:
+def standardization(beats: Beats, *, ignore_constant: bool = False) -> Standardization:
     """Return the mean and the standard deviation of every feature over ``beats``.
+
+    Args:
+        beats: Beats as feature vectors or as waveforms.
+        ignore_constant: A constant feature gets an infinite deviation, so that it becomes zero.
 
     Raises:
         OptionError: A feature is not finite somewhere, or is constant.
@@ -148,7 +235,9 @@ def standardization(beats: Beats) -> Standardization:
     x = feature_vectors(beats)
     mean, scale = x.mean(axis=0), x.std(axis=0)
     constant = np.flatnonzero(scale <= 1e-12 * np.maximum(1, np.abs(mean)))
-    if len(constant):
+    if ignore_constant and len(constant) < len(scale):
+        scale[constant] = np.inf
+    elif len(constant):
         raise OptionError(
             f"{len(constant)} of {len(scale)} features are constant over all beats.",
             where=f"feature {constant[0] + 1} is {mean[constant[0]]:g} everywhere",

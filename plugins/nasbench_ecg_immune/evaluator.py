@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean
 from time import monotonic
 from typing import Any
 
@@ -22,7 +24,7 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg.metrics import class_table, confusion_matrix, scores
 from nasbench_ecg.training import predict
-from nasbench_ecg_immune.clustering import standardization
+from nasbench_ecg_immune.clustering import Standardization, standardization
 from nasbench_ecg_immune.kernels import ROWS, median_width, rbf
 from nasbench_ecg_immune.objective import Floats
 from nasbench_ecg_immune.options import ClusteringEvaluatorOptions, ClusteringOptions
@@ -40,6 +42,11 @@ class ClusteringEvaluator:
     beats. Metrics named ``clustered_…`` are those of the clustered beats, as in the paper;
     ``assigned_…`` are those with clusters and classes matched one to one, if their numbers are
     equal.
+
+    If each record was clustered on its own, all this is done record by record: a cluster stands
+    for a class of its record, and a held-out beat goes to a cluster of its record. The metrics are
+    those of all beats; ``clustered_accuracy_of_records`` and ``accuracy_of_records`` are the means
+    over the records, and ``clustered_accuracy_R`` is that of record R. No network is stored then.
     """
 
     def __init__(self, options: ClusteringEvaluatorOptions) -> None:
@@ -65,22 +72,83 @@ class ClusteringEvaluator:
                 "The evaluator 'clustering' only fits models of the builder 'clustering'.",
                 fix="Omit --builder.",
             )
-        table = contingency_table(codes, fit_on.labels, len(model.bias), task.n_classes)
-        classes = map_by_majority(table)
         rng = np.random.default_rng(torch.initial_seed() % 2**63)
-        _fit(model, fit_on, codes, classes, 1 / (2 * self.options.C), rng)
-        predicted = predict(model, score_on, device=ctx.device).argmax(axis=1)
+        fit, state = _Fit(model, 1 / (2 * self.options.C), ctx.device, rng), None
+        if arch.genotype.get("within") == "record":
+            predicted, clustered = _each_record(fit, codes, fit_on, score_on, task)
+        else:
+            predicted, table = fit.predict(codes, fit_on, score_on)
+            clustered = clustered_metrics(table, task)
+            state = {name: value.cpu() for name, value in model.state_dict().items()}
         confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
         metrics = scores(confusion, task.train.classes, task.macro_classes)
         return Evaluation(
             architecture=arch,
             score=metrics["f1_of_macro"],
-            metrics={**metrics, **clustered_metrics(table, task)},
+            metrics={**metrics, **clustered},
             seconds=monotonic() - started,
             confusion=confusion.tolist(),
-            state={name: value.cpu() for name, value in model.state_dict().items()},
+            state=state,
             predictions=predicted.tolist(),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Fit:
+    """How the functions of clusters are fitted, and the network that holds them."""
+
+    model: KernelClassifier
+    lam: float
+    device: str
+    rng: np.random.Generator
+
+    def predict(
+        self, codes: Codes, fit_on: Beats, score_on: Beats, *, ignore_constant: bool = False
+    ) -> tuple[Ints, Ints]:
+        """Return the classes of ``score_on``, and the beats of each class in each cluster."""
+        model = self.model
+        table = contingency_table(codes, fit_on.labels, len(model.bias), fit_on.n_classes)
+        standardized = standardization(fit_on, ignore_constant=ignore_constant)
+        _fit(model, fit_on, standardized, codes, map_by_majority(table), self.lam, self.rng)
+        return predict(model, score_on, device=self.device).argmax(axis=1), table
+
+
+def _each_record(
+    fit: _Fit, codes: Codes, fit_on: Beats, score_on: Beats, task: Task
+) -> tuple[Ints, dict[str, float]]:
+    """Return the classes of ``score_on``, and the scores of the clustered beats.
+
+    Raises:
+        OptionError: A record to score has no clustered beats.
+    """
+    unknown = np.setdiff1d(score_on.record, fit_on.record)
+    if len(unknown):
+        raise OptionError(
+            f"Record {score_on.records[unknown[0]]} has no clustered beats, so its beats cannot go "
+            "to one of its clusters.",
+            where="space.within",
+            fix="Use the protocol intra-patient, or cluster all beats together.",
+        )
+    predicted = np.empty(len(score_on), np.int64)
+    confusion = np.zeros((task.n_classes, task.n_classes), np.int64)
+    clustered: dict[str, float] = {}
+    held_out: list[float] = []
+    for number in np.unique(fit_on.record):
+        own, new = np.flatnonzero(fit_on.record == number), score_on.record == number
+        part = score_on.take(np.flatnonzero(new))
+        fitted = fit.predict(codes[own], fit_on.take(own), part, ignore_constant=True)
+        predicted[new], table = fitted
+        if len(part):
+            held_out.append(float(np.mean(predicted[new] == part.labels)))
+        of_record = _confusion(table, map_by_majority(table))
+        confusion += of_record
+        share = float(np.trace(of_record) / of_record.sum())
+        clustered[f"clustered_accuracy_{fit_on.records[number]}"] = share
+    overall = scores(confusion, task.train.classes, task.macro_classes)
+    means = {"clustered_accuracy_of_records": fmean(clustered.values())}
+    means |= {"accuracy_of_records": fmean(held_out)} if held_out else {}
+    metrics = {f"clustered_{key}": value for key, value in overall.items()}
+    return predicted, {**metrics, **_by_class("clustered", confusion, task), **means, **clustered}
 
 
 def clustered_metrics(table: Ints, task: Task) -> dict[str, float]:
@@ -169,11 +237,10 @@ def _codes(arch: Architecture, task: Task) -> Codes:
 
 
 def _fit(
-    model: KernelClassifier, beats: Beats, codes: Codes, classes: Ints, lam: float,
-    rng: np.random.Generator,
+    model: KernelClassifier, beats: Beats, standardized: Standardization, codes: Codes,
+    classes: Ints, lam: float, rng: np.random.Generator,
 ) -> None:  # fmt: skip
     """Fit one function a cluster: least squares on ±1 with penalty λ‖f‖² over the landmarks."""
-    standardized = standardization(beats)
     x = standardized.apply(beats)
     chosen = _landmarks(codes, min(len(model.landmarks), len(x)), rng)
     z, width = x[chosen], median_width(x, rng)
@@ -185,6 +252,7 @@ def _fit(
         model.scale.copy_(torch.from_numpy(standardized.scale))
         model.landmarks[:m].copy_(torch.from_numpy(z))
         model.width.fill_(width)
+        model.coefficients.zero_()  # a network is fitted to one record after another
         model.coefficients[:m].copy_(torch.from_numpy(coefficients))
         model.bias.copy_(torch.from_numpy(bias))
         model.classes.copy_(torch.from_numpy(classes))

@@ -23,9 +23,9 @@ from nasbench_ecg.api import Builder, Checkpoint, SearchContext, SearchResult, S
 from nasbench_ecg_immune.bisection import Index, Split, bisect
 from nasbench_ecg_immune.clustering import (
     ClusteringTask,
-    clustering_task,
     k_means,
     kernel_and_width,
+    search_labeling,
     two_means,
 )
 from nasbench_ecg_immune.engine import ImmuneEvolution
@@ -64,14 +64,22 @@ class Iemmc:
             OptionError: The beats cannot be clustered: too few beats, unusable features, or a
                 balance bound that no labeling keeps.
         """
-        points = clustering_task("iemmc", task, space, ctx)
+        return search_labeling(
+            "iemmc", task, space, ctx,
+            lambda points, _, checkpoint: self._cluster(points, ctx, checkpoint),
+        )  # fmt: skip
+
+    def _cluster(
+        self, points: ClusteringTask, ctx: SearchContext, checkpoint: Checkpoint
+    ) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Return the cluster of every point, uint8 [n], and details."""
         kernel, width = kernel_and_width(points.x, self.options, ctx.rng)
         lam = 1 / (2 * self.options.C)
         # Opened after the kernel, which a continued search draws again.
-        checkpoint = ClusteringCheckpoint(ctx.checkpoint, ctx.rng, points.deadline)
+        state = ClusteringCheckpoint(checkpoint, ctx.rng, points.deadline)
         cluster = self._direct if self.options.method == "direct" else self._by_bisection
-        codes, details = cluster(points, kernel, lam, ctx, checkpoint)
-        return points.result(codes, {"kernel_width": width, **details})
+        codes, details = cluster(points, kernel, lam, ctx, state)
+        return codes, {"kernel_width": width, **details}
 
     def _by_bisection(
         self, points: ClusteringTask, kernel: Kernel, lam: float, ctx: SearchContext,
@@ -80,6 +88,7 @@ class Iemmc:
         """Return the clusters made by one split after another, uint8 [n], and details."""
         min_side = points.min_side(self.options.balance)
         max_splits = 2 * points.clusters - 3
+        curves: list[list[float]] = []
 
         def split(index: Index, number: int) -> Split:
             if number == len(checkpoint.splits):
@@ -87,6 +96,8 @@ class Iemmc:
                 x, side = points.x[index], min_side(len(index))
                 from_k_means = self.options.start == "k-means"
                 log = _logger(ctx, split=number)
+                if points.record is not None:
+                    log = _collector(curves)
                 checkpoint.finish_split(*split_cluster(
                     kernel, index, side, lam, self.options, ctx.rng,
                     initial=[two_means(x, side, ctx.rng)] if from_k_means else [],
@@ -100,7 +111,11 @@ class Iemmc:
             bisection = bisect(len(points.x), points.clusters, min_side, split)
             bar.advance(max_splits - len(checkpoint.splits))
         evolutions = [summary for _, summary in checkpoint.splits]
-        return bisection.codes, {"splits": bisection.summary(), "evolutions": evolutions}
+        details = {"splits": bisection.summary(), "evolutions": evolutions}
+        return bisection.codes, details if points.record is None else {
+            **details,
+            "curves": _until_best(curves),
+        }
 
     def _direct(
         self, points: ClusteringTask, kernel: Kernel, lam: float, ctx: SearchContext,
@@ -116,7 +131,8 @@ class Iemmc:
         initial = []
         if options.start == "k-means":
             initial = [problem.repair(k_means(points.x, clusters, ctx.rng), ctx.rng)]
-        log = _logger(ctx, split=0)
+        curves: list[list[float]] = []
+        log = _logger(ctx, split=0) if points.record is None else _collector(curves)
         with ctx.progress.track("Evolving labels", options.generations) as bar:
 
             def on_generation(row: Mapping[str, float]) -> None:
@@ -131,7 +147,11 @@ class Iemmc:
         if options.polish:
             codes, objective = _repeat_scans(exact, codes, objective)
         per_beat = float(objective[0]) / (clusters * len(points.x))
-        return codes[0], {"objective": per_beat, "evolutions": [evolution_summary(evolution)]}
+        details = {"objective": per_beat, "evolutions": [evolution_summary(evolution)]}
+        return codes[0], details if points.record is None else {
+            **details,
+            "curves": _until_best(curves),
+        }
 
 
 def _logger(ctx: SearchContext, split: int) -> OnGeneration:
@@ -149,6 +169,21 @@ def _logger(ctx: SearchContext, split: int) -> OnGeneration:
         )
 
     return log
+
+
+def _collector(curves: list[list[float]]) -> OnGeneration:
+    """Return a function that adds the objective of each generation to a new list in ``curves``.
+
+    It takes the place of the log where every record has an evolution of its own.
+    """
+    own: list[float] = []
+    curves.append(own)
+    return lambda row: own.append(round(1 - row["memory_best"], 6))
+
+
+def _until_best(curves: list[list[float]]) -> list[list[float]]:
+    """Return the objectives by generation, without those after the best one."""
+    return [own[: own.index(min(own)) + 1] for own in curves]
 
 
 Run = Callable[[ImmuneEvolution[Any], Sequence[Int8s]], None]

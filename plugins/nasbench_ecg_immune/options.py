@@ -141,6 +141,10 @@ class LabelingsOptions(Options):
     beats: int = Field(1000, ge=2)
     """Number of beats of a random labeling. Clustering strategies label the beats of the task."""
 
+    within: Literal["record"] | None = None
+    """``record``: the beats of each record are clustered on their own, and cluster k of one record
+    has nothing to do with cluster k of another. null: all beats are clustered together."""
+
 
 class MarginOptions(Options):
     """Options of all maximum-margin methods: kernel and balance.

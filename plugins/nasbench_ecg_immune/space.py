@@ -46,6 +46,10 @@ class Labelings:
         counts = _partitions(n, clusters, max(1, min_size))
         return counts[clusters] if min_size else sum(counts[1:])
 
+    def architecture(self, codes: NDArray[Any]) -> Architecture:
+        """Return the architecture of the labeling ``codes`` [n]."""
+        return to_architecture(codes, self.clusters, self.options.within)
+
     def sample(self, rng: np.random.Generator) -> Architecture:
         """Return a labeling of ``options.beats`` beats, each drawn uniformly, then balanced.
 
@@ -54,7 +58,7 @@ class Labelings:
         """
         n = self.options.beats
         codes = rng.integers(self.clusters, size=n).astype(np.uint8)
-        return to_architecture(self.balanced(codes, rng), self.clusters)
+        return self.architecture(self.balanced(codes, rng))
 
     def balanced(self, codes: Codes, rng: np.random.Generator) -> Codes:
         """Return a copy in which clusters that are too small got random beats of the largest one.
@@ -114,7 +118,7 @@ class Labelings:
                 codes[beat] = new
                 counts[old] -= 1
                 counts[new] += 1
-        return to_architecture(codes, self.clusters)
+        return self.architecture(codes)
 
     def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
         """Yield every labeling in which one beat has another cluster."""
@@ -138,6 +142,11 @@ class Labelings:
                 f"This labeling has {arch.genotype['clusters']} clusters, not {self.clusters}.",
                 fix="Set the option 'clusters' of the space.",
             )
+        if arch.genotype.get("within") != self.options.within:
+            raise OptionError(
+                "The labeling and the space differ in whether a record is clustered on its own.",
+                fix="Set the option 'within' of the space.",
+            )
         counts = np.bincount(codes, minlength=self.clusters)
         min_size = self.min_size(len(codes))
         if counts.min() < min_size:
@@ -159,7 +168,7 @@ class Labelings:
     def _moved(self, codes: Codes, beat: int, cluster: int) -> Architecture:
         changed = codes.copy()
         changed[beat] = cluster
-        return to_architecture(changed, self.clusters)
+        return self.architecture(changed)
 
 
 def _partitions(n: int, clusters: int, min_size: int) -> list[int]:
@@ -192,16 +201,18 @@ def canonical(codes: NDArray[Any]) -> Codes:
     return np.asarray(rank[inverse])
 
 
-def to_architecture(codes: NDArray[Any], clusters: int) -> Architecture:
+def to_architecture(codes: NDArray[Any], clusters: int, within: str | None = None) -> Architecture:
     """Return the architecture of a labeling.
 
     Its genotype has ``n``, ``clusters`` and ``labels``: base64 of the labels' bits. Each label has
-    as many bits as clusters − 1 needs, high bit first; the last byte is padded with zeros.
+    as many bits as clusters − 1 needs, high bit first; the last byte is padded with zeros. If each
+    record is clustered on its own, the genotype has ``within``, too.
     """
     codes = canonical(codes)
     bits = np.unpackbits(codes[:, None], axis=1)[:, 8 - _bits(clusters) :]
     text = base64.b64encode(np.packbits(bits.ravel()).tobytes()).decode("ascii")
-    return Architecture(SPACE, {"n": len(codes), "clusters": clusters, "labels": text})
+    genotype = {"n": len(codes), "clusters": clusters, "labels": text}
+    return Architecture(SPACE, genotype | ({} if within is None else {"within": within}))
 
 
 def from_architecture(arch: Architecture) -> Codes:
@@ -216,8 +227,15 @@ def from_architecture(arch: Architecture) -> Codes:
             fix="Choose a builder and an evaluator for its space.",
         )
     genotype = arch.genotype
-    if not isinstance(genotype, Mapping) or set(genotype) != {"n", "clusters", "labels"}:
-        raise OptionError("A genotype of labelings must have 'n', 'clusters' and 'labels'.")
+    if (
+        not isinstance(genotype, Mapping)
+        or set(genotype) - {"within"} != {"n", "clusters", "labels"}
+        or genotype.get("within", "record") != "record"
+    ):
+        raise OptionError(
+            "A genotype of labelings must have 'n', 'clusters' and 'labels', and may have "
+            "'within': 'record'."
+        )
     n, clusters = genotype["n"], genotype["clusters"]
     if type(n) is not int or n < 1 or type(clusters) is not int or not 2 <= clusters <= 256:
         raise OptionError("'n' must be a positive integer, 'clusters' an integer in 2…256.")

@@ -1,7 +1,7 @@
 """PhysioNet datasets: MIT-BIH Arrhythmia and Supraventricular, St.-Petersburg INCART, and QT.
 
 Beats, leads and windows of MIT-BIH Arrhythmia, INCART and QT are those of the Heart-DARTS paper, so
-that results are comparable. Two datasets contain feature vectors instead of waveforms, as in the
+that results are comparable. Three datasets contain feature vectors instead of waveforms, as in the
 IEMMC paper.
 """
 
@@ -88,6 +88,13 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         target="nasbench_ecg_physionet.features:IemmcBeats",
         options="nasbench_ecg_physionet.features:IemmcBeatsOptions",
         summary="1,682 beats of seven MIT-BIH records, 18 features each, as for IEMMC",
+        protocols=_WITHOUT_FIXED_RECORDS,
+    )
+    yield DatasetSpec(
+        name="iemmc-records",
+        target="nasbench_ecg_physionet.within_records:IemmcRecords",
+        options="nasbench_ecg_physionet.within_records:IemmcRecordsOptions",
+        summary="240 beats of each of 21 MIT-BIH records, normal against other, 18 features each",
         protocols=_WITHOUT_FIXED_RECORDS,
     )
     yield DatasetSpec(

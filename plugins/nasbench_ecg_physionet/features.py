@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from nasbench_ecg.api import (
     Requirement,
 )
 from nasbench_ecg.signal import (
+    BEAT_FEATURES,
     CLASSES,
     FEATURES,
     SYMBOLS,
@@ -82,12 +83,13 @@ class MeasuredBeats:
         return MeasuredBeats(tuple(table.take(index) for table in self.tables), self.fs)
 
     def beats(self, options: FeatureOptions, classes: Sequence[str] = CLASSES) -> Beats:
-        """Return the beats with standardized features, signals [n_beats, n_leads, 18].
+        """Return the beats with standardized features, signals [n_beats, n_leads, 18 or 9].
 
         Raises:
             OptionError: A feature is constant.
         """
-        values = [table.standardized().values for table in self.tables]
+        n_columns = options.n_samples
+        values = [table.standardized().values[:, :n_columns] for table in self.tables]
         table = self.tables[0]
         record = {name: index for index, name in enumerate(options.used_records)}
         label = {name: index for index, name in enumerate(classes)}
@@ -193,8 +195,10 @@ def measure_records(folder: Path, options: FeatureOptions, progress: Progress) -
     def measure(name: str) -> tuple[float, list[FeatureTable]]:
         record = read_record(folder, name, options.leads)
         kept = _rows_between(record, options.head, options.tail)
-        leads = range(len(options.leads))
-        return record.fs, [beat_features(record, lead=lead).take(kept) for lead in leads]
+        tables = [beat_features(record, lead=lead) for lead in range(len(options.leads))]
+        if options.normalize == "record":
+            tables = [_divided_by_mean(table) for table in tables]
+        return record.fs, [table.take(kept) for table in tables]
 
     found: list[tuple[float, list[FeatureTable]]] = []
     workers = min(os.cpu_count() or 1, _MAX_WORKERS)
@@ -249,6 +253,14 @@ def sample_beats(
     return np.sort(np.concatenate(chosen))
 
 
+def _divided_by_mean(table: FeatureTable) -> FeatureTable:
+    """Return the features of one record, each divided by its mean absolute value there."""
+    size = np.abs(table.values)
+    known = ~np.isnan(size)
+    mean = np.where(known, size, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return replace(table, values=table.values / np.where(mean > 0, mean, 1.0))
+
+
 def _rows_between(record: Record, head: int, tail: int) -> NDArray[np.int64]:
     """Return the rows of the beats without the first ``head`` and the last ``tail`` annotations."""
     n = len(record.symbols)
@@ -275,10 +287,18 @@ class FeatureOptions(RecordsOptions):
     leads: tuple[str, ...] = ("MLII",)
     """Lead names, with 18 features for each lead; '#0' is the position in the file."""
 
+    normalize: Literal["record"] | None = None
+    """``record`` divides each of the nine features by its mean absolute value in the record: the
+    paper calls all nine normalized, but does not say by what. null: the RR intervals alone, by the
+    mean interval of the record."""
+
+    features: Literal["nine"] | None = None
+    """``nine``: the features of the beat alone. null: 18, with those of the beat before."""
+
     @property
     def n_samples(self) -> int:
         """Features of a beat, which take the place of its samples."""
-        return len(FEATURES)
+        return len(BEAT_FEATURES if self.features == "nine" else FEATURES)
 
 
 class MitBihFeaturesOptions(FeatureOptions):

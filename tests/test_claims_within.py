@@ -1,0 +1,121 @@
+"""The claims of the IEMMC paper within single records, and settings chosen without labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from run_records import run_record
+from test_claims import CANDIDATES, CLAIMS, SE
+
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg_immune.space import to_architecture
+
+NAMES = ("r1", "r2")
+HALVES = [0, 1, 0, 1]
+
+
+@pytest.fixture(autouse=True)
+def modules(monkeypatch):
+    monkeypatch.syspath_prepend(str(CLAIMS))
+
+
+def record(
+    strategy, seed, accuracy, *, C=None, start=None, balance=None, curve=(0.4, 0.3, 0.2), rounds=10,
+    codes=(*HALVES, *HALVES), smaller=2,
+):  # fmt: skip
+    options = {"C": C, "start": start, "balance": balance}
+    options["newcomers"] = "functions" if strategy == "iemmc" else None
+    metrics = {"clustered_accuracy": accuracy, "accuracy": accuracy, "clustered_f1_of_macro": 0.5}
+    metrics |= {f"clustered_accuracy_{name}": accuracy for name in NAMES}
+    metrics |= {f"clustered_se_{name}": se for name, se in SE.items()}
+    split = {"objective": curve[-1], "beats": 4, "smaller_side": smaller}
+    own = {"splits": [split], "curves": [list(curve)], "rounds": [rounds]}
+    return run_record(
+        strategy, seed, dataset="iemmc-records", metrics=metrics,
+        changed={"strategy": {key: v for key, v in options.items() if v is not None}},
+        architecture=to_architecture(np.array(codes), 2, "record").to_dict(),
+        search_details={"records": dict.fromkeys(NAMES, own)}, suite="iemmc-records",
+    )  # fmt: skip
+
+
+def runs(**of_iemmc):
+    found = []
+    for seed in range(3):
+        found += [record("k-means", seed, 0.7), record("random", seed, 0.5)]
+        for C in CANDIDATES:
+            found.append(record("svm-rbf", seed, 0.96, C=C))
+            for balance, accuracy in ((0.3, 0.95), (0.7, 0.6)):
+                for start in ("random", "k-means"):
+                    given = {"C": C, "balance": balance, "start": start}
+                    found.append(record("iemmc", seed, accuracy, **given, **of_iemmc))
+                    theirs = 0.65 if start == "random" else 0.8
+                    found.append(record("itersvr", seed, theirs, **given, curve=(0.5, 0.4)))
+    return found
+
+
+def read(records, folder):
+    from within import read_within
+
+    store = RecordStore(folder, "iemmc-records")
+    for one in records:
+        store.write(one)
+    return read_within(folder)
+
+
+def test_a_claim_holds_at_one_bound_and_not_at_another(tmp_path):
+    from within import check_within
+    from within_report import both_readings
+
+    within = read(runs(), tmp_path)
+    assert within.bounds == (0.3, 0.7)
+    claims = {bound: check_within(within.at(bound)) for bound in within.bounds}
+    outcomes = {b: {c.words: c.outcome for c in own} for b, own in claims.items()}
+    (near,) = [words for words in outcomes[0.3] if "similar as that of the SVM" in words]
+    assert (outcomes[0.3][near], outcomes[0.7][near]) == ("held", "did not hold")
+    (fusion,) = [words for words in outcomes[0.3] if "type F" in words]
+    assert outcomes[0.3][fusion] == "not testable"
+    table = both_readings(claims[0.3], within)
+    assert "held at l = 0.3; did not hold at l = 0.7" in table
+    assert '"The performance of type F is lower" | not testable | not testable |' in table
+
+
+def test_the_search_within_records_is_tested_record_by_record(tmp_path):
+    from within import check_within
+
+    within = read(runs(curve=(0.5, 0.4, 0.35, 0.3, 0.2)), tmp_path)
+    found = {claim.words: claim for claim in check_within(within.at(0.3))}
+    (four,) = [claim for words, claim in found.items() if "four generations" in words]
+    assert four.outcome == "did not hold" and "median 5" in four.figures
+    (same,) = [claim for words, claim in found.items() if "same optimal" in words]
+    assert same.outcome == "held" and same.figures.startswith("in 8 of 8 cases")
+    (lower,) = [claim for words, claim in found.items() if "global search" in words]
+    # 4 values of C, 6 runs against 6, 2 records.
+    assert lower.outcome == "held" and lower.figures == "288 of 288 pairs"
+
+
+def test_settings_are_chosen_without_labels():
+    from within import chosen
+
+    index = {"r1": np.arange(4), "r2": np.arange(4, 8)}
+    unequal = [[*HALVES, *HALVES], [0, 0, 1, 1, 0, 0, 1, 1]]
+    # Its J is the smallest, and so is the share that it leaves, but its labelings differ.
+    low = [record("iemmc", i, 0.5, curve=(0.1,), codes=c) for i, c in enumerate(unequal)]
+    stable = [record("iemmc", seed, 0.9, curve=(0.2,)) for seed in range(2)]
+    cells = [low, stable]
+    rules = ("of all", "of each", "objective", "unexplained", "stability")
+    assert [chosen(cells, rule, index) for rule in rules] == pytest.approx(
+        [0.9, 0.9, 0.5, 0.5, 0.9]
+    )
+    # A small J of an unequal split leaves a larger share: .19 of 4 · ¼ · ¾ is more than .2 of 1.
+    lopsided = [record("iemmc", seed, 0.6, curve=(0.19,), smaller=1) for seed in range(2)]
+    assert chosen([lopsided, stable], "objective", index) == pytest.approx(0.6)
+    assert chosen([lopsided, stable], "unexplained", index) == pytest.approx(0.9)
+
+
+def test_renumbered_clusters_agree():
+    from within import agreement
+
+    codes = ([0, 1, 0, 1], [0, 1, 0, 1]), ([0, 1, 0, 1], [1, 0, 1, 0])
+    pair = [record("iemmc", i, 0.5, codes=[*a, *b]) for i, (a, b) in enumerate(codes)]
+    assert agreement(pair, [np.arange(4), np.arange(4, 8)]) == [1, 1]
+    assert agreement(pair[:1], [np.arange(4)]) == [1]
