@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from toy_tables import SPACE, toy_table
 
-from nasbench_ecg.tables.compare import Comparison, _mann_whitney, compare, holm, welch
+from nasbench_ecg.statistics import holm, welch_interval
+from nasbench_ecg.tables.compare import Comparison, _mann_whitney, compare
 from nasbench_ecg.tables.noise import (
     _indistinct,
     intraclass,
@@ -146,11 +147,10 @@ def test_tracks_are_compared_over_the_members_that_both_have():
 
 def test_holms_correction_by_hand():
     """0.005·4, 0.01·3, 0.03·2, 0.04·1, each at least the one before."""
-    adjusted = holm(list(enumerate([0.01, 0.04, 0.03, 0.005])))
-    expected = {0: 0.03, 1: 0.06, 2: 0.06, 3: 0.02}
-    assert adjusted == {index: pytest.approx(p) for index, p in expected.items()}
-    assert holm([(0, 0.6), (1, 0.9)]) == {0: 1.0, 1: 1.0}
-    assert holm([]) == {}
+    adjusted = holm([0.01, 0.04, 0.03, 0.005])
+    assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 samples = st.lists(st.integers(0, 6).map(float), min_size=2, max_size=12)
@@ -169,13 +169,12 @@ def test_superiority_is_the_share_of_pairs(a, b):
 @settings(max_examples=50)
 def test_the_interval_is_welchs_at_bonferronis_level(a, b, comparisons):
     a, b = np.array(a), np.array(b)
-    found = welch(a, b, comparisons)
-    assert found[0] == pytest.approx(a.mean() - b.mean())
+    found = welch_interval(a, b, comparisons=comparisons)
     if len(set(a)) == len(set(b)) == 1:
-        assert found[0] == found[1] == found[2]
+        assert found == (a.mean() - b.mean(),) * 2
         return
     interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - 0.05 / comparisons)
-    assert found[1:] == pytest.approx((interval.low, interval.high))
+    assert found == pytest.approx((interval.low, interval.high))
 
 
 def searched(label, members, table):

@@ -462,7 +462,7 @@ def _searcher(
 def _show_comparison(
     one: Table, rows: Sequence[Comparison], repetitions: int, baseline: str
 ) -> None:
-    from nasbench_ecg.tables.compare import CONFIDENCE
+    from nasbench_ecg.statistics import CONFIDENCE
     from nasbench_ecg.text import percent
 
     card = one.card

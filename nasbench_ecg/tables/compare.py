@@ -1,7 +1,6 @@
 """Searches compared over many simulated repetitions: regret, and what is better than random search.
 
 References:
-    Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6.
     Vargha, Delaney 2000, "A critique and improvement of the CL common language effect size
     statistics", J. Educ. Behav. Stat. 25(2): the probability of superiority A.
 """
@@ -13,12 +12,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu, t
+from scipy.stats import mannwhitneyu
 
+from nasbench_ecg.statistics import SIGNIFICANCE, holm, welch_interval
 from nasbench_ecg.tables.simulate import METRIC, Simulation, best_so_far
 from nasbench_ecg.tables.table import Table
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Comparison:
             self.difference is not None
             and self.p is not None
             and self.difference[1] > 0
-            and self.p < 1 - CONFIDENCE
+            and self.p < SIGNIFICANCE
         )
 
 
@@ -94,35 +92,14 @@ def compare(
             if label != baseline:
                 p, superiority = _mann_whitney(found, base)
                 tested.append((len(rows), p))
-                row = replace(row, difference=welch(found, base, n), p=p, superiority=superiority)
+                ends = welch_interval(found, base, comparisons=n)
+                gain = float(found.mean() - base.mean())
+                row = replace(row, difference=(gain, *ends), p=p, superiority=superiority)
             rows.append(row)
-    for index, p in holm(tested).items():
+    adjusted = holm([p for _, p in tested])
+    for (index, _), p in zip(tested, adjusted, strict=True):
         rows[index] = replace(rows[index], p=p)
     return rows
-
-
-def welch(
-    a: NDArray[np.float64], b: NDArray[np.float64], comparisons: int
-) -> tuple[float, float, float]:
-    """Return the mean difference a − b and its Welch interval, simultaneous over comparisons."""
-    va, vb = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-    difference = float(a.mean() - b.mean())
-    if va + vb == 0:
-        return difference, difference, difference
-    degrees = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    quantile = t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)
-    half = float(quantile * np.sqrt(va + vb))
-    return difference, difference - half, difference + half
-
-
-def holm(tests: Sequence[tuple[int, float]]) -> dict[int, float]:
-    """Return Holm's adjusted p by index."""
-    adjusted: dict[int, float] = {}
-    largest = 0.0
-    for rank, (index, p) in enumerate(sorted(tests, key=lambda test: test[1])):
-        largest = max(largest, min(1.0, (len(tests) - rank) * p))
-        adjusted[index] = largest
-    return adjusted
 
 
 def _mann_whitney(a: NDArray[np.float64], b: NDArray[np.float64]) -> tuple[float, float]:
