@@ -28,7 +28,8 @@ def leaderboard(
         typer.Option(
             "-o",
             metavar="FILE",
-            help="Write this file; its suffix gives the format unless --format does. Repeatable.",
+            help="Write this file; its suffix gives the format unless --format does, .svg a figure "
+            "of all runs. Repeatable.",
         ),
     ] = None,
     check: Annotated[
@@ -97,13 +98,13 @@ def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
         OptionError: There is no such format, or a file has a suffix of no format.
     """
     from nasbench_ecg.errors import OptionError, nearest
-    from nasbench_ecg.report.render import FORMATS, format_of
+    from nasbench_ecg.report.render import FORMATS, REPORT_SUFFIXES, format_of
 
     forms = ["terminal", *FORMATS, "verdicts"]
     if form not in forms:
         raise OptionError(f"There is no format {form!r}.", fix=nearest(form, forms))
     if form == "terminal":
-        return [(format_of(file), file) for file in files]
+        return [(format_of(file, REPORT_SUFFIXES), file) for file in files]
     return [(form, file) for file in files] or [(form, None)]
 
 

@@ -24,6 +24,10 @@ SUFFIXES = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".html": "html"}
 """Format of a file by the suffix of its name."""
 
 
+REPORT_SUFFIXES = (*SUFFIXES, ".svg")
+"""Suffixes of files that hold a report: a format, or ``.svg`` for its figure."""
+
+
 def render(report: Report, form: str) -> str:
     """Return a report in the format ``form``; equal reports give equal text.
 
@@ -64,7 +68,7 @@ def check(report: Report, path: Path) -> None:
         OptionError: The format cannot be told from the file's name.
         StorageError: The file cannot be read, or it differs; the message shows where.
     """
-    check_text(render(report, format_of(path)), path)
+    check_text(render(report, format_of(path, REPORT_SUFFIXES)), path)
 
 
 def read_text(path: Path) -> str:
