@@ -87,11 +87,9 @@ def test_runs_of_other_folds_are_resampled_apart() -> None:
 def test_records_of_one_person_stay_together() -> None:
     run = run_of(population(np.random.default_rng(3), 6))
     assert run.dataset is not None
-    subjects = {"r1": "r0"}
-    joined = run.model_copy(
-        update={"dataset": run.dataset.model_copy(update={"subjects": subjects})}
-    )
-    assert (person_of(joined, "r1"), person_of(joined, "r2")) == ("r0", "r2")
+    persons = {f"r{i}": f"db/r{i}" for i in range(6)} | {"r1": "db/r0"}
+    joined = run.model_copy(update={"dataset": run.dataset.model_copy(update={"persons": persons})})
+    assert (person_of(joined, "r1"), person_of(joined, "r2")) == ("db/r0", "db/r2")
     found = patient_interval([joined], SCORE)
     assert found is not None and found.n_persons == 5
 

@@ -20,7 +20,7 @@ from nasbench_ecg.run.store import RecordStore, read_records
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "README.md"
-CLAIMS = [RESULTS, ROOT / "README.md"]
+CLAIMS = [RESULTS, ROOT / "README.md", *sorted((ROOT / "docs" / "explanation").glob("*.md"))]
 ZIGZAG = (0.0, 0.02, -0.02, 0.01, -0.01, 0.0, 0.03, -0.03)
 
 
@@ -127,7 +127,7 @@ COMPARATIVE = re.compile(
     r"larger|smaller|exceeds?|superior|wins?|improves?|improvement)\b(?! (beats|of each))",
     re.IGNORECASE,
 )
-OTHER_METHODS = ("ResNet-31", "Heart-DARTS", "random cell", "k-means", "SVM", "iterSVR", "IEMMC")
+OTHER_METHODS = ("Heart-DARTS", "k-means", "SVM", "iterSVR")
 
 
 def sentences(text: str) -> list[str]:

@@ -46,13 +46,13 @@ class PatientInterval:
 
 
 def person_of(record: RunRecord, name: str) -> str:
-    """Return the person of one of the records of a run's dataset, across data sets if known."""
-    return record.dataset.subjects.get(name, name) if record.dataset else name
+    """Return the person of one of the records of a run's dataset, across databases if known."""
+    return record.dataset.persons.get(name, name) if record.dataset else name
 
 
 def persons_of(record: RunRecord) -> frozenset[str]:
-    """Return the persons of the dataset of a run; empty if the run loaded no beats."""
-    names = record.dataset.records if record.dataset else []
+    """Return the persons of the dataset of a run; empty if the run does not name them."""
+    names = record.dataset.records if record.dataset and record.dataset.persons else []
     return frozenset(person_of(record, name) for name in names)
 
 
