@@ -84,7 +84,8 @@ def scores(
     Returns:
         ``accuracy``, ``macro_se``, ``macro_pp``, ``f1_of_macro`` (the paper's F1), ``macro_f1``
         (mean of the classes' F1), and ``ec57_v_se``, ``ec57_v_pp``, ``ec57_s_se``, ``ec57_s_pp``
-        where those classes were scored.
+        where they count a beat: both need a scored beat of the class, a positive predictivity
+        also a counted prediction of it.
     """
     table = per_class(confusion, classes)
     averaged = classes if macro_classes is None else macro_classes
@@ -98,7 +99,7 @@ def scores(
         "f1_of_macro": _harmonic(macro_se, macro_pp),
         "macro_f1": float(np.mean([c.f1 or 0.0 for c in chosen])) if chosen else 0.0,
     }
-    return {**overall, **_ec57(confusion, classes)}
+    return {**overall, **ec57_scores(confusion, classes)}
 
 
 def without_macro_scores(metrics: Mapping[str, float]) -> dict[str, float]:
@@ -106,7 +107,8 @@ def without_macro_scores(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if not name.endswith(MACRO_SCORES)}
 
 
-def _ec57(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
+def ec57_scores(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
+    """Return the gross scores of S and V that count a beat; see :func:`scores`."""
     result = {}
     for name, ignored in _EC57_IGNORED.items():
         if name not in classes:
@@ -118,7 +120,8 @@ def _ec57(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, flo
         )
         if (se := _ratio(tp, int(confusion[i].sum()))) is not None:
             result[f"ec57_{name.lower()}_se"] = se
-            result[f"ec57_{name.lower()}_pp"] = _ratio(tp, tp + fp) or 0.0
+            if (pp := _ratio(tp, tp + fp)) is not None:
+                result[f"ec57_{name.lower()}_pp"] = pp
     return result
 
 

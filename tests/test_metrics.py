@@ -175,7 +175,7 @@ def test_a_class_that_is_never_predicted_has_zero_predictivity():
     got = scores(confusion, ("N", "S"))
     assert got["macro_pp"] == pytest.approx((8 / 10 + 0) / 2)
     assert got["macro_se"] == pytest.approx(0.5)
-    assert got["ec57_s_pp"] == 0
+    assert got["ec57_s_se"] == 0 and "ec57_s_pp" not in got  # no counted prediction of S
     row = per_class(confusion, ("N", "S"))["S"]
     assert (row.se, row.pp, row.f1) == (0, None, 0)
     assert "pp" not in class_table(confusion, ("N", "S"))["S"]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from run_records import TWO_LEAD, run_record, shown, with_f1
@@ -132,15 +133,27 @@ def test_markdown_tables_have_as_many_cells_in_every_row() -> None:
 
 def test_markdown_says_mean_spread_interval_and_what_is_incomplete() -> None:
     text = rendered("markdown")
-    assert "95.30 ± 0.36 [95.00, 95.70]" in text
+    assert "| 95.30 ± 0.36 |" in text and "| 95.00, 95.20, 95.70 |" in text
     assert "half\\|way\\_1 (incomplete: no seed 2; 1 oom)" in text
-    assert "+1.06 % [" in text  # .953 / .943
+    assert "| +1.06 % |" in text  # .953 / .943
+
+
+def test_markdown_has_an_interval_from_five_seeds() -> None:
+    runs = [run_record("darts", s, metrics=with_f1(0.95 + 0.001 * s)) for s in range(5)]
+    assert re.search(r"95\.20 ± 0\.16 \[\d\d\.\d\d, \d\d\.\d\d\]", rendered("markdown", runs))
 
 
 def test_markdown_shows_tests_of_ranked_rows_and_names_their_limit() -> None:
     text = rendered("markdown")
     assert "| darts | random (epochs=6) | 3 | +0.86 | 0.250 | 0.750 |" in text
-    assert "no paired test can reach the 5% level" in text
+    assert "3 seeds cannot distinguish any two of these methods" in text
+
+
+def test_markdown_gives_verdicts_first() -> None:
+    text = rendered("markdown")
+    line = next(line for line in text.splitlines() if "| darts | random (epochs=1) |" in line)
+    assert line.endswith("| +1.86 | 3 | 0.750 | cannot be told with fewer than 7 runs |")
+    assert text.index("## What these runs show") < text.index("## mitbih-2lead")
 
 
 def test_markdown_shows_special_characters_as_they_are() -> None:
@@ -163,7 +176,7 @@ def test_latex_tables_are_balanced_and_have_as_many_cells_in_every_row() -> None
 
 def test_latex_has_no_bare_special_character() -> None:
     text = rendered("latex")
-    assert r"half\textbar{}way\_1" in text and r"95.30 $\pm$ 0.36 {[}95.00, 95.70{]}" in text
+    assert r"half\textbar{}way\_1" in text and r"95.30 $\pm$ 0.36 & " in text
     assert all(character not in text for character in "±−–·")
     body = [line for line in text.splitlines() if not line.startswith("%")]
     assert not re.search(r"(?<!\\)[%#_]", "\n".join(body))
@@ -281,3 +294,14 @@ def test_what_cannot_be_written_or_checked_is_one_panel(
 ) -> None:
     result = nasbench("leaderboard", "--out", out, *words)
     assert result.exit_code == 2 and said in " ".join(result.stderr.split())
+
+
+# The figure
+
+
+def test_the_figure_shows_each_run_and_the_intervals_of_enough_runs() -> None:
+    runs = [run_record("darts", s, metrics=with_f1(0.95 + 0.001 * s)) for s in range(5)]
+    figure = rendered("svg", [*runs, *(run_record("a<b", s, metrics=with_f1(0.9)) for s in (0, 1))])
+    root = ElementTree.fromstring(figure)
+    assert figure.count("<circle") == 7 and figure.count('class="seeds"') == 1
+    assert "a&lt;b" in figure and root.tag.endswith("svg")

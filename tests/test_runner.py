@@ -167,6 +167,11 @@ def test_the_scores_follow_from_the_stored_predictions(
     assert truth.tolist() == prepared.test.load().labels.tolist()
     labels = range(len(stored["classes"]))
     assert record.confusion == confusion_matrix(truth, predicted, labels=labels).tolist()
+    own = [np.array(stored["record"]) == name for name in sorted(set(stored["record"]))]
+    assert list(record.per_record.values()) == [
+        confusion_matrix(truth[i], predicted[i], labels=labels).tolist() for i in own
+    ]
+    assert np.sum(list(record.per_record.values()), axis=0).tolist() == record.confusion
     precision, recall, f1, support = precision_recall_fscore_support(
         truth, predicted, labels=labels, zero_division=0
     )

@@ -16,11 +16,11 @@ from toy_tables import SPACE, toy_table
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.report.render import FORMATS, render_tables
 from nasbench_ecg.report.search_comparison import as_data, tables, title
+from nasbench_ecg.statistics import holm, welch_interval
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.compare import (
     Comparison,
     compare,
-    holm,
     paired_interval,
     signed_rank,
     superiority,
@@ -157,11 +157,10 @@ def test_tracks_are_compared_over_the_members_that_both_have():
 
 def test_holms_correction_by_hand():
     """0.005·4, 0.01·3, 0.03·2, 0.04·1, each at least the one before."""
-    adjusted = holm(list(enumerate([0.01, 0.04, 0.03, 0.005])))
-    expected = {0: 0.03, 1: 0.06, 2: 0.06, 3: 0.02}
-    assert adjusted == {index: pytest.approx(p) for index, p in expected.items()}
-    assert holm([(0, 0.6), (1, 0.9)]) == {0: 1.0, 1: 1.0}
-    assert holm([]) == {}
+    adjusted = holm([0.01, 0.04, 0.03, 0.005])
+    assert adjusted == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 samples = st.lists(st.integers(0, 6).map(float), min_size=2, max_size=12)
@@ -323,3 +322,16 @@ def test_a_report_of_an_incomplete_table_says_so_everywhere(form):
     for words in ("random", "other", "superior", "simulated"):
         assert words in text
     json.dumps(as_data(table, found), allow_nan=False)
+
+
+@pytest.mark.filterwarnings("ignore:Precision loss")  # of scipy, for nearly equal samples
+@given(samples, samples, st.integers(1, 9))
+@settings(max_examples=50)
+def test_the_interval_is_welchs_at_bonferronis_level(a, b, comparisons):
+    a, b = np.array(a), np.array(b)
+    found = welch_interval(a, b, comparisons=comparisons)
+    if len(set(a)) == len(set(b)) == 1:
+        assert found == (a.mean() - b.mean(),) * 2
+        return
+    interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - 0.05 / comparisons)
+    assert found == pytest.approx((interval.low, interval.high))

@@ -20,14 +20,16 @@ def leaderboard(
     protocol: Annotated[str | None, typer.Option(help="Only runs under this protocol.")] = None,
     profile: Annotated[str | None, typer.Option(help="Only runs of this profile.")] = None,
     form: Annotated[
-        str, typer.Option("--format", help="terminal, markdown, csv, latex or html.")
+        str,
+        typer.Option("--format", help="terminal, markdown, csv, latex, html or verdicts."),
     ] = "terminal",
     files: Annotated[
         list[Path] | None,
         typer.Option(
             "-o",
             metavar="FILE",
-            help="Write this file; its suffix gives the format unless --format does. Repeatable.",
+            help="Write this file; its suffix gives the format unless --format does, .svg a figure "
+            "of all runs. Repeatable.",
         ),
     ] = None,
     check: Annotated[
@@ -39,7 +41,11 @@ def leaderboard(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Rank the strategies that were run, one table for each track."""
+    """Rank the strategies that were run, one table for each track.
+
+    With --format verdicts, print which differences the runs show; -o and --check then write or
+    check the blocks of a text between '<!-- verdicts: SUITE -->' and '<!-- end of verdicts -->'.
+    """
     import dataclasses
 
     from nasbench_ecg.front.results import leaderboard as ranked
@@ -52,8 +58,18 @@ def leaderboard(
     if not records:
         warn_damaged_records(damaged)
         raise _no_runs(out)
+    if form == "verdicts" and (files or check):
+        _fill_or_check(records, files=files or [], check=check or [])
+        warn_damaged_records(damaged)
+        return
     filters = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
     records = _filtered(records, filters)
+    if form == "verdicts":
+        from nasbench_ecg.report.render.verdicts import render as render_verdicts
+
+        print(render_verdicts(ranked(records).boards), end="")
+        warn_damaged_records(damaged)
+        return
     outputs = _outputs(form, files or [])
     if check or outputs:
         _write_or_check(records, title=_title(filters), outputs=outputs, check=check or [])
@@ -85,15 +101,35 @@ def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
         OptionError: There is no such format, or a file has a suffix of no format.
     """
     from nasbench_ecg.errors import OptionError, nearest
-    from nasbench_ecg.report.render import FORMATS, format_of
+    from nasbench_ecg.report.render import FORMATS, REPORT_SUFFIXES, format_of
 
-    if form not in ("terminal", *FORMATS):
-        raise OptionError(
-            f"There is no format {form!r}.", fix=nearest(form, ["terminal", *FORMATS])
-        )
+    forms = ["terminal", *FORMATS, "verdicts"]
+    if form not in forms:
+        raise OptionError(f"There is no format {form!r}.", fix=nearest(form, forms))
     if form == "terminal":
-        return [(format_of(file), file) for file in files]
+        return [(format_of(file, REPORT_SUFFIXES), file) for file in files]
     return [(form, file) for file in files] or [(form, None)]
+
+
+def _fill_or_check(records: list[RunRecord], *, files: list[Path], check: list[Path]) -> None:
+    """Write the blocks of verdicts of some texts, or check them.
+
+    Raises:
+        OptionError: A text has no block, or one of a suite without runs.
+        StorageError: A file cannot be read or written, or it differs from the records.
+    """
+    from nasbench_ecg.io import storage_errors, write_atomically
+    from nasbench_ecg.report.render import check_text, read_text
+    from nasbench_ecg.report.render.verdicts import filled
+
+    for path in check:
+        check_text(filled(read_text(path), records, str(path)), path)
+        stderr().print(f"{path} agrees with the records.", markup=False, soft_wrap=True)
+    for path in files if not check else []:
+        text = filled(read_text(path), records, str(path))
+        with storage_errors(path, option="-o"):
+            write_atomically(path, text)
+        stderr().print(f"Written: {path}", markup=False, soft_wrap=True)
 
 
 def _title(filters: dict[str, str | None]) -> str:

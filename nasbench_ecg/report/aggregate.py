@@ -9,7 +9,10 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from nasbench_ecg.architecture import canonical_json, digest
+from nasbench_ecg.metrics import ec57_scores
 from nasbench_ecg.report.analysis import across_datasets, with_analysis
 from nasbench_ecg.report.leaderboard import (
     OWN_SCORE,
@@ -20,6 +23,7 @@ from nasbench_ecg.report.leaderboard import (
     Seed,
     Track,
 )
+from nasbench_ecg.report.patients import patient_interval, persons_of
 from nasbench_ecg.report.published import counterpart_of, published_scores
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
@@ -57,7 +61,14 @@ def build_report(
             drawing = draw(record)
             if drawing:
                 drawings[record.architecture_hash] = drawing.rstrip("\n")
-    return Report(title, boards, across_datasets(boards), by_key, drawings)
+    persons = [_persons(board, by_key) for board in boards]
+    return Report(title, boards, across_datasets(boards, persons), by_key, drawings)
+
+
+def _persons(board: Leaderboard, by_key: Mapping[str, RunRecord]) -> frozenset[str]:
+    """Return the persons of the beats of a leaderboard."""
+    runs = [by_key[key] for row in board.rows for key in row.run_keys if key in by_key]
+    return frozenset[str]().union(*map(persons_of, runs))
 
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
@@ -172,11 +183,20 @@ def _metrics(record: RunRecord, ranked_by: str) -> Mapping[str, float]:
     """Return the metrics of a run with the score that ranks.
 
     A record without a score is older than that field; its evaluator ranked by F1 if it has one.
+    Gross scores that count no beat, which older records give as zero, are left out.
     """
+    metrics = record.metrics
+    if record.confusion is not None:
+        counted = ec57_scores(np.asarray(record.confusion), record.classes)
+        metrics = {
+            name: value
+            for name, value in metrics.items()
+            if not name.startswith("ec57_") or name in counted
+        }
     score = record.metrics.get(RANKED_BY) if record.score is None else record.score
     if ranked_by == RANKED_BY or score is None:
-        return record.metrics
-    return {**record.metrics, OWN_SCORE: score}
+        return metrics
+    return {**metrics, OWN_SCORE: score}
 
 
 def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -279,7 +299,7 @@ def _seed(record: RunRecord) -> Seed:
 
 
 def _results_first(record: RunRecord) -> tuple[Any, ...]:
-    return record.status != "ok", record.run_key, record.suite
+    return record.status != "ok", record.run_key, not record.per_record, record.suite
 
 
 def _row(
@@ -324,6 +344,7 @@ def _row(
         )[:16],
         space_digest=_space_digest(records[0]),
         run_keys=tuple(sorted(record.run_key for record in runs)),
+        patients=patient_interval(finished, ranked_by),
         published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
         ranked_by=ranked_by,
     )

@@ -12,7 +12,7 @@ from nasbench_ecg.report.statistics import (
     compare_all,
     critical_difference,
     improvement,
-    rank_intervals,
+    open_ranks,
 )
 
 RANDOM_SEARCH = "random"
@@ -30,7 +30,8 @@ def with_analysis(board: Leaderboard) -> Leaderboard:
     ranked = [row for row in board.rows if row.rank is not None]
     unranked = board.rows[len(ranked) :]
     scores = [row.score_by_seed for row in ranked]
-    if intervals := rank_intervals(scores):
+    comparisons = compare_all(scores) if len(board.seeds) > 1 else []
+    if intervals := open_ranks(len(ranked), len(board.seeds), comparisons):
         ranked = [
             replace(row, rank_interval=interval)
             for row, interval in zip(ranked, intervals, strict=True)
@@ -39,7 +40,7 @@ def with_analysis(board: Leaderboard) -> Leaderboard:
     return replace(
         board,
         rows=tuple(replace(row, improvement=_over_random(row, rows)) for row in rows),
-        comparisons=tuple(compare_all(scores)) if len(board.seeds) > 1 else (),
+        comparisons=tuple(comparisons),
     )
 
 
@@ -108,21 +109,31 @@ def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
 # Several datasets
 
 
-def across_datasets(boards: Sequence[Leaderboard]) -> dict[str, CriticalDifference]:
+def across_datasets(
+    boards: Sequence[Leaderboard], persons: Sequence[frozenset[str]]
+) -> dict[str, CriticalDifference]:
     """Return the critical differences of methods that were run on several datasets.
 
-    Datasets are compared together if they share protocol, profile and evaluator. Of several
-    leaderboards of one track the first counts. Methods without a rank on one of the datasets are
-    left out and named.
+    Datasets are compared together if they share protocol, profile and evaluator, but no person, and
+    so no beat. Of several leaderboards of one track, and of datasets with a common person, the
+    first counts. Methods without a rank on one of the datasets are left out and named.
+
+    Args:
+        boards: The leaderboards.
+        persons: The persons of the beats of each.
 
     Returns:
-        By protocol, profile and evaluator, joined by ``·``.
+        By protocol, profile and evaluator, joined by ``·``; without those that have fewer than five
+        datasets or three methods.
     """
     groups: dict[str, dict[str, Leaderboard]] = {}
-    for board in boards:
+    taken: dict[str, set[str]] = {}
+    for board, own in zip(boards, persons, strict=True):
         track = board.track
         name = " · ".join([track.protocol, track.profile, track.evaluator])
-        groups.setdefault(name, {}).setdefault(track.dataset, board)
+        if own and own.isdisjoint(taken.setdefault(name, set())):
+            groups.setdefault(name, {})[track.dataset] = board
+            taken[name] |= own
     found = {}
     for name, by_dataset in groups.items():
         scores = {dataset: _ranked_scores(board) for dataset, board in by_dataset.items()}

@@ -12,6 +12,7 @@ from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS, M
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.table import Cell, Column
+from nasbench_ecg.statistics import MIN_VALUES_FOR_INTERVAL
 from nasbench_ecg.text import amount, difference, percent, seeds_text
 
 Format = Literal["terminal", "markdown", "latex", "html", "csv"]
@@ -77,6 +78,8 @@ def _columns(board: Leaderboard) -> list[LeaderboardColumn]:
         _method_column(board),
         _n_seeds_column(),
         *_score_columns(board),
+        _patients_column(board, priority=5),
+        _runs_column(board, priority=14),
         _over_random_column(priority=7),
         _over_published_column(priority=6),
         _cost(COSTS["parameters"], priority=8),
@@ -101,7 +104,7 @@ def _rank_column(board: Leaderboard) -> LeaderboardColumn:
         low, high = row.rank_interval or (None, None)
         return {"rank": row.rank, "rank_low": low, "rank_high": high}
 
-    meaning = f"rank by mean {board.score_name}, and its 95% bootstrap interval over seeds"
+    meaning = f"rank by mean {board.score_name}, and the ranks that the paired tests leave open"
     return LeaderboardColumn(Column("#", meaning), ours, values=values)
 
 
@@ -224,6 +227,42 @@ def _summary_values(name: str, summary: Summary | None) -> Mapping[str, float | 
 
 def _published_value(figure: Published, name: str) -> Mapping[str, float]:
     return {f"{name}_mean": figure.scores[name]} if name in figure.scores else {}
+
+
+def _patients_column(board: Leaderboard, priority: int) -> LeaderboardColumn:
+    def ours(row: Row) -> Cell:
+        found = row.patients
+        if found is None:
+            return Cell()
+        return Cell(f"{percent(found.low)}–{percent(found.high)}", found.low)
+
+    def values(row: Row) -> Mapping[str, Any]:
+        found = row.patients
+        low, high, n = (found.low, found.high, found.n_persons) if found else (None, None, None)
+        return {"patients_low": low, "patients_high": high, "patients": n}
+
+    meaning = f"95% interval of the mean {board.score_name} over the persons of the test part"
+    return LeaderboardColumn(
+        Column("over patients", meaning, priority=priority), ours, values=values
+    )
+
+
+def _runs_column(board: Leaderboard, priority: int) -> LeaderboardColumn:
+    """Return the column with the single runs of methods that have too few for an interval."""
+
+    def shown(row: Row) -> list[str]:
+        usual = board.ranked_by == RANKED_BY
+        return [percent(value) if usual else f"{value:.4g}" for value in row.score_by_seed]
+
+    def ours(row: Row) -> Cell:
+        few = 1 < len(row.score_by_seed) < MIN_VALUES_FOR_INTERVAL
+        return Cell(", ".join(shown(row))) if few else Cell()
+
+    def values(row: Row) -> Mapping[str, Any]:
+        return {"runs": " ".join(f"{value:.10g}" for value in row.score_by_seed)}
+
+    column = Column("runs", f"{board.score_name} of each run, by seed", priority=priority)
+    return LeaderboardColumn(column, ours, values=values)
 
 
 def _over_random_column(priority: int) -> LeaderboardColumn:

@@ -10,8 +10,8 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.report.statistics import CONFIDENCE
 from nasbench_ecg.report.table import Table, text_table
+from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.studies.correlate import SampleScores
 from nasbench_ecg.text import duration
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from nasbench_ecg.report.patients import PatientInterval
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Comparison, CriticalDifference, Improvement, Summary
 from nasbench_ecg.run.record import RunRecord
@@ -63,8 +64,10 @@ class Row:
             same digest searched the same architectures.
         run_keys: The runs of this row, sorted.
         rank: Rank, 1 is best; None if the row cannot be ranked.
-        rank_interval: Best and worst rank of a 95% bootstrap interval, if there is one.
+        rank_interval: Best and worst rank that the paired tests leave open, if they can tell.
         improvement: Improvement over random architectures of the same recipe and space.
+        patients: Interval of the score that ranks over the persons of the test part, where these
+            are in no training part.
         published: Published scores of the same method, if there are any.
         pareto_costs: Costs for which the row lies on the Pareto front of the score that ranks
             against that cost.
@@ -90,6 +93,7 @@ class Row:
     rank: int | None = None
     rank_interval: tuple[int, int] | None = None
     improvement: Improvement | None = None
+    patients: PatientInterval | None = None
     published: Published | None = None
     pareto_costs: tuple[str, ...] = ()
     ranked_by: str = RANKED_BY

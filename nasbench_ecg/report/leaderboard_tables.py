@@ -10,12 +10,16 @@ from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, R
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.published import remarks
 from nasbench_ecg.report.statistics import (
-    MIN_SEEDS_FOR_INTERVAL,
-    SIGNIFICANCE,
     CriticalDifference,
     min_pairs_for_significance,
 )
 from nasbench_ecg.report.table import Cell, Column, Kind, Table, TableRow
+from nasbench_ecg.report.verdicts import chance_text
+from nasbench_ecg.statistics import (
+    MIN_VALUES_FOR_INTERVAL,
+    SIGNIFICANCE,
+    smallest_paired_p_value,
+)
 from nasbench_ecg.text import difference, seeds_text, value_text
 
 _FEW_DATASETS = 10
@@ -53,8 +57,8 @@ def comparison_table(board: Leaderboard) -> Table | None:
         Column("F1 points", "difference of mean F1, in points")
         if board.ranked_by == RANKED_BY
         else Column("difference", "difference of the mean score"),
-        Column("p", "p-value of a paired permutation test"),
-        Column("p (Holm)", "p-value corrected for all comparisons of the table"),
+        Column("p", "p-value of an exact paired permutation test"),
+        Column("p (Holm)", "p-value corrected for all comparisons of the leaderboard"),
     )
     rows = []
     for found in board.comparisons:
@@ -94,20 +98,27 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
     notes = []
     if board.seeds and any(RANKED_BY in row.scores for row in board.rows):
         spread = ": mean ± standard deviation" if len(board.seeds) > 1 else ""
-        if len(board.seeds) >= MIN_SEEDS_FOR_INTERVAL:
-            spread += " [95% bootstrap interval of the mean]"
+        if any(row.ranking is not None and row.ranking.interval for row in board.rows):
+            spread += " [95% interval of the mean over seeds, by the studentized bootstrap]"
         notes.append(
             f"Percentages over {seeds_text(board.seeds)}{spread}. "
             f"F1 is the harmonic mean of macro Se and macro +P{_over_classes(board)}."
         )
-        notes += limits_of_few_seeds(len(board.seeds))
+        notes += limits_of_few_seeds(board)
+    if "over patients" in headings:
+        persons = sorted({row.patients.n_persons for row in board.rows if row.patients})
+        notes.append(
+            "over patients: 95% interval of the mean, from resampling the "
+            f"{' or '.join(map(str, persons))} persons of the test part with all their beats."
+        )
     if board.ranked_by == OWN_SCORE:
         notes.append("Ranked by the evaluator's own score; larger is better.")
     if "vs random" in headings:
         notes.append(
             "vs random: relative improvement of mean F1 over random architectures from the same "
             "space with the same training recipe (if there are several such rows, the one that "
-            "evaluated the fewest candidates), with its 95% bootstrap interval."
+            "evaluated the fewest candidates); with Fieller's 95% interval from "
+            f"{MIN_VALUES_FOR_INTERVAL} runs of both."
         )
     costs = [
         f"{COSTS[name].heading}: {COSTS[name].meaning}"
@@ -118,6 +129,8 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
         notes.append(f"{'; '.join(costs)}.")
     if "Pareto" in headings:
         notes.append(f"Pareto: {pareto_meaning(board)}.")
+    if counted := chance_text([board]):
+        notes.append(f"On this leaderboard: {counted[0].lower()}{counted[1:]}")
     if any(row.missing for row in board.rows):
         notes.append("Methods without a result for every seed are not ranked.")
     notes += remarks(row.strategy for row in board.rows)
@@ -138,20 +151,23 @@ def _over_classes(board: Leaderboard) -> str:
     return f", means over {', '.join(board.macro_classes)}" if board.macro_classes else ""
 
 
-def limits_of_few_seeds(n_seeds: int) -> list[str]:
-    """Return what cannot be concluded from so few seeds, as sentences."""
-    if n_seeds < MIN_SEEDS_FOR_INTERVAL:
-        return [
-            f"Fewer than {MIN_SEEDS_FOR_INTERVAL} seeds give no interval: "
-            "the ranking may be due to chance."
-        ]
-    if n_seeds < min_pairs_for_significance():
-        return [
-            f"With {n_seeds} seeds, these intervals cover less than 95%, and no paired test can "
-            f"reach the 5% level (its smallest p-value is {2 / 2**n_seeds:.2g}): small differences "
-            "may be due to chance."
-        ]
-    return []
+def limits_of_few_seeds(board: Leaderboard) -> list[str]:
+    """Return what cannot be concluded from the seeds of a leaderboard, as sentences."""
+    n, tests = len(board.seeds), len(board.comparisons)
+    notes = []
+    if n < MIN_VALUES_FOR_INTERVAL:
+        notes.append(
+            f"Fewer than {MIN_VALUES_FOR_INTERVAL} seeds give no interval: the ranking may be due "
+            "to chance."
+        )
+    if tests and n < min_pairs_for_significance(tests):
+        smallest = min(1.0, tests * smallest_paired_p_value(n))
+        notes.append(
+            f"{n} seeds cannot distinguish any two of these methods: the smallest p-value after "
+            f"correction for {'one comparison' if tests == 1 else f'{tests} comparisons'} is "
+            f"{smallest:.2g}."
+        )
+    return notes
 
 
 def across_datasets_text(found: CriticalDifference) -> str:

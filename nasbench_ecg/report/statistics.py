@@ -1,29 +1,29 @@
 """Statistics of scores over seeds and datasets.
 
-Summaries with bootstrap intervals, paired tests, improvement over a random baseline, intervals of
-ranks, and critical differences over several datasets. Scores are fractions, larger is better.
+Summaries with intervals, paired tests, improvement over a random baseline, the ranks that tests
+leave open, and critical differences over several datasets. Scores are fractions, larger is better.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import combinations
 from math import sqrt
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from nasbench_ecg.statistics import (
+    SIGNIFICANCE,
+    holm,
+    mean_interval,
+    paired_p_value,
+    ratio_interval,
+    smallest_paired_p_value,
+)
 
-CONFIDENCE = 0.95
-SIGNIFICANCE = 0.05
-RESAMPLES = 9999
-MIN_SEEDS_FOR_INTERVAL = 3
 MIN_METHODS = 3
-MIN_DATASETS = 2
+MIN_DATASETS = 5
+"""Fewest data sets, without a common person, for a comparison over data sets."""
 
 # Summary of one score
 
@@ -38,7 +38,7 @@ class Summary:
         sd: Sample standard deviation; needs two seeds.
         best: Largest value.
         worst: Smallest value.
-        interval: Lower and upper end of a 95% bootstrap interval of the mean; needs three seeds.
+        interval: Lower and upper end of the 95% interval of the mean; needs five seeds.
     """
 
     n: int
@@ -58,46 +58,8 @@ def summarize(values: Sequence[float]) -> Summary:
         sd=stdev(ordered) if len(ordered) > 1 else None,
         best=ordered[-1],
         worst=ordered[0],
-        interval=bootstrap_interval(ordered),
+        interval=mean_interval(ordered),
     )
-
-
-def bootstrap_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the percentile bootstrap interval of the mean, None with fewer than three values.
-
-    With few values it covers less than 95%: with three it cannot exceed their range.
-
-    References:
-        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13.
-    """
-    if len(values) < MIN_SEEDS_FOR_INTERVAL:
-        return None
-    return percentile_interval(resampled_means(values))
-
-
-def resampled_means(values: Sequence[float], seed: int = 0) -> NDArray[np.float64]:
-    """Return the means of bootstrap samples of ``values``, float64 [9999]."""
-    import numpy as np
-
-    drawn = np.asarray(sorted(values), dtype=np.float64)[_draws(len(values), seed)]
-    means: NDArray[np.float64] = drawn.mean(axis=1).round(12)
-    return means
-
-
-@cache
-def _draws(n: int, seed: int) -> NDArray[np.int64]:
-    import numpy as np
-
-    return np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-
-
-def percentile_interval(statistics: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends of the central 95% of resampled statistics."""
-    import numpy as np
-
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(statistics, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 # Paired tests
@@ -129,9 +91,6 @@ def compare_all(values: Sequence[Sequence[float]]) -> list[Comparison]:
 
     Args:
         values: [n_methods][n_seeds], at least two seeds; column s holds the scores of seed s.
-
-    References:
-        Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6(2).
     """
     pairs = list(combinations(range(len(values)), 2))
     p_values = [paired_p_value(values[i], values[j]) for i, j in pairs]
@@ -141,49 +100,12 @@ def compare_all(values: Sequence[Sequence[float]]) -> list[Comparison]:
     ]
 
 
-def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the two-sided p-value of equal means, by flipping the signs of paired differences.
-
-    It needs at least two pairs and is exact for up to 13. With n pairs, the smallest possible
-    p-value is 2 / 2ⁿ.
-
-    References:
-        Fisher 1935, "The Design of Experiments", section 21.
-    """
-    import numpy as np
-    from scipy.stats import permutation_test
-
-    differences = (np.asarray(first, dtype=np.float64) - np.asarray(second)).round(12)
-    if not differences.any():
-        return 1.0
-    tested = permutation_test(
-        (differences,),
-        lambda d, axis: d.mean(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        random_state=np.random.default_rng(0),
-    )
-    return float(tested.pvalue)
-
-
-def min_pairs_for_significance() -> int:
-    """Return the smallest number of pairs with which a paired test can reach the 5% level."""
+def min_pairs_for_significance(comparisons: int = 1) -> int:
+    """Return the fewest pairs with which one of so many comparisons can reach the 5% level."""
     n = 1
-    while 2 / 2**n > SIGNIFICANCE:
+    while comparisons * smallest_paired_p_value(n) > SIGNIFICANCE:
         n += 1
     return n
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values with Holm's correction, in the same order."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for place, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
 
 
 # Improvement over a random baseline
@@ -195,7 +117,7 @@ class Improvement:
 
     Attributes:
         relative: (mean − mean of random) / mean of random.
-        interval: 95% bootstrap interval of ``relative``; None with fewer than three seeds of each.
+        interval: 95% interval of ``relative``; None with fewer than five seeds of each.
         n: Number of seeds of the method.
         n_random: Number of random architectures.
     """
@@ -209,49 +131,48 @@ class Improvement:
 def improvement(values: Sequence[float], random: Sequence[float]) -> Improvement:
     """Return the relative improvement over random architectures with the same training recipe.
 
-    The two samples are resampled independently. With few seeds the interval covers less than 95%.
-
     References:
         Yang, Esperança, Carlucci 2020, "NAS evaluation is frustratingly hard", ICLR, section 3.
     """
-    interval = None
-    if min(len(values), len(random)) >= MIN_SEEDS_FOR_INTERVAL:
-        ratios = resampled_means(values) / resampled_means(random, seed=1)
-        interval = percentile_interval(ratios - 1)
+    ratio = ratio_interval(values, random)
+    interval = None if ratio is None else (ratio[0] - 1, ratio[1] - 1)
     return Improvement(fmean(values) / fmean(random) - 1, interval, len(values), len(random))
 
 
 # Ranks
 
 
-def rank_intervals(values: Sequence[Sequence[float]]) -> list[tuple[int, int]] | None:
-    """Return, for each method, a 95% bootstrap interval of its rank by mean, 1 the best.
+def open_ranks(
+    n_methods: int, n_pairs: int, comparisons: Sequence[Comparison]
+) -> list[tuple[int, int]] | None:
+    """Return, for each method, the best and the worst rank that the comparisons leave open.
 
-    Each bootstrap sample draws the same seeds for all methods.
+    A method can have no better rank than the number of methods that are significantly better, and
+    no worse one than those that are significantly worse. All intervals hold together at 95%.
 
     Args:
-        values: [n_methods][n_seeds], larger is better; column s holds the scores of seed s.
+        n_methods: Number of methods.
+        n_pairs: Number of seeds.
+        comparisons: The tests of all pairs of methods, with p-values corrected together.
 
     Returns:
-        None with fewer than two methods or three seeds.
+        None if so few seeds cannot distinguish any two methods.
 
     References:
-        Hall and Miller 2009, "Using the bootstrap to quantify the authority of an empirical
-        ranking", Annals of Statistics 37(6B).
+        Mogstad, Romano, Shaikh, Wilhelm 2024, "Inference for ranks with applications to mobility
+        across neighbourhoods and academic achievement across countries", Rev. Econ. Stud. 91(1).
     """
-    import numpy as np
-
-    scores = np.asarray(values, dtype=np.float64)
-    if len(scores) < 2 or scores.shape[1] < MIN_SEEDS_FOR_INTERVAL:
+    if n_methods < 2 or n_pairs < min_pairs_for_significance(len(comparisons)):
         return None
-    n_seeds = scores.shape[1]
-    drawn = np.random.default_rng(0).integers(n_seeds, size=(RESAMPLES, n_seeds))
-    means = scores[:, drawn].mean(axis=2).round(12)
-    ranks = 1 + (means[None, :, :] > means[:, None, :]).sum(axis=1)
-    tail = (1 - CONFIDENCE) / 2
-    low = np.quantile(ranks, tail, axis=1, method="inverted_cdf")
-    high = np.quantile(ranks, 1 - tail, axis=1, method="inverted_cdf")
-    return [(int(a), int(b)) for a, b in zip(low, high, strict=True)]
+    low, high = [1] * n_methods, [n_methods] * n_methods
+    for found in comparisons:
+        if found.p_adjusted < SIGNIFICANCE:
+            better, worse = found.first, found.second
+            if found.difference < 0:
+                better, worse = worse, better
+            low[worse] += 1
+            high[better] -= 1
+    return list(zip(low, high, strict=True))
 
 
 # Several datasets
@@ -292,7 +213,8 @@ def critical_difference(
         datasets: Names of the datasets.
 
     Returns:
-        None with fewer than three methods or two datasets, which the tests need.
+        None with fewer than three methods or five datasets: with few datasets, hardly any
+        difference of ranks can be significant.
 
     References:
         Demšar 2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7,

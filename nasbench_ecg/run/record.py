@@ -93,6 +93,9 @@ class RunRecord(_Part):
     per_class: dict[str, dict[str, float]] = {}
     confusion: list[list[int]] | None = None
     """Number of beats by true class (rows) and predicted class (columns)."""
+    per_record: dict[str, list[list[int]]] = {}
+    """The confusion matrix of the test beats of each record, which add up to ``confusion``; empty
+    without predictions, and in records that are older than this field."""
     costs: dict[str, float] = {}
     """``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms``, ``peak_memory_mb``."""
     seconds: dict[str, float] = {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_ecg.contracts import Dataset, Evaluation, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats
 from nasbench_ecg.data.persons import persons_of
 from nasbench_ecg.data.protocols import Split
-from nasbench_ecg.metrics import class_table, scores, without_macro_scores
+from nasbench_ecg.metrics import class_table, confusion_matrix, scores, without_macro_scores
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.consistency import score_metric
 from nasbench_ecg.run.environment import provenance
@@ -129,6 +130,16 @@ def record_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None
         record.metrics = without_macro_scores(metrics)
         if metric and name not in record.metrics:
             record.score = record.score_metric = None
+
+
+def confusion_by_record(test: Beats, predicted: NDArray[np.int64]) -> dict[str, list[list[int]]]:
+    """Return the confusion matrix of the beats of each record, rows the true class, by its name."""
+    matrices = {}
+    for i in np.unique(test.record):
+        own = test.record == i
+        matrix = confusion_matrix(test.labels[own], predicted[own], test.n_classes)
+        matrices[test.records[i]] = matrix.tolist()
+    return matrices
 
 
 def inputs_of(record: RunRecord) -> dict[str, str]:

@@ -52,7 +52,13 @@ from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
 from nasbench_ecg.run.evaluations import check_converged, check_evaluation, check_unchanged
 from nasbench_ecg.run.parallel import Workers
 from nasbench_ecg.run.record import RunRecord, Status
-from nasbench_ecg.run.recording import inputs_of, new_record, record_scores, with_data
+from nasbench_ecg.run.recording import (
+    confusion_by_record,
+    inputs_of,
+    new_record,
+    record_scores,
+    with_data,
+)
 from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.costs import measure_costs
@@ -106,6 +112,8 @@ def execute(
             test = prepared.test.load()
         evaluation = _evaluate(prepared, architecture, test, saved)  # → model → evaluation
         record_scores(record, evaluation, task)
+        if evaluation.confusion is not None and evaluation.predictions is not None:
+            record.per_record = confusion_by_record(test, np.asarray(evaluation.predictions))
         with prepared.calls.of(describe(config.builder.component)):
             record.costs = measure_costs(architecture, task, prepared.builder, config.device)
         record.status = "ok"

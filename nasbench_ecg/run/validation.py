@@ -113,13 +113,33 @@ def _check_classes(record: RunRecord) -> None:
         if unknown := sorted(_not_in(known, names)):
             raise ValueError(f"{field} has {unknown[0]!r}, which is none of classes")
     if record.confusion is None:
+        if record.per_record:
+            raise ValueError("per_record has matrices, but there is no confusion")
         return
-    n = len(record.classes)
-    if len(record.confusion) != n or any(len(row) != n for row in record.confusion):
-        raise ValueError(f"confusion is not a matrix of {n} × {n} classes")
-    for row in record.confusion:
+    _check_matrix("confusion", record.confusion, len(record.classes))
+    _check_per_record(record)
+
+
+def _check_matrix(field: str, matrix: list[list[int]], n: int) -> None:
+    if len(matrix) != n or any(len(row) != n for row in matrix):
+        raise ValueError(f"{field} is not a matrix of {n} × {n} classes")
+    for row in matrix:
         for count in row:
-            _require(0 <= count <= _MOST_BEATS, "confusion", count)
+            _require(0 <= count <= _MOST_BEATS, field, count)
+
+
+def _check_per_record(record: RunRecord) -> None:
+    """Check that the matrices of the records add up to the confusion matrix of the run."""
+    for name, matrix in record.per_record.items():
+        _check_matrix(f"per_record.{name}", matrix, len(record.classes))
+    if not record.per_record:
+        return
+    total = [
+        [sum(counts) for counts in zip(*rows, strict=True)]
+        for rows in zip(*record.per_record.values(), strict=True)
+    ]
+    if total != record.confusion:
+        raise ValueError("the matrices of per_record do not add up to confusion")
 
 
 def _not_in(known: set[str], names: Iterable[str]) -> set[str]:

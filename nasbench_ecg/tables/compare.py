@@ -1,7 +1,6 @@
 """Searches compared over many simulated repetitions: regret, hypervolume, ranks, and tests.
 
 References:
-    Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Statist. 6.
     Wilcoxon 1945, "Individual comparisons by ranking methods", Biometrics Bulletin 1(6); zero
     differences as by Pratt 1959, J. Am. Stat. Assoc. 54.
     Vargha, Delaney 2000, "A critique and improvement of the CL common language effect size
@@ -12,22 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
 
 from nasbench_ecg.contracts import Budget
+from nasbench_ecg.statistics import CONFIDENCE, SIGNIFICANCE, holm
 from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes
 from nasbench_ecg.tables.simulate import METRIC, Simulation
 from nasbench_ecg.tables.table import Table
 
-CONFIDENCE = 0.95
 POINTS = 8
 """Points of a curve."""
-
-K = TypeVar("K")
 
 Quartiles = tuple[float, float, float]
 Simulations = Mapping[str, Simulation]
@@ -72,7 +68,7 @@ class Comparison:
 
     @property
     def _told(self) -> bool:
-        return self.p is not None and self.p < 1 - CONFIDENCE
+        return self.p is not None and self.p < SIGNIFICANCE
 
 
 @dataclass(frozen=True)
@@ -243,7 +239,8 @@ def _compare(
                 )
                 tested.append(((place, len(rows[place])), signed_rank(difference)))
             rows[place].append(row)
-    for (place, index), p in holm(tested).items():
+    corrected = holm([p for _, p in tested])
+    for ((place, index), _), p in zip(tested, corrected, strict=True):
         rows[place][index] = replace(rows[place][index], p=p)
     return [tuple(row) for row in rows]
 
@@ -276,13 +273,3 @@ def signed_rank(differences: NDArray[np.float64]) -> float:
 def superiority(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Return the probability that a value of ``a`` is larger than one of ``b``, ties half."""
     return float(mannwhitneyu(a, b, method="asymptotic").statistic) / (len(a) * len(b))
-
-
-def holm(tests: Sequence[tuple[K, float]]) -> dict[K, float]:
-    """Return p values by their key, corrected by Holm's step-down procedure."""
-    adjusted: dict[K, float] = {}
-    largest = 0.0
-    for rank, (key, p) in enumerate(sorted(tests, key=lambda test: test[1])):
-        largest = max(largest, min(1.0, (len(tests) - rank) * p))
-        adjusted[key] = largest
-    return adjusted

@@ -24,6 +24,10 @@ SUFFIXES = {".md": "markdown", ".csv": "csv", ".tex": "latex", ".html": "html"}
 """Format of a file by the suffix of its name."""
 
 
+REPORT_SUFFIXES = (*SUFFIXES, ".svg")
+"""Suffixes of files that hold a report: a format, or ``.svg`` for its figure."""
+
+
 def render(report: Report, form: str) -> str:
     """Return a report in the format ``form``; equal reports give equal text.
 
@@ -64,14 +68,31 @@ def check(report: Report, path: Path) -> None:
         OptionError: The format cannot be told from the file's name.
         StorageError: The file cannot be read, or it differs; the message shows where.
     """
-    expected = render(report, format_of(path))
+    check_text(render(report, format_of(path, REPORT_SUFFIXES)), path)
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        StorageError: It cannot be read.
+    """
     try:
-        found = path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StorageError(
             f"The file cannot be read: {reason}.", where=str(path), fix="Write it with -o."
         ) from None
+
+
+def check_text(expected: str, path: Path) -> None:
+    """Compare a file with the text that it must hold, byte for byte.
+
+    Raises:
+        StorageError: The file cannot be read, or it differs; the message shows where.
+    """
+    found = read_text(path)
     if found == expected:
         return
     lines = difflib.unified_diff(

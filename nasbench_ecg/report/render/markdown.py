@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from nasbench_ecg.report.leaderboard import Leaderboard, Report
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
 from nasbench_ecg.report.table import Cell, Table, TableRow
+from nasbench_ecg.report.verdicts import verdict_table
 from nasbench_ecg.text import one_line
 
 
 def render(report: Report) -> str:
     """Return the report as a Markdown document."""
     parts = [f"# {escape(report.title)}"]
+    if table := verdict_table(report.leaderboards):
+        parts += ["## What these runs show", table_and_notes(table)]
     for board in report.leaderboards:
         parts += [*_section(leaderboard_table(board, "markdown"), "##"), *_comparisons(board)]
     if report.across_datasets:
@@ -27,6 +30,11 @@ def render_tables(tables: Sequence[Table], title: str) -> str:
     """Return tables as a Markdown document."""
     parts = [part for table in tables for part in _section(table, "##")]
     return "\n\n".join([f"# {escape(title)}", *parts]) + "\n"
+
+
+def table_and_notes(table: Table) -> str:
+    """Return a table and its footnotes, without its title."""
+    return "\n\n".join([_table(table), *map(_paragraph, table.footnotes)])
 
 
 def escape(text: str) -> str:
@@ -60,7 +68,7 @@ def _comparisons(board: Leaderboard) -> list[str]:
     table = comparison_table(board)
     if table is None:
         return []
-    summary = "<summary>Paired permutation tests over seeds</summary>"
+    summary = "<summary>All paired permutation tests over seeds</summary>"
     return [f"<details>{summary}\n\n{_table(table)}\n\n</details>"]
 
 

@@ -11,9 +11,10 @@ from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
 from nasbench_ecg.report.leaderboard_tables import left_out_text as left_out
 from nasbench_ecg.report.render.html import charts, svg
-from nasbench_ecg.report.statistics import SIGNIFICANCE
 from nasbench_ecg.report.table import Table
+from nasbench_ecg.report.verdicts import verdict_table
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.statistics import SIGNIFICANCE
 from nasbench_ecg.text import printable
 
 
@@ -72,6 +73,7 @@ def render(report: Report) -> str:
         title=report.title,
         sections=[_section(report, board, numbers) for board in boards],
         across=across,
+        verdicts=verdict_table(boards),
         choices=_choices(boards),
         symbol=lambda label: Markup(svg.symbol(numbers[label])),
     )
@@ -118,7 +120,13 @@ def _page(**values: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    empty: dict[str, Any] = {"sections": (), "tables": (), "across": {}, "choices": {}}
+    empty: dict[str, Any] = {
+        "sections": (),
+        "tables": (),
+        "across": {},
+        "choices": {},
+        "verdicts": None,
+    }
     return environment.get_template("page.html").render(
         **{**empty, **values},
         safe=Markup,

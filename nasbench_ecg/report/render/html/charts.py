@@ -65,9 +65,13 @@ def f1_against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Cha
             marks.append(svg.text(x.end - 4, at - 5, "best published", "published"))
         for row, cost in points:
             method = board.label(row)
-            low, high = (y.place(100 * end) for end in _ends(row))
             at = x.place(cost)
-            marks.append(svg.line(numbers[method], [(at, low), (at, high)], "interval"))
+            if interval := row.scores[RANKED_BY].interval:
+                low, high = (y.place(100 * end) for end in interval)
+                marks.append(svg.line(numbers[method], [(at, low), (at, high)], "interval"))
+            elif len(row.score_by_seed) > 1:
+                places = [y.place(100 * value) for value in row.score_by_seed]
+                marks += [svg.dot(numbers[method], at, place) for place in places]
             figure = percent(row.scores[RANKED_BY].mean)
             marks.append(
                 svg.mark(
@@ -91,7 +95,9 @@ def _cost(row: Row, name: str) -> float | None:
 
 def _ends(row: Row) -> tuple[float, float]:
     summary = row.scores[RANKED_BY]
-    return summary.interval or (summary.worst, summary.best)
+    if summary.interval is None:
+        return summary.worst, summary.best
+    return min(summary.worst, summary.interval[0]), max(summary.best, summary.interval[1])
 
 
 def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str:

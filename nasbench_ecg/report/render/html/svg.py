@@ -133,6 +133,12 @@ def mark(index: int, x: float = 0.0, y: float = 0.0, title: str = "") -> str:
     return f'<g fill="{color}" transform="translate({_n(x)} {_n(y)})">{tooltip}{shape}</g>'
 
 
+def dot(index: int, x: float, y: float) -> str:
+    """Return a small dot in the color of the method with that number."""
+    color = COLORS[index % len(COLORS)]
+    return f'<circle r="2" fill="{color}" cx="{_n(x)}" cy="{_n(y)}"/>'
+
+
 def symbol(index: int) -> str:
     """Return the mark of a method for a legend, as an SVG element."""
     return f'<svg class="symbol" viewBox="-7 -7 14 14" aria-hidden="true">{mark(index)}</svg>'

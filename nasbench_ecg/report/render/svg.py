@@ -1,0 +1,77 @@
+"""Leaderboards as one figure: the score of each run, with the intervals over seeds and patients."""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import escape
+
+from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
+from nasbench_ecg.report.render.html import svg
+
+_WIDTH, _LEFT, _RIGHT = 720, 230, 24
+_LINE, _TITLE = 24, 26
+_COLOR = "#3b82c4"
+_STYLE = (
+    "text{font:12px system-ui,'Segoe UI',Roboto,sans-serif;fill:#333}"
+    ".name,.tick{text-anchor:end}.tick{text-anchor:middle;fill:#777}.title{font-weight:600}"
+    f".grid{{stroke:#ddd}}.seeds{{stroke:{_COLOR};stroke-width:7;opacity:.35}}"
+    f".patients{{stroke:#777;stroke-width:1.5}}.mean{{stroke:{_COLOR};stroke-width:2}}"
+    f"circle{{fill:{_COLOR};opacity:.75}}"
+)
+
+
+def render(report: Report) -> str:
+    """Return the figure; leaderboards without F1 have no place in it."""
+    boards = [
+        board for board in report.leaderboards if board.ranked_by == RANKED_BY and _rows(board)
+    ]
+    values = [value for board in boards for row in _rows(board) for value in _values(row)]
+    axis = svg.horizontal("F1, %", [100 * value for value in values or [0.0, 1.0]])
+    axis = svg.Axis(axis.label, axis.low, axis.high, _LEFT, _WIDTH - _RIGHT)
+    parts, at = [], 8.0
+    for board in boards:
+        top = at + _TITLE
+        bottom = top + _LINE * len(_rows(board))
+        parts.append(svg.text(8, at + 16, str(board.track), "title"))
+        for tick in axis.ticks():
+            x = axis.place(tick)
+            parts.append(svg.path([(x, top), (x, bottom)], "grid"))
+            parts.append(svg.text(x, bottom + 14, svg.short(tick), "tick"))
+        for i, row in enumerate(_rows(board)):
+            parts += _line(board, row, axis, top + _LINE * (i + 0.5))
+        at = bottom + 30
+    height = at + 14
+    parts.append(svg.text((_LEFT + _WIDTH - _RIGHT) / 2, at + 4, axis.label, "tick"))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:.0f}" '
+        f'width="{_WIDTH}" height="{height:.0f}" role="img" aria-label="{escape(report.title)}">'
+        f"<title>{escape(report.title)}</title><style>{_STYLE}</style>"
+        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
+    )
+
+
+def _rows(board: Leaderboard) -> list[Row]:
+    return [row for row in board.rows if RANKED_BY in row.scores and row.score_by_seed]
+
+
+def _values(row: Row) -> list[float]:
+    """Return all values of a row that the axis must hold."""
+    seeds = row.scores[RANKED_BY].interval or ()
+    patients = (row.patients.low, row.patients.high) if row.patients else ()
+    return [*row.score_by_seed, *seeds, *patients]
+
+
+def _line(board: Leaderboard, row: Row, axis: svg.Axis, y: float) -> list[str]:
+    """Return the name of a method, its intervals, its mean and its runs."""
+    summary = row.scores[RANKED_BY]
+    parts = [svg.text(_LEFT - 12, y + 4, board.label(row), "name")]
+    if summary.interval:
+        ends = [(axis.place(100 * end), y) for end in summary.interval]
+        parts.append(svg.path(ends, "seeds"))
+    if row.patients:
+        ends = [(axis.place(100 * end), y) for end in (row.patients.low, row.patients.high)]
+        parts.append(svg.path(ends, "patients"))
+        parts += [svg.path([(x, y - 4), (x, y + 4)], "patients") for x, _ in ends]
+    mean = axis.place(100 * summary.mean)
+    parts.append(svg.path([(mean, y - 8), (mean, y + 8)], "mean"))
+    places = [axis.place(100 * value) for value in row.score_by_seed]
+    return [*parts, *(f'<circle r="3" cx="{x:.1f}" cy="{y:.1f}"/>' for x in places)]

@@ -1,0 +1,243 @@
+"""Intervals of means and permutation tests for few runs, with the coverage that they reach.
+
+Coverage of the 95% interval of a mean, in percent, over 4,000 simulated samples of n values each
+(``tests/test_intervals.py`` measures it again):
+
+================================  =====  ======  ======  ======
+distribution (skewness)           n = 5  n = 10  n = 20  n = 50
+================================  =====  ======  ======  ======
+normal (0)                         94.8    94.5    95.2    94.5
+gamma of shape 4 (1)               94.3    94.7    94.9    94.6
+exponential (2)                    92.1    93.7    94.0    95.0
+================================  =====  ======  ======  ======
+
+Neither Student's t nor BCa reaches this: of the exponential, Student's t covers 88.0, 89.7, 92.5
+and 93.1%; of the normal, BCa covers 85.3% with five values. No method that was tried covers 93% of
+the exponential with five values. On normal values the interval of five is 1.3 times as wide as
+Student's.
+
+References:
+    Hall 1992, "The Bootstrap and Edgeworth Expansion", chapter 3: the studentized bootstrap.
+    Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 12.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from math import comb, sqrt
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+CONFIDENCE = 0.95
+SIGNIFICANCE = 0.05
+MIN_VALUES_FOR_INTERVAL = 5
+"""Fewest values for which an interval is computed."""
+
+RESAMPLES = 9999
+"""Bootstrap samples; five values have 3,125, which are all used."""
+
+_MOST_PERMUTATIONS = 20_000
+"""Tests with more permutations than this draw so many at random."""
+
+# Intervals of means
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95% interval of the mean by the studentized bootstrap.
+
+    Returns:
+        None with fewer than five values, or where so many are equal that it has no finite ends.
+    """
+    if len(values) < MIN_VALUES_FOR_INTERVAL:
+        return None
+    low, high = mean_intervals(sorted(values)).tolist()
+    return (low, high) if abs(low) < float("inf") and abs(high) < float("inf") else None
+
+
+def mean_intervals(samples: ArrayLike, resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """Return the 95% interval of the mean of each sample, [..., 2].
+
+    The distribution of (mean − true mean) / standard error is that of bootstrap samples.
+
+    Args:
+        samples: [..., n], n at least 2.
+        resamples: Number of bootstrap samples.
+    """
+    import numpy as np
+
+    values = np.asarray(samples, dtype=np.float64)
+    n = values.shape[-1]
+    mean = values.mean(axis=-1, keepdims=True)
+    deviations = values - mean
+    spread = sqrt(n / (n - 1)) * np.sqrt((deviations**2).mean(axis=-1, keepdims=True))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        scaled = deviations / spread
+        shares = _shares(n, resamples)
+        means = (scaled @ shares.T).round(9)
+        variances = (scaled**2 @ shares.T - means**2).round(9).clip(min=0) * n / (n - 1)
+        t = np.where(means == 0, 0.0, means / np.sqrt(variances))
+        t = np.sort(t, axis=-1)
+        tail = (1 - CONFIDENCE) / 2
+        below = max(0, int(np.ceil(tail * t.shape[-1])) - 1)
+        ends = np.stack([t[..., -1 - below], t[..., below]], axis=-1)
+        intervals: NDArray[np.float64] = mean - ends * spread
+    return np.where(spread > 0, intervals, np.inf)
+
+
+@cache
+def _shares(n: int, resamples: int) -> NDArray[np.float64]:
+    """Return the share of each value in bootstrap samples, [n_resamples, n].
+
+    All samples if there are no more than ``resamples``; otherwise drawn ones.
+    """
+    import numpy as np
+
+    if n**n <= resamples:
+        drawn = np.stack(np.unravel_index(np.arange(n**n), (n,) * n), axis=1)
+    else:
+        drawn = np.random.default_rng(0).integers(n, size=(resamples, n))
+    counts = np.zeros((len(drawn), n))
+    np.add.at(counts, (np.arange(len(drawn))[:, None], drawn), 1)
+    return counts / n
+
+
+def welch_interval(
+    first: ArrayLike, second: ArrayLike, *, comparisons: int = 1
+) -> tuple[float, float]:
+    """Return Welch's 95% interval of the difference of two means.
+
+    Args:
+        first: Values of the one sample, at least two.
+        second: Values of the other.
+        comparisons: Number of intervals that are to cover simultaneously (Bonferroni).
+
+    References:
+        Welch 1947, "The generalization of 'Student's' problem", Biometrika 34.
+    """
+    from scipy.stats import t
+
+    (m1, v1, n1), (m2, v2, n2) = _moments(first), _moments(second)
+    difference = m1 - m2
+    if v1 + v2 == 0:
+        return difference, difference
+    degrees = (v1 + v2) ** 2 / (v1**2 / (n1 - 1) + v2**2 / (n2 - 1))
+    half = float(t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)) * sqrt(v1 + v2)
+    return difference - half, difference + half
+
+
+def ratio_interval(above: ArrayLike, below: ArrayLike) -> tuple[float, float] | None:
+    """Return Fieller's 95% interval of the ratio of two means, for unequal variances.
+
+    Returns:
+        None with fewer than five values of either, or if the mean below is not known to be
+        positive.
+
+    References:
+        Fieller 1954, "Some problems in interval estimation", J. R. Stat. Soc. B 16(2).
+    """
+    from scipy.stats import t
+
+    (m1, v1, n1), (m2, v2, n2) = _moments(above), _moments(below)
+    if min(n1, n2) < MIN_VALUES_FOR_INTERVAL or v1 + v2 == 0:
+        return None
+    scaled = (m1 / m2) ** 2 * v2 if m2 else v2
+    degrees = (v1 + scaled) ** 2 / (v1**2 / (n1 - 1) + scaled**2 / (n2 - 1))
+    q = float(t.ppf((1 + CONFIDENCE) / 2, degrees)) ** 2
+    a, b, c = m2**2 - q * v2, m1 * m2, m1**2 - q * v1
+    if a <= 0 or m2 <= 0:
+        return None
+    root = sqrt(max(b**2 - a * c, 0.0))
+    return (b - root) / a, (b + root) / a
+
+
+def _moments(values: ArrayLike) -> tuple[float, float, int]:
+    """Return mean, squared standard error and number of values."""
+    import numpy as np
+
+    x = np.sort(np.asarray(values, dtype=np.float64))
+    squared = float(x.var(ddof=1)) / len(x) if len(x) > 1 else 0.0
+    return float(x.mean()), squared, len(x)
+
+
+# Tests
+
+
+def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the two-sided p-value of equal means, by flipping the signs of paired differences.
+
+    It needs at least two pairs and is exact for up to 14. With n pairs, the smallest possible
+    p-value is 2 / 2ⁿ.
+
+    References:
+        Fisher 1935, "The Design of Experiments", section 21.
+    """
+    import numpy as np
+
+    differences = (np.asarray(first, dtype=np.float64) - np.asarray(second)).round(12)
+    if not differences.any():
+        return 1.0
+    return _permuted((differences,), "samples", lambda d, axis: d.mean(axis=axis))
+
+
+def unpaired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the two-sided p-value of equal means of two independent samples.
+
+    All ways to deal the values to the samples are compared; 20,000 of them, drawn at random, where
+    there are more. The smallest possible p-value of two samples of n is 2 / (2n over n).
+    """
+    import numpy as np
+
+    a, b = (np.asarray(values, dtype=np.float64).round(12) for values in (first, second))
+    if len(np.unique(np.concatenate([a, b]))) == 1:
+        return 1.0
+    return _permuted(
+        (a, b), "independent", lambda x, y, axis: (x.mean(axis=axis) - y.mean(axis=axis)).round(12)
+    )
+
+
+def _permuted(
+    samples: tuple[NDArray[np.float64], ...],
+    kind: Literal["samples", "independent"],
+    statistic: Callable[..., Any],
+) -> float:
+    import numpy as np
+    from scipy.stats import permutation_test
+
+    tested = permutation_test(
+        samples,
+        statistic,
+        permutation_type=kind,
+        vectorized=True,
+        n_resamples=_MOST_PERMUTATIONS,
+        random_state=np.random.default_rng(0),
+    )
+    return min(1.0, float(tested.pvalue))
+
+
+def smallest_paired_p_value(pairs: int) -> float:
+    """Return the smallest p-value that :func:`paired_p_value` can give with so many pairs."""
+    return 2.0 ** (1 - pairs)
+
+
+def smallest_unpaired_p_value(first: int, second: int) -> float:
+    """Return the smallest p-value that :func:`unpaired_p_value` can give for samples so large."""
+    return min(1.0, 2 / comb(first + second, first))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values with Holm's correction, in the same order.
+
+    References:
+        Holm 1979, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6(2).
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for place, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
