@@ -18,6 +18,7 @@ from nasbench_ecg.plugin.specs import (
     ComponentSpec,
     DatasetSpec,
     EvaluatorSpec,
+    ExecutorSpec,
     SearchSpaceSpec,
     StrategySpec,
     hookimpl,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     )
     from nasbench_ecg.errors import (
         DivergedError,
+        ExecutorError,
         MissingDataError,
         NasbenchError,
         OptionError,
@@ -72,9 +74,21 @@ if TYPE_CHECKING:
         RecordError,
         StorageError,
     )
+    from nasbench_ecg.executors import (
+        CallsFunctions,
+        Capabilities,
+        Executor,
+        Job,
+        JobState,
+        Outcome,
+        Setup,
+        WorkerPool,
+    )
     from nasbench_ecg.io import storage_errors
     from nasbench_ecg.options import KnowsLength, NoOptions, Options
     from nasbench_ecg.progress import Progress, Silent
+    from nasbench_ecg.suite.jobs import run_job
+    from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
 
 __getattr__ = lazy_names(
     __name__,
@@ -131,6 +145,7 @@ __getattr__ = lazy_names(
         ),
         "nasbench_ecg.errors": (
             "DivergedError",
+            "ExecutorError",
             "MissingDataError",
             "NasbenchError",
             "OptionError",
@@ -138,6 +153,16 @@ __getattr__ = lazy_names(
             "ProtocolError",
             "RecordError",
             "StorageError",
+        ),
+        "nasbench_ecg.executors": (
+            "CallsFunctions",
+            "Capabilities",
+            "Executor",
+            "Job",
+            "JobState",
+            "Outcome",
+            "Setup",
+            "WorkerPool",
         ),
         "nasbench_ecg.io": ("storage_errors",),
         "nasbench_ecg.options": (
@@ -149,6 +174,11 @@ __getattr__ = lazy_names(
             "Progress",
             "Silent",
         ),
+        "nasbench_ecg.suite.jobs": ("run_job",),
+        "nasbench_ecg.suite.processes": (
+            "LocalExecutor",
+            "LocalOptions",
+        ),
     },
 )
 
@@ -159,7 +189,9 @@ __all__ = [
     "BudgetName",
     "Builder",
     "BuilderSpec",
+    "CallsFunctions",
     "Canonicalizes",
+    "Capabilities",
     "Categorical",
     "Checkpoint",
     "ComponentSpec",
@@ -178,10 +210,17 @@ __all__ = [
     "EvaluationContext",
     "Evaluator",
     "EvaluatorSpec",
+    "Executor",
+    "ExecutorError",
+    "ExecutorSpec",
     "Fidelity",
     "Integer",
+    "Job",
+    "JobState",
     "KnowsLength",
     "ListsMembers",
+    "LocalExecutor",
+    "LocalOptions",
     "MissingDataError",
     "MutatesByKind",
     "NamesPersons",
@@ -189,6 +228,7 @@ __all__ = [
     "NoOptions",
     "OptionError",
     "Options",
+    "Outcome",
     "Parameter",
     "ParameterValue",
     "PluginError",
@@ -201,12 +241,14 @@ __all__ = [
     "SearchResult",
     "SearchSpace",
     "SearchSpaceSpec",
+    "Setup",
     "Silent",
     "StorageError",
     "Strategy",
     "StrategySpec",
     "Task",
     "WaveformOptions",
+    "WorkerPool",
     "canonical_json",
     "check_values",
     "cut_beats",
@@ -214,5 +256,6 @@ __all__ = [
     "draw_values",
     "hookimpl",
     "join",
+    "run_job",
     "storage_errors",
 ]

@@ -83,6 +83,12 @@ class StorageError(NasbenchError):
     title = "Problem with a file"
 
 
+class ExecutorError(NasbenchError):
+    """An executor is missing, its engine refuses a job, or a job runs on an unsuitable machine."""
+
+    title = "Problem with an executor"
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the names similar to ``name``, or all if none is similar."""
     known = sorted(known)

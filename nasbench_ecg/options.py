@@ -152,7 +152,7 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
     Raises:
         OptionError: An assignment is not of the form ``component.option=value``.
     """
-    kinds = ("strategy", "space", "builder", "dataset", "evaluator", "protocol")
+    kinds = ("strategy", "space", "builder", "dataset", "evaluator", "protocol", "executor")
     parsed: dict[str, dict[str, Any]] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")

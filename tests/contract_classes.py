@@ -12,6 +12,7 @@ from nasbench_ecg.testing.contracts import (
     Contract,
     DatasetContract,
     EvaluatorContract,
+    ExecutorContract,
     SearchSpaceContract,
     StrategyContract,
 )
@@ -22,6 +23,7 @@ CONTRACTS: dict[Kind, type[Contract]] = {
     "search-space": SearchSpaceContract,
     "builder": BuilderContract,
     "evaluator": EvaluatorContract,
+    "executor": ExecutorContract,
 }
 
 TINY_CELLS: dict[str, dict[str, Any]] = {

@@ -19,8 +19,8 @@ from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
-from nasbench_ecg.suite.processes import LocalExecutor
-from nasbench_ecg.suite.runner import execute_runs
+from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
+from nasbench_ecg.suite.runner import Engine, execute_runs
 from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg.testing import runner
 from nasbench_ecg.testing.check import Check
@@ -213,8 +213,8 @@ def test_a_suite_continues_after_a_strategy_that_hangs_or_ends_its_process(
     for name, limit in (("hangs", 5.0), ("dies", 100.0)):
         request = RunRequest(name, "toy-2lead", profile="smoke", device="cpu", overrides=SETTINGS)
         run = PlannedRun(configure(registry, request), 1)
-        executor = LocalExecutor(time_limit=limit, grace=1.0)
-        (done,) = execute_runs([run], store, executor)
+        engine = Engine(LocalExecutor(LocalOptions(grace=1.0)))
+        (done,) = execute_runs([run], store, engine, time_limit=limit)
         records[name] = done.record
     assert [records["hangs"].status, records["dies"].status] == ["timeout", "failed"]
     assert "Exit status 7" in (records["dies"].error or "")

@@ -8,24 +8,34 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import pytest
 
-from nasbench_ecg.suite.processes import Job, LocalExecutor, Outcome
+from nasbench_ecg.executors import Job, Outcome
+from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
+from nasbench_ecg.suite.scheduling import run_jobs
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True)"
 FOREVER = "import time\nwhile True: time.sleep(0.05)"
 
 
-def job(folder: Path, name: str, code: str) -> Job:
+def job(folder: Path, name: str, code: str, time_limit: float | None = None) -> Job:
     """Return a job that runs Python code."""
-    return Job(name, [sys.executable, "-c", code], folder / "logs" / f"{name}.log")
+    command = [sys.executable, "-c", code]
+    return Job(name, command, folder / "logs" / f"{name}.log", time_limit)
+
+
+def local(**options: Any) -> LocalExecutor:
+    """Return the executor with these options."""
+    return LocalExecutor(LocalOptions(**options))
 
 
 def run(executor: LocalExecutor, *jobs: Job) -> dict[str, Outcome]:
     """Return the outcomes by name."""
     started: list[str] = []
-    outcomes = {o.job.name: o for o in executor.run(jobs, lambda one: started.append(one.name))}
+    ended = run_jobs(executor, jobs, started=lambda one: started.append(one.name))
+    outcomes = {one.name: outcome for one, outcome in ended if outcome is not None}
     assert started == [one.name for one in jobs]
     return outcomes
 
@@ -44,7 +54,7 @@ def test_each_job_ends_with_its_exit_status_and_its_output_in_its_log(tmp_path: 
         job(tmp_path, "bad", "raise SystemExit(3)"),
         job(tmp_path, "loud", "raise ValueError('it broke')"),
     ]
-    outcomes = run(LocalExecutor(), *jobs)
+    outcomes = run(local(), *jobs)
     assert {name: o.returncode for name, o in outcomes.items()} == {"good": 0, "bad": 3, "loud": 1}
     assert jobs[0].log.read_text() == "fine\n"
     assert "ValueError: it broke" in jobs[2].log.read_text()
@@ -52,27 +62,27 @@ def test_each_job_ends_with_its_exit_status_and_its_output_in_its_log(tmp_path: 
 
 
 def test_a_job_beyond_its_time_limit_is_ended(tmp_path: Path) -> None:
-    (outcome,) = run(LocalExecutor(time_limit=0.3), job(tmp_path, "hang", FOREVER)).values()
+    (outcome,) = run(local(), job(tmp_path, "hang", FOREVER, 0.3)).values()
     assert (outcome.timed_out, outcome.killed) == (True, False)
     assert outcome.returncode == -signal.SIGTERM
 
 
 def test_a_job_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
-    executor = LocalExecutor(time_limit=1.5, grace=0.2)
-    (outcome,) = run(executor, job(tmp_path, "deaf", f"{DEAF}\n{FOREVER}")).values()
+    deaf = job(tmp_path, "deaf", f"{DEAF}\n{FOREVER}", 1.5)
+    (outcome,) = run(local(grace=0.2), deaf).values()
     assert (outcome.timed_out, outcome.killed) == (True, False)
 
 
 def test_a_job_killed_by_another_process_is_not_a_timeout(tmp_path: Path) -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    (outcome,) = run(LocalExecutor(time_limit=60), job(tmp_path, "oom", code)).values()
+    (outcome,) = run(local(), job(tmp_path, "oom", code, 60)).values()
     assert (outcome.timed_out, outcome.killed) == (False, True)
 
 
 def test_a_failing_job_stops_no_other(tmp_path: Path) -> None:
     codes = ["raise SystemExit(1)", "print(1)", "import os; os.abort()", "print(2)"]
     jobs = [job(tmp_path, str(i), code) for i, code in enumerate(codes)]
-    assert [run(LocalExecutor(), *jobs)[str(i)].returncode for i in (1, 3)] == [0, 0]
+    assert [run(local(), *jobs)[str(i)].returncode for i in (1, 3)] == [0, 0]
 
 
 def test_no_more_jobs_run_at_a_time_than_there_are_workers(tmp_path: Path) -> None:
@@ -83,21 +93,21 @@ def test_no_more_jobs_run_at_a_time_than_there_are_workers(tmp_path: Path) -> No
         "print(len(list(here.iterdir()))); mine.unlink()"
     )
     jobs = [job(tmp_path, str(i), code) for i in range(5)]
-    run(LocalExecutor(workers=2), *jobs)
+    run(local(workers=2), *jobs)
     assert {int(one.log.read_text()) for one in jobs} <= {1, 2}
 
 
 def test_workers_have_different_gpus(tmp_path: Path) -> None:
     code = "import os, time; print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True); time.sleep(0.5)"
     jobs = [job(tmp_path, str(i), code) for i in range(2)]
-    run(LocalExecutor(workers=2, gpus=["3", "5"]), *jobs)
+    run(local(workers=2, gpus=["3", "5"]), *jobs)
     assert {one.log.read_text().strip() for one in jobs} == {"3", "5"}
 
 
 def test_a_gpu_is_reused_by_the_next_job(tmp_path: Path) -> None:
     code = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
     jobs = [job(tmp_path, str(i), code) for i in range(3)]
-    run(LocalExecutor(workers=1, gpus=["7"]), *jobs)
+    run(local(workers=1, gpus=["7"]), *jobs)
     assert {one.log.read_text().strip() for one in jobs} == {"7"}
 
 
@@ -105,8 +115,8 @@ def test_a_gpu_is_reused_by_the_next_job(tmp_path: Path) -> None:
 def test_closing_the_generator_leaves_no_process_behind(tmp_path: Path) -> None:
     code = f"import os; print(os.getpid(), flush=True)\n{FOREVER}"
     jobs = [job(tmp_path, "quick", "pass"), job(tmp_path, "long", code)]
-    with closing(LocalExecutor(workers=2, grace=5).run(jobs, lambda one: None)) as outcomes:
-        assert next(outcomes).job.name == "quick"
+    with closing(run_jobs(local(workers=2, grace=5), jobs)) as outcomes:
+        assert next(outcomes)[0].name == "quick"
         while not jobs[1].log.read_text().endswith("\n"):
             sleep(0.02)
     assert not alive(int(jobs[1].log.read_text()))
@@ -114,6 +124,6 @@ def test_closing_the_generator_leaves_no_process_behind(tmp_path: Path) -> None:
 
 def test_jobs_have_an_empty_stdin_and_a_process_group_of_their_own(tmp_path: Path) -> None:
     one = job(tmp_path, "one", "import os, sys; print(os.getpgrp(), repr(sys.stdin.read()))")
-    run(LocalExecutor(), one)
+    run(local(), one)
     group, read = one.log.read_text().split()
     assert int(group) != os.getpgrp() and read == "''"

@@ -449,7 +449,7 @@ def test_a_plugin_for_another_version_is_refused_and_the_error_says_what_to_upda
 
 @pytest.mark.parametrize(
     ("api", "said"),
-    [(None, 'add PLUGIN_API_VERSION = "1.0"'), (1, "PLUGIN_API_VERSION is 1"), ("1", "is '1'")],
+    [(None, 'add PLUGIN_API_VERSION = "1.1"'), (1, "PLUGIN_API_VERSION is 1"), ("1", "is '1'")],
 )
 def test_a_plugin_that_states_no_valid_version_is_refused(
     install: Install, api: object, said: str

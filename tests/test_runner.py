@@ -132,7 +132,9 @@ def test_the_record_on_disk_is_the_returned_one_and_no_saved_progress_is_left(
     assert names == {
         "architecture.json", "curves.json", "predictions.json", "weights.safetensors",
     }  # fmt: skip
-    assert not list((store.folder / ".unfinished").glob("*"))
+    assert [path.name for path in (store.folder / ".unfinished").glob("*")] == [
+        f"{record.run_key}.lock"
+    ]
 
 
 def test_the_record_describes_components_data_and_costs(
@@ -381,7 +383,7 @@ def test_an_option_refused_before_the_search_started_leaves_no_record(
 
     with pytest.raises(OptionError):
         execute(scripted(beats_cache, refuses), RecordStore(tmp_path / "out"))
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.rglob("*.json")) == []
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,10 @@ from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite import runner as suite_runner
-from nasbench_ecg.suite.processes import LocalExecutor
+from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
 from nasbench_ecg.suite.runner import (
+    Engine,
     execute_runs,
-    lock_suite,
     pending_runs,
     reuse_results,
     statuses,
@@ -312,7 +312,9 @@ def runs_that(*behaviours: str) -> list[PlannedRun]:
 def done(runs: list[PlannedRun], store: RecordStore, **limits: Any) -> dict[str, Any]:
     """Execute runs and return the records by strategy."""
     store.check_writable()
-    finished = execute_runs(runs, store, LocalExecutor(**limits))
+    time_limit = limits.pop("time_limit", None)
+    engine = Engine(LocalExecutor(LocalOptions(**limits)))
+    finished = execute_runs(runs, store, engine, time_limit=time_limit)
     return {one.run.config.strategy.name: one.record for one in finished}
 
 
@@ -359,15 +361,19 @@ def test_an_interrupted_run_is_resumed_and_a_damaged_record_replaced(store: Reco
     assert pending_runs(runs, store) == runs
 
 
-def test_a_suite_is_executed_by_one_process_at_a_time(store: RecordStore) -> None:
-    with (
-        lock_suite(store),
-        pytest.raises(StorageError, match="Another process is running this suite"),
-        lock_suite(store),
-    ):
-        pass
-    with lock_suite(store):
-        pass
+def test_a_run_that_another_process_executes_is_left_for_later_and_not_executed_again(
+    store: RecordStore,
+) -> None:
+    runs = runs_that("ok", "lies")
+    lock = store.lock(runs[1].key).acquire()
+    lock.__enter__()
+    finished = execute_runs(runs, store, Engine(LocalExecutor()))
+    assert next(finished).run == runs[0]
+    record = new_record(runs[1].config, "mine").model_copy(update={"status": "ok"})
+    store.write(record)
+    lock.__exit__(None, None, None)
+    (other,) = finished
+    assert (other.run, other.record, other.seconds) == (runs[1], record, None)
 
 
 # Results of other suites

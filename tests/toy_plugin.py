@@ -9,10 +9,11 @@ from tiny_beats import tiny_beats
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.executors import Outcome
 from nasbench_ecg.plugin import registry
 from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.specs import DatasetSpec
-from nasbench_ecg.suite.processes import LocalExecutor, Outcome
+from nasbench_ecg.suite.processes import LocalExecutor
 
 
 class Toy:
@@ -48,16 +49,20 @@ def install(monkeypatch, tmp_path: Path) -> None:
     toy = registry.PluginInfo("toy", "toy", "1", shipped=False, components=components)
     whole = replace(known, plugins=(*known.plugins, toy))
     monkeypatch.setattr(registry, "load_registry", lambda: whole)
-    monkeypatch.setattr(LocalExecutor, "run", _in_this_process)
+    monkeypatch.setattr(LocalExecutor, "submit", _in_this_process)
+    monkeypatch.setattr(
+        LocalExecutor, "outcome", lambda self, handle: Outcome(int(handle), False, 0.1)
+    )
     monkeypatch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
 
 
-def _in_this_process(self, jobs, started=lambda job: None):
+def _in_this_process(self, jobs):
+    handles = []
     for job in jobs:
-        started(job)
         words = job.command[job.command.index("run") :]
         result = CliRunner().invoke(app, words)
         job.log.parent.mkdir(parents=True, exist_ok=True)
         job.log.write_text(result.output)
-        yield Outcome(job, result.exit_code, False, 0.1)
+        handles.append(str(result.exit_code))
+    return handles

@@ -26,6 +26,7 @@ from nasbench_ecg.cli import (
     generalize,
     leaderboard,
     plugin,
+    results,
     run,
     score,
     show,
@@ -51,7 +52,7 @@ _ClickException: type[Any] = typer.BadParameter.__mro__[2]
 
 _SECTIONS = {
     "Run": ("run", "suite"),
-    "Results": ("show", "leaderboard", "export", "verify", "submit"),
+    "Results": ("show", "leaderboard", "export", "results", "verify", "submit"),
     "Studies": ("generalize", "correlate", "table"),
     "Annotations": ("annotate", "score"),
     "Components and data": ("list", "info", "data", "cache", "arch", "plugin", "doctor"),
@@ -213,6 +214,7 @@ app.add_typer(arch.app, name="arch")
 app.add_typer(cache.app, name="cache")
 app.add_typer(data.app, name="data")
 app.add_typer(plugin.app, name="plugin")
+app.add_typer(results.app, name="results")
 app.add_typer(table.app, name="table")
 app.add_typer(suite.app, name="suite")
 

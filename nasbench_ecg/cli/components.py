@@ -31,6 +31,7 @@ PLURALS: dict[Kind, str] = {
     "search-space": "search-spaces",
     "builder": "builders",
     "evaluator": "evaluators",
+    "executor": "executors",
 }
 """The kinds of components, in the order in which they are listed."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -15,24 +14,26 @@ from nasbench_ecg.cli.console import RichProgress
 if TYPE_CHECKING:
     from nasbench_ecg.progress import Steps
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.suite.processes import LocalExecutor
-    from nasbench_ecg.suite.runner import FinishedRun
+    from nasbench_ecg.suite.runner import Engine, FinishedRun
     from nasbench_ecg.suite.spec import PlannedRun
 
 
 def interrupt_on_sigterm() -> None:
-    """Handle SIGTERM as Ctrl-C, so that the record of the run gets the status interrupted."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Handle SIGTERM as Ctrl-C; a run first saves its current step."""
+    from nasbench_ecg.shutdown import stop_on_sigterm
+
+    stop_on_sigterm()
 
 
 def execute_with_progress(
     runs: Sequence[PlannedRun],
     store: RecordStore,
-    executor: LocalExecutor,
+    engine: Engine,
     *,
     data: Path | None = None,
     checkpoint_seconds: float = 30.0,
     parallel: int | None = None,
+    time_limit: float | None = None,
 ) -> None:
     """Execute runs, and print one line when one ends.
 
@@ -49,10 +50,10 @@ def execute_with_progress(
         return
     with RichProgress() as progress:
         fetch_missing((run.config for run in runs), LocalSource(data), progress)
-    shown = SuiteProgress(store.suite, runs, executor.workers)
+    shown = SuiteProgress(store.suite, runs, engine.executor.capabilities.slots)
     ended = execute_runs(
-        runs, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
-        parallel=parallel, started=shown.started,
+        runs, store, engine, data=data, checkpoint_seconds=checkpoint_seconds,
+        parallel=parallel, time_limit=time_limit, started=shown.started,
     )  # fmt: skip
     with shown, closing(ended):
         for finished in ended:
@@ -65,10 +66,10 @@ class SuiteProgress:
     Args:
         name: Name of the suite.
         runs: The pending runs.
-        workers: Number of runs at the same time.
+        workers: Number of runs at the same time; None if that is not known.
     """
 
-    def __init__(self, name: str, runs: Sequence[PlannedRun], workers: int) -> None:
+    def __init__(self, name: str, runs: Sequence[PlannedRun], workers: int | None) -> None:
         self._name = name
         self._total = len(runs)
         self._left = {run.key: run for run in runs}
@@ -103,12 +104,17 @@ class SuiteProgress:
 
         run, record = finished.run, finished.record
         self._left.pop(run.key)
-        self._running.pop(run.key)
-        self._seconds.setdefault(run.row, []).append(finished.seconds)
+        self._running.pop(run.key, None)
+        if finished.seconds is not None:
+            self._seconds.setdefault(run.row, []).append(finished.seconds)
         parts = [f"{self._total - len(self._left)}/{self._total}", record.status, str(run)]
         if "f1_of_macro" in record.metrics:
             parts.append(f"F1 {percent(record.metrics['f1_of_macro'])}")
-        parts.append(duration(finished.seconds))
+        parts.append(
+            "executed by another process"
+            if finished.seconds is None
+            else duration(finished.seconds)
+        )
         if record.status != "ok":
             parts.append(f"see {finished.log}")
         elif (left := self._seconds_left()) is not None:
@@ -128,6 +134,6 @@ class SuiteProgress:
         that have ended.
         """
         rows = [run.row for run in self._left.values()]
-        if not rows or not self._seconds.keys() >= set(rows):
+        if not rows or self._workers is None or not self._seconds.keys() >= set(rows):
             return None
         return sum(fmean(self._seconds[row]) for row in rows) / min(self._workers, len(rows))

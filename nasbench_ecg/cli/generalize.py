@@ -141,14 +141,14 @@ def _execute(
     """Execute the pending runs, each in its own process."""
     from nasbench_ecg.cli.execution import execute_with_progress, interrupt_on_sigterm
     from nasbench_ecg.suite.processes import LocalExecutor
-    from nasbench_ecg.suite.runner import lock_suite, pending_runs
+    from nasbench_ecg.suite.runner import Engine, pending_runs
 
     pending = pending_runs(runs, store, retry_failed=retry_failed)
     if not pending:
         return
     interrupt_on_sigterm()
-    with lock_suite(store):
-        execute_with_progress(pending, store, LocalExecutor(), data=data)
+    store.check_writable()
+    execute_with_progress(pending, store, Engine(LocalExecutor()), data=data)
 
 
 def _format_of(output: Path) -> str:

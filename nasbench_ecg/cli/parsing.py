@@ -41,3 +41,17 @@ class Verbs(typer.Typer):
     def command(self, name: str | None = None, **settings: Any) -> Callable[[Any], Any]:
         """Return the decorator that adds a verb; arguments as in the base class."""
         return super().command(name, **{"cls": Verb, **settings})
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Return I and N of ``--shard I/N``.
+
+    Raises:
+        OptionError: The text is not of this form.
+    """
+    from nasbench_ecg.errors import OptionError
+
+    first, _, last = text.partition("/")
+    if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
+        return int(first), int(last)
+    raise OptionError(f"--shard {text!r} is not of the form I/N.", fix="For example --shard 1/4.")

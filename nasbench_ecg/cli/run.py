@@ -13,12 +13,16 @@ from nasbench_ecg.cli.components import complete_dataset, complete_strategy
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.text import Text
 
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.executors import CallsFunctions
     from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.registry import Registry
     from nasbench_ecg.run.config import RunConfig
+    from nasbench_ecg.run.locks import Holder
     from nasbench_ecg.run.record import RunRecord
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.runner import PreparedRun
@@ -98,8 +102,8 @@ def run(
         typer.Option(
             "--set",
             metavar="PART.OPTION=VALUE",
-            help="Set an option of the strategy, space, builder, dataset, evaluator or protocol, "
-            "such as strategy.epochs=10. Repeatable.",
+            help="Set an option of the strategy, space, builder, dataset, evaluator, protocol or "
+            "executor, such as strategy.epochs=10. Repeatable.",
         ),
     ] = None,
     device: Annotated[
@@ -117,6 +121,13 @@ def run(
         int,
         typer.Option(min=1, metavar="N", help="Train N candidates of a search at the same time."),
     ] = 1,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train the candidates of a search in the workers of this executor, such as dask.",
+        ),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -166,9 +177,13 @@ def run(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.suite.nodes import check_node
     from nasbench_ecg.suite.spec import check_name
 
+    check_node()
     check_name(suite, "--suite")
+    overrides = parse_assignments(assignments or [])
+    engine = _candidate_executor(executor, overrides.pop("executor", {}))
     registry = load_registry()
     request = RunRequest(
         strategy=strategy,
@@ -178,7 +193,7 @@ def run(
         space=space,
         builder=builder,
         evaluator=evaluator,
-        overrides=parse_assignments(assignments or []),
+        overrides=overrides,
         evaluation_seed=evaluation_seed,
         device=device,
         budget=Budget(budget_evaluations, budget_seconds),
@@ -189,12 +204,36 @@ def run(
         record = _run_one(
             registry, one, source, store,
             rerun=rerun, fresh=fresh, dry_run=dry_run, quiet=as_json,
-            checkpoint_seconds=checkpoint_seconds, parallel=parallel,
+            checkpoint_seconds=checkpoint_seconds, parallel=parallel, executor=engine,
         )  # fmt: skip
         if record is not None:
             records.append(record)
     if as_json and not dry_run:
         print_json([record.model_dump(mode="json") for record in records])
+
+
+def _candidate_executor(name: str | None, options: Mapping[str, object]) -> CallsFunctions | None:
+    """Return the executor that evaluates the candidates of a search; None for this process.
+
+    Raises:
+        NasbenchError: It is unknown or not installed, or only runs whole jobs.
+    """
+    from nasbench_ecg.cli.executors import executor_of
+    from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.executors import CallsFunctions
+
+    if name is None:
+        if options:
+            raise OptionError("--set executor.… needs --executor NAME.", fix="Name an executor.")
+        return None
+    made = executor_of(name, options).executor
+    if not isinstance(made, CallsFunctions):
+        raise OptionError(
+            f"The executor {name!r} runs whole jobs, and no candidates of a search.",
+            fix=f"'nasbench-ecg suite run SUITE --executor {name}' uses it; --parallel N trains "
+            "N candidates here.",
+        )
+    return made
 
 
 def _seeds(seed: int | None, seeds: str | None) -> list[int]:
@@ -237,6 +276,7 @@ def _run_one(
     quiet: bool,
     checkpoint_seconds: float,
     parallel: int,
+    executor: CallsFunctions | None,
 ) -> RunRecord | None:
     """Return the record of a run, made now or before; None after a dry run."""
     from nasbench_ecg.cli.execution import interrupt_on_sigterm
@@ -247,11 +287,15 @@ def _run_one(
         def already_done(self, record: RunRecord, config: RunConfig, path: Path) -> None:
             _print_already_done(record, config, path, source)
 
+        def waits(self, holder: Holder) -> None:
+            stderr().print(
+                f"Another process executes this run: {holder}. Waiting for it.", soft_wrap=True
+            )
+
         def starts(self, config: RunConfig, path: Path, *, continues: bool) -> None:
             _print_settings(config, store, dry_run=False)
             if continues:
                 stderr().print("Continuing the run that was stopped (--rerun starts it over).")
-            interrupt_on_sigterm()
 
         def prepared(self, request: RunRequest, ready: PreparedRun) -> None:
             if store.suite == SUITE:
@@ -269,9 +313,11 @@ def _run_one(
             _print_settings(config, store, dry_run=True)
             _print_missing_records(config, source)
         return None
+    interrupt_on_sigterm()
     record = make_run(
         request, registry, source, store, progress=RichProgress(), listener=Printer(),
         rerun=rerun, fresh=fresh, checkpoint_seconds=checkpoint_seconds, parallel=parallel,
+        executor=executor,
     )  # fmt: skip
     if not quiet:
         _show(record, registry, store)

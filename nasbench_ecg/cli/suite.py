@@ -19,6 +19,7 @@ from nasbench_ecg.cli.console import (
     warn_damaged_records,
 )
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.suite_jobs import given_options, print_how_to_come_back, print_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,6 +61,18 @@ DeviceOption = Annotated[
 ]
 OutOption = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder of run records and trained networks.")
+]
+ExecutorOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="Where runs are executed ('nasbench-ecg list executors')."),
+]
+ExecutorSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="executor.OPTION=VALUE",
+        help="Set an option of the executor, such as executor.partition=gpu. Repeatable.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -157,7 +170,33 @@ def suite_status(
         listed.add_row(*names, *numbers)
     stdout().print(listed)
     _print_counts(found)
+    print_jobs(store, runs, found)
     _print_failures(runs, found, store)
+
+
+@app.command("cancel")
+def cancel_suite(
+    name: NameArgument,
+    profile: ProfileOption = None,
+    seeds: SeedsOption = None,
+    device: DeviceOption = "auto",
+    out: OutOption = Path("results"),
+) -> None:
+    """End the jobs of a suite that run on a cluster or wait in its queue.
+
+    A running job saves its current step first, so 'nasbench-ecg suite run' continues it.
+    """
+    from nasbench_ecg.cli.executors import engine_of_job
+    from nasbench_ecg.suite.submitted import forget, submitted_jobs
+
+    suite, runs = _planned(name, profile, seeds, device)
+    store = _store(out, suite)
+    jobs = submitted_jobs(store)
+    chosen = [jobs[run.key] for run in runs if run.key in jobs]
+    for job in chosen:
+        forget(store, job.run_key)  # first, so that a process that waits for it does not retry it
+        engine_of_job(job).executor.cancel(job.handle)
+    stderr().print(f"{len(chosen)} jobs are ended.")
 
 
 @app.command("run")
@@ -179,8 +218,9 @@ def run_suite(
         bool, typer.Option("--retry-failed", help="Also repeat the runs that failed.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Execute N runs at the same time.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, metavar="N", help="Execute N runs at the same time, here."),
+    ] = None,
     parallel: Annotated[
         int | None,
         typer.Option(
@@ -198,40 +238,56 @@ def run_suite(
     checkpoint_seconds: Annotated[
         float, typer.Option(min=0, metavar="S", help="Save the state of a run every S seconds.")
     ] = 30.0,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N", help="Execute only the runs I, I + N, I + 2N, ... of the plan."
+        ),
+    ] = None,
+    executor: ExecutorOption = "local",
+    assignments: ExecutorSettings = None,
 ) -> None:
     """Execute the pending runs of a suite.
 
-    Each run has its own process. Stop the suite at any time: the same command continues it.
+    Each run has its own process. Stop the suite at any time: the same command continues it. Several
+    processes can execute one suite: a run is executed once.
     """
     from nasbench_ecg.cli.execution import execute_with_progress, interrupt_on_sigterm
-    from nasbench_ecg.suite.processes import LocalExecutor
-    from nasbench_ecg.suite.runner import lock_suite, pending_runs, reuse_results, statuses
+    from nasbench_ecg.cli.executors import engine_of
+    from nasbench_ecg.cli.parsing import parse_shard
+    from nasbench_ecg.suite.runner import pending_runs, reuse_results, shard_of, statuses
 
     suite, runs = _planned(name, profile, seeds, device)
+    if shard is not None:
+        runs = shard_of(runs, *parse_shard(shard))
     store = _store(out, suite)
     slots = _gpus(gpus, device)
+    given: dict[str, object] = {} if workers is None else {"workers": workers}
+    if slots:
+        given |= {"gpus": slots, "workers": max(workers or 1, len(slots))}
+    engine = engine_of(executor, assignments, given)
     hours = suite.content.time_limit_hours if time_limit is None else time_limit
-    executor = LocalExecutor(
-        workers=max(workers, len(slots)),
-        gpus=slots,
-        time_limit=None if hours is None else 3600 * hours,
-    )
     interrupt_on_sigterm()
-    with lock_suite(store):
-        if copied := reuse_results(pending_runs(runs, store, retry_failed=True), store):
-            stderr().print(f"{len(copied)} results are copied from other suites in {out}.")
-        pending = pending_runs(runs, store, retry_failed=retry_failed)
-        _print_pending(suite, pending, runs)
-        execute_with_progress(
-            pending, store, executor, data=data, checkpoint_seconds=checkpoint_seconds,
-            parallel=parallel,
-        )  # fmt: skip
-    found = statuses(runs, store)
-    _print_counts(found)
-    _print_failures(runs, found, store)
+    store.check_writable()
+    if copied := reuse_results(pending_runs(runs, store, retry_failed=True), store):
+        stderr().print(f"{len(copied)} results are copied from other suites in {out}.")
+    pending = pending_runs(runs, store, retry_failed=retry_failed)
+    _print_pending(suite, pending, runs)
     options = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}
     if device != "auto":
         options["--device"] = device
+    try:
+        execute_with_progress(
+            pending, store, engine, data=data, checkpoint_seconds=checkpoint_seconds,
+            parallel=parallel, time_limit=None if hours is None else 3600 * hours,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if engine.executor.capabilities.outlives:
+            print_how_to_come_back(name, options)
+        raise
+    found = statuses(runs, store)
+    _print_counts(found)
+    _print_failures(runs, found, store)
     _print_next_commands(name, suite, options, found)
     if any(status != "ok" for status in found):
         raise typer.Exit(1)
@@ -337,11 +393,7 @@ def _print_next_commands(
     """Print the command that retries the failed runs, and the one that shows the leaderboard."""
     from nasbench_ecg.suite.runner import FAILED
 
-    given = {
-        option: str(value)
-        for option, value in options.items()
-        if value is not None and (option, value) != ("--out", Path("results"))
-    }
+    given = given_options(options)
     if any(status in FAILED for status in found):
         words = ["nasbench-ecg", "suite", "run", name, *chain(*given.items()), "--retry-failed"]
         stderr().print(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
+from nasbench_ecg.cli.parsing import parse_shard
 from nasbench_ecg.cli.table_options import (
     DEFAULT,
     Data,
@@ -87,7 +88,7 @@ def build(
     from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import configure_track, plan_table, strata
 
-    part = _parse_shard(shard)
+    part = parse_shard(shard)
     torch.set_num_threads(threads)
     overrides = parse_assignments(assignments or [])
     refuse_parts(overrides, ("space", "builder", "dataset", "protocol"))
@@ -278,12 +279,3 @@ def _configured(card: Card) -> RunConfig:
     return configure_track(
         load_registry(), card.space.name, card.dataset.name, card.protocol, set_options
     )
-
-
-def _parse_shard(text: str) -> tuple[int, int]:
-    from nasbench_ecg.errors import OptionError
-
-    first, _, last = text.partition("/")
-    if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
-        return int(first), int(last)
-    raise OptionError(f"--shard {text!r} is not of the form I/N.", fix="For example --shard 1/4.")

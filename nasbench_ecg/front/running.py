@@ -22,7 +22,9 @@ from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.spec import check_name
 
 if TYPE_CHECKING:
+    from nasbench_ecg.executors import CallsFunctions
     from nasbench_ecg.front.results import Runs
+    from nasbench_ecg.run.locks import Holder
     from nasbench_ecg.run.runner import PreparedRun
 
 
@@ -142,6 +144,9 @@ class RunListener:
     def already_done(self, record: RunRecord, config: RunConfig, path: Path) -> None:
         """The run is stored and is not repeated."""
 
+    def waits(self, holder: Holder) -> None:
+        """Another process executes the run, and this one waits for it."""
+
     def starts(self, config: RunConfig, path: Path, *, continues: bool) -> None:
         """The run starts, or continues one that was stopped."""
 
@@ -164,6 +169,7 @@ def make_run(
     fresh: bool = False,
     checkpoint_seconds: float = 30.0,
     parallel: int = 1,
+    executor: CallsFunctions | None = None,
 ) -> RunRecord:
     """Return the record of a run, made now or before.
 
@@ -178,6 +184,7 @@ def make_run(
         fresh: Make the beats from the records, not from cached beats.
         checkpoint_seconds: Seconds between saved states.
         parallel: Candidates that are trained at the same time.
+        executor: Trains the candidates in its workers.
 
     Raises:
         NasbenchError: Records are missing, or the run failed.
@@ -192,14 +199,26 @@ def make_run(
         listener.already_done(before, config, path)
         return before
     store.check_writable()
-    unfinished = store.resume_folder(config.key())
-    if rerun:
-        unfinished.remove()
-    listener.starts(config, path, continues=unfinished.exists())
-    with progress if isinstance(progress, AbstractContextManager) else _Entered(progress) as shown:
+    with (
+        store.lock(config.key()).acquire(listener.waits) as waited,
+        progress if isinstance(progress, AbstractContextManager) else _Entered(progress) as shown,
+    ):
+        if waited and (before := store.read(config.key())) and before.status == "ok":
+            listener.already_done(before, config, path)
+            return before
+        unfinished = store.resume_folder(config.key())
+        if rerun:
+            unfinished.remove()
+        listener.starts(config, path, continues=unfinished.exists())
         fetch_missing([config], source, shown)
         ready = prepare_run(
-            config, source=source, progress=shown, suite=store.suite, parallel=parallel, fresh=fresh
+            config,
+            source=source,
+            progress=shown,
+            suite=store.suite,
+            parallel=parallel,
+            fresh=fresh,
+            executor=executor,
         )
         listener.prepared(request, ready)
         try:

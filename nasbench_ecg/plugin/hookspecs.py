@@ -1,4 +1,4 @@
-"""The five hooks of a plugin. Each yields specs of one kind of component.
+"""The six hooks of a plugin. Each yields specs of one kind of component.
 
 A plugin is any module named by an entry point of the group ``nasbench_ecg.plugins``. The module
 says which API version it was written for, and implements one hook or more::
@@ -21,6 +21,7 @@ from nasbench_ecg.plugin.specs import (
     BuilderSpec,
     DatasetSpec,
     EvaluatorSpec,
+    ExecutorSpec,
     SearchSpaceSpec,
     StrategySpec,
 )
@@ -125,4 +126,23 @@ def nasbench_ecg_evaluators() -> Iterable[EvaluatorSpec]:  # type: ignore[empty-
         ...     )
         >>> [spec.name for spec in nasbench_ecg_evaluators()]
         ['parameters']
+    """
+
+
+@hookspec
+def nasbench_ecg_executors() -> Iterable[ExecutorSpec]:  # type: ignore[empty-body]
+    """Yield executors; since version 1.1 of the plugin API.
+
+    Example:
+        >>> from nasbench_ecg.api import ExecutorSpec, hookimpl
+        >>> @hookimpl
+        ... def nasbench_ecg_executors():
+        ...     yield ExecutorSpec(
+        ...         name="my-queue",
+        ...         target="my_package.queue:MyQueue",
+        ...         options="my_package.queue:MyQueueOptions",
+        ...         summary="Jobs of our batch system",
+        ...     )
+        >>> [spec.name for spec in nasbench_ecg_executors()]
+        ['my-queue']
     """

@@ -33,6 +33,7 @@ from nasbench_ecg.plugin.specs import (
     ComponentSpec,
     DatasetSpec,
     EvaluatorSpec,
+    ExecutorSpec,
     Kind,
     Role,
     SearchSpaceSpec,
@@ -293,6 +294,7 @@ SPEC_OF_HOOK: dict[str, type[ComponentSpec]] = {
     "nasbench_ecg_strategies": StrategySpec,
     "nasbench_ecg_datasets": DatasetSpec,
     "nasbench_ecg_evaluators": EvaluatorSpec,
+    "nasbench_ecg_executors": ExecutorSpec,
 }
 
 

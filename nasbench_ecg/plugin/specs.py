@@ -14,11 +14,12 @@ from typing import Any, ClassVar, Literal
 
 import pluggy
 
-API_VERSION = "1.0"
+API_VERSION = "1.1"
 """Version of the plugin API, ``major.minor``. A plugin written for the same major version and for
-the same or an older minor version works with it."""
+the same or an older minor version works with it: a new hook, or a new optional field of a spec,
+raises the minor version only. Version 1.1 added the hook ``nasbench_ecg_executors``."""
 
-Kind = Literal["search-space", "builder", "strategy", "dataset", "evaluator"]
+Kind = Literal["search-space", "builder", "strategy", "dataset", "evaluator", "executor"]
 Role = Literal["search", "random-search", "fixed", "given"]
 BudgetName = Literal["evaluations", "seconds"]
 
@@ -157,3 +158,19 @@ class EvaluatorSpec(ComponentSpec):
     score: str | None = None
     """The metric that its score always is, such as ``f1_of_macro``; None: it may be another. A run
     record is then refused if its score is another value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorSpec(ComponentSpec):
+    """A way to run the jobs of a suite, or the candidates of a search, here or on other machines.
+
+    It does not change results, so it is no part of a run key.
+    """
+
+    kind = "executor"
+
+    requires: str = ""
+    """The module that it needs, if that is an optional dependency."""
+
+    extra: str = ""
+    """The extra of its distribution that installs this module."""

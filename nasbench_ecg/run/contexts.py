@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nasbench_ecg import shutdown
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import (
     Budget,
@@ -106,6 +107,7 @@ class RunSearchContext:
                             f"The training of candidate {arch.hash} diverged: it counts as the "
                             "worst."
                         )
+                    shutdown.stop_if_requested()
                 self.started -= log.take_earlier_seconds(arch, fidelity) / self.parallel
                 self.evaluations += 1
                 evaluations.append(evaluation)

@@ -19,12 +19,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.executors import CallsFunctions
 from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
@@ -165,12 +166,89 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class HoldsBeats(Protocol):
+    """Beats on their way to a worker."""
+
+    def beats(self) -> Beats:
+        """Return the beats, in the worker."""
+
+
+@dataclass(frozen=True)
+class SentBeats:
+    """Beats that are sent to a worker on another machine."""
+
+    sent: Beats
+
+    def beats(self) -> Beats:
+        """Return the beats, read-only."""
+        return self.sent.read_only()
+
+
+class RemoteWorkers:
+    """Workers of an executor that evaluate candidates; the beats are sent to each worker once.
+
+    Args:
+        executor: Calls functions in its workers.
+        task: The training and the validation part.
+        builder: Builds the networks.
+        evaluator: Scores them.
+        device: ``cpu`` or ``cuda``.
+        seed: Seed of each evaluation.
+        calls: Receives the notes of the workers.
+    """
+
+    def __init__(
+        self,
+        executor: CallsFunctions,
+        *,
+        task: Task,
+        builder: ResolvedComponent,
+        evaluator: ResolvedComponent,
+        device: str,
+        seed: int,
+        calls: ComponentCalls,
+    ) -> None:
+        self._calls = calls
+        setup = WorkerSetup(
+            train=SentBeats(task.train),
+            validation=SentBeats(task.validation),
+            macro_classes=task.macro_classes,
+            builder=builder,
+            evaluator=evaluator,
+            device=device,
+            seed=seed,
+            threads=torch.get_num_threads(),
+        )
+        self._stack = ExitStack()
+        self._pool = self._stack.enter_context(executor.workers(setup.remote_function))
+
+    def evaluate(
+        self, architectures: Sequence[Architecture], fidelity: Fidelity | None, progress: Progress
+    ) -> Iterator[Evaluation]:
+        """Yield the evaluations of different ``architectures``, in their order.
+
+        Raises:
+            WorkerError: The workers are lost.
+        """
+        with progress.track("Evaluating", len(architectures)) as bar:
+            found = self._pool.map([(arch, fidelity) for arch in architectures])
+            for evaluation, notes in found:
+                for note in notes:
+                    self._calls.tell(note)
+                bar.advance(score=evaluation.score)
+                yield evaluation
+
+    def close(self) -> None:
+        """Leave the workers."""
+        self._stack.close()
+
+
 @dataclass(frozen=True)
 class WorkerSetup:
     """What a worker needs to evaluate candidates; sent once, when it starts."""
 
-    train: SharedBeats
-    validation: SharedBeats
+    train: HoldsBeats
+    validation: HoldsBeats
     macro_classes: tuple[str, ...]
     builder: ResolvedComponent
     evaluator: ResolvedComponent
@@ -190,6 +268,17 @@ class WorkerSetup:
             progress=Silent(),
             evaluator_name=describe(self.evaluator.component),
         )
+
+    def remote_function(self) -> Callable[..., tuple[Evaluation, list[str]]]:
+        """Prepare a worker of an executor, and return the function of a candidate."""
+        torch.set_num_threads(self.threads)
+        function = self.evaluation_function()
+
+        def evaluate(arch: Architecture, fidelity: Fidelity | None) -> tuple[Evaluation, list[str]]:
+            calls = ComponentCalls()
+            return function(arch, fidelity, calls=calls), calls.notes
+
+        return evaluate
 
 
 _evaluation_function: Callable[..., Evaluation]

@@ -43,14 +43,16 @@ from nasbench_ecg.errors import (
     PluginError,
     RecordError,
 )
+from nasbench_ecg.executors import CallsFunctions
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
-from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
+from nasbench_ecg.run.contexts import CandidateWorkers, FinalTestContext, RunSearchContext
 from nasbench_ecg.run.evaluations import check_converged, check_evaluation, check_unchanged
-from nasbench_ecg.run.parallel import Workers
+from nasbench_ecg.run.locks import Holder
+from nasbench_ecg.run.parallel import RemoteWorkers, Workers
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import (
     confusion_by_record,
@@ -61,6 +63,7 @@ from nasbench_ecg.run.recording import (
 )
 from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.shutdown import saving, stop_if_requested
 from nasbench_ecg.training.costs import measure_costs
 from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
 from nasbench_ecg.training.seeding import seeded
@@ -72,7 +75,8 @@ def execute(
     """Search an architecture, train it, score it once on the test part, and store the run record.
 
     A run that fails or is interrupted leaves a record that says so. Executed again, it continues
-    from its last checkpoint and gives the result of an uninterrupted run.
+    from its last checkpoint and gives the result of an uninterrupted run. If another process
+    executes the same run, this one waits for it and returns its record.
 
     Args:
         prepared: Beats, split and components of the run, from :func:`prepare_run`.
@@ -85,6 +89,21 @@ def execute(
     Raises:
         StorageError: The results cannot be written.
     """
+
+    def waiting(holder: Holder) -> None:
+        prepared.progress.note(f"Another process executes this run: {holder}. Waiting for it.")
+
+    key = prepared.record.run_key
+    with store.lock(key).acquire(waiting) as waited:
+        if waited and (record := store.read(key)) is not None and record.status == "ok":
+            prepared.progress.note("The other process has finished it.")
+            return record
+        with saving():
+            return _execute(prepared, store, checkpoint_seconds)
+
+
+def _execute(prepared: PreparedRun, store: RecordStore, checkpoint_seconds: float) -> RunRecord:
+    """Execute a run that this process has the lock of."""
     config, task, record = prepared.config, prepared.task, prepared.record
     saved = store.resume_folder(record.run_key, checkpoint_seconds)
     if damaged := saved.discard_if_damaged():
@@ -130,6 +149,7 @@ def prepare_run(
     suite: str,
     parallel: int = 1,
     fresh: bool = False,
+    executor: CallsFunctions | None = None,
 ) -> PreparedRun:
     """Load and split the beats and create the components: records → beats → split → task.
 
@@ -140,6 +160,7 @@ def prepare_run(
         suite: Name of the suite that the record belongs to.
         parallel: Number of candidates that a search evaluates at the same time.
         fresh: Load the beats from the records, not from the cache.
+        executor: Evaluates the candidates of a search in its workers.
 
     Raises:
         NasbenchError: Records are missing or damaged, or a component cannot be created.
@@ -171,6 +192,7 @@ def prepare_run(
         progress=progress,
         parallel=parallel,
         calls=calls,
+        executor=executor,
     )
 
 
@@ -270,6 +292,7 @@ class PreparedRun:
     progress: Progress
     parallel: int = 1
     calls: ComponentCalls = field(default_factory=ComponentCalls)
+    executor: CallsFunctions | None = None
 
     def search_context(self) -> RunSearchContext:
         """Return a new context for the strategy."""
@@ -299,8 +322,21 @@ class PreparedRun:
         return {role: package_digest(component) for role, component in components.items()}
 
     @contextmanager
-    def workers(self) -> Iterator[Workers | None]:
-        """Open the processes that evaluate candidates; yield None if ``parallel`` is 1."""
+    def workers(self) -> Iterator[CandidateWorkers | None]:
+        """Open the workers that evaluate candidates; yield None if this process does."""
+        if self.executor is not None:
+            remote = RemoteWorkers(
+                self.executor,
+                task=self.task,
+                builder=self.config.builder,
+                evaluator=self.config.evaluator,
+                device=self.config.device,
+                seed=self.config.evaluation_seed,
+                calls=self.calls,
+            )
+            with closing(remote):
+                yield remote
+            return
         if self.parallel == 1:
             yield None
             return
@@ -355,6 +391,7 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
             "seconds": record.seconds["search"],
         },
     )
+    stop_if_requested()
     return result
 
 

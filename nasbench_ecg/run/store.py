@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.io import jsonable, sha256, storage_errors, to_json, write_atomically
+from nasbench_ecg.run.locks import RunLock
 from nasbench_ecg.run.record import SCHEMA_VERSION, RunRecord
 from nasbench_ecg.run.resume import ResumeFolder
 from nasbench_ecg.run.validation import check_json, check_record, describe_invalid
@@ -63,6 +64,10 @@ class RecordStore:
     def resume_folder(self, run_key: str, interval: float = 30.0) -> ResumeFolder:
         """Return the saved progress of a run; ``interval`` is the seconds between checkpoints."""
         return ResumeFolder(self.folder / ".unfinished" / run_key, interval)
+
+    def lock(self, run_key: str) -> RunLock:
+        """Return the lock of a run, which the process that executes it holds."""
+        return RunLock(self.folder / ".unfinished" / f"{run_key}.lock")
 
     def check_writable(self) -> None:
         """Check that the folder can be written, without creating it.

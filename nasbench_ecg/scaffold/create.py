@@ -26,6 +26,7 @@ _MODULE: dict[Kind, str] = {
     "search-space": "space",
     "builder": "network",
     "evaluator": "evaluator",
+    "executor": "executor",
 }
 
 _RUN: dict[Kind, str] = {
@@ -34,6 +35,7 @@ _RUN: dict[Kind, str] = {
     "search-space": "nasbench-ecg run random synthetic-2lead --profile smoke --space $name",
     "builder": "nasbench-ecg run random synthetic-2lead --profile smoke --builder $name",
     "evaluator": "nasbench-ecg run random synthetic-2lead --profile smoke --evaluator $name",
+    "executor": "nasbench-ecg suite run smoke --executor $name",
 }
 
 

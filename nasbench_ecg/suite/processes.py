@@ -1,4 +1,8 @@
-"""Child processes on this machine: a few at a time, each with a time limit, none left behind."""
+"""Child processes on this machine: a few at a time, each with a time limit, none left behind.
+
+Each child has one end of a pipe. When this process ends, even by a kill, the pipe closes, and a run
+ends itself: see :mod:`nasbench_ecg.shutdown`.
+"""
 
 from __future__ import annotations
 
@@ -6,111 +10,107 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import Field
+
+from nasbench_ecg.executors import Capabilities, Job, JobState, Outcome
+from nasbench_ecg.options import Options
+from nasbench_ecg.shutdown import LIFELINE
 
 POLL_SECONDS = 0.05
 """Seconds between two looks at running processes."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A command to run.
+class LocalOptions(Options):
+    """Options of the executor ``local``."""
 
-    Attributes:
-        name: Its name in outcomes.
-        command: The command and its arguments.
-        log: File that receives its stdout and stderr.
+    workers: int = Field(default=1, ge=1)
+    """Number of jobs that run at the same time."""
+    gpus: tuple[str, ...] = ()
+    """Identifiers of GPUs, given to the workers in turn: with as many workers, each job has a GPU
+    of its own. If empty, CUDA_VISIBLE_DEVICES is not changed."""
+    grace: float = Field(default=30.0, ge=0)
+    """Seconds between SIGTERM and SIGKILL for a job that is ended."""
+
+
+class LocalExecutor:
+    """Runs jobs as child processes of this one; they end when this process ends.
+
+    Args:
+        options: The options.
     """
 
-    name: str
-    command: Sequence[str]
-    log: Path
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a job ended.
-
-    Attributes:
-        job: The job.
-        returncode: Its exit status; -n if signal n ended it.
-        timed_out: Whether it was ended at its time limit.
-        seconds: Wall time that it took.
-    """
-
-    job: Job
-    returncode: int
-    timed_out: bool
-    seconds: float
+    def __init__(self, options: LocalOptions | None = None) -> None:
+        self.options = options or LocalOptions()
+        self._free = list(reversed(range(self.options.workers)))
+        self._running: dict[str, tuple[int, ChildProcess]] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._started = 0
 
     @property
-    def killed(self) -> bool:
-        """Whether another process killed it, as the kernel does when memory runs out."""
-        return self.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL) and not self.timed_out
+    def capabilities(self) -> Capabilities:
+        """It has a slot for each worker."""
+        return Capabilities(slots=self.options.workers)
 
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Start jobs; at most as many as there are free workers."""
+        return [self._start(job) for job in jobs]
 
-@dataclass(frozen=True)
-class LocalExecutor:
-    """Runs jobs as child processes of this one.
+    def outcome(self, handle: str) -> Outcome | None:
+        """Return how a job ended; None while it runs."""
+        if handle in self._running:
+            slot, child = self._running[handle]
+            if not child.ended():
+                return None
+            del self._running[handle]
+            self._free.append(slot)
+            outcome = Outcome(child.returncode, child.timed_out, child.seconds)
+            self._outcomes[handle] = outcome
+        return self._outcomes.get(handle, Outcome(None, reason="There is no such job."))
 
-    Attributes:
-        workers: Number of jobs that run at the same time.
-        gpus: Identifiers of GPUs, given to the workers in turn: with as many workers, each job has
-            a GPU of its own. If empty, CUDA_VISIBLE_DEVICES is not changed.
-        time_limit: Most seconds that a job may take; None for no limit.
-        grace: Seconds between SIGTERM and SIGKILL.
-    """
+    def state(self, handle: str) -> JobState:
+        """Return ``running``, ``ended`` or ``unknown``."""
+        if handle in self._running:
+            return "running" if self.outcome(handle) is None else "ended"
+        return "ended" if handle in self._outcomes else "unknown"
 
-    workers: int = 1
-    gpus: Sequence[str] = ()
-    time_limit: float | None = None
-    grace: float = 30.0
+    def cancel(self, handle: str) -> None:
+        """End a job with SIGTERM; with SIGKILL after the grace."""
+        if handle in self._running:
+            self._running[handle][1].terminate()
 
-    def run(
-        self, jobs: Sequence[Job], started: Callable[[Job], None]
-    ) -> Generator[Outcome, None, None]:
-        """Yield the outcome of each job as it ends; closing the generator ends running jobs."""
-        waiting = list(reversed(jobs))
-        free = list(reversed(range(self.workers)))
-        running: dict[int, tuple[Job, ChildProcess]] = {}
-        try:
-            while waiting or running:
-                while waiting and free:
-                    job, slot = waiting.pop(), free.pop()
-                    running[slot] = job, self._start(job, slot)
-                    started(job)
-                ended = [slot for slot, (_, child) in running.items() if child.ended()]
-                for slot in ended:
-                    job, child = running.pop(slot)
-                    free.append(slot)
-                    yield Outcome(job, child.returncode, child.timed_out, child.seconds)
-                if not ended:
-                    time.sleep(POLL_SECONDS)
-        finally:
-            for _, child in running.values():
-                child.terminate()
-            for _, child in running.values():
-                child.wait()
+    def close(self) -> None:
+        """End all jobs."""
+        children = [child for _, child in self._running.values()]
+        for child in children:
+            child.terminate()
+        for child in children:
+            child.wait()
 
-    def _start(self, job: Job, slot: int) -> ChildProcess:
+    def _start(self, job: Job) -> str:
+        slot = self._free.pop()
+        self._started += 1
+        handle = str(self._started)
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        return ChildProcess(
+        child = ChildProcess(
             job.command,
             job.log,
-            environment=self._environment(slot),
-            time_limit=self.time_limit,
-            grace=self.grace,
+            environment={**self._environment(slot), **job.environment},
+            time_limit=job.time_limit,
+            grace=self.options.grace,
         )
+        self._running[handle] = slot, child
+        return handle
 
     def _environment(self, slot: int) -> dict[str, str]:
-        changes: dict[str, str] = {}
-        if self.gpus:
-            changes["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
-        if self.workers > 1 and "OMP_NUM_THREADS" not in os.environ:
-            changes["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // self.workers))
+        options, changes = self.options, dict[str, str]()
+        if options.gpus:
+            changes["CUDA_VISIBLE_DEVICES"] = options.gpus[slot % len(options.gpus)]
+        if options.workers > 1 and "OMP_NUM_THREADS" not in os.environ:
+            changes["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.workers))
         return {**os.environ, **changes}
 
 
@@ -143,15 +143,24 @@ class ChildProcess:
         self.timed_out = False
         self._started = self._limit_from = time.monotonic()
         self._terminated: float | None = None
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=None if environment is None else dict(environment),
-                start_new_session=True,
-            )
+        read, self._lifeline = os.pipe()
+        lifeline = {LIFELINE: f"{read}:{os.fstat(read).st_ino}"}
+        try:
+            with log.open("wb") as output:
+                self._process = subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**(os.environ if environment is None else environment), **lifeline},
+                    start_new_session=True,
+                    pass_fds=(read,),
+                )
+        except BaseException:
+            os.close(self._lifeline)
+            raise
+        finally:
+            os.close(read)
 
     @property
     def returncode(self) -> int:
@@ -167,6 +176,7 @@ class ChildProcess:
     def ended(self) -> bool:
         """Return whether the process has ended; end it if its time is up."""
         if self._process.poll() is not None:
+            self._close_lifeline()
             return True
         now = time.monotonic()
         if self._terminated is not None:
@@ -191,6 +201,7 @@ class ChildProcess:
         """Wait until the process has ended; after the grace, kill its process group."""
         try:
             self._process.wait(self.grace)
+            self._close_lifeline()
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             self.kill()
 
@@ -198,6 +209,12 @@ class ChildProcess:
         """Kill the process group and wait until the process has ended."""
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._close_lifeline()
+
+    def _close_lifeline(self) -> None:
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):

@@ -6,17 +6,19 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from nasbench_ecg.errors import StorageError
+from nasbench_ecg.executors import Executor, Job, Outcome
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.store import RecordStore
-from nasbench_ecg.suite.processes import Job, LocalExecutor, Outcome
+from nasbench_ecg.suite.nodes import environment_of_jobs
+from nasbench_ecg.suite.scheduling import Readiness, run_jobs
 from nasbench_ecg.suite.spec import PlannedRun
+from nasbench_ecg.suite.submitted import SubmittedJob, forget, remember, submitted_jobs
 from nasbench_ecg.text import duration
 
 FAILED: tuple[Status, ...] = ("failed", "timeout", "oom")
@@ -34,13 +36,13 @@ class FinishedRun:
         run: The run.
         record: Its record.
         log: File with the output of its process.
-        seconds: Wall time of its process.
+        seconds: Wall time of its job; None if another process has executed it.
     """
 
     run: PlannedRun
     record: RunRecord
     log: Path
-    seconds: float
+    seconds: float | None
 
 
 def statuses(runs: Sequence[PlannedRun], store: RecordStore) -> list[Status | None]:
@@ -124,46 +126,43 @@ def _artifacts(store: RecordStore, run_key: str) -> dict[str, object]:
     }
 
 
-@contextmanager
-def lock_suite(store: RecordStore) -> Iterator[None]:
-    """Hold the lock of a suite's folder, so that one process at a time executes the suite.
+def shard_of(runs: Sequence[PlannedRun], part: int, n: int) -> list[PlannedRun]:
+    """Return the runs ``part``, ``part`` + ``n``, ``part`` + 2 ``n``, … of a plan, from 1."""
+    return list(runs[part - 1 :: n])
 
-    Raises:
-        StorageError: Another process holds it, or the folder cannot be written.
-    """
-    from filelock import FileLock, Timeout
 
-    store.check_writable()
-    lock = FileLock(store.folder / ".lock")
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise StorageError(
-            "Another process is running this suite in this folder.",
-            where=str(store.folder),
-            fix="Wait for it to end, or choose another folder with --out.",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
+@dataclass(frozen=True)
+class Engine:
+    """An executor with its name and options, which tell another process how to reach its jobs."""
+
+    executor: Executor
+    name: str = "local"
+    options: Mapping[str, object] = field(default_factory=dict)
 
 
 def execute_runs(
     runs: Sequence[PlannedRun],
     store: RecordStore,
-    executor: LocalExecutor,
+    engine: Engine,
     *,
     data: Path | None = None,
     checkpoint_seconds: float = 30.0,
     parallel: int | None = None,
+    time_limit: float | None = None,
     started: Callable[[PlannedRun], None] = lambda run: None,
 ) -> Generator[FinishedRun, None, None]:
-    """Execute runs in child processes; yield each with its record when it ends.
+    """Execute runs as jobs of an executor; yield each with its record when it ends.
 
-    Closing the generator ends running processes. Their runs are recorded as interrupted, and
-    continue from their checkpoints when they are executed again.
+    A run that another process executes is left for later, and not executed again if it is then
+    done. Closing the generator ends running jobs of an executor whose jobs do not outlive it. Their
+    runs are recorded as interrupted, and continue from their checkpoints when they are executed
+    again.
     """
+    executor = engine.executor
+    able = executor.capabilities
+    if able.remote:
+        store = RecordStore(store.out.resolve(), store.suite)
+    environment = environment_of_jobs(store.folder) if able.remote else {}
     by_key = {run.key: run for run in runs}
     before = {key: _file_version(store, key) for key in by_key}
     jobs = [
@@ -173,16 +172,57 @@ def execute_runs(
                 run, store, data=data, checkpoint_seconds=checkpoint_seconds, parallel=parallel
             ),
             log=store.folder / ".logs" / f"{key}.log",
+            time_limit=time_limit,
+            environment=environment,
         )
         for key, run in by_key.items()
     ]
-    with closing(executor.run(jobs, lambda job: started(by_key[job.name]))) as outcomes:
-        for outcome in outcomes:
-            run = by_key[outcome.job.name]
-            changed = _file_version(store, run.key) != before[run.key]
-            written = store.read(run.key) if changed else None
-            record = _complete_record(run, outcome, written, store)
-            yield FinishedRun(run, record, outcome.job.log, outcome.seconds)
+
+    def new_record_of(key: str) -> RunRecord | None:
+        return store.read(key) if _file_version(store, key) != before[key] else None
+
+    def readiness(job: Job) -> Readiness:
+        if store.lock(job.name).holder() is not None:
+            return "later"
+        record = new_record_of(job.name)
+        return "drop" if record is not None and record.status == "ok" else "start"
+
+    def submitted(job: Job, handle: str) -> None:
+        if able.outlives:
+            remember(store, SubmittedJob(job.name, engine.name, dict(engine.options), handle))
+
+    ended = run_jobs(
+        executor,
+        jobs,
+        readiness=readiness,
+        started=lambda job: started(by_key[job.name]),
+        submitted=submitted,
+        retried=lambda job: not able.outlives or job.name in submitted_jobs(store),
+        attached=_attached(store, by_key, engine) if able.outlives else {},
+    )
+    with closing(ended):
+        for job, outcome in ended:
+            run = by_key[job.name]
+            written = new_record_of(job.name)
+            if outcome is None:
+                assert written is not None
+                record = written
+            else:
+                record = _complete_record(run, job, outcome, written, store)
+                forget(store, job.name)
+            yield FinishedRun(run, record, job.log, outcome.seconds if outcome else None)
+
+
+def _attached(store: RecordStore, keys: Container[str], engine: Engine) -> dict[str, str]:
+    """Return the handles of the jobs that an earlier process submitted and that have not ended."""
+    found = {}
+    for key, job in submitted_jobs(store).items():
+        if key in keys and job.executor == engine.name:
+            if engine.executor.state(job.handle) in ("queued", "running"):
+                found[key] = job.handle
+            else:
+                forget(store, key)
+    return found
 
 
 def command(
@@ -217,13 +257,14 @@ def _file_version(store: RecordStore, key: str) -> tuple[int, int] | None:
 
 
 def _complete_record(
-    run: PlannedRun, outcome: Outcome, written: RunRecord | None, store: RecordStore
+    run: PlannedRun, job: Job, outcome: Outcome, written: RunRecord | None, store: RecordStore
 ) -> RunRecord:
     """Return the record of a run that has ended; write what its process could not.
 
     Args:
         run: The run.
-        outcome: How its process ended.
+        job: Its job.
+        outcome: How the job ended.
         written: The record that the process wrote; None if it wrote none.
         store: Where records are stored.
     """
@@ -237,7 +278,7 @@ def _complete_record(
         return written
     record = written or new_record(run.config, store.suite)
     record.status = status
-    record.error = "\n".join(filter(None, [record.error, _tail(outcome.job.log), reason]))
+    record.error = "\n".join(filter(None, [record.error, _tail(job.log), reason]))
     record.seconds.setdefault("total", round(outcome.seconds, 3))
     store.write(record)
     return record
@@ -249,10 +290,14 @@ def _status_and_reason(outcome: Outcome, written: RunRecord | None) -> tuple[Sta
             "timeout",
             f"Ended after {duration(outcome.seconds)}, the suite's time limit for a run.",
         )
+    if outcome.returncode is None:
+        return "interrupted", outcome.reason or "Its job is no longer in the queue."
     if outcome.killed:
         return "oom", "Killed by signal 9, as the kernel does when memory runs out."
     if written is not None:
-        return written.status, ""
+        return written.status, outcome.reason
+    if outcome.reason:
+        return "failed", outcome.reason
     if outcome.returncode < 0:
         return "failed", f"Ended by signal {-outcome.returncode}."
     return "failed", f"Exit status {outcome.returncode}, without a record."

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         BuilderContract,
         DatasetContract,
         EvaluatorContract,
+        ExecutorContract,
         SearchSpaceContract,
         StrategyContract,
     )
@@ -25,6 +26,7 @@ __all__ = [
     "BuilderContract",
     "DatasetContract",
     "EvaluatorContract",
+    "ExecutorContract",
     "SearchSpaceContract",
     "StrategyContract",
 ]

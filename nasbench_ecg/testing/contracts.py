@@ -165,3 +165,21 @@ class EvaluatorContract(Contract):
     def test_contract(self, check: Check, component: ComponentUnderTest) -> None:
         """The component passes every check of the contract."""
         self.run(check, component)
+
+
+class ExecutorContract(Contract):
+    """The contract of executors; its jobs are short Python programs.
+
+    Example:
+        >>> from nasbench_ecg.testing import ExecutorContract
+        >>> class TestMyQueue(ExecutorContract):
+        ...     name = "my-queue"
+        ...     options = {"executor": {"partition": "debug"}}
+    """
+
+    kind = "executor"
+
+    @pytest.mark.parametrize("check", checks_of("executor"), ids=str)
+    def test_contract(self, check: Check, component: ComponentUnderTest) -> None:
+        """The component passes every check of the contract."""
+        self.run(check, component)

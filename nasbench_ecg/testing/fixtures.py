@@ -27,7 +27,8 @@ from nasbench_ecg.run.request import ROLES
 
 PROFILE = "smoke"
 
-_ROLE_OF_KIND = {kind: role for role, kind in ROLES.items()}
+_ROLES: dict[str, Kind] = {**ROLES, "executor": "executor"}
+_ROLE_OF_KIND = {kind: role for role, kind in _ROLES.items()}
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,11 @@ def component_under_test(
         OptionError: ``overrides`` names an unknown role.
     """
     overrides = overrides or {}
-    unknown = sorted(set(overrides) - set(ROLES))
+    unknown = sorted(set(overrides) - set(_ROLES))
     if unknown:
         raise OptionError(
             f"There is no component {unknown[0]!r} to set options of.",
-            fix=f"Use one of: {', '.join(ROLES)}.",
+            fix=f"Use one of: {', '.join(_ROLES)}.",
         )
     return ComponentUnderTest(registry.get(kind, name), registry, overrides, data)
 

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from nasbench_ecg import shutdown
 from nasbench_ecg.io import replace_atomically, storage_errors
 
 _TENSOR, _ITEMS, _TUPLE = "__tensor__", "__items__", "__tuple__"
@@ -48,14 +49,19 @@ class FileCheckpoint:
         self._last = monotonic()
 
     def due(self) -> bool:
-        """Return whether the interval has passed since the last save."""
-        return monotonic() - self._last >= self.interval
+        """Return whether the interval has passed since the last save, or the run has to stop."""
+        return shutdown.requested() or monotonic() - self._last >= self.interval
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Store ``state``: nested mappings, lists and tuples of tensors and plain JSON values."""
+        """Store ``state``: nested mappings, lists and tuples of tensors and plain JSON values.
+
+        Raises:
+            KeyboardInterrupt: The state is stored, and the run has to stop.
+        """
         whole = {"state": state, "extra": None if self._extra is None else self._extra()}
         write_state(self.path, whole)
         self._last = monotonic()
+        shutdown.stop_if_requested()
 
     def load(self) -> dict[str, Any] | None:
         """Return the state saved last, with tensors on the CPU; None if there is none."""

@@ -18,6 +18,7 @@ _MODULES: dict[Kind, str] = {
     "search-space": "spaces",
     "builder": "builders",
     "evaluator": "evaluators",
+    "executor": "executors",
 }
 
 

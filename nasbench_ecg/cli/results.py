@@ -1,0 +1,42 @@
+"""``nasbench-ecg results``: folders of run records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nasbench_ecg.cli.console import stderr
+from nasbench_ecg.cli.parsing import Verbs
+
+app = Verbs(help="Bring folders of results together.", no_args_is_help=True)
+
+
+@app.callback()
+def _results() -> None:
+    """Bring folders of results together."""
+
+
+@app.command()
+def merge(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Folders of results to read.")
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of results that receives the records.")
+    ] = Path("results"),
+) -> None:
+    """Copy the run records of folders, with their files, into one.
+
+    Two records of one run must have the same result; otherwise nothing is copied.
+    """
+    from nasbench_ecg.suite.merge import merge_results
+
+    merged = merge_results(folders, out)
+    for path in merged.skipped:
+        stderr().print(f"Skipped {path}: not a readable record.", style="yellow", soft_wrap=True)
+    stderr().print(
+        f"{len(merged.copied)} records are copied to {out}; {len(merged.equal)} were there with "
+        "the same result."
+    )

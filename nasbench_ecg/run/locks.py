@@ -1,0 +1,155 @@
+"""A lock for each run key: one process at a time executes a run, on any host of a shared folder.
+
+The lock is a file lock of the system, which ends with its process, also by a kill. Beside it a file
+names the holder. It shows who executes a run, and it is what is left where a file system does not
+pass locks from host to host: its time is renewed every :data:`RENEWED` seconds, and a holder on
+another host counts until its file is :data:`STALE` seconds old.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nasbench_ecg.io import storage_errors, write_atomically
+
+RENEWED = 30.0
+"""Seconds between two renewals of a lock by its holder."""
+
+STALE = 600.0
+"""Seconds without a renewal after which a lock of another host is broken."""
+
+_POLL = 0.2
+
+_held: dict[Path, int] = {}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that executes a run.
+
+    Attributes:
+        host: Name of its host.
+        pid: Its process identifier there.
+        started: When it started to execute the run, ISO 8601 in UTC.
+    """
+
+    host: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}, since {self.started}"
+
+
+class RunLock:
+    """The lock of one run.
+
+    Args:
+        path: The lock file; the file of the holder is beside it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._holder = path.with_suffix(".holder")
+        self._lock = FileLock(path)
+
+    def holder(self) -> Holder | None:
+        """Return the process that holds the lock; None if the lock is free.
+
+        The process of a lock that is held for a moment, to look at it, is not known.
+        """
+        if self.path in _held:
+            return self._read()
+        if not self.path.exists():
+            return None
+        with suppress(OSError):
+            if not self._acquire():
+                return self._read() or Holder("unknown", 0, "now")
+            self._lock.release()
+        return None
+
+    @contextmanager
+    def acquire(self, waiting: Callable[[Holder], None] = lambda holder: None) -> Iterator[bool]:
+        """Hold the lock in the block; wait for it if another process has it.
+
+        A process that holds the lock gets it again at once.
+
+        Args:
+            waiting: Called once, with the holder, before this process waits.
+
+        Yields:
+            Whether this process has waited.
+
+        Raises:
+            StorageError: The folder cannot be written.
+        """
+        waited = False
+        if self.path in _held:
+            yield waited
+            return
+        with storage_errors(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            while not self._acquire():
+                found = self._read()
+                if not waited and found is not None:
+                    waited = True
+                    waiting(found)
+                time.sleep(_POLL)
+            own = Holder(socket.gethostname(), os.getpid(), _now())
+            write_atomically(self._holder, json.dumps(asdict(own)))
+        _held[self.path] = 1
+        ended = threading.Event()
+        threading.Thread(target=self._renew, args=(ended,), daemon=True).start()
+        try:
+            yield waited
+        finally:
+            ended.set()
+            del _held[self.path]
+            self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _acquire(self) -> bool:
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        if self._held_elsewhere():
+            self._lock.release()
+            return False
+        return True
+
+    def _held_elsewhere(self) -> bool:
+        """Return whether a living process of another host is named as the holder."""
+        found = self._read()
+        if found is None or found.host == socket.gethostname():
+            return False  # a process of this host would still have the lock of the system
+        try:
+            return time.time() - self._holder.stat().st_mtime < STALE
+        except OSError:
+            return False
+
+    def _read(self) -> Holder | None:
+        try:
+            return Holder(**json.loads(self._holder.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def _renew(self, ended: threading.Event) -> None:
+        while not ended.wait(RENEWED):
+            with suppress(OSError):
+                os.utime(self._holder)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

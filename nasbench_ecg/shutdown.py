@@ -1,0 +1,103 @@
+"""SIGTERM that saves: a run stops after its current step, with that step in its checkpoint.
+
+A scheduler sends SIGTERM some seconds before it kills a job. :func:`stop_on_sigterm` turns it into
+KeyboardInterrupt, as Ctrl-C does. Inside :func:`saving` the error is delayed: checkpoints are then
+due after every step, and the first one that is saved raises it. A step that takes longer than
+:data:`GRACE` seconds is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+GRACE = 5.0
+"""Most seconds that a run takes for its current step after SIGTERM."""
+
+KILL_AFTER = 30.0
+"""Seconds between SIGTERM and SIGKILL for a process whose parent has ended."""
+
+LIFELINE = "NASBENCH_ECG_LIFELINE"
+"""Environment variable: descriptor and inode of a pipe that closes when the process that started
+this one ends, also by a kill. The inode tells it from another file of the same descriptor."""
+
+_requested = False
+_saving = False
+
+
+def stop_on_sigterm() -> None:
+    """Handle SIGTERM from now on, and end this process when the one that started it has ended."""
+    global _requested
+    _requested = False
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGALRM, _time_is_up)
+    descriptor, _, inode = os.environ.pop(LIFELINE, "").partition(":")
+    with suppress(OSError, ValueError):
+        if os.fstat(int(descriptor)).st_ino == int(inode):
+            arguments = (int(descriptor),)
+            threading.Thread(target=_end_with_parent, args=arguments, daemon=True).start()
+
+
+def _on_sigterm(number: int, frame: FrameType | None) -> None:
+    global _requested
+    if not _saving:
+        raise KeyboardInterrupt
+    if not _requested:
+        _requested = True
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
+
+
+def _time_is_up(number: int, frame: FrameType | None) -> None:
+    if _requested and _saving:
+        raise KeyboardInterrupt
+
+
+def _end_with_parent(descriptor: int) -> None:
+    with suppress(OSError):
+        os.read(descriptor, 1)  # returns when the other end is closed
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(KILL_AFTER)
+    if os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def requested() -> bool:
+    """Return whether this process has been asked to end after its current step."""
+    return _requested
+
+
+def stop_if_requested() -> None:
+    """Raise KeyboardInterrupt if this process has been asked to end; call it between steps."""
+    if _requested:
+        _disarm()
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def saving() -> Iterator[None]:
+    """Delay the end of this process to the end of a step, inside the block.
+
+    A block that ends by itself, with all its results written, ends as if there had been no signal.
+
+    Raises:
+        KeyboardInterrupt: SIGTERM was received in the block, and a step was saved or :data:`GRACE`
+            seconds have passed.
+    """
+    global _saving
+    _saving = True
+    try:
+        yield
+    finally:
+        _saving = False
+        if _requested:
+            _disarm()
+
+
+def _disarm() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)

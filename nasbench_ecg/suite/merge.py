@@ -1,0 +1,112 @@
+"""Bring folders of results together, for example those of shards on different machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nasbench_ecg.errors import StorageError
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import WEIGHTS, RecordStore, read_records
+
+_MEASURED = ("seconds", "provenance", "error", "suite", "command", "costs")
+"""Entries that differ between two executions of one run."""
+
+
+@dataclass
+class Merged:
+    """What a merge has done.
+
+    Attributes:
+        copied: Records that were copied.
+        equal: Records that were there with the same result.
+        skipped: Files that cannot be read.
+    """
+
+    copied: list[RunRecord] = field(default_factory=list)
+    equal: list[RunRecord] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+
+
+def merge_results(folders: Sequence[Path], out: Path) -> Merged:
+    """Copy all records of ``folders`` with their files to ``out``.
+
+    A finished record replaces an unfinished one. All records are compared before any is copied.
+
+    Args:
+        folders: Folders of results, as ``--out`` names them.
+        out: Folder that receives them.
+
+    Raises:
+        StorageError: A folder does not exist or cannot be written, or two records of one run have
+            different results.
+    """
+    merged = Merged()
+    known: dict[tuple[str, str], RunRecord] = {}
+    copies: dict[tuple[str, str], Path] = {}
+    for record in read_records(out)[0] if out.is_dir() else []:
+        known[record.suite, record.run_key] = record
+    for folder in folders:
+        if not folder.is_dir():
+            raise StorageError(
+                "There is no such folder of results.", where=str(folder), fix="Check the path."
+            )
+        records, damaged = read_records(folder)
+        merged.skipped += [item.path for item in damaged]
+        for record in records:
+            key = record.suite, record.run_key
+            before = known.get(key)
+            if before is not None and before.status == "ok":
+                if record.status == "ok":
+                    _compare(before, record, folder, copies.get(key, out))
+                    merged.equal.append(record)
+                continue
+            if before is None or record.status == "ok":
+                known[key], copies[key] = record, folder
+    for (suite, run_key), folder in copies.items():
+        _copy(RecordStore(folder, suite), RecordStore(out, suite), run_key)
+        merged.copied.append(known[suite, run_key])
+    return merged
+
+
+def _compare(before: RunRecord, record: RunRecord, folder: Path, other: Path) -> None:
+    a, b = _result(before), _result(record)
+    if different := [name for name in a if a[name] != b[name]]:
+        raise StorageError(
+            f"The run {record.run_key} has different results: {', '.join(different)}.",
+            where=f"{RecordStore(other, record.suite).path(record.run_key)} and "
+            f"{RecordStore(folder, record.suite).path(record.run_key)}",
+            fix="Equal keys should give equal results. 'nasbench-ecg show' shows both; remove the "
+            "one that is wrong.",
+        )
+
+
+def _result(record: RunRecord) -> dict[str, Any]:
+    """Return what two executions of one run have in common."""
+    data = record.model_dump(mode="json", exclude=set(_MEASURED))
+    data["trajectory"] = [
+        {name: value for name, value in point.items() if name != "seconds"}
+        for point in data["trajectory"]
+    ]
+    return data
+
+
+def _copy(source: RecordStore, target: RecordStore, run_key: str) -> None:
+    record = source.read(run_key)
+    assert record is not None
+    folder = source.path(run_key).with_suffix("")
+    try:
+        files = {p.name: json.loads(p.read_text(encoding="utf-8")) for p in folder.glob("*.json")}
+        weights = None
+        if (folder / WEIGHTS).is_file():
+            from safetensors.torch import load_file
+
+            weights = load_file(folder / WEIGHTS)
+    except (OSError, ValueError) as error:
+        raise StorageError(
+            f"A file of the run {run_key} cannot be read: {error}.", where=str(folder)
+        ) from error
+    target.write(record, files, weights)

@@ -1,0 +1,103 @@
+"""What a job checks before it starts on another machine: the folder and the version.
+
+The submitting process writes a token into the folder of results and sends it with the job. A node
+that does not find it there has another folder of that name. The digest of the code tells two
+installations of one version apart.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import nasbench_ecg
+from nasbench_ecg.data.code import core_digest
+from nasbench_ecg.errors import ExecutorError
+from nasbench_ecg.io import storage_errors, write_atomically
+
+SUBMITTER = "NASBENCH_ECG_SUBMITTER"
+"""Environment variable of a job on another machine: what it must find there, as JSON."""
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """The process that submits jobs.
+
+    Attributes:
+        host: Name of its host.
+        version: Version of nasbench-ecg there.
+        digest: SHA-256 of the code of nasbench-ecg there.
+        token_file: File in the shared folder.
+        token: Its content.
+    """
+
+    host: str
+    version: str
+    digest: str
+    token_file: str
+    token: str
+
+    def check(self) -> None:
+        """Check that this machine has the same folder and the same code.
+
+        Raises:
+            ExecutorError: It has not.
+        """
+        here = socket.gethostname()
+        if (nasbench_ecg.__version__, core_digest()) != (self.version, self.digest):
+            versions = f"{nasbench_ecg.__version__} on {here}, {self.version} on {self.host}"
+            raise ExecutorError(
+                f"The machines have different code of nasbench-ecg: {versions}.",
+                where=str(Path(nasbench_ecg.__file__).parent),
+                fix="Install the same version on all machines, or one environment on a shared "
+                "folder.",
+            )
+        try:
+            found = Path(self.token_file).read_text(encoding="utf-8")
+        except OSError:
+            found = ""
+        if found != self.token:
+            raise ExecutorError(
+                f"{here} and {self.host} do not share the folder of the results.",
+                where=str(Path(self.token_file).parent.parent),
+                fix="Choose a folder with --out that all machines see under the same path.",
+            )
+
+
+def submitter(folder: Path) -> Submitter:
+    """Return the description of this process, with a token in ``folder``.
+
+    Args:
+        folder: Folder of the suite.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    path = (folder / ".jobs" / "token").resolve()
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.is_file():
+            write_atomically(path, secrets.token_hex(16))
+        token = path.read_text(encoding="utf-8")
+    return Submitter(
+        socket.gethostname(), nasbench_ecg.__version__, core_digest(), str(path), token
+    )
+
+
+def environment_of_jobs(folder: Path) -> dict[str, str]:
+    """Return the environment variables of jobs on other machines."""
+    return {SUBMITTER: json.dumps(asdict(submitter(folder)))}
+
+
+def check_node() -> None:
+    """Check what the submitting process asks of this machine; nothing if the job is a local one.
+
+    Raises:
+        ExecutorError: This machine has another folder or other code.
+    """
+    if text := os.environ.get(SUBMITTER):
+        Submitter(**json.loads(text)).check()

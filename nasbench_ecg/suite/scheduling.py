@@ -1,0 +1,94 @@
+"""Give jobs to an executor and collect how they end, whatever the executor is."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Literal
+
+from nasbench_ecg.executors import Executor, Job, Outcome
+
+Readiness = Literal["start", "later", "drop"]
+
+POLL_SECONDS = 0.05
+"""Seconds between two looks at jobs that run here."""
+QUEUE_POLL_SECONDS = 2.0
+"""Seconds between two looks at jobs in a queue."""
+LATER_SECONDS = 1.0
+"""Seconds between two looks at jobs that cannot start yet."""
+
+
+def run_jobs(
+    executor: Executor,
+    jobs: Sequence[Job],
+    *,
+    readiness: Callable[[Job], Readiness] = lambda job: "start",
+    started: Callable[[Job], None] = lambda job: None,
+    submitted: Callable[[Job, str], None] = lambda job, handle: None,
+    retried: Callable[[Job], bool] = lambda job: True,
+    attached: Mapping[str, str] | None = None,
+) -> Generator[tuple[Job, Outcome | None], None, None]:
+    """Yield each job with its outcome when it ends; None for a job that was dropped.
+
+    A job that was lost is submitted again as often as the executor says. Closing the generator
+    ends the jobs, unless they outlive this process.
+
+    Args:
+        executor: Runs the jobs.
+        jobs: The jobs; they start in this order.
+        readiness: Asked before a job is submitted: start it, ask again later, or drop it.
+        started: Called when a job was submitted or attached.
+        submitted: Called with the handle of a job that was submitted.
+        retried: Asked whether a lost job is still wanted.
+        attached: Handles of jobs that were submitted before, by name.
+    """
+    able = executor.capabilities
+    by_name = {job.name: job for job in jobs}
+    running = {handle: by_name[name] for name, handle in (attached or {}).items()}
+    waiting = [job for job in jobs if job not in running.values()]
+    tries: Counter[str] = Counter()
+    asked_at = -LATER_SECONDS
+    try:
+        for job in running.values():
+            started(job)
+        while waiting or running:
+            free = len(waiting) if able.slots is None else able.slots - len(running)
+            chosen: list[Job] = []
+            if free > 0 and waiting and time.monotonic() - asked_at >= LATER_SECONDS:
+                later: list[Job] = []
+                while waiting and len(chosen) < free:
+                    job = waiting.pop(0)
+                    answer = readiness(job)
+                    if answer == "drop":
+                        yield job, None
+                    else:
+                        (chosen if answer == "start" else later).append(job)
+                waiting = [*waiting, *later]
+                asked_at = -LATER_SECONDS if chosen else time.monotonic()
+            if chosen:
+                for job, handle in zip(chosen, executor.submit(chosen), strict=True):
+                    running[handle] = job
+                    submitted(job, handle)
+                    started(job)
+            ended = False
+            for handle, job in list(running.items()):
+                outcome = executor.outcome(handle)
+                if outcome is None:
+                    continue
+                ended = True
+                del running[handle]
+                if outcome.lost and tries[job.name] < able.retries and retried(job):
+                    tries[job.name] += 1
+                    waiting.insert(0, job)
+                else:
+                    yield job, outcome
+            if not ended and (running or waiting):
+                time.sleep(QUEUE_POLL_SECONDS if able.remote else POLL_SECONDS)
+            elif ended:
+                asked_at = -LATER_SECONDS
+    finally:
+        if not able.outlives:
+            for handle in running:
+                executor.cancel(handle)
+        executor.close()

@@ -1,0 +1,60 @@
+"""The jobs of a suite that were submitted to an engine and outlive the process that did it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nasbench_ecg.io import storage_errors, write_atomically
+from nasbench_ecg.run.store import RecordStore
+
+
+@dataclass(frozen=True)
+class SubmittedJob:
+    """A job of a suite in a queue.
+
+    Attributes:
+        run_key: Key of the run that it executes.
+        executor: Name of the executor.
+        options: Options of the executor, as JSON data.
+        handle: What the executor calls the job.
+    """
+
+    run_key: str
+    executor: str
+    options: dict[str, object]
+    handle: str
+
+
+def _path(store: RecordStore, run_key: str) -> Path:
+    return store.folder / ".jobs" / f"{run_key}.json"
+
+
+def remember(store: RecordStore, job: SubmittedJob) -> None:
+    """Store a submitted job.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    path = _path(store, job.run_key)
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(asdict(job)))
+
+
+def forget(store: RecordStore, run_key: str) -> None:
+    """Remove a job that has ended."""
+    _path(store, run_key).unlink(missing_ok=True)
+
+
+def submitted_jobs(store: RecordStore) -> dict[str, SubmittedJob]:
+    """Return the jobs of a suite that are not known to have ended, by run key."""
+    found = {}
+    for path in sorted((store.folder / ".jobs").glob("*.json")):
+        try:
+            job = SubmittedJob(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        found[job.run_key] = job
+    return found

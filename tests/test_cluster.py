@@ -1,0 +1,250 @@
+"""Shards, merged results, checks of nodes, and suites and tables on a SLURM cluster of one node."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_suite import planned, runs_that
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.errors import ExecutorError, StorageError
+from nasbench_ecg.executors import Job, Outcome
+from nasbench_ecg.run.recording import new_record
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.jobs import run_job
+from nasbench_ecg.suite.merge import merge_results
+from nasbench_ecg.suite.nodes import environment_of_jobs, submitter
+from nasbench_ecg.suite.runner import shard_of
+
+slurm = pytest.mark.skipif(
+    "SLURM_CONF" not in os.environ or None in (shutil.which("squeue"), find_spec("submitit")),
+    reason="no SLURM cluster: '.ci/slurm start FOLDER' starts one, SLURM_CONF names it",
+)
+
+# Shards and merging
+
+
+def test_shards_are_disjoint_and_complete() -> None:
+    runs = planned()
+    parts = [shard_of(runs, part, 3) for part in (1, 2, 3)]
+    assert sorted(run.key for part in parts for run in part) == sorted(run.key for run in runs)
+    assert [len(part) for part in parts] == [3, 3, 2]
+
+
+def stored(folder: Path, run: Any, **changes: Any) -> None:
+    record = new_record(run.config, "mine").model_copy(update={"status": "ok", **changes})
+    RecordStore(folder, "mine").write(record, {"curves.json": {"loss": [1.0]}})
+
+
+def test_merging_copies_records_with_their_files_once(tmp_path: Path) -> None:
+    first, second = runs_that("ok", "lies")
+    stored(tmp_path / "a", first)
+    stored(tmp_path / "b", first, seconds={"total": 9.0})
+    stored(tmp_path / "b", second)
+    merged = merge_results([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    assert ([r.run_key for r in merged.copied], len(merged.equal)) == ([first.key, second.key], 1)
+    assert (tmp_path / "out" / "mine" / second.key / "curves.json").exists()
+
+
+def test_a_finished_record_replaces_an_unfinished_one(tmp_path: Path) -> None:
+    (run,) = runs_that("ok")
+    stored(tmp_path / "out", run, status="failed")
+    stored(tmp_path / "a", run)
+    merge_results([tmp_path / "a"], tmp_path / "out")
+    record = RecordStore(tmp_path / "out", "mine").read(run.key)
+    assert record is not None and record.status == "ok"
+
+
+def test_different_results_of_one_run_are_named_and_nothing_is_copied(tmp_path: Path) -> None:
+    first, second = runs_that("ok", "lies")
+    stored(tmp_path / "a", second)
+    stored(tmp_path / "a", first, search_details={"loss": 1})
+    stored(tmp_path / "b", first, search_details={"loss": 2})
+    with pytest.raises(StorageError, match=f"{first.key} has different results: search_details"):
+        merge_results([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# Nodes
+
+
+def job(folder: Path) -> Job:
+    environment = environment_of_jobs(folder)
+    return Job("one", [sys.executable, "-c", "print(1)"], folder / "log", environment=environment)
+
+
+def test_a_node_with_another_folder_is_named_before_the_command_runs(tmp_path: Path) -> None:
+    one = job(tmp_path)
+    assert run_job(one).returncode == 0
+    (tmp_path / ".jobs" / "token").write_text("of another folder")
+    outcome = run_job(one)
+    assert outcome.returncode == 2 and "do not share the folder" in outcome.reason
+
+
+def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ExecutorError, match=r"0\.0 on elsewhere"):
+        replace(submitter(tmp_path), version="0.0", host="elsewhere").check()
+    with pytest.raises(ExecutorError, match="different code"):
+        replace(submitter(tmp_path), digest="other").check()
+
+
+def test_a_run_checks_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in environment_of_jobs(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / ".jobs" / "token").unlink()
+    result = CliRunner().invoke(app, ["run", "cnn-9", "synthetic-2lead", "--dry-run"])
+    assert result.exit_code == 2 and "do not share the folder" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--executor", "slrum"], "Did you mean 'slurm'"),
+        (["--executor", "slurm", "--workers", "2"], "an option of the executor 'local'"),
+        (["--set", "strategy.epochs=3"], "options of the executor only"),
+        (["--executor", "slurm", "--set", "executor.partitoin=x"], "no option 'partitoin'"),
+        (["--shard", "3/2"], "not of the form I/N"),
+    ],
+)
+def test_a_wrong_choice_of_executor_is_refused(words: list[str], said: str, tmp_path: Path) -> None:
+    asked = ["suite", "run", "smoke", "--device", "cpu", "--out", str(tmp_path / "o"), *words]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 2 and said in " ".join(result.stderr.split())
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_executor_that_is_not_installed_names_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nasbench_ecg.cli.executors.find_spec", lambda name: None)
+    result = CliRunner().invoke(app, ["suite", "run", "smoke", "--executor", "slurm"])
+    assert result.exit_code == 2 and "pip install 'nasbench-ecg[slurm]'" in result.stderr
+
+
+def test_what_is_lost_and_what_has_ended() -> None:
+    assert Outcome(-9).lost and Outcome(137).lost and Outcome(None).lost
+    assert not Outcome(1).lost and not Outcome(-9, timed_out=True).lost
+
+
+# A SLURM cluster of one node
+
+SUITE = """
+title = "On SLURM"
+seeds = [{seeds}]
+[[runs]]
+strategies = ["cnn-9"]
+datasets = ["synthetic-2lead"]
+profiles = ["smoke"]
+set.evaluator.epochs = {epochs}
+"""
+
+
+def nasbench(cache: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "nasbench_ecg", *words],
+        env={**os.environ, "NASBENCH_ECG_CACHE": str(cache), "COLUMNS": "200"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def wait_for(condition: Any, seconds: float = 200) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def jobs(*words: str) -> list[str]:
+    asked = ["squeue", "-h", "-r", "-o", "%A", *words]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+
+
+def kill_processes_of(number: str) -> None:
+    """Kill all processes of a job, as when its node ends."""
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if f"SLURM_JOB_ID={number}".encode() in path.read_bytes().split(b"\0"):
+                os.kill(int(path.parent.name), 9)
+
+
+def started_again(number: str) -> bool:
+    """Start a requeued job now; SLURM would wait two minutes. Return whether it runs."""
+    words = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
+    subprocess.run(words, capture_output=True)
+    return number in jobs("-t", "R")
+
+
+@slurm
+def test_a_suite_of_three_runs_is_executed_by_slurm(beats_cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "three.toml").write_text(SUITE.format(seeds="0, 1, 2", epochs=1))
+    words = [str(tmp_path / "three.toml"), "--device", "cpu", "--out", str(tmp_path / "out")]
+    done = nasbench(beats_cache, "suite", "run", *words, "--executor", "slurm",
+                    "--set", "executor.mem_gb=1")  # fmt: skip
+    assert "3 runs: 3 ok." in done.communicate(timeout=280)[0] and done.returncode == 0
+    logs = list((tmp_path / "out" / "three" / ".logs").glob("*.log"))
+    assert len(logs) == 3 and all("F1" in log.read_text() for log in logs)
+
+
+@slurm
+@pytest.mark.parametrize("how", ["preempted", "killed"])
+def test_a_preempted_or_killed_run_continues_and_ends_equal(
+    how: str, beats_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "one.toml").write_text(SUITE.format(seeds="0", epochs=60))
+    out = tmp_path / "out"
+    words = [str(tmp_path / "one.toml"), "--device", "cpu", "--out"]
+    suite = nasbench(beats_cache, "suite", "run", *words, str(out), "--executor", "slurm",
+                     "--set", "executor.mem_gb=1", "--checkpoint-seconds", "1")  # fmt: skip
+    saved = out / "one" / ".unfinished"
+    wait_for(lambda: list(saved.glob("*/evaluation.safetensors")))
+    (number,) = jobs("-t", "R", "-u", "root", "-n", "nasbench-ecg")[-1:]
+    if how == "preempted":
+        subprocess.run(["scancel", "--signal=USR2", number], check=True)
+        wait_for(lambda: jobs("-t", "PD"))
+        wait_for(lambda: started_again(number))
+    else:
+        kill_processes_of(number)
+    told, _ = suite.communicate(timeout=500)
+    assert suite.returncode == 0 and "1 runs: 1 ok." in told
+    (path,) = (out / "one").glob("*.json")
+    curves = json.loads((path.with_suffix("") / "curves.json").read_text())
+    alone = nasbench(beats_cache, "suite", "run", *words, str(tmp_path / "alone"))
+    alone.communicate(timeout=200)
+    other = tmp_path / "alone" / "one" / path.stem / "curves.json"
+    assert json.loads(other.read_text()) == curves
+    merge_results([out, tmp_path / "alone"], tmp_path / "both")
+
+
+@slurm
+def test_ctrl_c_leaves_jobs_and_cancel_ends_them(beats_cache: Path, tmp_path: Path) -> None:
+    import signal
+
+    (tmp_path / "two.toml").write_text(SUITE.format(seeds="0", epochs=5000))
+    words = [str(tmp_path / "two.toml"), "--device", "cpu", "--out", str(tmp_path / "out")]
+    suite = nasbench(beats_cache, "suite", "run", *words, "--executor", "slurm",
+                     "--set", "executor.mem_gb=1")  # fmt: skip
+    wait_for(lambda: list((tmp_path / "out" / "two" / ".unfinished").glob("*.holder")))
+    os.kill(suite.pid, signal.SIGINT)
+    told, _ = suite.communicate(timeout=60)
+    assert suite.returncode == 130 and "The jobs go on." in told
+    assert f"nasbench-ecg suite cancel {tmp_path / 'two.toml'}" in told
+    assert len(jobs("-t", "R")) >= 1
+    status = nasbench(beats_cache, "suite", "status", *words).communicate(timeout=100)[0]
+    assert "running in slurm as job" in status
+    ended = nasbench(beats_cache, "suite", "cancel", *words).communicate(timeout=100)[0]
+    assert "1 jobs are ended." in ended
+    wait_for(lambda: not list((tmp_path / "out" / "two" / ".unfinished").glob("*.holder")))
+    (path,) = (tmp_path / "out" / "two").glob("*.json")
+    assert json.loads(path.read_text())["status"] == "interrupted"

@@ -1,0 +1,140 @@
+"""A run is executed once, by however many processes it was started."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nasbench_ecg.run import locks
+from nasbench_ecg.run.locks import RunLock
+from nasbench_ecg.run.store import RecordStore
+
+COMMAND = [sys.executable, "-P", "-m", "nasbench_ecg"]
+SUITE = """
+title = "Long enough to be killed"
+seeds = [0, 1, 2]
+[[runs]]
+strategies = ["cnn-9"]
+datasets = ["synthetic-2lead"]
+profiles = ["smoke"]
+set.evaluator.epochs = 30
+set.evaluator.beats = 200
+"""
+
+
+def start(folder: Path, *words: str, cache: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*COMMAND, *words, "--device", "cpu", "--out", str(folder)],
+        env={**os.environ, "NASBENCH_ECG_CACHE": str(cache)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Return the run keys that processes execute now, from their logs' names."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if "run" in words and "suite" not in words and str(folder) in words:
+            found.append(words[words.index("--seed") + 1])
+    return found
+
+
+def test_eight_processes_execute_one_run_once(beats_cache: Path, tmp_path: Path) -> None:
+    words = ("run", "cnn-9", "synthetic-2lead", "--profile", "smoke")
+    started = [start(tmp_path, *words, cache=beats_cache) for _ in range(8)]
+    outputs = [process.communicate(timeout=300)[0] for process in started]
+    assert [process.returncode for process in started] == [0] * 8
+    executed = [text for text in outputs if "Estimated time" in text]
+    others = [text for text in outputs if "Already done" in text or "has finished it" in text]
+    assert (len(executed), len(others)) == (1, 7)
+    assert not any("cannot be written" in text for text in outputs)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
+def test_a_killed_suite_leaves_no_run_behind_and_its_restart_executes_each_once(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "long.toml").write_text(SUITE)
+    out = tmp_path / "out"
+    words = ("suite", "run", str(tmp_path / "long.toml"), "--workers", "2")
+    suite = start(out, *words, cache=beats_cache)
+    store = RecordStore(out, "long")
+    deadline = time.monotonic() + 120
+    while len(list((store.folder / ".unfinished").glob("*.holder"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1)
+    os.kill(suite.pid, signal.SIGKILL)
+    suite.wait()
+    again = start(out, *words, cache=beats_cache)
+    while again.poll() is None:
+        running = processes_of(out)
+        assert len(running) <= 4, running  # two, and two that save their step
+        time.sleep(0.5)
+    assert again.returncode == 0, again.communicate()[0]
+    assert processes_of(out) == []
+    records = [json.loads(path.read_text()) for path in store.folder.glob("*.json")]
+    assert [record["status"] for record in records] == ["ok"] * 3
+    for record in records:
+        curves = json.loads((store.folder / record["run_key"] / "curves.json").read_text())
+        assert len(curves["loss"]) == 30
+
+
+def test_two_commands_share_a_suite(beats_cache: Path, tmp_path: Path) -> None:
+    text = SUITE.replace("= 30", "= 1")
+    (tmp_path / "long.toml").write_text(text)
+    words = ("suite", "run", str(tmp_path / "long.toml"))
+    both = [start(tmp_path / "out", *words, cache=beats_cache) for _ in range(2)]
+    outputs = [one.communicate(timeout=300)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0]
+    ended = [line for text in outputs for line in text.splitlines() if "  ok  cnn-9" in line]
+    executed = [line for line in ended if "executed by another process" not in line]
+    waited = [p for p in (tmp_path / "out" / "long" / ".logs").glob("*.log")
+              if "has finished it" in p.read_text()]  # fmt: skip
+    assert len(executed) - len(waited) <= 3
+
+
+def test_the_holder_is_named_and_forgotten(tmp_path: Path) -> None:
+    lock = RunLock(tmp_path / "key.lock")
+    assert lock.holder() is None
+    with lock.acquire() as waited:
+        found = RunLock(tmp_path / "key.lock").holder()
+        assert not waited and found is not None and found.pid == os.getpid()
+        with RunLock(tmp_path / "key.lock").acquire() as again:
+            assert not again
+    assert lock.holder() is None and not (tmp_path / "key.holder").exists()
+
+
+def test_a_lock_of_another_host_counts_until_it_is_stale(tmp_path: Path) -> None:
+    lock, holder = RunLock(tmp_path / "key.lock"), tmp_path / "key.holder"
+    holder.write_text(json.dumps({"host": "elsewhere", "pid": 7, "started": "then"}))
+    (tmp_path / "key.lock").touch()
+    found = lock.holder()
+    assert found is not None and str(found) == "process 7 on elsewhere, since then"
+    old = time.time() - locks.STALE - 1
+    os.utime(holder, (old, old))
+    assert lock.holder() is None
+    with lock.acquire() as waited:
+        assert not waited
+
+
+def test_a_lock_of_a_dead_process_of_this_host_is_broken(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from nasbench_ecg.run.locks import RunLock\n"
+        "with RunLock(Path(sys.argv[1])).acquire(): os.kill(os.getpid(), 9)"
+    )
+    path = tmp_path / "key.lock"
+    subprocess.run([sys.executable, "-c", code, str(path)])
+    assert path.with_suffix(".holder").exists()
+    assert RunLock(path).holder() is None
