@@ -29,7 +29,8 @@ def nasbench(*arguments: str | Path) -> Any:
 
 
 def files_below(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file()]
+    """Return the files in a folder, without the lock of a run."""
+    return [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
 
 
 def assert_refused(done: Any, said: str, out: Path) -> None:

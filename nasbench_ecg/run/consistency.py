@@ -148,6 +148,8 @@ def _check_score(record: RunRecord) -> None:
 
 
 def _check_seconds(seconds: Mapping[str, float]) -> None:
+    if seconds.keys() == {"total"}:
+        return  # the suite has written the record of a process that ended without one
     parts = sum(value for name, value in seconds.items() if name != "total")
     total = seconds.get("total", parts)
     if abs(total - parts) > _ROUNDING + TOLERANCE * parts:
