@@ -162,9 +162,14 @@ class TableSearchContext:
             raise TableError(f"The member {arch.hash} is not trained yet.")
         score = float(self.lookup.scores[row, seed, epoch - 1])
         seconds = float(self.lookup.seconds[row, seed, epoch - 1])
+        reused = min((fidelity and fidelity.continues) or 0, epoch)
+        if (row, reused) in self._known:
+            seconds -= float(self.lookup.seconds[row, seed, reused - 1])
+        else:
+            reused = 0
         self.seconds += seconds
         self._add_step(row, epoch, score)
-        evaluation = Evaluation(arch, score, {METRIC: score}, seconds)
+        evaluation = Evaluation(arch, score, {METRIC: score}, seconds, epochs_reused=reused)
         self._known[row, epoch] = evaluation
         return evaluation
 
