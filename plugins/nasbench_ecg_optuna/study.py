@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from math import isfinite
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.api import (
     Architecture,
@@ -63,6 +63,21 @@ def require_optuna(strategy: str) -> None:
             )
 
 
+def encoded(space: SearchSpace, strategy: str) -> Encodes:
+    """Return ``space``, which must have parameters for ``strategy``.
+
+    Raises:
+        OptionError: It has none.
+    """
+    if not isinstance(space, Encodes):
+        raise OptionError(
+            f"The space {space.name!r} has no parameters, which {strategy!r} searches.",
+            fix="Choose another strategy or space, or give the space the methods parameters, "
+            "encode and decode (nasbench_ecg.api.Encodes).",
+        )
+    return space
+
+
 @dataclass
 class OptunaSearch:
     """A search by a sampler of Optuna.
@@ -98,9 +113,9 @@ class OptunaSearch:
                 the storage cannot be opened.
         """
         options = self.options
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         with (
-            _quiet_optuna(),
+            quiet_optuna(),
             ctx.progress.track("Searching", options.models) as bar,
         ):
             history = EvaluationHistory(ctx, bar.advance)
@@ -129,7 +144,7 @@ class OptunaSearch:
         """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
 
 
 @dataclass(frozen=True)
@@ -153,14 +168,9 @@ class _Run:
         history: EvaluationHistory,
         limit: SizeLimit,
     ) -> None:
-        if not isinstance(space, Encodes):
-            raise OptionError(
-                f"The space {space.name!r} has no parameters, which {search.name!r} searches.",
-                fix="Choose another strategy or space, or give the space the methods parameters, "
-                "encode and decode (nasbench_ecg.api.Encodes).",
-            )
+        self.encodes = encoded(space, search.name)
         self.search, self.task, self.builder = search, task, builder
-        self.space, self.encodes = space, cast(Encodes, space)
+        self.space = space
         self.rng, self.device = ctx.rng, ctx.device
         self.history, self.limit = history, limit
         self.parameters = tuple(self.encodes.parameters())
@@ -227,9 +237,9 @@ class _Run:
     def _describe(self, trial: Trial, arch: Architecture) -> Proposal:
         trial.set_user_attr("architecture", arch.hash)
         trial.set_user_attr("genotype", arch.genotype)
-        limit = self.search.options.max_parameters
-        if limit is not None and self.search.uses_constraints:
-            trial.set_constraint("max_parameters", self._costs(arch)["parameters"] - limit)
+        if self.search.uses_constraints:
+            for name, excess in self._excesses(arch).items():
+                trial.set_constraint(f"max_{name}", excess)
         return Proposal(trial, arch)
 
     # Evaluations
@@ -274,10 +284,7 @@ class _Run:
 
     @cached_property
     def _cost_names(self) -> list[CostName]:
-        limited: list[CostName] = (
-            [] if self.search.options.max_parameters is None else ["parameters"]
-        )
-        return list(dict.fromkeys([*self.search.objectives, *limited]))
+        return list(dict.fromkeys([*self.search.objectives, *self.limit.limits]))
 
     def _costs(self, arch: Architecture) -> dict[str, float]:
         """Return the costs that the search needs; they are measured once."""
@@ -295,9 +302,13 @@ class _Run:
         return {name: costs[name] for name in self.search.objectives}
 
     def _excess(self, arch: Architecture) -> float:
-        """Return by how many parameters the network of ``arch`` exceeds the limit."""
-        limit = self.search.options.max_parameters
-        return 0.0 if limit is None else self._costs(arch)["parameters"] - limit
+        """Return by how much the network of ``arch`` exceeds the limits; zero or less if none."""
+        return max(self._excesses(arch).values(), default=0.0)
+
+    def _excesses(self, arch: Architecture) -> dict[CostName, float]:
+        """Return by how much the network of ``arch`` exceeds each limit."""
+        costs = self._costs(arch)
+        return {name: costs[name] - limit for name, limit in self.limit.limits.items()}
 
     # The study
 
@@ -342,7 +353,7 @@ class _Run:
 
 
 @contextmanager
-def _quiet_optuna() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Let Optuna print only errors inside the block."""
     import optuna
 
