@@ -300,7 +300,7 @@ class PreparedRun:
         return {role: package_digest(component) for role, component in components.items()}
 
     @contextmanager
-    def workers(self, candidates: CandidateCheckpoints) -> Iterator[Workers | None]:
+    def workers(self, candidates: CandidateCheckpoints | None = None) -> Iterator[Workers | None]:
         """Open the processes that evaluate candidates; yield None if ``parallel`` is 1."""
         if self.parallel == 1:
             yield None
