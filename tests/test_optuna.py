@@ -386,6 +386,32 @@ def test_a_missing_extra_is_one_error_that_names_it(name, missing, monkeypatch):
     assert "pip install 'nasbench-ecg[optuna]'" in str(caught.value)
 
 
+# Pruning
+
+
+def test_candidates_below_the_median_are_stopped_and_others_go_on():
+    # A score that no model can learn, so that half of the later candidates are below the median.
+    evaluator = Lookup(lambda arch, fidelity: int(arch.hash[:4], 16) + fidelity.epochs)
+    options = {"epochs": 9, "prune_after": 1, "models": 24, "initial": 6}
+    result, *_ = search("tpe", Bits(10), evaluator=evaluator, **options)
+    reached = {}
+    for arch, fidelity in evaluator.calls:
+        assert (fidelity.schedule_epochs, fidelity.continues) == (9, reached.get(arch.hash))
+        reached[arch.hash] = fidelity.epochs
+    epochs = list(reached.values())
+    assert len(epochs) == 24 and epochs.count(9) >= 6 and epochs.count(1) > 3
+    stopped = [int(a.hash[:4], 16) for a, _ in evaluator.calls if reached[a.hash] == 1]
+    assert max(stopped) < int(result.architecture.hash[:4], 16)
+    again, *_ = search("tpe", Bits(10), evaluator=Lookup(evaluator.score), **options)
+    assert again == result and reached[result.architecture.hash] == 9
+
+
+@pytest.mark.parametrize("options", [{"prune_after": 9}, {"objectives": ("macs",)}])
+def test_pruning_needs_more_epochs_and_one_objective(options):
+    with pytest.raises(ValueError, match="prune_after"):
+        options_of("tpe", **{"epochs": 9, "prune_after": 1, **options})
+
+
 # BOHB
 
 

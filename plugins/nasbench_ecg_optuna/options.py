@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nasbench_ecg_blackbox.options import CostName, HyperbandOptions, LimitedOptions
 
@@ -63,12 +63,27 @@ class TpeOptions(ObjectivesOptions):
     initial: int = Field(10, ge=1)
     """Random candidates before the first model of the scores."""
 
+    prune_after: int | None = Field(None, ge=1)
+    """Epochs after which a candidate is stopped if its score is below the median of the others at
+    that point, and again after every 3 times as many. It goes on from its checkpoint otherwise.
+    Null: no candidate is stopped."""
+
     candidates: int = Field(24, ge=1)
     """Samples of the good density among which the expected improvement is maximized."""
 
     batch: int = Field(1, ge=1)
     """Candidates proposed at a time; use the number of ``--parallel``. With more than 1, Optuna
     steers the later candidates of a batch away from the earlier ones."""
+
+    @model_validator(mode="after")
+    def _can_prune(self) -> TpeOptions:
+        if self.prune_after is None:
+            return self
+        if self.epochs is None or self.prune_after >= self.epochs:
+            raise ValueError("prune_after must be less than epochs")
+        if self.objectives:
+            raise ValueError("prune_after allows no objectives besides the score")
+        return self
 
 
 class GpOptions(ObjectivesOptions):
