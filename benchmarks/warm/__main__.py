@@ -26,6 +26,8 @@ from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.resume import ResumeFolder
 from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
+MEASURES = ("epochs_trained", "seconds", "processor_seconds")
+
 
 def main() -> None:
     """Run as the module describes."""
@@ -41,15 +43,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     rows = [row for seed in range(arguments.seeds) for row in _both(arguments, seed)]
     totals = {name: _sums(rows, name) for name in ("cold", "warm")}
-    ratios = {
-        what: totals["warm"][what] / totals["cold"][what] for what in ("epochs_trained", "seconds")
-    }
+    ratios = {what: totals["warm"][what] / totals["cold"][what] for what in MEASURES}
     report = {"settings": {**vars(arguments), "out": None}, "searches": rows, "warm/cold": ratios}
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    for row in rows:
-        print(json.dumps(row))
-    print(f"warm / cold: epochs {ratios['epochs_trained']:.3f}, seconds {ratios['seconds']:.3f}")
+    print("warm / cold:", ", ".join(f"{what} {ratio:.3f}" for what, ratio in ratios.items()))
 
 
 def _both(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
@@ -81,6 +79,7 @@ def _both(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
         else:
             prepared = prepared.with_config(config)
         rows.append({"search": "warm" if warm else "cold", "seed": seed, **_timed(prepared)})
+        print(json.dumps(rows[-1]), flush=True)
     return rows
 
 
@@ -89,14 +88,15 @@ def _timed(prepared: PreparedRun) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         ctx = prepared.search_context()
         ctx.candidates = ResumeFolder(Path(folder)).candidates()
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         result = prepared.strategy.search(prepared.task, prepared.space, prepared.builder, ctx)
-        seconds = time.perf_counter() - started
+        seconds, used = time.perf_counter() - started, time.process_time() - used
     evaluations = result.details["evaluations"]
     longest = max(row["epochs"] for row in evaluations)
     last = [row["score"] for row in evaluations if row["epochs"] == longest]
     return {
         "seconds": round(seconds, 2),
+        "processor_seconds": round(used, 2),
         "epochs_trained": ctx.epochs_trained,
         "epochs_reused": ctx.epochs_reused,
         "evaluations": len(evaluations),
@@ -107,8 +107,7 @@ def _timed(prepared: PreparedRun) -> dict[str, Any]:
 
 
 def _sums(rows: list[dict[str, Any]], search: str) -> dict[str, float]:
-    names = ("epochs_trained", "seconds")
-    return {n: sum(float(row[n]) for row in rows if row["search"] == search) for n in names}
+    return {n: sum(float(row[n]) for row in rows if row["search"] == search) for n in MEASURES}
 
 
 if __name__ == "__main__":
