@@ -240,7 +240,7 @@ def test_multiply_accumulates_and_flash_are_limited_as_parameters_are(limit):
     assert len(evaluator.architectures) == 12
     assert all(cost(arch) <= middle for arch in evaluator.architectures)
     with pytest.raises(OptionError, match=rf"strategy\.{limit}"):
-        search("random", space, samples=2, **{limit: 1})
+        search("random", Bits(40), samples=2, **{limit: 1})
 
 
 def test_one_random_architecture_below_the_limit_is_the_first_that_is():
@@ -504,7 +504,7 @@ def test_a_batch_of_asha_is_chosen_before_its_scores_are_known():
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("successive-halving", {"candidates": 9, "min_epochs": 1, "max_epochs": 9, "warm": True}),
+        ("successive-halving", {"candidates": 27, "min_epochs": 1, "max_epochs": 9, "warm": True}),
         ("hyperband", {"eta": 3, "max_epochs": 9}),
         ("asha", {"eta": 3, "max_epochs": 9, "total_epochs": 60}),
     ],
