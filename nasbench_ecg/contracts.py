@@ -277,13 +277,29 @@ class Task:
 class Fidelity:
     """How thoroughly a candidate is evaluated; None means the evaluator's own setting.
 
+    With ``schedule_epochs``, the training is the beginning of a longer one: it stops early, and its
+    state is kept. A later fidelity with more epochs and the same beats and schedule goes on from
+    there. The result is that of the same training without a stop, so a state that is no longer
+    kept costs epochs and changes no score.
+
     Attributes:
         epochs: Training epochs.
         beats: Most training beats used.
+        schedule_epochs: Epochs of the whole training, which the schedule of the learning rate is
+            made for; None: ``epochs``.
+        continues: Epochs after which the candidate was stopped before, whose state the training
+            goes on from; None: from scratch. Fidelities that differ only here are equal.
     """
 
     epochs: int | None = None
     beats: int | None = None
+    schedule_epochs: int | None = None
+    continues: int | None = field(default=None, compare=False)
+
+    def as_dict(self) -> dict[str, int | None]:
+        """Return what the result depends on, as JSON data."""
+        schedule = {} if self.schedule_epochs is None else {"schedule_epochs": self.schedule_epochs}
+        return {"epochs": self.epochs, "beats": self.beats, **schedule}
 
 
 @dataclass(frozen=True)
@@ -321,6 +337,8 @@ class Evaluation:
         curves: Values per epoch, by name.
         state: Weights of the trained network by parameter name, if any.
         predictions: Predicted class of each scored beat, if it predicts.
+        epochs_reused: Epochs of an earlier evaluation that the training went on from; the harness
+            sets it.
     """
 
     architecture: Architecture
@@ -331,6 +349,7 @@ class Evaluation:
     curves: Mapping[str, Sequence[float]] = field(default_factory=dict)
     state: Mapping[str, Tensor] | None = None
     predictions: Sequence[int] | None = None
+    epochs_reused: int = 0
 
 
 @dataclass(frozen=True)
@@ -428,7 +447,9 @@ class EvaluationContext(Protocol):
         progress: Progress bars and messages.
         fidelity: How much a candidate is trained; None for the evaluator's own settings, as after
             the search.
-        checkpoint: Saved state of the training. It stores nothing during a search.
+        checkpoint: Saved state of the training. During a search it stores nothing, unless the
+            fidelity has ``schedule_epochs``: it then loads the state that the training goes on
+            from, and the evaluator saves that at its end.
     """
 
     device: str

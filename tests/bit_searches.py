@@ -74,7 +74,17 @@ class Wide:
     """Builds a layer with one parameter for every bit that is set, and two more."""
 
     def build(self, arch, *, n_leads, n_samples, n_classes):
-        return nn.Linear(1 + sum(arch.genotype), 1)
+        return _FirstSamples(1 + sum(arch.genotype), 1)
+
+
+class _FirstSamples(nn.Linear):
+    """A linear layer on as many samples as it has inputs, of the beats repeated as needed."""
+
+    def forward(self, x):
+        flat = x.flatten(1)
+        return super().forward(
+            flat.repeat(1, -(-self.in_features // flat.shape[1]))[:, : self.in_features]
+        )
 
 
 def bits(values):
@@ -89,7 +99,7 @@ class Lookup:
     calls: list = field(default_factory=list)
 
     def estimate(self, arch, task, builder, ctx):
-        return float(ctx.fidelity.epochs)
+        return float(ctx.fidelity.epochs - (ctx.fidelity.continues or 0))
 
     def evaluate(self, arch, task, builder, ctx):
         self.calls.append((arch, ctx.fidelity))

@@ -22,6 +22,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.contexts import RunSearchContext
+from nasbench_ecg.training import network_costs
 from nasbench_ecg_blackbox.asha import Asha
 from nasbench_ecg_blackbox.evolution import (
     Member,
@@ -133,7 +134,7 @@ def epochs_spent(name, profile):
     evaluator = Lookup()
     options = resolve(model, component=name, profile=profile).model_dump()
     search(name, Bits(40), evaluator=evaluator, **options)
-    return sum(fidelity.epochs for _, fidelity in evaluator.calls)
+    return sum(f.epochs - (f.continues or 0) for _, f in evaluator.calls)
 
 
 def test_the_published_profile_spends_about_the_same_in_every_search():
@@ -223,6 +224,23 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
     if name not in ("successive-halving", "hyperband", "asha"):
         assert 0.9 * small < len(evaluator.calls) <= small
         assert len(others.calls) == 100
+
+
+@pytest.mark.parametrize("limit", ["max_macs", "max_flash"])
+def test_multiply_accumulates_and_flash_are_limited_as_parameters_are(limit):
+    space = Bits(8)
+    rng = np.random.default_rng(0)
+    names = {"max_macs": "macs", "max_flash": "flash_bytes"}
+
+    def cost(arch):
+        return network_costs(arch, TASK, Wide(), device="cpu", names=[names[limit]])[names[limit]]
+
+    middle = int(np.median([cost(space.sample(rng)) for _ in range(20)]))
+    _, evaluator, _ = search("random", space, samples=12, **{limit: middle})
+    assert len(evaluator.architectures) == 12
+    assert all(cost(arch) <= middle for arch in evaluator.architectures)
+    with pytest.raises(OptionError, match=rf"strategy\.{limit}"):
+        search("random", Bits(40), samples=2, **{limit: 1})
 
 
 def test_one_random_architecture_below_the_limit_is_the_first_that_is():
@@ -446,7 +464,8 @@ def test_every_bracket_of_hyperband_keeps_the_best_of_its_own_candidates():
 def test_the_longest_training_decides_and_not_a_shorter_one(name):
     evaluator = Lookup(lambda arch, fidelity: sum(arch.genotype) / fidelity.epochs)
     result, *_ = search(name, Bits(12), evaluator=evaluator)
-    last = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == 64]
+    longest = max(fidelity.epochs for _, fidelity in evaluator.calls)
+    last = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == longest]
     assert last and result.architecture == max(last, key=lambda arch: sum(arch.genotype))
 
 
@@ -454,14 +473,14 @@ def test_the_longest_training_decides_and_not_a_shorter_one(name):
 
 
 def test_asha_promotes_as_soon_as_a_candidate_is_among_the_best_of_its_rung():
-    options = {"eta": 2, "min_epochs": 1, "max_epochs": 4, "total_epochs": 12}
+    options = {"eta": 2, "min_epochs": 1, "max_epochs": 4, "total_epochs": 12, "warm": False}
     _, evaluator, _ = search("asha", Bits(30), **options)
     # Two at 1 epoch allow a promotion; two at 2 epochs allow one to 4.
     assert [f.epochs for _, f in evaluator.calls] == [1, 1, 2, 1, 1, 2, 4]
 
 
 def test_asha_promotes_the_best_and_trains_none_twice_at_one_rung():
-    _, evaluator, _ = search("asha", Bits(30), eta=4, total_epochs=300)
+    _, evaluator, _ = search("asha", Bits(30), eta=4, total_epochs=300, warm=False)
     seen = {}
     for arch, fidelity in evaluator.calls:
         if fidelity.epochs > 1:
@@ -474,9 +493,52 @@ def test_asha_promotes_the_best_and_trains_none_twice_at_one_rung():
 
 
 def test_a_batch_of_asha_is_chosen_before_its_scores_are_known():
-    options = {"eta": 2, "max_epochs": 4, "total_epochs": 12}
+    options = {"eta": 2, "max_epochs": 4, "total_epochs": 12, "warm": False}
     _, evaluator, _ = search("asha", Bits(30), batch=4, **options)
     assert [f.epochs for _, f in evaluator.calls][:6] == [1, 1, 1, 1, 2, 2]
+
+
+# Warm starts
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("successive-halving", {"candidates": 27, "min_epochs": 1, "max_epochs": 9, "warm": True}),
+        ("hyperband", {"eta": 3, "max_epochs": 9}),
+        ("asha", {"eta": 3, "max_epochs": 9, "total_epochs": 60}),
+    ],
+)
+def test_every_rung_goes_on_from_the_one_before_it_with_one_schedule(name, options):
+    _, evaluator, _ = search(name, Bits(30), **options)
+    trained, spent = {}, 0
+    for arch, fidelity in evaluator.calls:
+        assert fidelity.schedule_epochs == 9
+        assert fidelity.continues is None or fidelity.continues == trained[arch.hash]
+        trained[arch.hash] = fidelity.epochs
+        spent += fidelity.epochs - (fidelity.continues or 0)
+    assert max(trained.values()) == 9 and len(set(trained.values())) == 3
+    if name == "asha":
+        assert spent == 60
+
+
+def test_asha_pays_for_a_promotion_what_it_trains_further():
+    options = {"eta": 2, "min_epochs": 1, "max_epochs": 4, "total_epochs": 8}
+    _, evaluator, _ = search("asha", Bits(30), **options)
+    # Costs: 1, 1, 1, 1, 1, 1, 2
+    assert [f.epochs for _, f in evaluator.calls] == [1, 1, 2, 1, 1, 2, 4]
+
+
+def test_halving_trains_from_scratch_unless_it_is_asked_to_start_warm():
+    _, evaluator, _ = search("successive-halving", Bits(30))
+    assert all(f.schedule_epochs is None is f.continues for _, f in evaluator.calls)
+    options = SuccessiveHalvingOptions().model_dump(exclude_none=True)
+    assert "warm" not in options  # the keys of earlier records stay
+
+
+def test_a_warm_start_with_more_beats_in_each_rung_is_refused():
+    with pytest.raises(ValidationError, match="equal beats"):
+        SuccessiveHalvingOptions(warm=True, min_beats=100, max_beats=200)
 
 
 # Local search

@@ -91,7 +91,8 @@ def test_parameters_are_the_trainable_ones_and_macs_those_of_the_whole_network()
         limited = costs.network_costs(None, TASK, FlatBuilder(), device="cpu", names=[name])
         assert limited == {name: recorded[name]}
     assert set(recorded) == {
-        "parameters", "macs", "latency_1_ms", "latency_256_ms", "peak_memory_mb",
+        "parameters", "macs", "flash_bytes", "ram_bytes", "latency_1_ms", "latency_256_ms",
+        "peak_memory_mb",
     }  # fmt: skip
 
 

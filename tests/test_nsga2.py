@@ -93,7 +93,7 @@ def test_offspring_combine_two_parents_and_have_at_most_one_mutation():
         ],
         4,
     )
-    limit = SizeLimit(None, TASK, Wide())
+    limit = SizeLimit({}, TASK, Wide())
 
     def offspring(**options):
         rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bit_searches import TASK, Bits, Lookup, Wide, bits, context
+from tiny_beats import tiny_beats
 
 from nasbench_ecg.api import (
     Architecture,
@@ -23,7 +25,7 @@ from nasbench_ecg.api import (
     check_values,
     draw_values,
 )
-from nasbench_ecg.contracts import Budget
+from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
@@ -33,7 +35,10 @@ from nasbench_ecg.testing.fixtures import small_task
 from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import Nsga2Options, RandomSearchOptions
 from nasbench_ecg_blackbox.random_search import RandomSearch
+from nasbench_ecg_evaluators.options import TrainOptions
+from nasbench_ecg_evaluators.train import Train
 from nasbench_ecg_optuna.encoders import Direct, Relaxed
+from nasbench_ecg_optuna.options import BohbOptions
 
 optuna = pytest.importorskip("optuna", reason="needs optuna: pip install 'nasbench-ecg[optuna]'")
 
@@ -379,6 +384,86 @@ def test_a_missing_extra_is_one_error_that_names_it(name, missing, monkeypatch):
     assert isinstance(caught.value, NasbenchError)
     assert f"needs the package {missing}" in str(caught.value)
     assert "pip install 'nasbench-ecg[optuna]'" in str(caught.value)
+
+
+# Pruning
+
+
+def test_candidates_below_the_median_are_stopped_and_others_go_on():
+    # A score that no model can learn, so that half of the later candidates are below the median.
+    evaluator = Lookup(lambda arch, fidelity: int(arch.hash[:4], 16) + fidelity.epochs)
+    options = {"epochs": 9, "prune_after": 1, "models": 24, "initial": 6}
+    result, *_ = search("tpe", Bits(10), evaluator=evaluator, **options)
+    reached = {}
+    for arch, fidelity in evaluator.calls:
+        assert (fidelity.schedule_epochs, fidelity.continues) == (9, reached.get(arch.hash))
+        reached[arch.hash] = fidelity.epochs
+    epochs = list(reached.values())
+    assert len(epochs) == 24 and epochs.count(9) >= 6 and epochs.count(1) > 3
+    stopped = [int(a.hash[:4], 16) for a, _ in evaluator.calls if reached[a.hash] == 1]
+    assert max(stopped) < int(result.architecture.hash[:4], 16)
+    again, *_ = search("tpe", Bits(10), evaluator=Lookup(evaluator.score), **options)
+    assert again == result and reached[result.architecture.hash] == 9
+
+
+@pytest.mark.parametrize("options", [{"prune_after": 9}, {"objectives": ("macs",)}])
+def test_pruning_needs_more_epochs_and_one_objective(options):
+    with pytest.raises(ValueError, match="prune_after"):
+        options_of("tpe", **{"epochs": 9, "prune_after": 1, **options})
+
+
+# BOHB
+
+
+def bohb(space, evaluator=None, *, seed=0, budget=None, **options):
+    evaluator = evaluator or Lookup()
+    ctx = context(space, evaluator, seed=seed, budget=budget)
+    strategy = load_registry().get("strategy", "bohb").create(BohbOptions(**options))
+    return strategy.search(TASK, space, Wide(), ctx), evaluator
+
+
+def test_bohb_runs_the_brackets_of_hyperband_and_repeats_itself():
+    (a, ea), (b, eb) = (bohb(Bits(20), eta=3, max_epochs=9) for _ in range(2))
+    assert a == b and ea.calls == eb.calls
+    epochs = [fidelity.epochs for _, fidelity in ea.calls]
+    assert epochs == [1] * 9 + [3] * 3 + [9] + [3] * 5 + [9] + [9] * 3
+    assert {fidelity.schedule_epochs for _, fidelity in ea.calls} == {9}
+
+
+def test_bohb_proposes_better_candidates_than_hyperband_draws():
+    def first_rungs(fraction):
+        _, evaluator = bohb(
+            Bits(12), eta=3, max_epochs=9, rounds=4, initial=9, random_fraction=fraction
+        )
+        late = evaluator.calls[len(evaluator.calls) // 2 :]
+        return np.mean([sum(arch.genotype) for arch, f in late if f.continues is None])
+
+    assert first_rungs(0.0) > first_rungs(1.0) + 2
+
+
+def test_bohb_keeps_its_limits_and_budget():
+    _, evaluator = bohb(Bits(8), eta=3, max_epochs=9, rounds=3, initial=6, max_parameters=6)
+    assert all(sum(arch.genotype) + 2 <= 6 for arch in evaluator.architectures)
+    _, evaluator = bohb(Bits(8), budget=Budget(evaluations=11))
+    assert len(evaluator.calls) == 11
+
+
+# The space of the documentation
+
+
+def test_the_space_of_the_documentation_is_searched_as_it_is():
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "space-and-builder.md").read_text()
+    code = re.search(r"```python title[^\n]*\n(.*?)```", page, re.DOTALL)[1]
+    plugin = {}
+    exec(code, plugin)
+    beats = tiny_beats(60, n_leads=2, n_samples=64, classes=("N", "S"))
+    task = Task(beats, beats, ("N", "S"))
+    ctx = context(plugin["LittleNets"](None), Train(TrainOptions()))
+    ctx.task, ctx.builder = task, plugin["LittleBuilder"](None)
+    strategy = load_registry().get("strategy", "tpe").create(options_of("tpe", models=6))
+    result = strategy.search(task, ctx.space, ctx.builder, ctx)
+    assert ctx.evaluations == 6
+    ctx.space.validate(result.architecture)
 
 
 # Killed and started again

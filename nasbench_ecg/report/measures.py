@@ -66,6 +66,20 @@ COSTS = _by_name(
     Measure("parameters", "params", "trainable parameters", "trainable parameters", amount),
     Measure("macs", "MACs", "MACs per beat", "multiply-accumulates to classify one beat", amount),
     Measure(
+        "flash_bytes",
+        "flash",
+        "flash in int8",
+        "bytes of weights and scales in int8",
+        lambda size: f"{size:,.0f} B",
+    ),
+    Measure(
+        "ram_bytes",
+        "RAM",
+        "RAM in int8",
+        "most bytes of activations alive at once in int8, for one beat",
+        lambda size: f"{size:,.0f} B",
+    ),
+    Measure(
         "latency_1_ms",
         "latency",
         "latency, 1 beat",

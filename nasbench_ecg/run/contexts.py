@@ -34,6 +34,7 @@ from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.evaluations import check_evaluation
 from nasbench_ecg.run.resume import EvaluationLog
+from nasbench_ecg.run.warm import LIMIT, CandidateCheckpoints
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 from nasbench_ecg.training.seeding import random_state, restore_random_state, seeded
 
@@ -68,11 +69,15 @@ class RunSearchContext:
     evaluation_log: EvaluationLog = field(default_factory=EvaluationLog)
     parallel: int = 1
     workers: CandidateWorkers | None = None
+    candidates: CandidateCheckpoints | None = None
     evaluations: int = 0
+    epochs_trained: int = 0
+    epochs_reused: int = 0
     trajectory: list[dict[str, float]] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
     evaluator_name: str = "evaluator"
     calls: ComponentCalls = field(default_factory=ComponentCalls)
+    _counted: set[tuple[str, Fidelity]] = field(default_factory=set)
 
     @property
     def seconds(self) -> float:
@@ -108,6 +113,7 @@ class RunSearchContext:
                             "worst."
                         )
                     shutdown.stop_if_requested()
+                self._settle(arch, fidelity, evaluation)
                 self.started -= log.take_earlier_seconds(arch, fidelity) / self.parallel
                 self.evaluations += 1
                 evaluations.append(evaluation)
@@ -117,6 +123,25 @@ class RunSearchContext:
                 fix="A strategy must stop when ctx.budget is used up.",
             )
         return evaluations
+
+    def _settle(
+        self, arch: Architecture, fidelity: Fidelity | None, evaluation: Evaluation
+    ) -> None:
+        """Count the epochs of an evaluation once, and keep the size limit of the checkpoints."""
+        if fidelity is None or fidelity.epochs is None or (arch.hash, fidelity) in self._counted:
+            return
+        self._counted.add((arch.hash, fidelity))
+        self.epochs_trained += fidelity.epochs - evaluation.epochs_reused
+        self.epochs_reused += evaluation.epochs_reused
+        if self.candidates is None:
+            return
+        before = self.candidates.removed
+        if self.candidates.settle(arch, fidelity) and not before:
+            self.progress.note(
+                f"The checkpoints of candidates take more than "
+                f"{self.candidates.max_bytes / 1e6:,.0f} MB: the cheapest are removed, and such a "
+                f"candidate is trained from scratch. {LIMIT} sets the limit."
+            )
 
     def _evaluate(
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None
@@ -137,6 +162,7 @@ class RunSearchContext:
                 progress=self.progress,
                 evaluator_name=self.evaluator_name,
                 calls=self.calls,
+                candidates=self.candidates,
             )
 
     def seconds_per_evaluation(
@@ -167,6 +193,8 @@ class RunSearchContext:
             "rng": self.rng.bit_generator.state,
             "torch": random_state(),
             "evaluations": self.evaluations,
+            "epochs": [self.epochs_trained, self.epochs_reused],
+            "counted": [[key, fidelity.as_dict()] for key, fidelity in self._counted],
             "trajectory": self.trajectory,
             "seconds": self.seconds,
         }
@@ -176,6 +204,8 @@ class RunSearchContext:
         self.rng.bit_generator.state = state["rng"]
         restore_random_state(state["torch"])
         self.evaluations = state["evaluations"]
+        self.epochs_trained, self.epochs_reused = state["epochs"]
+        self._counted = {(key, Fidelity(**fidelity)) for key, fidelity in state["counted"]}
         self.trajectory = list(state["trajectory"])
         self.started = monotonic() - state["seconds"]
 
@@ -192,6 +222,7 @@ def evaluate_candidate(
     progress: Progress,
     evaluator_name: str,
     calls: ComponentCalls,
+    candidates: CandidateCheckpoints | None = None,
 ) -> Evaluation:
     """Return the evaluation of one candidate of a search, without the weights of its network.
 
@@ -201,7 +232,8 @@ def evaluate_candidate(
     Raises:
         PluginError: The evaluation is not valid.
     """
-    ctx = ValidationContext(task, device, progress, fidelity)
+    checkpoint = None if candidates is None else candidates.of(arch, fidelity)
+    ctx = ValidationContext(task, device, progress, fidelity, checkpoint or NoCheckpoint())
     started = monotonic()
     try:
         with calls.of(evaluator_name), seeded(seed):
@@ -211,7 +243,9 @@ def evaluate_candidate(
             )
     except DivergedError:
         return Evaluation(arch, score=-math.inf, metrics={}, seconds=monotonic() - started)
-    return replace(evaluation, state=None)
+    reused = checkpoint is not None and checkpoint.loaded and fidelity is not None
+    epochs = fidelity.continues if reused and fidelity is not None else None
+    return replace(evaluation, state=None, epochs_reused=epochs or 0)
 
 
 @dataclass

@@ -39,6 +39,7 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent
 from nasbench_ecg.run.contexts import evaluate_candidate
+from nasbench_ecg.run.warm import CandidateCheckpoints
 from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -65,6 +66,7 @@ class Workers:
         device: ``cpu`` or ``cuda``.
         seed: Seed of each evaluation.
         calls: Receives the notes of the processes.
+        candidates: Checkpoints that trainings go on from.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Workers:
         device: str,
         seed: int,
         calls: ComponentCalls | None = None,
+        candidates: CandidateCheckpoints | None = None,
     ) -> None:
         self.n = n
         self._calls = calls or ComponentCalls()
@@ -89,6 +92,7 @@ class Workers:
             device=device,
             seed=seed,
             threads=max(1, torch.get_num_threads() // n),
+            candidates=candidates,
         )
         self._context = multiprocessing.get_context("spawn")
         self._worker_end, self._parent_end = self._context.Pipe(duplex=False)
@@ -255,6 +259,7 @@ class WorkerSetup:
     device: str
     seed: int
     threads: int
+    candidates: CandidateCheckpoints | None = None
 
     def evaluation_function(self) -> Callable[..., Evaluation]:
         """Map the beats, create the components, and return the function of a candidate."""
@@ -267,6 +272,7 @@ class WorkerSetup:
             seed=self.seed,
             progress=Silent(),
             evaluator_name=describe(self.evaluator.component),
+            candidates=self.candidates,
         )
 
     def remote_function(self) -> Callable[..., tuple[Evaluation, list[str]]]:

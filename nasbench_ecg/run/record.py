@@ -97,7 +97,11 @@ class RunRecord(_Part):
     """The confusion matrix of the test beats of each record, which add up to ``confusion``; empty
     without predictions, and in records that are older than this field."""
     costs: dict[str, float] = {}
-    """``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms``, ``peak_memory_mb``."""
+    """``parameters``, ``macs``, ``flash_bytes``, ``ram_bytes``, ``latency_1_ms``,
+    ``latency_256_ms``, ``peak_memory_mb``."""
+    epochs: dict[str, int] = {}
+    """Training epochs of the search's candidates: ``trained``, and ``reused`` where a training went
+    on from an earlier one of the same candidate; empty if the search did not set epochs."""
     seconds: dict[str, float] = {}
     """``load``, ``search``, ``evaluation``, ``total``."""
     files: dict[str, str] = {}

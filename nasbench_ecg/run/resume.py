@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -17,10 +17,12 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import storage_errors, write_atomically
+from nasbench_ecg.run.warm import CandidateCheckpoints, checkpoint_limit
 from nasbench_ecg.training.checkpoint import FileCheckpoint, read_state
 from nasbench_ecg.training.seeding import random_state, restore_random_state
 
 _INPUTS = "inputs"
+_CANDIDATES = "candidates"
 
 
 class ResumeFolder:
@@ -99,6 +101,14 @@ class ResumeFolder:
     def evaluation_log(self) -> EvaluationLog:
         """Return the log of the search's evaluations so far."""
         return EvaluationLog(self.folder / "evaluations.jsonl", self._write_inputs)
+
+    def candidates(self) -> CandidateCheckpoints:
+        """Return the checkpoints of the search's candidates.
+
+        Raises:
+            OptionError: The environment's limit of their size is not a number.
+        """
+        return CandidateCheckpoints(self.folder / _CANDIDATES, checkpoint_limit())
 
     def checkpoint(
         self, stage: str, state: Callable[[], Any], restore: Callable[[Any], None]
@@ -185,7 +195,12 @@ def _read_sealed(path: Path) -> dict[str, Any] | None:
 
 
 def _is_damaged(path: Path) -> bool:
-    """Return whether a file of saved progress is not what was written."""
+    """Return whether a file of saved progress is not what was written.
+
+    A damaged checkpoint of a candidate is not counted: the candidate is trained from scratch.
+    """
+    if path.name == _CANDIDATES:
+        return not path.is_dir()
     if not path.is_file():
         return True
     if path.suffix == ".json":
@@ -287,7 +302,9 @@ class EvaluationLog:
         try:
             data = _unsealed(line)
             arch = Architecture.from_dict(data["architecture"])
-            evaluation = Evaluation(architecture=arch, **{name: data[name] for name in _LOGGED})
+            evaluation = Evaluation(
+                architecture=arch, **{name: data[name] for name in _LOGGED if name in data}
+            )
             key = arch.hash, str(data["fidelity"])
         except (ValueError, LookupError, TypeError, OptionError):
             return False
@@ -296,7 +313,7 @@ class EvaluationLog:
         return True
 
 
-_LOGGED = ("score", "metrics", "seconds", "confusion", "curves")
+_LOGGED = ("score", "metrics", "seconds", "confusion", "curves", "epochs_reused")
 
 
 def _key(arch: Architecture, fidelity: Fidelity | None) -> tuple[str, str]:
@@ -304,4 +321,4 @@ def _key(arch: Architecture, fidelity: Fidelity | None) -> tuple[str, str]:
 
 
 def _fidelity_key(fidelity: Fidelity | None) -> str:
-    return json.dumps(None if fidelity is None else asdict(fidelity), sort_keys=True)
+    return json.dumps(None if fidelity is None else fidelity.as_dict(), sort_keys=True)

@@ -63,6 +63,7 @@ from nasbench_ecg.run.recording import (
 )
 from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.warm import CandidateCheckpoints
 from nasbench_ecg.shutdown import saving, stop_if_requested
 from nasbench_ecg.training.costs import measure_costs
 from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
@@ -322,8 +323,14 @@ class PreparedRun:
         return {role: package_digest(component) for role, component in components.items()}
 
     @contextmanager
-    def workers(self) -> Iterator[CandidateWorkers | None]:
-        """Open the workers that evaluate candidates; yield None if this process does."""
+    def workers(
+        self, candidates: CandidateCheckpoints | None = None
+    ) -> Iterator[CandidateWorkers | None]:
+        """Open the workers that evaluate candidates; yield None if this process does.
+
+        Workers of an executor have no access to the checkpoints of ``candidates``, and train each
+        candidate from scratch, with the same result.
+        """
         if self.executor is not None:
             remote = RemoteWorkers(
                 self.executor,
@@ -348,6 +355,7 @@ class PreparedRun:
             device=self.config.device,
             seed=self.config.evaluation_seed,
             calls=self.calls,
+            candidates=candidates,
         )
         with closing(workers):
             yield workers
@@ -363,6 +371,7 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
     if (finished := saved.load_result("search")) is not None:
         ctx.trajectory = finished["trajectory"]
         record.seconds["search"] = finished["seconds"]
+        record.epochs = finished.get("epochs", {})
         return SearchResult(Architecture.from_dict(finished["architecture"]), finished["details"])
     ctx.evaluation_log = saved.evaluation_log()
     if n_damaged := ctx.evaluation_log.n_damaged:
@@ -370,11 +379,12 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
             f"{n_damaged} saved {'evaluation is' if n_damaged == 1 else 'evaluations are'} damaged "
             "and discarded."
         )
+    ctx.candidates = saved.candidates()
     ctx.checkpoint = saved.checkpoint("search", ctx.state, ctx.restore)
     task, strategy = prepared.task, describe(prepared.config.strategy.component)
     before = task.train.fingerprint(), task.validation.fingerprint()
     with (
-        prepared.workers() as ctx.workers,
+        prepared.workers(ctx.candidates) as ctx.workers,
         prepared.calls.of(strategy),
         seeded(prepared.config.search_seed),
     ):
@@ -382,6 +392,10 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
     check_unchanged(before, (task.train, task.validation), f"search of the {strategy}")
     _check_result(prepared, result)
     record.seconds["search"] = round(ctx.seconds, 3)
+    if ctx.epochs_trained:
+        record.epochs = {"trained": ctx.epochs_trained, "reused": ctx.epochs_reused}
+    if ctx.candidates.removed:
+        record.provenance["checkpoints_removed"] = ctx.candidates.removed
     saved.save_result(
         "search",
         {
@@ -389,6 +403,7 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
             "details": jsonable(dict(result.details)),
             "trajectory": ctx.trajectory,
             "seconds": record.seconds["search"],
+            "epochs": record.epochs,
         },
     )
     stop_if_requested()

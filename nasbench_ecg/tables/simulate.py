@@ -90,8 +90,13 @@ class ValidationLookup:
         return min(asked, epochs)
 
     def mean_seconds(self, fidelity: Fidelity | None = None) -> float:
-        """Return the mean seconds of all trainings with a fidelity."""
-        return float(self.seconds[..., self.epoch(fidelity) - 1][self.trained].mean())
+        """Return the mean seconds of all trainings with a fidelity, from where it goes on."""
+        epoch = self.epoch(fidelity)
+        reused = min((fidelity and fidelity.continues) or 0, epoch)
+        seconds = self.seconds[..., epoch - 1]
+        if reused:
+            seconds = seconds - self.seconds[..., reused - 1]
+        return float(seconds[self.trained].mean())
 
     def draw_seeds(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return a random trained seed of each member, [M]; -1 where none is trained."""
@@ -162,9 +167,14 @@ class TableSearchContext:
             raise TableError(f"The member {arch.hash} is not trained yet.")
         score = float(self.lookup.scores[row, seed, epoch - 1])
         seconds = float(self.lookup.seconds[row, seed, epoch - 1])
+        reused = min((fidelity and fidelity.continues) or 0, epoch)
+        if (row, reused) in self._known:
+            seconds -= float(self.lookup.seconds[row, seed, reused - 1])
+        else:
+            reused = 0
         self.seconds += seconds
         self._add_step(row, epoch, score)
-        evaluation = Evaluation(arch, score, {METRIC: score}, seconds)
+        evaluation = Evaluation(arch, score, {METRIC: score}, seconds, epochs_reused=reused)
         self._known[row, epoch] = evaluation
         return evaluation
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +232,7 @@ class HashEvaluator:
         if self.interrupt_at is not None:
             self.interrupt_at.count("evaluation")
         self.evaluated.append(arch.hash)
-        fidelity = None if ctx.fidelity is None else asdict(ctx.fidelity)
+        fidelity = None if ctx.fidelity is None else ctx.fidelity.as_dict()
         score = int(digest([arch.hash, fidelity])[:8], 16) / 16**8
         metrics = {"f1_of_macro": score, "accuracy": score}
         return Evaluation(architecture=arch, score=score, metrics=metrics, seconds=_SECONDS)

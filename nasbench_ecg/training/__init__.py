@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         weight_optimizer,
     )
     from nasbench_ecg.training.graphs import GraphedStep, rate_from
+    from nasbench_ecg.training.int8 import Footprint, flash_bytes, footprint, ram_bytes
     from nasbench_ecg.training.precision import arithmetic, autocast
     from nasbench_ecg.training.recipe import Precision, Recipe, RecipeOptions
 
@@ -56,6 +57,12 @@ __getattr__ = lazy_names(
             "training_step",
             "weight_optimizer",
         ),
+        "nasbench_ecg.training.int8": (
+            "Footprint",
+            "flash_bytes",
+            "footprint",
+            "ram_bytes",
+        ),
         "nasbench_ecg.training.graphs": (
             "GraphedStep",
             "rate_from",
@@ -75,6 +82,7 @@ __getattr__ = lazy_names(
 __all__ = [
     "CostName",
     "DeviceBeats",
+    "Footprint",
     "GraphedStep",
     "Precision",
     "Recipe",
@@ -86,11 +94,14 @@ __all__ = [
     "count_macs",
     "count_parameters",
     "fit",
+    "flash_bytes",
+    "footprint",
     "latency",
     "network_costs",
     "peak_memory_mb",
     "predict",
     "raise_if_diverged",
+    "ram_bytes",
     "rate_from",
     "seconds_per_call",
     "seconds_per_step",

@@ -1,4 +1,4 @@
-"""Costs of a network: trainable parameters, multiply-accumulates, latency and peak memory.
+"""Costs of a network: trainable parameters, multiply-accumulates, memory and latency.
 
 Run records, size limits, cost objectives, cost evaluators and benchmarks all use these definitions.
 """
@@ -21,11 +21,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Task
 from nasbench_ecg.training.engine import seconds_per_call
+from nasbench_ecg.training.int8 import flash_bytes, footprint, ram_bytes
 from nasbench_ecg.training.precision import arithmetic, autocast
 from nasbench_ecg.training.recipe import Precision
 from nasbench_ecg.training.seeding import seeded
 
-CostName = Literal["parameters", "macs", "latency"]
+CostName = Literal["parameters", "macs", "flash_bytes", "ram_bytes", "latency"]
 """Names of the costs that a search can minimize."""
 
 LATENCY_BATCH = 256
@@ -128,6 +129,7 @@ def network_costs(
 
     Returns:
         ``parameters``, the trainable parameters; ``macs``, the multiply-accumulates of one beat;
+        ``flash_bytes`` and ``ram_bytes``, the memory for weights and activations in int8;
         ``latency``, the milliseconds of one beat on ``device`` in float32, which varies between
         calls.
     """
@@ -150,6 +152,8 @@ class KnowsCosts(Protocol):
 _COSTS: Mapping[CostName, Callable[[nn.Module, Task, str], float]] = {
     "parameters": lambda model, task, device: count_parameters(model),
     "macs": lambda model, task, device: count_macs(model, task.n_leads, task.n_samples),
+    "flash_bytes": lambda model, task, device: flash_bytes(model, task.n_leads, task.n_samples),
+    "ram_bytes": lambda model, task, device: ram_bytes(model, task.n_leads, task.n_samples),
     "latency": lambda model, task, device: latency(model, task.n_leads, task.n_samples, device),
 }
 
@@ -160,14 +164,17 @@ def measure_costs(
     """Return the costs that a run records, of an untrained network on ``device``.
 
     Returns:
-        ``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms`` and, where the system tells
-        it, ``peak_memory_mb``.
+        ``parameters``, ``macs``, ``flash_bytes``, ``ram_bytes``, ``latency_1_ms``,
+        ``latency_256_ms`` and, where the system tells it, ``peak_memory_mb``.
     """
     with seeded(0):
         model = build_network(arch, task, builder).to(device)
+        memory = footprint(model, task.n_leads, task.n_samples)
         costs: dict[str, float] = {
             "parameters": count_parameters(model),
             "macs": count_macs(model, task.n_leads, task.n_samples),
+            "flash_bytes": memory.flash_bytes,
+            "ram_bytes": memory.ram_bytes,
             **latencies(model, task.n_leads, task.n_samples, device),
         }
     if (peak := peak_memory_mb(device)) is not None:

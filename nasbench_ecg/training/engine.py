@@ -157,6 +157,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     graphs: bool = True,
     after_epoch: Callable[[int], None] = lambda epoch: None,
+    stop_after: int | None = None,
 ) -> dict[str, list[float]]:
     """Train ``model`` in place on ``beats`` for the recipe's epochs and keep the last state.
 
@@ -172,6 +173,8 @@ def fit(
         graphs: Whether a GPU replays steps as CUDA graphs; False is slower and computes the same.
         after_epoch: Called with the number of finished epochs after each; it may use the model,
             which is set to training mode again afterwards.
+        stop_after: Stop after so many epochs, and save the state if this is before the last one.
+            A later call with the same checkpoint goes on from there, as if there had been no stop.
 
     Returns:
         Curves with one value an epoch: ``loss`` and ``accuracy`` of the training beats, measured
@@ -193,6 +196,18 @@ def fit(
     schedule = _schedule(optimizer, recipe, steps)
     every_step = recipe.schedule == "one-cycle"
 
+    last_epoch = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
+
+    def state() -> dict[str, Any]:
+        return {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "epoch": epoch.state(),
+            "curves": curves,
+            "sums": sums,
+        }
+
     if (saved := checkpoint.load()) is not None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
@@ -202,9 +217,9 @@ def fit(
         sums.copy_(saved["sums"])
 
     step, rate = _counted_step(model, optimizer, data, sums, recipe, graphs=graphs)
-    with progress.track(label, recipe.epochs * steps) as bar, arithmetic(device, recipe.precision):
+    with progress.track(label, last_epoch * steps) as bar, arithmetic(device, recipe.precision):
         bar.advance(epoch.number * steps + epoch.step)
-        while epoch.number < recipe.epochs:
+        while epoch.number < last_epoch:
             rate.fill_(schedule.get_last_lr()[0])
             for batch in epoch.remaining(recipe.batch_size, device):
                 step(batch)
@@ -213,16 +228,7 @@ def fit(
                     schedule.step()
                     rate.fill_(schedule.get_last_lr()[0])
                 if checkpoint.due():
-                    checkpoint.save(
-                        {
-                            "model": model.state_dict(),
-                            "optimizer": optimizer.state_dict(),
-                            "schedule": schedule.state_dict(),
-                            "epoch": epoch.state(),
-                            "curves": curves,
-                            "sums": sums,
-                        }
-                    )
+                    checkpoint.save(state())
             raise_if_diverged(
                 sums[2], model.state_dict().values(), epoch=epoch.number + 1, steps=steps
             )
@@ -235,7 +241,9 @@ def fit(
             epoch.next()
             after_epoch(epoch.number)
             model.train()
-            bar.advance(0, epoch=f"{epoch.number}/{recipe.epochs}", loss=means[0])
+            bar.advance(0, epoch=f"{epoch.number}/{last_epoch}", loss=means[0])
+    if last_epoch < recipe.epochs:
+        checkpoint.save(state())
     return curves
 
 

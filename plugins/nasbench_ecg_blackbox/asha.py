@@ -23,6 +23,7 @@ from nasbench_ecg.api import (
     Task,
     distinct_architectures,
 )
+from nasbench_ecg_blackbox.halving import rung_fidelity
 from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
 from nasbench_ecg_blackbox.options import AshaOptions
 
@@ -32,7 +33,8 @@ class Asha:
 
     Choose it if short training ranks candidates about as long training does: unlike
     ``successive-halving`` it needs no number of candidates, only a total of epochs, and has a
-    fully trained candidate early. It is the baseline "random search with early stopping".
+    fully trained candidate early. It is the baseline "random search with early stopping". It honors
+    budgets of evaluations and of seconds, and its own total of epochs.
     """
 
     def __init__(self, options: AshaOptions) -> None:
@@ -43,10 +45,11 @@ class Asha:
     ) -> SearchResult:
         """Return the best of the candidates that were trained longest, the first of equals.
 
-        A promoted candidate is trained from scratch, so its earlier epochs count as well.
+        With warm starts, a promoted candidate costs the epochs that it is trained further. Without,
+        it is trained from scratch, and its earlier epochs count as well.
         """
         options = self.options
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         samples = distinct_architectures(space, ctx.rng, space.size, accept=limit.allows)
         ladder = Ladder(options)
         with ctx.progress.track("Promoting", options.total_epochs) as bar:
@@ -63,7 +66,7 @@ class Asha:
                     score = history.score(job.architecture, ladder.fidelity(job.rung))
                     if score is not None:
                         ladder.add(job, score)
-                        bar.advance(ladder.epochs(job.rung))
+                        bar.advance(ladder.cost(job.rung))
         best = history.best_of_longest or limit.sample(space, ctx.rng)
         return SearchResult(best, {"evaluations": history.to_rows()})
 
@@ -74,7 +77,7 @@ class Asha:
         options = self.options
         shortest = Fidelity(epochs=options.min_epochs, beats=options.beats)
         plan = [(options.total_epochs // options.min_epochs, shortest)]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,23 @@ class Ladder:
 
     def fidelity(self, rung: int) -> Fidelity:
         """Return the fidelity of a rung."""
-        return Fidelity(epochs=self.epochs(rung), beats=self.options.beats)
+        return rung_fidelity(
+            self.epochs(rung),
+            self.options.beats,
+            before=self.epochs(rung - 1) if rung else None,
+            longest=self.options.max_epochs if self.options.warm else None,
+        )
+
+    def cost(self, rung: int) -> int:
+        """Return the epochs that a candidate is trained to get to a rung from the one before it."""
+        before = self.epochs(rung - 1) if rung and self.options.warm else 0
+        return self.epochs(rung) - before
 
     def take(self, samples: Iterator[Architecture], n: int) -> list[Job]:
         """Return the next ``n`` jobs; fewer if no epochs or architectures are left."""
         jobs: list[Job] = []
         while len(jobs) < n and (job := self._next(samples)) is not None:
-            self.spent += self.epochs(job.rung)
+            self.spent += self.cost(job.rung)
             jobs.append(job)
         return jobs
 
@@ -128,7 +141,7 @@ class Ladder:
         """Return a promotion from the highest rung possible, or else a new architecture."""
         left = self.options.total_epochs - self.spent
         for rung in range(len(self.rungs) - 2, -1, -1):
-            if self.epochs(rung + 1) > left:
+            if self.cost(rung + 1) > left:
                 continue
             ranked = sorted(self.rungs[rung], key=lambda pair: -pair[0])
             for _, arch in ranked[: len(ranked) // self.options.eta]:

@@ -55,7 +55,7 @@ class RegularizedEvolution:
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         population: deque[Member] = deque()
         with ctx.progress.track("Evolving", options.models) as bar:
             history = EvaluationHistory(ctx, bar.advance)
@@ -81,7 +81,7 @@ class RegularizedEvolution:
         """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
 
 
 def mutate(

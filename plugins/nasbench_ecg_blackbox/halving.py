@@ -32,10 +32,29 @@ class Rung:
     fidelity: Fidelity
 
 
+def rung_fidelity(
+    epochs: int, beats: int | None, *, before: int | None, longest: int | None
+) -> Fidelity:
+    """Return the fidelity of a rung.
+
+    Args:
+        epochs: Epochs of the rung.
+        beats: Most training beats.
+        before: Epochs of the rung before it; None for the first.
+        longest: Epochs of the last rung, if rungs go on from the ones before them: the schedule of
+            the learning rate is made for so many, so that all are parts of one training. None if
+            each rung trains from scratch.
+    """
+    if longest is None:
+        return Fidelity(epochs, beats)
+    return Fidelity(epochs, beats, schedule_epochs=longest, continues=before)
+
+
 class SuccessiveHalving:
     """Evaluates many random architectures cheaply, then the best 1/eta at rising fidelity.
 
-    Choose it if short training ranks candidates about as long training does.
+    Choose it if short training ranks candidates about as long training does. It honors budgets of
+    evaluations, by starting with fewer candidates, and of seconds.
     """
 
     def __init__(self, options: SuccessiveHalvingOptions) -> None:
@@ -51,7 +70,7 @@ class SuccessiveHalving:
         evaluated the best ones.
         """
         wanted = affordable_candidates(self.options, ctx.budget.evaluations)
-        limit = SizeLimit(self.options.max_parameters, task, builder)
+        limit = SizeLimit.of(self.options, task, builder)
         ranked = limit.sample_distinct(space, ctx.rng, wanted)
         plan = rungs(self.options, len(ranked))
         with ctx.progress.track("Halving", sum(rung.candidates for rung in plan)) as bar:
@@ -72,7 +91,7 @@ class SuccessiveHalving:
         options = self.options
         candidates = affordable_candidates(options, ctx.budget.evaluations)
         plan = [(rung.candidates, rung.fidelity) for rung in rungs(options, candidates)]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
 
 
 def rungs(options: SuccessiveHalvingOptions, candidates: int) -> list[Rung]:
@@ -87,7 +106,12 @@ def rungs(options: SuccessiveHalvingOptions, candidates: int) -> list[Rung]:
         beats = None
         if options.min_beats is not None and options.max_beats is not None:
             beats = min(options.min_beats * factor, options.max_beats)
-        fidelity = Fidelity(epochs=epochs, beats=beats)
+        fidelity = rung_fidelity(
+            epochs,
+            beats,
+            before=plan[-1].fidelity.epochs if plan else None,
+            longest=options.max_epochs if options.warm else None,
+        )
         if plan and plan[-1].fidelity == fidelity:
             break
         plan.append(Rung(n, fidelity))

@@ -19,6 +19,7 @@ from nasbench_ecg.api import (
     Task,
     distinct_architectures,
 )
+from nasbench_ecg_blackbox.options import CostName, LimitedOptions
 
 MAX_REPEATS = 1000
 """Consecutive candidates without a new evaluation after which a space counts as exhausted."""
@@ -35,23 +36,33 @@ class SizeLimit:
     """The largest network that a search may evaluate; larger ones are rejected untrained.
 
     Attributes:
-        max_parameters: Most trainable parameters of a network; None for no limit.
+        limits: Largest costs, by name; empty for no limit.
         task: The beats that the networks are built for.
         builder: Builds the networks.
     """
 
-    max_parameters: int | None
+    limits: Mapping[CostName, int]
     task: Task
     builder: Builder
 
-    def allows(self, arch: Architecture) -> bool:
-        """Return whether the network of ``arch`` is within the limit."""
-        if self.max_parameters is None:
-            return True
+    @classmethod
+    def of(cls, options: LimitedOptions, task: Task, builder: Builder) -> SizeLimit:
+        """Return the limit that the options of a search state."""
+        return cls(options.limits, task, builder)
+
+    def excess(self, arch: Architecture) -> dict[CostName, float]:
+        """Return by how much the network of ``arch`` exceeds each limit; negative below it."""
+        if not self.limits:
+            return {}
         from nasbench_ecg.training import network_costs
 
-        costs = network_costs(arch, self.task, self.builder, device="cpu", names=["parameters"])
-        return costs["parameters"] <= self.max_parameters
+        names = list(self.limits)
+        costs = network_costs(arch, self.task, self.builder, device="cpu", names=names)
+        return {name: costs[name] - limit for name, limit in self.limits.items()}
+
+    def allows(self, arch: Architecture) -> bool:
+        """Return whether the network of ``arch`` is within the limit."""
+        return all(excess <= 0 for excess in self.excess(arch).values())
 
     def sample(self, space: SearchSpace, rng: np.random.Generator) -> Architecture:
         """Return an architecture drawn uniformly from those within the limit.
@@ -76,18 +87,30 @@ class SizeLimit:
         found = list(
             distinct_architectures(space, rng, n, accept=self.allows, max_rejected=MAX_REJECTED)
         )
-        if self.max_parameters is not None and not found:
+        if self.limits and not found:
             raise self._no_architecture()
         return found
 
     def _no_architecture(self) -> OptionError:
+        stated = " and ".join(f"{limit:,} {_COSTS[name]}" for name, limit in self.limits.items())
         return OptionError(
-            f"None of {MAX_REJECTED:,} random architectures has {self.max_parameters:,} "
-            "trainable parameters or fewer.",
-            where="strategy.max_parameters",
+            f"None of {MAX_REJECTED:,} random architectures has {stated} or fewer.",
+            where=" and ".join(f"strategy.{_OPTIONS[name]}" for name in self.limits),
             fix="Build smaller networks, for example with "
-            "--set builder.cells=6 --set builder.channels=2, or allow more parameters.",
+            "--set builder.cells=6 --set builder.channels=2, or allow more.",
         )
+
+
+_OPTIONS: Mapping[CostName, str] = {
+    "parameters": "max_parameters",
+    "macs": "max_macs",
+    "flash_bytes": "max_flash",
+}
+_COSTS: Mapping[CostName, str] = {
+    "parameters": "trainable parameters",
+    "macs": "multiply-accumulates",
+    "flash_bytes": "bytes of flash",
+}
 
 
 @dataclass
@@ -203,20 +226,28 @@ class EvaluationHistory:
             self.evaluations[arch.hash, fidelity] = evaluation
             self.repeats = 0
             own = candidate_figures.get(arch.hash, {})
-            self.ctx.log(evaluation.score, **{**_fidelity_figures(fidelity), **figures, **own})
+            shown = {**_figures(evaluation, fidelity), **figures, **own}
+            self.ctx.log(evaluation.score, **shown)
             best = max(known.score for known in self.evaluations.values())
             self.advance(1, score=evaluation.score, best=best)
 
     def to_rows(self) -> list[dict[str, object]]:
-        """Return the evaluations in order as JSON data: hash, score, epochs and beats."""
+        """Return the evaluations in order as JSON data: hash, score, epochs and beats.
+
+        ``epochs_reused`` are those of an earlier evaluation that the training went on from.
+        """
         return [
-            {"architecture": key, "score": evaluation.score, **_fidelity_figures(fidelity)}
+            {"architecture": key, "score": evaluation.score, **_figures(evaluation, fidelity)}
             for (key, fidelity), evaluation in self.evaluations.items()
         ]
 
 
-def _fidelity_figures(fidelity: Fidelity) -> dict[str, float]:
-    figures = {"epochs": fidelity.epochs, "beats": fidelity.beats}
+def _figures(evaluation: Evaluation, fidelity: Fidelity) -> dict[str, float]:
+    figures = {
+        "epochs": fidelity.epochs,
+        "beats": fidelity.beats,
+        "epochs_reused": evaluation.epochs_reused or None,
+    }
     return {name: value for name, value in figures.items() if value is not None}
 
 

@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from nasbench_ecg.api import (
     Architecture,
     Builder,
-    Fidelity,
     SearchContext,
     SearchResult,
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.halving import Rung
+from nasbench_ecg_blackbox.halving import Rung, rung_fidelity
 from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
 from nasbench_ecg_blackbox.options import HyperbandOptions
 
@@ -27,7 +26,8 @@ class Hyperband:
     """Runs successive halving with several numbers of candidates and least epochs.
 
     Choose it over ``successive-halving`` if you do not know whether short training ranks candidates
-    as long training does: its last bracket trains all candidates for the most epochs.
+    as long training does: its last bracket trains all candidates for the most epochs. It honors
+    budgets of evaluations and of seconds.
     """
 
     def __init__(self, options: HyperbandOptions) -> None:
@@ -38,10 +38,10 @@ class Hyperband:
     ) -> SearchResult:
         """Return the best of the candidates that were trained longest, the first of equals.
 
-        A budget ends the search in the middle of a bracket. Every rung trains from scratch.
+        A budget ends the search in the middle of a bracket.
         """
         options = self.options
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         plan = brackets(options) * options.rounds
         with ctx.progress.track("Brackets", sum(r.candidates for b in plan for r in b)) as bar:
             history = EvaluationHistory(ctx, bar.advance)
@@ -65,7 +65,7 @@ class Hyperband:
         options = self.options
         rungs = [rung for bracket in brackets(options) * options.rounds for rung in bracket]
         plan = [(rung.candidates, rung.fidelity) for rung in rungs]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
 
 
 def brackets(options: HyperbandOptions) -> list[list[Rung]]:
@@ -83,7 +83,15 @@ def brackets(options: HyperbandOptions) -> list[list[Rung]]:
         n = -((s_max + 1) * eta**s // -(s + 1))
         plan.append(
             [
-                Rung(n // eta**i, Fidelity(epochs=most // eta ** (s - i), beats=options.beats))
+                Rung(
+                    n // eta**i,
+                    rung_fidelity(
+                        most // eta ** (s - i),
+                        options.beats,
+                        before=most // eta ** (s - i + 1) if i else None,
+                        longest=most if options.warm else None,
+                    ),
+                )
                 for i in range(s + 1)
             ]
         )

@@ -43,7 +43,7 @@ class LocalSearch:
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         optima: list[str] = []
         wanted = options.initial
         with ctx.progress.track("Climbing", options.models) as bar:
@@ -91,4 +91,4 @@ class LocalSearch:
         """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))

@@ -71,7 +71,7 @@ class Nsga2:
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         costs: dict[str, dict[str, float]] = {}
         with ctx.progress.track("Evolving", options.models) as bar:
             history = EvaluationHistory(ctx, bar.advance)
@@ -126,7 +126,7 @@ class Nsga2:
         """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
 
 
 class _Fitness(base.Fitness):  # type: ignore[misc]

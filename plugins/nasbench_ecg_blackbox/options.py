@@ -14,12 +14,31 @@ from pydantic import Field, field_validator, model_validator
 
 from nasbench_ecg.api import Options
 
+CostName = Literal["parameters", "macs", "flash_bytes", "ram_bytes", "latency"]
+"""Names of the costs that a search can limit or minimize, as in :mod:`nasbench_ecg.training`."""
+
 
 class LimitedOptions(Options):
     """Options that all black-box searches share."""
 
     max_parameters: int | None = Field(None, ge=1)
     """Most trainable parameters of a network; larger networks are rejected untrained."""
+
+    max_macs: int | None = Field(None, ge=1)
+    """Most multiply-accumulates of a network for one beat; null: any number."""
+
+    max_flash: int | None = Field(None, ge=1)
+    """Most bytes that a network's weights take in int8; null: any number."""
+
+    @property
+    def limits(self) -> dict[CostName, int]:
+        """The limits that are set, by the name of the cost."""
+        limits: dict[CostName, int | None] = {
+            "parameters": self.max_parameters,
+            "macs": self.max_macs,
+            "flash_bytes": self.max_flash,
+        }
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 class RandomSearchOptions(LimitedOptions):
@@ -92,9 +111,7 @@ class Nsga2Options(LimitedOptions):
         "smoke": {"models": 6, "population": 4, "epochs": 1, "beats": 500},
     }
 
-    objectives: tuple[Literal["parameters", "macs", "latency"], ...] = Field(
-        ("parameters",), min_length=1
-    )
+    objectives: tuple[CostName, ...] = Field(("parameters",), min_length=1)
     """Costs to minimize while the score is maximized. ``latency`` is measured, so a search with it
     is not exactly repeatable."""
 
@@ -130,7 +147,8 @@ class SuccessiveHalvingOptions(LimitedOptions):
     Rung i trains the best candidates/ηⁱ for min·ηⁱ epochs (and beats), until the maximum is reached
     or one candidate is left. η = 3 and 81 candidates are the bracket s = 4 of Li et al. 2018
     ("Hyperband", table 1) with one unit of resource equal to 3 epochs: 81 candidates for 3 epochs,
-    27 for 9, 9 for 27 and 3 for 81, which is 972 epochs. Every rung trains from scratch.
+    27 for 9, 9 for 27 and 3 for 81, which is 972 epochs if every rung trains from scratch, and 702
+    if it goes on from the rung before it.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -160,6 +178,10 @@ class SuccessiveHalvingOptions(LimitedOptions):
     max_beats: int | None = Field(None, ge=2)
     """Most training beats in a rung."""
 
+    warm: bool | None = None
+    """Whether a rung goes on from the training of the rung before it; null: it does not. All rungs
+    then have the learning rate schedule of ``max_epochs``, and need equal beats."""
+
     @model_validator(mode="after")
     def _ordered(self) -> SuccessiveHalvingOptions:
         if self.min_epochs > self.max_epochs:
@@ -168,6 +190,8 @@ class SuccessiveHalvingOptions(LimitedOptions):
             raise ValueError("min_beats and max_beats must be set together")
         if (self.min_beats or 0) > (self.max_beats or 0):
             raise ValueError("min_beats must not exceed max_beats")
+        if self.warm and self.min_beats != self.max_beats:
+            raise ValueError("a warm start needs equal beats: set min_beats to max_beats")
         return self
 
 
@@ -196,23 +220,29 @@ class LocalSearchOptions(LimitedOptions):
 class HyperbandOptions(LimitedOptions):
     """Options of ``hyperband``.
 
-    η = 4 and at most 64 epochs are four brackets that train for 1,000 epochs in total.
+    η = 4 and at most 75 epochs are four brackets. They train for 998 epochs in total, and for 1,117
+    if each rung trains from scratch.
     """
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "standard": {"eta": 3, "max_epochs": 3, "rounds": 5, "beats": 8000},
-        "quick": {"eta": 3, "max_epochs": 3, "rounds": 3, "beats": 6000},
+        "standard": {"eta": 4, "max_epochs": 4, "rounds": 4, "beats": 8000},
+        "quick": {"eta": 4, "max_epochs": 5, "rounds": 2, "beats": 6000},
         "smoke": {"eta": 2, "max_epochs": 2, "rounds": 1, "beats": 500},
     }
 
     eta: int = Field(4, ge=2)
     """The best 1/eta of a rung get eta times its epochs in the next rung (η)."""
 
-    max_epochs: int = Field(64, ge=1)
+    max_epochs: int = Field(75, ge=1)
     """Epochs in the last rung of each bracket (R)."""
 
     rounds: int = Field(1, ge=1)
-    """How often all brackets are run, each time with new random candidates."""
+    """How often all brackets are run, each time with new candidates."""
+
+    warm: bool = True
+    """Whether a rung goes on from the training of the rung before it. All rungs then have the
+    learning rate schedule of ``max_epochs``. Otherwise each trains from scratch, with a schedule of
+    its own."""
 
     beats: int | None = Field(None, ge=2)
     """Most training beats of a candidate; null uses the evaluator's setting."""
@@ -237,7 +267,13 @@ class AshaOptions(LimitedOptions):
     """Most epochs in a rung."""
 
     total_epochs: int = Field(1000, ge=1)
-    """Epochs of all trainings together; where no promotion fits any more, new candidates do."""
+    """Epochs of all trainings together; where no promotion fits any more, new candidates do. Epochs
+    that a warm start goes on from count once."""
+
+    warm: bool = True
+    """Whether a rung goes on from the training of the rung before it. All rungs then have the
+    learning rate schedule of ``max_epochs``. Otherwise each trains from scratch, with a schedule of
+    its own."""
 
     batch: int = Field(1, ge=1)
     """Candidates chosen before any of their scores is known, as that many workers would."""

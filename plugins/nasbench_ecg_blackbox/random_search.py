@@ -34,7 +34,7 @@ class RandomSearch:
         """Return the architecture with the highest score, the first of equals."""
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         candidates = limit.sample_distinct(space, ctx.rng, options.samples)
         if len(candidates) == 1:
             return SearchResult(candidates[0])
@@ -50,4 +50,4 @@ class RandomSearch:
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
         plan = [(options.samples if options.samples > 1 else 0, fidelity)]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))

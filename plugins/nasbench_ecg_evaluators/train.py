@@ -54,6 +54,7 @@ class Train:
             device=ctx.device,
             progress=ctx.progress,
             checkpoint=ctx.checkpoint,
+            stop_after=None if ctx.fidelity is None else ctx.fidelity.epochs,
         )
         predicted = predict(model, score_on, device=ctx.device).argmax(axis=1)
         confusion = confusion_matrix(score_on.labels, predicted, task.n_classes)
@@ -91,7 +92,10 @@ class Train:
             return training_step(model, optimizer, x, y, recipe=recipe)
 
         seconds = seconds_per_step(step, len(batch), ctx.device)
-        steps = recipe.epochs * -(-n_beats // recipe.batch_size)
+        epochs = recipe.epochs
+        if ctx.fidelity is not None:
+            epochs = (ctx.fidelity.epochs or epochs) - (ctx.fidelity.continues or 0)
+        steps = epochs * -(-n_beats // recipe.batch_size)
         if ctx.fidelity is not None:  # a forward pass takes about a third of a training step
             steps += len(task.validation) // recipe.batch_size // 3
         return seconds * steps
@@ -102,7 +106,7 @@ class Train:
         recipe = options.recipe
         if ctx.fidelity is None:
             return recipe, options.beats
-        epochs = ctx.fidelity.epochs
+        epochs = ctx.fidelity.schedule_epochs or ctx.fidelity.epochs
         return (
             recipe if epochs is None else replace(recipe, epochs=epochs),
             ctx.fidelity.beats or options.beats,

@@ -113,7 +113,7 @@ class Immune:
         if self.options.evaluations is None:
             return None
         plan = [(self.options.evaluations, self._fidelity())]
-        return seconds_of_search(plan, space, ctx, SizeLimit(None, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit({}, task, builder))
 
     def _costs(self, task: Task, builder: Builder, ctx: SearchContext) -> Costs:
         @cache

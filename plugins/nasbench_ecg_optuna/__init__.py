@@ -9,7 +9,7 @@ PLUGIN_API_VERSION = "1.0"
 
 @hookimpl
 def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
-    """Yield ``tpe``, ``gp``, ``cma-es``, ``nsga-ii`` and ``nsga-iii``."""
+    """Yield ``tpe``, ``gp``, ``cma-es``, ``nsga-ii``, ``nsga-iii`` and ``bohb``."""
     yield StrategySpec(
         name="tpe",
         target="nasbench_ecg_optuna.tpe:Tpe",
@@ -49,4 +49,12 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         space="conv-cells",
         needs_encoding=True,
         summary="NSGA-III of Optuna, for three objectives or more (Deb & Jain 2014)",
+    )
+    yield StrategySpec(
+        name="bohb",
+        target="nasbench_ecg_optuna.bohb:Bohb",
+        options="nasbench_ecg_optuna.options:BohbOptions",
+        space="conv-cells",
+        needs_encoding=True,
+        summary="Hyperband with candidates that a TPE model proposes (Falkner et al. 2018)",
     )

@@ -6,14 +6,11 @@ In each profile they evaluate as many candidates as ``random``, and train them a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from nasbench_ecg_blackbox.options import LimitedOptions
-
-CostName = Literal["parameters", "macs", "latency"]
-"""Names of the costs that a search can minimize, as in :mod:`nasbench_ecg.training`."""
+from nasbench_ecg_blackbox.options import CostName, HyperbandOptions, LimitedOptions
 
 
 class StudyOptions(LimitedOptions):
@@ -66,12 +63,27 @@ class TpeOptions(ObjectivesOptions):
     initial: int = Field(10, ge=1)
     """Random candidates before the first model of the scores."""
 
+    prune_after: int | None = Field(None, ge=1)
+    """Epochs after which a candidate is stopped if its score is below the median of the others at
+    that point, and again after every 3 times as many. It goes on from its checkpoint otherwise.
+    Null: no candidate is stopped."""
+
     candidates: int = Field(24, ge=1)
     """Samples of the good density among which the expected improvement is maximized."""
 
     batch: int = Field(1, ge=1)
     """Candidates proposed at a time; use the number of ``--parallel``. With more than 1, Optuna
     steers the later candidates of a batch away from the earlier ones."""
+
+    @model_validator(mode="after")
+    def _can_prune(self) -> TpeOptions:
+        if self.prune_after is None:
+            return self
+        if self.epochs is None or self.prune_after >= self.epochs:
+            raise ValueError("prune_after must be less than epochs")
+        if self.objectives:
+            raise ValueError("prune_after allows no objectives besides the score")
+        return self
 
 
 class GpOptions(ObjectivesOptions):
@@ -84,6 +96,20 @@ class GpOptions(ObjectivesOptions):
 
     batch: int = Field(1, ge=1)
     """Candidates proposed at a time; use the number of ``--parallel``."""
+
+
+class BohbOptions(HyperbandOptions):
+    """Options of ``bohb``: those of ``hyperband``, and those of the model."""
+
+    initial: int | None = Field(None, ge=2)
+    """Scores at one number of epochs from which on a model is made of them; null: one more than the
+    space has parameters, as published. Until then candidates are random."""
+
+    random_fraction: float = Field(1 / 3, ge=0, le=1)
+    """Share of the candidates that stay random, as published."""
+
+    model_candidates: int = Field(64, ge=1)
+    """Samples of the good density among which the expected improvement is maximized."""
 
 
 class CmaEsOptions(StudyOptions):

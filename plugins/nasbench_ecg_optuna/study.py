@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
 from math import isfinite
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.api import (
     Architecture,
@@ -43,6 +43,7 @@ from nasbench_ecg_optuna.options import StudyOptions
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
     from optuna.trial import Trial
 
@@ -63,6 +64,21 @@ def require_optuna(strategy: str) -> None:
             )
 
 
+def encoded(space: SearchSpace, strategy: str) -> Encodes:
+    """Return ``space``, which must have parameters for ``strategy``.
+
+    Raises:
+        OptionError: It has none.
+    """
+    if not isinstance(space, Encodes):
+        raise OptionError(
+            f"The space {space.name!r} has no parameters, which {strategy!r} searches.",
+            fix="Choose another strategy or space, or give the space the methods parameters, "
+            "encode and decode (nasbench_ecg.api.Encodes).",
+        )
+    return space
+
+
 @dataclass
 class OptunaSearch:
     """A search by a sampler of Optuna.
@@ -77,6 +93,9 @@ class OptunaSearch:
         learns_from_rejected: Whether the sampler models the size limit and therefore must be told
             of rejected candidates, with the worst score so far.
         uses_constraints: Whether the sampler can use constraints.
+        rungs: Fidelities at which candidates are evaluated one after the other; none: that of the
+            options.
+        pruner: Creates the pruner, which may stop a candidate after each rung but the last.
     """
 
     name: str
@@ -87,6 +106,13 @@ class OptunaSearch:
     encoder: Encoder = field(default_factory=Direct)
     learns_from_rejected: bool = False
     uses_constraints: bool = True
+    rungs: Sequence[Fidelity] = ()
+    pruner: Callable[[], BasePruner] | None = None
+
+    @property
+    def fidelities(self) -> list[Fidelity]:
+        """Fidelities of a candidate, the last one that of the search."""
+        return list(self.rungs) or [Fidelity(self.options.epochs, self.options.beats)]
 
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
@@ -98,23 +124,23 @@ class OptunaSearch:
                 the storage cannot be opened.
         """
         options = self.options
-        limit = SizeLimit(options.max_parameters, task, builder)
+        limit = SizeLimit.of(options, task, builder)
         with (
-            _quiet_optuna(),
+            quiet_optuna(),
             ctx.progress.track("Searching", options.models) as bar,
         ):
             history = EvaluationHistory(ctx, bar.advance)
             run = _Run(self, task, space, builder, ctx, history, limit)
-            while len(history.evaluations) < options.models and not history.budget_spent:
-                left = options.models - len(history.evaluations)
+            while (left := options.models - run.n_candidates) > 0 and not history.budget_spent:
                 proposals = run.ask_many(min(self.batch, left))
                 if not run.evaluate(proposals) or run.exhausted:
                     break
-        if history.best is None:
+        best = history.best_of_longest
+        if best is None:
             return SearchResult(limit.sample(space, ctx.rng))
         details: dict[str, Any] = {"evaluations": history.to_rows()}
         if not self.objectives:
-            return SearchResult(history.best, details)
+            return SearchResult(best, details)
         members = [
             member(e.architecture, e.score, run.objectives_of(e.architecture))
             for e in history.evaluations.values()
@@ -129,7 +155,7 @@ class OptunaSearch:
         """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
-        return seconds_of_search(plan, space, ctx, SizeLimit(options.max_parameters, task, builder))
+        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
 
 
 @dataclass(frozen=True)
@@ -153,19 +179,14 @@ class _Run:
         history: EvaluationHistory,
         limit: SizeLimit,
     ) -> None:
-        if not isinstance(space, Encodes):
-            raise OptionError(
-                f"The space {space.name!r} has no parameters, which {search.name!r} searches.",
-                fix="Choose another strategy or space, or give the space the methods parameters, "
-                "encode and decode (nasbench_ecg.api.Encodes).",
-            )
+        self.encodes = encoded(space, search.name)
         self.search, self.task, self.builder = search, task, builder
-        self.space, self.encodes = space, cast(Encodes, space)
+        self.space = space
         self.rng, self.device = ctx.rng, ctx.device
         self.history, self.limit = history, limit
         self.parameters = tuple(self.encodes.parameters())
-        options = search.options
-        self.fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
+        self.fidelities = search.fidelities
+        self.pruned: dict[str, float] = {}
         self.costs: dict[str, dict[str, float]] = {}
         self.unproductive, self.exhausted = 0, False
         self.seed = int(ctx.rng.integers(2**32))
@@ -190,7 +211,10 @@ class _Run:
             if proposal is None:
                 continue
             n -= 1
-            if (score := self._known_score(proposal.architecture)) is not None:
+            if proposal.architecture.hash in self.pruned:
+                self.unproductive += 1
+                self._tell_pruned(proposal)
+            elif (score := self._known_score(proposal.architecture)) is not None:
                 self.unproductive += 1
                 self._tell(proposal, score)
             else:
@@ -227,25 +251,54 @@ class _Run:
     def _describe(self, trial: Trial, arch: Architecture) -> Proposal:
         trial.set_user_attr("architecture", arch.hash)
         trial.set_user_attr("genotype", arch.genotype)
-        limit = self.search.options.max_parameters
-        if limit is not None and self.search.uses_constraints:
-            trial.set_constraint("max_parameters", self._costs(arch)["parameters"] - limit)
+        if self.search.uses_constraints:
+            for name, excess in self._excesses(arch).items():
+                trial.set_constraint(f"max_{name}", excess)
         return Proposal(trial, arch)
 
     # Evaluations
+
+    @property
+    def n_candidates(self) -> int:
+        """Number of different architectures evaluated so far."""
+        return len({key for key, _ in self.history.evaluations})
 
     def evaluate(self, proposals: Sequence[Proposal]) -> bool:
         """Evaluate proposals and tell their scores; return whether the budget allowed all."""
         from optuna.trial import TrialState
 
-        architectures = [proposal.architecture for proposal in proposals]
-        figures = {a.hash: self.objectives_of(a) for a in architectures}
-        scores = self.history.score_all(architectures, self.fidelity, figures)
-        for proposal, score in zip(proposals, scores, strict=False):
-            self._tell(proposal, score)
-        for proposal in proposals[len(scores) :]:
-            self.study.tell(proposal.trial, state=TrialState.FAIL)
-        return len(scores) == len(proposals)
+        figures = {p.architecture.hash: self.objectives_of(p.architecture) for p in proposals}
+        for fidelity in self.fidelities:
+            architectures = [proposal.architecture for proposal in proposals]
+            scores = self.history.score_all(architectures, fidelity, figures)
+            for proposal in proposals[len(scores) :]:
+                self.study.tell(proposal.trial, state=TrialState.FAIL)
+            scored = list(zip(proposals, scores, strict=False))
+            if fidelity == self.fidelities[-1]:
+                for proposal, score in scored:
+                    self._tell(proposal, score)
+            complete = len(scores) == len(proposals)
+            proposals = [p for p, score in scored if self._goes_on(p, score, fidelity)]
+            if not complete:
+                return False
+        return True
+
+    def _goes_on(self, proposal: Proposal, score: float, fidelity: Fidelity) -> bool:
+        """Report the score of a rung; return whether the pruner lets the candidate go on."""
+        if fidelity == self.fidelities[-1]:
+            return False
+        if isfinite(score):
+            proposal.trial.report(score, fidelity.epochs or 0)
+            if not proposal.trial.should_prune():
+                return True
+        self.pruned[proposal.architecture.hash] = score
+        self._tell_pruned(proposal)
+        return False
+
+    def _tell_pruned(self, proposal: Proposal) -> None:
+        from optuna.trial import TrialState
+
+        self.study.tell(proposal.trial, state=TrialState.PRUNED)
 
     def _tell(self, proposal: Proposal, score: float) -> None:
         from optuna.trial import TrialState
@@ -267,17 +320,14 @@ class _Run:
             self.study.tell(proposal.trial, state=TrialState.PRUNED)
 
     def _known_score(self, arch: Architecture) -> float | None:
-        known = self.history.evaluations.get((arch.hash, self.fidelity))
+        known = self.history.evaluations.get((arch.hash, self.fidelities[-1]))
         return None if known is None else known.score
 
     # Costs
 
     @cached_property
     def _cost_names(self) -> list[CostName]:
-        limited: list[CostName] = (
-            [] if self.search.options.max_parameters is None else ["parameters"]
-        )
-        return list(dict.fromkeys([*self.search.objectives, *limited]))
+        return list(dict.fromkeys([*self.search.objectives, *self.limit.limits]))
 
     def _costs(self, arch: Architecture) -> dict[str, float]:
         """Return the costs that the search needs; they are measured once."""
@@ -295,9 +345,13 @@ class _Run:
         return {name: costs[name] for name in self.search.objectives}
 
     def _excess(self, arch: Architecture) -> float:
-        """Return by how many parameters the network of ``arch`` exceeds the limit."""
-        limit = self.search.options.max_parameters
-        return 0.0 if limit is None else self._costs(arch)["parameters"] - limit
+        """Return by how much the network of ``arch`` exceeds the limits; zero or less if none."""
+        return max(self._excesses(arch).values(), default=0.0)
+
+    def _excesses(self, arch: Architecture) -> dict[CostName, float]:
+        """Return by how much the network of ``arch`` exceeds each limit."""
+        costs = self._costs(arch)
+        return {name: costs[name] - limit for name, limit in self.limit.limits.items()}
 
     # The study
 
@@ -305,19 +359,24 @@ class _Run:
         import optuna
 
         sampler = self.search.sampler(self.seed, self.parameters)
+        pruner = None if self.search.pruner is None else self.search.pruner()
         directions = [
             optuna.study.StudyDirection.MAXIMIZE,
             *(optuna.study.StudyDirection.MINIMIZE for _ in self.search.objectives),
         ]
         url = self.search.options.storage
         if url is None:
-            return optuna.create_study(sampler=sampler, directions=directions)
+            return optuna.create_study(sampler=sampler, pruner=pruner, directions=directions)
         name = self._study_name()
         try:
             if name in optuna.get_all_study_names(url):
                 optuna.delete_study(study_name=name, storage=url)
             study = optuna.create_study(
-                study_name=name, storage=url, sampler=sampler, directions=directions
+                study_name=name,
+                storage=url,
+                sampler=sampler,
+                pruner=pruner,
+                directions=directions,
             )
             study.set_metric_names(["score", *self.search.objectives])
         except Exception as error:  # of the database and of the URL, of several libraries
@@ -342,7 +401,7 @@ class _Run:
 
 
 @contextmanager
-def _quiet_optuna() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Let Optuna print only errors inside the block."""
     import optuna
 

@@ -21,17 +21,23 @@ from typing import TYPE_CHECKING
 
 from nasbench_ecg.api import (
     Builder,
+    Fidelity,
     Parameter,
     SearchContext,
     SearchResult,
     SearchSpace,
     Task,
 )
+from nasbench_ecg_blackbox.halving import rung_fidelity
 from nasbench_ecg_optuna.options import TpeOptions
 from nasbench_ecg_optuna.study import OptunaSearch, require_optuna
 
 if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
+
+_GROWTH = 3
+"""Factor between the epochs at which a candidate may be stopped."""
 
 
 class Tpe:
@@ -60,8 +66,32 @@ class Tpe:
     def _search(self) -> OptunaSearch:
         options = self.options
         return OptunaSearch(
-            "tpe", options, self._sampler, objectives=options.objectives, batch=options.batch
+            "tpe",
+            options,
+            self._sampler,
+            objectives=options.objectives,
+            batch=options.batch,
+            rungs=self._rungs(),
+            pruner=self._pruner,
         )
+
+    def _rungs(self) -> list[Fidelity]:
+        """Return the fidelities at which a candidate may be stopped, and the last one."""
+        options = self.options
+        last, epochs = options.epochs, options.prune_after
+        if last is None or epochs is None:
+            return [Fidelity(last, options.beats)]
+        rungs: list[Fidelity] = []
+        before = None
+        while epochs < last:
+            rungs.append(rung_fidelity(epochs, options.beats, before=before, longest=last))
+            before, epochs = epochs, _GROWTH * epochs
+        return [*rungs, rung_fidelity(last, options.beats, before=before, longest=last)]
+
+    def _pruner(self) -> BasePruner:
+        from optuna.pruners import MedianPruner
+
+        return MedianPruner(n_startup_trials=self.options.initial)
 
     def _sampler(self, seed: int, parameters: Sequence[Parameter]) -> BaseSampler:
         from optuna.samplers import TPESampler

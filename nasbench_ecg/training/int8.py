@@ -1,0 +1,301 @@
+"""The memory that a network needs on a microcontroller in int8: flash for weights, RAM to run.
+
+The network is not quantized. One forward pass of one beat records its operations, and both numbers
+follow from these. Two networks that compute the same by the same operations need the same, whatever
+the device and the memory layout.
+
+References:
+    Jacob, Kligys, Chen, Zhu, Tang, Howard, Adam, Kalenichenko 2018, "Quantization and Training of
+    Neural Networks for Efficient Integer-Arithmetic-Only Inference", CVPR (integer biases, folded
+    batch normalization).
+
+    onnxruntime, ``quantize_static`` with ``per_channel=True`` (what is stored).
+
+    Lin, Chen, Lin, Cohn, Gan, Han 2020, "MCUNet: Tiny Deep Learning on IoT Devices", NeurIPS (peak
+    activations as the memory that limits a network).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+WEIGHT_BYTES = ACTIVATION_BYTES = 1
+"""Bytes of an int8 weight or activation."""
+
+SCALE_BYTES = 4
+"""Bytes of a float32 scale: one for each output channel of a layer, and one for an activation."""
+
+BIAS_BYTES = 4
+"""Bytes of an int32 bias, of which a layer has one for each output channel."""
+
+ZERO_POINT_BYTES = 1
+"""Bytes of the zero point of an activation. Those of weights are 0 and are not stored."""
+
+FLOAT_BYTES = 4
+"""Bytes of a parameter that stays float32, as onnxruntime leaves it."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a network needs in int8.
+
+    Attributes:
+        flash_bytes: Bytes of all weights and scales, see :func:`flash_bytes`.
+        ram_bytes: Bytes of the activations, see :func:`ram_bytes`.
+    """
+
+    flash_bytes: int
+    ram_bytes: int
+
+
+def flash_bytes(model: nn.Module, n_leads: int, n_samples: int) -> int:
+    """Return the bytes that the weights of ``model`` take in int8.
+
+    The sum of
+
+    - for each convolution and linear layer with weights W and C outputs: ``|W| + 4·C`` for int8
+      weights and their float32 scales, one for each output channel;
+    - ``4·C`` more for int32 biases, if the layer has biases or batch normalization follows;
+    - 5 for each activation: a float32 scale and an int8 zero point. A convolution or linear layer
+      has one activation together with the ReLU that follows it; poolings that take the largest
+      value, paddings and reshapes keep that of their input;
+    - ``8·C`` for batch normalization of C channels that follows no such layer; otherwise it is
+      folded into the layer, or into all the layers whose outputs are concatenated before it;
+    - ``4·n`` for any other n values that the network reads, in float32.
+
+    onnxruntime's files also hold the graph, and values that follow from others: the scales of
+    biases, and the zero points of weights and biases, which are 0.
+
+    Args:
+        model: The network.
+        n_leads: Leads of a beat.
+        n_samples: Samples of a beat.
+    """
+    return footprint(model, n_leads, n_samples).flash_bytes
+
+
+def ram_bytes(model: nn.Module, n_leads: int, n_samples: int) -> int:
+    """Return the bytes of the activations of one beat in int8, at the operation with the most.
+
+    The operations run in the order of the forward pass. A tensor is alive from the operation that
+    writes it to the last one that reads it; at each operation the sizes of all tensors alive are
+    added, inputs and outputs included. Batch normalization and other element-wise operations on one
+    tensor run in place if nothing else reads that tensor later. Weights and the working memory of
+    operations are not included.
+
+    Args:
+        model: The network.
+        n_leads: Leads of a beat.
+        n_samples: Samples of a beat.
+    """
+    return footprint(model, n_leads, n_samples).ram_bytes
+
+
+def footprint(model: nn.Module, n_leads: int, n_samples: int) -> Footprint:
+    """Return :func:`flash_bytes` and :func:`ram_bytes` from one forward pass."""
+    parameter = next(model.parameters(), None)
+    beat = torch.zeros(
+        1, n_leads, n_samples, device=None if parameter is None else parameter.device
+    )
+    constants = [*model.parameters(), *model.buffers()]
+    trace = _Trace(constants, beat)
+    with torch.no_grad(), trace:
+        output = model.eval()(beat)
+    trace.read_after(output)
+    return Footprint(_flash(trace), _ram(trace))
+
+
+@dataclass(frozen=True)
+class _Operation:
+    """One operation of the forward pass.
+
+    Attributes:
+        name: Name of the operator, without that of its overload and without a last underscore.
+        reads: Storages of its inputs that are activations.
+        constants: Its other inputs.
+        writes: Storage of its output.
+        channels: Channels of its output, or units of a linear layer.
+        in_place: Whether it could write to the memory of its one input.
+    """
+
+    name: str
+    reads: tuple[int, ...]
+    constants: tuple[Tensor, ...]
+    writes: int
+    channels: int
+    in_place: bool
+
+    @property
+    def weights(self) -> Tensor | None:
+        """The weights of a convolution or a linear layer; None for other operations."""
+        matrices = (tensor for tensor in self.constants if tensor.dim() > 1)
+        return next(matrices, None) if self.name in _LAYERS else None
+
+    @property
+    def normalizes(self) -> bool:
+        """Whether this is a batch normalization."""
+        return "batch_norm" in self.name
+
+
+_LAYERS = ("convolution", "addmm", "mm", "bmm", "baddbmm")
+_COPIES = ("clone", "_to_copy", "copy")
+_KEEP_SCALE = (*_COPIES, "max_pool1d_with_indices", "max_pool2d_with_indices", "constant_pad_nd")
+_FUSED_ACTIVATIONS = ("relu", "hardtanh")
+
+
+class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Records the operations of a forward pass; a tensor and its views share one storage.
+
+    Attributes:
+        operations: The operations in order, without views and those on constants alone.
+        sizes: Number of values in each storage of activations.
+        last_use: Number of the last operation that reads or writes a storage.
+        beat: Storage of the network's input.
+    """
+
+    def __init__(self, constants: list[Tensor], beat: Tensor) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: list[_Operation] = []
+        self.beat = _storage(beat)
+        self.sizes = {self.beat: beat.numel()}
+        self.last_use: dict[int, int] = {}
+        self._constants = {_storage(tensor) for tensor in constants}
+        self._kept: list[Any] = [constants, beat]  # so that no storage is used a second time
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Run an operation and record it."""
+        kwargs = kwargs or {}
+        with self:
+            if (decomposed := func.decompose(*args, **kwargs)) is not NotImplemented:
+                return decomposed
+        result = func(*args, **kwargs)
+        self._kept += [args, kwargs, result]
+        outputs = [tensor for tensor in _tensors(result) if tensor.is_floating_point()]
+        if outputs:
+            self._record(func, _tensors((args, kwargs)), outputs[0])
+        return result
+
+    def _record(self, func: Any, inputs: list[Tensor], output: Tensor) -> None:
+        written = _storage(output)
+        constants = tuple(tensor for tensor in inputs if _storage(tensor) in self._constants)
+        if constants and len(constants) == len(inputs):
+            self._constants.add(written)
+            return
+        reads = tuple(dict.fromkeys(map(_storage, inputs)))
+        reads = tuple(storage for storage in reads if storage not in self._constants)
+        if written in reads and not func._schema.is_mutable:  # a view
+            return
+        name = func._schema.name.removeprefix("aten::").removesuffix("_")
+        elementwise = torch.Tag.pointwise in func.tags or name in _COPIES or "batch_norm" in name
+        size = output.untyped_storage().nbytes() // output.element_size()
+        self.sizes[written] = max(size, self.sizes.get(written, 0))
+        self.last_use |= dict.fromkeys((*reads, written), len(self.operations))
+        self.operations.append(
+            _Operation(
+                name,
+                reads,
+                constants,
+                written,
+                channels=_channels(name, output),
+                in_place=elementwise and len(reads) == 1,
+            )
+        )
+
+    def read_after(self, result: Any) -> None:
+        """Count the ``result`` of the forward pass as read after the last operation."""
+        self.last_use |= dict.fromkeys(map(_storage, _tensors(result)), len(self.operations))
+
+
+def _channels(name: str, output: Tensor) -> int:
+    axis = 1 if name == "convolution" or "batch_norm" in name else -1
+    return output.shape[axis] if output.dim() else 1
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def _storage(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _ram(trace: _Trace) -> int:
+    """Return the largest sum of the sizes of all tensors alive at one operation, in int8."""
+    buffer = {trace.beat: trace.beat}
+    size, last_use = dict(trace.sizes), dict(trace.last_use)
+    alive = {trace.beat}
+    peak = size[trace.beat]
+    for i, operation in enumerate(trace.operations):
+        sources = {buffer[storage] for storage in operation.reads}
+        if operation.writes not in buffer:
+            buffer[operation.writes] = operation.writes
+            if operation.in_place and last_use[(source := sources.copy().pop())] == i:
+                buffer[operation.writes] = source
+                size[source] = max(size[source], size[operation.writes])
+                last_use[source] = last_use[operation.writes]
+        alive.add(buffer[operation.writes])
+        peak = max(peak, sum(size[one] for one in alive))
+        alive = {one for one in alive if last_use[one] > i}
+    return ACTIVATION_BYTES * peak
+
+
+def _flash(trace: _Trace) -> int:
+    """Return the bytes of weights, biases, scales and all other constants, each counted once."""
+    readers = Counter(storage for operation in trace.operations for storage in operation.reads)
+    written_by: dict[int, _Operation] = {}
+    layers: dict[int, _Operation] = {}
+    biased: set[int] = set()
+    others: dict[int, int] = {}
+    activations = 1  # the beat
+
+    def layers_before(storage: int) -> list[int] | None:
+        """Return the weights of the layers that batch normalization of a storage is folded into."""
+        writer = written_by.get(storage)
+        if writer is None or readers[storage] > 1:
+            return None
+        if writer.weights is not None:
+            return [_storage(writer.weights)]
+        if writer.name != "cat":
+            return None
+        found = [layers_before(part) for part in writer.reads]
+        return None if None in found else [weights for part in found for weights in part or ()]
+
+    for operation in trace.operations:
+        source = operation.reads[0] if operation.reads else None
+        before = None if source is None else written_by.get(source)
+        written_by[operation.writes] = operation
+        if operation.normalizes and source is not None:
+            if (folded := layers_before(source)) is not None:
+                biased.update(folded)
+                assert before is not None
+                written_by[operation.writes] = before
+            else:
+                others[_storage(operation.constants[0])] = 2 * operation.channels
+                activations += 1
+        elif operation.weights is not None:
+            weights = _storage(operation.weights)
+            layers[weights] = operation
+            if any(tensor.dim() == 1 for tensor in operation.constants):
+                biased.add(weights)
+            activations += 1
+        else:
+            others |= {_storage(constant): constant.numel() for constant in operation.constants}
+            follows_layer = before is not None and before.weights is not None
+            fused = operation.name in _FUSED_ACTIVATIONS and follows_layer
+            alone = source is not None and readers[source] == 1
+            activations += not (operation.name in _KEEP_SCALE or (fused and alone))
+    total = (SCALE_BYTES + ZERO_POINT_BYTES) * activations + FLOAT_BYTES * sum(others.values())
+    for weights, layer in layers.items():
+        assert layer.weights is not None
+        total += WEIGHT_BYTES * layer.weights.numel() + SCALE_BYTES * layer.channels
+        total += BIAS_BYTES * layer.channels if weights in biased else 0
+    return total

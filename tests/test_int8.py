@@ -1,0 +1,165 @@
+"""Flash and RAM of a network in int8: counts by hand, and what onnxruntime stores."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nasbench_ecg.api import NoOptions
+from nasbench_ecg.training import flash_bytes, footprint, ram_bytes
+from nasbench_ecg_cells.layers import BatchNorm, Conv, FactorizedReduction
+from nasbench_ecg_tiny.network import TinyNetwork
+from nasbench_ecg_tiny.options import TinyCellsOptions
+from nasbench_ecg_tiny.space import TinyCells
+
+
+def test_a_plain_network_by_hand():
+    model = nn.Sequential(
+        nn.Conv1d(2, 4, 3, padding=1, bias=False),  # [4, 64] = 256 bytes
+        nn.BatchNorm1d(4),
+        nn.ReLU(),
+        nn.MaxPool1d(2),  # [4, 32] = 128 bytes
+        nn.Flatten(),
+        nn.Linear(128, 3),
+    )
+    # 24 weights, 4 scales and 4 biases; 384 weights, 3 and 3; scales of beat, ReLU and linear.
+    assert flash_bytes(model, 2, 64) == (24 + 4 * 8) + (384 + 3 * 8) + 3 * 5
+    assert ram_bytes(model, 2, 64) == 256 + 128
+
+
+def test_a_layer_without_bias_and_normalization_stores_none():
+    with_bias, without = nn.Conv1d(2, 4, 3), nn.Conv1d(2, 4, 3, bias=False)
+    assert flash_bytes(with_bias, 2, 64) - flash_bytes(without, 2, 64) == 4 * 4
+
+
+class Residual(nn.Module):
+    """Two convolutions whose input is added to their output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = Conv(2, 2, 3), Conv(2, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(torch.relu(self.first(x))) + x
+
+
+def test_a_shortcut_keeps_its_tensor_alive():
+    # At the second convolution: the input, which is added later, the convolution's input and output
+    assert ram_bytes(Residual(), 2, 50) == 3 * 100
+
+
+def test_element_wise_operations_need_no_second_tensor_unless_it_is_read_again():
+    class Gate(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(x).clamp(0.1) * x
+
+    assert ram_bytes(nn.Sequential(nn.ReLU(), nn.Tanh()), 2, 50) == 100
+    assert ram_bytes(Gate(), 2, 50) == 3 * 100
+
+
+def test_normalization_is_folded_into_the_layers_before_it():
+    folded = flash_bytes(nn.Sequential(Conv(2, 4, 1), BatchNorm(4)), 2, 50)
+    assert folded == (8 + 4 * 8) + 2 * 5
+    # Of two convolutions whose outputs are concatenated: ReLU and concatenation have a scale too
+    assert flash_bytes(FactorizedReduction(2, 4), 2, 50) == 2 * (4 + 2 * 8) + 5 * 5
+    alone = flash_bytes(nn.Sequential(nn.ReLU(), BatchNorm(2)), 2, 50)
+    assert alone == 2 * 8 + 3 * 5
+
+
+def test_what_a_network_does_not_use_takes_no_memory():
+    class Half(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.unused = Conv(2, 2, 3), Conv(2, 2, 9)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.used(x)
+
+    assert flash_bytes(Half(), 2, 50) == (12 + 2 * 4) + 2 * 5
+
+
+def test_a_layer_used_twice_is_stored_once():
+    layer = Conv(2, 2, 3)
+    assert flash_bytes(nn.Sequential(layer, layer), 2, 50) == (12 + 2 * 4) + 3 * 5
+
+
+def test_the_model_keeps_its_state():
+    model = nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    footprint(model, 2, 64)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def _randomize_statistics(model: nn.Module) -> None:
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+
+
+def _bytes_stored_by_onnxruntime(model: nn.Module, folder) -> int:
+    """Return the bytes of weights, biases and scales, without those that follow from others."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    quantization = pytest.importorskip("onnxruntime.quantization")
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Calibration(quantization.CalibrationDataReader):
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            self.batches = iter(rng.normal(size=(2, 2, 2, 300)).astype(np.float32))
+
+        def get_next(self):
+            batch = next(self.batches, None)
+            return None if batch is None else {"beats": batch}
+
+    plain, folded, quantized = (str(folder / f"{name}.onnx") for name in "abc")
+    example = (torch.randn(2, 2, 300),)
+    torch.onnx.export(
+        model.eval(),
+        example,
+        plain,
+        dynamo=True,
+        verbose=False,
+        external_data=False,
+        input_names=["beats"],
+    )
+    quant_pre_process(plain, folded, skip_symbolic_shape=True)
+    quantization.quantize_static(
+        folded,
+        quantized,
+        Calibration(),
+        per_channel=True,
+        weight_type=quantization.QuantType.QInt8,
+        activation_type=quantization.QuantType.QInt8,
+    )
+    total = 0
+    for stored in onnx.load(quantized).graph.initializer:
+        array = onnx.numpy_helper.to_array(stored)
+        shapes = array.dtype == np.int64
+        zeros = stored.name.endswith("_zero_point") and (array.ndim or array.dtype == np.int32)
+        scale_of_bias = "bias" in stored.name and stored.name.endswith("_scale")
+        if not (shapes or zeros or scale_of_bias):
+            total += array.nbytes
+    return total
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_flash_is_what_onnxruntime_stores(tmp_path, seed):
+    arch = TinyCells(TinyCellsOptions()).sample(np.random.default_rng(seed))
+    model = TinyNetwork(NoOptions()).build(arch, n_leads=2, n_samples=300, n_classes=4)
+    _randomize_statistics(model)
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        stored = _bytes_stored_by_onnxruntime(model, tmp_path)
+    logging.disable(before)
+    assert flash_bytes(model, 2, 300) == stored
