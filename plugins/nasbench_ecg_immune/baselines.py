@@ -162,7 +162,8 @@ class SvmRbf:
                     where="" if points.record is None else f"record {points.record}",
                     fix="Increase strategy.share.",
                 )
-            model = SVC(C=self.options.C, kernel="rbf", gamma="scale")
+            # It draws a number that it does not use: without a seed, from numpy's generator.
+            model = SVC(C=self.options.C, kernel="rbf", gamma="scale", random_state=0)
             model.fit(points.x[chosen], labels[chosen])
             return model.predict(points.x), {"labels_seen": size}
 

@@ -57,6 +57,11 @@ class Section:
     architectures: tuple[FoundArchitecture, ...]
     comparisons: Table | None
 
+    @property
+    def folds(self) -> bool:
+        """Whether the results are of several folds."""
+        return any(row.folds for row in self.board.rows)
+
 
 def render(report: Report) -> str:
     """Return the report as an HTML page."""
@@ -178,7 +183,8 @@ def _architectures(
         for record in records:
             name = record.architecture_hash or ""
             if name in report.drawings:
-                seeds_by_hash.setdefault(name, []).append(record.search_seed)
+                seeds = seeds_by_hash.setdefault(name, [])
+                seeds += [] if record.search_seed in seeds else [record.search_seed]
         for name, seeds in seeds_by_hash.items():
             text = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
             found.append(FoundArchitecture(method, text, name, report.drawings[name]))
