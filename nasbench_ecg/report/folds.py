@@ -20,7 +20,7 @@ from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.data.protocols import choose_macro_classes
 from nasbench_ecg.metrics import class_table, scores, without_macro_scores
 from nasbench_ecg.report.leaderboard import RANKED_BY, FoldSpread, Row, RowFolds
-from nasbench_ecg.run.config import KEY_LENGTH
+from nasbench_ecg.run.key import KEY_LENGTH
 from nasbench_ecg.run.record import ComponentRecord, RunRecord, SplitRecord
 from nasbench_ecg.text import seeds_text
 

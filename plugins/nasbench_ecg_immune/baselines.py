@@ -125,6 +125,7 @@ class IterSvr:
             return np.zeros(n)
         options = self.options
         model = SVR(kernel="precomputed", C=options.C, epsilon=0.0, tol=options.tolerance)
+        model.random_state = 0  # for a number that it draws and does not use; as in SvmRbf
         model.fit(kernel.gram(index[chosen]), y[chosen])
         support = index[chosen[model.support_]]
         return kernel.expand(index, support, model.dual_coef_.ravel())
