@@ -391,6 +391,48 @@ def test_files_that_differ_from_the_published_checksums_are_refused(source, tmp_
     assert kept.beats.records == ("r1",)
 
 
+def test_a_signal_file_of_another_name_is_compared_too(source, tmp_path):
+    """A record's signal file may have any name; its header states it."""
+    folder = tmp_path / "data" / "ward"
+    (folder / "r2.dat").rename(folder / "signals.bin")
+    header = folder / "r2.hea"
+    header.write_text(header.read_text().replace("r2.dat", "signals.bin"))
+    write_sums(folder, " ")
+
+    class ByHeader(Ward):
+        def requires(self):
+            return [Requirement("ward", ("r1", "r2"), ("hea", "atr"))]
+
+    def load_by_header():
+        options = WardOptions(head=0, tail=0)
+        return load_beats(
+            name="ward", revision=1, options=options, dataset=ByHeader(options), source=source,
+            progress=Silent(),
+        )  # fmt: skip
+
+    load_by_header()
+    content = bytearray((folder / "signals.bin").read_bytes())
+    content[100], content[102] = content[102] ^ 1, content[100] ^ 1
+    (folder / "signals.bin").write_bytes(content)
+    with pytest.raises(RecordError, match=r"signals\.bin is not the published one"):
+        load_by_header()
+
+
+def test_a_changed_file_with_the_old_time_stamp_is_noticed_when_it_is_read(source, tmp_path):
+    """A bit that a disk loses changes neither the size nor the time stamp of its file."""
+    folder = tmp_path / "data" / "ward"
+    write_sums(folder, " ")
+    load(source)
+    path = folder / "r2.atr"
+    before, content = path.stat(), bytearray(path.read_bytes())
+    content[1] ^= 4
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert load(source).from_cache  # the right beats, made of the undamaged file
+    with pytest.raises(RecordError, match=r"r2\.atr is not the published one"):
+        load(source, fresh=True)
+
+
 def test_files_without_published_checksums_are_not_compared(source):
     progress = Notes()
     load(source, progress=progress)

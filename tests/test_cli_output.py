@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from nasbench_ecg.cli import console
 from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.cli.execution import SuiteProgress
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -143,3 +145,16 @@ def test_a_log_shows_no_more_lines_while_others_are_printed(
     assert [line.split("  ")[0] for line in log.getvalue().splitlines()] == [
         *(f"epoch {epoch}" for epoch in range(1, 10)), "searching",
     ]  # fmt: skip
+
+
+def test_a_log_of_a_suite_shows_what_is_running_at_intervals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console, "LOG_SECONDS", 0.02)
+    log = io.StringIO()
+    with SuiteProgress("nightly", [], workers=1) as shown:
+        shown._progress._console = Console(file=log, width=80)
+        deadline = time.monotonic() + 20
+        while log.getvalue().count("nightly") < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert log.getvalue().count("nightly  0/0") >= 3 and "running none" in log.getvalue()

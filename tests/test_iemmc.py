@@ -307,6 +307,13 @@ def test_the_same_seed_gives_the_same_labeling(name):
     assert first == second
 
 
+@pytest.mark.parametrize("name", ["itersvr", "svm-rbf"])
+def test_support_vectors_draw_nothing_from_the_global_generator(name):
+    before = np.random.get_state()[1].tolist(), np.random.get_state()[2]
+    search(STRATEGIES[name](), task_of(distance=2.0))
+    assert (np.random.get_state()[1].tolist(), np.random.get_state()[2]) == before
+
+
 def test_every_split_and_every_cluster_made_directly_keeps_the_balance():
     task = task_of(distance=0.0)
     result, _ = search(STRATEGIES["iemmc"](balance=0.7), task)

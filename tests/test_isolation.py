@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import signal
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_runs import SETTINGS, assignments
 from tiny_runs import install as install_third_party
 from typer.testing import CliRunner
@@ -175,6 +178,37 @@ def test_all_other_plugins_are_loaded(installation: Installation) -> None:
     assert sources["darts"] == "nasbench-ecg" and sources["hangs"] == "faulty-search"
     assert sources["best-of-n"] == "nasbench-ecg-thirdparty-example"
     assert "old" not in sources
+
+
+def test_settings_that_a_plugin_changes_when_it_is_imported_are_restored_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+        import os, random, signal
+        import torch
+        os.environ["LEFT_BEHIND"] = "1"
+        os.chdir("/")
+        random.seed(0)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(False)
+    """
+    install(tmp_path, "careless-things", "1.2", {"careless": code})
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = Path.cwd(), random.getstate(), signal.getsignal(signal.SIGUSR1)
+    found = [p for p in load_registry().problems if p.plugin == "careless"]
+    assert (Path.cwd(), random.getstate(), signal.getsignal(signal.SIGUSR1)) == before
+    assert torch.get_default_dtype() == torch.float32 and torch.is_grad_enabled()
+    assert "LEFT_BEHIND" not in os.environ
+    (problem,) = found
+    assert (problem.distribution, problem.version, problem.stage) == (
+        "careless-things", "1.2", "import",
+    )  # fmt: skip
+    for name in (
+        "current folder", "environment variables (LEFT_BEHIND)", "signal handlers (SIGUSR1)",
+        "global generator of random", "default type (float32 → float64)", "gradient mode",
+    ):  # fmt: skip
+        assert name in problem.error
 
 
 # Faults that a run finds

@@ -199,10 +199,10 @@ def test_other_beats_or_another_split_get_their_own_leaderboard(differing: str) 
 
 def test_leaderboards_of_one_track_name_the_options_that_distinguish_them() -> None:
     boards = leaderboards([
-        run_record(metrics=with_f1(0.9), split=str(fold) * 64, protocol_options={"fold": fold})
-        for fold in (1, 2)
+        run_record(metrics=with_f1(0.9), split=str(seed) * 64, protocol_options={"seed": seed})
+        for seed in (1, 2)
     ])  # fmt: skip
-    assert [board.options for board in boards] == [{"protocol.fold": 1}, {"protocol.fold": 2}]
+    assert [board.options for board in boards] == [{"protocol.seed": 1}, {"protocol.seed": 2}]
 
 
 def test_what_was_not_measured_is_absent() -> None:

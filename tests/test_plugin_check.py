@@ -515,6 +515,14 @@ def test_a_dataset_that_breaks_the_contract_is_caught(target: Any, check: str, r
     assert found.outcome == "failed" and reason in found.reason
 
 
+def test_every_protocol_that_a_dataset_names_must_exist() -> None:
+    spec = DatasetSpec(
+        name="made-up", target=Bumps, summary="Made up", protocols=("intra-patient", "by-ward")
+    )
+    found = result_of(spec, "protocols-split-the-beats")
+    assert found.outcome == "failed" and "there is no protocol by-ward" in found.reason
+
+
 # Options
 
 

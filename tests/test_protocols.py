@@ -60,6 +60,12 @@ def subjects_in(beats, index):
     return {beats.subjects[r] for r in beats.record[index]}
 
 
+def one_split(name, **options):
+    """Return options of a protocol that choose one split."""
+    fold = {"fold": 0} if name == "patient-kfold" else {}
+    return protocol_options(name)(**fold, **options)
+
+
 def test_the_four_protocols_and_their_options():
     assert protocol_names() == (
         "intra-patient",
@@ -102,7 +108,7 @@ def test_every_beat_is_in_exactly_one_part(sizes, seed, name):
     beats = beats_of({f"r{i}": n for i, n in enumerate(sizes)})
     names = list(beats.records)
     dataset = FixedRecords(names[:4], names[4:])
-    made = split(name, protocol_options(name)(seed=seed), beats, dataset)
+    made = split(name, one_split(name, seed=seed), beats, dataset)
     together = np.concatenate([made.train, made.validation, made.test])
     assert np.sort(together).tolist() == list(range(len(beats)))
     for part in (made.train, made.validation, made.test):
@@ -197,7 +203,7 @@ def counted(beats, index):
 @pytest.mark.parametrize("seed", range(4))
 def test_macro_scores_leave_out_classes_with_few_test_beats_and_say_so(name, least, seed):
     beats = beats_of({f"r{i}": 60 for i in range(10)}, seed=seed)
-    options = protocol_options(name)(seed=seed, macro_min_beats=least)
+    options = one_split(name, seed=seed, macro_min_beats=least)
     made = split(name, options, beats, NO_FIXED_RECORDS)
     test = counted(beats, made.test)
     expected = tuple(c for c in CLASSES if test[c] >= (least or 10))
@@ -227,9 +233,7 @@ def with_labels(beats, labels):
 def test_beats_of_a_single_class_are_refused(name):
     beats = beats_of(TEN)
     with pytest.raises(ProtocolError, match="all 1000 beats are of the class V"):
-        split(
-            name, protocol_options(name)(), with_labels(beats, 0 * beats.labels + 2), FixedRecords()
-        )
+        split(name, one_split(name), with_labels(beats, 0 * beats.labels + 2), FixedRecords())
 
 
 def test_a_test_part_of_a_single_class_has_one_macro_class_and_a_note():
@@ -269,9 +273,8 @@ def test_fingerprint_is_the_digest_of_records_samples_and_parts():
 def test_equal_seeds_give_equal_splits_and_another_seed_another():
     beats = beats_of(TEN)
     for name in ("intra-patient", "patient-kfold"):
-        options = protocol_options(name)
         first, again, other = (
-            split(name, options(seed=seed), beats, NO_FIXED_RECORDS) for seed in (1, 1, 2)
+            split(name, one_split(name, seed=seed), beats, NO_FIXED_RECORDS) for seed in (1, 1, 2)
         )
         assert first.fingerprint == again.fingerprint != other.fingerprint
         np.testing.assert_array_equal(first.test, again.test)
@@ -300,8 +303,20 @@ def test_error_for_an_unsupported_protocol_lists_the_supported_ones():
             NO_FIXED_RECORDS,
             "no fold 5; there are 5 folds",
         ),
-        ("patient-kfold", PatientKFoldOptions(k=11), TEN, NO_FIXED_RECORDS, "but there are 10"),
-        ("patient-kfold", PatientKFoldOptions(), {"a": 90}, NO_FIXED_RECORDS, "but there are 1"),
+        (
+            "patient-kfold",
+            PatientKFoldOptions(k=11, fold=0),
+            TEN,
+            NO_FIXED_RECORDS,
+            "but there are 10",
+        ),
+        (
+            "patient-kfold",
+            PatientKFoldOptions(fold=0),
+            {"a": 90},
+            NO_FIXED_RECORDS,
+            "but there are 1",
+        ),
         (
             "inter-patient",
             InterPatientOptions(),

@@ -180,7 +180,7 @@ def parsed(command: str) -> RunRequest:
         requests.append(request)
         raise typer.Exit
 
-    with patch("nasbench_ecg.run.config.configure", stop):
+    with patch("nasbench_ecg.run.folds.configure", stop):
         done = CliRunner().invoke(app, [*words[1:], "--dry-run"])
     assert len(requests) == 1, done.output
     return requests[0]
@@ -203,7 +203,7 @@ PROTOCOL_OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {}, optional={"seed": st.integers(0, 9), "test_share": SHARES}
     ),
     "patient-kfold": st.fixed_dictionaries(
-        {}, optional={"fold": st.integers(0, 4), "k": st.integers(2, 9) | st.just("7")}
+        {}, optional={"fold": st.none() | st.integers(0, 4), "k": st.integers(2, 9) | st.just("7")}
     ),
     "inter-patient": st.fixed_dictionaries({}, optional={"k": st.integers(2, 9)}),
 }

@@ -54,7 +54,7 @@ seeds = [0, 1]
 [[runs]]
 strategies = ["cnn-9", "random"]
 datasets = ["synthetic-2lead"]
-protocols = ["intra-patient", "patient-kfold"]
+protocols = ["intra-patient", "inter-patient"]
 profiles = ["smoke"]
 """
 
@@ -73,7 +73,7 @@ def test_a_plan_is_every_combination_once() -> None:
     assert {(r.config.strategy.name, r.config.protocol, r.config.search_seed) for r in runs} == {
         (strategy, protocol, seed)
         for strategy in ("cnn-9", "random")
-        for protocol in ("intra-patient", "patient-kfold")
+        for protocol in ("intra-patient", "inter-patient")
         for seed in (0, 1)
     }
 
@@ -516,6 +516,23 @@ def test_plan_and_run_count_the_same_runs(
     ]
     left = "0" if elsewhere or here in ("ok", "failed") else "1"
     assert counted == [[left], [left]]
+
+
+@pytest.mark.parametrize("here", [None, "failed", "interrupted"])
+def test_status_counts_results_of_other_suites_as_plan_does(
+    here: Status | None, nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    common = (file, "--device", "cpu", "--out", out)
+    (run,) = plan(load_suite(str(file)), load_registry(), device="cpu")
+    for suite, status in (("toys", here), ("elders", "ok")):
+        if status is not None:
+            record = new_record(run.config, suite).model_copy(update={"status": status})
+            RecordStore(out, suite).write(record)
+    for verb in ("plan", "status"):
+        assert "1 runs: 1 ok in other suites." in nasbench("suite", verb, *common).stderr
+    (row,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
+    assert row["runs"] == {"ok in other suites": 1}
 
 
 def test_a_plan_shows_builders_other_than_the_default() -> None:

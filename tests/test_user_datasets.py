@@ -95,10 +95,14 @@ def test_it_runs_under_both_protocols(ward: Path, tmp_path: Path, protocol: str)
     nasbench("data", "add", ward)
     words = ["run", "random", "my-ward", "--protocol", protocol, "--profile", "smoke", "--json"]
     words += ["--set", "strategy.samples=1", "--set", "builder.channels=2", "--device", "cpu"]
-    (record,) = json.loads(nasbench(*words, "--out", tmp_path / "results").stdout)
-    assert record["status"] == "ok"
-    assert record["dataset"]["counts"] == {"N": 210, "S": 0, "V": 70, "F": 0, "Q": 0}
-    if protocol == "patient-kfold":
+    words += ["--set", "protocol.k=3"] if protocol == "patient-kfold" else []
+    records = json.loads(nasbench(*words, "--out", tmp_path / "results").stdout)
+    assert len(records) == (3 if protocol == "patient-kfold" else 1)
+    for record in records:
+        assert record["status"] == "ok"
+        assert record["dataset"]["counts"] == {"N": 210, "S": 0, "V": 70, "F": 0, "Q": 0}
+        if protocol == "intra-patient":
+            continue
         parts = [set(names) for names in record["split"]["records"].values()]
         assert not parts[0] & parts[1] and not parts[0] & parts[2] and not parts[1] & parts[2]
         assert sum(len({"p02", "p02b"} & part) in (0, 2) for part in parts) == 3

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import fmean
+from threading import Event, Thread
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from nasbench_ecg.cli import console
 from nasbench_ecg.cli.console import RichProgress
 
 if TYPE_CHECKING:
@@ -79,11 +81,21 @@ class SuiteProgress:
         self._progress = RichProgress()
         self._stack = ExitStack()
         self._bar: Steps | None = None
+        self._ended = Event()
 
     def __enter__(self) -> SuiteProgress:
         self._stack.enter_context(self._progress)
         self._bar = self._stack.enter_context(self._progress.track(self._name, self._total))
+        lines = Thread(target=self._show_at_intervals, daemon=True)
+        lines.start()
+        self._stack.callback(lines.join)
+        self._stack.callback(self._ended.set)
         return self
+
+    def _show_at_intervals(self) -> None:
+        """Let a log file, which has no bar, show what is running while no run starts or ends."""
+        while not self._ended.wait(console.LOG_SECONDS):
+            self._advance(0)
 
     def __exit__(
         self,
@@ -124,7 +136,7 @@ class SuiteProgress:
 
     def _advance(self, n: int) -> None:
         assert self._bar is not None
-        running = "; ".join(map(str, self._running.values()))
+        running = "; ".join(map(str, list(self._running.values())))
         self._bar.advance(n, running=running or "none")
 
     def _seconds_left(self) -> float | None:

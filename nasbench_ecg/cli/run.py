@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from nasbench_ecg.cli.components import complete_dataset, complete_strategy
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
+from nasbench_ecg.cli.show import show_folds, show_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -162,7 +164,8 @@ def run(
     """Find an architecture, train it and score it on the test set.
 
     The test set is used once, after the search. The result is stored under --out; a run that is
-    already there is not repeated. A run that was stopped continues where it was stopped.
+    already there is not repeated. A run that was stopped continues where it was stopped. The
+    protocol patient-kfold makes one run for each fold, and a summary of all.
 
     \b
     Examples:
@@ -200,14 +203,19 @@ def run(
     )
     source, store = LocalSource(data), RecordStore(out, suite)
     records = []
-    for one in requests_of(request, _seeds(seed, seeds), registry):
-        record = _run_one(
-            registry, one, source, store,
-            rerun=rerun, fresh=fresh, dry_run=dry_run, quiet=as_json,
-            checkpoint_seconds=checkpoint_seconds, parallel=parallel, executor=engine,
-        )  # fmt: skip
-        if record is not None:
-            records.append(record)
+    requests = requests_of(request, _seeds(seed, seeds), registry)
+    for _, of_seed in groupby(requests, key=lambda one: one.search_seed):
+        folds = list(of_seed)
+        several = len(folds) > 1
+        for one in folds:
+            record = _run_one(
+                registry, one, source, store, rerun=rerun, fresh=fresh, dry_run=dry_run,
+                quiet=as_json or several, estimated=one is folds[0],
+                checkpoint_seconds=checkpoint_seconds, parallel=parallel, executor=engine,
+            )  # fmt: skip
+            records += [] if record is None else [record]
+        if several and not dry_run and not as_json:
+            show_folds(records[-len(folds) :], store.out, stdout())
     if as_json and not dry_run:
         print_json([record.model_dump(mode="json") for record in records])
 
@@ -274,6 +282,7 @@ def _run_one(
     fresh: bool,
     dry_run: bool,
     quiet: bool,
+    estimated: bool,
     checkpoint_seconds: float,
     parallel: int,
     executor: CallsFunctions | None,
@@ -298,7 +307,7 @@ def _run_one(
                 stderr().print("Continuing the run that was stopped (--rerun starts it over).")
 
         def prepared(self, request: RunRequest, ready: PreparedRun) -> None:
-            if store.suite == SUITE:
+            if store.suite == SUITE and estimated:
                 print_estimate(registry, request, ready)
 
         def failed(self, path: Path) -> None:
@@ -320,7 +329,7 @@ def _run_one(
         executor=executor,
     )  # fmt: skip
     if not quiet:
-        _show(record, registry, store)
+        show_record(record, registry, store.out, stdout())
     return record
 
 
@@ -329,12 +338,6 @@ def _print_already_done(
 ) -> None:
     stderr().print(f"Already done: {path} (--rerun repeats it).")
     _warn_if_dataset_changed(record, config, source)
-
-
-def _show(record: RunRecord, registry: Registry, store: RecordStore) -> None:
-    from nasbench_ecg.cli.show import show_record
-
-    show_record(record, registry, store.out, stdout())
 
 
 # Before a run: its settings, its records, an estimate of its time
@@ -348,9 +351,8 @@ def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> 
     listed = table("part", "name", f"settings of the profile {config.profile}")
     for role, component in config.components().items():
         listed.add_row(role, styled((component.name, "bold")), _settings(component.options))
-    listed.add_row(
-        "protocol", styled((config.protocol, "bold")), _settings(config.protocol_options)
-    )
+    protocol = styled((config.protocol, "bold"))
+    listed.add_row("protocol", protocol, _settings(config.protocol_options))
     if limits := config.budget.limits():
         text = ", ".join(f"{name}={limit:.12g}" for name, limit in limits.items())
         listed.add_row("budget", "", text)

@@ -11,6 +11,8 @@ import typer
 from nasbench_ecg.cli.console import print_json, stderr, stdout, table, warn_damaged_records
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from nasbench_ecg.plugin.registry import Registry
@@ -80,6 +82,15 @@ def show_record(record: RunRecord, registry: Registry, out: Path, console: Conso
     console.print(
         run_summary(record, drawing=drawing, out=out, protocols=_protocols(record, registry))
     )
+
+
+def show_folds(records: Sequence[RunRecord], out: Path, console: Console) -> None:
+    """Print the summary of runs that are the folds of one seed."""
+    from nasbench_ecg.report.fold_summary import fold_summary
+    from nasbench_ecg.report.folds import pool_folds
+
+    for folds in pool_folds(records)[1].values():
+        console.print(fold_summary(folds, out))
 
 
 def _protocols(record: RunRecord, registry: Registry) -> tuple[str, ...]:

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 app = Verbs(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
 
 _PENDING = "pending"
+_ELSEWHERE = "ok in other suites"
 _STYLES = {
     "ok": "green",
     "failed": "red",
     "timeout": "red",
     "oom": "red",
     "interrupted": "yellow",
+    _ELSEWHERE: "green",
     _PENDING: "dim",
 }
 
@@ -151,15 +153,17 @@ def suite_status(
     as_json: JsonOption = False,
 ) -> None:
     """Count the runs of a suite by status, and list those that failed."""
-    from nasbench_ecg.suite.runner import statuses
+    from nasbench_ecg.suite.runner import statuses, suites_with_results
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
     found = statuses(runs, store)
+    elsewhere = suites_with_results(runs, store)
     _warn_damaged(store)
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for run, status in zip(runs, found, strict=True):
-        counts.setdefault(run.row, Counter())[status or _PENDING] += 1
+        word = _ELSEWHERE if run.key in elsewhere else status or _PENDING
+        counts.setdefault(run.row, Counter())[word] += 1
     if as_json:
         print_json([{"row": row, "runs": dict(count)} for row, count in counts.items()])
         return
@@ -169,9 +173,10 @@ def suite_status(
         numbers = (styled((str(count[s]), _STYLES[s])) if count[s] else "" for s in shown)
         listed.add_row(*names, *numbers)
     stdout().print(listed)
-    _print_counts(found)
+    own = [(run, s) for run, s in zip(runs, found, strict=True) if run.key not in elsewhere]
+    _print_counts([status for _, status in own], elsewhere=len(elsewhere))
     print_jobs(store, runs, found)
-    _print_failures(runs, found, store)
+    _print_failures([run for run, _ in own], [status for _, status in own], store)
 
 
 @app.command("cancel")
@@ -357,7 +362,7 @@ def _print_counts(found: Sequence[Status | None], *, elsewhere: int = 0) -> None
     """Print how many runs have each status, and how many have a result in another suite."""
     counts = Counter[str](status or _PENDING for status in found)
     parts = [f"{counts[word]} {word}" for word in _STYLES if counts[word]]
-    parts += [f"{elsewhere} ok in other suites"] if elsewhere else []
+    parts += [f"{elsewhere} {_ELSEWHERE}"] if elsewhere else []
     stderr().print(f"{len(found) + elsewhere} runs: {', '.join(parts)}.")
 
 

@@ -9,10 +9,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
@@ -28,6 +28,7 @@ from nasbench_ecg.options import Options
 from nasbench_ecg.physionet.catalog import SUMS
 from nasbench_ecg.physionet.verify import require_published
 from nasbench_ecg.progress import Progress
+from nasbench_ecg.signal.headers import signal_files
 
 _FORMAT = 2
 _ARRAYS = ("signals", "labels", "record", "sample")
@@ -105,22 +106,24 @@ def load_beats(
     with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
         source.beats_cache.mkdir(parents=True, exist_ok=True)
         remove_leftovers(source)
-        digests = _digests(files, source.cache / "digests.json")
-        key = digest(
-            {
-                "format": _FORMAT,
-                "name": name,
-                "revision": revision,
-                "version": version,
-                "code": code_of(dataset),
-                "options": options.model_dump(mode="json", exclude_none=True),
-                "files": digests,
-            }
-        )
+        made_of = {
+            "format": _FORMAT,
+            "name": name,
+            "revision": revision,
+            "version": version,
+            "code": code_of(dataset),
+            "options": options.model_dump(mode="json", exclude_none=True),
+        }
+        memo = source.cache / "digests.json"
+        digests = _digests(files, memo)
+        entry = _entry(source, made_of, digests)
+        cached = _read_entry(entry)
+        if cached is None or fresh:  # the files are read: what they contain now counts
+            digests = _digests(files, memo, again=True)
+            entry = _entry(source, made_of, digests)
+            cached = _read_entry(entry)
     if n_compared := require_published(files, digests):
         progress.note(f"{n_compared:,} record files were compared with {SUMS}: all are equal.")
-    entry = source.beats_cache / f"{name}-{key[:24]}"
-    cached = _read_entry(entry)
     if cached is not None and not fresh:
         for note in cached.notes:
             progress.note(note)
@@ -136,6 +139,12 @@ def load_beats(
     return loaded if stored is None else replace(stored, from_cache=False)
 
 
+def _entry(source: LocalSource, made_of: Mapping[str, Any], digests: Mapping[str, str]) -> Path:
+    """Return the folder of the cached beats that are made of these files in this way."""
+    key = digest({**made_of, "files": dict(digests)})
+    return source.beats_cache / f"{made_of['name']}-{key[:24]}"
+
+
 def _required_files(dataset: Dataset, source: LocalSource) -> dict[str, Path]:
     """Return the paths of the files that the dataset requires, by ``database/name``."""
     files = {}
@@ -145,7 +154,16 @@ def _required_files(dataset: Dataset, source: LocalSource) -> dict[str, Path]:
             for extension in requirement.extensions:
                 file_name = f"{record}.{extension}"
                 files[f"{requirement.database}/{file_name}"] = folder / file_name
+            if "hea" in requirement.extensions:
+                files |= _signal_files(requirement.database, folder, record)
     return files
+
+
+def _signal_files(database: str, folder: Path, record: str) -> dict[str, Path]:
+    """Return the signal files that the header of a record names, which can have any names."""
+    header = folder / f"{record}.hea"
+    names = [str(PurePosixPath(record).parent / name) for name in signal_files(header)]
+    return {f"{database}/{name}": folder / name for name in names if (folder / name).is_file()}
 
 
 def _load(dataset: Dataset, source: LocalSource, progress: Progress) -> LoadedBeats:
@@ -169,8 +187,11 @@ class _NoteRecorder:
         self._progress.note(message)
 
 
-def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file; ``memo_path`` stores them by path, size and mtime."""
+def _digests(files: dict[str, Path], memo_path: Path, *, again: bool = False) -> dict[str, str]:
+    """Return the SHA-256 of each file; ``memo_path`` stores them by path, size and mtime.
+
+    ``again`` computes them anew: a bit that the disk lost changes neither size nor mtime.
+    """
     try:
         memo = json.loads(memo_path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -181,11 +202,11 @@ def _digests(files: dict[str, Path], memo_path: Path) -> dict[str, str]:
         stat = path.stat()
         state = [stat.st_size, stat.st_mtime_ns]
         known = memo.get(str(path.resolve()))
-        if not _is_memo(known) or known["state"] != state:
+        if again or not _is_memo(known) or known["state"] != state:
             with path.open("rb") as file:
                 known = {"state": state, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+            changed |= memo.get(str(path.resolve())) != known
             memo[str(path.resolve())] = known
-            changed = True
         digests[name] = known["sha256"]
     if changed:
         write_atomically(memo_path, canonical_json(memo))

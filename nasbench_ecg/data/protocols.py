@@ -82,8 +82,8 @@ class PatientKFoldOptions(ProtocolOptions):
     k: int = Field(default=5, ge=2)
     """Number of folds; outside the test fold, one in k subjects validates the search."""
 
-    fold: int = Field(default=0, ge=0)
-    """The test fold, from 0 to k - 1."""
+    fold: int | None = Field(default=None, ge=0)
+    """The test fold, from 0 to k - 1; null is all folds, in one run each."""
 
     seed: int = Field(default=0, ge=0)
     """Seed of the assignment of subjects to folds."""
@@ -103,6 +103,29 @@ def protocol_options(name: str) -> type[ProtocolOptions]:
     return _find_protocol(name)[0]
 
 
+def open_folds(options: ProtocolOptions) -> int:
+    """Return the number of folds that ``options`` leave open: of that many splits, none is chosen.
+
+    0 if the options determine one split.
+    """
+    return options.k if isinstance(options, PatientKFoldOptions) and options.fold is None else 0
+
+
+def check_one_split(name: str, options: ProtocolOptions) -> None:
+    """Check that the options of the protocol ``name`` determine one split.
+
+    Raises:
+        ProtocolError: They leave the fold open.
+    """
+    if k := open_folds(options):
+        raise ProtocolError(
+            f"{name}: no fold is chosen, and this needs a single split.",
+            where="protocol.fold",
+            fix=f"Set protocol.fold to a number from 0 to {k - 1}, for example with "
+            "--set protocol.fold=0. 'nasbench-ecg run' and suites run all folds.",
+        )
+
+
 def split(name: str, options: ProtocolOptions, beats: Beats, dataset: Dataset) -> Split:
     """Return the split of ``beats`` by the protocol ``name``.
 
@@ -116,10 +139,12 @@ def split(name: str, options: ProtocolOptions, beats: Beats, dataset: Dataset) -
         dataset: Defines the training and test records of the inter-patient protocols.
 
     Raises:
-        ProtocolError: The protocol is unknown, or the dataset does not support it; it cannot be
-            applied to these beats; a part is empty; or all beats are of one class.
+        ProtocolError: The protocol is unknown, or the dataset does not support it; its options
+            leave the fold open; it cannot be applied to these beats; a part is empty; or all beats
+            are of one class.
     """
     _, indices_of = _find_protocol(name)
+    check_one_split(name, options)
     beats = with_persons(beats, dataset)
     train, validation, test = (np.sort(part) for part in indices_of(name, options, beats, dataset))
     parts = {"train": train, "validation": validation, "test": test}
@@ -176,6 +201,7 @@ def _fixed_records(
 def _subject_folds(
     name: str, options: PatientKFoldOptions, beats: Beats, dataset: Dataset
 ) -> tuple[Index, Index, Index]:
+    assert options.fold is not None
     if options.fold >= options.k:
         raise ProtocolError(
             f"{name}: there is no fold {options.fold}; there are {options.k} folds.",
@@ -269,30 +295,23 @@ def _check_classes(name: str, beats: Beats) -> None:
 def _macro_classes(
     name: str, options: ProtocolOptions, beats: Beats, parts: Mapping[str, Index]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the classes that macro scores average over, and notes on the other classes.
-
-    Q is never among them in the inter-patient protocols. A score of a class with few test beats
-    depends on chance, and it would weigh as much as that of a class with thousands.
-    """
+    """Return the classes that macro scores average over, and notes on the other classes."""
     counts = {
         part: np.bincount(beats.labels[index], minlength=beats.n_classes).tolist()
         for part, index in parts.items()
     }
     test = dict(zip(beats.classes, counts["test"], strict=True))
-    excluded = {"Q"} if name in _FIXED_RECORDS else set()
-    candidates = [c for c, n in beats.counts().items() if n and c not in excluded]
     least = options.macro_min_beats or MACRO_MIN_BEATS
-    chosen = [c for c in candidates if test[c] >= least]
+    chosen = choose_macro_classes(name, test, options.macro_min_beats)
     rule = f"fewer than {least} test beats (protocol.macro_min_beats)"
     notes = []
     if len(chosen) < 2:
-        chosen = [c for c in candidates if test[c]]
-        few = ", ".join(f"{c} ({test[c]})" for c in chosen if test[c] < least)
-        if len(chosen) < 2:
-            only = chosen[0] if chosen else "no class"
-            notes.append(f"The test part has beats of {only} only: there are no macro scores.")
-        else:
-            notes.append(f"Macro scores include classes with {rule}: {few}.")
+        only = chosen[0] if chosen else "no class"
+        notes.append(f"The test part has beats of {only} only: there are no macro scores.")
+    elif few := ", ".join(f"{c} ({test[c]})" for c in chosen if test[c] < least):
+        notes.append(f"Macro scores include classes with {rule}: {few}.")
+    excluded = {"Q"} if name in _FIXED_RECORDS else set()
+    candidates = [c for c, n in beats.counts().items() if n and c not in excluded]
     if left_out := [f"{c} ({test[c]})" for c in candidates if c not in chosen]:
         notes.append(f"Macro scores leave out classes with {rule}: {', '.join(left_out)}.")
     training = [a + b for a, b in zip(counts["train"], counts["validation"], strict=True)]
@@ -303,7 +322,27 @@ def _macro_classes(
         notes.append(
             f"The validation part has beats of {only} only: a search cannot compare candidates."
         )
-    return tuple(chosen), tuple(notes)
+    return chosen, tuple(notes)
+
+
+def choose_macro_classes(
+    name: str, test: Mapping[str, int], least: int | None = None
+) -> tuple[str, ...]:
+    """Return the classes that macro scores average over.
+
+    Q is never among them in the inter-patient protocols. A score of a class with few test beats
+    depends on chance, and it would weigh as much as that of a class with thousands.
+
+    Args:
+        name: Name of the protocol.
+        test: Number of test beats of each class.
+        least: Smallest number of test beats of a class; None is :data:`MACRO_MIN_BEATS`. If fewer
+            than two classes have that many, all that have any are returned.
+    """
+    excluded = {"Q"} if name in _FIXED_RECORDS else set()
+    candidates = {label: n for label, n in test.items() if n and label not in excluded}
+    enough = [label for label, n in candidates.items() if n >= (least or MACRO_MIN_BEATS)]
+    return tuple(enough if len(enough) >= 2 else candidates)
 
 
 def _fingerprint(beats: Beats, parts: Mapping[str, Index]) -> str:

@@ -16,6 +16,7 @@ from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.downloads import fetch_missing
+from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, DEFAULT_SUITE, RunRequest
 from nasbench_ecg.run.store import RecordStore
@@ -127,12 +128,14 @@ def run(
 
 
 def requests_of(request: RunRequest, seeds: Sequence[int], registry: Registry) -> list[RunRequest]:
-    """Return one request for each seed, after a check that each of them can be run.
+    """Return one request for each seed and fold, after a check that each of them can be run.
 
     Raises:
         NasbenchError: A component or an option is not allowed.
     """
-    requests = [replace(request, search_seed=seed) for seed in seeds]
+    requests = [
+        one for seed in seeds for one in each_fold(registry, replace(request, search_seed=seed))
+    ]
     for one in requests:
         configure(registry, one)
     return requests

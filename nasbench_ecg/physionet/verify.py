@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.io import sha256
@@ -77,6 +77,7 @@ def _verify_record(
     required: Sequence[str],
     sums: Mapping[str, str],
 ) -> Iterator[FileProblem]:
+    from nasbench_ecg.signal.headers import signal_files
     from nasbench_ecg.signal.records import verify_record
 
     present = [one for one in extensions if (folder / f"{name}.{one}").is_file()]
@@ -85,6 +86,10 @@ def _verify_record(
             yield FileProblem(f"{name}.{extension}", "The file is missing.")
     for extension in present:
         yield from _compare(folder, f"{name}.{extension}", sums)
+    for file in signal_files(folder / f"{name}.hea"):
+        path = str(PurePosixPath(name).parent / file)
+        if path != f"{name}.dat":
+            yield from _compare(folder, path, sums)
     if "hea" in present and ("dat" in present or "dat" not in required):
         for problem in verify_record(folder, name, present):
             yield FileProblem(name, problem)

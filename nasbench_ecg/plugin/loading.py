@@ -16,14 +16,14 @@ import sys
 import tomllib
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pluggy
 
 from nasbench_ecg.errors import PluginError, nearest
-from nasbench_ecg.plugin import trial
+from nasbench_ecg.plugin import process_settings, trial
 from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.hookspecs import ENTRY_POINT_GROUP
 from nasbench_ecg.plugin.specs import (
@@ -215,18 +215,24 @@ def load_plugin(manager: pluggy.PluginManager, plugin: FoundPlugin) -> LoadedPlu
     A hook that raises loses everything it yielded; an invalid spec is dropped alone. No exception
     of the plugin leaves this function, not even ``SystemExit``. A plugin of a third party is first
     tried in a copy of this process, see :mod:`nasbench_ecg.plugin.trial`, so that one that ends the
-    process or does not finish is not loaded.
+    process or does not finish is not loaded. Settings of the process are restored, and a problem
+    names those that the plugin changed.
     """
     stage = ["import"]
+    before = process_settings.read(process_settings.AT_IMPORT)
     if not plugin.shipped and (fault := trial.fault_of(lambda: _load(manager, plugin, stage))):
         return _failed(plugin, "import", f"{fault}, while it is imported or its hooks are called")
     try:
         with trial.limited_time():
-            return _load(manager, plugin, stage)
+            loaded = _load(manager, plugin, stage)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return _failed(plugin, stage[0], _located(error))
+        loaded = _failed(plugin, stage[0], _located(error))
+    if changed := process_settings.restore(process_settings.AT_IMPORT, before):
+        fault = f"it changes settings of the process, which were restored: {'; '.join(changed)}"
+        loaded = replace(loaded, problems=(*loaded.problems, _problem(plugin, "import", fault)))
+    return loaded
 
 
 def _failed(plugin: FoundPlugin, stage: str, error: str) -> LoadedPlugin:

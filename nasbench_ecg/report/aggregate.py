@@ -14,6 +14,7 @@ import numpy as np
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.metrics import ec57_scores
 from nasbench_ecg.report.analysis import across_datasets, with_analysis
+from nasbench_ecg.report.folds import FoldSet, pool_folds, row_folds
 from nasbench_ecg.report.leaderboard import (
     OWN_SCORE,
     RANKED_BY,
@@ -75,18 +76,21 @@ def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
     """Return the leaderboards of run records, by track; within a track the one of most runs first.
 
     A result that is stored twice, in two suites or by two runs with the same options and seeds,
-    counts once.
+    counts once. The folds of one method and seed are one result.
     """
     tracks: dict[Track, list[RunRecord]] = defaultdict(list)
-    for record in records:
+    pooled, folds = pool_folds(records)
+    for record in pooled:
         tracks[Track(*record.track)].append(record)
-    return [board for track in sorted(tracks) for board in _of_track(track, tracks[track])]
+    return [board for track in sorted(tracks) for board in _of_track(track, tracks[track], folds)]
 
 
 # One leaderboard for each set of beats and split
 
 
-def _of_track(track: Track, records: Sequence[RunRecord]) -> list[Leaderboard]:
+def _of_track(
+    track: Track, records: Sequence[RunRecord], folds: Mapping[str, FoldSet]
+) -> list[Leaderboard]:
     by_data = _by_data(records)
     n_known = sum(data != _NO_DATA for data in by_data)
     distinguishing = _differing([_data_options(r) for r in records]) if len(by_data) > 1 else set()
@@ -96,6 +100,7 @@ def _of_track(track: Track, records: Sequence[RunRecord]) -> list[Leaderboard]:
             data,
             by_data[data],
             distinguishing,
+            folds,
             n_others=0 if data == _NO_DATA else n_known - 1,
         )
         for data in by_data
@@ -136,6 +141,7 @@ def _leaderboard(
     data: Data,
     records: Sequence[RunRecord],
     distinguishing: set[str],
+    folds: Mapping[str, FoldSet],
     *,
     n_others: int,
 ) -> Leaderboard:
@@ -146,7 +152,7 @@ def _leaderboard(
         by_name[method[:3]].append(json.loads(method[3]))
     ranked_by = _ranked_by(records)
     rows = [
-        _row(track, method, methods[method], _differing(by_name[method[:3]]), ranked_by)
+        _row(track, method, methods[method], _differing(by_name[method[:3]]), ranked_by, folds)
         for method in sorted(methods)
     ]
     seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
@@ -308,6 +314,7 @@ def _row(
     records: Sequence[RunRecord],
     distinguishing: set[str],
     ranked_by: str,
+    folds: Mapping[str, FoldSet],
 ) -> Row:
     """Return the row of one method; ``distinguishing`` names the options to show."""
     by_seed: dict[Seed, RunRecord] = {}
@@ -315,6 +322,9 @@ def _row(
         by_seed.setdefault(_seed(record), record)
     runs = [by_seed[seed] for seed in sorted(by_seed)]
     finished = [record for record in runs if record.status == "ok"]
+    sets = [folds[record.run_key] for record in runs if record.run_key in folds]
+    single = [record for record in runs if record.run_key not in folds]
+    single += [record for one in sets for record in one.runs.values()]
     metrics = [_metrics(record, ranked_by) for record in finished]
     score_by_seed = [one[ranked_by] for one in metrics if ranked_by in one]
     strategy, space, builder, options_json, device = method
@@ -332,7 +342,7 @@ def _row(
         options={name: options[name] for name in sorted(shown) if name in options},
         seeds=tuple(_seed(record) for record in finished),
         runs_without_result=dict(
-            sorted(Counter(record.status for record in runs if record.status != "ok").items())
+            sorted(Counter(record.status for record in single if record.status != "ok").items())
         ),
         scores={name: summarize(values) for name, values in _by_name(metrics).items()},
         costs=_means([record.costs for record in finished]),
@@ -343,10 +353,11 @@ def _row(
             [builder, _flat_options(records[0], ("builder", "evaluator")), device]
         )[:16],
         space_digest=_space_digest(records[0]),
-        run_keys=tuple(sorted(record.run_key for record in runs)),
+        run_keys=tuple(sorted(record.run_key for record in single)),
         patients=patient_interval(finished, ranked_by),
         published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
         ranked_by=ranked_by,
+        folds=row_folds(sets),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from nasbench_ecg.report.analysis import PARETO_COSTS
+from nasbench_ecg.report.folds import fold_values, missing_folds
 from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS, Measure
 from nasbench_ecg.report.published import Published
@@ -78,6 +79,7 @@ def _columns(board: Leaderboard) -> list[LeaderboardColumn]:
         _method_column(board),
         _n_seeds_column(),
         *_score_columns(board),
+        *_fold_columns(board),
         _patients_column(board, priority=5),
         _runs_column(board, priority=14),
         _over_random_column(priority=7),
@@ -110,7 +112,9 @@ def _rank_column(board: Leaderboard) -> LeaderboardColumn:
 
 def _method_column(board: Leaderboard) -> LeaderboardColumn:
     def ours(row: Row) -> Cell:
-        notes = [f"incomplete: no {seeds_text(row.missing)}"] if row.missing else []
+        seeds = [seed for seed in row.missing if row.folds is None or seed not in row.folds.missing]
+        notes = [f"incomplete: no {seeds_text(seeds)}"] if seeds else []
+        notes += missing_folds(row)
         notes += [f"{count} {status}" for status, count in row.runs_without_result.items()]
         return Cell(row.strategy, details=tuple(board.details(row)), note="; ".join(notes))
 
@@ -159,6 +163,31 @@ def _score_columns(board: Leaderboard) -> list[LeaderboardColumn]:
         return [f1, _score(SCORES["accuracy"], priority=1), macro_se, *gross]
     macros = ("accuracy", "macro_se", "macro_pp")
     return [f1, *(_score(SCORES[name], priority=1 + i) for i, name in enumerate(macros))]
+
+
+def _fold_columns(board: Leaderboard) -> list[LeaderboardColumn]:
+    """Return the mean and spread over folds: of the score that ranks, in CSV files of all scores.
+
+    Empty if the protocol of the board has no folds.
+    """
+    if not any(row.folds for row in board.rows):
+        return []
+    shown = board.ranked_by if board.ranked_by in SCORES else "accuracy"
+
+    def ours(row: Row) -> Cell:
+        found = row.folds.spread.get(shown) if row.folds else None
+        if found is None:
+            return Cell()
+        spread = "" if found.sd is None else f"± {percent(found.sd)}"
+        return Cell(percent(found.mean), found.mean, spread=spread)
+
+    heading = f"{SCORES[shown].heading} folds"
+    meaning = f"{SCORES[shown].label} of single folds: mean ± standard deviation, in percent"
+    return [
+        LeaderboardColumn(
+            Column(heading, meaning, best="high", priority=5), ours, values=fold_values
+        )
+    ]
 
 
 def _score(measure: Measure, *, interval: bool = False, priority: int = 0) -> LeaderboardColumn:

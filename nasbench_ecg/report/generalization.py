@@ -1,7 +1,8 @@
 """How architectures found on one dataset perform on others, computed from run records.
 
 A *transferred* architecture was found on one dataset and trained anew on another, the target. A
-target is one dataset under one protocol, profile and evaluator, on the same beats and split. Its
+target is one dataset under one protocol, profile and evaluator, on the same beats and split; the
+folds of one method and seed are one result there, with their pooled scores. Its
 *own best* is the method with the highest mean F1 among those that were run on it directly, by a
 search there or with a fixed model, and that have the most runs. Transferred methods are compared
 with the own best.
@@ -17,6 +18,7 @@ from statistics import fmean
 from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.data.persons import shared_records
 from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.report.folds import pool_folds
 from nasbench_ecg.report.leaderboard import RANKED_BY, Track
 from nasbench_ecg.report.published import Published, counterpart_of
 from nasbench_ecg.report.statistics import Summary, summarize
@@ -165,9 +167,11 @@ def generalization(
         registry: The available components, for the persons of records that name none.
     """
     scored = {r.run_key: r for r in records if r.status == "ok" and RANKED_BY in r.metrics}
+    pooled, _ = pool_folds(scored.values())
+    results = [r for r in pooled if r.status == "ok" and RANKED_BY in r.metrics]
     included = [
         record
-        for record in scored.values()
+        for record in results
         if (origin := origin_of(record)) is None or origins is None or origin["run_key"] in origins
     ]
     data = {_data(record) for record in included if origin_of(record) is not None}

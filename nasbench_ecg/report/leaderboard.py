@@ -40,6 +40,39 @@ class Track:
 
 
 @dataclass(frozen=True)
+class FoldSpread:
+    """A score over single folds.
+
+    Attributes:
+        n: Number of folds.
+        mean: Arithmetic mean.
+        sd: Sample standard deviation; None for a single fold.
+    """
+
+    n: int
+    mean: float
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class RowFolds:
+    """The folds of a method under a protocol with folds; its scores are of all folds together.
+
+    Attributes:
+        k: Number of folds.
+        missing: Folds without a result, by seed; a seed that lacks folds has no score.
+        spread: Spread over the folds of their own scores.
+        from_matrix: Whether the scores are those of the summed confusion matrix. If an evaluator
+            gives no matrix, they are means over the folds.
+    """
+
+    k: int
+    missing: Mapping[Seed, tuple[int, ...]]
+    spread: Mapping[str, FoldSpread]
+    from_matrix: bool = True
+
+
+@dataclass(frozen=True)
 class Row:
     """One method over its seeds: a strategy with its space, builder, options and device.
 
@@ -72,6 +105,7 @@ class Row:
         pareto_costs: Costs for which the row lies on the Pareto front of the score that ranks
             against that cost.
         ranked_by: Name of the score that ranks: :data:`RANKED_BY` or :data:`OWN_SCORE`.
+        folds: The folds that each seed was run on, if the protocol has folds.
     """
 
     strategy: str
@@ -97,6 +131,7 @@ class Row:
     published: Published | None = None
     pareto_costs: tuple[str, ...] = ()
     ranked_by: str = RANKED_BY
+    folds: RowFolds | None = None
 
     @property
     def ranking(self) -> Summary | None:

@@ -111,6 +111,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             "over patients: 95% interval of the mean, from resampling the "
             f"{' or '.join(map(str, persons))} persons of the test part with all their beats."
         )
+    notes += _about_folds(board)
     if board.ranked_by == OWN_SCORE:
         notes.append("Ranked by the evaluator's own score; larger is better.")
     if "vs random" in headings:
@@ -144,6 +145,23 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             f"Do not compare with {others} of this track: beats, split or classes differ. Here: "
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
+    return notes
+
+
+def _about_folds(board: Leaderboard) -> list[str]:
+    """Return how the results of several folds are one row, in sentences."""
+    found = [row.folds for row in board.rows if row.folds]
+    if not found:
+        return []
+    notes = [
+        f"Each result is of {found[0].k} folds, which test every beat once: scores are those of "
+        "the summed confusion matrix. The columns of folds have the mean ± standard deviation of "
+        "the folds' own scores. Costs, durations and evaluations are means over the folds.",
+    ]
+    if not all(folds.from_matrix for folds in found):
+        notes.append("If an evaluator gives no confusion matrix, scores are means over the folds.")
+    if any(folds.missing for folds in found):
+        notes.append("Results without all folds are not ranked: run the same command again.")
     return notes
 
 

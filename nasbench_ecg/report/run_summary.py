@@ -17,6 +17,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
 from nasbench_ecg.report.published import Published, counterpart, published_scores
@@ -38,7 +39,7 @@ _UNSEEN_PATIENTS = ("inter-patient", "patient-kfold")
 """Protocols whose test patients are not in the training set, in the order of preference."""
 _ERROR_LINES = 6
 _WIDTH = 78
-_MAX_WIDTH = 100
+MAX_WIDTH = 100
 
 
 def run_summary(
@@ -61,7 +62,7 @@ def run_summary(
         _architecture(record, drawing),
         _scores(record),
         _gross_scores(record),
-        _classes(record),
+        class_tables(record),
         _error(record),
     ]
     shown = [section for section in sections if section]
@@ -78,15 +79,16 @@ def run_summary(
         subtitle_align="right",
         border_style=color,
     )
-    return Group(Constrain(panel, _MAX_WIDTH), *_next_steps(record, out, protocols))
+    return Group(Constrain(panel, MAX_WIDTH), *_next_steps(record, out, protocols))
 
 
 # Settings and architecture
 
 
 def _settings(record: RunRecord) -> Text:
+    fold = fold_of(record)
     first = [
-        f"protocol {record.protocol}",
+        f"protocol {record.protocol}" + (f", fold {fold[0]} of {fold[1]}" if fold else ""),
         f"profile {record.profile}",
         f"seed {record.search_seed}",
         f"on {record.device}",
@@ -149,7 +151,7 @@ def _scores(record: RunRecord) -> list[RenderableType]:
     if not record.metrics and not record.costs:
         return []
     reference = _reference(record)
-    table = _table("score", "this run", *(["published", "diff."] if reference else []))
+    table = small_table("score", "this run", *(["published", "diff."] if reference else []))
     for name, measure in SCORES.items():
         if name not in record.metrics:
             continue
@@ -215,7 +217,7 @@ def _difference(ours: float, theirs: float) -> Text:
 
 
 def _costs(record: RunRecord) -> Table:
-    table = _table("cost", "")
+    table = small_table("cost", "")
     for measures, values in ((COSTS, record.costs), (SECONDS, record.seconds)):
         for name, measure in measures.items():
             if name in values:
@@ -230,7 +232,7 @@ def _gross_scores(record: RunRecord) -> list[RenderableType]:
     if not any(name in record.metrics for name in GROSS_SCORES):
         return []
     measures = [*GROSS_SCORES.values(), SCORES["accuracy"], SCORES["macro_se"]]
-    table = _table("EC57 gross scores", *(measure.label for measure in measures))
+    table = small_table("EC57 gross scores", *(measure.label for measure in measures))
 
     def cells(scores: Mapping[str, float], style: str) -> list[Text]:
         shown = (percent(scores[m.name]) if m.name in scores else "" for m in measures)
@@ -243,11 +245,11 @@ def _gross_scores(record: RunRecord) -> list[RenderableType]:
     return [table]
 
 
-def _classes(record: RunRecord) -> list[RenderableType]:
+def class_tables(record: RunRecord) -> list[RenderableType]:
     """Return the scores of each class and the confusion matrix, side by side if they fit."""
     if not record.per_class:
         return []
-    table = _table("class", "beats", "Se", "+P", "Spe", "F1")
+    table = small_table("class", "beats", "Se", "+P", "Spe", "F1")
     for name in record.classes:
         if name not in record.per_class:
             continue
@@ -256,7 +258,7 @@ def _classes(record: RunRecord) -> list[RenderableType]:
         table.add_row(Text(name, style="bold"), f"{row['support']:.0f}", *scores)
     if record.confusion is None:
         return [table]
-    matrix = _table("↓ true  as →", *record.classes)
+    matrix = small_table("↓ true  as →", *record.classes)
     for i, (name, counts) in enumerate(zip(record.classes, record.confusion, strict=True)):
         cells = (
             Text(str(n), style="bold" if i == j else "" if n else "dim")
@@ -367,7 +369,8 @@ def _heading(text: str, detail: str) -> Rule:
     return Rule(title, align="left", style="dim", characters="─")
 
 
-def _table(*columns: str) -> Table:
+def small_table(*columns: str) -> Table:
+    """Return an empty table without lines, whose first column holds names."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for index, column in enumerate(columns):
         table.add_column(column, justify="right" if index else "left", no_wrap=True)

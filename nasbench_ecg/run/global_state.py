@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import random
-import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-
-@dataclass(frozen=True)
-class _Setting:
-    """One setting: its name, and how to read and write it."""
-
-    name: str
-    read: Callable[[], Any]
-    write: Callable[[Any], object]
+from nasbench_ecg.plugin.process_settings import PROCESS, Setting, read, restore
 
 
 class GlobalState:
@@ -37,19 +24,13 @@ class GlobalState:
     """
 
     def __init__(self) -> None:
-        self._values = {setting.name: _read(setting) for setting in _SETTINGS}
+        self._values = read(_SETTINGS)
         self._filters = list(warnings.filters)
         self._backend = _matplotlib_backend()
 
     def restore(self) -> list[str]:
         """Restore all settings, and return the names of those that were changed."""
-        changed = []
-        for setting in _SETTINGS:
-            before, after = self._values[setting.name], _read(setting)
-            if not _equal(before, after):
-                changed.append(setting.name + _shown(before, after))
-                with suppress(Exception):  # such as a folder that was removed
-                    setting.write(before)
+        changed = restore(_SETTINGS, self._values)
         if self._restore_filters():
             changed.append("warning filters")
         if self._restore_backend():
@@ -95,34 +76,6 @@ def _matplotlib_backend() -> Any:
     return None if parameters is None else dict.get(parameters, "backend")
 
 
-def _read(setting: _Setting) -> Any:
-    try:
-        return setting.read()
-    except Exception:  # such as a current folder that no longer exists
-        return None
-
-
-def _equal(before: Any, after: Any) -> bool:
-    if before is None:  # unknown, so there is nothing to restore
-        return True
-    same = before == after
-    return same if isinstance(same, bool) else False
-
-
-def _shown(before: Any, after: Any) -> str:
-    simple = (bool, int, str, torch.dtype, torch.device)
-    if isinstance(before, simple) and isinstance(after, simple):
-        return f" ({before} → {after})"
-    if isinstance(before, dict) and isinstance(after, dict):
-        keys = [k for k in {**before, **after} if before.get(k) != after.get(k)]
-        return f" ({', '.join(map(_key_name, sorted(keys)[:5]))})"
-    return ""
-
-
-def _key_name(key: Any) -> str:
-    return signal.Signals(key).name if isinstance(key, int) else str(key)
-
-
 # Single settings
 
 
@@ -160,54 +113,16 @@ def _set_numpy_generator(state: tuple[Any, ...]) -> None:
     np.random.set_state((state[0], np.frombuffer(state[1], np.uint32), *state[2:]))
 
 
-def _handlers() -> dict[int, Any]:
-    """Return the handlers that Python knows, but of SIGCHLD, which torch's data loaders set."""
-    found = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    skipped = getattr(signal, "SIGCHLD", None)
-    return {int(n): h for n, h in found.items() if h is not None and n != skipped}
-
-
-def _set_handlers(handlers: dict[int, Any]) -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number, handler in handlers.items():
-        if signal.getsignal(number) is not handler:
-            signal.signal(number, handler)
-
-
-def _alarm() -> bool | None:
-    return signal.getitimer(signal.ITIMER_REAL)[0] > 0 if hasattr(signal, "getitimer") else None
-
-
-def _set_alarm(pending: bool) -> None:
-    if not pending:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-_OF_LIBRARIES = ("TORCH", "PYTORCH", "TRITON", "KMP_", "CUDA_MODULE_LOADING")
-"""How the names begin of variables that PyTorch and OpenMP set when they are first used."""
-
-
-def _environment() -> dict[str, str]:
-    return {k: value for k, value in os.environ.items() if not k.startswith(_OF_LIBRARIES)}
-
-
-def _set_environment(variables: dict[str, str]) -> None:
-    for name in set(_environment()) - set(variables):
-        del os.environ[name]
-    os.environ.update(variables)
-
-
 def _set_numpy_errors(value: dict[str, Any]) -> None:
     np.seterr(**value)
 
 
 _SETTINGS = (
-    _Setting("gradient mode", torch.is_grad_enabled, torch.set_grad_enabled),
-    _Setting("default type", torch.get_default_dtype, torch.set_default_dtype),
-    _Setting("default device", torch.get_default_device, _set_default_device),
-    _Setting("number of threads", torch.get_num_threads, torch.set_num_threads),
-    _Setting(
+    Setting("gradient mode", torch.is_grad_enabled, torch.set_grad_enabled),
+    Setting("default type", torch.get_default_dtype, torch.set_default_dtype),
+    Setting("default device", torch.get_default_device, _set_default_device),
+    Setting("number of threads", torch.get_num_threads, torch.set_num_threads),
+    Setting(
         "deterministic algorithms",
         lambda: (
             torch.are_deterministic_algorithms_enabled(),
@@ -215,28 +130,23 @@ _SETTINGS = (
         ),
         _set_deterministic,
     ),
-    _Setting(
+    Setting(
         "settings of cuDNN",
         lambda: {name: getattr(torch.backends.cudnn, name) for name in _CUDNN},
         _set_cudnn,
     ),
-    _Setting(
+    Setting(
         "matrix precision",
         torch.get_float32_matmul_precision,
         torch.set_float32_matmul_precision,
     ),
-    _Setting("autocast", _autocast, _set_autocast),
-    _Setting(
+    Setting("autocast", _autocast, _set_autocast),
+    Setting(
         "anomaly detection",
         torch.is_anomaly_enabled,
         lambda enabled: torch.autograd.set_detect_anomaly(enabled),
     ),
-    _Setting("global generator of random", random.getstate, random.setstate),
-    _Setting("global generator of numpy.random", _numpy_generator, _set_numpy_generator),
-    _Setting("numpy's error handling", np.geterr, _set_numpy_errors),
-    _Setting("signal handlers", _handlers, _set_handlers),
-    _Setting("alarm", _alarm, _set_alarm),
-    _Setting("current folder", os.getcwd, os.chdir),
-    _Setting("environment variables", _environment, _set_environment),
-    _Setting("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    Setting("global generator of numpy.random", _numpy_generator, _set_numpy_generator),
+    Setting("numpy's error handling", np.geterr, _set_numpy_errors),
+    *PROCESS,
 )

@@ -34,7 +34,7 @@ from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.code import core_digest, package_digest
 from nasbench_ecg.data.folds import Index
 from nasbench_ecg.data.preparation import RecordsOptions
-from nasbench_ecg.data.protocols import split
+from nasbench_ecg.data.protocols import check_one_split, split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import (
     DivergedError,
@@ -167,6 +167,7 @@ def prepare_run(
         NasbenchError: Records are missing or damaged, or a component cannot be created.
     """
     started = monotonic()
+    check_one_split(config.protocol, config.protocol_options)
     keep_freed_memory()
     freeze_garbage_collection()
     calls = ComponentCalls(progress)

@@ -174,6 +174,19 @@ def read_header(folder: Path, name: str) -> Header:
     return header
 
 
+def signal_files(path: Path) -> tuple[str, ...]:
+    """Return the names of the signal files that a header file names; none if it cannot be read.
+
+    The header is not checked, so that its files can be compared with checksums before it is read.
+    """
+    try:
+        lines = path.read_bytes().decode("latin-1").splitlines()
+    except OSError:
+        return ()
+    described = [line.split() for line in lines if line.strip() and not line.startswith("#")]
+    return tuple(dict.fromkeys(words[0] for words in described[1:]))
+
+
 def unit_factor(header: Header, channel: int) -> float:
     """Return the millivolts in one physical unit of a channel.
 

@@ -16,6 +16,7 @@ from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.run.config import configure, default_evaluator
+from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.suite.spec import PlannedRun
@@ -36,7 +37,7 @@ class Transfer(PlannedRun):
         name = config.dataset.name
         named = f"{name} without {', '.join(exclude)}" if exclude else name
         target = [named, config.protocol, config.profile]
-        return " · ".join([self.origin, *target, f"seed {config.search_seed}"])
+        return " · ".join([self.origin, *target, *self.number])
 
 
 def origin_of(record: RunRecord) -> Mapping[str, Any] | None:
@@ -157,8 +158,9 @@ def plan_transfers(
         own = {"dataset": {"exclude": list(shared)}} if shared else {}
         for seed in seeds or (record.evaluation_seed,):
             for request, label in _requests(record, origin, given, common, seed, baselines, own):
-                run = Transfer(configure(registry, request), 1, label)
-                planned.setdefault(run.key, run)
+                for one in each_fold(registry, request):
+                    run = Transfer(configure(registry, one), 1, label)
+                    planned.setdefault(run.key, run)
     return sorted(planned.values(), key=lambda run: run.config.search_seed)
 
 

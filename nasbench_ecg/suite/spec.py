@@ -33,6 +33,7 @@ from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, neares
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.request import RunRequest, assigned
 
 MIN_SEEDS = 3
@@ -142,15 +143,23 @@ class PlannedRun:
 
     @property
     def row(self) -> tuple[str, str, str, str]:
-        """Dataset, protocol, profile and method: equal for runs that differ only in their seed."""
+        """Dataset, protocol, profile and method: equal for runs that differ in seed and fold."""
         config = self.config
         dataset = _with_options(config.dataset.name, config.dataset.changed)
-        protocol = _with_options(config.protocol, config.protocol_changed)
+        changed = {n: value for n, value in config.protocol_changed.items() if n != "fold"}
+        protocol = _with_options(config.protocol, changed)
         return dataset, protocol, config.profile, self.method
 
     def __str__(self) -> str:
         *where, method = self.row
-        return " · ".join([method, *where, f"seed {self.config.search_seed}"])
+        return " · ".join([method, *where, *self.number])
+
+    @property
+    def number(self) -> tuple[str, ...]:
+        """Seed and fold as text: ``seed 0``, ``fold 2``."""
+        fold = self.config.protocol_changed.get("fold")
+        seed = f"seed {self.config.search_seed}"
+        return (seed,) if fold is None else (seed, f"fold {fold}")
 
 
 def _with_options(name: str, changed: Mapping[str, Any]) -> str:
@@ -250,7 +259,8 @@ def plan(
 ) -> list[PlannedRun]:
     """Return the different runs of a suite, without loading any beats.
 
-    They are sorted by seed, so that every method has a first result before any has a second.
+    A protocol with folds gives one run for each fold, unless the suite chooses a fold. The
+    runs are sorted by seed, so that every method has a first result before any has a second.
 
     Args:
         suite: The suite.
@@ -266,13 +276,17 @@ def plan(
     for number, grid in enumerate(suite.content.runs, start=1):
         for request in _requests(grid, seeds or grid.seeds or suite.content.seeds, profile, device):
             try:
-                run = PlannedRun(configure(registry, request), number)
+                runs = [
+                    PlannedRun(configure(registry, one), number)
+                    for one in each_fold(registry, request)
+                ]
             except NasbenchError as error:
                 where = (
                     f"{suite.path}: runs › entry {number}, {request.strategy} on {request.dataset}"
                 )
                 raise OptionError(error.what, where=where, fix=error.fix) from None
-            planned.setdefault(run.key, run)
+            for run in runs:
+                planned.setdefault(run.key, run)
     return sorted(planned.values(), key=lambda run: run.config.search_seed)
 
 

@@ -125,6 +125,7 @@ class IterSvr:
             return np.zeros(n)
         options = self.options
         model = SVR(kernel="precomputed", C=options.C, epsilon=0.0, tol=options.tolerance)
+        model.random_state = 0  # for a number that it draws and does not use; as in SvmRbf
         model.fit(kernel.gram(index[chosen]), y[chosen])
         support = index[chosen[model.support_]]
         return kernel.expand(index, support, model.dual_coef_.ravel())
@@ -162,7 +163,8 @@ class SvmRbf:
                     where="" if points.record is None else f"record {points.record}",
                     fix="Increase strategy.share.",
                 )
-            model = SVC(C=self.options.C, kernel="rbf", gamma="scale")
+            # It draws a number that it does not use: without a seed, from numpy's generator.
+            model = SVC(C=self.options.C, kernel="rbf", gamma="scale", random_state=0)
             model.fit(points.x[chosen], labels[chosen])
             return model.predict(points.x), {"labels_seen": size}
 

@@ -12,7 +12,13 @@ import numpy as np
 from nasbench_ecg.contracts import Dataset, NamesPersons, Requirement
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.preparation import RecordsOptions
-from nasbench_ecg.data.protocols import protocol_names, protocol_options, split
+from nasbench_ecg.data.protocols import (
+    Split,
+    open_folds,
+    protocol_names,
+    protocol_options,
+    split,
+)
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, ProtocolError
 from nasbench_ecg.options import KnowsLength
@@ -201,10 +207,17 @@ def _expect_range(name: str, values: Any, limit: int) -> None:
 
 def _expect_split(component: ComponentUnderTest, protocol: str) -> None:
     dataset, beats = component.create(protocol), _load_once(component, protocol)
-    try:
-        parts = split(protocol, protocol_options(protocol)(), beats, dataset)
-    except ProtocolError as error:
-        raise ContractViolation(f"{protocol}: {error}") from error
+    options = protocol_options(protocol)()
+    folds = range(open_folds(options))
+    for chosen in [options.model_copy(update={"fold": fold}) for fold in folds] or [options]:
+        try:
+            parts = split(protocol, chosen, beats, dataset)
+        except ProtocolError as error:
+            raise ContractViolation(f"{protocol}: {error}") from error
+        _expect_disjoint(protocol, parts, beats)
+
+
+def _expect_disjoint(protocol: str, parts: Split, beats: Beats) -> None:
     indices = [parts.train, parts.validation, parts.test]
     together = np.concatenate(indices)
     expect(len(np.unique(together)) == len(together), f"{protocol}: a beat is in two parts")

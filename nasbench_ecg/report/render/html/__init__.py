@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
 from nasbench_ecg.report.leaderboard_tables import left_out_text as left_out
@@ -56,6 +57,11 @@ class Section:
     matrices: tuple[ConfusionMatrix, ...]
     architectures: tuple[FoundArchitecture, ...]
     comparisons: Table | None
+
+    @property
+    def folds(self) -> bool:
+        """Whether the results are of several folds."""
+        return any(row.folds for row in self.board.rows)
 
 
 def render(report: Report) -> str:
@@ -178,7 +184,9 @@ def _architectures(
         for record in records:
             name = record.architecture_hash or ""
             if name in report.drawings:
-                seeds_by_hash.setdefault(name, []).append(record.search_seed)
+                seeds = seeds_by_hash.setdefault(name, [])
+                if fold_of(record) is None or record.search_seed not in seeds:
+                    seeds.append(record.search_seed)
         for name, seeds in seeds_by_hash.items():
             text = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
             found.append(FoundArchitecture(method, text, name, report.drawings[name]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.render.html import svg
@@ -145,9 +146,10 @@ def search_progress(
         stairs = [places[0]]
         for (_, before), (at, now) in pairwise(places):
             stairs += [(at, before), (at, now)]
-        number, seed = numbers[method], record.search_seed
-        marks.append(svg.line(number, stairs, "curve", f"{method}, seed {seed}"))
-        marks.append(svg.mark(number, *stairs[-1], f"{method}, seed {seed}"))
+        number, fold = numbers[method], fold_of(record)
+        label = f"{method}, seed {record.search_seed}" + (f", fold {fold[0]}" if fold else "")
+        marks.append(svg.line(number, stairs, "curve", label))
+        marks.append(svg.mark(number, *stairs[-1], label))
     drawn = svg.plot(
         x,
         y,
