@@ -65,6 +65,12 @@ def load(dataset, folder):
     return dataset.load(LocalSource(folder, folder / "cache"), notes), notes.notes
 
 
+def standardized(dataset, folder):
+    """Return beats whose features are standardized over all of them."""
+    beats, _ = load(dataset, folder)
+    return dataset.fitted(beats, np.arange(len(beats)))
+
+
 def small(**options):
     usual = {"records": ("r1", "r2"), "counts": {"N": 30, "V": 8}}
     return IemmcBeats(IemmcBeatsOptions(**{**usual, **options}))
@@ -203,11 +209,11 @@ def test_a_flat_lead_is_drawn_from_never_and_left_out_never(ward):
 @pytest.mark.parametrize("lead", ["MLII", "V1"])
 def test_normalized_features_are_divided_by_their_mean_size_in_the_record(ward, lead):
     options = {"head": 0, "tail": 0, "leads": (lead,)}
-    plain, _ = load(all_of(records=("r1",), **options), ward)
-    normalized, _ = load(all_of(records=("r1",), normalize="record", **options), ward)
+    plain = standardized(all_of(records=("r1",), **options), ward)
+    normalized = standardized(all_of(records=("r1",), normalize="record", **options), ward)
     # Within one record it is a change of unit, which standardization takes back.
     np.testing.assert_allclose(plain.signals, normalized.signals, atol=1e-5)
-    both, _ = load(all_of(normalize="record", **options), ward)
+    both = standardized(all_of(normalize="record", **options), ward)
     tables = [beat_features(read_record(ward / "mitdb", name, (lead,))) for name in ("r1", "r2")]
     r_mv = np.concatenate([t.values[:, 7] / np.abs(t.values[:, 7]).mean() for t in tables])
     np.testing.assert_allclose(both.signals[:, 0, 7], (r_mv - r_mv.mean()) / r_mv.std(), atol=1e-4)
