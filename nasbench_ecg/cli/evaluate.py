@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,7 +37,7 @@ def evaluate(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="dataset.K=V", help="An option of the dataset; repeatable."),
+        typer.Option("--set", metavar="dataset.K=V", help="An option; also protocol.K=V."),
     ] = None,
     keep_shared_persons: Annotated[
         bool,
@@ -88,7 +88,8 @@ def evaluate(
                     protocol=protocol,
                     leads=None if leads is None else _listed(leads),
                     merge=pairs,
-                    overrides=options,
+                    overrides=options.get("dataset"),
+                    protocol_overrides=options.get("protocol"),
                     keep_shared_persons=keep_shared_persons,
                     source=source,
                     registry=registry,
@@ -119,14 +120,14 @@ def _pairs(text: str | None) -> dict[str, str]:
     return pairs
 
 
-def _options(assignments: Sequence[str]) -> dict[str, object]:
+def _options(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
 
     parsed = parse_assignments(list(assignments))
-    if others := sorted(set(parsed) - {"dataset"}):
+    if others := sorted(set(parsed) - {"dataset", "protocol"}):
         raise OptionError(
-            f"Only options of the dataset can be set, not of the {others[0]}.",
+            f"Options of the {others[0]} cannot be set.",
             fix="For example: --set dataset.denoise=none",
         )
-    return parsed.get("dataset", {})
+    return parsed

@@ -22,7 +22,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.persons import persons_of, shared_records
 from nasbench_ecg.data.preparation import RecordsOptions, WaveformOptions
-from nasbench_ecg.data.protocols import MACRO_MIN_BEATS, protocol_options, split
+from nasbench_ecg.data.protocols import MACRO_MIN_BEATS, ProtocolOptions, protocol_options, split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.metrics import class_table, confusion_matrix, scores, without_macro_scores
@@ -70,6 +70,7 @@ class CarriedWeights:
         own_metrics: Scores on its own test part.
         tested_on: The target dataset.
         protocol: Its protocol, whose test part was used; None: all its beats.
+        protocol_options: Options of that protocol.
         options: Options of the target dataset.
         fingerprint: SHA-256 of the beats of the target.
         leads: Leads of the target, each with the lead of the training in whose place it stands.
@@ -93,6 +94,7 @@ class CarriedWeights:
     own_metrics: dict[str, float]
     tested_on: str
     protocol: str | None
+    protocol_options: dict[str, Any]
     options: dict[str, Any]
     fingerprint: str
     leads: dict[str, str]
@@ -115,7 +117,14 @@ class CarriedWeights:
     @property
     def file_name(self) -> str:
         """Name of the file that holds it, in the folder of the run's files."""
-        settings = [self.options, self.protocol, self.merged, self.kept_shared, self.leads]
+        settings = [
+            self.options,
+            self.protocol,
+            self.protocol_options,
+            self.merged,
+            self.kept_shared,
+            self.leads,
+        ]
         return f"evaluations/{self.tested_on}-{digest(settings)[:8]}.json"
 
 
@@ -128,6 +137,7 @@ def evaluate(
     leads: Sequence[str] | None = None,
     merge: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    protocol_overrides: Mapping[str, Any] | None = None,
     keep_shared_persons: bool = False,
     source: LocalSource | None = None,
     registry: Registry | None = None,
@@ -145,6 +155,8 @@ def evaluate(
         merge: Classes that count as another one, for example ``{"F": "V"}``; their probabilities
             are added.
         overrides: Further options of the dataset, also in place of those of the training.
+        protocol_overrides: Options of the protocol, also in place of those of the run if the run
+            has the same protocol.
         keep_shared_persons: Also test on persons that the network was trained on.
         source: Folders of records and of cached beats.
         registry: The available components.
@@ -174,7 +186,8 @@ def evaluate(
         progress=progress or Silent(),
     )
     beats = loaded.beats
-    index, shared = _tested(record, registry, component, dataset, beats, protocol)
+    protocol_set = _protocol_options(record, protocol, protocol_overrides)
+    index, shared = _tested(record, registry, component, dataset, beats, protocol_set)
     kept = index if keep_shared_persons else np.setdiff1d(index, shared)
     if not len(kept):
         raise OptionError(
@@ -198,6 +211,7 @@ def evaluate(
         own_metrics=dict(record.metrics),
         tested_on=on,
         protocol=protocol,
+        protocol_options=protocol_set[1].model_dump(mode="json") if protocol_set else {},
         options=options.model_dump(mode="json", exclude_none=True),
         fingerprint=loaded.fingerprint,
         leads=dict(zip(options.leads, classifier.leads, strict=True)),
@@ -283,19 +297,28 @@ def _leads(
     ]
 
 
+def _protocol_options(
+    record: RunRecord, protocol: str | None, overrides: Mapping[str, Any] | None
+) -> tuple[str, ProtocolOptions] | None:
+    """Return the protocol with its options, which are those of a run of the same protocol."""
+    if protocol is None:
+        return None
+    of_run = record.protocol_options if protocol == record.protocol else {}
+    given = {**of_run, **(overrides or {})}
+    model = protocol_options(protocol)
+    return protocol, resolve(model, component=f"protocol {protocol}", overrides=given)
+
+
 def _tested(
     record: RunRecord,
     registry: Registry,
     component: Component,
     dataset: Dataset,
     beats: Beats,
-    protocol: str | None,
+    protocol: tuple[str, ProtocolOptions] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the beats to test, and those among them of persons that the network has seen."""
-    if protocol is None:
-        index = np.arange(len(beats))
-    else:
-        index = split(protocol, protocol_options(protocol)(), beats, dataset).test
+    index = np.arange(len(beats)) if protocol is None else split(*protocol, beats, dataset).test
     persons = persons_of(dataset, component.name, beats.records, beats.subjects)
     shared = shared_records(persons, searched_persons(record, registry))
     of_shared = np.isin(np.asarray(beats.records), shared)[beats.record[index]]
