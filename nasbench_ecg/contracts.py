@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
     from nasbench_ecg.architecture import Architecture
@@ -96,6 +97,37 @@ class NamesPersons(Protocol):
         Records that the option ``exclude`` leaves out are listed too. Two records of one person
         have equal values, also records of different datasets. The name is that of the first record
         of the person in the database that recorded it.
+        """
+
+
+@runtime_checkable
+class FitsOnTraining(Protocol):
+    """A dataset whose beats depend on figures of the training part, for example its mean.
+
+    The figures of all beats would tell a network something about the test part.
+
+    Example:
+        >>> from nasbench_ecg.api import FitsOnTraining
+        >>> class Features:
+        ...     def fitted(self, beats, train):
+        ...         return beats
+        >>> isinstance(Features(), FitsOnTraining)
+        True
+    """
+
+    def fitted(self, beats: Beats, train: NDArray[np.int64]) -> Beats:
+        """Return all beats, prepared with figures of the training part.
+
+        Called after the split, with the beats that :meth:`Dataset.load` returned. The result
+        differs in ``signals`` only, and depends on no other beats than those of the training part
+        and on the beat itself.
+
+        Args:
+            beats: All beats.
+            train: Index of the training beats, int64 [n].
+
+        Raises:
+            OptionError: The training part does not allow it.
         """
 
 

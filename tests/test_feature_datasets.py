@@ -8,10 +8,15 @@ from test_delineation import WAVES, synthetic_lead
 from wfdb_files import real_database, write_record
 
 from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.options import resolve
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.request import RunRequest
+from nasbench_ecg.run.runner import prepare_run
 from nasbench_ecg.signal.features import beat_features
 from nasbench_ecg.signal.records import read_record
 from nasbench_ecg_physionet.features import (
@@ -58,6 +63,12 @@ def ward(tmp_path):
 def load(dataset, folder):
     notes = Notes()
     return dataset.load(LocalSource(folder, folder / "cache"), notes), notes.notes
+
+
+def standardized(dataset, folder):
+    """Return beats whose features are standardized over all of them."""
+    beats, _ = load(dataset, folder)
+    return dataset.fitted(beats, np.arange(len(beats)))
 
 
 def small(**options):
@@ -133,12 +144,17 @@ def test_both_are_datasets_that_need_the_records_of_their_options():
         assert requirement.database == "mitdb" and requirement.records == ("r1", "r2")
 
 
-def test_features_are_the_standardized_features_of_the_records(ward):
-    beats, _ = load(all_of(head=0, tail=0), ward)
+def test_features_are_standardized_over_the_training_part(ward):
+    dataset = all_of(head=0, tail=0)
+    beats, _ = load(dataset, ward)
     tables = [beat_features(read_record(ward / "mitdb", name, ("MLII",))) for name in ("r1", "r2")]
     r_mv = np.concatenate([table.values[:, 7] for table in tables])
-    expected = (r_mv - r_mv.mean()) / r_mv.std()
-    np.testing.assert_allclose(beats.signals[:, 0, 7], expected, atol=1e-4)
+    np.testing.assert_allclose(beats.signals[:, 0, 7], r_mv, rtol=1e-6)
+    train = np.flatnonzero(beats.record == 0)
+    fitted = dataset.fitted(beats, train).signals[:, 0, 7]
+    expected = (r_mv - r_mv[train].mean()) / r_mv[train].std()
+    np.testing.assert_allclose(fitted, expected, atol=1e-4)
+    assert abs(fitted[train].mean()) < 1e-5 < abs(fitted.mean())
     assert beats.sample.tolist() == [s for table in tables for s in table.sample.tolist()]
 
 
@@ -193,11 +209,11 @@ def test_a_flat_lead_is_drawn_from_never_and_left_out_never(ward):
 @pytest.mark.parametrize("lead", ["MLII", "V1"])
 def test_normalized_features_are_divided_by_their_mean_size_in_the_record(ward, lead):
     options = {"head": 0, "tail": 0, "leads": (lead,)}
-    plain, _ = load(all_of(records=("r1",), **options), ward)
-    normalized, _ = load(all_of(records=("r1",), normalize="record", **options), ward)
+    plain = standardized(all_of(records=("r1",), **options), ward)
+    normalized = standardized(all_of(records=("r1",), normalize="record", **options), ward)
     # Within one record it is a change of unit, which standardization takes back.
     np.testing.assert_allclose(plain.signals, normalized.signals, atol=1e-5)
-    both, _ = load(all_of(normalize="record", **options), ward)
+    both = standardized(all_of(normalize="record", **options), ward)
     tables = [beat_features(read_record(ward / "mitdb", name, (lead,))) for name in ("r1", "r2")]
     r_mv = np.concatenate([t.values[:, 7] / np.abs(t.values[:, 7]).mean() for t in tables])
     np.testing.assert_allclose(both.signals[:, 0, 7], (r_mv - r_mv.mean()) / r_mv.std(), atol=1e-4)
@@ -271,8 +287,10 @@ def test_features_that_are_constant_are_named(ward):
     _, peaks = synthetic_lead(360.0)
     beats = [(int(p), "N") for p in peaks]
     write_record(ward / "mitdb", "r5", signals=np.zeros((2, 21_600)), beats=beats)
+    dataset = all_of(records=("r5",))
+    measured, _ = load(dataset, ward)
     with pytest.raises(OptionError, match="is the same in all"):
-        load(all_of(records=("r5",)), ward)
+        dataset.fitted(measured, np.arange(len(measured)))
 
 
 def test_records_of_two_sampling_rates_are_rejected(ward):
@@ -310,3 +328,21 @@ def test_between_patients_the_records_are_de_chazals():
     assert len(parts["train"]) == len(parts["test"]) == 22
     assert "202" not in dataset.partition("inter-patient-strict")["test"]
     assert dataset.partition("intra-patient") is None and small().partition("intra-patient") is None
+
+
+def test_a_run_standardizes_training_validation_and_test_part_alike(ward, tmp_path):
+    options = {"dataset": {"records": ["r1", "r2"], "head": 0, "tail": 0}}
+    request = RunRequest("k-means", "mitbih-features", overrides=options)
+    source = LocalSource(ward, tmp_path)
+    config = configure(load_registry(), request)
+    prepared = prepare_run(config, source=source, progress=Silent(), suite="runs")
+    train = prepared.task.train.signals.astype(np.float64)
+    np.testing.assert_allclose(train.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(train.std(axis=0), 1, atol=1e-5)
+    raw, _ = load(all_of(head=0, tail=0), ward)
+    parts = split("intra-patient", config.protocol_options, raw, config.dataset.create())
+    fitting = raw.signals[parts.train].astype(np.float64)
+    validation, test = prepared.task.validation, prepared.test.load()
+    for part, index in ((validation, parts.validation), (test, parts.test)):
+        expected = (raw.signals[index] - fitting.mean(axis=0)) / fitting.std(axis=0)
+        np.testing.assert_allclose(part.signals, expected, rtol=1e-4, atol=1e-4)

@@ -17,7 +17,8 @@ from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.signal import PLANES
-from nasbench_ecg_physionet import nasbench_ecg_datasets
+from nasbench_ecg.signal.aami import labels_of
+from nasbench_ecg_physionet import incart, nasbench_ecg_datasets
 from nasbench_ecg_physionet.incart import Incart, IncartOptions
 from nasbench_ecg_physionet.mitbih import (
     DS1,
@@ -364,6 +365,28 @@ def test_incart_record_without_patient_number_is_a_subject_of_its_own_and_noted(
     beats, notes = load_incart(tmp_path, {"I01": 1, "I22": None})
     assert beats.subjects == ("patient-01", "I22")
     assert any("1 headers contain no patient number" in note for note in notes)
+
+
+INCART_SYMBOLS = {
+    "N": 150_410, "V": 20_013, "R": 3_174, "A": 1_944, "F": 219, "j": 92, "n": 32, "S": 16,
+    "Q": 6, "B": 1, "+": 12,
+}  # fmt: skip
+"""Annotations of the 75 records, as a public description of the database counts them."""
+
+
+def test_the_published_counts_of_incart_follow_from_its_symbols():
+    # Here only symbols are counted: the records are 825 MB.
+    symbols, n = np.array(list(INCART_SYMBOLS)), np.array(list(INCART_SYMBOLS.values()))
+    labels = labels_of(symbols, incart._CLASSES)
+    counts = {name: int(n[labels == i].sum()) for i, name in enumerate(incart._CLASSES)}
+    assert counts == {"N": 153_676, "S": 1_960, "V": 20_013, "F": 219}
+    # The paper has fewer, but at most the three first and two last annotations of each record.
+    missing = {name: counts[name] - published for name, published in incart._COUNTS.items()}
+    assert min(missing.values()) >= 0
+    first_and_last = (IncartOptions().head + IncartOptions().tail) * len(incart.RECORDS)
+    assert sum(missing.values()) == 369 <= first_and_last == 375
+    # With n and B as beats of N there would be more missing than is left out.
+    assert sum(missing.values()) + INCART_SYMBOLS["n"] + INCART_SYMBOLS["B"] > first_and_last
 
 
 def test_records_of_several_rates_need_the_option_rate(tmp_path):

@@ -90,10 +90,28 @@ def test_damage_in_a_lead_that_is_not_requested_is_detected(folder):
         read_record(folder, "r1", ("MLII",))
 
 
-def test_header_that_states_no_checksums_is_read(tmp_path):
-    digital = write_incart_record(tmp_path, "I22", beats=[(1000, "N")])
-    record = read_record(tmp_path, "I22", ("V1",))
-    np.testing.assert_allclose(record.signals[0], digital[:, 6] / 1200, rtol=1e-12)
+def test_record_in_the_form_of_incart_is_read_and_its_checksums_are_checked(tmp_path):
+    signals = write_incart_record(tmp_path, "I22", patient=11, beats=[(1000, "N")])
+    record = read_record(tmp_path, "I22", ("V1", "II"))
+    np.testing.assert_allclose(record.signals, signals.T[[6, 1]], rtol=1e-12)
+    assert record.comments[-2:] == ("patient 11", "PVCs, noise")
+    path = tmp_path / "I22.dat"
+    content = bytearray(path.read_bytes())
+    content[500] ^= 1  # sample 20, lead V5
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match="lead V5 has checksum"):
+        read_record(tmp_path, "I22", ("V1",))
+
+
+def test_header_that_states_zero_for_every_checksum_is_read(folder):
+    path = folder / "r1.hea"
+    lines = path.read_text().splitlines()
+    for i, line in enumerate(lines):
+        words = line.split(" ")
+        if words[0] == "r1.dat":
+            lines[i] = " ".join([*words[:6], "0", *words[7:]])
+    path.write_text("\n".join(lines) + "\n")
+    assert read_record(folder, "r1").signals.shape[0] == 2
 
 
 def test_missing_header_and_empty_folder_have_different_errors(folder, tmp_path_factory):

@@ -64,15 +64,26 @@ def write_record(
     return signals
 
 
+INCART_LEADS = ("I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6")
+INCART_GAINS = (306, 240, 412, 518, 367, 289, 1063, 655, 731, 842, 908, 977)
+
+
 def write_incart_record(folder, name, *, patient=None, n_samples=6000, beats=()):
-    """Write a record in the form of the INCART headers: 12 leads, no checksums, patient comment."""
+    """Write a record in the form of the INCART headers, and return its millivolts [n_samples, 12].
+
+    That form has 12 leads, a gain of its own for each lead (240 to 1063 in the database),
+    checksums, the diagnoses in a comment, and ``patient N`` in another.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    leads = ["I", "II", "III", "AVR", "AVL", "AVF", "V1", "V2", "V3", "V4", "V5", "V6"]
     digital = np.random.default_rng(1).integers(-900, 900, (n_samples, 12)).astype("<i2")
     (folder / f"{name}.dat").write_bytes(digital.tobytes())
+    checksums = digital.sum(axis=0, dtype=np.int64).astype("<i2")
     lines = [f"{name} 12 257 {n_samples}"]
-    lines += [f"{name}.dat 16 1200 16 0 0 0 0 {lead}" for lead in leads]
-    lines += ["#<age>: 59 <sex>: F <diagnoses>: (none) <medications>: (none)"]
+    for lead, gain, first, checksum in zip(
+        INCART_LEADS, INCART_GAINS, digital[0], checksums, strict=True
+    ):
+        lines += [f"{name}.dat 16 {gain} 16 0 {first} {checksum} 0 {lead}"]
+    lines += ["#<age>: 65 <sex>: F <diagnoses> Coronary artery disease, arterial hypertension"]
     lines += [f"# patient {patient}", "# PVCs, noise"] if patient else []
     (folder / f"{name}.hea").write_text("\n".join(lines) + "\n")
     wfdb.wrann(
@@ -82,4 +93,4 @@ def write_incart_record(folder, name, *, patient=None, n_samples=6000, beats=())
         [symbol for _, symbol in beats],
         write_dir=str(folder),
     )
-    return digital
+    return digital / np.array(INCART_GAINS)

@@ -22,6 +22,7 @@ from nasbench_ecg.cli import (
     correlate,
     data,
     doctor,
+    evaluate,
     export,
     generalize,
     leaderboard,
@@ -53,7 +54,7 @@ _ClickException: type[Any] = typer.BadParameter.__mro__[2]
 _SECTIONS = {
     "Run": ("run", "suite"),
     "Results": ("show", "leaderboard", "export", "results", "verify", "submit"),
-    "Studies": ("generalize", "correlate", "table"),
+    "Studies": ("evaluate", "generalize", "correlate", "table"),
     "Annotations": ("annotate", "score"),
     "Components and data": ("list", "info", "data", "cache", "arch", "plugin", "doctor"),
 }
@@ -207,6 +208,7 @@ app.command("verify")(verify.verify)
 app.command("submit")(submit.submit)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("generalize")(generalize.generalize)
+app.command("evaluate")(evaluate.evaluate)
 app.command("correlate")(correlate.correlate)
 app.command("annotate")(annotate.annotate)
 app.command("score")(score.score)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
+from nasbench_ecg.cli.reports import check_outputs, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,8 +89,7 @@ def generalize(
     from nasbench_ecg.suite.runner import statuses
 
     outputs = outputs or []
-    for output in outputs:
-        _format_of(output)
+    check_outputs(outputs)
     registry = load_registry()
     found = [find_record(out, run) for run in runs]
     planned = plan_transfers(
@@ -151,17 +151,6 @@ def _execute(
     execute_with_progress(pending, store, Engine(LocalExecutor()), data=data)
 
 
-def _format_of(output: Path) -> str:
-    """Return the format of a file of the report.
-
-    Raises:
-        OptionError: Its suffix is of no format.
-    """
-    from nasbench_ecg.report.render import SUFFIXES, format_of
-
-    return format_of(output, [*SUFFIXES, ".json"])
-
-
 def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> None:
     from nasbench_ecg.report.generalization_tables import as_data, tables
     from nasbench_ecg.report.render.terminal import render_tables
@@ -170,22 +159,4 @@ def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> 
         print_json(as_data(report))
     elif report.targets:
         stdout().print(render_tables(tables(report)))
-    for output in outputs:
-        _write(report, output)
-        stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
-
-
-def _write(report: Generalization, output: Path) -> None:
-    import json
-
-    from nasbench_ecg.io import storage_errors, write_atomically
-    from nasbench_ecg.report.generalization_tables import as_data, tables
-    from nasbench_ecg.report.render import render_tables
-
-    form = _format_of(output)
-    if form == "json":
-        text = json.dumps(as_data(report), indent=1, ensure_ascii=False) + "\n"
-    else:
-        text = render_tables(tables(report), TITLE, form)
-    with storage_errors(output, option="-o"):
-        write_atomically(output, text)
+    write_report(tables(report), as_data(report), TITLE, outputs)

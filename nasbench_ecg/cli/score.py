@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout
+from nasbench_ecg.cli.reports import check_outputs, show_report
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from nasbench_ecg.ec57.comparison import Comparison
     from nasbench_ecg.signal.aami import SymbolMap
 
 TITLE = "Beat-by-beat comparison"
@@ -68,11 +65,8 @@ def score(
     """
     from nasbench_ecg.ec57.folders import annotation_files, compare_files
     from nasbench_ecg.report.ec57 import as_data, tables
-    from nasbench_ecg.report.render import SUFFIXES, format_of
-    from nasbench_ecg.report.render.terminal import render_tables
 
-    for output in outputs or []:
-        format_of(output, [*SUFFIXES, ".json"])
+    check_outputs(outputs or [])
     comparisons = compare_files(
         annotation_files(reference, reference_extension),
         annotation_files(test, test_extension),
@@ -81,14 +75,7 @@ def score(
         match=match,
         symbols=_symbols(symbols),
     )
-    if as_json:
-        print_json(as_data(comparisons))
-    else:
-        console = stdout()
-        console.print(render_tables(tables(comparisons), width=console.width))
-    for output in outputs or []:
-        _write(comparisons, output)
-        stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
+    show_report(tables(comparisons), as_data(comparisons), TITLE, outputs or [], as_json=as_json)
 
 
 def _symbols(name: str) -> SymbolMap:
@@ -99,19 +86,3 @@ def _symbols(name: str) -> SymbolMap:
     if name == "papers":
         return "papers"
     raise OptionError(f"There is no symbol map {name!r}.", fix="Use --symbols aami or papers.")
-
-
-def _write(comparisons: Sequence[Comparison], output: Path) -> None:
-    import json
-
-    from nasbench_ecg.io import storage_errors, write_atomically
-    from nasbench_ecg.report.ec57 import as_data, tables
-    from nasbench_ecg.report.render import SUFFIXES, format_of, render_tables
-
-    form = format_of(output, [*SUFFIXES, ".json"])
-    if form == "json":
-        text = json.dumps(as_data(comparisons), indent=1, ensure_ascii=False) + "\n"
-    else:
-        text = render_tables(tables(comparisons), TITLE, form)
-    with storage_errors(output, option="-o"):
-        write_atomically(output, text)

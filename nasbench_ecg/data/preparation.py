@@ -18,8 +18,9 @@ from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, describe_symbols, symbol_map
-from nasbench_ecg.signal.filtering import Denoising, denoise
+from nasbench_ecg.signal.filtering import Denoising
 from nasbench_ecg.signal.records import Record, read_record
+from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm
 from nasbench_ecg.signal.windows import Normalization, Windows, segment
 
@@ -92,6 +93,9 @@ class WaveformOptions(RecordsOptions):
 
     denoise: Denoising = "db5"
     """Wavelet denoising: db5, db6 (also removes baseline wander) or none."""
+
+    denoise_rate: float | None = Field(None, gt=0)
+    """Sampling rate in hertz at which records are denoised; null is their own."""
 
     normalise: Normalization = "per-beat"
     """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
@@ -278,7 +282,10 @@ def _n_workers() -> int:
 
 def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -> Windows:
     return segment(
-        replace(record, signals=denoise(record.signals, options.denoise)),
+        replace(
+            record,
+            signals=denoise_at(record.signals, record.fs, options.denoise_rate, options.denoise),
+        ),
         before=options.before,
         after=options.after,
         head=options.head,

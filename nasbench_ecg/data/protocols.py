@@ -305,6 +305,10 @@ def _macro_classes(
     chosen = choose_macro_classes(name, test, options.macro_min_beats)
     rule = f"fewer than {least} test beats (protocol.macro_min_beats)"
     notes = []
+    if absent := [c for c, n in beats.counts().items() if n and not test[c]]:
+        notes.append(
+            f"There are no scores of {', '.join(absent)}: the test part has no such beats."
+        )
     if len(chosen) < 2:
         only = chosen[0] if chosen else "no class"
         notes.append(f"The test part has beats of {only} only: there are no macro scores.")
@@ -312,7 +316,7 @@ def _macro_classes(
         notes.append(f"Macro scores include classes with {rule}: {few}.")
     excluded = {"Q"} if name in _FIXED_RECORDS else set()
     candidates = [c for c, n in beats.counts().items() if n and c not in excluded]
-    if left_out := [f"{c} ({test[c]})" for c in candidates if c not in chosen]:
+    if left_out := [f"{c} ({test[c]})" for c in candidates if test[c] and c not in chosen]:
         notes.append(f"Macro scores leave out classes with {rule}: {', '.join(left_out)}.")
     training = [a + b for a, b in zip(counts["train"], counts["validation"], strict=True)]
     if unseen := [c for c, n in zip(beats.classes, training, strict=True) if c in chosen and not n]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import load_beats
+from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.front.progress import notebook_progress
@@ -110,13 +111,14 @@ def load_dataset(
         progress=progress,
     )
     parts = split(protocol, protocol_set, loaded.beats, dataset)
+    beats = fitted(loaded.beats, dataset, parts.train)
     return SplitBeats(
         name=name,
         protocol=protocol,
-        beats=loaded.beats,
-        train=loaded.beats.take(parts.train),
-        validation=loaded.beats.take(parts.validation),
-        test=loaded.beats.take(parts.test),
+        beats=beats,
+        train=beats.take(parts.train),
+        validation=beats.take(parts.validation),
+        test=beats.take(parts.test),
         macro_classes=tuple(parts.macro_classes),
         fingerprint=loaded.fingerprint,
         split_fingerprint=parts.fingerprint,

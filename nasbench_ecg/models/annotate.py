@@ -16,10 +16,11 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.delineation import flat_mask
-from nasbench_ecg.signal.filtering import bridge, denoise
+from nasbench_ecg.signal.filtering import bridge
 from nasbench_ecg.signal.qrs import detect_r_peaks
 from nasbench_ecg.signal.recordings import Recording
 from nasbench_ecg.signal.records import Record
+from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import rhythm_planes
 from nasbench_ecg.signal.windows import segment
 
@@ -97,7 +98,7 @@ def annotate(
             if peaks is None:
                 found.append(part.within(detect_r_peaks(signals, recording.fs)))
             if classifier.options.normalise == "per-record":
-                moments.add(denoise(signals, classifier.options.denoise)[:, core])
+                moments.add(_denoised(signals, recording, classifier)[:, core])
             bar.advance()
         samples = _without_doubles(np.concatenate(found), recording.fs) if peaks is None else peaks
         samples = np.sort(samples)
@@ -241,7 +242,7 @@ def _windows(
         name=recording.name,
         fs=recording.fs,
         leads=classifier.leads,
-        signals=denoise(signals, options.denoise),
+        signals=_denoised(signals, recording, classifier),
         symbols=np.full(len(samples), "N"),
         samples=samples - part.first,
         comments=(),
@@ -258,6 +259,12 @@ def _windows(
     )
     windows = moments.z_score(cut.signals) if per_record else cut.signals
     return np.searchsorted(samples, cut.sample + part.first), windows
+
+
+def _denoised(signals: Floats, recording: Recording, classifier: BeatClassifier) -> Floats:
+    """Return the signals without noise, as the training records were denoised."""
+    rate, method = classifier.denoise_rate, classifier.options.denoise
+    return denoise_at(signals, recording.fs, rate, method)
 
 
 def _with_planes(windows: NDArray[np.float32], planes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -45,6 +45,16 @@ class BeatClassifier:
     fs: float
     options: WaveformOptions
 
+    @property
+    def denoise_rate(self) -> float | None:
+        """Sampling rate in hertz at which the training records were denoised; None if unknown.
+
+        It is unknown where they were resampled after that.
+        """
+        if self.options.denoise_rate is None and self.options.rate is None:
+            return self.fs
+        return self.options.denoise_rate
+
 
 def classifier_of_run(record: RunRecord, out: Path) -> BeatClassifier:
     """Return the trained network of a run.

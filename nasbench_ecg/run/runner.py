@@ -32,6 +32,7 @@ from nasbench_ecg.contracts import (
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.code import core_digest, package_digest
+from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.folds import Index
 from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.data.protocols import check_one_split, split
@@ -176,6 +177,7 @@ def prepare_run(
         loaded = _load_beats(config.dataset, dataset, source, progress, fresh=fresh)
         beats = loaded.beats
         parts = split(config.protocol, config.protocol_options, beats, dataset)
+        beats = fitted(beats, dataset, parts.train)
     if loaded.from_cache:
         progress.note(f"The beats of {config.dataset.name} come from the cache.")
     task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
@@ -188,7 +190,7 @@ def prepare_run(
     return PreparedRun(
         config=config,
         task=task,
-        test=TestBeats(config.dataset, source, loaded.fingerprint, parts.test),
+        test=TestBeats(config.dataset, source, loaded.fingerprint, parts.train, parts.test),
         **_created(config, calls),
         record=record,
         progress=progress,
@@ -253,6 +255,7 @@ class TestBeats:
         dataset: The dataset.
         source: Folders of records and of cached beats.
         fingerprint: Fingerprint of the beats that were split.
+        train: int64 [n], the training beats among them, for which the dataset prepares the others.
         index: int64 [n], the test beats among them.
     """
 
@@ -261,6 +264,7 @@ class TestBeats:
     dataset: ResolvedComponent
     source: LocalSource
     fingerprint: str
+    train: Index
     index: Index
 
     def load(self) -> Beats:
@@ -269,14 +273,15 @@ class TestBeats:
         Raises:
             RecordError: The dataset now has other beats than those that were split.
         """
-        loaded = _load_beats(self.dataset, self.dataset.create(), self.source, Silent())
+        dataset = self.dataset.create()
+        loaded = _load_beats(self.dataset, dataset, self.source, Silent())
         if loaded.fingerprint != self.fingerprint:
             raise RecordError(
                 f"The beats of {self.dataset.name} have changed during the run.",
                 where=self.dataset.component.source,
                 fix="Leave the records as they are during a run, and run the same command again.",
             )
-        return loaded.beats.take(self.index).read_only()
+        return fitted(loaded.beats, dataset, self.train).take(self.index).read_only()
 
 
 @dataclass

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         FeatureTable,
         beat_features,
         join_tables,
+        standardize,
     )
     from nasbench_ecg.signal.filtering import Denoising, adaptive_filter, denoise
     from nasbench_ecg.signal.qrs import detect_qrs, detect_r_peaks
@@ -51,6 +52,7 @@ __getattr__ = lazy_names(
             "FeatureTable",
             "beat_features",
             "join_tables",
+            "standardize",
         ),
         "nasbench_ecg.signal.qrs": ("detect_qrs", "detect_r_peaks"),
         "nasbench_ecg.signal.records": (
@@ -98,4 +100,5 @@ __all__ = [
     "read_record",
     "rhythm_planes",
     "segment",
+    "standardize",
 ]

@@ -95,18 +95,7 @@ class FeatureTable:
         Raises:
             OptionError: A column is constant or empty.
         """
-        known = ~np.isnan(self.values)
-        n_known = np.maximum(known.sum(axis=0), 1)
-        mean = np.where(known, self.values, 0.0).sum(axis=0) / n_known
-        centered = self.values - mean
-        deviation = np.sqrt((np.where(known, centered, 0.0) ** 2).sum(axis=0) / n_known)
-        constant = np.flatnonzero(deviation <= 1e-12 * np.maximum(np.abs(mean), 1.0))
-        if len(constant):
-            raise OptionError(
-                f"The feature {FEATURES[constant[0]]} is the same in all {len(self)} beats.",
-                fix="Use more beats, or do not standardize the features.",
-            )
-        return replace(self, values=centered / deviation)
+        return replace(self, values=standardize(self.values, self.values))
 
     def to_frame(self) -> pd.DataFrame:
         """Return a pandas table with the columns record, sample, label, usable and the features."""
@@ -136,6 +125,30 @@ class FeatureTable:
                 frame.to_csv(temporary, index=False, float_format="%.6g")
             else:
                 frame.to_parquet(temporary, index=False)
+
+
+def standardize(values: Floats, reference: Floats) -> Floats:
+    """Return features scaled so that those of ``reference`` have mean 0 and deviation 1.
+
+    Args:
+        values: float64 [n_beats, 18], columns as :data:`FEATURES`; NaN is kept.
+        reference: float64 [m_beats, 18], features of the beats to measure mean and deviation of.
+
+    Raises:
+        OptionError: A column of ``reference`` is constant or empty.
+    """
+    known = ~np.isnan(reference)
+    n_known = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, reference, 0.0).sum(axis=0) / n_known
+    deviation = np.sqrt((np.where(known, reference - mean, 0.0) ** 2).sum(axis=0) / n_known)
+    constant = np.flatnonzero(deviation <= 1e-12 * np.maximum(np.abs(mean), 1.0))
+    if len(constant):
+        raise OptionError(
+            f"The feature {FEATURES[constant[0]]} is the same in all {len(reference)} beats.",
+            fix="Use more beats, or do not standardize the features.",
+        )
+    scaled: Floats = (values - mean) / deviation
+    return scaled
 
 
 def check_table_path(path: Path) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, labels_of, symbol_map
 from nasbench_ecg.signal.records import Record
+from nasbench_ecg.signal.resampling import resample
 from nasbench_ecg.signal.rhythm import Rhythm, record_planes
 
 Normalization = Literal["none", "per-beat", "per-record"]
@@ -88,7 +87,7 @@ def segment(
     is_beat = labels >= 0
     labels, sample = labels[is_beat], record.samples[kept][is_beat]
 
-    signals, ratio = _resample(record.signals, record.fs, rate)
+    signals, ratio = resample(record.signals, record.fs, rate)
     if normalise == "per-record":
         signals = _z_score(signals)
     peak = np.rint(sample * float(ratio)).astype(np.int64)
@@ -154,22 +153,3 @@ def _z_score(values: NDArray[F]) -> NDArray[F]:
     deviation = values.std(axis=-1, keepdims=True)
     values /= np.where(deviation > _FLAT, deviation, np.inf)
     return values
-
-
-def _resample(
-    signals: NDArray[np.float64], fs: float, rate: float | None
-) -> tuple[NDArray[np.float64], Fraction]:
-    if rate is None or rate == fs:
-        return signals, Fraction(1)
-    from scipy.signal import resample_poly
-
-    ratio = (Fraction(rate) / Fraction(fs)).limit_denominator(10_000)
-    if ratio <= 0:
-        raise OptionError(
-            f"A record of {fs:g} Hz cannot be resampled to {rate:g} Hz.",
-            fix="Choose a higher sampling rate.",
-        )
-    resampled: NDArray[np.float64] = resample_poly(
-        signals, ratio.numerator, ratio.denominator, axis=1, padtype="line"
-    )
-    return resampled, ratio

@@ -103,4 +103,5 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         options="nasbench_ecg_physionet.features:MitBihFeaturesOptions",
         summary="MIT-BIH Arrhythmia, lead MLII, 18 features of intervals and amplitudes a beat",
         protocols=_ALL,
+        revision=2,  # standardized on the training part
     )

@@ -37,6 +37,7 @@ from nasbench_ecg.signal import (
     beat_features,
     join_tables,
     read_record,
+    standardize,
 )
 from nasbench_ecg_physionet.class_counts import count_note
 from nasbench_ecg_physionet.mitbih import (
@@ -82,14 +83,18 @@ class MeasuredBeats:
         """Return the beats at ``index``."""
         return MeasuredBeats(tuple(table.take(index) for table in self.tables), self.fs)
 
-    def beats(self, options: FeatureOptions, classes: Sequence[str] = CLASSES) -> Beats:
-        """Return the beats with standardized features, signals [n_beats, n_leads, 18 or 9].
+    def standardized(self) -> MeasuredBeats:
+        """Return the beats with mean 0 and deviation 1 of each feature, over all beats.
 
         Raises:
             OptionError: A feature is constant.
         """
+        return MeasuredBeats(tuple(table.standardized() for table in self.tables), self.fs)
+
+    def beats(self, options: FeatureOptions, classes: Sequence[str] = CLASSES) -> Beats:
+        """Return the beats with their features as signals [n_beats, n_leads, 18 or 9]."""
         n_columns = options.n_samples
-        values = [table.standardized().values[:, :n_columns] for table in self.tables]
+        values = [table.values[:, :n_columns] for table in self.tables]
         table = self.tables[0]
         record = {name: index for index, name in enumerate(options.used_records)}
         label = {name: index for index, name in enumerate(classes)}
@@ -107,7 +112,9 @@ class MeasuredBeats:
 
 
 class MitBihFeatures:
-    """All beats of the MIT-BIH Arrhythmia Database, 18 standardized features per beat and lead.
+    """All beats of the MIT-BIH Arrhythmia Database, 18 features per beat and lead.
+
+    Features are standardized with mean and deviation of the training part, after the split.
 
     No beat is left out: features of absent waves, and of flat or saturated leads, are replaced by
     the median of the record.
@@ -124,7 +131,7 @@ class MitBihFeatures:
         return [Requirement("mitdb", self.options.used_records)]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
-        """Return the features of all beats; note whether the class counts are as published.
+        """Return the features of all beats, in their units; note the class counts.
 
         Raises:
             RecordError: A record is missing or damaged, has no such lead, or is too short.
@@ -135,6 +142,18 @@ class MitBihFeatures:
         published = published_counts(options.used_records, (options.head, options.tail))
         progress.note(_summary(beats, measured, published))
         return beats
+
+    def fitted(self, beats: Beats, train: NDArray[np.int64]) -> Beats:
+        """Return the beats with features standardized over those of the training part.
+
+        Raises:
+            OptionError: A feature is the same in all training beats.
+        """
+        values = beats.signals.astype(np.float64)
+        scaled = [
+            standardize(values[:, lead], values[train, lead]) for lead in range(beats.n_leads)
+        ]
+        return replace(beats, signals=np.stack(scaled, axis=1).astype(np.float32))
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return the records of de Chazal et al., as ``mitbih-2lead`` does."""
@@ -171,7 +190,12 @@ class IemmcBeats:
         """
         measured = measure_records(source.folder("mitdb"), self.options, progress)
         chosen = sample_beats(measured, self.options.counts, self.options.seed)
-        beats = measured.filled().take(chosen).beats(self.options, tuple(self.options.counts))
+        beats = (
+            measured.filled()
+            .take(chosen)
+            .standardized()
+            .beats(self.options, tuple(self.options.counts))
+        )
         progress.note(_summary(beats, measured.take(chosen), None))
         return beats
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.contracts import Dataset, NamesPersons, Requirement
+from nasbench_ecg.contracts import Dataset, FitsOnTraining, NamesPersons, Requirement
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.data.protocols import (
@@ -80,6 +80,25 @@ def persons_are_named(component: ComponentUnderTest, seed: int) -> None:
     expect(not unknown, f"{', '.join(unknown[:3])} are not its records")
     wrong = [p for p in persons.values() if not all(str(p).partition("/"))]
     expect(not wrong, f"{', '.join(map(repr, wrong[:3]))} are not of the form database/name")
+
+
+@check()
+def beats_are_fitted_on_the_training_part(component: ComponentUnderTest, seed: int) -> None:
+    """fitted() changes signals only, and depends on the training part alone."""
+    dataset, beats = component.create(_protocol(component)), _beats(component)
+    if not isinstance(dataset, FitsOnTraining):
+        raise NotApplicable("it is not fitted on a training part")
+    train = np.arange(0, len(beats), 2)
+    found = dataset.fitted(beats, train)
+    same = replace(found, signals=beats.signals).fingerprint() == beats.fingerprint()
+    expect(same and found.signals.shape == beats.signals.shape, "it changes more than the signals")
+    others = beats.signals.copy()
+    others[1::2] = others[1::2] * 2 + 1
+    again = dataset.fitted(replace(beats, signals=others), train)
+    expect(
+        np.array_equal(again.signals[train], found.signals[train]),
+        "it depends on beats outside the training part",
+    )
 
 
 @check()

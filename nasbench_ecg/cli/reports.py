@@ -1,0 +1,74 @@
+"""Tables of a verb: printed, as JSON, and written to files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nasbench_ecg.cli.console import print_json, stderr, stdout
+
+if TYPE_CHECKING:
+    from nasbench_ecg.report.table import Table
+
+
+def check_outputs(outputs: Sequence[Path]) -> None:
+    """Check before the work that each file is of a format that can be written.
+
+    Raises:
+        OptionError: The suffix of a file is of no format.
+    """
+    for output in outputs:
+        _format_of(output)
+
+
+def show_report(
+    tables: Sequence[Table], data: Any, title: str, outputs: Sequence[Path], *, as_json: bool
+) -> None:
+    """Print tables, or ``data`` as JSON where ``as_json`` says so, and write them to files.
+
+    Args and errors as of :func:`write_report`.
+    """
+    from nasbench_ecg.report.render import terminal
+
+    if as_json:
+        print_json(data)
+    else:
+        console = stdout()
+        console.print(terminal.render_tables(tables, width=console.width))
+    write_report(tables, data, title, outputs)
+
+
+def write_report(tables: Sequence[Table], data: Any, title: str, outputs: Sequence[Path]) -> None:
+    """Write tables to files.
+
+    Args:
+        tables: The tables.
+        data: The same as JSON data.
+        title: Title of the files.
+        outputs: The files, whose suffix tells the format.
+
+    Raises:
+        OptionError: The suffix of a file is of no format.
+        StorageError: A file cannot be written.
+    """
+    import json
+
+    from nasbench_ecg.io import storage_errors, write_atomically
+    from nasbench_ecg.report import render
+
+    for output in outputs:
+        form = _format_of(output)
+        if form == "json":
+            text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+        else:
+            text = render.render_tables(tables, title, form)
+        with storage_errors(output, option="-o"):
+            write_atomically(output, text)
+        stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
+
+
+def _format_of(output: Path) -> str:
+    from nasbench_ecg.report.render import SUFFIXES, format_of
+
+    return format_of(output, [*SUFFIXES, ".json"])

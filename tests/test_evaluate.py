@@ -1,0 +1,158 @@
+"""``nasbench-ecg evaluate``: trained weights on other beats, without training."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from wfdb_files import write_record
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.report.evaluation import as_data, tables
+from nasbench_ecg.report.render import render_tables
+from nasbench_ecg.run.store import read_records
+from nasbench_ecg.signal.filtering import denoise
+from nasbench_ecg.signal.resampling import denoise_at
+from nasbench_ecg.studies.evaluate import evaluate
+
+SMALL = {"patients": 12, "minutes": 3.0}
+
+
+def nasbench(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run on synthetic patients, split by patient, with the folder of its results."""
+    out = tmp_path_factory.mktemp("results")
+    words = ["run", "cnn-9", "synthetic-2lead", "--profile", "smoke", "--protocol", "patient-kfold"]
+    sets = ["--set", "evaluator.epochs=1", "--set", "protocol.fold=0"]
+    result = nasbench(*words, *sets, "--out", out, "--device", "cpu")
+    assert result.exit_code == 0, result.output
+    (record,), _ = read_records(out)
+    return record, out
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A folder with two records of svdb, at 128 Hz and with leads of other names."""
+    folder = tmp_path_factory.mktemp("data")
+    for name in ("800", "801"):
+        beats = [(100 * i, "NNSV"[i % 4]) for i in range(2, 60)]
+        write_record(
+            folder / "svdb", name, leads=("ECG1", "ECG2"), n_samples=6200, fs=128, beats=beats
+        )
+    return LocalSource(folder, folder / "cache")
+
+
+def on_svdb(trained, source, **changes):
+    overrides = {"records": ["800", "801"], **changes.pop("overrides", {})}
+    return evaluate(*trained, "svdb-2lead", overrides=overrides, source=source, **changes)
+
+
+def test_on_its_own_test_part_the_network_has_the_scores_of_its_run(trained):
+    record, out = trained
+    found = evaluate(record, out, record.dataset_name, protocol="patient-kfold", overrides=SMALL)
+    assert found.confusion == record.confusion and found.metrics == pytest.approx(record.metrics)
+    assert found.shared == [] and found.notes == [n for n in found.notes if "leads" not in n]
+
+
+def test_persons_of_the_training_are_left_out_unless_they_are_kept(trained):
+    record, out = trained
+    found = evaluate(record, out, record.dataset_name, overrides=SMALL)
+    seen = {*record.split.records["train"], *record.split.records["validation"]}
+    assert set(found.shared) == seen and found.confusion == record.confusion
+    assert [one.record for one in found.records] == record.split.records["test"]
+    kept = evaluate(record, out, record.dataset_name, overrides=SMALL, keep_shared_persons=True)
+    assert set(kept.shared) == seen and kept.kept_shared
+    assert np.sum(kept.confusion) == sum(record.dataset.counts.values())
+    assert sum(kept.shared_beats.values()) + np.sum(found.confusion) == np.sum(kept.confusion)
+    only_seen = {**SMALL, "records": sorted(seen)}
+    with pytest.raises(OptionError, match="All test records"):
+        evaluate(record, out, record.dataset_name, overrides=only_seen)
+
+
+def test_the_records_add_up(trained):
+    record, out = trained
+    found = evaluate(record, out, record.dataset_name, overrides=SMALL)
+    assert np.array_equal(np.sum([one.confusion for one in found.records], axis=0), found.confusion)
+    assert all(one.person == f"synthetic-2lead/{one.record}" for one in found.records)
+
+
+def test_beats_of_another_database_are_cut_as_those_of_the_training(trained, elsewhere):
+    found = on_svdb(trained, elsewhere)
+    options = found.options
+    assert (options["before"], options["after"], options["rate"]) == (99, 200, 360)
+    assert (options["denoise"], options["denoise_rate"]) == ("db5", 360)
+    assert found.leads == {"ECG1": "MLII", "ECG2": "V1"}
+    assert any("it gets ECG1, ECG2" in note for note in found.notes)
+    assert found.classes == ["N", "S", "V", "F", "Q"] and found.macro_classes == ["N", "S", "V"]
+    assert any("No tested beat is F or Q" in note for note in found.notes)
+    assert found.shared == [] and np.sum(found.confusion) == 2 * 58
+
+
+def test_leads_and_options_can_be_named(trained, elsewhere):
+    found = on_svdb(trained, elsewhere, leads=["ECG2", "ECG1"], overrides={"denoise": "none"})
+    assert found.leads == {"ECG2": "MLII", "ECG1": "V1"} and found.options["denoise"] == "none"
+    assert found.file_name != on_svdb(trained, elsewhere).file_name
+    with pytest.raises(OptionError, match="needs 2 leads"):
+        on_svdb(trained, elsewhere, leads=["ECG1"])
+
+
+def test_classes_can_count_as_others(trained, elsewhere):
+    plain = np.array(on_svdb(trained, elsewhere).confusion)
+    found = on_svdb(trained, elsewhere, merge={"F": "V", "S": "N"})
+    assert found.classes == ["N", "V", "Q"] and found.merged == {"F": "V", "S": "N"}
+    true = plain.sum(axis=1)
+    assert np.sum(found.confusion, axis=1).tolist() == [true[0] + true[1], true[2] + true[3], 0]
+    for merge, message in (({"X": "N"}, "no class 'X'"), ({"F": "V", "V": "N"}, "'V' counts")):
+        with pytest.raises(OptionError, match=message):
+            on_svdb(trained, elsewhere, merge=merge)
+
+
+def test_features_are_refused(trained, elsewhere):
+    with pytest.raises(OptionError, match="not cut from a signal"):
+        evaluate(*trained, "mitbih-features", source=elsewhere)
+
+
+def test_the_report_has_every_format_and_the_file_lies_beside_the_record(trained, tmp_path):
+    record, out = trained
+    sets = ["--set", "dataset.patients=12", "--set", "dataset.minutes=3"]
+    words = ["evaluate", record.run_key[:8], "--on", "synthetic-2lead", *sets, "--out", out]
+    outputs = [tmp_path / f"report.{suffix}" for suffix in ("md", "csv", "tex", "html", "json")]
+    result = nasbench(*words, *(word for path in outputs for word in ("-o", path)))
+    assert result.exit_code == 0, result.output
+    (stored,) = (out / record.suite / record.run_key / "evaluations").iterdir()
+    report = json.loads(outputs[-1].read_text())
+    assert report["evaluations"] == [json.loads(stored.read_text())]
+    assert all("cnn-9" in path.read_text() for path in outputs)
+    refused = nasbench(*words, "--merge", "F")
+    assert refused.exit_code == 2 and "A=B" in refused.output
+
+
+def test_the_tables_name_what_was_left_out(trained):
+    record, out = trained
+    found = evaluate(record, out, record.dataset_name, overrides=SMALL)
+    board = tables([found])[0]
+    assert [row.cells[2].text for row in board.rows] == ["its own test part", "synthetic-2lead"]
+    assert any(
+        "of persons that the network was trained on are left out" in n for n in board.footnotes
+    )
+    assert "Trained on" in render_tables([board], "t", "markdown")
+    assert as_data([found])["evaluations"][0]["run_key"] == record.run_key
+
+
+def test_at_the_rate_of_the_training_denoising_keeps_what_it_kept_there():
+    # Details of the two finest levels go: everything above fs / 8, 16 Hz at 128 Hz.
+    seconds = np.arange(128 * 60) / 128
+    signals = np.sin(2 * np.pi * 25 * seconds)[None]
+    assert denoise(signals, "db5")[:, 500:-500].std() < 0.1
+    kept = denoise_at(signals, 128, 360, "db5")
+    assert kept.shape == signals.shape
+    np.testing.assert_allclose(kept[:, 500:-500], signals[:, 500:-500], atol=0.1)
+    np.testing.assert_array_equal(denoise_at(signals, 128, 360, "none"), signals)
