@@ -98,6 +98,7 @@ def test_a_text_without_a_block_or_of_no_suite_is_refused(text: str) -> None:
         filled(text, board_of(3, 0.1), "file")
 
 
+@pytest.mark.usefixtures("made_up_records")
 def test_the_command_prints_writes_and_checks_verdicts(tmp_path: Path) -> None:
     for i, record in enumerate(board_of(3, 0.05)):
         key = f"{i:016x}"
