@@ -10,6 +10,8 @@ from test_claims import CANDIDATES, CLAIMS, SE
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_immune.space import to_architecture
 
+pytestmark = pytest.mark.usefixtures("made_up_records")
+
 NAMES = ("r1", "r2")
 HALVES = [0, 1, 0, 1]
 

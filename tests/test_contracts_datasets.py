@@ -21,7 +21,7 @@ FEW = {
     "incart-2lead": {"records": tuple(f"I{n:02}" for n in (1, 3, 6, 8, 9, 12, 15))},
     "mitbih-features": {"records": MITBIH},
     "iemmc-beats": {"counts": {"N": 60, "S": 20, "V": 30, "F": 10, "Q": 20}},
-    "iemmc-records": {"records": ("106", "119", "208", "221"), "normal": 30, "other": 20},
+    "iemmc-records": {"records": ("106", "119", "200", "208", "221"), "normal": 30, "other": 20},
     "qt-1lead": {"records": ("sel100", "sel102", "sel103", "sel104", "sel114", "sel116")},
 }
 options = {name: {"dataset": chosen} for name, chosen in FEW.items()}

@@ -302,6 +302,7 @@ def test_a_correct_space_passes_all_checks() -> None:
     assert {r.reason for r in results if r.outcome == "skipped"} == {
         "it has none of draw, draw_svg and canonical",
         "it has no parameters, encode and decode",
+        "the space has no kinds of mutation",
     }
 
 

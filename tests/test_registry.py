@@ -49,7 +49,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
 
     def write(
         distribution: str = "nasbench-ecg",
-        version: str = "0.1.0",
+        version: str = "0.2.0",
         *,
         where: Path = site,
         entry_points: str | None = None,

@@ -91,6 +91,7 @@ def forge(path: Path) -> None:
     edit(
         path,
         confusion=table.tolist(),
+        per_record={},
         metrics=metrics,
         per_class=class_table(table, record["classes"]),
         score=metrics["f1_of_macro"],

@@ -91,6 +91,8 @@ def _result(record: RunRecord) -> dict[str, Any]:
         {name: value for name, value in point.items() if name != "seconds"}
         for point in data["trajectory"]
     ]
+    kept = ("predictions.json",)  # other files hold times
+    data["files"] = {name: digest for name, digest in data["files"].items() if name in kept}
     return data
 
 

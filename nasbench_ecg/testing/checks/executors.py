@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -111,10 +111,10 @@ def every_outcome_is_told(component: ComponentUnderTest, seed: int) -> None:
 @check()
 def a_job_gets_its_environment(component: ComponentUnderTest, seed: int) -> None:
     """A job has the environment variables that it was submitted with."""
-    code = "import os; print(os.environ['NASBENCH_ECG_TEST'])"
+    code = "import os; print(os.environ['CONTRACT_TEST'])"
     with _new(component) as (executor, folder):
         job = _job(folder, "one", code)
-        job = Job(job.name, job.command, job.log, environment={"NASBENCH_ECG_TEST": "here"})
+        job = Job(job.name, job.command, job.log, environment={"CONTRACT_TEST": "here"})
         _wait(executor, _submit(executor, job))
         expect(job.log.read_text().strip() == "here", f"its log holds {job.log.read_text()!r}")
 
@@ -185,7 +185,10 @@ def functions_are_called_in_order(component: ComponentUnderTest, seed: int) -> N
     with _new(component) as (executor, _):
         if not isinstance(executor, CallsFunctions):
             raise NotApplicable("it runs jobs only")
-        expect(pickle.loads(pickle.dumps(_setup)) is _setup, "a function cannot be pickled")
+        expect(
+            ForkingPickler.loads(ForkingPickler.dumps(_setup)) is _setup,
+            "a function cannot be pickled",
+        )
         with executor.workers(_setup) as pool:
             found = list(pool.map([(i,) for i in range(6)]))
         expect(found == [i * i for i in range(6)], f"the results are {found}")
