@@ -146,7 +146,7 @@ class ChildProcess:
         read, self._lifeline = os.pipe()
         lifeline = {LIFELINE: f"{read}:{os.fstat(read).st_ino}"}
         try:
-            with log.open("wb") as output:
+            with log.open("ab") as output:
                 self._process = subprocess.Popen(
                     list(command),
                     stdin=subprocess.DEVNULL,
