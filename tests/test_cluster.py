@@ -180,10 +180,13 @@ def kill_processes_of(number: str) -> None:
 
 
 def started_again(number: str) -> bool:
-    """Start a requeued job now; SLURM would wait two minutes. Return whether it runs."""
+    """Start a requeued job now; SLURM would wait two minutes. Return whether it has left the queue.
+
+    It may run, or have ended already.
+    """
     words = ["scontrol", "update", f"JobId={number}", "StartTime=now"]
     subprocess.run(words, capture_output=True)
-    return number in jobs("-t", "R")
+    return number not in jobs("-t", "PD")
 
 
 @slurm
