@@ -246,6 +246,12 @@ def test_expert_annotations_are_not_overwritten(tmp_path):
     assert (tmp_path / "r.atr").read_bytes() != b"expert"
 
 
+def test_an_extension_that_is_no_word_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="'q2'"):
+        write_annotations(annotated([100], "N"), tmp_path, "q2")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_summary_counts_hours_runs_and_pauses():
     samples = [100, 200, 300, 400, 500, 800, 360_050, 360_150]
     found = annotated(samples, "NVVVNVNN", n_samples=720_000)

@@ -59,14 +59,16 @@ def annotate(
     """
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
-    from nasbench_ecg.report.annotation import as_markdown, write_annotations
+    from nasbench_ecg.report.annotation import as_markdown, check_target, write_annotations
     from nasbench_ecg.signal.recordings import open_recording
 
     classifier = _classifier(run, model, out)
+    opened = [(path, open_recording(path, fs)) for path in recordings]
+    for _, recording in opened:
+        check_target(output / f"{recording.name}.{extension}", overwrite=overwrite)
     with storage_errors(output, option="-o"):
         output.mkdir(parents=True, exist_ok=True)
-    for path in recordings:
-        recording = open_recording(path, fs)
+    for path, recording in opened:
         with RichProgress() as progress:
             found = work(
                 recording,

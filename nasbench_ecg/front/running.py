@@ -206,7 +206,9 @@ def make_run(
         store.lock(config.key()).acquire(listener.waits) as waited,
         progress if isinstance(progress, AbstractContextManager) else _Entered(progress) as shown,
     ):
-        if waited and (before := store.read(config.key())) and before.status == "ok":
+        # Another process may have finished the run since it was looked for.
+        before = store.read(config.key()) if waited or not rerun else None
+        if before is not None and before.status == "ok":
             listener.already_done(before, config, path)
             return before
         unfinished = store.resume_folder(config.key())

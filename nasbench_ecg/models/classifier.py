@@ -86,7 +86,11 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         StorageError: The file cannot be read.
     """
     if not path.is_file():
-        raise StorageError("There is no such file.", where=str(path))
+        raise StorageError(
+            "There is no such file.",
+            where=str(path),
+            fix="Name a .onnx or .pt2 file that 'nasbench-ecg export' wrote.",
+        )
     readers = {".onnx": _onnx, ".pt2": _pt2}
     if path.suffix.lower() not in readers:
         raise OptionError(

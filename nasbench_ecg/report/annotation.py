@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import replace_atomically, storage_errors
+from nasbench_ecg.io import storage_errors
 from nasbench_ecg.models.annotate import AnnotatedRecording
 from nasbench_ecg.text import duration
 
@@ -76,6 +77,23 @@ def _runs(symbols: Any, seconds: Any) -> Iterator[tuple[float, int]]:
             yield float(seconds[start]), int(stop - start)
 
 
+def check_target(path: Path, *, overwrite: bool) -> None:
+    """Raise OptionError if annotations cannot be written to ``path``, or would replace others."""
+    extension = path.suffix.removeprefix(".")
+    if not (extension.isascii() and extension.isalpha()):
+        raise OptionError(
+            f"The extension {extension!r} of an annotation file has other characters than letters.",
+            where=str(path),
+            fix="For example --extension ann.",
+        )
+    if path.exists() and not overwrite:
+        raise OptionError(
+            "The annotation file exists already.",
+            where=str(path),
+            fix="Choose another folder or --extension, or replace it with --overwrite.",
+        )
+
+
 def write_annotations(
     found: AnnotatedRecording, folder: Path, extension: str = "atr", *, overwrite: bool = False
 ) -> Path:
@@ -97,19 +115,13 @@ def write_annotations(
     import wfdb
 
     path = folder / f"{found.name}.{extension}"
-    if path.exists() and not overwrite:
-        raise OptionError(
-            "The annotation file exists already.",
-            where=str(path),
-            fix="Choose another folder or --extension, or replace it with --overwrite.",
-        )
+    check_target(path, overwrite=overwrite)
     if not len(found.samples):
         raise OptionError(
             f"No beat was found in {found.name}: there is nothing to write.",
             fix="Check the leads and the sampling rate.",
         )
-    with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
-        name = temporary.name.rpartition(".")[0] or temporary.name
+    with storage_errors(path, option="-o"), TemporaryDirectory(prefix=".", dir=folder) as scratch:
         wfdb.wrann(
             "annotations",
             extension,
@@ -117,18 +129,10 @@ def write_annotations(
             symbol=list(found.symbols),
             aux_note=_probabilities(found),
             fs=found.fs,
-            write_dir=str(_scratch(temporary, name)),
+            write_dir=scratch,
         )
-        (_scratch(temporary, name) / f"annotations.{extension}").replace(temporary)
-        _scratch(temporary, name).rmdir()
+        Path(scratch, f"annotations.{extension}").replace(path)
     return path
-
-
-def _scratch(temporary: Path, name: str) -> Path:
-    """Return a folder beside a temporary file, since wfdb chooses the file's name itself."""
-    folder = temporary.with_name(f"{name}-folder")
-    folder.mkdir(exist_ok=True)
-    return folder
 
 
 def _probabilities(found: AnnotatedRecording) -> list[str]:

@@ -31,7 +31,7 @@ STALE = 600.0
 
 _POLL = 0.2
 
-_held: dict[Path, int] = {}
+_held: set[Path] = set()
 
 
 @dataclass(frozen=True)
@@ -108,14 +108,14 @@ class RunLock:
                 time.sleep(_POLL)
             own = Holder(socket.gethostname(), os.getpid(), _now())
             write_atomically(self._holder, json.dumps(asdict(own)))
-        _held[self.path] = 1
+        _held.add(self.path)
         ended = threading.Event()
         threading.Thread(target=self._renew, args=(ended,), daemon=True).start()
         try:
             yield waited
         finally:
             ended.set()
-            del _held[self.path]
+            _held.discard(self.path)
             self._holder.unlink(missing_ok=True)
             self._lock.release()
 

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -97,9 +97,7 @@ def execute(
 
     key = prepared.record.run_key
     with store.lock(key).acquire(waiting) as waited:
-        # Another process may also have finished the run while this one loaded its beats.
-        other = store.read(key) if waited or store.written_since(key, prepared.began) else None
-        if (record := other) is not None and record.status == "ok":
+        if waited and (record := store.read(key)) is not None and record.status == "ok":
             prepared.progress.note("The other process has finished it.")
             return record
         with saving():
@@ -169,7 +167,7 @@ def prepare_run(
     Raises:
         NasbenchError: Records are missing or damaged, or a component cannot be created.
     """
-    started, began = monotonic(), time()
+    started = monotonic()
     check_one_split(config.protocol, config.protocol_options)
     keep_freed_memory()
     freeze_garbage_collection()
@@ -195,7 +193,6 @@ def prepare_run(
         test=TestBeats(config.dataset, source, loaded.fingerprint, parts.train, parts.test),
         **_created(config, calls),
         record=record,
-        began=began,
         progress=progress,
         parallel=parallel,
         calls=calls,
@@ -303,8 +300,6 @@ class PreparedRun:
     parallel: int = 1
     calls: ComponentCalls = field(default_factory=ComponentCalls)
     executor: CallsFunctions | None = None
-    began: float = field(default_factory=time)
-    """When the run began, in seconds since the epoch."""
 
     def search_context(self) -> RunSearchContext:
         """Return a new context for the strategy."""

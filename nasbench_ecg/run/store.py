@@ -159,13 +159,6 @@ class RecordStore:
             if _LEFTOVER.match(path.name) and (own or _age(path) > _STALE):
                 path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
 
-    def written_since(self, run_key: str, moment: float) -> bool:
-        """Return whether a record was written after ``moment``, in seconds since the epoch."""
-        try:
-            return self.path(run_key).stat().st_mtime > moment
-        except OSError:
-            return False
-
     def read(self, run_key: str) -> RunRecord | None:
         """Return the record of ``run_key``; None if there is none that can be read."""
         record = read_record_file(self.path(run_key))
