@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 MACRO_SCORES = ("macro_se", "macro_pp", "f1_of_macro", "macro_f1")
 """Scores that average over classes; they need at least two classes."""
 
-_EC57_IGNORED = {"V": ("F", "Q"), "S": ("Q",)}
+EC57_UNCOUNTED = {"V": ("F", "Q"), "S": ("Q",)}
 """By predicted class, the true classes whose beats are not counted as its false positives."""
 
 
@@ -110,7 +110,7 @@ def without_macro_scores(metrics: Mapping[str, float]) -> dict[str, float]:
 def ec57_scores(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
     """Return the gross scores of S and V that count a beat; see :func:`scores`."""
     result = {}
-    for name, ignored in _EC57_IGNORED.items():
+    for name, ignored in EC57_UNCOUNTED.items():
         if name not in classes:
             continue
         i = list(classes).index(name)

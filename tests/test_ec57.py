@@ -16,7 +16,7 @@ from wfdb_files import real_database, write_record
 from nasbench_ecg.cli import app
 from nasbench_ecg.ec57.comparison import LABELS, compare
 from nasbench_ecg.ec57.folders import annotation_files, compare_files
-from nasbench_ecg.ec57.scores import average, ec57_scores, gross
+from nasbench_ecg.ec57.scores import average, gross, scores_of_pairs
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
 from nasbench_ecg.signal.qrs import detect_qrs
@@ -147,7 +147,7 @@ def test_scores_are_those_of_the_standard():
     for row, columns in rows.items():
         for column, n in columns.items():
             counts[LABELS.index(row), LABELS.index(column)] = n
-    scores = ec57_scores(counts)
+    scores = scores_of_pairs(counts)
     assert scores.qrs_se == pytest.approx(107 / 112)
     assert scores.qrs_pp == pytest.approx(107 / 113)
     assert scores.v_se == pytest.approx(9 / 12)
@@ -159,7 +159,7 @@ def test_scores_are_those_of_the_standard():
 
 
 def test_a_score_without_a_beat_is_absent():
-    scores = ec57_scores(np.zeros((7, 7), dtype=np.int64))
+    scores = scores_of_pairs(np.zeros((7, 7), dtype=np.int64))
     assert set(vars(scores).values()) == {None}
 
 

@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.ec57.comparison import LABELS, Comparison
+from nasbench_ecg.metrics import EC57_UNCOUNTED
 from nasbench_ecg.signal.aami import CLASSES
 
 _N_CLASSES = len(CLASSES)
-_UNCOUNTED = {"V": ("F", "Q"), "S": ("Q",)}
-"""Classes of the reference whose beats may be called V or S without an error."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ NAMES = tuple(field.name for field in fields(Ec57Scores))
 """The names of the scores."""
 
 
-def ec57_scores(counts: NDArray[np.int64]) -> Ec57Scores:
+def scores_of_pairs(counts: NDArray[np.int64]) -> Ec57Scores:
     """Return the scores of pairs.
 
     Args:
@@ -67,12 +66,12 @@ def ec57_scores(counts: NDArray[np.int64]) -> Ec57Scores:
 
 def gross(comparisons: Sequence[Comparison]) -> Ec57Scores:
     """Return the scores of the summed pairs: each beat has the same weight."""
-    return ec57_scores(np.sum([one.counts for one in comparisons], axis=0))
+    return scores_of_pairs(np.sum([one.counts for one in comparisons], axis=0))
 
 
 def average(comparisons: Sequence[Comparison]) -> Ec57Scores:
     """Return the mean of each score over the records that have it: equal weight for each record."""
-    scores = [ec57_scores(one.counts) for one in comparisons]
+    scores = [scores_of_pairs(one.counts) for one in comparisons]
     means = []
     for name in NAMES:
         known = [value for one in scores if (value := getattr(one, name)) is not None]
@@ -87,7 +86,7 @@ def _of_class(
     i = LABELS.index(name)
     others = [j for j, row in enumerate(LABELS) if j != i]
     tp = int(counts[i, i])
-    fp = sum(int(counts[j, i]) for j in others if LABELS[j] not in _UNCOUNTED[name])
+    fp = sum(int(counts[j, i]) for j in others if LABELS[j] not in EC57_UNCOUNTED[name])
     tn = sum(int(counts[j, k]) for j in others for k in range(_N_CLASSES) if k != i)
     return _ratio(tp, int(counts[i].sum())), _ratio(tp, tp + fp), _ratio(fp, fp + tn)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_ecg.ec57.comparison import LABELS, MISSING, SHUT_DOWN, Comparison
-from nasbench_ecg.ec57.scores import Ec57Scores, average, ec57_scores, gross
+from nasbench_ecg.ec57.scores import Ec57Scores, average, gross, scores_of_pairs
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow, text_table
 from nasbench_ecg.signal.aami import CLASSES
 from nasbench_ecg.text import percent
@@ -42,7 +42,7 @@ def as_data(comparisons: Sequence[Comparison]) -> dict[str, Any]:
                 "record": one.record,
                 "pairs": one.counts.tolist(),
                 "shutdown_seconds": one.shutdown_seconds,
-                **asdict(ec57_scores(one.counts)),
+                **asdict(scores_of_pairs(one.counts)),
             }
             for one in comparisons
         ],
@@ -52,7 +52,7 @@ def as_data(comparisons: Sequence[Comparison]) -> dict[str, Any]:
 
 
 def _score_table(comparisons: Sequence[Comparison]) -> Table:
-    rows = [_row(one.record, ec57_scores(one.counts), _beats(one)) for one in comparisons]
+    rows = [_row(one.record, scores_of_pairs(one.counts), _beats(one)) for one in comparisons]
     if len(comparisons) > 1:
         every = [sum(counts) for counts in zip(*map(_beats, comparisons), strict=True)]
         rows.append(_row("gross", gross(comparisons), every))
