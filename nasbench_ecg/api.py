@@ -123,6 +123,7 @@ __getattr__ = lazy_names(
             "SearchContext",
             "SearchResult",
             "SearchSpace",
+            "StacksNetworks",
             "Strategy",
             "Task",
         ),

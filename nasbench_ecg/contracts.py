@@ -9,7 +9,7 @@ A component may also have optional methods. Each is a protocol of its own that c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -266,6 +266,24 @@ class Builder(Protocol):
         self, arch: Architecture, *, n_leads: int, n_samples: int, n_classes: int
     ) -> nn.Module:
         """Return a module from [batch, n_leads, n_samples] to logits [batch, n_classes]."""
+
+
+@runtime_checkable
+class StacksNetworks(Protocol):
+    """Builder: many networks can be trained side by side as one module, which fills a GPU."""
+
+    def stack_key(self, arch: Architecture) -> Hashable:
+        """Return a key; networks of architectures with equal keys can be stacked."""
+
+    def stack(self, networks: Sequence[nn.Module]) -> nn.Module:
+        """Return copies of networks of one key, with the same leads and classes, as one module.
+
+        It maps [batch, networks, n_leads, n_samples] to logits [batch, networks, n_classes], and
+        computes for each network what it computes alone.
+        """
+
+    def stacked_parameters(self, stack: nn.Module) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Yield each parameter [n, …] of a stack, and the networks [n] that its rows are of."""
 
 
 @dataclass(frozen=True)

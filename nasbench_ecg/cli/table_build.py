@@ -63,6 +63,14 @@ def build(
             help="Set an option of the space, builder, dataset or protocol. Repeatable.",
         ),
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="cpu trains members one by one; cuda trains many side by side, after some were "
+            "trained on a CPU.",
+        ),
+    ] = "cpu",
     threads: Threads = 1,
     data: Data = None,
     tables: Tables = DEFAULT,
@@ -81,13 +89,18 @@ def build(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.config import resolve_device
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import build as train_missing
     from nasbench_ecg.tables.build import continue_shipped, open_or_create, pack
     from nasbench_ecg.tables.card import Recipe
+    from nasbench_ecg.tables.clock import fit_clock, most_measured
     from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import configure_track, plan_table, strata
+    from nasbench_ecg.tables.rounds import build_side_by_side
+    from nasbench_ecg.tables.stacked import StackTrainer
 
+    device = resolve_device(device)
     part = parse_shard(shard)
     torch.set_num_threads(threads)
     overrides = parse_assignments(assignments or [])
@@ -104,10 +117,15 @@ def build(
         plan = plan_table(config, recipe, seeds, source=source, progress=progress)
         continue_shipped(plan.card, folder)
         found = open_or_create(folder, plan.card, plan.members, plan.costs)
-        steps = train_missing(
-            folder, found, strata(found.arrays["cost_parameters"]), plan.train, plan.machine,
-            shard=part, hours=hours,
-        )  # fmt: skip
+        groups = strata(found.arrays["cost_parameters"])
+        if device == "cpu":
+            steps = train_missing(
+                folder, found, groups, plan.train, plan.machine, shard=part, hours=hours
+            )
+        else:
+            clock = fit_clock(found, plan.builder, plan.task, most_measured(space, tables))
+            trainer = StackTrainer(plan, clock, device)
+            steps = build_side_by_side(folder, found, groups, trainer, shard=part, hours=hours)
         done = int(found.trained.sum())
         try:
             with closing(steps), progress.track("Training members", plan.total) as bar:

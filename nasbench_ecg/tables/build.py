@@ -9,8 +9,6 @@ table's first.
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,6 +25,7 @@ from nasbench_ecg.io import storage_errors
 from nasbench_ecg.tables.card import Card, TableError
 from nasbench_ecg.tables.files import CARD, load_table, save_table
 from nasbench_ecg.tables.find import shipped_tables
+from nasbench_ecg.tables.journal import Training, append_line, journal_line, read_journal
 from nasbench_ecg.tables.table import COST, PROXY, Table, empty_arrays
 from nasbench_ecg.tables.training import MemberResult
 
@@ -38,9 +37,6 @@ REPEATED = 100
 """Members, the first of the order, that get all seeds that the card has room for."""
 BASE_SEEDS = 3
 """Seeds of every member."""
-
-Training = tuple[int, int]
-"""Row of a member, and a seed."""
 
 
 def order(strata: Sequence[int], seed: int = 0) -> list[int]:
@@ -126,19 +122,19 @@ def build(
     plan = trainings(table.card, strata)
     shards = [plan[i : i + SHARD] for i in range(0, len(plan), SHARD)]
     started = time.monotonic()
-    scratch = _scratch(folder)
-    done = _trained(table)
+    journals = scratch_folder(folder)
+    done = trained_in(table)
     for number in range(shard[0] - 1, len(shards), shard[1]):
         if done.issuperset(shards[number]):
             continue
-        journal = scratch / f"{number:04}.jsonl"
+        journal = journals / f"{number:04}.jsonl"
         with ExitStack() as locks:
-            with storage_errors(scratch, option="--tables", what="The table"), _table_lock(folder):
+            with storage_errors(journals, option="--tables", what="The table"), _table_lock(folder):
                 try:
-                    locks.enter_context(_journal_lock(journal).acquire(blocking=False))
+                    locks.enter_context(journal_lock(journal).acquire(blocking=False))
                 except Timeout:
                     continue
-                done |= _trained(load_table(folder))  # another process may have packed it
+                done |= trained_in(load_table(folder))  # another process may have packed it
             done |= read_journal(journal).keys()
             for row, seed in shards[number]:
                 if (row, seed) in done:
@@ -146,17 +142,7 @@ def build(
                 if hours is not None and time.monotonic() - started > 3600 * hours:
                     return
                 result = train(table.members[row], seed)
-                append_line(
-                    journal,
-                    {
-                        "member": row,
-                        "seed": seed,
-                        "machine": machine,
-                        "confusion": result.confusion.tolist(),
-                        "nll": result.nll.astype(float).tolist(),
-                        "seconds": result.seconds.astype(float).tolist(),
-                    },
-                )
+                append_line(journal, journal_line(row, seed, machine, result))
                 done.add((row, seed))
                 yield Progress(len(done), len(plan), float(result.seconds[-1]))
 
@@ -179,7 +165,7 @@ def open_or_create(
         TableError: The folder holds a table of something else, or a damaged one.
         StorageError: The folder cannot be written.
     """
-    _scratch(folder)
+    scratch_folder(folder)
     with _table_lock(folder):  # another process may be creating it
         if not (folder / CARD).exists():
             arrays = empty_arrays(card, [arch.to_json() for arch in members])
@@ -225,7 +211,7 @@ def continue_shipped(card: Card, folder: Path) -> None:
     for one in shipped_tables():
         if (one.space, one.track) == (card.space.name, folder.name):
             shipped = load_table(one.folder)
-            _scratch(folder)
+            scratch_folder(folder)
             with _table_lock(folder):
                 if not (folder / CARD).exists() and not differences(card, shipped.card):
                     save_table(shipped, folder)
@@ -237,7 +223,7 @@ def add_arrays(table: Table, arrays: Mapping[str, NDArray[np.float64]], folder: 
     Raises:
         StorageError: The folder cannot be written.
     """
-    _scratch(folder)
+    scratch_folder(folder)
     with _table_lock(folder):
         if (folder / CARD).exists():
             table = load_table(folder)
@@ -283,22 +269,22 @@ def pack(folder: Path) -> Table:
         TableError: The table is damaged.
         StorageError: The folder cannot be written.
     """
-    scratch = _scratch(folder)
+    journals = scratch_folder(folder)
     with storage_errors(folder, option="--tables", what="The table"), ExitStack() as locks:
         locks.enter_context(_table_lock(folder))
         table = load_table(folder)
         machines = list(table.card.machines)
-        journals = []
-        for path in sorted(scratch.glob("*.jsonl")):
+        packed_journals = []
+        for path in sorted(journals.glob("*.jsonl")):
             try:
-                locks.enter_context(_journal_lock(path).acquire(blocking=False))
+                locks.enter_context(journal_lock(path).acquire(blocking=False))
             except Timeout:
                 continue
-            journals.append(path)
+            packed_journals.append(path)
             _add_journal(table, path, machines)
         packed = Table(table.card.model_copy(update={"machines": tuple(machines)}), table.arrays)
         save_table(packed, folder)
-        for path in journals:
+        for path in packed_journals:
             path.unlink()
         return packed
 
@@ -314,45 +300,23 @@ def _add_journal(table: Table, path: Path, machines: list[str]) -> None:
         table.arrays["trained"][row, seed] = True
 
 
-def _scratch(folder: Path) -> Path:
+def scratch_folder(folder: Path) -> Path:
     """Return the folder of the journals and locks of a table, created if needed."""
-    scratch = folder / "shards"
+    journals = folder / "shards"
     with storage_errors(folder, option="--tables", what="The table"):
-        scratch.mkdir(parents=True, exist_ok=True)
-    return scratch
+        journals.mkdir(parents=True, exist_ok=True)
+    return journals
 
 
-def _trained(table: Table) -> set[Training]:
+def trained_in(table: Table) -> set[Training]:
+    """Return the trainings in the arrays of a table."""
     return {(row, seed) for row, seed in np.argwhere(table.trained).tolist()}
 
 
-def _journal_lock(journal: Path) -> FileLock:
+def journal_lock(journal: Path) -> FileLock:
+    """Return the lock of a process that writes a journal."""
     return FileLock(journal.with_suffix(".lock"))
 
 
 def _table_lock(folder: Path) -> FileLock:
     return FileLock(folder / "shards" / ".pack.lock")
-
-
-def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
-    """Return the trainings in a shard's journal; a line that a kill cut short is ignored."""
-    found: dict[Training, dict[str, Any]] = {}
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-                found[line["member"], line["seed"]] = line
-            except (ValueError, KeyError, TypeError):
-                continue
-    return found
-
-
-def append_line(path: Path, line: dict[str, Any]) -> None:
-    """Append one training to a shard's journal and flush it to the disk."""
-    with (
-        storage_errors(path, option="--tables", what="The table"),
-        path.open("a", encoding="utf-8") as file,
-    ):
-        file.write("\n" + json.dumps(line))
-        file.flush()
-        os.fsync(file.fileno())

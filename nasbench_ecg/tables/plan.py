@@ -40,6 +40,9 @@ class Plan:
         costs: Returns the costs of the members by name, one value a member.
         train: Trains a member with a seed.
         machine: Processor, threads and torch version of this machine.
+        task: Training and validation set.
+        test: Test set; it is scored and chooses nothing.
+        builder: Makes the networks.
     """
 
     card: Card
@@ -47,6 +50,9 @@ class Plan:
     costs: Callable[[], dict[str, NDArray[np.float64]]]
     train: Callable[[Architecture, int], MemberResult]
     machine: str
+    task: Task
+    test: Beats
+    builder: Builder
 
     @property
     def total(self) -> int:
@@ -138,14 +144,16 @@ def plan_table(
         members=len(members),
         seeds=seeds,
     )
+    test = prepared.test.load()
     return Plan(
         card=card,
         members=members,
         costs=partial(member_costs_of, members, prepared.builder, task),
-        train=partial(
-            _train, task=task, test=prepared.test.load(), builder=prepared.builder, recipe=recipe
-        ),
+        train=partial(_train, task=task, test=test, builder=prepared.builder, recipe=recipe),
         machine=f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        task=task,
+        test=test,
+        builder=prepared.builder,
     )
 
 

@@ -34,6 +34,7 @@ __all__ = [
     "n_batches",
     "predict",
     "raise_if_diverged",
+    "rate_schedule",
     "seconds_per_call",
     "seconds_per_step",
     "to_device",
@@ -99,7 +100,7 @@ def cosine(
     return _Cosine(optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min)
 
 
-def _schedule(
+def rate_schedule(
     optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Return the recipe's schedule, which advances after each epoch, or one-cycle each step.
@@ -193,7 +194,7 @@ def fit(
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     steps = n_batches(len(data), recipe.batch_size)
     used = min(steps * recipe.batch_size, len(data))
-    schedule = _schedule(optimizer, recipe, steps)
+    schedule = rate_schedule(optimizer, recipe, steps)
     every_step = recipe.schedule == "one-cycle"
 
     last_epoch = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
@@ -11,6 +11,7 @@ from nasbench_ecg_cells.layers import ConvNormRelu, Head, Identity, MaxPool, to_
 from nasbench_ecg_tiny.layers import SeparableNormRelu
 from nasbench_ecg_tiny.options import OPERATIONS
 from nasbench_ecg_tiny.space import EDGE_NAMES, Edges, Genotype, canonical, to_genotype
+from nasbench_ecg_tiny.stack import Stack
 
 STEM_KERNEL, STEM_STRIDE = 7, 4
 STAGES = 3
@@ -70,6 +71,19 @@ class TinyNetwork:
                 cells, or its output is cut off from its input.
         """
         return _Network(*_layers(_member(arch), n_leads, n_classes))
+
+    def stack_key(self, arch: Architecture) -> tuple[int, int]:
+        """Return width and number of cells: networks with equal ones can be stacked."""
+        return _member(arch)[3:]
+
+    def stack(self, networks: Sequence[nn.Module]) -> Stack:
+        """Return copies of networks of one key as one module."""
+        return Stack(networks)  # type: ignore[arg-type]
+
+    def stacked_parameters(self, stack: nn.Module) -> Iterator[tuple[nn.Parameter, Tensor]]:
+        """Yield each parameter [n, …] of a stack, and the networks [n] that its rows are of."""
+        assert isinstance(stack, Stack)
+        return stack.stacked_parameters()
 
 
 def _member(arch: Architecture) -> Genotype:

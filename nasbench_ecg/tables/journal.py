@@ -1,0 +1,56 @@
+"""Journals of a table: trainings that are not yet in its arrays, one JSON line each."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nasbench_ecg.io import storage_errors
+from nasbench_ecg.tables.training import MemberResult
+
+Training = tuple[int, int]
+"""Row of a member, and a seed."""
+
+
+def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
+    """Return the trainings in a shard's journal; a line that a kill cut short is ignored."""
+    found: dict[Training, dict[str, Any]] = {}
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+                found[line["member"], line["seed"]] = line
+            except (ValueError, KeyError, TypeError):
+                continue
+    return found
+
+
+def journal_line(row: int, seed: int, machine: str, result: MemberResult) -> dict[str, Any]:
+    """Return the line of a training in a journal."""
+    return {
+        "member": row,
+        "seed": seed,
+        "machine": machine,
+        "confusion": result.confusion.tolist(),
+        "nll": result.nll.astype(float).tolist(),
+        "seconds": result.seconds.astype(float).tolist(),
+    }
+
+
+def append_line(path: Path, line: dict[str, Any]) -> None:
+    """Append one training to a journal and flush it to the disk."""
+    append_lines(path, [line])
+
+
+def append_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    """Append trainings to a journal and flush them to the disk."""
+    with (
+        storage_errors(path, option="--tables", what="The table"),
+        path.open("a", encoding="utf-8") as file,
+    ):
+        file.write("".join("\n" + json.dumps(line) for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
