@@ -15,6 +15,7 @@
 # ON_GPU_PROFILE  profile of the runs (paper)
 # ON_GPU_RUNS     file of runs, one a line (benchmarks/gpu/runs.txt)
 # ON_GPU_SPEED    arguments of 'python benchmarks/speed' (the benchmarks that a GPU changes most)
+# ON_GPU_TABLES   tracks of the tables to build, see benchmarks/gpu/tables.py
 # ON_GPU_WORK     scratch folder (OUT/work)
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -26,6 +27,8 @@ speed="--update --epochs 2 --precision tf32"
 for name in supernet-paper training-paper whole-run busy supernet-quick training-quick candidates; do
   speed="$speed --only $name"
 done
+tables="mitbih-2lead:intra-patient mitbih-2lead-context:inter-patient"
+tables="$tables mitbih-2lead-rhythm:inter-patient"
 
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)
@@ -39,4 +42,5 @@ exec "$python" "$root/benchmarks/gpu/session.py" \
   --minutes "$minutes" --out "$out" --work "$work" --root "$root" \
   --carry "${ON_GPU_CARRY:-$root/.carry}" \
   --device "${ON_GPU_DEVICE:-cuda}" --profile "${ON_GPU_PROFILE:-paper}" \
+  --tables="${ON_GPU_TABLES-$tables}" \
   --runs "${ON_GPU_RUNS:-$root/benchmarks/gpu/runs.txt}" --speed="${ON_GPU_SPEED:-$speed}"

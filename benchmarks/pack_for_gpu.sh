@@ -10,6 +10,7 @@
 #                matplotlib"); packages that only they need are left out too
 # PACK_RECORDS   records to pack (all records in mitdb)
 # PACK_LIMIT_MB  largest size of the folder (64)
+# PACK_TABLES    folder of tables to continue there (none)
 # PACK_NO_WHEELS set it to pack no wheels (unset)
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -52,6 +53,12 @@ if [ -z "${PACK_NO_WHEELS:-}" ]; then
   wanted=$(python3 "$here/gpu/packages.py" ${PACK_WITHOUT-torch numpy scipy scikit-learn pandas matplotlib})
   # shellcheck disable=SC2086
   python3 -m pip download -q --no-deps --only-binary=:all: "${fit[@]}" -d "$carry/wheels" $wanted
+fi
+
+if [ -n "${PACK_TABLES:-}" ]; then
+  rm -rf "$carry/tables"
+  cp -r "$PACK_TABLES" "$carry/tables"
+  rm -rf "$carry"/tables/*/*/shards
 fi
 
 used=$(du -sm "$carry" | cut -f1)

@@ -54,6 +54,7 @@ def on_gpu(out, carry, runs, minutes="10", **more):
         "ON_GPU_PROFILE": "smoke",
         "ON_GPU_RUNS": str(out.parent / "runs.txt"),
         "ON_GPU_SPEED": "--only training-smoke --no-bf16 --name here",
+        "ON_GPU_TABLES": "",
         **more,
     }
     env.pop("NASBENCH_ECG_DATA", None)

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _GRACE = 20.0  # seconds between SIGTERM, when a run saves a checkpoint, and SIGKILL
-_LARGE = {".unfinished", "weights.safetensors"}
+_LARGE = {".unfinished", "weights.safetensors", "shards"}
 _LEAST = 5.0  # a step is not started with fewer seconds left
 
 
@@ -73,12 +73,18 @@ def steps(args: argparse.Namespace) -> list[Step]:
         )
         for number, line in enumerate(_lines(args.runs), 1)
     ]
+    tables = [python, here / "gpu" / "tables.py", "--device", args.device]
+    tables += ["--minutes", "8", "--tables", args.out / "results/tables"]
+    tables += ["--start", args.carry / "tables", *shlex.split(args.tables)]
+    before = [run for run in runs if args.tables_after > int(run.name[:2]) - 1]
     return [
         Step("prepare", [*map(str, prepare)]),
         Step("plugins", [python, "-m", "nasbench_ecg", "plugin", "list"]),
         Step("equality", [*map(str, equality)], share=0.25),
         Step("speed", [*map(str, speed), *shlex.split(args.speed)], share=0.4),
-        *runs,
+        *before,
+        *([Step("tables", [*map(str, tables)])] if args.tables else []),
+        *runs[len(before) :],
     ]
 
 
@@ -181,9 +187,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--out", "--work", "--root", "--carry", "--runs"):
         parser.add_argument(name, type=Path, required=True)
-    for name in ("--device", "--profile", "--speed"):
+    for name in ("--device", "--profile", "--speed", "--tables"):
         parser.add_argument(name, required=True)
     parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--tables-after", type=int, default=1, help="runs before the tables")
     return parser.parse_args()
 
 
