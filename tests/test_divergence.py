@@ -29,8 +29,8 @@ from nasbench_ecg.training.engine import (
     n_batches,
     to_device,
     training_step,
-    weight_optimizer,
 )
+from nasbench_ecg.training.optimizers import weight_optimizer
 from nasbench_ecg.training.recipe import Recipe
 
 pytestmark = pytest.mark.usefixtures("outside")

@@ -17,7 +17,6 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.training.engine import (
     Epoch,
     Recipe,
-    cosine,
     fit,
     n_batches,
     predict,
@@ -25,8 +24,8 @@ from nasbench_ecg.training.engine import (
     seconds_per_step,
     to_device,
     training_step,
-    weight_optimizer,
 )
+from nasbench_ecg.training.optimizers import cosine, weight_optimizer
 from nasbench_ecg.training.seeding import seeded
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from nasbench_ecg.api import Beats, Silent, Task
-from nasbench_ecg.training import Recipe, fit
+from nasbench_ecg.training import AUGMENTATIONS, Recipe, fit
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import (
     OPERATIONS,
@@ -101,6 +101,11 @@ def checks(device: str) -> Iterator[Check]:
 def graph_checks(device: str) -> Iterator[Check]:
     """Compare training and search with and without CUDA graphs, and count failed captures."""
     yield from _graph_check("training", _trained, device)
+    rare = partial(_trained, optimizer="adamw", schedule="one-cycle", loss="class-balanced")
+    yield from _graph_check("augmented training", partial(rare, augment=AUGMENTATIONS), device)
+    focal = partial(_trained, loss="focal", averaging="ema")
+    yield from _graph_check("averaged training", focal, device)
+    yield from _graph_check("adjusted training", partial(_trained, loss="logit-adjustment"), device)
     yield from _graph_check("search", _searched, device)
 
 
@@ -116,10 +121,10 @@ def _graph_check(what: str, run: Callable[..., dict[str, Tensor]], device: str) 
     yield Check(f"graph against eager {what} on {device}", _worst(single, replayed), GRAPHS)
 
 
-def _trained(device: str, *, graphs: bool) -> dict[str, Tensor]:
+def _trained(device: str, *, graphs: bool, **settings: Any) -> dict[str, Tensor]:
     """Return weights, statistics and curves after 12 full and two smaller batches."""
     model = _final_network()
-    recipe = Recipe(epochs=2, batch_size=16, lr=0.01)
+    recipe = Recipe(epochs=2, batch_size=16, lr=0.01, **settings)
     curves = fit(
         model, _beats(), recipe, seed=0, device=device, progress=Silent(), graphs=graphs
     )  # fmt: skip

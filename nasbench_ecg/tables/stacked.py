@@ -25,11 +25,10 @@ from nasbench_ecg.training.engine import (
     DeviceBeats,
     Epoch,
     n_batches,
-    rate_schedule,
     to_device,
-    weight_optimizer,
 )
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
+from nasbench_ecg.training.optimizers import rate_schedule, weight_optimizer
 from nasbench_ecg.training.precision import arithmetic
 from nasbench_ecg.training.recipe import Precision
 from nasbench_ecg.training.seeding import seeded

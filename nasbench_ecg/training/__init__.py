@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     )
     from nasbench_ecg.training.engine import (
         DeviceBeats,
-        cosine,
         fit,
         predict,
         raise_if_diverged,
@@ -26,12 +25,20 @@ if TYPE_CHECKING:
         seconds_per_step,
         to_device,
         training_step,
-        weight_optimizer,
     )
     from nasbench_ecg.training.graphs import GraphedStep, rate_from
     from nasbench_ecg.training.int8 import Footprint, flash_bytes, footprint, ram_bytes
+    from nasbench_ecg.training.losses import Loss, loss_function
+    from nasbench_ecg.training.optimizers import cosine, weight_optimizer
     from nasbench_ecg.training.precision import arithmetic, autocast
-    from nasbench_ecg.training.recipe import Precision, Recipe, RecipeOptions
+    from nasbench_ecg.training.recipe import (
+        AUGMENTATIONS,
+        Augmentation,
+        LossName,
+        Precision,
+        Recipe,
+        RecipeOptions,
+    )
 
 __getattr__ = lazy_names(
     __name__,
@@ -47,7 +54,6 @@ __getattr__ = lazy_names(
         ),
         "nasbench_ecg.training.engine": (
             "DeviceBeats",
-            "cosine",
             "fit",
             "predict",
             "raise_if_diverged",
@@ -55,7 +61,6 @@ __getattr__ = lazy_names(
             "seconds_per_step",
             "to_device",
             "training_step",
-            "weight_optimizer",
         ),
         "nasbench_ecg.training.int8": (
             "Footprint",
@@ -67,11 +72,22 @@ __getattr__ = lazy_names(
             "GraphedStep",
             "rate_from",
         ),
+        "nasbench_ecg.training.losses": (
+            "Loss",
+            "loss_function",
+        ),
+        "nasbench_ecg.training.optimizers": (
+            "cosine",
+            "weight_optimizer",
+        ),
         "nasbench_ecg.training.precision": (
             "arithmetic",
             "autocast",
         ),
         "nasbench_ecg.training.recipe": (
+            "AUGMENTATIONS",
+            "Augmentation",
+            "LossName",
             "Precision",
             "Recipe",
             "RecipeOptions",
@@ -80,10 +96,14 @@ __getattr__ = lazy_names(
 )
 
 __all__ = [
+    "AUGMENTATIONS",
+    "Augmentation",
     "CostName",
     "DeviceBeats",
     "Footprint",
     "GraphedStep",
+    "Loss",
+    "LossName",
     "Precision",
     "Recipe",
     "RecipeOptions",
@@ -97,6 +117,7 @@ __all__ = [
     "flash_bytes",
     "footprint",
     "latency",
+    "loss_function",
     "network_costs",
     "peak_memory_mb",
     "predict",

@@ -20,8 +20,12 @@ from nasbench_ecg.contracts import Checkpoint
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import DivergedError
 from nasbench_ecg.progress import Progress
+from nasbench_ecg.training.augmentation import Augmenter
+from nasbench_ecg.training.averaging import WeightAverage
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
+from nasbench_ecg.training.losses import Loss, loss_function
+from nasbench_ecg.training.optimizers import rate_schedule, weight_optimizer
 from nasbench_ecg.training.precision import arithmetic, autocast
 from nasbench_ecg.training.recipe import Recipe
 
@@ -29,17 +33,14 @@ __all__ = [
     "DeviceBeats",
     "Epoch",
     "autocast",
-    "cosine",
     "fit",
     "n_batches",
     "predict",
     "raise_if_diverged",
-    "rate_schedule",
     "seconds_per_call",
     "seconds_per_step",
     "to_device",
     "training_step",
-    "weight_optimizer",
 ]
 
 _LONG_STEP = 1.0  # seconds
@@ -74,58 +75,6 @@ def to_device(beats: Beats, device: str) -> DeviceBeats:
         )
 
 
-def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer, fused into one kernel."""
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(
-            model.parameters(),
-            lr=recipe.lr,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-            capturable=any(weights.is_cuda for weights in model.parameters()),
-        )
-    return torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-
-
-def cosine(
-    optimizer: torch.optim.Optimizer, recipe: Recipe
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the cosine schedule from ``lr`` to ``lr_min`` over the epochs."""
-    return _Cosine(optimizer, T_max=recipe.epochs, eta_min=recipe.lr_min)
-
-
-def rate_schedule(
-    optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the recipe's schedule, which advances after each epoch, or one-cycle each step.
-
-    Args:
-        optimizer: The optimizer.
-        recipe: The hyperparameters.
-        steps: Steps of an epoch.
-    """
-    if recipe.schedule == "cosine":
-        return cosine(optimizer, recipe)
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.lr, total_steps=steps * recipe.epochs + 1, cycle_momentum=False
-    )
-
-
-class _Cosine(torch.optim.lr_scheduler.CosineAnnealingLR):
-    """The schedule without PyTorch's warning for a resumed epoch that had no step left."""
-
-    def step(self, epoch: int | None = None) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")
-            super().step(epoch)
-
-
 def training_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -133,13 +82,23 @@ def training_step(
     y: Tensor,
     *,
     recipe: Recipe,
+    loss_of: Loss = cross_entropy,
 ) -> tuple[Tensor, Tensor]:
-    """Take one optimizer step on a batch; return loss and logits before the step, detached."""
+    """Take one optimizer step on a batch; return loss and logits before the step, detached.
+
+    Args:
+        model: The network.
+        optimizer: Its optimizer.
+        x: float32 [batch, n_leads, n_samples].
+        y: int64 [batch].
+        recipe: States precision and limit of the gradient.
+        loss_of: The loss, of :func:`~nasbench_ecg.training.loss_function` for that of the recipe.
+    """
     optimizer.zero_grad(set_to_none=True)
     with autocast(x.device.type, recipe.precision):
         logits = model(x)
     logits = logits.float()
-    loss = cross_entropy(logits, y)
+    loss = loss_of(logits, y)
     loss.backward()  # type: ignore[no-untyped-call]
     nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)
     optimizer.step()
@@ -162,6 +121,8 @@ def fit(
 ) -> dict[str, list[float]]:
     """Train ``model`` in place on ``beats`` for the recipe's epochs and keep the last state.
 
+    If the recipe averages the weights, the model ends with their average so far.
+
     Args:
         model: Maps [batch, n_leads, n_samples] to logits.
         beats: The training beats.
@@ -173,7 +134,7 @@ def fit(
         checkpoint: Where the state is saved and resumed from.
         graphs: Whether a GPU replays steps as CUDA graphs; False is slower and computes the same.
         after_epoch: Called with the number of finished epochs after each; it may use the model,
-            which is set to training mode again afterwards.
+            which is set to training mode again afterwards, and which holds the last step's weights.
         stop_after: Stop after so many epochs, and save the state if this is before the last one.
             A later call with the same checkpoint goes on from there, as if there had been no stop.
 
@@ -196,6 +157,9 @@ def fit(
     used = min(steps * recipe.batch_size, len(data))
     schedule = rate_schedule(optimizer, recipe, steps)
     every_step = recipe.schedule == "one-cycle"
+    average = WeightAverage(model, recipe, steps * recipe.epochs) if recipe.averaging else None
+    augment = Augmenter(recipe, beats.leads, beats.fs, seed, device) if recipe.augment else None
+    loss_of = loss_function(recipe, data.labels, beats.n_classes)
 
     last_epoch = recipe.epochs if stop_after is None else min(stop_after, recipe.epochs)
 
@@ -207,6 +171,7 @@ def fit(
             "epoch": epoch.state(),
             "curves": curves,
             "sums": sums,
+            **({"average": average.state()} if average else {}),
         }
 
     if (saved := checkpoint.load()) is not None:
@@ -216,15 +181,22 @@ def fit(
         epoch.restore(saved["epoch"])
         curves = saved["curves"]
         sums.copy_(saved["sums"])
+        if average:
+            average.restore(saved["average"])
 
-    step, rate = _counted_step(model, optimizer, data, sums, recipe, graphs=graphs)
+    step, rate = _counted_step(
+        model, optimizer, data, sums, recipe, loss_of, augment, graphs=graphs
+    )
     with progress.track(label, last_epoch * steps) as bar, arithmetic(device, recipe.precision):
         bar.advance(epoch.number * steps + epoch.step)
         while epoch.number < last_epoch:
             rate.fill_(schedule.get_last_lr()[0])
+            draws = augment.draws(len(data), epoch.number, recipe.batch_size) if augment else ()
             for batch in epoch.remaining(recipe.batch_size, device):
-                step(batch)
+                step(batch, *(draws[epoch.step - 1 : epoch.step]))
                 bar.advance()
+                if average:
+                    average.update(model)
                 if every_step:
                     schedule.step()
                     rate.fill_(schedule.get_last_lr()[0])
@@ -245,6 +217,9 @@ def fit(
             bar.advance(0, epoch=f"{epoch.number}/{last_epoch}", loss=means[0])
     if last_epoch < recipe.epochs:
         checkpoint.save(state())
+    if average:
+        with arithmetic(device, "float32"):
+            average.apply(model, torch.split(data.signals, recipe.batch_size)[:steps])
     return curves
 
 
@@ -254,26 +229,32 @@ def _counted_step(
     data: DeviceBeats,
     sums: Tensor,
     recipe: Recipe,
+    loss_of: Loss,
+    augment: Augmenter | None,
     *,
     graphs: bool,
 ) -> tuple[GraphedStep[None], Tensor]:
     """Return a step on the beats at given indices, and the learning rate that it uses on a GPU.
 
-    Each step adds to ``sums``, float64 [3]: its loss, its number of correct predictions, and one
-    if its loss and all earlier ones of the epoch were finite.
+    The step takes the indices, int64 [batch], and the random numbers of ``augment`` if there is
+    one. Each step adds to ``sums``, float64 [3]: its loss, its number of correct predictions, and
+    one if its loss and all earlier ones of the epoch were finite.
     """
     device = data.labels.device
     rate = torch.zeros((), device=device)
 
-    def step(batch: Tensor) -> None:
+    def step(batch: Tensor, *draws: Tensor) -> None:
         x, y = data.signals[batch], data.labels[batch]
+        x = augment(x, *draws) if augment else x
         with rate_from(optimizer, rate) if graphed.replays else nullcontext():
-            loss, logits = training_step(model, optimizer, x, y, recipe=recipe)
+            loss, logits = training_step(model, optimizer, x, y, recipe=recipe, loss_of=loss_of)
         sums[:2].add_(torch.stack([loss * len(batch), (logits.argmax(1) == y).sum()]))
         sums[2].add_(sums[0].isfinite())
 
-    example = torch.zeros(recipe.batch_size, dtype=torch.int64, device=device)
-    graphed = GraphedStep(step, example, enabled=graphs)
+    examples = [torch.zeros(recipe.batch_size, dtype=torch.int64, device=device)]
+    if augment:
+        examples.append(torch.zeros(recipe.batch_size, augment.n_draws, device=device))
+    graphed = GraphedStep(step, *examples, enabled=graphs)
     return graphed, rate
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -12,6 +12,17 @@ from nasbench_ecg.options import Options
 Precision = Literal["float32", "tf32", "bf16"]
 """Precision of convolutions and matrix products: ``tf32`` rounds their inputs to 10 bits on a GPU
 and is ``float32`` on other devices; ``bf16`` computes them in bfloat16."""
+
+LossName = Literal["cross-entropy", "logit-adjustment", "class-balanced", "focal"]
+"""Losses; :func:`~nasbench_ecg.training.loss_function` has their formulas."""
+
+Augmentation = Literal["wander", "noise", "scale", "shift", "lead-dropout"]
+"""Random changes of training beats: baseline wander and muscle noise, each in half of the beats at
+6 to 24 dB; amplitudes times 0.8 to 1.25; windows moved by up to 25 ms; one lead in ten beats lost.
+"""
+
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+"""All of them, in the order in which they are applied."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,14 @@ class Recipe:
         optimizer: ``sgd`` as published, or ``adamw``.
         schedule: ``cosine`` over the epochs as published, or ``one-cycle`` over the steps: up over
             the first 30% and down to nearly zero (Smith, Topin 2019, "Super-Convergence").
+        loss: The loss; its class frequencies are those of the training beats.
+        tau: τ of logit adjustment.
+        beta: β of the class-balanced loss.
+        gamma: γ of the focal loss.
+        augment: Random changes of the training beats.
+        averaging: Which average of the weights over the steps is the result: ``ema`` or ``swa``;
+            None is the last step's weights.
+        averaging_decay: Decay of ``ema`` in a step.
     """
 
     epochs: int = 100
@@ -45,6 +64,13 @@ class Recipe:
     precision: Precision = "float32"
     optimizer: Literal["sgd", "adamw"] = "sgd"
     schedule: Literal["cosine", "one-cycle"] = "cosine"
+    loss: LossName = "cross-entropy"
+    tau: float = 1.0
+    beta: float = 0.9999
+    gamma: float = 2.0
+    augment: tuple[Augmentation, ...] = ()
+    averaging: Literal["ema", "swa"] | None = None
+    averaging_decay: float = 0.995
 
 
 class RecipeOptions(Options):
@@ -77,6 +103,7 @@ class RecipeOptions(Options):
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe that these options describe."""
+        """The recipe that these options describe; an option that is null has its default."""
         named = {field.name for field in fields(Recipe)} & set(type(self).model_fields)
-        return Recipe(**{name: getattr(self, name) for name in named})
+        own = {name: getattr(self, name) for name in named}
+        return Recipe(**{name: value for name, value in own.items() if value is not None})

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from dataclasses import fields
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nasbench_ecg.api import Options
-from nasbench_ecg.training import RecipeOptions
+from nasbench_ecg.training import AUGMENTATIONS, Augmentation, LossName, Recipe, RecipeOptions
+
+_PUBLISHED = {field.name: field.default for field in fields(Recipe)}
 
 
 class TrainOptions(RecipeOptions):
@@ -24,8 +27,74 @@ class TrainOptions(RecipeOptions):
         "smoke": {"epochs": 2, "batch_size": 64, "beats": 1000},
     }
 
+    lr: float = Field(Recipe.lr, gt=0)
+    """Learning rate of the weights: of the first epoch (cosine), or of the peak (one-cycle)."""
+
+    momentum: float = Field(Recipe.momentum, ge=0, lt=1)
+    """Momentum of SGD."""
+
     beats: int | None = Field(None, ge=2)
     """Most beats to train on, drawn at random; null uses all."""
+
+    optimizer: Literal["sgd", "adamw"] | None = None
+    """Optimizer of the weights; null is sgd."""
+
+    schedule: Literal["cosine", "one-cycle"] | None = None
+    """Schedule of the learning rate: over the epochs, or up and down over the steps; null is
+    cosine."""
+
+    loss: LossName | None = None
+    """Loss; all but cross-entropy (null) give rare or difficult beats more weight."""
+
+    tau: float | None = Field(None, ge=0)
+    """τ of logit-adjustment: 0 is cross-entropy, 1 (null) aims at the mean sensitivity."""
+
+    beta: float | None = Field(None, ge=0, lt=1)
+    """β of class-balanced: 0 is cross-entropy, near 1 inverse frequencies; null is 0.9999."""
+
+    gamma: float | None = Field(None, ge=0)
+    """γ of focal: 0 is cross-entropy; null is 2."""
+
+    augment: tuple[Augmentation, ...] | None = None
+    """Random changes of training beats: wander, noise, scale, shift, lead-dropout; null is none."""
+
+    averaging: Literal["ema", "swa"] | None = None
+    """Result is an average of the weights: exponential (ema), of the last quarter of the steps
+    (swa), or null, those of the last step."""
+
+    averaging_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay of ema in a step; null is 0.995."""
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _split_names(cls, value: Any) -> Any:
+        """Also accept ``wander,noise`` from a command line."""
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+    @field_validator("augment")
+    @classmethod
+    def _in_order(cls, names: tuple[Augmentation, ...] | None) -> tuple[Augmentation, ...] | None:
+        return tuple(name for name in AUGMENTATIONS if name in names) if names else None
+
+    @field_validator(
+        "optimizer", "schedule", "loss", "tau", "beta", "gamma", "averaging", "averaging_decay"
+    )
+    @classmethod
+    def _null_if_published(cls, value: Any, info: ValidationInfo) -> Any:
+        """Return None for the default, so that equal recipes have equal run keys."""
+        return None if value == _PUBLISHED[str(info.field_name)] else value
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        for option, owner, value in (
+            ("tau", "loss", "logit-adjustment"),
+            ("beta", "loss", "class-balanced"),
+            ("gamma", "loss", "focal"),
+            ("averaging_decay", "averaging", "ema"),
+        ):
+            if getattr(self, option) is not None and getattr(self, owner) != value:
+                raise ValueError(f"{option} needs {owner}={value}")
+        return self
 
 
 class ProxyOptions(Options):

@@ -26,6 +26,8 @@ from nasbench_ecg_evaluators.options import TrainOptions
 class Train:
     """Trains the network from scratch for a fixed number of epochs and scores the last epoch.
 
+    The recipe may average the weights over the steps; the last average is scored then.
+
     The scored part influences no choice: there is no early stopping and no best epoch.
     """
 
