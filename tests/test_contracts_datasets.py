@@ -18,6 +18,7 @@ FEW = {
     "svdb-2lead": {"records": SVDB},
     "svdb-2lead-context": {"records": SVDB},
     "svdb-2lead-rhythm": {"records": SVDB},
+    "mitbih-svdb-rhythm": {"records": (*MITBIH, *SVDB), "leads": ("#0", "#1")},
     "incart-2lead": {"records": tuple(f"I{n:02}" for n in (1, 3, 6, 8, 9, 12, 15))},
     "mitbih-features": {"records": MITBIH},
     "iemmc-beats": {"counts": {"N": 60, "S": 20, "V": 30, "F": 10, "Q": 20}},

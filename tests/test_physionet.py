@@ -30,6 +30,7 @@ from nasbench_ecg_physionet.mitbih import (
     RhythmOptions,
     TwoLeadOptions,
 )
+from nasbench_ecg_physionet.mitbih_svdb import MitBihSvdb, MitBihSvdbOptions
 from nasbench_ecg_physionet.qt import RECORDS as QT_RECORDS
 from nasbench_ecg_physionet.qt import Qt, QtOptions
 from nasbench_ecg_physionet.svdb import RECORDS as SVDB_RECORDS
@@ -71,12 +72,12 @@ def de_chazal_labels(tmp_path_factory):
     return dataset, *load(dataset, "mitdb", tmp_path_factory.mktemp("cache"))
 
 
-def test_the_plugin_registers_twelve_datasets():
+def test_the_plugin_registers_thirteen_datasets():
     specs = {spec.name: spec for spec in nasbench_ecg_datasets()}
     assert sorted(specs) == [
         "iemmc-beats", "iemmc-records", "incart-2lead", "mitbih-1lead", "mitbih-2lead",
-        "mitbih-2lead-context", "mitbih-2lead-rhythm", "mitbih-features", "qt-1lead", "svdb-2lead",
-        "svdb-2lead-context", "svdb-2lead-rhythm",
+        "mitbih-2lead-context", "mitbih-2lead-rhythm", "mitbih-features", "mitbih-svdb-rhythm",
+        "qt-1lead", "svdb-2lead", "svdb-2lead-context", "svdb-2lead-rhythm",
     ]  # fmt: skip
     assert "inter-patient" in specs["mitbih-2lead"].protocols
     assert "inter-patient" not in specs["qt-1lead"].protocols
@@ -249,6 +250,58 @@ def test_svdb_windows_are_those_of_mitbih_in_seconds(tmp_path):
     beats, _ = load(Svdb(options_of(SvdbRhythmOptions, records=records)), "svdb", tmp_path)
     assert beats.signals.shape[1:] == (6, 360) and beats.fs == 120
     assert beats.leads == ("ECG1", "ECG2", *PLANES["whole-record"])
+
+
+def test_mitbih_svdb_trains_on_ds1_and_svdb_and_tests_on_ds2(tmp_path):
+    """Class counts by wfdb and de Chazal's table; test beats are those of mitbih-2lead-rhythm."""
+    mitdb, folder = real_database("mitdb"), real_database("svdb")
+    dataset = MitBihSvdb(options_of(MitBihSvdbOptions, "inter-patient"))
+    alone = MitBih(options_of(RhythmOptions, "inter-patient"))
+    beats, _ = load(dataset, "svdb", tmp_path)
+    expected, _ = load(alone, "mitdb", tmp_path)
+    assert beats.fs == 120 and beats.signals.shape[1:] == (6, 360)
+    assert beats.leads == expected.leads == ("MLII", "other", *PLANES["whole-record"])
+
+    parts = split("inter-patient", protocol_options("inter-patient")(), beats, dataset)
+    same = split("inter-patient", protocol_options("inter-patient")(), expected, alone)
+    test, as_ever = beats.take(parts.test), expected.take(same.test)
+    for name in ("signals", "labels", "sample"):
+        np.testing.assert_array_equal(getattr(test, name), getattr(as_ever, name))
+    assert parts.macro_classes == same.macro_classes
+
+    of = {
+        s: c
+        for c, group in {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"}.items()
+        for s in group
+    }
+    counts = Counter()
+    for base, names, before, after in ((mitdb, DS1, 720, 357), (folder, SVDB_RECORDS, 256, 127)):
+        for name in names:
+            marks = wfdb.rdann(str(base / name), "atr")
+            last = wfdb.rdheader(str(base / name)).sig_len - after
+            for sample, symbol in zip(marks.sample, marks.symbol, strict=True):
+                if symbol in of and before <= sample < last:
+                    counts[of[symbol]] += 1
+    training = beats.take(np.concatenate([parts.train, parts.validation]))
+    assert training.counts() == counts
+    assert training.counts()["S"] > 13_000
+
+    of_subject = np.asarray(beats.subjects)[beats.record]
+    people = [set(of_subject[index]) for index in (parts.train, parts.validation)]
+    assert (
+        not people[0] & people[1] and len(people[0] | people[1]) == 22 + 78 and len(people[1]) == 20
+    )
+
+
+def test_mitbih_svdb_names_the_persons_of_both_databases():
+    dataset = MitBihSvdb(MitBihSvdbOptions())
+    persons = dataset.persons()
+    assert persons["202"] == "mitdb/201" and persons["800"] == "svdb/800" and len(persons) == 122
+    assert [need.database for need in dataset.requires()] == ["mitdb", "svdb"]
+    few = MitBihSvdb(MitBihSvdbOptions(records=("101", "100", "800", "801"), exclude=("801",)))
+    parts = few.partition("inter-patient")
+    assert parts == {"train": ["101", "800"], "test": ["100"]}
+    assert few.partition("patient-kfold") is None
 
 
 def test_the_last_beat_of_860_is_behind_its_end_and_dropped(tmp_path):

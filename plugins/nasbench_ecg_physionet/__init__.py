@@ -14,6 +14,7 @@ from nasbench_ecg.api import DatasetSpec, hookimpl
 PLUGIN_API_VERSION = "1.0"
 
 _ALL = ("intra-patient", "inter-patient", "inter-patient-strict", "patient-kfold")
+_FIXED_RECORDS = ("inter-patient", "inter-patient-strict")
 _WITHOUT_FIXED_RECORDS = ("intra-patient", "patient-kfold")
 
 
@@ -68,6 +69,13 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         options="nasbench_ecg_physionet.svdb:RhythmOptions",
         summary="MIT-BIH Supraventricular, as svdb-2lead-context, and four rhythm planes a beat",
         protocols=_WITHOUT_FIXED_RECORDS,
+    )
+    yield DatasetSpec(
+        name="mitbih-svdb-rhythm",
+        target="nasbench_ecg_physionet.mitbih_svdb:MitBihSvdb",
+        options="nasbench_ecg_physionet.mitbih_svdb:MitBihSvdbOptions",
+        summary="mitbih-2lead-rhythm with the 78 persons of svdb in the training part",
+        protocols=_FIXED_RECORDS,
     )
     yield DatasetSpec(
         name="incart-2lead",
