@@ -43,7 +43,9 @@ def recording(seconds=90.0, *, leads=("MLII", "V1"), seed=0):
     return StoredRecording("r", FS, tuple(leads), signals), beats
 
 
-def classifier(normalise="none", rhythm=None, fs=FS, leads=("MLII", "V1"), record=None):
+def classifier(
+    normalise="none", rhythm=None, fs=FS, leads=("MLII", "V1"), record=None, planes=None
+):
     """Return a classifier by the sign of the R peak; it appends what it is given to ``record``."""
 
     def probabilities(beats):
@@ -54,7 +56,7 @@ def classifier(normalise="none", rhythm=None, fs=FS, leads=("MLII", "V1"), recor
 
     options = WaveformOptions(
         records=("x",), leads=leads, before=30, after=40, denoise="none", normalise=normalise,
-        rhythm=rhythm,
+        rhythm=rhythm, planes=planes,
     )  # fmt: skip
     return BeatClassifier("the sign", probabilities, CLASSES, leads, fs, options)
 
@@ -100,6 +102,9 @@ def test_rhythm_planes_are_of_the_whole_recording(rhythm, monkeypatch):
     found = annotate(recorded, classifier(rhythm=rhythm, record=given), Silent())
     planes = rhythm_planes(found.samples, rhythm)
     np.testing.assert_allclose(np.concatenate(given)[:, 2:, 0], planes, atol=1e-6)
+    chosen = []
+    annotate(recorded, classifier(rhythm=rhythm, planes=(1, 3), record=chosen), Silent())
+    np.testing.assert_array_equal(np.concatenate(chosen), np.concatenate(given)[:, [0, 1, 2, 4]])
 
 
 def test_beats_without_signal_have_no_class_and_are_told():

@@ -204,9 +204,38 @@ def test_rhythm_is_the_context_with_four_planes(tmp_path):
     assert np.median(early) < log(0.9)
 
 
+@pytest.mark.parametrize(
+    ("planes", "rhythm"), [((1,), "whole-record"), ("2, 4", "whole-record"), (3, "causal")]
+)
+def test_planes_can_be_chosen_by_their_numbers(tmp_path, planes, rhythm):
+    changes = {"records": ("100",), "rhythm": rhythm}
+    all_planes, _ = load(
+        MitBih(options_of(RhythmOptions, "inter-patient", **changes)), "mitdb", tmp_path
+    )
+    chosen = options_of(RhythmOptions, "inter-patient", **changes, planes=planes)
+    beats, _ = load(MitBih(chosen), "mitdb", tmp_path)
+    numbers = {(1,): [1], "2, 4": [2, 4], 3: [3]}[planes]
+    leads = [0, 1, *(number + 1 for number in numbers)]
+    assert beats.leads == tuple(all_planes.leads[i] for i in leads)
+    np.testing.assert_array_equal(beats.signals, all_planes.signals[:, leads])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"planes": (5,)}, {"planes": (0,)}, {"planes": (2, 1)}, {"planes": (1, 1)}, {"planes": ()},
+        {"planes": (4,), "rhythm": "causal"}, {"planes": (1,), "rhythm": None},
+    ],
+)  # fmt: skip
+def test_planes_that_do_not_exist_are_refused(wrong):
+    with pytest.raises(OptionError, match="planes"):
+        options_of(RhythmOptions, **wrong)
+
+
 def test_without_rhythm_the_options_in_a_run_key_are_those_of_before():
     assert "rhythm" not in TwoLeadOptions().model_dump(exclude_none=True)
     assert "rhythm" not in ContextOptions().model_dump(exclude_none=True)
+    assert "planes" not in RhythmOptions().model_dump(exclude_none=True)
 
 
 def test_svdb_records_are_the_78_with_two_leads_at_128_hz():

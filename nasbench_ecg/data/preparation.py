@@ -103,6 +103,9 @@ class WaveformOptions(RecordsOptions):
     rhythm: Rhythm | None = None
     """Constant extra leads of RR intervals: whole-record, causal (without look-ahead) or none."""
 
+    planes: tuple[int, ...] | None = None
+    """Numbers of the rhythm planes to keep, from 1 in the order of their table; null keeps all."""
+
     max_missing: float | None = Field(None, ge=0, le=1)
     """Largest share of a window without signal; beats above it are dropped. None: 0.1."""
 
@@ -113,6 +116,39 @@ class WaveformOptions(RecordsOptions):
     def n_samples(self) -> int:
         """Samples of a window."""
         return self.before + 1 + self.after
+
+    @property
+    def plane_index(self) -> tuple[int, ...]:
+        """Position of each plane that is used among those of the option ``rhythm``."""
+        if self.rhythm is None:
+            return ()
+        numbers = self.planes or range(1, len(PLANES[self.rhythm]) + 1)
+        return tuple(number - 1 for number in numbers)
+
+    @property
+    def plane_names(self) -> tuple[str, ...]:
+        """Names of the rhythm planes that are used."""
+        return tuple(PLANES[self.rhythm][i] for i in self.plane_index) if self.rhythm else ()
+
+    @field_validator("planes", mode="before")
+    @classmethod
+    def _split_numbers(cls, value: Any) -> Any:
+        """Also accept ``1,4`` and ``1`` from a command line."""
+        if isinstance(value, str):
+            return [part.strip() for part in value.split(",")]
+        return [value] if isinstance(value, int) else value
+
+    @model_validator(mode="after")
+    def _planes_exist(self) -> Self:
+        if self.planes is None:
+            return self
+        if self.rhythm is None:
+            raise ValueError("planes needs the option rhythm")
+        n = len(PLANES[self.rhythm])
+        wrong = [number for number in self.planes if not 1 <= number <= n]
+        if wrong or not self.planes or list(self.planes) != sorted(set(self.planes)):
+            raise ValueError(f"planes are ascending numbers from 1 to {n}, not {self.planes}")
+        return self
 
     @field_validator("before", "after")
     @classmethod
@@ -194,7 +230,7 @@ def cut_beats(
             subjects=tuple(one.subject for one in cut),
             leads=(
                 *_common_leads([one.leads for one in cut], options.leads),
-                *(PLANES[options.rhythm] if options.rhythm else ()),
+                *options.plane_names,
             ),
             fs=parts[0].fs,
         ),
@@ -281,7 +317,7 @@ def _n_workers() -> int:
 
 
 def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -> Windows:
-    return segment(
+    windows = segment(
         replace(
             record,
             signals=denoise_at(record.signals, record.fs, options.denoise_rate, options.denoise),
@@ -297,6 +333,11 @@ def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -
         symbols=options.symbols,
         max_missing=options.max_missing,
     )
+    if options.planes is None:
+        return windows
+    n_leads = len(record.signals)
+    used = [*range(n_leads), *(n_leads + i for i in options.plane_index)]
+    return replace(windows, signals=windows.signals[:, used])
 
 
 def _common_leads(found: list[tuple[str, ...]], requested: tuple[str, ...]) -> tuple[str, ...]:

@@ -102,8 +102,8 @@ def annotate(
             bar.advance()
         samples = _without_doubles(np.concatenate(found), recording.fs) if peaks is None else peaks
         samples = np.sort(samples)
-        rhythm = classifier.options.rhythm
-        planes = rhythm_planes(samples, rhythm).astype(np.float32) if rhythm else None
+        rhythm, used = classifier.options.rhythm, list(classifier.options.plane_index)
+        planes = rhythm_planes(samples, rhythm)[:, used].astype(np.float32) if rhythm else None
         probabilities = np.full((len(samples), len(classifier.classes)), np.nan, np.float32)
         for part in parts:
             own = np.flatnonzero((samples >= part.core[0]) & (samples < part.core[1]))

@@ -18,7 +18,6 @@ from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.export import METADATA, metadata
 from nasbench_ecg.models.load import first_line, load_model
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.signal.rhythm import PLANES
 
 Floats = NDArray[np.float32]
 
@@ -163,13 +162,12 @@ def _classifier(
             f"{described['preparation']['dataset']!r}.",
             fix="Choose a network that was trained on waveforms.",
         ) from error
-    planes = PLANES[options.rhythm] if options.rhythm else ()
     leads = tuple(described["leads"])
     return BeatClassifier(
         name=name,
         probabilities=probabilities,
         classes=tuple(described["classes"]),
-        leads=leads[: len(leads) - len(planes)],
+        leads=leads[: len(leads) - len(options.plane_index)],
         fs=float(described["samples_per_second"]),
         options=options,
     )

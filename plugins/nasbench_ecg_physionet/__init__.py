@@ -75,6 +75,7 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         target="nasbench_ecg_physionet.mitbih_svdb:MitBihSvdb",
         options="nasbench_ecg_physionet.mitbih_svdb:MitBihSvdbOptions",
         summary="mitbih-2lead-rhythm with the 78 persons of svdb in the training part",
+        protocol="inter-patient",
         protocols=_FIXED_RECORDS,
     )
     yield DatasetSpec(
