@@ -297,11 +297,15 @@ class Task:
         train: Beats to train weights on.
         validation: Beats to select the architecture with.
         macro_classes: The classes that macro scores average over.
+        validation_folds: int64 [n], the fold of each beat of ``train`` and then of ``validation``,
+            if ``evaluate_many`` scores candidates by cross-validation over folds of persons; None:
+            on ``validation``. A strategy that trains weights itself does not need it.
     """
 
     train: Beats
     validation: Beats
     macro_classes: tuple[str, ...]
+    validation_folds: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "train", self.train.read_only())
@@ -463,6 +467,8 @@ class SearchContext(Protocol):
         self, architectures: Sequence[Architecture], fidelity: Fidelity | None = None
     ) -> list[Evaluation]:
         """Train each architecture on the task's training part and score it on its validation part.
+
+        With ``task.validation_folds`` it is trained and scored once for each fold.
 
         The evaluations are in the order of ``architectures``, without the networks' weights. A
         candidate whose training diverges has the score minus infinity and no metrics.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -33,6 +33,8 @@ class Split:
             with any if fewer than two classes have enough. Fewer than two allow no macro scores.
         fingerprint: SHA-256 of (record name, sample, part) of all beats, equal on every machine.
         notes: Remarks about this split that matter for the interpretation of scores.
+        folds: int64 [n], the fold of each beat of ``train`` and then of ``validation``, if a search
+            scores candidates by cross-validation; else None.
     """
 
     train: Index
@@ -41,6 +43,7 @@ class Split:
     macro_classes: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    folds: Index | None = None
 
 
 class ProtocolOptions(Options):
@@ -74,6 +77,10 @@ class InterPatientOptions(ProtocolOptions):
 
     seed: int = Field(default=0, ge=0)
     """Seed of the draw of the validation subjects."""
+
+    validation: Literal["kfold"] | None = None
+    """Candidates of a search are scored on the validation subjects (null), or by cross-validation
+    over k folds of all training subjects (kfold), which takes k times as long."""
 
 
 class PatientKFoldOptions(ProtocolOptions):
@@ -158,7 +165,21 @@ def split(name: str, options: ProtocolOptions, beats: Beats, dataset: Dataset) -
         macro_classes=macro_classes,
         fingerprint=_fingerprint(beats, parts),
         notes=(*_shared_subject_notes(name, beats, parts), *macro_notes),
+        folds=_folds_of_training(name, options, beats, parts),
     )
+
+
+def _folds_of_training(
+    name: str, options: ProtocolOptions, beats: Beats, parts: Mapping[str, Index]
+) -> Index | None:
+    """Return the fold of each training beat and then of each validation beat; None: no folds."""
+    if not isinstance(options, InterPatientOptions) or options.validation is None:
+        return None
+    training = np.sort(np.concatenate([parts["train"], parts["validation"]]))
+    fold_of = np.full(len(beats), -1)
+    for number, index in enumerate(subject_folds(name, training, beats, options.k, options.seed)):
+        fold_of[index] = number
+    return np.concatenate([fold_of[parts["train"]], fold_of[parts["validation"]]])
 
 
 def _find_protocol(

@@ -32,6 +32,7 @@ from nasbench_ecg.data.beats import Beats, join
 from nasbench_ecg.errors import DivergedError, ProtocolError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.calls import ComponentCalls
+from nasbench_ecg.run.cross_validation import cross_validated, n_folds
 from nasbench_ecg.run.evaluations import check_evaluation
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.warm import LIMIT, CandidateCheckpoints
@@ -131,7 +132,7 @@ class RunSearchContext:
         if fidelity is None or fidelity.epochs is None or (arch.hash, fidelity) in self._counted:
             return
         self._counted.add((arch.hash, fidelity))
-        self.epochs_trained += fidelity.epochs - evaluation.epochs_reused
+        self.epochs_trained += n_folds(self.task) * fidelity.epochs - evaluation.epochs_reused
         self.epochs_reused += evaluation.epochs_reused
         if self.candidates is None:
             return
@@ -173,7 +174,8 @@ class RunSearchContext:
             return None
         ctx = ValidationContext(self.task, self.device, self.progress, fidelity)
         with self.calls.of(self.evaluator_name):
-            return float(self.evaluator.estimate(arch, self.task, self.builder, ctx))
+            seconds = self.evaluator.estimate(arch, self.task, self.builder, ctx)
+        return float(seconds) * n_folds(self.task)
 
     def log(self, value: float, **figures: float) -> None:
         """Add a point to the trajectory, with the best value so far."""
@@ -226,26 +228,31 @@ def evaluate_candidate(
 ) -> Evaluation:
     """Return the evaluation of one candidate of a search, without the weights of its network.
 
-    The result depends on the arguments alone, so candidates may be evaluated in any order and in
-    any process. A candidate whose training diverges is the worst: its score is minus infinity.
+    A task with folds is evaluated by cross-validation. The result depends on the arguments alone,
+    so candidates may be evaluated in any order and in any process. A candidate whose training
+    diverges is the worst: its score is minus infinity.
 
     Raises:
         PluginError: The evaluation is not valid.
     """
-    checkpoint = None if candidates is None else candidates.of(arch, fidelity)
-    ctx = ValidationContext(task, device, progress, fidelity, checkpoint or NoCheckpoint())
     started = monotonic()
-    try:
+
+    def evaluate(task: Task, fold: int = 0) -> Evaluation:
+        checkpoint = None if candidates is None else candidates.of(arch, fidelity, fold)
+        ctx = ValidationContext(task, device, progress, fidelity, checkpoint or NoCheckpoint())
         with calls.of(evaluator_name), seeded(seed):
             evaluation = evaluator.evaluate(arch, task, builder, ctx)
             evaluation = check_evaluation(
                 evaluation, arch, task.validation, evaluator_name, task.macro_classes
             )
+        reused = checkpoint is not None and checkpoint.loaded and fidelity is not None
+        epochs = fidelity.continues if reused and fidelity is not None else None
+        return replace(evaluation, state=None, epochs_reused=epochs or 0)
+
+    try:
+        return evaluate(task) if n_folds(task) == 1 else cross_validated(task, evaluate)
     except DivergedError:
         return Evaluation(arch, score=-math.inf, metrics={}, seconds=monotonic() - started)
-    reused = checkpoint is not None and checkpoint.loaded and fidelity is not None
-    epochs = fidelity.continues if reused and fidelity is not None else None
-    return replace(evaluation, state=None, epochs_reused=epochs or 0)
 
 
 @dataclass

@@ -28,6 +28,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity, Task
@@ -87,6 +88,7 @@ class Workers:
         self._setup = partial(
             WorkerSetup,
             macro_classes=task.macro_classes,
+            validation_folds=task.validation_folds,
             builder=builder,
             evaluator=evaluator,
             device=device,
@@ -217,6 +219,7 @@ class RemoteWorkers:
             train=SentBeats(task.train),
             validation=SentBeats(task.validation),
             macro_classes=task.macro_classes,
+            validation_folds=task.validation_folds,
             builder=builder,
             evaluator=evaluator,
             device=device,
@@ -254,6 +257,7 @@ class WorkerSetup:
     train: HoldsBeats
     validation: HoldsBeats
     macro_classes: tuple[str, ...]
+    validation_folds: NDArray[np.int64] | None
     builder: ResolvedComponent
     evaluator: ResolvedComponent
     device: str
@@ -265,7 +269,12 @@ class WorkerSetup:
         """Map the beats, create the components, and return the function of a candidate."""
         return partial(
             evaluate_candidate,
-            task=Task(self.train.beats(), self.validation.beats(), self.macro_classes),
+            task=Task(
+                self.train.beats(),
+                self.validation.beats(),
+                self.macro_classes,
+                self.validation_folds,
+            ),
             builder=self.builder.create(),
             evaluator=self.evaluator.create(),
             device=self.device,

@@ -51,6 +51,7 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
 from nasbench_ecg.run.contexts import CandidateWorkers, FinalTestContext, RunSearchContext
+from nasbench_ecg.run.cross_validation import n_folds
 from nasbench_ecg.run.evaluations import check_converged, check_evaluation, check_unchanged
 from nasbench_ecg.run.locks import Holder
 from nasbench_ecg.run.parallel import RemoteWorkers, Workers
@@ -180,7 +181,11 @@ def prepare_run(
         beats = fitted(beats, dataset, parts.train)
     if loaded.from_cache:
         progress.note(f"The beats of {config.dataset.name} come from the cache.")
-    task = Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
+    task = Task(
+        beats.take(parts.train), beats.take(parts.validation), parts.macro_classes, parts.folds
+    )
+    if (folds := n_folds(task)) > 1:
+        progress.note(f"Candidates are scored by cross-validation: {folds} trainings each.")
     excluded = _load_excluded(config.dataset, source)
     record = with_data(new_record(config, suite), loaded, parts, dataset, excluded)
     record.seconds["load"] = round(monotonic() - started, 3)

@@ -70,14 +70,16 @@ class CandidateCheckpoints:
     max_bytes: float
     removed: int = 0
 
-    def of(self, arch: Architecture, fidelity: Fidelity | None) -> CandidateCheckpoint:
-        """Return the checkpoint of a candidate at a fidelity."""
+    def of(
+        self, arch: Architecture, fidelity: Fidelity | None, fold: int = 0
+    ) -> CandidateCheckpoint:
+        """Return the checkpoint of a candidate at a fidelity, on a fold of a cross-validation."""
         if fidelity is None or not fidelity.epochs or not fidelity.schedule_epochs:
             return CandidateCheckpoint(None, None)
         start = fidelity.continues
         return CandidateCheckpoint(
-            start=None if start is None else self._path(arch, fidelity, start),
-            end=self._path(arch, fidelity, fidelity.epochs)
+            start=None if start is None else self._path(arch, fidelity, start, fold),
+            end=self._path(arch, fidelity, fidelity.epochs, fold)
             if fidelity.epochs < fidelity.schedule_epochs
             else None,
         )
@@ -91,7 +93,9 @@ class CandidateCheckpoints:
         if fidelity is None or fidelity.schedule_epochs is None or not self.folder.is_dir():
             return 0
         if fidelity.continues is not None:
-            self._path(arch, fidelity, fidelity.continues).unlink(missing_ok=True)
+            done = self._path(arch, fidelity, fidelity.continues).name
+            for path in self.folder.glob(f"{done.partition('-')[0]}*-{done.partition('-')[2]}"):
+                path.unlink(missing_ok=True)
         files = sorted(
             (int(path.stem.rpartition("-")[2]), path.stat().st_mtime_ns, path)
             for path in self.folder.glob("*-*.safetensors")
@@ -107,9 +111,10 @@ class CandidateCheckpoints:
         self.removed += removed
         return removed
 
-    def _path(self, arch: Architecture, fidelity: Fidelity, epochs: int) -> Path:
+    def _path(self, arch: Architecture, fidelity: Fidelity, epochs: int, fold: int = 0) -> Path:
         beats = "all" if fidelity.beats is None else fidelity.beats
-        name = f"{arch.hash}-{beats}-{fidelity.schedule_epochs}-{epochs}"
+        of_fold = f".{fold}" if fold else ""
+        name = f"{arch.hash}{of_fold}-{beats}-{fidelity.schedule_epochs}-{epochs}"
         return self.folder / f"{name}.safetensors"
 
 
