@@ -330,7 +330,7 @@ def test_mitbih_svdb_names_the_persons_of_both_databases():
     few = MitBihSvdb(MitBihSvdbOptions(records=("101", "100", "800", "801"), exclude=("801",)))
     parts = few.partition("inter-patient")
     assert parts == {"train": ["101", "800"], "test": ["100"]}
-    assert few.partition("patient-kfold") is None
+    assert few.partition("patient-kfold") is None and few.partition("intra-patient") is None
 
 
 def test_the_last_beat_of_860_is_behind_its_end_and_dropped(tmp_path):

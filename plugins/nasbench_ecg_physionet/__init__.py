@@ -14,7 +14,6 @@ from nasbench_ecg.api import DatasetSpec, hookimpl
 PLUGIN_API_VERSION = "1.0"
 
 _ALL = ("intra-patient", "inter-patient", "inter-patient-strict", "patient-kfold")
-_FIXED_RECORDS = ("inter-patient", "inter-patient-strict")
 _WITHOUT_FIXED_RECORDS = ("intra-patient", "patient-kfold")
 
 
@@ -76,7 +75,7 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         options="nasbench_ecg_physionet.mitbih_svdb:MitBihSvdbOptions",
         summary="mitbih-2lead-rhythm with the 78 persons of svdb in the training part",
         protocol="inter-patient",
-        protocols=_FIXED_RECORDS,
+        protocols=("inter-patient", "inter-patient-strict", "patient-kfold"),
     )
     yield DatasetSpec(
         name="incart-2lead",
