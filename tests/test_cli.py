@@ -211,6 +211,21 @@ def test_every_verb_refuses_an_option_that_is_given_twice(words: tuple[str, ...]
         assert (result.exit_code, "only once" in result.stderr) == (2, True), given
 
 
+def test_no_placeholder_is_the_name_of_its_option_in_capitals() -> None:
+    """Typer 0.27.0 takes such a placeholder for the name: ``--DEVICE`` in place of ``--device``."""
+
+    def options(command: Any) -> Iterator[tuple[str, str]]:
+        for child in getattr(command, "commands", {}).values():
+            yield from options(child)
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and parameter.metavar:
+                yield parameter.name, parameter.metavar
+
+    found = list(options(get_command(app)))
+    assert len(found) > 100
+    assert not [name for name, metavar in found if metavar == name.upper()]
+
+
 def test_saying_no_to_a_question_ends_without_a_panel() -> None:
     result = CliRunner().invoke(failing(typer.Abort()), ["fail"])
     assert (result.exit_code, result.stderr) == (1, "Aborted.\n")

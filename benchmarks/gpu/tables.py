@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,12 @@ def main() -> int:
         if not target.exists():
             shutil.copytree(card.parent, target)
     processes = [build(track, args) for track in args.tracks]
+
+    def end(*_: object) -> None:  # the builds then write what they have into their tables
+        for process in processes:
+            process.terminate()
+
+    signal.signal(signal.SIGTERM, end)
     return max(abs(process.wait()) for process in processes)
 
 

@@ -220,7 +220,7 @@ def info(
     kind: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND",
+            metavar="NAME",
             help="Kind of the component, if several components have this name.",
             autocompletion=complete_kind,
         ),

@@ -109,7 +109,7 @@ def run(
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")
+        str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
     ] = "auto",
     budget_evaluations: Annotated[
         int | None,

@@ -19,7 +19,7 @@ def submit(
         typer.Option(
             "-o",
             "--output",
-            metavar="FOLDER",
+            metavar="DIR",
             help="Folder to create, such as results/submitted/my-search.",
         ),
     ],

@@ -59,7 +59,7 @@ SeedsOption = Annotated[
     typer.Option(metavar="A,B,...", help="Seeds of all runs. Default: the seeds of the suite."),
 ]
 DeviceOption = Annotated[
-    str, typer.Option(metavar="DEVICE", help="auto (a GPU if there is one), cpu or cuda.")
+    str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
 ]
 OutOption = Annotated[
     Path, typer.Option(metavar="DIR", help="Folder of run records and trained networks.")

@@ -98,9 +98,7 @@ def query(
     ],
     dataset: Annotated[
         str,
-        typer.Option(
-            metavar="DATASET", help="Dataset of the table.", autocompletion=complete_dataset
-        ),
+        typer.Option(metavar="NAME", help="Dataset of the table.", autocompletion=complete_dataset),
     ],
     space: Space = "tiny-cells",
     protocol: Protocol = None,

@@ -27,7 +27,7 @@ from nasbench_ecg.tables.journal import Training, append_lines, journal_line, re
 from nasbench_ecg.tables.table import Table
 from nasbench_ecg.tables.training import MemberResult
 
-ROUND = 40 * SHARD
+ROUND = 20 * SHARD
 """Trainings that are written together."""
 
 
