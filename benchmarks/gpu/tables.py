@@ -23,7 +23,7 @@ def build(track: str, args: argparse.Namespace) -> subprocess.Popen[bytes]:
     command += ["--hours", str(args.minutes / 60)]
     for option in options:
         command += ["--set", option]
-    return subprocess.Popen(command)
+    return subprocess.Popen(command, start_new_session=True)  # one SIGTERM each, from here
 
 
 def main() -> int:
