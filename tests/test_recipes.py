@@ -27,6 +27,7 @@ from nasbench_ecg.signal import PLANES
 from nasbench_ecg.training import augmentation, graphs
 from nasbench_ecg.training.augmentation import Augmenter
 from nasbench_ecg.training.averaging import WeightAverage
+from nasbench_ecg.training.checkpoint import FileCheckpoint
 from nasbench_ecg.training.engine import Epoch, fit
 from nasbench_ecg.training.losses import class_balanced_weights, focal_loss, loss_function
 from nasbench_ecg.training.recipe import AUGMENTATIONS, Recipe
@@ -293,6 +294,34 @@ def test_training_beats_are_changed_and_the_given_ones_are_not():
 
 
 # -- every recipe ------------------------------------------------------------------------------
+
+
+class FiledOnce(FileCheckpoint):
+    """A checkpoint in a file that saves after a number of steps and ends the training there."""
+
+    def __init__(self, path, steps):
+        super().__init__(path)
+        self.steps = steps
+
+    def due(self):
+        self.steps -= 1
+        return self.steps == 0
+
+    def save(self, state):
+        super().save(state)
+        raise InterruptedTrainingError
+
+
+def test_a_training_goes_on_from_a_file(tmp_path):
+    recipe = Recipe(epochs=3, **RECIPES["all"])
+    expected, curves = train(RARE, **RECIPES["all"])
+    checkpoint = FiledOnce(tmp_path / "state", 11)
+    arguments = {"seed": 0, "device": "cpu", "progress": Silent(), "checkpoint": checkpoint}
+    with pytest.raises(InterruptedTrainingError):
+        fit(tiny_network(), RARE, recipe, **arguments)
+    model = tiny_network(seed=1)
+    assert fit(model, RARE, recipe, **arguments) == curves
+    assert same(model, expected)
 
 
 class Kept:
