@@ -247,6 +247,7 @@ __all__ = [
     "SearchSpaceSpec",
     "Setup",
     "Silent",
+    "StacksNetworks",
     "StorageError",
     "Strategy",
     "StrategySpec",
