@@ -45,6 +45,11 @@ def carry(tmp_path_factory):
 def on_gpu(out, carry, runs, minutes="10", **more):
     """Run the script; return its exit code and what it printed."""
     (out.parent / "runs.txt").write_text("# runs\n" + "\n".join(runs) + "\n")
+    (out.parent / "mine.toml").write_text(
+        'title = "One run"\nabout = "A test."\nseeds = [0]\n'
+        '[[runs]]\nstrategies = ["cnn-9"]\ndatasets = ["synthetic-2lead"]\nprofiles = ["smoke"]\n'
+    )
+    (out.parent / "suites.txt").write_text(f"{out.parent / 'mine.toml'} --workers 1\n")
     env = {
         **os.environ,
         "PIP_NO_INDEX": "1",
@@ -53,6 +58,7 @@ def on_gpu(out, carry, runs, minutes="10", **more):
         "ON_GPU_DEVICE": "cpu",
         "ON_GPU_PROFILE": "smoke",
         "ON_GPU_RUNS": str(out.parent / "runs.txt"),
+        "ON_GPU_SUITES": str(out.parent / "suites.txt"),
         "ON_GPU_SPEED": "--only training-smoke --no-bf16 --name here",
         "ON_GPU_TABLES": "",
         **more,
@@ -81,7 +87,8 @@ def test_a_failed_step_does_not_stop_the_others(session):
     out, code, printed = session
     by_name = outcomes(out)
     assert code == 0, printed
-    assert list(by_name) == ["prepare", "plugins", "equality", "speed", "01", "02"]
+    assert list(by_name)[:4] == ["prepare", "plugins", "equality", "speed"]
+    assert set(list(by_name)[4:]) == {"01", "02", "suite"}
     failed = by_name.pop("01")
     assert failed["status"] == "failed (2)"
     logs = "\n".join(path.read_text() for path in (out / "logs").iterdir())
@@ -97,7 +104,7 @@ def test_the_archive_holds_the_run_record_and_the_equality_checks(session):
                      and n.endswith(".json")]  # fmt: skip
         assert json.load(tar.extractfile(record))["status"] == "ok"
         equality = json.load(tar.extractfile("equality.json"))
-    assert len(equality) == 10
+    assert len(equality) == 16
     assert all(check["held"] for check in equality)
     assert {"results/speed/here.json", "summary.md", "logs/prepare.log"} <= set(names)
     assert not [name for name in names if name.startswith(("work", "done"))]
@@ -153,14 +160,21 @@ def test_no_step_is_started_when_the_minutes_are_over(steps, tmp_path):
 
 def test_the_published_runs_name_known_strategies_and_datasets(steps):
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.suite.spec import load_suite
 
     args = Namespace(
         root=ROOT, carry=ROOT, work=ROOT, out=ROOT, device="cpu", profile="paper", speed="",
-        runs=BENCHMARKS / "gpu" / "runs.txt",
+        runs=BENCHMARKS / "gpu" / "runs.txt", suites=BENCHMARKS / "gpu" / "suites.txt",
+        suite_lanes=2, tables="a:b",
     )  # fmt: skip
-    runs = [step.name.split() for step in steps.steps(args) if step.name[0].isdigit()]
+    runs, tables, *suites = steps.lanes(args)
+    assert [step.name for step in tables] == ["tables"]
+    for lane in suites:
+        for step in lane:
+            assert load_suite(step.name.split()[1]).runs
+    runs = [step.name.split() for step in runs]
     registry = load_registry()
-    assert runs[0][1:3] == ["darts", "mitbih-2lead"]
+    assert runs[0][1:3] == ["given", "mitbih-2lead"]
     for _, strategy, dataset, *_ in runs:
         registry.get("strategy", strategy)
         registry.get("dataset", dataset)

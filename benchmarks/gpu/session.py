@@ -1,8 +1,11 @@
 """The steps of ``benchmarks/on_gpu.sh``, within a limited number of minutes.
 
 Each step is a separate process with a log and a time limit; a failed step does not affect the
-others. A step that was done before with the same arguments is skipped. This module imports only
-the standard library, because the first step installs the packages of the project.
+others. A step that was done before with the same arguments is skipped. Checks and timings have the
+GPU alone. After them tables, suites and runs share it, each in a lane of its own: one small network
+leaves a GPU idle. NVIDIA's Multi-Process Service, where it starts, lets their kernels run at the
+same time. This module imports only the standard library, because the first step installs the
+packages of the project.
 """
 
 from __future__ import annotations
@@ -12,17 +15,20 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _GRACE = 20.0  # seconds between SIGTERM, when a run saves a checkpoint, and SIGKILL
-_LARGE = {".unfinished", "weights.safetensors", "shards"}
+_LARGE = {".unfinished", "weights.safetensors", "predictions.json", "shards"}
 _LEAST = 5.0  # a step is not started with fewer seconds left
 
 
@@ -58,34 +64,64 @@ class Outcome:
     last: str = ""
 
 
-def steps(args: argparse.Namespace) -> list[Step]:
-    """Return all steps, the most important first."""
+def checks(args: argparse.Namespace) -> list[Step]:
+    """Return the steps that have the machine alone."""
     python, here = sys.executable, args.root / "benchmarks"
     prepare = [python, here / "gpu" / "prepare.py", args.root, args.carry, args.work]
     equality = [python, here / "gpu" / "equality.py", "--device", args.device]
     equality += ["--out", args.out / "equality.json"]
     speed = [python, here / "speed", "--device", args.device, "--out", args.out / "results/speed"]
-    common = ["--profile", args.profile, "--device", args.device, "--out", args.out / "results"]
-    runs = [
-        Step(
-            f"{number:02d} {line}",
-            [python, "-m", "nasbench_ecg", "run", *shlex.split(line), *map(str, common)],
-        )
-        for number, line in enumerate(_lines(args.runs), 1)
-    ]
-    tables = [python, here / "gpu" / "tables.py", "--device", args.device]
-    tables += ["--minutes", "8", "--tables", args.out / "results/tables"]
-    tables += ["--start", args.carry / "tables", *shlex.split(args.tables)]
-    before = [run for run in runs if args.tables_after > int(run.name[:2]) - 1]
     return [
         Step("prepare", [*map(str, prepare)]),
         Step("plugins", [python, "-m", "nasbench_ecg", "plugin", "list"]),
         Step("equality", [*map(str, equality)], share=0.25),
-        Step("speed", [*map(str, speed), *shlex.split(args.speed)], share=0.4),
-        *before,
-        *([Step("tables", [*map(str, tables)])] if args.tables else []),
-        *runs[len(before) :],
+        Step("speed", [*map(str, speed), *shlex.split(args.speed)], share=0.3),
     ]
+
+
+def lanes(args: argparse.Namespace) -> list[list[Step]]:
+    """Return lists of steps; the steps of a list follow each other, and the lists run together."""
+    python, here = sys.executable, args.root / "benchmarks"
+    cli = [python, "-m", "nasbench_ecg"]
+    common = ["--device", args.device, "--out", str(args.out / "results")]
+    runs = [
+        Step(
+            f"{number:02d} {line}",
+            [*cli, "run", *shlex.split(line), "--profile", args.profile, *common],
+        )
+        for number, line in enumerate(_lines(args.runs), 1)
+    ]
+    suites = [
+        Step(f"suite {line}", [*cli, "suite", "run", *shlex.split(line), *common])
+        for line in _lines(args.suites)
+    ]
+    tables = [python, here / "gpu" / "tables.py", "--device", args.device]
+    tables += ["--minutes", "60", "--tables", args.out / "results/tables"]
+    tables += ["--start", args.carry / "tables", *shlex.split(args.tables)]
+    found = [runs, [Step("tables", [*map(str, tables)])] if args.tables else []]
+    found += [suites[number :: args.suite_lanes] for number in range(args.suite_lanes)]
+    return [lane for lane in found if lane]
+
+
+def share_the_gpu(work: Path, env: dict[str, str]) -> str:
+    """Start the Multi-Process Service and let ``env`` use it; return a line that says so."""
+    control = shutil.which("nvidia-cuda-mps-control")
+    if control is None:
+        return "processes take turns on the GPU: there is no Multi-Process Service"
+    folder = work / "mps"
+    folder.mkdir(exist_ok=True)
+    own = {"CUDA_MPS_PIPE_DIRECTORY": str(folder), "CUDA_MPS_LOG_DIRECTORY": str(folder)}
+    probe = [sys.executable, "-c", "import torch; torch.ones(1, device='cuda').item()"]
+    try:
+        subprocess.run([control, "-d"], env={**env, **own}, timeout=30, check=True)
+        subprocess.run(probe, env={**env, **own}, timeout=120, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        subprocess.run(
+            [control], input=b"quit\n", env={**env, **own}, capture_output=True, check=False
+        )
+        return f"processes take turns on the GPU: {error}"
+    env.update(own)
+    return "processes share the GPU by its Multi-Process Service"
 
 
 def _lines(path: Path) -> list[str]:
@@ -103,7 +139,7 @@ def perform(step: Step, out: Path, deadline: float, env: dict[str, str]) -> Outc
         if before["command"] == command:
             return Outcome(step.name, "done before", before["seconds"], before["last"])
     left = deadline - time.monotonic()
-    if left < _LEAST:
+    if left < _LEAST or _ended.is_set():
         return Outcome(step.name, "not started: time", 0.0)
     print(f"== {step.name} (at most {left * step.share:.0f} s)", flush=True)
     started = time.monotonic()
@@ -124,13 +160,26 @@ def _run(command: Sequence[str], log: Path, limit: float, env: dict[str, str]) -
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=env,
             start_new_session=True,
         )  # fmt: skip
+        _running.add(process)
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
             return "stopped: time"
         finally:
             _end(process)
+            _running.discard(process)
     return "ok" if code == 0 else f"failed ({code})"
+
+
+_running: set[subprocess.Popen[bytes]] = set()
+_ended = threading.Event()
+
+
+def _end_all() -> None:
+    """End all processes at once, and start no other one."""
+    _ended.set()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_end, tuple(_running)))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -185,12 +234,12 @@ def pack_results(out: Path) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--out", "--work", "--root", "--carry", "--runs"):
+    for name in ("--out", "--work", "--root", "--carry", "--runs", "--suites"):
         parser.add_argument(name, type=Path, required=True)
     for name in ("--device", "--profile", "--speed", "--tables"):
         parser.add_argument(name, required=True)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--tables-after", type=int, default=1, help="runs before the tables")
+    parser.add_argument("--suite-lanes", type=int, default=2, help="suites at the same time")
     return parser.parse_args()
 
 
@@ -206,10 +255,20 @@ def main() -> int:
         env["NASBENCH_ECG_DATA"] = str(args.work / "data")
     outcomes: list[Outcome] = []
     interrupted = False
+
+    def follow(lane: list[Step]) -> None:
+        outcomes.extend(perform(step, args.out, deadline, env) for step in lane)
+
     try:
-        for step in steps(args):
-            outcome = perform(step, args.out, deadline, env)
-            outcomes.append(outcome)
+        follow(checks(args))
+        if args.device == "cuda":
+            print(share_the_gpu(args.work, env), flush=True)
+        with ThreadPoolExecutor() as pool:
+            try:
+                list(pool.map(follow, lanes(args)))
+            except KeyboardInterrupt:
+                _end_all()
+                raise
     except KeyboardInterrupt:
         interrupted = True
     text = summary(outcomes, args)
