@@ -171,7 +171,7 @@ def test_the_published_runs_name_known_strategies_and_datasets(steps):
     assert [step.name for step in tables] == ["tables"]
     for lane in suites:
         for step in lane:
-            assert load_suite(step.name.split()[1]).runs
+            assert load_suite(step.name.split()[1]).content.runs
     runs = [step.name.split() for step in runs]
     registry = load_registry()
     assert runs[0][1:3] == ["given", "mitbih-2lead"]
