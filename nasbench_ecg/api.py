@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         SearchContext,
         SearchResult,
         SearchSpace,
+        StacksNetworks,
         Strategy,
         Task,
     )
