@@ -13,6 +13,7 @@ import numpy as np
 
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.metrics import ec57_scores
+from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.analysis import across_datasets, with_analysis
 from nasbench_ecg.report.folds import FoldSet, pool_folds, row_folds
 from nasbench_ecg.report.leaderboard import (
@@ -24,8 +25,9 @@ from nasbench_ecg.report.leaderboard import (
     Seed,
     Track,
 )
+from nasbench_ecg.report.overlap import with_overlaps
 from nasbench_ecg.report.patients import patient_interval, persons_of
-from nasbench_ecg.report.published import counterpart_of, published_scores
+from nasbench_ecg.report.published import counterpart_of, published_for
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
@@ -44,6 +46,9 @@ def build_report(
     records: Sequence[RunRecord],
     title: str,
     draw: Callable[[RunRecord], str | None] = lambda record: None,
+    *,
+    registry: Registry | None = None,
+    about: str = "",
 ) -> Report:
     """Return the report of some runs.
 
@@ -51,6 +56,9 @@ def build_report(
         records: The runs.
         title: Its heading.
         draw: Returns the architecture that a run found as text, None if it cannot be drawn.
+        registry: The available components, for the persons of records that name none; by default
+            those installed.
+        about: What the suite of the runs compares.
     """
     boards = tuple(leaderboards(records))
     by_key: dict[str, RunRecord] = {}
@@ -63,7 +71,8 @@ def build_report(
             if drawing:
                 drawings[record.architecture_hash] = drawing.rstrip("\n")
     persons = [_persons(board, by_key) for board in boards]
-    return Report(title, boards, across_datasets(boards, persons), by_key, drawings)
+    across = across_datasets(boards, persons)
+    return Report(title, with_overlaps(boards, by_key, registry), across, by_key, drawings, about)
 
 
 def _persons(board: Leaderboard, by_key: Mapping[str, RunRecord]) -> frozenset[str]:
@@ -172,7 +181,7 @@ def _leaderboard(
         rows=_ranked(
             [replace(row, missing=seeds) for row, seeds in zip(rows, missing, strict=True)]
         ),
-        published=tuple(published_scores(track.dataset, track.protocol)),
+        published=tuple(published_for(records[0])),
         ranked_by=ranked_by,
     )
     return with_analysis(board)
@@ -355,7 +364,9 @@ def _row(
         space_digest=_space_digest(records[0]),
         run_keys=tuple(sorted(record.run_key for record in single)),
         patients=patient_interval(finished, ranked_by),
-        published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
+        published=None
+        if records[0].excluded_records
+        else counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
         ranked_by=ranked_by,
         folds=row_folds(sets),
     )

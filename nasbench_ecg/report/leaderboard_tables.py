@@ -8,7 +8,8 @@ from nasbench_ecg.report.analysis import PARETO_COSTS
 from nasbench_ecg.report.columns import Format, leaderboard_columns, pareto_meaning
 from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS
-from nasbench_ecg.report.published import remarks
+from nasbench_ecg.report.overlap import Overlap, shares_text
+from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
 from nasbench_ecg.report.statistics import (
     CriticalDifference,
     min_pairs_for_significance,
@@ -135,6 +136,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
     if any(row.missing for row in board.rows):
         notes.append("Methods without a result for every seed are not ranked.")
     notes += remarks(row.strategy for row in board.rows)
+    notes += _about_persons(board)
     if board.n_others:
         others = (
             "the other leaderboard"
@@ -146,6 +148,41 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return notes
+
+
+def _about_persons(board: Leaderboard) -> list[str]:
+    """Return which records are of persons who are elsewhere, too, in sentences."""
+    notes = []
+    for overlap in board.searched:
+        what = f"the persons on whom architectures were searched on {overlap.dataset}"
+        if not overlap.shared:
+            notes.append(f"No record is of {what} ({overlap.protocol}).")
+            continue
+        notes.append(
+            f"{_records_text(overlap)} of {what} ({overlap.protocol}). Scores on them do not show "
+            "that an architecture applies to other persons."
+            if overlap.kept
+            else f"{_records_text(overlap)} of {what} ({overlap.protocol}), and left out here."
+        )
+    notes += [
+        f"{_records_text(overlap)} of persons who are also in {overlap.dataset} "
+        f"({overlap.protocol}): results on both are not independent."
+        for overlap in board.also_in
+    ]
+    if board.published and (remark := dataset_remark(board.track.dataset)):
+        notes.append(remark)
+    if not board.published and published_scores(board.track.dataset, board.track.protocol):
+        notes.append("Published scores are of all records, so they are not shown here.")
+    return notes
+
+
+def _records_text(overlap: Overlap) -> str:
+    """Return which records are shared, and the share of the beats in them."""
+    shown = overlap.kept or overlap.excluded
+    shares = shares_text(overlap) if shown == overlap.shared else ""
+    beats = f", with these beats: {shares}," if shares else ""
+    are = "is" if len(shown) == 1 else "are"
+    return f"{len(shown)} of {overlap.n_records} records ({', '.join(shown)}){beats} {are}"
 
 
 def _about_folds(board: Leaderboard) -> list[str]:

@@ -14,7 +14,7 @@ from nasbench_ecg.text import one_line
 
 def render(report: Report) -> str:
     """Return the report as a Markdown document."""
-    parts = [f"# {escape(report.title)}"]
+    parts = [f"# {escape(report.title)}", *([_paragraph(report.about)] if report.about else [])]
     if table := verdict_table(report.leaderboards):
         parts += ["## What these runs show", table_and_notes(table)]
     for board in report.leaderboards:
