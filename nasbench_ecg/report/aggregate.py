@@ -26,7 +26,7 @@ from nasbench_ecg.report.leaderboard import (
     Track,
 )
 from nasbench_ecg.report.overlap import with_overlaps
-from nasbench_ecg.report.patients import patient_interval, persons_of
+from nasbench_ecg.report.patients import patient_interval, person_matrices, persons_of
 from nasbench_ecg.report.published import counterpart_of, published_for
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
@@ -184,7 +184,11 @@ def _leaderboard(
         published=tuple(published_for(records[0])),
         ranked_by=ranked_by,
     )
-    return with_analysis(board)
+    persons = {
+        row.run_keys: person_matrices(_finished(methods[method]))
+        for method, row in zip(sorted(methods), rows, strict=True)
+    }
+    return with_analysis(board, {keys: own for keys, own in persons.items() if own is not None})
 
 
 def _ranked_by(records: Sequence[RunRecord]) -> str:
@@ -317,6 +321,18 @@ def _results_first(record: RunRecord) -> tuple[Any, ...]:
     return record.status != "ok", record.run_key, not record.per_record, record.suite
 
 
+def _runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs of one method, one for each seed, by seed."""
+    by_seed: dict[Seed, RunRecord] = {}
+    for record in sorted(records, key=_results_first):
+        by_seed.setdefault(_seed(record), record)
+    return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def _finished(records: Sequence[RunRecord]) -> list[RunRecord]:
+    return [record for record in _runs_by_seed(records) if record.status == "ok"]
+
+
 def _row(
     track: Track,
     method: tuple[str, ...],
@@ -326,11 +342,8 @@ def _row(
     folds: Mapping[str, FoldSet],
 ) -> Row:
     """Return the row of one method; ``distinguishing`` names the options to show."""
-    by_seed: dict[Seed, RunRecord] = {}
-    for record in sorted(records, key=_results_first):
-        by_seed.setdefault(_seed(record), record)
-    runs = [by_seed[seed] for seed in sorted(by_seed)]
-    finished = [record for record in runs if record.status == "ok"]
+    runs = _runs_by_seed(records)
+    finished = _finished(records)
     sets = [folds[record.run_key] for record in runs if record.run_key in folds]
     single = [record for record in runs if record.run_key not in folds]
     single += [record for one in sets for record in one.runs.values()]

@@ -24,6 +24,11 @@ from nasbench_ecg.statistics import (
 from nasbench_ecg.text import difference, seeds_text, value_text
 
 _FEW_DATASETS = 10
+_OVER_PATIENTS = {
+    "patients": "number of persons of the test part",
+    "p, patients": "p-value of exchanging the two methods in each test person",
+    "p, patients (Holm)": "the same, corrected for all comparisons of the leaderboard",
+}
 
 
 def leaderboard_table(board: Leaderboard, form: Format) -> Table:
@@ -60,6 +65,11 @@ def comparison_table(board: Leaderboard) -> Table | None:
         else Column("difference", "difference of the mean score"),
         Column("p", "p-value of an exact paired permutation test"),
         Column("p (Holm)", "p-value corrected for all comparisons of the leaderboard"),
+        *(
+            Column(heading, meaning)
+            for heading, meaning in _OVER_PATIENTS.items()
+            if any(found.n_persons for found in board.comparisons)
+        ),
     )
     rows = []
     for found in board.comparisons:
@@ -73,9 +83,15 @@ def comparison_table(board: Leaderboard) -> Table | None:
             f"{found.p:.3f}",
             f"{found.p_adjusted:.3f}",
         ]
-        significant = found.p_adjusted < SIGNIFICANCE
+        if len(columns) > len(texts):
+            p_values = (found.p_persons, found.p_persons_adjusted)
+            texts += [
+                str(found.n_persons or ""),
+                *("" if p is None else f"{p:.3f}" for p in p_values),
+            ]
+        significant = found.smallest_p < SIGNIFICANCE
         rows.append(TableRow(tuple(map(Cell, texts)), "significant" if significant else ""))
-    return Table(f"{board.track}: paired permutation tests over seeds", columns, tuple(rows))
+    return Table(f"{board.track}: paired permutation tests", columns, tuple(rows))
 
 
 def rank_table(name: str, found: CriticalDifference) -> Table:
@@ -217,8 +233,9 @@ def limits_of_few_seeds(board: Leaderboard) -> list[str]:
         )
     if tests and n < min_pairs_for_significance(tests):
         smallest = min(1.0, tests * smallest_paired_p_value(n))
+        seeds = "One seed" if n == 1 else f"{n} seeds"
         notes.append(
-            f"{n} seeds cannot distinguish any two of these methods: the smallest p-value after "
+            f"{seeds} cannot distinguish any two of these methods: the smallest p-value after "
             f"correction for {'one comparison' if tests == 1 else f'{tests} comparisons'} is "
             f"{smallest:.2g}."
         )

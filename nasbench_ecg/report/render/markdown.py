@@ -68,7 +68,7 @@ def _comparisons(board: Leaderboard) -> list[str]:
     table = comparison_table(board)
     if table is None:
         return []
-    summary = "<summary>All paired permutation tests over seeds</summary>"
+    summary = "<summary>All paired permutation tests</summary>"
     return [f"<details>{summary}\n\n{_table(table)}\n\n</details>"]
 
 
