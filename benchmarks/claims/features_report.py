@@ -16,10 +16,11 @@ _NO_EFFECT = (
     "Each record is standardized on its own, so division by a value of the record has no effect."
 )
 _VARIANTS = {
-    (None, None): "18: of the beat and of the beat before (default)",
-    ("record", None): "18, each divided by its mean absolute value in the record",
-    (None, "nine"): "9: of the beat alone",
-    ("record", "nine"): "9, divided likewise",
+    (None, None, None): "18: of the beat and of the beat before (default)",
+    ("record", None, None): "18, each divided by its mean absolute value in the record",
+    (None, "nine", None): "9: of the beat alone",
+    ("record", "nine", None): "9, divided likewise",
+    (None, None, "missing"): "18, those of absent P waves replaced by the median of the record",
 }
 
 
@@ -43,6 +44,6 @@ def text(runs: Sequence[RunRecord], dataset: str) -> str:
     ])  # fmt: skip
 
 
-def _variant(run: RunRecord) -> tuple[str | None, str | None]:
+def _variant(run: RunRecord) -> tuple[str | None, ...]:
     options = run.components["dataset"].options
-    return options.get("normalize"), options.get("features")
+    return tuple(options.get(name) for name in ("normalize", "features", "absent_p"))
