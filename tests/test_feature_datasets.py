@@ -17,7 +17,7 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import prepare_run
-from nasbench_ecg.signal.features import beat_features
+from nasbench_ecg.signal.features import FEATURES, beat_features
 from nasbench_ecg.signal.records import read_record
 from nasbench_ecg_physionet.features import (
     IemmcBeats,
@@ -224,6 +224,22 @@ def test_nine_features_are_those_of_the_beat_alone(ward):
     nine, _ = load(small(features="nine"), ward)
     assert nine.signals.shape == (38, 1, 9)
     np.testing.assert_array_equal(nine.signals, whole.signals[:, :, :9])
+
+
+def test_features_of_absent_p_waves_are_missing_on_request(tmp_path):
+    folder = real_database("mitdb")
+    record = read_record(folder, "221", ("MLII",))
+    usual, checked = (beat_features(record, check_p=check).values for check in (False, True))
+    changed = np.any(np.nan_to_num(usual) != np.nan_to_num(checked), axis=0)
+    names = {name for name, differs in zip(FEATURES, changed, strict=True) if differs}
+    assert names == {"pr_s", "p_mv", "previous_pr_s", "previous_p_mv"}
+    column = FEATURES.index("p_mv")
+    assert np.isnan(checked[:, column]).mean() > 0.6 > np.isnan(usual[:, column]).mean()
+    for absent_p in (None, "missing"):
+        options = MitBihFeaturesOptions(records=("221",), absent_p=absent_p)
+        beats = MitBihFeatures(options).load(LocalSource(folder.parent, tmp_path), Silent())
+        constant = np.mean(beats.signals[:, 0, column] == np.median(beats.signals[:, 0, column]))
+        assert (constant > 0.5) == (absent_p == "missing")
 
 
 def within(**options):

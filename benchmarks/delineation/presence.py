@@ -129,7 +129,7 @@ class QtRecords:
         for name in names:
             one, p = self.excerpts[name], self.found[name].p
             kept = np.where(score(self.values[name]) >= at, p, np.nan)
-            errors = waves.errors(one.marks["P"], kept, one.fs)
+            errors = waves.peak_errors(one.marks["P"], kept, one.fs)
             total += [int((np.abs(errors) <= waves.TOLERANCE).sum()), len(errors),
                       *waves.additional_p(one, kept)]  # fmt: skip
         return total
@@ -144,41 +144,81 @@ class QtRecords:
         return low
 
 
-def main() -> None:
-    """Fit, choose, test, and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, help="folder that contains mitdb and qtdb")
-    source = LocalSource(parser.parse_args().data)
+@dataclass(frozen=True)
+class Fitted:
+    """The model, and how it does on records that it was not made with.
+
+    Attributes:
+        weights: Weight of each measure of :data:`nasbench_ecg.signal.p_waves.COEFFICIENTS`.
+        intercept: Its intercept.
+        threshold: The threshold chosen on the first half of QT.
+        table: Markdown table of the tests.
+    """
+
+    weights: Floats
+    intercept: float
+    threshold: float
+    table: str
+
+
+def fit_and_test(source: LocalSource) -> Fitted:
+    """Fit on MIT-BIH, choose a threshold on one half of QT, and test on the other."""
     folder = source.folder("mitdb")
     shared = {person.removeprefix("mitdb/") for person in Qt(QtOptions()).persons().values()}
     names = [name for name in record_names(folder) if name not in _PACED]
     records = [mitdb(folder, name) for name in names]
+    held_out = [record for record in records if record.name in shared]
     weights, intercept = fit([record for record in records if record.name not in shared])
-    for name, weight in zip(p_waves.COEFFICIENTS, weights, strict=True):
-        print(f'    "{name}": {weight:.4g},')
-    print(f"INTERCEPT = {intercept:.4g}")
 
     def score(values: Floats) -> Floats:
         return np.asarray(values @ weights + intercept)
 
     qt = QtRecords(source.folder("qtdb"))
     first, second = qt.halves()
-    held_out = [record for record in records if record.name in shared]
-    for chosen, tested in ((first, second), (second, first)):
-        at = qt.threshold(chosen, score)
-        print(f"THRESHOLD = {at:.3f}")
-        for title, used in (("chosen on", chosen), ("tested on", tested)):
-            found, marked, invented, absent = qt.counts(used, score, at)
-            print(
-                f"{title} {len(used)} records: {found:,} of {marked:,} P waves found "
-                f"({found / marked:.1%}), {invented} of {absent} invented ({invented / absent:.1%})"
-            )
-        for label, what in ((1, "kept in sinus rhythm"), (0, "invented")):
-            own = [record.label == label for record in held_out]
-            kept = [~np.isnan(r.place) & (score(r.values) >= at) for r in held_out]
-            n = sum(int(mask.sum()) for mask in own)
-            k = sum(int((mask & keep).sum()) for mask, keep in zip(own, kept, strict=True))
-            print(f"MIT-BIH, {len(held_out)} other records: {k:,} of {n:,} ({k / n:.1%}) {what}")
+    thresholds = [qt.threshold(half, score) for half in (first, second)]
+    rows = ["| tested on | P waves kept | invented, any extremum | invented |", "|---|---|---|---|"]
+    for half, at, title in (
+        (second, thresholds[0], f"QT, the other {len(second)} records, first lead"),
+        (first, thresholds[1], f"QT, threshold chosen on these {len(second)}, the first half"),
+    ):
+        found, marked, invented, absent = qt.counts(half, score, at)
+        before = qt.counts(half, lambda values: np.zeros(len(values)), -1.0)[2]
+        shares = _share(found, marked), _share(before, absent), _share(invented, absent)
+        rows.append(f"| {title} | {' | '.join(shares)} |")
+    kept, sinus = _kept(held_out, 1, score, thresholds[0])
+    invented, absent = _kept(held_out, 0, score, thresholds[0])
+    before, _ = _kept(held_out, 0, score, -np.inf)
+    rows.append(
+        f"| MIT-BIH, {len(held_out)} records of persons of QT | {_share(kept, sinus)} "
+        f"| {_share(before, absent)} | {_share(invented, absent)} |"
+    )
+    return Fitted(weights, intercept, thresholds[0], "\n".join(rows))
+
+
+def _kept(
+    records: Sequence[Labeled], label: int, score: Callable[[Floats], Floats], at: float
+) -> tuple[int, int]:
+    """Return how many beats with a label have a P wave, and the number of these beats."""
+    own = [record.label == label for record in records]
+    kept = [~np.isnan(r.place) & (score(r.values) >= at) for r in records]
+    n_kept = sum(int((mask & keep).sum()) for mask, keep in zip(own, kept, strict=True))
+    return n_kept, sum(int(mask.sum()) for mask in own)
+
+
+def _share(n: int, of: int) -> str:
+    return f"{n:,} of {of:,} ({n / of:.1%})"
+
+
+def main() -> None:
+    """Print the constants, and the table of the tests."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder that contains mitdb and qtdb")
+    found = fit_and_test(LocalSource(parser.parse_args().data))
+    for name, weight in zip(p_waves.COEFFICIENTS, found.weights, strict=True):
+        print(f'    "{name}": {weight:.4g},')
+    print(f"INTERCEPT = {found.intercept:.4g}")
+    print(f"THRESHOLD = {found.threshold:.3f}")
+    print(found.table)
 
 
 if __name__ == "__main__":

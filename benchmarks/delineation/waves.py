@@ -54,7 +54,7 @@ def table(folder: Path) -> tuple[int, str]:
         seconds = time.process_time() - start
         for wave in "PT":
             errors = [
-                np.stack([errors(e.marks[wave], peaks[wave], e.fs) for peaks in leads])
+                np.stack([peak_errors(e.marks[wave], peaks[wave], e.fs) for peaks in leads])
                 for e, leads in zip(excerpts, found, strict=True)
             ]
             first = np.concatenate([error[0] for error in errors])
@@ -117,7 +117,7 @@ def excerpt(folder: Path, name: str) -> Excerpt:
     )
 
 
-def errors(marks: Ints, found: Floats, fs: float) -> Floats:
+def peak_errors(marks: Ints, found: Floats, fs: float) -> Floats:
     """Return the distance from each mark to the nearest peak, in ms; infinity without peaks."""
     found = np.sort(found[~np.isnan(found)])
     if not len(found):
