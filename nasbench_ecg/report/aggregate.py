@@ -25,8 +25,8 @@ from nasbench_ecg.report.leaderboard import (
     Seed,
     Track,
 )
-from nasbench_ecg.report.overlap import with_overlaps
-from nasbench_ecg.report.patients import patient_interval, person_matrices, persons_of
+from nasbench_ecg.report.overlap import persons_of_board, with_overlaps
+from nasbench_ecg.report.patients import patient_interval, person_matrices
 from nasbench_ecg.report.published import counterpart_of, published_for
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
@@ -56,8 +56,7 @@ def build_report(
         records: The runs.
         title: Its heading.
         draw: Returns the architecture that a run found as text, None if it cannot be drawn.
-        registry: The available components, for the persons of records that name none; by default
-            those installed.
+        registry: The components that name persons, for records that do not; None: the installed.
         about: What the suite of the runs compares.
     """
     boards = tuple(leaderboards(records))
@@ -70,15 +69,9 @@ def build_report(
             drawing = draw(record)
             if drawing:
                 drawings[record.architecture_hash] = drawing.rstrip("\n")
-    persons = [_persons(board, by_key) for board in boards]
+    persons = [persons_of_board(board, by_key) for board in boards]
     across = across_datasets(boards, persons)
     return Report(title, with_overlaps(boards, by_key, registry), across, by_key, drawings, about)
-
-
-def _persons(board: Leaderboard, by_key: Mapping[str, RunRecord]) -> frozenset[str]:
-    """Return the persons of the beats of a leaderboard."""
-    runs = [by_key[key] for row in board.rows for key in row.run_keys if key in by_key]
-    return frozenset[str]().union(*map(persons_of, runs))
 
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
@@ -185,7 +178,9 @@ def _leaderboard(
         ranked_by=ranked_by,
     )
     persons = {
-        row.run_keys: person_matrices(_finished(methods[method]))
+        row.run_keys: person_matrices(
+            [run for run in _runs_by_seed(methods[method]) if run.status == "ok"]
+        )
         for method, row in zip(sorted(methods), rows, strict=True)
     }
     return with_analysis(board, {keys: own for keys, own in persons.items() if own is not None})
@@ -329,10 +324,6 @@ def _runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
     return [by_seed[seed] for seed in sorted(by_seed)]
 
 
-def _finished(records: Sequence[RunRecord]) -> list[RunRecord]:
-    return [record for record in _runs_by_seed(records) if record.status == "ok"]
-
-
 def _row(
     track: Track,
     method: tuple[str, ...],
@@ -343,7 +334,7 @@ def _row(
 ) -> Row:
     """Return the row of one method; ``distinguishing`` names the options to show."""
     runs = _runs_by_seed(records)
-    finished = _finished(records)
+    finished = [record for record in runs if record.status == "ok"]
     sets = [folds[record.run_key] for record in runs if record.run_key in folds]
     single = [record for record in runs if record.run_key not in folds]
     single += [record for one in sets for record in one.runs.values()]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.data.persons import shared_records
 from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.report.patients import persons_of
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import (
     origin_of,
@@ -149,6 +150,15 @@ def _total(
     return {name: total[name] for name in classes if name in total}
 
 
+def persons_of_board(board: Leaderboard, runs: Mapping[str, RunRecord]) -> frozenset[str]:
+    """Return the persons of the beats of a leaderboard, as far as its runs name them."""
+    return frozenset[str]().union(*map(persons_of, _runs_of(board, runs)))
+
+
+def _runs_of(board: Leaderboard, runs: Mapping[str, RunRecord]) -> list[RunRecord]:
+    return [runs[key] for row in board.rows for key in row.run_keys if key in runs]
+
+
 def with_overlaps(
     boards: Sequence[Leaderboard], runs: Mapping[str, RunRecord], registry: Registry | None
 ) -> tuple[Leaderboard, ...]:
@@ -162,8 +172,9 @@ def with_overlaps(
         registry: The available components, for records that name no persons.
     """
     persons = Persons(runs, registry)
-    of_board = [[runs[key] for row in board.rows for key in row.run_keys] for board in boards]
-    of_board = [[run for run in own if run.dataset is not None] for own in of_board]
+    of_board = [
+        [run for run in _runs_of(board, runs) if run.dataset is not None] for board in boards
+    ]
     found = []
     for board, own in zip(boards, of_board, strict=True):
         if not own:
