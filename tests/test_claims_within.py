@@ -81,6 +81,37 @@ def test_a_claim_holds_at_one_bound_and_not_at_another(tmp_path):
     assert '"The performance of type F is lower" | not testable | not testable |' in table
 
 
+def test_claims_are_tested_only_at_bounds_of_all_methods(tmp_path):
+    from within_report import _accuracies, both_readings
+
+    outer = [
+        record("iemmc", seed, 0.55, C=C, balance=0.9, start="random")
+        for seed in range(3)
+        for C in CANDIDATES
+    ]
+    within = read([*runs(), *outer], tmp_path)
+    assert (within.bounds, within.claimed) == ((0.3, 0.7, 0.9), (0.3, 0.7))
+    assert "| IEMMC, random start | 0.9 | 55.0 ± 0.0" in _accuracies(within)
+    assert "IEMMC, k-means start | 0.9" not in _accuracies(within)
+    assert "0.9" not in both_readings([], within)
+
+
+def test_the_effect_of_features_is_stated_for_each_reading():
+    from features_report import text
+
+    made = []
+    for i, (normalize, features) in enumerate([(None, None), ("record", None), ("record", "nine")]):
+        for seed in range(2):
+            one = record("k-means", seed, 0.5 + 0.1 * i)
+            options = {"normalize": normalize, "features": features}
+            one.components["dataset"].options = options
+            made.append(one)
+    found = text(made, "iemmc-records")
+    assert "of the beat before (default) | – | 50.0 ± 0.0 |" in found
+    assert "| 9, divided likewise | – | 70.0 ± 0.0 |" in found
+    assert "has no effect" in found and "has no effect" not in text(made, "iemmc-beats")
+
+
 def test_the_search_within_records_is_tested_record_by_record(tmp_path):
     from within import check_within
 

@@ -28,6 +28,10 @@ def test_the_shared_settings_are_those_of_darts():
     options, text = model(), PAGE.read_text(encoding="utf-8")
     assert f"| `batch_size` | {options.batch_size} |" in text
     assert f"| `epochs` | {options.epochs} |" in text
+    weights = f"{options.lr}, {options.lr_min}, {options.momentum}, {options.weight_decay}"
+    assert f"| weights: `lr`, `lr_min`, `momentum`, `weight_decay` | {weights} |" in text
+    alpha = f"{options.alpha_lr}; 0.5, 0.999; {options.alpha_weight_decay}"
+    assert f"| α: `alpha_lr`, betas, `alpha_weight_decay` | {alpha} |" in text
     assert (
         f"| `drnas` | supernet | `channels` {options.channels}, `cells` {options.cells} |" in text
     )

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import wfdb
 from scipy.signal import resample_poly
 from wfdb.processing import compare_annotations
 from wfdb_files import real_database
@@ -121,6 +122,38 @@ def test_p_and_t_peaks_agree_with_the_expert_marks(qtdb, name):
         )
         assert np.median(error) / record.fs <= 0.02
         assert np.mean(error / record.fs <= 0.05) > 0.9
+
+
+def p_shares(folder, name, symbols, rhythm):
+    """Return the share of beats of these symbols and this rhythm that have a P wave."""
+    notes = wfdb.rdann(str(folder / name), "atr")
+    record = read_record(folder, name, ("MLII",))
+    now, rhythms = "", []
+    for symbol, note in zip(notes.symbol, notes.aux_note, strict=True):
+        now = note.strip("\x00") if symbol == "+" else now
+        rhythms.append(now)
+    beat = np.isin(notes.symbol, list(SYMBOLS)) & (notes.sample < record.signals.shape[1])
+    lead = adaptive_filter(record.signals, record.fs)[0]
+    chosen = np.isin(np.array(notes.symbol)[beat], list(symbols))
+    chosen &= np.array(rhythms)[beat] == rhythm
+    checked = delineate(lead, record.fs, notes.sample[beat]).p
+    any_extremum = delineate(lead, record.fs, notes.sample[beat], check_p=False).p
+    assert np.isnan(any_extremum[~np.isnan(checked)]).sum() == 0
+    return [float(np.mean(~np.isnan(p[chosen]))) for p in (checked, any_extremum)]
+
+
+def test_p_waves_are_found_in_sinus_rhythm_and_not_in_fibrillation(mitdb):
+    # 100 and 221 are of persons of QT, whose records the model was not fitted on
+    assert min(p_shares(mitdb, "100", "N", "(N")) > 0.99
+    checked, any_extremum = p_shares(mitdb, "221", "N", "(AFIB")
+    assert checked < 0.3 and any_extremum > 0.9
+
+
+def test_a_few_beats_keep_every_candidate():
+    lead, peaks = synthetic_lead(250.0, seconds=5)
+    waves = delineate(lead, 250.0, peaks[:4])
+    np.testing.assert_array_equal(waves.p, delineate(lead, 250.0, peaks[:4], check_p=False).p)
+    assert not np.isnan(waves.p).all()
 
 
 def test_flat_and_saturated_stretches_are_marked_and_their_beats_are_nan():

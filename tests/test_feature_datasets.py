@@ -17,7 +17,7 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import prepare_run
-from nasbench_ecg.signal.features import beat_features
+from nasbench_ecg.signal.features import FEATURES, beat_features
 from nasbench_ecg.signal.records import read_record
 from nasbench_ecg_physionet.features import (
     IemmcBeats,
@@ -226,6 +226,22 @@ def test_nine_features_are_those_of_the_beat_alone(ward):
     np.testing.assert_array_equal(nine.signals, whole.signals[:, :, :9])
 
 
+def test_features_of_absent_p_waves_are_missing_on_request(tmp_path):
+    folder = real_database("mitdb")
+    record = read_record(folder, "221", ("MLII",))
+    usual, checked = (beat_features(record, check_p=check).values for check in (False, True))
+    changed = np.any(np.nan_to_num(usual) != np.nan_to_num(checked), axis=0)
+    names = {name for name, differs in zip(FEATURES, changed, strict=True) if differs}
+    assert names == {"pr_s", "p_mv", "previous_pr_s", "previous_p_mv"}
+    column = FEATURES.index("p_mv")
+    assert np.isnan(checked[:, column]).mean() > 0.6 > np.isnan(usual[:, column]).mean()
+    for absent_p in (None, "missing"):
+        options = MitBihFeaturesOptions(records=("221",), absent_p=absent_p)
+        beats = MitBihFeatures(options).load(LocalSource(folder.parent, tmp_path), Silent())
+        constant = np.mean(beats.signals[:, 0, column] == np.median(beats.signals[:, 0, column]))
+        assert (constant > 0.5) == (absent_p == "missing")
+
+
 def within(**options):
     usual = {"records": ("r1", "r2"), "normal": 20, "other": 8}
     return IemmcRecords(IemmcRecordsOptions(**{**usual, **options}))
@@ -346,3 +362,13 @@ def test_a_run_standardizes_training_validation_and_test_part_alike(ward, tmp_pa
     for part, index in ((validation, parts.validation), (test, parts.test)):
         expected = (raw.signals[index] - fitting.mean(axis=0)) / fitting.std(axis=0)
         np.testing.assert_allclose(part.signals, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "dataset", [IemmcBeats(IemmcBeatsOptions()), IemmcRecords(IemmcRecordsOptions())]
+)
+def test_a_sample_for_clustering_is_standardized_over_its_beats(dataset, tmp_path):
+    beats = dataset.load(LocalSource(real_database("mitdb").parent, tmp_path), Silent())
+    values = beats.signals[:, 0].astype(np.float64)
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(values.std(axis=0), 1, atol=1e-5)

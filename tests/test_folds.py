@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from run_records import ONE_LEAD, TWO_LEAD, run_record, shown
 from sklearn.metrics import precision_score, recall_score
+from typer.testing import CliRunner
 
+from nasbench_ecg.cli import app
 from nasbench_ecg.data.protocols import PatientKFoldOptions, check_one_split, open_folds
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.plugin.registry import load_registry
@@ -81,6 +83,14 @@ def test_a_single_split_needs_a_fold() -> None:
     with pytest.raises(ProtocolError, match="no fold is chosen") as e:
         check_one_split("patient-kfold", PatientKFoldOptions())
     assert "--set protocol.fold=0" in (e.value.fix or "")
+
+
+def test_a_fold_that_does_not_exist_is_refused_before_anything_is_shown() -> None:
+    command = ["run", "cnn-9", "synthetic-2lead", "--protocol", "patient-kfold", "--profile"]
+    command += ["smoke", "--set", "protocol.fold=9", "--dry-run"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 2 and not result.stdout
+    assert "there is no fold 9" in result.stderr and "Reading" not in result.stderr
 
 
 def test_a_suite_plans_a_run_of_each_fold_in_one_row() -> None:

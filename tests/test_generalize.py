@@ -117,6 +117,15 @@ def test_a_dry_run_lists_the_runs(toy, monkeypatch, tmp_path):
     assert "random from toy-2lead · toy-1lead · intra-patient · smoke · seed 4" in result.stdout
 
 
+def test_the_report_of_stored_runs_executes_none(toy, monkeypatch, tmp_path):
+    toy_plugin.install(monkeypatch, tmp_path)
+    before = sorted(toy["out"].rglob("*.json"))
+    report = tmp_path / "stored.md"
+    nasbench(*toy["command"], "--seeds", "3,4", "--stored", "-o", str(report))
+    assert report.read_text() == (toy["out"].parent / "report.md").read_text()
+    assert sorted(toy["out"].rglob("*.json")) == before
+
+
 def test_the_report_is_printed_and_written(toy):
     text = (toy["out"].parent / "report.md").read_text()
     assert json.loads((toy["out"].parent / "report.json").read_text())

@@ -10,21 +10,39 @@ from nasbench_ecg.metrics import scores_of_many
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table
 from nasbench_ecg.report.patients import (
+    PersonMatrices,
     expanded_interval,
+    paired_person_p_value,
     patient_interval,
+    person_matrices,
     person_of,
     resampled_scores,
 )
+from nasbench_ecg.report.verdicts import verdict_table, verdicts
 from nasbench_ecg.run.record import RunRecord, SplitRecord
+from nasbench_ecg.statistics import paired_p_value
 
 SCORE = "f1_of_macro"
 N_PERSONS = 22
 
 
-def population(rng: np.random.Generator, n: int) -> np.ndarray:
-    """Return the matrices of ``n`` persons: three classes, shares and difficulty of their own."""
-    beats = rng.multinomial(300, rng.dirichlet((8, 1, 1.5), size=n))  # [n, 3]
-    right = rng.beta((18, 4, 8), (2, 4, 3), size=(n, 3))
+RIGHT, WRONG = np.array([18, 4, 8.0]), np.array([2, 4, 3.0])
+
+
+def shares(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Return the beats of each of three classes of ``n`` persons."""
+    return rng.multinomial(300, rng.dirichlet((8, 1, 1.5), size=n))
+
+
+def population(
+    rng: np.random.Generator, n: int, beats: np.ndarray | None = None, alike: float = 1.0
+) -> np.ndarray:
+    """Return the matrices of ``n`` persons: three classes, shares and difficulty of their own.
+
+    Persons vary more in their difficulty where they are less ``alike``.
+    """
+    beats = shares(rng, n) if beats is None else beats
+    right = rng.beta(RIGHT * alike, WRONG * alike, size=(n, 3))
     wrong = rng.dirichlet((2, 2), size=(n, 3))
     chances = np.zeros((n, 3, 3))
     for i in range(3):
@@ -118,3 +136,69 @@ def test_a_leaderboard_shows_both_intervals() -> None:
     assert cells["F1"].interval is not None
     assert cells["over patients"].text.count("–") == 1
     assert "resampling the 8 persons of the test part" in " ".join(table.footnotes)
+
+
+# Paired tests over persons
+
+
+def matrices_of(*runs: np.ndarray) -> PersonMatrices:
+    persons = tuple(f"p{i}" for i in range(len(runs[0])))
+    return PersonMatrices(persons, np.stack(runs), tuple(CLASSES[: runs[0].shape[-1]]), None)
+
+
+@pytest.mark.parametrize("alike", [1.0, 0.25])
+def test_equal_methods_are_told_apart_in_one_of_twenty_samples(alike, monkeypatch) -> None:
+    monkeypatch.setattr("nasbench_ecg.report.patients.EXCHANGES", 499)
+    rng = np.random.default_rng(0)
+    shown = []
+    for _ in range(400):
+        beats = shares(rng, N_PERSONS)
+        first, second = (population(rng, N_PERSONS, beats, a) for a in (1.0, alike))
+        shown.append(paired_person_p_value(matrices_of(first), matrices_of(second), SCORE) <= 0.05)
+    assert 0.02 <= np.mean(shown) <= 0.08
+
+
+def test_with_equal_numbers_of_beats_accuracy_is_tested_as_paired_values() -> None:
+    rng = np.random.default_rng(1)
+    right = rng.integers(60, 100, size=(2, 2, 10))  # method, run, person
+    matrices = np.zeros((2, 2, 10, 2, 2), np.int64)
+    matrices[..., 0, 0], matrices[..., 0, 1] = right, 100 - right
+    a, b = (matrices_of(*runs) for runs in matrices)
+    expected = paired_p_value(*(right.mean(axis=1) / 100))
+    assert paired_person_p_value(a, b, "accuracy") == pytest.approx(expected)
+    assert paired_person_p_value(a, a, "accuracy") == 1.0
+
+
+def test_verdicts_over_patients_stand_beside_those_over_seeds() -> None:
+    rng = np.random.default_rng(2)
+    beats = shares(rng, N_PERSONS)
+    hard = population(rng, N_PERSONS, beats, 0.5)
+    easy = np.zeros_like(hard)
+    easy[:, range(3), range(3)] = beats
+    components = run_record("cnn-11").components
+    changed = {"components": components, "metrics": {SCORE: 1.0}}
+    records = [run_of(hard, seed) for seed in range(3)]
+    records += [
+        run_of(easy, seed).model_copy(update={"run_key": f"{seed:016x}", **changed})
+        for seed in range(3)
+    ]
+    (board,) = leaderboards(records)
+    (found,) = verdicts(board)
+    assert (found.n, found.decision) == (3, "too few runs")
+    assert (found.n_persons, found.over_persons) == (N_PERSONS, "lower")
+    table = verdict_table([board])
+    assert table is not None
+    headings = [column.heading for column in table.columns]
+    assert headings[-3:] == ["patients", "p, patients", "over patients"]
+    assert "1 paired test over seeds and 1 over patients" in table.footnotes[-1]
+    (board,) = leaderboards([record for record in records if record.search_seed == 0])
+    (found,) = verdicts(board)
+    assert (found.n, found.p, found.over_persons) == (1, 1.0, "lower")
+
+
+def test_methods_with_other_test_persons_are_not_compared_over_patients() -> None:
+    rng = np.random.default_rng(3)
+    first, second = population(rng, 6), population(rng, 6)
+    assert person_matrices([run_of(first)]) is not None
+    names = {f"s{i}": matrix for i, matrix in enumerate(second.tolist())}
+    assert person_matrices([run_of(first), run_of(second, per_record=names)]) is None

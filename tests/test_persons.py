@@ -17,8 +17,10 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.report.aggregate import build_report
 from nasbench_ecg.report.generalization import generalization
 from nasbench_ecg.report.generalization_tables import as_data, tables
+from nasbench_ecg.report.leaderboard_tables import leaderboard_table
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import prepare_run
@@ -221,6 +223,36 @@ def test_published_scores_of_all_records_are_not_set_beside_some_records():
     (target,) = report.targets
     assert all(result.published is None for result in target.results.values())
     assert not any("published:" in str(row) for table in tables(report) for row in table.rows)
+
+
+def test_a_leaderboard_states_the_records_of_searched_persons_and_of_other_databases():
+    source = found_run()
+    counts = {name: {"N": 90} for name in QT} | {name: {"N": 10, "V": 5} for name in SHARED}
+    kept = transferred(source, 0.95, by_record=counts)
+    mit, qt = build_report([source, kept], "All").leaderboards
+    (overlap,) = qt.searched
+    assert (overlap.dataset, overlap.kept, overlap.excluded) == ("mitbih-2lead", SHARED, ())
+    assert overlap.beats == {"N": 80, "V": 40} and overlap.n_records == 82
+    assert [(o.dataset, len(o.kept)) for o in mit.also_in] == [("qt-1lead", 8)]
+    assert not mit.searched
+    text = " ".join(leaderboard_table(qt, "markdown").footnotes)
+    assert "8 of 82 records (sel116, sel213," in text
+    assert "N 80 (1.2%), V 40 (100.0%), are of the persons on whom architectures were" in text
+    assert "Published scores are of all 82 records. 15 of these are excerpts" in text
+
+
+def test_a_leaderboard_without_some_records_has_no_published_scores():
+    source = found_run()
+    (board,) = build_report([transferred(source, 0.9, exclude=SHARED)], "All").leaderboards
+    assert not board.published and all(row.published is None for row in board.rows)
+    (overlap,) = board.searched  # by its dataset, as the run that searched is not here
+    assert (overlap.excluded, overlap.kept) == (SHARED, ())
+    table = leaderboard_table(board, "markdown")
+    assert not [row for row in table.rows if row.kind == "published"]
+    assert "left out here." in " ".join([*table.footnotes])
+    assert "Published scores are of all records" in table.footnotes[-1]
+    (usual,) = build_report([transferred(source, 0.9)], "All").leaderboards
+    assert usual.published
 
 
 def test_beats_that_no_record_counts_are_said_to_be_unknown():

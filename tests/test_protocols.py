@@ -299,13 +299,6 @@ def test_error_for_an_unsupported_protocol_lists_the_supported_ones():
         ),
         (
             "patient-kfold",
-            PatientKFoldOptions(fold=5),
-            TEN,
-            NO_FIXED_RECORDS,
-            "no fold 5; there are 5 folds",
-        ),
-        (
-            "patient-kfold",
             PatientKFoldOptions(k=11, fold=0),
             TEN,
             NO_FIXED_RECORDS,

@@ -16,12 +16,14 @@ from run_records import TWO_LEAD, run_record, shown, with_f1
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.front.results import leaderboard
 from nasbench_ecg.report.aggregate import build_report
 from nasbench_ecg.report.columns import leaderboard_columns
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table
 from nasbench_ecg.report.render import FORMATS, SUFFIXES, latex, markdown, render, terminal
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.spec import about_suites
 
 pytestmark = pytest.mark.usefixtures("made_up_records")
 
@@ -51,6 +53,23 @@ def test_the_order_of_records_changes_no_byte(form: str) -> None:
     shuffled = some_records()
     random.Random(0).shuffle(shuffled)
     assert rendered(form) == rendered(form, shuffled)
+
+
+@pytest.mark.parametrize("form", ["markdown", "html"])
+def test_a_report_says_what_the_suite_of_its_runs_compares(form: str) -> None:
+    text = render(build_report(some_records(), "All", about="Half of *each* cell."), form)
+    assert {"markdown": r"Half of \*each\* cell.", "html": "<p>Half of *each* cell.</p>"}[
+        form
+    ] in text
+    assert "<p></p>" not in rendered("html")
+
+
+def test_the_text_of_a_suite_is_shown_where_all_runs_are_of_it() -> None:
+    assert "15 cells are published" in about_suites(["heart-darts", "heart-darts"])
+    assert about_suites(["heart-darts", "shortcuts"]) == about_suites(["runs"]) == ""
+    runs = [run_record("darts", seed, suite="heart-darts") for seed in range(2)]
+    shown_text = str(leaderboard(runs))
+    assert shown_text.startswith("Table VI of the Heart-DARTS paper")
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -1,9 +1,9 @@
 """Test the claims of the IEMMC paper: ``python benchmarks/claims``.
 
-Reads the runs of the suites ``iemmc`` (pooled reading) and ``iemmc-records`` (within one record),
-and writes a report next to each. ``results/iemmc/README.md`` has three figures and the claims in
-both readings, ``results/iemmc-records/README.md`` the second reading. They need the ECG records,
-from ``--data``, ``NASBENCH_ECG_DATA`` or the cache.
+Reads the runs of the suites ``iemmc`` (pooled reading), ``iemmc-records`` (within one record) and
+``iemmc-features``, and writes two reports. ``results/iemmc/README.md`` has three figures and the
+claims in both readings, ``results/iemmc-records/README.md`` the second reading. They need the ECG
+records, from ``--data``, ``NASBENCH_ECG_DATA`` or the cache.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 from experiment import METHODS, SUITE, read_suite
+from features_report import METHODS as FEATURE_METHODS
+from features_report import SUITE as FEATURES
 from within import read_within
 
 from nasbench_ecg.data.source import LocalSource
@@ -29,9 +31,10 @@ def main() -> int:
     try:
         pooled = read_suite(args.out, SUITE, METHODS)
         within = read_within(args.out)
+        features = read_suite(args.out, FEATURES, FEATURE_METHODS)
         import report  # imports matplotlib, which takes seconds
 
-        files = report.render(pooled, within, LocalSource(args.data))
+        files = report.render(pooled, within, features, LocalSource(args.data))
         for name, text in files.items():
             path = args.out / name
             with storage_errors(path):

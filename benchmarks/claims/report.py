@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from statistics import fmean
 
+import features_report
 import figures
 import within_report
 from checks import Claim, check_claims
@@ -81,6 +82,10 @@ Accuracy of the clustered beats. The table above has l = {balance:g}, the defaul
 
 {by_bound}
 
+### Other features
+
+{features}
+
 ## Objective by generation
 
 ![objective](figures/convergence.svg)
@@ -113,8 +118,16 @@ clusters makes five; here, one cluster after another is split.
 """
 
 
-def render(pooled: list[RunRecord], within: Within, source: LocalSource) -> dict[str, str]:
+def render(
+    pooled: list[RunRecord], within: Within, features: list[RunRecord], source: LocalSource
+) -> dict[str, str]:
     """Return the text of each file of both reports by name.
+
+    Args:
+        pooled: The runs of the suite ``iemmc``.
+        within: Those of ``iemmc-records``.
+        features: Those of ``iemmc-features``.
+        source: The ECG records.
 
     Raises:
         NasbenchError: The ECG records are missing.
@@ -131,8 +144,10 @@ def render(pooled: list[RunRecord], within: Within, source: LocalSource) -> dict
         f"{SUITE}/figures/convergence.svg": figures.convergence(found),
         f"{SUITE}/figures/classes.svg": figures.classes(found),
         f"{SUITE}/figures/clusters.svg": figures.clusters(clustered_beats(task), names, labelings),
-        f"{SUITE}/README.md": _text(found, check_claims(found), pooled, within),
-        f"{WITHIN}/README.md": within_report.text(within, _task(within.experiments[0], source)),
+        f"{SUITE}/README.md": _text(found, check_claims(found), pooled, within, features),
+        f"{WITHIN}/README.md": within_report.text(
+            within, _task(within.at(within.claimed[0]), source), features
+        ),
     }
 
 
@@ -156,7 +171,13 @@ def _task(found: Experiment, source: LocalSource) -> Task:
     return Task(beats.take(parts.train), beats.take(parts.validation), parts.macro_classes)
 
 
-def _text(found: Experiment, claims: list[Claim], pooled: list[RunRecord], within: Within) -> str:
+def _text(
+    found: Experiment,
+    claims: list[Claim],
+    pooled: list[RunRecord],
+    within: Within,
+    features: list[RunRecord],
+) -> str:
     record = found.best(IEMMC).runs[0]
     assert record.split is not None
     counts = record.split.counts
@@ -165,6 +186,7 @@ def _text(found: Experiment, claims: list[Claim], pooled: list[RunRecord], withi
         provenance=_provenance(pooled),
         both=within_report.both_readings(claims, within),
         by_bound=_by_bound(pooled),
+        features=features_report.text(features, features_report.POOLED),
         tally=", ".join(f"{n} {outcome}" for outcome, n in outcomes.items()),
         total=len(claims),
         balance=BALANCE,

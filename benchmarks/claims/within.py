@@ -41,11 +41,13 @@ class Within:
     Attributes:
         bounds: Balance bounds, ascending.
         experiments: The runs with each bound.
+        claimed: The bounds at which all methods were run, so that claims can be tested.
         other_share: Runs on the sample with fewer other beats.
     """
 
     bounds: tuple[float, ...]
     experiments: tuple[Experiment, ...]
+    claimed: tuple[float, ...]
     other_share: tuple[RunRecord, ...]
 
     def at(self, bound: float) -> Experiment:
@@ -62,9 +64,16 @@ def read_within(out: Path) -> Within:
     records = read_suite(out, SUITE, METHODS)
     usual = [record for record in records if not record.components["dataset"].changed]
     bounds = sorted({b for record in usual if (b := option_of(record, "balance")) is not None})
+    experiments = tuple(experiment_of(usual, bound) for bound in bounds)
+    claimed = [
+        bound
+        for bound, found in zip(bounds, experiments, strict=True)
+        if all(found.of(method) for method in METHODS)
+    ]
     return Within(
         tuple(bounds),
-        tuple(experiment_of(usual, bound) for bound in bounds),
+        experiments,
+        tuple(claimed),
         tuple(record for record in records if record.components["dataset"].changed),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import features_report
 import numpy as np
 from checks import Claim
 from experiment import (
@@ -18,6 +19,7 @@ from experiment import (
     option_of,
     percent,
 )
+from features_report import WITHIN as WITHIN_DATASET
 from numpy.typing import NDArray
 from within import METHODS, RULES, Within, check_within, chosen, names_of
 
@@ -59,6 +61,8 @@ Without a bound: {without}.
 
 {rules}
 
+At l = {swept} IEMMC was run with random start alone.
+
 Every row chooses, for IEMMC with random start, among the settings of its column. J falls with C and
 with l whatever the beats are, so the smallest J chooses the largest C, and nearly always the
 loosest bound. The share of the variance that J leaves is J/(n(1 − ȳ²)).
@@ -83,12 +87,16 @@ l = {bound:g}, for each method the C with the best mean over all records.
 would have 90.0.
 
 {other}
+
+## Other features
+
+{features}
 """
 
 
 def both_readings(pooled: Sequence[Claim], within: Within) -> str:
     """Return the table of claims with the outcome of both readings."""
-    outcomes = [check_within(found) for found in within.experiments]
+    outcomes = _outcomes(within)
     rows = [
         "| claim | pooled: five classes, seven records | within a record: N against others, by l |",
         "|---|---|---|",
@@ -98,8 +106,14 @@ def both_readings(pooled: Sequence[Claim], within: Within) -> str:
     return "\n".join(rows)
 
 
-def text(within: Within, task: Task) -> str:
-    """Return the report of the reading within records."""
+def text(within: Within, task: Task, features: Sequence[RunRecord]) -> str:
+    """Return the report of the reading within records.
+
+    Args:
+        within: Its runs.
+        task: The task that the strategies were given.
+        features: The runs of the suite ``iemmc-features``.
+    """
     found = within.at(BOUND)
     index = {name: own for name, _, own in record_tasks(task)}
     run = found.of(IEMMC)[0].runs[0]
@@ -123,16 +137,22 @@ def text(within: Within, task: Task) -> str:
         rules=_rules(within, index),
         held_out=_held_out(within),
         bound=BOUND,
+        swept=" and ".join(f"{b:g}" for b in within.bounds if b not in within.claimed),
+        features=features_report.text(features, WITHIN_DATASET),
         records=_records(found),
         paired=_paired(within),
         other=_other(within),
     )
 
 
+def _outcomes(within: Within) -> list[list[Claim]]:
+    return [check_within(within.at(bound)) for bound in within.claimed]
+
+
 def _by_bound(within: Within, outcomes: Sequence[Sequence[Claim]], number: int) -> str:
     """Return the outcomes of one claim with the bounds at which each occurred."""
     bounds: dict[str, list[str]] = {}
-    for bound, claims in zip(within.bounds, outcomes, strict=True):
+    for bound, claims in zip(within.claimed, outcomes, strict=True):
         bounds.setdefault(claims[number].outcome, []).append(f"{bound:g}")
     if len(bounds) == 1:
         outcome = next(iter(bounds))
@@ -141,8 +161,8 @@ def _by_bound(within: Within, outcomes: Sequence[Sequence[Claim]], number: int) 
 
 
 def _claims(within: Within) -> str:
-    outcomes = [check_within(found) for found in within.experiments]
-    shown = outcomes[within.bounds.index(BOUND)]
+    outcomes = _outcomes(within)
+    shown = outcomes[within.claimed.index(BOUND)]
     rows = [f"| claim | test | outcome | values at l = {BOUND:g} |", "|---|---|---|---|"]
     rows += [
         f"| {claim.words} | {claim.test} | **{_by_bound(within, outcomes, number)}** "
@@ -158,6 +178,8 @@ def _accuracies(within: Within) -> str:
     rows = [f"| method | l | {head} |", "|---|---:|" + "---:|" * len(cs)]
     for method in METHODS[:4]:
         for bound, found in zip(within.bounds, within.experiments, strict=True):
+            if not found.of(method):
+                continue
             values = " | ".join(cell.percent(ACCURACY) for cell in found.of(method))
             rows.append(f"| {method.label} | {bound:g} | {values} |")
     return "\n".join(rows)
@@ -178,6 +200,8 @@ def _held_out(within: Within) -> str:
     rows = ["| method | l | C | clustered | held out |", "|---|---:|---:|---:|---:|"]
     for method in METHODS:
         for bound, found in zip(within.bounds, within.experiments, strict=True):
+            if not found.of(method):
+                continue
             cell = found.best(method)
             if bound != BOUND and option_of(cell.runs[0], "balance") is None:
                 continue
@@ -205,7 +229,8 @@ def _paired(within: Within) -> str:
     from scipy.stats import wilcoxon
 
     sentences = []
-    for bound, found in zip(within.bounds, within.experiments, strict=True):
+    for bound in within.claimed:
+        found = within.at(bound)
         ours = found.best(IEMMC)
         for method in (K_MEANS, ITERSVR_K_MEANS):
             gaps = np.array(

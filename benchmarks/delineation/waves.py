@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import neurokit2
@@ -19,7 +20,8 @@ from nasbench_ecg.signal.records import Record, read_record
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Peaks = dict[str, Floats]
-_TOLERANCE = 150.0  # milliseconds
+TOLERANCE = 150.0  # milliseconds
+NEUROKIT = ("dwt", "prominence")
 _AROUND = 30.0  # seconds before the first and after the last mark
 _QRS_SYMBOLS = list("NBAVQ")
 
@@ -37,20 +39,22 @@ class Excerpt:
 
 def table(folder: Path) -> tuple[int, str]:
     """Return the number of records, and a Markdown table of both methods."""
-    excerpts = [_excerpt(folder, path.stem) for path in sorted(folder.glob("*.q1c"))]
+    excerpts = [excerpt(folder, path.stem) for path in sorted(folder.glob("*.q1c"))]
     lines = [
         "| wave | lead | method | marks | detected "
         "| mean error, ms | sd, ms | median absolute error, ms |",
         "|---|---|---|---|---|---|---|---|",
     ]
     notes = []
-    for name, method in (("ours", ours), ("NeuroKit2 dwt", neurokit)):
+    methods = {"ours": ours, "ours, any extremum": ours_unchecked}
+    methods |= {f"NeuroKit2 {name}": partial(neurokit, method=name) for name in NEUROKIT}
+    for name, method in methods.items():
         start = time.process_time()
         found = [[method(excerpt, lead) for lead in range(2)] for excerpt in excerpts]
         seconds = time.process_time() - start
         for wave in "PT":
             errors = [
-                np.stack([_errors(e.marks[wave], peaks[wave], e.fs) for peaks in leads])
+                np.stack([peak_errors(e.marks[wave], peaks[wave], e.fs) for peaks in leads])
                 for e, leads in zip(excerpts, found, strict=True)
             ]
             first = np.concatenate([error[0] for error in errors])
@@ -58,7 +62,7 @@ def table(folder: Path) -> tuple[int, str]:
             for lead, error in (("first", first), ("better", nearer)):
                 lines.append(f"| {wave} | {lead} | {name} | {_statistics(error)} |")
         additional, unmarked = np.sum(
-            [_additional_p(e, leads[0]["P"]) for e, leads in zip(excerpts, found, strict=True)],
+            [additional_p(e, leads[0]["P"]) for e, leads in zip(excerpts, found, strict=True)],
             axis=0,
         )
         notes.append(
@@ -75,18 +79,25 @@ def ours(excerpt: Excerpt, lead: int) -> Peaks:
     return {"P": found.p, "T": found.t}
 
 
-def neurokit(excerpt: Excerpt, lead: int) -> Peaks:
-    """Return the P and T peaks of NeuroKit2 for the R peaks of the same beats."""
+def ours_unchecked(excerpt: Excerpt, lead: int) -> Peaks:
+    """Return the same where the largest extremum before each QRS complex counts as P wave."""
+    found = delineate(excerpt.filtered[lead], excerpt.fs, excerpt.beats, check_p=False)
+    return {"P": found.p, "T": found.t}
+
+
+def neurokit(excerpt: Excerpt, lead: int, *, method: str) -> Peaks:
+    """Return the P and T peaks of a method of NeuroKit2 for the R peaks of the same beats."""
     r = delineate(excerpt.filtered[lead], excerpt.fs, excerpt.beats).r.astype(np.int64)
     fs = int(excerpt.fs)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         clean = neurokit2.ecg_clean(excerpt.raw[lead], sampling_rate=fs)
-        _, found = neurokit2.ecg_delineate(clean, r, sampling_rate=fs, method="dwt")
+        _, found = neurokit2.ecg_delineate(clean, r, sampling_rate=fs, method=method)
     return {w: np.asarray(found[f"ECG_{w}_Peaks"], dtype=np.float64) for w in "PT"}
 
 
-def _excerpt(folder: Path, name: str) -> Excerpt:
+def excerpt(folder: Path, name: str) -> Excerpt:
+    """Return the marked part of a record of QT."""
     record: Record = read_record(folder, name, extension="q1c")
     margin = int(_AROUND * record.fs)
     start = max(int(record.samples[0]) - margin, 0)
@@ -106,7 +117,7 @@ def _excerpt(folder: Path, name: str) -> Excerpt:
     )
 
 
-def _errors(marks: Ints, found: Floats, fs: float) -> Floats:
+def peak_errors(marks: Ints, found: Floats, fs: float) -> Floats:
     """Return the distance from each mark to the nearest peak, in ms; infinity without peaks."""
     found = np.sort(found[~np.isnan(found)])
     if not len(found):
@@ -123,16 +134,21 @@ def _smallest(errors: Floats) -> Floats:
 
 
 def _statistics(errors: Floats) -> str:
-    hits = errors[np.abs(errors) <= _TOLERANCE]
+    hits = errors[np.abs(errors) <= TOLERANCE]
     share, size = len(hits) / len(errors), float(np.median(np.abs(hits)))
     return f"{len(errors):,} | {share:.2%} | {hits.mean():+.2f} | {hits.std():.2f} | {size:.1f}"
 
 
-def _additional_p(excerpt: Excerpt, found: Floats) -> tuple[int, int]:
+def additional_p(excerpt: Excerpt, found: Floats) -> tuple[int, int]:
     """Return the number of QRS complexes without marked P that get one, and their total number."""
-    unmarked = ~_preceded(excerpt.marks["QRS"], excerpt.marks["P"], 0.35 * excerpt.fs)
+    absent = unmarked(excerpt)
     additional = _preceded(excerpt.marks["QRS"], found, 0.3 * excerpt.fs)
-    return int((unmarked & additional).sum()), int(unmarked.sum())
+    return int((absent & additional).sum()), int(absent.sum())
+
+
+def unmarked(excerpt: Excerpt) -> NDArray[np.bool_]:
+    """Return which marked QRS complexes have no marked P wave before them."""
+    return ~_preceded(excerpt.marks["QRS"], excerpt.marks["P"], 0.35 * excerpt.fs)
 
 
 def _preceded(qrs: Ints, places: Floats | Ints, samples: float) -> NDArray[np.bool_]:

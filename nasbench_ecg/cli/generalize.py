@@ -78,6 +78,9 @@ def generalize(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the runs without running them.")
     ] = False,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Report the stored runs, without executing any.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Train architectures on datasets other than the one they were found on."""
@@ -92,6 +95,12 @@ def generalize(
     check_outputs(outputs)
     registry = load_registry()
     found = [find_record(out, run) for run in runs]
+    origins = {record.run_key for record in found}
+    if stored:
+        records, damaged = read_records(out)
+        warn_damaged_records(damaged)
+        _show(generalization(records, origins, registry), outputs, as_json=as_json)
+        return
     planned = plan_transfers(
         registry,
         found,
@@ -114,7 +123,7 @@ def generalize(
             stdout().print(f"{run.key[:8]}  {word:6}  {run}", markup=False, soft_wrap=True)
         return
     _execute(new, store, data=data, retry_failed=retry_failed)
-    report = generalization(read_records(out)[0], {r.run_key for r in found}, registry)
+    report = generalization(read_records(out)[0], origins, registry)
     _show(report, outputs, as_json=as_json)
     if any(status != "ok" for status in statuses(new, store)):
         stderr().print(

@@ -75,7 +75,8 @@ def leaderboard(
         _write_or_check(records, title=_title(filters), outputs=outputs, check=check or [])
         warn_damaged_records(damaged)
         return
-    boards = ranked(records).boards
+    found = ranked(records)
+    boards = found.boards
     if as_json:
         print_json(
             {
@@ -87,6 +88,8 @@ def leaderboard(
         return
     from nasbench_ecg.report.render.terminal import leaderboard_table
 
+    if found.report.about:
+        stdout().print(f"{found.report.about}\n", markup=False, highlight=False)
     for index, board in enumerate(boards):
         if index:
             stdout().print()

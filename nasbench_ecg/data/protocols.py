@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
@@ -94,6 +94,15 @@ class PatientKFoldOptions(ProtocolOptions):
 
     seed: int = Field(default=0, ge=0)
     """Seed of the assignment of subjects to folds."""
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> PatientKFoldOptions:
+        if self.fold is not None and self.fold >= self.k:
+            raise ValueError(
+                f"there is no fold {self.fold}: 'protocol.fold' is from 0 to {self.k - 1}, for "
+                f"'protocol.k' = {self.k}"
+            )
+        return self
 
 
 def protocol_names() -> tuple[str, ...]:
@@ -223,12 +232,6 @@ def _subject_folds(
     name: str, options: PatientKFoldOptions, beats: Beats, dataset: Dataset
 ) -> tuple[Index, Index, Index]:
     assert options.fold is not None
-    if options.fold >= options.k:
-        raise ProtocolError(
-            f"{name}: there is no fold {options.fold}; there are {options.k} folds.",
-            where="protocol.fold",
-            fix=f"Use a fold from 0 to {options.k - 1}.",
-        )
     everything = np.arange(len(beats))
     test = subject_folds(name, everything, beats, options.k, options.seed)[options.fold]
     rest = np.setdiff1d(everything, test, assume_unique=True)

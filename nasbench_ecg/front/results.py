@@ -19,6 +19,7 @@ from nasbench_ecg.report.render import render
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, ROLES
 from nasbench_ecg.run.store import DamagedRecord, find_record, read_records
+from nasbench_ecg.suite.spec import about_suites
 
 _WIDTH = 120
 
@@ -165,6 +166,8 @@ class LeaderboardTables:
         from nasbench_ecg.report.render.terminal import leaderboard_table as shown
 
         console = Console(width=_WIDTH, color_system=None, highlight=False, file=StringIO())
+        if self.report.about:
+            console.print(f"{self.report.about}\n", markup=False)
         for board in self.boards:
             console.print(shown(board, width=_WIDTH))
             console.print()
@@ -206,6 +209,13 @@ def leaderboard(
     if isinstance(runs, (str, Path)):
         runs = read_records(Path(runs))[0]
     registry = registry or load_registry()
+    records = records_of(runs)
     return LeaderboardTables(
-        build_report(records_of(runs), title, lambda record: draw(record, registry))
+        build_report(
+            records,
+            title,
+            lambda record: draw(record, registry),
+            registry=registry,
+            about=about_suites(record.suite for record in records),
+        )
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.metrics import ec57_scores
+from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.analysis import across_datasets, with_analysis
 from nasbench_ecg.report.folds import FoldSet, pool_folds, row_folds
 from nasbench_ecg.report.leaderboard import (
@@ -24,8 +25,9 @@ from nasbench_ecg.report.leaderboard import (
     Seed,
     Track,
 )
-from nasbench_ecg.report.patients import patient_interval, persons_of
-from nasbench_ecg.report.published import counterpart_of, published_scores
+from nasbench_ecg.report.overlap import persons_of_board, with_overlaps
+from nasbench_ecg.report.patients import patient_interval, person_matrices
+from nasbench_ecg.report.published import counterpart_of, published_for
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
@@ -44,6 +46,9 @@ def build_report(
     records: Sequence[RunRecord],
     title: str,
     draw: Callable[[RunRecord], str | None] = lambda record: None,
+    *,
+    registry: Registry | None = None,
+    about: str = "",
 ) -> Report:
     """Return the report of some runs.
 
@@ -51,6 +56,8 @@ def build_report(
         records: The runs.
         title: Its heading.
         draw: Returns the architecture that a run found as text, None if it cannot be drawn.
+        registry: The components that name persons, for records that do not; None: the installed.
+        about: What the suite of the runs compares.
     """
     boards = tuple(leaderboards(records))
     by_key: dict[str, RunRecord] = {}
@@ -62,14 +69,9 @@ def build_report(
             drawing = draw(record)
             if drawing:
                 drawings[record.architecture_hash] = drawing.rstrip("\n")
-    persons = [_persons(board, by_key) for board in boards]
-    return Report(title, boards, across_datasets(boards, persons), by_key, drawings)
-
-
-def _persons(board: Leaderboard, by_key: Mapping[str, RunRecord]) -> frozenset[str]:
-    """Return the persons of the beats of a leaderboard."""
-    runs = [by_key[key] for row in board.rows for key in row.run_keys if key in by_key]
-    return frozenset[str]().union(*map(persons_of, runs))
+    persons = [persons_of_board(board, by_key) for board in boards]
+    across = across_datasets(boards, persons)
+    return Report(title, with_overlaps(boards, by_key, registry), across, by_key, drawings, about)
 
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
@@ -172,10 +174,16 @@ def _leaderboard(
         rows=_ranked(
             [replace(row, missing=seeds) for row, seeds in zip(rows, missing, strict=True)]
         ),
-        published=tuple(published_scores(track.dataset, track.protocol)),
+        published=tuple(published_for(records[0])),
         ranked_by=ranked_by,
     )
-    return with_analysis(board)
+    persons = {
+        row.run_keys: person_matrices(
+            [run for run in _runs_by_seed(methods[method]) if run.status == "ok"]
+        )
+        for method, row in zip(sorted(methods), rows, strict=True)
+    }
+    return with_analysis(board, {keys: own for keys, own in persons.items() if own is not None})
 
 
 def _ranked_by(records: Sequence[RunRecord]) -> str:
@@ -308,6 +316,14 @@ def _results_first(record: RunRecord) -> tuple[Any, ...]:
     return record.status != "ok", record.run_key, not record.per_record, record.suite
 
 
+def _runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the runs of one method, one for each seed, by seed."""
+    by_seed: dict[Seed, RunRecord] = {}
+    for record in sorted(records, key=_results_first):
+        by_seed.setdefault(_seed(record), record)
+    return [by_seed[seed] for seed in sorted(by_seed)]
+
+
 def _row(
     track: Track,
     method: tuple[str, ...],
@@ -317,10 +333,7 @@ def _row(
     folds: Mapping[str, FoldSet],
 ) -> Row:
     """Return the row of one method; ``distinguishing`` names the options to show."""
-    by_seed: dict[Seed, RunRecord] = {}
-    for record in sorted(records, key=_results_first):
-        by_seed.setdefault(_seed(record), record)
-    runs = [by_seed[seed] for seed in sorted(by_seed)]
+    runs = _runs_by_seed(records)
     finished = [record for record in runs if record.status == "ok"]
     sets = [folds[record.run_key] for record in runs if record.run_key in folds]
     single = [record for record in runs if record.run_key not in folds]
@@ -355,7 +368,9 @@ def _row(
         space_digest=_space_digest(records[0]),
         run_keys=tuple(sorted(record.run_key for record in single)),
         patients=patient_interval(finished, ranked_by),
-        published=counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
+        published=None
+        if records[0].excluded_records
+        else counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
         ranked_by=ranked_by,
         folds=row_folds(sets),
     )

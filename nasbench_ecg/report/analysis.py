@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from nasbench_ecg.metrics import SCORES
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.patients import PersonMatrices, paired_person_p_value
 from nasbench_ecg.report.statistics import (
+    Comparison,
     CriticalDifference,
     Improvement,
     compare_all,
@@ -14,6 +17,7 @@ from nasbench_ecg.report.statistics import (
     improvement,
     open_ranks,
 )
+from nasbench_ecg.statistics import holm
 
 RANDOM_SEARCH = "random"
 """Name, in run records, of the strategy that searches are compared with."""
@@ -22,15 +26,24 @@ PARETO_COSTS = {"parameters": "P", "macs": "M", "latency_1_ms": "L"}
 """Costs that have a Pareto front, with the letter that stands for each."""
 
 
-def with_analysis(board: Leaderboard) -> Leaderboard:
+def with_analysis(
+    board: Leaderboard, persons: Mapping[tuple[str, ...], PersonMatrices] | None = None
+) -> Leaderboard:
     """Return the leaderboard with rank intervals, tests, improvements and Pareto fronts.
 
-    Its ranked rows must come first.
+    Args:
+        board: The leaderboard; its ranked rows must come first.
+        persons: By the run keys of a row, its matrices by test person, for paired tests over
+            persons.
     """
+    persons = persons or {}
     ranked = [row for row in board.rows if row.rank is not None]
     unranked = board.rows[len(ranked) :]
     scores = [row.score_by_seed for row in ranked]
-    comparisons = compare_all(scores) if len(board.seeds) > 1 else []
+    by_person = [persons.get(row.run_keys) for row in ranked]
+    tested = len(board.seeds) > 1 or sum(one is not None for one in by_person) > 1
+    comparisons = compare_all(scores) if tested else []
+    comparisons = _over_persons(comparisons, by_person, board.ranked_by)
     if intervals := open_ranks(len(ranked), len(board.seeds), comparisons):
         ranked = [
             replace(row, rank_interval=interval)
@@ -42,6 +55,31 @@ def with_analysis(board: Leaderboard) -> Leaderboard:
         rows=tuple(replace(row, improvement=_over_random(row, rows)) for row in rows),
         comparisons=tuple(comparisons),
     )
+
+
+def _over_persons(
+    comparisons: Sequence[Comparison], persons: Sequence[PersonMatrices | None], score: str
+) -> list[Comparison]:
+    """Return the comparisons with tests over persons, where both methods have the same ones."""
+    found: dict[int, float] = {}
+    for i, one in enumerate(comparisons):
+        first, second = persons[one.first], persons[one.second]
+        if first is None or second is None or score not in SCORES:
+            continue
+        if (first.persons, first.matrices.shape) == (second.persons, second.matrices.shape):
+            found[i] = paired_person_p_value(first, second, score)
+    adjusted = dict(zip(found, holm(list(found.values())), strict=True))
+    return [
+        replace(
+            one,
+            n_persons=len(matrices.persons),
+            p_persons=found[i],
+            p_persons_adjusted=adjusted[i],
+        )
+        if i in found and (matrices := persons[one.first]) is not None
+        else one
+        for i, one in enumerate(comparisons)
+    ]
 
 
 # Improvement over random architectures

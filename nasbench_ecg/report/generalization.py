@@ -10,20 +10,20 @@ with the own best.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nasbench_ecg.architecture import canonical_json
-from nasbench_ecg.data.persons import shared_records
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.folds import pool_folds
 from nasbench_ecg.report.leaderboard import RANKED_BY, Track
+from nasbench_ecg.report.overlap import Overlap, Persons
 from nasbench_ecg.report.published import Published, counterpart_of
 from nasbench_ecg.report.statistics import Summary, summarize
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.studies.generalize import origin_of, recorded_persons, searched_persons
+from nasbench_ecg.studies.generalize import origin_of
 
 SCORES = ("accuracy", "macro_se", "macro_pp", RANKED_BY)
 CLASS_SCORES = ("se", "pp", "f1")
@@ -118,27 +118,6 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """Records of a target whose persons are among those on whom an architecture was searched.
-
-    Attributes:
-        found_on: Dataset of the search.
-        found_under: Protocol of the search.
-        excluded: Records of shared persons that are left out of the target.
-        kept: Records of shared persons that are in it.
-        beats: Beats of each class in these records; None if not recorded.
-        of: Beats of each class in the target, with those left out; None likewise.
-    """
-
-    found_on: str
-    found_under: str
-    excluded: tuple[str, ...]
-    kept: tuple[str, ...]
-    beats: Mapping[str, int] | None
-    of: Mapping[str, int] | None
-
-
-@dataclass(frozen=True)
 class Generalization:
     """A matrix of methods and datasets.
 
@@ -175,7 +154,7 @@ def generalization(
         if (origin := origin_of(record)) is None or origins is None or origin["run_key"] in origins
     ]
     data = {_data(record) for record in included if origin_of(record) is not None}
-    persons = _Persons(scored, registry)
+    persons = Persons(scored, registry)
     targets = [
         _target(one, [record for record in included if _data(record) == one], scored, persons)
         for one in sorted(data)
@@ -230,13 +209,13 @@ def _target(
     data: tuple[Track, str, str],
     records: Sequence[RunRecord],
     scored: Mapping[str, RunRecord],
-    persons: _Persons,
+    persons: Persons,
 ) -> Target:
     by_method: dict[Method, list[RunRecord]] = defaultdict(list)
     for record in records:
         by_method[_method(record, scored)].append(record)
     track, beats, split = data
-    excluded = excluded_records(records[0])
+    excluded = records[0].excluded_records
     results = {
         method: _result(runs, method, track, all_records=not excluded)
         for method, runs in by_method.items()
@@ -260,68 +239,8 @@ def _target(
         results=ordered,
         excluded=excluded,
         n_records=len(records[0].dataset.records) if records[0].dataset else 0,
-        overlaps=tuple(persons.overlaps(records)),
+        overlaps=tuple(persons.with_searches(records)),
     )
-
-
-def excluded_records(record: RunRecord) -> tuple[str, ...]:
-    """Return the records that the dataset's option ``exclude`` leaves out."""
-    return tuple(record.components["dataset"].options.get("exclude") or ())
-
-
-class _Persons:
-    """The persons of the runs, and the beats in each record, as far as any run has them."""
-
-    def __init__(self, runs: Mapping[str, RunRecord], registry: Registry | None) -> None:
-        self._runs = runs
-        self._registry = registry
-        self._beats: dict[str, dict[str, Mapping[str, int]]] = defaultdict(dict)
-        for run in runs.values():
-            if run.dataset is not None:
-                self._beats[_same_records(run)].update(run.dataset.by_record)
-
-    def overlaps(self, records: Sequence[RunRecord]) -> Iterator[Overlap]:
-        """Yield the overlap of the persons of one target with those of each search.
-
-        A search whose run record is not here is left out: its persons are not known.
-        """
-        searched: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for record in records:
-            origin = origin_of(record)
-            source = None if origin is None else self._runs.get(origin["run_key"])
-            if source is not None:
-                found = searched_persons(source, self._registry)
-                searched[source.dataset_name, source.protocol] |= found
-        here = recorded_persons(records[0], self._registry)
-        excluded = excluded_records(records[0])
-        beats = self._beats[_same_records(records[0])]
-        for (found_on, found_under), persons in sorted(searched.items()):
-            shared = shared_records(here, persons)
-            yield Overlap(
-                found_on=found_on,
-                found_under=found_under,
-                excluded=tuple(name for name in shared if name in excluded),
-                kept=tuple(name for name in shared if name not in excluded),
-                beats=_total(beats, shared),
-                of=_total(beats, here),
-            )
-
-
-def _same_records(record: RunRecord) -> str:
-    """Return what runs share whose records have the same beats: dataset and its other options."""
-    used = record.components["dataset"]
-    options = {k: v for k, v in used.options.items() if k != "exclude" and v is not None}
-    return canonical_json([used.name, used.revision, options])
-
-
-def _total(beats: Mapping[str, Mapping[str, int]], names: Iterable[str]) -> dict[str, int] | None:
-    """Return the beats of each class in the named records; None if one of them is not recorded."""
-    total: Counter[str] = Counter()
-    for name in names:
-        if name not in beats:
-            return None
-        total.update(beats[name])
-    return dict(total)
 
 
 def _result(

@@ -11,13 +11,13 @@ from nasbench_ecg.report.generalization import (
     SCORES,
     Generalization,
     Method,
-    Overlap,
     Result,
     Target,
 )
 from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.measures import SCORES as MEASURES
+from nasbench_ecg.report.overlap import Overlap, shares_text
 from nasbench_ecg.report.published import Published, published_scores
 from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.table import Cell, Table, text_table
@@ -153,17 +153,17 @@ def _person_table(report: Generalization) -> Iterator[Table]:
     rows: list[tuple[Cell | str, ...]] = []
     for target in report.targets:
         for overlap in target.overlaps:
-            where = f"{overlap.found_on} · {overlap.found_under}"
-            shared = [*overlap.excluded, *overlap.kept]
+            where = f"{overlap.dataset} · {overlap.protocol}"
+            shared = overlap.shared
             if not shared:
                 row = (_heading(target, report.targets), where, "none", "")
             else:
-                n = f"{len(shared)} of {target.n_records + len(target.excluded)}"
+                n = f"{len(shared)} of {overlap.n_records}"
                 row = (
                     _heading(target, report.targets),
                     where,
                     f"{n}, {_left_out(overlap)}: {', '.join(shared)}",
-                    _shares(overlap, target.classes),
+                    shares_text(overlap) or "not recorded",
                 )
             rows.append(row)
     if rows:
@@ -175,14 +175,6 @@ def _left_out(overlap: Overlap) -> str:
     if not overlap.kept:
         return "left out"
     return f"{len(overlap.excluded)} left out" if overlap.excluded else "kept"
-
-
-def _shares(overlap: Overlap, classes: Sequence[str]) -> str:
-    """Return the number and the share of the beats of each class in shared records."""
-    if overlap.beats is None or overlap.of is None:
-        return "not recorded"
-    counts = ((name, overlap.beats.get(name, 0), overlap.of.get(name, 0)) for name in classes)
-    return ", ".join(f"{name} {n:,} ({n / of:.1%})" for name, n, of in counts if of)
 
 
 def _runs(n: int) -> str:

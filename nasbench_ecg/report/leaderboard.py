@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from nasbench_ecg.report.overlap import Overlap
 from nasbench_ecg.report.patients import PatientInterval
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Comparison, CriticalDifference, Improvement, Summary
@@ -164,9 +165,12 @@ class Leaderboard:
         n_others: Number of other leaderboards of this track, on other beats, splits or classes.
         seeds: Seeds for which any row has a result, sorted.
         rows: Ranked rows in order, then the rows without a rank.
-        published: Scores published for the dataset and protocol, best first.
+        published: Scores published for the dataset and protocol, best first; empty where
+            records are left out, because published scores are of all.
         comparisons: Paired tests between all ranked rows, by their indices.
         ranked_by: Name of the score that ranks: :data:`RANKED_BY` or :data:`OWN_SCORE`.
+        searched: Records of persons on whom transferred architectures were searched.
+        also_in: Records of persons who are also on leaderboards of other databases.
     """
 
     track: Track
@@ -180,6 +184,8 @@ class Leaderboard:
     published: tuple[Published, ...]
     comparisons: tuple[Comparison, ...] = ()
     ranked_by: str = RANKED_BY
+    searched: tuple[Overlap, ...] = ()
+    also_in: tuple[Overlap, ...] = ()
 
     @property
     def score_name(self) -> str:
@@ -214,6 +220,7 @@ class Report:
         across_datasets: Comparison of methods over several datasets, by what these share.
         records: The runs by key; of a run that is stored twice, the record that counts.
         drawings: Architectures drawn as text, by hash.
+        about: What the suite of the runs compares, by its author; empty if they are of several.
     """
 
     title: str
@@ -221,6 +228,7 @@ class Report:
     across_datasets: Mapping[str, CriticalDifference]
     records: Mapping[str, RunRecord]
     drawings: Mapping[str, str]
+    about: str = ""
 
     def finished_runs(self, row: Row) -> list[RunRecord]:
         """Return the runs of a row that have a result, by seed."""

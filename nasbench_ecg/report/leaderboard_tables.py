@@ -8,7 +8,8 @@ from nasbench_ecg.report.analysis import PARETO_COSTS
 from nasbench_ecg.report.columns import Format, leaderboard_columns, pareto_meaning
 from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS
-from nasbench_ecg.report.published import remarks
+from nasbench_ecg.report.overlap import Overlap, shares_text
+from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
 from nasbench_ecg.report.statistics import (
     CriticalDifference,
     min_pairs_for_significance,
@@ -23,6 +24,11 @@ from nasbench_ecg.statistics import (
 from nasbench_ecg.text import difference, seeds_text, value_text
 
 _FEW_DATASETS = 10
+_OVER_PATIENTS = {
+    "patients": "number of persons of the test part",
+    "p, patients": "p-value of exchanging the two methods in each test person",
+    "p, patients (Holm)": "the same, corrected for all comparisons of the leaderboard",
+}
 
 
 def leaderboard_table(board: Leaderboard, form: Format) -> Table:
@@ -59,6 +65,11 @@ def comparison_table(board: Leaderboard) -> Table | None:
         else Column("difference", "difference of the mean score"),
         Column("p", "p-value of an exact paired permutation test"),
         Column("p (Holm)", "p-value corrected for all comparisons of the leaderboard"),
+        *(
+            Column(heading, meaning)
+            for heading, meaning in _OVER_PATIENTS.items()
+            if any(found.n_persons for found in board.comparisons)
+        ),
     )
     rows = []
     for found in board.comparisons:
@@ -72,9 +83,15 @@ def comparison_table(board: Leaderboard) -> Table | None:
             f"{found.p:.3f}",
             f"{found.p_adjusted:.3f}",
         ]
-        significant = found.p_adjusted < SIGNIFICANCE
+        if len(columns) > len(texts):
+            p_values = (found.p_persons, found.p_persons_adjusted)
+            texts += [
+                str(found.n_persons or ""),
+                *("" if p is None else f"{p:.3f}" for p in p_values),
+            ]
+        significant = found.smallest_p < SIGNIFICANCE
         rows.append(TableRow(tuple(map(Cell, texts)), "significant" if significant else ""))
-    return Table(f"{board.track}: paired permutation tests over seeds", columns, tuple(rows))
+    return Table(f"{board.track}: paired permutation tests", columns, tuple(rows))
 
 
 def rank_table(name: str, found: CriticalDifference) -> Table:
@@ -135,6 +152,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
     if any(row.missing for row in board.rows):
         notes.append("Methods without a result for every seed are not ranked.")
     notes += remarks(row.strategy for row in board.rows)
+    notes += _about_persons(board)
     if board.n_others:
         others = (
             "the other leaderboard"
@@ -146,6 +164,41 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return notes
+
+
+def _about_persons(board: Leaderboard) -> list[str]:
+    """Return which records are of persons who are elsewhere, too, in sentences."""
+    notes = []
+    for overlap in board.searched:
+        what = f"the persons on whom architectures were searched on {overlap.dataset}"
+        if not overlap.shared:
+            notes.append(f"No record is of {what} ({overlap.protocol}).")
+            continue
+        notes.append(
+            f"{_records_text(overlap)} of {what} ({overlap.protocol}). Scores on them do not show "
+            "that an architecture applies to other persons."
+            if overlap.kept
+            else f"{_records_text(overlap)} of {what} ({overlap.protocol}), and left out here."
+        )
+    notes += [
+        f"{_records_text(overlap)} of persons who are also in {overlap.dataset} "
+        f"({overlap.protocol}): results on both are not independent."
+        for overlap in board.also_in
+    ]
+    if board.published and (remark := dataset_remark(board.track.dataset)):
+        notes.append(remark)
+    if not board.published and published_scores(board.track.dataset, board.track.protocol):
+        notes.append("Published scores are of all records, so they are not shown here.")
+    return notes
+
+
+def _records_text(overlap: Overlap) -> str:
+    """Return which records are shared, and the share of the beats in them."""
+    shown = overlap.kept or overlap.excluded
+    shares = shares_text(overlap) if shown == overlap.shared else ""
+    beats = f", with these beats: {shares}," if shares else ""
+    are = "is" if len(shown) == 1 else "are"
+    return f"{len(shown)} of {overlap.n_records} records ({', '.join(shown)}){beats} {are}"
 
 
 def _about_folds(board: Leaderboard) -> list[str]:
@@ -180,8 +233,9 @@ def limits_of_few_seeds(board: Leaderboard) -> list[str]:
         )
     if tests and n < min_pairs_for_significance(tests):
         smallest = min(1.0, tests * smallest_paired_p_value(n))
+        seeds = "One seed" if n == 1 else f"{n} seeds"
         notes.append(
-            f"{n} seeds cannot distinguish any two of these methods: the smallest p-value after "
+            f"{seeds} cannot distinguish any two of these methods: the smallest p-value after "
             f"correction for {'one comparison' if tests == 1 else f'{tests} comparisons'} is "
             f"{smallest:.2g}."
         )

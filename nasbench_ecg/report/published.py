@@ -59,8 +59,20 @@ def counterpart_of(dataset: str, protocol: str, *, strategy: str, builder: str) 
     return None
 
 
+def published_for(record: RunRecord) -> list[Published]:
+    """Return what is published for dataset and protocol of a run, best F1 first.
+
+    Published scores are of all records of a dataset: a run that leaves records out has none.
+    """
+    if record.excluded_records:
+        return []
+    return published_scores(record.dataset_name, record.protocol)
+
+
 def counterpart(record: RunRecord) -> Published | None:
     """Return the published scores of the method that a run reproduces, None without any."""
+    if record.excluded_records:
+        return None
     return counterpart_of(
         record.dataset_name,
         record.protocol,
@@ -73,6 +85,12 @@ def remarks(strategies: Iterable[str]) -> list[str]:
     """Return what a reader must know of our reproductions, one sentence each."""
     notes = _file().get("notes", {})
     return [str(notes[name]) for name in sorted(set(strategies)) if name in notes]
+
+
+def dataset_remark(dataset: str) -> str | None:
+    """Return what a reader must know of the published scores of a dataset, None if nothing."""
+    remark = _file().get("datasets", {}).get(dataset)
+    return None if remark is None else str(remark)
 
 
 @cache

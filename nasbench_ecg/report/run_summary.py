@@ -20,7 +20,7 @@ from rich.text import Text
 from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
-from nasbench_ecg.report.published import Published, counterpart, published_scores
+from nasbench_ecg.report.published import Published, counterpart, published_for
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest
 from nasbench_ecg.run.store import WEIGHTS, RecordStore
@@ -202,11 +202,7 @@ def _is_of_one_class(metric: str, record: RunRecord) -> bool:
 def _reference(record: RunRecord) -> Published | None:
     """Return the published scores of the same method, or else those with the best F1."""
     return counterpart(record) or next(
-        (
-            published
-            for published in published_scores(record.dataset_name, record.protocol)
-            if RANKED_BY in published.scores
-        ),
+        (published for published in published_for(record) if RANKED_BY in published.scores),
         None,
     )
 
@@ -239,7 +235,7 @@ def _gross_scores(record: RunRecord) -> list[RenderableType]:
         return [Text(text, style=style) for text in shown]
 
     table.add_row("this run", *cells(record.metrics, "bold"))
-    for published in published_scores(record.dataset_name, record.protocol):
+    for published in published_for(record):
         label = Text(f"{published.label}, published", style="dim")
         table.add_row(label, *cells(published.scores, "dim"))
     return [table]

@@ -76,6 +76,9 @@ class Comparison:
         difference: Mean of first minus second, as a fraction.
         p: Two-sided p-value of the paired permutation test.
         p_adjusted: The p-value corrected for all comparisons made together (Holm).
+        n_persons: Number of test persons of the test over persons; None without one.
+        p_persons: Two-sided p-value of exchanging the methods in each test person.
+        p_persons_adjusted: The same corrected for all comparisons made together (Holm).
     """
 
     first: int
@@ -84,16 +87,28 @@ class Comparison:
     difference: float
     p: float
     p_adjusted: float
+    n_persons: int | None = None
+    p_persons: float | None = None
+    p_persons_adjusted: float | None = None
+
+    @property
+    def smallest_p(self) -> float:
+        """The smaller of the corrected p-values over seeds and over persons."""
+        return min(
+            self.p_adjusted, 1.0 if self.p_persons_adjusted is None else self.p_persons_adjusted
+        )
 
 
 def compare_all(values: Sequence[Sequence[float]]) -> list[Comparison]:
-    """Return a paired test of every pair of methods.
+    """Return a paired test of every pair of methods; a single seed has a p-value of 1.
 
     Args:
-        values: [n_methods][n_seeds], at least two seeds; column s holds the scores of seed s.
+        values: [n_methods][n_seeds]; column s holds the scores of seed s.
     """
     pairs = list(combinations(range(len(values)), 2))
-    p_values = [paired_p_value(values[i], values[j]) for i, j in pairs]
+    p_values = [
+        paired_p_value(values[i], values[j]) if len(values[i]) > 1 else 1.0 for i, j in pairs
+    ]
     return [
         Comparison(i, j, len(values[i]), fmean(values[i]) - fmean(values[j]), p, adjusted)
         for (i, j), p, adjusted in zip(pairs, p_values, holm(p_values), strict=True)

@@ -13,6 +13,21 @@ from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.statistics import SIGNIFICANCE
 from nasbench_ecg.text import difference
 
+_OVER_SEEDS = (
+    "Tests are over seeds, on the test beats of the track: they do not say that a difference "
+    "holds for other patients or data. p is corrected for all comparisons of a track (Holm)."
+)
+_OVER_PERSONS = (
+    "The last three columns are of another test: the two methods are exchanged in each test "
+    "patient. It says whether a difference of these trained networks holds for other patients of "
+    "the same kind, and not whether it holds for other seeds."
+)
+_PERSON_COLUMNS = (
+    Column("patients", "persons of the test part"),
+    Column("p, patients", "p-value of exchanging the methods in each, corrected by Holm"),
+    Column("over patients", "whether that difference is shown at the 5% level", numeric=False),
+)
+
 Decision = Literal["higher", "lower", "not told apart", "too few runs"]
 
 
@@ -29,6 +44,9 @@ class Verdict:
         needed: Fewest paired runs with which a difference can be shown on this leaderboard.
         decision: ``higher`` or ``lower`` if the difference is shown, ``not told apart`` if it is
             not, ``too few runs`` if no difference could be.
+        n_persons: Number of test persons; None where the methods are not compared over persons.
+        p_persons: p-value of the test over persons, corrected likewise.
+        over_persons: The decision of that test, for these trained networks on other persons.
     """
 
     method: str
@@ -38,6 +56,9 @@ class Verdict:
     p: float
     needed: int
     decision: Decision
+    n_persons: int | None = None
+    p_persons: float | None = None
+    over_persons: Decision | None = None
 
 
 def verdicts(board: Leaderboard) -> list[Verdict]:
@@ -52,7 +73,7 @@ def verdicts(board: Leaderboard) -> list[Verdict]:
     chosen = [
         found
         for found in board.comparisons
-        if reference in (found.first, found.second) or found.p_adjusted < SIGNIFICANCE
+        if reference in (found.first, found.second) or found.smallest_p < SIGNIFICANCE
     ]
     return [_verdict(board, found, reference) for found in chosen]
 
@@ -71,9 +92,11 @@ def _verdict(board: Leaderboard, found: Comparison, reference: int) -> Verdict:
     if first == reference:
         first, second, gain = second, first, -gain
     needed = min_pairs_for_significance(len(board.comparisons))
-    decision: Decision = "higher" if gain > 0 else "lower"
-    if found.p_adjusted >= SIGNIFICANCE:
-        decision = "too few runs" if found.n < needed else "not told apart"
+    shown: Decision = "higher" if gain > 0 else "lower"
+    untold: Decision = "too few runs" if found.n < needed else "not told apart"
+    over_persons: Decision | None = None
+    if found.p_persons_adjusted is not None:
+        over_persons = shown if found.p_persons_adjusted < SIGNIFICANCE else "not told apart"
     return Verdict(
         method=board.label(board.rows[first]),
         against=board.label(board.rows[second]),
@@ -81,12 +104,19 @@ def _verdict(board: Leaderboard, found: Comparison, reference: int) -> Verdict:
         n=found.n,
         p=found.p_adjusted,
         needed=needed,
-        decision=decision,
+        decision=shown if found.p_adjusted < SIGNIFICANCE else untold,
+        n_persons=found.n_persons,
+        p_persons=found.p_persons_adjusted,
+        over_persons=over_persons,
     )
 
 
 def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
     """Return the verdicts of leaderboards as one table; None if no two methods are compared."""
+    found_verdicts = [(board, found) for board in boards for found in verdicts(board)]
+    if not found_verdicts:
+        return None
+    with_persons = any(found.n_persons for _, found in found_verdicts)
     columns = (
         Column("track", "dataset, protocol, profile and evaluator", numeric=False),
         Column("method", numeric=False),
@@ -95,29 +125,26 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
         Column("runs", "paired runs of each"),
         Column("p", "p-value of an exact permutation test, corrected by Holm"),
         Column("verdict", "whether the difference is shown at the 5% level", numeric=False),
+        *(_PERSON_COLUMNS if with_persons else ()),
     )
     rows = []
-    for board in boards:
-        for found in verdicts(board):
-            gain = found.difference
-            texts = (
-                str(board.track),
-                found.method,
-                found.against,
-                difference(gain) if board.ranked_by == RANKED_BY else f"{gain:+.4g}",
-                str(found.n),
-                f"{found.p:.3f}",
-                decision_text(found),
-            )
-            shown = found.decision in ("higher", "lower")
-            rows.append(TableRow(tuple(map(Cell, texts)), "significant" if shown else ""))
-    if not rows:
-        return None
-    notes = [
-        "Tests are over seeds, on the test beats of the track: they do not say that a difference "
-        "holds for other patients or data. p is corrected for all comparisons of a track (Holm).",
-        chance_text(boards),
-    ]
+    for board, found in found_verdicts:
+        gain = found.difference
+        texts = [
+            str(board.track),
+            found.method,
+            found.against,
+            difference(gain) if board.ranked_by == RANKED_BY else f"{gain:+.4g}",
+            str(found.n),
+            f"{found.p:.3f}",
+            decision_text(found),
+        ]
+        if with_persons:
+            p = "" if found.p_persons is None else f"{found.p_persons:.3f}"
+            texts += [str(found.n_persons or ""), p, found.over_persons or ""]
+        shown = {found.decision, found.over_persons} & {"higher", "lower"}
+        rows.append(TableRow(tuple(map(Cell, texts)), "significant" if shown else ""))
+    notes = [_OVER_SEEDS, *([_OVER_PERSONS] if with_persons else []), chance_text(boards)]
     return Table("Verdicts", columns, tuple(rows), footnotes=tuple(notes))
 
 
@@ -137,6 +164,7 @@ def chance_text(boards: Sequence[Leaderboard]) -> str:
         row.improvement is not None and row.improvement.interval is not None for row in rows
     )
     tests = sum(len(board.comparisons) for board in boards)
+    of_patients = sum(one.n_persons is not None for board in boards for one in board.comparisons)
     families = sum(bool(board.comparisons) for board in boards)
     parts = []
     if seeds or patients:
@@ -151,10 +179,15 @@ def chance_text(boards: Sequence[Leaderboard]) -> str:
         )
     if tests:
         each = "" if families == 1 else " on each"
+        what = _count(tests, "paired test")
+        kinds = ""
+        if of_patients:
+            what += f" over seeds and {of_patients} over patients"
+            kinds = ", of either kind"
         parts.append(
-            f"{_count(tests, 'paired test')} on {_count(families, 'leaderboard')}: about "
-            f"{tests / 20:.2g} uncorrected p-values would be below 0.05 by chance; corrected "
-            f"together{each}, at most one leaderboard in 20 shows a difference by chance"
+            f"{what} on {_count(families, 'leaderboard')}: about {(tests + of_patients) / 20:.2g} "
+            f"uncorrected p-values would be below 0.05 by chance; corrected together{each}{kinds}, "
+            "at most one leaderboard in 20 shows a difference by chance"
         )
     return f"{'. '.join(part[0].upper() + part[1:] for part in parts)}." if parts else ""
 

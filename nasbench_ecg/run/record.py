@@ -126,6 +126,11 @@ class RunRecord(_Part):
         return self.components["dataset"].name
 
     @property
+    def excluded_records(self) -> tuple[str, ...]:
+        """The records that the dataset's option ``exclude`` leaves out."""
+        return tuple(self.components["dataset"].options.get("exclude") or ())
+
+    @property
     def track(self) -> tuple[str, str, str, str]:
         """Dataset, protocol, profile, evaluator: only results of one track can be compared."""
         return (

@@ -6,8 +6,9 @@ beat; a wave that is absent is NaN.
 References:
     The IEMMC paper, section 2.1.2: Q and S are the turning points within 0.1 s of R, P is the
     highest point within 0.16 s before the QRS complex, T the highest between it and the next P.
-    We differ in three points, each measured on the QT database: P and T are searched in a signal
-    without its QRS complexes, P up to 0.3 s before the complex, and both may be inverted.
+    We differ in four points, each measured on the QT database: P and T are searched in a signal
+    without its QRS complexes, P up to 0.3 s before the complex, both may be inverted, and whether
+    there is a P wave is decided by :mod:`nasbench_ecg.signal.p_waves`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.signal.p_waves import MIN_BEATS, THRESHOLD, Candidates, p_scores
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -82,7 +84,12 @@ def flat_mask(signals: Floats, fs: float, seconds: float = 0.2) -> NDArray[np.bo
 
 
 def delineate(
-    lead: Floats, fs: float, beats: Ints, *, flat: NDArray[np.bool_] | None = None
+    lead: Floats,
+    fs: float,
+    beats: Ints,
+    *,
+    flat: NDArray[np.bool_] | None = None,
+    check_p: bool = True,
 ) -> Waves:
     """Return the waves of the beats of one lead.
 
@@ -92,6 +99,8 @@ def delineate(
         beats: int64 [n_beats], ascending: one sample within each QRS complex, from
             :func:`detect_qrs` or from annotations.
         flat: bool [n_samples], unusable samples, as returned by :func:`flat_mask`.
+        check_p: Whether the largest extremum before a QRS complex has to be like a P wave to be
+            one (:mod:`nasbench_ecg.signal.p_waves`); if False, any extremum is one.
 
     Raises:
         OptionError: ``beats`` are not ascending, or outside the record.
@@ -105,21 +114,12 @@ def delineate(
         )
     if not len(beats) or n_samples < fs:
         return _no_waves(len(beats))
-    smooth = _band(lead, fs, _R_BAND_HZ)
-    r, sign = _r_peaks(smooth, fs, beats)
-    onset, offset = _qrs_bounds(lead, fs, r)
-    before = np.diff(r, prepend=r[:1] - int(fs))
-    after = np.diff(r, append=r[-1:] + int(fs))
-    rest = _without_qrs(lead, onset, offset)
-    smooth_rest = _low(rest, fs, 20.0)
-
-    first = np.maximum(onset - int(_P_REACH * fs), r - (0.45 * before).astype(np.int64))
-    p, p_sign = _wave(_band(rest, fs, _P_BAND_HZ), first, onset - int(_P_GAP * fs), _P_UPRIGHT)
-    p = _snap(p, p_sign, smooth_rest, int(0.02 * fs))
-    last = r + np.minimum(_T_REACH[0] * fs, _T_REACH[1] * after).astype(np.int64)
-    t, t_sign = _wave(_band(rest, fs, _T_BAND_HZ), offset + int(0.02 * fs), last, _T_UPRIGHT)
-    t = _snap(t, t_sign, _low(rest, fs, 15.0), int(0.04 * fs))
-
+    found = candidates(lead, fs, beats)
+    r, onset, offset, t = found.r, found.onset, found.offset, found.t
+    smooth, sign = found.beat, found.r_sign
+    p = found.p
+    if check_p and len(beats) >= MIN_BEATS:
+        p = np.where(p_scores(found) >= THRESHOLD, p, np.nan)
     reach = int(0.1 * fs)
     q = _turning_point(smooth, sign, r - reach, r)
     s = _turning_point(smooth, sign, r + 1, r + reach + 1)
@@ -135,9 +135,44 @@ def delineate(
         s=if_usable(s),
         p=if_usable(p),
         t=if_usable(t),
-        t_onset=if_usable(_t_onset(smooth_rest, t, t_sign, ended, fs)),
+        t_onset=if_usable(_t_onset(found.low, t, found.t_sign, ended, fs)),
         baseline=if_usable(_baseline(lead, onset, fs)),
         usable=usable,
+    )
+
+
+def candidates(lead: Floats, fs: float, beats: Ints) -> Candidates:
+    """Return the R and T peaks of the beats of a lead, and the extrema that may be P waves.
+
+    Args:
+        lead: As for :func:`delineate`.
+        fs: Likewise.
+        beats: Likewise, at least one, in a lead of at least one second.
+    """
+    smooth = _band(lead, fs, _R_BAND_HZ)
+    r, r_sign = _r_peaks(smooth, fs, beats)
+    onset, offset = _qrs_bounds(lead, fs, r)
+    before = np.diff(r, prepend=r[:1] - int(fs))
+    after = np.diff(r, append=r[-1:] + int(fs))
+    rest = _without_qrs(lead, onset, offset)
+    low, band = _low(rest, fs, 20.0), _band(rest, fs, _P_BAND_HZ)
+
+    first = np.maximum(onset - int(_P_REACH * fs), r - (0.45 * before).astype(np.int64))
+    p, p_sign = _wave(band, first, onset - int(_P_GAP * fs), _P_UPRIGHT)
+    last = r + np.minimum(_T_REACH[0] * fs, _T_REACH[1] * after).astype(np.int64)
+    t, t_sign = _wave(_band(rest, fs, _T_BAND_HZ), offset + int(0.02 * fs), last, _T_UPRIGHT)
+    return Candidates(
+        fs=fs,
+        r=r,
+        r_sign=r_sign,
+        onset=onset,
+        offset=offset,
+        p=_snap(p, p_sign, low, int(0.02 * fs)),
+        t=_snap(t, t_sign, _low(rest, fs, 15.0), int(0.04 * fs)),
+        t_sign=t_sign,
+        beat=smooth,
+        band=band,
+        low=low,
     )
 
 

@@ -185,6 +185,7 @@ def beat_features(
     lead: int = 0,
     classes: Sequence[str] = CLASSES,
     symbols: SymbolMap | None = None,
+    check_p: bool = False,
 ) -> FeatureTable:
     """Return the features of all annotated beats of a record: filter, delineate, measure.
 
@@ -195,6 +196,8 @@ def beat_features(
         lead: Index into ``record.leads``.
         classes: AAMI classes that count as beats.
         symbols: Map from annotation symbols to classes; None: ``papers``.
+        check_p: Whether features of P waves are missing where :func:`delineate` finds none; if
+            False, every beat with an extremum before its QRS complex has a P wave.
 
     Raises:
         RecordError: The record is too short for the wavelet levels.
@@ -214,7 +217,9 @@ def beat_features(
     except RecordError as error:
         where = f"record {record.name}, {error.where}"
         raise RecordError(error.what, where=where, fix=error.fix) from error
-    waves = delineate(filtered, record.fs, beats, flat=flat_mask(chosen, record.fs)[0])
+    waves = delineate(
+        filtered, record.fs, beats, flat=flat_mask(chosen, record.fs)[0], check_p=check_p
+    )
     own = measure(filtered, record.fs, waves)
     previous = np.full_like(own, np.nan)
     previous[1:] = own[:-1]

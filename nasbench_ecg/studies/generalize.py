@@ -248,6 +248,32 @@ def searched_persons(record: RunRecord, registry: Registry | None = None) -> fro
     return frozenset(persons[name] for name in names or persons if name in persons)
 
 
+def persons_searched_by_default(origin: Mapping[str, Any], registry: Registry) -> frozenset[str]:
+    """Return the persons on whom a run searched of which only the origin is known.
+
+    They are those of the training part of its dataset with default options, and none
+    if the dataset is not installed or does not state its records.
+
+    Args:
+        origin: What :func:`origin_of` returns.
+        registry: The available components.
+    """
+    try:
+        component = registry.get("dataset", origin["dataset"])
+    except PluginError:
+        return frozenset()
+    protocol = origin["protocol"]
+    options = resolve(
+        component.options_model(), component=f"dataset {component.name}", protocol=protocol
+    )
+    if not isinstance(options, RecordsOptions):
+        return frozenset()
+    dataset = component.create(options)
+    parts = dataset.partition(protocol)
+    names = options.used_records if parts is None else tuple(parts["train"])
+    return frozenset(persons_of(dataset, component.name, names).values())
+
+
 def recorded_persons(record: RunRecord, registry: Registry | None = None) -> dict[str, str]:
     """Return the person of each record of the dataset of a run, also of excluded records.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import product
@@ -179,6 +179,12 @@ def shipped_suites() -> list[Suite]:
         for name, text in sorted(texts.items())
         if "[[runs]]" in text
     ]
+
+
+def about_suites(names: Iterable[str]) -> str:
+    """Return what a shipped suite compares, as its file says; empty for several, or for another."""
+    only = set(names)
+    return next((s.content.about for s in shipped_suites() if only == {s.name}), "")
 
 
 def load_suite(name_or_path: str) -> Suite:

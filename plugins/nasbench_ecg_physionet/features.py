@@ -219,7 +219,10 @@ def measure_records(folder: Path, options: FeatureOptions, progress: Progress) -
     def measure(name: str) -> tuple[float, list[FeatureTable]]:
         record = read_record(folder, name, options.leads)
         kept = _rows_between(record, options.head, options.tail)
-        tables = [beat_features(record, lead=lead) for lead in range(len(options.leads))]
+        tables = [
+            beat_features(record, lead=lead, check_p=options.absent_p == "missing")
+            for lead in range(len(options.leads))
+        ]
         if options.normalize == "record":
             tables = [_divided_by_mean(table) for table in tables]
         return record.fs, [table.take(kept) for table in tables]
@@ -318,6 +321,10 @@ class FeatureOptions(RecordsOptions):
 
     features: Literal["nine"] | None = None
     """``nine``: the features of the beat alone. null: 18, with those of the beat before."""
+
+    absent_p: Literal["missing"] | None = None
+    """``missing``: where a beat has no P wave, its two features are missing, and replaced by the
+    median of the record. null: the largest extremum before the QRS complex is always measured."""
 
     @property
     def n_samples(self) -> int:

@@ -48,7 +48,8 @@ class IemmcRecords:
         measured = measure_records(source.folder("mitdb"), options, progress)
         chosen = _sample(measured, options)
         tables = tuple(_two_classes(table) for table in measured.filled().tables)
-        beats = MeasuredBeats(tables, measured.fs).take(chosen).beats(options, CLASSES)
+        sample = MeasuredBeats(tables, measured.fs).take(chosen).standardized()
+        beats = sample.beats(options, CLASSES)
         progress.note(count_note(beats, None))
         return beats
 

@@ -14,7 +14,7 @@ from nasbench_ecg.text import one_line
 
 def render(report: Report) -> str:
     """Return the report as a Markdown document."""
-    parts = [f"# {escape(report.title)}"]
+    parts = [f"# {escape(report.title)}", *([_paragraph(report.about)] if report.about else [])]
     if table := verdict_table(report.leaderboards):
         parts += ["## What these runs show", table_and_notes(table)]
     for board in report.leaderboards:
@@ -68,7 +68,7 @@ def _comparisons(board: Leaderboard) -> list[str]:
     table = comparison_table(board)
     if table is None:
         return []
-    summary = "<summary>All paired permutation tests over seeds</summary>"
+    summary = "<summary>All paired permutation tests</summary>"
     return [f"<details>{summary}\n\n{_table(table)}\n\n</details>"]
 
 

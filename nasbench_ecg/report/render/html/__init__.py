@@ -77,6 +77,7 @@ def render(report: Report) -> str:
     }
     return _page(
         title=report.title,
+        about=report.about,
         sections=[_section(report, board, numbers) for board in boards],
         across=across,
         verdicts=verdict_table(boards),
@@ -132,6 +133,7 @@ def _page(**values: Any) -> str:
         "across": {},
         "choices": {},
         "verdicts": None,
+        "about": "",
     }
     return environment.get_template("page.html").render(
         **{**empty, **values},
