@@ -9,20 +9,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
+from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import RecordError
+from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, describe_symbols, symbol_map
 from nasbench_ecg.signal.filtering import Denoising
+from nasbench_ecg.signal.noise import NOISE_DATABASE, Noise, NoiseName, add_noise, read_noise
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm
 from nasbench_ecg.signal.windows import Normalization, Windows, segment
+
+DISTURBANCES = ("added_noise", "snr", "mark_shift")
+"""Options that disturb the beats, to test or to train a network with them."""
 
 _MAX_WORKERS = 4  # more threads do not help: annotations are decoded in pure Python
 
@@ -112,6 +119,26 @@ class WaveformOptions(RecordsOptions):
     symbols: SymbolMap | None = None
     """AAMI classes of the annotation symbols: of the papers, also none, or of all beats (aami)."""
 
+    added_noise: NoiseName | None = None
+    """Recorded noise to add (bw, em, ma), in every other two minutes after the first five."""
+
+    snr: float | None = None
+    """Signal-to-noise ratio of the added noise in dB."""
+
+    mark_shift: float | None = Field(None, gt=0)
+    """Move the window of each beat by a random time of at most this many milliseconds."""
+
+    @property
+    def undisturbed(self) -> Self:
+        """The same options without added noise and without shifted marks."""
+        return self.model_copy(update=dict.fromkeys(DISTURBANCES))
+
+    @property
+    def noise_requirements(self) -> tuple[Requirement, ...]:
+        """The noise record, if noise is added: a part of what the dataset requires."""
+        noise = self.added_noise
+        return () if noise is None else (Requirement(NOISE_DATABASE, (noise,), ("hea", "dat")),)
+
     @property
     def n_samples(self) -> int:
         """Samples of a window."""
@@ -157,6 +184,12 @@ class WaveformOptions(RecordsOptions):
             raise ValueError("must be 0 or more")
         return number
 
+    @model_validator(mode="after")
+    def _noise_with_ratio(self) -> Self:
+        if (self.added_noise is None) != (self.snr is None):
+            raise ValueError("give added_noise and snr together")
+        return self
+
     @field_validator("rate")
     @classmethod
     def _positive(cls, rate: float | None) -> float | None:
@@ -194,6 +227,7 @@ def cut_beats(
     subject: Callable[[Record], str] = lambda record: record.name,
     classes: Sequence[str] = CLASSES,
     extension: str = "atr",
+    source: DataSource | None = None,
 ) -> CutBeats:
     """Read the records in ``folder`` and return their beats; note the number of dropped beats.
 
@@ -204,14 +238,17 @@ def cut_beats(
         subject: Returns the subject of a record.
         classes: AAMI classes to keep.
         extension: Extension of the annotation files.
+        source: Where noise records are, for the option ``added_noise``.
 
     Raises:
+        OptionError: Noise is to be added, and there is no ``source``.
         RecordError: A record is missing, damaged or has no such lead; the sampling rates differ;
             or no record has a beat.
     """
     names = options.used_records
+    noise = _noise(options, source)
     with progress.track("Reading records", len(names)) as steps:
-        cut = _cut_records(folder, options, subject, classes, extension, steps)
+        cut = _cut_records(folder, options, subject, classes, extension, noise, steps)
     parts = [one.windows for one in cut]
     outside, missing = (
         dict(zip(classes, np.sum(counts, axis=0).tolist(), strict=True))
@@ -269,6 +306,7 @@ def _cut_records(
     subject: Callable[[Record], str],
     classes: Sequence[str],
     extension: str,
+    noise: Noise | None,
     steps: Steps,
 ) -> list[_CutRecord]:
     """Return the windows of each record, in the order of the options.
@@ -282,7 +320,7 @@ def _cut_records(
         record = read_record(folder, name, options.leads, extension)
         kept = record.symbols[options.head : max(len(record.symbols) - options.tail, options.head)]
         return _CutRecord(
-            _windows(record, options, classes),
+            _windows(record, options, classes, noise),
             subject(record),
             record.leads,
             Counter(kept.tolist()),
@@ -316,7 +354,24 @@ def _n_workers() -> int:
     return min(os.cpu_count() or 1, _MAX_WORKERS)
 
 
-def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -> Windows:
+def _noise(options: WaveformOptions, source: DataSource | None) -> Noise | None:
+    """Return the noise record of the options, if there is one."""
+    if options.added_noise is None:
+        return None
+    if source is None:
+        raise OptionError(
+            "This dataset does not support the option 'added_noise'.",
+            fix="Its author has to pass source=... to cut_beats.",
+        )
+    return read_noise(source.folder(NOISE_DATABASE), options.added_noise)
+
+
+def _windows(
+    record: Record, options: WaveformOptions, classes: Sequence[str], noise: Noise | None
+) -> Windows:
+    if noise is not None:
+        assert options.snr is not None
+        record = add_noise(record, noise, options.snr)
     windows = segment(
         replace(
             record,
@@ -332,12 +387,20 @@ def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -
         rhythm=options.rhythm,
         symbols=options.symbols,
         max_missing=options.max_missing,
+        shift=None if options.mark_shift is None else _shifts(record, options.mark_shift),
     )
     if options.planes is None:
         return windows
     n_leads = len(record.signals)
     used = [*range(n_leads), *(n_leads + i for i in options.plane_index)]
     return replace(windows, signals=windows.signals[:, used])
+
+
+def _shifts(record: Record, milliseconds: float) -> NDArray[np.int64]:
+    """Return random shifts of the annotations in samples, the same for a record at each call."""
+    rng = np.random.default_rng(crc32(record.name.encode()))
+    seconds = rng.uniform(-milliseconds, milliseconds, len(record.samples)) / 1e3
+    return np.rint(seconds * record.fs).astype(np.int64)
 
 
 def _common_leads(found: list[tuple[str, ...]], requested: tuple[str, ...]) -> tuple[str, ...]:

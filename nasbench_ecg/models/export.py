@@ -57,8 +57,25 @@ def metadata(record: RunRecord) -> dict[str, Any]:
         "samples_per_second": record.dataset.fs,
         "preparation": {"dataset": data.name, "options": data.options},
         "scores": {"dataset": data.name, "protocol": record.protocol, **record.metrics},
+        "training": _training(record),
         "architecture": record.architecture,
         "run_key": record.run_key,
+    }
+
+
+def _training(record: RunRecord) -> dict[str, Any]:
+    """Return what a test on other beats has to know of the run."""
+    assert record.dataset is not None
+    parts = record.split.records if record.split else {}
+    names = [name for part in ("train", "validation") for name in parts.get(part, ())]
+    records = list(dict.fromkeys(names or record.dataset.records))
+    persons = record.dataset.persons
+    return {
+        "strategy": record.strategy,
+        "protocol_options": record.protocol_options,
+        "macro_classes": record.macro_classes,
+        "records": records,
+        "persons": {name: persons[name] for name in records if name in persons},
     }
 
 

@@ -86,8 +86,13 @@ def render(report: Report) -> str:
 
 
 def render_tables(tables: Sequence[Table], title: str) -> str:
-    """Return tables as an HTML page."""
-    return _page(title=title, tables=tables)
+    """Return tables as an HTML page, with their charts."""
+    from markupsafe import Markup
+
+    numbers = charts.numbers_of([table.chart for table in tables if table.chart])
+    return _page(
+        title=title, tables=tables, symbol=lambda label: Markup(svg.symbol(numbers[label]))
+    )
 
 
 def fragment(tables: Sequence[Table]) -> str:

@@ -17,6 +17,7 @@ from nasbench_ecg.text import duration, percent
 _COST_LABELS = {
     "parameters": "trainable parameters",
     "macs": "multiply-accumulates per beat",
+    "flash_bytes": "bytes of flash in int8",
     "latency_1_ms": "latency of one beat, ms",
     "total": "seconds of search and training",
 }
@@ -38,15 +39,27 @@ class Chart:
     methods: tuple[str, ...]
 
 
-def f1_against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]:
+def numbers_of(charts: Sequence[Chart]) -> dict[str, int]:
+    """Return the number of each method of some charts, which sets its color and shape.
+
+    The methods of each chart must be numbered like this when it is drawn.
+    """
+    names = dict.fromkeys(name for chart in charts for name in chart.methods)
+    return {name: number for number, name in enumerate(names)}
+
+
+def f1_against_costs(
+    board: Leaderboard, numbers: Mapping[str, int], costs: Mapping[str, str] = _COST_LABELS
+) -> list[Chart]:
     """Return a plot of F1 against each cost that differs between two methods or more.
 
     Args:
         board: The leaderboard.
         numbers: Number of each method, which sets its color and shape.
+        costs: The costs, with the label of their axis.
     """
     charts = []
-    for name, label in _COST_LABELS.items():
+    for name, label in costs.items():
         show = COSTS[name].show if name in COSTS else duration
         points = [
             (row, cost)
