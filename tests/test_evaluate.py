@@ -151,6 +151,16 @@ def test_without_a_dataset_the_run_is_tested_on_its_own_test_part(trained):
     assert nb.evaluate(record.run_key[:8], out=out)[0].as_data() == found.as_data()
 
 
+@pytest.mark.parametrize("library", ["onnxruntime", "executorch"])
+def test_other_formats_are_read_too(library, trained, tmp_path):
+    pytest.importorskip(library)
+    record, out = trained
+    file = tmp_path / {"onnxruntime": "a.onnx", "executorch": "a.pte"}[library]
+    assert nasbench("export", record.run_key, "-o", file, "--out", out).exit_code == 0
+    (found,) = nb.evaluate(model=file)
+    assert np.abs(np.subtract(found.confusion, record.confusion)).sum() <= 2  # a tie
+
+
 def test_an_exported_file_is_tested_as_its_run(trained, elsewhere, tmp_path):
     record, out = trained
     assert nasbench("export", record.run_key, "-o", tmp_path / "a.pt2", "--out", out).exit_code == 0

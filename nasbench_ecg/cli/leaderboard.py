@@ -113,7 +113,7 @@ def _wearable(records: list[RunRecord], files: list[Path], *, as_json: bool) -> 
     from nasbench_ecg.report.wearable import tables, with_footprints
 
     registry = load_registry()
-    found = with_footprints(records, registry)
+    found = list({one.run_key: one for one in with_footprints(records, registry)}.values())
     data = [
         {"run": one.run_key, "strategy": one.strategy, "track": one.track, "costs": one.costs}
         | {"f1_of_macro": one.metrics["f1_of_macro"]}

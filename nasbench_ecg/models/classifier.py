@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from nasbench_ecg.data.preparation import DISTURBANCES, RecordsOptions, WaveformOptions
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.models.export import METADATA, metadata
+from nasbench_ecg.models.export import METADATA, METADATA_METHOD, metadata
 from nasbench_ecg.models.load import first_line
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
@@ -120,14 +120,14 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         raise StorageError(
             "There is no such file.",
             where=str(path),
-            fix="Name a .onnx or .pt2 file that 'nasbench-ecg export' wrote.",
+            fix="Name a .onnx, .pt2 or .pte file that 'nasbench-ecg export' wrote.",
         )
-    readers = {".onnx": _onnx, ".pt2": _pt2}
+    readers = {".onnx": _onnx, ".pt2": _pt2, ".pte": _pte}
     if path.suffix.lower() not in readers:
         raise OptionError(
             f"A network cannot be read from {path.suffix or 'a file without extension'!r}.",
             where=str(path),
-            fix="Name a .onnx or .pt2 file that 'nasbench-ecg export' wrote.",
+            fix="Name a .onnx, .pt2 or .pte file that 'nasbench-ecg export' wrote.",
         )
     try:
         text, probabilities = readers[path.suffix.lower()](path)
@@ -136,7 +136,8 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         raise OptionError(
             f"This needs {error.name}, which is not installed.",
             where=str(path),
-            fix="Install it with 'pip install nasbench-ecg[onnx]'.",
+            fix="Install it with 'pip install nasbench-ecg[onnx]', for a .pte file with "
+            "'pip install nasbench-ecg[executorch]'.",
         ) from error
     except Exception as error:
         raise StorageError(
@@ -174,6 +175,21 @@ def _pt2(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
             return torch.cat([module(part) for part in parts]).numpy()
 
     return extra[METADATA], probabilities
+
+
+def _pte(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
+    import torch
+    from executorch.runtime import Runtime
+
+    program = Runtime.get().load_program(path.read_bytes())
+    (text,) = program.load_method(METADATA_METHOD).execute([])
+
+    def probabilities(beats: Floats) -> Floats:
+        forward = program.load_method("forward")  # which does not keep the program itself
+        parts = [forward.execute([torch.from_numpy(beat[None])])[0].numpy() for beat in beats]
+        return np.concatenate(parts)
+
+    return text, probabilities
 
 
 def _classifier(
