@@ -6,27 +6,25 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from zlib import crc32
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.data.record_windows import noise_of, windows_of
+from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, describe_symbols, symbol_map
 from nasbench_ecg.signal.filtering import Denoising
-from nasbench_ecg.signal.noise import NOISE_DATABASE, Noise, NoiseName, add_noise, read_noise
+from nasbench_ecg.signal.noise import NOISE_DATABASE, Noise, NoiseName
 from nasbench_ecg.signal.records import Record, read_record
-from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm
-from nasbench_ecg.signal.windows import Normalization, Windows, segment
+from nasbench_ecg.signal.windows import Normalization, Windows
 
 DISTURBANCES = ("added_noise", "snr", "mark_shift")
 """Options that disturb the beats, to test or to train a network with them."""
@@ -246,7 +244,7 @@ def cut_beats(
             or no record has a beat.
     """
     names = options.used_records
-    noise = _noise(options, source)
+    noise = noise_of(options, source)
     with progress.track("Reading records", len(names)) as steps:
         cut = _cut_records(folder, options, subject, classes, extension, noise, steps)
     parts = [one.windows for one in cut]
@@ -320,7 +318,7 @@ def _cut_records(
         record = read_record(folder, name, options.leads, extension)
         kept = record.symbols[options.head : max(len(record.symbols) - options.tail, options.head)]
         return _CutRecord(
-            _windows(record, options, classes, noise),
+            windows_of(record, options, classes, noise),
             subject(record),
             record.leads,
             Counter(kept.tolist()),
@@ -352,55 +350,6 @@ def _cut_records(
 
 def _n_workers() -> int:
     return min(os.cpu_count() or 1, _MAX_WORKERS)
-
-
-def _noise(options: WaveformOptions, source: DataSource | None) -> Noise | None:
-    """Return the noise record of the options, if there is one."""
-    if options.added_noise is None:
-        return None
-    if source is None:
-        raise OptionError(
-            "This dataset does not support the option 'added_noise'.",
-            fix="Its author has to pass source=... to cut_beats.",
-        )
-    return read_noise(source.folder(NOISE_DATABASE), options.added_noise)
-
-
-def _windows(
-    record: Record, options: WaveformOptions, classes: Sequence[str], noise: Noise | None
-) -> Windows:
-    if noise is not None:
-        assert options.snr is not None
-        record = add_noise(record, noise, options.snr)
-    windows = segment(
-        replace(
-            record,
-            signals=denoise_at(record.signals, record.fs, options.denoise_rate, options.denoise),
-        ),
-        before=options.before,
-        after=options.after,
-        head=options.head,
-        tail=options.tail,
-        classes=classes,
-        normalise=options.normalise,
-        rate=options.rate,
-        rhythm=options.rhythm,
-        symbols=options.symbols,
-        max_missing=options.max_missing,
-        shift=None if options.mark_shift is None else _shifts(record, options.mark_shift),
-    )
-    if options.planes is None:
-        return windows
-    n_leads = len(record.signals)
-    used = [*range(n_leads), *(n_leads + i for i in options.plane_index)]
-    return replace(windows, signals=windows.signals[:, used])
-
-
-def _shifts(record: Record, milliseconds: float) -> NDArray[np.int64]:
-    """Return random shifts of the annotations in samples, the same for a record at each call."""
-    rng = np.random.default_rng(crc32(record.name.encode()))
-    seconds = rng.uniform(-milliseconds, milliseconds, len(record.samples)) / 1e3
-    return np.rint(seconds * record.fs).astype(np.int64)
 
 
 def _common_leads(found: list[tuple[str, ...]], requested: tuple[str, ...]) -> tuple[str, ...]:
