@@ -10,13 +10,12 @@ import typer
 from nasbench_ecg.cli.console import RichProgress
 from nasbench_ecg.cli.parsing import listed, numbers
 from nasbench_ecg.cli.reports import check_outputs, show_report
-from nasbench_ecg.options import parse_assignments
 
 
 def evaluate(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[RUN...]", help="Runs whose networks are tested, by key."),
+        typer.Argument(metavar="RUN", help="Runs whose networks are tested, by key."),
     ] = None,
     on: Annotated[
         str | None,
@@ -94,6 +93,7 @@ def evaluate(
     """
     from nasbench_ecg.front.evaluation import TITLE
     from nasbench_ecg.front.evaluation import evaluate as test
+    from nasbench_ecg.options import parse_assignments
 
     check_outputs(outputs or [], charts=bool(noise or shift_marks))
     options = parse_assignments(assignments or [])

@@ -19,12 +19,12 @@ def score(
     reference: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[REFERENCE]", help="Annotation file, or folder of them, taken as the truth."
+            metavar="REFERENCE", help="Annotation file, or folder of them, taken as the truth."
         ),
     ] = None,
     test: Annotated[
         Path | None,
-        typer.Argument(metavar="[TEST]", help="Annotation file, or folder of them, to judge."),
+        typer.Argument(metavar="TEST", help="Annotation file, or folder of them, to judge."),
     ] = None,
     run: Annotated[
         str | None,

@@ -112,4 +112,5 @@ def _chart(name: str, tests: Sequence[StressTest], numbers: Mapping[str, int]) -
         marks.append(svg.line(number, places, "curve", label))
         marks += [svg.mark(number, *place, label) for place in places]
     drawn = svg.plot(x, y, marks, description=f"{shown} against {against}; dashed: undisturbed")
-    return Chart(_title(name), drawn, tuple(dict.fromkeys(map(_label, tests))))
+    methods = tuple(dict.fromkeys(map(_label, tests)))
+    return Chart(_title(name), drawn, methods, tuple(numbers[label] for label in methods))

@@ -7,7 +7,8 @@ than these costs, the network is built from its architecture; weights are not ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.errors import NasbenchError
@@ -66,7 +67,9 @@ def tables(records: Sequence[RunRecord], registry: Registry) -> list[Table]:
         registry: The available components.
     """
     report = build_report(with_footprints(records, registry), "For a wearable", lambda record: None)
-    boards = [_table(board, report) for board in report.leaderboards]
+    labels = sorted({board.label(row) for board in report.leaderboards for row in board.rows})
+    numbers = {label: number for number, label in enumerate(labels)}
+    boards = [_table(board, report, numbers) for board in report.leaderboards]
     return [table for table in boards if table.rows]
 
 
@@ -88,10 +91,9 @@ def _footprint(record: RunRecord, registry: Registry) -> Footprint | None:
         return None
 
 
-def _table(board: Leaderboard, report: Report) -> Table:
+def _table(board: Leaderboard, report: Report, numbers: Mapping[str, int]) -> Table:
     rows = [row for row in board.rows if RANKED_BY in row.scores and _FLASH in row.costs]
     rows.sort(key=lambda row: (row.costs[_FLASH], -row.scores[RANKED_BY].mean))
-    numbers = {board.label(row): i for i, row in enumerate(rows)}
     charts = f1_against_costs(board, numbers, {_FLASH: "bytes of flash in int8"})
     front = _front(rows)
     columns = (
@@ -119,8 +121,9 @@ def _table(board: Leaderboard, report: Report) -> Table:
         )
         for i, row in enumerate(rows)
     ]
-    chart = charts[0] if charts else None
-    return Table(f"For a wearable: {board.track}", columns, tuple(lines), (), (_NOTE,), chart)
+    title = f"For a wearable: {board.track}"
+    chart = replace(charts[0], name=title) if charts else None
+    return Table(title, columns, tuple(lines), (), (_NOTE,), chart)
 
 
 def _f1(row: Row) -> Cell:

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
 from nasbench_ecg.report.render.html import svg
-from nasbench_ecg.report.render.html.charts import Chart, numbers_of
+from nasbench_ecg.report.render.html.charts import Chart
 
 _WIDTH, _LEFT, _RIGHT = 720, 230, 24
 _LINE, _TITLE = 24, 26
@@ -21,9 +21,11 @@ _STYLE = (
 )
 
 _CHART_STYLE = (
-    ".grid path{stroke:#ddd}.grid .x,.label{text-anchor:middle}.grid .y{text-anchor:end}"
-    "path.curve{fill:none;stroke-width:1.6}"
-    "path.undisturbed{fill:none;stroke-dasharray:5 4;opacity:.6}"
+    "text{font:12px system-ui,'Segoe UI',Roboto,sans-serif;fill:#333}.title{font-weight:600}"
+    ".grid path{stroke:#ddd}.grid .x,.label{text-anchor:middle}.grid .y,text.published"
+    "{text-anchor:end}path.curve,path.front,path.published,path.undisturbed{fill:none}"
+    "path.curve{stroke-width:1.6}path.front,path.undisturbed{stroke-dasharray:5 4}"
+    "path.front,path.published{stroke:#777}path.published{stroke-dasharray:1 4}"
 )
 
 
@@ -59,21 +61,21 @@ def render(report: Report) -> str:
 
 def render_charts(charts: Sequence[Chart], title: str) -> str:
     """Return charts one below the other, each with its title and a legend."""
-    numbers, parts, at = numbers_of(charts), [], 0.0
+    parts, at = [], 0.0
     for chart in charts:
-        parts.append(svg.text(svg.LEFT, at + 20, chart.name, "title"))
+        parts.append(svg.text(8, at + 20, chart.name, "title"))
         size = f'y="{at + 28:.0f}" width="{svg.WIDTH}" height="{svg.HEIGHT}"'
         parts.append(chart.svg.replace("<svg ", f"<svg {size} ", 1))
         at += 28 + svg.HEIGHT
-        for name in chart.methods:
+        for name, number in zip(chart.methods, chart.numbers, strict=True):
             at += 18
-            parts.append(svg.mark(numbers[name], svg.LEFT + 5, at - 4))
+            parts.append(svg.mark(number, svg.LEFT + 5, at - 4))
             parts.append(svg.text(svg.LEFT + 18, at, name, "legend"))
         at += 24
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {svg.WIDTH} {at:.0f}" '
         f'width="{svg.WIDTH}" height="{at:.0f}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title><style>{_STYLE}{_CHART_STYLE}</style>"
+        f"<title>{escape(title)}</title><style>{_CHART_STYLE}</style>"
         f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
     )
 

@@ -89,7 +89,12 @@ def render_tables(tables: Sequence[Table], title: str) -> str:
     """Return tables as an HTML page, with their charts."""
     from markupsafe import Markup
 
-    numbers = charts.numbers_of([table.chart for table in tables if table.chart])
+    numbers = {
+        method: number
+        for table in tables
+        if table.chart
+        for method, number in zip(table.chart.methods, table.chart.numbers, strict=True)
+    }
     return _page(
         title=title, tables=tables, symbol=lambda label: Markup(svg.symbol(numbers[label]))
     )

@@ -32,20 +32,13 @@ class Chart:
         name: Its name in a choice of plots.
         svg: The plot.
         methods: Names of the methods that it shows.
+        numbers: Number of each of these, which sets its color and shape.
     """
 
     name: str
     svg: str
     methods: tuple[str, ...]
-
-
-def numbers_of(charts: Sequence[Chart]) -> dict[str, int]:
-    """Return the number of each method of some charts, which sets its color and shape.
-
-    The methods of each chart must be numbered like this when it is drawn.
-    """
-    names = dict.fromkeys(name for chart in charts for name in chart.methods)
-    return {name: number for number, name in enumerate(names)}
+    numbers: tuple[int, ...] = ()
 
 
 def f1_against_costs(
@@ -96,7 +89,8 @@ def f1_against_costs(
                 )
             )
         drawn = svg.plot(x, y, marks, description=f"F1 against {label}")
-        charts.append(Chart(label, drawn, tuple(board.label(row) for row, _ in points)))
+        methods = tuple(board.label(row) for row, _ in points)
+        charts.append(Chart(label, drawn, methods, tuple(numbers[name] for name in methods)))
     return charts
 
 
