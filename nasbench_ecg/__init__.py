@@ -18,11 +18,21 @@ from nasbench_ecg.lazy import lazy_names
 
 __version__ = "0.2.0"
 
-__all__ = ["leaderboard", "load_dataset", "load_model", "plot", "run", "runs", "table"]
+__all__ = [
+    "evaluate",
+    "leaderboard",
+    "load_dataset",
+    "load_model",
+    "plot",
+    "run",
+    "runs",
+    "table",
+]
 
 _named = lazy_names(
     __name__,
     {
+        "nasbench_ecg.front.evaluation": ["evaluate"],
         "nasbench_ecg.front.loading": ["load_dataset", "load_model"],
         "nasbench_ecg.front.results": ["leaderboard", "runs"],
         "nasbench_ecg.tables.api": ["table"],
@@ -54,6 +64,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from nasbench_ecg import plot
+    from nasbench_ecg.front.evaluation import evaluate
     from nasbench_ecg.front.loading import load_dataset, load_model
     from nasbench_ecg.front.results import leaderboard, runs
     from nasbench_ecg.front.running import run

@@ -22,11 +22,14 @@ from nasbench_ecg.run.request import DEFAULT_OUT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from nasbench_ecg.front.loading import SplitBeats
+    from nasbench_ecg.models.annotate import AnnotatedRecording
+    from nasbench_ecg.signal.recordings import Recording
 
-__all__ = ["anytime", "beats", "cell", "confusion", "score_against_cost"]
+__all__ = ["anytime", "beats", "cell", "confusion", "score_against_cost", "strips"]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Colors that are distinct with all common kinds of color blindness (Okabe and Ito 2008)."""
@@ -244,3 +247,72 @@ def beats(data: SplitBeats | Beats, lead: int = 0, *, ax: Axes | None = None) ->
         axes.set_ylabel(f"{found.leads[lead]}, as prepared")
         axes.legend(title="class (beats)")
         return axes
+
+
+STRIP_SECONDS = 8.0
+"""Length of a strip."""
+
+_STRIP_SIZE = (7.2, 1.5)  # inches, of one strip with one lead
+_LEAD_INCHES = 0.9  # more for each further lead
+
+
+def strips(recording: Recording, found: AnnotatedRecording, seconds: Sequence[float]) -> Figure:
+    """Draw parts of an annotated recording: the leads, and the class of each beat.
+
+    Args:
+        recording: The recording.
+        found: Its beats, as ``nasbench_ecg.models.annotate.annotate`` returns them.
+        seconds: Where the middle of each part is.
+
+    Raises:
+        OptionError: A part is outside the recording, or there is none.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    length = recording.n_samples / recording.fs
+    if outside := [at for at in seconds if not 0 <= at <= length]:
+        raise OptionError(
+            f"There is no second {outside[0]:g}.",
+            where=f"recording {recording.name}, of {length:g} s",
+        )
+    if not len(seconds):
+        raise OptionError(f"There is nothing to draw of {recording.name}.")
+    width, height = _STRIP_SIZE
+    size = (width, len(seconds) * (height + _LEAD_INCHES * (len(found.leads) - 1)))
+    with rc_context(cast("Any", _STYLE)):
+        figure = Figure(figsize=size, layout="constrained", dpi=150)
+        rows = figure.subplots(len(seconds), 1, squeeze=False)[:, 0]
+        for axes, at in zip(rows, seconds, strict=True):
+            _strip(axes, recording, found, at)
+        figure.suptitle(f"{recording.name}: {', '.join(found.leads)}, in mV", fontsize=8)
+        return figure
+
+
+def _strip(axes: Axes, recording: Recording, found: AnnotatedRecording, at: float) -> None:
+    """Draw the part of a recording around a second, its leads one below the other."""
+    fs, length = recording.fs, recording.n_samples
+    first = max(0, min(round((at - STRIP_SECONDS / 2) * fs), length - round(STRIP_SECONDS * fs)))
+    last = min(length, first + round(STRIP_SECONDS * fs))
+    channels = [recording.leads.index(name) for name in found.leads]
+    signals = recording.read(channels, first, last)
+    signals = signals - np.nan_to_num(np.nanmedian(signals, axis=1, keepdims=True))
+    reach = np.nan_to_num(np.nanmax(np.abs(signals), axis=1))
+    below = np.concatenate([[0.0], np.cumsum(reach[:-1] + reach[1:])])
+    time = np.arange(first, last) / fs
+    for lead, offset in zip(signals, below, strict=True):
+        axes.plot(time, lead - offset, color="black", linewidth=0.6)
+    inside = np.flatnonzero((found.samples >= first) & (found.samples < last))
+    names = list(found.classes)
+    for i in inside:
+        symbol, second = found.symbols[i], found.samples[i] / fs
+        color = COLORS[names.index(symbol) % len(COLORS)] if symbol in names else "gray"
+        chosen = abs(second - at) < 0.5 / fs
+        axes.axvline(second, color=color, linewidth=1.0 if chosen else 0.4, alpha=0.6)
+        axes.annotate(
+            symbol, (second, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom",
+            color=color, fontsize=7, fontweight="bold" if chosen else "normal",
+        )  # fmt: skip
+    axes.set_xlim(first / fs, max(last, first + 1) / fs)
+    axes.set_xlabel("seconds")
+    axes.grid(axis="x", linewidth=0.2)

@@ -21,6 +21,7 @@ TASK = SimpleNamespace(
     n_classes=2,
     macro_classes=("N", "S"),
     validation=tiny_beats(4, n_leads=1, n_samples=4, classes=("N", "S")),
+    validation_folds=None,
 )
 
 

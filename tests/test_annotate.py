@@ -8,6 +8,7 @@ import wfdb
 from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
+from nasbench_ecg import plot
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.preparation import WaveformOptions
 from nasbench_ecg.errors import OptionError, RecordError
@@ -15,7 +16,12 @@ from nasbench_ecg.models import annotate as annotating
 from nasbench_ecg.models.annotate import AnnotatedRecording, annotate
 from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.report.annotation import as_markdown, summarize, write_annotations
+from nasbench_ecg.report.annotation import (
+    as_markdown,
+    chosen_beats,
+    summarize,
+    write_annotations,
+)
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
 from nasbench_ecg.signal.qrs import detect_r_peaks
 from nasbench_ecg.signal.recordings import StoredRecording, open_recording
@@ -297,12 +303,48 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     made = []
     for network in (["--run", record.stem, "--out", str(out)], ["--model", str(model)]):
         folder = tmp_path / f"made-{len(made)}"
-        asked = ["annotate", str(path), "--fs", str(FS), "-o", str(folder), *network]
+        drawn = ["--strips", "png,pdf", "--at", "3,12"] if not made else []
+        asked = ["annotate", str(path), "--fs", str(FS), "-o", str(folder), *network, *drawn]
         done = CliRunner().invoke(app, asked)
         assert done.exit_code == 0, done.output
         assert (folder / "mine.md").is_file()
         found = wfdb.rdann(str(folder / "mine"), "atr")
         made.append((found.sample.tolist(), found.symbol, found.aux_note))
     assert made[0] == made[1]
+    drawn = {path.suffix: path.read_bytes()[:4] for path in (tmp_path / "made-0").glob("mine.p*")}
+    assert drawn == {".png": b"\x89PNG", ".pdf": b"%PDF"}
+    asked = ["annotate", str(path), "--model", str(model), "-o", str(tmp_path / "x")]
+    refused = CliRunner().invoke(app, [*asked, "--strips", "gif"])
+    assert refused.exit_code == 2 and "png, pdf" in refused.output
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
+
+
+# Strips
+
+
+def test_strips_show_rare_beats_and_no_part_twice():
+    recorded, _ = recording(120)
+    found = annotate(recorded, classifier(), Silent())
+    chosen = chosen_beats(found, 6)
+    assert {found.symbols[i] for i in chosen} == {"V"} and len(chosen) == 6
+    assert np.diff(found.samples[chosen]).min() >= 4 * FS
+    assert chosen[0] < 10 and chosen[-1] > len(found.samples) - 10
+    assert len(chosen_beats(found, 1000)) < 31
+
+
+def test_strips_have_every_lead_and_the_class_of_each_beat():
+    recorded, _ = recording(60)
+    found = annotate(recorded, classifier(), Silent())
+    figure = plot.strips(recorded, found, [2.0, 30.0])
+    assert len(figure.axes) == 2
+    for axes, at in zip(figure.axes, (4.0, 30.0), strict=True):  # the first is at the start
+        assert axes.get_xlim() == pytest.approx((at - 4, at + 4))
+        inside = np.abs(found.samples / FS - at) < 4
+        words = [text.get_text() for text in axes.texts]
+        assert words == [s for s, own in zip(found.symbols, inside, strict=True) if own]
+        waves = [line for line in axes.lines if len(line.get_xdata()) > 2]
+        assert len(waves) == 2 and len(waves[0].get_xdata()) == 8 * FS
+    for seconds, message in (([61.0], "no second 61"), ([], "nothing to draw")):
+        with pytest.raises(OptionError, match=message):
+            plot.strips(recorded, found, seconds)

@@ -226,11 +226,11 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
         assert len(others.calls) == 100
 
 
-@pytest.mark.parametrize("limit", ["max_macs", "max_flash"])
-def test_multiply_accumulates_and_flash_are_limited_as_parameters_are(limit):
+@pytest.mark.parametrize("limit", ["max_macs", "max_flash", "max_ram"])
+def test_multiply_accumulates_flash_and_ram_are_limited_as_parameters_are(limit):
     space = Bits(8)
     rng = np.random.default_rng(0)
-    names = {"max_macs": "macs", "max_flash": "flash_bytes"}
+    names = {"max_macs": "macs", "max_flash": "flash_bytes", "max_ram": "ram_bytes"}
 
     def cost(arch):
         return network_costs(arch, TASK, Wide(), device="cpu", names=[names[limit]])[names[limit]]

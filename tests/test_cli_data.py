@@ -123,10 +123,10 @@ def test_an_empty_list_of_records_is_rejected():
 
 def test_list_shows_databases_and_locations(data):
     result = run("list", "--data", data)
-    for name in ("mitdb", "qtdb", "incartdb", "svdb"):
+    for name in ("mitdb", "qtdb", "incartdb", "svdb", "nstdb"):
         assert name in result.output
     assert str(data / "mitdb") in result.output
-    assert result.output.count("not fetched") == 3
+    assert result.output.count("not fetched") == 4
     assert "ODC-By-1.0" in result.output
 
 

@@ -9,17 +9,26 @@ import pytest
 from typer.testing import CliRunner
 from wfdb_files import write_record
 
+import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.models.classifier import classifier_of_run
 from nasbench_ecg.report.evaluation import as_data, tables
 from nasbench_ecg.report.render import render_tables
 from nasbench_ecg.run.store import read_records
 from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.resampling import denoise_at
-from nasbench_ecg.studies.evaluate import evaluate
+from nasbench_ecg.studies.evaluate import CarriedWeights
+from nasbench_ecg.studies.evaluate import evaluate as scores_on
+from nasbench_ecg.studies.target import load_target
 
 SMALL = {"patients": 12, "minutes": 3.0}
+SMALL_SET = {f"dataset.{name}": value for name, value in SMALL.items()}
+
+
+def evaluate(record, out, on, **words) -> CarriedWeights:
+    return scores_on(load_target(classifier_of_run(record, out), on, **words))
 
 
 def nasbench(*words):
@@ -133,6 +142,43 @@ def test_the_report_has_every_format_and_the_file_lies_beside_the_record(trained
     assert all("cnn-9" in path.read_text() for path in outputs)
     refused = nasbench(*words, "--merge", "F")
     assert refused.exit_code == 2 and "A=B" in refused.output
+
+
+def test_without_a_dataset_the_run_is_tested_on_its_own_test_part(trained):
+    record, out = trained
+    (found,) = nb.evaluate(record, out=out)
+    assert found.confusion == record.confusion and found.protocol == "patient-kfold"
+    assert nb.evaluate(record.run_key[:8], out=out)[0].as_data() == found.as_data()
+
+
+@pytest.mark.parametrize("library", ["onnxruntime", "executorch"])
+def test_other_formats_are_read_too(library, trained, tmp_path):
+    pytest.importorskip(library)
+    record, out = trained
+    file = tmp_path / {"onnxruntime": "a.onnx", "executorch": "a.pte"}[library]
+    assert nasbench("export", record.run_key, "-o", file, "--out", out).exit_code == 0
+    (found,) = nb.evaluate(model=file)
+    assert np.abs(np.subtract(found.confusion, record.confusion)).sum() <= 2  # a tie
+
+
+def test_an_exported_file_is_tested_as_its_run(trained, elsewhere, tmp_path):
+    record, out = trained
+    assert nasbench("export", record.run_key, "-o", tmp_path / "a.pt2", "--out", out).exit_code == 0
+    sets = {"dataset.records": ["800", "801"]}
+    words = {"out": out, "set": sets, "data": elsewhere.data, "model": tmp_path / "a.pt2"}
+    of_run, of_file = nb.evaluate(record, "svdb-2lead", **words)
+    assert of_file.file == "a.pt2" and of_file.confusion == of_run.confusion
+    own = nb.evaluate(model=tmp_path / "a.pt2")
+    assert own[0].confusion == record.confusion
+    seen = nb.evaluate(model=tmp_path / "a.pt2", on=record.dataset_name, set=SMALL_SET)[0]
+    assert set(seen.shared) == {*record.split.records["train"], *record.split.records["validation"]}
+    frame = own.to_dataframe()
+    assert frame["accuracy"].tolist() == [pytest.approx(record.metrics["accuracy"])]
+    assert "a.pt2" in str(own) and "<table>" in own._repr_html_()
+    with pytest.raises(OptionError, match="No network is named"):
+        nb.evaluate(out=out)
+    with pytest.raises(OptionError, match="Options of the strategy"):
+        nb.evaluate(record, out=out, set={"strategy.epochs": 1})
 
 
 def test_the_tables_name_what_was_left_out(trained):

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.metrics import scores
-from nasbench_ecg.models.export import METADATA
+from nasbench_ecg.models.export import METADATA, METADATA_METHOD
 from nasbench_ecg.models.int8 import calibration_beats
 from nasbench_ecg.models.load import load_model
 from nasbench_ecg.run.store import RecordStore, read_records
@@ -58,12 +58,14 @@ def test_the_model_of_a_run_predicts_what_the_run_predicted(out, record, predict
         assert model(torch.from_numpy(signals)).argmax(1).tolist() == classes
 
 
-@pytest.mark.parametrize("ending", [".pt2", ".onnx"])
+@pytest.mark.parametrize("ending", [".pt2", ".onnx", ".pte"])
 def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     ending, out, record, predicted, tmp_path
 ):
     if ending == ".onnx":
         onnxruntime = pytest.importorskip("onnxruntime")
+    if ending == ".pte":
+        runtime = pytest.importorskip("executorch.runtime")
     path = tmp_path / f"model{ending}"
     done = nasbench("export", record.run_key[:6], "--out", out, "-o", path)
     assert done.exit_code == 0, done.stderr
@@ -73,6 +75,13 @@ def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
         session = onnxruntime.InferenceSession(path)
         told = session.get_modelmeta().custom_metadata_map[METADATA]
         probabilities = session.run(None, {"beats": signals})[0]
+    elif ending == ".pte":
+        loaded = runtime.Runtime.get().load_program(path.read_bytes())
+        (told,) = loaded.load_method(METADATA_METHOD).execute([])
+        forward = loaded.load_method("forward")
+        beats = torch.from_numpy(signals)
+        found = [forward.execute([beat[None]])[0].numpy() for beat in beats]
+        probabilities = np.concatenate(found)
     else:
         extra = {METADATA: ""}
         program = torch.export.load(path, extra_files=extra).module()

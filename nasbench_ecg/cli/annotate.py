@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout
+from nasbench_ecg.cli.parsing import listed, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from nasbench_ecg.models.annotate import AnnotatedRecording
     from nasbench_ecg.models.classifier import BeatClassifier
     from nasbench_ecg.signal.recordings import Recording
+
+
+_STRIPS = 8
 
 
 def annotate(
@@ -46,6 +50,17 @@ def annotate(
         ),
     ] = None,
     extension: Annotated[str, typer.Option(metavar="EXT", help="Extension to write.")] = "atr",
+    strips: Annotated[
+        str | None,
+        typer.Option(metavar="png,pdf", help="Also draw parts of each recording, as these files."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S,...",
+            help="Seconds that strips show. Default: runs of V, pauses, and rare classes.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace annotation files that exist.")
     ] = False,
@@ -62,6 +77,7 @@ def annotate(
     from nasbench_ecg.report.annotation import as_markdown, check_target, write_annotations
     from nasbench_ecg.signal.recordings import open_recording
 
+    formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
     classifier = _classifier(run, model, out)
     opened = [(path, open_recording(path, fs)) for path in recordings]
     for _, recording in opened:
@@ -74,7 +90,7 @@ def annotate(
                 recording,
                 classifier,
                 progress,
-                leads=None if leads is None else [name.strip() for name in leads.split(",")],
+                leads=None if leads is None else listed(leads),
                 peaks=None if peaks is None else _given_peaks(path, recording, peaks),
             )
         written = write_annotations(found, output, extension, overwrite=overwrite)
@@ -82,6 +98,40 @@ def annotate(
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
         _tell(found, written)
+        _draw(recording, found, seconds, [output / f"{found.name}.{form}" for form in formats])
+
+
+def _strip_formats(text: str | None) -> list[str]:
+    from nasbench_ecg.errors import OptionError
+
+    formats = listed(text or "")
+    if unknown := [form for form in formats if form not in ("png", "pdf")]:
+        raise OptionError(
+            f"Strips cannot be written as {unknown[0]!r}.", fix="Use --strips png, pdf or png,pdf."
+        )
+    return formats
+
+
+def _draw(
+    recording: Recording,
+    found: AnnotatedRecording,
+    seconds: list[float] | None,
+    paths: list[Path],
+) -> None:
+    """Write the strips of a recording to files."""
+    if not paths:
+        return
+    from nasbench_ecg import plot
+    from nasbench_ecg.io import replace_atomically, storage_errors
+    from nasbench_ecg.report.annotation import chosen_beats
+
+    if seconds is None:
+        seconds = [found.samples[i] / found.fs for i in chosen_beats(found, _STRIPS)]
+    figure = plot.strips(recording, found, seconds)
+    for path in paths:
+        with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:])
+        stdout().print(f"{found.name}: {len(seconds)} strips → {path}")
 
 
 def _classifier(run: str | None, model: Path | None, out: Path) -> BeatClassifier:

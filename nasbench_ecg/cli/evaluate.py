@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.cli.parsing import listed, numbers
 from nasbench_ecg.cli.reports import check_outputs, show_report
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-TITLE = "Trained networks on other beats"
 
 
 def evaluate(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Runs whose networks are tested, by key.")
-    ],
+        list[str] | None,
+        typer.Argument(metavar="RUN", help="Runs whose networks are tested, by key."),
+    ] = None,
     on: Annotated[
-        str, typer.Option("--on", metavar="DATASET,...", help="Datasets to test them on.")
-    ],
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="DATASET,...",
+            help="Datasets to test them on. Default: the test part of the run itself.",
+        ),
+    ] = None,
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Exported network to test; repeatable."),
+    ] = None,
     protocol: Annotated[
         str | None,
         typer.Option(help="Test on the test part of this protocol. Default: on all beats."),
@@ -45,6 +51,26 @@ def evaluate(
             "--keep-shared-persons", help="Also test on persons that the network was trained on."
         ),
     ] = False,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help="Stress test: add this noise to the records (bw, em, ma), as nst does.",
+        ),
+    ] = None,
+    snr: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DB,...", help="Signal-to-noise ratios in dB. Default: 24,18,12,6,0,-6."
+        ),
+    ] = None,
+    shift_marks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MS,...",
+            help="Stress test: move R marks at random by at most so many milliseconds.",
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,
@@ -55,7 +81,7 @@ def evaluate(
             "-o",
             "--output",
             metavar="FILE",
-            help="Report as .md, .csv, .tex, .html or .json; repeatable.",
+            help="Report as .md, .csv, .tex, .html or .json; stress tests also .svg; repeatable.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -65,44 +91,29 @@ def evaluate(
     Beats are cut, filtered, resampled and normalized as in training. Persons that a network was
     trained on are left out. 'generalize' carries the architecture only, and trains it anew.
     """
-    from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.run.store import RecordStore, find_record
+    from nasbench_ecg.front.evaluation import TITLE
+    from nasbench_ecg.front.evaluation import evaluate as test
+    from nasbench_ecg.options import parse_assignments
 
-    check_outputs(outputs or [])
-    pairs, options = _pairs(merge), _options(assignments or [])
-    records = [find_record(out, run) for run in runs]
-    registry, source = load_registry(), LocalSource(data)
-    # torch is imported only for runs that exist
-    from nasbench_ecg.report.evaluation import as_data, tables
-    from nasbench_ecg.studies.evaluate import evaluate as test
-
-    found = []
-    for record in records:
-        for name in _listed(on):
-            with RichProgress() as progress:
-                one = test(
-                    record,
-                    out,
-                    name,
-                    protocol=protocol,
-                    leads=None if leads is None else _listed(leads),
-                    merge=pairs,
-                    overrides=options.get("dataset"),
-                    protocol_overrides=options.get("protocol"),
-                    keep_shared_persons=keep_shared_persons,
-                    source=source,
-                    registry=registry,
-                    progress=progress,
-                )
-            store = RecordStore(out, record.suite)
-            store.add_artifact(record.run_key, one.file_name, one.as_data())
-            found.append(one)
-    show_report(tables(found), as_data(found), TITLE, outputs or [], as_json=as_json)
-
-
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+    check_outputs(outputs or [], charts=bool(noise or shift_marks))
+    options = parse_assignments(assignments or [])
+    words: dict[str, Any] = {
+        "on": None if on is None else listed(on),
+        "model": model or [],
+        "protocol": protocol,
+        "leads": None if leads is None else listed(leads),
+        "merge": _pairs(merge),
+        "set": {f"{part}.{k}": v for part, own in options.items() for k, v in own.items()},
+        "keep_shared_persons": keep_shared_persons,
+        "noise": listed(noise or ""),
+        "snr": None if snr is None else numbers(snr, "--snr"),
+        "shift_marks": numbers(shift_marks or "", "--shift-marks"),
+        "data": data,
+        "out": out,
+    }
+    with RichProgress() as progress:
+        found = test(runs or [], progress=progress, **words)
+    show_report(found.tables(), found.as_data(), TITLE, outputs or [], as_json=as_json)
 
 
 def _pairs(text: str | None) -> dict[str, str]:
@@ -110,7 +121,7 @@ def _pairs(text: str | None) -> dict[str, str]:
     from nasbench_ecg.errors import OptionError
 
     pairs = {}
-    for part in _listed(text or ""):
+    for part in listed(text or ""):
         name, equals, other = (word.strip() for word in part.partition("="))
         if not (name and equals and other):
             raise OptionError(
@@ -118,16 +129,3 @@ def _pairs(text: str | None) -> dict[str, str]:
             )
         pairs[name] = other
     return pairs
-
-
-def _options(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
-    from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.options import parse_assignments
-
-    parsed = parse_assignments(list(assignments))
-    if others := sorted(set(parsed) - {"dataset", "protocol"}):
-        raise OptionError(
-            f"Options of the {others[0]} cannot be set.",
-            fix="For example: --set dataset.denoise=none",
-        )
-    return parsed

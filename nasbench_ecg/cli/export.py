@@ -23,7 +23,8 @@ def export(
             "-o",
             "--output",
             metavar="FILE",
-            help="Write to FILE, which ends in .pt2 (PyTorch) or .onnx (needs the extra 'onnx').",
+            help="Write to FILE, which ends in .pt2 (PyTorch), .onnx (needs the extra 'onnx') or "
+            ".pte (ExecuTorch, extra 'executorch').",
         ),
     ],
     int8: Annotated[
@@ -82,7 +83,8 @@ def export(
     stderr().print(
         f"Written: {output}, {output.stat().st_size / 1e6:.2f} MB, "
         f"{record.costs.get('parameters', 0):,.0f} parameters; model card {card.name}.\n"
-        f"Input: beats [batch, {len(described['leads'])} leads, {described['samples']} samples]. "
+        f"Input: beats [{'1' if output.suffix.lower() == '.pte' else 'batch'}, "
+        f"{len(described['leads'])} leads, {described['samples']} samples]. "
         f"Output: probabilities of {', '.join(described['classes'])}; {accuracy}",
         markup=False,
         soft_wrap=True,

@@ -32,6 +32,12 @@ def leaderboard(
             "of all runs. Repeatable.",
         ),
     ] = None,
+    wearable: Annotated[
+        bool,
+        typer.Option(
+            "--wearable", help="F1 against the flash and RAM that the networks need in int8."
+        ),
+    ] = False,
     check: Annotated[
         list[Path] | None,
         typer.Option(
@@ -64,6 +70,10 @@ def leaderboard(
         return
     filters = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
     records = _filtered(records, filters)
+    if wearable:
+        _wearable(records, files or [], as_json=as_json)
+        warn_damaged_records(damaged)
+        return
     if form == "verdicts":
         from nasbench_ecg.report.render.verdicts import render as render_verdicts
 
@@ -95,6 +105,25 @@ def leaderboard(
             stdout().print()
         stdout().print(leaderboard_table(board, width=stdout().width))
     warn_damaged_records(damaged)
+
+
+def _wearable(records: list[RunRecord], files: list[Path], *, as_json: bool) -> None:
+    """Print or write the board for a wearable."""
+    from nasbench_ecg.cli.reports import check_outputs, show_report
+
+    check_outputs(files, charts=True)
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.report.wearable import tables, with_footprints
+
+    registry = load_registry()
+    found = list({one.run_key: one for one in with_footprints(records, registry)}.values())
+    data = [
+        {"run": one.run_key, "strategy": one.strategy, "track": one.track, "costs": one.costs}
+        | {"f1_of_macro": one.metrics["f1_of_macro"]}
+        for one in found
+    ]
+    title = "Networks for a wearable"
+    show_report(tables(found, registry), {"runs": data}, title, files, as_json=as_json)
 
 
 def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:

@@ -1,4 +1,4 @@
-"""Verbs that refuse an option that is given twice, where only one value would be used."""
+"""Words of the command line: options that are given twice, and lists of values."""
 
 from __future__ import annotations
 
@@ -55,3 +55,24 @@ def parse_shard(text: str) -> tuple[int, int]:
     if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
         return int(first), int(last)
     raise OptionError(f"--shard {text!r} is not of the form I/N.", fix="For example --shard 1/4.")
+
+
+def listed(text: str) -> list[str]:
+    """Return the parts of ``A,B`` without spaces and without empty ones."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(text: str, option: str) -> list[float]:
+    """Return the numbers of ``1,2.5``.
+
+    Raises:
+        OptionError: A part is no number.
+    """
+    from nasbench_ecg.errors import OptionError
+
+    try:
+        return [float(part) for part in listed(text)]
+    except ValueError as error:
+        raise OptionError(
+            f"{option} {text!r} is no list of numbers.", fix=f"For example: {option} 24,12,0"
+        ) from error

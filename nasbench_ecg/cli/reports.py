@@ -12,14 +12,18 @@ if TYPE_CHECKING:
     from nasbench_ecg.report.table import Table
 
 
-def check_outputs(outputs: Sequence[Path]) -> None:
+def check_outputs(outputs: Sequence[Path], *, charts: bool = False) -> None:
     """Check before the work that each file is of a format that can be written.
+
+    Args:
+        outputs: The files.
+        charts: Whether a table will have a chart, which can be written as ``.svg``.
 
     Raises:
         OptionError: The suffix of a file is of no format.
     """
     for output in outputs:
-        _format_of(output)
+        _format_of(output, charts=charts)
 
 
 def show_report(
@@ -57,9 +61,14 @@ def write_report(tables: Sequence[Table], data: Any, title: str, outputs: Sequen
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.report import render
 
+    charts = [table.chart for table in tables if table.chart]
     for output in outputs:
-        form = _format_of(output)
-        if form == "json":
+        form = _format_of(output, charts=bool(charts))
+        if form == "svg":
+            from nasbench_ecg.report.render.svg import render_charts
+
+            text = render_charts(charts, title)
+        elif form == "json":
             text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
         else:
             text = render.render_tables(tables, title, form)
@@ -68,7 +77,7 @@ def write_report(tables: Sequence[Table], data: Any, title: str, outputs: Sequen
         stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
 
 
-def _format_of(output: Path) -> str:
+def _format_of(output: Path, *, charts: bool) -> str:
     from nasbench_ecg.report.render import SUFFIXES, format_of
 
-    return format_of(output, [*SUFFIXES, ".json"])
+    return format_of(output, [*SUFFIXES, ".json", *([".svg"] if charts else [])])

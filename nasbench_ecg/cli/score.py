@@ -17,14 +17,21 @@ TITLE = "Beat-by-beat comparison"
 
 def score(
     reference: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="REFERENCE", help="Annotation file, or folder of them, taken as the truth."
         ),
-    ],
+    ] = None,
     test: Annotated[
-        Path, typer.Argument(metavar="TEST", help="Annotation file, or folder of them, to judge.")
-    ],
+        Path | None,
+        typer.Argument(metavar="TEST", help="Annotation file, or folder of them, to judge."),
+    ] = None,
+    run: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", help="In place of files: the test part of a run, record by record."
+        ),
+    ] = None,
     reference_extension: Annotated[
         str | None, typer.Option(metavar="EXT", help="Extension in a folder. Default: atr.")
     ] = None,
@@ -47,6 +54,9 @@ def score(
     symbols: Annotated[
         str, typer.Option(help="Classes of the symbols: aami, or papers (as in Heart-DARTS).")
     ] = "aami",
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")] = Path(
+        "results"
+    ),
     outputs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -64,9 +74,18 @@ def score(
     reference marks, are not compared.
     """
     from nasbench_ecg.ec57.folders import annotation_files, compare_files
+    from nasbench_ecg.errors import OptionError
     from nasbench_ecg.report.ec57 import as_data, tables
 
     check_outputs(outputs or [])
+    if run is not None:
+        _score_run(run, out, [reference, test], outputs or [], as_json=as_json)
+        return
+    if reference is None or test is None:
+        raise OptionError(
+            "Two annotations are needed.",
+            fix="Name REFERENCE and TEST, or a run with --run KEY.",
+        )
     comparisons = compare_files(
         annotation_files(reference, reference_extension),
         annotation_files(test, test_extension),
@@ -76,6 +95,24 @@ def score(
         symbols=_symbols(symbols),
     )
     show_report(tables(comparisons), as_data(comparisons), TITLE, outputs or [], as_json=as_json)
+
+
+def _score_run(
+    run: str, out: Path, files: list[Path | None], outputs: list[Path], *, as_json: bool
+) -> None:
+    """Print and write the report of a run."""
+    from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.report.ec57 import as_data, tables
+    from nasbench_ecg.report.ec57_of_run import comparisons_of_run, notes_of_run
+    from nasbench_ecg.run.store import find_record
+
+    if any(files):
+        raise OptionError("A run is scored without annotation files.", fix="Leave them out.")
+    record = find_record(out, run)
+    comparisons = comparisons_of_run(record, out)
+    shown = tables(comparisons, detection=False, notes=notes_of_run(record))
+    data = {"run": record.run_key, **as_data(comparisons, detection=False)}
+    show_report(shown, data, TITLE, outputs, as_json=as_json)
 
 
 def _symbols(name: str) -> SymbolMap:

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from nasbench_ecg.contracts import Dataset, NamesPersons
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.signal.noise import NOISE_DATABASE
 
 
 def persons_of(
@@ -26,7 +27,8 @@ def persons_of(
         subjects: The subject of each of ``records``, where the beats are loaded; by default each
             record is a subject of its own.
     """
-    database = next((need.database for need in dataset.requires()), name)
+    databases = (need.database for need in dataset.requires())
+    database = next((found for found in databases if found != NOISE_DATABASE), name)
     stated = dataset.persons() if isinstance(dataset, NamesPersons) else {}
     return {
         record: stated.get(record, f"{database}/{subject}")

@@ -6,23 +6,28 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.record_windows import noise_of, windows_of
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.options import Options
 from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, describe_symbols, symbol_map
 from nasbench_ecg.signal.filtering import Denoising
+from nasbench_ecg.signal.noise import NOISE_DATABASE, Noise, NoiseName
 from nasbench_ecg.signal.records import Record, read_record
-from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm
-from nasbench_ecg.signal.windows import Normalization, Windows, segment
+from nasbench_ecg.signal.windows import Normalization, Windows
+
+DISTURBANCES = ("added_noise", "snr", "mark_shift")
+"""Options that disturb the beats, to test or to train a network with them."""
 
 _MAX_WORKERS = 4  # more threads do not help: annotations are decoded in pure Python
 
@@ -112,6 +117,26 @@ class WaveformOptions(RecordsOptions):
     symbols: SymbolMap | None = None
     """AAMI classes of the annotation symbols: of the papers, also none, or of all beats (aami)."""
 
+    added_noise: NoiseName | None = None
+    """Recorded noise to add (bw, em, ma), in every other two minutes after the first five."""
+
+    snr: float | None = None
+    """Signal-to-noise ratio of the added noise in dB."""
+
+    mark_shift: float | None = Field(None, gt=0)
+    """Move the window of each beat by a random time of at most this many milliseconds."""
+
+    @property
+    def undisturbed(self) -> Self:
+        """The same options without added noise and without shifted marks."""
+        return self.model_copy(update=dict.fromkeys(DISTURBANCES))
+
+    @property
+    def noise_requirements(self) -> tuple[Requirement, ...]:
+        """The noise record, if noise is added: a part of what the dataset requires."""
+        noise = self.added_noise
+        return () if noise is None else (Requirement(NOISE_DATABASE, (noise,), ("hea", "dat")),)
+
     @property
     def n_samples(self) -> int:
         """Samples of a window."""
@@ -157,6 +182,12 @@ class WaveformOptions(RecordsOptions):
             raise ValueError("must be 0 or more")
         return number
 
+    @model_validator(mode="after")
+    def _noise_with_ratio(self) -> Self:
+        if (self.added_noise is None) != (self.snr is None):
+            raise ValueError("give added_noise and snr together")
+        return self
+
     @field_validator("rate")
     @classmethod
     def _positive(cls, rate: float | None) -> float | None:
@@ -194,6 +225,7 @@ def cut_beats(
     subject: Callable[[Record], str] = lambda record: record.name,
     classes: Sequence[str] = CLASSES,
     extension: str = "atr",
+    source: DataSource | None = None,
 ) -> CutBeats:
     """Read the records in ``folder`` and return their beats; note the number of dropped beats.
 
@@ -204,14 +236,17 @@ def cut_beats(
         subject: Returns the subject of a record.
         classes: AAMI classes to keep.
         extension: Extension of the annotation files.
+        source: Where noise records are, for the option ``added_noise``.
 
     Raises:
+        OptionError: Noise is to be added, and there is no ``source``.
         RecordError: A record is missing, damaged or has no such lead; the sampling rates differ;
             or no record has a beat.
     """
     names = options.used_records
+    noise = noise_of(options, source)
     with progress.track("Reading records", len(names)) as steps:
-        cut = _cut_records(folder, options, subject, classes, extension, steps)
+        cut = _cut_records(folder, options, subject, classes, extension, noise, steps)
     parts = [one.windows for one in cut]
     outside, missing = (
         dict(zip(classes, np.sum(counts, axis=0).tolist(), strict=True))
@@ -269,6 +304,7 @@ def _cut_records(
     subject: Callable[[Record], str],
     classes: Sequence[str],
     extension: str,
+    noise: Noise | None,
     steps: Steps,
 ) -> list[_CutRecord]:
     """Return the windows of each record, in the order of the options.
@@ -282,7 +318,7 @@ def _cut_records(
         record = read_record(folder, name, options.leads, extension)
         kept = record.symbols[options.head : max(len(record.symbols) - options.tail, options.head)]
         return _CutRecord(
-            _windows(record, options, classes),
+            windows_of(record, options, classes, noise),
             subject(record),
             record.leads,
             Counter(kept.tolist()),
@@ -314,30 +350,6 @@ def _cut_records(
 
 def _n_workers() -> int:
     return min(os.cpu_count() or 1, _MAX_WORKERS)
-
-
-def _windows(record: Record, options: WaveformOptions, classes: Sequence[str]) -> Windows:
-    windows = segment(
-        replace(
-            record,
-            signals=denoise_at(record.signals, record.fs, options.denoise_rate, options.denoise),
-        ),
-        before=options.before,
-        after=options.after,
-        head=options.head,
-        tail=options.tail,
-        classes=classes,
-        normalise=options.normalise,
-        rate=options.rate,
-        rhythm=options.rhythm,
-        symbols=options.symbols,
-        max_missing=options.max_missing,
-    )
-    if options.planes is None:
-        return windows
-    n_leads = len(record.signals)
-    used = [*range(n_leads), *(n_leads + i for i in options.plane_index)]
-    return replace(windows, signals=windows.signals[:, used])
 
 
 def _common_leads(found: list[tuple[str, ...]], requested: tuple[str, ...]) -> tuple[str, ...]:

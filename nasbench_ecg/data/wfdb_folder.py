@@ -95,7 +95,8 @@ class WfdbFolder:
         without_dat = tuple(name for name in records if name not in with_dat)
         annotations = self.options.annotations
         parts = ((with_dat, ("hea", "dat", annotations)), (without_dat, ("hea", annotations)))
-        return [Requirement(self.name, names, needed) for names, needed in parts if names]
+        own = [Requirement(self.name, names, needed) for names, needed in parts if names]
+        return [*own, *self.options.noise_requirements]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats.
@@ -109,6 +110,7 @@ class WfdbFolder:
             progress,
             subject=self._subject,
             extension=self.options.annotations,
+            source=source,
         ).beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:

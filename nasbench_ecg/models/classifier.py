@@ -13,15 +13,46 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from nasbench_ecg.data.preparation import RecordsOptions, WaveformOptions
+from nasbench_ecg.data.preparation import DISTURBANCES, RecordsOptions, WaveformOptions
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.models.export import METADATA, metadata
-from nasbench_ecg.models.load import first_line, load_model
+from nasbench_ecg.models.export import METADATA, METADATA_METHOD, metadata
+from nasbench_ecg.models.load import first_line
+from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
 
 Floats = NDArray[np.float32]
 
 _BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The run that trained a network.
+
+    Attributes:
+        run_key: Its key.
+        strategy: Its strategy.
+        dataset: Its dataset.
+        options: Options of the dataset, as JSON data.
+        protocol: Its protocol.
+        protocol_options: Options of the protocol, as JSON data.
+        metrics: Scores on its own test part.
+        macro_classes: The classes that these average over.
+        records: Records of the training and validation part; empty if an exported file does not
+            name them.
+        persons: Person of each of these records, as far as they are known.
+    """
+
+    run_key: str
+    strategy: str
+    dataset: str
+    options: Mapping[str, Any]
+    protocol: str
+    protocol_options: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    macro_classes: tuple[str, ...]
+    records: tuple[str, ...]
+    persons: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -35,6 +66,8 @@ class BeatClassifier:
         leads: Names of the signal leads that the network was trained on.
         fs: Sampling rate of its beats in hertz.
         options: Window, denoising, normalization and rhythm planes.
+        origin: The run that trained it.
+        file: Name of the file that it was read from; empty for the network of a run.
     """
 
     name: str
@@ -43,6 +76,8 @@ class BeatClassifier:
     leads: tuple[str, ...]
     fs: float
     options: WaveformOptions
+    origin: Origin | None = None
+    file: str = ""
 
     @property
     def denoise_rate(self) -> float | None:
@@ -55,26 +90,23 @@ class BeatClassifier:
         return self.options.denoise_rate
 
 
-def classifier_of_run(record: RunRecord, out: Path) -> BeatClassifier:
+def classifier_of_run(
+    record: RunRecord, out: Path, registry: Registry | None = None
+) -> BeatClassifier:
     """Return the trained network of a run.
 
     Args:
         record: The run.
         out: Folder of all results.
+        registry: The available components; by default those installed.
 
     Raises:
         NasbenchError: As :func:`~nasbench_ecg.models.load.load_model`; or its beats are features.
     """
-    import torch
+    from nasbench_ecg.models.trained import trained_model
 
-    model = load_model(record, out)
-
-    def probabilities(beats: Floats) -> Floats:
-        with torch.no_grad():
-            parts = torch.split(torch.from_numpy(beats), _BATCH)
-            return torch.cat([model(part).softmax(dim=1) for part in parts]).numpy()
-
-    return _classifier(f"the run {record.run_key[:8]}", metadata(record), probabilities)
+    model = trained_model(record, out, registry)
+    return _classifier(f"the run {record.run_key[:8]}", metadata(record), model.probabilities)
 
 
 def classifier_of_file(path: Path) -> BeatClassifier:
@@ -88,14 +120,14 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         raise StorageError(
             "There is no such file.",
             where=str(path),
-            fix="Name a .onnx or .pt2 file that 'nasbench-ecg export' wrote.",
+            fix="Name a .onnx, .pt2 or .pte file that 'nasbench-ecg export' wrote.",
         )
-    readers = {".onnx": _onnx, ".pt2": _pt2}
+    readers = {".onnx": _onnx, ".pt2": _pt2, ".pte": _pte}
     if path.suffix.lower() not in readers:
         raise OptionError(
             f"A network cannot be read from {path.suffix or 'a file without extension'!r}.",
             where=str(path),
-            fix="Name a .onnx or .pt2 file that 'nasbench-ecg export' wrote.",
+            fix="Name a .onnx, .pt2 or .pte file that 'nasbench-ecg export' wrote.",
         )
     try:
         text, probabilities = readers[path.suffix.lower()](path)
@@ -104,7 +136,8 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         raise OptionError(
             f"This needs {error.name}, which is not installed.",
             where=str(path),
-            fix="Install it with 'pip install nasbench-ecg[onnx]'.",
+            fix="Install it with 'pip install nasbench-ecg[onnx]', for a .pte file with "
+            "'pip install nasbench-ecg[executorch]'.",
         ) from error
     except Exception as error:
         raise StorageError(
@@ -112,7 +145,7 @@ def classifier_of_file(path: Path) -> BeatClassifier:
             where=str(path),
             fix="Name a file that 'nasbench-ecg export' wrote.",
         ) from error
-    return _classifier(path.name, described, probabilities)
+    return _classifier(path.name, described, probabilities, file=path.name)
 
 
 def _onnx(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
@@ -144,15 +177,33 @@ def _pt2(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
     return extra[METADATA], probabilities
 
 
+def _pte(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
+    import torch
+    from executorch.runtime import Runtime
+
+    program = Runtime.get().load_program(path.read_bytes())
+    (text,) = program.load_method(METADATA_METHOD).execute([])
+
+    def probabilities(beats: Floats) -> Floats:
+        forward = program.load_method("forward")  # which does not keep the program itself
+        parts = [forward.execute([torch.from_numpy(beat[None])])[0].numpy() for beat in beats]
+        return np.concatenate(parts)
+
+    return text, probabilities
+
+
 def _classifier(
-    name: str, described: Mapping[str, Any], probabilities: Callable[[Floats], Floats]
+    name: str,
+    described: Mapping[str, Any],
+    probabilities: Callable[[Floats], Floats],
+    file: str = "",
 ) -> BeatClassifier:
     given = described["preparation"]["options"]
     of_records = RecordsOptions.model_fields
     known = {
         key: value
         for key, value in given.items()
-        if key in WaveformOptions.model_fields and key not in of_records
+        if key in WaveformOptions.model_fields and key not in (*of_records, *DISTURBANCES)
     }
     try:
         options = WaveformOptions(records=(name,), leads=tuple(described["leads"]), **known)
@@ -170,4 +221,22 @@ def _classifier(
         leads=leads[: len(leads) - len(options.plane_index)],
         fs=float(described["samples_per_second"]),
         options=options,
+        origin=_origin(described),
+        file=file,
+    )
+
+
+def _origin(described: Mapping[str, Any]) -> Origin:
+    scores, training = dict(described["scores"]), described.get("training", {})
+    return Origin(
+        run_key=described["run_key"],
+        strategy=training.get("strategy", "a network"),
+        dataset=scores.pop("dataset"),
+        options=described["preparation"]["options"],
+        protocol=scores.pop("protocol"),
+        protocol_options=training.get("protocol_options", {}),
+        metrics=scores,
+        macro_classes=tuple(training.get("macro_classes", described["classes"])),
+        records=tuple(training.get("records", ())),
+        persons=training.get("persons", {}),
     )

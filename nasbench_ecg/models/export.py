@@ -1,4 +1,8 @@
-"""Export a trained network to one file that runs without this package: PyTorch export or ONNX."""
+"""Export a trained network to one file that runs without this package.
+
+The formats are those of PyTorch (``.pt2``), ONNX (``.onnx``), and ExecuTorch (``.pte``), which runs
+on microcontrollers.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +27,17 @@ from nasbench_ecg.run.record import RunRecord
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
-FORMATS = (".pt2", ".onnx")
+FORMATS = (".pt2", ".onnx", ".pte")
 METADATA = "nasbench_ecg.json"
 """Name of the entry of the file that holds :func:`metadata` as JSON text."""
 
-_ONNX = ("onnx", "onnxscript", "onnxruntime")
+METADATA_METHOD = "nasbench_ecg"
+"""Name of the method of an ExecuTorch program that returns the same."""
+
+_NEEDED = {".onnx": ("onnx", "onnxscript", "onnxruntime"), ".pte": ("executorch",)}
+"""Libraries that a format needs."""
+
+_EXTRAS = {".onnx": "onnx", ".pte": "executorch"}
 _TOLERANCE = 1e-4
 _EXAMPLE_BEATS = 3  # the exported network accepts any number
 
@@ -57,8 +67,25 @@ def metadata(record: RunRecord) -> dict[str, Any]:
         "samples_per_second": record.dataset.fs,
         "preparation": {"dataset": data.name, "options": data.options},
         "scores": {"dataset": data.name, "protocol": record.protocol, **record.metrics},
+        "training": _training(record),
         "architecture": record.architecture,
         "run_key": record.run_key,
+    }
+
+
+def _training(record: RunRecord) -> dict[str, Any]:
+    """Return what a test on other beats has to know of the run."""
+    assert record.dataset is not None
+    parts = record.split.records if record.split else {}
+    names = [name for part in ("train", "validation") for name in parts.get(part, ())]
+    records = list(dict.fromkeys(names or record.dataset.records))
+    persons = record.dataset.persons
+    return {
+        "strategy": record.strategy,
+        "protocol_options": record.protocol_options,
+        "macro_classes": record.macro_classes,
+        "records": records,
+        "persons": {name: persons[name] for name in records if name in persons},
     }
 
 
@@ -86,12 +113,13 @@ def check_path(path: Path, *, int8: bool = False) -> None:
             where=str(path),
             fix="Choose a file name that ends in .onnx, or leave --int8 out.",
         )
-    missing = [name for name in _ONNX if importlib.util.find_spec(name) is None]
-    if extension == ".onnx" and missing:
+    needed = _NEEDED.get(extension, ())
+    if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         raise OptionError(
-            f"ONNX files need {', '.join(missing)}, which is not installed.",
+            f"Files {extension} need {', '.join(missing)}, which is not installed.",
             where=str(path),
-            fix="Install them with 'pip install nasbench-ecg[onnx]', or write a .pt2 file.",
+            fix=f"Install them with 'pip install nasbench-ecg[{_EXTRAS[extension]}]', or write a "
+            ".pt2 file.",
         )
     if not path.parent.is_dir():
         raise StorageError(
@@ -153,11 +181,15 @@ def exported(model: nn.Module, record: RunRecord, extension: str) -> tuple[bytes
     beats = torch.randn(2 * _EXAMPLE_BEATS + 1, *shape, generator=generator)
     builder = f"builder {record.components['builder'].name!r}"
     text = json.dumps(metadata(record), ensure_ascii=False)
-    convert = _as_onnx if extension == ".onnx" else _as_pt2
+    convert = {".onnx": _as_onnx, ".pt2": _as_pt2, ".pte": _as_pte}[extension]
+    any_batch = ({0: torch.export.Dim("batch", min=1)},)
     with _quiet(), torch.no_grad():
         try:
-            program = torch.export.export(
-                classifier, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
+            # the memory of an ExecuTorch program is planned for one beat
+            program = (
+                torch.export.export(classifier, (example[:1],))
+                if extension == ".pte"
+                else torch.export.export(classifier, (example,), dynamic_shapes=any_batch)
             )
             content, probabilities = convert(program, text, beats)
         except Exception as error:
@@ -195,6 +227,23 @@ def _as_onnx(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes,
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (probabilities,) = session.run(None, {"beats": beats.numpy()})
     return content, torch.from_numpy(probabilities)
+
+
+def _as_pte(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, Tensor]:
+    """Return the content of the file, and the probabilities of ``beats`` that it gives."""
+    from executorch.exir import to_edge
+    from executorch.runtime import Runtime
+
+    for node in list(program.graph.nodes):  # portable kernels know one order of dimensions
+        if node.target is torch.ops.aten.contiguous.default:
+            node.replace_all_uses_with(node.args[0])
+            program.graph.erase_node(node)
+    program.graph_module.recompile()
+    edge = to_edge(program, constant_methods={METADATA_METHOD: text})
+    content = bytes(edge.to_executorch().buffer)
+    loaded = Runtime.get().load_program(content)
+    forward = loaded.load_method("forward")
+    return content, torch.cat([forward.execute([beat[None]])[0] for beat in beats])
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A trained network with what it needs to be used: classes, leads, and how beats are prepared."""
+"""The trained network of a run as a PyTorch module, with the preparation of its beats."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.training.engine import predict
+
+_BATCH = 1024
 
 
 class TrainedModel(nn.Module):
@@ -59,8 +61,9 @@ class TrainedModel(nn.Module):
         if isinstance(beats, Beats):
             return predict(self.network, beats, device="cpu")
         with torch.no_grad():
-            logits = self(torch.as_tensor(beats, dtype=torch.float32))
-        return cast("NDArray[np.float32]", logits.softmax(dim=1).numpy())
+            parts = torch.split(torch.as_tensor(beats, dtype=torch.float32), _BATCH)
+            found = torch.cat([self(part).softmax(dim=1) for part in parts])
+        return cast("NDArray[np.float32]", found.numpy())
 
     def classify(self, beats: Beats | NDArray[np.floating] | Tensor) -> list[str]:
         """Return the name of the predicted class of each beat; arguments as above."""
@@ -85,7 +88,7 @@ class TrainedModel(nn.Module):
                 f"The dataset {self.record.dataset_name!r} does not cut beats out of records.",
                 fix="Prepare the beats with the dataset itself: nasbench_ecg.load_dataset.",
             )
-        options = self.options
+        options = self.options.undisturbed
         if records is not None:
             options = options.model_copy(update={"records": tuple(records)})
         return cut_beats(

@@ -92,6 +92,17 @@ _KNOWN = (
         "noise-corrupted electrocardiograms using contextual information. "
         "PhD thesis, Harvard-MIT Division of Health Sciences and Technology, 1990.",
     ),
+    Database(
+        name="nstdb",
+        title="MIT-BIH Noise Stress Test Database",
+        version="1.0.0",
+        n_records=15,
+        size_mb=29,
+        license=_ODC_BY,
+        citation="Moody GB, Muldrow WE, Mark RG. A noise stress test for arrhythmia detectors. "
+        "Computers in Cardiology 11:381-384, 1984.",
+        required=("hea", "dat"),
+    ),
 )
 DATABASES: dict[str, Database] = {database.name: database for database in _KNOWN}
 """All databases that can be fetched, by name."""

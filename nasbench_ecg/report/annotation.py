@@ -22,6 +22,7 @@ RUN_BEATS = 3
 """Fewest consecutive V beats that are a run."""
 
 _SHOWN = 10
+_APART_SECONDS = 4.0
 _HOUR = 3600.0
 
 
@@ -75,6 +76,35 @@ def _runs(symbols: Any, seconds: Any) -> Iterator[tuple[float, int]]:
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         if stop - start >= RUN_BEATS:
             yield float(seconds[start]), int(stop - start)
+
+
+def chosen_beats(found: AnnotatedRecording, n: int) -> list[int]:
+    """Return the beats that a strip shows, by position, in order of time.
+
+    First the starts of the longest runs of V and the beats before the longest pauses, then beats of
+    every class but the most frequent one, the rarest class first. A recording of one class shows
+    beats of that class. Beats less than four seconds apart are shown once.
+
+    Args:
+        found: The annotated recording.
+        n: Most beats.
+    """
+    summary, seconds = summarize(found), found.samples / found.fs
+    runs = sorted(summary.runs, key=lambda run: -run[1])[: max(n // 4, 1)]
+    pauses = sorted(summary.pauses, key=lambda pause: -pause[1])[: max(n // 4, 1)]
+    wanted = [int(np.searchsorted(seconds, start)) for start, _ in (*runs, *pauses)]
+    symbols = np.array(found.symbols, dtype=object)
+    by_class = sorted((count, name) for name, count in summary.beats.items() if count)
+    for _, name in by_class[:-1] or by_class:
+        own = np.flatnonzero(symbols == name)
+        spread = np.linspace(0, len(own) - 1, min(n, len(own))).round().astype(int)
+        wanted += own[spread].tolist()
+    chosen: list[int] = []
+    for beat in wanted:
+        apart = all(abs(seconds[beat] - seconds[other]) >= _APART_SECONDS for other in chosen)
+        if apart and len(chosen) < n:
+            chosen.append(beat)
+    return sorted(chosen)
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:

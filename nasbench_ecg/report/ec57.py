@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -28,13 +28,35 @@ _NOTE = (
 )
 
 
-def tables(comparisons: Sequence[Comparison]) -> list[Table]:
-    """Return the table of scores, and the table of all pairs."""
-    return [_score_table(comparisons), _pair_table(comparisons)]
+def tables(
+    comparisons: Sequence[Comparison], *, detection: bool = True, notes: Sequence[str] = ()
+) -> list[Table]:
+    """Return the table of scores, and the table of all pairs.
+
+    Args:
+        comparisons: The comparisons.
+        detection: Whether the beats were detected, so that this is scored too.
+        notes: Further footnotes.
+    """
+    shown = {key: name for key, name in _SCORES.items() if detection or not key.startswith("qrs")}
+    scores = _score_table(comparisons, shown)
+    return [
+        replace(scores, footnotes=(*scores.footnotes, *notes)),
+        _pair_table(comparisons, LABELS if detection else CLASSES),
+    ]
 
 
-def as_data(comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """Return the comparisons as JSON data; scores are fractions, None where nothing was counted."""
+def as_data(comparisons: Sequence[Comparison], *, detection: bool = True) -> dict[str, Any]:
+    """Return the comparisons as JSON data; scores are fractions, None where nothing was counted.
+
+    Args:
+        comparisons: The comparisons.
+        detection: Whether the beats were detected, so that this is scored too.
+    """
+
+    def scores(found: Ec57Scores) -> dict[str, float | None]:
+        return {k: v for k, v in asdict(found).items() if detection or not k.startswith("qrs")}
+
     return {
         "labels": list(LABELS),
         "records": [
@@ -42,33 +64,37 @@ def as_data(comparisons: Sequence[Comparison]) -> dict[str, Any]:
                 "record": one.record,
                 "pairs": one.counts.tolist(),
                 "shutdown_seconds": one.shutdown_seconds,
-                **asdict(scores_of_pairs(one.counts)),
+                **scores(scores_of_pairs(one.counts)),
             }
             for one in comparisons
         ],
-        "gross": asdict(gross(comparisons)),
-        "average": asdict(average(comparisons)),
+        "gross": scores(gross(comparisons)),
+        "average": scores(average(comparisons)),
     }
 
 
-def _score_table(comparisons: Sequence[Comparison]) -> Table:
-    rows = [_row(one.record, scores_of_pairs(one.counts), _beats(one)) for one in comparisons]
+def _score_table(comparisons: Sequence[Comparison], shown: Mapping[str, str]) -> Table:
+    rows = [
+        _row(one.record, scores_of_pairs(one.counts), shown, _beats(one)) for one in comparisons
+    ]
     if len(comparisons) > 1:
         every = [sum(counts) for counts in zip(*map(_beats, comparisons), strict=True)]
-        rows.append(_row("gross", gross(comparisons), every))
-        rows.append(_row("average", average(comparisons)))
+        rows.append(_row("gross", gross(comparisons), shown, every))
+        rows.append(_row("average", average(comparisons), shown))
     columns = (
         Column("record", numeric=False),
         *(Column(name, priority=3) for name in ("beats", "V", "S")),
-        *(Column(name, priority=2 if key.endswith("fpr") else 1) for key, name in _SCORES.items()),
+        *(Column(name, priority=2 if key.endswith("fpr") else 1) for key, name in shown.items()),
     )
     table_rows = tuple(TableRow(tuple(row)) for row in rows)
     return Table("EC57 scores", columns, table_rows, footnotes=(_NOTE,))
 
 
-def _row(name: str, scores: Ec57Scores, beats: Sequence[int] = ()) -> list[Cell]:
+def _row(
+    name: str, scores: Ec57Scores, shown: Mapping[str, str], beats: Sequence[int] = ()
+) -> list[Cell]:
     counts = [Cell(f"{n:,}", n) for n in beats] or [Cell()] * 3
-    values = [getattr(scores, key) for key in _SCORES]
+    values = [getattr(scores, key) for key in shown]
     return [
         Cell(name),
         *counts,
@@ -83,18 +109,21 @@ def _beats(comparison: Comparison) -> list[int]:
     return [int(rows[: len(CLASSES)].sum()), *map(int, chosen)]
 
 
-def _pair_table(comparisons: Sequence[Comparison]) -> Table:
-    counts = np.sum([one.counts for one in comparisons], axis=0)
+def _pair_table(comparisons: Sequence[Comparison], labels: Sequence[str]) -> Table:
+    n = len(labels)
+    counts = np.sum([one.counts for one in comparisons], axis=0)[:n, :n]
     rows = [
         [Cell(label), *(Cell(f"{n:,}", n) for n in row)]
-        for label, row in zip(LABELS, counts.tolist(), strict=True)
+        for label, row in zip(labels, counts.tolist(), strict=True)
     ]
     seconds = sum(one.shutdown_seconds for one in comparisons)
     return text_table(
         "Pairs of beats",
-        ["reference \\ test", *LABELS],
+        ["reference \\ test", *labels],
         rows,
-        [
+        []
+        if SHUT_DOWN not in labels
+        else [
             f"Rows: the reference, columns: the test. {MISSING}: no beat. {SHUT_DOWN}: no beat "
             "because that annotation marks both signals as unreadable; the test does for "
             f"{seconds:.0f} s."

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow, text_table
 from nasbench_ecg.studies.evaluate import CarriedWeights
+from nasbench_ecg.studies.stress import StressTest
 from nasbench_ecg.text import percent
 
-_SCORES = {
+SCORES = {
     "accuracy": "accuracy", "f1_of_macro": "F1", "macro_se": "macro Se", "macro_pp": "macro +P",
     "ec57_v_se": "V Se", "ec57_v_pp": "V +P", "ec57_s_se": "S Se", "ec57_s_pp": "S +P",
 }  # fmt: skip
@@ -43,27 +44,24 @@ def _board(found: Sequence[CarriedWeights]) -> Table:
     rows: dict[str, TableRow] = {}
     for one in found:
         own = [Cell(one.strategy), Cell(_trained(one)), Cell("its own test part"), Cell()]
-        rows.setdefault(one.run_key, TableRow((*own, *_cells(one.own_metrics, _SCORES))))
+        rows.setdefault(one.run_key, TableRow((*own, *score_cells(one.own_metrics))))
         n = int(np.sum(one.confusion))
-        cells = [Cell(one.strategy), Cell(_trained(one)), Cell(_tested(one)), Cell(f"{n:,}", n)]
-        key = f"{one.run_key} {one.file_name}"
-        rows[key] = TableRow((*cells, *_cells(one.metrics, _SCORES)))
+        cells = [Cell(network(one)), Cell(_trained(one)), Cell(tested(one)), Cell(f"{n:,}", n)]
+        key = f"{one.run_key} {one.file} {one.file_name}"
+        rows[key] = TableRow((*cells, *score_cells(one.metrics)))
     columns = (
         Column("network", numeric=False),
         Column("trained on", numeric=False),
         Column("tested on", numeric=False),
         Column("beats", priority=3),
-        *(
-            Column(label, best="high", priority=2 if name.startswith("macro") else 1)
-            for name, label in _SCORES.items()
-        ),
+        *score_columns(),
     )
     notes = list(dict.fromkeys(note for one in found for note in _notes(one)))
     return Table("Trained on → tested on", columns, tuple(rows.values()), footnotes=(_NOTE, *notes))
 
 
 def _notes(one: CarriedWeights) -> Iterator[str]:
-    where = f"{one.strategy} on {_tested(one)}"
+    where = f"{one.strategy} on {tested(one)}"
     if one.shared:
         beats = ", ".join(f"{name} {n:,}" for name, n in one.shared_beats.items())
         done = "are tested nevertheless" if one.kept_shared else "are left out"
@@ -113,7 +111,7 @@ def _record_table(one: CarriedWeights) -> Table:
             Cell(record.record),
             Cell(record.person),
             *(Cell(f"{n:,}", n) for n in counts),
-            *_cells(record.metrics, _OF_RECORDS),
+            *score_cells(record.metrics, _OF_RECORDS),
         ]
         rows.append(TableRow(tuple(cells)))
     columns = (
@@ -121,23 +119,40 @@ def _record_table(one: CarriedWeights) -> Table:
         Column("person", numeric=False, priority=4),
         Column("beats", priority=2),
         *(Column(name, f"beats of {name}", priority=3) for name in shown),
-        *(Column(_SCORES[name], best="high", priority=1) for name in _OF_RECORDS),
+        *(Column(SCORES[name], best="high", priority=1) for name in _OF_RECORDS),
     )
     return Table(f"Records: {_title(one)}", columns, tuple(rows))
 
 
-def _cells(metrics: dict[str, float], names: Sequence[str] | dict[str, str]) -> list[Cell]:
+def score_cells(
+    metrics: Mapping[str, float], names: Sequence[str] | Mapping[str, str] = SCORES
+) -> list[Cell]:
+    """Return a cell in percent for each score; empty where there is none."""
     values = [metrics.get(name) for name in names]
     return [Cell() if value is None else Cell(percent(value), value) for value in values]
 
 
-def _trained(one: CarriedWeights) -> str:
+def score_columns() -> list[Column]:
+    """Return the columns of :data:`SCORES`."""
+    return [
+        Column(label, best="high", priority=2 if name.startswith("macro") else 1)
+        for name, label in SCORES.items()
+    ]
+
+
+def network(one: CarriedWeights | StressTest) -> str:
+    """Return the name of the network in tables."""
+    return one.file or one.strategy
+
+
+def _trained(one: CarriedWeights | StressTest) -> str:
     return f"{one.trained_on} · {one.trained_protocol}"
 
 
-def _tested(one: CarriedWeights) -> str:
+def tested(one: CarriedWeights | StressTest) -> str:
+    """Return the dataset and the protocol that a network is tested on."""
     return f"{one.tested_on} · {one.protocol}" if one.protocol else one.tested_on
 
 
 def _title(one: CarriedWeights) -> str:
-    return f"{one.strategy} ({one.run_key[:8]}), {_trained(one)} → {_tested(one)}"
+    return f"{one.strategy} ({one.file or one.run_key[:8]}), {_trained(one)} → {tested(one)}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from nasbench_ecg.report.render.html.charts import Chart
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class Table:
         rows: Its rows.
         options: Options that the title does not name.
         footnotes: What a reader must know, a sentence or more each.
+        chart: A plot of the same, which HTML pages show below the table.
     """
 
     title: str
@@ -92,6 +96,7 @@ class Table:
     rows: tuple[TableRow, ...]
     options: tuple[str, ...] = ()
     footnotes: tuple[str, ...] = ()
+    chart: Chart | None = None
 
 
 def text_table(

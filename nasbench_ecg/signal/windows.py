@@ -60,6 +60,7 @@ def segment(
     rhythm: Rhythm | None = None,
     symbols: SymbolMap | None = None,
     max_missing: float | None = None,
+    shift: NDArray[np.int64] | None = None,
 ) -> Windows:
     """Return the window R−``before`` … R+``after`` (inclusive) of each labeled beat of a record.
 
@@ -78,6 +79,8 @@ def segment(
         symbols: Map from annotation symbols to classes; None: ``papers``.
         max_missing: Largest share of missing samples of a lead in a window (``Record.missing``);
             other beats are dropped. None: :data:`MAX_MISSING`; 1 keeps all.
+        shift: Samples by which each annotation is moved before the window is cut,
+            [n_annotations]; ``Windows.sample`` and rhythm planes keep the annotated place.
 
     Raises:
         OptionError: The record cannot be resampled to ``rate``.
@@ -90,11 +93,12 @@ def segment(
     signals, ratio = resample(record.signals, record.fs, rate)
     if normalise == "per-record":
         signals = _z_score(signals)
-    peak = np.rint(sample * float(ratio)).astype(np.int64)
+    at = sample if shift is None else sample + shift[kept][is_beat]
+    peak = np.rint(at * float(ratio)).astype(np.int64)
     inside = (peak >= before) & (peak + after < signals.shape[1])
     inside &= sample < record.signals.shape[1]
     missing = inside & (
-        _missing_share(record, sample, before / float(ratio), after / float(ratio))
+        _missing_share(record, at, before / float(ratio), after / float(ratio))
         > (MAX_MISSING if max_missing is None else max_missing)
     )
     inside, outside = inside & ~missing, ~inside

@@ -105,11 +105,13 @@ _OPTIONS: Mapping[CostName, str] = {
     "parameters": "max_parameters",
     "macs": "max_macs",
     "flash_bytes": "max_flash",
+    "ram_bytes": "max_ram",
 }
 _COSTS: Mapping[CostName, str] = {
     "parameters": "trainable parameters",
     "macs": "multiply-accumulates",
     "flash_bytes": "bytes of flash",
+    "ram_bytes": "bytes of RAM",
 }
 
 

@@ -30,6 +30,9 @@ class LimitedOptions(Options):
     max_flash: int | None = Field(None, ge=1)
     """Most bytes that a network's weights take in int8; null: any number."""
 
+    max_ram: int | None = Field(None, ge=1)
+    """Most bytes that a network's activations take in int8; null: any number."""
+
     @property
     def limits(self) -> dict[CostName, int]:
         """The limits that are set, by the name of the cost."""
@@ -37,6 +40,7 @@ class LimitedOptions(Options):
             "parameters": self.max_parameters,
             "macs": self.max_macs,
             "flash_bytes": self.max_flash,
+            "ram_bytes": self.max_ram,
         }
         return {name: limit for name, limit in limits.items() if limit is not None}
 

@@ -43,7 +43,10 @@ class Incart:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("incartdb", self.options.used_records)]
+        return [
+            Requirement("incartdb", self.options.used_records),
+            *self.options.noise_requirements,
+        ]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note whether the class counts are as published.
@@ -52,7 +55,12 @@ class Incart:
             RecordError: A record is missing or damaged, or has no such lead.
         """
         cut = cut_beats(
-            source.folder("incartdb"), self.options, progress, subject=subject, classes=_CLASSES
+            source.folder("incartdb"),
+            self.options,
+            progress,
+            source=source,
+            subject=subject,
+            classes=_CLASSES,
         )
         published = sorted(self.options.used_records) == sorted(RECORDS)
         trimmed = (self.options.head, self.options.tail) == (3, 2)

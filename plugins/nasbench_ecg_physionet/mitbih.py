@@ -32,7 +32,10 @@ class MitBih:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("mitdb", self.options.used_records)]
+        return [
+            Requirement("mitdb", self.options.used_records),
+            *self.options.noise_requirements,
+        ]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note whether the class counts are as published.
@@ -40,7 +43,9 @@ class MitBih:
         Raises:
             RecordError: A record is missing or damaged, or has no such lead.
         """
-        cut = cut_beats(source.folder("mitdb"), self.options, progress, subject=_subject)
+        cut = cut_beats(
+            source.folder("mitdb"), self.options, progress, source=source, subject=_subject
+        )
         published = published_counts(
             self.options.used_records, (self.options.head, self.options.tail)
         )

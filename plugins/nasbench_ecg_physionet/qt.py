@@ -74,7 +74,10 @@ class Qt:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("qtdb", self.options.used_records)]
+        return [
+            Requirement("qtdb", self.options.used_records),
+            *self.options.noise_requirements,
+        ]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note whether the class counts are as published.
@@ -82,7 +85,7 @@ class Qt:
         Raises:
             RecordError: A record is missing or damaged, or has no such lead.
         """
-        cut = cut_beats(source.folder("qtdb"), self.options, progress)
+        cut = cut_beats(source.folder("qtdb"), self.options, progress, source=source)
         published = sorted(self.options.used_records) == sorted(RECORDS)
         trimmed = (self.options.head, self.options.tail) == (3, 2)
         counts = _COUNTS if published and trimmed else None

@@ -41,7 +41,10 @@ class Svdb:
 
     def requires(self) -> Sequence[Requirement]:
         """Return the records of the options."""
-        return [Requirement("svdb", self.options.used_records)]
+        return [
+            Requirement("svdb", self.options.used_records),
+            *self.options.noise_requirements,
+        ]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats; note the class counts.
@@ -49,7 +52,9 @@ class Svdb:
         Raises:
             RecordError: A record is missing or damaged, or has no such lead.
         """
-        cut = cut_beats(source.folder("svdb"), self.options, progress, classes=_CLASSES)
+        cut = cut_beats(
+            source.folder("svdb"), self.options, progress, source=source, classes=_CLASSES
+        )
         progress.note(count_note(cut.beats, None))
         return cut.beats
 

@@ -96,8 +96,8 @@ class Synthetic:
         self.options = options.model_copy(update={"records": options.records or names})
 
     def requires(self) -> Sequence[Requirement]:
-        """Return nothing: the records are generated."""
-        return ()
+        """Return the noise record, if noise is added; the other records are generated."""
+        return self.options.noise_requirements
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Return the beats of the records, which are generated if they are not in the cache.
@@ -107,7 +107,7 @@ class Synthetic:
             StorageError: The records cannot be written.
         """
         folder = generate_database(self.options, source, progress)
-        return cut_beats(folder, self.options, progress).beats
+        return cut_beats(folder, self.options, progress, source=source).beats
 
     def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
         """Return the records of ``inter-patient``: of each diagnosis, one patient in each part."""

@@ -1,11 +1,13 @@
-"""Leaderboards as one figure: the score of each run, with the intervals over seeds and patients."""
+"""Figures as SVG files: leaderboards, with the intervals of each method; charts of tables."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
 from nasbench_ecg.report.render.html import svg
+from nasbench_ecg.report.render.html.charts import Chart
 
 _WIDTH, _LEFT, _RIGHT = 720, 230, 24
 _LINE, _TITLE = 24, 26
@@ -16,6 +18,14 @@ _STYLE = (
     f".grid{{stroke:#ddd}}.seeds{{stroke:{_COLOR};stroke-width:7;opacity:.35}}"
     f".patients{{stroke:#777;stroke-width:1.5}}.mean{{stroke:{_COLOR};stroke-width:2}}"
     f"circle{{fill:{_COLOR};opacity:.75}}"
+)
+
+_CHART_STYLE = (
+    "text{font:12px system-ui,'Segoe UI',Roboto,sans-serif;fill:#333}.title{font-weight:600}"
+    ".grid path{stroke:#ddd}.grid .x,.label{text-anchor:middle}.grid .y,text.published"
+    "{text-anchor:end}path.curve,path.front,path.published,path.undisturbed{fill:none}"
+    "path.curve{stroke-width:1.6}path.front,path.undisturbed{stroke-dasharray:5 4}"
+    "path.front,path.published{stroke:#777}path.published{stroke-dasharray:1 4}"
 )
 
 
@@ -45,6 +55,27 @@ def render(report: Report) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:.0f}" '
         f'width="{_WIDTH}" height="{height:.0f}" role="img" aria-label="{escape(report.title)}">'
         f"<title>{escape(report.title)}</title><style>{_STYLE}</style>"
+        f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
+    )
+
+
+def render_charts(charts: Sequence[Chart], title: str) -> str:
+    """Return charts one below the other, each with its title and a legend."""
+    parts, at = [], 0.0
+    for chart in charts:
+        parts.append(svg.text(8, at + 20, chart.name, "title"))
+        size = f'y="{at + 28:.0f}" width="{svg.WIDTH}" height="{svg.HEIGHT}"'
+        parts.append(chart.svg.replace("<svg ", f"<svg {size} ", 1))
+        at += 28 + svg.HEIGHT
+        for name, number in zip(chart.methods, chart.numbers, strict=True):
+            at += 18
+            parts.append(svg.mark(number, svg.LEFT + 5, at - 4))
+            parts.append(svg.text(svg.LEFT + 18, at, name, "legend"))
+        at += 24
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {svg.WIDTH} {at:.0f}" '
+        f'width="{svg.WIDTH}" height="{at:.0f}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title><style>{_CHART_STYLE}</style>"
         f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
     )
 

@@ -87,8 +87,18 @@ def render(report: Report) -> str:
 
 
 def render_tables(tables: Sequence[Table], title: str) -> str:
-    """Return tables as an HTML page."""
-    return _page(title=title, tables=tables)
+    """Return tables as an HTML page, with their charts."""
+    from markupsafe import Markup
+
+    numbers = {
+        method: number
+        for table in tables
+        if table.chart
+        for method, number in zip(table.chart.methods, table.chart.numbers, strict=True)
+    }
+    return _page(
+        title=title, tables=tables, symbol=lambda label: Markup(svg.symbol(numbers[label]))
+    )
 
 
 def fragment(tables: Sequence[Table]) -> str:

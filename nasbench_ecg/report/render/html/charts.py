@@ -17,6 +17,7 @@ from nasbench_ecg.text import duration, percent
 _COST_LABELS = {
     "parameters": "trainable parameters",
     "macs": "multiply-accumulates per beat",
+    "flash_bytes": "bytes of flash in int8",
     "latency_1_ms": "latency of one beat, ms",
     "total": "seconds of search and training",
 }
@@ -31,22 +32,27 @@ class Chart:
         name: Its name in a choice of plots.
         svg: The plot.
         methods: Names of the methods that it shows.
+        numbers: Number of each of these, which sets its color and shape.
     """
 
     name: str
     svg: str
     methods: tuple[str, ...]
+    numbers: tuple[int, ...] = ()
 
 
-def f1_against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Chart]:
+def f1_against_costs(
+    board: Leaderboard, numbers: Mapping[str, int], costs: Mapping[str, str] = _COST_LABELS
+) -> list[Chart]:
     """Return a plot of F1 against each cost that differs between two methods or more.
 
     Args:
         board: The leaderboard.
         numbers: Number of each method, which sets its color and shape.
+        costs: The costs, with the label of their axis.
     """
     charts = []
-    for name, label in _COST_LABELS.items():
+    for name, label in costs.items():
         show = COSTS[name].show if name in COSTS else duration
         points = [
             (row, cost)
@@ -83,7 +89,8 @@ def f1_against_costs(board: Leaderboard, numbers: Mapping[str, int]) -> list[Cha
                 )
             )
         drawn = svg.plot(x, y, marks, description=f"F1 against {label}")
-        charts.append(Chart(label, drawn, tuple(board.label(row) for row, _ in points)))
+        methods = tuple(board.label(row) for row, _ in points)
+        charts.append(Chart(label, drawn, methods, tuple(numbers[name] for name in methods)))
     return charts
 
 

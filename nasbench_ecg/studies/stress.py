@@ -1,0 +1,247 @@
+"""Stress tests of trained networks: recorded noise in the test records, and shifted R marks.
+
+Nothing is trained. The same beats are classified undisturbed and at each level of a disturbance,
+so that the scores differ by the disturbance alone. With noise, these are the beats in the segments
+with noise (:mod:`nasbench_ecg.signal.noise`); with shifted marks, all tested beats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.preparation import WaveformOptions
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.metrics import class_table, confusion_matrix
+from nasbench_ecg.options import resolve
+from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.downloads import fetch_records
+from nasbench_ecg.signal.noise import NoiseName, is_noisy
+from nasbench_ecg.studies.evaluate import macro_classes, scores_of
+from nasbench_ecg.studies.target import Target
+
+MARK_SHIFT = "mark-shift"
+"""The disturbance by shifted R marks, with levels in milliseconds; others are noise, in dB."""
+
+SNRS = (24.0, 18.0, 12.0, 6.0, 0.0, -6.0)
+"""The signal-to-noise ratios of the Noise Stress Test Database, in dB."""
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class StressLevel:
+    """The scores at one level of a disturbance.
+
+    Attributes:
+        level: Signal-to-noise ratio in dB, or largest shift in milliseconds; None: undisturbed.
+        confusion: Beats by true class (rows) and predicted class (columns).
+        metrics: Scores as fractions.
+        per_class: Scores of each class.
+    """
+
+    level: float | None
+    confusion: list[list[int]]
+    metrics: dict[str, float]
+    per_class: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class StressTest:
+    """The scores of a trained network at several levels of a disturbance.
+
+    Attributes:
+        run_key: The run that trained the network.
+        file: Name of the exported file that held the network; empty: it is that of the run.
+        strategy: Its strategy.
+        trained_on: Its dataset.
+        trained_protocol: Its protocol.
+        tested_on: Dataset of the disturbed beats.
+        protocol: Its protocol, whose test part was used; None: all its beats.
+        disturbance: Name of the noise record, or :data:`MARK_SHIFT`.
+        classes: Names of the classes, in the order of the matrices.
+        macro_classes: The classes that macro scores average over.
+        records: The tested records.
+        levels: The undisturbed beats, then the levels in the given order.
+        notes: What the scores do not show.
+    """
+
+    run_key: str
+    file: str
+    strategy: str
+    trained_on: str
+    trained_protocol: str
+    tested_on: str
+    protocol: str | None
+    disturbance: str
+    classes: list[str]
+    macro_classes: list[str]
+    records: list[str]
+    levels: list[StressLevel]
+    notes: list[str]
+
+    def as_data(self) -> dict[str, Any]:
+        """Return all fields as JSON data."""
+        return {"format": _FORMAT, **asdict(self)}
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file that holds it, in the folder of the run's files."""
+        part = f"-{self.protocol}" if self.protocol else ""
+        return f"evaluations/{self.tested_on}{part}-{self.disturbance}.json"
+
+
+def stress_test(
+    target: Target,
+    disturbance: str,
+    levels: Sequence[float] = SNRS,
+    progress: Progress | None = None,
+) -> StressTest:
+    """Return the scores of a trained network at several levels of a disturbance.
+
+    Args:
+        target: The network, and the beats to test it on.
+        disturbance: ``bw``, ``em`` or ``ma`` for noise, or :data:`MARK_SHIFT`.
+        levels: Signal-to-noise ratios in dB, or largest shifts in milliseconds.
+        progress: Shows progress.
+
+    Raises:
+        OptionError: There is no such disturbance or level, or no tested beat is in a segment with
+            noise.
+        MissingDataError: The noise records are missing.
+    """
+    progress = progress or Silent()
+    noisy = disturbance in get_args(NoiseName)
+    if not noisy and disturbance != MARK_SHIFT:
+        raise OptionError(
+            f"There is no noise {disturbance!r}.", fix=f"Use {', '.join(get_args(NoiseName))}."
+        )
+    if not levels:
+        raise OptionError("No level is given.", fix="For example: --snr 24,12,0")
+    chosen = _beats_in_noise(target) if noisy else target.index
+    clean = _Level.of(target, None, target.beats, chosen)
+    macro, notes = macro_classes(target, clean.matrix)
+    found = [clean]
+    with progress.track(f"Stress test: {disturbance}", len(levels)) as steps:
+        for level in levels:
+            options = _disturbed(target, disturbance, level, noisy=noisy)
+            dataset = target.component.create(options)
+            if noisy:
+                fetch_records([dataset], target.source, progress)
+            beats = dataset.load(target.source, Silent())
+            here, there = _same_beats(target.beats, chosen, beats)
+            found.append(_Level.of(target, level, beats, there, target.truth[chosen[here]]))
+            steps.advance()
+    lost = len(chosen) - min(int(one.matrix.sum()) for one in found)
+    if lost:
+        notes.append(f"Up to {lost:,} shifted windows exceed their record and are not tested.")
+    origin = target.origin
+    return StressTest(
+        run_key=origin.run_key,
+        file=target.classifier.file,
+        strategy=origin.strategy,
+        trained_on=origin.dataset,
+        trained_protocol=origin.protocol,
+        tested_on=target.component.name,
+        protocol=target.protocol,
+        disturbance=disturbance,
+        classes=list(target.classes),
+        macro_classes=list(macro),
+        records=[target.beats.records[i] for i in np.unique(target.beats.record[chosen])],
+        levels=[one.result(target, macro) for one in found],
+        notes=[*target.notes, *notes],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """The confusion matrix at one level."""
+
+    level: float | None
+    matrix: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        target: Target,
+        level: float | None,
+        beats: Beats,
+        index: NDArray[np.int64],
+        truth: NDArray[np.int64] | None = None,
+    ) -> _Level:
+        predicted = target.predict(beats.signals[index])
+        truth = target.truth[index] if truth is None else truth
+        return cls(level, confusion_matrix(truth, predicted, len(target.classes)))
+
+    def result(self, target: Target, macro: Sequence[str]) -> StressLevel:
+        return StressLevel(
+            self.level,
+            self.matrix.tolist(),
+            scores_of(self.matrix, target.classes, macro),
+            class_table(self.matrix, target.classes),
+        )
+
+
+def _beats_in_noise(target: Target) -> NDArray[np.int64]:
+    """Return the tested beats whose R peak is in a segment with noise."""
+    beats = target.beats
+    noisy = np.zeros(len(beats), dtype=bool)
+    for i in np.unique(beats.record[target.index]):
+        own = beats.record == i
+        noisy[own] = is_noisy(beats.sample[own], _own_rate(target, beats.records[i]))
+    chosen: NDArray[np.int64] = target.index[noisy[target.index]]
+    if not len(chosen):
+        raise OptionError(
+            f"No tested beat of {target.component.name!r} is in a segment with noise.",
+            fix="Noise begins after five minutes: choose a dataset of longer records.",
+        )
+    return chosen
+
+
+def _own_rate(target: Target, record: str) -> float:
+    """Return the sampling rate of a record, which is that of its beats if none is resampled."""
+    plain = {"rate": None, "denoise": "none", "normalise": "none", "rhythm": None}
+    options = _only(target, [record]).model_copy(update={**plain, "before": 0, "after": 0})
+    rate: float = target.component.create(options).load(target.source, Silent()).fs
+    return rate
+
+
+def _only(target: Target, records: Sequence[str]) -> WaveformOptions:
+    """Return the options of the target with these records only."""
+    others = tuple(name for name in target.beats.records if name not in records)
+    exclude = (*(target.options.exclude or ()), *others)
+    return target.options.model_copy(update={"exclude": exclude or None})
+
+
+def _disturbed(target: Target, disturbance: str, level: float, *, noisy: bool) -> WaveformOptions:
+    """Return the options of the disturbed beats, of the tested records only."""
+    tested = {target.beats.records[i] for i in np.unique(target.beats.record[target.index])}
+    change = {"added_noise": disturbance, "snr": level} if noisy else {"mark_shift": level}
+    options = _only(target, sorted(tested))
+    return resolve(
+        type(options),
+        component=f"dataset {target.component.name}",
+        overrides={**options.model_dump(exclude_none=True), **change},
+    )
+
+
+def _same_beats(
+    beats: Beats, index: NDArray[np.int64], others: Beats
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the positions in ``index`` and in ``others`` of the beats that are in both."""
+    number = {name: i for i, name in enumerate(beats.records)}
+    of_others = np.array([number[name] for name in others.records])[others.record]
+    own, their = _keys(beats.record[index], beats.sample[index]), _keys(of_others, others.sample)
+    _, here, there = np.intersect1d(own, their, return_indices=True)
+    return here, there
+
+
+def _keys(record: NDArray[np.integer], sample: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return one number for each record and sample."""
+    keys: NDArray[np.int64] = (record.astype(np.int64) << 40) + sample
+    return keys

@@ -1,0 +1,236 @@
+"""Stress tests: calibrated noise as the program nst adds it, and shifted R marks."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+from wfdb_files import real_database, write_record
+
+import nasbench_ecg as nb
+from nasbench_ecg.cli import app
+from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import MissingDataError, OptionError
+from nasbench_ecg.progress import Silent
+from nasbench_ecg.run.store import read_records
+from nasbench_ecg.signal.noise import (
+    Noise,
+    add_noise,
+    is_noisy,
+    noise_gains,
+    qrs_amplitudes,
+    read_noise,
+)
+from nasbench_ecg.signal.records import Record, read_record
+
+FS = 100
+MINUTES = 10
+
+
+def sine(amplitude, hertz=5.0, minutes=MINUTES):
+    return amplitude * np.sin(2 * np.pi * hertz * np.arange(60 * FS * minutes) / FS)
+
+
+def record(signals, every=100, symbols="N"):
+    samples = np.arange(every, signals.shape[1] - every, every)
+    return Record(
+        name="r", fs=float(FS), leads=tuple("AB"[: len(signals)]), signals=signals,
+        symbols=np.resize(list(symbols), len(samples)), samples=samples, comments=(),
+    )  # fmt: skip
+
+
+def noise(*signals):
+    return Noise("n", float(FS), np.array(signals))
+
+
+def test_at_0_db_a_sine_is_as_large_as_the_qrs_complexes():
+    # nst: the signal power of QRS complexes is that of a sine of their peak-to-peak amplitude.
+    tall = record(np.stack([sine(2.0), sine(0.5)]))
+    np.testing.assert_allclose(qrs_amplitudes(tall), [4.0, 1.0])
+    gains = noise_gains(tall, noise(sine(2.0), sine(2.0)), 0.0)
+    np.testing.assert_allclose(gains, [1.0, 0.25], rtol=1e-9)
+    np.testing.assert_allclose(noise_gains(tall, noise(sine(2.0)), 20.0), [0.1, 0.025])
+    np.testing.assert_allclose(noise_gains(tall, noise(sine(2.0)), -6.0)[0], 10**0.3)
+
+
+def test_noise_starts_after_five_minutes_and_pauses_every_other_two():
+    minutes = np.arange(0, 30, 0.5)
+    noisy = is_noisy((minutes * 60 * FS).astype(np.int64), FS)
+    assert set(minutes[noisy].astype(int)) == {5, 6, 9, 10, 13, 14, 17, 18, 21, 22, 25, 26, 29}
+
+
+def test_noise_is_added_without_steps():
+    clean = record(sine(1.0)[None])
+    rough = noise(np.random.default_rng(0).normal(3.0, 1.0, 60 * FS * MINUTES))
+    added = (add_noise(clean, rough, 6.0).signals - clean.signals)[0]
+    assert not added[: 300 * FS].any()
+    assert np.ptp(added[420 * FS : 540 * FS]) < 1e-12  # only the offset remains
+    gain = noise_gains(clean, rough, 6.0)[0]
+    for first, last in ((300, 420), (540, 600)):
+        own = slice(first * FS, last * FS)
+        np.testing.assert_allclose(np.diff(added[own]), gain * np.diff(rough.signals[0][own]))
+    assert np.abs(np.diff(added)).max() <= gain * np.abs(np.diff(rough.signals)).max() + 1e-9
+
+
+def test_noise_that_ends_starts_again_and_leads_take_turns():
+    clean = record(np.zeros((2, 60 * FS * MINUTES)) + sine(1.0))
+    short = noise(sine(1.0, 7.0, minutes=1))
+    added = add_noise(clean, short, 0.0).signals - clean.signals
+    np.testing.assert_allclose(added[0], added[1])
+    first, second = added[0, 300 * FS : 360 * FS], added[0, 360 * FS : 420 * FS]
+    assert first.std() == pytest.approx(np.sqrt(0.5), rel=0.01)
+    np.testing.assert_allclose(np.diff(first), np.diff(second), atol=1e-9)
+    assert abs(second[0] - first[-1]) < 1e-9  # no step, as where noise begins
+
+
+def test_amplitudes_leave_out_ventricular_beats_and_the_extremes():
+    signals = np.zeros((1, 60 * FS * MINUTES))
+    beats = record(signals, every=100, symbols="NV")
+    signals[0, beats.samples[beats.symbols == "N"]] = 1.0
+    signals[0, beats.samples[beats.symbols == "V"]] = 5.0
+    signals[0, beats.samples[beats.symbols == "N"][:10]] = 100.0  # fewer than 5%
+    assert qrs_amplitudes(beats) == pytest.approx([1.0])
+    only = record(signals, symbols="V")
+    assert qrs_amplitudes(only)[0] > 1.0
+    assert noise_gains(record(np.zeros((1, 9000))), noise(sine(1.0)), 0.0) == [0.0]
+
+
+def test_real_noise_has_the_ratio_that_it_is_asked_for():
+    clean = read_record(real_database("mitdb"), "118")
+    for name in ("bw", "em", "ma"):
+        rough = read_noise(real_database("nstdb"), name)
+        assert rough.fs == 360 and rough.signals.shape == (2, 650_000)
+        added = add_noise(clean, rough, 6.0).signals - clean.signals
+        noisy = is_noisy(np.arange(added.shape[1]), 360)
+        assert np.ptp(added[:, 420 * 360 + 1 : 540 * 360], axis=1).max() < 1e-9
+        # by the definition, over the segments with noise: the record is not equally loud
+        seconds = added[:, noisy][:, : 360 * 700].reshape(2, 700, 360)
+        power = np.median(seconds.var(axis=2), axis=1)
+        snr = 10 * np.log10(qrs_amplitudes(clean) ** 2 / 8 / power)
+        assert np.abs(snr - 6).max() < 6, (name, snr)
+
+
+# Beats
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory):
+    """Two records of svdb of eight minutes, and noise at another rate."""
+    data = tmp_path_factory.mktemp("data")
+    for seed, name in enumerate(("800", "801")):
+        n = 128 * 60 * 8
+        beats = [(100 * i, "NNSV"[i % 4]) for i in range(2, n // 100 - 2)]
+        signals = np.random.default_rng(seed).normal(0, 0.02, (2, n))
+        for at, symbol in beats:
+            signals[:, at - 3 : at + 4] += np.hanning(7) * (-1 if symbol == "V" else 1)
+        write_record(
+            data / "svdb", name, leads=("ECG1", "ECG2"), fs=128, beats=beats,
+            signals=signals.round(3),
+        )  # fmt: skip
+    rough = np.random.default_rng(5).normal(0, 0.3, (2, 360 * 60 * 8)).round(2)
+    for name in ("em", "ma"):
+        write_record(
+            data / "nstdb", name, leads=("noise1", "noise2"), signals=rough, beats=[(9, "N")]
+        )
+    return LocalSource(data, data / "cache")
+
+
+def options(**changes):
+    given = {"records": ("800", "801"), "leads": ("ECG1", "ECG2"), "before": 35, "after": 71}
+    return WaveformOptions(**{**given, "denoise": "none", "head": 0, "tail": 0, **changes})
+
+
+def cut(ward, **changes):
+    return cut_beats(ward.folder("svdb"), options(**changes), Silent(), source=ward).beats
+
+
+def test_noise_changes_the_windows_of_the_noisy_segments_only(ward):
+    clean, noisy = cut(ward), cut(ward, added_noise="em", snr=0)
+    changed = (clean.signals != noisy.signals).any(axis=(1, 2))
+    inside = is_noisy(clean.sample, 128)
+    assert changed[inside].all() and not changed[clean.sample < 128 * 299].any()
+    assert np.array_equal(clean.sample, noisy.sample)
+    with pytest.raises(ValueError, match="added_noise and snr together"):
+        options(added_noise="em")
+    with pytest.raises(OptionError, match="does not support the option 'added_noise'"):
+        cut_beats(ward.folder("svdb"), options(added_noise="em", snr=0), Silent())
+
+
+def test_shifted_marks_move_windows_and_not_marks(ward):
+    clean, moved = cut(ward), cut(ward, mark_shift=40)
+    assert np.array_equal(clean.sample, moved.sample)
+    assert np.array_equal(moved.signals, cut(ward, mark_shift=40).signals)
+    found = moved.signals[:, 0, 35 - 12 : 35 + 13]
+    place = np.abs(found).argmax(axis=1) - 12
+    assert np.abs(place).max() <= 7 and {-5, 0, 5} <= set(place.tolist())  # 5 samples are 39 ms
+    assert np.abs(place.mean()) < 1
+
+
+# Networks
+
+
+def nasbench(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    out = tmp_path_factory.mktemp("results")
+    words = ["run", "cnn-9", "synthetic-2lead", "--profile", "smoke", "--protocol", "patient-kfold"]
+    sets = ["--set", "evaluator.epochs=1", "--set", "protocol.fold=0"]
+    assert nasbench(*words, *sets, "--out", out, "--device", "cpu").exit_code == 0
+    (found,), _ = read_records(out)
+    return found, out
+
+
+def test_the_stress_test_of_a_network(trained, ward, tmp_path):
+    record, out = trained
+    sets = ["--set", 'dataset.records=["800", "801"]', "--data", ward.data, "--out", out]
+    outputs = [tmp_path / f"curve.{suffix}" for suffix in ("md", "csv", "html", "svg", "json")]
+    said = nasbench(
+        "evaluate", record.run_key, "--on", "svdb-2lead", "--noise", "em,ma", "--snr", "60,0",
+        *sets, *(word for path in outputs for word in ("-o", path)),
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    em, ma = json.loads(outputs[-1].read_text())["stress_tests"]
+    assert [level["level"] for level in em["levels"]] == [None, 60, 0]
+    clean, quiet, loud = (np.array(level["confusion"]) for level in em["levels"])
+    assert clean.sum() == loud.sum() > 100
+    assert np.array_equal(clean.sum(axis=1), loud.sum(axis=1))
+    assert np.abs(clean - quiet).sum() < 0.1 * clean.sum() < np.abs(clean - loud).sum()
+    assert ma["levels"][2]["confusion"] == em["levels"][2]["confusion"]  # equal noise
+    assert "no noise" in outputs[0].read_text() and "60 dB" in outputs[1].read_text()
+    assert "<svg" in outputs[2].read_text() and "electrode motion" in outputs[2].read_text()
+    assert len(ElementTree.fromstring(outputs[3].read_text()).findall(".//*[@class='curve']")) == 2
+    stored = {path.name for path in (out / record.suite / record.run_key / "evaluations").iterdir()}
+    assert stored == {"svdb-2lead-em.json", "svdb-2lead-ma.json"}
+
+
+def test_a_shift_of_the_marks_costs_score(trained):
+    record, out = trained
+    (found,) = nb.evaluate(record, out=out, shift_marks=[1, 200])
+    frame = nb.evaluate(record, out=out, shift_marks=[1, 200]).to_dataframe()
+    assert found.levels[0].confusion == record.confusion
+    accuracy = frame.set_index("level")["accuracy"]
+    assert accuracy[1] > accuracy[200]
+    assert frame["disturbance"].eq("mark-shift").all()
+
+
+def test_what_cannot_be_tested_is_said(trained, ward, tmp_path):
+    record, out = trained
+    with pytest.raises(OptionError, match="Noise begins after five minutes"):
+        nb.evaluate(record, out=out, noise="em")
+    elsewhere = {"on": "svdb-2lead", "set": {"dataset.records": ["800"]}, "data": ward.data}
+    with pytest.raises(OptionError, match="There is no noise 'loud'"):
+        nb.evaluate(record, out=out, noise="loud", **elsewhere)
+    with pytest.raises(OptionError, match="needs a noise"):
+        nb.evaluate(record, out=out, snr=[6], **elsewhere)
+    with pytest.raises(MissingDataError, match=r"bw\.hea"):
+        nb.evaluate(record, out=out, noise="bw", **elsewhere)
+    words = ["evaluate", record.run_key, "--out", out]
+    assert "no list of numbers" in nasbench(*words, "--noise", "em", "--snr", "loud").output
+    assert "suffixes" in nasbench(*words, "-o", tmp_path / "a.svg").output

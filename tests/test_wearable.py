@@ -1,0 +1,76 @@
+"""The board for a wearable: F1 against the memory of the networks in int8."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.report.wearable import tables, with_footprints
+from nasbench_ecg.run.store import read_records
+
+
+def nasbench(*words):
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    out = tmp_path_factory.mktemp("results")
+    for words in (["cnn-11"], ["cnn-9"], ["random", "--set", "strategy.samples=2"]):
+        sets = ["--set", "evaluator.epochs=1", "--profile", "smoke", "--device", "cpu"]
+        made = nasbench("run", words[0], "synthetic-2lead", *words[1:], *sets, "--out", out)
+        assert made.exit_code == 0, made.output
+    return out, read_records(out)[0]
+
+
+def test_older_records_get_the_memory_of_their_networks(runs):
+    _, records = runs
+    older = []
+    for record in records:
+        costs = {k: v for k, v in record.costs.items() if not k.endswith("_bytes")}
+        older.append(record.model_copy(update={"costs": costs}))
+    found = with_footprints(older, load_registry())
+    for old, new, record in zip(older, found, records, strict=True):
+        assert "flash_bytes" not in old.costs and new.costs == record.costs
+    failed = records[0].model_copy(update={"status": "failed"})
+    assert with_footprints([failed], load_registry()) == []
+    unknown = older[0].model_copy(deep=True)
+    unknown.components["builder"].name = "no-such-builder"
+    assert with_footprints([unknown], load_registry()) == [unknown]
+
+
+def test_the_smallest_network_comes_first_and_the_front_rises(runs):
+    _, records = runs
+    (table,) = tables(records, load_registry())
+    headings = [column.heading for column in table.columns]
+    rows = [dict(zip(headings, row.cells, strict=True)) for row in table.rows]
+    flash = [row["flash"].value for row in rows]
+    assert flash == sorted(flash) and len(rows) == 3
+    # CNN-11 ends in fewer and smaller fully connected layers than CNN-9
+    assert rows[0]["method"].text == "cnn-11"
+    assert {row["method"].text: row["searched"].text for row in rows} == {
+        "cnn-11": "no", "cnn-9": "no", "random": "yes",
+    }  # fmt: skip
+    best = [row["F1"].value for row in rows if row["front"].text]
+    assert best == sorted(best) and rows[0]["front"].text == "front"
+    assert max(best) == max(row["F1"].value for row in rows)
+
+
+def test_the_board_in_every_format(runs, tmp_path):
+    out, records = runs
+    outputs = [tmp_path / f"w.{suffix}" for suffix in ("md", "csv", "html", "svg", "json")]
+    said = nasbench(
+        "leaderboard", "--wearable", "--out", out, *(w for path in outputs for w in ("-o", path))
+    )
+    assert said.exit_code == 0, said.output
+    assert all("cnn-9" in path.read_text() for path in outputs)
+    drawn = ElementTree.fromstring(outputs[3].read_text())
+    assert len(drawn.findall(".//*[@class='front']")) == 1
+    data = json.loads(outputs[4].read_text())["runs"]
+    assert {one["run"] for one in data} == {record.run_key for record in records}
+    assert all(one["costs"]["ram_bytes"] > 0 for one in data)
