@@ -86,7 +86,7 @@ def test_a_built_table_holds_what_was_asked_for(built):
     assert table.trained.all()
     sums = table.arrays["confusion"].sum(axis=(-2, -1))
     assert (sums == sums[0, 0]).all() and (sums > 0).all()
-    assert dict(table.costs()).keys() == {"parameters", "macs", "int8_bytes", "peak_activations"}
+    assert dict(table.costs()).keys() == {"parameters", "macs", "flash_bytes", "ram_bytes"}
 
 
 def test_tables_are_listed(built, tmp_path):
@@ -213,6 +213,23 @@ def test_a_table_is_exported_for_people(toy, tmp_path):
     one = Architecture.from_json(rows[1]["architecture"])
     assert float(rows[1]["test_f1_of_macro"]) == pytest.approx(table.test(one, seed=0).value)
     refused("table", "export", "synthetic-2lead", "--tables", toy, "-o", tmp_path / "table.xml")
+
+
+def test_costs_take_the_place_of_older_ones(built, beats_cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    folder = table_folder(tmp_path, "tiny-cells", "synthetic-2lead", "intra-patient")
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    table = load_table(folder)
+    expected = dict(table.costs())
+    arrays = {n: a for n, a in table.arrays.items() if not n.startswith("cost_")}
+    older = {"cost_parameters": np.ones(MEMBERS), "cost_weights": np.ones(MEMBERS)}
+    save_table(type(table)(table.card, {**arrays, **older}), folder)
+    done = invoke("table", "costs", "synthetic-2lead", "--tables", tmp_path)
+    assert done.exit_code == 0, done.output
+    found = dict(load_table(folder).costs())
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_proxies_of_all_members_are_added(built, beats_cache, monkeypatch, tmp_path):

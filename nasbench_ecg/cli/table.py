@@ -185,7 +185,7 @@ def simulate(
     ] = "auto",
     objectives: Annotated[
         str, typer.Option(metavar="COST,...", help="Costs of the hypervolumes; none.")
-    ] = "parameters,macs,int8_bytes",
+    ] = "parameters,macs,flash_bytes",
     repetitions: Annotated[
         int, typer.Option(min=2, metavar="N", help="Repetitions of each search.")
     ] = 500,

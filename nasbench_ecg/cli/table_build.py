@@ -225,6 +225,7 @@ def costs(
     from nasbench_ecg.tables.costs import proxy_array, score_untrained
     from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import member_costs_of
+    from nasbench_ecg.tables.table import COST
 
     torch.set_num_threads(threads)
     one = load(tables, space, dataset, protocol)
@@ -237,7 +238,8 @@ def costs(
         fetch_missing([config], source, progress)
         prepared = prepare_run(config, source=source, progress=progress, suite="tables")
         if not chosen:
-            arrays = member_costs_of(one.members, prepared.builder, prepared.task)
+            found = member_costs_of(one.members, prepared.builder, prepared.task)
+            arrays = {f"{COST}{name}": values for name, values in found.items()}
         for component in chosen:
             evaluator = component.create(component.options_model()())
             scores = []

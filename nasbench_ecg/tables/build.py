@@ -220,6 +220,8 @@ def continue_shipped(card: Card, folder: Path) -> None:
 def add_arrays(table: Table, arrays: Mapping[str, NDArray[np.float64]], folder: Path) -> None:
     """Add arrays of costs and proxies to the table of a folder; copy it there if it is not.
 
+    Costs take the place of all costs that the table has.
+
     Raises:
         StorageError: The folder cannot be written.
     """
@@ -227,7 +229,9 @@ def add_arrays(table: Table, arrays: Mapping[str, NDArray[np.float64]], folder: 
     with _table_lock(folder):
         if (folder / CARD).exists():
             table = load_table(folder)
-        save_table(Table(table.card, {**table.arrays, **arrays}), folder)
+        replaced = COST if any(name.startswith(COST) for name in arrays) else ()
+        kept = {name: a for name, a in table.arrays.items() if not name.startswith(replaced)}
+        save_table(Table(table.card, {**kept, **arrays}), folder)
 
 
 def publish(source: Path, target: Path) -> Table:
@@ -244,13 +248,14 @@ def publish(source: Path, target: Path) -> Table:
     machines = list(table.card.machines)
     for path in sorted((source / "shards").glob("*.jsonl")):
         _add_journal(table, path, machines)
-    kept: dict[str, NDArray[Any]] = {}
+    arrays = table.arrays
     if (target / CARD).exists():
         old = load_table(target)
-        if np.array_equal(old.arrays["architecture"], table.arrays["architecture"]):
+        if np.array_equal(old.arrays["architecture"], arrays["architecture"]):
             kept = {n: a for n, a in old.arrays.items() if n.startswith((COST, PROXY))}
+            arrays = {n: a for n, a in arrays.items() if not n.startswith(COST)} | kept
     card = table.card.model_copy(update={"machines": tuple(machines)})
-    copy = Table(card, {**kept, **table.arrays})
+    copy = Table(card, arrays)
     save_table(copy, target)
     return copy
 

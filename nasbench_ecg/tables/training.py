@@ -6,9 +6,7 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Task
@@ -18,6 +16,7 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.tables.card import Recipe
 from nasbench_ecg.training.costs import build_network, count_macs, count_parameters
 from nasbench_ecg.training.engine import fit, predict
+from nasbench_ecg.training.int8 import footprint
 from nasbench_ecg.training.recipe import Recipe as TrainingRecipe
 from nasbench_ecg.training.seeding import seeded
 
@@ -137,29 +136,15 @@ def member_costs(arch: Architecture, builder: Builder, task: Task) -> dict[str, 
     """Return what a member's network costs.
 
     Returns:
-        ``parameters`` (trainable); ``macs`` of one beat; ``int8_bytes``, the flash that the weights
-        of convolutions and linear layers take with one byte a weight and four bytes an output
-        channel, into which biases and batch normalization are folded; ``peak_activations``, the
-        largest number of values that enter and leave one layer together.
+        ``parameters`` (trainable), ``macs`` of one beat, ``flash_bytes`` and ``ram_bytes`` in int8,
+        by the definitions of :mod:`nasbench_ecg.training.costs`.
     """
     with seeded(0):
         model = build_network(arch, task, builder).eval()
-    peak = 0
-
-    def watch(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
-        nonlocal peak
-        peak = max(peak, sum(x.numel() for x in inputs) + output.numel())
-
-    layers = [module for module in model.modules() if not list(module.children())]
-    hooks = [layer.register_forward_hook(watch) for layer in layers]
-    with torch.inference_mode():
-        model(torch.zeros(1, task.n_leads, task.n_samples))
-    for hook in hooks:
-        hook.remove()
-    weights = [layer for layer in layers if isinstance(layer, nn.Conv1d | nn.Linear)]
+    memory = footprint(model, task.n_leads, task.n_samples)
     return {
         "parameters": float(count_parameters(model)),
         "macs": float(count_macs(model, task.n_leads, task.n_samples)),
-        "int8_bytes": float(sum(w.weight.numel() + 4 * w.weight.shape[0] for w in weights)),
-        "peak_activations": float(peak),
+        "flash_bytes": float(memory.flash_bytes),
+        "ram_bytes": float(memory.ram_bytes),
     }
