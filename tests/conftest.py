@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from nasbench_ecg.cli.console import stderr, stdout
 
@@ -17,6 +18,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores SIGINT in jobs that it starts in the background, and their children inherit
     # it. Tests that press Ctrl-C need the handler that a foreground process has.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# No test depends on a time: a loaded machine must not fail one.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
