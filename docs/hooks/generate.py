@@ -25,6 +25,7 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
     "protocols": lambda _: components.protocols(),
     "record": lambda _: schema.page(),
     "suites": lambda _: suites.page(),
+    "noise": lambda _: measured.noise(_ROOT / "results"),
     "speed": lambda _: measured.speed(_ROOT / "results"),
     "leaderboards": lambda _: measured.leaderboards(_ROOT / "results"),
 }

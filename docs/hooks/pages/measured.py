@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from nasbench_ecg.tables.files import load_table
+from nasbench_ecg.tables.find import find_tables
+from nasbench_ecg.tables.noise import noise_card, track_with_track
 
 _RELATIVE_LINK = re.compile(r"!?\[(?P<text>[^\]]*)\]\((?!https?://|#)[^)]*\)")
 _HEADING = re.compile(r"^(?P<marks>#+) ", re.M)
@@ -53,3 +59,54 @@ def _included(path: Path) -> str:
     """Return a Markdown file with headings one level lower and without relative links."""
     text = _RELATIVE_LINK.sub(lambda found: found["text"], path.read_text(encoding="utf-8"))
     return _HEADING.sub(lambda found: f"#{found['marks']} ", text).strip()
+
+
+def noise(results: Path) -> str:
+    """Return what the noise cards of all tables say, one column a table."""
+    tables = {}
+    for one in find_tables(results / "tables"):
+        table = load_table(one.folder)
+        tables[table.card.track] = table
+    cards = {track: noise_card(table) for track, table in tables.items()}
+    rows = [f"| figure | {' | '.join(cards)} |", f"| --- |{' --- |' * len(cards)}"]
+    for name, value in _NOISE.items():
+        rows.append(f"| {name} | {' | '.join(value(card) for card in cards.values())} |")
+    between = [
+        f"Kendall's τ of {a} with {b}: {value:.2f}."
+        for (a, b), value in track_with_track(tables).items()
+    ]
+    return "\n".join([*rows, "", *between])
+
+
+def _correlation(part: str, seeds: str) -> Callable[[dict[str, Any]], str]:
+    return lambda card: _number(card["intraclass_correlation"][part][seeds])
+
+
+def _number(value: float | None, factor: float = 1, digits: int = 2) -> str:
+    return "–" if value is None else f"{factor * value:.{digits}f}".replace("-", "−")
+
+
+_NOISE: dict[str, Callable[[dict[str, Any]], str]] = {
+    "members with three seeds": lambda card: f"{card['members']:,} of {card['of']:,}",
+    "published": lambda card: "yes" if card["published"] else "no",
+    "test F1, best and median": lambda card: " and ".join(
+        _number(card["test"][name], 100) for name in ("best", "median")
+    ),
+    "sd of a seed, points": lambda card: _number(card["test"]["sd_of_a_seed"], 100),
+    "intraclass correlation, all, one seed": _correlation("all", "one_seed"),
+    "intraclass correlation, all, three seeds": _correlation("all", "three_seeds"),
+    "intraclass correlation, best half, three seeds": _correlation("best_half", "three_seeds"),
+    "intraclass correlation, best tenth, three seeds": _correlation("best_tenth", "three_seeds"),
+    "τ of validation with test": lambda card: _number(card["kendall_tau"]["validation_with_test"]),
+    "τ of one seed with another": lambda card: _number(card["kendall_tau"]["seed_with_seed"]),
+    "τ of the first epoch with test": lambda card: _number(
+        card["kendall_tau"]["epoch_with_last"].get("1")
+    ),
+    "τ of parameters with test": lambda card: _number(
+        card["kendall_tau"].get("parameters_with_test")
+    ),
+    "regret of the validation winner, points": lambda card: _number(
+        card["regret_of_validation_winner"], 100
+    ),
+    "not told from the best": lambda card: f"{card['not_told_from_best']:,}",
+}
