@@ -24,6 +24,7 @@ __all__ = [
     "load_dataset",
     "load_model",
     "plot",
+    "register",
     "run",
     "runs",
     "table",
@@ -35,6 +36,7 @@ _named = lazy_names(
         "nasbench_ecg.front.evaluation": ["evaluate"],
         "nasbench_ecg.front.loading": ["load_dataset", "load_model"],
         "nasbench_ecg.front.results": ["leaderboard", "runs"],
+        "nasbench_ecg.front.running": ["register"],
         "nasbench_ecg.tables.api": ["table"],
     },
 )
@@ -67,5 +69,5 @@ if TYPE_CHECKING:
     from nasbench_ecg.front.evaluation import evaluate
     from nasbench_ecg.front.loading import load_dataset, load_model
     from nasbench_ecg.front.results import leaderboard, runs
-    from nasbench_ecg.front.running import run
+    from nasbench_ecg.front.running import register, run
     from nasbench_ecg.tables.api import table

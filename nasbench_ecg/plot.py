@@ -50,12 +50,16 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def _axes(ax: Axes | None, height: float = 0.75) -> Iterator[Axes]:
+    import matplotlib
     import matplotlib.pyplot as plt
 
     with plt.rc_context(cast("Any", _STYLE)):
         if ax is None:
             _, ax = plt.subplots(figsize=(_WIDTH, _WIDTH * height), layout="constrained", dpi=150)
+        interactive = matplotlib.is_interactive()
         yield ax
+    # The backend of a notebook turns this on when it makes its first figure.
+    matplotlib.interactive(interactive)
 
 
 def score_against_cost(

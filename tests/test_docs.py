@@ -103,9 +103,10 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Return the README and all pages, in the order of the navigation."""
+    """Return the README and all pages but notebooks, in the order of the navigation."""
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    return [ROOT / "README.md", *(DOCS / name for name in _leaves(nav))]
+    written = (DOCS / name for name in _leaves(nav) if not name.startswith("notebooks/"))
+    return [ROOT / "README.md", *written]
 
 
 def _leaves(nav: Any) -> Iterator[str]:
@@ -349,6 +350,8 @@ def test_every_block_that_is_not_run_gives_a_reason() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     written = {p for p in DOCS.rglob("*.md") if not {"examples", "hooks"} & set(p.parts)}
     assert set(pages()) == {ROOT / "README.md", *written}
+    for notebook in (DOCS / "notebooks").glob("*.ipynb"):
+        assert f": notebooks/{notebook.stem}.md" in (ROOT / "mkdocs.yml").read_text()
 
 
 def test_the_reference_has_a_page_per_public_module_with_every_name_once() -> None:

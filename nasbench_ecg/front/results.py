@@ -165,7 +165,13 @@ class LeaderboardTables:
 
         from nasbench_ecg.report.render.terminal import leaderboard_table as shown
 
-        console = Console(width=_WIDTH, color_system=None, highlight=False, file=StringIO())
+        console = Console(
+            width=_WIDTH,
+            color_system=None,
+            highlight=False,
+            file=StringIO(),
+            force_jupyter=False,  # otherwise it displays in a notebook, in place of writing
+        )
         if self.report.about:
             console.print(f"{self.report.about}\n", markup=False)
         for board in self.boards:
