@@ -33,6 +33,7 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import nasbench_ecg
 from nasbench_ecg import api, metrics, signal, testing, training
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import KINDS, load_registry
@@ -362,6 +363,15 @@ def test_the_reference_has_a_page_per_public_module_with_every_name_once() -> No
         shown = re.findall(r"^::: (?:nasbench_ecg\.\w+)\.(\w+)$", page.read_text(), flags=re.M)
         assert sorted(set(shown) - {"hookspecs"}) == sorted(public)
         assert len(set(shown)) == len(shown)
+
+
+def test_the_reference_has_every_function_of_the_front_door() -> None:
+    text = (DOCS / "reference" / "api" / "nasbench_ecg.md").read_text()
+    shown = re.findall(
+        r"^::: nasbench_ecg\.(?:front\.running\.)?(plot\.\w+|\w+)$", text, flags=re.M
+    )
+    figures = [f"plot.{name}" for name in nasbench_ecg.plot.__all__]
+    assert sorted(shown) == sorted([*figures, *(set(nasbench_ecg.__all__) - {"plot"})])
 
 
 def _attributes(kind: type) -> Iterator[tuple[str, bool]]:

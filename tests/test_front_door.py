@@ -242,3 +242,29 @@ def submit_one(out: Path, key: str) -> None:
     submit(
         [path], out / "mine", submitted_by="A", registry=load_registry(), source=LocalSource(None)
     )
+
+
+def test_a_summary_is_what_the_command_line_shows(made: Runs, out: Path) -> None:
+    from typer.testing import CliRunner
+
+    from nasbench_ecg.cli import app
+
+    shown = nb.show(made.iloc[0])
+    done = CliRunner().invoke(app, ["show", made.index[0], "--out", str(out)])
+    words = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    assert [line.split() for line in str(shown).splitlines() if line.strip()] == words
+    assert shown._repr_html_().startswith("<pre>") and "random on synthetic-2lead" in str(shown)
+
+
+def test_a_network_is_exported_with_its_card(made: Runs, tmp_path: Path) -> None:
+    done = nb.export(made.iloc[0], tmp_path / "model.pt2")
+    assert done.path.stat().st_size > 1000 and done.card.read_text().startswith("# ")
+    assert done.difference < 1e-4 and done.int8 is None
+
+
+def test_in_a_notebook_a_leaderboard_is_not_displayed_while_it_becomes_text(
+    made: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "random" in str(nb.leaderboard(made))
+    assert capsys.readouterr().out == ""

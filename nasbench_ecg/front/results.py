@@ -161,24 +161,14 @@ class LeaderboardTables:
         return len(self.boards)
 
     def __str__(self) -> str:
-        from rich.console import Console
+        from rich.text import Text
 
+        from nasbench_ecg.report.render.terminal import as_text
         from nasbench_ecg.report.render.terminal import leaderboard_table as shown
 
-        console = Console(
-            width=_WIDTH,
-            color_system=None,
-            highlight=False,
-            file=StringIO(),
-            force_jupyter=False,  # otherwise it displays in a notebook, in place of writing
-        )
-        if self.report.about:
-            console.print(f"{self.report.about}\n", markup=False)
-        for board in self.boards:
-            console.print(shown(board, width=_WIDTH))
-            console.print()
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+        about = [Text(self.report.about)] if self.report.about else []
+        boards = (shown(board, width=_WIDTH) for board in self.boards)
+        return as_text([*about, *boards], width=_WIDTH)
 
     __repr__ = __str__
 

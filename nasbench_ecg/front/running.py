@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -234,7 +234,7 @@ def make_run(
     store.check_writable()
     with (
         store.lock(config.key()).acquire(listener.waits) as waited,
-        progress if isinstance(progress, AbstractContextManager) else _Entered(progress) as shown,
+        entered(progress) as shown,
     ):
         # Another process may have finished the run since it was looked for.
         before = store.read(config.key()) if waited or not rerun else None
@@ -264,17 +264,11 @@ def make_run(
             raise
 
 
-class _Entered:
-    """A context manager that returns a progress that needs none."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def __enter__(self) -> Progress:
-        return self.progress
-
-    def __exit__(self, *_: object) -> None:
-        return None
+def entered(
+    progress: Progress | AbstractContextManager[Progress],
+) -> AbstractContextManager[Progress]:
+    """Return a context manager that shows progress while it lasts."""
+    return progress if isinstance(progress, AbstractContextManager) else nullcontext(progress)
 
 
 def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from io import StringIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -91,6 +92,19 @@ def render_tables(tables: Sequence[Table], *, width: int | None = None) -> Rende
             notes.append(Text(_hidden_note(hidden), style="dim"))
         parts += [Text(table.title, style="bold"), rich, *notes, Text("")]
     return Group(*parts[:-1])
+
+
+def as_text(parts: Iterable[RenderableType], *, width: int) -> str:
+    """Return what a terminal of ``width`` columns shows, without colors and trailing spaces."""
+    # A console would display its output in a notebook, in place of writing it.
+    console = Console(
+        width=width, color_system=None, highlight=False, file=StringIO(), force_jupyter=False
+    )
+    for part in parts:
+        console.print(part)
+        console.print()
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
 
 
 def _rich_table() -> RichTable:
