@@ -48,7 +48,7 @@ const type = (name, value) => {
 };
 const tracks = () => [...document.querySelectorAll("section.track")]
   .filter((section) => !section.hidden).map((section) => section.dataset.dataset);
-const plots = () => [...document.querySelector("figure.costs").querySelectorAll(".choice")]
+const plots = () => [...document.querySelector("figure.choose").querySelectorAll(".choice")]
   .map((choice) => getComputedStyle(choice).display !== "none");
 const seen = {width: innerWidth, scroll: document.documentElement.scrollWidth};
 seen.first = order();
@@ -65,7 +65,7 @@ seen.tracks = tracks();
 type("dataset", "qt-1lead"); seen.chosen = tracks();
 type("dataset", ""); seen.all = tracks();
 seen.plots = plots();
-const cost = document.querySelector("figure.costs select");
+const cost = document.querySelector("figure.choose select");
 cost.value = "1"; cost.dispatchEvent(new Event("input", {bubbles: true}));
 seen.otherPlot = plots();
 const paint = getComputedStyle(document.body);

@@ -21,7 +21,11 @@ def leaderboard(
     profile: Annotated[str | None, typer.Option(help="Only runs of this profile.")] = None,
     form: Annotated[
         str,
-        typer.Option("--format", help="terminal, markdown, csv, latex, html or verdicts."),
+        typer.Option(
+            "--format",
+            help="terminal, markdown, csv, latex, html, verdicts, or "
+            "anytime: the progress of searches as CSV.",
+        ),
     ] = "terminal",
     files: Annotated[
         list[Path] | None,
@@ -135,7 +139,7 @@ def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
     from nasbench_ecg.errors import OptionError, nearest
     from nasbench_ecg.report.render import FORMATS, REPORT_SUFFIXES, format_of
 
-    forms = ["terminal", *FORMATS, "verdicts"]
+    forms = ["terminal", *FORMATS, "anytime", "verdicts"]
     if form not in forms:
         raise OptionError(f"There is no format {form!r}.", fix=nearest(form, forms))
     if form == "terminal":

@@ -185,6 +185,14 @@ class LeaderboardTables:
         """Return one row for each method and published score, with unrounded values."""
         return pd.read_csv(StringIO(self.render("csv")))
 
+    def anytime(self) -> pd.DataFrame:
+        """Return the progress of searches: mean and quartiles over the searches of a method.
+
+        One row for each ``method``, ``quantity`` (best score so far, as a fraction; hypervolumes
+        where a search has two objectives), ``effort`` (evaluations or seconds) and point ``at``.
+        """
+        return pd.read_csv(StringIO(self.render("anytime")))
+
     def to_latex(self) -> str:
         """Return LaTeX tables, which need the package ``booktabs``."""
         return self.render("latex")
