@@ -36,7 +36,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the JSON schema of a run record, HTML leaderboards and pages of notebooks to the site."""
+    """Add schema, HTML leaderboards, figures and pages of notebooks to the site."""
     for notebook in sorted((_ROOT / "docs" / "notebooks").glob("*.ipynb")):
         uri = f"notebooks/{notebook.stem}.md"
         files.append(File.generated(config, uri, content=notebooks.page(notebook)))
@@ -46,4 +46,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for leaderboard in measured.html_leaderboards(_ROOT / "results"):
         uri = f"explanation/{measured.html_name(leaderboard)}"
         files.append(File.generated(config, uri, abs_src_path=str(leaderboard)))
+    for figure in measured.figures(_ROOT / "results"):
+        uri = f"explanation/figures/{figure.name}"
+        files.append(File.generated(config, uri, abs_src_path=str(figure)))
     return files
