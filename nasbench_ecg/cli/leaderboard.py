@@ -72,12 +72,9 @@ def leaderboard(
     import dataclasses
 
     from nasbench_ecg.front.results import leaderboard as ranked
-    from nasbench_ecg.models.submit import read_submitted
-    from nasbench_ecg.run.store import read_records
+    from nasbench_ecg.front.results import stored_runs
 
-    records, damaged = read_records(out)
-    submitted, damaged_too = read_submitted(out)
-    records, damaged = [*records, *submitted], [*damaged, *damaged_too]
+    records, damaged = stored_runs(out)
     if not records:
         warn_damaged_records(damaged)
         raise _no_runs(out)

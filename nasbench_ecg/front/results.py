@@ -102,6 +102,15 @@ def runs(out: Path | str = DEFAULT_OUT, suite: str | None = None) -> Runs:
     return Runs.of(records, Path(out), damaged)
 
 
+def stored_runs(out: Path) -> tuple[list[RunRecord], list[DamagedRecord]]:
+    """Return the runs of a folder of results and those submitted to it, and the damaged files."""
+    from nasbench_ecg.models.submit import read_submitted  # imports torch
+
+    records, damaged = read_records(out)
+    submitted, damaged_too = read_submitted(out)
+    return [*records, *submitted], [*damaged, *damaged_too]
+
+
 def records_of(runs: Runs | RunRecord | Iterable[RunRecord]) -> list[RunRecord]:
     """Return the run records of what a user gives as runs."""
     if isinstance(runs, Runs):
@@ -206,12 +215,13 @@ def leaderboard(
     """Return the leaderboards of some runs.
 
     Args:
-        runs: What :func:`runs` or :func:`run` returns, records, or a folder of results.
+        runs: What :func:`runs` or :func:`run` returns, records, or a folder of results, with the
+            runs submitted to it.
         title: Heading of pages.
         registry: The available components, which draw architectures; by default those installed.
     """
     if isinstance(runs, (str, Path)):
-        runs = read_records(Path(runs))[0]
+        runs = stored_runs(Path(runs))[0]
     registry = registry or load_registry()
     records = records_of(runs)
     return LeaderboardTables(
