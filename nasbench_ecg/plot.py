@@ -6,7 +6,7 @@ Each function draws on ``ax``, or on a new figure of one column's width, and ret
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,7 +24,6 @@ from nasbench_ecg.run.request import DEFAULT_OUT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from nasbench_ecg.front.loading import SplitBeats
     from nasbench_ecg.models.annotate import AnnotatedRecording

@@ -162,7 +162,8 @@ def _progress(
         lines.append(svg.mark(number, *middle[-1], label))
     description = f"{quantity} so far against {against}"
     drawn = svg.plot(x, y, [*bands, *lines], description=description)
-    return Chart(description, drawn, tuple(curve.method for curve in group))
+    methods = tuple(curve.method for curve in group)
+    return Chart(description, drawn, methods, tuple(numbers[name] for name in methods))
 
 
 def _stairs(at: Sequence[float], places: Sequence[float]) -> list[tuple[float, float]]:
