@@ -20,12 +20,15 @@ __version__ = "0.2.0"
 
 __all__ = [
     "evaluate",
+    "export",
     "leaderboard",
     "load_dataset",
     "load_model",
     "plot",
+    "register",
     "run",
     "runs",
+    "show",
     "table",
 ]
 
@@ -33,8 +36,11 @@ _named = lazy_names(
     __name__,
     {
         "nasbench_ecg.front.evaluation": ["evaluate"],
+        "nasbench_ecg.front.exporting": ["export"],
         "nasbench_ecg.front.loading": ["load_dataset", "load_model"],
         "nasbench_ecg.front.results": ["leaderboard", "runs"],
+        "nasbench_ecg.front.running": ["register"],
+        "nasbench_ecg.front.showing": ["show"],
         "nasbench_ecg.tables.api": ["table"],
     },
 )
@@ -65,7 +71,9 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from nasbench_ecg import plot
     from nasbench_ecg.front.evaluation import evaluate
+    from nasbench_ecg.front.exporting import export
     from nasbench_ecg.front.loading import load_dataset, load_model
     from nasbench_ecg.front.results import leaderboard, runs
-    from nasbench_ecg.front.running import run
+    from nasbench_ecg.front.running import register, run
+    from nasbench_ecg.front.showing import show
     from nasbench_ecg.tables.api import table

@@ -16,6 +16,7 @@ import numpy as np
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.front.results import LeaderboardTables, Runs, one_run, records_of
+from nasbench_ecg.report.anytime import EFFORTS, Effort, best_curve
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT
@@ -23,7 +24,6 @@ from nasbench_ecg.run.request import DEFAULT_OUT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from nasbench_ecg.front.loading import SplitBeats
     from nasbench_ecg.models.annotate import AnnotatedRecording
@@ -50,12 +50,16 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def _axes(ax: Axes | None, height: float = 0.75) -> Iterator[Axes]:
+    import matplotlib
     import matplotlib.pyplot as plt
 
     with plt.rc_context(cast("Any", _STYLE)):
         if ax is None:
             _, ax = plt.subplots(figsize=(_WIDTH, _WIDTH * height), layout="constrained", dpi=150)
+        interactive = matplotlib.is_interactive()
         yield ax
+    # The backend of a notebook turns this on when it makes its first figure.
+    matplotlib.interactive(interactive)
 
 
 def score_against_cost(
@@ -99,7 +103,7 @@ def score_against_cost(
 
 
 def anytime(
-    runs: Runs | Iterable[RunRecord], against: str = "evaluations", *, ax: Axes | None = None
+    runs: Runs | Iterable[RunRecord], against: Effort = "evaluations", *, ax: Axes | None = None
 ) -> Axes:
     """Draw the best validation score so far of searches: mean and quartiles over their seeds.
 
@@ -111,7 +115,7 @@ def anytime(
     Raises:
         OptionError: No run has a trajectory, or the runs are of several tracks.
     """
-    if against not in ("evaluations", "seconds"):
+    if against not in EFFORTS:
         raise OptionError(f"There is no {against!r}.", fix="Give 'evaluations' or 'seconds'.")
     records = records_of(runs)
     if len(tracks := {record.track for record in records}) > 1:
@@ -119,43 +123,28 @@ def anytime(
             f"These runs are of {len(tracks)} tracks, whose scores cannot be compared.",
             fix="Choose runs of one dataset, protocol, profile and evaluator.",
         )
-    curves: dict[str, list[RunRecord]] = {}
+    methods: dict[str, list[RunRecord]] = {}
     for record in records:
-        if record.status == "ok" and any("best" in point for point in record.trajectory):
-            curves.setdefault(record.strategy, []).append(record)
+        if record.status == "ok":
+            methods.setdefault(record.strategy, []).append(record)
+    found = [best_curve(name, seeds, against) for name, seeds in methods.items()]
+    curves = [curve for curve in found if curve is not None]
     if not curves:
-        raise OptionError("No run has a trajectory.", fix="Give runs of searches.")
+        raise OptionError(
+            f"No run has a trajectory against {against}.", fix="Give runs of searches."
+        )
     with _axes(ax) as axes:
-        for i, (name, seeds) in enumerate(curves.items()):
-            x, values = _best_so_far(seeds, against)
+        for i, curve in enumerate(curves):
             color = COLORS[i % len(COLORS)]
-            axes.step(x, values.mean(axis=0), where="post", color=color, label=name)
-            low, high = np.quantile(values, [0.25, 0.75], axis=0)
-            axes.fill_between(x, low, high, step="post", color=color, alpha=0.2, linewidth=0)
+            axes.step(curve.points, curve.mean, where="post", color=color, label=curve.method)
+            axes.fill_between(
+                curve.points, curve.low, curve.high, step="post", color=color, alpha=0.2,
+                linewidth=0,
+            )  # fmt: skip
         axes.set_xlabel(f"{against} of the search")
         axes.set_ylabel("best validation score so far")
         axes.legend()
         return axes
-
-
-def _best_so_far(
-    records: Sequence[RunRecord], against: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the points at which any run has a new value, and the best values [run, point].
-
-    A curve starts where all runs have a value, and each run keeps its last one.
-    """
-    runs = [
-        [(point[against], point["best"]) for point in record.trajectory if "best" in point]
-        for record in records
-    ]
-    start = max(run[0][0] for run in runs)
-    x = np.array(sorted({at for run in runs for at, _ in run if at >= start}))
-    values = []
-    for run in runs:
-        at, best = np.array(run).T
-        values.append(best[np.searchsorted(at, x, side="right") - 1])
-    return x, np.array(values)
 
 
 def confusion(runs: Runs | RunRecord | Iterable[RunRecord], *, ax: Axes | None = None) -> Axes:

@@ -148,3 +148,18 @@ def test_without_runs_the_leaderboard_names_a_command(
     assert result.exit_code == 2
     assert "nasbench-ecg run darts synthetic-2lead" in result.stderr
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_leaderboard_prints_the_columns_that_are_asked_for(
+    nasbench: Callable[..., Any], out: Path
+) -> None:
+    printed = nasbench("leaderboard", "--out", out, "--columns", "f1, MACs").stdout
+    headings = [line.split() for line in printed.splitlines() if "method" in line]
+    assert headings[0] == ["#", "method", "F1", "MACs"]
+    every = nasbench("leaderboard", "--out", out, "--columns", "all").stdout
+    assert "latency" in every and "more columns need" not in every
+    wrong = nasbench("leaderboard", "--out", out, "--columns", "watts")
+    assert wrong.exit_code != 0 and "No leaderboard has a column" in wrong.stderr
+    for other in (["--json"], ["--format", "csv"], ["-o", out / "a.md"]):
+        refused = nasbench("leaderboard", "--out", out, "--columns", "F1", *other)
+        assert "for the terminal" in refused.stderr

@@ -33,6 +33,7 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import nasbench_ecg
 from nasbench_ecg import api, metrics, signal, testing, training
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import KINDS, load_registry
@@ -103,9 +104,10 @@ class Block:
 
 
 def pages() -> list[Path]:
-    """Return the README and all pages, in the order of the navigation."""
+    """Return the README and all pages but notebooks, in the order of the navigation."""
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    return [ROOT / "README.md", *(DOCS / name for name in _leaves(nav))]
+    written = (DOCS / name for name in _leaves(nav) if not name.startswith("notebooks/"))
+    return [ROOT / "README.md", *written]
 
 
 def _leaves(nav: Any) -> Iterator[str]:
@@ -349,6 +351,8 @@ def test_every_block_that_is_not_run_gives_a_reason() -> None:
 def test_every_page_is_in_the_navigation() -> None:
     written = {p for p in DOCS.rglob("*.md") if not {"examples", "hooks"} & set(p.parts)}
     assert set(pages()) == {ROOT / "README.md", *written}
+    for notebook in (DOCS / "notebooks").glob("*.ipynb"):
+        assert f": notebooks/{notebook.stem}.md" in (ROOT / "mkdocs.yml").read_text()
 
 
 def test_the_reference_has_a_page_per_public_module_with_every_name_once() -> None:
@@ -359,6 +363,15 @@ def test_the_reference_has_a_page_per_public_module_with_every_name_once() -> No
         shown = re.findall(r"^::: (?:nasbench_ecg\.\w+)\.(\w+)$", page.read_text(), flags=re.M)
         assert sorted(set(shown) - {"hookspecs"}) == sorted(public)
         assert len(set(shown)) == len(shown)
+
+
+def test_the_reference_has_every_function_of_the_front_door() -> None:
+    text = (DOCS / "reference" / "api" / "nasbench_ecg.md").read_text()
+    shown = re.findall(
+        r"^::: nasbench_ecg\.(?:front\.running\.)?(plot\.\w+|\w+)$", text, flags=re.M
+    )
+    figures = [f"plot.{name}" for name in nasbench_ecg.plot.__all__]
+    assert sorted(shown) == sorted([*figures, *(set(nasbench_ecg.__all__) - {"plot"})])
 
 
 def _attributes(kind: type) -> Iterator[tuple[str, bool]]:

@@ -180,3 +180,91 @@ def test_bars_of_a_notebook_are_replaced_html() -> None:
         bar.advance(2, loss=0.5)
     assert "searching &lt;b&gt;  0/2" in shown[0]
     assert "2/2" in shown[-1] and "loss 0.5" in shown[-1]
+
+
+def _few(score: int) -> Any:
+    """Return a class as two executions of one cell define it, which differ in a constant."""
+    from nasbench_ecg.api import SearchResult
+
+    class First:
+        def __init__(self, options: Any) -> None:
+            self.options = options
+
+        def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> Any:
+            ctx.log(1.0)
+            return SearchResult(space.sample(ctx.rng))
+
+    class Second(First):
+        def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> Any:
+            ctx.log(2.0)
+            return SearchResult(space.sample(ctx.rng))
+
+    return (First, Second)[score]
+
+
+def test_a_strategy_of_this_session_runs_and_a_changed_class_runs_anew(out: Path) -> None:
+    from nasbench_ecg.api import StrategySpec
+    from nasbench_ecg.errors import PluginError
+    from nasbench_ecg.plugin import session
+
+    def spec(target: Any, name: str = "of-a-notebook") -> StrategySpec:
+        return StrategySpec(name=name, target=target, summary="One cell", space="conv-cells")
+
+    tiny = {name: value for name, value in TINY.items() if name != "strategy.samples"}
+    words = {**WORDS, "set": tiny, "out": out}
+    try:
+        keys = []
+        for target in (_few(0), _few(0), _few(1)):
+            nb.register(spec(target))
+            (record,) = nb.run("of-a-notebook", "synthetic-2lead", **words).records
+            keys.append(record.run_key)
+        assert keys[0] == keys[1] != keys[2]
+        assert record.components["strategy"].distribution == "this-session"
+        assert "of-a-notebook" in str(nb.leaderboard(out))
+        with pytest.raises(PluginError, match="already a strategy 'darts'"):
+            nb.register(spec(_few(0), "darts"))
+        with pytest.raises(PluginError, match="lower-case"):
+            nb.register(spec(_few(0), "Mine"))
+        with pytest.raises(PluginError, match="of type int"):
+            nb.register(3)  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="registered in a Python session"):
+            submit_one(out, record.run_key)
+    finally:
+        session._specs.clear()
+
+
+def submit_one(out: Path, key: str) -> None:
+    from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.models.submit import submit
+    from nasbench_ecg.plugin.registry import load_registry
+
+    path = out / "runs" / f"{key}.json"
+    submit(
+        [path], out / "mine", submitted_by="A", registry=load_registry(), source=LocalSource(None)
+    )
+
+
+def test_a_summary_is_what_the_command_line_shows(made: Runs, out: Path) -> None:
+    from typer.testing import CliRunner
+
+    from nasbench_ecg.cli import app
+
+    shown = nb.show(made.iloc[0])
+    done = CliRunner().invoke(app, ["show", made.index[0], "--out", str(out)])
+    words = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    assert [line.split() for line in str(shown).splitlines() if line.strip()] == words
+    assert shown._repr_html_().startswith("<pre>") and "random on synthetic-2lead" in str(shown)
+
+
+def test_a_network_is_exported_with_its_card(made: Runs, tmp_path: Path) -> None:
+    done = nb.export(made.iloc[0], tmp_path / "model.pt2")
+    assert done.path.stat().st_size > 1000 and done.card.read_text().startswith("# ")
+    assert done.difference < 1e-4 and done.int8 is None
+
+
+def test_in_a_notebook_a_leaderboard_is_not_displayed_while_it_becomes_text(
+    made: Runs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert "random" in str(nb.leaderboard(made))
+    assert capsys.readouterr().out == ""

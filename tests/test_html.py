@@ -48,10 +48,18 @@ const type = (name, value) => {
 };
 const tracks = () => [...document.querySelectorAll("section.track")]
   .filter((section) => !section.hidden).map((section) => section.dataset.dataset);
-const plots = () => [...document.querySelector("figure.costs").querySelectorAll(".choice")]
+const plots = () => [...document.querySelector("figure.choose").querySelectorAll(".choice")]
   .map((choice) => getComputedStyle(choice).display !== "none");
 const seen = {width: innerWidth, scroll: document.documentElement.scrollWidth};
 seen.first = order();
+seen.firstSorted = heading("#").getAttribute("aria-sort");
+seen.silent = [...document.querySelectorAll("table")].filter((table) => !table.caption).length;
+seen.unreachable = [...document.querySelectorAll(".scroll")]
+  .filter((part) => part.tabIndex !== 0 || !part.getAttribute("aria-label")).length;
+seen.unlabeled = [...document.querySelectorAll("select, input")]
+  .filter((field) => !field.labels.length && !field.getAttribute("aria-label")).length;
+seen.names = [...document.querySelectorAll("table.board")]
+  .map((table) => table.querySelector("tbody th.name").offsetWidth);
 seen.params = click("params");
 seen.paramsAgain = click("params");
 seen.sorted = heading("params").getAttribute("aria-sort");
@@ -65,7 +73,7 @@ seen.tracks = tracks();
 type("dataset", "qt-1lead"); seen.chosen = tracks();
 type("dataset", ""); seen.all = tracks();
 seen.plots = plots();
-const cost = document.querySelector("figure.costs select");
+const cost = document.querySelector("figure.choose select");
 cost.value = "1"; cost.dispatchEvent(new Event("input", {bubbles: true}));
 seen.otherPlot = plots();
 const paint = getComputedStyle(document.body);
@@ -186,6 +194,15 @@ def test_dark_mode_turns_the_colours_round(seen: dict[str, Any], phone: dict[str
     (ground, ink), (dark_ground, dark_ink) = seen["colours"], phone["colours"]
     assert brightness(ground) > brightness(ink)
     assert brightness(dark_ground) < brightness(dark_ink)
+
+
+def test_screen_reader_and_keyboard_reach_everything(seen: dict[str, Any]) -> None:
+    assert seen["firstSorted"] == "ascending"
+    assert (seen["silent"], seen["unreachable"], seen["unlabeled"]) == (0, 0, 0)
+
+
+def test_names_leave_room_for_scores(phone: dict[str, Any]) -> None:
+    assert max(phone["names"]) < phone["width"] / 2
 
 
 def test_fifty_methods_have_marks_of_their_own() -> None:

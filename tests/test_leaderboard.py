@@ -298,12 +298,23 @@ def test_published_scores_stand_below_ours_and_are_marked() -> None:
     assert labels == ["Heart-Darts + shortcut", "Heart-Darts", "ResNet-31", "CNN-11", "CNN-9"]
 
 
-def test_a_wider_terminal_shows_costs_too() -> None:
+def test_80_columns_show_costs_and_a_wider_terminal_more() -> None:
     board = only([run_record(confusion=TWO_LEAD)])
-    assert "latency" not in shown(leaderboard_table(board, width=80), 80)
+    text = shown(leaderboard_table(board, width=80), 80)
+    heading = next(line for line in text.splitlines() if "method" in line)
+    assert {"F1", "Acc", "params", "search"} <= set(heading.split())
+    assert "latency" not in heading and "Choose with --columns:" in text
     wide = shown(leaderboard_table(board, width=140), 140)
-    for part in ("vs publ.", "0.00", "params", "56.0 k", "MACs", "1.48 M", "3.8 min", "2.83 ms"):
+    for part in ("vs publ.", "0.00", "56.0 k", "MACs", "1.48 M", "3.8 min", "latency", "2.83 ms"):
         assert part in wide
+
+
+def test_columns_can_be_chosen() -> None:
+    board = only([run_record(confusion=TWO_LEAD)])
+    text = shown(leaderboard_table(board, width=80, columns=["latency", "F1"]), 80)
+    heading = next(line for line in text.splitlines() if "method" in line)
+    assert heading.split() == ["#", "method", "F1", "latency"]
+    assert "--columns" not in text
 
 
 def test_markup_in_a_name_is_shown_as_it_is() -> None:

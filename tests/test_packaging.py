@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 import tomllib
 import zipfile
@@ -146,3 +148,46 @@ def test_the_third_party_strategy_runs_on_its_own_dataset_and_on_a_shipped_one(
     assert json.loads((folder / f"{record['run_key']}.json").read_text()) == record
     assert (folder / record["run_key"] / "weights.safetensors").is_file()
     installed.nasbench("show", record["run_key"][:6], cwd=tmp_path)
+
+
+@pytest.fixture
+def submission(
+    installed: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Environment, Path]:
+    """Results with a submitted run of the third-party strategy, which is no longer in ``runs``."""
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
+    words = ("--profile", "smoke", "--device", "cpu", "--set", "dataset.beats=30", "--json")
+    made = installed.nasbench("run", "best-of-n", "toy-2lead", *TINY, *words, cwd=tmp_path)
+    key = json.loads(made)[0]["run_key"]
+    where = ("-o", "results/submitted/stranger")
+    installed.nasbench("submit", key, "--by", "A Stranger", "--weights", *where, cwd=tmp_path)
+    shutil.rmtree(tmp_path / "results" / "runs")
+    return installed, tmp_path
+
+
+def test_a_submission_of_a_third_party_strategy_is_accepted_and_on_the_board(
+    submission: tuple[Environment, Path],
+) -> None:
+    installed, folder = submission
+    card = json.loads((folder / "results/submitted/stranger/card.json").read_text())
+    assert "nasbench-ecg-thirdparty-example==1.2.3" in card["install"]
+    checked = installed.nasbench("verify", "results/submitted", "--json", cwd=folder)
+    outcomes = {check["name"]: check["outcome"] for check in json.loads(checked)[0]["checks"]}
+    assert outcomes["weights"] == outcomes["beats"] == outcomes["predictions"] == "passed"
+    assert "failed" not in outcomes.values()
+    board = installed.nasbench("leaderboard", "--format", "markdown", cwd=folder)
+    assert re.search(r"best-of-n \(.*by=A Stranger", board)
+
+
+def test_a_forged_submission_of_a_third_party_strategy_is_refused(
+    submission: tuple[Environment, Path],
+) -> None:
+    installed, folder = submission
+    (path,) = (folder / "results/submitted/stranger").glob("????????????????.json")
+    record = json.loads(path.read_text())
+    record["metrics"]["accuracy"] = 0.9876
+    path.write_text(json.dumps(record))
+    with pytest.raises(AssertionError, match=r"metrics\.accuracy"):
+        installed.nasbench("verify", "results/submitted", cwd=folder)
+    with pytest.raises(AssertionError, match="no runs"):
+        installed.nasbench("leaderboard", cwd=folder)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import class_table, scores
@@ -157,6 +158,7 @@ def test_a_submission_has_a_card_verifies_and_is_marked_on_the_board(out: Path) 
     shutil.rmtree(out / "runs")
     board = nasbench("leaderboard", "--out", out, "--format", "markdown")
     assert board.exit_code == 0 and "by=Jane Doe" in board.stdout
+    assert "by=Jane Doe" in str(nb.leaderboard(out))
 
 
 def test_without_weights_a_submission_has_none(out: Path) -> None:

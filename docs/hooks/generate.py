@@ -14,7 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from pages import commands, components, measured, schema, suites
+from pages import commands, components, measured, notebooks, schema, suites
 
 _MARKER = re.compile(r"^<!-- generate: (?P<what>[a-z-]+)(?: (?P<argument>[a-z-]+))? -->$", re.M)
 _ROOT = Path(__file__).resolve().parents[2]
@@ -37,11 +37,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the JSON schema of a run record and the HTML leaderboards to the site."""
+    """Add schema, HTML leaderboards, figures and pages of notebooks to the site."""
+    for notebook in sorted((_ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        uri = f"notebooks/{notebook.stem}.md"
+        files.append(File.generated(config, uri, content=notebooks.page(notebook)))
     files.append(
         File.generated(config, "reference/run-record.schema.json", content=schema.json_schema())
     )
     for leaderboard in measured.html_leaderboards(_ROOT / "results"):
         uri = f"explanation/{measured.html_name(leaderboard)}"
         files.append(File.generated(config, uri, abs_src_path=str(leaderboard)))
+    for figure in measured.figures(_ROOT / "results"):
+        uri = f"explanation/figures/{figure.name}"
+        files.append(File.generated(config, uri, abs_src_path=str(figure)))
     return files

@@ -10,7 +10,13 @@ import typer
 from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nasbench_ecg.report.leaderboard import Leaderboard
     from nasbench_ecg.run.record import RunRecord
+
+_WIDE = 240
+"""Columns of a terminal that shows every column of a leaderboard."""
 
 
 def leaderboard(
@@ -21,7 +27,11 @@ def leaderboard(
     profile: Annotated[str | None, typer.Option(help="Only runs of this profile.")] = None,
     form: Annotated[
         str,
-        typer.Option("--format", help="terminal, markdown, csv, latex, html or verdicts."),
+        typer.Option(
+            "--format",
+            help="terminal, markdown, csv, latex, html, verdicts, or "
+            "anytime: the progress of searches as CSV.",
+        ),
     ] = "terminal",
     files: Annotated[
         list[Path] | None,
@@ -45,6 +55,13 @@ def leaderboard(
             help="Check that a file written with -o agrees with the records; repeatable.",
         ),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Columns to print, by their headings: F1,params,search for example; or all.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Rank the strategies that were run, one table for each track.
@@ -55,12 +72,9 @@ def leaderboard(
     import dataclasses
 
     from nasbench_ecg.front.results import leaderboard as ranked
-    from nasbench_ecg.models.submit import read_submitted
-    from nasbench_ecg.run.store import read_records
+    from nasbench_ecg.front.results import stored_runs
 
-    records, damaged = read_records(out)
-    submitted, damaged_too = read_submitted(out)
-    records, damaged = [*records, *submitted], [*damaged, *damaged_too]
+    records, damaged = stored_runs(out)
     if not records:
         warn_damaged_records(damaged)
         raise _no_runs(out)
@@ -81,6 +95,8 @@ def leaderboard(
         warn_damaged_records(damaged)
         return
     outputs = _outputs(form, files or [])
+    if columns is not None and (check or outputs or as_json):
+        raise _columns_elsewhere()
     if check or outputs:
         _write_or_check(records, title=_title(filters), outputs=outputs, check=check or [])
         warn_damaged_records(damaged)
@@ -98,12 +114,16 @@ def leaderboard(
         return
     from nasbench_ecg.report.render.terminal import leaderboard_table
 
+    console = stdout()
+    width, chosen = console.width, _chosen(columns, boards)
     if found.report.about:
-        stdout().print(f"{found.report.about}\n", markup=False, highlight=False)
+        console.print(f"{found.report.about}\n", markup=False, highlight=False)
+    if chosen:  # the terminal wraps or scrolls what is wider than it
+        console.width = max(width, _WIDE)
     for index, board in enumerate(boards):
         if index:
-            stdout().print()
-        stdout().print(leaderboard_table(board, width=stdout().width))
+            console.print()
+        console.print(leaderboard_table(board, width=width, columns=chosen))
     warn_damaged_records(damaged)
 
 
@@ -126,6 +146,31 @@ def _wearable(records: list[RunRecord], files: list[Path], *, as_json: bool) -> 
     show_report(tables(found, registry), {"runs": data}, title, files, as_json=as_json)
 
 
+def _chosen(columns: str | None, boards: Sequence[Leaderboard]) -> list[str]:
+    """Return the headings that ``--columns`` names, none if it is not given.
+
+    Raises:
+        OptionError: No leaderboard has such a column.
+    """
+    from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.report.render.terminal import headings
+
+    if columns is None:
+        return []
+    known = {heading.lower(): heading for heading in headings(boards)}
+    names = [name.strip().lower() for name in columns.split(",") if name.strip()]
+    if names == ["all"]:
+        return list(known.values())
+    for name in names:
+        if name not in known:
+            raise OptionError(
+                f"No leaderboard has a column {name!r}.",
+                where="--columns",
+                fix=f"Its columns: {', '.join(known.values())}; or all.",
+            )
+    return [known[name] for name in names]
+
+
 def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
     """Return format and file of each output; None in place of a file is stdout.
 
@@ -135,7 +180,7 @@ def _outputs(form: str, files: list[Path]) -> list[tuple[str, Path | None]]:
     from nasbench_ecg.errors import OptionError, nearest
     from nasbench_ecg.report.render import FORMATS, REPORT_SUFFIXES, format_of
 
-    forms = ["terminal", *FORMATS, "verdicts"]
+    forms = ["terminal", *FORMATS, "anytime", "verdicts"]
     if form not in forms:
         raise OptionError(f"There is no format {form!r}.", fix=nearest(form, forms))
     if form == "terminal":
@@ -231,6 +276,12 @@ def _board(record: RunRecord) -> tuple[object, ...]:
     """Return what two runs share that are on one leaderboard."""
     parts = (record.dataset, record.split)
     return (record.track, *(part.fingerprint if part else "" for part in parts))
+
+
+def _columns_elsewhere() -> Exception:
+    from nasbench_ecg.errors import OptionError
+
+    return OptionError("--columns is for the terminal.", fix="Files have all columns.")
 
 
 def _no_runs(out: Path) -> Exception:

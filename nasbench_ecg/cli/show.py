@@ -75,13 +75,9 @@ def _list(out: Path, *, as_json: bool) -> None:
 
 def show_record(record: RunRecord, registry: Registry, out: Path, console: Console) -> None:
     """Print the summary of a run."""
-    from nasbench_ecg.models.draw import draw
-    from nasbench_ecg.report.run_summary import run_summary
+    from nasbench_ecg.front.showing import show as summary
 
-    drawing = draw(record, registry)
-    console.print(
-        run_summary(record, drawing=drawing, out=out, protocols=_protocols(record, registry))
-    )
+    console.print(summary(record, out, registry=registry).renderable)
 
 
 def show_folds(records: Sequence[RunRecord], out: Path, console: Console) -> None:
@@ -91,15 +87,3 @@ def show_folds(records: Sequence[RunRecord], out: Path, console: Console) -> Non
 
     for folds in pool_folds(records)[1].values():
         console.print(fold_summary(folds, out))
-
-
-def _protocols(record: RunRecord, registry: Registry) -> tuple[str, ...]:
-    """Return the protocols of the dataset; none if it is not installed."""
-    from nasbench_ecg.errors import PluginError
-    from nasbench_ecg.plugin.specs import DatasetSpec
-
-    try:
-        spec = registry.get("dataset", record.dataset_name).spec
-    except PluginError:
-        return ()
-    return spec.protocols if isinstance(spec, DatasetSpec) else ()

@@ -33,6 +33,7 @@ class NotebookProgress:
     def __init__(self, display: Any = None) -> None:
         self._display = display or _display
         self._open = 0
+        self._noted: set[str] = set()
 
     @contextmanager
     def track(self, label: str, total: int) -> Iterator[Steps]:
@@ -46,8 +47,10 @@ class NotebookProgress:
             bar.show(last=True, keep=self._open == 0)
 
     def note(self, message: str) -> None:
-        """Print one line."""
-        print(printable(message))
+        """Print one line, unless it was printed before."""
+        if message not in self._noted:
+            self._noted.add(message)
+            print(printable(message))
 
 
 class _Bar:

@@ -102,6 +102,15 @@ def runs(out: Path | str = DEFAULT_OUT, suite: str | None = None) -> Runs:
     return Runs.of(records, Path(out), damaged)
 
 
+def stored_runs(out: Path) -> tuple[list[RunRecord], list[DamagedRecord]]:
+    """Return the runs of a folder of results and those submitted to it, and the damaged files."""
+    from nasbench_ecg.models.submit import read_submitted  # imports torch
+
+    records, damaged = read_records(out)
+    submitted, damaged_too = read_submitted(out)
+    return [*records, *submitted], [*damaged, *damaged_too]
+
+
 def records_of(runs: Runs | RunRecord | Iterable[RunRecord]) -> list[RunRecord]:
     """Return the run records of what a user gives as runs."""
     if isinstance(runs, Runs):
@@ -161,18 +170,14 @@ class LeaderboardTables:
         return len(self.boards)
 
     def __str__(self) -> str:
-        from rich.console import Console
+        from rich.text import Text
 
+        from nasbench_ecg.report.render.terminal import as_text
         from nasbench_ecg.report.render.terminal import leaderboard_table as shown
 
-        console = Console(width=_WIDTH, color_system=None, highlight=False, file=StringIO())
-        if self.report.about:
-            console.print(f"{self.report.about}\n", markup=False)
-        for board in self.boards:
-            console.print(shown(board, width=_WIDTH))
-            console.print()
-        text: str = console.file.getvalue()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+        about = [Text(self.report.about)] if self.report.about else []
+        boards = (shown(board, width=_WIDTH) for board in self.boards)
+        return as_text([*about, *boards], width=_WIDTH)
 
     __repr__ = __str__
 
@@ -189,6 +194,14 @@ class LeaderboardTables:
         """Return one row for each method and published score, with unrounded values."""
         return pd.read_csv(StringIO(self.render("csv")))
 
+    def anytime(self) -> pd.DataFrame:
+        """Return the progress of searches: mean and quartiles over the searches of a method.
+
+        One row for each ``method``, ``quantity`` (best score so far, as a fraction; hypervolumes
+        where a search has two objectives), ``effort`` (evaluations or seconds) and point ``at``.
+        """
+        return pd.read_csv(StringIO(self.render("anytime")))
+
     def to_latex(self) -> str:
         """Return LaTeX tables, which need the package ``booktabs``."""
         return self.render("latex")
@@ -202,12 +215,13 @@ def leaderboard(
     """Return the leaderboards of some runs.
 
     Args:
-        runs: What :func:`runs` or :func:`run` returns, records, or a folder of results.
+        runs: What :func:`runs` or :func:`run` returns, records, or a folder of results, with the
+            runs submitted to it.
         title: Heading of pages.
         registry: The available components, which draw architectures; by default those installed.
     """
     if isinstance(runs, (str, Path)):
-        runs = read_records(Path(runs))[0]
+        runs = stored_runs(Path(runs))[0]
     registry = registry or load_registry()
     records = records_of(runs)
     return LeaderboardTables(

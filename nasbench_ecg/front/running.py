@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.options import parse_assignments
+from nasbench_ecg.plugin import session
+from nasbench_ecg.plugin.loading import spec_fault
 from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.downloads import fetch_missing
@@ -110,13 +113,14 @@ def run(
     )
     check_name(suite, "suite")
     store = RecordStore(Path(out), suite)
+    shown = progress or notebook_progress()
     records = [
         make_run(
             one,
             registry,
             LocalSource(None if data is None else Path(data)),
             store,
-            progress=progress or notebook_progress(),
+            progress=shown,
             rerun=rerun,
             fresh=fresh,
             checkpoint_seconds=checkpoint_seconds,
@@ -125,6 +129,32 @@ def run(
         for one in requests
     ]
     return Runs.of(records, Path(out))
+
+
+def register(spec: StrategySpec) -> None:
+    """Make a strategy known until Python ends, without a package: for a class in a notebook.
+
+    A strategy that is registered again replaces the earlier one of its name. If the code of its
+    class has changed, ``nb.run`` makes its runs anew; after a change of other code that the class
+    calls, give ``rerun=True``. A registered strategy exists in this process only: the command line
+    does not know it, and its runs cannot be submitted. For both, put it into a package.
+
+    Args:
+        spec: Name, class and options of the strategy, as a plugin declares them.
+
+    Raises:
+        PluginError: The spec is not valid, or an installed plugin has the name.
+    """
+    if fault := spec_fault(spec, StrategySpec):
+        raise PluginError(f"This strategy cannot be registered: it is {fault}.")
+    for component in load_registry().components("strategy"):
+        if component.name == spec.name and component.distribution != session.SESSION_DISTRIBUTION:
+            raise PluginError(
+                f"There is already a strategy {spec.name!r}.",
+                where=component.source,
+                fix="Give yours another name.",
+            )
+    session.add(spec)
 
 
 def requests_of(request: RunRequest, seeds: Sequence[int], registry: Registry) -> list[RunRequest]:
@@ -204,7 +234,7 @@ def make_run(
     store.check_writable()
     with (
         store.lock(config.key()).acquire(listener.waits) as waited,
-        progress if isinstance(progress, AbstractContextManager) else _Entered(progress) as shown,
+        entered(progress) as shown,
     ):
         # Another process may have finished the run since it was looked for.
         before = store.read(config.key()) if waited or not rerun else None
@@ -234,17 +264,11 @@ def make_run(
             raise
 
 
-class _Entered:
-    """A context manager that returns a progress that needs none."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-
-    def __enter__(self) -> Progress:
-        return self.progress
-
-    def __exit__(self, *_: object) -> None:
-        return None
+def entered(
+    progress: Progress | AbstractContextManager[Progress],
+) -> AbstractContextManager[Progress]:
+    """Return a context manager that shows progress while it lasts."""
+    return progress if isinstance(progress, AbstractContextManager) else nullcontext(progress)
 
 
 def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

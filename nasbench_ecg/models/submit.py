@@ -14,6 +14,7 @@ from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.io import storage_errors, to_json, write_atomically
 from nasbench_ecg.models.verify import CARD, verify
 from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.plugin.session import SESSION_DISTRIBUTION
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import WEIGHTS, DamagedRecord, RecordStore, read_record_file
 
@@ -108,6 +109,14 @@ def _verified(path: Path, registry: Registry, source: LocalSource) -> RunRecord:
         raise OptionError(
             f"This run cannot be submitted: it ended as {record.status!r}.", where=str(path)
         )
+    for used in record.components.values():
+        if used.distribution == SESSION_DISTRIBUTION:
+            raise OptionError(
+                f"This run cannot be submitted: nobody can install {used.name!r}, which was "
+                "registered in a Python session.",
+                where=str(path),
+                fix="Put it into a package, start with 'nasbench-ecg plugin new', and run it.",
+            )
     return record
 
 

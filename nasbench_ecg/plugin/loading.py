@@ -367,7 +367,7 @@ def _call(
         return
     for item in yielded:
         try:
-            fault = _spec_fault(item, SPEC_OF_HOOK[name])
+            fault = spec_fault(item, SPEC_OF_HOOK[name])
         except Exception as error:  # an attribute that cannot be read or shown
             fault = f"a spec that cannot be read: {describe_error(error)}"
             item = None
@@ -380,8 +380,8 @@ _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
-def _spec_fault(item: Any, expected: type[ComponentSpec]) -> str:
-    """Return what is wrong with a value that a hook yields; empty if it is valid."""
+def spec_fault(item: Any, expected: type[ComponentSpec]) -> str:
+    """Return what is wrong with a value that should be a spec; empty if it is valid."""
     if not isinstance(item, expected):
         return f"a value of type {type(item).__name__}, not a {expected.__name__}"
     whose = f"{item.name!r}, whose"

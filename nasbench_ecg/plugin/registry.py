@@ -18,7 +18,7 @@ import pluggy
 
 from nasbench_ecg.data.user_datasets import read_user_datasets, spec_targets
 from nasbench_ecg.errors import PluginError, nearest
-from nasbench_ecg.plugin import hookspecs, trial
+from nasbench_ecg.plugin import hookspecs, session, trial
 from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.loading import (
     FoundPlugin,
@@ -175,7 +175,7 @@ def _verify(component: Component, *, trust: bool) -> str:
 
 
 def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
-    """Find and load the installed plugins and the user's own datasets.
+    """Find and load the installed plugins, the user's own datasets and strategies of this session.
 
     Args:
         local: Plugins that are not installed; they replace the installed plugins of their
@@ -208,6 +208,9 @@ def load_registry(local: Sequence[FoundPlugin] = ()) -> Registry:
     if added := _user_datasets(disabled):
         plugins.append(added[0])
         problems += added[1]
+    if of_session := session.components():
+        info = PluginInfo(session.SESSION, session.SESSION_DISTRIBUTION, "", shipped=False)
+        plugins.append(replace(info, components=of_session))
     plugins, conflicts = _resolve_conflicts(plugins)
     problems += conflicts
     if problems and os.environ.get(STRICT, "0") not in ("", "0"):

@@ -84,12 +84,12 @@ def _columns(board: Leaderboard) -> list[LeaderboardColumn]:
         _runs_column(board, priority=14),
         _over_random_column(priority=7),
         _over_published_column(priority=6),
-        _cost(COSTS["parameters"], priority=8),
+        _cost(COSTS["parameters"], priority=2),
         _cost(COSTS["macs"], priority=11),
         _cost(COSTS["latency_1_ms"], priority=12),
         _pareto_column(board, priority=13),
         _evaluations_column(formats=_ALL if searched else _CSV, priority=15),
-        _seconds(SECONDS["search"], priority=9),
+        _seconds(SECONDS["search"], priority=3),
         _seconds(SECONDS["evaluation"], priority=10),
         *_other_measures(board),
     ]
@@ -158,11 +158,16 @@ def _score_columns(board: Leaderboard) -> list[LeaderboardColumn]:
         ]
     f1 = _score(SCORES[RANKED_BY], interval=True)
     if board.track.protocol.startswith("inter-patient"):
-        gross = [_score(measure, priority=2 + i) for i, measure in enumerate(GROSS_SCORES.values())]
+        gross = [_score(measure, priority=4 + i) for i, measure in enumerate(GROSS_SCORES.values())]
         macro_se = _score(SCORES["macro_se"], priority=14)
         return [f1, _score(SCORES["accuracy"], priority=1), macro_se, *gross]
     macros = ("accuracy", "macro_se", "macro_pp")
-    return [f1, *(_score(SCORES[name], priority=1 + i) for i, name in enumerate(macros))]
+    priorities = (1, 4, 5)  # two costs are between them
+    return [f1, *map(_score_at, macros, priorities)]
+
+
+def _score_at(name: str, priority: int) -> LeaderboardColumn:
+    return _score(SCORES[name], priority=priority)
 
 
 def _fold_columns(board: Leaderboard) -> list[LeaderboardColumn]:

@@ -11,7 +11,7 @@ from nasbench_ecg.tables.files import load_table
 from nasbench_ecg.tables.find import find_tables
 from nasbench_ecg.tables.noise import noise_card, track_with_track
 
-_RELATIVE_LINK = re.compile(r"!?\[(?P<text>[^\]]*)\]\((?!https?://|#)[^)]*\)")
+_RELATIVE_LINK = re.compile(r"!?\[(?P<text>[^\]]*)\]\((?!https?://|#|figures/)[^)]*\)")
 _HEADING = re.compile(r"^(?P<marks>#+) ", re.M)
 
 
@@ -50,13 +50,18 @@ def html_leaderboards(results: Path) -> list[Path]:
     ]  # fmt: skip
 
 
+def figures(results: Path) -> list[Path]:
+    """Return the figures that ``results/README.md`` and the first page show."""
+    return sorted((results / "figures").glob("*.svg"))
+
+
 def html_name(leaderboard: Path) -> str:
     """Return the file name of an HTML leaderboard in the site."""
     return f"leaderboard-{leaderboard.parent.name}.html"
 
 
 def _included(path: Path) -> str:
-    """Return a Markdown file with headings one level lower and without relative links."""
+    """Return a Markdown file with headings one level lower; relative links are to figures only."""
     text = _RELATIVE_LINK.sub(lambda found: found["text"], path.read_text(encoding="utf-8"))
     return _HEADING.sub(lambda found: f"#{found['marks']} ", text).strip()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasbench_ecg.architecture import canonical_json
@@ -31,11 +31,28 @@ def render(report: Report) -> str:
     """Return the report as CSV, one line for each row; what was not measured is empty."""
     lines = [line for board in report.leaderboards for line in _lines(board)]
     names = dict.fromkeys([*_FIRST, *sorted({name for line in lines for name in line})])
+    return as_csv(list(names), lines)
+
+
+def as_csv(names: Sequence[str], lines: Sequence[Mapping[str, Any]]) -> str:
+    """Return lines of values by column; an absent value is empty, fractions have 10 digits."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(names), restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in line.items()} for line in lines)
+    writer.writerows({name: _cell(_rounded(v)) for name, v in line.items()} for line in lines)
     return out.getvalue()
+
+
+def board_identity(board: Leaderboard) -> dict[str, str]:
+    """Return the columns that say which leaderboard a line belongs to."""
+    return {
+        "dataset": board.track.dataset,
+        "protocol": board.track.protocol,
+        "profile": board.track.profile,
+        "evaluator": board.track.evaluator,
+        "beats": board.dataset_fingerprint,
+        "split": board.split_fingerprint,
+    }
 
 
 def render_tables(tables: Sequence[Table], title: str) -> str:
@@ -69,16 +86,11 @@ def _text_cell(text: str) -> str:
 
 def _lines(board: Leaderboard) -> list[dict[str, Any]]:
     columns = leaderboard_columns(board, "csv")
-    track = {
-        "dataset": board.track.dataset,
-        "protocol": board.track.protocol,
-        "profile": board.track.profile,
-        "evaluator": board.track.evaluator,
-    }
-    data = {"beats": board.dataset_fingerprint, "split": board.split_fingerprint}
+    identity = board_identity(board)
+    track = {name: identity[name] for name in identity if name not in ("beats", "split")}
     lines = []
     for row in board.rows:
-        line = {**track, **data, **_identity(row)}
+        line = {**identity, **_identity(row)}
         for column in columns:
             line |= column.values(row)
         lines.append(line)
@@ -87,7 +99,7 @@ def _lines(board: Leaderboard) -> list[dict[str, Any]]:
         for column in columns:
             line |= column.their_values(published)
         lines.append(line)
-    return [{name: _rounded(value) for name, value in line.items()} for line in lines]
+    return lines
 
 
 def _identity(row: Row) -> dict[str, Any]:

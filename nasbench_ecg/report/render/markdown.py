@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from nasbench_ecg.report.anytime import curves, tables
 from nasbench_ecg.report.leaderboard import Leaderboard, Report
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
 from nasbench_ecg.report.table import Cell, Table, TableRow
@@ -19,6 +20,7 @@ def render(report: Report) -> str:
         parts += ["## What these runs show", table_and_notes(table)]
     for board in report.leaderboards:
         parts += [*_section(leaderboard_table(board, "markdown"), "##"), *_comparisons(board)]
+        parts += _progress(tables(curves(report, board)))
     if report.across_datasets:
         parts.append("## Over several datasets")
     for name, found in report.across_datasets.items():
@@ -68,8 +70,21 @@ def _comparisons(board: Leaderboard) -> list[str]:
     table = comparison_table(board)
     if table is None:
         return []
-    summary = "<summary>All paired permutation tests</summary>"
-    return [f"<details>{summary}\n\n{_table(table)}\n\n</details>"]
+    return [_folded("All paired permutation tests", _table(table))]
+
+
+def _progress(found: Sequence[Table]) -> list[str]:
+    """Return the progress of the searches of a leaderboard."""
+    if not found:
+        return []
+    parts = [
+        part for table in found for part in (f"**{escape(table.title)}**", table_and_notes(table))
+    ]
+    return [_folded("Progress of the searches", "\n\n".join(parts))]
+
+
+def _folded(summary: str, text: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
 
 
 def _table(table: Table) -> str:

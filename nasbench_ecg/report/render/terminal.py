@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
+from io import StringIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from nasbench_ecg.report.columns import pareto_meaning
+from nasbench_ecg.report.columns import leaderboard_columns, pareto_meaning
 from nasbench_ecg.report.leaderboard import Leaderboard
 from nasbench_ecg.report.leaderboard_tables import footnotes
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
@@ -21,12 +23,20 @@ _NAME_WIDTH = 22
 _MIN_NAME_WIDTH = 24
 """Characters that names of a table keep, however narrow the terminal."""
 _GAP = 2
+_ALWAYS = ("#", "method")
+"""Headings of the columns that identify a row."""
 
 
-def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
+def leaderboard_table(
+    board: Leaderboard, *, width: int, columns: Collection[str] = ()
+) -> RenderableType:
     """Return a leaderboard for a terminal of ``width`` columns, at least 80.
 
-    Columns that do not fit are left out, the least important first.
+    Args:
+        board: The leaderboard.
+        width: Columns that do not fit are left out, the least important first.
+        columns: Headings of the columns to show instead, beside rank and method; a wider terminal
+            may be necessary.
     """
     table = full_table(board, "terminal")
     marks = [bool(row.pareto_costs) for row in board.rows]
@@ -34,7 +44,12 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
         [_lines(row, cell, marked=marked and i == 0) for i, cell in enumerate(row.cells)]
         for row, marked in zip(table.rows, [*marks, *(False for _ in board.published)], strict=True)
     ]
-    shown = _fitting(table, cells, width)
+    if columns:
+        shown = [
+            i for i, column in enumerate(table.columns) if column.heading in (*_ALWAYS, *columns)
+        ]
+    else:
+        shown = _fitting(table, cells, width)
     rich = _rich_table()
     for i in shown:
         column = table.columns[i]
@@ -50,8 +65,9 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
     notes = footnotes(board, {table.columns[i].heading for i in shown} - {"Pareto"})
     if any(marks):
         notes.append(f"{PARETO_MARK} Pareto-optimal: {pareto_meaning(board)}.")
-    if hidden := len(table.columns) - len(shown):
-        notes.append(_hidden_note(hidden))
+    hidden = [column.heading for i, column in enumerate(table.columns) if i not in shown]
+    if hidden and not columns:
+        notes.append(f"{_hidden_note(len(hidden))} Choose with --columns: {', '.join(hidden)}.")
     title = Text(table.title, style="bold")
     for option in table.options:
         title.append(f"  {option}", style="not bold cyan")
@@ -60,7 +76,7 @@ def leaderboard_table(board: Leaderboard, *, width: int) -> RenderableType:
         Text(""),
         rich,
         *([Text("")] if notes else []),
-        *(Text(note, style="dim") for note in notes),
+        *(Constrain(Text(note, style="dim"), width) for note in notes),
     )
 
 
@@ -91,6 +107,25 @@ def render_tables(tables: Sequence[Table], *, width: int | None = None) -> Rende
             notes.append(Text(_hidden_note(hidden), style="dim"))
         parts += [Text(table.title, style="bold"), rich, *notes, Text("")]
     return Group(*parts[:-1])
+
+
+def as_text(parts: Iterable[RenderableType], *, width: int) -> str:
+    """Return what a terminal of ``width`` columns shows, without colors and trailing spaces."""
+    # A console would display its output in a notebook, in place of writing it.
+    console = Console(
+        width=width, color_system=None, highlight=False, file=StringIO(), force_jupyter=False
+    )
+    for part in parts:
+        console.print(part)
+        console.print()
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+
+
+def headings(boards: Iterable[Leaderboard]) -> list[str]:
+    """Return the headings of the columns of leaderboards that can be chosen."""
+    found = (c.column.heading for b in boards for c in leaderboard_columns(b, "terminal"))
+    return [heading for heading in dict.fromkeys(found) if heading not in _ALWAYS]
 
 
 def _rich_table() -> RichTable:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+from nasbench_ecg.report import anytime
 from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
@@ -53,7 +54,9 @@ class Section:
     table: Table
     methods: tuple[str, ...]
     cost_charts: tuple[charts.Chart, ...]
-    progress_chart: charts.Chart | None
+    progress_charts: tuple[charts.Chart, ...]
+    progress_notes: tuple[str, ...]
+    progress: tuple[Table, ...]
     matrices: tuple[ConfusionMatrix, ...]
     architectures: tuple[FoundArchitecture, ...]
     comparisons: Table | None
@@ -156,12 +159,15 @@ def _page(**values: Any) -> str:
 
 def _section(report: Report, board: Leaderboard, numbers: Mapping[str, int]) -> Section:
     runs = {board.label(row): report.finished_runs(row) for row in board.rows}
+    progress = anytime.curves(report, board)
     return Section(
         board=board,
         table=leaderboard_table(board, "html"),
         methods=tuple(board.label(row) for row in board.rows),
         cost_charts=tuple(charts.f1_against_costs(board, numbers)),
-        progress_chart=charts.search_progress(board, runs, numbers),
+        progress_charts=tuple(charts.search_progress(progress, numbers)),
+        progress_notes=tuple(map(anytime.meaning, dict.fromkeys(c.quantity for c in progress))),
+        progress=tuple(anytime.tables(progress)),
         matrices=tuple(filter(None, (_matrix(board, row, report) for row in board.rows))),
         architectures=tuple(_architectures(report, runs)),
         comparisons=comparison_table(board),

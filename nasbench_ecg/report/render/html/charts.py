@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from nasbench_ecg.report.folds import fold_of
+from nasbench_ecg.report.anytime import BEST, Curve, Effort
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.statistics import CriticalDifference
-from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import duration, percent
 
 _COST_LABELS = {
@@ -122,57 +121,56 @@ def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str
     return svg.path([*stairs, (x.end, stairs[-1][1])], "front") if stairs else ""
 
 
-def search_progress(
-    board: Leaderboard, runs: Mapping[str, Sequence[RunRecord]], numbers: Mapping[str, int]
-) -> Chart | None:
-    """Return the best value so far against seconds of search, one line per run.
-
-    The value is a validation score, or the strategy's own objective.
+def search_progress(curves: Sequence[Curve], numbers: Mapping[str, int]) -> list[Chart]:
+    """Return a plot of each quantity against each effort: mean and quartiles of each method.
 
     Args:
-        board: The leaderboard.
-        runs: Runs by method.
+        curves: The curves of a leaderboard.
         numbers: Number of each method.
     """
-    curves = [
-        (method, record, points)
-        for method in (board.label(row) for row in board.rows)
-        for record in runs[method]
-        if len(points := _best_so_far(record)) >= _MIN_POINTS
-    ]
-    if not curves:
-        return None
-    every = [point for _, _, points in curves for point in points]
-    x = svg.horizontal("seconds of search", [seconds for seconds, _ in every], log=True)
-    y = svg.vertical(
-        "best validation score or objective so far, %", [100 * best for _, best in every]
-    )
-    marks = []
-    for method, record, points in curves:
-        places = [(x.place(seconds), y.place(100 * best)) for seconds, best in points]
-        stairs = [places[0]]
-        for (_, before), (at, now) in pairwise(places):
-            stairs += [(at, before), (at, now)]
-        number, fold = numbers[method], fold_of(record)
-        label = f"{method}, seed {record.search_seed}" + (f", fold {fold[0]}" if fold else "")
-        marks.append(svg.line(number, stairs, "curve", label))
-        marks.append(svg.mark(number, *stairs[-1], label))
-    drawn = svg.plot(
-        x,
-        y,
-        marks,
-        description="Best validation score or objective so far against seconds of search",
-    )
-    methods = tuple(dict.fromkeys(method for method, _, _ in curves))
-    return Chart("search progress", drawn, methods)
-
-
-def _best_so_far(record: RunRecord) -> list[tuple[float, float]]:
+    groups: dict[tuple[str, Effort], list[Curve]] = {}
+    for curve in curves:
+        groups.setdefault((curve.quantity, curve.effort), []).append(curve)
     return [
-        (max(point["seconds"], 0.1), point["best"])
-        for point in record.trajectory
-        if "best" in point and "seconds" in point
+        _progress(quantity, effort, group, numbers) for (quantity, effort), group in groups.items()
     ]
+
+
+def _progress(
+    quantity: str, effort: Effort, group: Sequence[Curve], numbers: Mapping[str, int]
+) -> Chart:
+    factor, unit = (100, ", %") if quantity == BEST else (1, "")
+    against = "seconds of search" if effort == "seconds" else "evaluations"
+    ends = [factor * end for curve in group for end in (*curve.low, *curve.high, *curve.mean)]
+    least = 0.1 if effort == "seconds" else 0.0
+    places = [max(at, least) for curve in group for at in curve.points]
+    x = svg.horizontal(against, places, log=effort == "seconds")
+    y = svg.vertical(f"{quantity} so far{unit}", ends)
+    bands, lines = [], []
+    for curve in group:
+        at = [x.place(max(point, least)) for point in curve.points]
+        number = numbers[curve.method]
+        low, middle, high = (
+            _stairs(at, [y.place(factor * value) for value in values])
+            for values in (curve.low, curve.mean, curve.high)
+        )
+        figure = f"{factor * curve.mean[-1]:.4g}"
+        label = f"{curve.method}: {quantity} {figure}{unit[1:]}, n = {curve.searches}"
+        if curve.searches > 1:
+            bands.append(svg.area(number, [*low, *reversed(high)]))
+        lines.append(svg.line(number, middle, "curve", label))
+        lines.append(svg.mark(number, *middle[-1], label))
+    description = f"{quantity} so far against {against}"
+    drawn = svg.plot(x, y, [*bands, *lines], description=description)
+    methods = tuple(curve.method for curve in group)
+    return Chart(description, drawn, methods, tuple(numbers[name] for name in methods))
+
+
+def _stairs(at: Sequence[float], places: Sequence[float]) -> list[tuple[float, float]]:
+    points = [(at[0], places[0])]
+    for x, (before, now) in zip(at[1:], pairwise(places), strict=True):
+        points += [(x, before), (x, now)]
+    return points
 
 
 def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -> str:

@@ -51,8 +51,8 @@ if (document.querySelector("section.track")) {
   filter();
 }
 
-// Choose the cost that F1 is plotted against.
-for (const figure of document.querySelectorAll("figure.costs")) {
+// Choose which plot a figure shows.
+for (const figure of document.querySelectorAll("figure.choose")) {
   const select = figure.querySelector("select");
   const choices = [...figure.querySelectorAll(".choice")];
   const show = () => choices.forEach((each, i) => { each.hidden = i !== Number(select.value); });

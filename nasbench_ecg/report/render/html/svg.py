@@ -150,6 +150,11 @@ def line(index: int, points: Sequence[tuple[float, float]], css: str, title: str
     return f'<g stroke="{COLORS[index % len(COLORS)]}">{tooltip}{path(points, css)}</g>'
 
 
+def area(index: int, points: Sequence[tuple[float, float]]) -> str:
+    """Return the area within a closed line, in the color of the method with that number."""
+    return f'<g fill="{COLORS[index % len(COLORS)]}">{path(points, "band")}</g>'
+
+
 def path(points: Sequence[tuple[float, float]], css: str) -> str:
     """Return a line through ``points``."""
     d = "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in points)
