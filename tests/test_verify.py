@@ -15,6 +15,8 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import class_table, scores
+from nasbench_ecg.run.key import key_of_record
+from nasbench_ecg.run.record import RunRecord
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--set", "dataset.minutes=1", "--set", "space.nodes=2", "--set", "builder.channels=2")
@@ -135,6 +137,25 @@ def test_a_damaged_record_fails(out: Path) -> None:
 def test_the_committed_records_verify_without_their_weights() -> None:
     done = nasbench("verify", ROOT / "results" / "small", "--json")
     assert done.exit_code == 0, done.stdout[:2000]
+
+
+def test_a_run_of_a_gpu_is_verified_where_there_is_none(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    path = record_of(out)
+    data = json.loads(path.read_text())
+    data |= {"device": "cuda", "command": data["command"].replace("cpu", "cuda")}
+    data["run_key"] = key_of_record(RunRecord.model_validate(data))
+    moved = path.with_name(f"{data['run_key']}.json")
+    path.with_suffix("").rename(moved.with_suffix(""))
+    path.unlink()
+    moved.write_text(json.dumps(data))
+    found = outcomes(moved, "--rerun")
+    assert found.pop("repeated run") == (
+        "skipped", "The run was made on a GPU, and there is none here."
+    )  # fmt: skip
+    assert {outcome for outcome, _ in found.values()} == {"passed"}, found
 
 
 # Submissions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ def _quantized(
     from nasbench_ecg.models.int8 import calibration_beats, quantize, scores_of_int8
     from nasbench_ecg.run.runner import prepare_run
 
-    config = configure(registry, RunRequest.from_record(record))
+    config = configure(registry, replace(RunRequest.from_record(record), device="cpu"))
     fetch_missing([config], source, progress)
     prepared = prepare_run(config, source=source, progress=progress, suite=record.suite)
     if _fingerprints(prepared.record) != _fingerprints(record):

@@ -7,7 +7,7 @@ import json
 import shlex
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from nasbench_ecg.models.load import build_model
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.config import configure, resolve_device
 from nasbench_ecg.run.environment import provenance
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
@@ -260,6 +260,8 @@ class _StoredRun:
         """Make the run again and compare."""
         from nasbench_ecg.run.runner import execute, prepare_run
 
+        if self.record.device == "cuda" and resolve_device("auto") != "cuda":
+            raise _SkipError("The run was made on a GPU, and there is none here.")
         config = configure(self.registry, RunRequest.from_record(self.record))
         if config.key() != self.record.run_key:
             raise _FailError(f"The installed components give the run key {config.key()}.")
@@ -298,7 +300,9 @@ class _StoredRun:
             return self._test
         for role in self.record.components:
             self._require_installed(role)
-        config = configure(self.registry, RunRequest.from_record(self.record))
+        config = configure(
+            self.registry, replace(RunRequest.from_record(self.record), device="cpu")
+        )
         if any(map(self.source.missing, config.dataset.create().requires())):
             raise _SkipError(f"The records of {config.dataset.name} are not here.")
         prepared = prepare_run(config, source=self.source, progress=Silent(), suite="verify")
