@@ -274,7 +274,8 @@ def test_a_search_does_not_change_the_global_generators():
 
 
 def test_a_strategy_gets_no_test_part():
-    assert {field.name for field in fields(Task)} == {"train", "validation", "macro_classes"}
+    names = {"train", "validation", "macro_classes", "validation_folds"}
+    assert {field.name for field in fields(Task)} == names
     assert not any("test" in field.name for field in fields(RunSearchContext))
     task = task_of()
     test_context = FinalTestContext(task, tiny_beats(10, seed=3), "cpu", Silent())
