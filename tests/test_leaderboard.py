@@ -96,6 +96,20 @@ def test_a_budget_distinguishes_rows() -> None:
     assert [board.label(row) for row in board.rows] == ["darts", "darts (evaluations=5)"]
 
 
+def test_a_recipe_that_all_rows_share_is_stated_once():
+    recipe = {"evaluator": {"epochs": 3, "lr": 0.01}}
+    other = {"evaluator": {"epochs": 3, "lr": 0.02}}
+    runs = [run_record(name, metrics=with_f1(0.9), changed=recipe) for name in ("darts", "random")]
+    (board,) = leaderboards(runs)
+    assert {board.label(row) for row in board.rows} == {"darts", "random"}
+    assert board.options == {"evaluator.epochs": 3, "evaluator.lr": 0.01}
+    (board,) = leaderboards([*runs, run_record("cnn-9", metrics=with_f1(0.9), changed=other)])
+    assert {board.label(row) for row in board.rows} == {
+        "darts (lr=0.01)", "random (lr=0.01)", "cnn-9 (lr=0.02)"
+    }  # fmt: skip
+    assert board.options == {"evaluator.epochs": 3}
+
+
 def test_random_architectures_of_another_space_are_not_compared_with() -> None:
     narrower = {"space": {"nodes": 3}}
     smaller = {"strategy": {"max_parameters": 10_000}}

@@ -157,6 +157,11 @@ def _leaderboard(
         _row(track, method, methods[method], _differing(by_name[method[:3]]), ranked_by, folds)
         for method in sorted(methods)
     ]
+    common = _common_to_all(rows)
+    rows = [
+        replace(row, options={k: v for k, v in row.options.items() if k not in common})
+        for row in rows
+    ]
     seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
     missing = [tuple(seed for seed in seeds if seed not in row.seeds) for row in rows]
     changed = {f"dataset.{name}" for r in records for name in r.components["dataset"].changed}
@@ -166,7 +171,8 @@ def _leaderboard(
         dataset_fingerprint=data[0],
         split_fingerprint=data[1],
         options={
-            name: options[name] for name in sorted(distinguishing | changed) if name in options
+            **{name: options[name] for name in sorted(distinguishing | changed) if name in options},
+            **common,
         },
         macro_classes=data[2],
         n_others=n_others,
@@ -322,6 +328,21 @@ def _runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
     for record in sorted(records, key=_results_first):
         by_seed.setdefault(_seed(record), record)
     return [by_seed[seed] for seed in sorted(by_seed)]
+
+
+def _common_to_all(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the options of the evaluator that all of several rows show with the same value.
+
+    They describe the leaderboard and distinguish no row.
+    """
+    if len(rows) < 2:
+        return {}
+    return {
+        name: value
+        for name, value in rows[0].options.items()
+        if name.startswith("evaluator.")
+        and all(name in row.options and row.options[name] == value for row in rows)
+    }
 
 
 def _row(

@@ -160,7 +160,8 @@ class Leaderboard:
         dataset_fingerprint: SHA-256 of the beats; empty if no run loaded them.
         split_fingerprint: SHA-256 of the split; likewise.
         options: Options of dataset and protocol, as ``role.option``, that a user changed or that
-            distinguish this leaderboard from others of the track.
+            distinguish this leaderboard from others of the track; and those of the evaluator that
+            all of its rows have in common.
         macro_classes: The classes that macro scores average over; empty if no run loaded the beats.
         n_others: Number of other leaderboards of this track, on other beats, splits or classes.
         seeds: Seeds for which any row has a result, sorted.
