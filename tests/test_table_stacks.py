@@ -29,6 +29,7 @@ from nasbench_ecg_tiny.stack import Stack
 
 BUILDER = TinyNetwork(NoOptions())
 SHARES = (0.8, 0.15, 0.05)
+TEST = tiny_beats(160, shares=SHARES, seed=160)
 
 
 def networks(members, n_samples=75):
@@ -103,10 +104,10 @@ def test_every_parameter_of_a_stack_belongs_to_members():
 
 
 def trainer(recipe, device="cpu"):
-    train, validation, test = (tiny_beats(n, shares=SHARES, seed=n) for n in (400, 150, 160))
+    train, validation = (tiny_beats(n, shares=SHARES, seed=n) for n in (400, 150))
     task = Task(train, validation, train.classes)
     plan = SimpleNamespace(
-        task=task, test=test, builder=BUILDER, card=SimpleNamespace(recipe=recipe)
+        task=task, test=TEST, builder=BUILDER, card=SimpleNamespace(recipe=recipe)
     )
     clock = SimpleNamespace(
         processor="a processor", predict=lambda work: np.full((len(work), 2), 3, np.float32)
@@ -128,16 +129,10 @@ def test_members_side_by_side_get_the_results_that_each_gets_alone():
     recipe = Recipe(beats=130, epochs=2, batch_size=32, lr=0.002)
     own = trainer(recipe)
     for (arch, seed), found in zip(MEMBERS, own.train(MEMBERS), strict=True):
-        alone = train_member(arch, own.task, own_test(own), BUILDER, recipe, seed)
+        alone = train_member(arch, own.task, TEST, BUILDER, recipe, seed)
         np.testing.assert_array_equal(found.confusion, alone.confusion)
         np.testing.assert_allclose(found.nll.astype(float), alone.nll.astype(float), atol=2e-3)
         assert (found.seconds == 3).all()
-
-
-def own_test(own):
-    beats = tiny_beats(160, shares=SHARES, seed=160)
-    assert len(beats) == len(own._scored[1])
-    return beats
 
 
 def test_stacks_hold_members_of_equal_width_and_number_of_cells():
