@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import made_up_plugin
 import numpy as np
 import pytest
 import torch
@@ -570,7 +571,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ) -> Any:
         return run_checks(component_under_test(known, kind, name, {**CELLS, **overrides}))
 
-    monkeypatch.setattr(registry_module, "load_registry", lambda local=(): known)
+    made_up_plugin.install(monkeypatch, *specs)
     monkeypatch.setattr(runner, "check_component", check_component)
 
 

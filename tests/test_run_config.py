@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
+import made_up_plugin
 import pytest
 import typer
 from hypothesis import given, settings
@@ -24,7 +25,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, ProtocolError
 from nasbench_ecg.options import PROFILE_NAMES, Options
-from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
 from nasbench_ecg.run.config import RunConfig, configure, resolve_device
 from nasbench_ecg.run.recording import new_record
@@ -189,9 +190,9 @@ def parsed(command: str) -> RunRequest:
 @pytest.fixture(scope="module")
 def registry(outside: dict[str, str]) -> Iterator[Registry]:
     """The installed components and ``labeled``, for the command line too."""
-    known = registry_with(LABELED)
-    with patch("nasbench_ecg.plugin.registry.load_registry", lambda: known):
-        yield known
+    with pytest.MonkeyPatch.context() as changes:
+        made_up_plugin.install(changes, LABELED)
+        yield load_registry()
 
 
 TEXTS = st.sampled_from(
@@ -203,7 +204,7 @@ PROTOCOL_OPTIONS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         {}, optional={"seed": st.integers(0, 9), "test_share": SHARES}
     ),
     "patient-kfold": st.fixed_dictionaries(
-        {}, optional={"fold": st.none() | st.integers(0, 4), "k": st.integers(2, 9) | st.just("7")}
+        {}, optional={"fold": st.none() | st.integers(0, 4), "k": st.integers(5, 9) | st.just("7")}
     ),
     "inter-patient": st.fixed_dictionaries({}, optional={"k": st.integers(2, 9)}),
 }

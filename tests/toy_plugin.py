@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
+import made_up_plugin
 from tiny_beats import tiny_beats
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.executors import Outcome
-from nasbench_ecg.plugin import registry
-from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.suite.processes import LocalExecutor
 
@@ -44,11 +42,7 @@ def install(monkeypatch, tmp_path: Path) -> None:
         DatasetSpec(name="toy-2lead", target=Toy, summary="Two leads"),
         DatasetSpec(name="toy-1lead", target=ToyOneLead, summary="One lead"),
     )
-    components = tuple(Component(spec, "toy", "toy", "1") for spec in specs)
-    known = registry.load_registry()
-    toy = registry.PluginInfo("toy", "toy", "1", shipped=False, components=components)
-    whole = replace(known, plugins=(*known.plugins, toy))
-    monkeypatch.setattr(registry, "load_registry", lambda: whole)
+    made_up_plugin.install(monkeypatch, *specs, name="toy", distribution="toy", version="1")
     monkeypatch.setattr(LocalExecutor, "submit", _in_this_process)
     monkeypatch.setattr(
         LocalExecutor, "outcome", lambda self, handle: Outcome(int(handle), False, 0.1)
