@@ -63,6 +63,14 @@ def test_logit_adjustment_is_equation_10_of_menon_et_al(batch, tau):
     assert float(got) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
+def test_logit_adjustment_leaves_classes_below_the_smallest_share_alone(batch):
+    logits, y = batch
+    shift = torch.tensor([math.log(0.9), math.log(0.09), 0.0])
+    expected = cross_entropy(logits + shift, y)
+    got = loss_of("logit-adjustment", min_share=0.05)(logits, y)
+    assert float(got) == pytest.approx(float(expected), rel=1e-6)
+
+
 @pytest.mark.parametrize("beta", [0.0, 0.9, 0.99, 0.9999])
 def test_class_balanced_is_equation_5_of_cui_et_al_scaled_to_their_mean_of_one(batch, beta):
     logits, y = batch
@@ -469,6 +477,7 @@ def test_a_default_that_is_written_out_is_the_same_recipe_and_the_same_options(p
         ({"tau": 0.5}, "tau needs loss=logit-adjustment"),
         ({"loss": "focal", "beta": 0.9}, "beta needs loss=class-balanced"),
         ({"gamma": 1}, "gamma needs loss=focal"),
+        ({"min_share": 0.01}, "min_share needs loss=logit-adjustment"),
         ({"averaging": "swa", "averaging_decay": 0.9}, "averaging_decay needs averaging=ema"),
         ({"augment": "hum"}, "'augment"),
         ({"loss": "hinge"}, "'loss'"),

@@ -22,7 +22,9 @@ def loss_function(recipe: Recipe, labels: Tensor, n_classes: int) -> Loss:
 
     - ``cross-entropy``: −log p_y.
     - ``logit-adjustment``: −log softmax(z + τ log π)_y (Menon et al. 2021, "Long-tail learning via
-      logit adjustment", equation 10). Predictions use z. A class without beats is not adjusted.
+      logit adjustment", equation 10). Predictions use z. A class without beats is not adjusted,
+      nor is one whose π_c is below ``min_share``: of a class with eight beats a network learns
+      little, and a shift of log(8 / 50,000) lets it be predicted everywhere.
     - ``class-balanced``: −α_y log p_y with α_c proportional to (1 − β) / (1 − β^n_c), scaled to a
       mean of 1 over the classes with beats (Cui et al. 2019, "Class-balanced loss based on
       effective number of samples", equation 5).
@@ -30,7 +32,7 @@ def loss_function(recipe: Recipe, labels: Tensor, n_classes: int) -> Loss:
       equation 4).
 
     Args:
-        recipe: States the loss and its τ, β and γ.
+        recipe: States the loss and its τ, smallest share, β and γ.
         labels: int64 [n_beats], classes of the training beats, on the device of the training.
         n_classes: Number of classes.
     """
@@ -40,7 +42,9 @@ def loss_function(recipe: Recipe, labels: Tensor, n_classes: int) -> Loss:
         return lambda logits, y: focal_loss(logits, y, recipe.gamma)
     counts = torch.bincount(labels.cpu(), minlength=n_classes).double()
     if recipe.loss == "logit-adjustment":
-        log_prior = (counts.clamp(min=1) / counts.sum()).log() * (counts > 0)
+        share = counts / counts.sum()
+        adjusted = (counts > 0) & (share >= recipe.min_share)
+        log_prior = torch.where(adjusted, share, 1.0).log()
         shift = (recipe.tau * log_prior).float().to(labels.device)
         return lambda logits, y: cross_entropy(logits + shift, y)
     weight = class_balanced_weights(counts, recipe.beta).float().to(labels.device)

@@ -46,6 +46,7 @@ class Recipe:
             the first 30% and down to nearly zero (Smith, Topin 2019, "Super-Convergence").
         loss: The loss; its class frequencies are those of the training beats.
         tau: τ of logit adjustment.
+        min_share: Share of the training beats below which logit adjustment leaves a class alone.
         beta: β of the class-balanced loss.
         gamma: γ of the focal loss.
         augment: Random changes of the training beats.
@@ -66,6 +67,7 @@ class Recipe:
     schedule: Literal["cosine", "one-cycle"] = "cosine"
     loss: LossName = "cross-entropy"
     tau: float = 1.0
+    min_share: float = 0.0
     beta: float = 0.9999
     gamma: float = 2.0
     augment: tuple[Augmentation, ...] = ()

@@ -49,6 +49,10 @@ class TrainOptions(RecipeOptions):
     tau: float | None = Field(None, ge=0)
     """τ of logit-adjustment: 0 is cross-entropy, 1 (null) aims at the mean sensitivity."""
 
+    min_share: float | None = Field(None, ge=0, lt=1)
+    """Classes with a smaller share of the training beats are left alone by logit-adjustment; null
+    adjusts all."""
+
     beta: float | None = Field(None, ge=0, lt=1)
     """β of class-balanced: 0 is cross-entropy, near 1 inverse frequencies; null is 0.9999."""
 
@@ -77,7 +81,15 @@ class TrainOptions(RecipeOptions):
         return tuple(name for name in AUGMENTATIONS if name in names) if names else None
 
     @field_validator(
-        "optimizer", "schedule", "loss", "tau", "beta", "gamma", "averaging", "averaging_decay"
+        "optimizer",
+        "schedule",
+        "loss",
+        "tau",
+        "min_share",
+        "beta",
+        "gamma",
+        "averaging",
+        "averaging_decay",
     )
     @classmethod
     def _null_if_published(cls, value: Any, info: ValidationInfo) -> Any:
@@ -88,6 +100,7 @@ class TrainOptions(RecipeOptions):
     def _belong_together(self) -> Self:
         for option, owner, value in (
             ("tau", "loss", "logit-adjustment"),
+            ("min_share", "loss", "logit-adjustment"),
             ("beta", "loss", "class-balanced"),
             ("gamma", "loss", "focal"),
             ("averaging_decay", "averaging", "ema"),
