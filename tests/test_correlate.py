@@ -14,7 +14,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.report.correlation import correlate
+from nasbench_ecg.report.correlation import correlate, seed_noise
 from nasbench_ecg.studies.correlate import SampleScores, sample_architectures
 from nasbench_ecg_baselines.space import Fixed
 from nasbench_ecg_cells.options import ConvCellsOptions
@@ -83,6 +83,26 @@ def test_a_space_that_is_too_small_says_how_much_it_holds():
         sample_architectures(Fixed(None), 4, seed=0)
 
 
+def test_the_noise_of_the_seed_is_that_of_a_one_way_analysis_of_variance():
+    # Shrout and Fleiss 1979, table 2: six targets by four judges; ICC(1,1) 0.17 and ICC(1,4) 0.44.
+    judges = np.array(
+        [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    )
+    found = seed_noise([scored("train", column) for column in judges.T.tolist()])
+    assert (found.one_seed, found.all_seeds) == pytest.approx((0.17, 0.44), abs=0.005)
+    assert found.sd == pytest.approx(judges.std(axis=1, ddof=1).__pow__(2).mean() ** 0.5)
+    assert found.n == 6
+    same = seed_noise([scored("train", [1.0, 1.0, 1.0])] * 2)
+    assert (same.one_seed, same.all_seeds, same.tau, same.sd) == (None, None, None, 0)
+
+
+def test_the_mean_of_the_seeds_is_what_counts():
+    cheap = scored("proxy", [1, 2, 3])
+    seeds = [scored("train", values) for values in ([0, 5, 4], [0, 1, 4])]
+    assert correlate(cheap, seeds[0]).tau == pytest.approx(1 / 3)
+    assert correlate(cheap, *seeds).tau == pytest.approx(1)
+
+
 @pytest.fixture
 def command(monkeypatch, tmp_path):
     toy_plugin.install(monkeypatch, tmp_path)
@@ -118,9 +138,30 @@ def test_the_command_stores_what_it_prints_and_does_nothing_twice(command, monke
     assert list(tmp_path.glob("results/correlation/*/")) == [path.parent]
 
 
+def test_several_seeds_train_each_architecture_again_and_say_how_much_is_the_seed(
+    command, monkeypatch, tmp_path
+):
+    trained = []
+    real = Train.evaluate
+    monkeypatch.setattr(Train, "evaluate", lambda *a: trained.append(a[1]) or real(*a))
+    command("parameters")
+    assert len(trained) == 3
+    result = json.loads(command("parameters", "--seeds", "0,1").stdout)
+    assert len(trained) == 6, "the first seed is on record"
+    assert len(list(tmp_path.glob("results/correlation/*/"))) == 1
+    by_seed = [
+        [a["scores"][key] for a in result["architectures"]] for key in ("train", "train, seed 1")
+    ]
+    assert by_seed[0] != by_seed[1]
+    noise = result["seed_noise"]
+    assert (noise["n"], noise["seeds"]) == (3, [0, 1])
+    assert noise["sd"] == pytest.approx(np.std(by_seed, axis=0, ddof=1).__pow__(2).mean() ** 0.5)
+
+
 @pytest.mark.parametrize(
     ("words", "samples", "said"),
     [
+        (["snip", "--seeds", "0,0"], 3, "seed"),
         (["synflo"], 3, "synflow"),
         (["train"], 3, "cannot be compared with itself"),
         (["snip"], 2, "needs at least 3 samples"),

@@ -13,7 +13,7 @@ from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nasbench_ecg.report.correlation import Correlation
+    from nasbench_ecg.report.correlation import Correlation, SeedNoise
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.runner import PreparedRun
     from nasbench_ecg.studies.correlate import SampleScores
@@ -34,6 +34,14 @@ def correlate(
     space: Annotated[str | None, typer.Option(help="Search space.")] = None,
     builder: Annotated[str | None, typer.Option(help="Builder of networks.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and of evaluations.")] = 0,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Seeds of the evaluations to compare with, such as 0,1,2: their mean counts, and "
+            "how much of the differences is the seed is shown.",
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,11 +62,12 @@ def correlate(
     evaluator needs only the new evaluations.
     """
     from nasbench_ecg.cli.execution import interrupt_on_sigterm
+    from nasbench_ecg.cli.run import parse_seeds
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.correlation import MIN_SAMPLES
+    from nasbench_ecg.report.correlation import MIN_SAMPLES, seed_noise
     from nasbench_ecg.report.correlation import correlate as measure
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.downloads import fetch_missing
@@ -95,7 +104,8 @@ def correlate(
     names = list(dict.fromkeys(name for name in evaluators if name != against))
     if not names:
         raise OptionError(f"{against!r} cannot be compared with itself.", fix="Name others.")
-    configs = [configure(registry, request)]
+    several = [seed] if seeds is None else parse_seeds(seeds)
+    configs = [configure(registry, replace(request, evaluation_seed=one)) for one in several]
     configs += [
         configure(registry, replace(request, evaluator=name, overrides=others)) for name in names
     ]
@@ -109,22 +119,29 @@ def correlate(
         prepared = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
         architectures = sample_architectures(prepared.space, samples, seed)
         scored = evaluate_sample(prepared, configs, architectures, folder)
-    found = [measure(one, scored[0]) for one in scored[1:]]
-    result = _result(prepared, configs[0], scored, found)
+    compared, others_scored = scored[: len(several)], scored[len(several) :]
+    found = [measure(one, *compared) for one in others_scored]
+    noise = seed_noise(compared) if len(several) > 1 else None
+    result = _result(prepared, configs[0], scored, found, noise)
     _store(result, folder / "correlation.json")
     if as_json:
         print_json(result)
         return
-    _show(found, configs[0])
+    _show(found, noise, configs[0], several)
     stderr().print(f"Result: {folder / 'correlation.json'}", markup=False, soft_wrap=True)
 
 
-def _show(found: Sequence[Correlation], config: RunConfig) -> None:
-    from nasbench_ecg.report.correlation import correlation_table
+def _show(
+    found: Sequence[Correlation], noise: SeedNoise | None, config: RunConfig, seeds: Sequence[int]
+) -> None:
+    from nasbench_ecg.report.correlation import correlation_table, noise_table
     from nasbench_ecg.report.render.terminal import render_tables
 
     title = " · ".join([config.dataset.name, config.protocol, config.profile, config.space.name])
-    stdout().print(render_tables([correlation_table(found, title)]))
+    tables = [correlation_table(found, title, seeds)]
+    if noise is not None:
+        tables.append(noise_table(noise, title))
+    stdout().print(render_tables(tables))
 
 
 def _result(
@@ -132,6 +149,7 @@ def _result(
     config: RunConfig,
     scored: Sequence[SampleScores],
     found: Sequence[Correlation],
+    noise: SeedNoise | None,
 ) -> dict[str, Any]:
     from nasbench_ecg.run.environment import provenance
 
@@ -154,15 +172,21 @@ def _result(
                 "architecture": evaluations[0].architecture.to_dict(),
                 "hash": evaluations[0].architecture.hash,
                 "scores": {
-                    one.evaluator: evaluation.score
+                    _label(one, config): evaluation.score
                     for one, evaluation in zip(scored, evaluations, strict=True)
                 },
             }
             for evaluations in zip(*(one.evaluations for one in scored), strict=True)
         ],
         "correlations": [asdict(one) for one in found],
+        **({} if noise is None else {"seed_noise": asdict(noise)}),
         "provenance": provenance(config.device),
     }
+
+
+def _label(scored: SampleScores, config: RunConfig) -> str:
+    own = scored.seed == config.search_seed
+    return scored.evaluator if own else f"{scored.evaluator}, seed {scored.seed}"
 
 
 def _store(result: dict[str, Any], path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.report.table import Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.studies.correlate import SampleScores
+from nasbench_ecg.tables.noise import intraclass, seeds_to_see
 from nasbench_ecg.text import duration
 
 MIN_SAMPLES = 3
@@ -48,13 +50,67 @@ class Correlation:
     seconds: float
 
 
-def correlate(evaluated: SampleScores, against: SampleScores) -> Correlation:
-    """Return the rank correlation of two evaluators of the same architectures in the same order."""
-    x, y = np.asarray(evaluated.scores), np.asarray(against.scores)
+@dataclass(frozen=True)
+class SeedNoise:
+    """How much of the differences between the scores of architectures is their seed.
+
+    Attributes:
+        evaluator: Name of the evaluator.
+        seeds: Seeds of the evaluations.
+        n: Number of architectures.
+        sd: Standard deviation of one evaluation around the mean of its architecture, a fraction.
+        spread: Standard deviation of these means, a fraction.
+        one_seed: Intraclass correlation of one evaluation: 1 if the seed changes nothing, 0 if
+            architectures do not differ; None if all scores are equal.
+        all_seeds: The same of the mean over the seeds.
+        tau: Mean of Kendall's τ-b between two seeds; None if all scores of a seed are equal.
+        seeds_to_see_a_point: Seeds a side that a test at 5% needs to find a true difference of 0.01
+            in four of five cases.
+    """
+
+    evaluator: str
+    seeds: tuple[int, ...]
+    n: int
+    sd: float
+    spread: float
+    one_seed: float | None
+    all_seeds: float | None
+    tau: float | None
+    seeds_to_see_a_point: int
+
+
+def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise:
+    """Return the noise of the seed, from two or more seeds of one evaluator on one sample."""
+    scores = np.array([one.scores for one in scored]).T
+    sd = float(np.sqrt(scores.var(axis=1, ddof=1).mean()))
+    taus = [_kendall(a.astype(float), b.astype(float))[0] for a, b in combinations(scores.T, 2)]
+    known = [tau for tau in taus if tau is not None]
+    one, several = (value if math.isfinite(value) else None for value in intraclass(scores))
+    return SeedNoise(
+        evaluator=scored[0].evaluator,
+        seeds=tuple(one.seed for one in scored),
+        n=len(scores),
+        sd=sd,
+        spread=float(scores.mean(axis=1).std(ddof=1)),
+        one_seed=one,
+        all_seeds=several,
+        tau=fmean(known) if known else None,
+        seeds_to_see_a_point=seeds_to_see(0.01, sd),
+    )
+
+
+def correlate(evaluated: SampleScores, *against: SampleScores) -> Correlation:
+    """Return the rank correlation of two evaluators of the same architectures in the same order.
+
+    Args:
+        evaluated: Scores of the one.
+        *against: Scores of the other, by one or several seeds; their mean is what counts.
+    """
+    x, y = np.asarray(evaluated.scores), np.mean([one.scores for one in against], axis=0)
     tau, p_value = _kendall(x, y)
     return Correlation(
         evaluator=evaluated.evaluator,
-        against=against.evaluator,
+        against=against[0].evaluator,
         n=len(x),
         tau=tau,
         interval=None if tau is None else _interval(x, y),
@@ -89,8 +145,38 @@ def _interval(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, fl
     return float(low), float(high)
 
 
-def correlation_table(correlations: Sequence[Correlation], title: str) -> Table:
-    """Return the correlations as a table, the largest τ first."""
+def noise_table(noise: SeedNoise, title: str) -> Table:
+    """Return the noise of the seed as a table."""
+    shown = {
+        "standard deviation of a seed": f"{100 * noise.sd:.2f} points",
+        "standard deviation over architectures": f"{100 * noise.spread:.2f} points",
+        "intraclass correlation of one seed": _share(noise.one_seed),
+        f"intraclass correlation of the mean of {len(noise.seeds)}": _share(noise.all_seeds),
+        "τ of one seed with another": "–" if noise.tau is None else _signed(noise.tau),
+        "seeds that see a difference of 1 point": str(noise.seeds_to_see_a_point),
+    }
+    note = (
+        f"Validation scores of {noise.n} random architectures by {noise.evaluator}, with "
+        f"{len(noise.seeds)} seeds each: what differs by less than the seed does is not shown by "
+        "one run."
+    )
+    return text_table(title, ("noise of the seed", "value"), tuple(shown.items()), [note])
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def correlation_table(
+    correlations: Sequence[Correlation], title: str, seeds: Sequence[int] = (0,)
+) -> Table:
+    """Return the correlations as a table, the largest τ first.
+
+    Args:
+        correlations: Of evaluators with the same one.
+        title: Heading.
+        seeds: Seeds of the evaluator that they are compared with.
+    """
     ordered = sorted(correlations, key=lambda c: (-(c.tau if c.tau is not None else -2.0),))
     rows = tuple(
         (
@@ -104,7 +190,9 @@ def correlation_table(correlations: Sequence[Correlation], title: str) -> Table:
     )
     against, n = correlations[0].against, correlations[0].n
     notes = [
-        f"Kendall's τ-b with the validation score of {against} over {n} random architectures. "
+        f"Kendall's τ-b with the validation score of {against}"
+        + (f", mean of {len(seeds)} seeds," if len(seeds) > 1 else "")
+        + f" over {n} random architectures. "
         "Evaluators used the train and validation parts only, never the test part."
     ]
     if n < MIN_SAMPLES_FOR_INTERVAL:

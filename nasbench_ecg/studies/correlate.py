@@ -19,15 +19,17 @@ from nasbench_ecg.run.runner import PreparedRun
 
 @dataclass(frozen=True)
 class SampleScores:
-    """The evaluations of the sample by one evaluator.
+    """The evaluations of the sample by one evaluator with one seed.
 
     Attributes:
         evaluator: Name of the evaluator.
         evaluations: One for each architecture, in the order of the sample.
+        seed: Seed of the evaluations.
     """
 
     evaluator: str
     evaluations: tuple[Evaluation, ...]
+    seed: int = 0
 
     @property
     def scores(self) -> list[float]:
@@ -51,7 +53,11 @@ def sample_architectures(space: SearchSpace, n: int, seed: int) -> list[Architec
 
 
 def sample_key(config: RunConfig) -> str:
-    """Return a key of the sample and its beats, which does not depend on the evaluator."""
+    """Return a key of the sample and its beats, which does not depend on the evaluator.
+
+    It does not depend on the seed of the evaluations either; the sample's stands twice, as it did
+    when the two could not differ.
+    """
     components = {
         role: [chosen.name, chosen.component.spec.revision, chosen.options.model_dump(mode="json")]
         for role, chosen in config.components().items()
@@ -60,7 +66,7 @@ def sample_key(config: RunConfig) -> str:
     protocol = [
         config.protocol, config.protocol_options.model_dump(mode="json", exclude_none=True)
     ]  # fmt: skip
-    seeds = [config.search_seed, config.evaluation_seed]
+    seeds = [config.search_seed, config.search_seed]
     return digest([components, protocol, seeds, config.device])[:KEY_LENGTH]
 
 
@@ -70,14 +76,15 @@ def evaluate_sample(
     architectures: Sequence[Architecture],
     folder: Path,
 ) -> list[SampleScores]:
-    """Score each architecture with each evaluator on the validation part.
+    """Score each architecture with each evaluator and seed on the validation part.
 
     The test part is not used. Each evaluation is stored at once and never repeated: not after an
     interruption, nor for a larger sample or further evaluators.
 
     Args:
         prepared: Beats, space and builder.
-        configs: One configuration for each evaluator, equal in everything else.
+        configs: One configuration for each evaluator and seed of evaluations, equal in everything
+            else.
         architectures: The sample.
         folder: Folder of the stored evaluations.
 
@@ -86,15 +93,16 @@ def evaluate_sample(
     """
     results = []
     for config in configs:
-        name = config.evaluator.name
+        name, seed = config.evaluator.name, config.evaluation_seed
         revision = config.evaluator.component.spec.revision
         options = digest([revision, config.evaluator.options.model_dump(mode="json")])[:8]
         ctx = prepared.with_config(config).search_context()
-        ctx.evaluation_log = EvaluationLog(folder / f"{name}-{options}.jsonl")
+        suffix = "" if seed == config.search_seed else f"-seed-{seed}"
+        ctx.evaluation_log = EvaluationLog(folder / f"{name}-{options}{suffix}.jsonl")
         evaluations: list[Evaluation] = []
-        with prepared.progress.track(name, len(architectures)) as bar:
+        with prepared.progress.track(name + suffix.replace("-", " "), len(architectures)) as bar:
             for arch in architectures:
                 evaluations += ctx.evaluate_many([arch])
                 bar.advance(score=evaluations[-1].score)
-        results.append(SampleScores(name, tuple(evaluations)))
+        results.append(SampleScores(name, tuple(evaluations), seed))
     return results
