@@ -14,7 +14,7 @@
 # ON_GPU_DEVICE   cuda, or cpu to test this script (cuda)
 # ON_GPU_PROFILE  profile of the runs (paper)
 # ON_GPU_RUNS     file of runs, one a line (benchmarks/gpu/runs.txt)
-# ON_GPU_SUITES   file of suites, one a line with its options (benchmarks/gpu/suites.txt)
+# ON_GPU_COMMANDS file of other commands, one a line (benchmarks/gpu/commands.txt)
 # ON_GPU_SPEED    arguments of 'python benchmarks/speed' (the benchmarks that a GPU changes most)
 # ON_GPU_TABLES   tracks of the tables to build, see benchmarks/gpu/tables.py
 # ON_GPU_WORK     scratch folder (OUT/work)
@@ -44,5 +44,5 @@ exec "$python" "$root/benchmarks/gpu/session.py" \
   --carry "${ON_GPU_CARRY:-$root/.carry}" \
   --device "${ON_GPU_DEVICE:-cuda}" --profile "${ON_GPU_PROFILE:-paper}" \
   --tables="${ON_GPU_TABLES-$tables}" \
-  --suites "${ON_GPU_SUITES:-$root/benchmarks/gpu/suites.txt}" \
+  --commands "${ON_GPU_COMMANDS:-$root/benchmarks/gpu/commands.txt}" \
   --runs "${ON_GPU_RUNS:-$root/benchmarks/gpu/runs.txt}" --speed="${ON_GPU_SPEED:-$speed}"

@@ -49,7 +49,7 @@ def on_gpu(out, carry, runs, minutes="10", **more):
         'title = "One run"\nabout = "A test."\nseeds = [0]\n'
         '[[runs]]\nstrategies = ["cnn-9"]\ndatasets = ["synthetic-2lead"]\nprofiles = ["smoke"]\n'
     )
-    (out.parent / "suites.txt").write_text(f"{out.parent / 'mine.toml'} --workers 1\n")
+    (out.parent / "commands.txt").write_text(f"suite run {out.parent / 'mine.toml'} --workers 1\n")
     env = {
         **os.environ,
         "PIP_NO_INDEX": "1",
@@ -58,7 +58,7 @@ def on_gpu(out, carry, runs, minutes="10", **more):
         "ON_GPU_DEVICE": "cpu",
         "ON_GPU_PROFILE": "smoke",
         "ON_GPU_RUNS": str(out.parent / "runs.txt"),
-        "ON_GPU_SUITES": str(out.parent / "suites.txt"),
+        "ON_GPU_COMMANDS": str(out.parent / "commands.txt"),
         "ON_GPU_SPEED": "--only training-smoke --no-bf16 --name here",
         "ON_GPU_TABLES": "",
         **more,
@@ -164,14 +164,17 @@ def test_the_published_runs_name_known_strategies_and_datasets(steps):
 
     args = Namespace(
         root=ROOT, carry=ROOT, work=ROOT, out=ROOT, device="cpu", profile="paper", speed="",
-        runs=BENCHMARKS / "gpu" / "runs.txt", suites=BENCHMARKS / "gpu" / "suites.txt",
-        suite_lanes=2, tables="a:b",
+        runs=BENCHMARKS / "gpu" / "runs.txt", commands=BENCHMARKS / "gpu" / "commands.txt",
+        command_lanes=2, tables="a:b",
     )  # fmt: skip
-    runs, tables, *suites = steps.lanes(args)
+    runs, tables, *others = steps.lanes(args)
     assert [step.name for step in tables] == ["tables"]
-    for lane in suites:
-        for step in lane:
-            assert load_suite(step.name.split()[1]).content.runs
+    commands = [step.name.split() for lane in others for step in lane]
+    for words in commands:
+        if words[0] == "suite":
+            assert load_suite(words[2]).content.runs
+        else:
+            assert words[0] == "correlate"
     runs = [step.name.split() for step in runs]
     registry = load_registry()
     assert runs[0][1:3] == ["given", "mitbih-2lead"]

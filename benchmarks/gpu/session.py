@@ -2,9 +2,9 @@
 
 Each step is a separate process with a log and a time limit; a failed step does not affect the
 others. A step that was done before with the same arguments is skipped. Checks and timings have the
-GPU alone. After them tables, suites and runs share it, each in a lane of its own: one small network
-leaves a GPU idle. NVIDIA's Multi-Process Service, where it starts, lets their kernels run at the
-same time. This module imports only the standard library, because the first step installs the
+GPU alone. After them tables, runs and other commands share it, each in a lane of its own, for one
+small network leaves a GPU idle. Where NVIDIA's Multi-Process Service starts, their kernels run at
+the same time. This module imports only the standard library, because the first step installs the
 packages of the project.
 """
 
@@ -91,15 +91,12 @@ def lanes(args: argparse.Namespace) -> list[list[Step]]:
         )
         for number, line in enumerate(_lines(args.runs), 1)
     ]
-    suites = [
-        Step(f"suite {line}", [*cli, "suite", "run", *shlex.split(line), *common])
-        for line in _lines(args.suites)
-    ]
+    commands = [Step(line, [*cli, *shlex.split(line), *common]) for line in _lines(args.commands)]
     tables = [python, here / "gpu" / "tables.py", "--device", args.device]
     tables += ["--minutes", "60", "--tables", args.out / "results/tables"]
     tables += ["--start", args.carry / "tables", *shlex.split(args.tables)]
     found = [runs, [Step("tables", [*map(str, tables)])] if args.tables else []]
-    found += [suites[number :: args.suite_lanes] for number in range(args.suite_lanes)]
+    found += [commands[number :: args.command_lanes] for number in range(args.command_lanes)]
     return [lane for lane in found if lane]
 
 
@@ -234,12 +231,12 @@ def pack_results(out: Path) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("--out", "--work", "--root", "--carry", "--runs", "--suites"):
+    for name in ("--out", "--work", "--root", "--carry", "--runs", "--commands"):
         parser.add_argument(name, type=Path, required=True)
     for name in ("--device", "--profile", "--speed", "--tables"):
         parser.add_argument(name, required=True)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--suite-lanes", type=int, default=2, help="suites at the same time")
+    parser.add_argument("--command-lanes", type=int, default=2, help="commands at the same time")
     return parser.parse_args()
 
 
