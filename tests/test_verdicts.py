@@ -14,7 +14,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.render.verdicts import filled
-from nasbench_ecg.report.verdicts import decision_text, verdicts
+from nasbench_ecg.report.verdicts import decision_text, verdict_table, verdicts
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore, read_records
 
@@ -73,6 +73,20 @@ def test_all_shown_differences_stand_beside_those_from_the_reference() -> None:
         ("darts", "cnn-9"): ("higher", pytest.approx(3 * 2 / 2**8)),
         ("cnn-9", "random"): ("lower", pytest.approx(3 * 2 / 2**8)),
     }
+
+
+def test_differences_that_so_few_runs_cannot_show_share_a_row() -> None:
+    records = [*board_of(3, 0.05), *runs("cnn-9", [0.8 + shift for shift in ZIGZAG[:3]])]
+    table = verdict_table(leaderboards(records))
+    assert table is not None
+    ((_, *texts),) = [[cell.text for cell in row.cells] for row in table.rows]
+    assert texts == [
+        "darts; cnn-9", "random", "+5.00; −10.00", "3", "", "cannot be told with fewer than 7 runs"
+    ]  # fmt: skip
+    assert "too few for any verdict" in table.footnotes[0]
+    records = [*board_of(8, 0.05), *runs("cnn-9", [0.8 + shift for shift in ZIGZAG])]
+    table = verdict_table(leaderboards(records))
+    assert table is not None and len(table.rows) == 3
 
 
 # Blocks of a text

@@ -22,6 +22,7 @@ _OVER_PERSONS = (
     "patient. It says whether a difference of these trained networks holds for other patients of "
     "the same kind, and not whether it holds for other seeds."
 )
+_NONE_TOLD = "These runs are too few for any verdict, whatever their scores."
 _PERSON_COLUMNS = (
     Column("patients", "persons of the test part"),
     Column("p, patients", "p-value of exchanging the methods in each, corrected by Holm"),
@@ -112,7 +113,10 @@ def _verdict(board: Leaderboard, found: Comparison, reference: int) -> Verdict:
 
 
 def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
-    """Return the verdicts of leaderboards as one table; None if no two methods are compared."""
+    """Return the verdicts of leaderboards as one table; None if no two methods are compared.
+
+    Differences of a track that so few runs cannot show share one row.
+    """
     found_verdicts = [(board, found) for board in boards for found in verdicts(board)]
     if not found_verdicts:
         return None
@@ -127,25 +131,46 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
         Column("verdict", "whether the difference is shown at the 5% level", numeric=False),
         *(_PERSON_COLUMNS if with_persons else ()),
     )
-    rows = []
-    for board, found in found_verdicts:
-        gain = found.difference
-        texts = [
-            str(board.track),
-            found.method,
-            found.against,
-            difference(gain) if board.ranked_by == RANKED_BY else f"{gain:+.4g}",
-            str(found.n),
-            f"{found.p:.3f}",
-            decision_text(found),
-        ]
-        if with_persons:
-            p = "" if found.p_persons is None else f"{found.p_persons:.3f}"
-            texts += [str(found.n_persons or ""), p, found.over_persons or ""]
-        shown = {found.decision, found.over_persons} & {"higher", "lower"}
-        rows.append(TableRow(tuple(map(Cell, texts)), "significant" if shown else ""))
-    notes = [_OVER_SEEDS, *([_OVER_PERSONS] if with_persons else []), chance_text(boards)]
+    rows = [
+        _row(board, group, with_persons) for board in boards for group in _groups(verdicts(board))
+    ]
+    if any(found.decision != "too few runs" for _, found in found_verdicts) or with_persons:
+        notes = [_OVER_SEEDS, *([_OVER_PERSONS] if with_persons else []), chance_text(boards)]
+    else:
+        notes = [_NONE_TOLD]
     return Table("Verdicts", columns, tuple(rows), footnotes=tuple(notes))
+
+
+def _groups(found: Sequence[Verdict]) -> list[list[Verdict]]:
+    """Return the verdicts one by one, but those that so few runs cannot show together."""
+    groups: dict[object, list[Verdict]] = {}
+    for i, one in enumerate(found):
+        untold = one.decision == "too few runs" and one.n_persons is None
+        groups.setdefault((one.against, one.n) if untold else i, []).append(one)
+    return list(groups.values())
+
+
+def _row(board: Leaderboard, group: Sequence[Verdict], with_persons: bool) -> TableRow:
+    first = group[0]
+    texts = [
+        str(board.track),
+        "; ".join(found.method for found in group),
+        first.against,
+        "; ".join(_difference(board, found) for found in group),
+        str(first.n),
+        f"{first.p:.3f}" if len(group) == 1 else "",
+        decision_text(first),
+    ]
+    if with_persons:
+        p = "" if first.p_persons is None else f"{first.p_persons:.3f}"
+        texts += [str(first.n_persons or ""), p, first.over_persons or ""]
+    shown = {first.decision, first.over_persons} & {"higher", "lower"}
+    return TableRow(tuple(map(Cell, texts)), "significant" if shown else "")
+
+
+def _difference(board: Leaderboard, found: Verdict) -> str:
+    gain = found.difference
+    return difference(gain) if board.ranked_by == RANKED_BY else f"{gain:+.4g}"
 
 
 def decision_text(verdict: Verdict) -> str:
