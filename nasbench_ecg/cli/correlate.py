@@ -62,7 +62,7 @@ def correlate(
     evaluator needs only the new evaluations.
     """
     from nasbench_ecg.cli.execution import interrupt_on_sigterm
-    from nasbench_ecg.cli.run import parse_seeds
+    from nasbench_ecg.cli.parsing import parse_seeds
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments

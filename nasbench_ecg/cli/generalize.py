@@ -84,7 +84,7 @@ def generalize(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Train architectures on datasets other than the one they were found on."""
-    from nasbench_ecg.cli.run import parse_seeds
+    from nasbench_ecg.cli.parsing import parse_seeds
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.generalization import generalization
     from nasbench_ecg.run.store import RecordStore, find_record, read_records

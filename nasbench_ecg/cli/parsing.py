@@ -76,3 +76,23 @@ def numbers(text: str, option: str) -> list[float]:
         raise OptionError(
             f"{option} {text!r} is no list of numbers.", fix=f"For example: {option} 24,12,0"
         ) from error
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Return the seeds that ``--seeds`` lists.
+
+    Raises:
+        OptionError: They are not different whole numbers from 0.
+    """
+    from nasbench_ecg.errors import OptionError
+
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        seeds = [-1]
+    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        raise OptionError(
+            f"--seeds {text!r} is not a list of different whole numbers from 0.",
+            fix="For example: --seeds 0,1,2",
+        )
+    return seeds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,17 +10,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.components import complete_dataset, complete_strategy
-from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
+from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
+from nasbench_ecg.cli.parsing import parse_seeds
+from nasbench_ecg.cli.run_settings import print_estimate, print_missing_records, print_settings
 from nasbench_ecg.cli.show import show_folds, show_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.text import Text
-
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.executors import CallsFunctions
-    from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.registry import Registry
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.locks import Holder
@@ -252,26 +250,6 @@ def _seeds(seed: int | None, seeds: str | None) -> list[int]:
     return [seed or 0] if seeds is None else parse_seeds(seeds)
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Return the seeds that ``--seeds`` lists.
-
-    Raises:
-        OptionError: They are not different whole numbers from 0.
-    """
-    from nasbench_ecg.errors import OptionError
-
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        seeds = [-1]
-    if min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        raise OptionError(
-            f"--seeds {text!r} is not a list of different whole numbers from 0.",
-            fix="For example: --seeds 0,1,2",
-        )
-    return seeds
-
-
 def _run_one(
     registry: Registry,
     request: RunRequest,
@@ -302,7 +280,7 @@ def _run_one(
             )
 
         def starts(self, config: RunConfig, path: Path, *, continues: bool) -> None:
-            _print_settings(config, store, dry_run=False)
+            print_settings(config, store, dry_run=False)
             if continues:
                 stderr().print("Continuing the run that was stopped (--rerun starts it over).")
 
@@ -319,8 +297,8 @@ def _run_one(
         if before is not None and before.status == "ok" and not rerun:
             _print_already_done(before, config, store.path(config.key()), source)
         else:
-            _print_settings(config, store, dry_run=True)
-            _print_missing_records(config, source)
+            print_settings(config, store, dry_run=True)
+            print_missing_records(config, source)
         return None
     interrupt_on_sigterm()
     record = make_run(
@@ -338,79 +316,6 @@ def _print_already_done(
 ) -> None:
     stderr().print(f"Already done: {path} (--rerun repeats it).")
     _warn_if_dataset_changed(record, config, source)
-
-
-# Before a run: its settings, its records, an estimate of its time
-
-
-def _print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> None:
-    """Print the components and settings of a run, its device, and the path of its record."""
-    from nasbench_ecg.run.environment import cpu_name
-
-    processor = cpu_name() if config.device == "cpu" else _gpu_name()
-    listed = table("part", "name", f"settings of the profile {config.profile}")
-    for role, component in config.components().items():
-        listed.add_row(role, styled((component.name, "bold")), _settings(component.options))
-    protocol = styled((config.protocol, "bold"))
-    listed.add_row("protocol", protocol, _settings(config.protocol_options))
-    if limits := config.budget.limits():
-        text = ", ".join(f"{name}={limit:.12g}" for name, limit in limits.items())
-        listed.add_row("budget", "", text)
-    console = stderr()
-    console.print(listed)
-    console.print(
-        f"{'Would run' if dry_run else 'Running'} with seed {config.search_seed} on "
-        f"{config.device} ({processor}). Record: {store.path(config.key())}"
-    )
-
-
-def _settings(options: Options) -> Text:
-    """Return the options that differ from the published ones, as text."""
-    changed = []
-    for name, field in type(options).model_fields.items():
-        value = getattr(options, name)
-        if value != field.get_default(call_default_factory=True):
-            shown = f"{len(value)} values" if isinstance(value, tuple | dict) else value
-            changed.append(f"{name}={shown}")
-    return styled(", ".join(changed)) if changed else styled(("as published", "dim"))
-
-
-def _gpu_name() -> str:
-    import torch
-
-    return torch.cuda.get_device_name()
-
-
-def _print_missing_records(config: RunConfig, source: LocalSource) -> None:
-    """Print which records a run would download."""
-    from nasbench_ecg.physionet.catalog import describe_missing
-
-    for requirement in config.dataset.create().requires():
-        if missing := source.missing(requirement):
-            stderr().print(f"{describe_missing(requirement, missing)} A run downloads them first.")
-
-
-def print_estimate(registry: Registry, request: RunRequest, ready: PreparedRun) -> None:
-    """Print how long the run takes on this machine, and how long the published settings would."""
-    from nasbench_ecg.errors import NasbenchError
-    from nasbench_ecg.run.config import configure
-    from nasbench_ecg.run.estimate import estimate
-    from nasbench_ecg.text import duration
-
-    console = stderr()
-    with console.status("Timing a few steps"):
-        here = estimate(ready)
-        published: dict[str, float] = {}
-        if request.profile != "paper":
-            with suppress(NasbenchError):  # the user's options may not be allowed in that profile
-                config = configure(registry, replace(request, profile="paper"))
-                published = estimate(ready.with_config(config))
-    if here:
-        parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in here.items())
-        line = f"Estimated time: {duration(sum(here.values()))} ({parts})"
-        if published:
-            line += f"; with --profile paper: {duration(sum(published.values()))}"
-        console.print(f"{line}.")
 
 
 def _warn_if_dataset_changed(record: RunRecord, config: RunConfig, source: LocalSource) -> None:

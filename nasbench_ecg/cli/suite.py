@@ -306,7 +306,7 @@ def _planned(
     Raises:
         OptionError: The suite says ``published = true`` and breaks such a rule.
     """
-    from nasbench_ecg.cli.run import parse_seeds
+    from nasbench_ecg.cli.parsing import parse_seeds
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.suite.spec import broken_rules, load_suite, plan

@@ -22,8 +22,16 @@ from nasbench_ecg.report.leaderboard import (
     Leaderboard,
     Report,
     Row,
-    Seed,
     Track,
+)
+from nasbench_ecg.report.methods import (
+    by_method,
+    data_options,
+    differing,
+    flat_options,
+    results_first,
+    runs_by_seed,
+    seed_of,
 )
 from nasbench_ecg.report.overlap import persons_of_board, with_overlaps
 from nasbench_ecg.report.patients import patient_interval, person_matrices
@@ -61,7 +69,7 @@ def build_report(
     """
     boards = tuple(leaderboards(records))
     by_key: dict[str, RunRecord] = {}
-    for record in sorted(records, key=_results_first):
+    for record in sorted(records, key=results_first):
         by_key.setdefault(record.run_key, record)
     drawings: dict[str, str] = {}
     for record in by_key.values():
@@ -95,7 +103,7 @@ def _of_track(
 ) -> list[Leaderboard]:
     by_data = _by_data(records)
     n_known = sum(data != _NO_DATA for data in by_data)
-    distinguishing = _differing([_data_options(r) for r in records]) if len(by_data) > 1 else set()
+    distinguishing = differing([data_options(r) for r in records]) if len(by_data) > 1 else set()
     return [
         _leaderboard(
             track,
@@ -130,9 +138,9 @@ def _by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
         return -n_results, -len(found[data]), data
 
     by_data = {data: found[data] for data in sorted(found, key=by_size)}
-    options = {data: [_data_options(record) for record in group] for data, group in by_data.items()}
+    options = {data: [data_options(record) for record in group] for data, group in by_data.items()}
     for record in without_data:
-        wanted = _data_options(record)
+        wanted = data_options(record)
         home = next((data for data in options if wanted in options[data]), _NO_DATA)
         by_data.setdefault(home, []).append(record)
     return by_data
@@ -148,13 +156,13 @@ def _leaderboard(
     n_others: int,
 ) -> Leaderboard:
     """Return one leaderboard; ``distinguishing`` names the options of data to show."""
-    methods = _by_method(records)
+    methods = by_method(records)
     by_name: dict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for method in methods:
         by_name[method[:3]].append(json.loads(method[3]))
     ranked_by = _ranked_by(records)
     rows = [
-        _row(track, method, methods[method], _differing(by_name[method[:3]]), ranked_by, folds)
+        _row(track, method, methods[method], differing(by_name[method[:3]]), ranked_by, folds)
         for method in sorted(methods)
     ]
     common = _common_to_all(rows)
@@ -165,7 +173,7 @@ def _leaderboard(
     seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
     missing = [tuple(seed for seed in seeds if seed not in row.seeds) for row in rows]
     changed = {f"dataset.{name}" for r in records for name in r.components["dataset"].changed}
-    options = _data_options(min(records, key=lambda record: record.run_key))
+    options = data_options(min(records, key=lambda record: record.run_key))
     board = Leaderboard(
         track=track,
         dataset_fingerprint=data[0],
@@ -185,7 +193,7 @@ def _leaderboard(
     )
     persons = {
         row.run_keys: person_matrices(
-            [run for run in _runs_by_seed(methods[method]) if run.status == "ok"]
+            [run for run in runs_by_seed(methods[method]) if run.status == "ok"]
         )
         for method, row in zip(sorted(methods), rows, strict=True)
     }
@@ -236,100 +244,6 @@ def _position(row: Row) -> tuple[Any, ...]:
     return (row.rank is None, row.rank or 0, -row.ranking_mean, *name)
 
 
-# One row for each method
-
-
-def _by_method(records: Sequence[RunRecord]) -> dict[tuple[str, ...], list[RunRecord]]:
-    """Return the records of each row by what identifies its method.
-
-    Transferred architectures that one strategy found with several seeds share a row, unless two of
-    them were trained with the same seed.
-    """
-    pooled: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
-    for record in records:
-        pooled[_method(record)].append(record)
-    methods: dict[tuple[str, ...], list[RunRecord]] = defaultdict(list)
-    for method, group in pooled.items():
-        origins: dict[Seed, set[str]] = defaultdict(set)
-        for record in group:
-            origins[_seed(record)].add((origin_of(record) or {}).get("run_key", ""))
-        separate = any(len(keys) > 1 for keys in origins.values())
-        for record in group:
-            methods[_method(record, by_origin=True) if separate else method].append(record)
-    return methods
-
-
-def _method(record: RunRecord, *, by_origin: bool = False) -> tuple[str, ...]:
-    """Return strategy, space, builder, options as JSON, and device."""
-    origin = origin_of(record)
-    strategy = f"{origin['strategy']}, found on {origin['dataset']}" if origin else record.strategy
-    names = [record.components[role].name for role in ("space", "builder")]
-    options = canonical_json(_method_options(record, by_origin=by_origin))
-    return (strategy, *names, options, record.device)
-
-
-def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
-    """Return the options that identify a method.
-
-    The architecture of a transferred run and its origin are left out; ``by_origin`` adds the key of
-    the run that found it.
-    """
-    options = _flat_options(record, _ROLES)
-    options.update({f"budget.{name}": limit for name, limit in record.budget.items()})
-    if record.submitted_by is not None:
-        options[_SUBMITTED] = record.submitted_by
-    if (origin := origin_of(record)) is not None:
-        for name in ("architecture", "origin"):
-            del options[f"strategy.{name}"]
-        options["strategy.found_under"] = origin.get("protocol")
-        if by_origin:
-            options["strategy.origin"] = origin["run_key"][:8]
-    return options
-
-
-def _data_options(record: RunRecord) -> dict[str, Any]:
-    protocol = {
-        f"protocol.{name}": value
-        for name, value in record.protocol_options.items()
-        if value is not None
-    }
-    return {**_flat_options(record, ("dataset",)), **protocol}
-
-
-def _flat_options(record: RunRecord, roles: Sequence[str]) -> dict[str, Any]:
-    """Return options as ``role.option``, without null ones, which run keys leave out, too."""
-    flat = {}
-    for role in roles:
-        component = record.components[role]
-        flat[f"{role}.revision"] = component.revision
-        for name, value in component.options.items():
-            if value is not None:
-                flat[f"{role}.{name}"] = value
-    return flat
-
-
-def _differing(options: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Return the names of options whose values differ."""
-    names = {name for one in options for name in one}
-    return {name for name in names if len({canonical_json(one.get(name)) for one in options}) > 1}
-
-
-def _seed(record: RunRecord) -> Seed:
-    return record.search_seed, record.evaluation_seed
-
-
-def _results_first(record: RunRecord) -> tuple[Any, ...]:
-    return record.status != "ok", record.run_key, not record.per_record, record.suite
-
-
-def _runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
-    """Return the runs of one method, one for each seed, by seed."""
-    by_seed: dict[Seed, RunRecord] = {}
-    for record in sorted(records, key=_results_first):
-        by_seed.setdefault(_seed(record), record)
-    return [by_seed[seed] for seed in sorted(by_seed)]
-
-
 def _common_to_all(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the options of the evaluator that all of several rows show with the same value.
 
@@ -354,7 +268,7 @@ def _row(
     folds: Mapping[str, FoldSet],
 ) -> Row:
     """Return the row of one method; ``distinguishing`` names the options to show."""
-    runs = _runs_by_seed(records)
+    runs = runs_by_seed(records)
     finished = [record for record in runs if record.status == "ok"]
     sets = [folds[record.run_key] for record in runs if record.run_key in folds]
     single = [record for record in runs if record.run_key not in folds]
@@ -374,7 +288,7 @@ def _row(
         builder=builder,
         device=device,
         options={name: options[name] for name in sorted(shown) if name in options},
-        seeds=tuple(_seed(record) for record in finished),
+        seeds=tuple(seed_of(record) for record in finished),
         runs_without_result=dict(
             sorted(Counter(record.status for record in single if record.status != "ok").items())
         ),
@@ -383,9 +297,9 @@ def _row(
         seconds=_means([record.seconds for record in finished]),
         score_by_seed=tuple(score_by_seed) if len(score_by_seed) == len(finished) else (),
         evaluations=_mean_evaluations(finished),
-        recipe_digest=digest(
-            [builder, _flat_options(records[0], ("builder", "evaluator")), device]
-        )[:16],
+        recipe_digest=digest([builder, flat_options(records[0], ("builder", "evaluator")), device])[
+            :16
+        ],
         space_digest=_space_digest(records[0]),
         run_keys=tuple(sorted(record.run_key for record in single)),
         patients=patient_interval(finished, ranked_by),
@@ -400,7 +314,7 @@ def _row(
 def _space_digest(record: RunRecord) -> str:
     space = record.components["space"].name
     limit = record.components["strategy"].options.get(_SIZE_LIMIT)
-    return digest([space, _flat_options(record, ("space",)), limit])[:16]
+    return digest([space, flat_options(record, ("space",)), limit])[:16]
 
 
 def _by_name(figures_by_run: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
