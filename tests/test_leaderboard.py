@@ -10,6 +10,7 @@ from run_records import ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.leaderboard import Leaderboard
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
+from nasbench_ecg.report.leaderboard_tables import seed_text
 from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.run.record import RunRecord
 
@@ -379,3 +380,19 @@ def test_runs_whose_macro_scores_are_over_other_classes_are_on_other_boards() ->
     assert {board.macro_classes for board in boards} == {("N", "S", "V", "F", "Q"), ("N", "V")}
     notes = [" ".join(full_table(board, "markdown").footnotes) for board in boards]
     assert any("means over N, V." in note for note in notes)
+
+
+def test_a_leaderboard_says_how_much_is_the_seed() -> None:
+    # by hand: variances 1 and 4 square points with 2 and 1 degrees of freedom pool to 2
+    scores = {"darts": (0.90, 0.91, 0.92), "random": (0.80, 0.80 + 0.02 * 2**0.5)}
+    records = [
+        run_record(strategy, seed, metrics=with_f1(f1))
+        for strategy, values in scores.items()
+        for seed, f1 in enumerate(values)
+    ]
+    (board,) = leaderboards(records)
+    assert "1.41 points around the mean of its method" in seed_text(board)
+    assert "pooled over 2 methods" in seed_text(board)
+    assert "two means of 3 runs a standard deviation of 1.15 points" in seed_text(board)
+    (board,) = leaderboards(records[:3])
+    assert seed_text(board) == ""

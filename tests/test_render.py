@@ -170,8 +170,10 @@ def test_markdown_shows_tests_of_ranked_rows_and_names_their_limit() -> None:
 
 def test_markdown_gives_verdicts_first() -> None:
     text = rendered("markdown")
-    line = next(line for line in text.splitlines() if "| darts | random (epochs=1) |" in line)
-    assert line.endswith("| +1.86 | 3 | 0.750 | cannot be told with fewer than 7 runs |")
+    line = next(line for line in text.splitlines() if "| darts; random (epochs=6) |" in line)
+    assert line.endswith(
+        "| random (epochs=1) | +1.86; +1.00 | 3 |  | cannot be told with fewer than 7 runs |"
+    )
     assert text.index("## What these runs show") < text.index("## mitbih-2lead")
 
 

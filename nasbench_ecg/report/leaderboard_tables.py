@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import sqrt
+from statistics import mode
 
 from nasbench_ecg.report.analysis import PARETO_COSTS
 from nasbench_ecg.report.columns import Format, leaderboard_columns, pareto_meaning
@@ -122,6 +124,8 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             f"F1 is the harmonic mean of macro Se and macro +P{_over_classes(board)}."
         )
         notes += limits_of_few_seeds(board)
+    if board.ranked_by == RANKED_BY and (noise := seed_text(board)):
+        notes.append(noise)
     if "over patients" in headings:
         persons = sorted({row.patients.n_persons for row in board.rows if row.patients})
         notes.append(
@@ -164,6 +168,26 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return notes
+
+
+def seed_text(board: Leaderboard) -> str:
+    """Return how much of the differences of a leaderboard is the seed; empty if it is not known.
+
+    The standard deviation of a run around the mean of its method is pooled over the methods, and
+    that of a difference of two means follows from the number of runs that most methods have.
+    """
+    found = [row.ranking for row in board.rows if row.ranking is not None]
+    several = [summary for summary in found if summary.n > 1 and summary.sd is not None]
+    if len(several) < 2:
+        return ""
+    freedom = sum(summary.n - 1 for summary in several)
+    pooled = sqrt(sum((one.n - 1) * (one.sd or 0.0) ** 2 for one in several) / freedom)
+    n = mode(summary.n for summary in several)
+    return (
+        f"How much is the seed: a run lies {100 * pooled:.2f} points around the mean of its method "
+        f"(standard deviation, pooled over {len(several)} methods), which alone gives a difference "
+        f"of two means of {n} runs a standard deviation of {100 * pooled * sqrt(2 / n):.2f} points."
+    )
 
 
 def _about_persons(board: Leaderboard) -> list[str]:
