@@ -37,6 +37,7 @@ def executed(
         node,
         kernel_name=kernel,
         timeout=600,
+        startup_timeout=600,
         record_timing=False,
         resources={"metadata": {"path": str(folder)}},
     )
