@@ -204,6 +204,32 @@ def test_a_report_is_written_in_every_format(toy, tmp_path):
     assert [one["repetitions"] for one in scores] == [5, 3]
 
 
+def test_a_search_has_its_own_options_repetitions_and_largest_budget(toy):
+    asked = ("table", "simulate", "synthetic-2lead", "--tables", toy, "--objectives", "parameters")
+    own = ("local-search:3:6", "regularized-evolution@population=3:4", "--repetitions", 5)
+    found = json.loads(printed(*asked, *own, "--evaluations", "4,8", "--json"))["outcomes"]
+    tuned = "regularized-evolution (population=3)"
+    counts = [{one["label"]: one["repetitions"] for one in out["scores"]} for out in found]
+    small, large = {"random": 5, "local-search": 3, tuned: 4}, {"random": 5, tuned: 4}
+    assert counts == [small, large, small, large]  # of evaluations, and of their seconds
+
+
+def test_an_interrupted_report_goes_on_from_what_it_kept(toy, tmp_path, monkeypatch):
+    asked = ("table", "simulate", "synthetic-2lead", "nsga2", "--tables", toy, "--evaluations")
+    asked = (*asked, "6", "--repetitions", 30, "--objectives", "none", "--json")
+    whole = printed(*asked)
+    kept = tmp_path / "kept"
+    assert printed(*asked, "--keep", kept) == whole
+    files = sorted(kept.iterdir())
+    assert len(files) == 2 * 2 * 2  # searches, budgets, blocks
+    files[0].unlink()
+    before = {file: file.stat().st_mtime_ns for file in files[1:]}
+    assert printed(*asked, "--keep", kept) == whole
+    assert {file: file.stat().st_mtime_ns for file in files[1:]} == before and files[0].exists()
+    monkeypatch.setattr("nasbench_ecg.tables.searchers.simulate", None)
+    assert printed(*asked, "--keep", kept) == whole
+
+
 def test_a_table_is_exported_for_people(toy, tmp_path):
     file = tmp_path / "table.csv"
     printed("table", "export", "synthetic-2lead", "--tables", toy, "-o", file)
@@ -261,7 +287,10 @@ def test_proxies_of_all_members_are_added(built, beats_cache, monkeypatch, tmp_p
         (["--seconds", "soon"], "not a list of numbers"),
         (["--objectives", "energy"], "no cost 'energy'"),
         (["-o", "report.doc"], "Cannot tell the format"),
-        (["random:x"], "not of the form STRATEGY:N"),
+        (["random:x"], "not of the form STRATEGY"),
+        (["random:1"], "not of the form STRATEGY"),
+        (["nsga2@objectives"], "not of the form component.option=value"),
+        (["nsga2@objektives=1"], "objektives"),
     ],
 )
 def test_a_simulation_with_a_bad_option_is_refused(toy, more, reason):

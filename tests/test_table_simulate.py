@@ -17,6 +17,7 @@ from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.outcome import best_so_far
+from nasbench_ecg.tables.requested import RequestedSearch
 from nasbench_ecg.tables.searchers import TableSearches
 from nasbench_ecg.tables.simulate import (
     Searcher,
@@ -217,6 +218,26 @@ def test_a_budget_of_seconds_ends_a_search_by_the_simulated_clock(table, name):
     for _, rows in simulation.steps.groupby("repetition"):
         seconds = rows["seconds"].to_numpy()
         assert seconds[-1] >= 10.0 > seconds[-2]
+
+
+ANYTIME = [
+    component.name
+    for component in load_registry().components("strategy")
+    if getattr(component.spec, "anytime", False)
+]
+
+
+@pytest.mark.parametrize("name", ANYTIME)
+def test_one_run_for_all_budgets_is_a_run_for_each(table, name):
+    pytest.importorskip("optuna", reason="needs optuna: pip install 'nasbench-ecg[optuna]'")
+    searches = TableSearches(load_registry(), table)
+    search = RequestedSearch(name, repetitions=3)
+    budgets = [Budget(evaluations=n) for n in (5, 14, 16)] + [Budget(seconds=s) for s in (9, 31)]
+    together = searches.repeat(search, budgets)
+    assert list(together) == budgets
+    for budget in budgets:
+        alone = searches.repeat(search, [budget])[budget]
+        assert together[budget].steps.equals(alone.steps)
 
 
 def test_repetitions_do_not_depend_on_the_number_of_processes(table):

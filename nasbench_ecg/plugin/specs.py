@@ -114,6 +114,10 @@ class StrategySpec(ComponentSpec):
     """The option that says how many architectures it evaluates, if there is one. Simulations on a
     table set it to their budget."""
 
+    anytime: bool = False
+    """Whether a budget only ends its search, so that what it evaluates before does not depend on
+    the budget. Simulations on a table then run it once for all budgets."""
+
     min_samples: int = 1
     """Fewest samples of a beat that it accepts, where it needs more than its builder."""
 

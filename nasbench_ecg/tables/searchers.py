@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, EstimatesSearch, Fidelity, Strategy
@@ -15,12 +18,17 @@ from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import Kind, StrategySpec
 from nasbench_ecg.tables.card import Component as Described
+from nasbench_ecg.tables.kept import KeptRepetitions
+from nasbench_ecg.tables.prefixes import cut, run_longest
+from nasbench_ecg.tables.requested import RequestedSearch
 from nasbench_ecg.tables.simulate import (
     Searcher,
+    Simulation,
     TableBuilder,
     TableSearchContext,
     ValidationLookup,
     generators,
+    simulate,
     stand_in_task,
 )
 from nasbench_ecg.tables.space import TableSpace, table_space
@@ -54,24 +62,94 @@ class TableSearches:
         mean = ValidationLookup.of(self.table).mean_seconds()
         return Budget(seconds=max(0.1, round(evaluations * mean, 1)))
 
-    def searcher(self, name: str, budget: Budget) -> Searcher:
-        """Return a strategy that plans for a budget.
+    def searcher(
+        self, name: str, budget: Budget, options: Mapping[str, Any] | None = None
+    ) -> Searcher:
+        """Return a strategy that plans for a budget, labeled with its name.
 
         Its options are those of the profile ``paper``, and: the one that says how many
         architectures it evaluates is the budget; fidelities are those of the table, from one epoch
         to all, and double from rung to rung; other limits of its length are so large that the
         budget ends it. A strategy whose first evaluations depend on the number of all gets the
-        largest number that it estimates to fit into a budget of seconds.
+        largest number that it estimates to fit into a budget of seconds. ``options`` go before all
+        of these.
         """
         component = self.registry.get("strategy", name)
         spec = component.spec
         assert isinstance(spec, StrategySpec)
-        own = self._fitting(component.options_model())
+        own = {**self._fitting(component.options_model()), **(options or {})}
         option = spec.evaluations_option
-        if option is not None and option not in self.overrides:
+        if option is not None and option not in {**self.overrides, **(options or {})}:
             own[option] = self._length(component, option, own, budget)
-        options = self._resolve(component, own)
-        return Searcher(name, partial(component.create, options))
+        return Searcher(name, partial(component.create, self._resolve(component, own)))
+
+    def _includes(self, search: RequestedSearch, budget: Budget) -> bool:
+        """Return whether a search is to be run with a budget."""
+        if search.largest is None:
+            return True
+        if budget.evaluations is not None:
+            return budget.evaluations <= search.largest
+        return (budget.seconds or 0.0) <= (self.budget_in_seconds(search.largest).seconds or 0.0)
+
+    def repeat(
+        self,
+        search: RequestedSearch,
+        budgets: Sequence[Budget],
+        *,
+        seed: int = 0,
+        workers: int = 1,
+        kept: KeptRepetitions | None = None,
+    ) -> dict[Budget, Simulation]:
+        """Run a search many times with each budget, as ``simulate`` does.
+
+        A strategy that is ``anytime`` is run once for all budgets; see :mod:`.prefixes`.
+
+        Args:
+            search: The search; budgets above its largest one are left out.
+            budgets: What each repetition may spend.
+            seed: Seed of all repetitions.
+            workers: Processes.
+            kept: Where repetitions are kept and read from.
+        """
+        own = [budget for budget in budgets if self._includes(search, budget)]
+        spec = self.registry.get("strategy", search.strategy).spec
+        assert isinstance(spec, StrategySpec)
+        if not spec.anytime:
+            return {budget: self._repeat(search, [budget], seed, workers, kept) for budget in own}
+        longest = self._repeat(search, own, seed, workers, kept)
+        return {budget: cut(longest, budget) for budget in own}
+
+    def _repeat(
+        self,
+        search: RequestedSearch,
+        budgets: Sequence[Budget],
+        seed: int,
+        workers: int,
+        kept: KeptRepetitions | None,
+    ) -> Simulation:
+        searcher = self.searcher(search.strategy, budgets[0], search.options)
+        searcher = replace(searcher, label=search.label)
+
+        def run(budget: Budget, numbers: NDArray[np.int64]) -> Simulation:
+            return simulate(
+                self.table, self.space, self.builder, searcher,
+                repetitions=numbers, budget=budget, seed=seed, workers=workers,
+            )  # fmt: skip
+
+        def run_all(numbers: NDArray[np.int64]) -> Simulation:
+            return run_longest(run, budgets, numbers)
+
+        if kept is None:
+            return run_all(np.arange(search.repetitions))
+        (options,) = searcher.create.args  # type: ignore[attr-defined]
+        identity = {
+            "table": self.table.card.sha256,
+            "search": search.label,
+            "options": options.model_dump(mode="json"),
+            "budgets": [budget.limits() for budget in budgets],
+            "seed": seed,
+        }
+        return kept.repeat(identity, search.repetitions, run_all)
 
     def refuse_unknown_options(self, strategies: Sequence[str]) -> None:
         """Check that each option that the user set is one of some strategy.

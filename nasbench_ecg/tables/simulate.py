@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 METRIC = "f1_of_macro"
 
+STEP_COLUMNS = ("repetition", "evaluation", "seconds", "member", "epoch", "score")
+"""Columns of the steps of repeated searches."""
+
 
 @dataclass(frozen=True)
 class ValidationLookup:
@@ -225,13 +228,20 @@ class Simulation:
         return len(self.found)
 
 
+def joined(label: str, steps: Sequence[pd.DataFrame], found: NDArray[np.int64]) -> Simulation:
+    """Return the repetitions of several simulations as one, in their order."""
+    together = pd.concat(steps, ignore_index=True)
+    together = together.sort_values(["repetition", "evaluation"], ignore_index=True)
+    return Simulation(label, together, found)
+
+
 def simulate(
     table: Table,
     space: SearchSpace,
     builder: Builder,
     searcher: Searcher,
     *,
-    repetitions: int,
+    repetitions: int | NDArray[np.int64],
     budget: Budget,
     seed: int = 0,
     workers: int = 1,
@@ -243,7 +253,8 @@ def simulate(
         space: What is searched: :class:`~nasbench_ecg.tables.space.TableSpace` of the table.
         builder: Makes networks, for strategies that measure their costs.
         searcher: The strategy.
-        repetitions: How often it is run, each time with generators of its own.
+        repetitions: How often it is run, each time with generators of its own; or the numbers of
+            the repetitions.
         budget: What each run may spend, in evaluations and simulated seconds.
         seed: Seed of all repetitions. A repetition's generators depend on it, on the strategy's
             label and on the repetition's number, so that they do not depend on ``workers``. The
@@ -254,15 +265,15 @@ def simulate(
         NasbenchError: The strategy cannot search the space, or does not keep the budget.
     """
     run = partial(_repeat, table, space, builder, searcher, budget, seed)
-    blocks = np.array_split(np.arange(repetitions), max(1, min(workers, repetitions)))
+    numbers = np.arange(repetitions) if isinstance(repetitions, int) else repetitions
+    blocks = np.array_split(numbers, max(1, min(workers, len(numbers))))
     if len(blocks) == 1:
         parts = [run(blocks[0])]
     else:
         with ProcessPoolExecutor(len(blocks)) as pool:
             parts = list(pool.map(run, blocks))
     rows = [row for part in parts for row in part[0]]
-    names = ["repetition", "evaluation", "seconds", "member", "epoch", "score"]
-    steps = pd.DataFrame(rows, columns=names)
+    steps = pd.DataFrame(rows, columns=list(STEP_COLUMNS))
     return Simulation(searcher.label, steps, np.concatenate([part[1] for part in parts]))
 
 

@@ -16,6 +16,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options="nasbench_ecg_optuna.options:TpeOptions",
         space="conv-cells",
         needs_encoding=True,
+        anytime=True,
         summary="Tree-structured Parzen estimator of Optuna (Bergstra et al. 2011)",
     )
     yield StrategySpec(
@@ -24,6 +25,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options="nasbench_ecg_optuna.options:GpOptions",
         space="conv-cells",
         needs_encoding=True,
+        anytime=True,
         summary="Bayesian optimization with Gaussian processes of Optuna (Snoek et al. 2012)",
     )
     yield StrategySpec(
@@ -32,6 +34,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options="nasbench_ecg_optuna.options:CmaEsOptions",
         space="conv-cells",
         needs_encoding=True,
+        anytime=True,
         summary="Evolves a normal distribution over scores of choices (Hansen & Ostermeier 2001)",
     )
     yield StrategySpec(
@@ -40,6 +43,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options="nasbench_ecg_optuna.options:NsgaIIOptions",
         space="conv-cells",
         needs_encoding=True,
+        anytime=True,
         summary="NSGA-II of Optuna on the parameters of a space (Deb et al. 2002)",
     )
     yield StrategySpec(
@@ -48,6 +52,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options="nasbench_ecg_optuna.options:NsgaIIIOptions",
         space="conv-cells",
         needs_encoding=True,
+        anytime=True,
         summary="NSGA-III of Optuna, for three objectives or more (Deb & Jain 2014)",
     )
     yield StrategySpec(
@@ -56,5 +61,6 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options="nasbench_ecg_optuna.options:BohbOptions",
         space="conv-cells",
         needs_encoding=True,
+        anytime=True,
         summary="Hyperband with candidates that a TPE model proposes (Falkner et al. 2018)",
     )

@@ -24,7 +24,13 @@ from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_
 from nasbench_ecg_blackbox.hyperband import brackets
 from nasbench_ecg_optuna.encoders import Direct
 from nasbench_ecg_optuna.options import BohbOptions
-from nasbench_ecg_optuna.study import MAX_PROPOSALS, encoded, quiet_optuna, require_optuna
+from nasbench_ecg_optuna.study import (
+    MAX_PROPOSALS,
+    create_study,
+    encoded,
+    quiet_optuna,
+    require_optuna,
+)
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -127,7 +133,7 @@ class _Proposer:
             self._told.add((epochs, arch.hash))
             values = Direct().fixed(self.parameters, self.encodes.encode(arch))
             trial = optuna.trial.FixedTrial(values)
-            Direct().suggest(trial, self.parameters)  # type: ignore[arg-type]
+            Direct().suggest(trial, self.parameters)
             study.add_trial(
                 optuna.trial.create_trial(
                     params=trial.params, distributions=trial.distributions, value=score
@@ -137,7 +143,7 @@ class _Proposer:
     def _model(self) -> Study | None:
         """Return the study at the most epochs that has enough scores; None if none has."""
         for _, study in sorted(self.studies.items(), reverse=True):
-            if self.parameters and len(study.trials) >= self._enough:
+            if self.parameters and len(study.get_trials(deepcopy=False)) >= self._enough:
                 return study
         return None
 
@@ -150,9 +156,12 @@ class _Proposer:
         """Return a new proposal of a model within the limits; None after too many others."""
         from optuna.trial import TrialState
 
+        from nasbench_ecg_optuna.storage import QuickTrial
+
         for _ in range(MAX_PROPOSALS):
             trial = study.ask()
-            arch = self.encodes.decode(Direct().suggest(trial, self.parameters))
+            values = Direct().suggest(QuickTrial(study, trial), self.parameters)
+            arch = self.encodes.decode(values)
             study.tell(trial, state=TrialState.FAIL)
             if arch.hash not in known and self.limit.allows(arch):
                 return arch
@@ -169,5 +178,5 @@ class _Proposer:
             multivariate=True,
             group=conditional,
         )
-        self.studies[epochs] = optuna.create_study(sampler=sampler, direction="maximize")
+        self.studies[epochs] = create_study(sampler=sampler, direction="maximize")
         return self.studies[epochs]

@@ -65,11 +65,6 @@ class CmaEs:
         )
 
     def _sampler(self, seed: int, parameters: Sequence[Parameter]) -> BaseSampler:
-        from optuna.samplers import CmaEsSampler
+        from nasbench_ecg_optuna.cma_sampler import CmaEsInMemory
 
-        return CmaEsSampler(
-            seed=seed,
-            popsize=self.options.population,
-            sigma0=self.options.sigma,
-            warn_independent_sampling=False,
-        )
+        return CmaEsInMemory(seed, population=self.options.population, sigma=self.options.sigma)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from nasbench_ecg.api import Categorical, Parameter, ParameterValue
 
-if TYPE_CHECKING:
-    from optuna.trial import Trial
+
+class Suggests(Protocol):
+    """A trial of Optuna, or what suggests the same values."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return a choice."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return an integer from ``low`` to ``high``."""
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """Return a number from ``low`` to ``high``."""
 
 
 class Encoder(Protocol):
     """Translates between parameters of a space and those of a trial."""
 
-    def suggest(self, trial: Trial, parameters: Sequence[Parameter]) -> dict[str, ParameterValue]:
+    def suggest(
+        self, trial: Suggests, parameters: Sequence[Parameter]
+    ) -> dict[str, ParameterValue]:
         """Return the values of the active parameters that ``trial`` suggests."""
 
     def fixed(
@@ -26,7 +38,9 @@ class Encoder(Protocol):
 class Direct:
     """Each parameter is one of the trial, suggested while it is active."""
 
-    def suggest(self, trial: Trial, parameters: Sequence[Parameter]) -> dict[str, ParameterValue]:
+    def suggest(
+        self, trial: Suggests, parameters: Sequence[Parameter]
+    ) -> dict[str, ParameterValue]:
         """Return the suggested values."""
         values: dict[str, ParameterValue] = {}
         for parameter in parameters:
@@ -53,7 +67,9 @@ class Relaxed:
     Integers stay integers. All parameters are suggested; the inactive ones have no effect.
     """
 
-    def suggest(self, trial: Trial, parameters: Sequence[Parameter]) -> dict[str, ParameterValue]:
+    def suggest(
+        self, trial: Suggests, parameters: Sequence[Parameter]
+    ) -> dict[str, ParameterValue]:
         """Return the suggested values."""
         values: dict[str, ParameterValue] = {}
         for parameter in parameters:

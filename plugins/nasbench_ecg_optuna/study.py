@@ -38,7 +38,7 @@ from nasbench_ecg_blackbox.history import (
     seconds_of_search,
 )
 from nasbench_ecg_blackbox.nsga2 import front, member, table
-from nasbench_ecg_optuna.encoders import Direct, Encoder
+from nasbench_ecg_optuna.encoders import Direct, Encoder, Suggests
 from nasbench_ecg_optuna.options import StudyOptions
 
 if TYPE_CHECKING:
@@ -225,13 +225,21 @@ class _Run:
     def _proposal(self) -> Proposal | None:
         """Return the next candidate of the sampler; None if it was rejected for its size."""
         trial = self.study.ask()
-        values = self.search.encoder.suggest(trial, self.parameters)
+        values = self.search.encoder.suggest(self._suggesting(trial), self.parameters)
         proposal = self._describe(trial, self.encodes.decode(values))
         if self._excess(proposal.architecture) <= 0:
             return proposal
         self.unproductive += 1
         self._tell_rejected(proposal)
         return None
+
+    def _suggesting(self, trial: Trial) -> Suggests:
+        """Return what suggests the values of a trial; in memory, it copies nothing."""
+        if self.search.options.storage is not None:
+            return trial
+        from nasbench_ecg_optuna.storage import QuickTrial
+
+        return QuickTrial(self.study, trial)
 
     def _random_proposal(self) -> Proposal | None:
         for _ in range(MAX_REPEATS):
@@ -366,7 +374,7 @@ class _Run:
         ]
         url = self.search.options.storage
         if url is None:
-            return optuna.create_study(sampler=sampler, pruner=pruner, directions=directions)
+            return create_study(sampler=sampler, pruner=pruner, directions=directions)
         name = self._study_name()
         try:
             if name in optuna.get_all_study_names(url):
@@ -398,6 +406,15 @@ class _Run:
         }
         digest = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:8]
         return f"{self.search.name}-{self.space.name}-{digest}"
+
+
+def create_study(**arguments: Any) -> Study:
+    """Return a study in memory, made with the arguments of Optuna's ``create_study``."""
+    import optuna
+
+    from nasbench_ecg_optuna.storage import OneStudy
+
+    return optuna.create_study(storage=OneStudy(), **arguments)
 
 
 @contextmanager

@@ -1,0 +1,154 @@
+"""``nasbench-ecg table simulate``: repeat searches on a table and compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nasbench_ecg.cli.components import complete_strategy
+from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.cli.table_options import (
+    DEFAULT,
+    Dataset,
+    Json,
+    Protocol,
+    Space,
+    Tables,
+    load,
+    refuse_parts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nasbench_ecg.contracts import Budget
+    from nasbench_ecg.tables.searchers import TableSearches
+    from nasbench_ecg.tables.simulate import Simulation
+
+
+def simulate(
+    dataset: Dataset,
+    strategies: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STRATEGY...",
+            help="Strategies to compare with random search. NAME:N repeats one N times only, "
+            "NAME:N:LARGEST also leaves out budgets above LARGEST evaluations, and "
+            "NAME@OPTION=VALUE sets an option of this one.",
+            autocompletion=complete_strategy,
+        ),
+    ],
+    evaluations: Annotated[
+        str, typer.Option(metavar="N,...", help="Budgets, in evaluations.")
+    ] = "20,50,100,200",
+    seconds: Annotated[
+        str,
+        typer.Option(
+            metavar="S,...",
+            help="Budgets, in simulated seconds; auto: the seconds that random search takes in the "
+            "mean for each of --evaluations; none.",
+        ),
+    ] = "auto",
+    objectives: Annotated[
+        str, typer.Option(metavar="COST,...", help="Costs of the hypervolumes; none.")
+    ] = "parameters,macs,flash_bytes",
+    repetitions: Annotated[
+        int, typer.Option(min=2, metavar="N", help="Repetitions of each search.")
+    ] = 500,
+    space: Space = "tiny-cells",
+    protocol: Protocol = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="strategy.OPTION=VALUE",
+            help="Set an option of every strategy that has it. Repeatable.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all repetitions.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes.")] = 1,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep finished repetitions there, and go on from them: for a command that is "
+            "interrupted, or repeated with more.",
+        ),
+    ] = None,
+    outputs: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Report as .md, .csv, .tex, .html or .json; all steps as .parquet. Repeatable.",
+        ),
+    ] = None,
+    tables: Tables = DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Repeat searches on a table, and show which are better than random search.
+
+    Every budget is a search of its own, so that a strategy that plans ahead plans for it.
+    """
+    from nasbench_ecg.cli.table_report import check_outputs, show, write
+    from nasbench_ecg.contracts import Budget
+    from nasbench_ecg.errors import OptionError, nearest
+    from nasbench_ecg.options import parse_assignments
+    from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.tables.compare import compare
+    from nasbench_ecg.tables.kept import KeptRepetitions
+    from nasbench_ecg.tables.requested import RequestedSearch, parse_search
+    from nasbench_ecg.tables.searchers import TableSearches
+
+    check_outputs(outputs or [])
+    registry = load_registry()
+    one = load(tables, space, dataset, protocol)
+    baseline = registry.strategies("random-search")[0].name
+    asked = [parse_search(text, repetitions) for text in strategies]
+    wanted = {one.label: one for one in [RequestedSearch(baseline, repetitions), *asked]}
+    parsed = parse_assignments(assignments or [])
+    refuse_parts(parsed, ("strategy",))
+    searches = TableSearches(registry, one, parsed.get("strategy", {}))
+    searches.refuse_unknown_options([search.strategy for search in wanted.values()])
+    budgets = [Budget(evaluations=n) for n in _parse_numbers(evaluations, "--evaluations")]
+    budgets += _in_seconds(seconds, budgets, searches)
+    costs = [] if objectives == "none" else [c.strip() for c in objectives.split(",")]
+    known = one.costs()
+    for cost in costs:
+        if cost not in known:
+            raise OptionError(f"The table has no cost {cost!r}.", fix=nearest(cost, known))
+    found: dict[Budget, dict[str, Simulation]] = {budget: {} for budget in budgets}
+    budgets = list(found)
+    kept = None if keep is None else KeptRepetitions(keep)
+    with RichProgress() as progress, progress.track("Simulating", len(wanted)) as bar:
+        for search in wanted.values():
+            repeated = searches.repeat(search, budgets, seed=seed, workers=workers, kept=kept)
+            for budget, one_search in repeated.items():
+                found[budget][search.label] = one_search
+            bar.advance()
+    compared = compare(one, found, baseline, costs)
+    show(one, compared, as_json=as_json)
+    for output in outputs or []:
+        write(output, one, compared, found)
+
+
+def _in_seconds(text: str, budgets: Sequence[Budget], searches: TableSearches) -> list[Budget]:
+    from nasbench_ecg.contracts import Budget
+
+    if text == "none":
+        return []
+    if text == "auto":
+        return [searches.budget_in_seconds(b.evaluations or 0) for b in budgets]
+    return [Budget(seconds=float(n)) for n in _parse_numbers(text, "--seconds")]
+
+
+def _parse_numbers(text: str, option: str) -> list[int]:
+    from nasbench_ecg.errors import OptionError
+
+    parts = text.split(",")
+    if all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        return sorted({int(part) for part in parts})
+    raise OptionError(f"{text!r} is not a list of numbers.", fix=f"For example {option} 20,50,100.")

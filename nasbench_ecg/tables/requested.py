@@ -1,0 +1,66 @@
+"""Searches that a report is asked for: ``STRATEGY[@OPTION=VALUE]…[:REPETITIONS[:LARGEST]]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.options import parse_assignments
+
+
+@dataclass(frozen=True)
+class RequestedSearch:
+    """A strategy, its options, and how often and with which budgets it is repeated.
+
+    Attributes:
+        strategy: Name of the strategy.
+        repetitions: How often it is run with each budget.
+        options: Options that only this search has.
+        largest: Largest budget in evaluations, and the seconds of as many; None: all budgets.
+    """
+
+    strategy: str
+    repetitions: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    largest: int | None = None
+
+    @property
+    def label(self) -> str:
+        """The strategy with its options: ``nsga-ii (objectives=macs)``."""
+        stated = ", ".join(f"{name}={_text(value)}" for name, value in self.options.items())
+        return f"{self.strategy} ({stated})" if stated else self.strategy
+
+
+def parse_search(text: str, repetitions: int) -> RequestedSearch:
+    """Return the search that a text asks for.
+
+    Args:
+        text: For example ``tpe``, ``tpe:100``, ``gp:30:50`` or ``nsga-ii@objectives=["macs"]:100``.
+        repetitions: Repetitions if the text has none.
+
+    Raises:
+        OptionError: The text has another form.
+    """
+    parts = text.split(":")
+    counts: list[int] = []
+    while len(parts) > 1 and len(counts) < 2 and parts[-1].isdecimal():
+        counts.insert(0, int(parts.pop()))
+    name, *assignments = ":".join(parts).split("@")
+    if not name or ":" in name or any(count < 2 for count in counts[:1]):
+        raise OptionError(
+            f"{text!r} is not of the form STRATEGY[@OPTION=VALUE][:N[:LARGEST]].",
+            fix=f"For example {name.partition(':')[0] or 'random'}:50.",
+        )
+    options = parse_assignments([f"strategy.{one}" for one in assignments])
+    return RequestedSearch(
+        name,
+        counts[0] if counts else repetitions,
+        options.get("strategy", {}),
+        counts[1] if len(counts) > 1 else None,
+    )
+
+
+def _text(value: Any) -> str:
+    return " + ".join(map(str, value)) if isinstance(value, list) else str(value)
