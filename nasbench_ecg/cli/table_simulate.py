@@ -112,7 +112,7 @@ def simulate(
     parsed = parse_assignments(assignments or [])
     refuse_parts(parsed, ("strategy",))
     searches = TableSearches(registry, one, parsed.get("strategy", {}))
-    searches.refuse_unknown_options([search.strategy for search in wanted.values()])
+    searches.refuse_unknown_options(list(wanted.values()))
     budgets = [Budget(evaluations=n) for n in _parse_numbers(evaluations, "--evaluations")]
     budgets += _in_seconds(seconds, budgets, searches)
     costs = [] if objectives == "none" else [c.strip() for c in objectives.split(",")]

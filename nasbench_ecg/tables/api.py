@@ -107,8 +107,8 @@ class OpenTable:
         """
         from nasbench_ecg.contracts import Budget
         from nasbench_ecg.tables.outcome import incumbents
+        from nasbench_ecg.tables.requested import RequestedSearch
         from nasbench_ecg.tables.searchers import TableSearches
-        from nasbench_ecg.tables.simulate import simulate
 
         if (budget_evaluations is None) == (budget_seconds is None):
             raise OptionError(
@@ -116,11 +116,9 @@ class OpenTable:
             )
         budget = Budget(evaluations=budget_evaluations, seconds=budget_seconds)
         searches = TableSearches(self._registry, self.data, options)
-        searches.refuse_unknown_options([strategy])
-        done = simulate(
-            self.data, searches.space, searches.builder, searches.searcher(strategy, budget),
-            repetitions=repetitions, budget=budget, seed=seed, workers=workers,
-        )  # fmt: skip
+        search = RequestedSearch(strategy, repetitions)
+        searches.refuse_unknown_options([search])
+        done = searches.repeat(search, [budget], seed=seed, workers=workers)[budget]
         return done.steps.assign(incumbent_test=incumbents(done, self.data))
 
 

@@ -151,23 +151,24 @@ class TableSearches:
         }
         return kept.repeat(identity, search.repetitions, run_all)
 
-    def refuse_unknown_options(self, strategies: Sequence[str]) -> None:
-        """Check that each option that the user set is one of some strategy.
+    def refuse_unknown_options(self, searches: Sequence[RequestedSearch]) -> None:
+        """Check that each option that the user set is one of some strategy, and each search's own.
 
         Raises:
-            OptionError: No strategy has it.
+            OptionError: No strategy has it, or the search has no such option or value.
         """
-        known = {
-            option
-            for name in strategies
-            for option in self.registry.get("strategy", name).options_model().model_fields
-        }
+        models = [self.registry.get("strategy", s.strategy).options_model() for s in searches]
+        known = {option for model in models for option in model.model_fields}
         for option in self.overrides:
             if option not in known:
                 raise OptionError(
                     f"None of these strategies has an option {option!r}.",
                     fix=nearest(option, known),
                 )
+        for search in searches:
+            component = self.registry.get("strategy", search.strategy)
+            fitting = self._fitting(component.options_model())
+            self._resolve(component, {**fitting, **search.options})
 
     def _fitting(self, model: type[Options]) -> dict[str, Any]:
         epochs = self.table.card.recipe.epochs
