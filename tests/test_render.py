@@ -162,10 +162,24 @@ def test_markdown_has_an_interval_from_five_seeds() -> None:
     assert re.search(r"95\.20 ± 0\.16 \[\d\d\.\d\d, \d\d\.\d\d\]", rendered("markdown", runs))
 
 
-def test_markdown_shows_tests_of_ranked_rows_and_names_their_limit() -> None:
+def two_methods(n_seeds: int) -> list[RunRecord]:
+    """Return runs of two methods, which differ by one point with every seed."""
+    pairs = [("darts", 0.95), ("random", 0.94)]
+    return [run_record(m, s, metrics=with_f1(f1)) for m, f1 in pairs for s in range(n_seeds)]
+
+
+@pytest.mark.parametrize("form", ["markdown", "html", "latex"])
+def test_all_tests_are_listed_where_one_can_tell_two_methods_apart(form: str) -> None:
+    assert "p (Holm)" in rendered(form, two_methods(6))
+    left_out = rendered(form, two_methods(5))
+    assert "p (Holm)" not in left_out
+    assert "The tests of all pairs are not listed." in left_out
+
+
+def test_markdown_names_the_limit_of_few_seeds() -> None:
     text = rendered("markdown")
-    assert "| darts | random (epochs=6) | 3 | +0.86 | 0.250 | 0.750 |" in text
     assert "3 seeds cannot distinguish any two of these methods" in text
+    assert "paired permutation tests" not in text
 
 
 def test_markdown_gives_verdicts_first() -> None:

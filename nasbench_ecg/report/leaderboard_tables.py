@@ -55,8 +55,8 @@ def leaderboard_table(board: Leaderboard, form: Format) -> Table:
 
 
 def comparison_table(board: Leaderboard) -> Table | None:
-    """Return the paired tests of a leaderboard, None if there are none."""
-    if not board.comparisons:
+    """Return the paired tests of a leaderboard, None if none of them can tell two methods apart."""
+    if not _some_can_be_told(board):
         return None
     columns = (
         Column("method", numeric=False),
@@ -256,14 +256,24 @@ def limits_of_few_seeds(board: Leaderboard) -> list[str]:
             "to chance."
         )
     if tests and n < min_pairs_for_significance(tests):
+        listed = "" if _some_can_be_told(board) else " The tests of all pairs are not listed."
         smallest = min(1.0, tests * smallest_paired_p_value(n))
         seeds = "One seed" if n == 1 else f"{n} seeds"
         notes.append(
             f"{seeds} cannot distinguish any two of these methods: the smallest p-value after "
             f"correction for {'one comparison' if tests == 1 else f'{tests} comparisons'} is "
-            f"{smallest:.2g}."
+            f"{smallest:.2g}.{listed}"
         )
     return notes
+
+
+def _some_can_be_told(board: Leaderboard) -> bool:
+    """Return whether seeds or test persons are enough for some test to reach the 5% level."""
+    tests = board.comparisons
+    if not tests:
+        return False
+    enough = min_pairs_for_significance(len(tests))
+    return any(found.n >= enough or found.n_persons for found in tests)
 
 
 def across_datasets_text(found: CriticalDifference) -> str:
