@@ -32,6 +32,7 @@ from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.testing.fixtures import small_task
+from nasbench_ecg.training import network_costs
 from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import Nsga2Options, RandomSearchOptions
 from nasbench_ecg_blackbox.random_search import RandomSearch
@@ -268,6 +269,22 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
 def test_a_limit_below_every_network_is_an_error_with_a_fix(name):
     with pytest.raises(OptionError, match="has 1 trainable parameters or fewer"):
         search(name, Bits(8), max_parameters=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("limit", ["max_macs", "max_flash"])
+def test_operations_and_bytes_are_limited_as_parameters_are(name, limit):
+    cost = {"max_macs": "macs", "max_flash": "flash_bytes"}[limit]
+
+    def costs_of(ones):
+        arch = bits([1] * ones + [0] * (8 - ones))
+        return network_costs(arch, TASK, Wide(), device="cpu", names=[cost])[cost]
+
+    most = int(costs_of(3))
+    assert costs_of(2) < most < costs_of(4)
+    _, evaluator, _ = search(name, Bits(8), models=12, **{limit: most})
+    assert len(evaluator.calls) == 12
+    assert max(sum(arch.genotype) for arch in evaluator.architectures) <= 3
 
 
 # Several objectives
