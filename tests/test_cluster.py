@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from test_suite import planned, runs_that
 from typer.testing import CliRunner
@@ -27,6 +29,7 @@ from nasbench_ecg.suite.jobs import run_job
 from nasbench_ecg.suite.merge import merge_results
 from nasbench_ecg.suite.nodes import environment_of_jobs, submitter
 from nasbench_ecg.suite.runner import shard_of
+from nasbench_ecg.tables.files import load_table, table_folder
 
 slurm = pytest.mark.skipif(
     "SLURM_CONF" not in os.environ or None in (shutil.which("squeue"), find_spec("submitit")),
@@ -198,6 +201,49 @@ def test_a_suite_of_three_runs_is_executed_by_slurm(beats_cache: Path, tmp_path:
     assert "3 runs: 3 ok." in done.communicate(timeout=280)[0] and done.returncode == 0
     logs = list((tmp_path / "out" / "three" / ".logs").glob("*.log"))
     assert len(logs) == 3 and all("F1" in log.read_text() for log in logs)
+
+
+TABLE = [
+    *("table", "build", "synthetic-2lead", "--beats", "64", "--epochs", "1", "--seeds", "3"),
+    *("--set", 'space.operations=["skip","conv-3","sep-9"]', "--set", "space.widths=[2]"),
+    *("--set", "space.cells=[1]", "--set", "dataset.patients=12", "--set", "dataset.minutes=1"),
+]
+ARRAY = """#!/bin/sh
+#SBATCH --array=1-2
+#SBATCH --mem=1000
+#SBATCH --output={folder}/%a.log
+exec {command} --shard "$SLURM_ARRAY_TASK_ID/2" --tables "{folder}/$SLURM_ARRAY_TASK_ID/tables"
+"""
+
+
+@slurm
+def test_a_table_of_two_shards_is_built_by_an_array_and_merged(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    alone = nasbench(beats_cache, *TABLE, "--tables", str(tmp_path / "alone" / "tables"))
+    assert "54 trainings, 100% of the members" in alone.communicate(timeout=500)[0]
+    command = shlex.join([sys.executable, "-P", "-m", "nasbench_ecg", *TABLE])
+    (tmp_path / "table.sbatch").write_text(ARRAY.format(folder=tmp_path, command=command))
+    submit = ["sbatch", "--wait", str(tmp_path / "table.sbatch")]
+    environment = {**os.environ, "NASBENCH_ECG_CACHE": str(beats_cache)}
+    subprocess.run(submit, check=True, capture_output=True, timeout=500, env=environment)
+    counts = ("48 trainings", "6 trainings")  # a shard has 48
+    for part, count in enumerate(counts, 1):
+        assert count in (tmp_path / f"{part}.log").read_text()
+    words = [str(tmp_path / "1"), str(tmp_path / "2"), "--out", str(tmp_path / "both")]
+    told = nasbench(beats_cache, "results", "merge", *words).communicate(timeout=100)[0]
+    assert "54 trainings of tables are copied" in told
+    one, both = (
+        load_table(table_folder(tmp_path / name / "tables", *TRACK)) for name in ("alone", "both")
+    )
+    assert both.card.model_dump(exclude=DIGESTS) == one.card.model_dump(exclude=DIGESTS)
+    assert both.arrays.keys() == one.arrays.keys()
+    for name in set(one.arrays) - {"seconds"}:
+        np.testing.assert_array_equal(both.arrays[name], one.arrays[name], err_msg=name)
+
+
+TRACK = ("tiny-cells", "synthetic-2lead", "intra-patient")
+DIGESTS = {"sha256", "card_sha256"}
 
 
 @slurm

@@ -27,12 +27,15 @@ def merge(
         Path, typer.Option(metavar="DIR", help="Folder of results that receives the records.")
     ] = Path("results"),
 ) -> None:
-    """Copy the run records of folders, with their files, into one.
+    """Copy the run records of folders, with their files, into one; and the tables in 'tables'.
 
-    Two records of one run must have the same result; otherwise nothing is copied.
+    Two records of one run, or two trainings of one member of a table, must have the same result;
+    otherwise nothing is copied.
     """
     from nasbench_ecg.suite.merge import merge_results
+    from nasbench_ecg.tables.merge import merge_tables, table_parts
 
+    parts = table_parts([folder / "tables" for folder in folders], out / "tables")
     merged = merge_results(folders, out)
     for path in merged.skipped:
         stderr().print(f"Skipped {path}: not a readable record.", style="yellow", soft_wrap=True)
@@ -40,3 +43,6 @@ def merge(
         f"{len(merged.copied)} records are copied to {out}; {len(merged.equal)} were there with "
         "the same result."
     )
+    if parts:
+        added = merge_tables(parts)
+        stderr().print(f"{added} trainings of tables are copied to {out / 'tables'}.")

@@ -129,7 +129,7 @@ def build(
             continue
         journal = journals / f"{number:04}.jsonl"
         with ExitStack() as locks:
-            with storage_errors(journals, option="--tables", what="The table"), _table_lock(folder):
+            with storage_errors(journals, option="--tables", what="The table"), table_lock(folder):
                 try:
                     locks.enter_context(journal_lock(journal).acquire(blocking=False))
                 except Timeout:
@@ -166,7 +166,7 @@ def open_or_create(
         StorageError: The folder cannot be written.
     """
     scratch_folder(folder)
-    with _table_lock(folder):  # another process may be creating it
+    with table_lock(folder):  # another process may be creating it
         if not (folder / CARD).exists():
             arrays = empty_arrays(card, [arch.to_json() for arch in members])
             arrays |= {f"cost_{name}": values for name, values in costs().items()}
@@ -212,7 +212,7 @@ def continue_shipped(card: Card, folder: Path) -> None:
         if (one.space, one.track) == (card.space.name, folder.name):
             shipped = load_table(one.folder)
             scratch_folder(folder)
-            with _table_lock(folder):
+            with table_lock(folder):
                 if not (folder / CARD).exists() and not differences(card, shipped.card):
                     save_table(shipped, folder)
 
@@ -226,7 +226,7 @@ def add_arrays(table: Table, arrays: Mapping[str, NDArray[np.float64]], folder: 
         StorageError: The folder cannot be written.
     """
     scratch_folder(folder)
-    with _table_lock(folder):
+    with table_lock(folder):
         if (folder / CARD).exists():
             table = load_table(folder)
         replaced = COST if any(name.startswith(COST) for name in arrays) else ()
@@ -244,20 +244,29 @@ def publish(source: Path, target: Path) -> Table:
         TableError: A table is damaged.
         StorageError: The target cannot be written.
     """
-    table = load_table(source)
-    machines = list(table.card.machines)
-    for path in sorted((source / "shards").glob("*.jsonl")):
-        _add_journal(table, path, machines)
+    table = with_journals(source)
     arrays = table.arrays
     if (target / CARD).exists():
         old = load_table(target)
         if np.array_equal(old.arrays["architecture"], arrays["architecture"]):
             kept = {n: a for n, a in old.arrays.items() if n.startswith((COST, PROXY))}
             arrays = {n: a for n, a in arrays.items() if not n.startswith(COST)} | kept
-    card = table.card.model_copy(update={"machines": tuple(machines)})
-    copy = Table(card, arrays)
+    copy = Table(table.card, arrays)
     save_table(copy, target)
     return copy
+
+
+def with_journals(folder: Path) -> Table:
+    """Return the table of a folder with the trainings in its journals; nothing there is changed.
+
+    Raises:
+        TableError: The table is damaged.
+    """
+    table = load_table(folder)
+    machines = list(table.card.machines)
+    for path in sorted((folder / "shards").glob("*.jsonl")):
+        _add_journal(table, path, machines)
+    return Table(table.card.model_copy(update={"machines": tuple(machines)}), table.arrays)
 
 
 def _without_nulls(data: Any) -> Any:
@@ -276,7 +285,7 @@ def pack(folder: Path) -> Table:
     """
     journals = scratch_folder(folder)
     with storage_errors(folder, option="--tables", what="The table"), ExitStack() as locks:
-        locks.enter_context(_table_lock(folder))
+        locks.enter_context(table_lock(folder))
         table = load_table(folder)
         machines = list(table.card.machines)
         packed_journals = []
@@ -323,5 +332,6 @@ def journal_lock(journal: Path) -> FileLock:
     return FileLock(journal.with_suffix(".lock"))
 
 
-def _table_lock(folder: Path) -> FileLock:
+def table_lock(folder: Path) -> FileLock:
+    """Return the lock of a process that changes a table."""
     return FileLock(folder / "shards" / ".pack.lock")

@@ -46,7 +46,7 @@ def find_tables(tables: Path = DEFAULT) -> list[FoundTable]:
     A table in the folder ``tables`` comes before one of the same name in a package.
     """
     found: dict[tuple[str, str], FoundTable] = {}
-    for one in [*_tables_in(tables, str(tables)), *shipped_tables()]:
+    for one in [*find_tables_in(tables), *shipped_tables()]:
         found.setdefault((one.space, one.track), one)
     return [found[key] for key in sorted(found)]
 
@@ -56,13 +56,14 @@ def shipped_tables() -> Iterator[FoundTable]:
     for point in sorted(set(metadata.entry_points(group=ENTRY_POINT_GROUP)), key=lambda p: p.name):
         spec = importlib.util.find_spec(point.value)
         for place in (spec and spec.submodule_search_locations) or ():
-            yield from _tables_in(Path(place), point.value)
+            yield from find_tables_in(Path(place), point.value)
 
 
-def _tables_in(tables: Path, source: str) -> Iterator[FoundTable]:
+def find_tables_in(tables: Path, source: str | None = None) -> Iterator[FoundTable]:
+    """Yield the tables of a folder of tables, and say that they come from ``source``."""
     for card in sorted(tables.glob(f"*/*/{CARD}")):
         folder = card.parent
-        yield FoundTable(folder.parent.name, folder.name, folder, source)
+        yield FoundTable(folder.parent.name, folder.name, folder, source or str(tables))
 
 
 def find_table(space: str, dataset: str, protocol: str, tables: Path = DEFAULT) -> FoundTable:
