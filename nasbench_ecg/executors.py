@@ -42,12 +42,14 @@ class Outcome:
         timed_out: Whether it was ended at its time limit.
         seconds: Wall time that it took; 0 if nobody knows.
         reason: What the engine says about its end, one sentence, if it says anything.
+        canceled: Whether somebody took it out of the queue, so that it is not to be tried again.
     """
 
     returncode: int | None
     timed_out: bool = False
     seconds: float = 0.0
     reason: str = ""
+    canceled: bool = False
 
     @property
     def killed(self) -> bool:
@@ -57,7 +59,8 @@ class Outcome:
     @property
     def lost(self) -> bool:
         """Whether it was ended from outside, so that it may end well when it is tried again."""
-        return (self.killed or self.returncode is None) and not self.timed_out
+        ended = self.timed_out or self.canceled
+        return (self.killed or self.returncode is None) and not ended
 
 
 @dataclass(frozen=True)

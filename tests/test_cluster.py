@@ -20,14 +20,15 @@ import pytest
 from test_suite import planned, runs_that
 from typer.testing import CliRunner
 
+import nasbench_ecg
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import ExecutorError, StorageError
 from nasbench_ecg.executors import Job, Outcome
+from nasbench_ecg.run.nodes import HostCode, environment_of_jobs, submitter
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.jobs import run_job
 from nasbench_ecg.suite.merge import merge_results
-from nasbench_ecg.suite.nodes import environment_of_jobs, submitter
 from nasbench_ecg.suite.runner import shard_of
 from nasbench_ecg.tables.files import load_table, table_folder
 
@@ -98,9 +99,10 @@ def test_a_node_with_another_folder_is_named_before_the_command_runs(tmp_path: P
 
 def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExecutorError, match=r"0\.0 on elsewhere"):
-        replace(submitter(tmp_path), version="0.0", host="elsewhere").check()
+        replace(HostCode.here(), version="0.0", host="elsewhere").check()
+    one = submitter(tmp_path)
     with pytest.raises(ExecutorError, match="different code"):
-        replace(submitter(tmp_path), digest="other").check()
+        replace(one, code=replace(one.code, digest="other")).check()
 
 
 def test_a_run_checks_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -289,6 +291,7 @@ def test_ctrl_c_leaves_jobs_and_cancel_ends_them(beats_cache: Path, tmp_path: Pa
     told, _ = suite.communicate(timeout=60)
     assert suite.returncode == 130 and "The jobs go on." in told
     assert f"nasbench-ecg suite cancel {tmp_path / 'two.toml'}" in told
+    assert "--executor slurm --set executor.mem_gb=1" in told  # the command that waits for them
     assert len(jobs("-t", "R")) >= 1
     status = nasbench(beats_cache, "suite", "status", *words).communicate(timeout=100)[0]
     assert "running in slurm as job" in status
@@ -297,3 +300,98 @@ def test_ctrl_c_leaves_jobs_and_cancel_ends_them(beats_cache: Path, tmp_path: Pa
     wait_for(lambda: not list((tmp_path / "out" / "two" / ".unfinished").glob("*.holder")))
     (path,) = (tmp_path / "out" / "two").glob("*.json")
     assert json.loads(path.read_text())["status"] == "interrupted"
+
+
+ONE = SUITE.format(seeds="0", epochs=1)
+
+
+def on_slurm(folder: Path, *assignments: str) -> list[str]:
+    """Return the words that execute a suite of one run with these options of the executor."""
+    (folder / "one.toml").write_text(ONE)
+    words = ["suite", "run", str(folder / "one.toml"), "--device", "cpu"]
+    words += ["--out", str(folder / "out"), "--executor", "slurm"]
+    options = ("mem_gb=0.5", "retries=0", *assignments)
+    return [*words, *(word for text in options for word in ("--set", f"executor.{text}"))]
+
+
+def run_on_slurm(folder: Path, *assignments: str) -> tuple[int, str]:
+    """Execute a suite of one run; return the exit status and what was printed, as one line."""
+    words = on_slurm(folder, *assignments)
+    result = CliRunner().invoke(app, words, env={"COLUMNS": "300"})
+    return result.exit_code, " ".join(result.stderr.replace("│", " ").split())
+
+
+@slurm
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("partition=nope", "Invalid partition name specified."),
+        ("mem_gb=100000", "Requested node configuration is not available."),
+    ],
+)
+def test_slurm_refuses_jobs_with_one_error(option: str, said: str, tmp_path: Path) -> None:
+    status, told = run_on_slurm(tmp_path, option)
+    assert status == 2 and f"SLURM refuses the jobs: Batch job submission failed: {said}" in told
+    assert f"partition {'nope' if 'nope' in option else 'default'}" in told
+
+
+FIND = """
+import importlib.machinery, sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == "nasbench_ecg":
+            return importlib.machinery.PathFinder.find_spec(name, [{folder!r}])
+
+sys.meta_path.insert(0, Finder)  # before that of an editable installation
+"""
+
+
+def install_other_code(folder: Path) -> None:
+    """Write a copy of nasbench-ecg with one more line; a process with PYTHONPATH imports it."""
+    source = Path(nasbench_ecg.__file__).parent
+    shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("__pycache__"))
+    with (folder / source.name / "text.py").open("a") as file:
+        file.write("OTHER = 1\n")
+    (folder / "sitecustomize.py").write_text(FIND.format(folder=str(folder)))
+
+
+@slurm
+@pytest.mark.parametrize(
+    ("case", "said", "status"),
+    [
+        ("folder", "do not share the folder of the results", "failed"),
+        ("version", "The machines have different code of nasbench-ecg", "failed"),
+        ("vanished", "has ended as COMPLETED and has left no result", "interrupted"),
+    ],
+)
+def test_a_node_that_differs_is_told_and_the_run_can_be_started_again(
+    case: str, said: str, status: str, tmp_path: Path
+) -> None:
+    if case == "version":
+        install_other_code(tmp_path / "other")
+    setup = {  # what a job does on its node first
+        "folder": f"echo another >{tmp_path}/out/one/.jobs/token",
+        "version": f"export PYTHONPATH={tmp_path}/other",
+        "vanished": "exit 0",
+    }[case]
+    ended, told = run_on_slurm(tmp_path, f"setup={json.dumps([setup])}")
+    assert ended == 1 and f"1 runs: 1 {status}." in told and said in told
+    what = "retry the failed runs" if status == "failed" else "continue the interrupted runs"
+    assert f"To {what}: nasbench-ecg suite run {tmp_path / 'one.toml'}" in told
+
+
+@slurm
+def test_a_job_that_is_canceled_outside_of_the_suite_is_told(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    words = on_slurm(tmp_path, 'additional={"begin": "now+1hour"}', "retries=2")
+    suite = nasbench(beats_cache, *words)
+    kept = tmp_path / "out" / "one" / ".jobs"
+    wait_for(lambda: list(kept.glob("*.json")))
+    (path,) = kept.glob("*.json")
+    subprocess.run(["scancel", json.loads(json.loads(path.read_text())["handle"])[0]], check=True)
+    told, _ = suite.communicate(timeout=200)
+    assert suite.returncode == 1 and "was canceled." in told and "submitted again" not in told
+    assert "To continue the interrupted runs: " in told

@@ -14,6 +14,7 @@ from nasbench_ecg.cli import console
 from nasbench_ecg.cli.console import RichProgress
 
 if TYPE_CHECKING:
+    from nasbench_ecg.executors import Outcome
     from nasbench_ecg.progress import Steps
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.runner import Engine, FinishedRun
@@ -55,7 +56,7 @@ def execute_with_progress(
     shown = SuiteProgress(store.suite, runs, engine.executor.capabilities.slots)
     ended = execute_runs(
         runs, store, engine, data=data, checkpoint_seconds=checkpoint_seconds,
-        parallel=parallel, time_limit=time_limit, started=shown.started,
+        parallel=parallel, time_limit=time_limit, started=shown.started, retried=shown.retried,
     )  # fmt: skip
     with shown, closing(ended):
         for finished in ended:
@@ -109,6 +110,11 @@ class SuiteProgress:
         """Show ``run`` as running."""
         self._running[run.key] = run
         self._advance(0)
+
+    def retried(self, run: PlannedRun, outcome: Outcome) -> None:
+        """Print why the job of a run is submitted again."""
+        reason = outcome.reason or "Its job was killed."
+        self._progress.note(f"submitted again  {run}\n  {reason}")
 
     def ended(self, finished: FinishedRun) -> None:
         """Print the result of a run, and the time that the others are expected to take."""

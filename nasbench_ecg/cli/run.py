@@ -176,9 +176,9 @@ def run(
     from nasbench_ecg.front.running import requests_of
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.run.nodes import check_node
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.suite.nodes import check_node
     from nasbench_ecg.suite.spec import check_name
 
     check_node()

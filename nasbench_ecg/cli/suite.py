@@ -258,7 +258,7 @@ def run_suite(
     processes can execute one suite: a run is executed once.
     """
     from nasbench_ecg.cli.execution import execute_with_progress, interrupt_on_sigterm
-    from nasbench_ecg.cli.executors import engine_of
+    from nasbench_ecg.cli.executors import LOCAL, engine_of
     from nasbench_ecg.cli.parsing import parse_shard
     from nasbench_ecg.suite.runner import pending_runs, reuse_results, shard_of, statuses
 
@@ -281,6 +281,8 @@ def run_suite(
     options = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}
     if device != "auto":
         options["--device"] = device
+    chosen = [] if executor == LOCAL else ["--executor", executor]
+    chosen += [word for text in assignments or [] for word in ("--set", text)]
     try:
         execute_with_progress(
             pending, store, engine, data=data, checkpoint_seconds=checkpoint_seconds,
@@ -288,12 +290,12 @@ def run_suite(
         )  # fmt: skip
     except KeyboardInterrupt:
         if engine.executor.capabilities.outlives:
-            print_how_to_come_back(name, options)
+            print_how_to_come_back(name, options, chosen)
         raise
     found = statuses(runs, store)
     _print_counts(found)
     _print_failures(runs, found, store)
-    _print_next_commands(name, suite, options, found)
+    _print_next_commands(name, suite, options, chosen, found)
     if any(status != "ok" for status in found):
         raise typer.Exit(1)
 
@@ -373,14 +375,16 @@ def _print_pending(suite: Suite, pending: Sequence[PlannedRun], runs: Sequence[P
 def _print_failures(
     runs: Sequence[PlannedRun], found: Sequence[Status | None], store: RecordStore
 ) -> None:
-    from nasbench_ecg.suite.runner import FAILED
-
+    """Print why runs failed, and why runs were interrupted that nobody interrupted here."""
     for run, status in zip(runs, found, strict=True):
-        record = store.read(run.key) if status in FAILED else None
-        if record is not None:
-            lines = (record.error or "").strip().splitlines() or ["the record gives no reason"]
-            text = f"{status}  {run}\n  {lines[-1].strip()}  ('nasbench-ecg show {run.key[:8]}')"
-            stderr().print(text, style="red", markup=False, soft_wrap=True)
+        record = store.read(run.key) if status not in ("ok", None) else None
+        if record is None:
+            continue
+        lines = (record.error or "").strip().splitlines() or ["the record gives no reason"]
+        if status == "interrupted" and (record.error is None or lines[-1] == "KeyboardInterrupt"):
+            continue
+        text = f"{status}  {run}\n  {lines[-1].strip()}  ('nasbench-ecg show {run.key[:8]}')"
+        stderr().print(text, style=_STYLES[record.status], markup=False, soft_wrap=True)
 
 
 def _warn_damaged(store: RecordStore) -> None:
@@ -393,18 +397,23 @@ def _print_next_commands(
     name: str,
     suite: Suite,
     options: Mapping[str, str | Path | None],
+    engine: Sequence[str],
     found: Sequence[Status | None],
 ) -> None:
-    """Print the command that retries the failed runs, and the one that shows the leaderboard."""
+    """Print the commands that continue or retry runs, and the one that shows the leaderboard."""
     from nasbench_ecg.suite.runner import FAILED
 
     given = given_options(options)
+    again = ["nasbench-ecg", "suite", "run", name, *chain(*given.items()), *engine]
     if any(status in FAILED for status in found):
-        words = ["nasbench-ecg", "suite", "run", name, *chain(*given.items()), "--retry-failed"]
-        stderr().print(
-            f"To retry the failed runs: {shlex.join(words)}", markup=False, soft_wrap=True
-        )
+        words = shlex.join([*again, "--retry-failed"])
+        stderr().print(f"To retry the failed runs: {words}", markup=False, soft_wrap=True)
+    if "interrupted" in found:
+        words = shlex.join(again)
+        stderr().print(f"To continue the interrupted runs: {words}", markup=False, soft_wrap=True)
     if "ok" in found:
-        words = ["nasbench-ecg", "leaderboard", "--suite", suite.name]
-        words += ["--out", given["--out"]] if "--out" in given else []
-        stdout().print(shlex.join(words), markup=False, soft_wrap=True)
+        words = shlex.join(
+            ["nasbench-ecg", "leaderboard", "--suite", suite.name]
+            + (["--out", given["--out"]] if "--out" in given else [])
+        )
+        stdout().print(words, markup=False, soft_wrap=True)

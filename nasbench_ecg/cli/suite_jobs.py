@@ -38,8 +38,16 @@ def print_jobs(
             stderr().print(f"{run}: {', '.join(parts)}", soft_wrap=True)
 
 
-def print_how_to_come_back(name: str, options: Mapping[str, str | Path | None]) -> None:
-    """Print the commands that see, await and end the jobs that go on."""
+def print_how_to_come_back(
+    name: str, options: Mapping[str, str | Path | None], engine: Sequence[str]
+) -> None:
+    """Print the commands that see, await and end the jobs that go on.
+
+    Args:
+        name: Name of the suite.
+        options: Options of the command.
+        engine: Its words that choose the executor.
+    """
     words = [name, *chain(*given_options(options).items())]
     shown = {
         "To see their state": "status",
@@ -48,8 +56,8 @@ def print_how_to_come_back(name: str, options: Mapping[str, str | Path | None]) 
     }
     stderr().print("The jobs go on.")
     for what, verb in shown.items():
-        rest = " with the same --executor" if verb == "run" else ""
-        line = f"{what}: {shlex.join(['nasbench-ecg', 'suite', verb, *words])}{rest}"
+        more = engine if verb == "run" else ()
+        line = f"{what}: {shlex.join(['nasbench-ecg', 'suite', verb, *words, *more])}"
         stderr().print(line, markup=False, soft_wrap=True)
 
 

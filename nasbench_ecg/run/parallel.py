@@ -40,6 +40,7 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent
 from nasbench_ecg.run.contexts import evaluate_candidate
+from nasbench_ecg.run.nodes import HostCode
 from nasbench_ecg.run.warm import CandidateCheckpoints
 from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
 
@@ -225,6 +226,7 @@ class RemoteWorkers:
             device=device,
             seed=seed,
             threads=torch.get_num_threads(),
+            submitted_by=HostCode.here(),
         )
         self._stack = ExitStack()
         self._pool = self._stack.enter_context(executor.workers(setup.remote_function))
@@ -235,7 +237,7 @@ class RemoteWorkers:
         """Yield the evaluations of different ``architectures``, in their order.
 
         Raises:
-            WorkerError: The workers are lost.
+            ExecutorError: The workers are lost, or have other code.
         """
         with progress.track("Evaluating", len(architectures)) as bar:
             found = self._pool.map([(arch, fidelity) for arch in architectures])
@@ -264,6 +266,8 @@ class WorkerSetup:
     seed: int
     threads: int
     candidates: CandidateCheckpoints | None = None
+    submitted_by: HostCode | None = None
+    """The code of the search, where workers may be on other machines."""
 
     def evaluation_function(self) -> Callable[..., Evaluation]:
         """Map the beats, create the components, and return the function of a candidate."""
@@ -285,7 +289,13 @@ class WorkerSetup:
         )
 
     def remote_function(self) -> Callable[..., tuple[Evaluation, list[str]]]:
-        """Prepare a worker of an executor, and return the function of a candidate."""
+        """Prepare a worker of an executor, and return the function of a candidate.
+
+        Raises:
+            ExecutorError: The machine of the worker has other code.
+        """
+        if self.submitted_by is not None:
+            self.submitted_by.check()
         torch.set_num_threads(self.threads)
         function = self.evaluation_function()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
 
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.executors import Job, Outcome
-from nasbench_ecg.suite.nodes import SUBMITTER, Submitter
+from nasbench_ecg.run.nodes import check_node
 from nasbench_ecg.suite.processes import ChildProcess
 
 _POLL = 0.2
@@ -28,11 +27,10 @@ def run_job(job: Job, *, stop: Callable[[], bool] = lambda: False, grace: float 
         How it ended. A machine without the folder of the results, or with other code, does not
         run the command: the outcome's reason says so.
     """
-    if text := job.environment.get(SUBMITTER):
-        try:
-            Submitter(**json.loads(text)).check()
-        except NasbenchError as error:
-            return Outcome(2, reason=str(error))
+    try:
+        check_node(job.environment)
+    except NasbenchError as error:
+        return Outcome(2, reason=str(error))
     job.log.parent.mkdir(parents=True, exist_ok=True)
     child = ChildProcess(
         job.command,

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nasbench_ecg.executors import Executor, Job, Outcome
+from nasbench_ecg.run.nodes import environment_of_jobs
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.store import RecordStore
-from nasbench_ecg.suite.nodes import environment_of_jobs
 from nasbench_ecg.suite.scheduling import Readiness, run_jobs
 from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg.suite.submitted import SubmittedJob, forget, remember, submitted_jobs
@@ -150,6 +150,7 @@ def execute_runs(
     parallel: int | None = None,
     time_limit: float | None = None,
     started: Callable[[PlannedRun], None] = lambda run: None,
+    retried: Callable[[PlannedRun, Outcome], None] = lambda run, outcome: None,
 ) -> Generator[FinishedRun, None, None]:
     """Execute runs as jobs of an executor; yield each with its record when it ends.
 
@@ -157,6 +158,17 @@ def execute_runs(
     done. Closing the generator ends running jobs of an executor whose jobs do not outlive it. Their
     runs are recorded as interrupted, and continue from their checkpoints when they are executed
     again.
+
+    Args:
+        runs: The runs.
+        store: Receives their records.
+        engine: The executor.
+        data: Folder of databases; None for the default of each process.
+        checkpoint_seconds: Seconds between two checkpoints of a run.
+        parallel: Candidates that a run trains at the same time.
+        time_limit: Most seconds of a run.
+        started: Called when a run was submitted.
+        retried: Called with how the job of a run was lost, when it is submitted again.
     """
     executor = engine.executor
     able = executor.capabilities
@@ -197,7 +209,8 @@ def execute_runs(
         readiness=readiness,
         started=lambda job: started(by_key[job.name]),
         submitted=submitted,
-        retried=lambda job: not able.outlives or job.name in submitted_jobs(store),
+        wanted=lambda job: not able.outlives or job.name in submitted_jobs(store),
+        retried=lambda job, outcome: retried(by_key[job.name], outcome),
         attached=_attached(store, by_key, engine) if able.outlives else {},
     )
     with closing(ended):
@@ -274,7 +287,7 @@ def _complete_record(
     if reason:
         strategy = run.config.strategy
         reason += f" It ran the strategy {strategy.name!r}, {strategy.component.source}."
-    if written is not None and written.status == status:
+    if written is not None and written.status == status and not outcome.reason:
         return written
     record = written or new_record(run.config, store.suite)
     record.status = status

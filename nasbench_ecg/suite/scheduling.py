@@ -26,7 +26,8 @@ def run_jobs(
     readiness: Callable[[Job], Readiness] = lambda job: "start",
     started: Callable[[Job], None] = lambda job: None,
     submitted: Callable[[Job, str], None] = lambda job, handle: None,
-    retried: Callable[[Job], bool] = lambda job: True,
+    wanted: Callable[[Job], bool] = lambda job: True,
+    retried: Callable[[Job, Outcome], None] = lambda job, outcome: None,
     attached: Mapping[str, str] | None = None,
 ) -> Generator[tuple[Job, Outcome | None], None, None]:
     """Yield each job with its outcome when it ends; None for a job that was dropped.
@@ -40,7 +41,8 @@ def run_jobs(
         readiness: Asked before a job is submitted: start it, ask again later, or drop it.
         started: Called when a job was submitted or attached.
         submitted: Called with the handle of a job that was submitted.
-        retried: Asked whether a lost job is still wanted.
+        wanted: Asked whether a lost job is to be submitted again.
+        retried: Called with how a job was lost that is submitted again.
         attached: Handles of jobs that were submitted before, by name.
     """
     able = executor.capabilities
@@ -78,8 +80,9 @@ def run_jobs(
                     continue
                 ended = True
                 del running[handle]
-                if outcome.lost and tries[job.name] < able.retries and retried(job):
+                if outcome.lost and tries[job.name] < able.retries and wanted(job):
                     tries[job.name] += 1
+                    retried(job, outcome)
                     waiting.insert(0, job)
                 else:
                     yield job, outcome

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -26,8 +27,8 @@ from nasbench_ecg.api import (
 _CLOSE_SECONDS = 60.0
 """Most seconds that jobs have to end, which is longer than the grace of a job."""
 
-_CALLS: dict[str, Any] = {}
-"""In a worker: the functions that setups have returned, by name of the setup."""
+_CALLS: dict[str, _Lazy] = {}
+"""In a worker: the setup of the search that it works for, by its key."""
 
 
 class DaskOptions(Options):
@@ -162,30 +163,84 @@ class DaskExecutor:
 
 
 class _Pool:
-    """Calls the function of a setup in the workers of a cluster."""
+    """Calls the function of a setup in the workers of a cluster.
+
+    Each worker gets the setup once, and a worker that joins later when a call meets it. Data that
+    Dask itself distributes would not do: it deletes copies that no call needs at the moment, and
+    they are lost with the worker that has the last one.
+    """
 
     def __init__(self, client: Any, setup: Setup) -> None:
         self._client = client
-        self._name = uuid4().hex
-        self._setup = client.scatter(setup, broadcast=True, hash=False)
+        self._setup = setup
+        self._key = uuid4().hex
+        self._send()
 
     def map(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
-        """Yield the results of calls in their order; a lost worker's calls are made again."""
-        futures = [
-            self._client.submit(_call, self._setup, self._name, call, pure=False) for call in calls
-        ]
+        """Yield the results of calls in their order; a lost worker's calls are made again.
+
+        Raises:
+            ExecutorError: A call has ended several workers, or the scheduler is lost.
+        """
+        from distributed import CancelledError, KilledWorker
+        from distributed.comm import CommClosedError
+
+        futures = [self._submit(call) for call in calls]
         try:
-            for future in futures:
-                yield future.result()
+            for number, call in enumerate(calls):
+                while isinstance(found := futures[number].result(), _NoSetup):
+                    self._send()
+                    futures[number] = self._submit(call)
+                yield found
+        except (KilledWorker, CancelledError, CommClosedError) as error:
+            raise ExecutorError(
+                f"The workers of the Dask cluster are lost: {str(error).splitlines()[0]}",
+                where=self._client.scheduler.address,
+                fix="If memory ran out, give workers more of it. Finished evaluations are saved: "
+                "the same command continues from there.",
+            ) from error
         finally:
             self._client.cancel([future for future in futures if not future.done()])
 
+    def _submit(self, call: tuple[Any, ...]) -> Any:
+        return self._client.submit(_call, self._key, call, pure=False)
 
-def _call(setup: Setup, name: str, arguments: tuple[Any, ...]) -> Any:
-    if name not in _CALLS:
-        _CALLS.clear()
-        _CALLS[name] = setup()
-    return _CALLS[name](*arguments)
+    def _send(self) -> None:
+        """Send the setup to the workers that do not have it."""
+        found = self._client.run(_has_setup, self._key, on_error="ignore")
+        if without := [worker for worker, has in found.items() if not has]:
+            self._client.run(_keep, self._key, self._setup, workers=without, on_error="ignore")
+
+
+class _NoSetup:
+    """What a worker returns that has joined later, or was started again, and has no setup."""
+
+
+def _has_setup(key: str) -> bool:
+    return key in _CALLS
+
+
+def _keep(key: str, setup: Setup) -> None:
+    _CALLS.clear()
+    _CALLS[key] = _Lazy(setup)
+
+
+class _Lazy:
+    """A setup that is called with the first call in its worker."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """What the setup returns."""
+        return self._setup()
+
+
+def _call(key: str, arguments: tuple[Any, ...]) -> Any:
+    if key not in _CALLS:
+        return _NoSetup()
+    return _CALLS[key].function(*arguments)
 
 
 def _run_job(job: Job, handle: str) -> Outcome:

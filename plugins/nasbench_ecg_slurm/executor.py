@@ -35,6 +35,12 @@ _QUEUED = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT",
 _RUNNING = ("RUNNING", "COMPLETING", "SUSPENDED", "PREEMPTED", "SIGNALING", "STAGE_OUT", "STOPPED")
 _SETTLE = 10.0
 """Seconds that a job may be in no queue before it counts as vanished: its result may be late."""
+_PATIENCE = 600.0
+"""Seconds that the queue may not answer, as while its server is restarted."""
+_FRESH = 1.0
+"""Seconds for which an answer of the queue counts; it is asked for all jobs at once."""
+_ARRAY = 1000
+"""Most jobs of one array; a cluster refuses more than its MaxArraySize, by default 1001."""
 
 
 class SlurmOptions(Options):
@@ -80,6 +86,9 @@ class SlurmExecutor:
     def __init__(self, options: SlurmOptions) -> None:
         self.options = options
         self._missing: dict[str, float] = {}
+        self._asked: set[str] = set()
+        self._states: dict[str, str] = {}
+        self._answered = time.monotonic() - _FRESH
 
     @property
     def capabilities(self) -> Capabilities:
@@ -87,7 +96,7 @@ class SlurmExecutor:
         return Capabilities(outlives=True, remote=True, retries=self.options.retries)
 
     def submit(self, jobs: Sequence[Job]) -> list[str]:
-        """Submit jobs as one array.
+        """Submit jobs as arrays.
 
         Returns:
             Their handles: number of the SLURM job, and folder of its files.
@@ -107,10 +116,15 @@ class SlurmExecutor:
         for command in commands:
             outcome_file(folder, command.job.name).unlink(missing_ok=True)
         executor = self._submitit(folder)
+        submitted: list[Any] = []
         try:
-            with executor.batch():
-                submitted = [executor.submit(command) for command in commands]
+            for start in range(0, len(commands), _ARRAY):
+                with executor.batch():
+                    array = [executor.submit(one) for one in commands[start : start + _ARRAY]]
+                submitted += array
         except Exception as error:
+            for job in submitted:
+                _ask("scancel", str(job.job_id))
             raise ExecutorError(
                 f"SLURM refuses the jobs: {_reason(error)}.",
                 where=f"partition {self.options.partition or 'default'}",
@@ -149,19 +163,35 @@ class SlurmExecutor:
         return executor
 
     def outcome(self, handle: str) -> Outcome | None:
-        """Return how a job ended; None while the queue has it."""
+        """Return how a job ended; None while the queue has it.
+
+        Raises:
+            ExecutorError: The queue has not answered for ten minutes.
+        """
         number, folder, name = json.loads(handle)
-        if (found := _read_outcome(Path(folder), name)) is not None:
+        found = _read_outcome(Path(folder), name)
+        if found is not None and found.returncode is not None:
             return found
-        if self._state(number) in ("queued", "running"):
+        try:
+            state = self._word(number)
+        except ExecutorError:
+            if time.monotonic() - self._answered < _PATIENCE:
+                return None
+            raise
+        if state == "CANCELLED":
+            return Outcome(None, reason=f"The SLURM job {number} was canceled.", canceled=True)
+        if state in _RUNNING or state in _QUEUED:
             self._missing.pop(handle, None)
             return None
+        if found is not None:
+            return found
         since = self._missing.setdefault(handle, time.monotonic())
         if time.monotonic() - since < _SETTLE:
             return None
+        how = f"has ended as {state}" if state else "is no longer in the queue"
         return Outcome(
             None,
-            reason=f"The SLURM job {number} is no longer in the queue and has left no result. "
+            reason=f"The SLURM job {number} {how} and has left no result. "
             f"Its output is in {folder}. If it is empty, the nodes may not share that folder.",
         )
 
@@ -170,22 +200,28 @@ class SlurmExecutor:
         number, folder, name = json.loads(handle)
         if _read_outcome(Path(folder), name) is not None:
             return "ended"
-        return self._state(number)
-
-    def _state(self, number: str) -> JobState:
-        asked = _ask("squeue", "--noheader", "--states=all", "--jobs", number, "--format=%T")
-        if asked is None:
-            return "unknown"
-        words = set(asked.split())
-        if words & set(_RUNNING):
+        state = self._word(number)
+        if state in _RUNNING:
             return "running"
-        if words & set(_QUEUED):
+        if state in _QUEUED:
             return "queued"
-        return "ended" if words else "unknown"
+        return "ended" if state else "unknown"
+
+    def _word(self, number: str) -> str:
+        """Return the state of a job in the words of SLURM; empty if the queue does not know it."""
+        array = number.partition("_")[0]
+        if array not in self._asked or time.monotonic() - self._answered >= _FRESH:
+            self._asked.add(array)
+            asked = ("--jobs", ",".join(sorted(self._asked)), "--array", "--format=%i %T")
+            lines = (_ask("squeue", "--noheader", "--states=all", *asked) or "").splitlines()
+            self._states = dict(line.split() for line in lines)
+            self._answered = time.monotonic()
+        return self._states.get(number, "")
 
     def cancel(self, handle: str) -> None:
         """Take a job out of the queue; a running one gets SIGTERM and then SIGKILL."""
         _ask("scancel", json.loads(handle)[0])
+        self._answered -= _FRESH
 
     def close(self) -> None:
         """Do nothing: jobs go on."""

@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,20 +25,52 @@ SUBMITTER = "NASBENCH_ECG_SUBMITTER"
 
 
 @dataclass(frozen=True)
-class Submitter:
-    """The process that submits jobs.
+class HostCode:
+    """The code of nasbench-ecg on a host.
 
     Attributes:
-        host: Name of its host.
+        host: Name of the host.
         version: Version of nasbench-ecg there.
         digest: SHA-256 of the code of nasbench-ecg there.
-        token_file: File in the shared folder.
-        token: Its content.
     """
 
     host: str
     version: str
     digest: str
+
+    @classmethod
+    def here(cls) -> HostCode:
+        """Return the code on this host."""
+        return cls(socket.gethostname(), nasbench_ecg.__version__, core_digest())
+
+    def check(self) -> None:
+        """Check that this host has the same code.
+
+        Raises:
+            ExecutorError: It has not.
+        """
+        here = HostCode.here()
+        if (here.version, here.digest) != (self.version, self.digest):
+            versions = f"{here.version} on {here.host}, {self.version} on {self.host}"
+            raise ExecutorError(
+                f"The machines have different code of nasbench-ecg: {versions}.",
+                where=str(Path(nasbench_ecg.__file__).parent),
+                fix="Install the same version on all machines, or one environment on a shared "
+                "folder.",
+            )
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """The process that submits jobs.
+
+    Attributes:
+        code: Its code.
+        token_file: File in the shared folder.
+        token: Its content.
+    """
+
+    code: HostCode
     token_file: str
     token: str
 
@@ -47,22 +80,15 @@ class Submitter:
         Raises:
             ExecutorError: It has not.
         """
-        here = socket.gethostname()
-        if (nasbench_ecg.__version__, core_digest()) != (self.version, self.digest):
-            versions = f"{nasbench_ecg.__version__} on {here}, {self.version} on {self.host}"
-            raise ExecutorError(
-                f"The machines have different code of nasbench-ecg: {versions}.",
-                where=str(Path(nasbench_ecg.__file__).parent),
-                fix="Install the same version on all machines, or one environment on a shared "
-                "folder.",
-            )
+        self.code.check()
         try:
             found = Path(self.token_file).read_text(encoding="utf-8")
         except OSError:
             found = ""
         if found != self.token:
             raise ExecutorError(
-                f"{here} and {self.host} do not share the folder of the results.",
+                f"{socket.gethostname()} and {self.code.host} do not share the folder of the "
+                "results.",
                 where=str(Path(self.token_file).parent.parent),
                 fix="Choose a folder with --out that all machines see under the same path.",
             )
@@ -83,9 +109,7 @@ def submitter(folder: Path) -> Submitter:
         if not path.is_file():
             write_atomically(path, secrets.token_hex(16))
         token = path.read_text(encoding="utf-8")
-    return Submitter(
-        socket.gethostname(), nasbench_ecg.__version__, core_digest(), str(path), token
-    )
+    return Submitter(HostCode.here(), str(path), token)
 
 
 def environment_of_jobs(folder: Path) -> dict[str, str]:
@@ -93,11 +117,15 @@ def environment_of_jobs(folder: Path) -> dict[str, str]:
     return {SUBMITTER: json.dumps(asdict(submitter(folder)))}
 
 
-def check_node() -> None:
+def check_node(environment: Mapping[str, str] = os.environ) -> None:
     """Check what the submitting process asks of this machine; nothing if the job is a local one.
+
+    Args:
+        environment: Environment variables of the job.
 
     Raises:
         ExecutorError: This machine has another folder or other code.
     """
-    if text := os.environ.get(SUBMITTER):
-        Submitter(**json.loads(text)).check()
+    if text := environment.get(SUBMITTER):
+        data = json.loads(text)
+        Submitter(**{**data, "code": HostCode(**data["code"])}).check()

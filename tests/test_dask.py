@@ -1,0 +1,169 @@
+"""Candidates of a search, and runs of a suite, on the workers of a real Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from test_parallel import context, prepared, some
+from test_suite import planned
+from tiny_runs import result
+from typer.testing import CliRunner
+
+from nasbench_ecg.cli import app
+from nasbench_ecg.errors import ExecutorError
+from nasbench_ecg.run.nodes import HostCode
+from nasbench_ecg.run.parallel import RemoteWorkers
+from nasbench_ecg.run.runner import PreparedRun, execute
+from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.merge import merge_results
+from nasbench_ecg.suite.runner import Engine, execute_runs
+
+pytest.importorskip("distributed", reason="needs the extra 'dask'")
+pytestmark = pytest.mark.usefixtures("outside")
+
+
+@pytest.fixture
+def dask() -> Iterator[Any]:
+    """An executor with two workers on this machine."""
+    from nasbench_ecg_dask.executor import DaskExecutor, DaskOptions
+
+    executor = DaskExecutor(DaskOptions(retries=0))
+    yield executor
+    executor.close()
+
+
+def remote(made: PreparedRun, executor: Any) -> RemoteWorkers:
+    return RemoteWorkers(
+        executor, task=made.task, builder=made.config.builder, evaluator=made.config.evaluator,
+        device="cpu", seed=made.config.evaluation_seed, calls=made.calls,
+    )  # fmt: skip
+
+
+# Candidates of one search
+
+
+def test_a_search_whose_candidates_are_evaluated_by_dask_ends_like_one_without(
+    dask: Any, beats_cache: Path, tmp_path: Path
+) -> None:
+    expected = execute(prepared(beats_cache), RecordStore(tmp_path / "here"))
+    made = prepared(beats_cache)
+    made.executor = dask
+    record = execute(made, RecordStore(tmp_path / "dask"))
+    assert record.run_key == expected.run_key and record.status == "ok"
+    assert result(record) == result(expected)
+
+
+def test_the_candidates_of_lost_workers_are_evaluated_by_others(
+    dask: Any, beats_cache: Path, tmp_path: Path
+) -> None:
+    made = prepared(beats_cache)
+    workers = remote(made, dask)
+    ctx = context(made, tmp_path, workers=workers)
+    ctx.evaluate_many(some(made, 2))
+    for pid in dask._client.run(os.getpid).values():  # those that take their place have no beats
+        os.kill(pid, signal.SIGKILL)
+    found = ctx.evaluate_many(some(made, 4, seed=1))
+    workers.close()
+    alone = context(made, tmp_path / "alone").evaluate_many(some(made, 4, seed=1))
+    assert [one.score for one in found] == [one.score for one in alone]
+
+
+def ends_its_process() -> Any:
+    return _exit
+
+
+def _exit(number: int) -> None:
+    os._exit(number)
+
+
+def test_a_call_that_ends_every_worker_is_one_error_with_advice(dask: Any) -> None:
+    with (
+        dask.workers(ends_its_process) as pool,
+        pytest.raises(ExecutorError, match="workers of the Dask cluster are lost") as caught,
+    ):
+        list(pool.map([(1,)]))
+    assert "the same command continues" in caught.value.fix
+
+
+def test_a_worker_with_other_code_is_named(
+    dask: Any, beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = replace(HostCode.here(), version="0.0", host="elsewhere")
+    monkeypatch.setattr(HostCode, "here", classmethod(lambda cls: older))
+    made = prepared(beats_cache)
+    workers = remote(made, dask)
+    with pytest.raises(ExecutorError, match=r"different code of nasbench-ecg: .*0\.0 on elsewhere"):
+        context(made, tmp_path, workers=workers).evaluate_many(some(made, 1))
+    workers.close()
+
+
+def test_a_scheduler_that_does_not_answer_is_one_error(tmp_path: Path) -> None:
+    words = ["run", "random", "synthetic-2lead", "--profile", "smoke", "--out", str(tmp_path)]
+    words += ["--device", "cpu", "--executor", "dask"]
+    words += ["--set", "executor.address=tcp://127.0.0.1:9", "--set", "executor.connect_seconds=1"]
+    done = CliRunner().invoke(app, words)
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.exit_code == 2 and "The Dask cluster does not answer" in said
+    assert "tcp://127.0.0.1:9" in said and "executor.address" in said
+
+
+# Runs of a suite
+
+
+SUITE = """
+title = "On Dask"
+seeds = [0, 1, 2]
+[[runs]]
+strategies = ["cnn-9"]
+datasets = ["synthetic-2lead"]
+profiles = ["smoke"]
+set.evaluator.epochs = 1
+set.evaluator.beats = 200
+"""
+
+
+def test_a_suite_is_executed_by_dask_with_the_results_of_this_machine(
+    beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    (tmp_path / "three.toml").write_text(SUITE)
+    words = ["suite", "run", str(tmp_path / "three.toml"), "--device", "cpu", "--out"]
+    done = CliRunner().invoke(app, [*words, str(tmp_path / "dask"), "--executor", "dask"])
+    assert done.exit_code == 0 and "3 runs: 3 ok." in done.stderr
+    logs = list((tmp_path / "dask" / "three" / ".logs").glob("*.log"))
+    assert len(logs) == 3 and all("F1" in log.read_text() for log in logs)
+    CliRunner().invoke(app, [*words, str(tmp_path / "here")])
+    merged = merge_results([tmp_path / "here", tmp_path / "dask"], tmp_path / "both")
+    assert (len(merged.copied), len(merged.equal)) == (3, 3)  # different ones are an error
+
+
+def test_a_suite_that_is_left_ends_its_runs(
+    dask: Any, beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    (run,) = planned(SUITE.replace("0, 1, 2", "0").replace("epochs = 1\n", "epochs = 5000\n"))
+    store = RecordStore(tmp_path, "mine")
+
+    def press_ctrl_c() -> None:
+        while not list((store.folder / ".unfinished").glob("*/evaluation.safetensors")):
+            time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    runs = execute_runs(
+        [run], store, Engine(dask, "dask"), checkpoint_seconds=0.1,
+        started=lambda run: Thread(target=press_ctrl_c, daemon=True).start(),
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        next(runs)
+    assert not list((store.folder / ".unfinished").glob("*.holder"))
+    record = store.read(run.key)
+    assert record is not None and record.status == "interrupted"
+    assert list((store.folder / ".unfinished").glob("*/evaluation.safetensors"))
