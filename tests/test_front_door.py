@@ -43,6 +43,15 @@ def test_the_import_loads_no_torch_and_no_pandas() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def test_records_are_read_and_compared_without_torch(made: Runs, out: Path) -> None:
+    code = (
+        f"import sys, nasbench_ecg as nb; runs = nb.runs({str(out)!r}); nb.leaderboard(runs)\n"
+        "print(len(runs) > 0, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
 @pytest.mark.parametrize("first", ["import nasbench_ecg.run.store", "pass"])
 def test_run_can_be_called_whatever_was_imported_before(first: str) -> None:
     code = (

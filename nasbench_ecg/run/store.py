@@ -19,11 +19,12 @@ from nasbench_ecg.errors import StorageError
 from nasbench_ecg.io import jsonable, sha256, storage_errors, to_json, write_atomically
 from nasbench_ecg.run.locks import RunLock
 from nasbench_ecg.run.record import SCHEMA_VERSION, RunRecord
-from nasbench_ecg.run.resume import ResumeFolder
 from nasbench_ecg.run.validation import check_json, check_record, describe_invalid
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from nasbench_ecg.run.resume import ResumeFolder
 
 WEIGHTS = "weights.safetensors"
 """File of a run's weights, in the folder beside its record."""
@@ -63,6 +64,8 @@ class RecordStore:
 
     def resume_folder(self, run_key: str, interval: float = 30.0) -> ResumeFolder:
         """Return the saved progress of a run; ``interval`` is the seconds between checkpoints."""
+        from nasbench_ecg.run.resume import ResumeFolder  # it needs torch, and records do not
+
         return ResumeFolder(self.folder / ".unfinished" / run_key, interval)
 
     def lock(self, run_key: str) -> RunLock:
