@@ -5,6 +5,7 @@ is done with it:
 
 ``not run: reason``: its commands are parsed, but not run.
 ``needs records``: it is run only if NASBENCH_ECG_DATA names a folder of records.
+``needs SLURM``: it is run only if SLURM_CONF names a cluster and submitit is installed.
 ``like the output``: it shows what the command before it prints.
 """
 
@@ -24,6 +25,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,6 +49,7 @@ from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer  # noqa: E402
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 DATA = os.environ.get("NASBENCH_ECG_DATA")
+SUBMITIT = find_spec("submitit") is not None
 KEY = "cce4a239739547e3"
 """The run key that the pages show; it is replaced by the key of the run that the test makes."""
 
@@ -54,7 +57,7 @@ _FENCE = RawFencedCodeBlockLexer(
     re.compile(r'(?P<language>\w+)(?: title="(?P<title>.+)")?$\n', re.M)
 )
 _MARKER = re.compile(r"<!-- (?P<text>[^>]+) -->\s*\Z")
-_MARKERS = ("not run: ", "needs records", "like the output")
+_MARKERS = ("not run: ", "needs records", "needs SLURM", "like the output")
 _SHELL = re.compile(r"[|><;&$`(]")
 _QUOTED = re.compile(r"'[^']*'")
 _WITHIN = re.compile(r"\"\$\((?P<command>nasbench-ecg [^)]*)\)\"")
@@ -94,6 +97,8 @@ class Block:
             return self.marker
         if self.marker == "needs records" and not DATA:
             return "needs real records: NASBENCH_ECG_DATA is not set"
+        if self.marker == "needs SLURM" and ("SLURM_CONF" not in os.environ or not SUBMITIT):
+            return "needs SLURM: '.ci/slurm start FOLDER' starts it, SLURM_CONF names it"
         return "the tutorial runs the commands of the README" if self.page.parent == ROOT else ""
 
     @property
