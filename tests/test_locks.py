@@ -24,7 +24,7 @@ seeds = [0, 1, 2]
 strategies = ["cnn-9"]
 datasets = ["synthetic-2lead"]
 profiles = ["smoke"]
-set.evaluator.epochs = 30
+set.evaluator.epochs = 60
 set.evaluator.beats = 200
 """
 
@@ -68,13 +68,13 @@ def test_a_killed_suite_leaves_no_run_behind_and_its_restart_executes_each_once(
     (tmp_path / "long.toml").write_text(SUITE)
     out = tmp_path / "out"
     words = ("suite", "run", str(tmp_path / "long.toml"), "--workers", "2")
+    words = (*words, "--checkpoint-seconds", "0.1")
     suite = start(out, *words, cache=beats_cache)
     store = RecordStore(out, "long")
     deadline = time.monotonic() + 120
-    while len(list((store.folder / ".unfinished").glob("*.holder"))) < 2:
+    while len(list((store.folder / ".unfinished").glob("*/evaluation.safetensors"))) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(1)
     os.kill(suite.pid, signal.SIGKILL)
     suite.wait()
     again = start(out, *words, cache=beats_cache)
@@ -88,11 +88,14 @@ def test_a_killed_suite_leaves_no_run_behind_and_its_restart_executes_each_once(
     assert [record["status"] for record in records] == ["ok"] * 3
     for record in records:
         curves = json.loads((store.folder / record["run_key"] / "curves.json").read_text())
-        assert len(curves["loss"]) == 30
+        assert len(curves["loss"]) == 60
+    logs = [path.read_text() for path in (store.folder / ".logs").glob("*.log")]
+    # The two that were running go on from their saved steps, and nothing is computed twice.
+    assert sorted(log.count("Continuing the run that was stopped") for log in logs) == [0, 1, 1]
 
 
 def test_two_commands_share_a_suite(beats_cache: Path, tmp_path: Path) -> None:
-    text = SUITE.replace("= 30", "= 1")
+    text = SUITE.replace("= 60", "= 1")
     (tmp_path / "long.toml").write_text(text)
     words = ("suite", "run", str(tmp_path / "long.toml"))
     both = [start(tmp_path / "out", *words, cache=beats_cache) for _ in range(2)]
