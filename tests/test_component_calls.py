@@ -35,8 +35,9 @@ from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.evaluations import check_evaluation, evaluation_fault
 from nasbench_ecg.run.global_state import GlobalState
+from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.runner import PreparedRun, execute
+from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore, read_records
 
 pytestmark = pytest.mark.usefixtures("outside")

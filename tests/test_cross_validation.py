@@ -28,9 +28,10 @@ from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.contexts import RunSearchContext, ValidationContext
 from nasbench_ecg.run.cross_validation import cross_validated, fold_task, n_folds
 from nasbench_ecg.run.parallel import Workers
+from nasbench_ecg.run.prepare import prepare_run
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.resume import ResumeFolder
-from nasbench_ecg.run.runner import execute, prepare_run
+from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.engine import predict
 from nasbench_ecg.training.seeding import seeded

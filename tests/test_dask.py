@@ -21,7 +21,8 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.errors import ExecutorError
 from nasbench_ecg.run.nodes import HostCode
 from nasbench_ecg.run.parallel import RemoteWorkers
-from nasbench_ecg.run.runner import PreparedRun, execute
+from nasbench_ecg.run.prepare import PreparedRun
+from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.merge import merge_results
 from nasbench_ecg.suite.runner import Engine, execute_runs

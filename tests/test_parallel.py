@@ -27,8 +27,9 @@ from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.parallel import SharedBeats, WorkerError, Workers
+from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.resume import EvaluationLog
-from nasbench_ecg.run.runner import PreparedRun, execute
+from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.runner import command
 from nasbench_ecg.suite.spec import PlannedRun

@@ -22,8 +22,8 @@ from nasbench_ecg.report.generalization import generalization
 from nasbench_ecg.report.generalization_tables import as_data, tables
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table
 from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.prepare import prepare_run
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.runner import prepare_run
 from nasbench_ecg.studies.generalize import (
     plan_transfers,
     recorded_persons,

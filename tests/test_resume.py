@@ -489,7 +489,7 @@ def test_progress_of_a_strategy_whose_source_has_changed_is_discarded(
     config = tiny_config()
     store = RecordStore(tmp_path)
     stopped(config, beats_cache, store, 3)
-    monkeypatch.setattr("nasbench_ecg.run.runner.package_digest", lambda component: "other code")
+    monkeypatch.setattr("nasbench_ecg.run.prepare.package_digest", lambda component: "other code")
     execute(prepared_run(config, beats_cache, Noted(10_000)), store)
     (note,) = [note for note in Noted.notes if "starts over" in note]
     assert "code of the strategy" in note

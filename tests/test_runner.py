@@ -34,9 +34,10 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.estimate import estimate
+from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.runner import PreparedRun, execute, prepare_run
+from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg.training.engine import predict
 

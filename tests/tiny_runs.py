@@ -15,9 +15,9 @@ from nasbench_ecg.plugin.registry import PluginInfo, Registry, load_registry
 from nasbench_ecg.plugin.specs import ComponentSpec
 from nasbench_ecg.progress import Progress, Silent, Steps
 from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
 OUTSIDE = Path(__file__).parent / "third_party" / "nasbench_ecg_thirdparty_example"
 

@@ -14,9 +14,9 @@ from nasbench_ecg.api import Architecture, Evaluation, Fidelity, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.resume import EvaluationLog
-from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
 PARALLEL = {"cpu": 2, "cuda": 8}
 """Candidates evaluated in parallel, by device."""

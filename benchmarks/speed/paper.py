@@ -21,8 +21,8 @@ from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Steps
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.contexts import FinalTestContext
+from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.runner import PreparedRun, prepare_run
 from nasbench_ecg.run.store import read_records
 from nasbench_ecg.training.seeding import seeded
 

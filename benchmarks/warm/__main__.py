@@ -22,9 +22,9 @@ from nasbench_ecg.api import Fidelity, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.resume import ResumeFolder
-from nasbench_ecg.run.runner import PreparedRun, prepare_run
 
 MEASURES = ("epochs_trained", "seconds", "processor_seconds")
 

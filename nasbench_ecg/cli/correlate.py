@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nasbench_ecg.report.correlation import Correlation, SeedNoise
     from nasbench_ecg.run.config import RunConfig
-    from nasbench_ecg.run.runner import PreparedRun
+    from nasbench_ecg.run.prepare import PreparedRun
     from nasbench_ecg.studies.correlate import SampleScores
 
 FOLDER = "correlation"
@@ -71,8 +71,8 @@ def correlate(
     from nasbench_ecg.report.correlation import correlate as measure
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.downloads import fetch_missing
+    from nasbench_ecg.run.prepare import prepare_run
     from nasbench_ecg.run.request import RunRequest
-    from nasbench_ecg.run.runner import prepare_run
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.studies.correlate import (
         evaluate_sample,

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from nasbench_ecg.plugin.registry import Registry
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.locks import Holder
+    from nasbench_ecg.run.prepare import PreparedRun
     from nasbench_ecg.run.record import RunRecord
     from nasbench_ecg.run.request import RunRequest
-    from nasbench_ecg.run.runner import PreparedRun
     from nasbench_ecg.run.store import RecordStore
 
 SUITE = "runs"

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nasbench_ecg.options import Options
     from nasbench_ecg.plugin.registry import Registry
     from nasbench_ecg.run.config import RunConfig
+    from nasbench_ecg.run.prepare import PreparedRun
     from nasbench_ecg.run.request import RunRequest
-    from nasbench_ecg.run.runner import PreparedRun
     from nasbench_ecg.run.store import RecordStore
 
 

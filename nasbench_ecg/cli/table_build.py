@@ -220,7 +220,7 @@ def costs(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.downloads import fetch_missing
-    from nasbench_ecg.run.runner import prepare_run
+    from nasbench_ecg.run.prepare import prepare_run
     from nasbench_ecg.tables.build import add_arrays
     from nasbench_ecg.tables.costs import proxy_array, score_untrained
     from nasbench_ecg.tables.files import table_folder

@@ -108,7 +108,7 @@ def _quantized(
 ) -> tuple[bytes, Int8Scores]:
     """Return the network in 8-bit integers, and its scores on the test part of the run."""
     from nasbench_ecg.models.int8 import calibration_beats, quantize, scores_of_int8
-    from nasbench_ecg.run.runner import prepare_run
+    from nasbench_ecg.run.prepare import prepare_run
 
     config = configure(registry, replace(RunRequest.from_record(record), device="cpu"))
     fetch_missing([config], source, progress)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.executors import CallsFunctions
     from nasbench_ecg.front.results import Runs
     from nasbench_ecg.run.locks import Holder
-    from nasbench_ecg.run.runner import PreparedRun
+    from nasbench_ecg.run.prepare import PreparedRun
 
 
 def run(
@@ -222,7 +222,8 @@ def make_run(
     Raises:
         NasbenchError: Records are missing, or the run failed.
     """
-    from nasbench_ecg.run.runner import execute, prepare_run
+    from nasbench_ecg.run.prepare import prepare_run
+    from nasbench_ecg.run.runner import execute
 
     listener = listener or RunListener()
     config = configure(registry, request)

@@ -258,7 +258,8 @@ class _StoredRun:
 
     def check_rerun(self) -> str:
         """Make the run again and compare."""
-        from nasbench_ecg.run.runner import execute, prepare_run
+        from nasbench_ecg.run.prepare import prepare_run
+        from nasbench_ecg.run.runner import execute
 
         if self.record.device == "cuda" and resolve_device("auto") != "cuda":
             raise _SkipError("The run was made on a GPU, and there is none here.")
@@ -294,7 +295,7 @@ class _StoredRun:
 
     def test(self) -> Beats:
         """Return the test part, after a check that beats and split are those of the record."""
-        from nasbench_ecg.run.runner import prepare_run
+        from nasbench_ecg.run.prepare import prepare_run
 
         if self._test is not None:
             return self._test

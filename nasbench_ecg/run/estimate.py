@@ -10,7 +10,7 @@ from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.calls import describe
 from nasbench_ecg.run.contexts import ValidationContext
-from nasbench_ecg.run.runner import PreparedRun
+from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.training.seeding import seeded
 
 

@@ -13,8 +13,8 @@ from nasbench_ecg.contracts import Evaluation, SearchSpace
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.key import KEY_LENGTH
+from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.resume import EvaluationLog
-from nasbench_ecg.run.runner import PreparedRun
 
 
 @dataclass(frozen=True)

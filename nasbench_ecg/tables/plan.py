@@ -20,8 +20,8 @@ from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig, configure
 from nasbench_ecg.run.environment import cpu_name
+from nasbench_ecg.run.prepare import prepare_run
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.runner import prepare_run
 from nasbench_ecg.tables.build import n_trainings
 from nasbench_ecg.tables.card import Card, Component, Recipe
 from nasbench_ecg.tables.training import MemberResult, member_costs, train_member
