@@ -11,7 +11,9 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from nasbench_ecg.plugin import registry
-from nasbench_ecg.plugin.loading import ENTRY_POINT_GROUP, FoundPlugin, LoadedPlugin
+from nasbench_ecg.plugin.discovery import FoundPlugin
+from nasbench_ecg.plugin.hookspecs import ENTRY_POINT_GROUP
+from nasbench_ecg.plugin.loading import LoadedPlugin
 from nasbench_ecg.plugin.specs import ComponentSpec
 
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.plugin.loading import discover_package
+from nasbench_ecg.plugin.discovery import discover_package
 from nasbench_ecg.plugin.registry import KINDS, load_registry
 from nasbench_ecg.plugin.specs import Kind
 from nasbench_ecg.scaffold.create import create

@@ -138,7 +138,7 @@ def _components_to_check(
 ) -> tuple[list[Component], list[str]]:
     """Return the components to check, and the problems of the plugin as a whole."""
     from nasbench_ecg.errors import PluginError
-    from nasbench_ecg.plugin.loading import discover_package
+    from nasbench_ecg.plugin.discovery import discover_package
     from nasbench_ecg.plugin.registry import load_registry
 
     if package is None:

@@ -20,13 +20,8 @@ from nasbench_ecg.data.user_datasets import read_user_datasets, spec_targets
 from nasbench_ecg.errors import PluginError, nearest
 from nasbench_ecg.plugin import hookspecs, session, trial
 from nasbench_ecg.plugin.component import Component
-from nasbench_ecg.plugin.loading import (
-    FoundPlugin,
-    PluginProblem,
-    discover,
-    load_plugin,
-    normalized,
-)
+from nasbench_ecg.plugin.discovery import FoundPlugin, PluginProblem, discover, normalized
+from nasbench_ecg.plugin.loading import load_plugin
 from nasbench_ecg.plugin.specs import DatasetSpec, Kind, Role, StrategySpec
 
 __all__ = ["KINDS", "Component", "PluginInfo", "PluginProblem", "Registry", "load_registry"]

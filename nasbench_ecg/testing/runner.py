@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from nasbench_ecg.plugin.component import describe_error
-from nasbench_ecg.plugin.loading import discover_package
+from nasbench_ecg.plugin.discovery import discover_package
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import Kind
 from nasbench_ecg.suite.processes import POLL_SECONDS, ChildProcess

@@ -9,7 +9,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-from nasbench_ecg.cli.components import describe_options, parse_kind
+from nasbench_ecg.cli.components import parse_kind
+from nasbench_ecg.cli.option_types import describe_options
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.options import PROFILE_NAMES, Options
 from nasbench_ecg.plugin.component import Component
