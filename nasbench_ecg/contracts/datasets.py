@@ -1,0 +1,121 @@
+"""What a dataset is, and what it may also do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nasbench_ecg.data.beats import Beats
+    from nasbench_ecg.progress import Progress
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Records that a dataset needs.
+
+    Attributes:
+        database: Name of the PhysioNet database and of its folder, for example ``mitdb``.
+        records: Names of the records.
+        extensions: File extensions that each record needs.
+    """
+
+    database: str
+    records: tuple[str, ...]
+    extensions: tuple[str, ...] = ("hea", "dat", "atr")
+
+
+class DataSource(Protocol):
+    """Where datasets find their records."""
+
+    def folder(self, database: str) -> Path:
+        """Return the folder that holds the records of ``database``.
+
+        Raises:
+            MissingDataError: There is no such folder.
+        """
+
+    def made(self, name: str) -> Path:
+        """Return a folder of the cache, created if needed, for records that a dataset generates."""
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labeled beats, and what protocols need to know about their records."""
+
+    def requires(self) -> Sequence[Requirement]:
+        """Return the records that :meth:`load` needs; empty if nothing has to be downloaded."""
+
+    def load(self, source: DataSource, progress: Progress) -> Beats:
+        """Read the records and return their beats.
+
+        Raises:
+            RecordError: A record is missing or damaged, or lacks a lead.
+        """
+
+    def partition(self, protocol: str) -> Mapping[str, Sequence[str]] | None:
+        """Return ``{"train": [record…], "test": [record…]}`` where ``protocol`` fixes the records.
+
+        None if the dataset does not fix the records of this protocol.
+        """
+
+
+@runtime_checkable
+class NamesPersons(Protocol):
+    """A dataset that names the persons of its records across databases, without reading a record.
+
+    Without this method, each subject is a person of the first database that the dataset requires:
+    record 800 of ``svdb`` is ``svdb/800``.
+
+    Example:
+        >>> from nasbench_ecg.api import NamesPersons
+        >>> class Excerpts:
+        ...     def persons(self):
+        ...         return {"sel213": "mitdb/213"}
+        >>> isinstance(Excerpts(), NamesPersons)
+        True
+    """
+
+    def persons(self) -> Mapping[str, str]:
+        """Return the person of each record whose person is known, as ``database/name``.
+
+        Records that the option ``exclude`` leaves out are listed too. Two records of one person
+        have equal values, also records of different datasets. The name is that of the first record
+        of the person in the database that recorded it.
+        """
+
+
+@runtime_checkable
+class FitsOnTraining(Protocol):
+    """A dataset whose beats depend on figures of the training part, for example its mean.
+
+    The figures of all beats would tell a network something about the test part.
+
+    Example:
+        >>> from nasbench_ecg.api import FitsOnTraining
+        >>> class Features:
+        ...     def fitted(self, beats, train):
+        ...         return beats
+        >>> isinstance(Features(), FitsOnTraining)
+        True
+    """
+
+    def fitted(self, beats: Beats, train: NDArray[np.int64]) -> Beats:
+        """Return all beats, prepared with figures of the training part.
+
+        Called after the split, with the beats that :meth:`Dataset.load` returned. The result
+        differs in ``signals`` only, and depends on no other beats than those of the training part
+        and on the beat itself.
+
+        Args:
+            beats: All beats.
+            train: Index of the training beats, int64 [n].
+
+        Raises:
+            OptionError: The training part does not allow it.
+        """
