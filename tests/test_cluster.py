@@ -101,7 +101,7 @@ def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExecutorError, match=r"0\.0 on elsewhere"):
         replace(HostCode.here(), version="0.0", host="elsewhere").check()
     one = submitter(tmp_path)
-    with pytest.raises(ExecutorError, match="different code"):
+    with pytest.raises(ExecutorError, match="has changed since the job was submitted"):
         replace(one, code=replace(one.code, digest="other")).check()
 
 
@@ -362,7 +362,7 @@ def install_other_code(folder: Path) -> None:
     ("case", "said", "status"),
     [
         ("folder", "do not share the folder of the results", "failed"),
-        ("version", "The machines have different code of nasbench-ecg", "failed"),
+        ("version", "The code of nasbench-ecg has changed since the job was submitted", "failed"),
         ("vanished", "has ended as COMPLETED and has left no result", "interrupted"),
     ],
 )

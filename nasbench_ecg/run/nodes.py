@@ -51,10 +51,17 @@ class HostCode:
         """
         here = HostCode.here()
         if (here.version, here.digest) != (self.version, self.digest):
+            where = str(Path(nasbench_ecg.__file__).parent)
+            if here.host == self.host:
+                raise ExecutorError(
+                    "The code of nasbench-ecg has changed since the job was submitted.",
+                    where=where,
+                    fix="Start the suite again, and leave the code as it is until it has ended.",
+                )
             versions = f"{here.version} on {here.host}, {self.version} on {self.host}"
             raise ExecutorError(
                 f"The machines have different code of nasbench-ecg: {versions}.",
-                where=str(Path(nasbench_ecg.__file__).parent),
+                where=where,
                 fix="Install the same version on all machines, or one environment on a shared "
                 "folder.",
             )
