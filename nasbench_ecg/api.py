@@ -55,7 +55,8 @@ if TYPE_CHECKING:
         Task,
     )
     from nasbench_ecg.data.beats import Beats, join
-    from nasbench_ecg.data.preparation import CutBeats, RecordsOptions, WaveformOptions, cut_beats
+    from nasbench_ecg.data.preparation import CutBeats, cut_beats
+    from nasbench_ecg.data.record_options import RecordsOptions, WaveformOptions
     from nasbench_ecg.encoding import (
         Categorical,
         Condition,

@@ -10,7 +10,7 @@ from wfdb_files import real_database, write_record
 
 from nasbench_ecg import plot
 from nasbench_ecg.cli import app
-from nasbench_ecg.data.preparation import WaveformOptions
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.models import annotate as annotating
 from nasbench_ecg.models.annotate import AnnotatedRecording, annotate

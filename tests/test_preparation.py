@@ -13,7 +13,8 @@ from wfdb_files import real_database, write_record
 
 from nasbench_ecg.data import preparation
 from nasbench_ecg.data.cache import load_beats
-from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.preparation import cut_beats
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.progress import Silent

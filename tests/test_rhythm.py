@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wfdb_files import real_database, spiky_signals, write_record
 
-from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.preparation import cut_beats
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.signal import BEAT_SYMBOLS, PLANES, SYMBOLS, rhythm_planes, segment
 from nasbench_ecg.signal.records import Record, read_record

@@ -12,7 +12,8 @@ from wfdb_files import real_database, write_record
 
 import nasbench_ecg as nb
 from nasbench_ecg.cli import app
-from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.preparation import cut_beats
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, OptionError
 from nasbench_ecg.progress import Silent

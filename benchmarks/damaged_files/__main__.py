@@ -18,7 +18,8 @@ import numpy as np
 from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import load_beats
-from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.preparation import cut_beats
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.progress import Progress, Silent

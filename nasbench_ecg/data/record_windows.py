@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.contracts import DataSource
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.noise import NOISE_DATABASE, Noise, add_noise, read_noise
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.windows import Windows, segment
-
-if TYPE_CHECKING:
-    from nasbench_ecg.data.preparation import WaveformOptions
 
 
 def noise_of(options: WaveformOptions, source: DataSource | None) -> Noise | None:

@@ -26,7 +26,8 @@ from pydantic import (
 
 from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.preparation import cut_beats
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.user_datasets import (
     DATASET_PREFIX,
     NAME,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from nasbench_ecg.data.preparation import DISTURBANCES, RecordsOptions, WaveformOptions
+from nasbench_ecg.data.record_options import DISTURBANCES, RecordsOptions, WaveformOptions
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.export import METADATA, METADATA_METHOD, metadata
 from nasbench_ecg.models.load import first_line

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.preparation import WaveformOptions, cut_beats
+from nasbench_ecg.data.preparation import cut_beats
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.models.load import load_model
 from nasbench_ecg.plugin.registry import Registry, load_registry

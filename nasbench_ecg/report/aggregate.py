@@ -15,6 +15,7 @@ from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.metrics import ec57_scores
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.analysis import across_datasets, with_analysis
+from nasbench_ecg.report.board_overlaps import persons_of_board, with_overlaps
 from nasbench_ecg.report.folds import FoldSet, pool_folds, row_folds
 from nasbench_ecg.report.leaderboard import (
     OWN_SCORE,
@@ -33,7 +34,6 @@ from nasbench_ecg.report.methods import (
     runs_by_seed,
     seed_of,
 )
-from nasbench_ecg.report.overlap import persons_of_board, with_overlaps
 from nasbench_ecg.report.patients import patient_interval, person_matrices
 from nasbench_ecg.report.published import counterpart_of, published_for
 from nasbench_ecg.report.statistics import summarize

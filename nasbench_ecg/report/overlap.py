@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.data.persons import shared_records
 from nasbench_ecg.plugin.registry import Registry, load_registry
-from nasbench_ecg.report.patients import persons_of
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import (
     origin_of,
@@ -22,9 +20,6 @@ from nasbench_ecg.studies.generalize import (
     recorded_persons,
     searched_persons,
 )
-
-if TYPE_CHECKING:
-    from nasbench_ecg.report.leaderboard import Leaderboard
 
 
 @dataclass(frozen=True)
@@ -148,49 +143,3 @@ def _total(
             return None
         total.update(beats[name])
     return {name: total[name] for name in classes if name in total}
-
-
-def persons_of_board(board: Leaderboard, runs: Mapping[str, RunRecord]) -> frozenset[str]:
-    """Return the persons of the beats of a leaderboard, as far as its runs name them."""
-    return frozenset[str]().union(*map(persons_of, _runs_of(board, runs)))
-
-
-def _runs_of(board: Leaderboard, runs: Mapping[str, RunRecord]) -> list[RunRecord]:
-    return [runs[key] for row in board.rows for key in row.run_keys if key in runs]
-
-
-def with_overlaps(
-    boards: Sequence[Leaderboard], runs: Mapping[str, RunRecord], registry: Registry | None
-) -> tuple[Leaderboard, ...]:
-    """Return leaderboards with the records of persons who are elsewhere, too.
-
-    Two leaderboards of one database have all persons in common; their overlap is not stated.
-
-    Args:
-        boards: The leaderboards.
-        runs: All runs by key.
-        registry: The available components, for records that name no persons.
-    """
-    persons = Persons(runs, registry)
-    of_board = [
-        [run for run in _runs_of(board, runs) if run.dataset is not None] for board in boards
-    ]
-    found = []
-    for board, own in zip(boards, of_board, strict=True):
-        if not own:
-            found.append(board)
-            continue
-        others = {other[0].track[:2]: other[0] for other in of_board if other}
-        also_in = [
-            persons.overlap(own[0], *track, frozenset(persons.named(other).values()))
-            for track, other in sorted(others.items())
-            if persons.named(own[0]).keys().isdisjoint(persons.named(other))
-        ]
-        found.append(
-            replace(
-                board,
-                searched=tuple(persons.with_searches(own)),
-                also_in=tuple(overlap for overlap in also_in if overlap.kept),
-            )
-        )
-    return tuple(found)

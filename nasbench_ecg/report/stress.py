@@ -10,8 +10,7 @@ import numpy as np
 
 from nasbench_ecg.report.evaluation import network, score_cells, score_columns, tested
 from nasbench_ecg.report.render.html import svg
-from nasbench_ecg.report.render.html.charts import Chart
-from nasbench_ecg.report.table import Cell, Column, Table, TableRow
+from nasbench_ecg.report.table import Cell, Chart, Column, Table, TableRow
 from nasbench_ecg.studies.stress import MARK_SHIFT, StressTest
 
 _NAMES = {

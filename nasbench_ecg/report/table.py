@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from nasbench_ecg.report.render.html.charts import Chart
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,23 @@ class TableRow:
 
     cells: tuple[Cell, ...]
     kind: Kind = ""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A plot that goes with a table.
+
+    Attributes:
+        name: Its name in a choice of plots.
+        svg: The plot.
+        methods: Names of the methods that it shows.
+        numbers: Number of each of these, which sets its color and shape.
+    """
+
+    name: str
+    svg: str
+    methods: tuple[str, ...]
+    numbers: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.code import package_digest
 from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.folds import Index
-from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.data.protocols import check_one_split, split
+from nasbench_ecg.data.record_options import RecordsOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, RecordError
 from nasbench_ecg.executors import CallsFunctions

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.data.persons import persons_of, shared_records
-from nasbench_ecg.data.preparation import RecordsOptions
+from nasbench_ecg.data.record_options import RecordsOptions
 from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.plugin.registry import Registry, load_registry

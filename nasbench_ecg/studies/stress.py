@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.preparation import WaveformOptions
+from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.metrics import class_table, confusion_matrix
 from nasbench_ecg.options import resolve

@@ -14,8 +14,8 @@ from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.persons import persons_of, shared_records
-from nasbench_ecg.data.preparation import DISTURBANCES, RecordsOptions, WaveformOptions
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_options, split
+from nasbench_ecg.data.record_options import DISTURBANCES, RecordsOptions, WaveformOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.models.classifier import BeatClassifier, Origin

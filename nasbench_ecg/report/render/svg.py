@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
 from nasbench_ecg.report.render.html import svg
-from nasbench_ecg.report.render.html.charts import Chart
+from nasbench_ecg.report.table import Chart
 
 _WIDTH, _LEFT, _RIGHT = 720, 230, 24
 _LINE, _TITLE = 24, 26

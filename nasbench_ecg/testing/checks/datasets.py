@@ -11,7 +11,6 @@ import numpy as np
 
 from nasbench_ecg.contracts import Dataset, FitsOnTraining, NamesPersons, Requirement
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.preparation import RecordsOptions
 from nasbench_ecg.data.protocols import (
     Split,
     open_folds,
@@ -19,6 +18,7 @@ from nasbench_ecg.data.protocols import (
     protocol_options,
     split,
 )
+from nasbench_ecg.data.record_options import RecordsOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, ProtocolError
 from nasbench_ecg.options import KnowsLength

@@ -13,7 +13,7 @@ from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
 from nasbench_ecg.report.leaderboard_tables import left_out_text as left_out
 from nasbench_ecg.report.render.html import charts, svg
-from nasbench_ecg.report.table import Table
+from nasbench_ecg.report.table import Chart, Table
 from nasbench_ecg.report.verdicts import verdict_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.statistics import SIGNIFICANCE
@@ -53,8 +53,8 @@ class Section:
     board: Leaderboard
     table: Table
     methods: tuple[str, ...]
-    cost_charts: tuple[charts.Chart, ...]
-    progress_charts: tuple[charts.Chart, ...]
+    cost_charts: tuple[Chart, ...]
+    progress_charts: tuple[Chart, ...]
     progress_notes: tuple[str, ...]
     progress: tuple[Table, ...]
     matrices: tuple[ConfusionMatrix, ...]

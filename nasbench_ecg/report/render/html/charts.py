@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from nasbench_ecg.report.anytime import BEST, Curve, Effort
@@ -11,6 +10,7 @@ from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.statistics import CriticalDifference
+from nasbench_ecg.report.table import Chart
 from nasbench_ecg.text import duration, percent
 
 _COST_LABELS = {
@@ -21,23 +21,6 @@ _COST_LABELS = {
     "total": "seconds of search and training",
 }
 _MIN_POINTS = 2
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A plot.
-
-    Attributes:
-        name: Its name in a choice of plots.
-        svg: The plot.
-        methods: Names of the methods that it shows.
-        numbers: Number of each of these, which sets its color and shape.
-    """
-
-    name: str
-    svg: str
-    methods: tuple[str, ...]
-    numbers: tuple[int, ...] = ()
 
 
 def f1_against_costs(
