@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,33 +14,27 @@ from nasbench_ecg.cli.console import (
     stdout,
     styled,
     table,
-    warn_damaged_records,
 )
 from nasbench_ecg.cli.parsing import Verbs
-from nasbench_ecg.cli.suite_jobs import given_options, print_how_to_come_back, print_jobs
+from nasbench_ecg.cli.suite_output import (
+    ELSEWHERE,
+    PENDING,
+    STYLES,
+    print_counts,
+    print_failures,
+    print_how_to_come_back,
+    print_jobs,
+    print_next_commands,
+    print_pending,
+    styled_status,
+    warn_damaged,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from rich.text import Text
-
-    from nasbench_ecg.run.record import Status
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.spec import PlannedRun, Suite
 
 app = Verbs(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
-
-_PENDING = "pending"
-_ELSEWHERE = "ok in other suites"
-_STYLES = {
-    "ok": "green",
-    "failed": "red",
-    "timeout": "red",
-    "oom": "red",
-    "interrupted": "yellow",
-    _ELSEWHERE: "green",
-    _PENDING: "dim",
-}
 
 NameArgument = Annotated[
     str,
@@ -117,7 +109,7 @@ def plan_suite(
     store = _store(out, suite)
     found = statuses(runs, store)
     elsewhere = suites_with_results(runs, store)
-    _warn_damaged(store)
+    warn_damaged(store)
     if as_json:
         print_json(
             [
@@ -134,13 +126,13 @@ def plan_suite(
     listed = table("run", "status", "what")
     for run, status in zip(runs, found, strict=True):
         have = elsewhere.get(run.key)
-        state = styled((f"in {have}", "green")) if have else _styled(status)
+        state = styled((f"in {have}", "green")) if have else styled_status(status)
         listed.add_row(run.key[:8], state, str(run))
     stdout().print(listed)
     here = [s for run, s in zip(runs, found, strict=True) if run.key not in elsewhere]
-    _print_counts(here, elsewhere=len(elsewhere))
+    print_counts(here, elsewhere=len(elsewhere))
     pending = [run for run in pending_runs(runs, store) if run.key not in elsewhere]
-    _print_pending(suite, pending, runs)
+    print_pending(suite, pending, runs)
 
 
 @app.command("status")
@@ -159,24 +151,24 @@ def suite_status(
     store = _store(out, suite)
     found = statuses(runs, store)
     elsewhere = suites_with_results(runs, store)
-    _warn_damaged(store)
+    warn_damaged(store)
     counts: dict[tuple[str, ...], Counter[str]] = {}
     for run, status in zip(runs, found, strict=True):
-        word = _ELSEWHERE if run.key in elsewhere else status or _PENDING
+        word = ELSEWHERE if run.key in elsewhere else status or PENDING
         counts.setdefault(run.row, Counter())[word] += 1
     if as_json:
         print_json([{"row": row, "runs": dict(count)} for row, count in counts.items()])
         return
-    shown = [status for status in _STYLES if any(count[status] for count in counts.values())]
+    shown = [status for status in STYLES if any(count[status] for count in counts.values())]
     listed = table("dataset", "protocol", "profile", "strategy", *shown)
     for names, count in counts.items():
-        numbers = (styled((str(count[s]), _STYLES[s])) if count[s] else "" for s in shown)
+        numbers = (styled((str(count[s]), STYLES[s])) if count[s] else "" for s in shown)
         listed.add_row(*names, *numbers)
     stdout().print(listed)
     own = [(run, s) for run, s in zip(runs, found, strict=True) if run.key not in elsewhere]
-    _print_counts([status for _, status in own], elsewhere=len(elsewhere))
+    print_counts([status for _, status in own], elsewhere=len(elsewhere))
     print_jobs(store, runs, found)
-    _print_failures([run for run, _ in own], [status for _, status in own], store)
+    print_failures([run for run, _ in own], [status for _, status in own], store)
 
 
 @app.command("cancel")
@@ -277,7 +269,7 @@ def run_suite(
     if copied := reuse_results(pending_runs(runs, store, retry_failed=True), store):
         stderr().print(f"{len(copied)} results are copied from other suites in {out}.")
     pending = pending_runs(runs, store, retry_failed=retry_failed)
-    _print_pending(suite, pending, runs)
+    print_pending(suite, pending, runs)
     options = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}
     if device != "auto":
         options["--device"] = device
@@ -293,9 +285,9 @@ def run_suite(
             print_how_to_come_back(name, options, chosen)
         raise
     found = statuses(runs, store)
-    _print_counts(found)
-    _print_failures(runs, found, store)
-    _print_next_commands(name, suite, options, chosen, found)
+    print_counts(found)
+    print_failures(runs, found, store)
+    print_next_commands(name, suite, options, chosen, found)
     if any(status != "ok" for status in found):
         raise typer.Exit(1)
 
@@ -350,70 +342,3 @@ def _store(out: Path, suite: Suite) -> RecordStore:
     from nasbench_ecg.run.store import RecordStore
 
     return RecordStore(out, suite.name)
-
-
-# Output
-
-
-def _styled(status: Status | None) -> Text:
-    word = status or _PENDING
-    return styled((word, _STYLES[word]))
-
-
-def _print_counts(found: Sequence[Status | None], *, elsewhere: int = 0) -> None:
-    """Print how many runs have each status, and how many have a result in another suite."""
-    counts = Counter[str](status or _PENDING for status in found)
-    parts = [f"{counts[word]} {word}" for word in _STYLES if counts[word]]
-    parts += [f"{elsewhere} {_ELSEWHERE}"] if elsewhere else []
-    stderr().print(f"{len(found) + elsewhere} runs: {', '.join(parts)}.")
-
-
-def _print_pending(suite: Suite, pending: Sequence[PlannedRun], runs: Sequence[PlannedRun]) -> None:
-    stderr().print(f"{suite.name}: {len(pending)} of {len(runs)} runs are to be executed.")
-
-
-def _print_failures(
-    runs: Sequence[PlannedRun], found: Sequence[Status | None], store: RecordStore
-) -> None:
-    """Print why runs failed, and why runs were interrupted that nobody interrupted here."""
-    for run, status in zip(runs, found, strict=True):
-        record = store.read(run.key) if status not in ("ok", None) else None
-        if record is None:
-            continue
-        lines = (record.error or "").strip().splitlines() or ["the record gives no reason"]
-        if status == "interrupted" and (record.error is None or lines[-1] == "KeyboardInterrupt"):
-            continue
-        text = f"{status}  {run}\n  {lines[-1].strip()}  ('nasbench-ecg show {run.key[:8]}')"
-        stderr().print(text, style=_STYLES[record.status], markup=False, soft_wrap=True)
-
-
-def _warn_damaged(store: RecordStore) -> None:
-    from nasbench_ecg.run.store import read_records
-
-    warn_damaged_records(read_records(store.out, store.suite)[1])
-
-
-def _print_next_commands(
-    name: str,
-    suite: Suite,
-    options: Mapping[str, str | Path | None],
-    engine: Sequence[str],
-    found: Sequence[Status | None],
-) -> None:
-    """Print the commands that continue or retry runs, and the one that shows the leaderboard."""
-    from nasbench_ecg.suite.runner import FAILED
-
-    given = given_options(options)
-    again = ["nasbench-ecg", "suite", "run", name, *chain(*given.items()), *engine]
-    if any(status in FAILED for status in found):
-        words = shlex.join([*again, "--retry-failed"])
-        stderr().print(f"To retry the failed runs: {words}", markup=False, soft_wrap=True)
-    if "interrupted" in found:
-        words = shlex.join(again)
-        stderr().print(f"To continue the interrupted runs: {words}", markup=False, soft_wrap=True)
-    if "ok" in found:
-        words = shlex.join(
-            ["nasbench-ecg", "leaderboard", "--suite", suite.name]
-            + (["--out", given["--out"]] if "--out" in given else [])
-        )
-        stdout().print(words, markup=False, soft_wrap=True)
