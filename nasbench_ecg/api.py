@@ -135,9 +135,11 @@ __getattr__ = lazy_names(
         ),
         "nasbench_ecg.data.preparation": (
             "CutBeats",
+            "cut_beats",
+        ),
+        "nasbench_ecg.data.record_options": (
             "RecordsOptions",
             "WaveformOptions",
-            "cut_beats",
         ),
         "nasbench_ecg.encoding": (
             "Categorical",
