@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 from test_parallel import context, prepared, some
-from test_suite import planned
 from tiny_runs import result
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
-from nasbench_ecg.errors import ExecutorError
-from nasbench_ecg.run.nodes import HostCode
 from nasbench_ecg.run.parallel import RemoteWorkers
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.merge import merge_results
-from nasbench_ecg.suite.runner import Engine, execute_runs
 
 pytest.importorskip("distributed", reason="needs the extra 'dask'")
 pytestmark = pytest.mark.usefixtures("outside")
@@ -77,45 +70,6 @@ def test_the_candidates_of_lost_workers_are_evaluated_by_others(
     assert [one.score for one in found] == [one.score for one in alone]
 
 
-def ends_its_process() -> Any:
-    return _exit
-
-
-def _exit(number: int) -> None:
-    os._exit(number)
-
-
-def test_a_call_that_ends_every_worker_is_one_error_with_advice(dask: Any) -> None:
-    with (
-        dask.workers(ends_its_process) as pool,
-        pytest.raises(ExecutorError, match="workers of the Dask cluster are lost") as caught,
-    ):
-        list(pool.map([(1,)]))
-    assert "the same command continues" in caught.value.fix
-
-
-def test_a_worker_with_other_code_is_named(
-    dask: Any, beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    older = replace(HostCode.here(), version="0.0", host="elsewhere")
-    monkeypatch.setattr(HostCode, "here", classmethod(lambda cls: older))
-    made = prepared(beats_cache)
-    workers = remote(made, dask)
-    with pytest.raises(ExecutorError, match=r"different code of nasbench-ecg: .*0\.0 on elsewhere"):
-        context(made, tmp_path, workers=workers).evaluate_many(some(made, 1))
-    workers.close()
-
-
-def test_a_scheduler_that_does_not_answer_is_one_error(tmp_path: Path) -> None:
-    words = ["run", "random", "synthetic-2lead", "--profile", "smoke", "--out", str(tmp_path)]
-    words += ["--device", "cpu", "--executor", "dask"]
-    words += ["--set", "executor.address=tcp://127.0.0.1:9", "--set", "executor.connect_seconds=1"]
-    done = CliRunner().invoke(app, words)
-    said = " ".join(done.stderr.replace("│", " ").split())
-    assert done.exit_code == 2 and "The Dask cluster does not answer" in said
-    assert "tcp://127.0.0.1:9" in said and "executor.address" in said
-
-
 # Runs of a suite
 
 
@@ -144,27 +98,3 @@ def test_a_suite_is_executed_by_dask_with_the_results_of_this_machine(
     CliRunner().invoke(app, [*words, str(tmp_path / "here")])
     merged = merge_results([tmp_path / "here", tmp_path / "dask"], tmp_path / "both")
     assert (len(merged.copied), len(merged.equal)) == (3, 3)  # different ones are an error
-
-
-def test_a_suite_that_is_left_ends_its_runs(
-    dask: Any, beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
-    (run,) = planned(SUITE.replace("0, 1, 2", "0").replace("epochs = 1\n", "epochs = 5000\n"))
-    store = RecordStore(tmp_path, "mine")
-
-    def press_ctrl_c() -> None:
-        while not list((store.folder / ".unfinished").glob("*/evaluation.safetensors")):
-            time.sleep(0.1)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    runs = execute_runs(
-        [run], store, Engine(dask, "dask"), checkpoint_seconds=0.1,
-        started=lambda run: Thread(target=press_ctrl_c, daemon=True).start(),
-    )  # fmt: skip
-    with pytest.raises(KeyboardInterrupt):
-        next(runs)
-    assert not list((store.folder / ".unfinished").glob("*.holder"))
-    record = store.read(run.key)
-    assert record is not None and record.status == "interrupted"
-    assert list((store.folder / ".unfinished").glob("*/evaluation.safetensors"))
