@@ -21,7 +21,7 @@ from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.downloads import fetch_missing
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import INT8, RecordStore
 
 if TYPE_CHECKING:
     from nasbench_ecg.models.int8 import Int8Scores
@@ -95,7 +95,7 @@ def export(
     text = model_card(record, path.name, licenses=_licenses(record, registry), int8=found)
     write(text.encode(), card)
     if found is not None:
-        RecordStore(folder, record.suite).add_artifact(record.run_key, "int8.json", asdict(found))
+        RecordStore(folder, record.suite).add_artifact(record.run_key, INT8, asdict(found))
     return ExportedModel(path, card, difference, found)
 
 
