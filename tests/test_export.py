@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.metrics import scores
-from nasbench_ecg.models.export import METADATA, METADATA_METHOD
-from nasbench_ecg.models.int8 import calibration_beats
+from nasbench_ecg.models.executorch import METADATA_METHOD
+from nasbench_ecg.models.export import METADATA
 from nasbench_ecg.models.load import load_model
+from nasbench_ecg.models.quantization import calibration_beats
 from nasbench_ecg.run.store import RecordStore, read_records
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -95,16 +96,29 @@ def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     assert about["run_key"] == record.run_key
 
 
-def test_an_int8_network_states_what_quantization_costs(out, record, predicted, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    path = tmp_path / "model.onnx"
+@pytest.mark.parametrize("ending", [".onnx", ".pte"])
+def test_an_int8_network_states_what_quantization_costs(ending, out, record, predicted, tmp_path):
+    pytest.importorskip({".onnx": "onnxruntime", ".pte": "executorch"}[ending])
+    path = tmp_path / f"model{ending}"
     done = nasbench("export", record.run_key, "--int8", "--out", out, "-o", path)
     assert done.exit_code == 0, done.stderr
     signals, classes = predicted
-    session = onnxruntime.InferenceSession(path)
-    told = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])["int8"]
-    found = session.run(None, {"beats": signals})[0].argmax(1)
+    if ending == ".onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path)
+        told = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])["int8"]
+        found = session.run(None, {"beats": signals})[0].argmax(1)
+    else:
+        from executorch.runtime import Runtime
+
+        program = Runtime.get().load_program(path.read_bytes())
+        told = json.loads(program.load_method(METADATA_METHOD).execute([])[0])["int8"]
+        forward = program.load_method("forward")
+        beats = torch.from_numpy(signals)
+        found = np.array([forward.execute([beat[None]])[0].argmax().item() for beat in beats])
     assert told["agreement"] == pytest.approx((found == np.array(classes)).mean())
+    assert told["agreement"] > 0.5
     assert told["test_beats"] == len(classes)
     truth = json.loads((out / "runs" / record.run_key / "predictions.json").read_text())["truth"]
     matrix = np.zeros((len(record.classes),) * 2, dtype=int)
@@ -114,7 +128,8 @@ def test_an_int8_network_states_what_quantization_costs(out, record, predicted, 
     assert told["loss"] == pytest.approx(record.metrics["f1_of_macro"] - by_hand)
     parameters = record.costs["parameters"]
     assert parameters / 2 < told["weight_bytes"] < 4 * parameters
-    assert json.loads((out / "runs" / record.run_key / "int8.json").read_text()) == told
+    stored = {".onnx": "int8.json", ".pte": "int8-pte.json"}[ending]
+    assert json.loads((out / "runs" / record.run_key / stored).read_text()) == told
 
 
 def test_calibration_takes_an_equal_share_of_each_class():
