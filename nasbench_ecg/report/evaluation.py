@@ -81,9 +81,10 @@ def _board(found: Sequence[CarriedWeights], methods: Methods | None) -> Table:
     for key, by_run in own.items():
         first = [Cell(key[0]), Cell(key[1]), Cell("its own test part"), Cell(), _runs(by_run)]
         lines.append((*first, *mean_cells([one.own_metrics for one in by_run.values()])))
-        for row, tests in rows.items():
-            if row[:3] != key:
-                continue
+        of_network = [(row, tests) for row, tests in rows.items() if row[:3] == key]
+        if methods:
+            of_network.sort(key=lambda one: (one[0][3], one[0][5:]))
+        for row, tests in of_network:
             name = key[0] if methods else row[4]
             where = Cell(row[3], details=row[5:] if methods else ())
             n = int(np.sum(tests[0].confusion))
@@ -132,8 +133,12 @@ def _settings(one: CarriedWeights) -> dict[str, Any]:
 def _details(one: CarriedWeights, differing: set[str]) -> tuple[str, ...]:
     settings = _settings(one)
     return tuple(
-        f"{name}={value_text(settings[name])}" for name in sorted(differing) if name in settings
+        f"{name}={_value(settings[name])}" for name in sorted(differing) if name in settings
     )
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else value_text(value)
 
 
 def _notes(one: CarriedWeights, methods: Methods | None) -> Iterator[str]:
