@@ -29,13 +29,14 @@ __all__ = [
     "run",
     "runs",
     "show",
+    "stored_evaluations",
     "table",
 ]
 
 _named = lazy_names(
     __name__,
     {
-        "nasbench_ecg.front.evaluation": ["evaluate"],
+        "nasbench_ecg.front.evaluation": ["evaluate", "stored_evaluations"],
         "nasbench_ecg.front.exporting": ["export"],
         "nasbench_ecg.front.loading": ["load_dataset", "load_model"],
         "nasbench_ecg.front.results": ["leaderboard", "runs"],
@@ -70,7 +71,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from nasbench_ecg import plot
-    from nasbench_ecg.front.evaluation import evaluate
+    from nasbench_ecg.front.evaluation import evaluate, stored_evaluations
     from nasbench_ecg.front.exporting import export
     from nasbench_ecg.front.loading import load_dataset, load_model
     from nasbench_ecg.front.results import leaderboard, runs

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.metrics import scores
-from nasbench_ecg.models.export import METADATA, METADATA_METHOD
-from nasbench_ecg.models.int8 import calibration_beats
+from nasbench_ecg.models.executorch import METADATA_METHOD
+from nasbench_ecg.models.export import METADATA
 from nasbench_ecg.models.load import load_model
+from nasbench_ecg.models.quantization import calibration_beats
 from nasbench_ecg.run.store import RecordStore, read_records
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -115,6 +116,24 @@ def test_an_int8_network_states_what_quantization_costs(out, record, predicted, 
     parameters = record.costs["parameters"]
     assert parameters / 2 < told["weight_bytes"] < 4 * parameters
     assert json.loads((out / "runs" / record.run_key / "int8.json").read_text()) == told
+
+
+def test_an_int8_program_of_executorch_gives_the_classes_of_the_network():
+    pytest.importorskip("executorch.runtime")
+    from nasbench_ecg.models import executorch
+    from nasbench_ecg.models.export import Classifier
+
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv1d(2, 4, 9), torch.nn.BatchNorm1d(4), torch.nn.ReLU()]
+    head = [torch.nn.AdaptiveAvgPool1d(1), torch.nn.Flatten(), torch.nn.Linear(4, 3)]
+    network = Classifier(torch.nn.Sequential(*layers, *head)).eval()
+    beats = torch.randn(16, 2, 100)
+    program = executorch.quantized(network, beats.numpy())
+    text, probabilities = executorch.load_program(executorch.int8_program(program, "about"))
+    with torch.no_grad():
+        expected = network(beats).numpy()
+    assert text == "about" and np.abs(probabilities(beats.numpy()) - expected).max() < 0.05
+    assert executorch.constant_bytes(program) >= 2 * 4 * 9 + 4 * 3
 
 
 def test_calibration_takes_an_equal_share_of_each_class():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -15,8 +17,10 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.data.preparation import cut_beats
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import MissingDataError, OptionError
+from nasbench_ecg.errors import MissingDataError, OptionError, StorageError
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.report.evaluation import Method, tables
+from nasbench_ecg.report.stress import tables as stress_tables
 from nasbench_ecg.run.store import read_records
 from nasbench_ecg.signal.noise import (
     Noise,
@@ -171,6 +175,29 @@ def test_shifted_marks_move_windows_and_not_marks(ward):
     assert np.abs(place.mean()) < 1
 
 
+def test_marks_are_moved_to_detected_peaks_and_labels_stay(ward):
+    displaced = [(100 * i + (9 if i % 3 else 0), "NNSV"[i % 4]) for i in range(2, 74)]
+    n = 128 * 60
+    signals = np.random.default_rng(3).normal(0, 0.01, (2, n))
+    for i in range(2, 74):
+        signals[:, 100 * i - 3 : 100 * i + 4] += np.hanning(7)
+    write_record(
+        ward.data / "svdb", "802", leads=("ECG1", "ECG2"), fs=128, beats=displaced,
+        signals=signals.round(3),
+    )  # fmt: skip
+    marked, aligned, short = (
+        cut(ward, records=("802",), align_marks=reach) for reach in (None, 100, 50)
+    )
+    assert np.array_equal(marked.sample, aligned.sample)
+    assert np.array_equal(marked.labels, aligned.labels)
+    places = np.abs(aligned.signals[:, 0]).argmax(axis=1) - 35
+    assert np.abs(places).max() <= 1
+    late = np.abs(short.signals[:, 0, :60]).argmax(axis=1) - 35  # 9 samples are 70 ms
+    assert {-9, 0} <= set(late.tolist())
+    assert options(align_marks=100).model_dump(exclude_none=True)["align_marks"] == 100
+    assert "align_marks" not in options().model_dump(exclude_none=True)
+
+
 # Networks
 
 
@@ -209,6 +236,63 @@ def test_the_stress_test_of_a_network(trained, ward, tmp_path):
     assert len(ElementTree.fromstring(outputs[3].read_text()).findall(".//*[@class='curve']")) == 2
     stored = {path.name for path in (out / record.suite / record.run_key / "evaluations").iterdir()}
     assert stored == {"svdb-2lead-em.json", "svdb-2lead-ma.json"}
+
+
+def test_stored_tests_are_shown_as_means_over_the_runs_of_a_method(trained, ward, tmp_path):
+    record, out = trained
+    copies = tmp_path / "results"
+    first = shutil.copytree(out, copies) / record.suite / record.run_key
+    words = {"out": copies, "data": ward.data, "set": {"dataset.records": ["800", "801"]}}
+    plain = nb.evaluate(record, "svdb-2lead", **words)[0]
+    aligned = nb.evaluate(record, "svdb-2lead", align_marks=50, **words)[0]
+    nb.evaluate(record, "svdb-2lead", noise="em", snr=[6, 0], **words)
+    found = nb.stored_evaluations(out=copies)
+    assert {one.as_data()["options"].get("align_marks") for one in found[:2]} == {None, 50}
+    assert plain.as_data() in [one.as_data() for one in found] and len(found) == 3
+    board, stress = found.tables()
+    shown = [row.cells[2].label for row in board.rows]
+    assert shown == ["its own test part", "svdb-2lead", "svdb-2lead (align_marks=50)"]
+    assert len(stress.rows) == 3 and stress.chart is not None
+    file, svg = tmp_path / "board.md", tmp_path / "board.svg"
+    said = nasbench("evaluate", "--stored", "--out", copies, "-o", file, "-o", svg)
+    assert said.exit_code == 0, said.output
+    stored = ["evaluate", "--stored", "--out", copies, "--check", file]
+    assert nasbench(*stored).exit_code == 0
+    assert nasbench("verify", record.run_key, "--out", copies, "--data", ward.data).exit_code == 0
+    one = first / aligned.file_name
+    told = json.loads(one.read_text())
+    told["metrics"]["accuracy"] = 0.99
+    one.write_text(json.dumps(told))
+    refused = nasbench(*stored)
+    assert refused.exit_code == 2 and "accuracy is 0.99" in refused.output
+    failed = nasbench("verify", record.run_key, "--out", copies, "--data", ward.data)
+    assert failed.exit_code == 1 and "evaluations" in failed.output
+    one.unlink()
+    assert "--stored" in nasbench("evaluate", "--check", file).output
+    changed = nasbench(*stored)
+    assert changed.exit_code == 2 and "differs" in changed.output
+    with pytest.raises(StorageError, match="No test of a trained network is stored"):
+        nb.stored_evaluations("no-such-suite", out=copies)
+
+
+def test_the_tests_of_two_runs_of_a_method_have_one_row(trained, ward):
+    record, out = trained
+    words = {"out": out, "data": ward.data, "set": {"dataset.records": ["800", "801"]}}
+    (one,) = nb.evaluate(record, "svdb-2lead", **words)
+    (noisy,) = nb.evaluate(record, "svdb-2lead", noise="em", snr=[0], **words)
+    metrics = {name: value / 2 for name, value in one.metrics.items()}
+    other = replace(one, run_key="f" * 16, metrics=metrics)
+    levels = [replace(level, metrics=metrics) for level in noisy.levels]
+    methods = {key: Method("cnn-9", "here") for key in (one.run_key, other.run_key)}
+    (table,) = tables([one, other], methods)
+    (stress,) = stress_tables([noisy, replace(noisy, run_key="f" * 16, levels=levels)], methods)
+    for row, value in ((table.rows[1], one), (stress.rows[0], noisy.levels[0])):
+        runs, accuracy = row.cells[4].text, row.cells[5]
+        assert runs == "2"
+        both = [value.metrics["accuracy"], metrics["accuracy"]]
+        assert accuracy.value == pytest.approx(np.mean(both))
+        assert accuracy.spread == f"± {100 * np.std(both, ddof=1):.2f}"
+    assert len(table.rows) == 2 and len(stress.rows) == 2
 
 
 def test_a_shift_of_the_marks_costs_score(trained):

@@ -41,6 +41,13 @@ def evaluate(
         str | None,
         typer.Option(metavar="A=B,...", help="Classes that count as another one, such as F=V."),
     ] = None,
+    align_marks: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MS",
+            help="Move each R mark to the detected R peak within so many milliseconds.",
+        ),
+    ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="dataset.K=V", help="An option; also protocol.K=V."),
@@ -71,6 +78,24 @@ def evaluate(
             help="Stress test: move R marks at random by at most so many milliseconds.",
         ),
     ] = None,
+    stored: Annotated[
+        bool,
+        typer.Option(
+            "--stored",
+            help="Test nothing: show the tests that are stored, as means over the runs of a "
+            "method. Needs no weights.",
+        ),
+    ] = False,
+    suite: Annotated[
+        str | None, typer.Option(help="With --stored: only tests of runs of this suite.")
+    ] = None,
+    check: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --stored: check that a file written with -o agrees; repeatable.",
+        ),
+    ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,
@@ -91,10 +116,16 @@ def evaluate(
     Beats are cut, filtered, resampled and normalized as in training. Persons that a network was
     trained on are left out. 'generalize' carries the architecture only, and trains it anew.
     """
+    from nasbench_ecg.errors import OptionError
     from nasbench_ecg.front.evaluation import TITLE
     from nasbench_ecg.front.evaluation import evaluate as test
     from nasbench_ecg.options import parse_assignments
 
+    if stored:
+        _show_stored(out, suite, outputs or [], check or [], as_json=as_json)
+        return
+    if suite is not None or check:
+        raise OptionError("--suite and --check need --stored.")
     check_outputs(outputs or [], charts=bool(noise or shift_marks))
     options = parse_assignments(assignments or [])
     words: dict[str, Any] = {
@@ -105,6 +136,7 @@ def evaluate(
         "merge": _pairs(merge),
         "set": {f"{part}.{k}": v for part, own in options.items() for k, v in own.items()},
         "keep_shared_persons": keep_shared_persons,
+        "align_marks": align_marks,
         "noise": listed(noise or ""),
         "snr": None if snr is None else numbers(snr, "--snr"),
         "shift_marks": numbers(shift_marks or "", "--shift-marks"),
@@ -114,6 +146,21 @@ def evaluate(
     with RichProgress() as progress:
         found = test(runs or [], progress=progress, **words)
     show_report(found.tables(), found.as_data(), TITLE, outputs or [], as_json=as_json)
+
+
+def _show_stored(
+    out: Path, suite: str | None, outputs: list[Path], check: list[Path], *, as_json: bool
+) -> None:
+    """Print, write or check the board of the stored tests."""
+    from nasbench_ecg.cli.reports import check_report
+    from nasbench_ecg.front.evaluation import TITLE, stored_evaluations
+
+    found = stored_evaluations(suite, out=out)
+    tables, title = found.tables(), f"{TITLE}: {suite}" if suite else TITLE
+    if check:
+        check_report(tables, found.as_data(), title, check)
+    else:
+        show_report(tables, found.as_data(), title, outputs, as_json=as_json)
 
 
 def _pairs(text: str | None) -> dict[str, str]:

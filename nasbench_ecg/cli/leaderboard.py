@@ -85,7 +85,7 @@ def leaderboard(
     filters = {"suite": suite, "dataset": dataset, "protocol": protocol, "profile": profile}
     records = _filtered(records, filters)
     if wearable:
-        _wearable(records, files or [], as_json=as_json)
+        _wearable(records, files or [], check or [], as_json=as_json)
         warn_damaged_records(damaged)
         return
     if form == "verdicts":
@@ -127,11 +127,13 @@ def leaderboard(
     warn_damaged_records(damaged)
 
 
-def _wearable(records: list[RunRecord], files: list[Path], *, as_json: bool) -> None:
-    """Print or write the board for a wearable."""
-    from nasbench_ecg.cli.reports import check_outputs, show_report
+def _wearable(
+    records: list[RunRecord], files: list[Path], check: list[Path], *, as_json: bool
+) -> None:
+    """Print, write or check the board for a wearable."""
+    from nasbench_ecg.cli.reports import check_outputs, check_report, show_report
 
-    check_outputs(files, charts=True)
+    check_outputs([*files, *check], charts=True)
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.wearable import tables, with_footprints
 
@@ -143,7 +145,10 @@ def _wearable(records: list[RunRecord], files: list[Path], *, as_json: bool) -> 
         for one in found
     ]
     title = "Networks for a wearable"
-    show_report(tables(found, registry), {"runs": data}, title, files, as_json=as_json)
+    if check:
+        check_report(tables(found, registry), {"runs": data}, title, check)
+    else:
+        show_report(tables(found, registry), {"runs": data}, title, files, as_json=as_json)
 
 
 def _chosen(columns: str | None, boards: Sequence[Leaderboard]) -> list[str]:

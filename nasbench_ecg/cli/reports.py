@@ -56,25 +56,45 @@ def write_report(tables: Sequence[Table], data: Any, title: str, outputs: Sequen
         OptionError: The suffix of a file is of no format.
         StorageError: A file cannot be written.
     """
-    import json
-
     from nasbench_ecg.io import storage_errors, write_atomically
-    from nasbench_ecg.report import render
 
-    charts = [table.chart for table in tables if table.chart]
     for output in outputs:
-        form = _format_of(output, charts=bool(charts))
-        if form == "svg":
-            from nasbench_ecg.report.render.svg import render_charts
-
-            text = render_charts(charts, title)
-        elif form == "json":
-            text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-        else:
-            text = render.render_tables(tables, title, form)
+        text = _text(tables, data, title, output)
         with storage_errors(output, option="-o"):
             write_atomically(output, text)
         stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
+
+
+def check_report(tables: Sequence[Table], data: Any, title: str, files: Sequence[Path]) -> None:
+    """Compare files with what :func:`write_report` would write.
+
+    Args as of :func:`write_report`.
+
+    Raises:
+        OptionError: The suffix of a file is of no format.
+        StorageError: A file cannot be read, or it differs.
+    """
+    from nasbench_ecg.report.render import check_text
+
+    for file in files:
+        check_text(_text(tables, data, title, file), file)
+        stderr().print(f"{file} agrees with the records.", markup=False, soft_wrap=True)
+
+
+def _text(tables: Sequence[Table], data: Any, title: str, file: Path) -> str:
+    import json
+
+    from nasbench_ecg.report import render
+
+    charts = [table.chart for table in tables if table.chart]
+    form = _format_of(file, charts=bool(charts))
+    if form == "svg":
+        from nasbench_ecg.report.render.svg import render_charts
+
+        return render_charts(charts, title)
+    if form == "json":
+        return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    return render.render_tables(tables, title, form)
 
 
 def _format_of(output: Path, *, charts: bool) -> str:

@@ -51,6 +51,7 @@ def verify(
     from nasbench_ecg.models.verify import verify as check
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.store import record_path
+    from nasbench_ecg.studies.stored import check_evaluations
 
     path = Path(target)
     paths = record_files(path if path.exists() else record_path(out, target))
@@ -58,7 +59,8 @@ def verify(
     found: dict[Path, list[Check]] = {}
     with RichProgress() as progress:
         for one in paths:
-            found[one] = check(one, registry, source, rerun=rerun, progress=progress)
+            checks = check(one, registry, source, rerun=rerun, progress=progress)
+            found[one] = [*checks, *check_evaluations(one)]
     if as_json:
         print_json(
             [{"path": str(p), "checks": [asdict(c) for c in checks]} for p, checks in found.items()]

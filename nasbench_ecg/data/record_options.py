@@ -103,6 +103,9 @@ class WaveformOptions(RecordsOptions):
     symbols: SymbolMap | None = None
     """AAMI classes of the annotation symbols: of the papers, also none, or of all beats (aami)."""
 
+    align_marks: float | None = Field(None, gt=0)
+    """Move each R mark to the detected R peak within so many milliseconds; null leaves it."""
+
     added_noise: NoiseName | None = None
     """Recorded noise to add (bw, em, ma), in every other two minutes after the first five."""
 

@@ -13,6 +13,7 @@ from nasbench_ecg.contracts import DataSource
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.noise import NOISE_DATABASE, Noise, add_noise, read_noise
+from nasbench_ecg.signal.qrs import detect_r_peaks
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.windows import Windows, segment
@@ -57,7 +58,7 @@ def windows_of(
         rhythm=options.rhythm,
         symbols=options.symbols,
         max_missing=options.max_missing,
-        shift=None if options.mark_shift is None else _shifts(record, options.mark_shift),
+        shift=_shifts(record, options),
     )
     if options.planes is None:
         return windows
@@ -66,7 +67,40 @@ def windows_of(
     return replace(windows, signals=windows.signals[:, used])
 
 
-def _shifts(record: Record, milliseconds: float) -> NDArray[np.int64]:
+def _shifts(record: Record, options: WaveformOptions) -> NDArray[np.int64] | None:
+    """Return by how many samples the window of each annotation is moved; None if none is."""
+    aligned, random = options.align_marks, options.mark_shift
+    if aligned is None and random is None:
+        return None
+    shift = np.zeros(len(record.samples), dtype=np.int64)
+    if aligned is not None:
+        shift += to_detected_peaks(record, aligned)
+    if random is not None:
+        shift += _random_shifts(record, random)
+    return shift
+
+
+def to_detected_peaks(record: Record, milliseconds: float) -> NDArray[np.int64]:
+    """Return the shift of each annotation to the nearest detected R peak, in samples.
+
+    It is 0 where no peak is within ``milliseconds``.
+
+    Raises:
+        RecordError: A lead has an infinite sample.
+    """
+    peaks = detect_r_peaks(np.asarray(record.signals, dtype=np.float64), record.fs)
+    if not len(peaks):
+        return np.zeros(len(record.samples), dtype=np.int64)
+    after = np.searchsorted(peaks, record.samples).clip(0, len(peaks) - 1)
+    before = (after - 1).clip(0)
+    shift = np.stack([peaks[before], peaks[after]]) - record.samples
+    nearest: NDArray[np.int64] = np.take_along_axis(
+        shift, np.abs(shift).argmin(axis=0)[None], axis=0
+    )[0]
+    return np.where(np.abs(nearest) <= milliseconds / 1e3 * record.fs, nearest, 0)
+
+
+def _random_shifts(record: Record, milliseconds: float) -> NDArray[np.int64]:
     """Return random shifts of the annotations in samples, the same for a record at each call."""
     rng = np.random.default_rng(crc32(record.name.encode()))
     seconds = rng.uniform(-milliseconds, milliseconds, len(record.samples)) / 1e3

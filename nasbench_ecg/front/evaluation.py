@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.run.request import DEFAULT_OUT
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.front.results import Runs
     from nasbench_ecg.models.classifier import BeatClassifier
     from nasbench_ecg.progress import Progress
+    from nasbench_ecg.report.evaluation import Methods
     from nasbench_ecg.report.table import Table
     from nasbench_ecg.run.record import RunRecord
     from nasbench_ecg.studies.evaluate import CarriedWeights
@@ -29,10 +30,14 @@ class Evaluations(Sequence["CarriedWeights | StressTest"]):
 
     Attributes:
         results: Scores on other beats, and stress tests.
+        methods: The method of each run, over whose runs tables show means; None: they show runs.
     """
 
-    def __init__(self, results: Iterable[CarriedWeights | StressTest]) -> None:
+    def __init__(
+        self, results: Iterable[CarriedWeights | StressTest], methods: Methods | None = None
+    ) -> None:
         self.results = list(results)
+        self.methods = methods
 
     def __len__(self) -> int:
         return len(self.results)
@@ -49,8 +54,8 @@ class Evaluations(Sequence["CarriedWeights | StressTest"]):
 
         carried, tests = self._kinds()
         return [
-            *(evaluation.tables(carried) if carried else ()),
-            *(stress.tables(tests) if tests else ()),
+            *(evaluation.tables(carried, self.methods) if carried else ()),
+            *(stress.tables(tests, self.methods) if tests else ()),
         ]
 
     def as_data(self) -> dict[str, Any]:
@@ -130,6 +135,7 @@ def evaluate(
     merge: Mapping[str, str] | None = None,
     set: Mapping[str, Any] | None = None,
     keep_shared_persons: bool = False,
+    align_marks: float | None = None,
     noise: str | Sequence[str] = (),
     snr: Sequence[float] | None = None,
     shift_marks: Sequence[float] = (),
@@ -152,6 +158,7 @@ def evaluate(
         set: Options, for example ``{"dataset.denoise": "none", "protocol.seed": 1}``.
         keep_shared_persons: Also test on persons that the network was trained on; always so for
             the test part of the run itself.
+        align_marks: Move each R mark to the detected R peak within so many milliseconds.
         noise: Noise to add to the records, of ``bw``, ``em`` and ``ma``: the result is a stress
             test in place of the scores.
         snr: Signal-to-noise ratios in dB; None: 24, 18, 12, 6, 0 and −6.
@@ -179,6 +186,9 @@ def evaluate(
             f"Options of the {others[0]} cannot be set.",
             fix="For example: --set dataset.denoise=none",
         )
+    of_dataset = overrides.get("dataset", {})
+    if align_marks is not None:
+        of_dataset = {**of_dataset, "align_marks": align_marks}
     names = [noise] if isinstance(noise, str) else list(noise)
     if snr is not None and not names:
         raise OptionError("A signal-to-noise ratio needs a noise.", fix="For example: --noise em")
@@ -202,7 +212,7 @@ def evaluate(
                 protocol=protocol,
                 leads=leads,
                 merge=merge,
-                overrides=overrides.get("dataset"),
+                overrides=of_dataset,
                 protocol_overrides=overrides.get("protocol"),
                 keep_shared_persons=keep_shared_persons,
                 source=source,
@@ -218,6 +228,41 @@ def evaluate(
                     store.add_artifact(record.run_key, one.file_name, one.as_data())
             results += made
     return Evaluations(results)
+
+
+def stored_evaluations(suite: str | None = None, *, out: Path | str = DEFAULT_OUT) -> Evaluations:
+    """Return the tests that :func:`evaluate` has stored beside run records; weights are not needed.
+
+    Tables show means over the runs of a method.
+
+    Args:
+        suite: Only runs of this suite.
+        out: Folder of results.
+
+    Raises:
+        StorageError: There is no such folder, none is stored, or one contradicts itself.
+    """
+    from nasbench_ecg.front.results import runs as stored_runs
+    from nasbench_ecg.report.aggregate import leaderboards
+    from nasbench_ecg.report.evaluation import Method
+    from nasbench_ecg.studies.stored import stored_evaluations as read
+
+    records = stored_runs(out, suite).records
+    found = list(read(records, Path(out)))
+    if not found:
+        raise StorageError(
+            "No test of a trained network is stored.",
+            where=str(Path(out) / (suite or "")),
+            fix="Make one with 'nasbench-ecg evaluate RUN --on DATASET'.",
+        )
+    methods = {
+        key: Method(board.label(row), f"{track.dataset} · {track.protocol} · {track.profile}")
+        for board in leaderboards(records)
+        for track in [board.track]
+        for row in board.rows
+        for key in row.run_keys
+    }
+    return Evaluations(found, methods)
 
 
 def _records(runs: Any, out: Path) -> list[tuple[RunRecord, Path]]:

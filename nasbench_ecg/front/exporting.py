@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from nasbench_ecg.data.source import LocalSource
@@ -21,10 +23,12 @@ from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.downloads import fetch_missing
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import INT8, INT8_PROGRAM, RecordStore
 
 if TYPE_CHECKING:
-    from nasbench_ecg.models.int8 import Int8Scores
+    from torch import nn
+
+    from nasbench_ecg.models.quantization import Int8Scores
 
 
 @dataclass(frozen=True)
@@ -75,39 +79,41 @@ def export(
     # torch is imported only for a run that exists
     from nasbench_ecg.models.card import card_path, model_card
     from nasbench_ecg.models.export import check_path, exported, write
-    from nasbench_ecg.models.int8 import with_metadata
     from nasbench_ecg.models.load import load_model
 
     path = Path(path)
     check_path(path, int8=int8)
     registry = load_registry()
-    content, difference = exported(
-        load_model(record, folder, registry), record, path.suffix.lower()
-    )
+    network = load_model(record, folder, registry)
+    content, difference = exported(network, record, path.suffix.lower())
     found: Int8Scores | None = None
     if int8:
         with entered(progress or notebook_progress()) as shown:
             source = LocalSource(None if data is None else Path(data))
-            content, found = _quantized(content, record, registry, source, shown)
-        content = with_metadata(content, found)
+            content, found = _quantized(network, content, path, record, registry, source, shown)
     write(content, path)
     card = card_path(path)
     text = model_card(record, path.name, licenses=_licenses(record, registry), int8=found)
     write(text.encode(), card)
     if found is not None:
-        RecordStore(folder, record.suite).add_artifact(record.run_key, "int8.json", asdict(found))
+        name = INT8 if path.suffix.lower() == ".onnx" else INT8_PROGRAM
+        RecordStore(folder, record.suite).add_artifact(record.run_key, name, asdict(found))
     return ExportedModel(path, card, difference, found)
 
 
 def _quantized(
+    network: nn.Module,
     content: bytes,
+    path: Path,
     record: RunRecord,
     registry: Registry,
     source: LocalSource,
     progress: Progress,
 ) -> tuple[bytes, Int8Scores]:
     """Return the network in 8-bit integers, and its scores on the test part of the run."""
-    from nasbench_ecg.models.int8 import calibration_beats, quantize, scores_of_int8
+    from nasbench_ecg.models import quantization as int8
+    from nasbench_ecg.models.executorch import constant_bytes
+    from nasbench_ecg.models.export import metadata
     from nasbench_ecg.run.prepare import prepare_run
 
     config = configure(registry, replace(RunRequest.from_record(record), device="cpu"))
@@ -119,19 +125,36 @@ def _quantized(
             where=config.dataset.component.source,
             fix="Train the network again, or restore the records.",
         )
-    calibration = calibration_beats(prepared.task.train)
+    calibration = int8.calibration_beats(prepared.task.train)
+    test = prepared.test.load()
+    signals = np.asarray(test.signals, dtype=np.float32)
+    compared = partial(
+        int8.scores_of_int8,
+        test=test,
+        macro_classes=tuple(prepared.task.macro_classes),
+        n_calibration=len(calibration),
+    )
     with progress.track("Quantizing", 2) as bar:
-        quantized = quantize(content, calibration)
+        if path.suffix.lower() == ".onnx":
+            made = int8.quantize(content, calibration)
+            bar.advance()
+            found = compared(
+                int8.predictions(made, signals),
+                int8.predictions(content, signals),
+                n_bytes=int8.weight_bytes(made),
+            )
+            written = int8.with_metadata(made, found)
+        else:
+            program, made = int8.quantized_program(network, calibration)
+            bar.advance()
+            found = compared(
+                int8.program_predictions(made, signals),
+                int8.network_predictions(network, signals),
+                n_bytes=constant_bytes(program),
+            )
+            written = int8.program_with_metadata(program, metadata(record), found)
         bar.advance()
-        scores = scores_of_int8(
-            quantized,
-            content,
-            prepared.test.load(),
-            tuple(prepared.task.macro_classes),
-            n_calibration=len(calibration),
-        )
-        bar.advance()
-    return quantized, scores
+    return written, found
 
 
 def _fingerprints(record: RunRecord) -> tuple[str, str]:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nasbench_ecg.models.int8 import Int8Scores
+from nasbench_ecg.models.quantization import Int8Scores
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import percent
 

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from nasbench_ecg.data.record_options import DISTURBANCES, RecordsOptions, WaveformOptions
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.models.export import METADATA, METADATA_METHOD, metadata
+from nasbench_ecg.models.executorch import load_program
+from nasbench_ecg.models.export import METADATA, metadata
 from nasbench_ecg.models.load import first_line
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
@@ -178,18 +179,7 @@ def _pt2(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
 
 
 def _pte(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
-    import torch
-    from executorch.runtime import Runtime
-
-    program = Runtime.get().load_program(path.read_bytes())
-    (text,) = program.load_method(METADATA_METHOD).execute([])
-
-    def probabilities(beats: Floats) -> Floats:
-        forward = program.load_method("forward")  # which does not keep the program itself
-        parts = [forward.execute([torch.from_numpy(beat[None])])[0].numpy() for beat in beats]
-        return np.concatenate(parts)
-
-    return text, probabilities
+    return load_program(path.read_bytes())
 
 
 def _classifier(

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.io import replace_atomically, storage_errors
+from nasbench_ecg.models.executorch import float_program, load_program
 from nasbench_ecg.models.load import first_line
 from nasbench_ecg.run.record import RunRecord
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 FORMATS = (".pt2", ".onnx", ".pte")
 METADATA = "nasbench_ecg.json"
 """Name of the entry of the file that holds :func:`metadata` as JSON text."""
-
-METADATA_METHOD = "nasbench_ecg"
-"""Name of the method of an ExecuTorch program that returns the same."""
 
 _NEEDED = {".onnx": ("onnx", "onnxscript", "onnxruntime"), ".pte": ("executorch",)}
 """Libraries that a format needs."""
@@ -94,7 +92,7 @@ def check_path(path: Path, *, int8: bool = False) -> None:
 
     Args:
         path: The file.
-        int8: Whether the network is to be quantized, which only ONNX files can be.
+        int8: Whether the network is to be quantized, which .pt2 files cannot hold.
 
     Raises:
         OptionError: The extension is not in :data:`FORMATS`, or libraries are not installed.
@@ -107,11 +105,11 @@ def check_path(path: Path, *, int8: bool = False) -> None:
             where=str(path),
             fix=f"Choose a file name that ends in {' or '.join(FORMATS)}.",
         )
-    if int8 and extension != ".onnx":
+    if int8 and extension == ".pt2":
         raise OptionError(
-            "Only ONNX files hold networks in 8-bit integers.",
+            "Files .pt2 hold no networks in 8-bit integers.",
             where=str(path),
-            fix="Choose a file name that ends in .onnx, or leave --int8 out.",
+            fix="Choose a file name that ends in .onnx or .pte, or leave --int8 out.",
         )
     needed = _NEEDED.get(extension, ())
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
@@ -183,7 +181,7 @@ def exported(model: nn.Module, record: RunRecord, extension: str) -> tuple[bytes
     text = json.dumps(metadata(record), ensure_ascii=False)
     convert = {".onnx": _as_onnx, ".pt2": _as_pt2, ".pte": _as_pte}[extension]
     any_batch = ({0: torch.export.Dim("batch", min=1)},)
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         try:
             # the memory of an ExecuTorch program is planned for one beat
             program = (
@@ -231,23 +229,13 @@ def _as_onnx(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes,
 
 def _as_pte(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, Tensor]:
     """Return the content of the file, and the probabilities of ``beats`` that it gives."""
-    from executorch.exir import to_edge
-    from executorch.runtime import Runtime
-
-    for node in list(program.graph.nodes):  # portable kernels know one order of dimensions
-        if node.target is torch.ops.aten.contiguous.default:
-            node.replace_all_uses_with(node.args[0])
-            program.graph.erase_node(node)
-    program.graph_module.recompile()
-    edge = to_edge(program, constant_methods={METADATA_METHOD: text})
-    content = bytes(edge.to_executorch().buffer)
-    loaded = Runtime.get().load_program(content)
-    forward = loaded.load_method("forward")
-    return content, torch.cat([forward.execute([beat[None]])[0] for beat in beats])
+    content = float_program(program, text)
+    _, probabilities = load_program(content)
+    return content, torch.from_numpy(probabilities(beats.numpy()))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Suppress the logs and warnings of PyTorch's exporters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow, text_table
 from nasbench_ecg.studies.evaluate import CarriedWeights
 from nasbench_ecg.studies.stress import StressTest
-from nasbench_ecg.text import percent
+from nasbench_ecg.text import percent, value_text
 
 SCORES = {
     "accuracy": "accuracy", "f1_of_macro": "F1", "macro_se": "macro Se", "macro_pp": "macro +P",
@@ -26,11 +28,36 @@ _NOTE = (
     "because their beats do: compare F1 only where the classes are the same."
 )
 
+MEANS_NOTE = "Mean and standard deviation over the runs of a method, which differ in their seeds."
 
-def tables(found: Sequence[CarriedWeights]) -> list[Table]:
-    """Return the board, then the classes, the matrix and the records of each evaluation."""
-    result = [_board(found)]
-    for one in found:
+
+@dataclass(frozen=True)
+class Method:
+    """What tables call the method of a run.
+
+    Attributes:
+        label: Its name, with the options that tell it from others.
+        trained: What the run trained on: dataset, protocol and profile.
+    """
+
+    label: str
+    trained: str
+
+
+Methods = Mapping[str, Method]
+"""The method of each run, by run key: their tests are shown together."""
+
+
+def tables(found: Sequence[CarriedWeights], methods: Methods | None = None) -> list[Table]:
+    """Return the board, then the classes, the matrix and the records of each evaluation.
+
+    Args:
+        found: The evaluations.
+        methods: The board has a row for each method, with means over its runs, and nothing follows
+            it; None: a row for each run.
+    """
+    result = [_board(found, methods)]
+    for one in found if methods is None else ():
         result += [_class_table(one), _matrix(one), _record_table(one)]
     return result
 
@@ -40,28 +67,82 @@ def as_data(found: Sequence[CarriedWeights]) -> dict[str, Any]:
     return {"evaluations": [one.as_data() for one in found]}
 
 
-def _board(found: Sequence[CarriedWeights]) -> Table:
-    rows: dict[str, TableRow] = {}
+def _board(found: Sequence[CarriedWeights], methods: Methods | None) -> Table:
+    differing = _differing(found)
+    own: dict[tuple[str, str, str], dict[str, CarriedWeights]] = {}
+    rows: dict[tuple[str, ...], list[CarriedWeights]] = {}
     for one in found:
-        own = [Cell(one.strategy), Cell(_trained(one)), Cell("its own test part"), Cell()]
-        rows.setdefault(one.run_key, TableRow((*own, *score_cells(one.own_metrics))))
-        n = int(np.sum(one.confusion))
-        cells = [Cell(network(one)), Cell(_trained(one)), Cell(tested(one)), Cell(f"{n:,}", n)]
-        key = f"{one.run_key} {one.file} {one.file_name}"
-        rows[key] = TableRow((*cells, *score_cells(one.metrics)))
+        key = (_name(one, methods), _trained(one, methods), "" if methods else one.run_key)
+        own.setdefault(key, {})[one.run_key] = one
+        details = _details(one, differing) if methods else (one.file_name,)
+        row: tuple[str, ...] = (*key, tested(one), network(one), *details)
+        rows.setdefault(row, []).append(one)
+    lines = []
+    for key, by_run in own.items():
+        first = [Cell(key[0]), Cell(key[1]), Cell("its own test part"), Cell(), _runs(by_run)]
+        lines.append((*first, *mean_cells([one.own_metrics for one in by_run.values()])))
+        of_network = [(row, tests) for row, tests in rows.items() if row[:3] == key]
+        if methods:
+            of_network.sort(key=lambda one: (one[0][3], one[0][5:]))
+        for row, tests in of_network:
+            name = key[0] if methods else row[4]
+            where = Cell(row[3], details=row[5:] if methods else ())
+            n = int(np.sum(tests[0].confusion))
+            cells = [Cell(name), Cell(key[1]), where, Cell(f"{n:,}", n), _runs(tests)]
+            lines.append((*cells, *mean_cells([one.metrics for one in tests])))
     columns = (
         Column("network", numeric=False),
         Column("trained on", numeric=False),
         Column("tested on", numeric=False),
         Column("beats", priority=3),
+        Column("runs", "number of trained networks", priority=3),
         *score_columns(),
     )
-    notes = list(dict.fromkeys(note for one in found for note in _notes(one)))
-    return Table("Trained on → tested on", columns, tuple(rows.values()), footnotes=(_NOTE, *notes))
+    if not methods:  # one network a row
+        lines = [line[:4] + line[5:] for line in lines]
+        columns = columns[:4] + columns[5:]
+    notes = list(dict.fromkeys(note for one in found for note in _notes(one, methods)))
+    footnotes = (_NOTE, *([MEANS_NOTE] if methods else []), *notes)
+    rows_of_table = tuple(TableRow(line) for line in lines)
+    return Table("Trained on → tested on", columns, rows_of_table, footnotes=footnotes)
 
 
-def _notes(one: CarriedWeights) -> Iterator[str]:
-    where = f"{one.strategy} on {tested(one)}"
+def _runs(tests: Sized) -> Cell:
+    return Cell(str(len(tests)), len(tests))
+
+
+def _differing(found: Sequence[CarriedWeights]) -> set[str]:
+    """Return the options in which tests of one run on one dataset differ."""
+    seen: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for one in found:
+        seen.setdefault((one.run_key, tested(one)), []).append(_settings(one))
+    return {
+        name
+        for settings in seen.values()
+        for name in {name for each in settings for name in each}
+        if len({str(each.get(name)) for each in settings}) > 1
+    }
+
+
+def _settings(one: CarriedWeights) -> dict[str, Any]:
+    merged = ",".join(f"{name}={other}" for name, other in one.merged.items())
+    kept = {"keep_shared_persons": True} if one.kept_shared else {}
+    return {**one.options, **one.protocol_options, **kept, **({"merge": merged} if merged else {})}
+
+
+def _details(one: CarriedWeights, differing: set[str]) -> tuple[str, ...]:
+    settings = _settings(one)
+    return tuple(
+        f"{name}={_value(settings[name])}" for name in sorted(differing) if name in settings
+    )
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else value_text(value)
+
+
+def _notes(one: CarriedWeights, methods: Methods | None) -> Iterator[str]:
+    where = tested(one) if methods else f"{one.strategy} on {tested(one)}"
     if one.shared:
         beats = ", ".join(f"{name} {n:,}" for name, n in one.shared_beats.items())
         done = "are tested nevertheless" if one.kept_shared else "are left out"
@@ -128,8 +209,23 @@ def score_cells(
     metrics: Mapping[str, float], names: Sequence[str] | Mapping[str, str] = SCORES
 ) -> list[Cell]:
     """Return a cell in percent for each score; empty where there is none."""
-    values = [metrics.get(name) for name in names]
-    return [Cell() if value is None else Cell(percent(value), value) for value in values]
+    return mean_cells([metrics], names)
+
+
+def mean_cells(
+    metrics: Sequence[Mapping[str, float]], names: Sequence[str] | Mapping[str, str] = SCORES
+) -> list[Cell]:
+    """Return a cell in percent for the mean of each score that all have, with its deviation."""
+    cells = []
+    for name in names:
+        values = [one[name] for one in metrics if name in one]
+        if len(values) < len(metrics):
+            cells.append(Cell())
+            continue
+        found = summarize(values)
+        spread = "" if found.sd is None else f"± {percent(found.sd)}"
+        cells.append(Cell(percent(found.mean), found.mean, spread))
+    return cells
 
 
 def score_columns() -> list[Column]:
@@ -145,7 +241,13 @@ def network(one: CarriedWeights | StressTest) -> str:
     return one.file or one.strategy
 
 
-def _trained(one: CarriedWeights | StressTest) -> str:
+def _name(one: CarriedWeights | StressTest, methods: Methods | None) -> str:
+    return methods[one.run_key].label if methods else one.strategy
+
+
+def _trained(one: CarriedWeights | StressTest, methods: Methods | None = None) -> str:
+    if methods:
+        return methods[one.run_key].trained
     return f"{one.trained_on} · {one.trained_protocol}"
 
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.report.evaluation import network, score_cells, score_columns, tested
+from nasbench_ecg.report.evaluation import (
+    MEANS_NOTE,
+    Methods,
+    mean_cells,
+    network,
+    score_columns,
+    tested,
+)
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.table import Cell, Chart, Column, Table, TableRow
-from nasbench_ecg.studies.stress import MARK_SHIFT, StressTest
+from nasbench_ecg.studies.stress import MARK_SHIFT, StressLevel, StressTest
 
 _NAMES = {
     "bw": "baseline wander",
@@ -33,17 +40,24 @@ _SHIFT_NOTE = (
 )
 
 
-def tables(found: Sequence[StressTest]) -> list[Table]:
+def tables(found: Sequence[StressTest], methods: Methods | None = None) -> list[Table]:
     """Return a table for each disturbance, with a row for each network and level.
 
     Its chart shows F1 against the level, one curve for each network; accuracy takes the place of F1
     where a test has none.
+
+    Args:
+        found: The stress tests.
+        methods: Rows and curves are means over the runs of a method; None: over one run each.
     """
-    numbers = {label: i for i, label in enumerate(dict.fromkeys(map(_label, found)))}
-    return [
-        replace(_table(name, tests), chart=_chart(name, tests, numbers))
-        for name, tests in _by_disturbance(found).items()
-    ]
+    curves = _curves(found, methods)
+    numbers = {label: i for i, label in enumerate(dict.fromkeys(one.label for one in curves))}
+    result = []
+    for name in dict.fromkeys(one.disturbance for one in curves):
+        own = [one for one in curves if one.disturbance == name]
+        table = _table(name, own, means=methods is not None)
+        result.append(replace(table, chart=_chart(name, own, numbers)))
+    return result
 
 
 def as_data(found: Sequence[StressTest]) -> dict[str, Any]:
@@ -51,28 +65,73 @@ def as_data(found: Sequence[StressTest]) -> dict[str, Any]:
     return {"stress_tests": [one.as_data() for one in found]}
 
 
-def _by_disturbance(found: Sequence[StressTest]) -> dict[str, list[StressTest]]:
-    names = dict.fromkeys(one.disturbance for one in found)
-    return {name: [one for one in found if one.disturbance == name] for name in names}
+@dataclass(frozen=True)
+class _Curve:
+    """The stress tests of one disturbance that a curve shows: of one run, or of a method's runs."""
+
+    disturbance: str
+    name: str
+    label: str
+    tests: tuple[StressTest, ...]
+
+    @property
+    def tested(self) -> str:
+        return tested(self.tests[0])
+
+    def levels(self) -> list[tuple[float | None, list[StressLevel]]]:
+        """Return each level that all tests have, with its scores in each of them."""
+        by_test = [{part.level: part for part in one.levels} for one in self.tests]
+        common = [level for level in by_test[0] if all(level in other for other in by_test)]
+        return [(level, [parts[level] for parts in by_test]) for level in common]
+
+    def points(self, metric: str) -> list[tuple[float | None, float]]:
+        """Return each level with the mean of a score in percent."""
+        return [
+            (level, 100 * float(np.mean([part.metrics[metric] for part in parts])))
+            for level, parts in self.levels()
+        ]
+
+    def has(self, metric: str) -> bool:
+        """Return whether all levels have a score."""
+        return all(metric in part.metrics for _, parts in self.levels() for part in parts)
 
 
-def _table(name: str, tests: Sequence[StressTest]) -> Table:
+def _curves(found: Sequence[StressTest], methods: Methods | None) -> list[_Curve]:
+    groups: dict[tuple[str, str, str], list[StressTest]] = {}
+    for one in found:
+        if methods is None:
+            name = network(one)
+            label = f"{name} ({one.run_key[:8]}) on {tested(one)}"
+        else:
+            name = methods[one.run_key].label
+            label = f"{name}, {methods[one.run_key].trained}, on {tested(one)}"
+        groups.setdefault((one.disturbance, name, label), []).append(one)
+    return [_Curve(*key, tuple(tests)) for key, tests in groups.items()]
+
+
+def _table(name: str, curves: Sequence[_Curve], *, means: bool) -> Table:
     rows = []
-    for one in tests:
-        for level in one.levels:
-            n = int(np.sum(level.confusion))
-            cells = [Cell(network(one)), Cell(tested(one)), _level_cell(name, level.level)]
-            rows.append(TableRow((*cells, Cell(f"{n:,}", n), *score_cells(level.metrics))))
+    for one in curves:
+        for level, parts in one.levels():
+            n = int(np.sum(parts[0].confusion))
+            cells = [Cell(one.name), Cell(one.tested), _level_cell(name, level)]
+            runs = [Cell(str(len(parts)), len(parts))] if means else []
+            scores = mean_cells([part.metrics for part in parts])
+            rows.append(TableRow((*cells, Cell(f"{n:,}", n), *runs, *scores)))
     columns = (
         Column("network", numeric=False),
         Column("tested on", numeric=False, priority=3),
         Column("shift" if name == MARK_SHIFT else "SNR"),
         Column("beats", priority=3),
+        *([Column("runs", "number of trained networks", priority=3)] if means else []),
         *score_columns(),
     )
-    notes = [_SHIFT_NOTE if name == MARK_SHIFT else _NOISE_NOTE]
+    notes = [_SHIFT_NOTE if name == MARK_SHIFT else _NOISE_NOTE, *([MEANS_NOTE] if means else [])]
     notes += dict.fromkeys(
-        f"{network(one)} on {tested(one)}: {note}" for one in tests for note in one.notes
+        f"{one.tested if means else f'{one.name} on {one.tested}'}: {note}"
+        for one in curves
+        for test in one.tests
+        for note in test.notes
     )
     return Table(_title(name), columns, tuple(rows), footnotes=tuple(notes))
 
@@ -88,28 +147,24 @@ def _title(name: str) -> str:
     return f"Stress test: {_NAMES[name]}" + ("" if name == MARK_SHIFT else f" ({name})")
 
 
-def _label(one: StressTest) -> str:
-    return f"{network(one)} ({one.run_key[:8]}) on {tested(one)}"
-
-
-def _chart(name: str, tests: Sequence[StressTest], numbers: Mapping[str, int]) -> Chart:
-    metric = _F1 if all(_F1 in one.levels[0].metrics for one in tests) else "accuracy"
+def _chart(name: str, curves: Sequence[_Curve], numbers: Mapping[str, int]) -> Chart:
+    metric = _F1 if all(one.has(_F1) for one in curves) else "accuracy"
     shown = "F1" if metric == _F1 else "accuracy"
-    curves = [
-        sorted((lv.level, 100 * lv.metrics[metric]) for lv in one.levels if lv.level is not None)
-        for one in tests
+    lines = [
+        sorted((level, value) for level, value in one.points(metric) if level is not None)
+        for one in curves
     ]
-    clean = [100 * one.levels[0].metrics[metric] for one in tests]
+    clean = [next(value for level, value in one.points(metric) if level is None) for one in curves]
     against = "largest shift of the R marks, ms" if name == MARK_SHIFT else "SNR, dB"
-    x = svg.horizontal(against, [at for curve in curves for at, _ in curve])
-    y = svg.vertical(f"{shown}, %", [*clean, *(value for curve in curves for _, value in curve)])
+    x = svg.horizontal(against, [at for line in lines for at, _ in line])
+    y = svg.vertical(f"{shown}, %", [*clean, *(value for line in lines for _, value in line)])
     marks = []
-    for one, curve, undisturbed in zip(tests, curves, clean, strict=True):
-        label, places = _label(one), [(x.place(at), y.place(value)) for at, value in curve]
-        number, level = numbers[label], y.place(undisturbed)
-        marks.append(svg.line(number, [(x.start, level), (x.end, level)], "undisturbed", label))
-        marks.append(svg.line(number, places, "curve", label))
-        marks += [svg.mark(number, *place, label) for place in places]
+    for one, line, undisturbed in zip(curves, lines, clean, strict=True):
+        places = [(x.place(at), y.place(value)) for at, value in line]
+        number, level = numbers[one.label], y.place(undisturbed)
+        marks.append(svg.line(number, [(x.start, level), (x.end, level)], "undisturbed", one.label))
+        marks.append(svg.line(number, places, "curve", one.label))
+        marks += [svg.mark(number, *place, one.label) for place in places]
     drawn = svg.plot(x, y, marks, description=f"{shown} against {against}; dashed: undisturbed")
-    methods = tuple(dict.fromkeys(map(_label, tests)))
+    methods = tuple(one.label for one in curves)
     return Chart(_title(name), drawn, methods, tuple(numbers[label] for label in methods))

@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 """File of a run's weights, in the folder beside its record."""
 
+EVALUATIONS = "evaluations"
+"""Folder of the tests of a run's network on other beats, in the folder beside its record."""
+
+INT8 = "int8.json"
+"""File of what quantization costs a run's network, in the folder beside its record."""
+
+INT8_PROGRAM = "int8-pte.json"
+"""The same for its ExecuTorch program, which another library quantizes."""
+
+MADE_LATER = frozenset((EVALUATIONS, INT8, INT8_PROGRAM))
+"""What commands add to the folder of a run after it, so that its record does not name it."""
+
 _LEFTOVER = re.compile(r"\.[0-9a-f]{16}(\.json)?-")
 _STALE = 3600.0  # seconds after which a temporary file belongs to a killed process
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.data.protocols import MACRO_MIN_BEATS
 from nasbench_ecg.metrics import class_table, confusion_matrix, scores, without_macro_scores
+from nasbench_ecg.run.store import EVALUATIONS
 from nasbench_ecg.studies.target import Target
 
 FORMAT = 1
@@ -109,7 +110,7 @@ class CarriedWeights:
             self.kept_shared,
             self.leads,
         ]
-        return f"evaluations/{self.tested_on}-{digest(settings)[:8]}.json"
+        return f"{EVALUATIONS}/{self.tested_on}-{digest(settings)[:8]}.json"
 
 
 def evaluate(target: Target) -> CarriedWeights:

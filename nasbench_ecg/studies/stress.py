@@ -21,6 +21,7 @@ from nasbench_ecg.metrics import class_table, confusion_matrix
 from nasbench_ecg.options import resolve
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.downloads import fetch_records
+from nasbench_ecg.run.store import EVALUATIONS
 from nasbench_ecg.signal.noise import NoiseName, is_noisy
 from nasbench_ecg.studies.evaluate import macro_classes, scores_of
 from nasbench_ecg.studies.target import Target
@@ -93,7 +94,7 @@ class StressTest:
     def file_name(self) -> str:
         """Name of the file that holds it, in the folder of the run's files."""
         part = f"-{self.protocol}" if self.protocol else ""
-        return f"evaluations/{self.tested_on}{part}-{self.disturbance}.json"
+        return f"{EVALUATIONS}/{self.tested_on}{part}-{self.disturbance}.json"
 
 
 def stress_test(

@@ -5,7 +5,8 @@ beats. Convolutions and the linear layer compute in integers; the softmax at the
 
 References:
     Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
-    Integer-Arithmetic-Only Inference", CVPR; onnxruntime's static quantization (QDQ format).
+    Integer-Arithmetic-Only Inference", CVPR; onnxruntime's static quantization (QDQ format);
+    the XNNPACK quantizer of ExecuTorch.
 """
 
 from __future__ import annotations
@@ -13,18 +14,25 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.models.export import METADATA
+from nasbench_ecg.models import executorch
+from nasbench_ecg.models.export import METADATA, Classifier, quiet
 from nasbench_ecg.models.load import first_line
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
 
 CALIBRATION_BEATS = 1024
 """Training beats that set the ranges of activations, as many of each class as there are."""
@@ -144,6 +152,61 @@ def with_metadata(content: bytes, found: Int8Scores) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def quantized_program(
+    network: nn.Module, calibration: NDArray[np.float32]
+) -> tuple[ExportedProgram, bytes]:
+    """Return a network in 8-bit integers, and its ExecuTorch program without metadata.
+
+    Args:
+        network: The network of a run, which returns logits.
+        calibration: Beats that set the ranges of activations.
+
+    Raises:
+        OptionError: ExecuTorch cannot quantize the network.
+    """
+    with quiet():
+        try:
+            program = executorch.quantized(Classifier(network).eval(), calibration)
+            return program, executorch.int8_program(program, "")
+        except Exception as error:
+            raise OptionError(
+                f"This network cannot be quantized: {first_line(error)}",
+                fix="Export it as .onnx, or without --int8.",
+            ) from error
+
+
+def program_with_metadata(
+    program: ExportedProgram, described: Mapping[str, Any], found: Int8Scores
+) -> bytes:
+    """Return an ExecuTorch program whose metadata states ``found`` under ``int8``.
+
+    Args:
+        program: The network in 8-bit integers.
+        described: The metadata of its float form.
+        found: What quantization costs.
+    """
+    text = json.dumps({**described, "int8": asdict(found)}, ensure_ascii=False)
+    with quiet():
+        return executorch.int8_program(program, text)
+
+
+def program_predictions(content: bytes, beats: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the class of each beat by an ExecuTorch program, int64 [n_beats]."""
+    _, probabilities = executorch.load_program(content)
+    classes: NDArray[np.int64] = probabilities(beats).argmax(axis=1).astype(np.int64)
+    return classes
+
+
+def network_predictions(network: nn.Module, beats: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return the class of each beat by the network of a run, int64 [n_beats]."""
+    with torch.no_grad():
+        parts = [
+            network(torch.from_numpy(beats[i : i + _BATCH])).argmax(dim=1)
+            for i in range(0, len(beats), _BATCH)
+        ]
+    return torch.cat(parts).numpy().astype(np.int64)
+
+
 def predictions(content: bytes, beats: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return the class of each beat by an ONNX network, int64 [n_beats]."""
     import onnxruntime
@@ -167,39 +230,35 @@ def weight_bytes(content: bytes) -> int:
 
 
 def scores_of_int8(
-    quantized: bytes,
-    floating: bytes,
+    quantized: NDArray[np.int64],
+    floating: NDArray[np.int64],
     test: Beats,
     macro_classes: tuple[str, ...],
     *,
+    n_bytes: int,
     n_calibration: int,
 ) -> Int8Scores:
     """Compare a quantized network with its float one on test beats.
 
     Args:
-        quantized: The network in 8-bit integers, as ONNX.
-        floating: The float network, as ONNX.
+        quantized: Classes by the network in 8-bit integers, int64 [n_beats].
+        floating: Classes by the float network.
         test: The test beats.
         macro_classes: Classes that macro scores average over.
+        n_bytes: Bytes of the quantized network's constants.
         n_calibration: Number of calibration beats.
     """
     from nasbench_ecg.metrics import confusion_matrix, scores
 
-    signals = np.asarray(test.signals, dtype=np.float32)
-    found = {
-        name: predictions(c, signals) for name, c in (("int8", quantized), ("float", floating))
-    }
-    f1 = {
-        name: scores(
-            confusion_matrix(test.labels, predicted, len(test.classes)), test.classes, macro_classes
-        )["f1_of_macro"]
-        for name, predicted in found.items()
-    }
+    in_int8, in_float = (
+        scores(confusion_matrix(test.labels, p, len(test.classes)), test.classes, macro_classes)
+        for p in (quantized, floating)
+    )
     return Int8Scores(
-        agreement=float((found["int8"] == found["float"]).mean()),
-        f1_of_macro=f1["int8"],
-        loss=f1["float"] - f1["int8"],
-        weight_bytes=weight_bytes(quantized),
+        agreement=float((quantized == floating).mean()),
+        f1_of_macro=in_int8["f1_of_macro"],
+        loss=in_float["f1_of_macro"] - in_int8["f1_of_macro"],
+        weight_bytes=n_bytes,
         test_beats=len(test),
         calibration_beats=n_calibration,
     )
