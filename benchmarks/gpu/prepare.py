@@ -24,7 +24,9 @@ def unpack_records(carry: Path, work: Path) -> str:
         return f"no records: {archive} is missing"
     if not done.is_file():
         with tarfile.open(archive) as tar:
-            tar.extractall(work / "data", filter="data")
+            if hasattr(tarfile, "data_filter"):  # not in Python before 3.11.4
+                tar.extraction_filter = tarfile.data_filter
+            tar.extractall(work / "data")
         done.touch()
     n_records = len(list((work / "data" / "mitdb").glob("*.hea")))
     return f"{n_records} records in {work / 'data'}"

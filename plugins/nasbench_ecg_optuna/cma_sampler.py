@@ -8,8 +8,8 @@ are the same to the last bit.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,12 @@ class _State:
 
     Attributes:
         trial: Number of the trial.
-        pickled: The optimizer. A pickle rounds its covariance to a symmetric matrix.
+        told: The optimizer. A copy of it rounds its covariance to a symmetric matrix.
         optimizer: The same, for candidates: one that has proposed some is no longer told any.
     """
 
     trial: int
-    pickled: bytes
+    told: CMA
     optimizer: CMA
 
 
@@ -144,12 +144,12 @@ class CmaEsInMemory(CmaEsSampler):
         scored = [t for t in map(trials.__getitem__, proposed) if _complete(t)]
         if len(scored) >= optimizer.population_size:
             if state is not None:
-                optimizer = pickle.loads(state.pickled)
+                optimizer = deepcopy(state.told)
             sign = 1 if study.direction == StudyDirection.MINIMIZE else -1
             told = scored[: optimizer.population_size]
             optimizer.tell([(memory.space.point(t.params), sign * (t.value or 0.0)) for t in told])
-            pickled = pickle.dumps(optimizer)
-            memory.states.append(_State(trial.number, pickled, pickle.loads(pickled)))
+            copied = deepcopy(optimizer)
+            memory.states.append(_State(trial.number, copied, deepcopy(copied)))
         optimizer.reseed_rng(self._rng.randint(1, _SEEDS) + trial.number)
         memory.generations.setdefault(optimizer.generation, []).append(trial.number)
         return memory.space.values(optimizer.ask())
