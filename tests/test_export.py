@@ -154,6 +154,14 @@ def test_the_model_card_says_what_the_record_says(out, record, tmp_path):
     tp, n = record.confusion[i][i], sum(record.confusion[i])
     low, high = (100 * bound for bound in wilson(tp, n))
     assert f"| N | {n:,} | {100 * tp / n:.2f} | {low:.2f}–{high:.2f} |" in card
+    assert "| part | records | persons |" in card
+    persons = [
+        {record.dataset.persons.get(name, name) for name in record.split.records[part]}
+        for part in ("train", "test")
+    ]
+    assert f"| test | {len(record.split.records['test'])} | {len(persons[1])} |" in card
+    shared = len(persons[0] & persons[1])
+    assert f"{shared or 'No'} person" in card
 
 
 def wilson(k, n, z=1.959963984540054):

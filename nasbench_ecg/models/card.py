@@ -89,8 +89,8 @@ def _input(record: RunRecord) -> Iterator[str]:
 
 
 def _data(record: RunRecord, licenses: Sequence[str]) -> Iterator[str]:
-    split = record.split
-    assert split is not None
+    split, data = record.split, record.dataset
+    assert split is not None and data is not None
     yield "## Data"
     yield ""
     yield (
@@ -98,17 +98,23 @@ def _data(record: RunRecord, licenses: Sequence[str]) -> Iterator[str]:
         + (f". License of the records: {', '.join(sorted(set(licenses)))}." if licenses else ".")
     )
     yield ""
-    yield f"| part | records | {' | '.join(record.classes)} |"
-    yield f"| --- | --: | {' | '.join('--:' for _ in record.classes)} |"
+    persons = {
+        part: {data.persons.get(name, name) for name in names}
+        for part, names in split.records.items()
+    }
+    yield f"| part | records | persons | {' | '.join(record.classes)} |"
+    yield f"| --- | --: | --: | {' | '.join('--:' for _ in record.classes)} |"
     for part, counts in split.counts.items():
         numbers = " | ".join(f"{counts.get(name, 0):,}" for name in record.classes)
-        yield f"| {part} | {len(split.records.get(part, []))} | {numbers} |"
-    shared = set(split.records.get("train", [])) & set(split.records.get("test", []))
+        records = len(split.records.get(part, []))
+        yield f"| {part} | {records} | {len(persons.get(part, ()))} | {numbers} |"
+    shared = persons.get("train", set()) & persons.get("test", set())
     yield ""
     yield (
-        f"{len(shared)} records have beats in both the training and the test part."
+        f"{len(shared)} persons have beats in both the training and the test part: the scores are "
+        "not those of other persons."
         if shared
-        else "No record has beats in both the training and the test part."
+        else "No person has beats in both the training and the test part."
     )
     yield ""
 
