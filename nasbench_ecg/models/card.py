@@ -111,8 +111,8 @@ def _data(record: RunRecord, licenses: Sequence[str]) -> Iterator[str]:
     shared = persons.get("train", set()) & persons.get("test", set())
     yield ""
     yield (
-        f"{len(shared)} persons have beats in both the training and the test part: the scores are "
-        "not those of other persons."
+        f"Persons with beats in both the training and the test part: {len(shared)}. The scores do "
+        "not say how the network does on other persons."
         if shared
         else "No person has beats in both the training and the test part."
     )

@@ -117,10 +117,11 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
 
     Differences of a track that so few runs cannot show share one row.
     """
-    found_verdicts = [(board, found) for board in boards for found in verdicts(board)]
-    if not found_verdicts:
+    by_board = [(board, verdicts(board)) for board in boards]
+    every = [found for _, of_board in by_board for found in of_board]
+    if not every:
         return None
-    with_persons = any(found.n_persons for _, found in found_verdicts)
+    with_persons = any(found.n_persons for found in every)
     columns = (
         Column("track", "dataset, protocol, profile and evaluator", numeric=False),
         Column("method", numeric=False),
@@ -132,9 +133,11 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
         *(_PERSON_COLUMNS if with_persons else ()),
     )
     rows = [
-        _row(board, group, with_persons) for board in boards for group in _groups(verdicts(board))
+        _row(board, group, with_persons)
+        for board, of_board in by_board
+        for group in _groups(of_board)
     ]
-    if any(found.decision != "too few runs" for _, found in found_verdicts) or with_persons:
+    if with_persons or any(found.decision != "too few runs" for found in every):
         notes = [_OVER_SEEDS, *([_OVER_PERSONS] if with_persons else []), chance_text(boards)]
     else:
         notes = [_NONE_TOLD]

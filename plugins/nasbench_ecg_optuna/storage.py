@@ -32,7 +32,7 @@ _ONLY = 0
 
 
 class UncopiedTrial(FrozenTrial):
-    """A trial that a deep copy keeps the contents of, and that looks up its constraints once."""
+    """A trial whose deep copies share its contents, and that looks up its constraints once."""
 
     @property
     def constraints(self) -> dict[str, float]:
