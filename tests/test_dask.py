@@ -14,6 +14,7 @@ from tiny_runs import result
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.errors import ExecutorError
 from nasbench_ecg.run.parallel import RemoteWorkers
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.runner import execute
@@ -98,3 +99,20 @@ def test_a_suite_is_executed_by_dask_with_the_results_of_this_machine(
     CliRunner().invoke(app, [*words, str(tmp_path / "here")])
     merged = merge_results([tmp_path / "here", tmp_path / "dask"], tmp_path / "both")
     assert (len(merged.copied), len(merged.equal)) == (3, 3)  # different ones are an error
+
+
+def ends_its_process() -> Any:
+    return _exit
+
+
+def _exit(number: int) -> None:
+    os._exit(number)
+
+
+def test_a_call_that_ends_every_worker_is_one_error_with_advice(dask: Any) -> None:
+    with (
+        dask.workers(ends_its_process) as pool,
+        pytest.raises(ExecutorError, match="workers of the Dask cluster are lost") as caught,
+    ):
+        list(pool.map([(1,)]))
+    assert "the same command continues" in caught.value.fix

@@ -27,6 +27,9 @@ from nasbench_ecg.api import (
 _CLOSE_SECONDS = 60.0
 """Most seconds that jobs have to end, which is longer than the grace of a job."""
 
+_MOST_SENDS = 3
+"""How often a call may meet a worker that was started anew, before it is taken to end workers."""
+
 _CALLS: dict[str, _Lazy] = {}
 """In a worker: the setup of the search that it works for, by its key."""
 
@@ -188,19 +191,26 @@ class _Pool:
         futures = [self._submit(call) for call in calls]
         try:
             for number, call in enumerate(calls):
+                sent = 0
                 while isinstance(found := futures[number].result(), _NoSetup):
+                    if sent == _MOST_SENDS:
+                        raise self._lost("a candidate has ended several of them")
+                    sent += 1
                     self._send()
                     futures[number] = self._submit(call)
                 yield found
         except (KilledWorker, CancelledError, CommClosedError) as error:
-            raise ExecutorError(
-                f"The workers of the Dask cluster are lost: {str(error).splitlines()[0]}",
-                where=self._client.scheduler.address,
-                fix="If memory ran out, give workers more of it. Finished evaluations are saved: "
-                "the same command continues from there.",
-            ) from error
+            raise self._lost(str(error).splitlines()[0].rstrip(".")) from error
         finally:
             self._client.cancel([future for future in futures if not future.done()])
+
+    def _lost(self, reason: str) -> ExecutorError:
+        return ExecutorError(
+            f"The workers of the Dask cluster are lost: {reason}.",
+            where=self._client.scheduler.address,
+            fix="If memory ran out, give workers more of it. Finished evaluations are saved: "
+            "the same command continues from there.",
+        )
 
     def _submit(self, call: tuple[Any, ...]) -> Any:
         return self._client.submit(_call, self._key, call, pure=False)
