@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         to_device,
         training_step,
     )
+    from nasbench_ecg.training.fast_layers import FastLayers
+    from nasbench_ecg.training.fast_layers.convolution import long_kernel_convolution
     from nasbench_ecg.training.graphs import GraphedStep, rate_from
     from nasbench_ecg.training.int8 import Footprint, flash_bytes, footprint, ram_bytes
     from nasbench_ecg.training.losses import Loss, loss_function
@@ -62,6 +64,8 @@ __getattr__ = lazy_names(
             "to_device",
             "training_step",
         ),
+        "nasbench_ecg.training.fast_layers": ("FastLayers",),
+        "nasbench_ecg.training.fast_layers.convolution": ("long_kernel_convolution",),
         "nasbench_ecg.training.int8": (
             "Footprint",
             "flash_bytes",
@@ -100,6 +104,7 @@ __all__ = [
     "Augmentation",
     "CostName",
     "DeviceBeats",
+    "FastLayers",
     "Footprint",
     "GraphedStep",
     "Loss",
@@ -117,6 +122,7 @@ __all__ = [
     "flash_bytes",
     "footprint",
     "latency",
+    "long_kernel_convolution",
     "loss_function",
     "network_costs",
     "peak_memory_mb",

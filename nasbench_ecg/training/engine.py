@@ -23,6 +23,7 @@ from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.augmentation import Augmenter
 from nasbench_ecg.training.averaging import WeightAverage
 from nasbench_ecg.training.checkpoint import NoCheckpoint
+from nasbench_ecg.training.fast_layers import FastLayers
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
 from nasbench_ecg.training.losses import Loss, loss_function
 from nasbench_ecg.training.optimizers import rate_schedule, weight_optimizer
@@ -83,6 +84,7 @@ def training_step(
     *,
     recipe: Recipe,
     loss_of: Loss = cross_entropy,
+    fast: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Take one optimizer step on a batch; return loss and logits before the step, detached.
 
@@ -93,9 +95,12 @@ def training_step(
         y: int64 [batch].
         recipe: States precision and limit of the gradient.
         loss_of: The loss, of :func:`~nasbench_ecg.training.loss_function` for that of the recipe.
+        fast: Whether a CPU computes the layers in :class:`~nasbench_ecg.training.FastLayers`; False
+            is slower and computes the same within rounding.
     """
     optimizer.zero_grad(set_to_none=True)
-    with autocast(x.device.type, recipe.precision):
+    layers = FastLayers() if fast and x.device.type == "cpu" else nullcontext()
+    with autocast(x.device.type, recipe.precision), layers:
         logits = model(x)
     logits = logits.float()
     loss = loss_of(logits, y)
@@ -116,6 +121,7 @@ def fit(
     label: str = "Training",
     checkpoint: Checkpoint | None = None,
     graphs: bool = True,
+    fast: bool = True,
     after_epoch: Callable[[int], None] = lambda epoch: None,
     stop_after: int | None = None,
 ) -> dict[str, list[float]]:
@@ -133,6 +139,8 @@ def fit(
         label: Label of the progress bar.
         checkpoint: Where the state is saved and resumed from.
         graphs: Whether a GPU replays steps as CUDA graphs; False is slower and computes the same.
+        fast: Whether a CPU computes the layers in :class:`~nasbench_ecg.training.FastLayers`; False
+            is slower and computes the same within rounding.
         after_epoch: Called with the number of finished epochs after each; it may use the model,
             which is set to training mode again afterwards, and which holds the last step's weights.
         stop_after: Stop after so many epochs, and save the state if this is before the last one.
@@ -185,7 +193,7 @@ def fit(
             average.restore(saved["average"])
 
     step, rate = _counted_step(
-        model, optimizer, data, sums, recipe, loss_of, augment, graphs=graphs
+        model, optimizer, data, sums, recipe, loss_of, augment, graphs=graphs, fast=fast
     )
     with progress.track(label, last_epoch * steps) as bar, arithmetic(device, recipe.precision):
         bar.advance(epoch.number * steps + epoch.step)
@@ -233,6 +241,7 @@ def _counted_step(
     augment: Augmenter | None,
     *,
     graphs: bool,
+    fast: bool,
 ) -> tuple[GraphedStep[None], Tensor]:
     """Return a step on the beats at given indices, and the learning rate that it uses on a GPU.
 
@@ -247,7 +256,9 @@ def _counted_step(
         x, y = data.signals[batch], data.labels[batch]
         x = augment(x, *draws) if augment else x
         with rate_from(optimizer, rate) if graphed.replays else nullcontext():
-            loss, logits = training_step(model, optimizer, x, y, recipe=recipe, loss_of=loss_of)
+            loss, logits = training_step(
+                model, optimizer, x, y, recipe=recipe, loss_of=loss_of, fast=fast
+            )
         sums[:2].add_(torch.stack([loss * len(batch), (logits.argmax(1) == y).sum()]))
         sums[2].add_(sums[0].isfinite())
 

@@ -7,13 +7,12 @@ other.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_ecg.api import OptionError
+from nasbench_ecg.training import long_kernel_convolution
 
 
 def to_fast_layout(x: Tensor) -> Tensor:
@@ -32,41 +31,10 @@ def require_samples(n_samples: int, minimum: int) -> None:
         )
 
 
-class _LongKernelConv(torch.autograd.Function):
-    """A convolution of [batch, c, 1, n] with a fast weight gradient for long kernels.
-
-    The weight gradient is a convolution of the input with the output gradient, summed over the
-    batch. For kernels of 17 and more, torch's CPU library computes it on a slow path; this is about
-    twice as fast.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, pad: int) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.pad = pad
-        return F.conv2d(x, weight, padding=(0, pad))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        x, weight = ctx.saved_tensors
-        grad = grad.contiguous(memory_format=torch.channels_last)
-        grad_x = grad_weight = None
-        if ctx.needs_input_grad[0]:
-            grad_x = torch.ops.aten.convolution_backward(
-                grad, x, weight, None, (1, 1), (0, ctx.pad), (1, 1), False, (0, 0), 1,
-                (True, False, False),
-            )[0]  # fmt: skip
-        if ctx.needs_input_grad[1]:
-            input_t, grad_t = (
-                t.transpose(0, 1).contiguous(memory_format=torch.channels_last) for t in (x, grad)
-            )
-            grad_weight = F.conv2d(input_t, grad_t, padding=(0, ctx.pad)).transpose(0, 1)
-        return grad_x, grad_weight, None
-
-
 _MIN_LONG_KERNEL = 17
 _MAX_NARROW_CHANNELS = 32
-"""Kernel sizes from, and output channels up to, which ``_LongKernelConv`` was measured faster."""
+"""Kernel sizes from, and output channels up to, which ``long_kernel_convolution`` was measured
+faster."""
 
 
 class Conv(nn.Conv1d):
@@ -79,9 +47,9 @@ class Conv(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """Map [batch, c_in, (1,) n] to [batch, c_out, (1,) ceil(n / stride)]."""
         if x.dim() == 4:
-            weight = self.weight.unsqueeze(2)
             if self._has_slow_gradient(x):
-                return _LongKernelConv.apply(x, weight, self.pad)  # type: ignore[no-any-return, no-untyped-call]
+                return long_kernel_convolution(x, self.weight, self.pad)
+            weight = self.weight.unsqueeze(2)
             return F.conv2d(x, weight, stride=(1, self.stride[0]), padding=(0, self.pad))
         return F.conv1d(x, self.weight, stride=self.stride, padding=self.pad)
 

@@ -1,0 +1,194 @@
+"""Faster forms of layers compute the same as PyTorch's own, within rounding, and as repeatably."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from tiny_beats import tiny_beats
+from torch import nn
+
+from nasbench_ecg.progress import Silent
+from nasbench_ecg.training import FastLayers, Recipe, fit
+from nasbench_ecg.training.fast_layers.convolution import convolve, folding
+from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg_baselines.cnn import CNN_9, CNN_11, Cnn
+from nasbench_ecg_baselines.resnet import ResNet31
+from nasbench_ecg_cells.network import StackedCellsShortcut
+from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
+from nasbench_ecg_cells.space import ConvCells
+
+TOLERANCE = 1e-12
+"""Relative, in float64."""
+
+
+class Stranger(nn.Module):
+    """A network as others write it: three dimensions, modules and functions of PyTorch."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv1d(2, 6, 19, stride=2, padding=9), nn.BatchNorm1d(6), nn.ReLU(), nn.MaxPool1d(2)
+        )
+        self.depthwise = nn.Conv1d(6, 6, 5, padding=2, groups=6)
+        self.dilated = nn.Conv1d(6, 6, 3, padding=2, dilation=2)
+        self.same = nn.Conv1d(6, 6, 4, padding="same")
+        self.wide = nn.Conv1d(12, 20, 21, padding=10, bias=False)
+        self.last = nn.Linear(20, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = torch.cat([self.depthwise(x), F.elu(self.dilated(x)) + self.same(x)], dim=1)
+        x = F.max_pool1d(self.wide(x), 3, stride=2, padding=1)
+        return self.last(x.mean(dim=-1))
+
+
+def cells(seed):
+    arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(seed))
+    options = StackedCellsShortcutOptions(cells=6, channels=3, stem_filters=5)
+    return StackedCellsShortcut(options).build(arch, n_leads=2, n_samples=300, n_classes=5)
+
+
+SIZES = {"n_leads": 2, "n_samples": 300, "n_classes": 5}
+NETWORKS = {
+    "cnn-9": lambda: Cnn(CNN_9, **SIZES),
+    "cnn-11": lambda: Cnn(CNN_11, **SIZES),
+    "resnet-31": lambda: ResNet31(**SIZES),
+    "cells": lambda: cells(0),
+    "other cells": lambda: cells(1),
+    "stranger": Stranger,
+}
+
+
+def outputs_and_gradients(network, x, y):
+    logits = network(x)
+    inputs = [x, *network.parameters()]
+    return logits, *torch.autograd.grad(F.cross_entropy(logits, y), inputs)
+
+
+def assert_equal_within_rounding(got, expected):
+    largest = max(float(tensor.detach().abs().max()) for tensor in expected[1:])
+    for a, b in zip(got, expected, strict=True):
+        # a gradient that is zero but for rounding is compared with the largest one
+        bound = TOLERANCE * max(float(b.detach().abs().max()), 1e-3 * largest)
+        assert a.shape == b.shape
+        assert float((a - b).detach().abs().max()) <= bound
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_has_the_same_outputs_and_gradients(name):
+    with seeded(3):
+        network = NETWORKS[name]().double().train()
+        x = torch.randn(6, 2, 300, dtype=torch.float64, requires_grad=True)
+        y = torch.randint(5, (6,))
+    other = copy.deepcopy(network)
+    expected = outputs_and_gradients(network, x, y)
+    with FastLayers():
+        logits = other(x)
+    gradients = torch.autograd.grad(F.cross_entropy(logits, y), [x, *other.parameters()])
+    assert_equal_within_rounding((logits, *gradients), expected)
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[key], value, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [1, 2, 4, 5, 17, 18, 27, 40])
+@pytest.mark.parametrize(("c_in", "c_out"), [(1, 1), (2, 3), (8, 8), (3, 16), (20, 5)])
+def test_a_convolution_is_that_of_pytorch_for_every_shape(c_in, c_out, kernel, stride, biased):
+    generator = torch.Generator().manual_seed(kernel)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    weight, bias = draw(c_out, c_in, kernel), draw(c_out) if biased else None
+    for n, pad in ((75, kernel // 2), (76, 0), (75, kernel - 1), (41, 1 % kernel)):
+        x = draw(2, c_in, n)
+        inputs = [x, weight, *([bias] if biased else [])]
+        reference = F.conv1d(x, weight, bias, stride, pad)
+        got = convolve(x.unsqueeze(2), weight, bias, stride, pad).squeeze(2)
+        grad = torch.randn(reference.shape, generator=generator, dtype=torch.float64)
+        expected = (reference, *torch.autograd.grad(reference, inputs, grad))
+        assert_equal_within_rounding((got, *torch.autograd.grad(got, inputs, grad)), expected)
+
+
+def test_few_channels_are_folded_until_they_fill_a_register():
+    assert [folding(c, c, 17) for c in (1, 2, 4, 8, 9, 16, 64)] == [16, 8, 4, 2, 1, 1, 1]
+    assert folding(8, 8, 27) == 4
+
+
+def test_functions_that_are_not_known_are_computed_as_without(monkeypatch):
+    x = torch.randn(2, 3, 40)
+    calls = {
+        "two dimensions": lambda: F.conv2d(torch.ones(1, 1, 5, 5), torch.ones(1, 1, 2, 2)),
+        "rows apart": lambda: F.conv2d(torch.ones(1, 1, 1, 5), torch.ones(1, 1, 3, 1), padding=1),
+        "transposed": lambda: F.conv_transpose1d(x, torch.ones(3, 2, 4)),
+        "no batch": lambda: F.conv1d(x[0], torch.ones(2, 3, 5)),
+        "indices": lambda: F.max_pool1d(x, 2, return_indices=True)[1],
+        "bfloat16": lambda: F.conv1d(x.bfloat16(), torch.ones(2, 3, 5).bfloat16()),
+    }
+    for name, call in calls.items():
+        expected = call()
+        with FastLayers():
+            assert torch.equal(call(), expected), name
+
+
+def test_an_error_of_pytorch_stays_the_same():
+    x, weight = torch.zeros(2, 3, 40), torch.zeros(2, 4, 5)
+    with pytest.raises(RuntimeError, match="expected input"), FastLayers():
+        F.conv1d(x, weight)
+
+
+def trained(fast, **recipe):
+    with seeded(0):
+        network = Stranger()
+    beats = tiny_beats(120, seed=2)
+    options = Recipe(**{"epochs": 2, "batch_size": 32, **recipe})
+    curves = fit(network, beats, options, seed=1, device="cpu", progress=Silent(), fast=fast)
+    return network.state_dict(), curves
+
+
+def test_a_training_is_repeated_bit_for_bit():
+    (a, curves), (b, again) = trained(True), trained(True)
+    assert curves == again
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_training_differs_from_the_plain_one_by_rounding_only():
+    (fast, curves), (plain, plain_curves) = trained(True), trained(False)
+    assert list(fast) == list(plain)
+    for name in fast:
+        torch.testing.assert_close(fast[name], plain[name], rtol=1e-3, atol=1e-4)
+    assert curves["loss"] == pytest.approx(plain_curves["loss"], rel=1e-4)
+
+
+def test_a_table_is_trained_without_so_that_its_members_stay_the_same_to_the_last_bit(monkeypatch):
+    from nasbench_ecg.tables import training
+
+    asked = {}
+
+    def record(model, beats, recipe, **options):
+        asked.update(options)
+        raise StopIteration
+
+    monkeypatch.setattr(training, "fit", record)
+    with pytest.raises(StopIteration):
+        _train_a_member(training)
+    assert asked["fast"] is False
+
+
+def _train_a_member(training):
+    from types import SimpleNamespace
+
+    beats = tiny_beats(60, seed=0)
+    task = SimpleNamespace(
+        train=beats, validation=beats, n_classes=beats.n_classes, n_leads=2, n_samples=300
+    )
+    recipe = SimpleNamespace(
+        beats=30, rare_share=0.5, epochs=1, batch_size=8, lr=0.01, weight_decay=0.0
+    )
+    builder = SimpleNamespace(build=lambda arch, **sizes: nn.Flatten())
+    training.train_member(None, task, beats, builder, recipe, 0)
