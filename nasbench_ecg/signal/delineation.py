@@ -77,10 +77,23 @@ def flat_mask(signals: Floats, fs: float, seconds: float = 0.2) -> NDArray[np.bo
     marks = np.zeros(signals.shape, dtype=bool)
     shortest = max(int(seconds * fs), 2)
     for lead, mark in zip(signals, marks, strict=True):
+        if not _may_be_constant(lead, shortest):
+            continue
         starts = np.flatnonzero(np.insert(np.diff(lead) != 0, 0, True))
         lengths = np.diff(np.append(starts, len(lead)))
         mark[:] = np.repeat(lengths >= shortest, lengths)
     return marks
+
+
+def _may_be_constant(lead: Floats, shortest: int) -> bool:
+    """Return whether a constant stretch of ``shortest`` samples is possible; False is certain.
+
+    Such a stretch contains two neighbors of every ``shortest // 2`` th sample, and all between.
+    """
+    step = shortest // 2
+    every = lead[::step]
+    equal = np.flatnonzero(every[1:] == every[:-1]) * step
+    return any((lead[at : at + step] == lead[at]).all() for at in equal)
 
 
 def delineate(

@@ -92,7 +92,8 @@ def denoise(signals: Floats, method: Denoising = "db5") -> Floats:
     approximation, *details = pywt.wavedec(signals, method, level=level, axis=-1)
     if not details:
         return signals
-    sigma = np.median(np.abs(details[-1]), axis=-1, keepdims=True) / 0.6745
+    finest = np.abs(details[-1])
+    sigma = np.median(finest, axis=-1, keepdims=True, overwrite_input=True) / 0.6745
     threshold = sigma * np.sqrt(2 * np.log(n_samples))
     shrunk = [_soft_threshold(detail, threshold) for detail in details[:-_N_ZEROED]]
     if method == "db6":
