@@ -25,6 +25,7 @@ import harness
 import iemmc
 import networks
 import paper
+import plain_loops
 import proxies
 import searches
 import torch
@@ -47,7 +48,9 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "training-paper": lambda: networks.trainings("paper", device, bf16=bf16),
         "whole-run": lambda: paper.whole_run(plan) if _affordable(plan) else None,
         "busy": lambda: busy.busy(plan),
+        "any-network": plain_loops.any_network,
         "loading": harness.loading,
+        "loading-by-hand": plain_loops.loading_by_hand,
         "command-line": harness.command_line,
         "roofline": lambda: networks.roofline(device),
         "compile": lambda: networks.compiled("quick", device),
