@@ -198,7 +198,7 @@ class _LongKernel(torch.autograd.Function):
     """A convolution of stride 1 with a fast weight gradient for long kernels.
 
     The weight gradient is a convolution of the input with the output gradient, summed over the
-    batch.
+    batch. It can be differentiated again, as the Hessian of α needs.
     """
 
     @staticmethod
@@ -208,7 +208,6 @@ class _LongKernel(torch.autograd.Function):
         return F.conv2d(x, weight.unsqueeze(2), bias, padding=(0, pad))
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
