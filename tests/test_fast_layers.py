@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -113,6 +114,28 @@ def test_a_convolution_is_that_of_pytorch_for_every_shape(c_in, c_out, kernel, s
         grad = torch.randn(reference.shape, generator=generator, dtype=torch.float64)
         expected = (reference, *torch.autograd.grad(reference, inputs, grad))
         assert_equal_within_rounding((got, *torch.autograd.grad(got, inputs, grad)), expected)
+
+
+@pytest.mark.parametrize("channels", [8, 64])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_a_norm_may_lack_scale_and_shift(channels, scaled, shifted):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(4, channels, 30, generator=generator, dtype=torch.float64).requires_grad_()
+    weight, bias = (
+        torch.rand(channels, generator=generator, dtype=torch.float64).requires_grad_()
+        if there
+        else None
+        for there in (scaled, shifted)
+    )
+    inputs = [given for given in (x, weight, bias) if given is not None]
+    results = []
+    for fast in (False, True):
+        statistics = torch.zeros(channels).double(), torch.ones(channels).double()
+        with FastLayers(nn.Conv1d(2, channels, 3)) if fast else nullcontext():
+            out = F.batch_norm(x, *statistics, weight, bias, training=True)
+        results.append((out, *torch.autograd.grad(out.square().mul(x).sum(), inputs), *statistics))
+    assert_equal_within_rounding(*results)
 
 
 def test_few_channels_are_folded_until_they_fill_a_register():

@@ -178,7 +178,13 @@ class _BatchNorm(torch.autograd.Function):
         slope = product * inverse * inverse / n
         grad_x = torch.addcmul(grad - (total / n)[:, None], centered, slope[:, None], value=-1)
         grad_x *= scale[:, None]
-        return from_blocks(grad_x), product * inverse, total, None
+        for_weight, for_bias = ctx.needs_input_grad[1:3]
+        return (
+            from_blocks(grad_x),
+            product * inverse if for_weight else None,
+            total if for_bias else None,
+            None,
+        )
 
 
 def _padded(blocks: Tensor, pad: int, value: float) -> Tensor:
