@@ -14,7 +14,7 @@ from torch import nn
 
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.training import FastLayers, Recipe, fit
-from nasbench_ecg.training.fast_layers.convolution import convolve, folding
+from nasbench_ecg.training.fast_layers import batch_last, convolution
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_baselines.cnn import CNN_9, CNN_11, Cnn
 from nasbench_ecg_baselines.resnet import ResNet31
@@ -95,11 +95,18 @@ def test_a_network_has_the_same_outputs_and_gradients(name):
         torch.testing.assert_close(other.state_dict()[key], value, rtol=TOLERANCE, atol=TOLERANCE)
 
 
+def convolve_row(x, weight, bias, stride, pad):
+    return convolution.convolve(x.unsqueeze(2), weight, bias, stride, pad).squeeze(2)
+
+
+@pytest.mark.parametrize("convolve", [convolve_row, batch_last.convolve])
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [1, 2, 4, 5, 17, 18, 27, 40])
 @pytest.mark.parametrize(("c_in", "c_out"), [(1, 1), (2, 3), (8, 8), (3, 16), (20, 5)])
-def test_a_convolution_is_that_of_pytorch_for_every_shape(c_in, c_out, kernel, stride, biased):
+def test_a_convolution_is_that_of_pytorch_for_every_shape(
+    c_in, c_out, kernel, stride, biased, convolve
+):
     generator = torch.Generator().manual_seed(kernel)
 
     def draw(*shape):
@@ -110,7 +117,7 @@ def test_a_convolution_is_that_of_pytorch_for_every_shape(c_in, c_out, kernel, s
         x = draw(2, c_in, n)
         inputs = [x, weight, *([bias] if biased else [])]
         reference = F.conv1d(x, weight, bias, stride, pad)
-        got = convolve(x.unsqueeze(2), weight, bias, stride, pad).squeeze(2)
+        got = convolve(x, weight, bias, stride, pad)
         grad = torch.randn(reference.shape, generator=generator, dtype=torch.float64)
         expected = (reference, *torch.autograd.grad(reference, inputs, grad))
         assert_equal_within_rounding((got, *torch.autograd.grad(got, inputs, grad)), expected)
@@ -138,11 +145,6 @@ def test_a_norm_may_lack_scale_and_shift(channels, scaled, shifted):
     assert_equal_within_rounding(*results)
 
 
-def test_few_channels_are_folded_until_they_fill_a_register():
-    assert [folding(c, c, 17) for c in (1, 2, 4, 8, 9, 16, 64)] == [16, 8, 4, 2, 1, 1, 1]
-    assert folding(8, 8, 27) == 4
-
-
 @pytest.mark.parametrize("channels", [8, 64])
 def test_functions_that_are_not_known_are_computed_as_without(channels):
     x = torch.randn(2, 3, 40)
@@ -164,6 +166,13 @@ def test_an_error_of_pytorch_stays_the_same():
     x, weight = torch.zeros(2, 3, 40), torch.zeros(2, 4, 5)
     with pytest.raises(RuntimeError, match="expected input"), FastLayers(nn.Conv1d(3, 2, 5)):
         F.conv1d(x, weight)
+
+
+@pytest.mark.parametrize(
+    ("name", "helps"), [("cnn-9", True), ("stranger", True), ("resnet-31", False)]
+)
+def test_a_wide_network_with_forms_of_its_own_is_left_alone(name, helps):
+    assert FastLayers.may_help(NETWORKS[name]()) is helps
 
 
 def trained(fast, **recipe):

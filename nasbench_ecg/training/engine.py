@@ -99,7 +99,8 @@ def training_step(
             is slower and computes the same within rounding.
     """
     optimizer.zero_grad(set_to_none=True)
-    layers = FastLayers(model) if fast and x.device.type == "cpu" else nullcontext()
+    fast = fast and x.device.type == "cpu" and FastLayers.may_help(model)
+    layers = FastLayers(model) if fast else nullcontext()
     with autocast(x.device.type, recipe.precision), layers:
         logits = model(x)
     logits = logits.float()

@@ -1,10 +1,10 @@
 """Faster forms of the layers of one-dimensional networks, for training on a CPU.
 
 Inside :class:`FastLayers`, PyTorch's functions for convolution, pooling and batch normalization of
-[batch, channels, samples], or [batch, channels, 1, samples], are computed in another memory layout:
-with the channels last, or for thin networks with the batch last. Long kernels are computed in the
-form that is fastest for their widths. A network needs no change for it: modules, parameters, shapes
-and results within rounding are the same. The form is a fixed function of the widths, so that
+[batch, channels, samples] are computed in another memory layout: with the channels last, or for
+thin networks with the batch last, then also for [batch, channels, 1, samples]. Long kernels are
+computed in a form with a fast gradient. A network needs no change for it: modules, parameters,
+shapes and results within rounding are the same. The form is a fixed function of the widths, so that
 trainings can be repeated bit for bit. Whatever is not known here is computed as without.
 """
 
@@ -37,6 +37,18 @@ class FastLayers(TorchFunctionMode):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self._forms = BATCH_LAST if _is_thin(network) else CHANNELS_LAST
+
+    @staticmethod
+    def may_help(network: nn.Module) -> bool:
+        """Return whether a layer of ``network`` may have a faster form than its own.
+
+        A wide network whose convolutions all have a ``forward`` of their own has chosen its form.
+        """
+        return _is_thin(network) or any(
+            type(module).forward is nn.Conv1d.forward
+            for module in network.modules()
+            if isinstance(module, nn.Conv1d)
+        )
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Call the faster form of ``func``, or ``func`` itself."""

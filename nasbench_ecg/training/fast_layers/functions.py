@@ -83,24 +83,29 @@ def _batch_norm(
     weight: Tensor | None = None, bias: Tensor | None = None, training: bool = False,
     momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor | None:  # fmt: skip
-    if not (x.dim() == 3 or _is_row(x)) or not _is_known(x) or not training:
+    if x.dim() != 3 or not _is_known(x) or not training or x.numel() <= x.shape[1]:
         return None
-    if x.numel() <= x.shape[1]:
-        return None
-    row = x.dim() == 4
-    out = norm(x.squeeze(2) if row else x, running_mean, running_var, weight, bias, momentum, eps)
-    return out.unsqueeze(2) if row else out
+    return norm(x, running_mean, running_var, weight, bias, momentum, eps)
+
+
+def _batch_norm_of_rows(norm: Layer, x: Tensor, *args: Any, **kwargs: Any) -> Tensor | None:
+    if not _is_row(x):
+        return _batch_norm(norm, x, *args, **kwargs)
+    out = _batch_norm(norm, x.squeeze(2), *args, **kwargs)
+    return None if out is None else out.unsqueeze(2)
 
 
 def _cat(concatenate: Layer, tensors: Any, dim: int = 0, **kwargs: Any) -> Tensor | None:
-    dims = {x.dim() for x in tensors}
-    if kwargs or dim != 1 or len(dims) > 1 or not all(_is_known(x) for x in tensors):
+    if kwargs or dim != 1 or not all(x.dim() == 3 and _is_known(x) for x in tensors):
         return None
-    if dims == {3}:
-        return concatenate(tensors)
-    if all(_is_row(x) for x in tensors):
-        return concatenate([x.squeeze(2) for x in tensors]).unsqueeze(2)
-    return None
+    return concatenate(tensors)
+
+
+def _cat_of_rows(concatenate: Layer, tensors: Any, dim: int = 0, **kwargs: Any) -> Tensor | None:
+    if not all(_is_row(x) for x in tensors):
+        return _cat(concatenate, tensors, dim, **kwargs)
+    out = _cat(concatenate, [x.squeeze(2) for x in tensors], dim, **kwargs)
+    return None if out is None else out.unsqueeze(2)
 
 
 def _is_known(x: Tensor) -> bool:
@@ -155,22 +160,24 @@ def _concatenate(tensors: list[Tensor]) -> Tensor:
     return torch.cat([_row(x) for x in tensors], dim=1).squeeze(2)
 
 
-def _forms(convolve: Layer, pool: Layer, norm: Layer, concatenate: Layer) -> Mapping[Any, Form]:
-    return {
-        torch.conv1d: partial(_conv1d, convolve),
-        torch.conv2d: partial(_conv2d, convolve),
-        long_kernel_convolution: partial(_long_kernel, convolve),
-        F.max_pool1d: partial(_max_pool1d, pool),
-        F.max_pool2d: partial(_max_pool2d, pool),
-        F.batch_norm: partial(_batch_norm, norm),
-        torch.cat: partial(_cat, concatenate),
-    }
+CHANNELS_LAST: Mapping[Any, Form] = {
+    torch.conv1d: partial(_conv1d, _convolve),
+    F.max_pool1d: partial(_max_pool1d, _pool),
+    F.batch_norm: partial(_batch_norm, _norm),
+    torch.cat: partial(_cat, _concatenate),
+}
+"""For most networks: memory [batch, samples, channels].
 
+Networks of [batch, channels, 1, samples] have chosen this memory themselves.
+"""
 
-CHANNELS_LAST = _forms(_convolve, _pool, _norm, _concatenate)
-"""For most networks: memory [batch, samples, channels]."""
-
-BATCH_LAST = _forms(
-    batch_last.convolve, batch_last.max_pool, batch_last.batch_norm, batch_last.concatenate
-)
+BATCH_LAST: Mapping[Any, Form] = {
+    torch.conv1d: partial(_conv1d, batch_last.convolve),
+    torch.conv2d: partial(_conv2d, batch_last.convolve),
+    long_kernel_convolution: partial(_long_kernel, batch_last.convolve),
+    F.max_pool1d: partial(_max_pool1d, batch_last.max_pool),
+    F.max_pool2d: partial(_max_pool2d, batch_last.max_pool),
+    F.batch_norm: partial(_batch_norm_of_rows, batch_last.batch_norm),
+    torch.cat: partial(_cat_of_rows, batch_last.concatenate),
+}
 """For thin networks: memory [samples, channels, batch]."""
