@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from toy_tables import SPACE, toy_table
 
+from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.report.render import FORMATS, render_tables
 from nasbench_ecg.report.search_comparison import as_data, tables, title
@@ -233,6 +234,33 @@ def test_a_comparison_by_hand():
     assert (good.rank, random.rank, same.rank) == (1.0, 2.5, 2.5)
     assert (same.p, same.superiority, same.better, same.difference[0]) == (1.0, 0.5, False, 0)
     assert (random.difference, random.p, random.better) == (None, None, False)
+
+
+def test_the_winner_is_the_member_that_most_repetitions_find():
+    table = toy_table(noise=1)
+    orders = [[3, 9], [9, 2], [4, 1], [9, 5], [20, 6]]
+    simulations = {
+        "random": searched("random", orders, table),
+        "slow": searched("slow", [[7], [7]], table),
+    }
+    found = compare(
+        table,
+        {Budget(evaluations=2): simulations, Budget(evaluations=1): simulations},
+        "random",
+        ["parameters"],
+    )
+    incumbents = [
+        max(order, key=lambda m: table.values("validation")[m, 0, -1]) for order in orders
+    ]
+    winner, slow = found.winners
+    assert (winner.label, winner.budget.evaluations) == ("random", 2)
+    assert winner.architecture == table.members[9]
+    assert winner.share == incumbents.count(9) / 5 == 3 / 5
+    assert winner.score == table.mean_test_scores()[9]
+    assert winner.costs == {"parameters": table.costs()["parameters"][9]}
+    assert (slow.architecture, slow.share) == (table.members[7], 1.0)
+    data = as_data(table, found)["winners"][0]
+    assert Architecture.from_dict(data["architecture"]) == table.members[9]
 
 
 def test_repetitions_that_a_search_lacks_have_no_pair():

@@ -9,7 +9,7 @@ from typing import Any
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
-from nasbench_ecg.tables.compare import Comparison, Curve, Outcome, SearchComparison
+from nasbench_ecg.tables.compare import Comparison, Curve, Outcome, SearchComparison, Winner
 from nasbench_ecg.tables.table import Table as TrainedTable
 from nasbench_ecg.text import amount, duration, percent
 
@@ -39,6 +39,8 @@ def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
         curves = [curve for curve in found.curves if curve.by == by]
         if curves:
             shown += _curve_tables(table, curves, found.costs)
+    if found.winners:
+        shown.append(_winner_table(table, found))
     if table.complete == 1:
         return shown
     state = f"incomplete table: {completeness(table)}"
@@ -71,6 +73,17 @@ def as_data(table: TrainedTable, found: SearchComparison) -> dict[str, Any]:
             for outcome in found.outcomes
         ],
         "curves": [asdict(curve) for curve in found.curves],
+        "winners": [
+            {
+                "label": one.label,
+                "budget": one.budget.limits(),
+                "architecture": one.architecture.to_dict(),
+                "share": one.share,
+                "score": one.score,
+                "costs": dict(one.costs),
+            }
+            for one in found.winners
+        ],
     }
 
 
@@ -201,6 +214,35 @@ def _curve_tables(
             )
         )
     return found
+
+
+def _winner_table(table: TrainedTable, found: SearchComparison) -> Table:
+    rows: list[tuple[Cell | str, ...]] = [
+        (
+            one.label,
+            str(one.budget.evaluations),
+            _genotype(one),
+            f"{one.share:.0%}",
+            percent(one.score),
+            *(amount(one.costs[cost]) for cost in found.costs),
+        )
+        for one in found.winners
+    ]
+    costs = [cost.replace("_", " ") for cost in found.costs]
+    headings = ["search", "evaluations", "member", "found by", "F1", *costs]
+    notes = [
+        "The member that most repetitions of a search find with its largest budget of evaluations. "
+        "found by: share of these repetitions. F1: mean test F1 of the member in percent.",
+        _state(table),
+    ]
+    return text_table("Found most often", headings, rows, notes)
+
+
+def _genotype(one: Winner) -> str:
+    return "; ".join(
+        f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for name, value in one.architecture.genotype.items()
+    )
 
 
 def _against_baseline(one: Comparison, show: Any) -> tuple[Cell | str, ...]:

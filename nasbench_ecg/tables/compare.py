@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
 
+from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.statistics import CONFIDENCE, SIGNIFICANCE, holm
-from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes
+from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes, incumbent_members
 from nasbench_ecg.tables.simulate import METRIC, Simulation
 from nasbench_ecg.tables.table import Table
 
@@ -109,6 +110,27 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Winner:
+    """The member that a search finds most often with its largest budget of evaluations.
+
+    Attributes:
+        label: The search.
+        budget: What it may spend.
+        architecture: The member; of equally frequent ones the first in the table.
+        share: Share of the repetitions that find it.
+        score: Its mean test score.
+        costs: Its costs.
+    """
+
+    label: str
+    budget: Budget
+    architecture: Architecture
+    share: float
+    score: float
+    costs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class SearchComparison:
     """Searches on one table, compared.
 
@@ -118,6 +140,7 @@ class SearchComparison:
         costs: Costs of the hypervolumes.
         outcomes: One for each budget.
         curves: One for each search, with the largest budget of evaluations and of seconds.
+        winners: One for each search that has a budget of evaluations.
     """
 
     baseline: str
@@ -125,6 +148,7 @@ class SearchComparison:
     costs: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     curves: tuple[Curve, ...]
+    winners: tuple[Winner, ...]
 
 
 def compare(
@@ -173,7 +197,33 @@ def compare(
         for budget in _largest(list(simulations))
         for one in simulations[budget].values()
     ]
-    return SearchComparison(baseline, best, tuple(costs), tuple(outcomes), tuple(curves))
+    winners = _winners(table, simulations, costs)
+    return SearchComparison(baseline, best, tuple(costs), tuple(outcomes), tuple(curves), winners)
+
+
+def _winners(
+    table: Table, simulations: Mapping[Budget, Simulations], costs: Sequence[str]
+) -> tuple[Winner, ...]:
+    largest: dict[str, Budget] = {}
+    for budget in sorted((b for b in simulations if b.evaluations is not None), key=_size):
+        largest.update(dict.fromkeys(simulations[budget], budget))
+    test, known = table.mean_test_scores(METRIC), table.costs()
+    winners = []
+    for label, budget in largest.items():
+        members = incumbent_members(simulations[budget][label], [_size(budget)])[:, 0]
+        counts = np.bincount(members)
+        row = int(counts.argmax())
+        winners.append(
+            Winner(
+                label,
+                budget,
+                table.members[row],
+                float(counts[row] / len(members)),
+                float(test[row]),
+                {cost: float(known[cost][row]) for cost in costs},
+            )
+        )
+    return tuple(winners)
 
 
 def _by(budget: Budget) -> By:

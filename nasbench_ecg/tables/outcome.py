@@ -28,10 +28,8 @@ def best_so_far(
 ) -> NDArray[np.float64]:
     """Return the test score of the incumbent at some points of a search, [repetitions, points].
 
-    The incumbent is the member with the largest validation score so far at any epoch, the first of
-    equals; its test score is the mean over all its seeds, in which the luck of one training
-    averages out. After a search has ended its incumbent stays. The incumbent of a search that
-    evaluates nothing is the member that it returns.
+    A test score is the mean over all seeds of the member, in which the luck of one training
+    averages out.
 
     Args:
         simulation: The searches.
@@ -39,25 +37,34 @@ def best_so_far(
         points: Numbers of evaluations, or simulated seconds.
         by: Which of the two. An evaluation counts when it is complete, the first one always.
     """
-    test = table.mean_test_scores(METRIC)
-    curves = np.repeat(test[simulation.found][:, None], len(points), axis=1)
+    return table.mean_test_scores(METRIC)[incumbent_members(simulation, points, by)]
+
+
+def incumbent_members(
+    simulation: Simulation, points: Sequence[float], by: By = "evaluation"
+) -> NDArray[np.int64]:
+    """Return the row of the incumbent in the table at some points, [repetitions, points].
+
+    The incumbent is the member with the largest validation score so far at any epoch, the first of
+    equals. After a search has ended its incumbent stays. The incumbent of a search that evaluates
+    nothing is the member that it returns.
+
+    Args:
+        simulation: The searches.
+        points: Numbers of evaluations, or simulated seconds.
+        by: Which of the two. An evaluation counts when it is complete, the first one always.
+    """
+    found = np.repeat(simulation.found[:, None], len(points), axis=1)
     for repetition, rows in _by_repetition(simulation):
-        score, members = rows["score"].to_numpy(), rows["member"].to_numpy()
-        best = np.maximum.accumulate(score)
-        first = np.searchsorted(best, best, side="left")
-        curves[repetition] = test[members[first]][_counted(rows, points, by) - 1]
-    return curves
+        found[repetition] = _incumbents(rows)[_counted(rows, points, by) - 1]
+    return found
 
 
 def incumbents(simulation: Simulation, table: Table) -> NDArray[np.float64]:
     """Return the test score of the incumbent after each step, one value a row of the steps."""
     test = table.mean_test_scores(METRIC)
-    found = [np.zeros(0)]
-    for _, rows in _by_repetition(simulation):
-        best = np.maximum.accumulate(rows["score"].to_numpy())
-        first = np.searchsorted(best, best, side="left")
-        found.append(test[rows["member"].to_numpy()[first]])
-    return np.concatenate(found)
+    found = [test[_incumbents(rows)] for _, rows in _by_repetition(simulation)]
+    return np.concatenate([np.zeros(0), *found])
 
 
 def hypervolumes(
@@ -100,6 +107,13 @@ def hypervolumes(
             front = chosen[moocore.is_nondominated(seen)]
             found[repetition, place] = float(indicator(both[front])) / whole
     return found
+
+
+def _incumbents(rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Return the member with the largest score so far after each step of one repetition."""
+    best = np.maximum.accumulate(rows["score"].to_numpy())
+    first = np.searchsorted(best, best, side="left")
+    return rows["member"].to_numpy()[first]
 
 
 def _counted(rows: pd.DataFrame, points: Sequence[float], by: By) -> NDArray[np.int64]:
