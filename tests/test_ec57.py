@@ -19,8 +19,9 @@ from nasbench_ecg.ec57.folders import annotation_files, compare_files
 from nasbench_ecg.ec57.scores import average, gross, scores_of_pairs
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
+from nasbench_ecg.signal.annotations import Annotations
 from nasbench_ecg.signal.qrs import detect_qrs
-from nasbench_ecg.signal.records import Annotations, read_record
+from nasbench_ecg.signal.records import read_record
 
 FS = 100
 WINDOW = 15  # samples: 150 ms

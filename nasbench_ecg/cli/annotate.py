@@ -153,8 +153,8 @@ def _given_peaks(path: Path, recording: Recording, extension: str) -> NDArray[np
     """Return the samples of the beats in an annotation file beside a WFDB record."""
     import numpy as np
 
+    from nasbench_ecg.signal.annotations import read_annotations
     from nasbench_ecg.signal.headers import read_header
-    from nasbench_ecg.signal.records import read_annotations
     from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS
 
     header = read_header(path.parent, recording.name)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS, CLASSES
-from nasbench_ecg.signal.records import Annotations
+from nasbench_ecg.signal.annotations import Annotations
 
 MISSING, SHUT_DOWN = "O", "X"
 """No beat; no beat because the annotation was shut down."""

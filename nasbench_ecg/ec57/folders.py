@@ -8,8 +8,8 @@ from pathlib import Path
 from nasbench_ecg.ec57.comparison import LEARNING_SECONDS, MATCH_SECONDS, Comparison, compare
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import SymbolMap, symbol_map
+from nasbench_ecg.signal.annotations import read_annotations
 from nasbench_ecg.signal.headers import Header, read_header
-from nasbench_ecg.signal.records import read_annotations
 
 _DEFAULT_EXTENSION = "atr"
 

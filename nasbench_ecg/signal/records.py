@@ -1,8 +1,7 @@
 """Read, summarize and verify WFDB records.
 
 A header states the length and the 16-bit checksum of each signal, so truncated and altered signal
-files are detected. Annotation files have no checksum: only their end mark and the order of the
-annotations are checked.
+files are detected.
 """
 
 from __future__ import annotations
@@ -17,12 +16,14 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, symbol_map
+from nasbench_ecg.signal.annotations import annotation_file, read_annotation_file
 from nasbench_ecg.signal.delineation import flat_mask
 from nasbench_ecg.signal.filtering import bridge
 from nasbench_ecg.signal.headers import (
     INVALID,
     Header,
     length_problems,
+    raise_first,
     read_header,
     restore,
     unit_factor,
@@ -64,37 +65,6 @@ class Record:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class Annotations:
-    """The annotations of a record, in the order of the file.
-
-    Attributes:
-        symbols: Annotation symbols, [n_annotations].
-        samples: int64 [n_annotations], sample index of each.
-        subtypes: int64 [n_annotations]; for noise marks the state of each signal.
-    """
-
-    symbols: NDArray[np.str_]
-    samples: NDArray[np.int64]
-    subtypes: NDArray[np.int64]
-
-
-def read_annotations(folder: Path, header: Header, extension: str = "atr") -> Annotations:
-    """Return the annotations of a record, at the sampling rate of its leads.
-
-    Args:
-        folder: Folder of the annotation file, which may be another one than that of the header.
-        header: Header of the record.
-        extension: Extension of the annotation file.
-
-    Raises:
-        RecordError: The file is missing or unreadable, or its annotations are not in order of
-            time.
-    """
-    path = Path(folder) / f"{header.name}.hea"
-    return _read_annotations(path, header.name, extension, header)
-
-
 def read_record(
     folder: Path, name: str, leads: Sequence[str] | None = None, extension: str = "atr"
 ) -> Record:
@@ -117,11 +87,11 @@ def read_record(
             record has no such lead; the annotations are not in order of time.
     """
     header = read_header(folder, name)
-    _raise_first(length_problems(header))
+    raise_first(length_problems(header))
     digital = _read_digital(header)
-    _raise_first(_checksum_problems(header, digital))
+    raise_first(_checksum_problems(header, digital))
     chosen = _choose_channels(header, leads)
-    annotations = _read_annotations(header.path, name, extension, header)
+    annotations = read_annotation_file(header.path, name, extension, header)
     signals, missing = _millivolts(header, digital, chosen)
     return Record(
         name=name,
@@ -176,8 +146,8 @@ def summarize_record(
     header = read_header(folder, name)
     beats, notes = None, list(header.notes)
     found: Counter[str] = Counter()
-    if _annotation_file(header.path, extension).is_file():
-        annotations = _read_annotations(header.path, name, extension, header)
+    if annotation_file(header.path, extension).is_file():
+        annotations = read_annotation_file(header.path, name, extension, header)
         found.update(annotations.symbols.tolist())
         table = symbol_map(symbols)
         beats = {
@@ -196,9 +166,9 @@ def read_samples(header: Header) -> NDArray[np.float64]:
     Raises:
         RecordError: A signal file is missing, truncated or damaged, or a lead is not in volts.
     """
-    _raise_first(length_problems(header))
+    raise_first(length_problems(header))
     digital = _read_digital(header)
-    _raise_first(_checksum_problems(header, digital))
+    raise_first(_checksum_problems(header, digital))
     return np.stack([_lead_in_millivolts(header, i, digital[i]) for i in range(len(digital))])
 
 
@@ -215,7 +185,7 @@ def check_leads(folder: Path, name: str, leads: Sequence[str]) -> None:
             another unit than volts.
     """
     header = read_header(folder, name)
-    _raise_first(length_problems(header))
+    raise_first(length_problems(header))
     for channel in _choose_channels(header, leads):
         unit_factor(header, channel)
 
@@ -248,14 +218,9 @@ def _problems(folder: Path, name: str, extensions: Sequence[str]) -> Iterator[Re
         if extension in ("hea", "dat"):
             continue
         try:
-            _read_annotations(folder / f"{name}.hea", name, extension, header)
+            read_annotation_file(folder / f"{name}.hea", name, extension, header)
         except RecordError as problem:
             yield problem
-
-
-def _raise_first(problems: Iterator[RecordError]) -> None:
-    for problem in problems:
-        raise problem
 
 
 def _read_digital(header: Header) -> Digital:
@@ -328,79 +293,6 @@ def _choose_channels(header: Header, leads: Sequence[str] | None) -> list[int]:
     return chosen
 
 
-def _annotation_file(header_path: Path, extension: str) -> Path:
-    return header_path.with_suffix(f".{extension}")
-
-
-def _read_annotations(
-    header_path: Path, name: str, extension: str, header: Header | None
-) -> Annotations:
-    """Return the annotations; without a header, their samples are those of the file."""
-    import wfdb
-
-    path = _annotation_file(header_path, extension)
-    if not path.is_file():
-        raise RecordError(
-            f"Record {name} has no annotation file {path.name}.",
-            where=str(path),
-            fix=restore(path.parent),
-        )
-    try:
-        annotation = wfdb.rdann(str(path.with_suffix("")), extension)
-    except Exception as error:
-        raise RecordError(
-            f"The annotations of record {name} cannot be read: {error}.",
-            where=str(path),
-            fix=restore(path.parent),
-        ) from error
-    content = path.read_bytes()
-    _raise_first(_end_mark_problems(path, content))
-    samples = annotation.sample.astype(np.int64)
-    _raise_first(_order_problems(samples, path))
-    if header is not None:
-        resolution = annotation.fs if b"## time resolution" in content else None
-        samples = _at_sampling_rate(samples, resolution, header, path)
-    return Annotations(
-        symbols=np.asarray(annotation.symbol, dtype=np.str_),
-        samples=samples,
-        subtypes=np.asarray(annotation.subtype, dtype=np.int64),
-    )
-
-
-def _at_sampling_rate(
-    samples: NDArray[np.int64], resolution: float | None, header: Header, path: Path
-) -> NDArray[np.int64]:
-    """Return annotated positions as samples of the leads.
-
-    Args:
-        samples: int64 [n_annotations], in units of the annotation file.
-        resolution: Units per second that the annotation file states; None: it states none.
-        header: The header of the record.
-        path: The annotation file.
-
-    Raises:
-        RecordError: The unit of the positions is not clear.
-    """
-    if resolution is None and header.fs != header.frame_rate:
-        raise RecordError(
-            f"Record {header.name} has {header.signals[0].per_frame} samples in a frame, and its "
-            "annotations state no time resolution, so they may count samples or frames.",
-            where=str(path),
-            fix="Write the annotations with their time resolution (wfdb.wrann, argument fs), or "
-            "leave the record out.",
-        )
-    if resolution is not None and not resolution > 0:
-        raise RecordError(
-            f"The time resolution of the annotations of record {header.name} is {resolution:g} Hz.",
-            where=str(path),
-            fix=restore(path.parent),
-        )
-    if resolution is None or resolution == header.fs:
-        return samples
-    scaled: NDArray[np.int64] = np.rint(samples * header.fs / resolution).astype(np.int64)
-    return scaled
-
-
 def _millivolts(
     header: Header, digital: Digital, chosen: list[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -448,32 +340,3 @@ def _checksum_problems(header: Header, digital: Digital) -> Iterator[RecordError
                 where=str(header.folder / signal.file),
                 fix=restore(header.folder),
             )
-
-
-def _end_mark_problems(path: Path, content: bytes) -> Iterator[RecordError]:
-    """Yield a problem if an annotation file does not end with two zero bytes."""
-    if content[-2:] != b"\0\0":
-        yield RecordError(
-            f"The annotations in {path.name} are truncated: the end mark is missing.",
-            where=str(path),
-            fix=restore(path.parent),
-        )
-
-
-def _order_problems(samples: NDArray[np.int64], path: Path) -> Iterator[RecordError]:
-    """Yield a problem if annotations go backwards in time, or start before the record.
-
-    Annotations at or behind the end are no problem: published records have them.
-    """
-    steps = np.diff(samples, prepend=0)
-    if (steps < 0).any():
-        first = int(np.argmax(steps < 0))
-        previous = (
-            f"the one before it is at {samples[first - 1]:,}" if first else "before the start"
-        )
-        yield RecordError(
-            f"The annotations in {path.name} are not in order: annotation {first} is at sample "
-            f"{samples[first]:,}, {previous}.",
-            where=str(path),
-            fix=restore(path.parent),
-        )

@@ -1,0 +1,160 @@
+"""Read WFDB annotation files.
+
+They have no checksum: only their end mark and the order of the annotations are checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.errors import RecordError
+from nasbench_ecg.signal.headers import Header, raise_first, restore
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """The annotations of a record, in the order of the file.
+
+    Attributes:
+        symbols: Annotation symbols, [n_annotations].
+        samples: int64 [n_annotations], sample index of each.
+        subtypes: int64 [n_annotations]; for noise marks the state of each signal.
+    """
+
+    symbols: NDArray[np.str_]
+    samples: NDArray[np.int64]
+    subtypes: NDArray[np.int64]
+
+
+def read_annotations(folder: Path, header: Header, extension: str = "atr") -> Annotations:
+    """Return the annotations of a record, at the sampling rate of its leads.
+
+    Args:
+        folder: Folder of the annotation file, which may be another one than that of the header.
+        header: Header of the record.
+        extension: Extension of the annotation file.
+
+    Raises:
+        RecordError: The file is missing or unreadable, or its annotations are not in order of
+            time.
+    """
+    path = Path(folder) / f"{header.name}.hea"
+    return read_annotation_file(path, header.name, extension, header)
+
+
+def annotation_file(header_path: Path, extension: str) -> Path:
+    """Return the annotation file of a header."""
+    return header_path.with_suffix(f".{extension}")
+
+
+def read_annotation_file(
+    header_path: Path, name: str, extension: str, header: Header | None
+) -> Annotations:
+    """Return the annotations of a record whose header may be unreadable.
+
+    Args:
+        header_path: Path of the header.
+        name: Name of the record.
+        extension: Extension of the annotation file.
+        header: The header; None: the samples are those of the file.
+
+    Raises:
+        RecordError: As :func:`read_annotations`.
+    """
+    import wfdb
+
+    path = annotation_file(header_path, extension)
+    if not path.is_file():
+        raise RecordError(
+            f"Record {name} has no annotation file {path.name}.",
+            where=str(path),
+            fix=restore(path.parent),
+        )
+    try:
+        annotation = wfdb.rdann(str(path.with_suffix("")), extension)
+    except Exception as error:
+        raise RecordError(
+            f"The annotations of record {name} cannot be read: {error}.",
+            where=str(path),
+            fix=restore(path.parent),
+        ) from error
+    content = path.read_bytes()
+    raise_first(_end_mark_problems(path, content))
+    samples = annotation.sample.astype(np.int64)
+    raise_first(_order_problems(samples, path))
+    if header is not None:
+        resolution = annotation.fs if b"## time resolution" in content else None
+        samples = _at_sampling_rate(samples, resolution, header, path)
+    return Annotations(
+        symbols=np.asarray(annotation.symbol, dtype=np.str_),
+        samples=samples,
+        subtypes=np.asarray(annotation.subtype, dtype=np.int64),
+    )
+
+
+def _at_sampling_rate(
+    samples: NDArray[np.int64], resolution: float | None, header: Header, path: Path
+) -> NDArray[np.int64]:
+    """Return annotated positions as samples of the leads.
+
+    Args:
+        samples: int64 [n_annotations], in units of the annotation file.
+        resolution: Units per second that the annotation file states; None: it states none.
+        header: The header of the record.
+        path: The annotation file.
+
+    Raises:
+        RecordError: The unit of the positions is not clear.
+    """
+    if resolution is None and header.fs != header.frame_rate:
+        raise RecordError(
+            f"Record {header.name} has {header.signals[0].per_frame} samples in a frame, and its "
+            "annotations state no time resolution, so they may count samples or frames.",
+            where=str(path),
+            fix="Write the annotations with their time resolution (wfdb.wrann, argument fs), or "
+            "leave the record out.",
+        )
+    if resolution is not None and not resolution > 0:
+        raise RecordError(
+            f"The time resolution of the annotations of record {header.name} is {resolution:g} Hz.",
+            where=str(path),
+            fix=restore(path.parent),
+        )
+    if resolution is None or resolution == header.fs:
+        return samples
+    scaled: NDArray[np.int64] = np.rint(samples * header.fs / resolution).astype(np.int64)
+    return scaled
+
+
+def _end_mark_problems(path: Path, content: bytes) -> Iterator[RecordError]:
+    """Yield a problem if an annotation file does not end with two zero bytes."""
+    if content[-2:] != b"\0\0":
+        yield RecordError(
+            f"The annotations in {path.name} are truncated: the end mark is missing.",
+            where=str(path),
+            fix=restore(path.parent),
+        )
+
+
+def _order_problems(samples: NDArray[np.int64], path: Path) -> Iterator[RecordError]:
+    """Yield a problem if annotations go backwards in time, or start before the record.
+
+    Annotations at or behind the end are no problem: published records have them.
+    """
+    steps = np.diff(samples, prepend=0)
+    if (steps < 0).any():
+        first = int(np.argmax(steps < 0))
+        previous = (
+            f"the one before it is at {samples[first - 1]:,}" if first else "before the start"
+        )
+        yield RecordError(
+            f"The annotations in {path.name} are not in order: annotation {first} is at sample "
+            f"{samples[first]:,}, {previous}.",
+            where=str(path),
+            fix=restore(path.parent),
+        )
