@@ -29,7 +29,8 @@ from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.suite.spec import PlannedRun, parse_suite, plan
+from nasbench_ecg.suite.plan import PlannedRun, plan
+from nasbench_ecg.suite.spec import parse_suite
 
 MATRICES = [ONE_LEAD, TWO_LEAD]
 

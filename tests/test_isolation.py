@@ -22,9 +22,9 @@ from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.plan import PlannedRun
 from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
 from nasbench_ecg.suite.runner import Engine, execute_runs
-from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg.testing import runner
 from nasbench_ecg.testing.check import Check
 from nasbench_ecg.testing.checks import checks_of

@@ -31,8 +31,8 @@ from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.plan import PlannedRun
 from nasbench_ecg.suite.runner import command
-from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg_cells.space import ConvCells
 
 pytestmark = pytest.mark.usefixtures("outside")

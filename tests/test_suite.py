@@ -30,6 +30,7 @@ from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite import runner as suite_runner
+from nasbench_ecg.suite.plan import PlannedRun, broken_rules, plan
 from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
 from nasbench_ecg.suite.runner import (
     Engine,
@@ -38,14 +39,7 @@ from nasbench_ecg.suite.runner import (
     reuse_results,
     statuses,
 )
-from nasbench_ecg.suite.spec import (
-    PlannedRun,
-    broken_rules,
-    load_suite,
-    parse_suite,
-    plan,
-    shipped_suites,
-)
+from nasbench_ecg.suite.spec import load_suite, parse_suite, shipped_suites
 
 GRID = """
 title = "Two by two"
@@ -198,6 +192,40 @@ def test_random_search_with_a_smaller_budget_does_not_count(floor: str) -> None:
     assert broken_rules(planned(lesser), published=False) == []
     (first, *_) = broken_rules(planned(f"{lesser}{floor}"), published=False)
     assert first.endswith("without random search under the same budget.")
+
+
+SHARED = """
+title = "T"
+seeds = [0]
+[shared.short.evaluator]
+epochs = 1
+lr = 0.1
+[shared.slow.evaluator]
+lr = 0.01
+[[runs]]
+strategies = ["cnn-9"]
+datasets = ["synthetic-2lead"]
+use = ["short", "slow"]
+set.evaluator.epochs = 2
+"""
+
+
+def test_entries_share_options_and_the_later_and_their_own_win() -> None:
+    (run,) = planned(SHARED)
+    assert run.config.evaluator.changed == {"epochs": 2, "lr": 0.01}
+    (run,) = planned(SHARED.replace("set.evaluator.epochs = 2", ""))
+    assert run.config.evaluator.changed == {"epochs": 1, "lr": 0.01}
+    (run,) = planned(SHARED.replace('["short", "slow"]', '["slow", "short"]'))
+    assert run.config.evaluator.changed == {"epochs": 2, "lr": 0.1}
+    (run,) = planned(SHARED.replace('use = ["short", "slow"]', ""))
+    assert run.config.evaluator.changed == {"epochs": 2}
+
+
+def test_shared_options_that_are_not_there_are_refused() -> None:
+    with pytest.raises(OptionError, match="no shared options 'slwo'") as raised:
+        planned(SHARED.replace('"slow"]', '"slwo"]'))
+    assert raised.value.where == "mine.toml: runs › entry 1 › use"
+    assert "Did you mean 'slow'?" in str(raised.value.fix)
 
 
 def test_a_budget_applies_to_each_search_of_an_entry() -> None:

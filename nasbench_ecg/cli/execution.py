@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from nasbench_ecg.executors import Outcome
     from nasbench_ecg.progress import Steps
     from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.suite.plan import PlannedRun
     from nasbench_ecg.suite.runner import Engine, FinishedRun
-    from nasbench_ecg.suite.spec import PlannedRun
 
 
 def interrupt_on_sigterm() -> None:

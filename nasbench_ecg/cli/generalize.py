@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.report.generalization import Generalization
     from nasbench_ecg.run.record import RunRecord
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.suite.spec import PlannedRun
+    from nasbench_ecg.suite.plan import PlannedRun
 
 SUITE = "generalization"
 TITLE = "Generalization across datasets"

@@ -32,7 +32,8 @@ from nasbench_ecg.cli.suite_output import (
 
 if TYPE_CHECKING:
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.suite.spec import PlannedRun, Suite
+    from nasbench_ecg.suite.plan import PlannedRun
+    from nasbench_ecg.suite.spec import Suite
 
 app = Verbs(help="List, plan and run suites, which compare many runs.", no_args_is_help=True)
 
@@ -303,7 +304,8 @@ def _planned(
     from nasbench_ecg.cli.parsing import parse_seeds
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.suite.spec import broken_rules, load_suite, plan
+    from nasbench_ecg.suite.plan import broken_rules, plan
+    from nasbench_ecg.suite.spec import load_suite
 
     suite = load_suite(name)
     chosen = None if seeds is None else parse_seeds(seeds)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from nasbench_ecg.run.record import Status
     from nasbench_ecg.run.store import RecordStore
-    from nasbench_ecg.suite.spec import PlannedRun, Suite
+    from nasbench_ecg.suite.plan import PlannedRun
+    from nasbench_ecg.suite.spec import Suite
 
 PENDING = "pending"
 """A run without a record."""

@@ -19,7 +19,7 @@ from nasbench_ecg.run.config import configure, default_evaluator
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.suite.spec import PlannedRun
+from nasbench_ecg.suite.plan import PlannedRun
 
 _KEPT_ROLES = ("space", "builder", "evaluator")
 

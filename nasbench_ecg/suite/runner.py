@@ -16,8 +16,8 @@ from nasbench_ecg.run.nodes import environment_of_jobs
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.suite.plan import PlannedRun
 from nasbench_ecg.suite.scheduling import Readiness, run_jobs
-from nasbench_ecg.suite.spec import PlannedRun
 from nasbench_ecg.suite.submitted import SubmittedJob, forget, remember, submitted_jobs
 from nasbench_ecg.text import duration
 

@@ -1,4 +1,4 @@
-"""Suite files and their plans: a grid of strategies, datasets, protocols and seeds in TOML.
+"""Suite files: grids of strategies, datasets, protocols and seeds in TOML.
 
 For example::
 
@@ -19,25 +19,15 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from nasbench_ecg.contracts import Budget
-from nasbench_ecg.errors import NasbenchError, OptionError, StorageError, nearest
-from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.plugin.specs import StrategySpec
-from nasbench_ecg.run.config import RunConfig, configure
-from nasbench_ecg.run.folds import each_fold
-from nasbench_ecg.run.request import RunRequest, assigned
-
-MIN_SEEDS = 3
-"""Smallest number of search seeds of a published suite."""
+from nasbench_ecg.errors import OptionError, StorageError, nearest
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -81,8 +71,10 @@ class Grid(_Strict):
     evaluator: str | None = None
     budget: Limits = Limits()
     """Budget of each search, as in ``budget.evaluations = 20``."""
+    use: tuple[str, ...] = ()
+    """Names of options that several entries share; of two with the same option the later wins."""
     set: dict[str, dict[str, Any]] = {}
-    """Options by component, as in ``--set strategy.epochs=10``."""
+    """Options by component, as in ``--set strategy.epochs=10``; they win over those of ``use``."""
 
 
 class SuiteFile(_Strict):
@@ -95,7 +87,17 @@ class SuiteFile(_Strict):
     seeds: Seeds
     time_limit_hours: Annotated[float, Field(gt=0)] | None = None
     """Time limit of one run."""
+    shared: dict[str, dict[str, dict[str, Any]]] = {}
+    """Options by name and component that entries can ``use``, as in ``shared.tiny.space``."""
     runs: Annotated[tuple[Grid, ...], Field(min_length=1)]
+
+    def options(self, grid: Grid) -> dict[str, dict[str, Any]]:
+        """Return the options of an entry by component: those that it uses, and its own."""
+        options: dict[str, dict[str, Any]] = {}
+        for given in (*(self.shared[name] for name in grid.use), grid.set):
+            for component, values in given.items():
+                options[component] = {**options.get(component, {}), **values}
+        return options
 
 
 @dataclass(frozen=True)
@@ -111,59 +113,6 @@ class Suite:
     name: str
     path: str
     content: SuiteFile
-
-
-@dataclass(frozen=True)
-class PlannedRun:
-    """One run of a suite's plan.
-
-    Attributes:
-        config: Its configuration.
-        entry: Number of the entry of ``runs`` that it comes from, starting at 1.
-    """
-
-    config: RunConfig
-    entry: int
-
-    @property
-    def key(self) -> str:
-        """Run key."""
-        return self.config.key()
-
-    @property
-    def method(self) -> str:
-        """The strategy, with its builder and options if they differ from the defaults."""
-        config = self.config
-        budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
-        changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
-        changed |= budget
-        other_builder = config.builder.name != config.usual_builder()
-        name = config.strategy.name
-        return _with_options(f"{name} {config.builder.name}" if other_builder else name, changed)
-
-    @property
-    def row(self) -> tuple[str, str, str, str]:
-        """Dataset, protocol, profile and method: equal for runs that differ in seed and fold."""
-        config = self.config
-        dataset = _with_options(config.dataset.name, config.dataset.changed)
-        changed = {n: value for n, value in config.protocol_changed.items() if n != "fold"}
-        protocol = _with_options(config.protocol, changed)
-        return dataset, protocol, config.profile, self.method
-
-    def __str__(self) -> str:
-        *where, method = self.row
-        return " · ".join([method, *where, *self.number])
-
-    @property
-    def number(self) -> tuple[str, ...]:
-        """Seed and fold as text: ``seed 0``, ``fold 2``."""
-        fold = self.config.protocol_changed.get("fold")
-        seed = f"seed {self.config.search_seed}"
-        return (seed,) if fold is None else (seed, f"fold {fold}")
-
-
-def _with_options(name: str, changed: Mapping[str, Any]) -> str:
-    return " ".join([name, *(f"{option}={assigned(value)}" for option, value in changed.items())])
 
 
 def shipped_suites() -> list[Suite]:
@@ -231,7 +180,7 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
     """
     check_name(name, path)
     try:
-        return Suite(name, path, SuiteFile.model_validate(tomllib.loads(text)))
+        content = SuiteFile.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"The file is not TOML: {error}.", where=path) from None
     except ValidationError as error:
@@ -248,131 +197,17 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
             what = what.removeprefix("Value error, ")
             fix = "Compare it with a shipped suite in benchmarks/nasbench_ecg_suites."
         raise OptionError(f"{what.rstrip('.')}.", where=where, fix=fix) from None
+    for i, grid in enumerate(content.runs):
+        for shared in grid.use:
+            if shared not in content.shared:
+                raise OptionError(
+                    f"There are no shared options {shared!r}.",
+                    where=_location(path, ("runs", i, "use")),
+                    fix=f"{nearest(shared, content.shared)} Define them as [shared.{shared}].",
+                )
+    return Suite(name, path, content)
 
 
 def _location(path: str, location: Sequence[int | str]) -> str:
     parts = [f"entry {part + 1}" if isinstance(part, int) else part for part in location]
     return f"{path}: {' › '.join(parts)}"
-
-
-def plan(
-    suite: Suite,
-    registry: Registry,
-    *,
-    profile: str | None = None,
-    seeds: Sequence[int] | None = None,
-    device: str = "auto",
-) -> list[PlannedRun]:
-    """Return the different runs of a suite, without loading any beats.
-
-    A protocol with folds gives one run for each fold, unless the suite chooses a fold. The
-    runs are sorted by seed, so that every method has a first result before any has a second.
-
-    Args:
-        suite: The suite.
-        registry: The available components.
-        profile: Profile of all runs, instead of the suite's own.
-        seeds: Seeds of all runs, instead of the suite's own.
-        device: ``auto``, ``cpu`` or ``cuda``.
-
-    Raises:
-        OptionError: A name is unknown or an option is not allowed; the error names file and entry.
-    """
-    planned: dict[str, PlannedRun] = {}
-    for number, grid in enumerate(suite.content.runs, start=1):
-        for request in _requests(grid, seeds or grid.seeds or suite.content.seeds, profile, device):
-            try:
-                runs = [
-                    PlannedRun(configure(registry, one), number)
-                    for one in each_fold(registry, request)
-                ]
-            except NasbenchError as error:
-                where = (
-                    f"{suite.path}: runs › entry {number}, {request.strategy} on {request.dataset}"
-                )
-                raise OptionError(error.what, where=where, fix=error.fix) from None
-            for run in runs:
-                planned.setdefault(run.key, run)
-    return sorted(planned.values(), key=lambda run: run.config.search_seed)
-
-
-def _requests(
-    grid: Grid, seeds: Sequence[int], profile: str | None, device: str
-) -> Iterator[RunRequest]:
-    profiles = grid.profiles if profile is None else (profile,)
-    for profile_name, protocol, dataset, strategy, seed in product(
-        profiles, grid.protocols, grid.datasets, grid.strategies, seeds
-    ):
-        yield RunRequest(
-            strategy=strategy,
-            dataset=dataset,
-            protocol=protocol,
-            profile=profile_name,
-            space=grid.space,
-            builder=grid.builder,
-            evaluator=grid.evaluator,
-            overrides=grid.set,
-            search_seed=seed,
-            device=device,
-            budget=Budget(grid.budget.evaluations, grid.budget.seconds),
-        )
-
-
-def broken_rules(runs: Sequence[PlannedRun], *, published: bool) -> list[str]:
-    """Return a sentence for each violation of the rules of a fair comparison.
-
-    A published plan needs three seeds of each run. Every search must be compared with random search
-    under the same budget, and random search may have no changed option that the search does not
-    have, for example one that lets it evaluate fewer candidates.
-    """
-    return [*(_too_few_seeds(runs) if published else []), *_without_random_search(runs)]
-
-
-def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
-    seeds: dict[tuple[Any, ...], set[int]] = {}
-    for run in runs:
-        config = run.config
-        options = tuple(chosen.options.model_dump_json() for chosen in config.components().values())
-        row = (config.strategy.name, config.dataset.name, config.protocol, config.builder.name)
-        seeds.setdefault((row, options), set()).add(config.search_seed)
-    return [
-        f"{row[0]} on {row[1]} under {row[2]} has {len(chosen)} of the {MIN_SEEDS} seeds "
-        "that a published comparison needs."
-        for (row, _), chosen in seeds.items()
-        if len(chosen) < MIN_SEEDS
-    ]
-
-
-def _without_random_search(runs: Sequence[PlannedRun]) -> list[str]:
-    random_searches: dict[tuple[Any, ...], list[RunConfig]] = {}
-    for run in runs:
-        if _role(run.config) == "random-search":
-            random_searches.setdefault(_comparison(run.config), []).append(run.config)
-    without: dict[tuple[Any, ...], RunConfig] = {}
-    for search in (run.config for run in runs if _role(run.config) == "search"):
-        partners = random_searches.get(_comparison(search), ())
-        if not any(_no_extra_options(partner, search) for partner in partners):
-            without[_comparison(search)] = search
-    return [
-        f"{config.strategy.name} searches {config.space.name} on {config.dataset.name} under "
-        f"{config.protocol} ({config.profile}) without random search under the same budget."
-        for config in without.values()
-    ]
-
-
-def _comparison(config: RunConfig) -> tuple[Any, ...]:
-    """Return what a search and its random search must have in common."""
-    roles = (config.space, config.dataset, config.evaluator)
-    names = [chosen.name for chosen in roles]
-    return (*names, config.protocol, config.profile, config.budget)
-
-
-def _no_extra_options(random_search: RunConfig, search: RunConfig) -> bool:
-    """Return whether all changed options of random search are changed equally in ``search``."""
-    return random_search.strategy.changed.items() <= search.strategy.changed.items()
-
-
-def _role(config: RunConfig) -> str:
-    spec = config.strategy.component.spec
-    assert isinstance(spec, StrategySpec)
-    return spec.role

@@ -1,0 +1,203 @@
+"""The plan of a suite: its runs, and the rules of a fair comparison that they keep or break."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from nasbench_ecg.contracts import Budget
+from nasbench_ecg.errors import NasbenchError, OptionError
+from nasbench_ecg.plugin.registry import Registry
+from nasbench_ecg.plugin.specs import StrategySpec
+from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.folds import each_fold
+from nasbench_ecg.run.request import RunRequest, assigned
+from nasbench_ecg.suite.spec import Grid, Suite
+
+MIN_SEEDS = 3
+"""Smallest number of search seeds of a published suite."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a suite's plan.
+
+    Attributes:
+        config: Its configuration.
+        entry: Number of the entry of ``runs`` that it comes from, starting at 1.
+    """
+
+    config: RunConfig
+    entry: int
+
+    @property
+    def key(self) -> str:
+        """Run key."""
+        return self.config.key()
+
+    @property
+    def method(self) -> str:
+        """The strategy, with its builder and options if they differ from the defaults."""
+        config = self.config
+        budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
+        changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
+        changed |= budget
+        other_builder = config.builder.name != config.usual_builder()
+        name = config.strategy.name
+        return _with_options(f"{name} {config.builder.name}" if other_builder else name, changed)
+
+    @property
+    def row(self) -> tuple[str, str, str, str]:
+        """Dataset, protocol, profile and method: equal for runs that differ in seed and fold."""
+        config = self.config
+        dataset = _with_options(config.dataset.name, config.dataset.changed)
+        changed = {n: value for n, value in config.protocol_changed.items() if n != "fold"}
+        protocol = _with_options(config.protocol, changed)
+        return dataset, protocol, config.profile, self.method
+
+    def __str__(self) -> str:
+        *where, method = self.row
+        return " · ".join([method, *where, *self.number])
+
+    @property
+    def number(self) -> tuple[str, ...]:
+        """Seed and fold as text: ``seed 0``, ``fold 2``."""
+        fold = self.config.protocol_changed.get("fold")
+        seed = f"seed {self.config.search_seed}"
+        return (seed,) if fold is None else (seed, f"fold {fold}")
+
+
+def _with_options(name: str, changed: Mapping[str, Any]) -> str:
+    return " ".join([name, *(f"{option}={assigned(value)}" for option, value in changed.items())])
+
+
+def plan(
+    suite: Suite,
+    registry: Registry,
+    *,
+    profile: str | None = None,
+    seeds: Sequence[int] | None = None,
+    device: str = "auto",
+) -> list[PlannedRun]:
+    """Return the different runs of a suite, without loading any beats.
+
+    A protocol with folds gives one run for each fold, unless the suite chooses a fold. The
+    runs are sorted by seed, so that every method has a first result before any has a second.
+
+    Args:
+        suite: The suite.
+        registry: The available components.
+        profile: Profile of all runs, instead of the suite's own.
+        seeds: Seeds of all runs, instead of the suite's own.
+        device: ``auto``, ``cpu`` or ``cuda``.
+
+    Raises:
+        OptionError: A name is unknown or an option is not allowed; the error names file and entry.
+    """
+    planned: dict[str, PlannedRun] = {}
+    for number, grid in enumerate(suite.content.runs, start=1):
+        options = suite.content.options(grid)
+        for request in _requests(
+            grid, options, seeds or grid.seeds or suite.content.seeds, profile, device
+        ):
+            try:
+                runs = [
+                    PlannedRun(configure(registry, one), number)
+                    for one in each_fold(registry, request)
+                ]
+            except NasbenchError as error:
+                where = (
+                    f"{suite.path}: runs › entry {number}, {request.strategy} on {request.dataset}"
+                )
+                raise OptionError(error.what, where=where, fix=error.fix) from None
+            for run in runs:
+                planned.setdefault(run.key, run)
+    return sorted(planned.values(), key=lambda run: run.config.search_seed)
+
+
+def _requests(
+    grid: Grid,
+    options: Mapping[str, Mapping[str, Any]],
+    seeds: Sequence[int],
+    profile: str | None,
+    device: str,
+) -> Iterator[RunRequest]:
+    profiles = grid.profiles if profile is None else (profile,)
+    for profile_name, protocol, dataset, strategy, seed in product(
+        profiles, grid.protocols, grid.datasets, grid.strategies, seeds
+    ):
+        yield RunRequest(
+            strategy=strategy,
+            dataset=dataset,
+            protocol=protocol,
+            profile=profile_name,
+            space=grid.space,
+            builder=grid.builder,
+            evaluator=grid.evaluator,
+            overrides=options,
+            search_seed=seed,
+            device=device,
+            budget=Budget(grid.budget.evaluations, grid.budget.seconds),
+        )
+
+
+def broken_rules(runs: Sequence[PlannedRun], *, published: bool) -> list[str]:
+    """Return a sentence for each violation of the rules of a fair comparison.
+
+    A published plan needs three seeds of each run. Every search must be compared with random search
+    under the same budget, and random search may have no changed option that the search does not
+    have, for example one that lets it evaluate fewer candidates.
+    """
+    return [*(_too_few_seeds(runs) if published else []), *_without_random_search(runs)]
+
+
+def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
+    seeds: dict[tuple[Any, ...], set[int]] = {}
+    for run in runs:
+        config = run.config
+        options = tuple(chosen.options.model_dump_json() for chosen in config.components().values())
+        row = (config.strategy.name, config.dataset.name, config.protocol, config.builder.name)
+        seeds.setdefault((row, options), set()).add(config.search_seed)
+    return [
+        f"{row[0]} on {row[1]} under {row[2]} has {len(chosen)} of the {MIN_SEEDS} seeds "
+        "that a published comparison needs."
+        for (row, _), chosen in seeds.items()
+        if len(chosen) < MIN_SEEDS
+    ]
+
+
+def _without_random_search(runs: Sequence[PlannedRun]) -> list[str]:
+    random_searches: dict[tuple[Any, ...], list[RunConfig]] = {}
+    for run in runs:
+        if _role(run.config) == "random-search":
+            random_searches.setdefault(_comparison(run.config), []).append(run.config)
+    without: dict[tuple[Any, ...], RunConfig] = {}
+    for search in (run.config for run in runs if _role(run.config) == "search"):
+        partners = random_searches.get(_comparison(search), ())
+        if not any(_no_extra_options(partner, search) for partner in partners):
+            without[_comparison(search)] = search
+    return [
+        f"{config.strategy.name} searches {config.space.name} on {config.dataset.name} under "
+        f"{config.protocol} ({config.profile}) without random search under the same budget."
+        for config in without.values()
+    ]
+
+
+def _comparison(config: RunConfig) -> tuple[Any, ...]:
+    """Return what a search and its random search must have in common."""
+    roles = (config.space, config.dataset, config.evaluator)
+    names = [chosen.name for chosen in roles]
+    return (*names, config.protocol, config.profile, config.budget)
+
+
+def _no_extra_options(random_search: RunConfig, search: RunConfig) -> bool:
+    """Return whether all changed options of random search are changed equally in ``search``."""
+    return random_search.strategy.changed.items() <= search.strategy.changed.items()
+
+
+def _role(config: RunConfig) -> str:
+    spec = config.strategy.component.spec
+    assert isinstance(spec, StrategySpec)
+    return spec.role
