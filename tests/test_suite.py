@@ -221,6 +221,20 @@ def test_entries_share_options_and_the_later_and_their_own_win() -> None:
     assert run.config.evaluator.changed == {"epochs": 2}
 
 
+def test_options_of_two_components_by_one_name_are_told_apart() -> None:
+    grid = GRID.replace('"cnn-9", ', "").replace("seeds = [0, 1]", "seeds = [0]")
+    text = f"{grid}set.strategy.epochs = 5\nset.evaluator.epochs = 40\nset.evaluator.lr = 0.1"
+    assert planned(text)[0].method == "random strategy.epochs=5 evaluator.epochs=40 lr=0.1"
+    other = text.replace("strategy.epochs = 5", "strategy.epochs = 6")
+    assert planned(text)[0].row != planned(other)[0].row
+
+
+def test_runs_in_different_spaces_are_different_rows() -> None:
+    tiny = GRID.replace('"cnn-9", ', "") + 'space = "tiny-cells"\nset.space.widths = [2, 4]'
+    other = tiny.replace("[2, 4]", "[4, 8]")
+    assert planned(tiny)[0].row != planned(other)[0].row
+
+
 def test_shared_options_that_are_not_there_are_refused() -> None:
     with pytest.raises(OptionError, match="no shared options 'slwo'") as raised:
         planned(SHARED.replace('"slow"]', '"slwo"]'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -39,11 +40,24 @@ class PlannedRun:
 
     @property
     def method(self) -> str:
-        """The strategy, with its builder and options if they differ from the defaults."""
+        """The strategy, with its builder and options if they differ from the defaults.
+
+        Options that two components have by the same name are called by both: ``strategy.epochs``.
+        """
         config = self.config
-        budget = {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
-        changed = {**config.strategy.changed, **config.builder.changed, **config.evaluator.changed}
-        changed |= budget
+        parts = {
+            "strategy": config.strategy.changed,
+            "space": config.space.changed,
+            "builder": config.builder.changed,
+            "evaluator": config.evaluator.changed,
+        }
+        count = Counter(name for options in parts.values() for name in options)
+        changed = {
+            name if count[name] == 1 else f"{part}.{name}": value
+            for part, options in parts.items()
+            for name, value in options.items()
+        }
+        changed |= {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         other_builder = config.builder.name != config.usual_builder()
         name = config.strategy.name
         return _with_options(f"{name} {config.builder.name}" if other_builder else name, changed)
