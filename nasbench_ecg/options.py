@@ -8,6 +8,7 @@ both.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -171,3 +172,11 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
         except (ValueError, RecursionError):
             parsed.setdefault(kind, {})[option] = value
     return parsed
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Return the option of each ``component.option``, in full where two components have it."""
+    names = list(names)
+    short = {name: name.partition(".")[2] for name in names}
+    count = Counter(short.values())
+    return {name: option if count[option] == 1 else name for name, option in short.items()}

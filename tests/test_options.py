@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.options import NoOptions, Options, parse_assignments, resolve
+from nasbench_ecg.options import NoOptions, Options, parse_assignments, resolve, short_names
 
 
 class Search(Options):
@@ -141,3 +141,12 @@ def test_an_assignment_to_an_unknown_component_names_the_nearest() -> None:
 def test_any_text_is_parsed_or_refused_with_an_option_error(assignments: list[str]) -> None:
     with suppress(OptionError):
         parse_assignments(assignments)
+
+
+def test_options_that_two_components_have_keep_the_name_of_the_component():
+    names = ["strategy.epochs", "evaluator.epochs", "evaluator.lr"]
+    assert short_names(names) == {
+        "strategy.epochs": "strategy.epochs",
+        "evaluator.epochs": "evaluator.epochs",
+        "evaluator.lr": "lr",
+    }

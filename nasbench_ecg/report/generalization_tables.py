@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from nasbench_ecg.options import short_names
 from nasbench_ecg.report.generalization import (
     SCORES,
     Generalization,
@@ -92,11 +93,12 @@ def _distinguishing_options(method: Method, same_name: Sequence[Method]) -> list
     """Return the options that distinguish a method from others of the same name."""
     options = json.loads(method.options)
     others = [json.loads(other.options) for other in same_name]
-    return [
-        f"{name.partition('.')[2]}={value_text(value)}"
-        for name, value in sorted(options.items())
-        if any(other.get(name) != value for other in others)
+    differing = [
+        key
+        for key, value in sorted(options.items())
+        if any(other.get(key) != value for other in others)
     ]
+    return [f"{name}={value_text(options[key])}" for key, name in short_names(differing).items()]
 
 
 def _f1_table(report: Generalization, labels: Mapping[Method, str]) -> Table:

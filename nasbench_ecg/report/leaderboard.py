@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
+from nasbench_ecg.options import short_names
 from nasbench_ecg.report.overlap import Overlap
 from nasbench_ecg.report.patients import PatientInterval
 from nasbench_ecg.report.published import Published
@@ -197,7 +198,8 @@ class Leaderboard:
         """Return what distinguishes ``row`` from others of its strategy, and changed options."""
         same_strategy = [other for other in self.rows if other.strategy == row.strategy]
         details = [
-            f"{name.partition('.')[2]}={value_text(value)}" for name, value in row.options.items()
+            f"{name}={value_text(row.options[key])}"
+            for key, name in short_names(row.options).items()
         ]
         if len({other.builder for other in same_strategy}) > 1:
             details.insert(0, row.builder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -10,6 +9,7 @@ from typing import Any
 
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError
+from nasbench_ecg.options import short_names
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.run.config import RunConfig, configure
@@ -51,12 +51,8 @@ class PlannedRun:
             "builder": config.builder.changed,
             "evaluator": config.evaluator.changed,
         }
-        count = Counter(name for options in parts.values() for name in options)
-        changed = {
-            name if count[name] == 1 else f"{part}.{name}": value
-            for part, options in parts.items()
-            for name, value in options.items()
-        }
+        full = {f"{part}.{name}": value for part, of in parts.items() for name, value in of.items()}
+        changed = {name: full[key] for key, name in short_names(full).items()}
         changed |= {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         other_builder = config.builder.name != config.usual_builder()
         name = config.strategy.name
