@@ -329,6 +329,30 @@ def test_the_hypervolume_of_everything_is_one_and_never_shrinks():
 # -- reports -----------------------------------------------------------------------------------
 
 
+def test_the_first_tables_have_all_verdicts():
+    table = toy_table(noise=1)
+    best = SPACE.size - 1
+    small = {
+        "random": searched("random", [[i] for i in range(12)], table),
+        "good": searched("good", [[best - i % 4] for i in range(12)], table),
+        "same": searched("same", [[i] for i in range(12)], table),
+    }
+    large = {name: small[name] for name in ("random", "same")}
+    found = compare(
+        table,
+        {Budget(evaluations=1): small, Budget(evaluations=2): large},
+        "random",
+        ["parameters"],
+    )
+    scores, front = tables(table, found)[:2]
+    assert front.title == "Verdicts on the found front of F1 and parameters"
+    assert [column.heading for column in scores.columns][2:] == ["1 evaluation", "2 evaluations"]
+    assert [[cell.text for cell in row] for row in scores.rows] == [
+        ["good", "12", "better", ""],
+        ["same", "12", "−", "−"],
+    ]
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_report_of_an_incomplete_table_says_so_everywhere(form):
     table = toy_table(noise=1, untrained=[0])

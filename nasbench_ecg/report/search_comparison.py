@@ -28,8 +28,8 @@ def completeness(table: TrainedTable) -> str:
 
 
 def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
-    """Return the scores, hypervolumes and pairs of each budget, and the curves."""
-    shown: list[Table] = []
+    """Return all verdicts; scores, hypervolumes and pairs of each budget; curves and winners."""
+    shown = _verdict_tables(table, found)
     for outcome in found.outcomes:
         shown.append(_score_table(table, found, outcome))
         if outcome.hypervolumes:
@@ -94,7 +94,7 @@ def _row(one: Comparison) -> dict[str, Any]:
 def budget_text(budget: Budget) -> str:
     """Return a budget in words."""
     if budget.evaluations is not None:
-        return f"{budget.evaluations} evaluations"
+        return f"{budget.evaluations} evaluation{'s' if budget.evaluations != 1 else ''}"
     return f"{duration(budget.seconds or 0.0)} simulated"
 
 
@@ -105,6 +105,37 @@ def _state(table: TrainedTable) -> str:
         f"The table is incomplete: {completeness(table)}. Searches see only these, so the figures "
         "say little about the whole space."
     )
+
+
+def _verdict_tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
+    """Return the verdicts of each measure: a row for each search, a column for each budget."""
+    measured = {"Verdicts on the found member": [o.scores for o in found.outcomes]}
+    for cost in found.costs:
+        title = f"Verdicts on the found front of F1 and {cost.replace('_', ' ')}"
+        measured[title] = [outcome.hypervolumes[cost] for outcome in found.outcomes]
+    headings = ["search", "n", *(budget_text(outcome.budget) for outcome in found.outcomes)]
+    note = (
+        f"better or worse than {found.baseline}, where the interval and the corrected test of the "
+        "tables below both say so; −: not shown. n: repetitions."
+    )
+    return [
+        text_table(title, headings, _verdict_rows(rows, found.baseline), [note, _state(table)])
+        for title, rows in measured.items()
+    ]
+
+
+def _verdict_rows(
+    by_budget: Sequence[Sequence[Comparison]], baseline: str
+) -> list[tuple[Cell | str, ...]]:
+    labels = dict.fromkeys(one.label for row in by_budget for one in row if one.label != baseline)
+    by_label = [{one.label: one for one in row} for row in by_budget]
+    rows: list[tuple[Cell | str, ...]] = []
+    for label in labels:
+        ran = [found.get(label) for found in by_label]
+        n = next(one.repetitions for one in ran if one is not None)
+        verdicts = [_verdict(one).replace("not shown", "−") if one else "" for one in ran]
+        rows.append((label, str(n), *verdicts))
+    return rows
 
 
 def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome) -> Table:
