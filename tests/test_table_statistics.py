@@ -347,7 +347,7 @@ def test_the_first_tables_have_all_verdicts():
     scores, front = tables(table, found)[:2]
     assert front.title == "Verdicts on the found front of F1 and parameters"
     assert [column.heading for column in scores.columns][2:] == ["1 evaluation", "2 evaluations"]
-    assert [[cell.text for cell in row] for row in scores.rows] == [
+    assert [[cell.text for cell in row.cells] for row in scores.rows] == [
         ["good", "12", "better", ""],
         ["same", "12", "−", "−"],
     ]
