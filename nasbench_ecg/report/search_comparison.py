@@ -113,10 +113,11 @@ def _verdict_tables(table: TrainedTable, found: SearchComparison) -> list[Table]
     for cost in found.costs:
         title = f"Verdicts on the found front of F1 and {cost.replace('_', ' ')}"
         measured[title] = [outcome.hypervolumes[cost] for outcome in found.outcomes]
-    headings = ["search", "n", *(budget_text(outcome.budget) for outcome in found.outcomes)]
+    budgets = [budget_text(o.budget).removesuffix(" simulated") for o in found.outcomes]
+    headings = ["search", "n", *budgets]
     note = (
         f"better or worse than {found.baseline}, where the interval and the corrected test of the "
-        "tables below both say so; −: not shown. n: repetitions."
+        "tables below both say so; −: not shown. Times are simulated. n: repetitions."
     )
     return [
         text_table(title, headings, _verdict_rows(rows, found.baseline), [note, _state(table)])
