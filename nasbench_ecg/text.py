@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-_LONGEST_VALUE = 22
 _UNITS = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
@@ -79,13 +76,6 @@ def amount(number: float) -> str:
 def _three_digits(value: float) -> str:
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:.{decimals}f}"
-
-
-def value_text(value: Any) -> str:
-    """Return the value of an option as text; a long list or mapping as its number of values."""
-    if isinstance(value, list | Mapping) and len(json.dumps(value)) > _LONGEST_VALUE:
-        return f"({len(value)} values)"
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def seeds_text(seeds: Sequence[tuple[int, int]]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.text import amount, difference, duration
 
 
@@ -48,3 +50,12 @@ def test_a_difference_is_that_of_the_numbers_shown() -> None:
     assert difference(0.99434, 0.9935) == "+0.08"
     assert difference(0.95, 0.9616) == "−1.16"
     assert difference(0.961599, 0.9616) == "0.00"
+
+
+def test_different_values_of_an_option_have_different_texts():
+    one = Architecture("tiny-cells", {"edges": ["skip", "skip", "sep-27"], "width": 8, "cells": 2})
+    assert value_text(one.to_dict()) == one.hash[:8]
+    records, others = [str(n) for n in range(100, 122)], [str(n) for n in range(101, 123)]
+    assert value_text(records) != value_text(others)
+    assert value_text(records).startswith("(22 values, ")
+    assert [value_text(v) for v in ([1, 2], "adamw", 0.5)] == ["[1, 2]", "adamw", "0.5"]

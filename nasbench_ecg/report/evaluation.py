@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow, text_table
 from nasbench_ecg.studies.evaluate import CarriedWeights
 from nasbench_ecg.studies.stress import StressTest
-from nasbench_ecg.text import percent, value_text
+from nasbench_ecg.text import percent
 
 SCORES = {
     "accuracy": "accuracy", "f1_of_macro": "F1", "macro_se": "macro Se", "macro_pp": "macro +P",

@@ -11,12 +11,12 @@ from math import inf
 from typing import Any
 
 from nasbench_ecg.options import short_names
+from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.overlap import Overlap
 from nasbench_ecg.report.patients import PatientInterval
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Comparison, CriticalDifference, Improvement, Summary
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.text import value_text
 
 RANKED_BY = "f1_of_macro"
 """The usual score to rank by: the harmonic mean of macro Se and macro +P."""

@@ -10,6 +10,7 @@ from nasbench_ecg.report.analysis import PARETO_COSTS
 from nasbench_ecg.report.columns import Format, leaderboard_columns, pareto_meaning
 from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.measures import COSTS
+from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.overlap import Overlap, shares_text
 from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
 from nasbench_ecg.report.statistics import (
@@ -23,7 +24,7 @@ from nasbench_ecg.statistics import (
     SIGNIFICANCE,
     smallest_paired_p_value,
 )
-from nasbench_ecg.text import difference, seeds_text, value_text
+from nasbench_ecg.text import difference, seeds_text
 
 _FEW_DATASETS = 10
 _OVER_PATIENTS = {

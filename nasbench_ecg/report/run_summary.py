@@ -20,11 +20,12 @@ from rich.text import Text
 from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
+from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.published import Published, counterpart, published_for
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest
 from nasbench_ecg.run.store import WEIGHTS, RecordStore
-from nasbench_ecg.text import difference, duration, percent, value_text
+from nasbench_ecg.text import difference, duration, percent
 
 _STATUS = {
     "ok": ("✓ ok", "green"),
