@@ -89,6 +89,12 @@ class ExecutorError(NasbenchError):
     title = "Problem with an executor"
 
 
+def raise_first(problems: Iterable[NasbenchError]) -> None:
+    """Raise the first of the problems, if there is one."""
+    for problem in problems:
+        raise problem
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the names similar to ``name``, or all if none is similar."""
     known = sorted(known)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.errors import RecordError
-from nasbench_ecg.signal.headers import Header, raise_first, restore
+from nasbench_ecg.errors import RecordError, raise_first
+from nasbench_ecg.signal.headers import Header, restore
 
 
 @dataclass(frozen=True, eq=False)

@@ -205,12 +205,6 @@ def unit_factor(header: Header, channel: int) -> float:
     return _SPELLINGS[signal.unit]
 
 
-def raise_first(problems: Iterator[RecordError]) -> None:
-    """Raise the first of the problems, if there is one."""
-    for problem in problems:
-        raise problem
-
-
 def length_problems(header: Header) -> Iterator[RecordError]:
     """Yield a problem for each signal file that is missing or shorter than the header states."""
     for file in dict.fromkeys(signal.file for signal in header.signals):

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.errors import RecordError
+from nasbench_ecg.errors import RecordError, raise_first
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, symbol_map
 from nasbench_ecg.signal.annotations import annotation_file, read_annotation_file
 from nasbench_ecg.signal.delineation import flat_mask
@@ -23,7 +23,6 @@ from nasbench_ecg.signal.headers import (
     INVALID,
     Header,
     length_problems,
-    raise_first,
     read_header,
     restore,
     unit_factor,
