@@ -133,8 +133,8 @@ def ratio_interval(above: ArrayLike, below: ArrayLike) -> tuple[float, float] | 
     """Return Fieller's 95% interval of the ratio of two means, for unequal variances.
 
     Returns:
-        None with fewer than five values of either, or if the mean below is not known to be
-        positive.
+        None with fewer than five values of either, without any spread, or if the mean below is
+        not known to be positive.
 
     References:
         Fieller 1954, "Some problems in interval estimation", J. R. Stat. Soc. B 16(2).
@@ -142,9 +142,9 @@ def ratio_interval(above: ArrayLike, below: ArrayLike) -> tuple[float, float] | 
     from scipy.stats import t
 
     (m1, v1, n1), (m2, v2, n2) = _moments(above), _moments(below)
-    if min(n1, n2) < MIN_VALUES_FOR_INTERVAL or v1 + v2 == 0:
-        return None
     scaled = (m1 / m2) ** 2 * v2 if m2 else v2
+    if min(n1, n2) < MIN_VALUES_FOR_INTERVAL or v1 + scaled == 0:
+        return None
     degrees = (v1 + scaled) ** 2 / (v1**2 / (n1 - 1) + scaled**2 / (n2 - 1))
     q = float(t.ppf((1 + CONFIDENCE) / 2, degrees)) ** 2
     a, b, c = m2**2 - q * v2, m1 * m2, m1**2 - q * v1

@@ -257,6 +257,7 @@ def test_the_improvement_over_random_is_relative_to_its_mean() -> None:
 def test_four_runs_give_no_interval_of_an_improvement_and_five_do() -> None:
     values = [0.95, 0.96, 0.97, 0.95, 0.96]
     assert improvement(values[:4], values).interval is None
+    assert improvement([0.0] * 5, values).interval is None  # runs that found one class only
     low, high = improvement(values, values).interval or (1, -1)
     assert low < 0 < high
 

@@ -197,11 +197,13 @@ def test_a_report_is_written_in_every_format(toy, tmp_path):
     words = [word for file in files for word in ("-o", file)]
     printed(
         *asked, "--evaluations", 4, "--repetitions", 5, "--objectives", "parameters",
-        "--seconds", "3", *words,
+        "--seconds", "3.5", *words,
     )  # fmt: skip
     assert all("local-search" in file.read_text() for file in files)
     scores = json.loads(files[-1].read_text())["outcomes"][0]["scores"]
     assert [one["repetitions"] for one in scores] == [5, 3]
+    last = json.loads(files[-1].read_text())["outcomes"][-1]
+    assert last["budget"] == {"seconds": 3.5}
 
 
 def test_a_search_has_its_own_options_repetitions_and_largest_budget(toy):
@@ -285,6 +287,11 @@ def test_proxies_of_all_members_are_added(built, beats_cache, monkeypatch, tmp_p
         (["--evaluations", "5,x"], "not a list of numbers"),
         (["--evaluations", "0"], "not a list of numbers"),
         (["--seconds", "soon"], "not a list of numbers"),
+        (["--seconds", "0.5,nan"], "not a list of numbers"),
+        (["--seconds", "0.5,inf"], "not a list of numbers"),
+        (["tpe:5:1", "--objectives", "none"], "tpe has no budget: all are above its largest one"),
+        (["nsga2:5:19", "--objectives", "none"], "nsga2 has no budget"),
+        (["random:50:20", "--objectives", "none"], "compared with random at every budget"),
         (["--objectives", "energy"], "no cost 'energy'"),
         (["-o", "report.doc"], "Cannot tell the format"),
         (["random:x"], "not of the form STRATEGY"),

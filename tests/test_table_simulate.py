@@ -419,3 +419,12 @@ def test_every_search_uses_up_a_budget_of_seconds(table, name):
     done = repeat(table, searches.searcher(name, budget), budget=budget, repetitions=5)
     ends = done.steps.groupby("repetition")["seconds"].last()
     assert (ends >= budget.seconds).all()
+
+
+def test_random_search_evaluates_within_less_than_the_mean_seconds(table):
+    """With one sample it would evaluate none, which is for runs that train what it returns."""
+    mean = ValidationLookup.of(table).mean_seconds()
+    budget = Budget(seconds=0.9 * mean)
+    searches = TableSearches(load_registry(), table)
+    found = searches.repeat(RequestedSearch("random", 5), [budget])[budget]
+    assert set(found.steps["repetition"]) == set(range(5))

@@ -195,6 +195,12 @@ def test_the_signed_rank_test_is_that_of_wilcoxons_table():
     assert signed_rank(np.zeros(5)) == 1.0
 
 
+@pytest.mark.parametrize("differences", [range(1, 6), [1, 1, 1, 1, 2], [0, 1, 1, 1, 1, 2]])
+def test_the_signed_rank_test_of_few_pairs_is_exact(differences):
+    """Five positive differences: only one of 2⁵ assignments of signs is as large, on each side."""
+    assert signed_rank(np.array(differences, float)) == pytest.approx(2 / 2**5)
+
+
 def searched(label, members, table):
     """Return a simulation whose repetitions evaluate the given members, in their order."""
     rows = []
@@ -316,6 +322,9 @@ def test_a_hypervolume_by_hand():
     assert volumes == pytest.approx(np.array([[0, 0.6, 0.6], [0, 0.6, 0.6], [0, 0, 0]]))
     with pytest.raises(TableError, match="no cost 'energy'"):
         hypervolumes(simulation, table, "energy", [1])
+    unevaluated = Simulation("s", simulation.steps.iloc[:0], np.array([0, 1, 2]))
+    alone = hypervolumes(unevaluated, table, "macs", [1, 2]) * whole  # of the returned member
+    assert alone == pytest.approx(np.array([[0, 0], [0.6, 0.6], [0, 0]]))
 
 
 def test_the_hypervolume_of_everything_is_one_and_never_shrinks():
@@ -324,6 +333,16 @@ def test_the_hypervolume_of_everything_is_one_and_never_shrinks():
     (volumes,) = hypervolumes(simulation, table, "parameters", [1, 5, 20, SPACE.size])
     assert (np.diff(volumes) >= -0.05).all()  # a front by validation may lose on the test set
     assert 0.5 < volumes[-1] <= 1
+
+
+@pytest.mark.parametrize("seconds", [0.7, 64.7])
+def test_a_curve_ends_with_its_budget_of_seconds(seconds):
+    table = toy_table(noise=1)
+    one = searched("random", [[i, i + 20] for i in range(4)], table)
+    (curve,) = compare(table, {Budget(seconds=seconds): {"random": one}}, "random", []).curves
+    assert curve.points[0] == pytest.approx(seconds / 100)
+    assert curve.points[-1] == pytest.approx(seconds)
+    assert len(set(curve.points)) == 8
 
 
 # -- reports -----------------------------------------------------------------------------------

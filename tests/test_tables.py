@@ -14,9 +14,13 @@ import pytest
 from toy_tables import CLASSES, SPACE, toy_card, toy_table
 
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.metrics import scores
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.tables.api import OpenTable
 from nasbench_ecg.tables.card import TableError, seal
-from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table
+from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table, table_folder
+from nasbench_ecg.tables.find import open_table
 from nasbench_ecg.tables.table import Table
 
 
@@ -253,6 +257,24 @@ def test_a_table_that_was_being_replaced_when_the_process_died_is_whole(table, f
     save_table(table, old)
     assert equal(load_table(old), table)
     assert not (old / NEXT_CARD).exists()
+
+
+def test_a_folder_with_the_name_of_another_table_is_refused(table, tmp_path):
+    save_table(table, table_folder(tmp_path, "tiny-cells", "mitbih-2lead", "inter-patient"))
+    with pytest.raises(TableError, match="the table of tiny-cells on synthetic-2lead, intra"):
+        open_table("tiny-cells", "mitbih-2lead", "inter-patient", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [{"budget_seconds": 0.0}, {"budget_seconds": float("nan")}, {"budget_seconds": float("inf")},
+     {"budget_evaluations": -1}, {"budget_evaluations": 2, "repetitions": 0},
+     {"budget_evaluations": 2, "workers": 0}, {"budget_evaluations": 2, "seed": -1}],
+)  # fmt: skip
+def test_numbers_that_make_no_simulation_are_refused(table, number):
+    name, value = list(number.items())[-1]
+    with pytest.raises(OptionError, match=f"{name}={value} is not allowed"):
+        OpenTable(load_registry(), table).simulate("random", **number)
 
 
 def test_the_card_names_its_track():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ from nasbench_ecg.cli.table_options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nasbench_ecg.contracts import Budget
     from nasbench_ecg.tables.searchers import TableSearches
@@ -113,7 +114,9 @@ def simulate(
     refuse_parts(parsed, ("strategy",))
     searches = TableSearches(registry, one, parsed.get("strategy", {}))
     searches.refuse_unknown_options(list(wanted.values()))
-    budgets = [Budget(evaluations=n) for n in _parse_numbers(evaluations, "--evaluations")]
+    budgets = [
+        Budget(evaluations=int(n)) for n in _parse_numbers(evaluations, "--evaluations", int)
+    ]
     budgets += _in_seconds(seconds, budgets, searches)
     costs = [] if objectives == "none" else [c.strip() for c in objectives.split(",")]
     known = one.costs()
@@ -122,6 +125,13 @@ def simulate(
             raise OptionError(f"The table has no cost {cost!r}.", fix=nearest(cost, known))
     found: dict[Budget, dict[str, Simulation]] = {budget: {} for budget in budgets}
     budgets = list(found)
+    for search in wanted.values():
+        own = searches.budgets_of(search, budgets)
+        if search.label == baseline and len(own) < len(budgets):
+            raise OptionError(
+                f"The others are compared with {baseline} at every budget.",
+                fix=f"Leave out the largest budget of {baseline}: {baseline}:{search.repetitions}.",
+            )
     kept = None if keep is None else KeptRepetitions(keep)
     with RichProgress() as progress, progress.track("Simulating", len(wanted)) as bar:
         for search in wanted.values():
@@ -142,13 +152,16 @@ def _in_seconds(text: str, budgets: Sequence[Budget], searches: TableSearches) -
         return []
     if text == "auto":
         return [searches.budget_in_seconds(b.evaluations or 0) for b in budgets]
-    return [Budget(seconds=float(n)) for n in _parse_numbers(text, "--seconds")]
+    return [Budget(seconds=n) for n in _parse_numbers(text, "--seconds", float)]
 
 
-def _parse_numbers(text: str, option: str) -> list[int]:
+def _parse_numbers(text: str, option: str, number: Callable[[str], float]) -> list[float]:
     from nasbench_ecg.errors import OptionError
 
-    parts = text.split(",")
-    if all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        return sorted({int(part) for part in parts})
+    try:
+        found = sorted({number(part) for part in text.split(",")})
+    except ValueError:
+        found = []
+    if found and all(0 < one < inf for one in found):
+        return found
     raise OptionError(f"{text!r} is not a list of numbers.", fix=f"For example {option} 20,50,100.")

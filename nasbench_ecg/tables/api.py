@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ class OpenTable:
             mean test score of the member with the best validation score so far.
 
         Raises:
-            OptionError: No budget is given, or an option is not known.
+            OptionError: No budget is given, a number is not allowed, or an option is not known.
         """
         from nasbench_ecg.contracts import Budget
         from nasbench_ecg.tables.outcome import incumbents
@@ -114,6 +115,15 @@ class OpenTable:
             raise OptionError(
                 "A simulation needs one budget.", fix="Give budget_evaluations or budget_seconds."
             )
+        numbers = {
+            "budget_evaluations": budget_evaluations, "budget_seconds": budget_seconds,
+            "repetitions": repetitions, "workers": workers,
+        }  # fmt: skip
+        for name, number in numbers.items():
+            if number is not None and not 0 < number < inf:
+                raise OptionError(f"{name}={number} is not allowed.", fix="Give a number above 0.")
+        if seed < 0:
+            raise OptionError(f"seed={seed} is not allowed.", fix="Give a number from 0.")
         budget = Budget(evaluations=budget_evaluations, seconds=budget_seconds)
         searches = TableSearches(self._registry, self.data, options)
         search = RequestedSearch(strategy, repetitions)

@@ -245,9 +245,11 @@ def _curve(
     table: Table, one: Simulation, budget: Budget, best: float, costs: Sequence[str]
 ) -> Curve:
     by, size = _by(budget), _size(budget)
-    points: list[float] = np.unique(
-        np.geomspace(max(1.0, size / 100), size, POINTS).round()
-    ).tolist()
+    if by == "evaluation":
+        places = np.unique(np.geomspace(max(1.0, size / 100), size, POINTS).round())
+    else:
+        places = np.geomspace(size / 100, size, POINTS)
+    points: list[float] = places.tolist()
     regret = best - best_so_far(one, table, points, by)
     volume = hypervolumes(one, table, costs[0], points, by) if costs else regret[:, :0]
     return Curve(
@@ -314,10 +316,13 @@ def paired_interval(
 
 
 def signed_rank(differences: NDArray[np.float64]) -> float:
-    """Return p of Wilcoxon's two-sided signed-rank test; 1 if all differences are zero."""
+    """Return p of Wilcoxon's two-sided signed-rank test; 1 if all differences are zero.
+
+    It is exact for up to 13 pairs, and for up to 50 without zeros and ties.
+    """
     if not differences.any():
         return 1.0
-    return float(wilcoxon(differences, zero_method="pratt", method="approx").pvalue)
+    return float(wilcoxon(differences, zero_method="pratt").pvalue)
 
 
 def superiority(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -87,5 +87,19 @@ def find_table(space: str, dataset: str, protocol: str, tables: Path = DEFAULT) 
 
 
 def open_table(space: str, dataset: str, protocol: str, tables: Path = DEFAULT) -> Table:
-    """Return a table that is found by :func:`find_table` and read by ``load_table``."""
-    return load_table(find_table(space, dataset, protocol, tables).folder)
+    """Return a table that is found by :func:`find_table` and read by ``load_table``.
+
+    Raises:
+        TableError: There is none, it is damaged, or the folder of its name holds another one.
+    """
+    folder = find_table(space, dataset, protocol, tables).folder
+    table = load_table(folder)
+    card = table.card
+    if (card.space.name, card.dataset.name, card.protocol) != (space, dataset, protocol):
+        raise TableError(
+            f"This folder holds the table of {card.space.name} on {card.dataset.name}, "
+            f"{card.protocol}.",
+            where=str(folder),
+            fix="Name it SPACE/DATASET-PROTOCOL after what it holds.",
+        )
+    return table

@@ -73,9 +73,10 @@ def hypervolumes(
     """Return the hypervolume of what was found at some points of a search, [repetitions, points].
 
     A search hands over the members that no other one of its evaluations dominates in validation
-    score and cost. They are judged by their mean test scores: the volume between these points and
-    the reference point, as a share of that of all members of the table. Axes are the test score and
-    the logarithm of the cost (at least 1); the reference point is the worst of both in the table.
+    score and cost; one that evaluates nothing, the member that it returns. They are judged by their
+    mean test scores: the volume between these points and the reference point, as a share of that of
+    all members of the table. Axes are the test score and the logarithm of the cost (at least 1);
+    the reference point is the worst of both in the table.
 
     Args:
         simulation: The searches.
@@ -97,7 +98,8 @@ def hypervolumes(
     reference = trained.max(axis=0)
     indicator = moocore.Hypervolume(ref=reference)
     whole = float(indicator(trained)) or 1.0
-    found = np.zeros((simulation.repetitions, len(points)))
+    alone = np.array([float(indicator(both[row : row + 1])) for row in simulation.found]) / whole
+    found = np.repeat(alone[:, None], len(points), axis=1)
     for repetition, rows in _by_repetition(simulation):
         members, score = rows["member"].to_numpy(), rows["score"].to_numpy()
         for place, count in enumerate(_counted(rows, points, by)):

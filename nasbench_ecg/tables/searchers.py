@@ -83,13 +83,27 @@ class TableSearches:
             own[option] = self._length(component, option, own, budget)
         return Searcher(name, partial(component.create, self._resolve(component, own)))
 
-    def _includes(self, search: RequestedSearch, budget: Budget) -> bool:
-        """Return whether a search is to be run with a budget."""
+    def budgets_of(self, search: RequestedSearch, budgets: Sequence[Budget]) -> list[Budget]:
+        """Return those of some budgets that a search is to be run with.
+
+        Raises:
+            OptionError: All of them are above its largest one.
+        """
         if search.largest is None:
-            return True
-        if budget.evaluations is not None:
-            return budget.evaluations <= search.largest
-        return (budget.seconds or 0.0) <= (self.budget_in_seconds(search.largest).seconds or 0.0)
+            return list(budgets)
+        seconds = self.budget_in_seconds(search.largest).seconds or 0.0
+        own = [
+            budget
+            for budget in budgets
+            if (budget.evaluations or 0) <= search.largest and (budget.seconds or 0.0) <= seconds
+        ]
+        if not own:
+            raise OptionError(
+                f"{search.label} has no budget: all are above its largest one of "
+                f"{search.largest} evaluations.",
+                fix="Give a smaller budget, or let it have a larger one.",
+            )
+        return own
 
     def repeat(
         self,
@@ -110,8 +124,11 @@ class TableSearches:
             seed: Seed of all repetitions.
             workers: Processes.
             kept: Where repetitions are kept and read from.
+
+        Raises:
+            OptionError: All budgets are above its largest one.
         """
-        own = [budget for budget in budgets if self._includes(search, budget)]
+        own = self.budgets_of(search, budgets)
         spec = self.registry.get("strategy", search.strategy).spec
         assert isinstance(spec, StrategySpec)
         if not spec.anytime:
@@ -187,7 +204,7 @@ class TableSearches:
             return budget.evaluations
         assert budget.seconds is not None
         mean = ValidationLookup.of(self.table).mean_seconds()
-        most = max(1, min(8 * int(budget.seconds / mean), self.space.size))
+        most = max(1, min(int(8 * budget.seconds / mean), self.space.size))
         _, fidelities = self._estimate(component, {**own, option: most})
         if fidelities < 2:  # it can be stopped at any evaluation
             return most
