@@ -319,6 +319,30 @@ def test_methods_of_one_name_are_told_apart_by_their_options():
     assert names[1:] == ["random, evaluations=9", "random, samples=1"]
 
 
+def test_another_revision_of_a_component_is_another_method():
+    old, new = (run_record("cnn-9", n, dataset="qt-1lead", metrics=with_f1(0.9)) for n in (0, 1))
+    revised = old.components["builder"].model_copy(update={"revision": 2})
+    new = new.model_copy(update={"components": {**new.components, "builder": revised}})
+    report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), old, new])
+    names = [row.cells[0].line for row in tables(report)[0].rows]
+    assert names[1:] == ["cnn-9, revision=1", "cnn-9, revision=2"]
+
+
+def test_scores_over_other_classes_are_not_compared_with():
+    carried = carried_run(0, 0.93, source=HOME[0])
+    own = run_record("cnn-9", dataset="qt-1lead", metrics=with_f1(0.9))
+    few = own.model_copy(update={"macro_classes": ["N", "V"], "run_key": "f" * 16})
+    (target,) = generalization([HOME[0], carried, own, few]).targets
+    assert [len(result.run_keys) for result in target.results.values()] == [1, 1]
+    carried_few = carried.model_copy(update={"macro_classes": ["N", "V"], "run_key": "e" * 16})
+    f1, *others = tables(generalization([HOME[0], carried, own, few, carried_few]))
+    assert [column.heading for column in f1.columns[2:]] == [
+        "qt-1lead · intra-patient · macro scores over N, S, V, F, Q",
+        "qt-1lead · intra-patient · macro scores over N, V",
+    ]
+    assert len({table.title for table in others}) == len(others)
+
+
 def test_other_splits_and_profiles_are_not_compared_with():
     assert all(method.strategy != "random" for method in REPORT.methods)
 

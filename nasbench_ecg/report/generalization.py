@@ -1,8 +1,8 @@
 """How architectures found on one dataset perform on others, computed from run records.
 
 A *transferred* architecture was found on one dataset and trained anew on another, the target. A
-target is one dataset under one protocol, profile and evaluator, on the same beats and split; the
-folds of one method and seed are one result there, with their pooled scores. Its
+target is one dataset under one protocol, profile and evaluator, on the same beats, split and
+classes; the folds of one method and seed are one result there, with their pooled scores. Its
 *own best* is the method with the highest mean F1 among those that were run on it directly, by a
 search there or with a fixed model, and that have the most runs. Transferred methods are compared
 with the own best.
@@ -19,6 +19,7 @@ from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.folds import pool_folds
 from nasbench_ecg.report.leaderboard import RANKED_BY, Track
+from nasbench_ecg.report.methods import flat_options
 from nasbench_ecg.report.overlap import Overlap, Persons
 from nasbench_ecg.report.published import Published, counterpart_of
 from nasbench_ecg.report.statistics import Summary, summarize
@@ -28,7 +29,9 @@ from nasbench_ecg.studies.generalize import origin_of
 SCORES = ("accuracy", "macro_se", "macro_pp", RANKED_BY)
 CLASS_SCORES = ("se", "pp", "f1")
 
-_ROLES = ("strategy", "space", "builder", "evaluator")
+_Data = tuple[Track, str, str, tuple[str, ...]]
+"""Track, fingerprints of beats and split, and the classes that macro scores average over."""
+
 _TRANSFERRED = ("strategy.architecture", "strategy.origin")
 
 
@@ -42,7 +45,7 @@ class Method:
         found_under: Protocol under which they were found; empty likewise.
         strategy: Name of the strategy; for transferred architectures the one that found them.
         builder: Name of the builder.
-        options: Canonical JSON of the options that identify it.
+        options: Canonical JSON of the options and revisions that identify it.
         device: ``cpu`` or ``cuda``.
     """
 
@@ -98,6 +101,7 @@ class Target:
         beats: SHA-256 of the beats.
         split: SHA-256 of the split.
         classes: Names of its classes.
+        macro_classes: The classes that macro scores average over.
         own_best: The best method run on it directly; None if there is none.
         results: Results by method.
         excluded: Records that the option ``exclude`` leaves out.
@@ -110,6 +114,7 @@ class Target:
     beats: str
     split: str
     classes: tuple[str, ...]
+    macro_classes: tuple[str, ...]
     own_best: Method | None
     results: Mapping[Method, Result]
     excluded: tuple[str, ...] = ()
@@ -164,12 +169,13 @@ def generalization(
     return Generalization(tuple(methods), tuple(targets), _source_f1(included, scored))
 
 
-def _data(record: RunRecord) -> tuple[Track, str, str]:
-    """Return track and fingerprints of beats and split."""
+def _data(record: RunRecord) -> _Data:
+    """Return what the results of one target share."""
     return (
         Track(*record.track),
         record.dataset.fingerprint if record.dataset else "",
         record.split.fingerprint if record.split else "",
+        tuple(record.macro_classes),
     )
 
 
@@ -182,11 +188,11 @@ def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
     origin = origin_of(record)
     source = record if origin is None else scored.get(origin["run_key"])
     options = {
-        f"{role}.{name}": value
-        for role in _ROLES
-        for name, value in _options(record, source, role).items()
-        if f"{role}.{name}" not in _TRANSFERRED
+        **flat_options(record, ("space", "builder", "evaluator")),
+        **flat_options(source or record, ("strategy",)),
     }
+    for name in _TRANSFERRED:
+        options.pop(name, None)
     budget = record.budget if source is None else source.budget
     options |= {f"budget.{name}": limit for name, limit in budget.items()}
     return Method(
@@ -199,14 +205,8 @@ def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
     )
 
 
-def _options(record: RunRecord, source: RunRecord | None, role: str) -> Mapping[str, object]:
-    found = source if role == "strategy" and source is not None else record
-    options = found.components[role].options
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def _target(
-    data: tuple[Track, str, str],
+    data: _Data,
     records: Sequence[RunRecord],
     scored: Mapping[str, RunRecord],
     persons: Persons,
@@ -214,7 +214,7 @@ def _target(
     by_method: dict[Method, list[RunRecord]] = defaultdict(list)
     for record in records:
         by_method[_method(record, scored)].append(record)
-    track, beats, split = data
+    track, beats, split, macro_classes = data
     excluded = records[0].excluded_records
     results = {
         method: _result(runs, method, track, all_records=not excluded)
@@ -235,6 +235,7 @@ def _target(
         beats=beats,
         split=split,
         classes=tuple(records[0].classes),
+        macro_classes=macro_classes,
         own_best=best,
         results=ordered,
         excluded=excluded,

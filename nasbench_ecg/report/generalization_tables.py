@@ -44,7 +44,7 @@ def tables(report: Generalization) -> list[Table]:
     labels = _labels(report.methods)
     found = [_f1_table(report, labels), *_person_table(report)]
     for target in report.targets:
-        title = _title(target)
+        title = _title(target, report.targets)
         found += [_score_table(target, labels, title), *_class_table(target, labels, title)]
     return found
 
@@ -63,6 +63,7 @@ def as_data(report: Generalization) -> dict[str, Any]:
                 "track": asdict(target.track),
                 "beats": target.beats,
                 "split": target.split,
+                "macro_classes": list(target.macro_classes),
                 "own_best": labels[target.own_best] if target.own_best else None,
                 "records": target.n_records,
                 "excluded": list(target.excluded),
@@ -129,16 +130,26 @@ def _heading(target: Target, targets: Sequence[Target]) -> str:
         if (other.track.dataset, other.track.protocol, other.excluded)
         == (track.dataset, track.protocol, target.excluded)
     ]
-    same = [other.track for other in alike]
     names = [_dataset(target), track.protocol]
     names += [
         getattr(track, part)
         for part in ("profile", "evaluator")
-        if len({getattr(other, part) for other in same}) > 1
+        if len({getattr(other.track, part) for other in alike}) > 1
     ]
-    if sum(other == track for other in same) > 1:
-        names.append(f"beats {target.beats[:6]}, split {target.split[:6]}")
-    return " · ".join(names)
+    return " · ".join([*names, *_data(target, targets)])
+
+
+def _data(target: Target, targets: Sequence[Target]) -> Iterator[str]:
+    """Yield what tells a target from others of the same track."""
+    same = [
+        other
+        for other in targets
+        if (other.track, other.excluded) == (target.track, target.excluded)
+    ]
+    if len({(other.beats, other.split) for other in same}) > 1:
+        yield f"beats {target.beats[:6]}, split {target.split[:6]}"
+    if len({other.macro_classes for other in same}) > 1:
+        yield f"macro scores over {', '.join(target.macro_classes)}"
 
 
 def _dataset(target: Target) -> str:
@@ -147,8 +158,9 @@ def _dataset(target: Target) -> str:
     return f"{name} without {n} record{'s' if n > 1 else ''}" if n else name
 
 
-def _title(target: Target) -> str:
-    return str(replace(target.track, dataset=_dataset(target)))
+def _title(target: Target, targets: Sequence[Target]) -> str:
+    track = str(replace(target.track, dataset=_dataset(target)))
+    return " · ".join([track, *_data(target, targets)])
 
 
 def _person_table(report: Generalization) -> Iterator[Table]:
