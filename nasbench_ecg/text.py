@@ -65,6 +65,11 @@ def difference(fraction: float, reference: float = 0.0) -> str:
     return f"{points:+.2f}".replace("-", "−") if round(points, 2) else "0.00"
 
 
+def p_value(p: float) -> str:
+    """Return a p-value with three decimals: ``0.042``, ``< 0.001``."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def amount(number: float) -> str:
     """Return a count with three significant digits: ``950``, ``56.0 k``, ``1.48 M``."""
     for size, unit in _UNITS:

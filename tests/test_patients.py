@@ -190,6 +190,7 @@ def test_verdicts_over_patients_stand_beside_those_over_seeds() -> None:
     assert table is not None
     headings = [column.heading for column in table.columns]
     assert headings[-3:] == ["patients", "p, patients", "over patients"]
+    assert table.rows[0].cells[-2].text == "< 0.001"
     assert "1 paired test over seeds and 1 over patients" in table.footnotes[-1]
     (board,) = leaderboards([record for record in records if record.search_seed == 0])
     (found,) = verdicts(board)

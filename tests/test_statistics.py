@@ -13,7 +13,11 @@ from run_records import run_record, with_f1
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.analysis import across_datasets
 from nasbench_ecg.report.leaderboard import Leaderboard
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table, left_out_text
+from nasbench_ecg.report.leaderboard_tables import (
+    friedman_text,
+    leaderboard_table,
+    left_out_text,
+)
 from nasbench_ecg.report.statistics import (
     compare_all,
     critical_difference,
@@ -95,6 +99,7 @@ def test_average_ranks_and_critical_difference_are_those_of_demsar() -> None:
     assert found.methods[0] == "C4.5+m+cf"
     assert found.difference == pytest.approx(1.25, abs=0.005)
     assert found.p < 0.05
+    assert friedman_text(found).endswith(f"equal: p = {found.p:.3f}.")
 
 
 @pytest.mark.parametrize("k, q", [(2, 1.960), (3, 2.343), (4, 2.569), (5, 2.728), (10, 3.164)])
@@ -109,6 +114,7 @@ def test_methods_within_the_critical_difference_are_joined() -> None:
     assert found is not None
     assert found.difference == pytest.approx(2.569 * (20 / 48) ** 0.5, abs=2e-3)  # 1.66
     assert found.groups == ((0, 1), (1, 2), (2, 3))
+    assert friedman_text(found).endswith("equal: p < 0.001.")
 
 
 def test_methods_that_are_all_equal_do_not_differ() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.report.option_text import value_text
-from nasbench_ecg.text import amount, difference, duration
+from nasbench_ecg.text import amount, difference, duration, p_value
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,13 @@ def test_an_exact_duration_has_three_digits_and_milliseconds(seconds: float, tex
 )
 def test_an_amount_has_three_digits(number: float, text: str) -> None:
     assert amount(number) == text
+
+
+@pytest.mark.parametrize(
+    "p, text", [(0.0002, "< 0.001"), (0.001, "0.001"), (0.0625, "0.062"), (1, "1.000")]
+)
+def test_a_p_value_is_never_zero(p: float, text: str) -> None:
+    assert p_value(p) == text
 
 
 def test_a_difference_is_that_of_the_numbers_shown() -> None:

@@ -24,7 +24,7 @@ from nasbench_ecg.statistics import (
     SIGNIFICANCE,
     smallest_paired_p_value,
 )
-from nasbench_ecg.text import difference, seeds_text
+from nasbench_ecg.text import difference, p_value, seeds_text
 
 _FEW_DATASETS = 10
 _OVER_PATIENTS = {
@@ -83,14 +83,14 @@ def comparison_table(board: Leaderboard) -> Table | None:
             difference(found.difference)
             if board.ranked_by == RANKED_BY
             else f"{found.difference:+.4g}",
-            f"{found.p:.3f}",
-            f"{found.p_adjusted:.3f}",
+            p_value(found.p),
+            p_value(found.p_adjusted),
         ]
         if len(columns) > len(texts):
             p_values = (found.p_persons, found.p_persons_adjusted)
             texts += [
                 str(found.n_persons or ""),
-                *("" if p is None else f"{p:.3f}" for p in p_values),
+                *("" if p is None else p_value(p) for p in p_values),
             ]
         significant = found.smallest_p < SIGNIFICANCE
         rows.append(TableRow(tuple(map(Cell, texts)), "significant" if significant else ""))
@@ -283,7 +283,7 @@ def across_datasets_text(found: CriticalDifference) -> str:
     n = len(found.datasets)
     sentences = [
         f"Average ranks over {', '.join(found.datasets)}; 1 is best.",
-        f"Friedman's test that all methods are equal: p = {found.p:.3f}.",
+        friedman_text(found),
         f"Average ranks differ at the 5% level from a difference of {found.difference:.2f} "
         "(Nemenyi's test).",
         f"Not significantly different: {'; '.join(groups)}." if groups else "",
@@ -291,6 +291,12 @@ def across_datasets_text(found: CriticalDifference) -> str:
         left_out_text(found),
     ]
     return " ".join(filter(None, sentences))
+
+
+def friedman_text(found: CriticalDifference) -> str:
+    """Return the result of Friedman's test in a sentence."""
+    p = p_value(found.p)
+    return f"Friedman's test that all methods are equal: p {p if p[0] == '<' else f'= {p}'}."
 
 
 def left_out_text(found: CriticalDifference) -> str:

@@ -11,7 +11,7 @@ from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.tables.compare import Comparison, Curve, Outcome, SearchComparison, Winner
 from nasbench_ecg.tables.table import Table as TrainedTable
-from nasbench_ecg.text import amount, duration, percent
+from nasbench_ecg.text import amount, duration, p_value, percent
 
 
 def title(table: TrainedTable) -> str:
@@ -148,7 +148,7 @@ def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome)
                 one.label,
                 str(one.repetitions),
                 percent(one.mean),
-                Cell(_points(middle), middle, interval=(_points(low), _points(high))),
+                Cell(percent(middle), middle, interval=(percent(low), percent(high))),
                 f"{one.rank:.2f}",
                 *_against_baseline(one, _signed_points),
             )
@@ -215,7 +215,7 @@ def _curve_tables(
     against = "simulated seconds" if by_seconds else "evaluations"
 
     def rows(name: str) -> list[tuple[Cell | str, ...]]:
-        show = _points if name == "regret" else "{:.3f}".format
+        show = percent if name == "regret" else "{:.3f}".format
         return [
             (
                 curve.label,
@@ -283,7 +283,7 @@ def _against_baseline(one: Comparison, show: Any) -> tuple[Cell | str, ...]:
     mean, low, high = one.difference
     return (
         Cell(show(mean), mean, interval=(show(low), show(high))),
-        "< 0.001" if one.p < 0.001 else f"{one.p:.3f}",
+        p_value(one.p),
         f"{one.superiority:.2f}",
         _verdict(one),
     )
@@ -293,10 +293,6 @@ def _verdict(one: Comparison) -> str:
     if one.difference is None:
         return "baseline"
     return "better" if one.better else "worse" if one.worse else "not shown"
-
-
-def _points(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
 
 
 def _signed_points(fraction: float) -> str:

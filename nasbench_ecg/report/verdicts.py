@@ -11,7 +11,7 @@ from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard
 from nasbench_ecg.report.statistics import Comparison, min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.statistics import SIGNIFICANCE
-from nasbench_ecg.text import difference
+from nasbench_ecg.text import difference, p_value
 
 _OVER_SEEDS = (
     "Tests are over seeds, on the test beats of the track: they do not say that a difference "
@@ -161,11 +161,11 @@ def _row(board: Leaderboard, group: Sequence[Verdict], with_persons: bool) -> Ta
         first.against,
         "; ".join(_difference(board, found) for found in group),
         str(first.n),
-        f"{first.p:.3f}" if len(group) == 1 else "",
+        p_value(first.p) if len(group) == 1 else "",
         decision_text(first),
     ]
     if with_persons:
-        p = "" if first.p_persons is None else f"{first.p_persons:.3f}"
+        p = "" if first.p_persons is None else p_value(first.p_persons)
         texts += [str(first.n_persons or ""), p, first.over_persons or ""]
     shown = {first.decision, first.over_persons} & {"higher", "lower"}
     return TableRow(tuple(map(Cell, texts)), "significant" if shown else "")

@@ -10,7 +10,11 @@ from typing import Any
 from nasbench_ecg.report import anytime
 from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
-from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
+from nasbench_ecg.report.leaderboard_tables import (
+    comparison_table,
+    friedman_text,
+    leaderboard_table,
+)
 from nasbench_ecg.report.leaderboard_tables import left_out_text as left_out
 from nasbench_ecg.report.render.html import charts, svg
 from nasbench_ecg.report.table import Chart, Table
@@ -75,7 +79,12 @@ def render(report: Report) -> str:
     labels = {board.label(row) for board in boards for row in board.rows}
     numbers = {label: number for number, label in enumerate(sorted(labels))}
     across = {
-        name: (found, left_out(found), Markup(charts.critical_difference(found, numbers)))
+        name: (
+            found,
+            friedman_text(found),
+            left_out(found),
+            Markup(charts.critical_difference(found, numbers)),
+        )
         for name, found in report.across_datasets.items()
     }
     return _page(
