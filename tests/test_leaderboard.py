@@ -13,6 +13,7 @@ from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_tab
 from nasbench_ecg.report.leaderboard_tables import seed_text
 from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.statistics import mean_interval
 
 
 def only(records: list[RunRecord]) -> Leaderboard:
@@ -365,6 +366,22 @@ def test_a_board_without_any_f1_is_ranked_by_score() -> None:
     board = only([with_score("a", 0, 1.0, energy=7.0), with_score("b", 0, 2.0, energy=9.0)])
     assert [(row.strategy, row.rank) for row in board.rows] == [("b", 1), ("a", 2)]
     assert "energy" in shown(leaderboard_table(board, width=120), width=120)
+
+
+@pytest.mark.parametrize("metrics", [{"energy": 7.0}, with_f1(0.9)])
+def test_an_own_score_has_its_interval_and_the_limits_of_few_seeds(metrics) -> None:
+    records = [
+        with_score(strategy, seed, score + seed % 3, **metrics)
+        for strategy, score in (("a", 10.0), ("b", 20.0))
+        for seed in range(5)
+    ]
+    few = full_table(only([r for r in records if r.search_seed < 3]), "markdown")
+    assert not few.rows[0].cells[3].interval
+    assert "3 seeds cannot distinguish any two of these methods" in " ".join(few.footnotes)
+    many = full_table(only(records), "markdown")
+    low, high = mean_interval([20.0, 21.0, 22.0, 20.0, 21.0]) or (0, 0)
+    assert many.rows[0].cells[3].interval == (f"{low:.4g}", f"{high:.4g}")
+    assert "over seeds 0, 1, 2, 3, 4: mean ± standard deviation [95%" in many.footnotes[0]
 
 
 def test_a_score_that_is_the_f1_changes_nothing() -> None:

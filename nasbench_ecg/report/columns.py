@@ -231,7 +231,9 @@ def _own_score(
         if summary is None:
             return Cell()
         spread = "" if summary.sd is None else f"± {summary.sd:.2g}"
-        return Cell(f"{summary.mean:.4g}", summary.mean, spread=spread)
+        ends = summary.interval if name == OWN_SCORE else None
+        interval = (f"{ends[0]:.4g}", f"{ends[1]:.4g}") if ends else None
+        return Cell(f"{summary.mean:.4g}", summary.mean, spread=spread, interval=interval)
 
     column = Column(name, f"{name}, a score of this evaluator", priority=priority)
     if name == OWN_SCORE:

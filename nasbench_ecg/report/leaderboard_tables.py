@@ -116,13 +116,16 @@ def rank_table(name: str, found: CriticalDifference) -> Table:
 def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
     """Return what a reader must know of a leaderboard with these headings, in sentences."""
     notes = []
-    if board.seeds and any(RANKED_BY in row.scores for row in board.rows):
+    if board.seeds:
         spread = ": mean ± standard deviation" if len(board.seeds) > 1 else ""
         if any(row.ranking is not None and row.ranking.interval for row in board.rows):
             spread += " [95% interval of the mean over seeds, by the studentized bootstrap]"
+        with_f1 = any(RANKED_BY in row.scores for row in board.rows)
         notes.append(
             f"Percentages over {seeds_text(board.seeds)}{spread}. "
             f"F1 is the harmonic mean of macro Se and macro +P{_over_classes(board)}."
+            if with_f1
+            else f"Scores over {seeds_text(board.seeds)}{spread}."
         )
         notes += limits_of_few_seeds(board)
     if board.ranked_by == RANKED_BY and (noise := seed_text(board)):
