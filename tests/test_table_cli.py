@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.tables.files import load_table, save_table, table_folder
+from nasbench_ecg.tables.table import Table
 
 BUILD = [
     *("table", "build", "synthetic-2lead", "--beats", "256", "--epochs", "2", "--seeds", "3"),
@@ -277,6 +278,24 @@ def test_proxies_of_all_members_are_added(built, beats_cache, monkeypatch, tmp_p
     assert done.exit_code == 0, done.output
     folder = table_folder(tmp_path / "t", "tiny-cells", "synthetic-2lead", "intra-patient")
     assert "synflow" in load_table(folder).proxies()  # what the published table knew is kept
+
+
+def test_costs_of_another_revision_do_not_enter_a_table(built, beats_cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    names = ("tiny-cells", "synthetic-2lead", "intra-patient")
+    source, target = (table_folder(tmp_path / name, *names) for name in "st")
+    table = load_table(table_folder(built, *names))
+    revised = table.card.builder.model_copy(update={"revision": 99})
+    other = {**table.arrays, "cost_parameters": np.ones(MEMBERS)}
+    save_table(Table(table.card.model_copy(update={"builder": revised}), other), source)
+    asked = ("table", "costs", "synthetic-2lead", "--tables", tmp_path / "s")
+    assert "another builder" in refused(*asked)
+    assert "another builder" in refused(*asked, "synflow")
+    save_table(table, target)
+    printed(
+        "table", "publish", "synthetic-2lead", "--tables", tmp_path / "s", "--to", target.parents[1]
+    )
+    assert (load_table(target).costs()["parameters"] == 1).all()
 
 
 @pytest.mark.parametrize(

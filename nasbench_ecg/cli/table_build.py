@@ -220,11 +220,10 @@ def costs(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.downloads import fetch_missing
-    from nasbench_ecg.run.prepare import prepare_run
-    from nasbench_ecg.tables.build import add_arrays
+    from nasbench_ecg.tables.build import add_arrays, refuse_other
     from nasbench_ecg.tables.costs import proxy_array, score_untrained
     from nasbench_ecg.tables.files import table_folder
-    from nasbench_ecg.tables.plan import member_costs_of
+    from nasbench_ecg.tables.plan import plan_table
     from nasbench_ecg.tables.table import COST
 
     torch.set_num_threads(threads)
@@ -236,17 +235,15 @@ def costs(
     arrays = {}
     with RichProgress() as progress:
         fetch_missing([config], source, progress)
-        prepared = prepare_run(config, source=source, progress=progress, suite="tables")
+        plan = plan_table(config, one.card.recipe, one.card.seeds, source=source, progress=progress)
+        refuse_other(plan.card, one.card, f"{dataset}, {one.card.protocol}")
         if not chosen:
-            found = member_costs_of(one.members, prepared.builder, prepared.task)
-            arrays = {f"{COST}{name}": values for name, values in found.items()}
+            arrays = {f"{COST}{name}": values for name, values in plan.costs().items()}
         for component in chosen:
             evaluator = component.create(component.options_model()())
             scores = []
             with progress.track(component.name, len(one.members)) as bar:
-                for score in score_untrained(
-                    one.members, evaluator, prepared.task, prepared.builder, seed
-                ):
+                for score in score_untrained(one.members, evaluator, plan.task, plan.builder, seed):
                     scores.append(score)
                     bar.advance()
             arrays[proxy_array(component.name)] = np.array(scores)

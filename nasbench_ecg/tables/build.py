@@ -238,7 +238,7 @@ def publish(source: Path, target: Path) -> Table:
     """Copy a table with the trainings in its journals; return the copy.
 
     Nothing in ``source`` is changed, so that another process may go on building it. Costs and
-    proxies that a table in ``target`` holds for the same members are kept.
+    proxies that a table in ``target`` holds for the same networks and beats are kept.
 
     Raises:
         TableError: A table is damaged.
@@ -248,7 +248,7 @@ def publish(source: Path, target: Path) -> Table:
     arrays = table.arrays
     if (target / CARD).exists():
         old = load_table(target)
-        if np.array_equal(old.arrays["architecture"], arrays["architecture"]):
+        if {"recipe", "seeds"}.issuperset(differences(table.card, old.card)):
             kept = {n: a for n, a in old.arrays.items() if n.startswith((COST, PROXY))}
             arrays = {n: a for n, a in arrays.items() if not n.startswith(COST)} | kept
     copy = Table(table.card, arrays)
