@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from toy_tables import SPACE, toy_result, toy_table
 
+from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.table import Table
 from nasbench_ecg.tables.verify import seed_deviation, verify
 
@@ -51,6 +52,17 @@ def test_a_difference_of_one_beat_fails_on_the_same_machine_and_holds_elsewhere(
     assert not here.equal and not here.holds and here.difference > 0
     (elsewhere,) = verify(table, train, "another processor", sample=1)
     assert not elsewhere.equal and not elsewhere.same_machine and elsewhere.holds
+
+
+def test_what_cannot_be_compared_is_refused(table):
+    one_seed = toy_table(seeds=1)
+    card = one_seed.card.model_copy(update={"machines": ("here",)})
+    one_seed = Table(card, one_seed.arrays)
+    assert all(one.holds for one in verify(one_seed, trained, "here", sample=3))
+    with pytest.raises(TableError, match="noise of a seed is not known"):
+        list(verify(one_seed, trained, "another processor", sample=3))
+    with pytest.raises(TableError, match="No member of the table is trained"):
+        list(verify(toy_table(untrained=range(SPACE.size)), trained, "here", sample=3))
 
 
 def test_a_large_difference_fails_everywhere(table):

@@ -10,7 +10,6 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Encodes, SearchSpace
 from nasbench_ecg.encoding import Parameter, ParameterValue
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.table import Table
 
 
@@ -31,15 +30,10 @@ class TableSpace:
     """
 
     def __init__(self, space: SearchSpace, table: Table) -> None:
+        table.refuse_untrained()
         self._space = space
         self.name = space.name
         self.members = [table.members[row] for row in np.flatnonzero(table.available)]
-        if not self.members:
-            raise TableError(
-                "No member of the table is trained yet.",
-                where=f"table of {table.card.space.name}, {table.card.track}",
-                fix="Train members with 'nasbench-ecg table build'.",
-            )
         self._here = {arch.hash for arch in self.members}
         self._whole = bool(table.available.all())
         self._neighbours: dict[str, list[Architecture]] = {}

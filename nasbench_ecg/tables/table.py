@@ -95,6 +95,15 @@ class Table:
         """The share of members with at least one trained seed."""
         return float(self.available.mean())
 
+    def refuse_untrained(self) -> None:
+        """Raise TableError if no member is trained."""
+        if not self.trained.any():
+            raise TableError(
+                "No member of the table is trained yet.",
+                where=f"table of {self.card.space.name}, {self.card.track}",
+                fix="Train members with 'nasbench-ecg table build'.",
+            )
+
     @cached_property
     def members(self) -> list[Architecture]:
         """All members, trained or not, in the order of the arrays."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.metrics import scores_of_many
+from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.table import Table
 from nasbench_ecg.tables.training import MemberResult
 
@@ -56,18 +57,29 @@ def verify(
         machine: Processor, threads and torch version of this machine.
         sample: Trainings to repeat; at most all are.
         seed: Seed of the sample.
+
+    Raises:
+        TableError: No member is trained; or no member has two seeds, so that trainings of other
+            machines cannot be compared.
     """
+    table.refuse_untrained()
     trained = np.argwhere(table.trained)
     chosen = np.random.default_rng(seed).permutation(len(trained))[:sample]
     scores = table.values("test", METRIC)[:, :, -1]
     limit = _LIMIT * seed_deviation(table)
     for row, training_seed in trained[chosen].tolist():
+        made_by = table.card.machines[table.arrays["machine"][row, training_seed]]
+        same = made_by == machine
+        if not same and np.isnan(limit):
+            raise TableError(
+                "No member has two seeds, so the noise of a seed is not known.",
+                where=f"this machine: {machine}",
+                fix=f"Repeat trainings on the machine that made them: {made_by}.",
+            )
         result = train(table.members[row], training_seed)
         equal = bool((result.confusion == table.arrays["confusion"][row, training_seed]).all())
         now = scores_of_many(result.confusion[-1, 1], table.card.classes, table.card.macro_classes)
         difference = float(now[METRIC] - scores[row, training_seed])
-        made_by = table.card.machines[table.arrays["machine"][row, training_seed]]
-        same = made_by == machine
         holds = equal if same else abs(difference) <= limit
         yield Repeated(row, training_seed, equal, same, difference, holds)
 
