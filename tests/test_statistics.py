@@ -162,6 +162,14 @@ def test_datasets_with_a_common_person_count_once() -> None:
     assert across_datasets(boards[:5], shared[:5]) == {}
 
 
+def test_the_first_leaderboard_of_a_dataset_counts() -> None:
+    boards = of_datasets(5)
+    other = leaderboards([r for s in "abc" for r in runs(s, 0.5, 0.5, dataset="set0")])
+    persons = [frozenset({f"p{i}"}) for i in range(6)]
+    first = across_datasets(boards, persons[:5])
+    assert across_datasets([*boards, *other], persons) == first != {}
+
+
 def test_a_dataset_whose_persons_are_unknown_does_not_count() -> None:
     boards = of_datasets(5)
     persons = [frozenset({"p"}), frozenset[str](), *(frozenset({f"p{i}"}) for i in range(3))]

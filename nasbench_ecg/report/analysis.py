@@ -169,9 +169,10 @@ def across_datasets(
     for board, own in zip(boards, persons, strict=True):
         track = board.track
         name = " · ".join([track.protocol, track.profile, track.evaluator])
-        if own and own.isdisjoint(taken.setdefault(name, set())):
-            groups.setdefault(name, {})[track.dataset] = board
-            taken[name] |= own
+        group, others = groups.setdefault(name, {}), taken.setdefault(name, set())
+        if own and own.isdisjoint(others) and track.dataset not in group:
+            group[track.dataset] = board
+            others |= own
     found = {}
     for name, by_dataset in groups.items():
         scores = {dataset: _ranked_scores(board) for dataset, board in by_dataset.items()}
