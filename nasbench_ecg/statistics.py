@@ -23,10 +23,10 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
-from math import comb, sqrt
-from typing import TYPE_CHECKING, Any, Literal
+from math import sqrt
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +41,7 @@ RESAMPLES = 9999
 """Bootstrap samples; five values have 3,125, which are all used."""
 
 _MOST_PERMUTATIONS = 20_000
-"""Tests with more permutations than this draw so many at random."""
+"""A test with more permutations than this draws so many at random."""
 
 # Intervals of means
 
@@ -105,30 +105,6 @@ def _shares(n: int, resamples: int) -> NDArray[np.float64]:
     return counts / n
 
 
-def welch_interval(
-    first: ArrayLike, second: ArrayLike, *, comparisons: int = 1
-) -> tuple[float, float]:
-    """Return Welch's 95% interval of the difference of two means.
-
-    Args:
-        first: Values of the one sample, at least two.
-        second: Values of the other.
-        comparisons: Number of intervals that are to cover simultaneously (Bonferroni).
-
-    References:
-        Welch 1947, "The generalization of 'Student's' problem", Biometrika 34.
-    """
-    from scipy.stats import t
-
-    (m1, v1, n1), (m2, v2, n2) = _moments(first), _moments(second)
-    difference = m1 - m2
-    if v1 + v2 == 0:
-        return difference, difference
-    degrees = (v1 + v2) ** 2 / (v1**2 / (n1 - 1) + v2**2 / (n2 - 1))
-    half = float(t.ppf(1 - (1 - CONFIDENCE) / (2 * comparisons), degrees)) * sqrt(v1 + v2)
-    return difference - half, difference + half
-
-
 def ratio_interval(above: ArrayLike, below: ArrayLike) -> tuple[float, float] | None:
     """Return Fieller's 95% interval of the ratio of two means, for unequal variances.
 
@@ -176,41 +152,15 @@ def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
         Fisher 1935, "The Design of Experiments", section 21.
     """
     import numpy as np
+    from scipy.stats import permutation_test
 
     differences = (np.asarray(first, dtype=np.float64) - np.asarray(second)).round(12)
     if not differences.any():
         return 1.0
-    return _permuted((differences,), "samples", lambda d, axis: d.mean(axis=axis))
-
-
-def unpaired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return the two-sided p-value of equal means of two independent samples.
-
-    All ways to deal the values to the samples are compared; 20,000 of them, drawn at random, where
-    there are more. The smallest possible p-value of two samples of n is 2 / (2n over n).
-    """
-    import numpy as np
-
-    a, b = (np.asarray(values, dtype=np.float64).round(12) for values in (first, second))
-    if len(np.unique(np.concatenate([a, b]))) == 1:
-        return 1.0
-    return _permuted(
-        (a, b), "independent", lambda x, y, axis: (x.mean(axis=axis) - y.mean(axis=axis)).round(12)
-    )
-
-
-def _permuted(
-    samples: tuple[NDArray[np.float64], ...],
-    kind: Literal["samples", "independent"],
-    statistic: Callable[..., Any],
-) -> float:
-    import numpy as np
-    from scipy.stats import permutation_test
-
     tested = permutation_test(
-        samples,
-        statistic,
-        permutation_type=kind,
+        (differences,),
+        lambda d, axis: d.mean(axis=axis),
+        permutation_type="samples",
         vectorized=True,
         n_resamples=_MOST_PERMUTATIONS,
         random_state=np.random.default_rng(0),
@@ -221,11 +171,6 @@ def _permuted(
 def smallest_paired_p_value(pairs: int) -> float:
     """Return the smallest p-value that :func:`paired_p_value` can give with so many pairs."""
     return 2.0 ** (1 - pairs)
-
-
-def smallest_unpaired_p_value(first: int, second: int) -> float:
-    """Return the smallest p-value that :func:`unpaired_p_value` can give for samples so large."""
-    return min(1.0, 2 / comb(first + second, first))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

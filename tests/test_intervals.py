@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations, product
-from math import comb
+from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -17,9 +14,6 @@ from nasbench_ecg.statistics import (
     mean_interval,
     mean_intervals,
     ratio_interval,
-    smallest_unpaired_p_value,
-    unpaired_p_value,
-    welch_interval,
 )
 
 N_SAMPLES = 4000
@@ -92,34 +86,11 @@ def test_the_interval_of_a_ratio_covers_93_to_97_percent(n: int, skewed: bool) -
     assert len(hits) == 1000 and 0.93 <= np.mean(hits) <= 0.97
 
 
+@pytest.mark.filterwarnings("ignore:Precision loss")  # of scipy, for equal values
 def test_a_ratio_to_a_known_mean_is_welchs_interval_over_it() -> None:
     above, below = [0.95, 0.96, 0.97, 0.95, 0.98], [0.5, 0.5, 0.5, 0.5, 0.5]
-    low, high = welch_interval(above, below)
+    low, high = stats.ttest_ind(above, below, equal_var=False).confidence_interval()
     assert ratio_interval(above, below) == pytest.approx((low / 0.5 + 1, high / 0.5 + 1))
-
-
-values = st.lists(st.floats(0, 1).map(lambda x: round(x, 3)), min_size=2, max_size=4)
-
-
-@settings(max_examples=30, deadline=None)
-@given(values, values)
-def test_the_unpaired_p_value_is_the_share_of_labels_as_extreme(
-    a: list[float], b: list[float]
-) -> None:
-    pooled = np.array(a + b)
-    differences = []
-    for chosen in combinations(range(len(pooled)), len(a)):
-        own = np.isin(range(len(pooled)), chosen)
-        differences.append(pooled[own].mean() - pooled[~own].mean())
-    found = np.mean(a) - np.mean(b)
-    above = np.mean([d >= found - 1e-9 for d in differences])
-    below = np.mean([d <= found + 1e-9 for d in differences])
-    assert unpaired_p_value(a, b) == pytest.approx(min(1.0, 2 * min(above, below)))
-
-
-def test_the_smallest_unpaired_p_value_is_that_of_samples_apart() -> None:
-    assert smallest_unpaired_p_value(5, 5) == pytest.approx(2 / comb(10, 5))
-    assert unpaired_p_value([1, 2, 3, 4, 5], [6, 7, 8, 9, 10]) == pytest.approx(2 / 252)
 
 
 def test_students_interval_would_cover_too_little_of_skewed_runs() -> None:

@@ -8,7 +8,7 @@ from run_records import CLASSES, run_record
 
 from nasbench_ecg.metrics import scores_of_many
 from nasbench_ecg.report.aggregate import leaderboards
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table
+from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
 from nasbench_ecg.report.patients import (
     PersonMatrices,
     expanded_interval,
@@ -195,6 +195,19 @@ def test_verdicts_over_patients_stand_beside_those_over_seeds() -> None:
     (board,) = leaderboards([record for record in records if record.search_seed == 0])
     (found,) = verdicts(board)
     assert (found.n, found.p, found.over_persons) == (1, 1.0, "lower")
+
+
+@pytest.mark.parametrize("n_persons, listed", [(5, False), (6, True)])
+def test_tests_are_listed_if_seeds_or_patients_can_tell(n_persons: int, listed: bool) -> None:
+    """With five patients the smallest p is 2 / 2⁵ = 0.0625, with six 0.03125."""
+    rng = np.random.default_rng(2)
+    matrices = population(rng, n_persons, shares(rng, n_persons), 0.5)
+    first = run_of(matrices, 0)
+    components = run_record("cnn-11").components
+    second = first.model_copy(update={"run_key": "f" * 16, "components": components})
+    (board,) = leaderboards([first, second])
+    assert board.comparisons[0].n_persons == n_persons
+    assert (comparison_table(board) is not None) == listed
 
 
 def test_methods_with_other_test_persons_are_not_compared_over_patients() -> None:

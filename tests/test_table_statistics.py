@@ -17,7 +17,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.report.render import FORMATS, render_tables
 from nasbench_ecg.report.search_comparison import as_data, tables, title
-from nasbench_ecg.statistics import holm, welch_interval
+from nasbench_ecg.statistics import holm
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.compare import (
     Comparison,
@@ -393,16 +393,3 @@ def test_a_report_of_an_incomplete_table_says_so_everywhere(form):
     for words in ("random", "other", "superior", "simulated"):
         assert words in text
     json.dumps(as_data(table, found), allow_nan=False)
-
-
-@pytest.mark.filterwarnings("ignore:Precision loss")  # of scipy, for nearly equal samples
-@given(samples, samples, st.integers(1, 9))
-@settings(max_examples=50)
-def test_the_interval_is_welchs_at_bonferronis_level(a, b, comparisons):
-    a, b = np.array(a), np.array(b)
-    found = welch_interval(a, b, comparisons=comparisons)
-    if len(set(a)) == len(set(b)) == 1:
-        assert found == (a.mean() - b.mean(),) * 2
-        return
-    interval = stats.ttest_ind(a, b, equal_var=False).confidence_interval(1 - 0.05 / comparisons)
-    assert found == pytest.approx((interval.low, interval.high))

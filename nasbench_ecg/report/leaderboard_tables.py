@@ -12,6 +12,7 @@ from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, R
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.overlap import Overlap, shares_text
+from nasbench_ecg.report.patients import smallest_person_p_value
 from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
 from nasbench_ecg.report.statistics import (
     CriticalDifference,
@@ -276,8 +277,10 @@ def _some_can_be_told(board: Leaderboard) -> bool:
     tests = board.comparisons
     if not tests:
         return False
-    enough = min_pairs_for_significance(len(tests))
-    return any(found.n >= enough or found.n_persons for found in tests)
+    persons = [found.n_persons for found in tests if found.n_persons]
+    return tests[0].n >= min_pairs_for_significance(len(tests)) or any(
+        len(persons) * smallest_person_p_value(n) <= SIGNIFICANCE for n in persons
+    )
 
 
 def across_datasets_text(found: CriticalDifference) -> str:
