@@ -73,10 +73,10 @@ def hypervolumes(
     """Return the hypervolume of what was found at some points of a search, [repetitions, points].
 
     A search hands over the members that no other one of its evaluations dominates in validation
-    score and cost; one that evaluates nothing, the member that it returns. They are judged by their
-    mean test scores: the volume between these points and the reference point, as a share of that of
-    all members of the table. Axes are the test score and the logarithm of the cost (at least 1);
-    the reference point is the worst of both in the table.
+    score, the last one of a member, and cost; one that evaluates nothing, the member that it
+    returns. They are judged by their mean test scores: the volume between these points and the
+    reference point, as a share of that of all members of the table. Axes are the test score and the
+    logarithm of the cost (at least 1); the reference point is the worst of both in the table.
 
     Args:
         simulation: The searches.
