@@ -56,7 +56,7 @@ class MissingDataError(RecordError):
 class PluginError(NasbenchError):
     """A component is unknown, or its plugin is broken."""
 
-    title = "Problem with a plugin"
+    title = "Problem with a component"
 
 
 class OptionError(NasbenchError):

@@ -58,6 +58,20 @@ def test_an_unknown_width_is_80_columns(width: str) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_a_path_in_a_message_is_not_broken_by_a_narrow_terminal(tmp_path: Path) -> None:
+    out = tmp_path / ("long-name-of-a-folder-" * 4)
+    done = nasbench(
+        "run", "cnn-9", "synthetic-2lead", "--dry-run", "--out", out, COLUMNS="40"
+    )  # fmt: skip
+    assert f"Record: {out / 'runs'}" in done.stderr.decode()
+
+
+@pytest.mark.parametrize("group", [(), ("table",), ("suite",), ("data",), ("plugin",)])
+def test_lists_of_commands_show_whole_sentences(group: tuple[str, ...]) -> None:
+    shown = nasbench(*group, "--help", COLUMNS="80").stdout.decode().partition("[ARGS]...")[2]
+    assert "..." not in shown
+
+
 # Full disks
 
 

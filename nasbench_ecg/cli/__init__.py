@@ -75,7 +75,7 @@ class Commands(TyperGroup):
         rest = [name for name in self.commands if name not in chain(*_SECTIONS.values())]
         for title, names in [*_SECTIONS.items(), ("Commands", rest)]:
             rows = [
-                (name, self.commands[name].get_short_help_str(formatter.width))
+                (name, self.commands[name].get_short_help_str(limit=1000))
                 for name in names
                 if name in self.commands
             ]

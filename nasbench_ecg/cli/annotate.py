@@ -171,4 +171,4 @@ def _tell(found: AnnotatedRecording, written: Path) -> None:
     counts = ", ".join(f"{name} {n:,}" for name, n in summary.beats.items())
     stdout().print(f"{found.name}: {len(found.samples):,} beats ({counts}) → {written}")
     for note in found.notes:
-        stderr().print(f"{found.name}: {note}", markup=False, soft_wrap=True)
+        stderr().print(f"{found.name}: {note}")

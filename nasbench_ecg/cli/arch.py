@@ -58,7 +58,7 @@ def show(
         styled(("space", "dim"), f"  {arch.space}\n", ("hash", "dim"), f"   {arch.hash}\n")
     )
     if isinstance(space, DrawsText):
-        console.print(space.draw(arch), markup=False, soft_wrap=True)
+        console.print(space.draw(arch))
     else:
         print_json(arch.genotype)
 
@@ -102,7 +102,7 @@ def draw(
         return
     with storage_errors(output, option="-o"):
         write_atomically(output, drawing)
-    stderr().print(f"Written: {output}", markup=False, soft_wrap=True)
+    stderr().print(f"Written: {output}")
 
 
 @app.command("validate")
@@ -112,7 +112,7 @@ def validate(
     """Check that an architecture belongs to its search space."""
     arch, space = _open(source, assignments, out)
     space.validate(arch)
-    stdout().print(f"Valid: an architecture of {arch.space}, hash {arch.hash}.", markup=False)
+    stdout().print(f"Valid: an architecture of {arch.space}, hash {arch.hash}.")
 
 
 @app.command("hash")

@@ -48,7 +48,7 @@ def info(
             )
         stdout().print(listed)
     total = describe_size(sum(entry.n_bytes for entry in entries))
-    stderr().print(f"{_count(entries)} in {source.cache}, {total}.", soft_wrap=True)
+    stderr().print(f"{_count(entries)} in {source.cache}, {total}.")
 
 
 @app.command("clear")
@@ -67,7 +67,7 @@ def clear(
         remove_entries(entries)
     total = describe_size(sum(entry.n_bytes for entry in entries))
     verb = "Would delete" if dry_run else "Deleted"
-    stderr().print(f"{verb} {_count(entries)}, {total}.", soft_wrap=True)
+    stderr().print(f"{verb} {_count(entries)}, {total}.")
 
 
 def _chosen(datasets: list[str] | None) -> list[CacheEntry]:

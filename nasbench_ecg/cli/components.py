@@ -297,7 +297,7 @@ def _print_description(description: dict[str, Any]) -> None:
     facts = dict(description)
     kind, options = facts.pop("kind"), facts.pop("options", [])
     out.print(styled((facts.pop("name"), "bold"), f" ({kind.replace('-', ' ')})"))
-    out.print(facts.pop("summary"), markup=False)
+    out.print(facts.pop("summary"))
     out.print()
     if kind == "profile":
         out.print("'nasbench-ecg info COMPONENT' shows the options that it sets.")
@@ -352,7 +352,7 @@ def _print_long_lists(options: list[dict[str, Any]]) -> None:
         for profile, value in option["defaults"].items():
             if _cell(value) != _text(value) and value not in printed:
                 printed.append(value)
-                stdout().print(f"{option['name']} ({profile}): {_text(value)}", markup=False)
+                stdout().print(f"{option['name']} ({profile}): {_text(value)}")
 
 
 def _print_protocol_defaults(options: list[dict[str, Any]]) -> None:

@@ -60,11 +60,16 @@ def _console(*, file: IO[str] | None = None, stderr: bool = False) -> Console:
     """Return a console that shows text as it is: no markup, no emoji codes, no control characters.
 
     Text comes from records, plugins, headers and options. What a terminal would obey is replaced.
+    A plain string keeps its lines, however narrow the terminal, so that a path in it can be copied.
     """
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
 
     class PlainConsole(Console):
+        def print(self, *objects: Any, soft_wrap: bool | None = None, **how: Any) -> None:
+            plain = all(isinstance(one, str) for one in objects)
+            super().print(*objects, soft_wrap=plain if soft_wrap is None else soft_wrap, **how)
+
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterable[Segment]:
@@ -184,7 +189,7 @@ def warn_damaged_records(damaged: Iterable[DamagedRecord]) -> None:
     """Print one line on stderr for each record that could not be read."""
     for item in damaged:
         line = f"Skipped {item.path}: {item.reason}."
-        stderr().print(line, style="yellow", markup=False, soft_wrap=True)
+        stderr().print(line, style="yellow")
 
 
 def print_json(data: Any) -> None:
@@ -227,7 +232,7 @@ def show_unexpected(error: BaseException, *, debug: bool = False) -> None:
 
 def _print_traceback(error: BaseException) -> None:
     lines = traceback.format_exception(error)
-    stderr().print("".join(lines), markup=False, soft_wrap=True)
+    stderr().print("".join(lines))
 
 
 class RichProgress:

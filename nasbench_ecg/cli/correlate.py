@@ -128,7 +128,7 @@ def correlate(
         print_json(result)
         return
     _show(found, noise, configs[0], several)
-    stderr().print(f"Result: {folder / 'correlation.json'}", markup=False, soft_wrap=True)
+    stderr().print(f"Result: {folder / 'correlation.json'}")
 
 
 def _show(

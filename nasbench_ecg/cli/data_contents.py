@@ -87,7 +87,7 @@ def features(
 
 def say(line: str) -> None:
     """Print a line without markup and without wrapping."""
-    stdout().print(line, markup=False, soft_wrap=True)
+    stdout().print(line)
 
 
 def parse_records(records: str | None) -> list[str] | None:

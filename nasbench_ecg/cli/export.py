@@ -64,6 +64,4 @@ def export(
         f"Input: beats [{'1' if output.suffix.lower() == '.pte' else 'batch'}, "
         f"{len(described['leads'])} leads, {described['samples']} samples]. "
         f"Output: probabilities of {', '.join(described['classes'])}; {accuracy}",
-        markup=False,
-        soft_wrap=True,
     )

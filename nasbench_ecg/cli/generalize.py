@@ -120,7 +120,7 @@ def generalize(
     if dry_run:
         for run in planned:
             word = "to run" if run in new else "done"
-            stdout().print(f"{run.key[:8]}  {word:6}  {run}", markup=False, soft_wrap=True)
+            stdout().print(f"{run.key[:8]}  {word:6}  {run}")
         return
     _execute(new, store, data=data, retry_failed=retry_failed)
     report = generalization(read_records(out)[0], origins, registry)

@@ -117,7 +117,7 @@ def leaderboard(
     console = stdout()
     width, chosen = console.width, _chosen(columns, boards)
     if found.report.about:
-        console.print(f"{found.report.about}\n", markup=False, highlight=False)
+        console.print(f"{found.report.about}\n", soft_wrap=False)
     if chosen:  # the terminal wraps or scrolls what is wider than it
         console.width = max(width, _WIDE)
     for index, board in enumerate(boards):
@@ -206,12 +206,12 @@ def _fill_or_check(records: list[RunRecord], *, files: list[Path], check: list[P
 
     for path in check:
         check_text(filled(read_text(path), records, str(path)), path)
-        stderr().print(f"{path} agrees with the records.", markup=False, soft_wrap=True)
+        stderr().print(f"{path} agrees with the records.")
     for path in files if not check else []:
         text = filled(read_text(path), records, str(path))
         with storage_errors(path, option="-o"):
             write_atomically(path, text)
-        stderr().print(f"Written: {path}", markup=False, soft_wrap=True)
+        stderr().print(f"Written: {path}")
 
 
 def _title(filters: dict[str, str | None]) -> str:
@@ -238,7 +238,7 @@ def _write_or_check(
     boards = ranked(records, title)
     for path in check:
         check_file(boards.report, path)
-        stderr().print(f"{path} agrees with the records.", markup=False, soft_wrap=True)
+        stderr().print(f"{path} agrees with the records.")
     if check:
         return
     for form, file in outputs:
@@ -248,7 +248,7 @@ def _write_or_check(
             continue
         with storage_errors(file, option="-o"):
             write_atomically(file, text)
-        stderr().print(f"Written: {file}", markup=False, soft_wrap=True)
+        stderr().print(f"Written: {file}")
 
 
 def _filtered(records: list[RunRecord], filters: dict[str, str | None]) -> list[RunRecord]:

@@ -30,6 +30,10 @@ class Verb(TyperCommand):
                     raise typer.BadParameter("give it only once.", ctx=ctx, param=option)
         return rest
 
+    def get_short_help_str(self, limit: int = 0) -> str:
+        """Return the first sentence of the help, uncut: lists of commands wrap it."""
+        return super().get_short_help_str(1000)
+
 
 def _takes_one_value(option: Any) -> bool:
     return not (option.multiple or option.is_flag or option.count)

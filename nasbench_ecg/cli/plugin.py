@@ -50,12 +50,12 @@ def new(
     chosen = parse_kind(kind)
     folder = create(name, chosen, parent, load_registry())
     out = stdout()
-    out.print(f"Created {folder}", markup=False, soft_wrap=True)
+    out.print(f"Created {folder}")
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        out.print(f"  {path.relative_to(folder)}", markup=False, soft_wrap=True)
+        out.print(f"  {path.relative_to(folder)}")
     out.print("Next:")
     for command in commands(name, chosen, folder):
-        out.print(f"  {command}", markup=False, soft_wrap=True)
+        out.print(f"  {command}")
 
 
 @app.command()
@@ -120,7 +120,7 @@ def check(
         for component in components:
             _show(component, results)
         for problem in problems:
-            stdout().print(problem, style="red", markup=False, soft_wrap=True)
+            stdout().print(problem, style="red")
     if problems or any(result.outcome == "failed" for result in results):
         raise typer.Exit(1)
 
@@ -232,8 +232,8 @@ def _show_problem(problem: PluginProblem) -> None:
         [f"Problem with {problem.plugin or 'a plugin'}", *([f"({source})"] if source else [])]
     )
     out = stdout()
-    out.print(f"{heading}, stage {problem.stage}:", style="yellow", markup=False)
-    out.print(f"  {problem.error}", markup=False, soft_wrap=True)
+    out.print(f"{heading}, stage {problem.stage}:", style="yellow")
+    out.print(f"  {problem.error}")
 
 
 def _as_data(plugin: PluginInfo) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def write_report(tables: Sequence[Table], data: Any, title: str, outputs: Sequen
         text = _text(tables, data, title, output)
         with storage_errors(output, option="-o"):
             write_atomically(output, text)
-        stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
+        stderr().print(f"Report: {output}")
 
 
 def check_report(tables: Sequence[Table], data: Any, title: str, files: Sequence[Path]) -> None:
@@ -78,7 +78,7 @@ def check_report(tables: Sequence[Table], data: Any, title: str, files: Sequence
 
     for file in files:
         check_text(_text(tables, data, title, file), file)
-        stderr().print(f"{file} agrees with the records.", markup=False, soft_wrap=True)
+        stderr().print(f"{file} agrees with the records.")
 
 
 def _text(tables: Sequence[Table], data: Any, title: str, file: Path) -> str:

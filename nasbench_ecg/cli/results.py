@@ -38,7 +38,7 @@ def merge(
     parts = table_parts([folder / "tables" for folder in folders], out / "tables")
     merged = merge_results(folders, out)
     for path in merged.skipped:
-        stderr().print(f"Skipped {path}: not a readable record.", style="yellow", soft_wrap=True)
+        stderr().print(f"Skipped {path}: not a readable record.", style="yellow")
     stderr().print(
         f"{len(merged.copied)} records are copied to {out}; {len(merged.equal)} were there with "
         "the same result."

@@ -275,9 +275,7 @@ def _run_one(
             _print_already_done(record, config, path, source)
 
         def waits(self, holder: Holder) -> None:
-            stderr().print(
-                f"Another process executes this run: {holder}. Waiting for it.", soft_wrap=True
-            )
+            stderr().print(f"Another process executes this run: {holder}. Waiting for it.")
 
         def starts(self, config: RunConfig, path: Path, *, continues: bool) -> None:
             print_settings(config, store, dry_run=False)

@@ -56,7 +56,7 @@ def _list(out: Path, *, as_json: bool) -> None:
         names = ("run_key", "suite", "status", "search_seed", "evaluation_seed", "command")
         print_json([{name: getattr(record, name) for name in names} for record in records])
     elif not records:
-        stderr().print(f"There are no runs in {out} yet.", markup=False)
+        stderr().print(f"There are no runs in {out} yet.")
     else:
         for suite, runs in groupby(records, key=lambda record: record.suite):
             columns = ("run", "strategy", "dataset", "protocol", "profile", "seed", "F1")

@@ -62,6 +62,4 @@ def submit(
     )  # fmt: skip
     stderr().print(
         f"Written: {folder}, {len(card.runs)} runs.\nIts card says: {card.install}",
-        markup=False,
-        soft_wrap=True,
     )

@@ -318,7 +318,7 @@ def _planned(
             fix="Fix the suite, or set published = false.",
         )
     for sentence in broken:
-        stderr().print(f"Note: {sentence}", style="yellow", markup=False)
+        stderr().print(f"Note: {sentence}", style="yellow")
     return suite, runs
 
 

@@ -67,7 +67,7 @@ def print_failures(
         if status == "interrupted" and (record.error is None or lines[-1] == "KeyboardInterrupt"):
             continue
         text = f"{status}  {run}\n  {lines[-1].strip()}  ('nasbench-ecg show {run.key[:8]}')"
-        stderr().print(text, style=STYLES[record.status], markup=False, soft_wrap=True)
+        stderr().print(text, style=STYLES[record.status])
 
 
 def warn_damaged(store: RecordStore) -> None:
@@ -91,16 +91,16 @@ def print_next_commands(
     again = ["nasbench-ecg", "suite", "run", name, *chain(*given.items()), *engine]
     if any(status in FAILED for status in found):
         words = shlex.join([*again, "--retry-failed"])
-        stderr().print(f"To retry the failed runs: {words}", markup=False, soft_wrap=True)
+        stderr().print(f"To retry the failed runs: {words}")
     if "interrupted" in found:
         words = shlex.join(again)
-        stderr().print(f"To continue the interrupted runs: {words}", markup=False, soft_wrap=True)
+        stderr().print(f"To continue the interrupted runs: {words}")
     if "ok" in found:
         words = shlex.join(
             ["nasbench-ecg", "leaderboard", "--suite", suite.name]
             + (["--out", given["--out"]] if "--out" in given else [])
         )
-        stdout().print(words, markup=False, soft_wrap=True)
+        stdout().print(words)
 
 
 def print_jobs(
@@ -121,7 +121,7 @@ def print_jobs(
         if holder := store.lock(run.key).holder():
             parts.append(f"executed by {holder}")
         if parts:
-            stderr().print(f"{run}: {', '.join(parts)}", soft_wrap=True)
+            stderr().print(f"{run}: {', '.join(parts)}")
 
 
 def print_how_to_come_back(
@@ -144,7 +144,7 @@ def print_how_to_come_back(
     for what, verb in shown.items():
         more = engine if verb == "run" else ()
         line = f"{what}: {shlex.join(['nasbench-ecg', 'suite', verb, *words, *more])}"
-        stderr().print(line, markup=False, soft_wrap=True)
+        stderr().print(line)
 
 
 def given_options(options: Mapping[str, str | Path | None]) -> dict[str, str]:

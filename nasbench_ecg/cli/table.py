@@ -78,7 +78,6 @@ def info(
     out.print(
         f"{row['members']:,} members, {row['complete']:.0%} trained, {row['trainings']:,} "
         f"trainings; {one.card.recipe.beats:,} beats, epochs: {one.card.recipe.epochs}",
-        highlight=False,
     )
     shown = table("noise card", "value", title="")
     for name, value in flat(card):
@@ -152,7 +151,6 @@ def query(
     which_seeds = f"mean of {result.seeds} seeds" if seed is None else f"seed {seed}"
     stdout().print(
         f"{part} {metric}: {value}, {which_seeds}; {duration(result.seconds)} of processor time",
-        highlight=False,
     )
 
 
@@ -170,7 +168,7 @@ def export(
     from nasbench_ecg.tables.export import to_frame, write_frame
 
     write_frame(to_frame(load(tables, space, dataset, protocol)), output)
-    stderr().print(f"Table: {output}", markup=False, soft_wrap=True)
+    stderr().print(f"Table: {output}")
 
 
 for verb in (

@@ -138,7 +138,6 @@ def build(
     row = summary(packed)
     stderr().print(
         f"{row['trainings']:,} trainings, {row['complete']:.0%} of the members, in {folder}.",
-        highlight=False,
     )
 
 
@@ -191,7 +190,6 @@ def verify(
         stdout().print(
             f"{len(found)} trainings repeated: {equal} equal, largest difference of test F1 "
             f"{100 * largest:.2f} points, {len(failed)} outside of the limits.",
-            highlight=False,
         )
     if failed:
         raise typer.Exit(1)
@@ -249,7 +247,7 @@ def costs(
             arrays[proxy_array(component.name)] = np.array(scores)
     folder = table_folder(tables, space, dataset, one.card.protocol)
     add_arrays(one, arrays, folder)
-    stderr().print(f"{', '.join(arrays)} in {folder}.", highlight=False)
+    stderr().print(f"{', '.join(arrays)} in {folder}.")
 
 
 def publish(
@@ -274,7 +272,6 @@ def publish(
     row = summary(copy(table_folder(tables, space, dataset, protocol), target))
     stderr().print(
         f"{row['trainings']:,} trainings, {row['complete']:.0%} of the members, in {target}.",
-        highlight=False,
     )
 
 

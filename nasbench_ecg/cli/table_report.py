@@ -36,7 +36,7 @@ def show(table: Table, found: SearchComparison, *, as_json: bool) -> None:
         print_json(as_data(table, found))
         return
     out = stdout()
-    out.print(title(table), style="bold", markup=False)
+    out.print(title(table), style="bold")
     out.print(render_tables(tables(table, found)))
 
 
@@ -67,4 +67,4 @@ def write(
         )
         with storage_errors(output, option="-o", what="The report"):
             write_atomically(output, text)
-    stderr().print(f"Report: {output}", markup=False, soft_wrap=True)
+    stderr().print(f"Report: {output}")

@@ -88,5 +88,5 @@ def _print_many(found: dict[Path, list[Check]]) -> None:
         for item in checks:
             if item.outcome == "failed":
                 line = f"{path}: {item.name}: {item.detail}"
-                stdout().print(line, style="red", markup=False, soft_wrap=True)
+                stdout().print(line, style="red")
     stderr().print(f"{len(found)} records.")

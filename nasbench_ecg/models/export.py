@@ -114,7 +114,7 @@ def check_path(path: Path, *, int8: bool = False) -> None:
     needed = _NEEDED.get(extension, ())
     if missing := [name for name in needed if importlib.util.find_spec(name) is None]:
         raise OptionError(
-            f"Files {extension} need {', '.join(missing)}, which is not installed.",
+            f"Files {extension} need packages that are not installed: {', '.join(missing)}.",
             where=str(path),
             fix=f"Install them with 'pip install nasbench-ecg[{_EXTRAS[extension]}]', or write a "
             ".pt2 file.",
