@@ -70,6 +70,11 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number of things: ``1 record``, ``2,346 records``."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def amount(number: float) -> str:
     """Return a count with three significant digits: ``950``, ``56.0 k``, ``1.48 M``."""
     for size, unit in _UNITS:

@@ -276,7 +276,7 @@ def test_a_preempted_or_killed_run_continues_and_ends_equal(
     else:
         kill_processes_of(number)
     told, _ = suite.communicate(timeout=500)
-    assert suite.returncode == 0 and "1 runs: 1 ok." in told
+    assert suite.returncode == 0 and "1 run: 1 ok." in told
     (path,) = (out / "one").glob("*.json")
     curves = json.loads((path.with_suffix("") / "curves.json").read_text())
     alone = nasbench(beats_cache, "suite", "run", *words, str(tmp_path / "alone"))
@@ -385,7 +385,7 @@ def test_a_node_that_differs_is_told_and_the_run_can_be_started_again(
         "vanished": "exit 0",
     }[case]
     ended, told = run_on_slurm(tmp_path, f"setup={json.dumps([setup])}")
-    assert ended == 1 and f"1 runs: 1 {status}." in told and said in told
+    assert ended == 1 and f"1 run: 1 {status}." in told and said in told
     what = "retry the failed runs" if status == "failed" else "continue the interrupted runs"
     assert f"To {what}: nasbench-ecg suite run {tmp_path / 'one.toml'}" in told
 

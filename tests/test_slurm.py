@@ -83,7 +83,7 @@ def test_a_vanished_job_is_told_and_the_run_can_be_started_again(
 ) -> None:
     result = suite(tmp_path, "--set", "executor.retries=1")
     said = told(result)
-    assert result.exit_code == 1 and "1 runs: 1 interrupted." in said
+    assert result.exit_code == 1 and "1 run: 1 interrupted." in said
     assert "submitted again cnn-9" in said
     reason = "The SLURM job 7 is no longer in the queue and has left no result."
     assert said.count(reason) == 2 and "the nodes may not share that folder" in said

@@ -573,7 +573,7 @@ def test_status_counts_results_of_other_suites_as_plan_does(
             record = new_record(run.config, suite).model_copy(update={"status": status})
             RecordStore(out, suite).write(record)
     for verb in ("plan", "status"):
-        assert "1 runs: 1 ok in other suites." in nasbench("suite", verb, *common).stderr
+        assert "1 run: 1 ok in other suites." in nasbench("suite", verb, *common).stderr
     (row,) = json.loads(nasbench("suite", "status", *common, "--json").stdout)
     assert row["runs"] == {"ok in other suites": 1}
 

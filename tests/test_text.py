@@ -6,7 +6,7 @@ import pytest
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.report.option_text import value_text
-from nasbench_ecg.text import amount, difference, duration, p_value
+from nasbench_ecg.text import amount, counted, difference, duration, p_value
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,8 @@ def test_different_values_of_an_option_have_different_texts():
     assert value_text(records) != value_text(others)
     assert value_text(records).startswith("(22 values, ")
     assert [value_text(v) for v in ([1, 2], "adamw", 0.5)] == ["[1, 2]", "adamw", "0.5"]
+
+
+def test_one_of_a_thing_is_singular() -> None:
+    said = [counted(n, "record") for n in (0, 1, 2346)]
+    assert said == ["0 records", "1 record", "2,346 records"]

@@ -17,6 +17,7 @@ from nasbench_ecg.cli.data_contents import (
     say,
 )
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
     from nasbench_ecg.plugin.registry import Registry
@@ -93,11 +94,14 @@ def fetch(
         folder = to if to.name == database else to / database
     n_records = known.n_records if names is None else len(names)
     size = estimate_bytes(database, [".dat"] * n_records) or 0
-    say(f"{known.title} {known.version}: {n_records} records, about {describe_size(size)}")
+    say(
+        f"{known.title} {known.version}: {counted(n_records, 'record')}, "
+        f"about {describe_size(size)}"
+    )
     say(f"from {server()} into {folder}")
     done = fetch_database(database, folder, records=names, progress=RichProgress())
     say(
-        f"{done.n_fetched} files fetched ({describe_size(done.n_bytes)}), "
+        f"{counted(done.n_fetched, 'file')} fetched ({describe_size(done.n_bytes)}), "
         f"{done.n_present} were already complete; all have the published SHA-256."
     )
     say(f"License: {known.license}.\nPlease cite: {known.citation}")
@@ -123,13 +127,16 @@ def verify(database: Database, data: DataOption = None, records: RecordsOption =
     )
     n_records = len(record_names(folder) if names is None else names)
     if not problems:
-        say(f"{database}: no problems in {n_records} records in {folder}")
+        say(f"{database}: no problems in {counted(n_records, 'record')} in {folder}")
         return
     listed = table("file", "problem")
     for problem in problems:
         listed.add_row(problem.file, problem.problem)
     stdout().print(listed)
-    say(f"{database}: {len(problems)} problems in {n_records} records in {folder}")
+    say(
+        f"{database}: {counted(len(problems), 'problem')} in {counted(n_records, 'record')} "
+        f"in {folder}"
+    )
     raise typer.Exit(1)
 
 
@@ -189,8 +196,9 @@ def add(
     counts = ", ".join(f"{label} {n:,}" for label, n in described.beats.items() if n)
     say(f"{'Replaced' if replaces else 'Added'} the dataset {dataset.name}: {dataset.summary}")
     say(
-        f"{len(dataset.options['records'])} records of {described.n_subjects} subjects in "
-        f"{dataset.folder}; annotated beats: {counts or 'none'}"
+        f"{counted(len(dataset.options['records']), 'record')} of "
+        f"{counted(described.n_subjects, 'subject')} in {dataset.folder}; "
+        f"annotated beats: {counts or 'none'}"
     )
     classes = symbol_map(dataset.options["symbols"])
     say(f"Annotations: {describe_symbols(described.symbols, classes)}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout, styled, table
+from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
     from nasbench_ecg.contracts import Dataset
@@ -209,7 +210,7 @@ def _show_records(name: str, summaries: list[RecordSummary]) -> None:
     totals = [f"{sum(beats[label] for beats in annotated):,}" for label in CLASSES]
     minutes = sum(record.seconds for record in summaries) / 60
     listed.add_row(
-        styled((f"{len(summaries)} records", "bold")), "", "", f"{minutes:,.0f}", *totals
+        styled((counted(len(summaries), "record"), "bold")), "", "", f"{minutes:,.0f}", *totals
     )
     stdout().print(listed)
 
@@ -228,7 +229,8 @@ def _show_dataset(name: str, source: LocalSource, registry: Registry) -> None:
     listed.add_row(styled(("all", "bold")), f"{len(beats):,}", "")
     stdout().print(listed)
     say(
-        f"{len(beats.records)} records of {len(set(beats.subjects))} subjects; "
+        f"{counted(len(beats.records), 'record')} of "
+        f"{counted(len(set(beats.subjects)), 'subject')}; "
         f"leads {', '.join(beats.leads)}; {beats.n_samples} samples per beat at {beats.fs:g} Hz"
     )
     say(f"fingerprint {loaded.fingerprint}")
@@ -254,7 +256,9 @@ def _features_of_database(
                 fix="Fetch or verify the database, or choose another one.",
             )
         if n_skipped := len(listed) - len(names):
-            RichProgress(stderr()).note(f"{n_skipped} records without annotations are skipped.")
+            RichProgress(stderr()).note(
+                f"{counted(n_skipped, 'record')} without annotations skipped."
+            )
     return _measure(folder, names, [lead or "#0"], "aami")
 
 
@@ -322,6 +326,8 @@ def _show_features(name: str, measured: FeatureTable) -> None:
     stdout().print(listed)
     n_records, n_flat = len(np.unique(measured.record)), int((~measured.usable).sum())
     say(
-        f"{len(measured):,} beats of {n_records} records, {len(FEATURES)} features each "
-        f"(these, and the same of the previous beat); {n_flat:,} beats on a flat or saturated lead"
+        f"{counted(len(measured), 'beat')} of {counted(n_records, 'record')}, "
+        f"{len(FEATURES)} features each "
+        f"(these, and the same of the previous beat); "
+        f"{counted(n_flat, 'beat')} on a flat or saturated lead"
     )

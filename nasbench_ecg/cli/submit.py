@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nasbench_ecg.cli.console import stderr
+from nasbench_ecg.text import counted
 
 
 def submit(
@@ -61,5 +62,5 @@ def submit(
         install=install, contact=contact, weights=weights,
     )  # fmt: skip
     stderr().print(
-        f"Written: {folder}, {len(card.runs)} runs.\nIts card says: {card.install}",
+        f"Written: {folder}, {counted(len(card.runs), 'run')}.\nIts card says: {card.install}",
     )

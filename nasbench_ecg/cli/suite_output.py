@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nasbench_ecg.cli.console import stderr, stdout, styled, warn_damaged_records
+from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +48,7 @@ def print_counts(found: Sequence[Status | None], *, elsewhere: int = 0) -> None:
     counts = Counter[str](status or PENDING for status in found)
     parts = [f"{counts[word]} {word}" for word in STYLES if counts[word]]
     parts += [f"{elsewhere} {ELSEWHERE}"] if elsewhere else []
-    stderr().print(f"{len(found) + elsewhere} runs: {', '.join(parts)}.")
+    stderr().print(f"{counted(len(found) + elsewhere, 'run')}: {', '.join(parts)}.")
 
 
 def print_pending(suite: Suite, pending: Sequence[PlannedRun], runs: Sequence[PlannedRun]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
+from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
     from nasbench_ecg.models.verify import Check, Outcome
@@ -89,4 +90,4 @@ def _print_many(found: dict[Path, list[Check]]) -> None:
             if item.outcome == "failed":
                 line = f"{path}: {item.name}: {item.detail}"
                 stdout().print(line, style="red")
-    stderr().print(f"{len(found)} records.")
+    stderr().print(f"{counted(len(found), 'record')}.")
