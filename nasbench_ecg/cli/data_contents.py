@@ -257,7 +257,7 @@ def _features_of_database(
             )
         if n_skipped := len(listed) - len(names):
             RichProgress(stderr()).note(
-                f"{counted(n_skipped, 'record')} without annotations skipped."
+                f"Skipped {counted(n_skipped, 'record')} without annotations."
             )
     return _measure(folder, names, [lead or "#0"], "aami")
 
@@ -328,6 +328,6 @@ def _show_features(name: str, measured: FeatureTable) -> None:
     say(
         f"{counted(len(measured), 'beat')} of {counted(n_records, 'record')}, "
         f"{len(FEATURES)} features each "
-        f"(these, and the same of the previous beat); "
+        "(these, and the same of the previous beat); "
         f"{counted(n_flat, 'beat')} on a flat or saturated lead"
     )
