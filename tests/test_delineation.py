@@ -218,3 +218,9 @@ def test_a_lead_without_any_sample_is_not_used(mitdb):
     signals[1] = np.nan
     np.testing.assert_array_equal(detect_qrs(signals, 360.0), alone)
     assert len(detect_qrs(signals[1:], 360.0)) == 0
+
+
+@pytest.mark.parametrize("fs", [20.0, 40.0])
+def test_a_rate_below_the_band_of_qrs_complexes_is_refused(fs):
+    with pytest.raises(OptionError, match=f"cannot be detected at {fs:g} Hz"):
+        detect_qrs(np.random.default_rng(0).normal(size=(1, 2000)), fs)

@@ -218,6 +218,13 @@ def test_an_empty_folder_and_a_missing_file_are_refused(tmp_path):
         annotation_files(tmp_path / "100.atr")
 
 
+def test_a_file_without_extension_is_refused(tmp_path):
+    reference, test = two_folders(tmp_path)
+    bare = (reference / "a.atr").rename(reference / "a")
+    with pytest.raises(OptionError, match="'' is not an extension"):
+        compare_files(annotation_files(bare), annotation_files(test / "a.ann"))
+
+
 @pytest.mark.parametrize("suffix", [".md", ".csv", ".tex", ".html", ".json"])
 def test_the_command_writes_every_format(tmp_path, suffix):
     reference, test = two_folders(tmp_path)

@@ -47,6 +47,12 @@ def test_error_for_a_missing_lead_lists_the_leads(folder):
     assert error.value.where.endswith("r1.hea") and error.value.fix
 
 
+@pytest.mark.parametrize("leads", [("MLII", "#0"), ("#1", "*", "V1")])
+def test_a_lead_is_not_chosen_twice(folder, leads):
+    with pytest.raises(RecordError, match=r"of record r1 is chosen twice"):
+        read_record(folder, "r1", leads)
+
+
 def test_a_two_lead_record_has_no_second_other_lead(folder):
     with pytest.raises(RecordError, match=r"no lead '\*'"):
         read_record(folder, "r1", ("MLII", "*", "*"))

@@ -161,6 +161,9 @@ def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
         (['records = ["p09"]'], RecordError, "p09"),
         (["subjects = {p09 = 'x'}"], OptionError, "no record 'p09'"),
         (['annotations = "qrs"'], RecordError, "have no annotations"),
+        (['annotations = ""'], OptionError, "'' is not an extension"),
+        (['annotations = "a/b"'], OptionError, "'a/b' is not an extension"),
+        (['annotations = ".atr"'], OptionError, "without its dot"),
         (["= 1"], OptionError, "not valid TOML"),
     ],
 )

@@ -5,6 +5,7 @@ They have no checksum: only their end mark and the order of the annotations are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.errors import RecordError, raise_first
+from nasbench_ecg.errors import OptionError, RecordError, raise_first
 from nasbench_ecg.signal.headers import Header, restore
 
 
@@ -40,6 +41,7 @@ def read_annotations(folder: Path, header: Header, extension: str = "atr") -> An
         extension: Extension of the annotation file.
 
     Raises:
+        OptionError: ``extension`` cannot end the name of a file.
         RecordError: The file is missing or unreadable, or its annotations are not in order of
             time.
     """
@@ -48,7 +50,17 @@ def read_annotations(folder: Path, header: Header, extension: str = "atr") -> An
 
 
 def annotation_file(header_path: Path, extension: str) -> Path:
-    """Return the annotation file of a header."""
+    """Return the annotation file of a header.
+
+    Raises:
+        OptionError: ``extension`` cannot end the name of a file.
+    """
+    if not re.fullmatch(r"[\w-]+", extension):
+        raise OptionError(
+            f"{extension!r} is not an extension of annotation files.",
+            where=str(header_path),
+            fix="Give it without its dot, for example atr.",
+        )
     return header_path.with_suffix(f".{extension}")
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.filtering import bridge
 
 Floats = NDArray[np.float64]
@@ -49,11 +50,18 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
         int64 [n_beats], the middle of each complex; empty if there is none.
 
     Raises:
+        OptionError: The sampling rate is 40 Hz or less.
         RecordError: A lead has an infinite sample.
     """
     from scipy.ndimage import median_filter
     from scipy.signal import find_peaks
 
+    lowest = 2 * _BAND_HZ[1]
+    if not fs > lowest:
+        raise OptionError(
+            f"QRS complexes cannot be detected at {fs:g} Hz.",
+            fix=f"Use records sampled at more than {lowest:g} Hz.",
+        )
     n_samples = signals.shape[-1]
     if n_samples < 2 * _BLOCK * fs:
         return np.empty(0, dtype=np.int64)
@@ -93,6 +101,7 @@ def detect_r_peaks(signals: Floats, fs: float) -> Ints:
         int64 [n_beats]; empty if there is none.
 
     Raises:
+        OptionError: The sampling rate is 40 Hz or less.
         RecordError: A lead has an infinite sample.
     """
     from scipy.signal import butter, sosfiltfilt

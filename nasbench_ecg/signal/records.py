@@ -83,7 +83,8 @@ def read_record(
 
     Raises:
         RecordError: A file is missing, unreadable or truncated, or its checksum differs; the
-            record has no such lead; the annotations are not in order of time.
+            record has no such lead, or two of ``leads`` are the same one; the annotations are not
+            in order of time.
     """
     header = read_header(folder, name)
     raise_first(length_problems(header))
@@ -272,7 +273,7 @@ def _choose_channels(header: Header, leads: Sequence[str] | None) -> list[int]:
     known = {name: index for index, name in enumerate(names) if names.count(name) == 1}
     known.update({f"#{index}": index for index in range(len(names))})
     taken = {known[lead] for lead in leads if lead in known}
-    chosen = []
+    chosen: list[int] = []
     for lead in leads:
         index = known.get(lead)
         if lead == "*":
@@ -286,6 +287,13 @@ def _choose_channels(header: Header, leads: Sequence[str] | None) -> list[int]:
                 fix="Choose leads by position: '#0' is the first lead of the file."
                 if several
                 else "Choose one of these leads, or leave the record out.",
+            )
+        if index in chosen:
+            raise RecordError(
+                f"Lead {names[index]} of record {header.name} is chosen twice: as "
+                f"{leads[chosen.index(index)]!r} and as {lead!r}.",
+                where=str(header.path),
+                fix="Leave one of them out; '*' is the first lead that no other entry selects.",
             )
         taken.add(index)
         chosen.append(index)
