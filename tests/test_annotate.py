@@ -195,6 +195,30 @@ def test_csv_files_hold_millivolts(tmp_path):
         open_recording(path, 100.0)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0.5,1\n0.4,2\n0.3,3\n", "heading has a number"),
+        ("I,II\n0,0.5,1\n1,0.4,2\n", "more fields than its heading"),
+        ("I,II\n", "no samples"),
+    ],
+)
+def test_a_csv_file_whose_leads_are_not_clear_is_refused(tmp_path, text, said):
+    path = tmp_path / "mine.csv"
+    path.write_text(text)
+    with pytest.raises(RecordError, match=said):
+        open_recording(path, 100.0)
+
+
+def test_a_csv_file_may_end_its_lines_with_a_comma(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("I,II\n0.5,1,\n0.4,2,\n")
+    assert open_recording(path, 100.0).read([0, 1], 0, 2).tolist() == [[0.5, 0.4], [1.0, 2.0]]
+    for fs in (np.inf, np.nan, 0.0):
+        with pytest.raises(OptionError, match="sampling rate"):
+            open_recording(path, fs)
+
+
 def test_edf_files_are_read_in_millivolts(tmp_path):
     recorded, _ = recording(10)
     path = tmp_path / "day.edf"

@@ -6,6 +6,8 @@ A recording of a day does not have to fit in memory. :func:`open_recording` chec
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,15 +198,23 @@ def _read_csv(path: Path, fs: float | None) -> StoredRecording:
 
     if not path.is_file():
         raise OptionError("There is no such file.", where=str(path))
-    if fs is None or not fs > 0:
+    if fs is None or not 0 < fs < math.inf:
         raise OptionError(
             "A CSV file does not state its sampling rate.",
             where=str(path),
             fix="State it in hertz with --fs.",
         )
     try:
-        table = pd.read_csv(path).astype(np.float64)
-    except (ValueError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than leads
+            table = pd.read_csv(path, index_col=False).astype(np.float64)
+        if pd.to_numeric(table.columns.to_series(), errors="coerce").notna().any():
+            raise ValueError("its heading has a number in place of the name of a lead")
+        if table.empty:
+            raise ValueError("it has no samples")
+    except (ValueError, pd.errors.ParserWarning) as error:
+        if isinstance(error, pd.errors.ParserWarning):
+            error = ValueError("its rows have more fields than its heading")
         raise RecordError(
             f"The file is no table of numbers: {str(error).splitlines()[0]}.",
             where=str(path),
