@@ -72,6 +72,9 @@ def test_what_cannot_be_scored_is_said(trained):
     assert "Two annotations are needed" in nasbench("score").output
     both = nasbench("score", "a", "b", "--run", record.run_key, "--out", out)
     assert both.exit_code == 2 and "without annotation files" in both.output
+    for option in (["--learning", "300"], ["--match", "0.1"], ["--symbols", "papers"]):
+        idle = nasbench("score", "--run", record.run_key, "--out", out, *option)
+        assert idle.exit_code == 2 and f"{option[0]} has no effect" in " ".join(idle.output.split())
     older = record.model_copy(update={"per_record": {}, "suite": "elsewhere"})
     with pytest.raises(Exception, match="predictions cannot be read"):
         comparisons_of_run(older, out)

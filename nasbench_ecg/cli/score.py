@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 
 TITLE = "Beat-by-beat comparison"
 
+_OF_FILES = (
+    "reference", "test", "reference_extension", "test_extension", "records", "learning", "match",
+    "symbols",
+)  # fmt: skip
+"""Arguments and options for annotation files; the first two are arguments."""
+
 
 def score(
+    context: typer.Context,
     reference: Annotated[
         Path | None,
         typer.Argument(
@@ -79,7 +86,8 @@ def score(
 
     check_outputs(outputs or [])
     if run is not None:
-        _score_run(run, out, [reference, test], outputs or [], as_json=as_json)
+        _check_of_run(context)
+        _score_run(run, out, outputs or [], as_json=as_json)
         return
     if reference is None or test is None:
         raise OptionError(
@@ -97,17 +105,26 @@ def score(
     show_report(tables(comparisons), as_data(comparisons), TITLE, outputs or [], as_json=as_json)
 
 
-def _score_run(
-    run: str, out: Path, files: list[Path | None], outputs: list[Path], *, as_json: bool
-) -> None:
-    """Print and write the report of a run."""
+def _check_of_run(context: typer.Context) -> None:
+    """Raise an error if an argument is given that has no effect beside ``--run``."""
     from nasbench_ecg.errors import OptionError
+
+    for name in _OF_FILES:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            given = name.upper() if name in _OF_FILES[:2] else f"--{name.replace('_', '-')}"
+            raise OptionError(
+                f"A run is scored without annotation files, so {given} has no effect.",
+                fix="Leave it out.",
+            )
+
+
+def _score_run(run: str, out: Path, outputs: list[Path], *, as_json: bool) -> None:
+    """Print and write the report of a run."""
     from nasbench_ecg.report.ec57 import as_data, tables
     from nasbench_ecg.report.ec57_of_run import comparisons_of_run, notes_of_run
     from nasbench_ecg.run.store import find_record
 
-    if any(files):
-        raise OptionError("A run is scored without annotation files.", fix="Leave them out.")
     record = find_record(out, run)
     comparisons = comparisons_of_run(record, out)
     shown = tables(comparisons, detection=False, notes=notes_of_run(record))
