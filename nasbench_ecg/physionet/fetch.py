@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from nasbench_ecg.errors import RecordError, nearest
@@ -31,9 +30,6 @@ from nasbench_ecg.physionet.transfer import (
     record_storage_errors,
 )
 from nasbench_ecg.progress import Progress
-
-if TYPE_CHECKING:
-    pass
 
 _LOCK = ".fetch.lock"
 _TOLERANCE = 1.5
