@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run import locks
 from nasbench_ecg.run.locks import RunLock
 from nasbench_ecg.run.store import RecordStore
@@ -140,3 +143,19 @@ def test_a_lock_of_a_dead_process_of_this_host_is_broken(tmp_path: Path) -> None
     subprocess.run([sys.executable, "-c", code, str(path)])
     assert path.with_suffix(".holder").exists()
     assert RunLock(path).holder() is None
+
+
+def test_a_lock_is_free_again_if_its_holder_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lock = RunLock(tmp_path / "key.lock")  # as a notebook keeps it with the traceback
+    with monkeypatch.context() as patch:
+        patch.setattr(locks, "write_atomically", full)
+        with pytest.raises(StorageError, match="no space left"), lock.acquire():
+            pass
+    probe = FileLock(tmp_path / "key.lock")
+    probe.acquire(blocking=False)
+    probe.release()

@@ -106,17 +106,19 @@ class RunLock:
                     waited = True
                     waiting(found)
                 time.sleep(_POLL)
-            own = Holder(socket.gethostname(), os.getpid(), _now())
-            write_atomically(self._holder, json.dumps(asdict(own)))
-        _held.add(self.path)
         ended = threading.Event()
-        threading.Thread(target=self._renew, args=(ended,), daemon=True).start()
         try:
+            own = Holder(socket.gethostname(), os.getpid(), _now())
+            with storage_errors(self.path):
+                write_atomically(self._holder, json.dumps(asdict(own)))
+            _held.add(self.path)
+            threading.Thread(target=self._renew, args=(ended,), daemon=True).start()
             yield waited
         finally:
             ended.set()
             _held.discard(self.path)
-            self._holder.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._holder.unlink()
             self._lock.release()
 
     def _acquire(self) -> bool:
