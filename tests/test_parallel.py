@@ -243,3 +243,14 @@ def test_a_suite_passes_parallel_on_only_if_it_was_given(
         run, RecordStore(tmp_path), data=None, checkpoint_seconds=30.0, parallel=given
     )  # fmt: skip
     assert words[words.index("--checkpoint-seconds") + 2 :] == passed_on
+
+
+def test_an_evaluation_is_the_same_when_it_is_made_and_when_it_is_read_again(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    made = prepared(beats_cache)
+    architectures = some(made, 2)
+    now = context(made, tmp_path).evaluate_many(architectures)
+    resumed = context(made, tmp_path).evaluate_many(architectures)
+    assert list(map(vars, now)) == list(map(vars, resumed))
+    assert all(one.predictions is None and one.confusion is not None for one in now)

@@ -202,8 +202,9 @@ class SearchContext(Protocol):
 
         With ``task.validation_folds`` it is trained and scored once for each fold.
 
-        The evaluations are in the order of ``architectures``, without the networks' weights. A
-        candidate whose training diverges has the score minus infinity and no metrics.
+        The evaluations are in the order of ``architectures``, without the networks' weights and
+        predictions. A candidate whose training diverges has the score minus infinity and no
+        metrics.
         Repeating one, of an equal architecture at an equal fidelity, costs nothing.
 
         Raises:

@@ -106,8 +106,9 @@ class RunSearchContext:
             for arch in allowed:
                 evaluation = log.find(arch, fidelity)
                 if evaluation is None:
-                    evaluation = next(evaluated)
-                    log.add(evaluation, fidelity)
+                    log.add(next(evaluated), fidelity)
+                    evaluation = log.find(arch, fidelity)
+                    assert evaluation is not None
                     if evaluation.score == -math.inf:
                         self.progress.note(
                             f"The training of candidate {arch.hash} diverged: it counts as the "

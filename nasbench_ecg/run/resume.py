@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -162,8 +161,14 @@ class ResumeFolder:
 
 def _sealed(data: Mapping[str, Any]) -> str:
     """Return data as one line of JSON, with its SHA-256; NumPy values become lists and numbers."""
-    plain = json.loads(json.dumps(data, default=lambda value: value.tolist()))
+    plain = _plain(data)
     return json.dumps({"sha256": _sha256(plain), "data": plain})
+
+
+def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return data as they are read again from JSON."""
+    plain: dict[str, Any] = json.loads(json.dumps(data, default=lambda value: value.tolist()))
+    return plain
 
 
 def _unsealed(text: str) -> dict[str, Any]:
@@ -275,21 +280,18 @@ class EvaluationLog:
         return self._known[key].seconds
 
     def add(self, evaluation: Evaluation, fidelity: Fidelity | None) -> None:
-        """Add an evaluation, without its weights and predictions.
+        """Add an evaluation, as the file holds it: without its weights and predictions.
 
         Raises:
             StorageError: The file cannot be written.
         """
-        kept = replace(evaluation, state=None, predictions=None)
-        self._known[_key(evaluation.architecture, fidelity)] = kept
+        arch = evaluation.architecture
+        values = _plain({name: getattr(evaluation, name) for name in _LOGGED})
+        self._known[_key(arch, fidelity)] = Evaluation(architecture=arch, **values)
         if self.path is None:
             return
         self._before_write()
-        line = {
-            "architecture": evaluation.architecture.to_dict(),
-            "fidelity": _fidelity_key(fidelity),
-            **{name: getattr(evaluation, name) for name in _LOGGED},
-        }
+        line = {"architecture": arch.to_dict(), "fidelity": _fidelity_key(fidelity), **values}
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
