@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -164,17 +164,17 @@ def broken_rules(runs: Sequence[PlannedRun], *, published: bool) -> list[str]:
 
 
 def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
-    seeds: dict[tuple[Any, ...], set[int]] = {}
-    for run in runs:
-        config = run.config
-        options = tuple(chosen.options.model_dump_json() for chosen in config.components().values())
-        row = (config.strategy.name, config.dataset.name, config.protocol, config.builder.name)
-        seeds.setdefault((row, options), set()).add(config.search_seed)
+    seeds: dict[str, set[int]] = {}
+    named: dict[str, RunConfig] = {}
+    for config in (run.config for run in runs):
+        without_seeds = replace(config, search_seed=0, evaluation_seed=0).key()
+        seeds.setdefault(without_seeds, set()).add(config.search_seed)
+        named.setdefault(without_seeds, config)
     return [
-        f"{row[0]} on {row[1]} under {row[2]} has {len(chosen)} of the {MIN_SEEDS} seeds "
-        "that a published comparison needs."
-        for (row, _), chosen in seeds.items()
-        if len(chosen) < MIN_SEEDS
+        f"{config.strategy.name} on {config.dataset.name} under {config.protocol} has "
+        f"{len(seeds[key])} of the {MIN_SEEDS} seeds that a published comparison needs."
+        for key, config in named.items()
+        if len(seeds[key]) < MIN_SEEDS
     ]
 
 
