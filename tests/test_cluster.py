@@ -62,6 +62,30 @@ def test_merging_copies_records_with_their_files_once(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "mine" / second.key / "curves.json").exists()
 
 
+def test_merging_copies_the_tests_of_a_network_too_and_keeps_digests(tmp_path: Path) -> None:
+    (run,) = runs_that("ok")
+    stored(tmp_path / "a", run)
+    before = RecordStore(tmp_path / "a", "mine")
+    before.add_artifact(run.key, "evaluations/elsewhere.json", {})
+    before.add_artifact(run.key, "int8.json", {})
+    merge_results([tmp_path / "a"], tmp_path / "out")
+    files = tmp_path / "out" / "mine" / run.key
+    assert {path.name for path in files.rglob("*.json")} == {
+        "curves.json", "elsewhere.json", "int8.json"
+    }  # fmt: skip
+    record = RecordStore(tmp_path / "out", "mine").read(run.key)
+    assert record is not None and record == before.read(run.key)
+
+
+def test_merging_does_not_give_a_changed_file_a_new_digest(tmp_path: Path) -> None:
+    (run,) = runs_that("ok")
+    stored(tmp_path / "a", run)
+    (tmp_path / "a" / "mine" / run.key / "curves.json").write_text('{"loss": [0.5]}')
+    with pytest.raises(StorageError, match=r"curves\.json is not the file of this run"):
+        merge_results([tmp_path / "a"], tmp_path / "out")
+    assert not (tmp_path / "out" / "mine" / f"{run.key}.json").exists()
+
+
 def test_a_finished_record_replaces_an_unfinished_one(tmp_path: Path) -> None:
     (run,) = runs_that("ok")
     stored(tmp_path / "out", run, status="failed")

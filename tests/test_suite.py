@@ -273,6 +273,20 @@ def test_two_seeds_are_too_few_to_be_published() -> None:
     assert broken_rules(planned(), published=False) == []
 
 
+def test_seeds_of_other_budgets_do_not_add_up() -> None:
+    entry = """
+    [[runs]]
+    strategies = ["random"]
+    datasets = ["synthetic-2lead"]
+    profiles = ["smoke"]
+    seeds = [{seed}]
+    budget.evaluations = {limit}
+    """
+    entries = "".join(entry.format(seed=seed, limit=seed + 2) for seed in range(3))
+    text = f'title = "Three budgets"\nseeds = [0]\n{entries}'
+    assert len(broken_rules(planned(text), published=True)) == 3
+
+
 # Execution, with stand-ins for the processes of runs
 
 
@@ -437,6 +451,15 @@ def test_a_result_of_another_suite_is_reused_with_its_files(tmp_path: Path) -> N
     assert statuses(runs, here) == ["ok", None, None]
     assert json.loads((here.folder / run.key / "curves.json").read_text()) == {"loss": [1.0]}
     assert there.read(run.key) is not None
+
+
+def test_a_result_whose_files_were_changed_is_not_reused(tmp_path: Path) -> None:
+    (run,) = runs_that("ok")
+    there, here = (RecordStore(tmp_path, name) for name in ("theirs", "mine"))
+    record = new_record(run.config, "theirs").model_copy(update={"status": "ok"})
+    there.write(record, {"curves.json": {"loss": [1.0]}})
+    (there.folder / run.key / "curves.json").write_text('{"loss": [0.5]}')
+    assert reuse_results([run], here) == [] and here.read(run.key) is None
 
 
 def test_nothing_is_reused_from_a_folder_that_does_not_exist(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -15,6 +16,7 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import class_table, scores
+from nasbench_ecg.models.verify import _StoredRun
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 
@@ -186,6 +188,73 @@ def test_without_weights_a_submission_has_none(out: Path) -> None:
     assert submitted(out).exit_code == 0
     assert not list((out / "submitted").rglob("*.safetensors"))
     assert list((out / "submitted").rglob("predictions.json"))
+
+
+def test_a_run_whose_network_was_tested_elsewhere_can_be_submitted(out: Path) -> None:
+    run = record_of(out).stem
+    tested = nasbench("evaluate", run, "--on", "synthetic-2lead", *TINY[:2], "--out", out)
+    assert tested.exit_code == 0, tested.stderr
+    done = submitted(out, "--weights")
+    assert done.exit_code == 0, done.stderr
+    assert list((out / "submitted" / "jane" / run / "evaluations").glob("*.json"))
+    assert nasbench("verify", out / "submitted").exit_code == 0
+
+
+def test_a_submission_is_written_whole_or_not_at_all(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*words: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copytree", full)
+        assert "no space left" in submitted(out).stderr
+    assert submitted(out).exit_code == 0
+
+
+def test_a_folder_that_cannot_name_a_suite_is_refused(out: Path) -> None:
+    folder = out / "submitted" / "My search!"
+    done = nasbench("submit", record_of(out).stem, "--by", "Jane", "--out", out, "-o", folder)
+    assert done.exit_code == 2 and "cannot name a suite" in done.stderr
+
+
+def test_runs_of_two_versions_of_a_package_are_refused(out: Path) -> None:
+    done = nasbench(*RUN, "--seed", "1", "--out", out)
+    assert done.exit_code == 0, done.stderr
+    first, second = sorted((out / "runs").glob("*.json"))
+    record = json.loads(second.read_text())
+    record["components"]["strategy"]["version"] = "0.1"
+    second.write_text(json.dumps(record))
+    words = ("--by", "Jane", "--out", out, "-o", out / "submitted" / "jane")
+    done = nasbench("submit", first.stem, second.stem, *words)
+    assert done.exit_code == 2 and "two versions of nasbench-ecg" in done.stderr
+
+
+@pytest.mark.parametrize("wrong", ["a", None, 10**30, 0.5, True, [1]])
+def test_predictions_that_are_no_classes_fail_their_check(out: Path, wrong: Any) -> None:
+    path = record_of(out).with_suffix("") / "predictions.json"
+    stored = json.loads(path.read_text())
+    stored["predicted"][0] = wrong
+    path.write_text(json.dumps(stored))
+    assert outcomes(out)["predictions"][1].startswith("predictions.json does not hold one class")
+
+
+def test_an_architecture_file_that_is_not_text_fails_its_check(out: Path) -> None:
+    (record_of(out).with_suffix("") / "architecture.json").write_bytes(b"\xff\xfe")
+    assert "cannot be read" in outcomes(out)["architecture"][1]
+
+
+def test_the_spread_of_a_method_is_over_its_seeds_alone(out: Path) -> None:
+    path = record_of(out)
+    run = _StoredRun(path, RunRecord.model_validate_json(path.read_text()), *[None] * 3)  # type: ignore[arg-type]
+    other = json.loads(path.read_text())
+    other["components"]["builder"]["options"]["channels"] = 3
+    other["components"]["builder"]["changed"]["channels"] = 3
+    other["command"] = other["command"].replace("channels=2", "channels=3")
+    other["run_key"] = key_of_record(RunRecord.model_validate(other))
+    path.with_name(f"{other['run_key']}.json").write_text(json.dumps(other))
+    assert len(nb.runs(out)) == 2 and not nb.runs(out).damaged
+    assert run._spread("accuracy") is None
 
 
 def test_a_forged_run_cannot_be_submitted(out: Path) -> None:

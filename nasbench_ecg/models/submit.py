@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from nasbench_ecg.models.verify import CARD, verify
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.session import SESSION_DISTRIBUTION
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import WEIGHTS, DamagedRecord, RecordStore, read_record_file
+from nasbench_ecg.run.store import DamagedRecord, RecordStore, new_folder, read_record_file
+from nasbench_ecg.suite.spec import check_name
 
 FOLDER = "submitted"
 """Subfolder of the results that holds submissions, each in a folder of its own."""
@@ -52,7 +52,8 @@ def submit(
 ) -> SubmissionCard:
     """Write runs with their files and a card into ``folder``, and return the card.
 
-    Each run is verified first. The name of the folder becomes the suite of the records.
+    Each run is verified first. The name of the folder becomes the suite of the records. The folder
+    is written whole or not at all.
 
     Args:
         paths: Record files.
@@ -65,17 +66,18 @@ def submit(
         weights: Whether the weights are included.
 
     Raises:
-        OptionError: A run did not succeed or does not pass its checks.
+        OptionError: A run did not succeed or does not pass its checks, runs are of two versions of
+            one package, or the name of the folder cannot name a suite.
         StorageError: The folder exists, or cannot be written.
     """
     if not submitted_by.strip():
         raise OptionError("A submission needs a name.", fix="Name yourself or your group: --by.")
+    check_name(folder.name, str(folder))
     if folder.exists():
         raise StorageError("The folder exists.", where=str(folder), fix="Choose another with -o.")
-    records = [_verified(path, registry, source) for path in paths]
-    packages = {
-        used.distribution: used.version for record in records for used in record.components.values()
-    }
+    by_key = {path.stem: path for path in paths}
+    records = [_verified(path, registry, source) for path in by_key.values()]
+    packages = _packages(records)
     card = SubmissionCard(
         submitted_by=submitted_by.strip(),
         contact=contact,
@@ -84,16 +86,35 @@ def submit(
         packages=packages,
         runs=sorted(record.run_key for record in records),
     )
-    store = RecordStore(folder.parent, folder.name)
+    marks = {"suite": folder.name, "submitted_by": card.submitted_by}
     with storage_errors(folder, option="-o", what="The submission"):
-        folder.mkdir(parents=True)
-        for path, record in zip(paths, records, strict=True):
-            _copy(path.with_suffix(""), store.path(record.run_key).with_suffix(""), weights)
-            store.write(
-                record.model_copy(update={"suite": folder.name, "submitted_by": card.submitted_by})
-            )
-        write_atomically(folder / CARD, to_json(card.model_dump(mode="json")))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with new_folder(folder) as temporary:
+            store = RecordStore(temporary.parent, temporary.name)
+            for record in records:
+                copy = record.model_copy(update=marks)
+                store.copy(copy, by_key[record.run_key].with_suffix(""), weights=weights)
+            write_atomically(temporary / CARD, to_json(card.model_dump(mode="json")))
     return card
+
+
+def _packages(records: Sequence[RunRecord]) -> dict[str, str]:
+    """Return the versions of the distributions of runs.
+
+    Raises:
+        OptionError: Two runs have different versions of one.
+    """
+    packages: dict[str, str] = {}
+    for record in records:
+        for used in record.components.values():
+            version = packages.setdefault(used.distribution, used.version)
+            if version != used.version:
+                raise OptionError(
+                    f"These runs have two versions of {used.distribution}: {version} and "
+                    f"{used.version}. One card cannot say how to install both.",
+                    fix="Submit them in two folders, or make the older ones again.",
+                )
+    return packages
 
 
 def _verified(path: Path, registry: Registry, source: LocalSource) -> RunRecord:
@@ -118,13 +139,6 @@ def _verified(path: Path, registry: Registry, source: LocalSource) -> RunRecord:
                 fix="Put it into a package, start with 'nasbench-ecg plugin new', and run it.",
             )
     return record
-
-
-def _copy(files: Path, to: Path, weights: bool) -> None:
-    to.mkdir()
-    for file in sorted(files.glob("*")) if files.is_dir() else []:
-        if weights or file.name != WEIGHTS:
-            shutil.copyfile(file, to / file.name)
 
 
 def read_submitted(out: Path) -> tuple[list[RunRecord], list[DamagedRecord]]:

@@ -17,7 +17,6 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, StorageError
-from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.models.load import build_model
 from nasbench_ecg.plugin.registry import Registry
@@ -25,13 +24,14 @@ from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import configure, resolve_device
 from nasbench_ecg.run.environment import provenance
+from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import (
-    MADE_LATER,
     WEIGHTS,
     DamagedRecord,
     RecordStore,
+    fault_of_files,
     read_record_file,
 )
 
@@ -177,13 +177,9 @@ class _StoredRun:
         """Compare the files beside the record with their SHA-256."""
         if not self.record.files:
             raise _SkipError("The record is older than the digests of files.")
-        here = {path.name for path in self.folder.glob("*")} if self.folder.is_dir() else set()
-        for name in sorted(here - MADE_LATER):
-            if name not in self.record.files:
-                raise _FailError(f"The record does not name the file {name}.")
-            if sha256(self.folder / name) != self.record.files[name]:
-                raise _FailError(f"{name} is not the file of this run: its SHA-256 differs.")
-        missing = sorted(set(self.record.files) - here)
+        if fault := fault_of_files(self.record, self.folder):
+            raise _FailError(fault)
+        missing = sorted(name for name in self.record.files if not (self.folder / name).exists())
         return f"Not here: {', '.join(missing)}." if missing else "All files are unchanged."
 
     def check_architecture(self) -> str:
@@ -192,7 +188,7 @@ class _StoredRun:
             raise _SkipError("The run found no architecture.")
         arch = Architecture.from_dict(self.record.architecture)
         file = self.folder / "architecture.json"
-        if file.is_file() and Architecture.from_json(file.read_text(encoding="utf-8")) != arch:
+        if file.is_file() and self._architecture(file) != arch:
             raise _FailError("architecture.json has another architecture than the record.")
         self._require_installed("space")
         used = self.record.components["space"]
@@ -203,13 +199,15 @@ class _StoredRun:
     def check_predictions(self) -> str:
         """Check that the stored predictions give the confusion matrix."""
         stored = self._predictions()
-        truth, predicted = (np.asarray(stored[name], np.int64) for name in ("truth", "predicted"))
-        classes = self.record.classes
+        truth, predicted, classes = stored["truth"], stored["predicted"], self.record.classes
         if stored["classes"] != classes or self.record.confusion is None:
             raise _FailError("The predictions are of other classes than the confusion matrix.")
-        if truth.shape != predicted.shape or not _are_classes(truth, predicted, len(classes)):
+        if len(truth) != len(predicted) or not _are_classes([*truth, *predicted], len(classes)):
             raise _FailError("predictions.json does not hold one class for each beat.")
-        if confusion_matrix(truth, predicted, len(classes)).tolist() != self.record.confusion:
+        counted = confusion_matrix(
+            np.asarray(truth, np.int64), np.asarray(predicted, np.int64), len(classes)
+        )
+        if counted.tolist() != self.record.confusion:
             raise _FailError(
                 "The predictions give another confusion matrix than that of the record."
             )
@@ -330,8 +328,15 @@ class _StoredRun:
             stored = json.loads(path.read_text(encoding="utf-8"))
             lists = {name: list(stored[name]) for name in ("classes", "record", "sample")}
             return {**lists, "truth": list(stored["truth"]), "predicted": list(stored["predicted"])}
-        except (ValueError, KeyError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
             raise _FailError(f"predictions.json cannot be read: {error}.") from error
+
+    @staticmethod
+    def _architecture(file: Path) -> Architecture:
+        try:
+            return Architecture.from_json(file.read_text(encoding="utf-8"))
+        except (ValueError, RecursionError, OSError, NasbenchError) as error:
+            raise _FailError(f"{file.name} cannot be read: {error}.") from error
 
     def _require_installed(self, role: str) -> None:
         kind = {"space": "search-space"}.get(role, role)
@@ -342,19 +347,23 @@ class _StoredRun:
 
     def _spread(self, name: str) -> float | None:
         """Return the range of a metric over the seeds of this method that are stored here."""
-        values = []
+        own, values = _without_seeds(self.record), []
         for path in self.path.parent.glob("*.json"):
             other = read_record_file(path)
-            if isinstance(other, RunRecord) and other.status == "ok":
-                same = other.track == self.record.track and other.strategy == self.record.strategy
-                if same and name in other.metrics:
-                    values.append(other.metrics[name])
+            if isinstance(other, DamagedRecord) or _without_seeds(other) != own:
+                continue
+            if other.status == "ok" and name in other.metrics:
+                values.append(other.metrics[name])
         return max(values) - min(values) if len(values) > 1 else None
 
 
-def _are_classes(truth: Any, predicted: Any, n_classes: int) -> bool:
-    both = np.concatenate([truth.ravel(), predicted.ravel()])
-    return bool(((both >= 0) & (both < n_classes)).all())
+def _without_seeds(record: RunRecord) -> str:
+    """Return a key that is equal for runs that differ in nothing but their seeds."""
+    return key_of_record(record.model_copy(update={"search_seed": 0, "evaluation_seed": 0}))
+
+
+def _are_classes(values: list[Any], n_classes: int) -> bool:
+    return all(type(value) is int and 0 <= value < n_classes for value in values)
 
 
 def _words(command: str) -> list[str]:

@@ -8,7 +8,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,36 @@ class RecordStore:
             write_atomically(path, to_json(record.model_dump(mode="json")))
         return path
 
+    def copy(self, record: RunRecord, files: Path, *, weights: bool = True) -> Path:
+        """Store a record that lies elsewhere, with copies of the run's files.
+
+        Args:
+            record: The record.
+            files: Folder of the run's files there, with those that commands added later.
+            weights: Whether the weights are copied, and the tests of the network on other beats.
+
+        Raises:
+            StorageError: A file is not that of the record or cannot be read, there is no space, or
+                the folder cannot be written.
+        """
+        if fault := fault_of_files(record, files):
+            raise StorageError(
+                f"The files of the run {record.run_key} cannot be copied: {fault}",
+                where=str(files),
+                fix="'nasbench-ecg verify' shows all checks. Remove the file, or make the run "
+                "again.",
+            )
+        path = self.path(record.run_key)
+        with storage_errors(path):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._remove_leftovers(record.run_key)
+            if files.is_dir():
+                ignored = None if weights else shutil.ignore_patterns(WEIGHTS, EVALUATIONS)
+                with new_folder(path.with_suffix("")) as temporary:
+                    shutil.copytree(files, temporary, ignore=ignored, dirs_exist_ok=True)
+            write_atomically(path, to_json(record.model_dump(mode="json")))
+        return path
+
     def add_artifact(self, run_key: str, name: str, data: Any) -> None:
         """Write one more file beside the record of a run.
 
@@ -142,8 +173,7 @@ class RecordStore:
         self, folder: Path, files: Mapping[str, Any], weights: Mapping[str, Tensor]
     ) -> dict[str, str]:
         """Write the files of a run and return their SHA-256 by name."""
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
+        with new_folder(folder) as temporary:
             for name, data in files.items():
                 text = json.dumps(jsonable(data), sort_keys=True, allow_nan=False)
                 write_atomically(temporary / name, text + "\n")
@@ -158,14 +188,7 @@ class RecordStore:
                     raise OSError(str(error)) from error
                 with (temporary / WEIGHTS).open("rb") as file:
                     os.fsync(file.fileno())
-            digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
-            temporary.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            temporary.rename(folder)
-            return digests
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            return {path.name: sha256(path) for path in sorted(temporary.iterdir())}
 
     def _remove_leftovers(self, run_key: str) -> None:
         """Remove temporary files of killed processes: all of this run, old ones of other runs."""
@@ -178,6 +201,41 @@ class RecordStore:
         """Return the record of ``run_key``; None if there is none that can be read."""
         record = read_record_file(self.path(run_key))
         return record if isinstance(record, RunRecord) else None
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder that replaces ``folder`` when the block succeeds."""
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def fault_of_files(record: RunRecord, folder: Path) -> str:
+    """Return why the files in a folder are not those of a run, one sentence; "" if they are.
+
+    Files may be missing. Files of a record that is older than their digests are not compared.
+    """
+    if not record.files or not folder.is_dir():
+        return ""
+    for path in sorted(folder.iterdir()):
+        if path.name in MADE_LATER:
+            continue
+        if path.name not in record.files:
+            return f"The record does not name the file {path.name}."
+        try:
+            changed = sha256(path) != record.files[path.name]
+        except OSError as error:
+            return f"{path.name} cannot be read: {error.strerror}."
+        if changed:
+            return f"{path.name} is not the file of this run: its SHA-256 differs."
+    return ""
 
 
 def _age(path: Path) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import WEIGHTS, RecordStore, read_records
+from nasbench_ecg.run.store import RecordStore, read_records
 
 _MEASURED = ("seconds", "provenance", "error", "suite", "command", "costs")
 """Entries that differ between two executions of one run."""
@@ -41,8 +40,8 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
         out: Folder that receives them.
 
     Raises:
-        StorageError: A folder does not exist or cannot be written, or two records of one run have
-            different results.
+        StorageError: A folder does not exist or cannot be written, a file is not that of its run,
+            or two records of one run have different results.
     """
     merged = Merged()
     known: dict[tuple[str, str], RunRecord] = {}
@@ -67,8 +66,10 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
             if before is None or record.status == "ok":
                 known[key], copies[key] = record, folder
     for (suite, run_key), folder in copies.items():
-        _copy(RecordStore(folder, suite), RecordStore(out, suite), run_key)
-        merged.copied.append(known[suite, run_key])
+        record = known[suite, run_key]
+        files = RecordStore(folder, suite).path(run_key).with_suffix("")
+        RecordStore(out, suite).copy(record, files)
+        merged.copied.append(record)
     return merged
 
 
@@ -94,21 +95,3 @@ def _result(record: RunRecord) -> dict[str, Any]:
     kept = ("predictions.json",)  # other files hold times
     data["files"] = {name: digest for name, digest in data["files"].items() if name in kept}
     return data
-
-
-def _copy(source: RecordStore, target: RecordStore, run_key: str) -> None:
-    record = source.read(run_key)
-    assert record is not None
-    folder = source.path(run_key).with_suffix("")
-    try:
-        files = {p.name: json.loads(p.read_text(encoding="utf-8")) for p in folder.glob("*.json")}
-        weights = None
-        if (folder / WEIGHTS).is_file():
-            from safetensors.torch import load_file
-
-            weights = load_file(folder / WEIGHTS)
-    except (OSError, ValueError) as error:
-        raise StorageError(
-            f"A file of the run {run_key} cannot be read: {error}.", where=str(folder)
-        ) from error
-    target.write(record, files, weights)

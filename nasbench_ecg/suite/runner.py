@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 import sys
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from nasbench_ecg.executors import Executor, Job, Outcome
 from nasbench_ecg.run.nodes import environment_of_jobs
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import new_record
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import RecordStore, fault_of_files
 from nasbench_ecg.suite.plan import PlannedRun
 from nasbench_ecg.suite.scheduling import Readiness, run_jobs
 from nasbench_ecg.suite.submitted import SubmittedJob, forget, remember, submitted_jobs
@@ -69,61 +68,42 @@ def suites_with_results(runs: Sequence[PlannedRun], store: RecordStore) -> dict[
     Runs of which this suite has a result are left out.
     """
     pending = pending_runs(runs, store, retry_failed=True)
-    others = {run.key: next(_readable_results(run, store), None) for run in pending}
+    others = {run.key: next(results_in_other_suites(run, store), None) for run in pending}
     return {key: found[0].suite for key, found in others.items() if found is not None}
 
 
 def reuse_results(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRecord]:
     """Copy results of ``runs`` that other suites in the same folder already have.
 
-    A record is copied with its JSON files if its status is ``ok``, it was made under the same
-    profile, and its files can be read. The weights stay where they are.
+    A record is copied with its files if its status is ``ok``, it was made under the same profile,
+    and its files are those of the record. The weights stay where they are.
 
     Raises:
         StorageError: There is no space, or the folder cannot be written.
     """
     reused = []
     for run in runs:
-        for _, record, artifacts in _readable_results(run, store):
-            with suppress(ValueError, OSError):
-                copy = record.model_copy(update={"suite": store.suite})
-                store.write(copy, artifacts)
-                reused.append(copy)
-                break
+        for other, record in results_in_other_suites(run, store):
+            copy = record.model_copy(update={"suite": store.suite})
+            store.copy(copy, other.path(run.key).with_suffix(""), weights=False)
+            reused.append(copy)
+            break
     return reused
-
-
-def _readable_results(
-    run: PlannedRun, store: RecordStore
-) -> Iterator[tuple[RecordStore, RunRecord, dict[str, object]]]:
-    """Yield the results of a run in other suites whose JSON files can be read."""
-    for other, record in results_in_other_suites(run, store):
-        try:
-            yield other, record, _artifacts(other, run.key)
-        except (ValueError, OSError):
-            continue
 
 
 def results_in_other_suites(
     run: PlannedRun, store: RecordStore
 ) -> Iterator[tuple[RecordStore, RunRecord]]:
-    """Yield the results of a run that other suites in the same folder have."""
+    """Yield the results of a run that other suites in the same folder have, with intact files."""
     if not store.out.is_dir():
         return
     for folder in sorted(store.out.iterdir()):
         if folder.is_dir() and folder.name != store.suite and not folder.name.startswith("."):
             other = RecordStore(store.out, folder.name)
-            record = other.read(run.key)
-            if record and record.status == "ok" and record.profile == run.config.profile:
+            record, files = other.read(run.key), other.path(run.key).with_suffix("")
+            usable = record and record.status == "ok" and record.profile == run.config.profile
+            if record and usable and not fault_of_files(record, files):
                 yield other, record
-
-
-def _artifacts(store: RecordStore, run_key: str) -> dict[str, object]:
-    folder = store.path(run_key).with_suffix("")
-    return {
-        path.name: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted(folder.glob("*.json"))
-    }
 
 
 def shard_of(runs: Sequence[PlannedRun], part: int, n: int) -> list[PlannedRun]:
