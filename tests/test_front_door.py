@@ -15,7 +15,7 @@ import pytest
 import nasbench_ecg as nb
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.front.progress import NotebookProgress
-from nasbench_ecg.front.results import Runs
+from nasbench_ecg.front.results import Runs, one_run
 
 matplotlib.use("Agg")
 TINY = {"dataset.minutes": 1, "space.nodes": 2, "builder.channels": 2, "strategy.samples": 2}
@@ -277,3 +277,32 @@ def test_in_a_notebook_a_leaderboard_is_not_displayed_while_it_becomes_text(
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     assert "random" in str(nb.leaderboard(made))
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [{"seed": 1.5}, {"seeds": ["0"]}, {"evaluation_seed": 0.5}, {"budget_evaluations": 2.5},
+     {"parallel": 0}, {"parallel": 1.5}, {"checkpoint_seconds": -1},
+     {"checkpoint_seconds": float("nan")}],
+)  # fmt: skip
+def test_a_wrong_number_is_one_clear_error(words: dict[str, Any], out: Path) -> None:
+    with pytest.raises(OptionError, match=next(iter(words))):
+        nb.run("random", "synthetic-2lead", out=out, **WORDS, **words)
+
+
+def test_seeds_of_numpy_are_seeds(made: Runs, out: Path) -> None:
+    again = nb.run("random", "synthetic-2lead", seeds=np.arange(2), out=out, **WORDS)
+    assert list(again.index) == list(made.index)
+
+
+def test_joined_tables_and_rows_keep_their_records(made: Runs, out: Path) -> None:
+    joined = pd.concat([made.iloc[:1], made.iloc[1:]])
+    assert joined.records == made.records
+    assert len(nb.leaderboard(joined)) == 1
+
+
+def test_a_row_is_the_run_of_its_suite(made: Runs, out: Path, tmp_path: Path) -> None:
+    for suite in ("a-suite", "runs"):
+        nb.run("random", "synthetic-2lead", out=tmp_path, suite=suite, **WORDS)
+    stored = nb.runs(tmp_path)
+    assert [one_run(stored.iloc[i], tmp_path)[0].suite for i in (0, 1)] == ["a-suite", "runs"]

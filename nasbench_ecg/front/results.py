@@ -18,7 +18,7 @@ from nasbench_ecg.report.leaderboard_tables import leaderboard_table
 from nasbench_ecg.report.render import render
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, ROLES
-from nasbench_ecg.run.store import DamagedRecord, find_record, read_records
+from nasbench_ecg.run.store import DamagedRecord, RecordStore, find_record, read_records
 from nasbench_ecg.suite.spec import about_suites
 
 _WIDTH = 120
@@ -57,10 +57,27 @@ class Runs(pd.DataFrame):
 
     @property
     def records(self) -> list[RunRecord]:
-        """The run records of the rows, in their order."""
+        """The run records of the rows, in their order.
+
+        Raises:
+            StorageError: A row was lost from this table's memory, as by ``pandas.concat``, and its
+                record is no longer in ``out``.
+        """
         if not len(self):
             return []
-        return [self._records[key] for key in zip(self["suite"], self.index, strict=True)]
+        rows = zip(self["out"], self["suite"], self.index, strict=True)
+        known = getattr(self, "_records", {})
+        return [known.get((suite, key)) or _stored(out, suite, key) for out, suite, key in rows]
+
+
+def _stored(out: Path | str, suite: str, run_key: str) -> RunRecord:
+    """Return the record of a row of a table.
+
+    Raises:
+        StorageError: It is not in the folder of results.
+    """
+    record = RecordStore(Path(out), suite).read(run_key)
+    return record or find_record(Path(out), run_key)
 
 
 def _row(record: RunRecord, out: Path) -> dict[str, Any]:
@@ -146,7 +163,7 @@ def one_run(
         return run, Path(out)
     if isinstance(run, str):
         return find_record(Path(out), run), Path(out)
-    return find_record(Path(str(run["out"])), str(run.name)), Path(str(run["out"]))
+    return _stored(run["out"], run["suite"], str(run.name)), Path(str(run["out"]))
 
 
 class LeaderboardTables:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -93,6 +94,12 @@ def run(
     from nasbench_ecg.front.progress import notebook_progress
     from nasbench_ecg.front.results import Runs
 
+    if not (_whole("parallel", parallel) or 0) >= 1:
+        raise OptionError(f"parallel={parallel} is not allowed.", fix="Give a number from 1.")
+    if not checkpoint_seconds >= 0:
+        raise OptionError(
+            f"checkpoint_seconds={checkpoint_seconds} is not allowed.", fix="Give a number from 0."
+        )
     registry = load_registry()
     requests = requests_of(
         RunRequest(
@@ -104,9 +111,9 @@ def run(
             builder=builder,
             evaluator=evaluator,
             overrides=overrides_of(set or {}),
-            evaluation_seed=evaluation_seed,
+            evaluation_seed=_whole("evaluation_seed", evaluation_seed),
             device=device,
-            budget=Budget(budget_evaluations, budget_seconds),
+            budget=Budget(_whole("budget_evaluations", budget_evaluations), budget_seconds),
         ),
         _seeds(seed, seeds),
         registry,
@@ -281,12 +288,27 @@ def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _whole(name: str, value: int | None) -> int | None:
+    """Return a whole number as an int, also one of numpy.
+
+    Raises:
+        OptionError: It is another value.
+    """
+    try:
+        return None if value is None else operator.index(value)
+    except TypeError:
+        raise OptionError(
+            f"{name}={value!r} is not a whole number.", fix="For example: 1"
+        ) from None
+
+
 def _seeds(seed: int | None, seeds: int | Sequence[int] | None) -> list[int]:
     if seed is not None and seeds is not None:
         raise OptionError("seed and seeds are both given.", fix="Give one of them.")
     if seeds is None:
-        return [seed or 0]
+        return [_whole("seed", seed) or 0]
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    chosen = [_whole("seeds", one) or 0 for one in chosen]
     if not chosen or len({*chosen}) != len(chosen) or min(chosen) < 0:
         raise OptionError(
             f"seeds={seeds!r} is not a number from 1 or a list of different numbers from 0.",
