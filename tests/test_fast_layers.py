@@ -123,6 +123,53 @@ def test_a_convolution_is_that_of_pytorch_for_every_shape(
         assert_equal_within_rounding((got, *torch.autograd.grad(got, inputs, grad)), expected)
 
 
+class InPlace(nn.Module):
+    """A network that changes what its layers return, as many do to save memory."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.first = nn.Sequential(
+            nn.Conv1d(2, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv1d(channels, channels, 19, padding=9, bias=False),
+            nn.BatchNorm1d(channels),
+            nn.ReLU(inplace=True),
+        )
+        self.second = nn.Conv1d(channels, channels, 3, stride=2, padding=1)
+
+    def forward(self, x):
+        x = self.first(x)
+        pooled = F.max_pool1d(x, 2)
+        pooled += 1
+        out = self.second(x)
+        out += pooled
+        joined = torch.cat([out, pooled], dim=1)
+        joined[:, 0] *= 2
+        return joined.mean(dim=2)
+
+
+@pytest.mark.parametrize("channels", [8, 64])
+def test_a_network_may_change_results_in_place(channels):
+    with seeded(5):
+        network = InPlace(channels).double().train()
+        x = torch.randn(6, 2, 40, dtype=torch.float64, requires_grad=True)
+        y = torch.randint(5, (6,))
+    expected = outputs_and_gradients(network, x, y)
+    with FastLayers(network):
+        got = outputs_and_gradients(network, x, y)
+    assert_equal_within_rounding(got, expected)
+
+
+@pytest.mark.parametrize("channels", [8, 64])
+def test_a_strided_convolution_with_padding_same_is_refused_as_by_pytorch(channels):
+    x, weight = torch.randn(2, 2, 20), torch.randn(channels, 2, 3, requires_grad=True)
+    with (
+        FastLayers(nn.Conv1d(2, channels, 3)),
+        pytest.raises(RuntimeError, match="not supported for strided"),
+    ):
+        F.conv1d(x, weight, stride=2, padding="same")
+
+
 @pytest.mark.parametrize("channels", [8, 64])
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("shifted", [False, True])

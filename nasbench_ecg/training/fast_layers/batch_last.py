@@ -4,7 +4,9 @@ With few channels, only the batch is long enough to fill the vector registers of
 samples are neighboring blocks of this memory: the inputs of all taps of a convolution are one
 matrix without a copy, and a pooling compares whole blocks.
 
-A tensor keeps its shape [batch, channels, samples]; only its strides differ.
+A tensor keeps its shape [batch, channels, samples]; only its strides differ. Functions of autograd
+return blocks, and the view of that shape is taken outside of them: PyTorch lets a network change
+such a view in place, and not one that was taken inside.
 """
 
 from __future__ import annotations
@@ -31,12 +33,12 @@ def from_blocks(x: Tensor) -> Tensor:
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, pad: int) -> Tensor:
     """Convolve [batch, c_in, n] with [c_out, c_in, kernel]."""
-    return _Convolution.apply(x, weight, bias, stride, pad)  # type: ignore[no-any-return, no-untyped-call]
+    return from_blocks(_Convolution.apply(x, weight, bias, stride, pad))  # type: ignore[no-untyped-call]
 
 
 def max_pool(x: Tensor, kernel: int, stride: int, pad: int) -> Tensor:
     """Return the maximum of each window; a gradient goes to the first maximum, as in PyTorch."""
-    return _MaxPool.apply(x, kernel, stride, pad)  # type: ignore[no-any-return, no-untyped-call]
+    return from_blocks(_MaxPool.apply(x, kernel, stride, pad))  # type: ignore[no-untyped-call]
 
 
 def batch_norm(
@@ -50,7 +52,7 @@ def batch_norm(
         with torch.no_grad():
             running_mean.lerp_(mean, momentum)
             running_var.lerp_(variance * (n / (n - 1)), momentum)
-    return out  # type: ignore[no-any-return]
+    return from_blocks(out)
 
 
 def concatenate(tensors: list[Tensor]) -> Tensor:
@@ -71,15 +73,15 @@ class _Convolution(torch.autograd.Function):
         windows = _windows(blocks, weight.shape[2], stride)
         taps = weight.transpose(1, 2).reshape(len(weight), -1).expand(len(windows), -1, -1)
         if bias is None:
-            return from_blocks(torch.bmm(taps, windows))
-        return from_blocks(torch.baddbmm(bias[:, None], taps, windows))
+            return torch.bmm(taps, windows)
+        return torch.baddbmm(bias[:, None], taps, windows)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         blocks, weight = ctx.saved_tensors
         c_out, c_in, kernel = weight.shape
-        grad = to_blocks(grad)
+        grad = grad.contiguous()
         grad_x = grad_weight = grad_bias = None
         if ctx.needs_input_grad[0]:
             n = len(blocks) - 2 * ctx.pad
@@ -128,14 +130,14 @@ class _MaxPool(torch.autograd.Function):
             masks.append(torch.gt(sample, largest, out=torch.empty_like(sample)))
             largest = torch.maximum(largest, sample)
         ctx.save_for_backward(*masks)
-        return from_blocks(largest.clone() if kernel == 1 else largest)
+        return largest.clone() if kernel == 1 else largest
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         masks = ctx.saved_tensors
         stride, pad, n = ctx.shape
-        grad = to_blocks(grad)
+        grad = grad.contiguous()
         padded = grad.new_zeros(n + 2 * pad, *grad.shape[1:])
         rest = grad
         for tap in range(len(masks), 0, -1):
@@ -165,13 +167,13 @@ class _BatchNorm(torch.autograd.Function):
             out += bias[:, None]
         ctx.save_for_backward(centered, inverse, scale)
         ctx.mark_non_differentiable(mean, variance)
-        return from_blocks(out), mean, variance
+        return out, mean, variance
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator, unused-ignore]
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         centered, inverse, scale = ctx.saved_tensors
-        grad = to_blocks(grad)
+        grad = grad.contiguous()
         n = grad.numel() // grad.shape[1]
         total = grad.sum((0, 2))
         product = (grad * centered).sum((0, 2))

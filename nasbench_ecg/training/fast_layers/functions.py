@@ -27,7 +27,7 @@ def _conv1d(
 ) -> Tensor | None:  # fmt: skip
     if x.dim() != 3 or not _is_known(x) or _last(dilation) != 1 or groups != 1:
         return None
-    pad = _padding(padding, weight.shape[-1])
+    pad = _padding(padding, weight.shape[-1], _last(stride))
     if pad is None or weight.shape[1] != x.shape[1] or x.shape[2] + 2 * pad < weight.shape[2]:
         return None
     return convolve(x, weight, bias, _last(stride), pad)
@@ -125,12 +125,12 @@ def _last(value: Pair) -> int:
     return value if isinstance(value, int) else value[-1]
 
 
-def _padding(padding: Pair | str, kernel: int) -> int | None:
-    """Return the samples of padding on each side; None if the sides differ."""
+def _padding(padding: Pair | str, kernel: int, stride: int) -> int | None:
+    """Return the samples of padding on each side; None if the sides differ, or PyTorch refuses."""
     if padding == "valid":
         return 0
     if padding == "same":
-        return kernel // 2 if kernel % 2 else None
+        return kernel // 2 if kernel % 2 and stride == 1 else None
     return _last(padding)  # type: ignore[arg-type]
 
 
