@@ -180,9 +180,20 @@ def test_batch_normalization_has_the_statistics_of_the_averaged_weights():
     norm = model[1]
     torch.testing.assert_close(norm.running_mean, activations.mean((0, 2)), rtol=1e-4, atol=1e-5)
     # batches of 50: the mean of their unbiased variances
-    variances = torch.stack([part.var((0, 2)) for part in activations.split(50)])
+    variances = torch.stack(
+        [activations[batch].var((0, 2)) for batch in Epoch(len(RARE), seed=0).remaining(50, "cpu")]
+    )
     torch.testing.assert_close(norm.running_var, variances.mean(0), rtol=1e-4, atol=1e-6)
     assert norm.momentum == 0.1 and model.training
+
+
+def test_statistics_of_averaged_weights_do_not_depend_on_the_order_of_the_records():
+    level = np.arange(4).repeat(50)  # four records of another level, one after the other
+    ordered = tiny_beats(200, seed=1)
+    ordered.signals[:] += level[:, None, None].astype(np.float32)
+    model, _ = train(ordered, averaging="ema", batch_size=50)
+    variance = model[0](torch.from_numpy(ordered.signals)).detach().var((0, 2))
+    torch.testing.assert_close(model[1].running_var, variance, rtol=0.1, atol=0)
 
 
 def test_a_training_that_swa_has_not_begun_to_average_keeps_the_last_weights():

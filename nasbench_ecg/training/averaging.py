@@ -54,7 +54,8 @@ class WeightAverage:
 
         Args:
             model: The network.
-            batches: Training signals [batch, n_leads, n_samples], for batch normalization.
+            batches: Training signals [batch, n_leads, n_samples], for batch normalization, in
+                random order: its variance is that within batches, as in training.
         """
         if self._seen > self._first:
             for own, average in zip(model.parameters(), self._weights, strict=True):

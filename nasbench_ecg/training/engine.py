@@ -228,7 +228,8 @@ def fit(
         checkpoint.save(state())
     if average:
         with arithmetic(device, "float32"):
-            average.apply(model, torch.split(data.signals, recipe.batch_size)[:steps])
+            batches = Epoch(len(data), seed).remaining(recipe.batch_size, device)
+            average.apply(model, (data.signals[batch] for batch in batches))
     return curves
 
 
