@@ -96,6 +96,50 @@ def test_parameters_are_the_trainable_ones_and_macs_those_of_the_whole_network()
     }  # fmt: skip
 
 
+class Recurrent(nn.Module):
+    """An LSTM over the samples, and a linear layer on its last state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.last = nn.LSTM(2, 6, batch_first=True), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        _, (state, _) = self.lstm(x.transpose(1, 2))
+        return self.last(state[-1])
+
+
+class Attentive(nn.Module):
+    """A transformer layer over the samples, and a linear layer on their mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(2, 1, dim_feedforward=5, batch_first=True)
+        self.last = nn.Linear(2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.layer(x.transpose(1, 2)).mean(dim=1))
+
+
+@pytest.mark.parametrize(
+    ("model", "macs"),
+    [
+        # a sample: four gates of 6 units from 2 leads and 6 units
+        (Recurrent, 64 * 4 * 6 * (2 + 6) + 6 * 3),
+        # a sample: three projections and that of the output, 2 × 2, then 2 to 5 to 2;
+        # a pair of samples: its weight, and the weighted sum
+        (Attentive, 64 * (4 * 2 * 2 + 2 * 2 * 5) + 64 * 64 * (2 + 2) + 2 * 3),
+    ],
+)
+def test_recurrent_layers_and_attention_count(model, macs):
+    fast_attention = torch.backends.mha.get_fastpath_enabled()
+    assert costs.count_macs(model(), 2, 64) == macs
+    memory = costs.footprint(model(), 2, 64)
+    assert memory.flash_bytes > costs.count_parameters(model()) - 64 and memory.ram_bytes > 128
+    assert torch.backends.mkldnn.enabled and torch.backends.mha.get_fastpath_enabled() == (
+        fast_attention
+    )
+
+
 @pytest.mark.parametrize(("asked", "used"), [({}, "float32"), ({"precision": "bf16"}, "bf16")])
 def test_latency_is_measured_in_float32_unless_asked_otherwise(monkeypatch, asked, used):
     entered = []

@@ -71,6 +71,50 @@ def test_normalization_is_folded_into_the_layers_before_it():
     assert alone == 2 * 8 + 3 * 5
 
 
+@pytest.mark.parametrize("layers", [(Conv, BatchNorm), (Conv,), (BatchNorm,)])
+def test_relu_in_place_needs_the_same(layers):
+    def build(in_place):
+        made = [Conv(2, 2, 3) if layer is Conv else BatchNorm(2) for layer in layers]
+        return nn.Sequential(*made, nn.ReLU(inplace=in_place), Conv(2, 2, 3), nn.ReLU(in_place))
+
+    assert footprint(build(True), 2, 50) == footprint(build(False), 2, 50)
+
+
+def test_a_tensor_that_is_no_parameter_is_a_constant():
+    class Window(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.window = torch.hann_window(50)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.window
+
+    assert flash_bytes(Window(), 2, 50) == 50 * 4 + 2 * 5
+    assert ram_bytes(Window(), 2, 50) == 100
+
+
+def test_further_outputs_and_truth_values_take_memory_if_they_are_read():
+    class Spread(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            variance, mean = torch.var_mean(x, dim=2)
+            return torch.cat([variance, mean], dim=1)
+
+    class Mean(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.var_mean(x, dim=2)[1]
+
+    class Masked(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            above = x > x.mean(dim=2, keepdim=True)
+            return torch.where(above, x, -x)
+
+    assert ram_bytes(Mean(), 2, 50) == 100 + 2 * 2
+    assert ram_bytes(Spread(), 2, 50) == 100 + 2 * 2
+    # at the last operation: truth values, x, -x, and the result; only numbers have a scale
+    assert ram_bytes(Masked(), 2, 50) == 4 * 100
+    assert flash_bytes(Masked(), 2, 50) == 4 * 5
+
+
 def test_what_a_network_does_not_use_takes_no_memory():
     class Half(nn.Module):
         def __init__(self) -> None:

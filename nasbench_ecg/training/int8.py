@@ -2,7 +2,7 @@
 
 The network is not quantized. One forward pass of one beat records its operations, and both numbers
 follow from these. Two networks that compute the same by the same operations need the same, whatever
-the device and the memory layout.
+the device and the memory layout, and whether ReLU runs in place.
 
 References:
     Jacob, Kligys, Chen, Zhu, Tang, Howard, Adam, Kalenichenko 2018, "Quantization and Training of
@@ -18,13 +18,15 @@ References:
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from nasbench_ecg.training.decomposition import decomposed
 
 WEIGHT_BYTES = ACTIVATION_BYTES = 1
 """Bytes of an int8 weight or activation."""
@@ -104,9 +106,8 @@ def footprint(model: nn.Module, n_leads: int, n_samples: int) -> Footprint:
     beat = torch.zeros(
         1, n_leads, n_samples, device=None if parameter is None else parameter.device
     )
-    constants = [*model.parameters(), *model.buffers()]
-    trace = _Trace(constants, beat)
-    with torch.no_grad(), trace:
+    trace = _Trace([*model.parameters(), *model.buffers()], beat)
+    with torch.no_grad(), decomposed(), trace:
         output = model.eval()(beat)
     trace.read_after(output)
     return Footprint(_flash(trace), _ram(trace))
@@ -121,6 +122,8 @@ class _Operation:
         reads: Storages of its inputs that are activations.
         constants: Its other inputs.
         writes: Storage of its output.
+        also_writes: Storages of further outputs, which take memory if they are read.
+        has_scale: Whether its output is a number, and not an index or a truth value.
         channels: Channels of its output, or units of a linear layer.
         in_place: Whether it could write to the memory of its one input.
     """
@@ -129,6 +132,8 @@ class _Operation:
     reads: tuple[int, ...]
     constants: tuple[Tensor, ...]
     writes: int
+    also_writes: tuple[int, ...]
+    has_scale: bool
     channels: int
     in_place: bool
 
@@ -166,7 +171,6 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.beat = _storage(beat)
         self.sizes = {self.beat: beat.numel()}
         self.last_use: dict[int, int] = {}
-        self._constants = {_storage(tensor) for tensor in constants}
         self._kept: list[Any] = [constants, beat]  # so that no storage is used a second time
 
     def __torch_dispatch__(
@@ -179,25 +183,26 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return decomposed
         result = func(*args, **kwargs)
         self._kept += [args, kwargs, result]
-        outputs = [tensor for tensor in _tensors(result) if tensor.is_floating_point()]
-        if outputs:
-            self._record(func, _tensors((args, kwargs)), outputs[0])
+        if outputs := _tensors(result):
+            self._record(func, _tensors((args, kwargs)), outputs)
         return result
 
-    def _record(self, func: Any, inputs: list[Tensor], output: Tensor) -> None:
-        written = _storage(output)
-        constants = tuple(tensor for tensor in inputs if _storage(tensor) in self._constants)
+    def _record(self, func: Any, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+        """Record an operation; what no recorded operation has written is a constant."""
+        constants = tuple(tensor for tensor in inputs if _storage(tensor) not in self.sizes)
         if constants and len(constants) == len(inputs):
-            self._constants.add(written)
             return
         reads = tuple(dict.fromkeys(map(_storage, inputs)))
-        reads = tuple(storage for storage in reads if storage not in self._constants)
+        reads = tuple(storage for storage in reads if storage in self.sizes)
+        output = next((tensor for tensor in outputs if tensor.is_floating_point()), outputs[0])
+        written = _storage(output)
         if written in reads and not func._schema.is_mutable:  # a view
             return
         name = func._schema.name.removeprefix("aten::").removesuffix("_")
         elementwise = torch.Tag.pointwise in func.tags or name in _COPIES or "batch_norm" in name
-        size = output.untyped_storage().nbytes() // output.element_size()
-        self.sizes[written] = max(size, self.sizes.get(written, 0))
+        for tensor in outputs:
+            size = tensor.untyped_storage().nbytes() // tensor.element_size()
+            self.sizes[_storage(tensor)] = max(size, self.sizes.get(_storage(tensor), 0))
         self.last_use |= dict.fromkeys((*reads, written), len(self.operations))
         self.operations.append(
             _Operation(
@@ -205,6 +210,8 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 reads,
                 constants,
                 written,
+                also_writes=tuple({*map(_storage, outputs)} - {written}),
+                has_scale=output.is_floating_point() or output.is_complex(),
                 channels=_channels(name, output),
                 in_place=elementwise and len(reads) == 1,
             )
@@ -242,15 +249,29 @@ def _ram(trace: _Trace) -> int:
                 buffer[operation.writes] = source
                 size[source] = max(size[source], size[operation.writes])
                 last_use[source] = last_use[operation.writes]
+        buffer |= {storage: storage for storage in operation.also_writes}
+        alive |= {one for one in operation.also_writes if last_use.get(one, i) > i}
         alive.add(buffer[operation.writes])
         peak = max(peak, sum(size[one] for one in alive))
         alive = {one for one in alive if last_use[one] > i}
     return ACTIVATION_BYTES * peak
 
 
+def _with_values(operations: list[_Operation]) -> list[_Operation]:
+    """Return the operations with values in place of storages: one in place writes a new value."""
+    value: dict[int, int] = {}
+    found = []
+    for number, operation in enumerate(operations, start=1):
+        reads = tuple(value.get(storage, storage) for storage in operation.reads)
+        value[operation.writes] = -number
+        found.append(replace(operation, reads=reads, writes=-number))
+    return found
+
+
 def _flash(trace: _Trace) -> int:
     """Return the bytes of weights, biases, scales and all other constants, each counted once."""
-    readers = Counter(storage for operation in trace.operations for storage in operation.reads)
+    operations = _with_values(trace.operations)
+    readers = Counter(value for operation in operations for value in operation.reads)
     written_by: dict[int, _Operation] = {}
     layers: dict[int, _Operation] = {}
     biased: set[int] = set()
@@ -269,7 +290,7 @@ def _flash(trace: _Trace) -> int:
         found = [layers_before(part) for part in writer.reads]
         return None if None in found else [weights for part in found for weights in part or ()]
 
-    for operation in trace.operations:
+    for operation in operations:
         source = operation.reads[0] if operation.reads else None
         before = None if source is None else written_by.get(source)
         written_by[operation.writes] = operation
@@ -292,7 +313,8 @@ def _flash(trace: _Trace) -> int:
             follows_layer = before is not None and before.weights is not None
             fused = operation.name in _FUSED_ACTIVATIONS and follows_layer
             alone = source is not None and readers[source] == 1
-            activations += not (operation.name in _KEEP_SCALE or (fused and alone))
+            keeps = operation.name in _KEEP_SCALE or (fused and alone)
+            activations += operation.has_scale and not keeps
     total = (SCALE_BYTES + ZERO_POINT_BYTES) * activations + FLOAT_BYTES * sum(others.values())
     for weights, layer in layers.items():
         assert layer.weights is not None
