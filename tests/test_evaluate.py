@@ -111,6 +111,8 @@ def test_leads_and_options_can_be_named(trained, elsewhere):
     assert found.file_name != on_svdb(trained, elsewhere).file_name
     with pytest.raises(OptionError, match="needs 2 leads"):
         on_svdb(trained, elsewhere, leads=["ECG1"])
+    with pytest.raises(OptionError, match="'seed' needs a protocol"):
+        on_svdb(trained, elsewhere, protocol_overrides={"seed": 1})
 
 
 def test_classes_can_count_as_others(trained, elsewhere):

@@ -16,6 +16,7 @@ from nasbench_ecg.report.evaluation import (
     score_columns,
     tested,
 )
+from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.table import Cell, Chart, Column, Table, TableRow
 from nasbench_ecg.studies.stress import MARK_SHIFT, StressLevel, StressTest
@@ -76,7 +77,7 @@ class _Curve:
 
     @property
     def tested(self) -> str:
-        return tested(self.tests[0])
+        return _tested(self.tests[0])
 
     def levels(self) -> list[tuple[float | None, list[StressLevel]]]:
         """Return each level that all tests have, with its scores in each of them."""
@@ -101,12 +102,20 @@ def _curves(found: Sequence[StressTest], methods: Methods | None) -> list[_Curve
     for one in found:
         if methods is None:
             name = network(one)
-            label = f"{name} ({one.run_key[:8]}) on {tested(one)}"
+            label = f"{name} ({one.run_key[:8]}) on {_tested(one)}"
         else:
             name = methods[one.run_key].label
-            label = f"{name}, {methods[one.run_key].trained}, on {tested(one)}"
+            label = f"{name}, {methods[one.run_key].trained}, on {_tested(one)}"
         groups.setdefault((one.disturbance, name, label), []).append(one)
     return [_Curve(*key, tuple(tests)) for key, tests in groups.items()]
+
+
+def _tested(one: StressTest) -> str:
+    """Return what a network was tested on, with what was set for this test."""
+    changed = ", ".join(
+        f"{name}={value_text(value)}" for name, value in sorted(one.changed.items())
+    )
+    return f"{tested(one)} ({changed})" if changed else tested(one)
 
 
 def _table(name: str, curves: Sequence[_Curve], *, means: bool) -> Table:

@@ -8,12 +8,13 @@ with noise (:mod:`nasbench_ecg.signal.noise`); with shifted marks, all tested be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_ecg.architecture import digest
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError
@@ -70,6 +71,7 @@ class StressTest:
         records: The tested records.
         levels: The undisturbed beats, then the levels in the given order.
         notes: What the scores do not show.
+        changed: What the caller has set, see :class:`~nasbench_ecg.studies.target.Target`.
     """
 
     run_key: str
@@ -85,16 +87,19 @@ class StressTest:
     records: list[str]
     levels: list[StressLevel]
     notes: list[str]
+    changed: dict[str, Any] = field(default_factory=dict)
 
     def as_data(self) -> dict[str, Any]:
-        """Return all fields as JSON data."""
-        return {"format": _FORMAT, **asdict(self)}
+        """Return all fields as JSON data, without ``changed`` if nothing is."""
+        data = {"format": _FORMAT, **asdict(self)}
+        return data if self.changed else {k: v for k, v in data.items() if k != "changed"}
 
     @property
     def file_name(self) -> str:
         """Name of the file that holds it, in the folder of the run's files."""
         part = f"-{self.protocol}" if self.protocol else ""
-        return f"{EVALUATIONS}/{self.tested_on}{part}-{self.disturbance}.json"
+        settings = f"-{digest(self.changed)[:8]}" if self.changed else ""
+        return f"{EVALUATIONS}/{self.tested_on}{part}-{self.disturbance}{settings}.json"
 
 
 def stress_test(
@@ -156,6 +161,7 @@ def stress_test(
         records=[target.beats.records[i] for i in np.unique(target.beats.record[chosen])],
         levels=[one.result(target, macro) for one in found],
         notes=[*target.notes, *notes],
+        changed=dict(target.changed),
     )
 
 

@@ -51,6 +51,7 @@ class Target:
         merged: Classes that count as another one.
         truth: The class of each of ``beats``, int64 [n_beats].
         notes: What differs from the training.
+        changed: What the caller has set, by name; empty: the test that is usual for the network.
     """
 
     classifier: BeatClassifier
@@ -69,6 +70,7 @@ class Target:
     merged: dict[str, str]
     truth: NDArray[np.int64]
     notes: tuple[str, ...]
+    changed: Mapping[str, Any]
 
     @property
     def origin(self) -> Origin:
@@ -139,7 +141,8 @@ def load_target(
 
     Raises:
         OptionError: The beats of the dataset are not cut from a signal; leads or classes do not
-            match; or all test records are of persons that the network was trained on.
+            match; all test records are of persons that the network was trained on; or options of a
+            protocol are given without one.
         MissingDataError: Records of the dataset are missing.
         PluginError: The dataset is not installed.
         ProtocolError: The dataset cannot be split by the protocol.
@@ -150,6 +153,7 @@ def load_target(
         origin_of(classifier),
     )
     given = dict(overrides or {})
+    asked_to_keep = keep_shared_persons
     if on is None:
         protocol = protocol or origin.protocol
         keep_shared_persons = keep_shared_persons or protocol == origin.protocol
@@ -185,12 +189,15 @@ def load_target(
         )
     classes, merged = _classes(classifier.classes, beats.classes, merge or {})
     truth = np.array([classes.index(merged.get(c, c)) for c in beats.classes])[beats.labels]
+    of_protocol = protocol_set[1].model_dump(mode="json") if protocol_set else {}
+    of_dataset = options.model_dump(mode="json")
+    set_by_name = [*(overrides or {}), *(["leads"] if leads is not None else [])]
     return Target(
         classifier=classifier,
         component=component,
         options=options,
         protocol=protocol,
-        protocol_options=protocol_set[1].model_dump(mode="json") if protocol_set else {},
+        protocol_options=of_protocol,
         source=source,
         beats=beats,
         fingerprint=loaded.fingerprint,
@@ -202,6 +209,12 @@ def load_target(
         merged=merged,
         truth=truth,
         notes=tuple(notes),
+        changed={
+            **{name: of_dataset[name] for name in set_by_name},
+            **{f"protocol.{name}": of_protocol[name] for name in protocol_overrides or {}},
+            **({"merge": merged} if merged else {}),
+            **({"keep_shared_persons": True} if asked_to_keep else {}),
+        },
     )
 
 
@@ -277,6 +290,11 @@ def _protocol_options(
 ) -> tuple[str, ProtocolOptions] | None:
     """Return the protocol with its options, which are those of a run of the same protocol."""
     if protocol is None:
+        if overrides:
+            raise OptionError(
+                f"The option {next(iter(overrides))!r} needs a protocol: all beats are tested.",
+                fix="Name the protocol, for example inter-patient.",
+            )
         return None
     of_run = origin.protocol_options if protocol == origin.protocol else {}
     given = {**of_run, **(overrides or {})}
