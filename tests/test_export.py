@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.metrics import scores
+from nasbench_ecg.models.card import model_card
 from nasbench_ecg.models.executorch import METADATA_METHOD
 from nasbench_ecg.models.export import METADATA
 from nasbench_ecg.models.load import load_model
@@ -155,14 +156,33 @@ def test_the_model_card_says_what_the_record_says(out, record, tmp_path):
     low, high = (100 * bound for bound in wilson(tp, n))
     assert f"| N | {n:,} | {100 * tp / n:.2f} | {low:.2f}–{high:.2f} |" in card
     assert "| part | records | persons |" in card
-    persons = [
-        {record.dataset.persons.get(name, name) for name in record.split.records[part]}
-        for part in ("train", "test")
-    ]
-    assert f"| test | {len(record.split.records['test'])} | {len(persons[1])} |" in card
-    shared = len(persons[0] & persons[1])
-    said = f"test part: {shared}." if shared else "No person has beats in both"
-    assert said in card
+    persons = {
+        part: {record.dataset.persons.get(name, name) for name in names}
+        for part, names in record.split.records.items()
+    }
+    tested = persons["test"]
+    assert f"| test | {len(record.split.records['test'])} | {len(tested)} |" in card
+    shared = (persons["train"] | persons["validation"]) & tested
+    assert f"with beats in them: {len(shared)} of {len(tested)}." in card
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        (["201"], "The scores are those of persons that the network has seen."),
+        (["202", "300"], "The scores are in part (1 of 2) those of persons that"),
+        (["300", "301"], None),
+    ],
+)
+def test_the_model_card_counts_persons_of_the_validation_part_too(record, test, said):
+    parts = {"train": ["100"], "validation": ["201"], "test": test}
+    split = record.split.model_copy(update={"records": parts})
+    persons = {"100": "a", "201": "b", "202": "b", "300": "c", "301": "d"}
+    data = record.dataset.model_copy(update={"persons": persons})
+    card = model_card(record.model_copy(update={"split": split, "dataset": data}), "model.onnx")
+    shared = sum(persons[name] == "b" for name in test)
+    assert f"with beats in them: {shared} of {len(test)}." in card
+    assert said in card if said else "has seen" not in card
 
 
 def wilson(k, n, z=1.959963984540054):

@@ -14,15 +14,6 @@ from nasbench_ecg.models.quantization import Int8Scores
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import percent
 
-_LIMITS = {
-    "intra-patient": "Beats were split at random: the test part holds beats of the same persons as "
-    "the training part. On other persons the scores are lower.",
-}
-_OTHER_LIMITS = (
-    "The test part holds other persons than the training part, but the same database, leads and "
-    "annotators."
-)
-
 
 def card_path(model: Path) -> Path:
     """Return the path of the card that belongs to a model file: ``model.onnx.md``."""
@@ -98,25 +89,38 @@ def _data(record: RunRecord, licenses: Sequence[str]) -> Iterator[str]:
         + (f". License of the records: {', '.join(sorted(set(licenses)))}." if licenses else ".")
     )
     yield ""
-    persons = {
-        part: {data.persons.get(name, name) for name in names}
-        for part, names in split.records.items()
-    }
+    persons = _persons(record)
     yield f"| part | records | persons | {' | '.join(record.classes)} |"
     yield f"| --- | --: | --: | {' | '.join('--:' for _ in record.classes)} |"
     for part, counts in split.counts.items():
         numbers = " | ".join(f"{counts.get(name, 0):,}" for name in record.classes)
         records = len(split.records.get(part, []))
         yield f"| {part} | {records} | {len(persons.get(part, ()))} | {numbers} |"
-    shared = persons.get("train", set()) & persons.get("test", set())
+    shared, tested = _shared(record)
     yield ""
     yield (
-        f"Persons with beats in both the training and the test part: {len(shared)}. The scores do "
-        "not say how the network does on other persons."
-        if shared
-        else "No person has beats in both the training and the test part."
+        "The network was trained on the training and the validation part. Persons of the test part "
+        f"with beats in them: {shared} of {tested}."
     )
     yield ""
+
+
+def _persons(record: RunRecord) -> dict[str, set[str]]:
+    """Return the persons of each part."""
+    assert record.split is not None and record.dataset is not None
+    known = record.dataset.persons
+    return {
+        part: {known.get(name, name) for name in names}
+        for part, names in record.split.records.items()
+    }
+
+
+def _shared(record: RunRecord) -> tuple[int, int]:
+    """Return how many persons of the test part the network has seen, and how many there are."""
+    persons = _persons(record)
+    seen = persons.get("train", set()) | persons.get("validation", set())
+    tested = persons.get("test", set())
+    return len(seen & tested), len(tested)
 
 
 def _scores(record: RunRecord) -> Iterator[str]:
@@ -164,9 +168,9 @@ def _int8(found: Int8Scores) -> Iterator[str]:
     yield (
         f"Weights and activations are 8-bit integers, calibrated on {found.calibration_beats:,} "
         f"training beats. Constants take {found.weight_bytes:,} bytes. On the {found.test_beats:,} "
-        f"test beats its F1 is {percent(found.f1_of_macro)}, {abs(found.loss) * 100:.2f} points "
-        f"{'below' if found.loss > 0 else 'above'} that of the float network, and "
-        f"{percent(found.agreement)}% of the beats get the same class."
+        f"test beats its F1 is {percent(found.f1_of_macro)}, {-found.loss * 100:+.2f} points "
+        f"against the float network, and {percent(found.agreement)}% of the beats get the same "
+        "class."
     )
     yield ""
 
@@ -174,7 +178,14 @@ def _int8(found: Int8Scores) -> Iterator[str]:
 def _limits(record: RunRecord) -> Iterator[str]:
     yield "## Limits"
     yield ""
-    yield f"- {_LIMITS.get(record.protocol, _OTHER_LIMITS)}"
+    shared, tested = _shared(record)
+    if shared:
+        share = "" if shared == tested else f"in part ({shared} of {tested}) "
+        yield (
+            f"- The scores are {share}those of persons that the network has seen. On other persons "
+            "they are lower."
+        )
+    yield "- The test part has the same database, leads and annotators as the training part."
     yield "- Beats were cut at annotated R peaks. A detector adds errors of its own."
     yield "- Other leads, electrodes, sampling rates or noise were not tested."
     yield ""
