@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import wfdb
@@ -98,6 +100,24 @@ def test_beats_are_prepared_as_in_training(normalise, monkeypatch):
         before=30, after=40, normalise=normalise,
     )  # fmt: skip
     np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=2e-5)
+
+
+def test_a_flat_lead_is_zero_as_in_training():
+    recorded, beats = recording()
+    recorded.signals[1] = 1.1
+    given = []
+    own = classifier("per-record", record=given)
+    every_beat = own.options.model_copy(update={"max_missing": 1.0})
+    annotate(recorded, replace(own, options=every_beat), Silent(), peaks=beats)
+    assert np.abs(np.concatenate(given)[:, 1]).max() == 0
+
+
+def test_two_marks_at_one_place_are_one_beat():
+    recorded, beats = recording()
+    once = annotate(recorded, classifier(), Silent(), peaks=beats)
+    twice = annotate(recorded, classifier(), Silent(), peaks=np.sort([*beats, beats[4]]))
+    assert twice.samples.tolist() == beats.tolist()
+    assert twice.symbols == once.symbols and twice.notes == once.notes == ()
 
 
 @pytest.mark.parametrize("rhythm", ["whole-record", "causal"])

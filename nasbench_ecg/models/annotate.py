@@ -7,7 +7,7 @@ recording come first, since rhythm planes may need all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from nasbench_ecg.signal.recordings import Recording
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import rhythm_planes
-from nasbench_ecg.signal.windows import segment
+from nasbench_ecg.signal.windows import FLAT, segment
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -82,7 +82,8 @@ def annotate(
         progress: Shows progress.
         leads: Leads of the recording in place of those that the network was trained on, in their
             order; by default the leads of the same names, or the first ones.
-        peaks: Sample index of each R peak, int64 [n_beats]; by default they are detected.
+        peaks: Sample index of each R peak, int64 [n_beats]; by default they are detected. Equal
+            ones are one beat.
 
     Raises:
         OptionError: The recording has too few leads, or no lead of a given name.
@@ -101,7 +102,7 @@ def annotate(
                 moments.add(_denoised(signals, recording, classifier)[:, core])
             bar.advance()
         samples = _without_doubles(np.concatenate(found), recording.fs) if peaks is None else peaks
-        samples = np.sort(samples)
+        samples = np.unique(samples)  # two marks at one place are one beat
         rhythm, used = classifier.options.rhythm, list(classifier.options.plane_index)
         planes = rhythm_planes(samples, rhythm)[:, used].astype(np.float32) if rhythm else None
         probabilities = np.full((len(samples), len(classifier.classes)), np.nan, np.float32)
@@ -223,7 +224,7 @@ class _Moments:
     def z_score(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         mean = self.total / self.n
         deviation = np.sqrt(np.maximum(self.squares / self.n - mean**2, 0))
-        scale = np.where(deviation > 0, deviation, np.inf)
+        scale = np.where(deviation > FLAT, deviation, np.inf)
         return ((windows - mean[:, None]) / scale[:, None]).astype(np.float32)
 
 
@@ -250,7 +251,7 @@ def _windows(
     )
     per_record = options.normalise == "per-record"
     cut = segment(
-        replace(record),
+        record,
         before=options.before,
         after=options.after,
         normalise="none" if per_record else options.normalise,

@@ -22,7 +22,8 @@ MAX_MISSING = 0.1
 
 F = TypeVar("F", np.float32, np.float64)
 
-_FLAT = 1e-6  # millivolts: smaller deviations are rounding errors, far below any ADC step
+FLAT = 1e-6
+"""Standard deviation in millivolts of a flat lead: rounding errors, far below any ADC step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,5 +156,5 @@ def _with_planes(windows: NDArray[np.float32], planes: NDArray[np.float64]) -> N
 def _z_score(values: NDArray[F]) -> NDArray[F]:
     values = values - values.mean(axis=-1, keepdims=True)
     deviation = values.std(axis=-1, keepdims=True)
-    values /= np.where(deviation > _FLAT, deviation, np.inf)
+    values /= np.where(deviation > FLAT, deviation, np.inf)
     return values
