@@ -163,7 +163,8 @@ def scores_of_many(
     counts = np.asarray(confusions, np.float64)
     tp = np.diagonal(counts, axis1=-2, axis2=-1)
     support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
-    chosen = np.isin(list(classes), list(macro_classes or classes)) & (support > 0)
+    averaged = classes if macro_classes is None else macro_classes
+    chosen = np.isin(list(classes), list(averaged)) & (support > 0)
 
     def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
