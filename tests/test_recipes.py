@@ -490,6 +490,8 @@ def test_a_default_that_is_written_out_is_the_same_recipe_and_the_same_options(p
         ({"gamma": 1}, "gamma needs loss=focal"),
         ({"min_share": 0.01}, "min_share needs loss=logit-adjustment"),
         ({"averaging": "swa", "averaging_decay": 0.9}, "averaging_decay needs averaging=ema"),
+        ({"optimizer": "adamw", "momentum": 0.5}, "optimizer=adamw has no momentum"),
+        ({"schedule": "one-cycle", "lr_min": 0.0}, "schedule=one-cycle has no lr_min"),
         ({"augment": "hum"}, "'augment"),
         ({"loss": "hinge"}, "'loss'"),
     ],

@@ -107,6 +107,12 @@ class TrainOptions(RecipeOptions):
         ):
             if getattr(self, option) is not None and getattr(self, owner) != value:
                 raise ValueError(f"{option} needs {owner}={value}")
+        for option, owner, value in (
+            ("momentum", "optimizer", "adamw"),
+            ("lr_min", "schedule", "one-cycle"),
+        ):
+            if getattr(self, option) != _PUBLISHED[option] and getattr(self, owner) == value:
+                raise ValueError(f"{owner}={value} has no {option}")
         return self
 
 
