@@ -26,7 +26,7 @@ from nasbench_ecg.api import (
     draw_values,
 )
 from nasbench_ecg.contracts import Budget, Task
-from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.errors import DivergedError, NasbenchError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.config import configure
@@ -325,6 +325,18 @@ def test_the_front_has_the_form_of_nsga2s():
     assert set(ours.details["front"][0]) == set(theirs.details["front"][0])
 
 
+def test_the_front_holds_no_network_that_diverged():
+    def score(arch, fidelity):
+        if not any(arch.genotype):
+            raise DivergedError("The loss is not finite.")
+        return sum(arch.genotype)
+
+    evaluator = Lookup(score)
+    result, *_ = search("tpe", Bits(4), evaluator=evaluator, objectives=("parameters",))
+    assert bits([0] * 4) in evaluator.architectures
+    assert {row["score"] for row in result.details["front"]} == {1, 2, 3, 4}
+
+
 @pytest.mark.parametrize("name", WITH_OBJECTIVES)
 def test_objectives_must_differ(name):
     with pytest.raises(ValueError, match="objectives must differ"):
@@ -353,6 +365,37 @@ def test_the_study_can_be_opened_and_an_equal_search_replaces_it(task, tmp_path)
     assert again == result and optuna.get_all_study_names(url) == [name]
     search("tpe", Bits(6), seed=1, **kept)
     assert len(optuna.get_all_study_names(url)) == 2
+
+
+def test_searches_of_two_runs_have_studies_of_their_own(task, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    for key in ("one", "two", "one"):  # such as runs that differ in the builder alone
+        ctx = context(Bits(6), Lookup())
+        ctx.task, ctx.key = task, key
+        strategy = load_registry().get("strategy", "tpe")
+        options = options_of("tpe", storage=url, models=4, initial=3)
+        strategy.create(options).search(task, ctx.space, Wide(), ctx)
+    assert len(optuna.get_all_study_names(url)) == 2
+
+
+def test_a_rejected_network_counts_as_the_worst_also_if_a_candidate_diverged(task, tmp_path):
+    evaluator = Lookup()
+
+    def score(arch, fidelity):
+        if len(evaluator.calls) == 2:
+            raise DivergedError("The loss is not finite.")
+        return sum(arch.genotype)
+
+    evaluator.score = score
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    kept = {"storage": url, "task": task, "models": 14, "initial": 4, "max_parameters": 5}
+    search("gp", Bits(6), evaluator=evaluator, **kept)
+    (name,) = optuna.get_all_study_names(url)
+    trials = optuna.load_study(study_name=name, storage=url).trials
+    rejected = [t for t in trials if t.user_attrs.get("rejected")]
+    # Without a score for them, the sampler proposed such networks hundreds of times.
+    assert 0 < len(rejected) < 30
+    assert {t.state.name for t in rejected} == {"COMPLETE"}
 
 
 def test_a_search_with_a_database_is_the_same_as_one_without(task, tmp_path):
@@ -391,10 +434,10 @@ def test_the_plugin_and_its_options_load_without_optuna():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("missing", ["optuna", "cmaes"])
 def test_a_missing_extra_is_one_error_that_names_it(name, missing, monkeypatch):
-    from nasbench_ecg_optuna import study
+    from nasbench_ecg_optuna import studies
 
-    real = study.find_spec
-    monkeypatch.setattr(study, "find_spec", lambda name: None if name == missing else real(name))
+    real = studies.find_spec
+    monkeypatch.setattr(studies, "find_spec", lambda name: None if name == missing else real(name))
     component = load_registry().get("strategy", name)
     with pytest.raises(PluginError) as caught:
         component.create(component.options_model()())
@@ -421,6 +464,13 @@ def test_candidates_below_the_median_are_stopped_and_others_go_on():
     assert max(stopped) < int(result.architecture.hash[:4], 16)
     again, *_ = search("tpe", Bits(10), evaluator=Lookup(evaluator.score), **options)
     assert again == result and reached[result.architecture.hash] == 9
+
+
+def test_a_search_that_stops_candidates_ends_where_the_space_has_no_more():
+    evaluator = Lookup(lambda arch, fidelity: int(arch.hash[:4], 16) + fidelity.epochs)
+    search("tpe", Bits(3), evaluator=evaluator, epochs=9, prune_after=1, models=20, initial=2)
+    assert len({arch.hash for arch in evaluator.architectures}) == 8
+    assert {f.epochs for _, f in evaluator.calls} == {1, 3, 9} and len(evaluator.calls) < 24
 
 
 @pytest.mark.parametrize("options", [{"prune_after": 9}, {"objectives": ("macs",)}])
@@ -463,6 +513,12 @@ def test_bohb_keeps_its_limits_and_budget():
     assert all(sum(arch.genotype) + 2 <= 6 for arch in evaluator.architectures)
     _, evaluator = bohb(Bits(8), budget=Budget(evaluations=11))
     assert len(evaluator.calls) == 11
+
+
+def test_bohb_ends_a_bracket_of_random_candidates_where_the_space_has_no_more():
+    options = {"eta": 3, "max_epochs": 9, "initial": 2}
+    _, evaluator = bohb(Bits(2), random_fraction=1.0, **options)
+    assert len({arch.hash for arch in evaluator.architectures}) == 4
 
 
 # The space of the documentation

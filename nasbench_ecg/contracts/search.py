@@ -93,7 +93,7 @@ class Budget:
     """Limits of a search; None means unlimited. A strategy keeps those that its spec declares.
 
     Attributes:
-        evaluations: Most architectures that ``evaluate_many`` evaluates.
+        evaluations: Most evaluations that ``evaluate_many`` returns, with the repeated ones.
         seconds: Most seconds that the search takes.
     """
 
@@ -182,6 +182,8 @@ class SearchContext(Protocol):
         checkpoint: Saved state of the search.
         parallel: Number of candidates evaluated at the same time. Pass at least as many to
             :meth:`evaluate_many` at once, if the search allows it.
+        key: Key of the run, which names what the search writes elsewhere, such as a database; empty
+            outside of a run.
     """
 
     rng: np.random.Generator
@@ -190,6 +192,7 @@ class SearchContext(Protocol):
     progress: Progress
     checkpoint: Checkpoint
     parallel: int
+    key: str
 
     @property
     def seconds(self) -> float:
@@ -204,8 +207,8 @@ class SearchContext(Protocol):
 
         The evaluations are in the order of ``architectures``, without the networks' weights and
         predictions. A candidate whose training diverges has the score minus infinity and no
-        metrics.
-        Repeating one, of an equal architecture at an equal fidelity, costs nothing.
+        metrics. Repeating one, of an equal architecture at an equal fidelity, trains nothing, but
+        counts towards the budget of evaluations.
 
         Raises:
             ProtocolError: The budget does not allow all evaluations; those it allows are made.

@@ -69,6 +69,7 @@ class RunSearchContext:
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     evaluation_log: EvaluationLog = field(default_factory=EvaluationLog)
     parallel: int = 1
+    key: str = ""
     workers: CandidateWorkers | None = None
     candidates: CandidateCheckpoints | None = None
     evaluations: int = 0

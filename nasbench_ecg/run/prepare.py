@@ -211,6 +211,7 @@ class PreparedRun:
             progress=self.progress,
             budget=self.config.budget,
             parallel=self.parallel,
+            key=self.config.key(),
             evaluator_name=describe(self.config.evaluator.component),
             calls=self.calls,
         )

@@ -132,6 +132,7 @@ class TableSearchContext:
     budget: Budget
     device: str = "cpu"
     parallel: int = 1
+    key: str = ""
     progress: Progress = field(default_factory=Silent)
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     seconds: float = 0.0

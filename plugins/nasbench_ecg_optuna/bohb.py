@@ -20,17 +20,17 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg_blackbox.halving import Rung
-from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import (
+    MAX_REPEATS,
+    EvaluationHistory,
+    SizeLimit,
+    seconds_of_search,
+)
 from nasbench_ecg_blackbox.hyperband import brackets
 from nasbench_ecg_optuna.encoders import Direct
 from nasbench_ecg_optuna.options import BohbOptions
-from nasbench_ecg_optuna.study import (
-    MAX_PROPOSALS,
-    create_study,
-    encoded,
-    quiet_optuna,
-    require_optuna,
-)
+from nasbench_ecg_optuna.studies import quiet_optuna, require_optuna, study_in_memory
+from nasbench_ecg_optuna.study import MAX_PROPOSALS, encoded
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -107,7 +107,8 @@ class _Proposer:
         """Return ``n`` distinct candidates within the limits, or as many as are found."""
         found: dict[str, Architecture] = {}
         study = self._model()
-        while study is not None and len(found) < n:
+        repeats = 0
+        while study is not None and len(found) < n and repeats < MAX_REPEATS:
             if self.rng.random() < self.options.random_fraction:
                 arch = self.limit.sample(self.space, self.rng)
             else:
@@ -115,6 +116,7 @@ class _Proposer:
                 if proposed is None:
                     break
                 arch = proposed
+            repeats = repeats + 1 if arch.hash in found else 0
             found.setdefault(arch.hash, arch)
         for arch in self.limit.sample_distinct(self.space, self.rng, n):
             if len(found) < n:
@@ -149,7 +151,7 @@ class _Proposer:
 
     @property
     def _enough(self) -> int:
-        """Scores that a model needs: as published, one more than there are parameters."""
+        """Scores that a model needs: by default, one more than there are parameters."""
         return self.options.initial or len(self.parameters) + 1
 
     def _propose(self, study: Study, known: dict[str, Architecture]) -> Architecture | None:
@@ -178,5 +180,5 @@ class _Proposer:
             multivariate=True,
             group=conditional,
         )
-        self.studies[epochs] = create_study(sampler=sampler, direction="maximize")
+        self.studies[epochs] = study_in_memory(sampler=sampler, direction="maximize")
         return self.studies[epochs]

@@ -25,7 +25,8 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg_optuna.encoders import Relaxed
 from nasbench_ecg_optuna.options import CmaEsOptions
-from nasbench_ecg_optuna.study import OptunaSearch, require_optuna
+from nasbench_ecg_optuna.studies import require_optuna
+from nasbench_ecg_optuna.study import OptunaSearch
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

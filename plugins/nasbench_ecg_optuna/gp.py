@@ -24,7 +24,8 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg_optuna.options import GpOptions
-from nasbench_ecg_optuna.study import OptunaSearch, require_optuna
+from nasbench_ecg_optuna.studies import require_optuna
+from nasbench_ecg_optuna.study import OptunaSearch
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

@@ -23,7 +23,8 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg_optuna.options import NsgaIIIOptions, NsgaIIOptions
-from nasbench_ecg_optuna.study import OptunaSearch, SamplerFactory, require_optuna
+from nasbench_ecg_optuna.studies import require_optuna
+from nasbench_ecg_optuna.study import OptunaSearch, SamplerFactory
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

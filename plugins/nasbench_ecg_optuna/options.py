@@ -64,9 +64,9 @@ class TpeOptions(ObjectivesOptions):
     """Random candidates before the first model of the scores."""
 
     prune_after: int | None = Field(None, ge=1)
-    """Epochs after which a candidate is stopped if its score is below the median of the others at
-    that point, and again after every 3 times as many. It goes on from its checkpoint otherwise.
-    Null: no candidate is stopped."""
+    """Epochs after which a candidate is stopped if its score is below the median, at that point, of
+    those that were trained to the end, and again after every 3 times as many. It goes on from its
+    checkpoint otherwise. Null: no candidate is stopped."""
 
     candidates: int = Field(24, ge=1)
     """Samples of the good density among which the expected improvement is maximized."""
@@ -103,7 +103,8 @@ class BohbOptions(HyperbandOptions):
 
     initial: int | None = Field(None, ge=2)
     """Scores at one number of epochs from which on a model is made of them; null: one more than the
-    space has parameters, as published. Until then candidates are random."""
+    space has parameters (N_min of the paper, which waits for two more). Until then candidates are
+    random."""
 
     random_fraction: float = Field(1 / 3, ge=0, le=1)
     """Share of the candidates that stay random, as published."""

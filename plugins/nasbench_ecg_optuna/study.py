@@ -7,12 +7,9 @@ from its beginning with the evaluations that the harness has stored, so no study
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.util import find_spec
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +20,6 @@ from nasbench_ecg.api import (
     Fidelity,
     OptionError,
     Parameter,
-    PluginError,
     SearchContext,
     SearchResult,
     SearchSpace,
@@ -40,6 +36,7 @@ from nasbench_ecg_blackbox.history import (
 from nasbench_ecg_blackbox.nsga2 import front, member, table
 from nasbench_ecg_optuna.encoders import Direct, Encoder, Suggests
 from nasbench_ecg_optuna.options import StudyOptions
+from nasbench_ecg_optuna.studies import quiet_optuna, study_in_database, study_in_memory
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -52,16 +49,6 @@ MAX_PROPOSALS = 20
 
 SamplerFactory = Callable[[int, Sequence[Parameter]], "BaseSampler"]
 """Returns a sampler of Optuna for a seed and the parameters of the space."""
-
-
-def require_optuna(strategy: str) -> None:
-    """Raise PluginError, naming the extra, if Optuna or what it needs here is not installed."""
-    for package in ("optuna", "cmaes"):
-        if find_spec(package) is None:
-            raise PluginError(
-                f"The strategy {strategy!r} needs the package {package}, which is not installed.",
-                fix="Install the extra 'optuna': pip install 'nasbench-ecg[optuna]'.",
-            )
 
 
 def encoded(space: SearchSpace, strategy: str) -> Encodes:
@@ -182,7 +169,7 @@ class _Run:
         self.encodes = encoded(space, search.name)
         self.search, self.task, self.builder = search, task, builder
         self.space = space
-        self.rng, self.device = ctx.rng, ctx.device
+        self.rng, self.device, self.key = ctx.rng, ctx.device, ctx.key
         self.history, self.limit = history, limit
         self.parameters = tuple(self.encodes.parameters())
         self.fidelities = search.fidelities
@@ -244,7 +231,8 @@ class _Run:
     def _random_proposal(self) -> Proposal | None:
         for _ in range(MAX_REPEATS):
             arch = self.space.sample(self.rng)
-            if self._known_score(arch) is None and self._excess(arch) <= 0:
+            new = self._known_score(arch) is None and arch.hash not in self.pruned
+            if new and self._excess(arch) <= 0:
                 break
         else:
             if self.history.evaluations:
@@ -320,7 +308,8 @@ class _Run:
     def _tell_rejected(self, proposal: Proposal) -> None:
         from optuna.trial import TrialState
 
-        scores = [known.score for known in self.history.evaluations.values()]
+        known = [evaluation.score for evaluation in self.history.evaluations.values()]
+        scores = [score for score in known if isfinite(score)]
         if self.search.learns_from_rejected and scores:
             proposal.trial.set_user_attr("rejected", True)
             self._tell(proposal, min(scores))
@@ -374,31 +363,17 @@ class _Run:
         ]
         url = self.search.options.storage
         if url is None:
-            return create_study(sampler=sampler, pruner=pruner, directions=directions)
-        name = self._study_name()
-        try:
-            if name in optuna.get_all_study_names(url):
-                optuna.delete_study(study_name=name, storage=url)
-            study = optuna.create_study(
-                study_name=name,
-                storage=url,
-                sampler=sampler,
-                pruner=pruner,
-                directions=directions,
-            )
-            study.set_metric_names(["score", *self.search.objectives])
-        except Exception as error:  # of the database and of the URL, of several libraries
-            reason = " ".join(str(error).split("\n")[0].split()).rstrip(".")
-            raise OptionError(
-                f"The storage {url!r} of the study cannot be opened: {reason}.",
-                where="strategy.storage",
-                fix="Give a URL such as sqlite:///study.db.",
-            ) from error
+            return study_in_memory(sampler=sampler, pruner=pruner, directions=directions)
+        study = study_in_database(
+            url, self._study_name(), sampler=sampler, pruner=pruner, directions=directions
+        )
+        study.set_metric_names(["score", *self.search.objectives])
         return study
 
     def _study_name(self) -> str:
         """Return a name that only an equal search has: strategy, space and digest."""
         identity: Mapping[str, Any] = {
+            "run": self.key,
             "options": self.search.options.model_dump(mode="json", exclude={"storage"}),
             "parameters": [repr(parameter) for parameter in self.parameters],
             "beats": [self.task.train.fingerprint(), self.task.validation.fingerprint()],
@@ -406,27 +381,3 @@ class _Run:
         }
         digest = hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:8]
         return f"{self.search.name}-{self.space.name}-{digest}"
-
-
-def create_study(**arguments: Any) -> Study:
-    """Return a study in memory, made with the arguments of Optuna's ``create_study``."""
-    import optuna
-
-    from nasbench_ecg_optuna.storage import OneStudy
-
-    return optuna.create_study(storage=OneStudy(), **arguments)
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Let Optuna print only errors inside the block."""
-    import optuna
-
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", category=optuna.exceptions.ExperimentalWarning)
-            yield
-    finally:
-        optuna.logging.set_verbosity(before)

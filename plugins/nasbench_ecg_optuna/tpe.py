@@ -30,7 +30,8 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg_blackbox.halving import rung_fidelity
 from nasbench_ecg_optuna.options import TpeOptions
-from nasbench_ecg_optuna.study import OptunaSearch, require_optuna
+from nasbench_ecg_optuna.studies import require_optuna
+from nasbench_ecg_optuna.study import OptunaSearch
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
