@@ -498,6 +498,20 @@ def test_a_batch_of_asha_is_chosen_before_its_scores_are_known():
     assert [f.epochs for _, f in evaluator.calls][:6] == [1, 1, 1, 1, 2, 2]
 
 
+def test_asha_asks_for_a_batch_of_one_rung_at_once_and_finds_the_same(monkeypatch):
+    def run(parallel):
+        ctx = context(Bits(30), Lookup())
+        ctx.parallel = parallel
+        asked, real = [], ctx.evaluate_many
+        ctx.evaluate_many = lambda a, f: asked.append(len(a)) or real(a, f)
+        options = AshaOptions(eta=2, max_epochs=4, total_epochs=60, batch=4)
+        return Asha(options).search(TASK, ctx.space, ctx.builder, ctx), asked
+
+    (alone, ones), (together, asked) = run(1), run(4)
+    assert alone == together and set(ones) == {1}
+    assert asked[0] == 4 and sum(asked) == len(ones) > len(asked)
+
+
 # Warm starts
 
 

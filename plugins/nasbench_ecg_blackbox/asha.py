@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from nasbench_ecg.api import (
     Architecture,
@@ -62,11 +63,13 @@ class Asha:
                 jobs = ladder.take(samples, options.batch)
                 if not jobs:
                     break
-                for job in jobs:
-                    score = history.score(job.architecture, ladder.fidelity(job.rung))
-                    if score is not None:
+                for rung, group in groupby(jobs, key=lambda job: job.rung):
+                    of_rung = list(group)
+                    architectures = [job.architecture for job in of_rung]
+                    scores = history.score_all(architectures, ladder.fidelity(rung))
+                    for job, score in zip(of_rung, scores, strict=False):
                         ladder.add(job, score)
-                        bar.advance(ladder.cost(job.rung))
+                        bar.advance(ladder.cost(rung))
         best = history.best_of_longest or limit.sample(space, ctx.rng)
         return SearchResult(best, {"evaluations": history.to_rows()})
 
