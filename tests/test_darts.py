@@ -31,7 +31,7 @@ from nasbench_ecg_darts.relaxation import (
 )
 from nasbench_ecg_darts.search import Darts, search_step
 from nasbench_ecg_darts.state import SearchState, draw_beats
-from nasbench_ecg_darts.variant import DARTS
+from nasbench_ecg_darts.variant import DARTS, Variant
 
 # -- drawing an epoch's beats ------------------------------------------------------------------
 
@@ -155,8 +155,13 @@ def test_the_same_seed_gives_the_same_search_bit_for_bit_and_another_seed_anothe
 
 
 def test_warm_up_epochs_do_not_change_alpha():
-    only_warmup, trajectory = search(epochs=2, warmup_epochs=2)
-    assert moved(only_warmup) < 1e-6
+    task, after = task_of(), Variant(after_epoch=lambda state, figures: state.epoch == 2)
+    ctx = context(task)
+    with seeded(0):
+        warming = Darts(DartsOptions(**{**QUICK, "warmup_epochs": 2}), after)
+        only_warmup = warming.search(task, SPACE, ctx.builder, ctx)
+    trajectory = ctx.trajectory
+    assert len(trajectory) == 2 and moved(only_warmup) < 1e-6
     assert trajectory[1]["train_loss"] < trajectory[0]["train_loss"]
     half_warmup, _ = search(epochs=2, warmup_epochs=1)
     assert moved(half_warmup) > 1e-4
@@ -294,6 +299,12 @@ def test_the_estimate_is_a_positive_number_of_seconds():
     task = task_of()
     ctx = context(task)
     assert Darts(DartsOptions(**QUICK)).estimate(task, SPACE, ctx.builder, ctx) > 0
+
+
+def test_the_estimate_keeps_to_the_budget_of_seconds():
+    task = task_of()
+    ctx = context(task, budget=Budget(seconds=0.001))
+    assert Darts(DartsOptions(**QUICK)).estimate(task, SPACE, ctx.builder, ctx) == 0.001
 
 
 def test_a_space_that_cannot_be_relaxed_and_beats_too_short_are_option_errors():

@@ -21,6 +21,7 @@ from darts_searches import (
     take_step,
     task_of,
 )
+from pydantic import ValidationError
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nasbench_ecg.errors import OptionError
@@ -69,6 +70,22 @@ def test_defaults_are_those_of_the_papers():
     assert options.DartsMinusOptions().skip_weight == 1
     assert options.DrnasOptions().distance_scale == 1e-3
     assert (options.GdasOptions().temperature, options.GdasOptions().temperature_min) == (10, 0.1)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_search_that_would_never_train_alpha_is_refused(name):
+    with pytest.raises(ValidationError, match="must be less than epochs"):
+        STRATEGIES[name][1](epochs=10, warmup_epochs=10)
+
+
+def test_shorter_searches_than_the_warm_up_are_refused_and_told_so():
+    with pytest.raises(OptionError, match="warmup_epochs"):
+        resolve(options.PcDartsOptions, component="strategy pc-darts", overrides={"epochs": 10})
+
+
+def test_a_temperature_of_gdas_that_rises_is_refused():
+    with pytest.raises(ValidationError, match="temperature_min"):
+        options.GdasOptions(temperature=0.5, temperature_min=1.0)
 
 
 class Interrupted(Silent):

@@ -85,6 +85,15 @@ class DartsOptions(SearchNetworkOptions):
     α at the end of each epoch. It changes neither the result nor the run key.
     """
 
+    @model_validator(mode="after")
+    def _trains_alpha(self) -> Self:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs}): "
+                "α is trained in the others only"
+            )
+        return self
+
 
 Profiles = Mapping[str, Mapping[str, Any]]
 
@@ -215,6 +224,15 @@ class GdasOptions(DartsOptions):
 
     temperature_min: float = Field(0.1, gt=0)
     """τ in the last epoch."""
+
+    @model_validator(mode="after")
+    def _falls(self) -> Self:
+        if self.temperature_min > self.temperature:
+            raise ValueError(
+                f"temperature_min ({self.temperature_min:g}) must not exceed temperature "
+                f"({self.temperature:g})"
+            )
+        return self
 
 
 class DartsPtOptions(DartsOptions):

@@ -132,7 +132,8 @@ class Darts:
             )
 
         seconds = seconds_per_step(step, state.batch_size, ctx.device)
-        return seconds * (sum(steps) + self.variant.extra_steps(state))
+        total = seconds * (sum(steps) + self.variant.extra_steps(state))
+        return total if ctx.budget.seconds is None else min(total, ctx.budget.seconds)
 
     def _start(self, task: Task, space: SearchSpace, ctx: SearchContext) -> SearchState:
         if not isinstance(space, ConvCells):
