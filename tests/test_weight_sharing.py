@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet, edge_index, n_edges
+from nasbench_ecg_weight_sharing import shared_supernet as shared_supernet_module
 from nasbench_ecg_weight_sharing import strategy as strategy_module
 from nasbench_ecg_weight_sharing.evaluator import SharedWeights
 from nasbench_ecg_weight_sharing.options import RandomWsOptions, SharedWeightsOptions
@@ -155,6 +157,16 @@ def test_calibrated_statistics_are_the_mean_over_batches():
     assert not subnetwork.training
 
 
+def test_no_beat_counts_for_more_than_others_in_the_calibration(monkeypatch):
+    sizes = []
+    monkeypatch.setattr(shared_supernet_module, "_CALIBRATION_BATCH", 33)
+    monkeypatch.setattr(
+        shared_supernet_module, "calibrate", lambda net, batches: sizes.extend(map(len, batches))
+    )
+    shared_supernet().predict(A, TASK.validation)
+    assert sizes == [25, 25, 25, 25]  # and not 33, 33, 33 and 1, each with the same weight
+
+
 def test_predictions_do_not_depend_on_earlier_ones():
     shared = shared_supernet()
     shared.train(Silent())
@@ -170,6 +182,16 @@ def test_predictions_do_not_depend_on_earlier_ones():
 def test_an_epoch_has_each_beat_at_most_once(beats, n):
     shared = shared_supernet(options=SharedWeightsOptions(**TINY, beats=beats))
     assert len(shared.order) == len(set(shared.order.tolist())) == n
+
+
+def test_an_epoch_of_fewer_beats_than_a_batch_has_one_step():
+    shared = shared_supernet(options=SharedWeightsOptions(**TINY, beats=10, epochs=2))
+    before = {name: value.clone() for name, value in shared.net.state_dict().items()}
+    figures = []
+    shared.train(Silent(), after_epoch=figures.append)
+    assert shared.steps_per_epoch == 1 and all(math.isfinite(one["loss"]) for one in figures)
+    after = shared.net.state_dict()
+    assert any(not torch.equal(after[name], value) for name, value in before.items())
 
 
 # -- the evaluator -----------------------------------------------------------------------------

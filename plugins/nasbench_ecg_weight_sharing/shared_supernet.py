@@ -196,8 +196,9 @@ class SharedSupernet:
         """
         subnetwork = self.subnetwork(arch)
         with arithmetic(self.device, "float32"):
-            batches = torch.split(self.beats.signals[self.calibration], _CALIBRATION_BATCH)
-            calibrate(subnetwork, batches)
+            drawn = self.beats.signals[self.calibration]
+            # Of about equal size: the statistics of each batch count the same.
+            calibrate(subnetwork, drawn.chunk(-(-len(drawn) // _CALIBRATION_BATCH)))
         classes: np.ndarray[Any, np.dtype[np.int64]] = predict(
             subnetwork, beats, device=self.device
         ).argmax(axis=1)
@@ -249,6 +250,7 @@ class SharedSupernet:
 
     def _draw_order(self) -> Tensor:
         n = min(self.options.beats or len(self.beats), len(self.beats))
+        n = max(n, self.batch_size)  # an epoch has at least one step
         labels = self.beats.labels.cpu()
         return draw_beats(labels, n, self.options.majority_share, self.generator)
 
