@@ -314,6 +314,13 @@ def test_support_vectors_draw_nothing_from_the_global_generator(name):
     assert (np.random.get_state()[1].tolist(), np.random.get_state()[2]) == before
 
 
+def test_an_odd_number_of_evolved_beats_can_be_halved():
+    task = Task(groups(96, 1, CLASSES[:2]), groups(24, 2, CLASSES[:2]), CLASSES[:2])
+    strategy = STRATEGIES["iemmc"](evolve_beats=31, balance=0.0)
+    result, _ = search(strategy, task, space_of(clusters=2))
+    assert result.details["cluster_sizes"] == [60, 60]
+
+
 def test_every_split_and_every_cluster_made_directly_keeps_the_balance():
     task = task_of(distance=0.0)
     result, _ = search(STRATEGIES["iemmc"](balance=0.7), task)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from test_iemmc import STRATEGIES, context, evaluate, every_strategy, groups, se
 
 from nasbench_ecg.api import join
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Task
+from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg_immune.iemmc import Iemmc
 from nasbench_ecg_immune.space import from_architecture, to_architecture
 
 CLASSES = ("N", "other")
@@ -120,6 +122,32 @@ def test_a_search_that_was_stopped_continues_with_the_next_record(task):
     # The separation of record c is so clear that every seed finds it.
     sizes = [found.details["records"]["c"]["cluster_sizes"] for found in (result, whole)]
     assert sizes[0] == sizes[1] == [25, 25]
+
+
+def test_a_search_that_was_stopped_has_the_seconds_left_and_not_all_of_them(task, monkeypatch):
+    class Saved:
+        def due(self):
+            return False
+
+        def load(self):
+            ctx.started -= 8.0  # as the harness restores the seconds of a run
+            return {"records": []}
+
+    deadlines = []
+    cluster = Iemmc._cluster
+    monkeypatch.setattr(
+        Iemmc,
+        "_cluster",
+        lambda self, points, *rest: (
+            deadlines.append(points.deadline) or cluster(self, points, *rest)
+        ),
+    )
+    ctx = context(task, space_of(**SPACE), budget=Budget(seconds=10.0))
+    ctx.checkpoint = Saved()
+    started = monotonic()
+    of("iemmc").search(task, ctx.space, ctx.builder, ctx)
+    assert len(deadlines) == 3
+    assert max(deadlines) < started + 4
 
 
 def test_a_labeling_of_all_beats_is_not_one_of_single_records():

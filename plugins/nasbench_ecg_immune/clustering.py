@@ -114,16 +114,15 @@ def search_labeling(
             clusters than classes, or features are missing or constant.
     """
     labelings = _check_space(strategy, task, space)
-    seconds = ctx.budget.seconds
-    deadline = math.inf if seconds is None else monotonic() + seconds
     if labelings.options.within is None:
         x = clustered_beats(task)
-        points = ClusteringTask(x, labelings.clusters, labelings, deadline)
+        points = ClusteringTask(x, labelings.clusters, labelings, _deadline(ctx))
         codes, details = cluster(points, task, ctx.checkpoint)
         return points.result(codes, details)
     parts = record_tasks(task)
     saved = ctx.checkpoint.load()
     done: list[Any] = [] if saved is None else list(saved["records"])
+    deadline = _deadline(ctx)  # after the seconds before an interruption are known
     with ctx.progress.track("Clustering records", len(parts)) as bar:
         bar.advance(len(done))
         for number in range(len(done), len(parts)):
@@ -142,6 +141,12 @@ def search_labeling(
         together[index] = one["codes"]
     found = {name: one["details"] for (name, _, _), one in zip(parts, done, strict=True)}
     return SearchResult(labelings.architecture(together), {"records": found})
+
+
+def _deadline(ctx: SearchContext) -> float:
+    """Return the monotonic clock time at which the budget of seconds ends."""
+    seconds = ctx.budget.seconds
+    return math.inf if seconds is None else monotonic() + seconds - ctx.seconds
 
 
 def _check_space(strategy: str, task: Task, space: SearchSpace, where: str = "") -> Labelings:

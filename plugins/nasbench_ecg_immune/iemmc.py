@@ -220,7 +220,8 @@ def split_cluster(
         memory, summary = evolve(margin, min_size, options, rng, initial, run)
     else:
         some = random_subset(n, n_evolved, rng)
-        min_size_of_some = max(1, math.ceil(min_size * n_evolved / n))
+        share = math.ceil(min_size * n_evolved / n)
+        min_size_of_some = min(max(1, share), n_evolved // 2)  # a bound that an odd number allows
         part = TwoWay(kernel.margin(index[some], lam), min_size_of_some)
         starts = [part.repair(y[some], rng) for y in initial]
         evolved, summary = evolve(part.margin, min_size_of_some, options, rng, starts, run)
