@@ -12,9 +12,9 @@ from deap import tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nasbench_ecg_immune.engine import (
+from nasbench_ecg_immune.engine import ImmuneEvolution
+from nasbench_ecg_immune.operators import (
     Antibody,
-    ImmuneEvolution,
     clonal_selection,
     clone_count,
     edit_receptors,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import math
 import random
 
 import numpy as np
 import pytest
 from bit_searches import TASK, Bits, Lookup, Wide, bits, context
+from deap import tools
 from pydantic import ValidationError
 from test_blackbox import search
 from tiny_beats import tiny_beats
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Task
+from nasbench_ecg.errors import DivergedError
 from nasbench_ecg.training import network_costs
 from nasbench_ecg_blackbox.history import SizeLimit
 from nasbench_ecg_blackbox.nsga2 import Nsga2, breed, front, mating_pool, member
@@ -20,7 +24,7 @@ from nasbench_ecg_blackbox.options import Nsga2Options
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
-from nasbench_ecg_immune.engine import Antibody
+from nasbench_ecg_immune.operators import Antibody
 from nasbench_ecg_immune.options import ImmuneOptions
 from nasbench_ecg_immune.strategy import Immune, nondominated_selection
 
@@ -210,6 +214,25 @@ def test_a_search_can_have_several_costs():
         assert {name: row[name] for name in names} == costs
 
 
+def diverges_if_smallest(arch, fidelity):
+    if not any(arch.genotype):
+        raise DivergedError("The loss is not finite.")
+    return sum(arch.genotype)
+
+
+def test_a_network_that_diverged_is_not_of_the_front_though_it_is_the_smallest():
+    evaluator = Lookup(diverges_if_smallest)
+    result, *_ = search("nsga2", Bits(4), evaluator=evaluator)
+    assert bits([0] * 4) in evaluator.architectures
+    assert {row["score"] for row in result.details["front"]} == {1, 2, 3, 4}
+
+
+def test_distances_along_a_front_are_numbers_if_a_candidate_diverged():
+    some = members((0.9, 9.0), (0.8, 5.0), (0.7, 3.0), (0.6, 2.0), (-math.inf, 1.0))
+    assert tools.selNSGA2(some, len(some))[-1].score == -math.inf
+    assert not any(math.isnan(one.fitness.crowding_dist) for one in some)
+
+
 # -- the immune engine with this selection ----------------------------------------------------
 
 
@@ -235,6 +258,37 @@ def test_immune_search_by_fronts_returns_a_front_with_smaller_networks():
     assert all(row["parameters"] == 2 + row["score"] for row in rows)  # of Wide, one a bit
     assert max(row["score"] for row in rows) == sum(result.architecture.genotype)
     assert len({row["score"] for row in rows}) > 2
+
+
+def test_the_front_of_an_immune_search_is_that_of_all_evaluations_also_after_a_stop():
+    class Kept:
+        def __init__(self, *states):
+            self.states = list(states)
+
+        def due(self):
+            return True
+
+        def save(self, state):
+            self.states.append(json.loads(json.dumps(state)))
+
+        def load(self):
+            return self.states[-1] if self.states else None
+
+    def found(kept):
+        evaluator = Lookup(diverges_if_smallest)
+        ctx = context(Bits(8), evaluator, seed=1)
+        ctx.checkpoint = kept
+        options = ImmuneOptions(
+            evaluations=100, antibodies=8, suppression=0.4, selection="nsga2", objectives=("macs",)
+        )
+        result = Immune(options).search(TASK, ctx.space, ctx.builder, ctx)
+        return result, {sum(arch.genotype) for arch in evaluator.architectures}
+
+    # Suppression removes all but a few antibodies, and a larger network of Wide scores better.
+    whole, scores = found(kept := Kept())
+    assert {row["score"] for row in whole.details["front"]} == scores - {0} == {*range(1, 9)}
+    resumed, _ = found(Kept(kept.states[len(kept.states) // 2]))
+    assert resumed == whole
 
 
 def test_immune_search_says_how_long_it_takes():

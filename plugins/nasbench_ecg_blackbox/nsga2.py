@@ -11,6 +11,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
@@ -140,8 +141,13 @@ class _Fitness(base.Fitness):  # type: ignore[misc]
 
 
 def member(arch: Architecture, score: float, costs: Mapping[str, float]) -> Member:
-    """Return a member with its DEAP fitness."""
-    return Member(arch, score, costs, _Fitness(score, list(costs.values())))
+    """Return a member with its DEAP fitness.
+
+    A network that could not be trained is worse than all others, however small: with its costs, the
+    smallest would be in every front, and an infinite score has no crowding distance.
+    """
+    compared = list(costs.values()) if isfinite(score) else [inf] * len(costs)
+    return Member(arch, score, costs, _Fitness(score, compared))
 
 
 def front(members: Sequence[Member]) -> list[Member]:

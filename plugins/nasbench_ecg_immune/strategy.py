@@ -32,7 +32,8 @@ from nasbench_ecg.api import (
 from nasbench_ecg.training import network_costs
 from nasbench_ecg_blackbox.history import SizeLimit, seconds_of_search
 from nasbench_ecg_blackbox.nsga2 import Member, front, member, table
-from nasbench_ecg_immune.engine import Antibody, ImmuneEvolution, clone_count
+from nasbench_ecg_immune.engine import ImmuneEvolution
+from nasbench_ecg_immune.operators import Antibody, clone_count
 from nasbench_ecg_immune.options import ImmuneOptions
 
 Costs = Callable[[Architecture], Mapping[str, float]]
@@ -55,25 +56,33 @@ class Immune:
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the architecture with the best validation score seen within ``ctx.budget``."""
+        """Return the architecture with the best validation score seen within ``ctx.budget``.
+
+        With the selection ``nsga2``, the details contain the Pareto front of all evaluations.
+        """
         limits = [n for n in (self.options.evaluations, ctx.budget.evaluations) if n is not None]
         if 0 in limits:
             return SearchResult(space.sample(ctx.rng))
         options = self.options.model_copy(update={"evaluations": min(limits, default=None)})
         seconds = ctx.budget.seconds
         scores: list[float] = []
+        costs = self._costs(task, builder, ctx)
+        nondominated: list[Member] = []
         with ctx.progress.track("Evolving", options.evaluations or options.generations) as bar:
 
             def evaluate(architectures: Sequence[Architecture]) -> list[float]:
                 evaluations = ctx.evaluate_many(architectures, self._fidelity())
                 found = [evaluation.score for evaluation in evaluations]
                 scores.extend(found)
+                if options.selection == "nsga2":
+                    members = [member(e.architecture, e.score, costs(e.architecture))
+                               for e in evaluations if math.isfinite(e.score)]  # fmt: skip
+                    nondominated[:] = front([*nondominated, *members])
                 bar.advance(len(found) if options.evaluations else 0, F1=max(scores))
                 return found
 
             problem = ArchitectureProblem(space, evaluate, options.largest_step)
             evolution = ImmuneEvolution(problem, options, ctx.rng)
-            costs = self._costs(task, builder, ctx)
             if options.selection == "nsga2":
                 evolution.toolbox.register(
                     "select",
@@ -87,13 +96,15 @@ class Immune:
                 evolution.start()
             else:
                 evolution.restore(saved["evolution"])
+                nondominated[:] = [self._loaded(row) for row in saved["front"]]
             deadline = math.inf if seconds is None else monotonic() + seconds - ctx.seconds
 
             def on_generation(row: Mapping[str, float]) -> None:
                 ctx.log(row["memory_best"], **{name: row[name] for name in _LOGGED})
                 bar.advance(0 if options.evaluations else 1)
                 if ctx.checkpoint.due():
-                    ctx.checkpoint.save({"evolution": evolution.state()})
+                    state = {"evolution": evolution.state(), "front": table(nondominated)}
+                    ctx.checkpoint.save(state)
 
             evolution.run(deadline=deadline, on_generation=on_generation)
         memory = [
@@ -103,7 +114,7 @@ class Immune:
         ]
         details = {"generations": evolution.generation, "memory": memory}
         if options.selection == "nsga2":
-            details["front"] = _front([*evolution.memory, *evolution.population], costs)
+            details["front"] = table(nondominated)
         return SearchResult(evolution.best.genotype, details)
 
     def estimate(
@@ -122,6 +133,10 @@ class Immune:
             return network_costs(arch, task, builder, device=ctx.device, names=names)
 
         return costs
+
+    def _loaded(self, row: Mapping[str, Any]) -> Member:
+        costs: dict[str, float] = {name: row[name] for name in self.options.objectives}
+        return member(Architecture.from_dict(row["architecture"]), row["score"], costs)
 
     def _fidelity(self) -> Fidelity:
         return Fidelity(epochs=self.options.epochs, beats=self.options.beats)
@@ -143,16 +158,6 @@ def nondominated_selection(
         (by_hash[chosen.architecture.hash], clone_count(rank, size, factor))
         for rank, chosen in enumerate(selected, start=1)
     ]
-
-
-def _front(antibodies: Sequence[Antibody], costs: Costs) -> list[dict[str, Any]]:
-    """Return the scored antibodies that no other dominates, as JSON data."""
-    members = {
-        antibody.key: _member(antibody, costs)
-        for antibody in antibodies
-        if antibody.fitness.valid and math.isfinite(antibody.affinity)
-    }
-    return table(front(list(members.values())))
 
 
 def _member(antibody: Antibody, costs: Costs) -> Member:
