@@ -398,6 +398,16 @@ def test_a_rejected_network_counts_as_the_worst_also_if_a_candidate_diverged(tas
     assert {t.state.name for t in rejected} == {"COMPLETE"}
 
 
+def test_no_trial_of_a_finished_search_is_left_running(task, tmp_path):
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    kept = {"storage": url, "task": task, "models": 24, "initial": 2, "batch": 4}
+    budget = Budget(evaluations=6)  # it ends within the second rung
+    search("tpe", Bits(6), seed=6, budget=budget, epochs=9, prune_after=1, **kept)
+    (name,) = optuna.get_all_study_names(url)
+    trials = optuna.load_study(study_name=name, storage=url).trials
+    assert {t.state.name for t in trials} == {"FAIL"}
+
+
 def test_a_search_with_a_database_is_the_same_as_one_without(task, tmp_path):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     _, kept, _ = search("tpe", Bits(10), storage=url, task=task, models=12)

@@ -267,15 +267,15 @@ class _Run:
         for fidelity in self.fidelities:
             architectures = [proposal.architecture for proposal in proposals]
             scores = self.history.score_all(architectures, fidelity, figures)
-            for proposal in proposals[len(scores) :]:
-                self.study.tell(proposal.trial, state=TrialState.FAIL)
+            unscored = proposals[len(scores) :]
             scored = list(zip(proposals, scores, strict=False))
             if fidelity == self.fidelities[-1]:
                 for proposal, score in scored:
                     self._tell(proposal, score)
-            complete = len(scores) == len(proposals)
             proposals = [p for p, score in scored if self._goes_on(p, score, fidelity)]
-            if not complete:
+            if unscored:
+                for proposal in (*unscored, *proposals):
+                    self.study.tell(proposal.trial, state=TrialState.FAIL)
                 return False
         return True
 
