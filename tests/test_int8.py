@@ -80,6 +80,23 @@ def test_relu_in_place_needs_the_same(layers):
     assert footprint(build(True), 2, 50) == footprint(build(False), 2, 50)
 
 
+ACTIVATIONS = (
+    "ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "CELU", "GELU", "SiLU", "Mish", "Sigmoid",
+    "Hardsigmoid", "Hardswish", "Hardtanh", "Tanh", "Softplus", "LogSigmoid", "Hardshrink",
+    "Softshrink",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("tagged", [True, False])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_need_no_second_buffer_whatever_the_release_of_pytorch(
+    name, tagged, monkeypatch
+):
+    if not tagged:  # PyTorch 2.11 does not tag leaky_relu
+        monkeypatch.setattr("nasbench_ecg.training.int8._POINTWISE", None)
+    assert ram_bytes(getattr(nn, name)(), 2, 50) == 100
+
+
 def test_a_tensor_that_is_no_parameter_is_a_constant():
     class Window(nn.Module):
         def __init__(self) -> None:

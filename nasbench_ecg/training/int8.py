@@ -150,9 +150,16 @@ class _Operation:
 
 
 _LAYERS = ("convolution", "addmm", "mm", "bmm", "baddbmm")
+_POINTWISE = torch.Tag.pointwise
 _COPIES = ("clone", "_to_copy", "copy")
 _KEEP_SCALE = (*_COPIES, "max_pool1d_with_indices", "max_pool2d_with_indices", "constant_pad_nd")
 _FUSED_ACTIVATIONS = ("relu", "hardtanh")
+# Releases of PyTorch differ in which of these they tag as point-wise.
+_ACTIVATIONS = (
+    *_FUSED_ACTIVATIONS, "leaky_relu", "prelu", "_prelu_kernel", "elu", "celu", "selu", "gelu",
+    "silu", "mish", "sigmoid", "hardsigmoid", "hardswish", "tanh", "softplus",
+    "log_sigmoid_forward", "threshold", "hardshrink", "softshrink",
+)  # fmt: skip
 
 
 class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -199,7 +206,9 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if written in reads and not func._schema.is_mutable:  # a view
             return
         name = func._schema.name.removeprefix("aten::").removesuffix("_")
-        elementwise = torch.Tag.pointwise in func.tags or name in _COPIES or "batch_norm" in name
+        elementwise = (
+            _POINTWISE in func.tags or name in (*_COPIES, *_ACTIVATIONS) or "batch_norm" in name
+        )
         for tensor in outputs:
             size = tensor.untyped_storage().nbytes() // tensor.element_size()
             self.sizes[_storage(tensor)] = max(size, self.sizes.get(_storage(tensor), 0))
