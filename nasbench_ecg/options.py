@@ -10,9 +10,20 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    runtime_checkable,
+)
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from nasbench_ecg.errors import OptionError, nearest
 
@@ -63,6 +74,16 @@ class Options(BaseModel):
 
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     PROTOCOLS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number belongs, which would count as 1 and 0."""
+        if isinstance(value, bool):
+            allowed = _types(cls.model_fields[str(info.field_name)].annotation)
+            if bool not in allowed and allowed & {int, float}:
+                raise ValueError("it is a number")
+        return value
 
 
 class NoOptions(Options):
@@ -140,6 +161,13 @@ def changed_options(
     return {name: own[name] for name in names if json.dumps(own[name]) != json.dumps(usual[name])}
 
 
+def _types(annotation: Any) -> set[Any]:
+    """Return the types that an annotation joins with ``|`` or ``Annotated``."""
+    parts = get_args(annotation)
+    joins = isinstance(annotation, UnionType) or get_origin(annotation) in (Union, Annotated)
+    return set().union(*map(_types, parts)) if joins and parts else {annotation}
+
+
 def _where_options_are_listed(component: str) -> str:
     kind, _, name = component.rpartition(" ")
     return "" if kind == "protocol" else f"See 'nasbench-ecg info {name}'."
@@ -151,7 +179,8 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
     Values are read as JSON where they are JSON, and as text otherwise.
 
     Raises:
-        OptionError: An assignment is not of the form ``component.option=value``.
+        OptionError: An assignment is not of the form ``component.option=value``, or one option is
+            set twice.
     """
     kinds = ("strategy", "space", "builder", "dataset", "evaluator", "protocol", "executor")
     parsed: dict[str, dict[str, Any]] = {}
@@ -167,10 +196,13 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
             raise OptionError(
                 f"--set {assignment!r}: there is no component {kind!r}.", fix=nearest(kind, kinds)
             )
+        options = parsed.setdefault(kind, {})
+        if option in options:
+            raise OptionError(f"--set {kind}.{option} is given twice.", fix="Give it only once.")
         try:
-            parsed.setdefault(kind, {})[option] = json.loads(value)
+            options[option] = json.loads(value)
         except (ValueError, RecursionError):
-            parsed.setdefault(kind, {})[option] = value
+            options[option] = value
     return parsed
 
 

@@ -239,6 +239,14 @@ def test_the_command_writes_every_format(tmp_path, suffix):
         assert "QRS Se" in text and "94.44" in text
 
 
+def test_the_command_says_what_it_does_not_compare(tmp_path):
+    reference, test = two_folders(tmp_path)
+    asked = ["score", str(reference), str(test / "a.ann")]
+    done = CliRunner().invoke(app, [*asked, "--learning", "7"])
+    assert "The first 7 s of each record are not compared." in done.output
+    assert "not compared" not in CliRunner().invoke(app, [*asked, "--learning", "0"]).output
+
+
 def test_the_command_refuses_an_unknown_symbol_map(tmp_path):
     reference, test = two_folders(tmp_path)
     asked = ["score", str(reference), str(test), "--test-extension", "ann", "--symbols", "who"]

@@ -77,6 +77,9 @@ def test_a_component_without_options_says_so() -> None:
         ("epochs", 0),
         ("epochs", 1.5),
         ("epochs", None),
+        ("epochs", True),
+        ("beats", True),
+        ("lr", False),
         ("lr", math.inf),
         ("lr", math.nan),
         ("lr", "Infinity"),
@@ -120,9 +123,14 @@ def test_values_are_json_where_they_are_json_and_text_elsewhere(
     assert parse_assignments([assignment]) == {"strategy": {"x": value}}
 
 
-def test_assignments_gather_by_component_and_the_last_one_wins() -> None:
-    parsed = parse_assignments(["builder.cells=3", "strategy.a=1", "strategy.b=2", "strategy.a=4"])
-    assert parsed == {"builder": {"cells": 3}, "strategy": {"a": 4, "b": 2}}
+def test_assignments_gather_by_component() -> None:
+    parsed = parse_assignments(["builder.cells=3", "strategy.a=1", "strategy.b=2"])
+    assert parsed == {"builder": {"cells": 3}, "strategy": {"a": 1, "b": 2}}
+
+
+def test_an_option_is_not_set_twice_as_the_first_value_would_be_ignored() -> None:
+    with pytest.raises(OptionError, match=r"strategy\.a is given twice"):
+        parse_assignments(["strategy.a=1", "strategy.b=2", "strategy.a=4"])
 
 
 @pytest.mark.parametrize("assignment", ["epochs=3", "strategy.epochs", "strategy.=3", "", "="])

@@ -102,7 +102,9 @@ def score(
         match=match,
         symbols=_symbols(symbols),
     )
-    show_report(tables(comparisons), as_data(comparisons), TITLE, outputs or [], as_json=as_json)
+    skipped = f"The first {learning:g} s of each record are not compared."
+    shown = tables(comparisons, notes=[skipped] if learning else [])
+    show_report(shown, as_data(comparisons), TITLE, outputs or [], as_json=as_json)
 
 
 def _check_of_run(context: typer.Context) -> None:

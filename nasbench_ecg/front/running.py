@@ -19,7 +19,7 @@ from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.config import RunConfig, configure
-from nasbench_ecg.run.downloads import fetch_missing
+from nasbench_ecg.run.downloads import check_obtainable, fetch_missing
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, DEFAULT_SUITE, RunRequest
@@ -239,6 +239,7 @@ def make_run(
     if before is not None and before.status == "ok" and not rerun:
         listener.already_done(before, config, path)
         return before
+    check_obtainable([config.dataset.create()], source)
     store.check_writable()
     with (
         store.lock(config.key()).acquire(listener.waits) as waited,

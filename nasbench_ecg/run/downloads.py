@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.contracts import Dataset, Requirement
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.config import RunConfig
@@ -26,10 +26,9 @@ def fetch_records(datasets: Iterable[Dataset], source: LocalSource, progress: Pr
     from nasbench_ecg.physionet.catalog import describe_missing
     from nasbench_ecg.physionet.fetch import fetch
 
-    required = (need for dataset in datasets for need in dataset.requires())
-    for requirement in dict.fromkeys(required):
+    for requirement in _requirements(datasets):
         missing = source.missing(requirement)
-        if missing and source.data is None and not source.missing_elsewhere(requirement):
+        if missing and _can_be_downloaded(requirement, source):
             progress.note(f"{describe_missing(requirement, missing)} Downloading them.")
             fetch(
                 requirement.database,
@@ -39,3 +38,23 @@ def fetch_records(datasets: Iterable[Dataset], source: LocalSource, progress: Pr
                 progress=progress,
             )
         source.require(requirement)
+
+
+def check_obtainable(datasets: Iterable[Dataset], source: LocalSource) -> None:
+    """Raise an error if records that some datasets need are missing and cannot be downloaded.
+
+    Raises:
+        MissingDataError: They are.
+    """
+    for requirement in _requirements(datasets):
+        if source.missing(requirement) and not _can_be_downloaded(requirement, source):
+            source.require(requirement)
+
+
+def _requirements(datasets: Iterable[Dataset]) -> dict[Requirement, None]:
+    """Return what some datasets need, each once and in order."""
+    return dict.fromkeys(need for dataset in datasets for need in dataset.requires())
+
+
+def _can_be_downloaded(requirement: Requirement, source: LocalSource) -> bool:
+    return source.data is None and not source.missing_elsewhere(requirement)
