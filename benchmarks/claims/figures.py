@@ -70,7 +70,7 @@ def classes(found: Experiment) -> str:
                 np.arange(len(names)) + (i - (len(cells) - 1) / 2) / (len(cells) + 1),
                 [100 * np.mean(own) for own in values],
                 1 / (len(cells) + 1),
-                yerr=[100 * np.std(own) for own in values],
+                yerr=[100 * np.std(own, ddof=1) for own in values],
                 color=_COLORS[cell.method],
                 label=cell.method.label,
                 error_kw={"linewidth": 0.8},
