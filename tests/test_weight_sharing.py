@@ -205,7 +205,6 @@ def test_one_training_scores_many_architectures_above_chance(trainings):
     found = ctx.evaluate_many(archs, Fidelity(epochs=1)) + ctx.evaluate_many([A])
     assert trainings == [1]
     assert [one.architecture for one in found] == [*archs, A]
-    assert len(found[0].predictions) == len(TASK.validation)
     assert np.mean([one.score for one in found]) > 0.6  # three classes: chance is 0.33
 
 
@@ -213,7 +212,7 @@ def test_scores_depend_on_the_seed_and_not_on_the_order():
     def scores(seed, archs):
         evaluator = SharedWeights(SharedWeightsOptions(**{**TINY, "epochs": 3}))
         done = search_context(evaluator, seed=seed).evaluate_many(archs)
-        return {one.architecture: tuple(one.predictions) for one in done}
+        return {one.architecture: one.confusion for one in done}
 
     first = scores(0, [A, B])
     assert scores(0, [B, A]) == first
