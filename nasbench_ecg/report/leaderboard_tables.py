@@ -7,8 +7,9 @@ from math import sqrt
 from statistics import mode
 
 from nasbench_ecg.report.analysis import PARETO_COSTS
-from nasbench_ecg.report.columns import Format, leaderboard_columns, pareto_meaning
+from nasbench_ecg.report.columns import leaderboard_columns, pareto_meaning
 from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.leaderboard_column import Format
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.overlap import Overlap, shares_text
