@@ -15,6 +15,7 @@ from run_records import run_record, with_f1
 from nasbench_ecg.report.aggregate import build_report, leaderboards
 from nasbench_ecg.report.analysis import PARETO_COSTS, with_pareto_fronts
 from nasbench_ecg.report.leaderboard import Row
+from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
 from nasbench_ecg.report.render import render
 from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.report.statistics import summarize
@@ -58,6 +59,25 @@ def rows_of(form):
 def test_a_method_is_on_the_front_of_each_cost_by_itself():
     (board,) = leaderboards(records())
     assert {one.strategy: letters(one) for one in board.rows} == ON_FRONT
+
+
+@pytest.mark.parametrize(
+    ("device", "provenance", "said"),
+    [
+        ("cpu", {"cpu": "Xeon", "threads": 2}, "Xeon with 1 thread (7 runs), Xeon with 2 threads"),
+        ("cuda", {"cpu": "Xeon", "threads": 1, "gpu": "H100"}, "H100 (1 run), Xeon with 1 thread"),
+    ],
+)
+def test_latencies_of_several_processors_have_no_front_and_a_note(device, provenance, said):
+    usual = {"cpu": "Xeon", "threads": 1}
+    made = [one.model_copy(update={"provenance": usual}) for one in records()]
+    (board,) = leaderboards(made)
+    assert {one.strategy: letters(one) for one in board.rows} == ON_FRONT
+    assert not any("processors" in note for note in full_table(board, "markdown").footnotes)
+    made[0] = made[0].model_copy(update={"device": device, "provenance": provenance})
+    (board,) = leaderboards(made)
+    assert not any("L" in letters(one) for one in board.rows)
+    assert any(said in note for note in full_table(board, "markdown").footnotes)
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5)), min_size=2, max_size=12))

@@ -39,6 +39,7 @@ from nasbench_ecg.report.published import counterpart_of, published_for
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
+from nasbench_ecg.text import counted
 
 Data = tuple[str, str, tuple[str, ...]]
 """Fingerprints of beats and of split, and the classes that macro scores average over."""
@@ -308,7 +309,18 @@ def _row(
         else counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
         ranked_by=ranked_by,
         folds=row_folds(sets),
+        processors=Counter(_processor(record) for record in single if record.status == "ok"),
     )
+
+
+def _processor(record: RunRecord) -> str:
+    """Return what computed a run."""
+    known = record.provenance
+    if record.device == "cuda":
+        return str(known.get("gpu", "an unknown GPU"))
+    threads = known.get("threads")
+    name = known.get("cpu", "an unknown processor")
+    return f"{name} with {counted(threads, 'thread')}" if isinstance(threads, int) else str(name)
 
 
 def _space_digest(record: RunRecord) -> str:

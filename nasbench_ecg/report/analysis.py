@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nasbench_ecg.metrics import SCORES
@@ -22,7 +22,8 @@ from nasbench_ecg.statistics import holm
 RANDOM_SEARCH = "random"
 """Name, in run records, of the strategy that searches are compared with."""
 
-PARETO_COSTS = {"parameters": "P", "macs": "M", "latency_1_ms": "L"}
+_LATENCY = "latency_1_ms"
+PARETO_COSTS = {"parameters": "P", "macs": "M", _LATENCY: "L"}
 """Costs that have a Pareto front, with the letter that stands for each."""
 
 
@@ -49,7 +50,8 @@ def with_analysis(
             replace(row, rank_interval=interval)
             for row, interval in zip(ranked, intervals, strict=True)
         ]
-    rows = with_pareto_fronts([*ranked, *unranked])
+    fronts = [cost for cost in PARETO_COSTS if cost != _LATENCY or len(board.processors) < 2]
+    rows = with_pareto_fronts([*ranked, *unranked], fronts)
     return replace(
         board,
         rows=tuple(replace(row, improvement=_over_random(row, rows)) for row in rows),
@@ -116,12 +118,12 @@ def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
 # Pareto fronts
 
 
-def with_pareto_fronts(rows: Sequence[Row]) -> list[Row]:
+def with_pareto_fronts(rows: Sequence[Row], costs: Iterable[str] = PARETO_COSTS) -> list[Row]:
     """Return the rows with the costs for which each lies on the Pareto front of score and cost.
 
     Only ranked rows take part. A cost that fewer than two of them have has no front.
     """
-    fronts = {cost: _pareto_front(rows, cost) for cost in PARETO_COSTS}
+    fronts = {cost: _pareto_front(rows, cost) for cost in costs}
     return [
         replace(row, pareto_costs=tuple(cost for cost, front in fronts.items() if i in front))
         for i, row in enumerate(rows)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
@@ -108,6 +109,7 @@ class Row:
             against that cost.
         ranked_by: Name of the score that ranks: :data:`RANKED_BY` or :data:`OWN_SCORE`.
         folds: The folds that each seed was run on, if the protocol has folds.
+        processors: Number of runs by what computed them: a GPU, or a processor with its threads.
     """
 
     strategy: str
@@ -134,6 +136,7 @@ class Row:
     pareto_costs: tuple[str, ...] = ()
     ranked_by: str = RANKED_BY
     folds: RowFolds | None = None
+    processors: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ranking(self) -> Summary | None:
@@ -193,6 +196,14 @@ class Leaderboard:
     def score_name(self) -> str:
         """What tables call the score that ranks: ``F1``, or ``score`` if it is the evaluator's."""
         return "F1" if self.ranked_by == RANKED_BY else "score"
+
+    @property
+    def processors(self) -> Mapping[str, int]:
+        """Number of runs by what computed them; durations of two of these do not compare."""
+        total: Counter[str] = Counter()
+        for row in self.rows:
+            total.update(row.processors)
+        return dict(sorted(total.items()))
 
     def details(self, row: Row) -> list[str]:
         """Return what distinguishes ``row`` from others of its strategy, and changed options."""

@@ -26,7 +26,7 @@ from nasbench_ecg.statistics import (
     SIGNIFICANCE,
     smallest_paired_p_value,
 )
-from nasbench_ecg.text import difference, p_value, seeds_text
+from nasbench_ecg.text import counted, difference, p_value, seeds_text
 
 _FEW_DATASETS = 10
 _OVER_PATIENTS = {
@@ -157,8 +157,14 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
         notes.append(f"{'; '.join(costs)}.")
     if "Pareto" in headings:
         notes.append(f"Pareto: {pareto_meaning(board)}.")
-    if counted := chance_text([board]):
-        notes.append(f"On this leaderboard: {counted[0].lower()}{counted[1:]}")
+    if len(board.processors) > 1:
+        listed = ", ".join(f"{name} ({counted(n, 'run')})" for name, n in board.processors.items())
+        notes.append(
+            f"Latencies and durations do not compare, and have no Pareto front, since they are of "
+            f"several processors: {listed}."
+        )
+    if chance := chance_text([board]):
+        notes.append(f"On this leaderboard: {chance[0].lower()}{chance[1:]}")
     if any(row.missing for row in board.rows):
         notes.append("Methods without a result for every seed are not ranked.")
     notes += remarks(row.strategy for row in board.rows)

@@ -11,7 +11,7 @@ from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard
 from nasbench_ecg.report.statistics import Comparison, min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.statistics import SIGNIFICANCE
-from nasbench_ecg.text import difference, p_value
+from nasbench_ecg.text import counted, difference, p_value
 
 _OVER_SEEDS = (
     "Tests are over seeds, on the test beats of the track: they do not say that a difference "
@@ -197,28 +197,24 @@ def chance_text(boards: Sequence[Leaderboard]) -> str:
     parts = []
     if seeds or patients:
         parts.append(
-            f"{_count(seeds, 'interval')} of a mean over seeds, {patients} over patients: about "
+            f"{counted(seeds, 'interval')} of a mean over seeds, {patients} over patients: about "
             f"{(seeds + patients) / 20:.2g} of them miss the true mean by chance"
         )
     if gains:
         parts.append(
-            f"{_count(gains, 'interval')} of a difference (vs random): about {gains / 20:.2g} "
+            f"{counted(gains, 'interval')} of a difference (vs random): about {gains / 20:.2g} "
             "would exclude zero by chance if no method differed"
         )
     if tests:
         each = "" if families == 1 else " on each"
-        what = _count(tests, "paired test")
+        what = counted(tests, "paired test")
         kinds = ""
         if of_patients:
             what += f" over seeds and {of_patients} over patients"
             kinds = ", of either kind"
         parts.append(
-            f"{what} on {_count(families, 'leaderboard')}: about {(tests + of_patients) / 20:.2g} "
+            f"{what} on {counted(families, 'leaderboard')}: about {(tests + of_patients) / 20:.2g} "
             f"uncorrected p-values would be below 0.05 by chance; corrected together{each}{kinds}, "
             "at most one leaderboard in 20 shows a difference by chance"
         )
     return f"{'. '.join(part[0].upper() + part[1:] for part in parts)}." if parts else ""
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
