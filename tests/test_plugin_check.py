@@ -18,16 +18,20 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.api import (
     Architecture,
+    Categorical,
     Evaluation,
     NoOptions,
     OptionError,
     Options,
     SearchResult,
+    check_values,
 )
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.errors import PluginError
+from nasbench_ecg.front import loading
 from nasbench_ecg.plugin import registry as registry_module
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import (
     BuilderSpec,
     ComponentSpec,
@@ -141,6 +145,21 @@ class LooksForTheTest(Correct):
         return super().search(task, space, builder, ctx)
 
 
+class LoadsTheTest(Correct):
+    """Loads a dataset as a user does; the module of that function has imported the loaders."""
+
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        loading.load_dataset("synthetic-2lead", profile="smoke")
+        return super().search(task, space, builder, ctx)
+
+
+class NeedsLongBeats(Correct):
+    def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
+        if task.n_samples < 400:
+            raise OptionError("these beats are too short")
+        return super().search(task, space, builder, ctx)
+
+
 class SwallowsStops(Correct):
     def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
         try:
@@ -167,8 +186,10 @@ def strategy(target: Any) -> StrategySpec:
     return StrategySpec(name="made-up", target=target, summary="Made up", space="conv-cells")
 
 
-def test_a_correct_strategy_passes_all_checks() -> None:
-    component = component_under_test(registry_with(strategy(Correct)), "strategy", "made-up", CELLS)
+@pytest.mark.parametrize(("target", "min_samples"), [(Correct, 1), (NeedsLongBeats, 400)])
+def test_a_correct_strategy_passes_all_checks(target: Any, min_samples: int) -> None:
+    spec = replace(strategy(target), min_samples=min_samples)
+    component = component_under_test(registry_with(spec), "strategy", "made-up", CELLS)
     assert [r for r in run_checks(component) if r.outcome != "passed"] == []
 
 
@@ -183,6 +204,7 @@ def test_a_correct_strategy_passes_all_checks() -> None:
         (Overspends, "keeps-a-budget-of-evaluations", "ProtocolError"),
         (IgnoresTheClock, "keeps-a-budget-of-seconds", "as many as without limit"),
         (LooksForTheTest, "reads-no-other-beats", "load_registry"),
+        (LoadsTheTest, "reads-no-other-beats", "load_registry"),
         (SwallowsStops, "resumes-after-an-interruption", "does not end"),
         (ForgetsAtStops, "resumes-after-an-interruption", "interrupted at checkpoint"),
     ],
@@ -205,6 +227,11 @@ def test_a_strategy_that_changes_the_beats_is_caught_by_every_order_of_checks(
     found = {one.check: one for one in run_checks(component)}
     assert found["leaves-the-beats-unchanged"].outcome == "failed"
     assert reason in found["leaves-the-beats-unchanged"].reason
+
+
+def test_the_functions_that_load_beats_are_restored_in_all_modules() -> None:
+    result_of(strategy(LoadsTheTest), "reads-no-other-beats")
+    assert loading.load_registry is registry_module.load_registry is load_registry
 
 
 def test_no_check_sees_beats_that_another_check_changed() -> None:
@@ -290,10 +317,75 @@ class SamplesGlobally(Numbers):
         return self.arch(random.randrange(5))
 
 
+class NeverTheSame(Numbers):
+    """Samples no architecture twice: a resumed search, with a new space, would get others."""
+
+    def __init__(self, options: Any) -> None:
+        self.seen: list[Architecture] = []
+
+    def sample(self, rng: Any) -> Architecture:
+        left = [n for n in range(5) if self.arch(n) not in self.seen]
+        self.seen.append(self.arch(left[rng.integers(len(left))] if left else 0))
+        return self.seen[-1]
+
+
+class Pairs(Numbers):
+    """Pairs of numbers from 0 to 3, with parameters."""
+
+    size = 16
+
+    def sample(self, rng: Any) -> Architecture:
+        return self.arch({name: int(rng.integers(4)) for name in "ab"})
+
+    def crossover(self, a: Architecture, b: Architecture, rng: Any) -> Architecture:
+        return self.arch({name: (a, b)[rng.integers(2)].genotype[name] for name in "ab"})
+
+    def neighbours(self, arch: Architecture) -> Iterator[Architecture]:
+        for name, own in arch.genotype.items():
+            yield from (self.arch({**arch.genotype, name: n}) for n in range(4) if n != own)
+
+    def validate(self, arch: Architecture) -> None:
+        if arch.space != "made-up" or not isinstance(arch.genotype, dict):
+            raise OptionError("not a pair of this space")
+        check_values(self.parameters(), arch.genotype)
+
+    def parameters(self) -> list[Categorical]:
+        return [Categorical(name, (0, 1, 2, 3)) for name in "ab"]
+
+    def encode(self, arch: Architecture) -> dict[str, Any]:
+        return dict(arch.genotype)
+
+    def decode(self, values: Any) -> Architecture:
+        return self.arch(dict(check_values(self.parameters(), values)))
+
+
+class ValidatesOneValue(Pairs):
+    def validate(self, arch: Architecture) -> None:
+        own = arch.genotype if isinstance(arch.genotype, dict) else {}
+        super().validate(Architecture(arch.space, {**own, "b": 0} if "b" in own else own))
+
+
+class IgnoresMoreValues(Pairs):
+    def validate(self, arch: Architecture) -> None:
+        own = arch.genotype if isinstance(arch.genotype, dict) else {}
+        super().validate(Architecture(arch.space, {n: own[n] for n in "ab" if n in own}))
+
+
+class DecodesOneValue(Pairs):
+    def decode(self, values: Any) -> Architecture:
+        checked = super().decode({**values, "b": 0} if "b" in values else values)
+        return self.arch({**checked.genotype, "b": values["b"]})
+
+
 def space(target: Any) -> SearchSpaceSpec:
     return SearchSpaceSpec(
         name="made-up", target=target, summary="Made up", builder="made-up", evaluator="train"
     )
+
+
+def test_a_correct_space_with_parameters_passes_all_checks() -> None:
+    component = component_under_test(registry_with(space(Pairs)), "search-space", "made-up")
+    assert [r for r in run_checks(component) if r.outcome == "failed"] == []
 
 
 def test_a_correct_space_passes_all_checks() -> None:
@@ -316,6 +408,10 @@ def test_a_correct_space_passes_all_checks() -> None:
         (Undercounts, "size-counts-its-architectures", "size is 4; neighbors lead to 5"),
         (AcceptsAnyType, "invalid-architectures-are-refused", "validate accepts"),
         (RaisesTypeError, "invalid-architectures-are-refused", "TypeError, not OptionError"),
+        (ValidatesOneValue, "invalid-architectures-are-refused", '"b":"no such value"'),
+        (IgnoresMoreValues, "invalid-architectures-are-refused", '"no-such-key":1'),
+        (DecodesOneValue, "other-values-are-refused", "decode accepts"),
+        (NeverTheSame, "equal-generators-give-equal-architectures", "different architectures"),
         (
             SamplesGlobally,
             "equal-generators-give-equal-architectures",
@@ -375,6 +471,34 @@ class SeedsItself(Linear):
         return super().build(arch, **sizes)
 
 
+class KeepsNetworks(Linear):
+    """Returns the network of an earlier call, which has been trained since."""
+
+    def __init__(self, options: Any) -> None:
+        self.made: dict[str, torch.nn.Module] = {}
+
+    def build(self, arch: Any, **sizes: int) -> torch.nn.Module:
+        key = f"{arch.hash} {sizes}"
+        self.made[key] = self.made.get(key) or super().build(arch, **sizes)
+        return self.made[key]
+
+
+class LongOnly(Linear):
+    def build(self, arch: Any, *, n_leads: int, n_samples: int, n_classes: int) -> torch.nn.Module:
+        if n_samples < 400:
+            raise ValueError("these beats are too short")
+        return super().build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=n_classes)
+
+
+def test_a_builder_is_checked_on_beats_from_its_min_samples_on() -> None:
+    spec = BuilderSpec(name="made-up", target=LongOnly, summary="Made up", space="conv-cells")
+    spec = replace(spec, min_samples=400)
+    component = component_under_test(registry_with(spec), "builder", "made-up", CELLS)
+    assert [result for result in run_checks(component) if result.outcome != "passed"] == []
+    found = result_of(replace(spec, min_samples=399), "shortest-beats-give-logits")
+    assert found.outcome == "failed" and "Raise min_samples" in found.reason
+
+
 @pytest.mark.parametrize(
     ("target", "check", "reason"),
     [
@@ -382,6 +506,7 @@ class SeedsItself(Linear):
         (TwoLogits, "all-lengths-and-leads-give-logits", "logits of shape (3, 2)"),
         (BatchMean, "beats-are-classified-independently", "a beat alone has different logits"),
         (SeedsItself, "equal-seeds-give-equal-weights", "torch.manual_seed"),
+        (KeepsNetworks, "equal-seeds-give-equal-weights", "equal seeds give different"),
     ],
 )
 def test_a_builder_that_breaks_the_contract_is_caught(target: Any, check: str, reason: str) -> None:
@@ -423,6 +548,23 @@ class RandomScore(Majority):
         return replace(super().evaluate(arch, task, builder, ctx), score=random.random())
 
 
+class Counts(Majority):
+    """Remembers its evaluations, so that a resumed search gets other scores."""
+
+    def __init__(self, options: Any) -> None:
+        self.evaluations = 0
+
+    def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        self.evaluations += 1
+        found = super().evaluate(arch, task, builder, ctx)
+        return replace(found, score=found.score + self.evaluations)
+
+
+class OnlyScores(Majority):
+    def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
+        return replace(super().evaluate(arch, task, builder, ctx), predictions=None)
+
+
 class NoNumbers(Majority):
     def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
         return replace(super().evaluate(arch, task, builder, ctx), metrics={"x": float("nan")})
@@ -434,6 +576,7 @@ class NoNumbers(Majority):
         (Peeks, "learns-nothing-from-the-test-labels", "change its predictions"),
         (OpensTwice, "requests-its-parts-once", "called 2 times"),
         (RandomScore, "equal-seeds-give-equal-evaluations", "the scores are"),
+        (Counts, "equal-seeds-give-equal-evaluations", "the scores are"),
         (NoNumbers, "evaluation-is-well-formed", "leave it out"),
     ],
 )
@@ -444,6 +587,18 @@ def test_an_evaluator_that_breaks_the_contract_is_caught(
     assert result_of(replace(spec, target=Majority), check).outcome == "passed"
     found = result_of(spec, check)
     assert found.outcome == "failed" and reason in found.reason
+
+
+def test_the_score_must_be_the_metric_that_the_spec_states() -> None:
+    spec = EvaluatorSpec(name="made-up", target=Majority, summary="Made up", score="accuracy")
+    found = result_of(spec, "evaluation-is-well-formed")
+    assert found.outcome == "failed" and "states that the score is the metric" in found.reason
+
+
+def test_what_the_test_labels_change_is_not_known_of_an_evaluator_without_predictions() -> None:
+    spec = EvaluatorSpec(name="made-up", target=OnlyScores, summary="Made up")
+    found = result_of(spec, "learns-nothing-from-the-test-labels")
+    assert found.outcome == "skipped" and "neither weights nor predictions" in found.reason
 
 
 # Datasets

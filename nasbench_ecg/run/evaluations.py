@@ -56,6 +56,13 @@ def check_evaluation(
     return found
 
 
+def fault_of_stated_score(evaluation: Evaluation, stated: str | None) -> str:
+    """Return why the score is not the metric that the evaluator's spec states; "" if it is."""
+    if stated is None or float(evaluation.score) == evaluation.metrics.get(stated):
+        return ""
+    return f"its spec states that the score is the metric {stated!r}, but it is another value"
+
+
 def check_unchanged(before: tuple[str, ...], beats: tuple[Beats, ...], call: str) -> None:
     """Check that beats still have their fingerprints.
 

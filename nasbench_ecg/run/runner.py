@@ -25,7 +25,12 @@ from nasbench_ecg.io import jsonable
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.run.calls import describe
 from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
-from nasbench_ecg.run.evaluations import check_converged, check_evaluation, check_unchanged
+from nasbench_ecg.run.evaluations import (
+    check_converged,
+    check_evaluation,
+    check_unchanged,
+    fault_of_stated_score,
+)
 from nasbench_ecg.run.locks import Holder
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.record import RunRecord, Status
@@ -214,13 +219,9 @@ def _check_score_metric(prepared: PreparedRun, evaluation: Evaluation) -> None:
     """
     component = prepared.config.evaluator.component
     assert isinstance(component.spec, EvaluatorSpec)
-    stated = component.spec.score
-    if stated is None:
-        return
-    if float(evaluation.score) != evaluation.metrics.get(stated):
+    if fault := fault_of_stated_score(evaluation, component.spec.score):
         raise PluginError(
-            f"The evaluator {component.spec.name!r} states that its score is the metric "
-            f"{stated!r}, but returned another score.",
+            f"The evaluator {component.spec.name!r} returned a score that is not valid: {fault}.",
             where=component.source,
             fix=f"Report this to the authors of {component.distribution}.",
         )

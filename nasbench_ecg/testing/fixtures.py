@@ -88,6 +88,21 @@ class ComponentUnderTest:
                 return replace(self, component=component, cache={})
         return None
 
+    def task(self) -> Task:
+        """Return a new small task, with beats that its strategy and its builder accept."""
+        return small_task(self._n_samples())
+
+    def test(self) -> Beats:
+        """Return the test part that goes with :meth:`task`, in new arrays."""
+        return small_test(self._n_samples())
+
+    def _n_samples(self) -> int:
+        builder = self.registry.get("builder", self._builder_name()).spec
+        specs = [
+            spec for spec in (self.spec, builder) if isinstance(spec, StrategySpec | BuilderSpec)
+        ]
+        return max(_N_SAMPLES, *(spec.min_samples for spec in specs))
+
     def space_spec(self) -> SearchSpaceSpec:
         """Return the spec of the search space that it is or works with."""
         spec = self.spec
@@ -175,9 +190,12 @@ def component_under_test(
 
 CLASSES = ("N", "S", "V")
 N_PATIENTS = 6
+_N_SAMPLES = 128
 
 
-def synthetic_beats(n: int, *, n_leads: int = 2, n_samples: int = 128, seed: int = 0) -> Beats:
+def synthetic_beats(
+    n: int, *, n_leads: int = 2, n_samples: int = _N_SAMPLES, seed: int = 0
+) -> Beats:
     """Return ``n`` beats of six patients: one bump each, whose position depends on the class.
 
     Args:
@@ -205,15 +223,15 @@ def synthetic_beats(n: int, *, n_leads: int = 2, n_samples: int = 128, seed: int
     )
 
 
-def small_task() -> Task:
+def small_task(n_samples: int = _N_SAMPLES) -> Task:
     """Return a new task of 160 training and 60 validation beats, always with equal beats."""
-    beats = synthetic_beats(220)
+    beats = synthetic_beats(220, n_samples=n_samples)
     return Task(beats.take(np.arange(160)), beats.take(np.arange(160, 220)), CLASSES)
 
 
-def small_test() -> Beats:
+def small_test(n_samples: int = _N_SAMPLES) -> Beats:
     """Return, in new arrays, the 50 beats of the test part that goes with :func:`small_task`."""
-    return synthetic_beats(50, seed=1)
+    return synthetic_beats(50, n_samples=n_samples, seed=1)
 
 
 def fingerprints(task: Task) -> tuple[str, str]:

@@ -28,7 +28,7 @@ from nasbench_ecg.progress import Steps
 from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.resume import ResumeFolder
 from nasbench_ecg.testing.check import ContractViolation, expect
-from nasbench_ecg.testing.fixtures import ComponentUnderTest, small_task
+from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.training.seeding import seeded
 
 _SECONDS = 0.001
@@ -106,7 +106,7 @@ def run_search(
         SearchInterrupted: It was interrupted.
         ContractViolation: It returns no SearchResult with an architecture of its space.
     """
-    made, task = parts or search_parts(component), task or small_task()
+    made, task = parts or search_parts(component), task or component.task()
     evaluator, progress = HashEvaluator(interrupt_at), CountingProgress()
     ctx = RunSearchContext(
         task=task, space=made.space, builder=made.builder, evaluator=evaluator,

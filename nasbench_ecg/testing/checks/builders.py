@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Builder
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.specs import BuilderSpec
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
@@ -17,15 +18,15 @@ from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
 from nasbench_ecg.training.seeding import seeded
 
-_LENGTHS = (220, 250, 300, 187)
+_LENGTHS = (250, 220, 300, 187)
 _LEADS = (1, 2, 12)
 _TRIES = 20
 
 
 @check(seeds=2)
 def all_lengths_and_leads_give_logits(component: ComponentUnderTest, seed: int) -> None:
-    """Windows of 220, 250, 300 and an odd number of samples, with 1, 2 or 12 leads, give logits."""
-    for n_samples, n_leads in product(_LENGTHS, _LEADS):
+    """Beats of even and odd lengths from min_samples on, with 1, 2 or 12 leads, give logits."""
+    for n_samples, n_leads in product(_lengths(component), _LEADS):
         n_classes = 5 if n_leads == 2 else 2
         model = _built(component, seed, n_leads=n_leads, n_samples=n_samples, n_classes=n_classes)
         logits = model(_beats(3, n_leads, n_samples, seed))
@@ -38,9 +39,7 @@ def all_lengths_and_leads_give_logits(component: ComponentUnderTest, seed: int) 
 @check()
 def shortest_beats_give_logits(component: ComponentUnderTest, seed: int) -> None:
     """Beats of the declared ``min_samples`` give logits for some architecture of the space."""
-    spec = component.spec
-    assert isinstance(spec, BuilderSpec)
-    n_samples = spec.min_samples
+    n_samples = _min_samples(component)
     reason = ""
     for one in range(_TRIES):
         try:
@@ -60,7 +59,7 @@ def shortest_beats_give_logits(component: ComponentUnderTest, seed: int) -> None
 @check(seeds=2)
 def gradients_are_finite(component: ComponentUnderTest, seed: int) -> None:
     """Backpropagation reaches the parameters, with finite gradients that are not all zero."""
-    for n_leads, n_samples in ((1, 187), (2, 300), (12, 250)):
+    for n_leads, n_samples in zip((1, 2, 12), _lengths(component), strict=False):
         model = _built(component, seed, n_leads=n_leads, n_samples=n_samples, n_classes=3)
         learned = {name: p for name, p in model.named_parameters() if p.requires_grad}
         if not learned:
@@ -75,18 +74,27 @@ def gradients_are_finite(component: ComponentUnderTest, seed: int) -> None:
 
 @check(seeds=2)
 def equal_seeds_give_equal_weights(component: ComponentUnderTest, seed: int) -> None:
-    """Weights depend only on torch's generator, which the harness seeds."""
+    """Weights depend only on torch's generator, which the harness seeds, not on earlier networks.
+
+    A run makes all its networks with one builder.
+    """
+    builder: Builder | None = None
     states = []
     for shake in (1, 2):
         with global_seed(shake), forbid_global_random(f"the builder {component.spec.name!r}"):
-            states.append(_built(component, seed).state_dict())
+            builder = builder or component.builder()
+            model = _built(component, seed, builder=builder)
+        states.append({name: value.clone() for name, value in model.state_dict().items()})
+        with torch.no_grad():  # as training does
+            for parameter in model.parameters():
+                parameter.add_(1)
     _expect_equal(states[0], states[1])
 
 
 @check(seeds=2)
 def beats_are_classified_independently(component: ComponentUnderTest, seed: int) -> None:
     """In eval mode, a beat's logits depend neither on its batch nor on random numbers."""
-    model, x = _built(component, seed).eval(), _beats(4, 2, 250, seed)
+    model, x = _built(component, seed).eval(), _beats(4, 2, _lengths(component)[0], seed)
     with torch.inference_mode():
         together, again = model(x), model(x)
         alone = torch.cat([model(beat[None]) for beat in x])
@@ -100,7 +108,7 @@ def weights_can_be_restored(component: ComponentUnderTest, seed: int) -> None:
     first = _built(component, seed, weights=1).eval()
     second = _built(component, seed, weights=2).eval()
     second.load_state_dict(first.state_dict())
-    x = _beats(2, 2, 250, seed)
+    x = _beats(2, 2, _lengths(component)[0], seed)
     with torch.inference_mode():
         expect(torch.equal(first(x), second(x)), "equal weights give different logits")
 
@@ -110,16 +118,17 @@ def leaves_the_architecture_unchanged(component: ComponentUnderTest, seed: int) 
     """Building does not change the architecture."""
     arch = _architecture(component, seed)
     before = arch.to_json()
-    component.builder().build(arch, n_leads=2, n_samples=250, n_classes=3)
+    n_samples = _lengths(component)[0]
+    component.builder().build(arch, n_leads=2, n_samples=n_samples, n_classes=3)
     expect(arch.to_json() == before, "build changes the architecture")
 
 
 @check()
 def architectures_of_another_space_are_refused(component: ComponentUnderTest, seed: int) -> None:
     """An architecture of another space is refused with an OptionError."""
-    foreign = Architecture("another-space", {"x": 1})
+    foreign, n_samples = Architecture("another-space", {"x": 1}), _lengths(component)[0]
     try:
-        component.builder().build(foreign, n_leads=2, n_samples=250, n_classes=3)
+        component.builder().build(foreign, n_leads=2, n_samples=n_samples, n_classes=3)
     except OptionError:
         return
     except Exception as error:
@@ -131,16 +140,29 @@ def _architecture(component: ComponentUnderTest, seed: int) -> Architecture:
     return component.space().sample(np.random.default_rng(seed))
 
 
+def _min_samples(component: ComponentUnderTest) -> int:
+    assert isinstance(component.spec, BuilderSpec)
+    return component.spec.min_samples
+
+
+def _lengths(component: ComponentUnderTest) -> list[int]:
+    """Return lengths that the builder must accept: the usual ones, or as many samples longer."""
+    longer = max(0, _min_samples(component) - min(_LENGTHS))
+    return [n + longer for n in _LENGTHS]
+
+
 def _built(
     component: ComponentUnderTest,
     seed: int,
     *,
+    builder: Builder | None = None,
     weights: int | None = None,
     n_leads: int = 2,
-    n_samples: int = 250,
+    n_samples: int | None = None,
     n_classes: int = 3,
 ) -> nn.Module:
-    arch, builder = _architecture(component, seed), component.builder()
+    arch, builder = _architecture(component, seed), builder or component.builder()
+    n_samples = _lengths(component)[0] if n_samples is None else n_samples
     with seeded(seed if weights is None else weights):
         model = builder.build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=n_classes)
     expect(isinstance(model, nn.Module), f"build returns a {type(model).__name__}")

@@ -14,17 +14,13 @@ import torch
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Checkpoint, Evaluation, Evaluator, Fidelity
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
-from nasbench_ecg.run.evaluations import evaluation_fault
+from nasbench_ecg.run.evaluations import evaluation_fault, fault_of_stated_score
 from nasbench_ecg.run.resume import ResumeFolder, StageState
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
-from nasbench_ecg.testing.fixtures import (
-    ComponentUnderTest,
-    fingerprints,
-    small_task,
-    small_test,
-)
+from nasbench_ecg.testing.fixtures import ComponentUnderTest, fingerprints
 from nasbench_ecg.testing.randomness import (
     expect_no_global_random,
     expect_settings_unchanged,
@@ -43,9 +39,11 @@ from nasbench_ecg.training.seeding import seeded
 @check()
 def evaluation_is_well_formed(component: ComponentUnderTest, seed: int) -> None:
     """Scores are finite; confusion, predictions and weights match the beats and the network."""
-    case = _case(component)
+    case, spec = _case(component), component.spec
     found = case.evaluate()
-    fault = evaluation_fault(found, case.arch, small_test(), small_task().macro_classes)
+    fault = evaluation_fault(found, case.arch, component.test(), component.task().macro_classes)
+    assert isinstance(spec, EvaluatorSpec)
+    fault = fault or fault_of_stated_score(found, spec.score)
     expect(not fault, fault)
     if found.state is not None:
         case.build().load_state_dict(dict(found.state))
@@ -53,12 +51,15 @@ def evaluation_is_well_formed(component: ComponentUnderTest, seed: int) -> None:
 
 @check()
 def equal_seeds_give_equal_evaluations(component: ComponentUnderTest, seed: int) -> None:
-    """With the same seed, an architecture gets the same scores and weights."""
-    case = _case(component)
+    """With the same seed, an architecture gets the same scores and weights.
+
+    A run evaluates all its candidates with one evaluator, which must remember none of them.
+    """
+    case, evaluator = _case(component), component.evaluator()
     ends = []
     for state in (1, 2):
         with global_seed(state):
-            ends.append(case.evaluate())
+            ends.append(case.evaluate(evaluator=evaluator))
     _expect_equal(*ends)
 
 
@@ -73,7 +74,7 @@ def leaves_global_generators_unchanged(component: ComponentUnderTest, seed: int)
 def requests_its_parts_once(component: ComponentUnderTest, seed: int) -> None:
     """The evaluation calls ``ctx.parts()`` at most once, so the test part is requested once."""
     case = _case(component)
-    ctx = _CountingContext(small_task(), small_test(), "cpu", Silent())
+    ctx = _CountingContext(component.task(), component.test(), "cpu", Silent())
     case.evaluate(ctx)
     expect(ctx.count <= 1, f"ctx.parts() is called {ctx.count} times")
 
@@ -81,10 +82,12 @@ def requests_its_parts_once(component: ComponentUnderTest, seed: int) -> None:
 @check()
 def learns_nothing_from_the_test_labels(component: ComponentUnderTest, seed: int) -> None:
     """Different labels of the test part change neither weights nor predictions."""
-    case, test = _case(component), small_test()
+    case, test = _case(component), component.test()
     other = replace(test, labels=(test.labels + 1) % test.n_classes)
-    one = case.evaluate()
-    two = case.evaluate(FinalTestContext(small_task(), other, "cpu", Silent()))
+    ctx = FinalTestContext(component.task(), other, "cpu", Silent())
+    one, two = case.evaluate(), case.evaluate(ctx)
+    if ctx.opened and one.state is None and one.predictions is None:
+        raise NotApplicable("it returns neither weights nor predictions, which would show it")
     _expect_equal_states(one.state, two.state)
     expect(
         _listed(one.predictions) == _listed(two.predictions),
@@ -95,7 +98,7 @@ def learns_nothing_from_the_test_labels(component: ComponentUnderTest, seed: int
 @check()
 def follows_the_fidelity_of_a_search(component: ComponentUnderTest, seed: int) -> None:
     """During a search it scores on the validation part, with the epochs of the fidelity."""
-    case, task = _case(component), small_task()
+    case, task = _case(component), component.task()
     ctx = ValidationContext(task, "cpu", Silent(), Fidelity(epochs=1, beats=100))
     found = case.evaluate(ctx)
     fault = evaluation_fault(found, case.arch, task.validation, task.macro_classes)
@@ -108,7 +111,7 @@ def follows_the_fidelity_of_a_search(component: ComponentUnderTest, seed: int) -
 def leaves_beats_and_architecture_unchanged(component: ComponentUnderTest, seed: int) -> None:
     """The evaluation changes neither beats nor the architecture."""
     case = _case(component)
-    task, test = small_task(), small_test()
+    task, test = component.task(), component.test()
     before = *fingerprints(task), test.fingerprint(), case.arch.to_json()
     case.evaluate(FinalTestContext(task, test, "cpu", Silent()))
     after = *fingerprints(task), test.fingerprint(), case.arch.to_json()
@@ -128,13 +131,14 @@ def resumes_after_an_interruption(component: ComponentUnderTest, seed: int) -> N
     expected = case.evaluate()
     with TemporaryDirectory() as folder:
         checkpoint = _checkpoint(Path(folder), None)
-        _expect_equal(expected, case.evaluate(_test_context(checkpoint)))
+        _expect_equal(expected, case.evaluate(_test_context(component, checkpoint)))
     if not checkpoint.saves:
         raise NotApplicable("it saves nothing, so it starts over")
     for number in sorted({1, (checkpoint.saves + 1) // 2, checkpoint.saves}):
         with TemporaryDirectory() as folder:
             _interrupt(case, Path(folder), number)
-            _expect_equal(expected, case.evaluate(_test_context(_checkpoint(Path(folder), None))))
+            resumed = case.evaluate(_test_context(component, _checkpoint(Path(folder), None)))
+            _expect_equal(expected, resumed)
 
 
 @dataclass(frozen=True)
@@ -145,16 +149,16 @@ class _Case:
     arch: Architecture
     builder: Builder
 
-    def evaluate(self, ctx: Any = None) -> Evaluation:
-        """Return its evaluation by a new evaluator; by default on the test part."""
-        evaluator: Evaluator = self.component.evaluator()
-        ctx = ctx or _test_context(NoCheckpoint())
+    def evaluate(self, ctx: Any = None, evaluator: Evaluator | None = None) -> Evaluation:
+        """Return its evaluation; by default by a new evaluator, and on the test part."""
+        evaluator = evaluator or self.component.evaluator()
+        ctx = ctx or _test_context(self.component, NoCheckpoint())
         with seeded(3):
             return evaluator.evaluate(self.arch, ctx.task, self.builder, ctx)
 
     def build(self) -> torch.nn.Module:
         """Return its network."""
-        task = small_task()
+        task = self.component.task()
         return self.builder.build(
             self.arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
         )
@@ -179,14 +183,15 @@ def _case(component: ComponentUnderTest) -> _Case:
         if strategy is None:
             arch = component.space().sample(np.random.default_rng(0))
         else:
-            arch = run_search(strategy).result.architecture
+            arch = run_search(strategy, task=component.task()).result.architecture
         component.cache["case"] = _Case(component, arch, component.builder())
     case: _Case = component.cache["case"]
     return case
 
 
-def _test_context(checkpoint: Checkpoint) -> FinalTestContext:
-    return FinalTestContext(small_task(), small_test(), "cpu", Silent(), checkpoint=checkpoint)
+def _test_context(component: ComponentUnderTest, checkpoint: Checkpoint) -> FinalTestContext:
+    task, test = component.task(), component.test()
+    return FinalTestContext(task, test, "cpu", Silent(), checkpoint=checkpoint)
 
 
 def _checkpoint(folder: Path, interrupt_at: InterruptAt | None) -> CountingCheckpoint:
@@ -197,7 +202,8 @@ def _checkpoint(folder: Path, interrupt_at: InterruptAt | None) -> CountingCheck
 
 def _interrupt(case: _Case, folder: Path, number: int) -> None:
     try:
-        case.evaluate(_test_context(_checkpoint(folder, InterruptAt("checkpoint", number))))
+        checkpoint = _checkpoint(folder, InterruptAt("checkpoint", number))
+        case.evaluate(_test_context(case.component, checkpoint))
     except SearchInterrupted:
         return
     raise ContractViolation("Ctrl-C does not end the evaluation")

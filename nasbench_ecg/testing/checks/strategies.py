@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import pkgutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from torch import nn
@@ -22,12 +23,7 @@ from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
-from nasbench_ecg.testing.fixtures import (
-    ComponentUnderTest,
-    fingerprints,
-    small_task,
-    small_test,
-)
+from nasbench_ecg.testing.fixtures import ComponentUnderTest, fingerprints
 from nasbench_ecg.testing.randomness import (
     expect_no_global_random,
     expect_settings_unchanged,
@@ -125,7 +121,7 @@ def reads_no_other_beats(component: ComponentUnderTest, seed: int) -> None:
 @check()
 def leaves_the_beats_unchanged(component: ComponentUnderTest, seed: int) -> None:
     """The search changes no beat of its task."""
-    task = small_task()
+    task = component.task()
     before = fingerprints(task)
     run_search(component, task=task)
     expect(fingerprints(task) == before, "the beats of the task are changed")
@@ -189,8 +185,8 @@ def resumes_after_an_interruption(component: ComponentUnderTest, seed: int) -> N
 @check()
 def result_can_be_evaluated(component: ComponentUnderTest, seed: int) -> None:
     """Its builder and evaluator score the architecture, requesting the test part once."""
-    task, result = small_task(), _reference(component).result
-    ctx = FinalTestContext(task, small_test(), "cpu", Silent())
+    task, result = component.task(), _reference(component).result
+    ctx = FinalTestContext(task, component.test(), "cpu", Silent())
     with seeded(seed):
         evaluation = component.evaluator().evaluate(
             result.architecture, task, component.builder(), ctx
@@ -257,10 +253,23 @@ def _forbidden_calls() -> Iterator[list[str]]:
 
         return called
 
-    with ExitStack() as stack:
-        for address in _FORBIDDEN:
-            stack.enter_context(patch(address, spy(address)))
+    functions = [(address, pkgutil.resolve_name(address)) for address in _FORBIDDEN]
+    replaced = [(function, spy(address)) for address, function in functions]
+    try:
+        for function, spied in replaced:
+            _replace_everywhere(function, spied)
         yield calls
+    finally:
+        for function, spied in replaced:
+            _replace_everywhere(spied, function)
+
+
+def _replace_everywhere(function: Callable[..., Any], other: Callable[..., Any]) -> None:
+    """Replace a function in all modules: also in those that have imported it by name."""
+    for module in list(sys.modules.values()):
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if value is function:
+                setattr(module, name, other)
 
 
 class _UnknownSpace:
