@@ -98,7 +98,7 @@ def raise_first(problems: Iterable[NasbenchError]) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a sentence that suggests the names similar to ``name``, or all if none is similar."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3)
+    close = difflib.get_close_matches(str(name), known, n=3)
     if close:
         return f"Did you mean {' or '.join(repr(c) for c in close)}?"
     return f"Known names: {', '.join(known) or 'none'}."

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 import nasbench_ecg as nb
-from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.errors import OptionError, PluginError, StorageError
 from nasbench_ecg.front.progress import NotebookProgress
 from nasbench_ecg.front.results import Runs, one_run
+from nasbench_ecg.run.store import RecordStore
 
 matplotlib.use("Agg")
 TINY = {"dataset.minutes": 1, "space.nodes": 2, "builder.channels": 2, "strategy.samples": 2}
@@ -155,6 +156,7 @@ def test_the_anytime_curve_is_the_mean_of_the_best_values_so_far(made: Runs) -> 
         ({"seeds": [1, 1]}, "different numbers"),
         ({"set": {"epochs": 3}}, "component.option=value"),
         ({"set": {"strategy.epoch": 3}}, "epoch"),
+        ({"set": ["strategy.epochs=3"]}, "not a dictionary"),
     ],
 )
 def test_a_wrong_word_is_one_clear_error(words: dict[str, Any], said: str, out: Path) -> None:
@@ -171,6 +173,87 @@ def test_wrong_runs_are_clear_errors(made: Runs, tmp_path: Path) -> None:
         nb.leaderboard([1, 2])  # type: ignore[list-item]
     with pytest.raises(OptionError, match="has the cost"):
         nb.plot.score_against_cost(nb.leaderboard(made), "watts")
+    with pytest.raises(OptionError, match="no format 'pdf'"):
+        nb.leaderboard(made).render("pdf")
+
+
+def test_a_name_that_is_no_text_is_one_clear_error() -> None:
+    for function in (nb.load_dataset, lambda name: nb.run("darts", name)):
+        with pytest.raises(PluginError, match="There is no dataset None"):
+            function(None)
+
+
+@pytest.mark.parametrize("wrong", [None, 3, Path("results"), [1], pd.Series({"a": 1})])
+def test_what_is_no_run_is_one_clear_error(wrong: Any) -> None:
+    for function in (nb.show, nb.load_model):
+        with pytest.raises(OptionError, match="no run"):
+            function(wrong)
+    if not isinstance(wrong, Path):
+        with pytest.raises(OptionError, match="no runs"):
+            nb.leaderboard(wrong)
+
+
+def test_a_row_without_its_run_key_is_refused(made: Runs) -> None:
+    """Its number was taken for the start of a run key, which another run may have."""
+    numbered = made.reset_index()
+    for row in (numbered.iloc[0], numbered.iloc[:1]):
+        with pytest.raises(OptionError, match="not named by its run key"):
+            nb.show(row)
+    assert nb.show(numbered.set_index("run").iloc[1]).record == made.records[1]
+
+
+def test_a_folder_or_suite_without_runs_is_one_clear_error(made: Runs, out: Path) -> None:
+    with pytest.raises(StorageError, match="no such folder"):
+        nb.leaderboard(out / "nowhere")
+    (out.parent / "empty").mkdir()
+    with pytest.raises(StorageError, match="no runs to compare"):
+        nb.leaderboard(out.parent / "empty")
+    with pytest.raises(StorageError, match=r"no suite 'rans'. .*Did you mean 'runs'"):
+        nb.runs(out, "rans")
+
+
+def test_a_leaderboard_names_the_files_that_it_cannot_read(made: Runs, tmp_path: Path) -> None:
+    store = RecordStore(tmp_path, "runs")
+    store.write(made.records[0])
+    (store.folder / "0123456789abcdef.json").write_text("{")
+    for boards in (nb.leaderboard(tmp_path), nb.leaderboard(nb.runs(tmp_path))):
+        (damaged,) = boards.damaged
+        assert damaged.path.name == "0123456789abcdef.json"
+        assert "Skipped" in str(boards) and "0123456789abcdef" in boards._repr_html_()
+    assert "Skipped" not in str(nb.leaderboard(made))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"on": []}, "No dataset is named"),
+        ({"shift_marks": 0}, "greater than 0"),
+        ({"shift_marks": ["5"]}, "are no numbers"),
+        ({"noise": "em", "snr": "6"}, "are no numbers"),
+    ],
+)
+def test_a_wrong_word_of_a_test_of_networks_is_one_clear_error(
+    words: dict[str, Any], said: str, made: Runs
+) -> None:
+    with pytest.raises(OptionError, match=said):
+        nb.evaluate(made.iloc[0], **words)
+
+
+def test_one_shift_of_the_marks_needs_no_list(made: Runs) -> None:
+    one, several = (nb.evaluate(made.iloc[0], shift_marks=n) for n in (20, np.array([20.0])))
+    assert list(one.to_dataframe()["level"].dropna()) == [20.0]
+    assert one.as_data() == several.as_data()
+    assert nb.evaluate(made.index[:1], out=made["out"].iloc[0])[0].run_key == made.index[0]
+
+
+def test_an_export_that_fails_leaves_no_file(
+    made: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The card needs the license of the records, and so the dataset."""
+    monkeypatch.setenv("NASBENCH_ECG_DISABLE_PLUGINS", "synthetic")
+    with pytest.raises(PluginError, match="no dataset 'synthetic-2lead'"):
+        nb.export(made.iloc[0], tmp_path / "model.pt2")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bars_of_a_notebook_are_replaced_html() -> None:
@@ -213,7 +296,6 @@ def _few(score: int) -> Any:
 
 def test_a_strategy_of_this_session_runs_and_a_changed_class_runs_anew(out: Path) -> None:
     from nasbench_ecg.api import StrategySpec
-    from nasbench_ecg.errors import PluginError
     from nasbench_ecg.plugin import session
 
     def spec(target: Any, name: str = "of-a-notebook") -> StrategySpec:
@@ -281,8 +363,9 @@ def test_in_a_notebook_a_leaderboard_is_not_displayed_while_it_becomes_text(
 
 @pytest.mark.parametrize(
     "words",
-    [{"seed": 1.5}, {"seeds": ["0"]}, {"evaluation_seed": 0.5}, {"budget_evaluations": 2.5},
-     {"parallel": 0}, {"parallel": 1.5}, {"checkpoint_seconds": -1},
+    [{"seed": 1.5}, {"seeds": ["0"]}, {"seeds": 1.5}, {"seeds": [None, 1]},
+     {"evaluation_seed": 0.5}, {"budget_evaluations": 2.5}, {"budget_seconds": "3"},
+     {"parallel": 0}, {"parallel": 1.5}, {"checkpoint_seconds": -1}, {"checkpoint_seconds": None},
      {"checkpoint_seconds": float("nan")}],
 )  # fmt: skip
 def test_a_wrong_number_is_one_clear_error(words: dict[str, Any], out: Path) -> None:
@@ -291,8 +374,9 @@ def test_a_wrong_number_is_one_clear_error(words: dict[str, Any], out: Path) -> 
 
 
 def test_seeds_of_numpy_are_seeds(made: Runs, out: Path) -> None:
-    again = nb.run("random", "synthetic-2lead", seeds=np.arange(2), out=out, **WORDS)
-    assert list(again.index) == list(made.index)
+    for seeds in (np.arange(2), np.int64(2)):
+        again = nb.run("random", "synthetic-2lead", seeds=seeds, out=out, **WORDS)  # type: ignore[arg-type]
+        assert list(again.index) == list(made.index)
 
 
 def test_joined_tables_and_rows_keep_their_records(made: Runs, out: Path) -> None:

@@ -72,12 +72,12 @@ def leaderboard(
     import dataclasses
 
     from nasbench_ecg.front.results import leaderboard as ranked
-    from nasbench_ecg.front.results import stored_runs
+    from nasbench_ecg.front.results import no_runs, stored_runs
 
     records, damaged = stored_runs(out)
     if not records:
         warn_damaged_records(damaged)
-        raise _no_runs(out)
+        raise no_runs(out)
     if form == "verdicts" and (files or check):
         _fill_or_check(records, files=files or [], check=check or [])
         warn_damaged_records(damaged)
@@ -287,14 +287,3 @@ def _columns_elsewhere() -> Exception:
     from nasbench_ecg.errors import OptionError
 
     return OptionError("--columns is for the terminal.", fix="Files have all columns.")
-
-
-def _no_runs(out: Path) -> Exception:
-    from nasbench_ecg.errors import StorageError
-
-    return StorageError(
-        "There are no runs to compare yet.",
-        where=str(out),
-        fix="Make one in minutes with 'nasbench-ecg run darts synthetic-2lead', or name another "
-        "folder of results with --out.",
-    )

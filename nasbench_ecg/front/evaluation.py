@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +138,8 @@ def evaluate(
     keep_shared_persons: bool = False,
     align_marks: float | None = None,
     noise: str | Sequence[str] = (),
-    snr: Sequence[float] | None = None,
-    shift_marks: Sequence[float] = (),
+    snr: float | Sequence[float] | None = None,
+    shift_marks: float | Sequence[float] = (),
     data: Path | str | None = None,
     out: Path | str = DEFAULT_OUT,
     progress: Progress | None = None,
@@ -176,10 +177,14 @@ def evaluate(
     from nasbench_ecg.front.running import overrides_of
     from nasbench_ecg.plugin.registry import load_registry
 
-    found = _records(runs, Path(out))
+    found, targets = _records(runs, Path(out)), [on] if isinstance(on, str | None) else list(on)
     files = [Path(one) for one in ([model] if isinstance(model, (str, Path)) else model)]
     if not (found or files):
         raise OptionError("No network is named.", fix="Name a run, or an exported file.")
+    if not targets:
+        raise OptionError(
+            "No dataset is named.", fix="Name one, or give on=None for the test part of each run."
+        )
     overrides = overrides_of(set or {})
     if others := sorted({*overrides} - {"dataset", "protocol"}):
         raise OptionError(
@@ -190,6 +195,8 @@ def evaluate(
     if align_marks is not None:
         of_dataset = {**of_dataset, "align_marks": align_marks}
     names = [noise] if isinstance(noise, str) else list(noise)
+    ratios = () if snr is None else _numbers("snr", snr)
+    shifts = _numbers("shift_marks", shift_marks)
     if snr is not None and not names:
         raise OptionError("A signal-to-noise ratio needs a noise.", fix="For example: --noise em")
     # torch is imported only for networks that are named well
@@ -200,12 +207,12 @@ def evaluate(
 
     progress, registry = progress or notebook_progress(), load_registry()
     source = LocalSource(None if data is None else Path(data))
-    levels = {name: SNRS if snr is None else tuple(snr) for name in names}
-    if shift_marks:
-        levels[MARK_SHIFT] = tuple(shift_marks)
+    levels = dict.fromkeys(names, SNRS if snr is None else ratios)
+    if shifts:
+        levels[MARK_SHIFT] = shifts
     results: list[CarriedWeights | StressTest] = []
     for record, folder, classifier in _networks(found, files):
-        for target_name in [on] if on is None or isinstance(on, str) else on:
+        for target_name in targets:
             target = load_target(
                 classifier,
                 target_name,
@@ -267,14 +274,28 @@ def stored_evaluations(suite: str | None = None, *, out: Path | str = DEFAULT_OU
 
 def _records(runs: Any, out: Path) -> list[tuple[RunRecord, Path]]:
     """Return the records of what a user gives as runs, with the folders of their results."""
+    import pandas as pd
+
     from nasbench_ecg.front.results import Runs, one_run
+    from nasbench_ecg.run.record import RunRecord
 
     if isinstance(runs, Runs):
         folders = map(Path, runs["out"].astype(str))
         return list(zip(runs.records, folders, strict=True))
-    if isinstance(runs, (list, tuple)):
-        return [one_run(one, out) for one in runs]
-    return [one_run(runs, out)]
+    one = isinstance(runs, RunRecord | str | pd.Series) or not isinstance(runs, Iterable)
+    return [one_run(run, out) for run in ([runs] if one else runs)]
+
+
+def _numbers(name: str, given: Any) -> tuple[float, ...]:
+    """Return the numbers that a user gives, one or several.
+
+    Raises:
+        OptionError: One of them is no number.
+    """
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not all(isinstance(one, Real) for one in found):
+        raise OptionError(f"{name}={given!r} are no numbers.", fix=f"For example: {name}=[12, 6]")
+    return tuple(float(one) for one in found)
 
 
 def _networks(

@@ -72,8 +72,8 @@ def export(
         progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
 
     Raises:
-        NasbenchError: There is no such run, its weights are not here, a library is not installed,
-            or the file cannot be written.
+        NasbenchError: There is no such run, its weights are not here, a component or a library is
+            not installed, or the file cannot be written.
     """
     record, folder = one_run(run, out)
     # torch is imported only for a run that exists
@@ -91,9 +91,9 @@ def export(
         with entered(progress or notebook_progress()) as shown:
             source = LocalSource(None if data is None else Path(data))
             content, found = _quantized(network, content, path, record, registry, source, shown)
-    write(content, path)
     card = card_path(path)
     text = model_card(record, path.name, licenses=_licenses(record, registry), int8=found)
+    write(content, path)
     write(text.encode(), card)
     if found is not None:
         name = INT8 if path.suffix.lower() == ".onnx" else INT8_PROGRAM

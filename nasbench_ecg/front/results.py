@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.errors import OptionError, StorageError, nearest
 from nasbench_ecg.models.draw import draw
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.report.aggregate import build_report
@@ -20,6 +21,7 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, ROLES
 from nasbench_ecg.run.store import DamagedRecord, RecordStore, find_record, read_records
 from nasbench_ecg.suite.spec import about_suites
+from nasbench_ecg.text import printable
 
 _WIDTH = 120
 
@@ -70,12 +72,18 @@ class Runs(pd.DataFrame):
         return [known.get((suite, key)) or _stored(out, suite, key) for out, suite, key in rows]
 
 
-def _stored(out: Path | str, suite: str, run_key: str) -> RunRecord:
+def _stored(out: Path | str, suite: str, run_key: Any) -> RunRecord:
     """Return the record of a row of a table.
 
     Raises:
+        OptionError: The rows are no longer named by their run keys, as after ``reset_index``.
         StorageError: It is not in the folder of results.
     """
+    if not isinstance(run_key, str):
+        raise OptionError(
+            f"The row {run_key!r} is not named by its run key.",
+            fix="Keep the index of the table, or bring it back: table.set_index('run').",
+        )
     record = RecordStore(Path(out), suite).read(run_key)
     return record or find_record(Path(out), run_key)
 
@@ -111,12 +119,22 @@ def runs(out: Path | str = DEFAULT_OUT, suite: str | None = None) -> Runs:
         suite: Only runs of this suite.
 
     Raises:
-        StorageError: There is no such folder.
+        StorageError: There is no such folder, or no such suite in it.
     """
+    folder = _folder(out)
+    if suite is not None and not (folder / suite).is_dir():
+        known = [path.name for path in folder.iterdir() if path.is_dir()]
+        raise StorageError(
+            f"There is no suite {suite!r}.", where=str(out), fix=nearest(suite, known)
+        )
+    records, damaged = read_records(folder, suite)
+    return Runs.of(records, folder, damaged)
+
+
+def _folder(out: Path | str) -> Path:
     if not Path(out).is_dir():
         raise StorageError("There is no such folder of results.", where=str(out))
-    records, damaged = read_records(Path(out), suite)
-    return Runs.of(records, Path(out), damaged)
+    return Path(out)
 
 
 def stored_runs(out: Path) -> tuple[list[RunRecord], list[DamagedRecord]]:
@@ -134,7 +152,7 @@ def records_of(runs: Runs | RunRecord | Iterable[RunRecord]) -> list[RunRecord]:
         return runs.records
     if isinstance(runs, RunRecord):
         return [runs]
-    records = list(runs)
+    records = list(runs) if isinstance(runs, Iterable) else [runs]
     if not all(isinstance(record, RunRecord) for record in records):
         raise OptionError("These are no runs.", fix="Give what nb.run or nb.runs returns.")
     return records
@@ -163,7 +181,11 @@ def one_run(
         return run, Path(out)
     if isinstance(run, str):
         return find_record(Path(out), run), Path(out)
-    return _stored(run["out"], run["suite"], str(run.name)), Path(str(run["out"]))
+    if not isinstance(run, pd.Series) or not {"out", "suite"} <= {*run.index}:
+        raise OptionError(
+            "This is no run.", fix="Give a table of one run, a row of it, a record or a run key."
+        )
+    return _stored(run["out"], run["suite"], run.name), Path(str(run["out"]))
 
 
 class LeaderboardTables:
@@ -173,10 +195,12 @@ class LeaderboardTables:
 
     Attributes:
         report: What the tables are made of.
+        damaged: The files among the runs that are not readable run records.
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, damaged: Sequence[DamagedRecord] = ()) -> None:
         self.report = report
+        self.damaged = tuple(damaged)
 
     @property
     def boards(self) -> tuple[Leaderboard, ...]:
@@ -194,14 +218,19 @@ class LeaderboardTables:
 
         about = [Text(self.report.about)] if self.report.about else []
         boards = (shown(board, width=_WIDTH) for board in self.boards)
-        return as_text([*about, *boards], width=_WIDTH)
+        return as_text([*about, *boards, *map(Text, self._skipped())], width=_WIDTH)
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         from nasbench_ecg.report.render.html import fragment
 
-        return fragment([leaderboard_table(board, "html") for board in self.boards])
+        tables = fragment([leaderboard_table(board, "html") for board in self.boards])
+        return "".join([tables, *(f"<p>{escape(line)}</p>" for line in self._skipped())])
+
+    def _skipped(self) -> list[str]:
+        """Return one line for each file that could not be read."""
+        return [printable(f"Skipped {item.path}: {item.reason}.") for item in self.damaged]
 
     def render(self, form: str) -> str:
         """Return the leaderboards as ``markdown``, ``csv``, ``latex`` or ``html`` (a page)."""
@@ -236,9 +265,17 @@ def leaderboard(
             runs submitted to it.
         title: Heading of pages.
         registry: The available components, which draw architectures; by default those installed.
+
+    Raises:
+        OptionError: These are no runs.
+        StorageError: There is no such folder, or it has no runs.
     """
+    damaged: Sequence[DamagedRecord] = getattr(runs, "damaged", ())
     if isinstance(runs, (str, Path)):
-        runs = stored_runs(Path(runs))[0]
+        folder = _folder(runs)
+        runs, damaged = stored_runs(folder)
+        if not runs and not damaged:
+            raise no_runs(folder)
     registry = registry or load_registry()
     records = records_of(runs)
     return LeaderboardTables(
@@ -248,5 +285,16 @@ def leaderboard(
             lambda record: draw(record, registry),
             registry=registry,
             about=about_suites(record.suite for record in records),
-        )
+        ),
+        damaged,
+    )
+
+
+def no_runs(out: Path) -> StorageError:
+    """Return the error that a folder of results has no runs."""
+    return StorageError(
+        "There are no runs to compare yet.",
+        where=str(out),
+        fix="Make one in minutes with 'nasbench-ecg run darts synthetic-2lead', or name another "
+        "folder of results with --out.",
     )

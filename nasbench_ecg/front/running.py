@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,9 +95,9 @@ def run(
     from nasbench_ecg.front.progress import notebook_progress
     from nasbench_ecg.front.results import Runs
 
-    if not (_whole("parallel", parallel) or 0) >= 1:
+    if not _whole("parallel", parallel) >= 1:
         raise OptionError(f"parallel={parallel} is not allowed.", fix="Give a number from 1.")
-    if not checkpoint_seconds >= 0:
+    if not _number("checkpoint_seconds", checkpoint_seconds) >= 0:
         raise OptionError(
             f"checkpoint_seconds={checkpoint_seconds} is not allowed.", fix="Give a number from 0."
         )
@@ -111,9 +112,12 @@ def run(
             builder=builder,
             evaluator=evaluator,
             overrides=overrides_of(set or {}),
-            evaluation_seed=_whole("evaluation_seed", evaluation_seed),
+            evaluation_seed=_unless_none(_whole, "evaluation_seed", evaluation_seed),
             device=device,
-            budget=Budget(_whole("budget_evaluations", budget_evaluations), budget_seconds),
+            budget=Budget(
+                _unless_none(_whole, "budget_evaluations", budget_evaluations),
+                _unless_none(_number, "budget_seconds", budget_seconds),
+            ),
         ),
         _seeds(seed, seeds),
         registry,
@@ -281,7 +285,15 @@ def entered(
 
 
 def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return options by role, as :func:`nasbench_ecg.options.parse_assignments` does for text."""
+    """Return options by role, as :func:`nasbench_ecg.options.parse_assignments` does for text.
+
+    Raises:
+        OptionError: They are no dictionary, or a name is not of the form ``component.option``.
+    """
+    if not isinstance(options, Mapping):
+        raise OptionError(
+            f"set={options!r} is not a dictionary.", fix='For example: set={"strategy.epochs": 10}'
+        )
     found: dict[str, dict[str, Any]] = {}
     for name, value in options.items():
         for role in parse_assignments([f"{name}="]):  # checks the name
@@ -289,27 +301,42 @@ def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _whole(name: str, value: int | None) -> int | None:
+def _whole(name: str, value: Any) -> int:
     """Return a whole number as an int, also one of numpy.
 
     Raises:
         OptionError: It is another value.
     """
     try:
-        return None if value is None else operator.index(value)
+        return operator.index(value)
     except TypeError:
         raise OptionError(
             f"{name}={value!r} is not a whole number.", fix="For example: 1"
         ) from None
 
 
+def _number(name: str, value: Any) -> float:
+    """Return a number as a float.
+
+    Raises:
+        OptionError: It is another value.
+    """
+    if not isinstance(value, Real):
+        raise OptionError(f"{name}={value!r} is not a number.", fix="For example: 60")
+    return float(value)
+
+
+def _unless_none(read: Callable[[str, Any], Any], name: str, value: Any) -> Any:
+    return None if value is None else read(name, value)
+
+
 def _seeds(seed: int | None, seeds: int | Sequence[int] | None) -> list[int]:
     if seed is not None and seeds is not None:
         raise OptionError("seed and seeds are both given.", fix="Give one of them.")
     if seeds is None:
-        return [_whole("seed", seed) or 0]
-    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
-    chosen = [_whole("seeds", one) or 0 for one in chosen]
+        return [0 if seed is None else _whole("seed", seed)]
+    given = seeds if isinstance(seeds, Iterable) else range(_whole("seeds", seeds))
+    chosen = [_whole("seeds", one) for one in given]
     if not chosen or len({*chosen}) != len(chosen) or min(chosen) < 0:
         raise OptionError(
             f"seeds={seeds!r} is not a number from 1 or a list of different numbers from 0.",

@@ -11,8 +11,9 @@ import difflib
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.errors import OptionError, StorageError, nearest
 from nasbench_ecg.report.leaderboard import Report
 from nasbench_ecg.report.table import Table
 from nasbench_ecg.text import printable
@@ -33,13 +34,27 @@ def render(report: Report, form: str) -> str:
 
     Names and notes come from records and plugins. Each format shows them as text, and control
     characters as ``?``.
+
+    Raises:
+        OptionError: There is no such format.
     """
-    return printable(importlib.import_module(f"{__name__}.{form}").render(report))
+    return printable(_module(form, (*FORMATS, "anytime", "svg")).render(report))
 
 
 def render_tables(tables: Sequence[Table], title: str, form: str) -> str:
-    """Return tables under a title in the format ``form``."""
-    return printable(importlib.import_module(f"{__name__}.{form}").render_tables(tables, title))
+    """Return tables under a title in the format ``form``.
+
+    Raises:
+        OptionError: There is no such format.
+    """
+    return printable(_module(form, FORMATS).render_tables(tables, title))
+
+
+def _module(form: str, forms: Sequence[str]) -> Any:
+    """Return the module of a format, which is one of ``forms``."""
+    if form not in forms:
+        raise OptionError(f"There is no format {form!r}.", fix=nearest(form, forms))
+    return importlib.import_module(f"{__name__}.{form}")
 
 
 def format_of(path: Path, suffixes: Sequence[str] = tuple(SUFFIXES)) -> str:
