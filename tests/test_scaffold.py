@@ -86,6 +86,23 @@ def test_a_name_that_would_hide_a_module_is_refused(name: str, tmp_path: Path) -
         create(name, "strategy", tmp_path, load_registry())
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("none", "strategy"),
+        ("evaluation", "evaluator"),
+        ("beats", "dataset"),
+        ("event", "executor"),
+    ],
+)
+def test_a_name_whose_class_has_another_meaning_is_refused(
+    name: str, kind: Kind, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=f"cannot be called '{name.capitalize()}'"):
+        create(name, kind, tmp_path, load_registry())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_folder_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "my-search").mkdir()
     (tmp_path / "my-search" / "precious").touch()

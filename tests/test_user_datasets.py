@@ -13,6 +13,7 @@ import wfdb
 from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
+import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.data.user_datasets import find_user_dataset
@@ -120,6 +121,11 @@ def test_a_result_of_other_beats_is_said_to_be_one(ward: Path, tmp_path: Path) -
         "p01", "atr", annotated.sample[:-2], annotated.symbol[:-2], write_dir=str(path.parent)
     )
     assert "my-ward has changed since this run" in nasbench(*words).stderr
+    with pytest.warns(UserWarning, match="my-ward has changed since the run"):
+        nb.run(
+            "cnn-11", "my-ward", profile="smoke", device="cpu", set={"evaluator.epochs": 1},
+            out=tmp_path / "results",
+        )  # fmt: skip
 
 
 def test_an_added_dataset_passes_the_contract_checks(ward: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -312,32 +311,12 @@ def _run_one(
 def _print_already_done(
     record: RunRecord, config: RunConfig, path: Path, source: LocalSource
 ) -> None:
+    from nasbench_ecg.front.running import has_other_beats
+
     stderr().print(f"Already done: {path} (--rerun repeats it).")
-    _warn_if_dataset_changed(record, config, source)
-
-
-def _warn_if_dataset_changed(record: RunRecord, config: RunConfig, source: LocalSource) -> None:
-    """Warn if the dataset gives other beats now than when a record was made."""
-    from nasbench_ecg.data.cache import load_beats
-    from nasbench_ecg.errors import NasbenchError
-    from nasbench_ecg.progress import Silent
-
-    dataset = config.dataset.create()
-    if record.dataset is None or any(map(source.missing, dataset.requires())):
-        return
-    with suppress(NasbenchError):
-        now = load_beats(
-            name=config.dataset.name,
-            revision=config.dataset.component.spec.revision,
-            version=config.dataset.component.version,
-            options=config.dataset.options,
-            dataset=dataset,
-            source=source,
-            progress=Silent(),
+    if has_other_beats(record, config, source):
+        stderr().print(
+            f"{config.dataset.name} has changed since this run: --rerun repeats it with the "
+            "current beats.",
+            style="yellow",
         )
-        if now.fingerprint != record.dataset.fingerprint:
-            stderr().print(
-                f"{config.dataset.name} has changed since this run: --rerun repeats it with the "
-                "current beats.",
-                style="yellow",
-            )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from numbers import Real
 from pathlib import Path
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import OptionError, PluginError
+from nasbench_ecg.errors import NasbenchError, OptionError, PluginError
 from nasbench_ecg.options import parse_assignments
 from nasbench_ecg.plugin import session
 from nasbench_ecg.plugin.loading import spec_fault
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
-from nasbench_ecg.progress import Progress
+from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.downloads import check_obtainable, fetch_missing
 from nasbench_ecg.run.folds import each_fold
@@ -61,8 +62,8 @@ def run(
 ) -> Runs:
     """Find an architecture, train it and score it on the test part; return the runs.
 
-    The words are those of ``nasbench-ecg run``. A run that is already stored is not repeated, and
-    one that was stopped continues.
+    The words are those of ``nasbench-ecg run``. A run that is already stored is not repeated; a
+    warning says if its dataset has changed since. One that was stopped continues.
 
     Args:
         strategy: Search strategy or fixed model.
@@ -124,14 +125,18 @@ def run(
     )
     check_name(suite, "suite")
     store = RecordStore(Path(out), suite)
-    shown = progress or notebook_progress()
+    shown, source = (
+        progress or notebook_progress(),
+        LocalSource(None if data is None else Path(data)),
+    )
     records = [
         make_run(
             one,
             registry,
-            LocalSource(None if data is None else Path(data)),
+            source,
             store,
             progress=shown,
+            listener=_WarnsOfOtherBeats(source),
             rerun=rerun,
             fresh=fresh,
             checkpoint_seconds=checkpoint_seconds,
@@ -199,6 +204,43 @@ class RunListener:
 
     def failed(self, path: Path) -> None:
         """The run failed; its record is at ``path``."""
+
+
+class _WarnsOfOtherBeats(RunListener):
+    def __init__(self, source: LocalSource) -> None:
+        self.source = source
+
+    def already_done(self, record: RunRecord, config: RunConfig, path: Path) -> None:
+        if has_other_beats(record, config, self.source):
+            warnings.warn(
+                f"{config.dataset.name} has changed since the run {record.run_key}: rerun=True "
+                "repeats it with the current beats.",
+                stacklevel=2,
+            )
+
+
+def has_other_beats(record: RunRecord, config: RunConfig, source: LocalSource) -> bool:
+    """Return whether the dataset gives other beats now than when a record was made.
+
+    If that cannot be told, as without the records, it is not said.
+    """
+    from nasbench_ecg.data.cache import load_beats
+
+    dataset = config.dataset.create()
+    if record.dataset is None or any(map(source.missing, dataset.requires())):
+        return False
+    with suppress(NasbenchError):
+        now = load_beats(
+            name=config.dataset.name,
+            revision=config.dataset.component.spec.revision,
+            version=config.dataset.component.version,
+            options=config.dataset.options,
+            dataset=dataset,
+            source=source,
+            progress=Silent(),
+        )
+        return now.fingerprint != record.dataset.fingerprint
+    return False
 
 
 def make_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import keyword
 import re
@@ -61,7 +62,9 @@ def create(name: str, kind: Kind, parent: Path, registry: Registry) -> Path:
             where=str(folder),
             fix="Choose another name, or another folder with --dir.",
         )
-    texts = _texts(_words(name, kind, package))
+    words = _words(name, kind, package)
+    texts = _texts(words)
+    _check_class(words["Class"], texts)
     with storage_errors(folder, option="--dir", what="The package"):
         parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
@@ -105,6 +108,21 @@ def _check_name(name: str, package: str, kind: Kind, registry: Registry) -> None
             f"There is already a Python module {package!r}, which the package would hide.",
             fix="Choose another name.",
         )
+
+
+def _check_class(name: str, texts: Mapping[str, str]) -> None:
+    """Refuse a class whose name is no name of Python, or that of something which is imported."""
+    code = [text for path, text in texts.items() if path.endswith(".py")]
+    if keyword.iskeyword(name) or any(name in _imported(text) for text in code):
+        raise OptionError(
+            f"The class of the component cannot be called {name!r}, which has another meaning.",
+            fix="Choose another name.",
+        )
+
+
+def _imported(text: str) -> set[str]:
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Import | ast.ImportFrom)]
+    return {alias.name for node in nodes for alias in node.names}
 
 
 def _words(name: str, kind: Kind, package: str) -> Mapping[str, str]:
