@@ -492,6 +492,7 @@ def test_a_default_that_is_written_out_is_the_same_recipe_and_the_same_options(p
         ({"averaging": "swa", "averaging_decay": 0.9}, "averaging_decay needs averaging=ema"),
         ({"optimizer": "adamw", "momentum": 0.5}, "optimizer=adamw has no momentum"),
         ({"schedule": "one-cycle", "lr_min": 0.0}, "schedule=one-cycle has no lr_min"),
+        ({"lr": 0.0005}, "lr_min=0.001 is above lr=0.0005"),
         ({"augment": "hum"}, "'augment"),
         ({"loss": "hinge"}, "'loss'"),
     ],

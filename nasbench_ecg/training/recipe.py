@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nasbench_ecg.options import Options
 
@@ -102,6 +102,16 @@ class RecipeOptions(Options):
     precision: Precision = Recipe.precision
     """``tf32`` rounds what enters convolutions on a GPU, ``bf16`` computes them in bfloat16; faster
     where the processor has it."""
+
+    @model_validator(mode="after")
+    def _cosine_falls(self) -> Self:
+        recipe = self.recipe
+        if recipe.schedule == "cosine" and recipe.lr_min > recipe.lr:
+            raise ValueError(
+                f"lr_min={recipe.lr_min} is above lr={recipe.lr}, so the rate would rise; set "
+                "lr_min, too"
+            )
+        return self
 
     @property
     def recipe(self) -> Recipe:
