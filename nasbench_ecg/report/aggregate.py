@@ -309,7 +309,7 @@ def _row(
         else counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
         ranked_by=ranked_by,
         folds=row_folds(sets),
-        processors=Counter(_processor(record) for record in single if record.status == "ok"),
+        processors=dict(Counter(_processor(one) for one in single if one.status == "ok")),
     )
 
 
