@@ -36,7 +36,12 @@ def _complete(incomplete: str) -> list[str]:
 
 
 Database = Annotated[
-    str, typer.Argument(metavar="DB", help="Name of a database.", autocompletion=_complete)
+    str,
+    typer.Argument(
+        metavar="DB",
+        help="Name of a database ('nasbench-ecg data list').",
+        autocompletion=_complete,
+    ),
 ]
 
 
@@ -77,7 +82,7 @@ def fetch(
         typer.Option(
             "--to",
             metavar="DIR",
-            help="Folder of databases, for later use with --data. By default the cache.",
+            help="Folder of databases, for later use with --data. Default: the cache.",
         ),
     ] = None,
 ) -> None:
@@ -147,7 +152,7 @@ app.command()(data_contents.features)
 @app.command()
 def path(
     database: Annotated[
-        str | None, typer.Argument(metavar="[DB]", help="Name of a database.")
+        str | None, typer.Argument(metavar="DB", help="Name of a database.")
     ] = None,
 ) -> None:
     """Print the folder of a database, or the folder of all fetched databases."""
@@ -180,7 +185,7 @@ def _datasets_by_database(registry: Registry) -> dict[str, list[str]]:
 def add(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE.toml", help="Description: name, folder and optional entries."),
+        typer.Argument(metavar="FILE.toml", help="Its name, folder and optional entries."),
     ],
 ) -> None:
     """Add a dataset: a folder of WFDB records, described in a TOML file."""
@@ -210,7 +215,7 @@ def add(
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="Name of an added dataset.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of an added dataset.")],
 ) -> None:
     """Remove an added dataset; its records are kept."""
     from nasbench_ecg.data.user_datasets import find_user_dataset, remove_user_dataset
