@@ -189,6 +189,7 @@ def add(
     ],
 ) -> None:
     """Add a dataset: a folder of WFDB records, described in a TOML file."""
+    from nasbench_ecg.data.protocols import open_folds, protocol_options
     from nasbench_ecg.data.user_datasets import find_user_dataset, store_user_dataset
     from nasbench_ecg.data.wfdb_folder import describe
     from nasbench_ecg.signal.aami import describe_symbols, symbol_map
@@ -210,7 +211,12 @@ def add(
     for note in described.notes:
         say(note)
     say(f"Protocols: {', '.join(dataset.protocols)}. Description: {path}")
-    say(f"Next: nasbench-ecg run cnn-9 {dataset.name}")
+    command = f"nasbench-ecg run cnn-9 {dataset.name}"
+    say(f"Next: {command}")
+    if "patient-kfold" in dataset.protocols:
+        k = open_folds(protocol_options("patient-kfold")())
+        few = f" --set protocol.k={described.n_subjects}" if described.n_subjects < k else ""
+        say(f"Tested on other subjects: {command} --protocol patient-kfold{few}")
 
 
 @app.command()
