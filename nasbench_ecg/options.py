@@ -143,6 +143,8 @@ def resolve(
     except ValidationError as error:
         first = error.errors()[0]
         reason = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "tuple_type":
+            reason = 'Input should be a JSON list such as ["a", "b"]'
         if first["loc"]:
             name = ".".join(str(part) for part in first["loc"])
             reason = f"option {name!r} is not allowed: {reason}, not {first['input']!r}"

@@ -151,6 +151,12 @@ def test_svg_is_written_atomically_and_reproducibly(file, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cell.json", "cell.svg"]
 
 
+def test_no_svg_is_written_to_a_text_file(file, tmp_path):
+    result = arch("draw", file, "--svg", "-o", tmp_path / "cell.txt")
+    assert result.exit_code == 2 and "--svg does not go with" in result.stderr
+    assert not (tmp_path / "cell.txt").exists()
+
+
 @pytest.mark.parametrize(
     ("target", "said"), [("cell.png", ".svg or .txt"), ("nowhere/cell.svg", "cannot be written")]
 )

@@ -211,6 +211,32 @@ def test_every_verb_refuses_an_option_that_is_given_twice(words: tuple[str, ...]
         assert (result.exit_code, "only once" in result.stderr) == (2, True), given
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("run darts synthetic-2lead --dry-run --json", "A dry run makes no record, so --json"),
+        ("leaderboard --check a.md -o b.md", "--check only compares files, so --output"),
+        ("leaderboard --check a.md --format csv", "name of a file gives its format, so --format"),
+        ("leaderboard --wearable --format html", "has a table of its own, so --format"),
+        ("leaderboard --wearable --columns F1", "has a table of its own, so --columns"),
+        ("leaderboard --format verdicts --json", "printed as Markdown, so --json"),
+        ("leaderboard --format verdicts -o a.md --suite b", "name their suites, so --suite"),
+        ("leaderboard --json --format csv", "--json prints JSON, so --format"),
+        ("leaderboard --json -o a.md", "--json prints JSON, so --output"),
+        ("evaluate 863d --stored", "--stored tests nothing, so RUN"),
+        ("evaluate --stored --on svdb-2lead", "--stored tests nothing, so --on"),
+        ("evaluate --stored --check a.md -o b.md", "--check only compares files, so --output"),
+        ("generalize 863d --to qt-1lead --dry-run -o a.md", "makes no report, so --output"),
+        ("annotate 100 -o found --at 3", "Without --strips nothing is drawn, so --at"),
+        ("annotate 100 -o found --fs 250", "state their sampling rate, so --fs"),
+    ],
+)
+def test_an_option_that_has_no_effect_beside_another_is_refused(words: str, said: str) -> None:
+    result = CliRunner().invoke(app, words.split())
+    assert result.exit_code == 2
+    assert f"{said} has no effect" in " ".join(result.stderr.replace("│", " ").split())
+
+
 def test_no_placeholder_is_the_name_of_its_option_in_capitals() -> None:
     """Typer 0.27.0 takes such a placeholder for the name: ``--DEVICE`` in place of ``--device``."""
 
@@ -305,6 +331,12 @@ def test_info_as_text_shows_the_same(nasbench: Callable[..., Any]) -> None:
         "inter-patient", "acme (acme-search 2.0)", "m:Swarm", "one, two, three, four, five, six",
     ):  # fmt: skip
         assert part in text
+
+
+def test_info_shows_what_applies_to_a_strategy(nasbench: Callable[..., Any]) -> None:
+    text = " ".join(nasbench("info", "swarm", "--kind", "strategy").stdout.split())
+    assert "spaces any budgets evaluations, seconds min samples 1 role search" in text
+    assert "needs" not in text and "anytime" not in text
 
 
 def test_info_shows_all_components_with_a_name(nasbench: Callable[..., Any]) -> None:

@@ -174,6 +174,14 @@ def test_a_dry_run_shows_the_settings_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_shows_the_values_of_a_list(tmp_path: Path) -> None:
+    said = nasbench(
+        "run", "cnn-9", "synthetic-2lead", "--dry-run", "--set", "dataset.leads=MLII",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert 'leads=["MLII"]' in said.stderr
+
+
 def test_a_dry_run_shows_what_would_be_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,19 @@ def test_the_report_of_stored_runs_executes_none(toy, monkeypatch, tmp_path):
     assert sorted(toy["out"].rglob("*.json")) == before
 
 
+def test_the_report_of_stored_runs_needs_no_dataset_or_has_those_that_are_named(
+    toy, monkeypatch, tmp_path
+):
+    toy_plugin.install(monkeypatch, tmp_path)
+    stored = ["generalize", toy["origin"].run_key, "--out", toy["out"], "--stored"]
+    assert nasbench(*stored).stdout == toy["output"]
+    assert nasbench(*stored, "--to", "toy-1lead").stdout == toy["output"]
+    other = nasbench(*stored, "--to", "toy-2lead")
+    assert other.exit_code == 2 and "on such a dataset is stored" in other.stderr
+    without = nasbench(*stored[:-1])
+    assert without.exit_code == 2 and "No dataset is named" in without.stderr
+
+
 def test_the_report_is_printed_and_written(toy):
     text = (toy["out"].parent / "report.md").read_text()
     assert json.loads((toy["out"].parent / "report.json").read_text())

@@ -96,6 +96,15 @@ def test_a_value_that_is_not_allowed_is_named_with_component_and_option(
     assert "nasbench-ecg info darts" in caught.value.fix
 
 
+def test_a_name_in_place_of_a_list_is_answered_with_a_list() -> None:
+    class Several(Options):
+        objectives: tuple[str, ...] = ()
+
+    with pytest.raises(OptionError) as caught:
+        resolve(Several, component="strategy several", overrides={"objectives": "macs"})
+    assert 'a JSON list such as ["a", "b"], not \'macs\'' in caught.value.what
+
+
 def test_text_of_a_number_is_read_as_a_number() -> None:
     assert options(epochs="12").epochs == 12
 

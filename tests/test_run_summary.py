@@ -166,6 +166,16 @@ def test_unseen_patients_are_offered_only_after_a_test_on_seen_ones(
     assert offered is None or f"--protocol {offered} " in text.partition("unseen patients")[2]
 
 
+def test_the_folds_that_are_offered_are_no_more_than_the_persons() -> None:
+    record = run_record(confusion=TWO_LEAD)
+    assert record.dataset is not None
+    for persons, option in (({"a": "x/1", "b": "x/2", "c": "x/3", "d": "x/3"}, True), ({}, False)):
+        record.dataset.persons = persons
+        protocols = ("intra-patient", "patient-kfold")
+        text = shown(run_summary(record, drawing=None, out=Path("results"), protocols=protocols))
+        assert ("--set protocol.k=3" in text) == option
+
+
 @pytest.mark.parametrize("status", ["failed", "ok"])
 def test_the_command_of_a_run_keeps_its_fold_and_its_training_seed(status: str) -> None:
     request = RunRequest(

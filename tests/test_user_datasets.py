@@ -109,6 +109,13 @@ def test_it_runs_under_both_protocols(ward: Path, tmp_path: Path, protocol: str)
         assert sum(len({"p02", "p02b"} & part) in (0, 2) for part in parts) == 3
 
 
+def test_folds_are_suggested_that_the_subjects_fill(ward: Path) -> None:
+    assert "run cnn-9 my-ward --protocol patient-kfold\n" in nasbench("data", "add", ward).stdout
+    text = ward.read_text()
+    ward.write_text(f'exclude = ["p01", "p03"]\n{text}')
+    assert "--protocol patient-kfold --set protocol.k=4\n" in nasbench("data", "add", ward).stdout
+
+
 def test_a_result_of_other_beats_is_said_to_be_one(ward: Path, tmp_path: Path) -> None:
     nasbench("data", "add", ward)
     words = ["run", "cnn-11", "my-ward", "--profile", "smoke", "--device", "cpu"]

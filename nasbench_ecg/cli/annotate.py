@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout
-from nasbench_ecg.cli.parsing import listed, numbers
+from nasbench_ecg.cli.parsing import listed, numbers, refuse_in_vain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,9 +23,12 @@ _STRIPS = 8
 
 
 def annotate(
+    context: typer.Context,
     recordings: Annotated[
         list[Path],
-        typer.Argument(metavar="RECORDING...", help="WFDB records (100), .csv or .edf files."),
+        typer.Argument(
+            metavar="RECORDING", help="WFDB records (such as mitdb/100), .csv or .edf files."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FOLDER", help="Folder to write to.")
@@ -46,10 +49,14 @@ def annotate(
     peaks: Annotated[
         str | None,
         typer.Option(
-            metavar="EXT", help="Annotation file beside a record with its R peaks. Default: detect."
+            metavar="EXT",
+            help="Extension of the annotation files beside the records that have the R peaks. "
+            "Default: detect them.",
         ),
     ] = None,
-    extension: Annotated[str, typer.Option(metavar="EXT", help="Extension to write.")] = "atr",
+    extension: Annotated[
+        str, typer.Option(metavar="EXT", help="Extension of the annotation files to write.")
+    ] = "atr",
     strips: Annotated[
         str | None,
         typer.Option(metavar="png,pdf", help="Also draw parts of each recording, as these files."),
@@ -58,7 +65,7 @@ def annotate(
         str | None,
         typer.Option(
             metavar="S,...",
-            help="Seconds that strips show. Default: runs of V, pauses, and rare classes.",
+            help="Seconds that --strips shows. Default: runs of V, pauses, and rare classes.",
         ),
     ] = None,
     overwrite: Annotated[
@@ -77,6 +84,10 @@ def annotate(
     from nasbench_ecg.report.annotation import as_markdown, check_target, write_annotations
     from nasbench_ecg.signal.recordings import open_recording
 
+    if strips is None:
+        refuse_in_vain(context, ("at",), "Without --strips nothing is drawn")
+    if all(path.suffix.lower() != ".csv" for path in recordings):
+        refuse_in_vain(context, ("fs",), "These recordings state their sampling rate")
     formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
     classifier = _classifier(run, model, out)
     opened = [(path, open_recording(path, fs)) for path in recordings]

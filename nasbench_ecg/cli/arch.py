@@ -72,7 +72,7 @@ def draw(
             "-o", "--output", metavar="FILE", help="Write to FILE, which ends in .svg or .txt."
         ),
     ] = None,
-    svg: Annotated[bool, typer.Option("--svg", help="Print SVG on stdout.")] = False,
+    svg: Annotated[bool, typer.Option("--svg", help="Draw SVG: without -o on stdout.")] = False,
     assignments: SetOption = None,
     out: OutOption = Path("results"),
 ) -> None:
@@ -85,6 +85,8 @@ def draw(
         raise OptionError(
             f"{output.name!r} has no known format.", fix="The name must end in .svg or .txt."
         )
+    if svg and output is not None and output.suffix == ".txt":
+        raise OptionError(f"--svg does not go with -o {output.name}.", fix="Leave out one of them.")
     arch, space = _open(source, assignments, out)
     as_svg = svg or (output is not None and output.suffix == ".svg")
     if as_svg and isinstance(space, DrawsSvg):

@@ -17,7 +17,7 @@ app = Verbs(help="Show or delete cached beats and generated records.", no_args_i
 
 _Datasets = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[DATASET]...", help="Only these datasets; without it, all."),
+    typer.Argument(metavar="DATASET", help="Only these datasets. Default: all."),
 ]
 
 

@@ -296,7 +296,8 @@ def _print_description(description: dict[str, Any]) -> None:
     out = stdout()
     facts = dict(description)
     kind, options = facts.pop("kind"), facts.pop("options", [])
-    out.print(styled((facts.pop("name"), "bold"), f" ({kind.replace('-', ' ')})"))
+    name = facts.pop("name")
+    out.print(styled((name, "bold"), f" ({kind.replace('-', ' ')})"))
     out.print(facts.pop("summary"))
     out.print()
     if kind == "profile":
@@ -304,14 +305,10 @@ def _print_description(description: dict[str, Any]) -> None:
         return
     if "plugin" in facts:
         facts["plugin"] += f" ({facts.pop('distribution')} {facts.pop('version')})"
-    facts = {
-        "default protocol" if name == "protocol" else name: value
-        for name, value in facts.items()
-        if value is not None
-    }
+    facts = _shown_facts(kind, facts)
     width = max(map(len, facts), default=0)
-    for name, value in facts.items():
-        out.print(styled((f"{name:<{width}}", "dim"), f"  {_text(value)}"), soft_wrap=True)
+    for fact, value in facts.items():
+        out.print(styled((f"{fact:<{width}}", "dim"), f"  {_text(value)}"), soft_wrap=True)
     if not options:
         out.print("\nThis component has no options.")
         return
@@ -322,7 +319,26 @@ def _print_description(description: dict[str, Any]) -> None:
     role = "space" if kind == "search-space" else kind
     values = {option["name"]: option["defaults"]["paper"] for option in options}
     example = next((name for name in values if not isinstance(values[name], list)), min(values))
-    out.print(f"\nTo change an option: nasbench-ecg run ... --set {role}.{example}=VALUE")
+    command = f"suite run ... --executor {name}" if kind == "executor" else "run ..."
+    out.print(f"\nTo change an option: nasbench-ecg {command} --set {role}.{example}=VALUE")
+
+
+def _shown_facts(kind: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return what a spec states, without what it leaves at its default or does not use."""
+    shown = dict(facts)
+    if kind == "strategy":
+        if shown["role"] not in ("search", "random-search"):  # then a run refuses every budget
+            del shown["budgets"]
+        elif not shown["budgets"]:
+            shown["budgets"] = "none"
+        shown["spaces"] = shown["spaces"] or (
+            "any with parameters" if shown["needs_encoding"] else "any"
+        )
+    return {
+        "default protocol" if name == "protocol" else name.replace("_", " "): value
+        for name, value in shown.items()
+        if value not in (None, False, "", ())
+    }
 
 
 def _print_options(options: list[dict[str, Any]]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nasbench_ecg.cli.components import complete_dataset
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
 
 if TYPE_CHECKING:
@@ -24,32 +25,57 @@ FORMAT = 1
 
 def correlate(
     evaluators: Annotated[
-        list[str], typer.Argument(metavar="EVALUATOR...", help="Evaluators to measure.")
+        list[str], typer.Argument(metavar="EVALUATOR", help="Evaluators to measure.")
     ],
-    dataset: Annotated[str, typer.Option(help="Dataset.")],
-    samples: Annotated[int, typer.Option(min=1, help="Random architectures to score.")] = 30,
-    against: Annotated[str, typer.Option(help="Evaluator to compare with.")] = "train",
-    protocol: Annotated[str | None, typer.Option(help="How beats are split.")] = None,
-    profile: Annotated[str, typer.Option(help="paper, standard, quick or smoke.")] = "quick",
-    space: Annotated[str | None, typer.Option(help="Search space.")] = None,
-    builder: Annotated[str | None, typer.Option(help="Builder of networks.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sample and of evaluations.")] = 0,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Dataset of the beats.", autocompletion=complete_dataset
+        ),
+    ],
+    samples: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Random architectures to score.")
+    ] = 30,
+    against: Annotated[
+        str, typer.Option(metavar="NAME", help="Evaluator to compare with.")
+    ] = "train",
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="How beats are split. Default: that of the dataset."),
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(metavar="NAME", help="paper, standard, quick or smoke.")
+    ] = "quick",
+    space: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Search space. Default: conv-cells."),
+    ] = None,
+    builder: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Builder of networks. Default: that of the space."),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the sample and of evaluations.")
+    ] = 0,
     seeds: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST",
+            metavar="A,B,...",
             help="Seeds of the evaluations to compare with, such as 0,1,2: their mean counts, and "
-            "how much of the differences is the seed is shown.",
+            "a table shows how much of the differences is due to the seed.",
         ),
     ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="K=V",
-            help="An option; evaluator.K=V sets one of the evaluator to compare with.",
+            "--set", metavar="PART.OPTION=VALUE",
+            help="Set an option of the dataset, protocol, space or builder, or of the evaluator to "
+            "compare with. Repeatable.",
         ),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
+    ] = "auto",
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,

@@ -36,7 +36,12 @@ def _complete(incomplete: str) -> list[str]:
 
 
 Database = Annotated[
-    str, typer.Argument(metavar="DB", help="Name of a database.", autocompletion=_complete)
+    str,
+    typer.Argument(
+        metavar="DB",
+        help="Name of a database ('nasbench-ecg data list').",
+        autocompletion=_complete,
+    ),
 ]
 
 
@@ -77,7 +82,7 @@ def fetch(
         typer.Option(
             "--to",
             metavar="DIR",
-            help="Folder of databases, for later use with --data. By default the cache.",
+            help="Folder of databases, for later use with --data. Default: the cache.",
         ),
     ] = None,
 ) -> None:
@@ -147,7 +152,7 @@ app.command()(data_contents.features)
 @app.command()
 def path(
     database: Annotated[
-        str | None, typer.Argument(metavar="[DB]", help="Name of a database.")
+        str | None, typer.Argument(metavar="DB", help="Name of a database.")
     ] = None,
 ) -> None:
     """Print the folder of a database, or the folder of all fetched databases."""
@@ -180,10 +185,11 @@ def _datasets_by_database(registry: Registry) -> dict[str, list[str]]:
 def add(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE.toml", help="Description: name, folder and optional entries."),
+        typer.Argument(metavar="FILE.toml", help="Its name, folder and optional entries."),
     ],
 ) -> None:
     """Add a dataset: a folder of WFDB records, described in a TOML file."""
+    from nasbench_ecg.data.protocols import open_folds, protocol_options
     from nasbench_ecg.data.user_datasets import find_user_dataset, store_user_dataset
     from nasbench_ecg.data.wfdb_folder import describe
     from nasbench_ecg.signal.aami import describe_symbols, symbol_map
@@ -205,12 +211,17 @@ def add(
     for note in described.notes:
         say(note)
     say(f"Protocols: {', '.join(dataset.protocols)}. Description: {path}")
-    say(f"Next: nasbench-ecg run cnn-9 {dataset.name}")
+    command = f"nasbench-ecg run cnn-9 {dataset.name}"
+    say(f"Next: {command}")
+    if "patient-kfold" in dataset.protocols:
+        k = open_folds(protocol_options("patient-kfold")())
+        few = f" --set protocol.k={described.n_subjects}" if described.n_subjects < k else ""
+        say(f"Tested on other subjects: {command} --protocol patient-kfold{few}")
 
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="Name of an added dataset.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of an added dataset.")],
 ) -> None:
     """Remove an added dataset; its records are kept."""
     from nasbench_ecg.data.user_datasets import find_user_dataset, remove_user_dataset

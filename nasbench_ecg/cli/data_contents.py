@@ -23,11 +23,17 @@ if TYPE_CHECKING:
     from nasbench_ecg.signal.records import RecordSummary
 
 DataOption = Annotated[
-    Path | None, typer.Option("--data", metavar="DIR", help="Folder of databases.")
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="Folder that holds databases, such as DIR/mitdb. Default: NASBENCH_ECG_DATA, or the "
+        "cache.",
+    ),
 ]
 RecordsOption = Annotated[
     str | None,
-    typer.Option("--records", metavar="A,B,...", help="Use only these records, comma-separated."),
+    typer.Option("--records", metavar="A,B,...", help="Use only these records."),
 ]
 NameArgument = Annotated[
     str, typer.Argument(metavar="DB|DATASET", help="Name of a database or of a dataset.")
@@ -56,8 +62,9 @@ def features(
     lead: Annotated[
         str | None,
         typer.Option(
-            help="Lead to measure, by name or position (#0). By default the first lead of a "
-            "database, or the first lead of the dataset's options."
+            metavar="NAME",
+            help="Lead to measure, by name or position (#0). Default: the first lead of a "
+            "database, or of the dataset's options.",
         ),
     ] = None,
     out: Annotated[

@@ -13,6 +13,7 @@ import typer
 
 import nasbench_ecg
 from nasbench_ecg.cli.console import print_json, stdout, styled, table
+from nasbench_ecg.text import counted
 
 _VARIABLES = "NASBENCH_ECG_"
 
@@ -106,7 +107,7 @@ def _rows(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield (
             f"plugin {plugin['name']}",
             f"{plugin['distribution']} {plugin['version']}, {plugin['state']}, "
-            f"{plugin['components']} components",
+            f"{counted(plugin['components'], 'component')}",
         )
     for problem in found["problems"]:
         yield "problem", problem

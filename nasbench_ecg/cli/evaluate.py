@@ -8,14 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from nasbench_ecg.cli.console import RichProgress
-from nasbench_ecg.cli.parsing import listed, numbers
+from nasbench_ecg.cli.parsing import listed, numbers, refuse_in_vain
 from nasbench_ecg.cli.reports import check_outputs, show_report
+
+_OF_STORED = ("stored", "suite", "check", "out", "outputs", "as_json")
+"""What has an effect beside ``--stored``."""
 
 
 def evaluate(
+    context: typer.Context,
     runs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUN", help="Runs whose networks are tested, by key."),
+        typer.Argument(
+            metavar="RUN", help="Runs whose networks are tested: keys, or their first characters."
+        ),
     ] = None,
     on: Annotated[
         str | None,
@@ -27,11 +33,13 @@ def evaluate(
     ] = None,
     model: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="Exported network to test; repeatable."),
+        typer.Option(metavar="FILE", help="Exported network to test. Repeatable."),
     ] = None,
     protocol: Annotated[
         str | None,
-        typer.Option(help="Test on the test part of this protocol. Default: on all beats."),
+        typer.Option(
+            metavar="NAME", help="Test on the test part of this protocol. Default: on all beats."
+        ),
     ] = None,
     leads: Annotated[
         str | None,
@@ -50,7 +58,11 @@ def evaluate(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="dataset.K=V", help="An option; also protocol.K=V."),
+        typer.Option(
+            "--set",
+            metavar="PART.OPTION=VALUE",
+            help="Set an option of the dataset or protocol. Repeatable.",
+        ),
     ] = None,
     keep_shared_persons: Annotated[
         bool,
@@ -62,13 +74,15 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME,...",
-            help="Stress test: add this noise to the records (bw, em, ma), as nst does.",
+            help="Stress test: add this noise to the records: bw (baseline wander), em (electrode "
+            "motion), ma (muscle artifact).",
         ),
     ] = None,
     snr: Annotated[
         str | None,
         typer.Option(
-            metavar="DB,...", help="Signal-to-noise ratios in dB. Default: 24,18,12,6,0,-6."
+            metavar="DB,...",
+            help="Signal-to-noise ratios of --noise in dB. Default: 24,18,12,6,0,-6.",
         ),
     ] = None,
     shift_marks: Annotated[
@@ -87,13 +101,14 @@ def evaluate(
         ),
     ] = False,
     suite: Annotated[
-        str | None, typer.Option(help="With --stored: only tests of runs of this suite.")
+        str | None,
+        typer.Option(metavar="NAME", help="With --stored: only tests of runs of this suite."),
     ] = None,
     check: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="With --stored: check that a file written with -o agrees; repeatable.",
+            help="With --stored: check that a file written with -o agrees. Repeatable.",
         ),
     ] = None,
     data: Annotated[
@@ -106,7 +121,7 @@ def evaluate(
             "-o",
             "--output",
             metavar="FILE",
-            help="Report as .md, .csv, .tex, .html or .json; stress tests also .svg; repeatable.",
+            help="Report as .md, .csv, .tex, .html or .json; stress tests also .svg. Repeatable.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -122,10 +137,16 @@ def evaluate(
     from nasbench_ecg.options import parse_assignments
 
     if stored:
+        tests = [str(one.name) for one in context.command.params if one.name not in _OF_STORED]
+        refuse_in_vain(context, tests, "--stored tests nothing")
+        if check:
+            refuse_in_vain(context, ("outputs", "as_json"), "--check only compares files")
         _show_stored(out, suite, outputs or [], check or [], as_json=as_json)
         return
     if suite is not None or check:
-        raise OptionError("--suite and --check need --stored.")
+        raise OptionError(
+            "--suite and --check need --stored.", fix="Add --stored, or leave them out."
+        )
     check_outputs(outputs or [], charts=bool(noise or shift_marks))
     options = parse_assignments(assignments or [])
     words: dict[str, Any] = {

@@ -52,7 +52,8 @@ def export(
 
     described = metadata(record)
     if (found := done.int8) is None:
-        accuracy = f"they differ from those of the stored network by at most {done.difference:.0e}."
+        least = f"differ from those of the stored network by at most {done.difference:.0e}"
+        accuracy = f"they {least if done.difference else 'equal those of the stored network'}."
     else:
         accuracy = (
             f"{found.agreement:.2%} of {found.test_beats:,} test beats get the class of the float "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
+from nasbench_ecg.cli.parsing import listed, refuse_in_vain
 from nasbench_ecg.cli.reports import check_outputs, write_report
 
 if TYPE_CHECKING:
@@ -24,32 +25,40 @@ TITLE = "Generalization across datasets"
 
 
 def generalize(
+    context: typer.Context,
     runs: Annotated[
         list[str],
-        typer.Argument(metavar="RUN...", help="Runs that found an architecture, by run key."),
-    ],
-    to: Annotated[
-        str,
-        typer.Option(
-            "--to", metavar="DATASET,...", help="Datasets to transfer the architectures to."
+        typer.Argument(
+            metavar="RUN",
+            help="Runs that found an architecture: keys, or their first characters.",
         ),
     ],
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            metavar="DATASET,...",
+            help="Datasets to train the architectures on. With --stored, by default all.",
+        ),
+    ] = None,
     baselines: Annotated[
         str | None,
         typer.Option(
             metavar="STRATEGY,...",
-            help="Strategies to compare with; by default every fixed model. 'none': none.",
+            help="Strategies to compare with, or none. Default: every fixed model.",
         ),
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Protocol on these datasets; by default that of the run.")
+        str | None,
+        typer.Option(metavar="NAME", help="Protocol on these datasets. Default: that of the run."),
     ] = None,
     profile: Annotated[
-        str | None, typer.Option(help="Profile on these datasets; by default that of the run.")
+        str | None,
+        typer.Option(metavar="NAME", help="Profile on these datasets. Default: that of the run."),
     ] = None,
     seeds: Annotated[
         str | None,
-        typer.Option(metavar="A,B,...", help="Seeds of the training; by default that of the run."),
+        typer.Option(metavar="A,B,...", help="Seeds of the training. Default: that of the run."),
     ] = None,
     keep_shared_persons: Annotated[
         bool,
@@ -58,7 +67,9 @@ def generalize(
             help="Also test on persons on whom the architecture was searched, as the paper does.",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
+    ] = "auto",
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
     ] = None,
@@ -69,7 +80,7 @@ def generalize(
             "-o",
             "--output",
             metavar="FILE",
-            help="Report as .md, .csv, .tex, .html or .json; repeatable.",
+            help="Report as .md, .csv, .tex, .html or .json. Repeatable.",
         ),
     ] = None,
     retry_failed: Annotated[
@@ -79,19 +90,33 @@ def generalize(
         bool, typer.Option("--dry-run", help="List the runs without running them.")
     ] = False,
     stored: Annotated[
-        bool, typer.Option("--stored", help="Report the stored runs, without executing any.")
+        bool,
+        typer.Option(
+            "--stored",
+            help="Report all stored runs with these architectures, of any protocol, profile and "
+            "seed, and execute none.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Train architectures on datasets other than the one they were found on."""
+    """Train architectures on datasets other than the one they were found on.
+
+    Each is trained from scratch, with the settings of the run that found it, and compared with the
+    fixed models. 'evaluate' tests the trained weights instead.
+    """
     from nasbench_ecg.cli.parsing import parse_seeds
+    from nasbench_ecg.errors import OptionError
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.generalization import generalization
     from nasbench_ecg.run.store import RecordStore, find_record, read_records
     from nasbench_ecg.studies.generalize import plan_transfers
     from nasbench_ecg.suite.runner import statuses
 
-    outputs = outputs or []
+    if dry_run:
+        refuse_in_vain(context, ("outputs", "as_json", "stored"), "A dry run makes no report")
+    datasets, outputs = listed(to or ""), outputs or []
+    if not (datasets or stored):
+        raise OptionError("No dataset is named.", fix="For example: --to qt-1lead")
     check_outputs(outputs)
     registry = load_registry()
     found = [find_record(out, run) for run in runs]
@@ -99,12 +124,19 @@ def generalize(
     if stored:
         records, damaged = read_records(out)
         warn_damaged_records(damaged)
-        _show(generalization(records, origins, registry), outputs, as_json=as_json)
+        report = generalization(records, origins, registry, datasets)
+        if not report.targets:
+            raise OptionError(
+                "No run of these architectures on such a dataset is stored.",
+                where=str(out),
+                fix="Leave out --stored to make the runs.",
+            )
+        _show(report, outputs, as_json=as_json)
         return
     planned = plan_transfers(
         registry,
         found,
-        _listed(to),
+        datasets,
         baselines=_baselines(registry, found, baselines),
         protocol=protocol,
         profile=profile,
@@ -123,7 +155,7 @@ def generalize(
             stdout().print(f"{run.key[:8]}  {word:6}  {run}")
         return
     _execute(new, store, data=data, retry_failed=retry_failed)
-    report = generalization(read_records(out)[0], origins, registry)
+    report = generalization(read_records(out)[0], origins, registry, datasets)
     _show(report, outputs, as_json=as_json)
     if any(status != "ok" for status in statuses(new, store)):
         stderr().print(
@@ -132,16 +164,12 @@ def generalize(
         raise typer.Exit(1)
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
 def _baselines(registry: Registry, found: Sequence[RunRecord], request: str | None) -> list[str]:
     from nasbench_ecg.studies.generalize import fixed_models
 
     if request is None:
         return fixed_models(registry, {record.components["evaluator"].name for record in found})
-    return [] if request == "none" else _listed(request)
+    return [] if request == "none" else listed(request)
 
 
 def _execute(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
+from nasbench_ecg.cli.parsing import refuse_in_vain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,17 +19,29 @@ if TYPE_CHECKING:
 _WIDE = 240
 """Columns of a terminal that shows every column of a leaderboard."""
 
+_FILTERS = ("suite", "dataset", "protocol", "profile")
+
 
 def leaderboard(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
-    suite: Annotated[str | None, typer.Option(help="Only runs of this suite.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
-    protocol: Annotated[str | None, typer.Option(help="Only runs under this protocol.")] = None,
-    profile: Annotated[str | None, typer.Option(help="Only runs of this profile.")] = None,
+    suite: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs of this suite.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs on this dataset.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs under this protocol.")
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only runs of this profile.")
+    ] = None,
     form: Annotated[
         str,
         typer.Option(
             "--format",
+            metavar="NAME",
             help="terminal, markdown, csv, latex, html, verdicts, or "
             "anytime: the progress of searches as CSV.",
         ),
@@ -37,22 +50,24 @@ def leaderboard(
         list[Path] | None,
         typer.Option(
             "-o",
+            "--output",
             metavar="FILE",
-            help="Write this file; its suffix gives the format unless --format does, .svg a figure "
-            "of all runs. Repeatable.",
+            help="Write this file; its suffix gives the format unless --format does: .md, .csv, "
+            ".tex or .html, or .svg for a figure of all runs. Repeatable.",
         ),
     ] = None,
     wearable: Annotated[
         bool,
         typer.Option(
-            "--wearable", help="F1 against the flash and RAM that the networks need in int8."
+            "--wearable",
+            help="Compare networks by F1 and by the flash and RAM that they need in int8.",
         ),
     ] = False,
     check: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Check that a file written with -o agrees with the records; repeatable.",
+            help="Check that a file written with -o agrees with the records. Repeatable.",
         ),
     ] = None,
     columns: Annotated[
@@ -74,6 +89,10 @@ def leaderboard(
     from nasbench_ecg.front.results import leaderboard as ranked
     from nasbench_ecg.front.results import no_runs, stored_runs
 
+    _check_combination(
+        context, form=form, writes=bool(files), checks=bool(check), wearable=wearable,
+        as_json=as_json,
+    )  # fmt: skip
     records, damaged = stored_runs(out)
     if not records:
         warn_damaged_records(damaged)
@@ -125,6 +144,28 @@ def leaderboard(
             console.print()
         console.print(leaderboard_table(board, width=width, columns=chosen))
     warn_damaged_records(damaged)
+
+
+def _check_combination(
+    context: typer.Context, *, form: str, writes: bool, checks: bool, wearable: bool, as_json: bool
+) -> None:
+    """Refuse options that have no effect beside others.
+
+    Raises:
+        OptionError: There is one.
+    """
+    if checks:
+        refuse_in_vain(context, ("files", "as_json"), "--check only compares files")
+        if form != "verdicts":
+            refuse_in_vain(context, ("form",), "The name of a file gives its format")
+    if wearable:
+        refuse_in_vain(context, ("form", "columns"), "--wearable has a table of its own")
+    if form == "verdicts":
+        refuse_in_vain(context, ("columns", "as_json"), "Verdicts are printed as Markdown")
+        if writes or checks:
+            refuse_in_vain(context, _FILTERS, "The blocks of a text name their suites")
+    elif as_json and not wearable:
+        refuse_in_vain(context, ("form", "files"), "--json prints JSON")
 
 
 def _wearable(

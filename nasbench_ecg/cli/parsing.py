@@ -1,8 +1,8 @@
-"""Words of the command line: options that are given twice, and lists of values."""
+"""Words of the command line: options given twice or in vain, and lists of values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import typer
@@ -37,6 +37,28 @@ class Verb(TyperCommand):
 
 def _takes_one_value(option: Any) -> bool:
     return not (option.multiple or option.is_flag or option.count)
+
+
+def refuse_in_vain(context: typer.Context, names: Iterable[str], reason: str) -> None:
+    """Refuse arguments and options that have no effect beside another one.
+
+    Args:
+        context: The call of the command.
+        names: Names of the command's parameters.
+        reason: Why they have no effect, as the first half of a sentence.
+
+    Raises:
+        OptionError: One of them is given.
+    """
+    from nasbench_ecg.errors import OptionError
+
+    parameters: dict[str, Any] = {str(one.name): one for one in context.command.params}
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            word = max(parameters[name].opts, key=len)
+            given = word if word.startswith("-") else parameters[name].metavar or word.upper()
+            raise OptionError(f"{reason}, so {given} has no effect.", fix="Leave it out.")
 
 
 class Verbs(typer.Typer):

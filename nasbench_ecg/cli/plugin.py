@@ -31,11 +31,14 @@ _COLORS = {"passed": "green", "failed": "red", "skipped": "yellow"}
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the component, such as my-search.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the component, such as my-search.")
+    ],
     kind: Annotated[
         str,
         typer.Option(
-            help="strategy, dataset, search-space, builder or evaluator.",
+            metavar="NAME",
+            help="strategy, dataset, search-space, builder, evaluator or executor.",
             autocompletion=complete_kind,
         ),
     ] = "strategy",
@@ -71,13 +74,18 @@ def check(
     kind: Annotated[
         str | None,
         typer.Option(
-            help="Its kind, if several components share the name.", autocompletion=complete_kind
+            metavar="NAME",
+            help="Its kind, if several components have this name.",
+            autocompletion=complete_kind,
         ),
     ] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="K=V", help="An option, such as space.nodes=2; may be repeated."
+            "--set",
+            metavar="PART.OPTION=VALUE",
+            help="Set an option of the component or of one that it is checked with, such as "
+            "space.nodes=2. Repeatable.",
         ),
     ] = None,
     limit: Annotated[

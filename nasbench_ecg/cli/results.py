@@ -21,7 +21,7 @@ def _results() -> None:
 @app.command()
 def merge(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER...", help="Folders of results to read.")
+        list[Path], typer.Argument(metavar="FOLDER", help="Folders of results to read.")
     ],
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of results that receives the records.")

@@ -10,7 +10,7 @@ import typer
 
 from nasbench_ecg.cli.components import complete_dataset, complete_strategy
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
-from nasbench_ecg.cli.parsing import parse_seeds
+from nasbench_ecg.cli.parsing import parse_seeds, refuse_in_vain
 from nasbench_ecg.cli.run_settings import print_estimate, print_missing_records, print_settings
 from nasbench_ecg.cli.show import show_folds, show_record
 
@@ -32,6 +32,7 @@ SUITE = "runs"
 
 
 def run(
+    context: typer.Context,
     strategy: Annotated[
         str,
         typer.Argument(
@@ -180,6 +181,8 @@ def run(
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.spec import check_name
 
+    if dry_run:
+        refuse_in_vain(context, ("as_json",), "A dry run makes no record")
     check_node()
     check_name(suite, "--suite")
     overrides = parse_assignments(assignments or [])
@@ -213,7 +216,7 @@ def run(
             records += [] if record is None else [record]
         if several and not dry_run and not as_json:
             show_folds(records[-len(folds) :], store.out, stdout())
-    if as_json and not dry_run:
+    if as_json:
         print_json([record.model_dump(mode="json") for record in records])
 
 

@@ -43,12 +43,14 @@ def print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> N
 
 def _settings(options: Options) -> Text:
     """Return the options that differ from the published ones, as text."""
-    changed = []
-    for name, field in type(options).model_fields.items():
-        value = getattr(options, name)
-        if value != field.get_default(call_default_factory=True):
-            shown = f"{len(value)} values" if isinstance(value, tuple | dict) else value
-            changed.append(f"{name}={shown}")
+    from nasbench_ecg.report.option_text import value_text
+
+    values = options.model_dump(mode="json")
+    changed = [
+        f"{name}={value_text(values[name])}"
+        for name, field in type(options).model_fields.items()
+        if getattr(options, name) != field.get_default(call_default_factory=True)
+    ]
     return styled(", ".join(changed)) if changed else styled(("as published", "dim"))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nasbench_ecg.cli.parsing import refuse_in_vain
 from nasbench_ecg.cli.reports import check_outputs, show_report
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ _OF_FILES = (
     "reference", "test", "reference_extension", "test_extension", "records", "learning", "match",
     "symbols",
 )  # fmt: skip
-"""Arguments and options for annotation files; the first two are arguments."""
+"""Arguments and options for annotation files."""
 
 
 def score(
@@ -40,10 +41,16 @@ def score(
         ),
     ] = None,
     reference_extension: Annotated[
-        str | None, typer.Option(metavar="EXT", help="Extension in a folder. Default: atr.")
+        str | None,
+        typer.Option(
+            metavar="EXT", help="Extension of its files if REFERENCE is a folder. Default: atr."
+        ),
     ] = None,
     test_extension: Annotated[
-        str | None, typer.Option(metavar="EXT", help="Extension in a folder. Default: atr.")
+        str | None,
+        typer.Option(
+            metavar="EXT", help="Extension of its files if TEST is a folder. Default: atr."
+        ),
     ] = None,
     records: Annotated[
         Path | None,
@@ -59,7 +66,10 @@ def score(
         float, typer.Option(min=0.001, metavar="S", help="Largest distance of a pair, in seconds.")
     ] = 0.15,
     symbols: Annotated[
-        str, typer.Option(help="Classes of the symbols: aami, or papers (as in Heart-DARTS).")
+        str,
+        typer.Option(
+            metavar="NAME", help="Classes of the symbols: aami, or papers (as in Heart-DARTS)."
+        ),
     ] = "aami",
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")] = Path(
         "results"
@@ -70,7 +80,7 @@ def score(
             "-o",
             "--output",
             metavar="FILE",
-            help="Report as .md, .csv, .tex, .html or .json; repeatable.",
+            help="Report as .md, .csv, .tex, .html or .json. Repeatable.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -86,7 +96,7 @@ def score(
 
     check_outputs(outputs or [])
     if run is not None:
-        _check_of_run(context)
+        refuse_in_vain(context, _OF_FILES, "A run is scored without annotation files")
         _score_run(run, out, outputs or [], as_json=as_json)
         return
     if reference is None or test is None:
@@ -105,20 +115,6 @@ def score(
     skipped = f"The first {learning:g} s of each record are not compared."
     shown = tables(comparisons, notes=[skipped] if learning else [])
     show_report(shown, as_data(comparisons), TITLE, outputs or [], as_json=as_json)
-
-
-def _check_of_run(context: typer.Context) -> None:
-    """Raise an error if an argument is given that has no effect beside ``--run``."""
-    from nasbench_ecg.errors import OptionError
-
-    for name in _OF_FILES:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
-            given = name.upper() if name in _OF_FILES[:2] else f"--{name.replace('_', '-')}"
-            raise OptionError(
-                f"A run is scored without annotation files, so {given} has no effect.",
-                fix="Leave it out.",
-            )
 
 
 def _score_run(run: str, out: Path, outputs: list[Path], *, as_json: bool) -> None:

@@ -23,7 +23,7 @@ def show(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", help="Run key or its first characters; without it, list all runs."
+            metavar="RUN", help="Run key, or its first characters. Without it, all runs are listed."
         ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),

@@ -13,7 +13,7 @@ from nasbench_ecg.text import counted
 
 def submit(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run keys, or their first characters.")
+        list[str], typer.Argument(metavar="RUN", help="Run keys, or their first characters.")
     ],
     folder: Annotated[
         Path,

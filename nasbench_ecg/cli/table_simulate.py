@@ -34,7 +34,7 @@ def simulate(
     strategies: Annotated[
         list[str],
         typer.Argument(
-            metavar="STRATEGY...",
+            metavar="STRATEGY",
             help="Strategies to compare with random search. NAME:N repeats one N times only, "
             "NAME:N:LARGEST also leaves out budgets above LARGEST evaluations, and "
             "NAME@OPTION=VALUE sets an option of this one.",
@@ -48,12 +48,17 @@ def simulate(
         str,
         typer.Option(
             metavar="S,...",
-            help="Budgets, in simulated seconds; auto: the seconds that random search takes in the "
-            "mean for each of --evaluations; none.",
+            help="Budgets, in simulated seconds; auto: the mean seconds that random search takes "
+            "for each of --evaluations; none: no such budgets.",
         ),
     ] = "auto",
     objectives: Annotated[
-        str, typer.Option(metavar="COST,...", help="Costs of the hypervolumes; none.")
+        str,
+        typer.Option(
+            metavar="COST,...",
+            help="Costs of the hypervolumes: any of parameters, macs, flash_bytes and ram_bytes, "
+            "or none.",
+        ),
     ] = "parameters,macs,flash_bytes",
     repetitions: Annotated[
         int, typer.Option(min=2, metavar="N", help="Repetitions of each search.")

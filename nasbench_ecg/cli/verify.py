@@ -23,7 +23,8 @@ def verify(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|FOLDER", help="Run key, a record file, or a folder of records."
+            metavar="RUN|FOLDER",
+            help="Run key or its first characters, a record file, or a folder of records.",
         ),
     ],
     rerun: Annotated[

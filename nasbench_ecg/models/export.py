@@ -103,7 +103,7 @@ def check_path(path: Path, *, int8: bool = False) -> None:
         raise OptionError(
             f"A model cannot be written as {path.suffix or 'a file without extension'!r}.",
             where=str(path),
-            fix=f"Choose a file name that ends in {' or '.join(FORMATS)}.",
+            fix=f"Choose a file name that ends in one of {', '.join(FORMATS)}.",
         )
     if int8 and extension == ".pt2":
         raise OptionError(

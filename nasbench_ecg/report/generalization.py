@@ -141,6 +141,7 @@ def generalization(
     records: Iterable[RunRecord],
     origins: Collection[str] | None = None,
     registry: Registry | None = None,
+    datasets: Collection[str] = (),
 ) -> Generalization:
     """Return the results of transferred architectures beside those of methods run directly.
 
@@ -149,6 +150,7 @@ def generalization(
             it, and of any others on the same datasets.
         origins: Keys of the runs whose architectures are included; None: all.
         registry: The available components, for the persons of records that name none.
+        datasets: Names of the datasets that are included; none: all.
     """
     scored = {r.run_key: r for r in records if r.status == "ok" and RANKED_BY in r.metrics}
     pooled, _ = pool_folds(scored.values())
@@ -158,7 +160,11 @@ def generalization(
         for record in results
         if (origin := origin_of(record)) is None or origins is None or origin["run_key"] in origins
     ]
-    data = {_data(record) for record in included if origin_of(record) is not None}
+    data = {
+        _data(record)
+        for record in included
+        if origin_of(record) is not None and (not datasets or record.dataset_name in datasets)
+    }
     persons = Persons(scored, registry)
     targets = [
         _target(one, [record for record in included if _data(record) == one], scored, persons)

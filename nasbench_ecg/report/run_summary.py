@@ -17,6 +17,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from nasbench_ecg.data.protocols import open_folds, protocol_options
 from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
@@ -315,6 +316,9 @@ def _next_commands(
     apart = next((name for name in _UNSEEN_PATIENTS if name in protocols), None)
     if record.protocol not in (*_UNSEEN_PATIENTS, "inter-patient-strict") and apart:
         overrides = {role: o for role, o in request.overrides.items() if role != "protocol"}
+        persons = len({*record.dataset.persons.values()}) if record.dataset else 0
+        if apart == "patient-kfold" and 0 < persons < open_folds(protocol_options(apart)()):
+            overrides["protocol"] = {"k": persons}
         unseen = replace(request, protocol=apart, overrides=overrides)
         steps.append(("test on unseen patients", repeat(unseen)))
     elif record.profile != "paper":

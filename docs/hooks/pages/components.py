@@ -12,10 +12,10 @@ from typing import Any
 from nasbench_ecg.cli.components import parse_kind
 from nasbench_ecg.cli.option_types import describe_options
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
-from nasbench_ecg.options import PROFILE_NAMES, Options
+from nasbench_ecg.options import PROFILE_NAMES, PROTOCOL_SUMMARIES, Options
 from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import Registry, load_registry
-from nasbench_ecg.plugin.specs import BuilderSpec, DatasetSpec, StrategySpec
+from nasbench_ecg.plugin.specs import BuilderSpec, DatasetSpec, Kind, StrategySpec
 from roles import to_markdown
 
 _LONG = 24
@@ -29,9 +29,7 @@ _PUBLISHED, *_OTHERS = PROFILE_NAMES
 
 def page(kind: str) -> str:
     """Return Markdown of all shipped components of ``kind``."""
-    registry = _registry()
-    shipped = {plugin.name for plugin in registry.plugins if plugin.shipped}
-    components = [c for c in registry.components(parse_kind(kind)) if c.plugin in shipped]
+    components = _shipped(parse_kind(kind))
     overview = _table(
         ["name", "summary"],
         [[f"[`{c.name}`](#{c.name})", _text(c.spec.summary)] for c in components],
@@ -40,11 +38,25 @@ def page(kind: str) -> str:
 
 
 def protocols() -> str:
-    """Return Markdown of all protocols with their options."""
-    return "\n\n".join(
-        f"## `{name}` {{#{name}}}\n\n{_options(protocol_options(name))}"
-        for name in protocol_names()
+    """Return Markdown of all protocols with their datasets and options."""
+    return "\n\n".join(map(_protocol, protocol_names()))
+
+
+def _protocol(name: str) -> str:
+    datasets = ", ".join(
+        f"[`{c.name}`](datasets.md#{c.name})"
+        for c in _shipped("dataset")
+        if isinstance(c.spec, DatasetSpec) and name in c.spec.protocols
     )
+    heading = f"## `{name}` {{#{name}}}\n\n{_text(PROTOCOL_SUMMARIES[name])}."
+    options = _options(protocol_options(name))
+    return f"{heading}\n\ndatasets {datasets}\n{{ .facts }}\n\n{options}"
+
+
+def _shipped(kind: Kind) -> list[Component]:
+    """Return the components of a kind that come with the project."""
+    shipped = {plugin.name for plugin in _registry().plugins if plugin.shipped}
+    return [c for c in _registry().components(kind) if c.plugin in shipped]
 
 
 @cache
