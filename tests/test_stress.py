@@ -296,8 +296,11 @@ def test_stored_tests_are_shown_as_means_over_the_runs_of_a_method(trained, ward
     assert "--stored" in nasbench("evaluate", "--check", file).output
     changed = nasbench(*stored)
     assert changed.exit_code == 2 and "differs" in changed.output
-    with pytest.raises(StorageError, match="No test of a trained network is stored"):
+    with pytest.raises(StorageError, match="no suite 'no-such-suite'"):
         nb.stored_evaluations("no-such-suite", out=copies)
+    (copies / "empty").mkdir()
+    with pytest.raises(StorageError, match="No test of a trained network is stored"):
+        nb.stored_evaluations("empty", out=copies)
 
 
 def test_the_tests_of_two_runs_of_a_method_have_one_row(trained, ward):
