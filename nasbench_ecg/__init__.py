@@ -19,6 +19,7 @@ from nasbench_ecg.lazy import lazy_names
 __version__ = "0.2.0"
 
 __all__ = [
+    "annotate",
     "evaluate",
     "export",
     "leaderboard",
@@ -36,6 +37,7 @@ __all__ = [
 _named = lazy_names(
     __name__,
     {
+        "nasbench_ecg.front.annotating": ["annotate"],
         "nasbench_ecg.front.evaluation": ["evaluate", "stored_evaluations"],
         "nasbench_ecg.front.exporting": ["export"],
         "nasbench_ecg.front.loading": ["load_dataset", "load_model"],
@@ -71,6 +73,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from nasbench_ecg import plot
+    from nasbench_ecg.front.annotating import annotate
     from nasbench_ecg.front.evaluation import evaluate, stored_evaluations
     from nasbench_ecg.front.exporting import export
     from nasbench_ecg.front.loading import load_dataset, load_model

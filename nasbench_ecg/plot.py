@@ -241,24 +241,37 @@ def beats(data: SplitBeats | Beats, lead: int = 0, *, ax: Axes | None = None) ->
 STRIP_SECONDS = 8.0
 """Length of a strip."""
 
+_STRIPS = 8
 _STRIP_SIZE = (7.2, 1.5)  # inches, of one strip with one lead
 _LEAD_INCHES = 0.9  # more for each further lead
 
 
-def strips(recording: Recording, found: AnnotatedRecording, seconds: Sequence[float]) -> Figure:
+def strips(
+    recording: Recording | Path | str,
+    found: AnnotatedRecording,
+    seconds: Sequence[float] | None = None,
+) -> Figure:
     """Draw parts of an annotated recording: the leads, and the class of each beat.
 
     Args:
         recording: The recording.
-        found: Its beats, as ``nasbench_ecg.models.annotate.annotate`` returns them.
-        seconds: Where the middle of each part is.
+        found: Its beats, as :func:`nasbench_ecg.annotate` returns them.
+        seconds: Where the middle of each part is; None: eight parts with the longest runs of V, the
+            longest pauses, and beats of the rarer classes.
 
     Raises:
-        OptionError: A part is outside the recording, or there is none.
+        OptionError: There is no such recording, a part is outside of it, or there is none.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    from nasbench_ecg.report.annotation import chosen_beats
+    from nasbench_ecg.signal.recordings import open_recording
+
+    if isinstance(recording, (str, Path)):
+        recording = open_recording(Path(recording), found.fs)
+    if seconds is None:
+        seconds = [float(found.samples[i] / found.fs) for i in chosen_beats(found, _STRIPS)]
     length = recording.n_samples / recording.fs
     if outside := [at for at in seconds if not 0 <= at <= length]:
         raise OptionError(

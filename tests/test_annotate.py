@@ -10,6 +10,7 @@ import wfdb
 from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
+import nasbench_ecg as nb
 from nasbench_ecg import plot
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.record_options import WaveformOptions
@@ -355,6 +356,25 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
         found = wfdb.rdann(str(folder / "mine"), "atr")
         made.append((found.sample.tolist(), found.symbol, found.aux_note))
     assert made[0] == made[1]
+    for network in ({"run": record.stem, "out": out}, {"model": model}):
+        table = nb.annotate(path, fs=FS, **network).to_dataframe()
+        assert (table["sample"].tolist(), table["symbol"].tolist()) == made[0][:2]
+        assert table["second"].tolist() == (table["sample"] / FS).tolist()
+        sums = table.filter(like="p_").sum(axis=1)
+        assert sums[table["symbol"] != "Q"].to_numpy() == pytest.approx(1, abs=1e-5)
+    some = nb.annotate(path, record.stem, out=out, fs=FS, peaks=made[0][0][2:5])
+    assert some.samples.tolist() == made[0][0][2:5] and some.symbols == tuple(made[0][1][2:5])
+    for words, message in (
+        ({"run": record.stem, "model": model, "fs": FS}, "Name one network"),
+        ({"model": model}, "does not state its sampling rate"),
+        ({"model": model, "fs": FS, "peaks": [10**6]}, "outside of the 7,500 samples"),
+        ({"model": model, "fs": FS, "peaks": [0.5]}, "no list of sample indices"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            nb.annotate(path, **words)
+    with pytest.raises(OptionError, match="have no effect"):
+        nb.annotate(recorded, model=model, fs=FS)
+    assert len(plot.strips(path, some).axes) >= 1
     drawn = {path.suffix: path.read_bytes()[:4] for path in (tmp_path / "made-0").glob("mine.p*")}
     assert drawn == {".png": b"\x89PNG", ".pdf": b"%PDF"}
     asked = ["annotate", str(path), "--model", str(model), "-o", str(tmp_path / "x")]

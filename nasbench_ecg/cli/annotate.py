@@ -11,15 +11,8 @@ from nasbench_ecg.cli.console import RichProgress, stderr, stdout
 from nasbench_ecg.cli.parsing import listed, numbers, refuse_in_vain
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from nasbench_ecg.models.annotate import AnnotatedRecording
-    from nasbench_ecg.models.classifier import BeatClassifier
     from nasbench_ecg.signal.recordings import Recording
-
-
-_STRIPS = 8
 
 
 def annotate(
@@ -79,6 +72,8 @@ def annotate(
 
     Writes a WFDB annotation file and a summary for each recording. For research, not for diagnosis.
     """
+    from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.front.annotating import classifier_of, marked_beats
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
     from nasbench_ecg.report.annotation import as_markdown, check_target, write_annotations
@@ -89,7 +84,11 @@ def annotate(
     if all(path.suffix.lower() != ".csv" for path in recordings):
         refuse_in_vain(context, ("fs",), "These recordings state their sampling rate")
     formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
-    classifier = _classifier(run, model, out)
+    if (run is None) == (model is None):
+        raise OptionError(
+            "Name one network.", fix="Use --run KEY, or --model FILE for an exported one."
+        )
+    classifier = classifier_of(run, model, out)
     opened = [(path, open_recording(path, fs)) for path in recordings]
     for _, recording in opened:
         check_target(output / f"{recording.name}.{extension}", overwrite=overwrite)
@@ -102,7 +101,7 @@ def annotate(
                 classifier,
                 progress,
                 leads=None if leads is None else listed(leads),
-                peaks=None if peaks is None else _given_peaks(path, recording, peaks),
+                peaks=None if peaks is None else marked_beats(path, recording, peaks),
             )
         written = write_annotations(found, output, extension, overwrite=overwrite)
         summary = output / f"{found.name}.md"
@@ -134,45 +133,12 @@ def _draw(
         return
     from nasbench_ecg import plot
     from nasbench_ecg.io import replace_atomically, storage_errors
-    from nasbench_ecg.report.annotation import chosen_beats
 
-    if seconds is None:
-        seconds = [found.samples[i] / found.fs for i in chosen_beats(found, _STRIPS)]
     figure = plot.strips(recording, found, seconds)
     for path in paths:
         with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:])
-        stdout().print(f"{found.name}: {len(seconds)} strips → {path}")
-
-
-def _classifier(run: str | None, model: Path | None, out: Path) -> BeatClassifier:
-    from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
-    from nasbench_ecg.run.store import find_record
-
-    if (run is None) == (model is None):
-        raise OptionError(
-            "Name one network.", fix="Use --run KEY, or --model FILE for an exported one."
-        )
-    if model is not None:
-        return classifier_of_file(model)
-    assert run is not None
-    return classifier_of_run(find_record(out, run), out)
-
-
-def _given_peaks(path: Path, recording: Recording, extension: str) -> NDArray[np.int64]:
-    """Return the samples of the beats in an annotation file beside a WFDB record."""
-    import numpy as np
-
-    from nasbench_ecg.signal.annotations import read_annotations
-    from nasbench_ecg.signal.headers import read_header
-    from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS
-
-    header = read_header(path.parent, recording.name)
-    marks = read_annotations(path.parent, header, extension)
-    inside = marks.samples < recording.n_samples
-    given: NDArray[np.int64] = marks.samples[np.isin(marks.symbols, list(BEAT_SYMBOLS)) & inside]
-    return given
+        stdout().print(f"{found.name}: {len(figure.axes)} strips → {path}")
 
 
 def _tell(found: AnnotatedRecording, written: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,9 @@ from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import rhythm_planes
 from nasbench_ecg.signal.windows import FLAT, segment
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -64,6 +68,16 @@ class AnnotatedRecording:
     classes: tuple[str, ...]
     missing: float
     notes: tuple[str, ...]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a row for each beat: sample, second, symbol, and probability of each class."""
+        import pandas as pd
+
+        table = pd.DataFrame({"sample": self.samples, "second": self.samples / self.fs})
+        table["symbol"] = list(self.symbols)
+        for name, column in zip(self.classes, self.probabilities.T, strict=True):
+            table[f"p_{name}"] = column
+        return table
 
 
 def annotate(

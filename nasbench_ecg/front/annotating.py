@@ -1,0 +1,130 @@
+"""Annotate recordings with the network of a run, or with an exported one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.errors import OptionError
+from nasbench_ecg.front.progress import notebook_progress
+from nasbench_ecg.front.results import Runs, one_run
+from nasbench_ecg.front.running import entered
+from nasbench_ecg.progress import Progress
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import DEFAULT_OUT
+from nasbench_ecg.signal.annotations import read_annotations
+from nasbench_ecg.signal.headers import read_header
+from nasbench_ecg.signal.recordings import Recording, open_recording
+from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nasbench_ecg.models.annotate import AnnotatedRecording
+    from nasbench_ecg.models.classifier import BeatClassifier
+
+
+def annotate(
+    recording: Recording | Path | str,
+    run: Runs | RunRecord | pd.Series[Any] | str | None = None,
+    *,
+    model: Path | str | None = None,
+    fs: float | None = None,
+    leads: Sequence[str] | None = None,
+    peaks: Sequence[int] | NDArray[np.integer[Any]] | str | None = None,
+    out: Path | str = DEFAULT_OUT,
+    progress: Progress | None = None,
+) -> AnnotatedRecording:
+    """Find the beats of a recording, and classify them; for research, not for diagnosis.
+
+    ``to_dataframe()`` of the result is a table of the beats, and
+    :func:`nasbench_ecg.plot.strips` draws them.
+
+    Args:
+        recording: A WFDB record (``mitdb/100``), a .csv or an .edf file.
+        run: The network of this run: a table of one run, a row of a table, a record, or the first
+            characters of a run key.
+        model: A file that :func:`nasbench_ecg.export` wrote, in place of a run.
+        fs: Sampling rate of a .csv file in hertz.
+        leads: Leads of the recording in place of those that the network was trained on, in their
+            order; None: the leads of the same names, or the first ones.
+        peaks: Sample index of each R peak, or the extension of the annotation file beside a WFDB
+            record that has them; None: they are detected.
+        out: Folder of results, for a record or a key.
+        progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
+
+    Raises:
+        NasbenchError: There is no such recording or network, the recording has too few leads, or a
+            peak is outside of it.
+    """
+    opened = recording
+    if isinstance(recording, (str, Path)):
+        opened = open_recording(Path(recording), fs)
+        if fs is not None and Path(recording).suffix.lower() != ".csv":
+            raise OptionError(
+                "The recording states its sampling rate, so fs has no effect.",
+                where=str(recording),
+                fix="Leave it out.",
+            )
+    elif fs is not None or isinstance(peaks, str):
+        raise OptionError("An open recording has no file, so fs and an extension have no effect.")
+    assert not isinstance(opened, (str, Path))
+    at = None
+    if isinstance(peaks, str):
+        assert isinstance(recording, (str, Path))
+        at = marked_beats(Path(recording), opened, peaks)
+    elif peaks is not None:
+        at = np.asarray(peaks)
+        if at.ndim != 1 or (not np.issubdtype(at.dtype, np.integer) and len(at)):
+            raise OptionError("peaks are no list of sample indices.", fix="For example: [77, 370]")
+        at = at.astype(np.int64)
+        if len(at) and not 0 <= at.min() <= at.max() < opened.n_samples:
+            raise OptionError(
+                f"A peak is outside of the {opened.n_samples:,} samples of {opened.name}.",
+                fix="Give sample indices from 0.",
+            )
+    classifier = classifier_of(run, model, out)
+    # torch is imported only for a recording and a network that exist
+    from nasbench_ecg.models.annotate import annotate as classified
+
+    with entered(progress or notebook_progress()) as shown:
+        return classified(opened, classifier, shown, leads=leads, peaks=at)
+
+
+def classifier_of(
+    run: Runs | RunRecord | pd.Series[Any] | str | None,
+    model: Path | str | None,
+    out: Path | str = DEFAULT_OUT,
+) -> BeatClassifier:
+    """Return the network of a run, or an exported one, with its preprocessing.
+
+    Raises:
+        OptionError: None or both of them are named.
+        NasbenchError: There is no such network.
+    """
+    if (run is None) == (model is None):
+        raise OptionError("Name one network.", fix="Name a run, or an exported file (model).")
+    found = None if run is None else one_run(run, out)
+    from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
+
+    if found is not None:
+        return classifier_of_run(*found)
+    assert model is not None
+    return classifier_of_file(Path(model))
+
+
+def marked_beats(path: Path, recording: Recording, extension: str) -> NDArray[np.int64]:
+    """Return the samples of the beats in an annotation file beside a WFDB record, int64 [n_beats].
+
+    Raises:
+        RecordError: There is no such file, or it cannot be read.
+    """
+    header = read_header(path.parent, recording.name)
+    marks = read_annotations(path.parent, header, extension)
+    inside = marks.samples < recording.n_samples
+    given: NDArray[np.int64] = marks.samples[np.isin(marks.symbols, list(BEAT_SYMBOLS)) & inside]
+    return given
