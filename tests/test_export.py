@@ -195,7 +195,7 @@ def wilson(k, n, z=1.959963984540054):
 @pytest.mark.parametrize(
     ("run", "file", "said"),
     [
-        (None, "model.pkl", "ends in .pt2 or .onnx"),
+        (None, "model.pkl", "ends in one of .pt2, .onnx"),
         (None, "no/such/folder/model.pt2", "does not exist"),
         ("FAILED", "model.pt2", "ended as 'failed'"),
         ("ffff", "model.pt2", "There is no run 'ffff'"),
