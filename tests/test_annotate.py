@@ -372,8 +372,10 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     ):
         with pytest.raises(OptionError, match=message):
             nb.annotate(path, **words)
-    with pytest.raises(OptionError, match="have no effect"):
+    with pytest.raises(OptionError, match="fs has no effect"):
         nb.annotate(recorded, model=model, fs=FS)
+    with pytest.raises(OptionError, match="has no annotation file"):
+        nb.annotate(recorded, model=model, peaks="atr")
     assert len(plot.strips(path, some).axes) >= 1
     drawn = {path.suffix: path.read_bytes()[:4] for path in (tmp_path / "made-0").glob("mine.p*")}
     assert drawn == {".png": b"\x89PNG", ".pdf": b"%PDF"}

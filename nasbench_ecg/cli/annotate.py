@@ -72,7 +72,6 @@ def annotate(
 
     Writes a WFDB annotation file and a summary for each recording. For research, not for diagnosis.
     """
-    from nasbench_ecg.errors import OptionError
     from nasbench_ecg.front.annotating import classifier_of, marked_beats
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
@@ -84,10 +83,6 @@ def annotate(
     if all(path.suffix.lower() != ".csv" for path in recordings):
         refuse_in_vain(context, ("fs",), "These recordings state their sampling rate")
     formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
-    if (run is None) == (model is None):
-        raise OptionError(
-            "Name one network.", fix="Use --run KEY, or --model FILE for an exported one."
-        )
     classifier = classifier_of(run, model, out)
     opened = [(path, open_recording(path, fs)) for path in recordings]
     for _, recording in opened:

@@ -45,7 +45,7 @@ def annotate(
     :func:`nasbench_ecg.plot.strips` draws them.
 
     Args:
-        recording: A WFDB record (``mitdb/100``), a .csv or an .edf file.
+        recording: A WFDB record (``mitdb/100``), a .csv or an .edf file, or an open recording.
         run: The network of this run: a table of one run, a row of a table, a record, or the first
             characters of a run key.
         model: A file that :func:`nasbench_ecg.export` wrote, in place of a run.
@@ -61,38 +61,48 @@ def annotate(
         NasbenchError: There is no such recording or network, the recording has too few leads, or a
             peak is outside of it.
     """
-    opened = recording
-    if isinstance(recording, (str, Path)):
-        opened = open_recording(Path(recording), fs)
-        if fs is not None and Path(recording).suffix.lower() != ".csv":
-            raise OptionError(
-                "The recording states its sampling rate, so fs has no effect.",
-                where=str(recording),
-                fix="Leave it out.",
-            )
-    elif fs is not None or isinstance(peaks, str):
-        raise OptionError("An open recording has no file, so fs and an extension have no effect.")
-    assert not isinstance(opened, (str, Path))
-    at = None
-    if isinstance(peaks, str):
-        assert isinstance(recording, (str, Path))
-        at = marked_beats(Path(recording), opened, peaks)
-    elif peaks is not None:
-        at = np.asarray(peaks)
-        if at.ndim != 1 or (not np.issubdtype(at.dtype, np.integer) and len(at)):
-            raise OptionError("peaks are no list of sample indices.", fix="For example: [77, 370]")
-        at = at.astype(np.int64)
-        if len(at) and not 0 <= at.min() <= at.max() < opened.n_samples:
-            raise OptionError(
-                f"A peak is outside of the {opened.n_samples:,} samples of {opened.name}.",
-                fix="Give sample indices from 0.",
-            )
+    opened = _opened(recording, fs)
+    at = None if peaks is None else _checked_peaks(recording, opened, peaks)
     classifier = classifier_of(run, model, out)
     # torch is imported only for a recording and a network that exist
     from nasbench_ecg.models.annotate import annotate as classified
 
     with entered(progress or notebook_progress()) as shown:
         return classified(opened, classifier, shown, leads=leads, peaks=at)
+
+
+def _opened(recording: Recording | Path | str, fs: float | None) -> Recording:
+    path = Path(recording) if isinstance(recording, (str, Path)) else None
+    if fs is not None and (path is None or path.suffix.lower() != ".csv"):
+        raise OptionError(
+            "The recording states its sampling rate, so fs has no effect.", fix="Leave it out."
+        )
+    if isinstance(recording, (str, Path)):
+        return open_recording(Path(recording), fs)
+    return recording
+
+
+def _checked_peaks(
+    recording: Recording | Path | str,
+    opened: Recording,
+    peaks: Sequence[int] | NDArray[np.integer[Any]] | str,
+) -> NDArray[np.int64]:
+    """Return the sample index of each R peak, int64 [n_beats]."""
+    if isinstance(peaks, str):
+        if not isinstance(recording, (str, Path)):
+            raise OptionError(
+                "An open recording has no annotation file.", fix="Give sample indices."
+            )
+        return marked_beats(Path(recording), opened, peaks)
+    samples = np.asarray(peaks)
+    if samples.ndim != 1 or (len(samples) and not np.issubdtype(samples.dtype, np.integer)):
+        raise OptionError("peaks are no list of sample indices.", fix="For example: [77, 370]")
+    if len(samples) and not 0 <= samples.min() <= samples.max() < opened.n_samples:
+        raise OptionError(
+            f"A peak is outside of the {opened.n_samples:,} samples of {opened.name}.",
+            fix="Give sample indices from 0.",
+        )
+    return samples.astype(np.int64)
 
 
 def classifier_of(
@@ -107,7 +117,10 @@ def classifier_of(
         NasbenchError: There is no such network.
     """
     if (run is None) == (model is None):
-        raise OptionError("Name one network.", fix="Name a run, or an exported file (model).")
+        raise OptionError(
+            "Name one network.",
+            fix="Name a run (--run KEY), or an exported file (--model FILE, model=FILE).",
+        )
     found = None if run is None else one_run(run, out)
     from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
 

@@ -125,10 +125,8 @@ def run(
     )
     check_name(suite, "suite")
     store = RecordStore(Path(out), suite)
-    shown, source = (
-        progress or notebook_progress(),
-        LocalSource(None if data is None else Path(data)),
-    )
+    shown = progress or notebook_progress()
+    source = LocalSource(None if data is None else Path(data))
     records = [
         make_run(
             one,
