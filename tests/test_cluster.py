@@ -342,8 +342,10 @@ def on_slurm(folder: Path, *assignments: str) -> list[str]:
     (folder / "one.toml").write_text(ONE)
     words = ["suite", "run", str(folder / "one.toml"), "--device", "cpu"]
     words += ["--out", str(folder / "out"), "--executor", "slurm"]
-    options = ("mem_gb=0.5", "retries=0", *assignments)
-    return [*words, *(word for text in options for word in ("--set", f"executor.{text}"))]
+    usual = {"mem_gb": "0.5", "retries": "0"}
+    options = {**usual, **dict(text.split("=", 1) for text in assignments)}
+    settings = (f"executor.{name}={value}" for name, value in options.items())
+    return [*words, *(word for setting in settings for word in ("--set", setting))]
 
 
 def run_on_slurm(folder: Path, *assignments: str) -> tuple[int, str]:
