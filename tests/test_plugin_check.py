@@ -40,7 +40,7 @@ from nasbench_ecg.plugin.specs import (
     SearchSpaceSpec,
     StrategySpec,
 )
-from nasbench_ecg.testing import runner
+from nasbench_ecg.testing import EvaluatorContract, runner
 from nasbench_ecg.testing.checks import checks_of
 from nasbench_ecg.testing.fixtures import component_under_test, small_task, synthetic_beats
 from nasbench_ecg.testing.runner import CheckResult, run_check, run_checks
@@ -802,3 +802,17 @@ def test_without_pytest_the_contract_classes_say_what_to_install(
     with pytest.raises(PluginError, match="need hypothesis") as caught:
         _ = testing.StrategyContract
     assert "nasbench-ecg[testing]" in caught.value.fix
+
+
+def test_a_contract_class_that_exempts_an_unknown_check_is_refused() -> None:
+    with pytest.raises(OptionError) as error:
+
+        class Misspelled(EvaluatorContract):
+            name = "train"
+            exempt: ClassVar[dict[str, str]] = {
+                "equal-seed-gives-equal-evaluations": "it measures time"
+            }
+
+    assert "'equal-seed-gives-equal-evaluations'" in error.value.what
+    assert error.value.where.endswith("Misspelled")
+    assert "Did you mean 'equal-seeds-give-equal-evaluations'" in error.value.fix

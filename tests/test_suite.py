@@ -72,6 +72,16 @@ def test_a_plan_is_every_combination_once() -> None:
     }
 
 
+def test_an_entry_without_protocols_uses_that_of_each_dataset() -> None:
+    text = GRID.replace('"synthetic-2lead"', '"mitbih-2lead", "mitbih-svdb-rhythm"').replace(
+        'protocols = ["intra-patient", "inter-patient"]\n', ""
+    )
+    protocols = {(run.config.dataset.name, run.config.protocol) for run in planned(text)}
+    assert protocols == {
+        ("mitbih-2lead", "intra-patient"), ("mitbih-svdb-rhythm", "inter-patient")
+    }  # fmt: skip
+
+
 def test_every_method_has_a_first_result_before_any_has_a_second() -> None:
     text = f"{GRID}\n[[runs]]\nstrategies = ['darts']\ndatasets = ['synthetic-2lead']"
     assert [run.config.search_seed for run in planned(text)] == [0] * 5 + [1] * 5

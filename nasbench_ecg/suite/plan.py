@@ -135,8 +135,9 @@ def _requests(
     device: str,
 ) -> Iterator[RunRequest]:
     profiles = grid.profiles if profile is None else (profile,)
+    protocols: Sequence[str | None] = grid.protocols or (None,)
     for profile_name, protocol, dataset, strategy, seed in product(
-        profiles, grid.protocols, grid.datasets, grid.strategies, seeds
+        profiles, protocols, grid.datasets, grid.strategies, seeds
     ):
         yield RunRequest(
             strategy=strategy,

@@ -62,7 +62,8 @@ class Grid(_Strict):
 
     strategies: Names
     datasets: Names
-    protocols: Names = ("intra-patient",)
+    protocols: Names | None = None
+    """Protocols of this entry; None: that of each dataset, as ``run`` uses it."""
     profiles: Names = ("quick",)
     seeds: Seeds | None = None
     """Seeds of this entry; None: those of the suite."""

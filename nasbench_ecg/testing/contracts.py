@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import Kind
 from nasbench_ecg.testing.check import Check, NotApplicable
@@ -30,12 +31,27 @@ class Contract:
         options: Options by role, as ``--set`` takes them, where the profile ``smoke`` is not small
             enough; for example ``{"space": {"nodes": 2}}``.
         exempt: Checks that the component need not pass, by name, each with the reason.
+
+    Raises:
+        OptionError: ``exempt`` of a subclass names a check that the contract does not have.
     """
 
     kind: ClassVar[Kind]
     name: ClassVar[str] = ""
     options: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     exempt: ClassVar[Mapping[str, str]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in cls.exempt:
+            known = [check.name for check in checks_of(cls.kind)]
+            if name not in known:
+                raise OptionError(
+                    f"exempt names {name!r}, which is no check of a component of kind "
+                    f"{cls.kind!r}.",
+                    where=cls.__qualname__,
+                    fix=nearest(name, known),
+                )
 
     def registry(self) -> Registry:
         """Return the registry; override it to add components that are not installed."""
