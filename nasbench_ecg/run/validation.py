@@ -19,6 +19,8 @@ _DEPTH = 50
 _SMALLEST, _LARGEST = 1e-100, 1e100
 """Magnitudes of a measured number, between which squares and ratios are finite and not zero."""
 _MOST_BEATS = 2**53
+_HARMLESS = {int, bool, type(None)}
+"""Types of most values of a record, which need no check."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _FRACTIONS = {"accuracy", "macro_se", "macro_pp", "macro_f1", "f1_of_macro"}
@@ -33,17 +35,24 @@ def check_json(data: Any, path: str = "", depth: int = 0) -> None:
     """
     if depth > _DEPTH:
         raise ValueError(f"{path[:60]} is nested too deeply")
-    if isinstance(data, float) and not math.isfinite(data):
-        raise ValueError(f"{path} is not finite")
-    if isinstance(data, str) and _SURROGATE.search(data):
-        raise ValueError(f"{path} contains half of a surrogate pair, which is not a character")
-    if isinstance(data, Mapping):
+    if isinstance(data, dict):
         for name, value in data.items():
-            check_json(name, f"a name in {path or 'the record'}", depth + 1)
-            check_json(value, f"{path}.{name}" if path else name, depth + 1)
+            _check_text(name, f"a name in {path or 'the record'}")
+            if type(value) not in _HARMLESS:
+                check_json(value, f"{path}.{name}" if path else name, depth + 1)
     elif isinstance(data, list):
         for i, value in enumerate(data):
-            check_json(value, f"{path}[{i}]", depth + 1)
+            if type(value) not in _HARMLESS:
+                check_json(value, f"{path}[{i}]", depth + 1)
+    elif isinstance(data, float) and not math.isfinite(data):
+        raise ValueError(f"{path} is not finite")
+    elif isinstance(data, str):
+        _check_text(data, path)
+
+
+def _check_text(text: str, path: str) -> None:
+    if not text.isascii() and _SURROGATE.search(text):
+        raise ValueError(f"{path} contains half of a surrogate pair, which is not a character")
 
 
 def check_record(record: RunRecord) -> None:
