@@ -30,6 +30,7 @@ from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite import runner as suite_runner
+from nasbench_ecg.suite.claims import Claims
 from nasbench_ecg.suite.plan import PlannedRun, broken_rules, plan
 from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
 from nasbench_ecg.suite.runner import (
@@ -441,6 +442,48 @@ def test_a_run_that_another_process_executes_is_left_for_later_and_not_executed_
     lock.__exit__(None, None, None)
     (other,) = finished
     assert (other.run, other.record, other.seconds) == (runs[1], record, None)
+
+
+def test_a_run_that_another_process_is_about_to_execute_is_left_for_later(
+    store: RecordStore,
+) -> None:
+    runs = runs_that("ok", "lies")
+    other = Claims(store.folder / ".unfinished")
+    assert other.take(runs[0].key)
+    finished = execute_runs(runs, store, Engine(LocalExecutor()))
+    assert next(finished).run == runs[1]
+    other.close()
+    (later,) = finished
+    assert later.run == runs[0]
+    assert later.record.status == "ok"
+
+
+def test_two_processes_on_one_folder_never_choose_the_same_run(store: RecordStore) -> None:
+    runs = runs_that("ok", "lies", "raises", "killed")
+    started: list[str] = []
+
+    def work() -> None:
+        engine = Engine(LocalExecutor())
+        list(execute_runs(runs, store, engine, started=lambda run: started.append(run.key)))
+
+    threads = [Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(started) == sorted(run.key for run in runs)
+
+
+def test_claims_end_with_their_owner_and_are_kept_until_then(tmp_path: Path) -> None:
+    first, second = Claims(tmp_path), Claims(tmp_path)
+    assert first.take("a")
+    assert first.take("a")
+    assert not second.take("a")
+    first.release("a")
+    assert second.take("a")
+    second.close()
+    assert first.take("a")
+    first.close()
 
 
 # Results of other suites

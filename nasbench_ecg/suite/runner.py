@@ -15,6 +15,7 @@ from nasbench_ecg.run.nodes import environment_of_jobs
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.store import RecordStore, fault_of_files
+from nasbench_ecg.suite.claims import Claims
 from nasbench_ecg.suite.plan import PlannedRun
 from nasbench_ecg.suite.scheduling import Readiness, run_jobs
 from nasbench_ecg.suite.submitted import SubmittedJob, forget, remember, submitted_jobs
@@ -134,10 +135,10 @@ def execute_runs(
 ) -> Generator[FinishedRun, None, None]:
     """Execute runs as jobs of an executor; yield each with its record when it ends.
 
-    A run that another process executes is left for later, and not executed again if it is then
-    done. Closing the generator ends running jobs of an executor whose jobs do not outlive it. Their
-    runs are recorded as interrupted, and continue from their checkpoints when they are executed
-    again.
+    A run that another process executes is left for later, and not executed again if it has then
+    ended. Closing the generator ends running jobs of an executor whose jobs do not outlive it.
+    Their runs are recorded as interrupted, and continue from their checkpoints when they are
+    executed again.
 
     Args:
         runs: The runs.
@@ -157,6 +158,7 @@ def execute_runs(
     environment = environment_of_jobs(store.folder) if able.remote else {}
     by_key = {run.key: run for run in runs}
     before = {key: _file_version(store, key) for key in by_key}
+    claims = Claims(store.folder / ".unfinished")
     jobs = [
         Job(
             name=key,
@@ -174,10 +176,10 @@ def execute_runs(
         return store.read(key) if _file_version(store, key) != before[key] else None
 
     def readiness(job: Job) -> Readiness:
-        if store.lock(job.name).holder() is not None:
+        if store.lock(job.name).holder() is not None or not claims.take(job.name):
             return "later"
         record = new_record_of(job.name)
-        return "drop" if record is not None and record.status == "ok" else "start"
+        return "drop" if record is not None and record.status in ("ok", *FAILED) else "start"
 
     def submitted(job: Job, handle: str) -> None:
         if able.outlives:
@@ -193,7 +195,7 @@ def execute_runs(
         retried=lambda job, outcome: retried(by_key[job.name], outcome),
         attached=_attached(store, by_key, engine) if able.outlives else {},
     )
-    with closing(ended):
+    with closing(claims), closing(ended):
         for job, outcome in ended:
             run = by_key[job.name]
             written = new_record_of(job.name)
@@ -203,6 +205,7 @@ def execute_runs(
             else:
                 record = _complete_record(run, job, outcome, written, store)
                 forget(store, job.name)
+            claims.release(job.name)
             yield FinishedRun(run, record, job.log, outcome.seconds if outcome else None)
 
 
