@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nasbench_ecg.contracts import Budget, Fidelity
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import DivergedError, OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.contexts import RunSearchContext
@@ -467,6 +467,27 @@ def test_the_longest_training_decides_and_not_a_shorter_one(name):
     longest = max(fidelity.epochs for _, fidelity in evaluator.calls)
     last = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == longest]
     assert last and result.architecture == max(last, key=lambda arch: sum(arch.genotype))
+
+
+@pytest.mark.parametrize("name", ["successive-halving", "hyperband", "asha"])
+def test_an_architecture_whose_longest_training_diverges_is_not_the_result(name):
+    def score(arch, fidelity):
+        if fidelity.epochs == 4:
+            raise DivergedError("The training diverged: loss not finite.")
+        return sum(arch.genotype)
+
+    evaluator = Lookup(score)
+    options = {
+        "successive-halving": {"candidates": 8, "eta": 2, "min_epochs": 1, "max_epochs": 4},
+        "hyperband": {"eta": 2, "max_epochs": 4},
+        "asha": {"eta": 2, "max_epochs": 4, "total_epochs": 40},
+    }[name]
+    result, *_ = search(name, Bits(20), evaluator=evaluator, **options)
+    diverged = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == 4]
+    longest = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == 2]
+    left = [sum(arch.genotype) for arch in longest if arch not in diverged]
+    assert diverged and sum(result.architecture.genotype) == max(left)
+    assert result.architecture not in diverged
 
 
 # ASHA

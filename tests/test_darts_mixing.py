@@ -20,7 +20,9 @@ from darts_searches import (
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg_darts.architect import Batch, first_order, relaxed_loss
 from nasbench_ecg_darts.relaxation import mixing_weights
+from nasbench_ecg_darts.supernet import SuperNet
 from nasbench_ecg_darts.variants import beta, drnas, fair, gdas, minus
 from nasbench_ecg_darts.variants.gdas import SparseEdges
 
@@ -218,3 +220,24 @@ def test_operations_not_drawn_are_not_computed_and_all_forms_agree(cell):
         for o, op in enumerate(edge.operations):
             for p in op.parameters():
                 assert (p.grad is not None) == bool(weights[row, o] == 1)
+
+
+def test_a_cell_that_no_path_leads_from_has_a_gradient_of_zero():
+    """The reduction cells draw ``none`` everywhere, so the loss does not see the normal cell."""
+    operations = ("none", "skip")
+    torch.manual_seed(0)
+    net = SuperNet(
+        SparseEdges, operations=operations, nodes=1, cells=3, channels=2, stem_filters=2,
+        n_leads=1, n_classes=3,
+    )  # fmt: skip
+    alpha = random_alpha(nodes=1, columns=2, dtype=torch.float32)
+    batch = Batch(torch.randn(4, 1, 40), torch.tensor([0, 1, 2, 0]))
+
+    def draw(alpha):
+        drawn = {"normal": torch.tensor([0.0, 1.0]), "reduction": torch.tensor([1.0, 0.0])}
+        return {name: drawn[name] * (1 + a - a.detach()) for name, a in alpha.items()}
+
+    loss, _ = relaxed_loss(net, alpha, batch, "float32", draw)
+    normal, reduction = first_order(loss, alpha)
+    assert normal.shape == alpha["normal"].shape
+    assert normal.abs().sum() == reduction.abs().sum() == 0

@@ -235,6 +235,21 @@ def test_a_balance_that_no_labeling_keeps_is_refused():
         check_balance(2, 3, 1.0)
 
 
+@pytest.mark.parametrize(("n", "clusters"), [(1682, 5), (11, 2), (1000, 3), (7, 5), (100, 4)])
+def test_the_balance_that_an_error_recommends_is_the_least_that_is_allowed(n, clusters):
+    space = space_of(clusters=clusters, beats=n, balance=0.0)
+    for refused in (
+        lambda: check_balance(n, clusters, 0.0),
+        lambda: space.sample(np.random.default_rng(0)),
+    ):
+        with pytest.raises(OptionError) as caught:
+            refused()
+        least = float(caught.value.fix.rstrip(".").rpartition(" ")[2])
+        assert check_balance(n, clusters, least) == n // clusters
+        with pytest.raises(OptionError):
+            check_balance(n, clusters, least - 0.002)
+
+
 # -- bisection -------------------------------------------------------------------------------------
 
 

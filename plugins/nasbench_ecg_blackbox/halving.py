@@ -11,6 +11,7 @@ References:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from nasbench_ecg.api import (
     Builder,
@@ -65,6 +66,8 @@ class SuccessiveHalving:
     ) -> SearchResult:
         """Return the best candidate of the last rung that was started.
 
+        If all its trainings diverge, return the next best candidate of the rung before.
+
         A budget of evaluations reduces the candidates so that all rungs fit into it. Each rung
         evaluates its candidates in order of their last score, so that an interrupted search has
         evaluated the best ones.
@@ -78,7 +81,8 @@ class SuccessiveHalving:
             for number, rung in enumerate(plan):
                 survivors = ranked[: rung.candidates]
                 scores = history.score_all(survivors, rung.fidelity, rung=number)
-                if not scores:
+                if not any(map(isfinite, scores)):  # all diverged, or the budget is spent
+                    ranked = [*ranked[len(scores) :], *ranked[: len(scores)]]
                     break
                 scored = list(zip(scores, survivors, strict=False))
                 ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]

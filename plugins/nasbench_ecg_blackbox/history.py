@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from statistics import fmean
 
 import numpy as np
@@ -142,10 +143,16 @@ class EvaluationHistory:
 
     @property
     def best_of_longest(self) -> Architecture | None:
-        """The best architecture of those trained for the most epochs; None without any."""
-        longest = max((fidelity.epochs or 0 for _, fidelity in self.evaluations), default=0)
-        trained = [e for (_, f), e in self.evaluations.items() if (f.epochs or 0) == longest]
-        best = max(trained, key=lambda known: known.score, default=None)
+        """The best architecture of those trained for the most epochs; None without any.
+
+        An architecture whose training diverged once is chosen only if there is no other.
+        """
+        diverged = {key for (key, _), e in self.evaluations.items() if not isfinite(e.score)}
+        usable = {name: e for name, e in self.evaluations.items() if name[0] not in diverged}
+        known = usable or self.evaluations
+        longest = max((fidelity.epochs or 0 for _, fidelity in known), default=0)
+        trained = [e for (_, f), e in known.items() if (f.epochs or 0) == longest]
+        best = max(trained, key=lambda one: one.score, default=None)
         return None if best is None else best.architecture
 
     @property

@@ -47,8 +47,12 @@ def relaxed_loss(
 
 
 def first_order(loss: Tensor, alpha: Alpha) -> tuple[Tensor, ...]:
-    """Return ∇α L_val(w, α), the gradient of a loss in α alone."""
-    return torch.autograd.grad(loss, tuple(alpha.values()))
+    """Return ∇α L_val(w, α), the gradient of a loss in α alone.
+
+    It is zero in the α of a cell type that the loss does not depend on: GDAS may draw ``none`` on
+    every path from those cells to the output.
+    """
+    return torch.autograd.grad(loss, tuple(alpha.values()), materialize_grads=True)
 
 
 def pure_loss(net: SuperNet, precision: Precision, mix: Mix = mixing_weights) -> Loss:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterator, Mapping
 from math import comb
 from typing import Any
@@ -70,7 +71,7 @@ class Labelings:
         if min_size * self.clusters > len(codes):
             raise OptionError(
                 f"{self.clusters} clusters cannot each hold {min_size} of {len(codes)} beats.",
-                fix=f"Set a balance of at least {1 - 2 / self.clusters:.3g}.",
+                fix=f"Set a balance of at least {_least_balance(len(codes), self.clusters):g}.",
             )
         counts = np.bincount(codes, minlength=self.clusters)
         for small in np.flatnonzero(counts < min_size):
@@ -280,9 +281,17 @@ def check_balance(n: int, clusters: int, balance: float) -> int:
         raise OptionError(
             f"{clusters} clusters cannot each hold {min_size} of {n} beats, "
             f"as the balance bound {balance:g} requires.",
-            fix=f"Set a balance of at least {1 - 2 / clusters:.3g}.",
+            fix=f"Set a balance of at least {_least_balance(n, clusters):g}.",
         )
     return min_size
+
+
+def _least_balance(n: int, clusters: int) -> float:
+    """Return the smallest bound, rounded up, that n points in equal clusters keep.
+
+    It is above 1 − 2/K where n is no multiple of the K clusters.
+    """
+    return math.ceil(1000 * (1 - 2 * (n // clusters) / n) - 1e-6) / 1000
 
 
 def _bits(clusters: int) -> int:

@@ -64,9 +64,9 @@ class TpeOptions(ObjectivesOptions):
     """Random candidates before the first model of the scores."""
 
     prune_after: int | None = Field(None, ge=1)
-    """Epochs after which a candidate is stopped if its score is below the median, at that point, of
-    those that were trained to the end, and again after every 3 times as many. It goes on from its
-    checkpoint otherwise. Null: no candidate is stopped."""
+    """Epochs after which a candidate is stopped if its best score so far is below the median, at
+    that point, of those that were trained to the end, and again after every 3 times as many. It
+    goes on from its checkpoint otherwise. Null: no candidate is stopped."""
 
     candidates: int = Field(24, ge=1)
     """Samples of the good density among which the expected improvement is maximized."""
