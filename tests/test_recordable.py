@@ -27,13 +27,22 @@ pytestmark = pytest.mark.usefixtures("outside")
 def recorded(beats_cache: Path, tmp_path: Path) -> Callable[..., RunRecord]:
     """Execute a run of made-up components, and return its record as it is read from its file."""
 
-    def run(details: Any = None, log: dict[str, Any] | None = None, **returned: Any) -> RunRecord:
+    def run(
+        details: Any = None,
+        log: dict[str, Any] | None = None,
+        change: Callable[[Any], None] = lambda genotype: None,
+        again: bool = False,
+        **returned: Any,
+    ) -> RunRecord:
         class Strategy:
             def __init__(self, options: Any) -> None: ...
 
             def search(self, task: Any, space: Any, builder: Any, ctx: Any) -> SearchResult:
                 (found,) = ctx.evaluate_many([space.sample(ctx.rng)])
                 ctx.log(**{"value": found.score, **(log or {})})
+                change(found.architecture.genotype)
+                if again:
+                    ctx.evaluate_many([found.architecture])
                 return SearchResult(found.architecture, {} if details is None else details)
 
         class Evaluator:
@@ -110,6 +119,15 @@ def test_figures_of_any_magnitude_leave_a_record_that_can_be_read(recorded: Any)
     record = recorded(log={"p_value": 1e-150, "energy": 1e150, "gradient": -1e-300})
     (point,) = record.trajectory
     assert point["p_value"] == 0 and point["gradient"] == 0 and "energy" not in point
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_an_architecture_that_is_changed_after_its_evaluation_does_not_keep_its_score(
+    recorded: Any, again: bool
+) -> None:
+    with pytest.raises(PluginError, match="was changed after the architecture was eval") as caught:
+        recorded(change=lambda cells: cells.update(normal=cells["reduction"]), again=again)
+    assert "strategy 'odd'" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize("half", [Fraction(1, 2), np.float32(0.5), torch.tensor([0.5])])

@@ -33,7 +33,7 @@ from nasbench_ecg.errors import DivergedError, ProtocolError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.cross_validation import cross_validated, n_folds
-from nasbench_ecg.run.evaluations import check_evaluation
+from nasbench_ecg.run.evaluations import check_evaluation, check_not_modified
 from nasbench_ecg.run.numbers import measured
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.warm import LIMIT, CandidateCheckpoints
@@ -94,6 +94,7 @@ class RunSearchContext:
 
         Raises:
             OptionError: An architecture is not valid in the search space; none is evaluated.
+            PluginError: An architecture was changed after it was evaluated; none is evaluated.
             ProtocolError: The budget's evaluations are used up; those it allowed were made.
         """
         limit = self.budget.evaluations
@@ -101,6 +102,7 @@ class RunSearchContext:
         allowed = architectures[:left]
         for arch in allowed:
             self.space.validate(arch)
+            check_not_modified(arch)
         log = self.evaluation_log
         new = {arch.hash: arch for arch in allowed if log.find(arch, fidelity) is None}
         evaluations = []

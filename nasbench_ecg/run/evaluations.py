@@ -95,6 +95,23 @@ def check_unchanged(before: tuple[str, ...], beats: tuple[Beats, ...], call: str
         )
 
 
+def check_not_modified(arch: Architecture) -> None:
+    """Check that an architecture is what it was when its hash was computed.
+
+    Scores are found by the hash, so an architecture that was changed would get those of another.
+
+    Raises:
+        PluginError: Its genotype was changed.
+    """
+    if Architecture(arch.space, arch.genotype).hash != arch.hash:
+        raise PluginError(
+            "The genotype of an architecture was changed after the architecture was evaluated.",
+            where=f"architecture {arch.hash[:12]}",
+            fix="A search must make a new Architecture of a copy of the genotype: "
+            "copy.deepcopy(arch.genotype).",
+        )
+
+
 def check_converged(evaluation: Evaluation) -> None:
     """Raise DivergedError if the evaluator's training ended with a loss or weights not finite."""
     fix = "Lower the learning rate, or check the evaluator's training."

@@ -29,6 +29,7 @@ from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
 from nasbench_ecg.run.evaluations import (
     check_converged,
     check_evaluation,
+    check_not_modified,
     check_unchanged,
     details_fault,
     fault_of_stated_score,
@@ -193,6 +194,8 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
             where=error.where or strategy.component.source,
             fix=fix,
         ) from error
+    with prepared.calls.of(describe(strategy.component)):
+        check_not_modified(result.architecture)
 
 
 def _evaluate(
