@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,62 @@ def test_the_candidates_of_lost_workers_are_evaluated_by_others(
     workers.close()
     alone = context(made, tmp_path / "alone").evaluate_many(some(made, 4, seed=1))
     assert [one.score for one in found] == [one.score for one in alone]
+
+
+# Searches that share a cluster
+
+
+@pytest.fixture
+def shared() -> Iterator[Callable[[], Any]]:
+    """Executors of several searches on one cluster, whose worker has two threads."""
+    from distributed import LocalCluster
+
+    from nasbench_ecg_dask.executor import DaskExecutor, DaskOptions
+
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        options = DaskOptions(address=cluster.scheduler_address)
+        yield lambda: DaskExecutor(options)
+
+
+def numbered() -> Callable[[int], tuple[int, float, float]]:
+    """A setup whose function returns what is different for each call of the setup, and its time."""
+    own = time.monotonic_ns()
+
+    def function(number: int) -> tuple[int, float, float]:
+        started = time.monotonic()
+        time.sleep(0.02)
+        return own, started, time.monotonic()
+
+    return function
+
+
+def kept() -> list[str]:
+    from nasbench_ecg_dask import executor
+
+    return [client for client, _ in executor._SETUPS]
+
+
+def test_searches_on_one_cluster_do_not_evict_each_other_nor_leave_anything(shared: Any) -> None:
+    killed, first, second = shared(), shared(), shared()
+    left_open = killed.workers(numbered)
+    left_open.__enter__()
+    killed._client.close()  # as by the end of its process, without the end of the search
+    with first.workers(numbered) as one:
+        with second.workers(numbered) as other:
+            found = [[*one.map([(1,), (2,)]), *other.map([(1,), (2,)])] for _ in range(3)]
+            (clients,) = first._client.run(kept).values()
+            assert sorted(clients) == sorted([first._client.id, second._client.id])
+        (clients,) = first._client.run(kept).values()
+        assert clients == [first._client.id]
+    setups = [{own for own, _, _ in calls} for calls in found]
+    assert all(len(both) == 2 and both == setups[0] for both in setups)  # each was called once
+
+
+def test_a_worker_with_threads_evaluates_one_candidate_at_a_time(shared: Any) -> None:
+    executor = shared()
+    with executor.workers(numbered) as pool:
+        times = sorted((start, end) for _, start, end in pool.map([(i,) for i in range(6)]))
+    assert all(end <= start for (_, end), (start, _) in pairwise(times))
 
 
 # Runs of a suite

@@ -14,6 +14,7 @@ from wfdb_files import real_database, write_record
 from nasbench_ecg.data.persons import persons_of, shared_records, with_persons
 from nasbench_ecg.data.protocols import protocol_options, split
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.data.wfdb_folder import WfdbFolder, WfdbFolderOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
@@ -119,6 +120,26 @@ def test_subjects_and_persons_are_joined():
         parts = split("patient-kfold", options, beats, Named())
         for part in (parts.train, parts.validation, parts.test):
             assert len({0, 1, 3} & set(beats.record[part].tolist())) in (0, 3)
+
+
+def test_a_person_named_for_one_record_is_that_of_all_records_of_its_subject():
+    options = WfdbFolderOptions(
+        records=("x1", "x2", "x3"), leads=("#0",), before=1, after=1,
+        subjects={"x1": "p1", "x2": "p1"}, persons={"x2": "mitdb/213"},
+    )  # fmt: skip
+    expected = {"x1": "mitdb/213", "x2": "mitdb/213", "x3": "ward/x3"}
+    folder = WfdbFolder("ward", options)
+    assert folder.persons() == expected
+    assert persons_of(folder, "ward", ("x1", "x2", "x3")) == expected
+
+    class NamesOne:
+        def requires(self):
+            return ()
+
+        def persons(self):
+            return {"x2": "mitdb/213"}
+
+    assert persons_of(NamesOne(), "ward", ("x1", "x2", "x3"), ("p1", "p1", "x3")) == expected
 
 
 def test_without_named_persons_the_beats_are_the_same_object():

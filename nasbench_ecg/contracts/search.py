@@ -226,7 +226,8 @@ class SearchContext(Protocol):
         """Add a point to the run's trajectory.
 
         Args:
-            value: Current validation score; larger is better. The best so far is added.
+            value: Current validation score; larger is better. ``best`` so far, ``seconds`` and
+                ``evaluations`` are added.
             figures: Other values to record, for example the share of skip connections.
         """
 

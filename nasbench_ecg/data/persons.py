@@ -20,6 +20,9 @@ def persons_of(
 ) -> dict[str, str]:
     """Return the person of each record, as ``database/name``.
 
+    A record of which the dataset names no person is of the person that it names for another record
+    of the same subject, if there is one.
+
     Args:
         dataset: The dataset.
         name: Its name, which stands for the database if it requires none.
@@ -30,9 +33,26 @@ def persons_of(
     databases = (need.database for need in dataset.requires())
     database = next((found for found in databases if found != NOISE_DATABASE), name)
     stated = dataset.persons() if isinstance(dataset, NamesPersons) else {}
+    subject_of = dict(zip(records, subjects or records, strict=True))
+    return stated_persons(stated, subject_of, database)
+
+
+def stated_persons(
+    stated: Mapping[str, str], subject_of: Mapping[str, str], database: str
+) -> dict[str, str]:
+    """Return the person of each record of ``subject_of``, which holds its subject.
+
+    Args:
+        stated: The person of some records.
+        subject_of: The subject of each record.
+        database: Where subjects are persons of whom ``stated`` has no record.
+    """
+    of_subject: dict[str, str] = {}
+    for record in sorted(stated.keys() & subject_of, reverse=True):
+        of_subject[subject_of[record]] = stated[record]
     return {
-        record: stated.get(record, f"{database}/{subject}")
-        for record, subject in zip(records, subjects or records, strict=True)
+        record: stated.get(record, of_subject.get(subject, f"{database}/{subject}"))
+        for record, subject in subject_of.items()
     }
 
 

@@ -26,6 +26,7 @@ from pydantic import (
 
 from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.persons import stated_persons
 from nasbench_ecg.data.preparation import cut_beats
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.user_datasets import (
@@ -119,12 +120,9 @@ class WfdbFolder:
         return None
 
     def persons(self) -> Mapping[str, str]:
-        """Return the person of each record: as stated, or else its subject in this dataset."""
-        stated, subjects = self.options.persons or {}, self.options.subjects
-        return {
-            name: stated.get(name, f"{self.name}/{subjects.get(name, name)}")
-            for name in self.options.records
-        }
+        """Return the person of each record: as stated, of it or another record of its subject."""
+        subject_of = {name: self.options.subjects.get(name, name) for name in self.options.records}
+        return stated_persons(self.options.persons or {}, subject_of, self.name)
 
     def _subject(self, record: Record) -> str:
         return self.options.subjects.get(record.name, record.name)

@@ -33,7 +33,8 @@ from nasbench_ecg.errors import DivergedError, ProtocolError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.cross_validation import cross_validated, n_folds
-from nasbench_ecg.run.evaluations import check_evaluation
+from nasbench_ecg.run.evaluations import check_evaluation, check_not_modified
+from nasbench_ecg.run.numbers import measured
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.warm import LIMIT, CandidateCheckpoints
 from nasbench_ecg.training.checkpoint import NoCheckpoint
@@ -93,6 +94,7 @@ class RunSearchContext:
 
         Raises:
             OptionError: An architecture is not valid in the search space; none is evaluated.
+            PluginError: An architecture was changed after it was evaluated; none is evaluated.
             ProtocolError: The budget's evaluations are used up; those it allowed were made.
         """
         limit = self.budget.evaluations
@@ -100,6 +102,7 @@ class RunSearchContext:
         allowed = architectures[:left]
         for arch in allowed:
             self.space.validate(arch)
+            check_not_modified(arch)
         log = self.evaluation_log
         new = {arch.hash: arch for arch in allowed if log.find(arch, fidelity) is None}
         evaluations = []
@@ -180,16 +183,27 @@ class RunSearchContext:
         return float(seconds) * n_folds(self.task)
 
     def log(self, value: float, **figures: float) -> None:
-        """Add a point to the trajectory, with the best value so far."""
+        """Add a point to the trajectory, with the best value so far.
+
+        Numbers that a record cannot hold are left out, as infinite ones are.
+        """
         best = self.trajectory[-1].get("best", -math.inf) if self.trajectory else -math.inf
-        point = {
+        value = measured(float(value))
+        own = {
             "seconds": round(self.seconds, 3),
             "evaluations": self.evaluations,
-            "value": float(value),
-            "best": max(float(value), best) if math.isfinite(value) else best,
-            **{name: float(figure) for name, figure in figures.items()},
+            "value": value,
+            "best": max(value, best) if math.isfinite(value) else best,
         }
-        self.trajectory.append({n: figure for n, figure in point.items() if math.isfinite(figure)})
+        if taken := sorted(own.keys() & figures):
+            self.calls.tell(
+                f"The strategy logs {', '.join(taken)}, which the harness records itself: its "
+                "values are left out."
+            )
+        point = {**{name: measured(float(figure)) for name, figure in figures.items()}, **own}
+        self.trajectory.append(
+            {name: point[name] for name in {**own, **point} if math.isfinite(point[name])}
+        )
 
     def state(self) -> dict[str, Any]:
         """Return everything that changes during a search, including the random generators."""

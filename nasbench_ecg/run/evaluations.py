@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +15,10 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import DivergedError, PluginError
+from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import confusion_matrix, scores, without_macro_scores
-
-_FRACTIONS = ("accuracy", "macro_se", "macro_pp", "f1_of_macro", "macro_f1", "ec57_v_se",
-              "ec57_v_pp", "ec57_s_se", "ec57_s_pp")  # fmt: skip
-"""Metrics of these names are shares of 1."""
-
-_TOLERANCE = 1e-6
+from nasbench_ecg.run.numbers import LARGEST, TOLERANCE, is_fraction
+from nasbench_ecg.run.validation import check_json
 
 
 def check_evaluation(
@@ -29,7 +28,7 @@ def check_evaluation(
     evaluator: str,
     macro_classes: Sequence[str] | None = None,
 ) -> Evaluation:
-    """Return ``found`` if it is a valid evaluation.
+    """Return ``found`` if it is a valid evaluation, with numbers that are Python's.
 
     Args:
         found: What the evaluator returned.
@@ -53,7 +52,26 @@ def check_evaluation(
             fix="'nasbench-ecg plugin check' shows all faults; report them to its authors.",
         )
     assert isinstance(found, Evaluation)
-    return found
+    return replace(  # numbers of any type are valid, but not all can be stored
+        found,
+        score=float(found.score),
+        seconds=float(found.seconds),
+        metrics={name: float(value) for name, value in found.metrics.items()},
+        curves={name: [float(value) for value in curve] for name, curve in found.curves.items()},
+    )
+
+
+def details_fault(details: Any) -> str:
+    """Return why the details of a search result cannot be recorded; "" if they can."""
+    if not isinstance(details, Mapping):
+        return f"they are a {type(details).__name__}, not a mapping"
+    for name, value in details.items():
+        try:
+            text = json.dumps(jsonable({name: value}), allow_nan=False)
+            check_json(json.loads(text), "search_details", 1)
+        except (TypeError, ValueError, RecursionError) as error:
+            return f"{name!r:.40} is not JSON data: {error}"
+    return ""
 
 
 def fault_of_stated_score(evaluation: Evaluation, stated: str | None) -> str:
@@ -74,6 +92,23 @@ def check_unchanged(before: tuple[str, ...], beats: tuple[Beats, ...], call: str
             f"The {call}, has changed the beats of the run, so its scores would be wrong.",
             fix="A component must copy what it changes: a tensor from torch.from_numpy or "
             "torch.as_tensor shares the memory of the beats, one from torch.tensor does not.",
+        )
+
+
+def check_not_modified(arch: Architecture) -> None:
+    """Check that an architecture is what it was when its hash was computed.
+
+    Scores are found by the hash, so an architecture that was changed would get those of another.
+
+    Raises:
+        PluginError: Its genotype was changed.
+    """
+    if Architecture(arch.space, arch.genotype).hash != arch.hash:
+        raise PluginError(
+            "The genotype of an architecture was changed after the architecture was evaluated.",
+            where=f"architecture {arch.hash[:12]}",
+            fix="A search must make a new Architecture of a copy of the genotype: "
+            "copy.deepcopy(arch.genotype).",
         )
 
 
@@ -116,6 +151,8 @@ def evaluation_fault(
 def _fault_of_numbers(found: Evaluation) -> str:
     if not _is_finite(found.score):
         return f"the score is {found.score!r}"
+    if abs(float(found.score)) > LARGEST:
+        return f"the score is {float(found.score):g}: its magnitude may be {LARGEST:g} at most"
     if not _is_finite(found.seconds) or found.seconds < 0:
         return f"it took {found.seconds!r} seconds"
     if not isinstance(found.metrics, Mapping) or not isinstance(found.curves, Mapping):
@@ -125,7 +162,9 @@ def _fault_of_numbers(found: Evaluation) -> str:
             return f"{name!r} is not the name of a metric"
         if not _is_finite(value):
             return f"the metric {name} is {value!r}: leave it out instead"
-        if name in _FRACTIONS and not -_TOLERANCE <= value <= 1 + _TOLERANCE:
+        if abs(float(value)) > LARGEST:
+            return f"the metric {name} is {float(value):g}: leave it out instead"
+        if is_fraction(name) and not -TOLERANCE <= value <= 1 + TOLERANCE:
             return f"the metric {name} is {float(value):g}, not a fraction between 0 and 1"
     for name, values in found.curves.items():
         if not isinstance(name, str) or not all(map(_is_finite, values)):
@@ -135,7 +174,7 @@ def _fault_of_numbers(found: Evaluation) -> str:
 
 def _is_finite(value: Any) -> bool:
     """Return whether ``value`` is a finite real number, of Python, numpy or torch."""
-    if isinstance(value, bool | str | bytes) or value is None:
+    if isinstance(value, bool | np.bool_ | str | bytes) or value is None:
         return False
     try:
         return math.isfinite(float(value))
@@ -182,7 +221,7 @@ def _fault_of_scores(
         expected = without_macro_scores(expected)
     for name, value in expected.items():
         said = float(found.metrics.get(name, value))
-        if abs(said - value) > _TOLERANCE:
+        if abs(said - value) > TOLERANCE:
             return f"the metric {name} is {said:g}, but {value:g} by its confusion matrix"
     return ""
 

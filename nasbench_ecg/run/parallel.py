@@ -300,6 +300,7 @@ class WorkerSetup:
         function = self.evaluation_function()
 
         def evaluate(arch: Architecture, fidelity: Fidelity | None) -> tuple[Evaluation, list[str]]:
+            torch.set_num_threads(self.threads)  # the worker may work for other searches too
             calls = ComponentCalls()
             return function(arch, fidelity, calls=calls), calls.notes
 

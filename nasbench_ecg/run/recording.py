@@ -14,6 +14,7 @@ from nasbench_ecg.metrics import class_table, confusion_matrix, scores, without_
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.consistency import score_metric
 from nasbench_ecg.run.environment import provenance
+from nasbench_ecg.run.numbers import measured
 from nasbench_ecg.run.record import ComponentRecord, DatasetRecord, RunRecord, SplitRecord
 
 
@@ -113,8 +114,8 @@ def record_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None
     Scores that follow from the confusion matrix are computed from it again, so that they are equal
     to the last digit. Macro scores over fewer than two classes are left out.
     """
-    metrics = {name: float(value) for name, value in evaluation.metrics.items()}
-    metric = score_metric(float(evaluation.score), metrics, "f1_of_macro")
+    metrics = {name: measured(value, name) for name, value in evaluation.metrics.items()}
+    metric = score_metric(evaluation.score, evaluation.metrics, "f1_of_macro")
     if evaluation.confusion is not None:
         table = np.asarray(evaluation.confusion).astype(np.int64)
         record.confusion = table.tolist()
@@ -123,7 +124,7 @@ def record_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None
         metrics |= {name: value for name, value in exact.items() if name in metrics}
     name = metric.removeprefix("-")
     sign = 1 if name == metric else -1
-    record.score = sign * metrics[name] if metric else float(evaluation.score)
+    record.score = sign * metrics[name] if metric else measured(evaluation.score)
     record.score_metric = metric
     record.metrics = metrics
     if len(task.macro_classes) < 2:

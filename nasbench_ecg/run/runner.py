@@ -8,6 +8,7 @@ follows. Each arrow is one call with one typed value.
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,9 @@ from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
 from nasbench_ecg.run.evaluations import (
     check_converged,
     check_evaluation,
+    check_not_modified,
     check_unchanged,
+    details_fault,
     fault_of_stated_score,
 )
 from nasbench_ecg.run.locks import Holder
@@ -36,7 +39,7 @@ from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import confusion_by_record, inputs_of, record_scores
 from nasbench_ecg.run.resume import ResumeFolder, StageState
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import RecordStore, fault_of_record
 from nasbench_ecg.shutdown import saving, stop_if_requested
 from nasbench_ecg.training.costs import measure_costs
 from nasbench_ecg.training.seeding import seeded
@@ -98,7 +101,7 @@ def _execute(prepared: PreparedRun, store: RecordStore, checkpoint_seconds: floa
         architecture = result.architecture
         record.architecture = architecture.to_dict()
         record.architecture_hash = architecture.hash
-        record.search_details = jsonable(dict(result.details))
+        record.search_details = json.loads(json.dumps(jsonable(dict(result.details))))
 
         with prepared.calls.of(describe(config.dataset.component), attribute=False):
             test = prepared.test.load()
@@ -109,6 +112,8 @@ def _execute(prepared: PreparedRun, store: RecordStore, checkpoint_seconds: floa
         with prepared.calls.of(describe(config.builder.component)):
             record.costs = measure_costs(architecture, task, prepared.builder, config.device)
         record.status = "ok"
+        _complete(prepared, ctx)
+        _check_readable(record)
     store.write(record, _artifacts(architecture, evaluation, test), evaluation.state)
     saved.remove()
     return record  # → run record
@@ -174,6 +179,12 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
             where=strategy.component.source,
             fix=fix,
         )
+    if fault := details_fault(result.details):
+        raise PluginError(
+            f"The strategy {strategy.name!r} returned details that cannot be recorded: {fault}.",
+            where=strategy.component.source,
+            fix=fix,
+        )
     try:
         prepared.space.validate(result.architecture)
     except OptionError as error:
@@ -183,6 +194,8 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
             where=error.where or strategy.component.source,
             fix=fix,
         ) from error
+    with prepared.calls.of(describe(strategy.component)):
+        check_not_modified(result.architecture)
 
 
 def _evaluate(
@@ -224,6 +237,20 @@ def _check_score_metric(prepared: PreparedRun, evaluation: Evaluation) -> None:
             f"The evaluator {component.spec.name!r} returned a score that is not valid: {fault}.",
             where=component.source,
             fix=f"Report this to the authors of {component.distribution}.",
+        )
+
+
+def _check_readable(record: RunRecord) -> None:
+    """Check that the record can be read again, whatever the components returned.
+
+    Raises:
+        PluginError: It cannot: it would count as damaged as soon as it is written.
+    """
+    if fault := fault_of_record(record):
+        raise PluginError(
+            f"The record of this run could not be read again: {fault}.",
+            where=record.run_key,
+            fix="One of the run's components returned this value; report it to its authors.",
         )
 
 

@@ -267,6 +267,17 @@ def read_record_file(path: Path) -> RunRecord | DamagedRecord:
         return DamagedRecord(path=path, reason=str(error).splitlines()[0])
 
 
+def fault_of_record(record: RunRecord) -> str:
+    """Return why ``record`` could not be read from a file; "" if it could."""
+    try:
+        _parse(to_json(record.model_dump(mode="json")).encode().decode())
+    except ValidationError as error:
+        return describe_invalid(error)
+    except (ValueError, TypeError, RecursionError) as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
 def _parse(text: str) -> RunRecord:
     """Return the record that a JSON text describes.
 

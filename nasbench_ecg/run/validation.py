@@ -12,18 +12,16 @@ from pydantic import ValidationError
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.run.consistency import check_consistent
+from nasbench_ecg.run.numbers import is_fraction, is_measured
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import ROLES, RunRequest
 
 _DEPTH = 50
-_SMALLEST, _LARGEST = 1e-100, 1e100
-"""Magnitudes of a measured number, between which squares and ratios are finite and not zero."""
 _MOST_BEATS = 2**53
 _HARMLESS = {int, bool, type(None)}
 """Types of most values of a record, which need no check."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
-_FRACTIONS = {"accuracy", "macro_se", "macro_pp", "macro_f1", "f1_of_macro"}
 _CLASS_FRACTIONS = {"acc", "se", "pp", "spe", "f1"}
 
 
@@ -88,12 +86,12 @@ def _check_numbers(record: RunRecord) -> None:
     points = {f"trajectory[{i}]": point for i, point in enumerate(record.trajectory)}
     for field, values in {"metrics": record.metrics, **points}.items():
         for name, value in values.items():
-            _require(_is_measured(value), f"{field}.{name}", value)
-            if field == "metrics" and (name in _FRACTIONS or name.startswith("ec57_")):
+            _require(is_measured(value), f"{field}.{name}", value)
+            if field == "metrics" and is_fraction(name):
                 _require(0 <= value <= 1, f"{field}.{name}", value)
     for field in ("costs", "seconds", "budget"):
         for name, value in getattr(record, field).items():
-            _require(value >= 0 and _is_measured(value), f"{field}.{name}", value)
+            _require(value >= 0 and is_measured(value), f"{field}.{name}", value)
     for label, scores in record.per_class.items():
         for name, value in scores.items():
             largest = 1 if name in _CLASS_FRACTIONS else _MOST_BEATS
@@ -103,7 +101,7 @@ def _check_numbers(record: RunRecord) -> None:
     if record.dataset is not None:
         counts["dataset.counts"] = record.dataset.counts
         fs = record.dataset.fs
-        _require(fs > 0 and _is_measured(fs), "dataset.fs", fs)
+        _require(fs > 0 and is_measured(fs), "dataset.fs", fs)
     if record.split is not None:
         counts |= {f"split.counts.{part}": n for part, n in record.split.counts.items()}
     for field, numbers in counts.items():
@@ -153,10 +151,6 @@ def _check_per_record(record: RunRecord) -> None:
 
 def _not_in(known: set[str], names: Iterable[str]) -> set[str]:
     return set(names) - known
-
-
-def _is_measured(value: float) -> bool:
-    return value == 0 or _SMALLEST <= abs(value) <= _LARGEST
 
 
 def _require(allowed: bool, field: str, value: object) -> None:

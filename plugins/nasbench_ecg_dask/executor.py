@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -30,8 +31,11 @@ _CLOSE_SECONDS = 60.0
 _MOST_SENDS = 3
 """How often a call may meet a worker that was started anew, before it is taken to end workers."""
 
-_CALLS: dict[str, _Lazy] = {}
-"""In a worker: the setup of the search that it works for, by its key."""
+_SETUPS: dict[_Key, _Lazy] = {}
+"""In a worker: the setups of the searches that it works for."""
+
+_ONE_CALL = threading.Lock()
+"""Held by a call in a worker: torch's generators and number of threads are those of the process."""
 
 
 class DaskOptions(Options):
@@ -135,9 +139,12 @@ class DaskExecutor:
     def workers(self, setup: Setup) -> Iterator[WorkerPool]:
         """Send ``setup`` once to each worker, and call its function there."""
         client = self._connect()
+        pool = _Pool(client, setup)
         try:
-            yield _Pool(client, setup)
+            pool.send()
+            yield pool
         finally:
+            pool.forget()
             self.close()
 
     def _connect(self) -> Any:
@@ -176,8 +183,7 @@ class _Pool:
     def __init__(self, client: Any, setup: Setup) -> None:
         self._client = client
         self._setup = setup
-        self._key = uuid4().hex
-        self._send()
+        self._key: _Key = client.id, uuid4().hex
 
     def map(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """Yield the results of calls in their order; a lost worker's calls are made again.
@@ -196,7 +202,7 @@ class _Pool:
                     if sent == _MOST_SENDS:
                         raise self._lost("a candidate has ended several of them")
                     sent += 1
-                    self._send()
+                    self.send()
                     futures[number] = self._submit(call)
                 yield found
         except (KilledWorker, CancelledError, CommClosedError) as error:
@@ -215,24 +221,45 @@ class _Pool:
     def _submit(self, call: tuple[Any, ...]) -> Any:
         return self._client.submit(_call, self._key, call, pure=False)
 
-    def _send(self) -> None:
+    def send(self) -> None:
         """Send the setup to the workers that do not have it."""
         found = self._client.run(_has_setup, self._key, on_error="ignore")
         if without := [worker for worker, has in found.items() if not has]:
-            self._client.run(_keep, self._key, self._setup, workers=without, on_error="ignore")
+            # Nested, so that it is sent by value: the scheduler may be without this package.
+            clients = self._client.run_on_scheduler(
+                lambda dask_scheduler: [*dask_scheduler.clients]
+            )
+            self._client.run(
+                _keep, self._key, self._setup, clients, workers=without, on_error="ignore"
+            )
+
+    def forget(self) -> None:
+        """Remove the setup from the workers, where other searches may go on."""
+        with suppress(Exception):  # the scheduler is lost, and an error may be on its way
+            self._client.run(_forget, self._key, on_error="ignore")
+
+
+_Key = tuple[str, str]
+"""The client of a search, and the pool."""
 
 
 class _NoSetup:
     """What a worker returns that has joined later, or was started again, and has no setup."""
 
 
-def _has_setup(key: str) -> bool:
-    return key in _CALLS
+def _has_setup(key: _Key) -> bool:
+    return key in _SETUPS
 
 
-def _keep(key: str, setup: Setup) -> None:
-    _CALLS.clear()
-    _CALLS[key] = _Lazy(setup)
+def _keep(key: _Key, setup: Setup, clients: Collection[str]) -> None:
+    """Keep a setup, and forget those of clients that were killed and could not remove theirs."""
+    for other in [other for other in _SETUPS if other[0] not in clients]:
+        _forget(other)
+    _SETUPS[key] = _Lazy(setup)
+
+
+def _forget(key: _Key) -> None:
+    _SETUPS.pop(key, None)
 
 
 class _Lazy:
@@ -247,10 +274,11 @@ class _Lazy:
         return self._setup()
 
 
-def _call(key: str, arguments: tuple[Any, ...]) -> Any:
-    if key not in _CALLS:
-        return _NoSetup()
-    return _CALLS[key].function(*arguments)
+def _call(key: _Key, arguments: tuple[Any, ...]) -> Any:
+    with _ONE_CALL:
+        if (setup := _SETUPS.get(key)) is None:
+            return _NoSetup()
+        return setup.function(*arguments)
 
 
 def _run_job(job: Job, handle: str) -> Outcome:

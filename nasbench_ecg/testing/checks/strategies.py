@@ -18,10 +18,10 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.encoding import Categorical, Integer, Parameter, ParameterValue, check_values
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import jsonable
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext
+from nasbench_ecg.run.evaluations import details_fault
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest, fingerprints
 from nasbench_ecg.testing.randomness import (
@@ -82,11 +82,8 @@ def searches_any_space(component: ComponentUnderTest, seed: int) -> None:
 @check()
 def details_are_json(component: ComponentUnderTest, seed: int) -> None:
     """The details of the result can be written to the run record."""
-    details = _reference(component).result.details
-    try:
-        json.dumps(jsonable(dict(details)), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ContractViolation(f"the details are not JSON data: {error}") from error
+    if fault := details_fault(_reference(component).result.details):
+        raise ContractViolation(f"the details cannot be recorded: {fault}")
 
 
 @check()
