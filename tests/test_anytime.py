@@ -93,6 +93,15 @@ def test_hypervolume_is_the_area_of_score_and_log_cost_as_a_share_of_all_candida
     assert found[1].mean == pytest.approx(expected)
 
 
+def test_a_candidate_that_diverged_adds_nothing_to_the_hypervolume() -> None:
+    record = two_goals(0, [(0.2, 1e4), (0.6, 1e2), (0.5, 1e1)])
+    del record.trajectory[1]["value"]
+    report = build_report([record], "Diverged")
+    found = [c for c in curves(report, report.leaderboards[0]) if c.effort == "evaluations"]
+    assert [c.quantity for c in found] == [BEST, "hypervolume of score and parameters"]
+    assert (found[1].points, found[1].mean) == ((1, 3), (0.0, 1.0))
+
+
 def test_page_markdown_and_csv_have_the_curves(report: Report) -> None:
     page, text = render(report, "html"), render(report, "markdown")
     assert "best score so far against evaluations" in page and 'class="band"' in page

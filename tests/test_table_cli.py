@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import shutil
 
@@ -205,6 +206,14 @@ def test_a_report_is_written_in_every_format(toy, tmp_path):
     assert [one["repetitions"] for one in scores] == [5, 3]
     last = json.loads(files[-1].read_text())["outcomes"][-1]
     assert last["budget"] == {"seconds": 3.5}
+
+
+def test_a_report_that_cannot_be_written_is_refused_before_the_simulation(toy, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "pyarrow" else found(n))
+    monkeypatch.setattr("nasbench_ecg.tables.searchers.simulate", None)
+    asked = ("table", "simulate", "synthetic-2lead", "local-search:3", "--tables", toy)
+    assert "pyarrow" in refused(*asked, "-o", "steps.parquet")
 
 
 def test_a_search_has_its_own_options_repetitions_and_largest_budget(toy):

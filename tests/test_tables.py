@@ -96,6 +96,13 @@ def test_a_table_does_not_answer_what_it_does_not_hold():
     assert table.complete == pytest.approx(1 - 1 / SPACE.size)
 
 
+@pytest.mark.parametrize("asked", [{"seed": 1.0}, {"seed": True}, {"seed": "1"}, {"epoch": 1.5}])
+def test_seeds_and_epochs_are_whole_numbers(table, asked):
+    with pytest.raises(TableError, match="is not allowed"):
+        table.query(SPACE.members[0], **asked)
+    assert table.query(SPACE.members[0], seed=np.int64(1)).seeds == 1
+
+
 def test_a_question_needs_no_torch():
     code = """
 import sys

@@ -6,6 +6,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
+from run_records import run_record, with_f1
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
@@ -74,3 +75,14 @@ def test_the_board_in_every_format(runs, tmp_path):
     data = json.loads(outputs[4].read_text())["runs"]
     assert {one["run"] for one in data} == {record.run_key for record in records}
     assert all(one["costs"]["ram_bytes"] > 0 for one in data)
+
+
+def test_equal_networks_are_both_on_the_front_and_larger_ones_with_their_score_are_not():
+    def run(strategy, flash, f1):
+        costs = {"flash_bytes": flash, "ram_bytes": 1.0, "parameters": 1.0, "macs": 1.0}
+        return run_record(strategy, metrics=with_f1(f1), costs=costs)
+
+    made = [run("a", 10.0, 0.8), run("b", 10.0, 0.8), run("c", 20.0, 0.8), run("d", 10.0, 0.7)]
+    (table,) = tables([*made, run("e", 30.0, 0.9)], load_registry())
+    front = {row.cells[0].text for row in table.rows if row.kind == "first"}
+    assert front == {"a", "b", "e"}

@@ -40,8 +40,9 @@ of the suite `iemmc`, with the claims of both readings side by side. Written by
 `python benchmarks/claims` from {n_runs} runs of `nasbench-ecg suite run iemmc-records`.
 
 {n_beats:,} beats, 144 N and 96 others of each of {n_records} records: all of MIT-BIH that have as
-many on a usable lead MLII. Values are means over the records and their deviation over the
-repetitions, in percent, for the clustered beats (four in five). Repetitions: {n_seeds}.
+many on a usable lead MLII. Values are those of all clustered beats (four in five) and their
+deviation over the repetitions, in percent; where C is chosen without labels, they are means over
+the records. Repetitions: {n_seeds}.
 
 **The sample itself favors some bounds.** Two in five beats are not N, so l = 0.2 or more allows the
 true classes, and l = 0.3 excludes the most unequal splits. A clinician does not know that share;

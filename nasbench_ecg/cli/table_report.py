@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 
 def check_outputs(outputs: Sequence[Path]) -> None:
-    """Check the suffixes of files that a report is to be written to.
+    """Check the suffixes of files that a report is to be written to, before hours of simulation.
 
     Raises:
-        OptionError: A suffix is of no format.
+        OptionError: A suffix is of no format, or the package for Parquet is not installed.
     """
     from nasbench_ecg.report.render import SUFFIXES, format_of
+    from nasbench_ecg.tables.export import check_parquet
 
     for output in outputs:
         format_of(output, [*SUFFIXES, ".json", ".parquet"])
+        if output.suffix == ".parquet":
+            check_parquet()
 
 
 def show(table: Table, found: SearchComparison, *, as_json: bool) -> None:

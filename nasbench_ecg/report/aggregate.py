@@ -20,9 +20,11 @@ from nasbench_ecg.report.folds import FoldSet, pool_folds, row_folds
 from nasbench_ecg.report.leaderboard import (
     OWN_SCORE,
     RANKED_BY,
+    SUBMITTED,
     Leaderboard,
     Report,
     Row,
+    RunId,
     Track,
 )
 from nasbench_ecg.report.methods import (
@@ -46,9 +48,8 @@ Data = tuple[str, str, tuple[str, ...]]
 
 _NO_DATA: Data = ("", "", ())
 _ROLES = ("strategy", "space", "builder", "evaluator")
-_SUBMITTED = "submission.submitted_by"
-_SIZE_LIMIT = "max_parameters"
-"""Option by which searches refuse larger networks."""
+_SIZE_LIMITS = ("max_parameters", "max_macs", "max_flash", "max_ram")
+"""Options by which searches refuse larger networks."""
 
 
 def build_report(
@@ -69,18 +70,20 @@ def build_report(
         about: What the suite of the runs compares.
     """
     boards = tuple(leaderboards(records))
+    by_id: dict[RunId, RunRecord] = {}
     by_key: dict[str, RunRecord] = {}
     for record in sorted(records, key=results_first):
+        by_id.setdefault((record.run_key, record.submitted_by), record)
         by_key.setdefault(record.run_key, record)
     drawings: dict[str, str] = {}
-    for record in by_key.values():
+    for record in by_id.values():
         if record.architecture_hash and record.architecture_hash not in drawings:
             drawing = draw(record)
             if drawing:
                 drawings[record.architecture_hash] = drawing.rstrip("\n")
     persons = [persons_of_board(board, by_key) for board in boards]
     across = across_datasets(boards, persons)
-    return Report(title, with_overlaps(boards, by_key, registry), across, by_key, drawings, about)
+    return Report(title, with_overlaps(boards, by_key, registry), across, by_id, drawings, about)
 
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
@@ -193,12 +196,12 @@ def _leaderboard(
         ranked_by=ranked_by,
     )
     persons = {
-        row.run_keys: person_matrices(
+        row.run_ids: person_matrices(
             [run for run in runs_by_seed(methods[method]) if run.status == "ok"]
         )
         for method, row in zip(sorted(methods), rows, strict=True)
     }
-    return with_analysis(board, {keys: own for keys, own in persons.items() if own is not None})
+    return with_analysis(board, {ids: own for ids, own in persons.items() if own is not None})
 
 
 def _ranked_by(records: Sequence[RunRecord]) -> str:
@@ -282,7 +285,7 @@ def _row(
     shown = distinguishing | {
         f"{role}.{name}" for r in records for role in _ROLES for name in r.components[role].changed
     }
-    shown |= {name for name in options if name.startswith(("budget.", _SUBMITTED))}
+    shown |= {name for name in options if name.startswith(("budget.", SUBMITTED))}
     return Row(
         strategy=strategy,
         space=space,
@@ -305,7 +308,7 @@ def _row(
         run_keys=tuple(sorted(record.run_key for record in single)),
         patients=patient_interval(finished, ranked_by),
         published=None
-        if records[0].excluded_records
+        if records[0].leaves_out_records
         else counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
         ranked_by=ranked_by,
         folds=row_folds(sets),
@@ -325,8 +328,9 @@ def _processor(record: RunRecord) -> str:
 
 def _space_digest(record: RunRecord) -> str:
     space = record.components["space"].name
-    limit = record.components["strategy"].options.get(_SIZE_LIMIT)
-    return digest([space, flat_options(record, ("space",)), limit])[:16]
+    strategy = record.components["strategy"].options
+    limits = [strategy.get(name) for name in _SIZE_LIMITS]
+    return digest([space, flat_options(record, ("space",)), limits])[:16]
 
 
 def _by_name(figures_by_run: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nasbench_ecg.metrics import SCORES
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
+from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row, RunId
+from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.patients import PersonMatrices, paired_person_p_value
 from nasbench_ecg.report.statistics import (
     Comparison,
@@ -28,20 +29,20 @@ PARETO_COSTS = {"parameters": "P", "macs": "M", _LATENCY: "L"}
 
 
 def with_analysis(
-    board: Leaderboard, persons: Mapping[tuple[str, ...], PersonMatrices] | None = None
+    board: Leaderboard, persons: Mapping[tuple[RunId, ...], PersonMatrices] | None = None
 ) -> Leaderboard:
     """Return the leaderboard with rank intervals, tests, improvements and Pareto fronts.
 
     Args:
         board: The leaderboard; its ranked rows must come first.
-        persons: By the run keys of a row, its matrices by test person, for paired tests over
+        persons: By the runs of a row, its matrices by test person, for paired tests over
             persons.
     """
     persons = persons or {}
     ranked = [row for row in board.rows if row.rank is not None]
     unranked = board.rows[len(ranked) :]
     scores = [row.score_by_seed for row in ranked]
-    by_person = [persons.get(row.run_keys) for row in ranked]
+    by_person = [persons.get(row.run_ids) for row in ranked]
     tested = len(board.seeds) > 1 or sum(one is not None for one in by_person) > 1
     comparisons = compare_all(scores) if tested else []
     comparisons = _over_persons(comparisons, by_person, board.ranked_by)
@@ -91,7 +92,7 @@ def _over_random(row: Row, rows: Sequence[Row]) -> Improvement | None:
     baseline = random_row(row, rows)
     if row.ranked_by != RANKED_BY:  # a relative improvement needs a score with a zero
         return None
-    if baseline is None or baseline.run_keys == row.run_keys or not row.score_by_seed:
+    if baseline is None or baseline.run_ids == row.run_ids or not row.score_by_seed:
         return None
     return improvement(row.score_by_seed, baseline.score_by_seed)
 
@@ -112,7 +113,12 @@ def random_row(row: Row, rows: Sequence[Row]) -> Row | None:
     ]
     if not candidates:
         return None
-    return min(candidates, key=lambda other: (other.evaluations or 0.0, other.run_keys))
+    return min(candidates, key=lambda other: (effort(other), other.run_keys))
+
+
+def effort(row: Row) -> tuple[float, bool]:
+    """Return the number of candidates that a search evaluated; of equals, own runs come first."""
+    return row.evaluations or 0.0, row.submitted_by is not None
 
 
 # Pareto fronts
@@ -154,23 +160,29 @@ def across_datasets(
 ) -> dict[str, CriticalDifference]:
     """Return the critical differences of methods that were run on several datasets.
 
-    Datasets are compared together if they share protocol, profile and evaluator, but no person, and
-    so no beat. Of several leaderboards of one track, and of datasets with a common person, the
-    first counts. Methods without a rank on one of the datasets are left out and named.
+    Datasets are compared together if they share protocol, profile and evaluator, with the options
+    that all rows have in common, but no person, and so no beat. Of several leaderboards of one
+    track, and of datasets with a common person, the first counts. Methods without a rank on one of
+    the datasets are left out and named.
 
     Args:
         boards: The leaderboards.
         persons: The persons of the beats of each.
 
     Returns:
-        By protocol, profile and evaluator, joined by ``·``; without those that have fewer than five
-        datasets or three methods.
+        By protocol, profile, evaluator and these options, joined by ``·``; without those that have
+        fewer than five datasets or three methods.
     """
     groups: dict[str, dict[str, Leaderboard]] = {}
     taken: dict[str, set[str]] = {}
     for board, own in zip(boards, persons, strict=True):
         track = board.track
-        name = " · ".join([track.protocol, track.profile, track.evaluator])
+        recipe = [
+            f"{name.removeprefix('evaluator.')}={value_text(value)}"
+            for name, value in sorted(board.options.items())
+            if name.startswith("evaluator.")
+        ]
+        name = " · ".join([track.protocol, track.profile, track.evaluator, *recipe])
         group, others = groups.setdefault(name, {}), taken.setdefault(name, set())
         if own and own.isdisjoint(others) and track.dataset not in group:
             group[track.dataset] = board

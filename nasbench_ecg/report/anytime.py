@@ -128,9 +128,13 @@ def _cost_of(record: RunRecord) -> str:
     if not isinstance(goals, list) or len(goals) != 2 or goals[0] != "score":
         return ""
     cost = str(goals[1])
-    steps = record.trajectory
-    complete = steps and all(point.get(cost, 0) > 0 and "value" in point for point in steps)
-    return cost if complete else ""
+    steps = _with_value(record)
+    return cost if steps and all(point.get(cost, 0) > 0 for point in steps) else ""
+
+
+def _with_value(record: RunRecord) -> list[dict[str, float]]:
+    """Return the points of a search without candidates whose training diverged."""
+    return [point for point in record.trajectory if "value" in point]
 
 
 def _volume_curves(
@@ -144,7 +148,7 @@ def _volume_curves(
     import moocore
 
     def goals(record: RunRecord) -> NDArray[np.float64]:
-        return np.array([(-point["value"], log(point[cost])) for point in record.trajectory])
+        return np.array([(-point["value"], log(point[cost])) for point in _with_value(record)])
 
     candidates = {id(record): goals(record) for records in runs.values() for record in records}
     together = np.concatenate(list(candidates.values()))
@@ -153,7 +157,7 @@ def _volume_curves(
 
     def steps(record: RunRecord) -> _Steps:
         found = candidates[id(record)]
-        efforts = accumulate((point[effort] for point in record.trajectory), max)
+        efforts = accumulate((point[effort] for point in _with_value(record)), max)
         return [(at, float(indicator(found[:n])) / whole) for n, at in enumerate(efforts, 1)]
 
     quantity = f"hypervolume of score and {cost.replace('_', ' ')}"

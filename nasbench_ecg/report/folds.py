@@ -152,6 +152,7 @@ def _set_key(record: RunRecord) -> str:
             record.evaluation_seed,
             record.device,
             dict(record.budget),
+            record.submitted_by,
         ]
     )
 
@@ -232,7 +233,7 @@ def _pooled(runs: Mapping[int, RunRecord], k: int, split_digest: str) -> RunReco
     )
     complete = len(runs) == k and all(run.status == "ok" for run in runs.values())
     return RunRecord(
-        run_key=digest(sorted(run.run_key for run in runs.values()))[:KEY_LENGTH],
+        run_key=_pooled_key(list(runs.values())),
         suite=first.suite,
         status="ok" if complete else "interrupted",
         command=first.command,
@@ -244,6 +245,7 @@ def _pooled(runs: Mapping[int, RunRecord], k: int, split_digest: str) -> RunReco
         evaluation_seed=first.evaluation_seed,
         device=first.device,
         budget=first.budget,
+        submitted_by=first.submitted_by,
         dataset=with_data.dataset,
         split=(
             SplitRecord(
@@ -258,6 +260,12 @@ def _pooled(runs: Mapping[int, RunRecord], k: int, split_digest: str) -> RunReco
         macro_classes=list(macro_classes),
         **(_results(list(runs.values()), macro_classes) if complete else {}),
     )
+
+
+def _pooled_key(runs: Sequence[RunRecord]) -> str:
+    """Return a key of a set of folds; sets of the same runs by two people have two keys."""
+    by = runs[0].submitted_by
+    return digest([*sorted(run.run_key for run in runs), *([by] if by else [])])[:KEY_LENGTH]
 
 
 def _results(runs: Sequence[RunRecord], macro_classes: Sequence[str]) -> dict[str, Any]:

@@ -47,6 +47,8 @@ class Method:
         builder: Name of the builder.
         options: Canonical JSON of the options and revisions that identify it.
         device: ``cpu`` or ``cuda``.
+        space: Name of the search space.
+        submitted_by: Who submitted the runs; empty for runs of this project and of your own.
     """
 
     found_on: str
@@ -55,6 +57,8 @@ class Method:
     builder: str
     options: str
     device: str
+    space: str = ""
+    submitted_by: str = ""
 
     @property
     def label(self) -> str:
@@ -105,6 +109,7 @@ class Target:
         own_best: The best method run on it directly; None if there is none.
         results: Results by method.
         excluded: Records that the option ``exclude`` leaves out.
+        all_records: Whether no option of the dataset chooses records.
         n_records: Number of records, without the excluded ones.
         overlaps: Records of persons on whom transferred architectures were searched, for each place
             where they were found.
@@ -118,6 +123,7 @@ class Target:
     own_best: Method | None
     results: Mapping[Method, Result]
     excluded: tuple[str, ...] = ()
+    all_records: bool = True
     n_records: int = 0
     overlaps: tuple[Overlap, ...] = ()
 
@@ -152,8 +158,14 @@ def generalization(
         registry: The available components, for the persons of records that name none.
         datasets: Names of the datasets that are included; none: all.
     """
-    scored = {r.run_key: r for r in records if r.status == "ok" and RANKED_BY in r.metrics}
-    pooled, _ = pool_folds(scored.values())
+    finished = {
+        (r.run_key, r.submitted_by): r
+        for r in records
+        if r.status == "ok" and RANKED_BY in r.metrics
+    }
+    own_last = sorted(finished.values(), key=lambda r: r.submitted_by is None)
+    scored = {r.run_key: r for r in own_last}
+    pooled, _ = pool_folds(finished.values())
     results = [r for r in pooled if r.status == "ok" and RANKED_BY in r.metrics]
     included = [
         record
@@ -208,6 +220,8 @@ def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
         builder=record.components["builder"].name,
         options=canonical_json(options),
         device=record.device,
+        space=record.components["space"].name,
+        submitted_by=record.submitted_by or "",
     )
 
 
@@ -221,9 +235,9 @@ def _target(
     for record in records:
         by_method[_method(record, scored)].append(record)
     track, beats, split, macro_classes = data
-    excluded = records[0].excluded_records
+    all_records = not records[0].leaves_out_records
     results = {
-        method: _result(runs, method, track, all_records=not excluded)
+        method: _result(runs, method, track, all_records=all_records)
         for method, runs in by_method.items()
     }
     n_runs = {m: len(result.run_keys) for m, result in results.items() if not m.found_on}
@@ -244,7 +258,8 @@ def _target(
         macro_classes=macro_classes,
         own_best=best,
         results=ordered,
-        excluded=excluded,
+        excluded=records[0].excluded_records,
+        all_records=all_records,
         n_records=len(records[0].dataset.records) if records[0].dataset else 0,
         overlaps=tuple(persons.with_searches(records)),
     )

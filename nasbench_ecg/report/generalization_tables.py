@@ -84,9 +84,15 @@ def _labels(methods: Sequence[Method]) -> dict[Method, str]:
         if len({other.builder for other in same}) > 1:
             names.append(method.builder)
         same = [other for other in same if other.builder == method.builder]
+        if len({other.space for other in same}) > 1:
+            names.append(method.space)
+        same = [other for other in same if other.space == method.space]
         if len({other.device for other in same}) > 1:
             names.append(f"on {method.device}")
         same = [other for other in same if other.device == method.device]
+        if method.submitted_by:
+            names.append(f"submitted by {method.submitted_by}")
+        same = [other for other in same if other.submitted_by == method.submitted_by]
         labels[method] = ", ".join([*names, *_distinguishing_options(method, same)])
     return labels
 
@@ -217,7 +223,7 @@ def _score_table(target: Target, labels: Mapping[Method, str], title: str) -> Ta
     """
     rows: list[tuple[Cell | str, ...]] = []
     track = target.track
-    others = [] if target.excluded else published_scores(track.dataset, track.protocol)
+    others = published_scores(track.dataset, track.protocol) if target.all_records else []
     for method, result in target.results.items():
         size = "" if result.parameters is None else amount(result.parameters)
         scores = [_summary_cell(result.scores.get(name)) for name in SCORES]

@@ -25,8 +25,14 @@ RANKED_BY = "f1_of_macro"
 OWN_SCORE = "evaluation_score"
 """The score to rank by where the evaluator ranks by another one; see ``RunRecord.score``."""
 
+SUBMITTED = "submission.submitted_by"
+"""What options of rows call the one who submitted their runs."""
+
 Seed = tuple[int, int]
 """Seed of the search and seed of the final training."""
+
+RunId = tuple[str, str | None]
+"""Run key, and who submitted the run: one run made twice has one key, and maybe two results."""
 
 
 @dataclass(frozen=True, order=True)
@@ -139,6 +145,16 @@ class Row:
     processors: Mapping[str, int] = field(default_factory=dict)
 
     @property
+    def submitted_by(self) -> str | None:
+        """Who submitted its runs; None for runs of this project and of your own."""
+        return self.options.get(SUBMITTED)
+
+    @property
+    def run_ids(self) -> tuple[RunId, ...]:
+        """The runs of this row, with the one who submitted them."""
+        return tuple((key, self.submitted_by) for key in self.run_keys)
+
+    @property
     def ranking(self) -> Summary | None:
         """The score that ranks, over the seeds; None if no run has it."""
         return self.scores.get(self.ranked_by)
@@ -212,7 +228,10 @@ class Leaderboard:
             f"{name}={value_text(row.options[key])}"
             for key, name in short_names(row.options).items()
         ]
-        if len({other.builder for other in same_strategy}) > 1:
+        same_builder = [other for other in same_strategy if other.builder == row.builder]
+        if len({other.space for other in same_builder}) > 1:
+            details.insert(0, row.space)
+        if len(same_builder) < len(same_strategy):
             details.insert(0, row.builder)
         if len({other.device for other in same_strategy}) > 1:
             details.append(row.device)
@@ -232,7 +251,7 @@ class Report:
         title: Heading.
         leaderboards: The leaderboards, by track.
         across_datasets: Comparison of methods over several datasets, by what these share.
-        records: The runs by key; of a run that is stored twice, the record that counts.
+        records: The runs by :data:`RunId`; of a run that is stored twice, the record that counts.
         drawings: Architectures drawn as text, by hash.
         about: What the suite of the runs compares, by its author; empty if they are of several.
     """
@@ -240,13 +259,13 @@ class Report:
     title: str
     leaderboards: tuple[Leaderboard, ...]
     across_datasets: Mapping[str, CriticalDifference]
-    records: Mapping[str, RunRecord]
+    records: Mapping[RunId, RunRecord]
     drawings: Mapping[str, str]
     about: str = ""
 
     def finished_runs(self, row: Row) -> list[RunRecord]:
         """Return the runs of a row that have a result, by seed."""
-        runs = [self.records[key] for key in row.run_keys]
+        runs = [self.records[run_id] for run_id in row.run_ids]
         return sorted(
             (record for record in runs if record.status == "ok"),
             key=lambda record: (record.search_seed, record.evaluation_seed),

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasbench_ecg.architecture import canonical_json
-from nasbench_ecg.report.leaderboard import Seed
+from nasbench_ecg.report.leaderboard import SUBMITTED, Seed
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 
 _ROLES = ("strategy", "space", "builder", "evaluator")
-_SUBMITTED = "submission.submitted_by"
 
 
 def by_method(records: Sequence[RunRecord]) -> dict[tuple[str, ...], list[RunRecord]]:
@@ -53,7 +52,7 @@ def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
     options = flat_options(record, _ROLES)
     options.update({f"budget.{name}": limit for name, limit in record.budget.items()})
     if record.submitted_by is not None:
-        options[_SUBMITTED] = record.submitted_by
+        options[SUBMITTED] = record.submitted_by
     if (origin := origin_of(record)) is not None:
         for name in ("architecture", "origin"):
             del options[f"strategy.{name}"]

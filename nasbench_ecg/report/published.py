@@ -64,14 +64,14 @@ def published_for(record: RunRecord) -> list[Published]:
 
     Published scores are of all records of a dataset: a run that leaves records out has none.
     """
-    if record.excluded_records:
+    if record.leaves_out_records:
         return []
     return published_scores(record.dataset_name, record.protocol)
 
 
 def counterpart(record: RunRecord) -> Published | None:
     """Return the published scores of the method that a run reproduces, None without any."""
-    if record.excluded_records:
+    if record.leaves_out_records:
         return None
     return counterpart_of(
         record.dataset_name,

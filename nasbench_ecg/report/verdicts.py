@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nasbench_ecg.report.analysis import RANDOM_SEARCH
+from nasbench_ecg.report.analysis import RANDOM_SEARCH, effort
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard
 from nasbench_ecg.report.statistics import Comparison, min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
@@ -85,7 +85,7 @@ def _reference(board: Leaderboard) -> int:
         for i, row in enumerate(board.rows)
         if row.rank is not None and row.strategy == RANDOM_SEARCH
     ]
-    return min(random, key=lambda i: board.rows[i].evaluations or 0.0, default=0)
+    return min(random, key=lambda i: effort(board.rows[i]), default=0)
 
 
 def _verdict(board: Leaderboard, found: Comparison, reference: int) -> Verdict:

@@ -138,10 +138,13 @@ def _cost(row: Row, name: str) -> Cell:
 
 
 def _front(rows: Sequence[Row]) -> set[int]:
-    """Return the rows, sorted by flash, whose F1 is higher than that of all before them."""
-    front, best = set(), -1.0
-    for i, row in enumerate(rows):
-        if row.scores[RANKED_BY].mean > best:
-            front.add(i)
-            best = row.scores[RANKED_BY].mean
-    return front
+    """Return the rows than which no other one has a higher F1 in as little flash, or less flash."""
+    points = [(row.costs[_FLASH], row.scores[RANKED_BY].mean) for row in rows]
+    return {
+        i
+        for i, (flash, f1) in enumerate(points)
+        if not any(
+            (other, score) != (flash, f1) and other <= flash and score >= f1
+            for other, score in points
+        )
+    }

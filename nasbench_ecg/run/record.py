@@ -131,6 +131,11 @@ class RunRecord(_Part):
         return tuple(self.components["dataset"].options.get("exclude") or ())
 
     @property
+    def leaves_out_records(self) -> bool:
+        """Whether options of the dataset choose records, so that it is not the whole dataset."""
+        return bool(self.excluded_records) or "records" in self.components["dataset"].changed
+
+    @property
     def track(self) -> tuple[str, str, str, str]:
         """Dataset, protocol, profile, evaluator: only results of one track can be compared."""
         return (

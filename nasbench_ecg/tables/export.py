@@ -69,13 +69,19 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
             f"Cannot tell the format of {path.name!r} from its name.",
             fix="Use one of the suffixes .csv, .parquet.",
         )
-    if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise OptionError(
-            "Parquet files need the package pyarrow, which is not installed.",
-            fix="Install the extra 'parquet', or write a .csv file.",
-        )
+    if path.suffix == ".parquet":
+        check_parquet()
     with storage_errors(path, option="-o", what="The table"), replace_atomically(path) as temporary:
         if path.suffix == ".csv":
             frame.to_csv(temporary, index=False)
         else:
             frame.to_parquet(temporary, index=False)
+
+
+def check_parquet() -> None:
+    """Raise OptionError if the package for Parquet is not installed."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise OptionError(
+            "Parquet files need the package pyarrow, which is not installed.",
+            fix="Install the extra 'parquet', or write a .csv file.",
+        )

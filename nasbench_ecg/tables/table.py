@@ -223,6 +223,12 @@ class Table:
         self, part: str, arch: Architecture, epoch: int | None, seed: Seed, metric: str
     ) -> Result:
         row = self.place(arch)
+        for name, number, other in (("epoch", epoch, None), ("seed", seed, "mean")):
+            whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+            if number != other and not whole:
+                raise TableError(
+                    f"{name}={number!r} is not allowed.", fix=f"Give a whole number, or {other!r}."
+                )
         e = self._epoch(epoch)
         seeds = np.flatnonzero(self.trained[row])
         if seed != "mean":
