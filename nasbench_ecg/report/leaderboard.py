@@ -147,7 +147,8 @@ class Row:
     @property
     def submitted_by(self) -> str | None:
         """Who submitted its runs; None for runs of this project and of your own."""
-        return self.options.get(SUBMITTED)
+        by: str | None = self.options.get(SUBMITTED)
+        return by
 
     @property
     def run_ids(self) -> tuple[RunId, ...]:
