@@ -145,6 +145,31 @@ def test_beats_without_signal_have_no_class_and_are_told():
     assert any("have no class" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("value", [np.nan, 0.0, 0.3])
+def test_a_lead_without_signal_does_not_place_the_r_peaks(value):
+    recorded, beats = recording()
+    recorded.signals[0, : round(45 * FS)] = value
+    found = detect_r_peaks(recorded.signals, FS)
+    assert np.abs(found - beats).max() <= 2
+    assert np.abs(annotate(recorded, classifier(), Silent()).samples - beats).max() <= 2
+
+
+def test_an_interval_across_a_gap_is_no_pause(monkeypatch):
+    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)  # a border within the gap
+    recorded, _ = recording()
+    recorded.signals[:, round(30 * FS) : round(50 * FS)] = np.nan
+    recorded.signals[0, round(60 * FS) : round(70 * FS)] = np.nan  # the other lead has a signal
+    recorded.signals[:, round(75 * FS) : round(75.5 * FS)] = np.nan  # too short to hide a pause
+    found = annotate(recorded, classifier(), Silent())
+    assert found.gaps == ((round(30 * FS), round(50 * FS)),)
+    made = summarize(found)
+    assert made.pauses == () and made.gaps == ((30.0, 20.0),)
+    assert made.heart_rate == pytest.approx(75, rel=0.03)
+    assert "1 parts without signal, across which no pause is told: 0:00:30, 20.0 s" in as_markdown(
+        found, "the sign"
+    )
+
+
 def test_another_rate_is_resampled_and_told():
     recorded, beats = recording()
     given = []
@@ -159,6 +184,9 @@ def test_another_rate_is_resampled_and_told():
         (("V1", "MLII"), None, ("MLII", "V1"), False),
         (("II", "V5"), None, ("II", "V5"), True),
         (("II", "V5"), ("V5", "II"), ("V5", "II"), True),
+        (("II", "V5"), ("#1", "II"), ("V5", "II"), True),
+        (("ECG", "ECG"), None, ("#0", "#1"), True),
+        (("ECG", "ECG"), ("#1", "#0"), ("#1", "#0"), True),
     ],
 )
 def test_leads_are_chosen_by_name_or_by_order(own, asked, used, told):
@@ -168,12 +196,26 @@ def test_leads_are_chosen_by_name_or_by_order(own, asked, used, told):
     assert any("was trained on MLII, V1" in note for note in found.notes) == told
 
 
+def test_a_network_of_leads_with_one_name_does_not_get_one_lead_twice():
+    given = []
+    recorded, _ = recording(leads=("ECG", "ECG"))
+    network = classifier(leads=("ECG", "Q"), record=given)
+    found = annotate(recorded, replace(network, leads=("ECG", "ECG")), Silent())
+    assert found.leads == ("#0", "#1") and not any("trained on" in note for note in found.notes)
+    one, other = given[0][:, :, 30].T
+    np.testing.assert_allclose(other, 0.6 * one, atol=0.05)
+    figure = plot.strips(recorded, found, [30])
+    assert not np.array_equal(*(line.get_ydata() for line in figure.axes[0].lines[:2]))
+
+
 @pytest.mark.parametrize(
     ("own", "asked", "said"),
     [
         (("MLII",), None, "needs 2 leads"),
         (("I", "II"), ("I", "aVF"), "no lead 'aVF'"),
         (("I", "II"), ("I",), "needs 2 leads, not 1"),
+        (("I", "II"), ("I", "#0"), "'I' is named twice"),
+        (("ECG", "ECG"), ("ECG", "#1"), "several leads 'ECG'"),
     ],
 )
 def test_missing_leads_are_an_error(own, asked, said):
@@ -190,6 +232,16 @@ def test_a_wfdb_record_is_read_in_parts_as_read_record_reads_it(tmp_path):
     recorded = open_recording(tmp_path / "a.hea")
     whole = read_record(tmp_path, "a").signals
     assert (recorded.leads, recorded.n_samples) == (("MLII", "V1"), 5000)
+    np.testing.assert_array_equal(recorded.read([1, 0], 100, 900), whole[[1, 0], 100:900])
+
+
+def test_a_record_that_states_no_length_is_read(tmp_path):
+    write_record(tmp_path, "a", n_samples=5000)
+    whole = read_record(tmp_path, "a").signals
+    header = tmp_path / "a.hea"
+    header.write_text(header.read_text().replace("a 2 360 5000", "a 2 360"))
+    recorded = open_recording(header)
+    assert recorded.n_samples == 5000
     np.testing.assert_array_equal(recorded.read([1, 0], 100, 900), whole[[1, 0], 100:900])
 
 

@@ -187,10 +187,23 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
         )
     header = read_header(path.parent, name)
     simple = all(s.per_frame == 1 and not s.skew and s.fmt != "61" for s in header.signals)
-    if simple:
+    if simple and _states_length(header):
         return WfdbRecording(header)
     signals = read_samples(header)
     return StoredRecording(name, header.fs, header.leads, signals, header.notes)
+
+
+def lead_names(recording: Recording) -> tuple[str, ...]:
+    """Return distinct names of the leads: ``#0`` (the position) for a name that several have."""
+    names = recording.leads
+    return tuple(n if names.count(n) == 1 else f"#{i}" for i, n in enumerate(names))
+
+
+def _states_length(header: Header) -> bool:
+    """Return whether a header states the length, without which ``wfdb`` reads no parts."""
+    import wfdb
+
+    return wfdb.rdheader(str(header.path.with_suffix(""))).sig_len is not None
 
 
 def _read_csv(path: Path, fs: float | None) -> StoredRecording:
