@@ -299,26 +299,64 @@ def test_edf_files_are_read_in_millivolts(tmp_path):
     found = open_recording(path)
     assert (found.fs, found.leads) == (FS, ("MLII", "V1"))
     n = found.n_samples
-    np.testing.assert_allclose(found.read([0, 1], 0, n), recorded.signals[:, :n], atol=2e-4)
+    np.testing.assert_allclose(found.read([0, 1], 0, n), recorded.signals[:, :n], atol=5.1e-5)
 
 
-def write_edf(path, microvolts, leads):
-    """Write EDF (Kemp et al. 1992) with one-second blocks and a range of ±3200 µV."""
-    n_leads, n = microvolts.shape
-    blocks = n // int(FS)
+def write_edf(path, microvolts, leads, others=(), kind=""):
+    """Write EDF (Kemp et al. 1992) with one-second blocks and a range of ±3200 µV.
+
+    ``others`` are further signals: label, unit and samples [n_blocks, samples in a block].
+    """
+    n = microvolts.shape[1] // int(FS)
+    signals = [
+        (label, "uV", row[: n * int(FS)].reshape(n, -1) * 10)
+        for label, row in zip(leads, microvolts, strict=True)
+    ] + list(others)
 
     def field(values, width):
         return "".join(str(value).ljust(width) for value in values)
 
+    n_signals = len(signals)
     header = field(["0"], 8) + field(["X"], 80) * 2 + field(["01.01.20", "00.00.00"], 8)
-    header += field([256 * (n_leads + 1)], 8) + field([""], 44) + field([blocks, 1], 8)
-    header += field([n_leads], 4) + field(leads, 16) + field([""] * n_leads, 80)
-    header += field(["uV"] * n_leads, 8) + field([-3200] * n_leads, 8) + field([3200] * n_leads, 8)
-    header += field([-32000] * n_leads, 8) + field([32000] * n_leads, 8)
-    header += field([""] * n_leads, 80) + field([int(FS)] * n_leads, 8) + field([""] * n_leads, 32)
-    digital = np.rint(microvolts[:, : blocks * int(FS)] * 10).astype("<i2")
-    per_block = digital.reshape(n_leads, blocks, int(FS)).transpose(1, 0, 2)
-    path.write_bytes(header.encode("ascii") + per_block.tobytes())
+    header += field([256 * (n_signals + 1)], 8) + field([kind], 44) + field([n, 1], 8)
+    header += field([n_signals], 4) + field([label for label, _, _ in signals], 16)
+    header += field([""] * n_signals, 80) + field([unit for _, unit, _ in signals], 8)
+    header += field([-3200] * n_signals, 8) + field([3200] * n_signals, 8)
+    header += field([-32000] * n_signals, 8) + field([32000] * n_signals, 8)
+    header += field([""] * n_signals, 80) + field([rows.shape[1] for *_, rows in signals], 8)
+    header += field([""] * n_signals, 32)
+    blocks = np.concatenate([np.rint(rows) for *_, rows in signals], axis=1).astype("<i2")
+    path.write_bytes(header.encode("latin-1") + blocks.tobytes())
+
+
+def test_an_edf_file_may_have_annotations_and_other_signals(tmp_path, capsys):
+    recorded, _ = recording(10)
+    n, path = 9, tmp_path / "holter.edf"  # the tenth second is an incomplete block
+    microvolts = recorded.signals[:, : n * int(FS)] * 1000
+    slow = np.sin(2 * np.pi * np.arange(n * 50) / 50)  # 1 Hz, in millivolts
+    others = [
+        ("SpO2", "%", np.full((n, 1), 96)),
+        ("ECG 3", "\u00b5V", slow.reshape(n, 50) * 10_000),
+        ("EDF Annotations", "", np.zeros((n, 30))),
+    ]
+    write_edf(path, microvolts, recorded.leads, others, kind="EDF+C")
+    found = open_recording(path)
+    assert (found.fs, found.leads, found.n_samples) == (FS, ("MLII", "V1", "ECG 3"), n * int(FS))
+    read = found.read([0, 1, 2], 0, found.n_samples)
+    np.testing.assert_allclose(read[:2] * 1000, microvolts, atol=0.051)  # half of a digital unit
+    middle = np.arange(250, 2000)
+    np.testing.assert_allclose(read[2][middle], np.sin(2 * np.pi * middle / FS), atol=0.02)
+    assert found.notes == (
+        "Signals that are not in volts are left out: SpO2 (%).",
+        "Leads of a lower rate are resampled to 250 Hz: ECG 3.",
+    )
+    assert capsys.readouterr().out == ""
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(RecordError, match="8 complete blocks of 1 s, its header states 9"):
+        open_recording(path)
+    write_edf(path, microvolts, recorded.leads, kind="EDF+D")
+    with pytest.raises(RecordError, match="interrupted"):
+        open_recording(path)
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.csv", "nothing.edf"])

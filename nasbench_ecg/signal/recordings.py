@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.signal.edf import read_edf
 from nasbench_ecg.signal.headers import (
     INVALID,
-    MILLIVOLTS,
     Header,
     length_problems,
     read_header,
@@ -239,20 +239,14 @@ def _read_csv(path: Path, fs: float | None) -> StoredRecording:
 
 
 def _read_edf(path: Path) -> StoredRecording:
-    from wfdb.io.convert.edf import read_edf
-
     if not path.is_file():
         raise OptionError("There is no such file.", where=str(path))
     try:
-        record = read_edf(str(path), verbose=False)
-        signals = np.asarray(record.p_signal, dtype=np.float64).T
-        factors = [MILLIVOLTS[unit] for unit in record.units]
-    except Exception as error:
+        found = read_edf(path)
+    except (OSError, ValueError) as error:
         raise RecordError(
-            f"The EDF file cannot be read: {type(error).__name__}: {error}.",
+            f"The EDF file cannot be read: {error}.",
             where=str(path),
             fix="Export the leads as CSV, in millivolts.",
         ) from error
-    return StoredRecording(
-        path.stem, float(record.fs), tuple(record.sig_name), signals * np.array(factors)[:, None]
-    )
+    return StoredRecording(path.stem, found.fs, found.names, found.signals, found.notes)
