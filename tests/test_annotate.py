@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -168,6 +169,36 @@ def test_an_interval_across_a_gap_is_no_pause(monkeypatch):
     assert "1 parts without signal, across which no pause is told: 0:00:30, 20.0 s" in as_markdown(
         found, "the sign"
     )
+
+
+def test_given_peaks_are_moved_as_the_marks_of_the_training():
+    aligned, given = [], []
+    recorded, beats = recording()
+    network = classifier(record=aligned)
+    options = network.options.model_copy(update={"align_marks": 60.0})
+    late = beats + round(0.04 * FS)
+    found = annotate(recorded, replace(network, options=options), Silent(), peaks=late)
+    assert found.samples.tolist() == late.tolist()
+    annotate(recorded, classifier(record=given), Silent(), peaks=beats)
+    place = np.abs(aligned[0][:, 0]).argmax(axis=1)
+    assert np.abs(place - np.abs(given[0][:, 0]).argmax(axis=1)).max() <= 2
+
+
+def test_an_infinite_sample_is_named_by_its_place_in_the_recording(monkeypatch):
+    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
+    recorded, _ = recording()
+    recorded.signals[1, 20_000] = np.inf
+    with pytest.raises(RecordError, match=r"sample 20,000.*\n?.*lead V1"):
+        annotate(recorded, classifier(), Silent())
+
+
+def test_an_unknown_rate_of_denoising_is_told():
+    recorded, _ = recording()
+    network = classifier()
+    update = {"rate": FS, "denoise": "db5"}
+    network = replace(network, options=network.options.model_copy(update=update))
+    notes = annotate(recorded, network, Silent()).notes
+    assert any("denoised at its own 250 Hz" in note for note in notes)
 
 
 def test_another_rate_is_resampled_and_told():
@@ -459,6 +490,7 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
         ({"model": model}, "does not state its sampling rate"),
         ({"model": model, "fs": FS, "peaks": [10**6]}, "outside of the 7,500 samples"),
         ({"model": model, "fs": FS, "peaks": [0.5]}, "no list of sample indices"),
+        ({"model": model, "fs": FS, "peaks": "atr"}, "csv file has no annotation file"),
     ):
         with pytest.raises(OptionError, match=message):
             nb.annotate(path, **words)
@@ -472,6 +504,11 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     asked = ["annotate", str(path), "--model", str(model), "-o", str(tmp_path / "x")]
     refused = CliRunner().invoke(app, [*asked, "--strips", "gif"])
     assert refused.exit_code == 2 and "png, pdf" in refused.output
+    (tmp_path / "other").mkdir()
+    other = shutil.copy(path, tmp_path / "other")
+    twice = [*asked[:1], str(other), *asked[1:], "--fs", str(FS), "--overwrite"]
+    refused = CliRunner().invoke(app, twice)
+    assert refused.exit_code == 2 and "called 'mine'" in refused.output
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
 

@@ -7,13 +7,14 @@ recording come first, since rhythm planes may need all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.data.record_windows import to_detected_peaks
+from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.delineation import flat_mask
@@ -130,8 +131,9 @@ def annotate(
             own = np.flatnonzero((samples >= part.core[0]) & (samples < part.core[1]))
             if len(own):
                 signals, missing = _read(recording, channels, part)
+                align = classifier.options.align_marks if peaks is not None else None
                 index, windows = _windows(
-                    recording, classifier, part, signals, missing, samples[own], moments
+                    recording, classifier, part, signals, missing, samples[own], moments, align
                 )
                 if planes is not None:
                     windows = _with_planes(windows, planes[own[index]])
@@ -240,6 +242,13 @@ def _read(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the signals with gaps interpolated, and what is missing; an empty lead is zero."""
     signals = recording.read(channels, part.first, part.last)
+    if len(infinite := np.argwhere(np.isinf(signals))):
+        lead, sample = infinite[0]
+        raise RecordError(
+            f"The signal is infinite at sample {part.first + sample:,}.",
+            where=f"recording {recording.name}, lead {lead_names(recording)[channels[lead]]}",
+            fix="Remove these values, or set them to NaN.",
+        )
     missing: NDArray[np.bool_] = np.isnan(signals)
     missing |= flat_mask(signals, recording.fs, _FLAT_SECONDS)
     empty = np.asarray(np.isnan(signals).all(axis=1))
@@ -289,14 +298,18 @@ def _windows(
     missing: NDArray[np.bool_],
     samples: Ints,
     moments: _Moments,
+    align: float | None,
 ) -> tuple[Ints, NDArray[np.float32]]:
-    """Return the windows of the beats that have one, and which of ``samples`` they belong to."""
+    """Return the windows of the beats that have one, and which of ``samples`` they belong to.
+
+    Those of given R peaks are moved to detected ones within ``align`` milliseconds.
+    """
     options = classifier.options
     record = Record(
         name=recording.name,
         fs=recording.fs,
         leads=classifier.leads,
-        signals=_denoised(signals, recording, classifier),
+        signals=signals,
         symbols=np.full(len(samples), "N"),
         samples=samples - part.first,
         comments=(),
@@ -304,12 +317,13 @@ def _windows(
     )
     per_record = options.normalise == "per-record"
     cut = segment(
-        record,
+        replace(record, signals=_denoised(signals, recording, classifier)),
         before=options.before,
         after=options.after,
         normalise="none" if per_record else options.normalise,
         rate=classifier.fs,
         max_missing=options.max_missing,
+        shift=None if align is None else to_detected_peaks(record, align),
     )
     windows = moments.z_score(cut.signals) if per_record else cut.signals
     return np.searchsorted(samples, cut.sample + part.first), windows
@@ -343,6 +357,11 @@ def _notes_of_signal(
         notes.append(
             f"The recording has {recording.fs:g} Hz; beats are resampled to the "
             f"{classifier.fs:g} Hz of the network."
+        )
+    if classifier.options.denoise != "none" and classifier.denoise_rate is None:
+        notes.append(
+            f"The recording is denoised at its own {recording.fs:g} Hz, which may not be the rate "
+            "of the training records."
         )
     if missing > 0:
         notes.append(f"{missing:.1%} of a lead has no signal.")
