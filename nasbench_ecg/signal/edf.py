@@ -114,7 +114,8 @@ def _physical(digital: NDArray[np.int16], field: dict[str, str]) -> Floats:
     first, last = float(field["digital_lowest"]), float(field["digital_highest"])
     if first == last or lowest == highest:
         raise ValueError(f"the range of its signal {field['label']!r} is empty")
-    physical: Floats = (digital - first) * ((highest - lowest) / (last - first)) + lowest
+    scale = (highest - lowest) / (last - first)
+    physical: Floats = (digital.astype(np.float64) - first) * scale + lowest
     return physical
 
 
