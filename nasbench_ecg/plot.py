@@ -293,10 +293,12 @@ def strips(
 
 def _strip(axes: Axes, recording: Recording, found: AnnotatedRecording, at: float) -> None:
     """Draw the part of a recording around a second, its leads one below the other."""
+    from nasbench_ecg.signal.recordings import lead_names
+
     fs, length = recording.fs, recording.n_samples
     first = max(0, min(round((at - STRIP_SECONDS / 2) * fs), length - round(STRIP_SECONDS * fs)))
     last = min(length, first + round(STRIP_SECONDS * fs))
-    channels = [recording.leads.index(name) for name in found.leads]
+    channels = [lead_names(recording).index(name) for name in found.leads]
     signals = recording.read(channels, first, last)
     signals = signals - np.nan_to_num(np.nanmedian(signals, axis=1, keepdims=True))
     reach = np.nan_to_num(np.nanmax(np.abs(signals), axis=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -145,6 +146,61 @@ def test_beats_without_signal_have_no_class_and_are_told():
     assert any("have no class" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("value", [np.nan, 0.0, 0.3])
+def test_a_lead_without_signal_does_not_place_the_r_peaks(value):
+    recorded, beats = recording()
+    recorded.signals[0, : round(45 * FS)] = value
+    found = detect_r_peaks(recorded.signals, FS)
+    assert np.abs(found - beats).max() <= 2
+    assert np.abs(annotate(recorded, classifier(), Silent()).samples - beats).max() <= 2
+
+
+def test_an_interval_across_a_gap_is_no_pause(monkeypatch):
+    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)  # a border within the gap
+    recorded, _ = recording()
+    recorded.signals[:, round(30 * FS) : round(50 * FS)] = np.nan
+    recorded.signals[0, round(60 * FS) : round(70 * FS)] = np.nan  # the other lead has a signal
+    recorded.signals[:, round(75 * FS) : round(75.5 * FS)] = np.nan  # too short to hide a pause
+    found = annotate(recorded, classifier(), Silent())
+    assert found.gaps == ((round(30 * FS), round(50 * FS)),)
+    made = summarize(found)
+    assert made.pauses == () and made.gaps == ((30.0, 20.0),)
+    assert made.heart_rate == pytest.approx(75, rel=0.03)
+    assert "1 parts without signal, across which no pause is told: 0:00:30, 20.0 s" in as_markdown(
+        found, "the sign"
+    )
+
+
+def test_given_peaks_are_moved_as_the_marks_of_the_training():
+    aligned, given = [], []
+    recorded, beats = recording()
+    network = classifier(record=aligned)
+    options = network.options.model_copy(update={"align_marks": 60.0})
+    late = beats + round(0.04 * FS)
+    found = annotate(recorded, replace(network, options=options), Silent(), peaks=late)
+    assert found.samples.tolist() == late.tolist()
+    annotate(recorded, classifier(record=given), Silent(), peaks=beats)
+    place = np.abs(aligned[0][:, 0]).argmax(axis=1)
+    assert np.abs(place - np.abs(given[0][:, 0]).argmax(axis=1)).max() <= 2
+
+
+def test_an_infinite_sample_is_named_by_its_place_in_the_recording(monkeypatch):
+    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
+    recorded, _ = recording()
+    recorded.signals[1, 20_000] = np.inf
+    with pytest.raises(RecordError, match=r"sample 20,000.*\n?.*lead V1"):
+        annotate(recorded, classifier(), Silent())
+
+
+def test_an_unknown_rate_of_denoising_is_told():
+    recorded, _ = recording()
+    network = classifier()
+    update = {"rate": FS, "denoise": "db5"}
+    network = replace(network, options=network.options.model_copy(update=update))
+    notes = annotate(recorded, network, Silent()).notes
+    assert any("denoised at its own 250 Hz" in note for note in notes)
+
+
 def test_another_rate_is_resampled_and_told():
     recorded, beats = recording()
     given = []
@@ -159,6 +215,9 @@ def test_another_rate_is_resampled_and_told():
         (("V1", "MLII"), None, ("MLII", "V1"), False),
         (("II", "V5"), None, ("II", "V5"), True),
         (("II", "V5"), ("V5", "II"), ("V5", "II"), True),
+        (("II", "V5"), ("#1", "II"), ("V5", "II"), True),
+        (("ECG", "ECG"), None, ("#0", "#1"), True),
+        (("ECG", "ECG"), ("#1", "#0"), ("#1", "#0"), True),
     ],
 )
 def test_leads_are_chosen_by_name_or_by_order(own, asked, used, told):
@@ -168,12 +227,26 @@ def test_leads_are_chosen_by_name_or_by_order(own, asked, used, told):
     assert any("was trained on MLII, V1" in note for note in found.notes) == told
 
 
+def test_a_network_of_leads_with_one_name_does_not_get_one_lead_twice():
+    given = []
+    recorded, _ = recording(leads=("ECG", "ECG"))
+    network = classifier(leads=("ECG", "Q"), record=given)
+    found = annotate(recorded, replace(network, leads=("ECG", "ECG")), Silent())
+    assert found.leads == ("#0", "#1") and not any("trained on" in note for note in found.notes)
+    one, other = given[0][:, :, 30].T
+    np.testing.assert_allclose(other, 0.6 * one, atol=0.05)
+    figure = plot.strips(recorded, found, [30])
+    assert not np.array_equal(*(line.get_ydata() for line in figure.axes[0].lines[:2]))
+
+
 @pytest.mark.parametrize(
     ("own", "asked", "said"),
     [
         (("MLII",), None, "needs 2 leads"),
         (("I", "II"), ("I", "aVF"), "no lead 'aVF'"),
         (("I", "II"), ("I",), "needs 2 leads, not 1"),
+        (("I", "II"), ("I", "#0"), "'I' is named twice"),
+        (("ECG", "ECG"), ("ECG", "#1"), "several leads 'ECG'"),
     ],
 )
 def test_missing_leads_are_an_error(own, asked, said):
@@ -190,6 +263,16 @@ def test_a_wfdb_record_is_read_in_parts_as_read_record_reads_it(tmp_path):
     recorded = open_recording(tmp_path / "a.hea")
     whole = read_record(tmp_path, "a").signals
     assert (recorded.leads, recorded.n_samples) == (("MLII", "V1"), 5000)
+    np.testing.assert_array_equal(recorded.read([1, 0], 100, 900), whole[[1, 0], 100:900])
+
+
+def test_a_record_that_states_no_length_is_read(tmp_path):
+    write_record(tmp_path, "a", n_samples=5000)
+    whole = read_record(tmp_path, "a").signals
+    header = tmp_path / "a.hea"
+    header.write_text(header.read_text().replace("a 2 360 5000", "a 2 360"))
+    recorded = open_recording(header)
+    assert recorded.n_samples == 5000
     np.testing.assert_array_equal(recorded.read([1, 0], 100, 900), whole[[1, 0], 100:900])
 
 
@@ -247,26 +330,64 @@ def test_edf_files_are_read_in_millivolts(tmp_path):
     found = open_recording(path)
     assert (found.fs, found.leads) == (FS, ("MLII", "V1"))
     n = found.n_samples
-    np.testing.assert_allclose(found.read([0, 1], 0, n), recorded.signals[:, :n], atol=2e-4)
+    np.testing.assert_allclose(found.read([0, 1], 0, n), recorded.signals[:, :n], atol=5.1e-5)
 
 
-def write_edf(path, microvolts, leads):
-    """Write EDF (Kemp et al. 1992) with one-second blocks and a range of ±3200 µV."""
-    n_leads, n = microvolts.shape
-    blocks = n // int(FS)
+def write_edf(path, microvolts, leads, others=(), kind=""):
+    """Write EDF (Kemp et al. 1992) with one-second blocks and a range of ±3200 µV.
+
+    ``others`` are further signals: label, unit and samples [n_blocks, samples in a block].
+    """
+    n = microvolts.shape[1] // int(FS)
+    signals = [
+        (label, "uV", row[: n * int(FS)].reshape(n, -1) * 10)
+        for label, row in zip(leads, microvolts, strict=True)
+    ] + list(others)
 
     def field(values, width):
         return "".join(str(value).ljust(width) for value in values)
 
+    n_signals = len(signals)
     header = field(["0"], 8) + field(["X"], 80) * 2 + field(["01.01.20", "00.00.00"], 8)
-    header += field([256 * (n_leads + 1)], 8) + field([""], 44) + field([blocks, 1], 8)
-    header += field([n_leads], 4) + field(leads, 16) + field([""] * n_leads, 80)
-    header += field(["uV"] * n_leads, 8) + field([-3200] * n_leads, 8) + field([3200] * n_leads, 8)
-    header += field([-32000] * n_leads, 8) + field([32000] * n_leads, 8)
-    header += field([""] * n_leads, 80) + field([int(FS)] * n_leads, 8) + field([""] * n_leads, 32)
-    digital = np.rint(microvolts[:, : blocks * int(FS)] * 10).astype("<i2")
-    per_block = digital.reshape(n_leads, blocks, int(FS)).transpose(1, 0, 2)
-    path.write_bytes(header.encode("ascii") + per_block.tobytes())
+    header += field([256 * (n_signals + 1)], 8) + field([kind], 44) + field([n, 1], 8)
+    header += field([n_signals], 4) + field([label for label, _, _ in signals], 16)
+    header += field([""] * n_signals, 80) + field([unit for _, unit, _ in signals], 8)
+    header += field([-3200] * n_signals, 8) + field([3200] * n_signals, 8)
+    header += field([-32000] * n_signals, 8) + field([32000] * n_signals, 8)
+    header += field([""] * n_signals, 80) + field([rows.shape[1] for *_, rows in signals], 8)
+    header += field([""] * n_signals, 32)
+    blocks = np.concatenate([np.rint(rows) for *_, rows in signals], axis=1).astype("<i2")
+    path.write_bytes(header.encode("latin-1") + blocks.tobytes())
+
+
+def test_an_edf_file_may_have_annotations_and_other_signals(tmp_path, capsys):
+    recorded, _ = recording(10)
+    n, path = 9, tmp_path / "holter.edf"  # the tenth second is an incomplete block
+    microvolts = recorded.signals[:, : n * int(FS)] * 1000
+    slow = np.sin(2 * np.pi * np.arange(n * 50) / 50)  # 1 Hz, in millivolts
+    others = [
+        ("SpO2", "%", np.full((n, 1), 96)),
+        ("ECG 3", "\u00b5V", slow.reshape(n, 50) * 10_000),
+        ("EDF Annotations", "", np.zeros((n, 30))),
+    ]
+    write_edf(path, microvolts, recorded.leads, others, kind="EDF+C")
+    found = open_recording(path)
+    assert (found.fs, found.leads, found.n_samples) == (FS, ("MLII", "V1", "ECG 3"), n * int(FS))
+    read = found.read([0, 1, 2], 0, found.n_samples)
+    np.testing.assert_allclose(read[:2] * 1000, microvolts, atol=0.051)  # half of a digital unit
+    middle = np.arange(250, 2000)
+    np.testing.assert_allclose(read[2][middle], np.sin(2 * np.pi * middle / FS), atol=0.02)
+    assert found.notes == (
+        "Signals that are not in volts are left out: SpO2 (%).",
+        "Leads of a lower rate are resampled to 250 Hz: ECG 3.",
+    )
+    assert capsys.readouterr().out == ""
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(RecordError, match="8 complete blocks of 1 s, its header states 9"):
+        open_recording(path)
+    write_edf(path, microvolts, recorded.leads, kind="EDF+D")
+    with pytest.raises(RecordError, match="interrupted"):
+        open_recording(path)
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing.csv", "nothing.edf"])
@@ -369,6 +490,7 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
         ({"model": model}, "does not state its sampling rate"),
         ({"model": model, "fs": FS, "peaks": [10**6]}, "outside of the 7,500 samples"),
         ({"model": model, "fs": FS, "peaks": [0.5]}, "no list of sample indices"),
+        ({"model": model, "fs": FS, "peaks": "atr"}, "csv file has no annotation file"),
     ):
         with pytest.raises(OptionError, match=message):
             nb.annotate(path, **words)
@@ -382,6 +504,11 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     asked = ["annotate", str(path), "--model", str(model), "-o", str(tmp_path / "x")]
     refused = CliRunner().invoke(app, [*asked, "--strips", "gif"])
     assert refused.exit_code == 2 and "png, pdf" in refused.output
+    (tmp_path / "other").mkdir()
+    other = shutil.copy(path, tmp_path / "other")
+    twice = [*asked[:1], str(other), *asked[1:], "--fs", str(FS), "--overwrite"]
+    refused = CliRunner().invoke(app, twice)
+    assert refused.exit_code == 2 and "called 'mine'" in refused.output
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
 

@@ -333,6 +333,17 @@ def test_a_shift_of_the_marks_costs_score(trained):
     assert frame["disturbance"].eq("mark-shift").all()
 
 
+def test_what_the_training_was_disturbed_with_is_left_out(trained):
+    record, out = trained
+    shifted = record.model_copy(deep=True)  # the same weights, as if trained on shifted beats
+    shifted.components["dataset"].options["mark_shift"] = 200.0
+    (found,) = nb.evaluate(shifted, out=out, shift_marks=[1, 200])
+    (usual,) = nb.evaluate(record, out=out, shift_marks=[1, 200])
+    assert [one.confusion for one in found.levels] == [one.confusion for one in usual.levels]
+    with pytest.raises(OptionError, match="itself sets the option 'mark_shift'"):
+        nb.evaluate(record, out=out, shift_marks=[1], set={"dataset.mark_shift": 20})
+
+
 def test_what_cannot_be_tested_is_said(trained, ward, tmp_path):
     record, out = trained
     with pytest.raises(OptionError, match="Noise begins after five minutes"):

@@ -85,6 +85,7 @@ def annotate(
     formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
     classifier = classifier_of(run, model, out)
     opened = [(path, open_recording(path, fs)) for path in recordings]
+    _check_names([recording.name for _, recording in opened])
     for _, recording in opened:
         check_target(output / f"{recording.name}.{extension}", overwrite=overwrite)
     with storage_errors(output, option="-o"):
@@ -104,6 +105,17 @@ def annotate(
             write_atomically(summary, as_markdown(found, classifier.name))
         _tell(found, written)
         _draw(recording, found, seconds, [output / f"{found.name}.{form}" for form in formats])
+
+
+def _check_names(names: list[str]) -> None:
+    """Raise OptionError if two recordings would be written to one file."""
+    from nasbench_ecg.errors import OptionError
+
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise OptionError(
+            f"Several recordings are called {twice[0]!r}: one would replace the other.",
+            fix="Annotate them into different folders.",
+        )
 
 
 def _strip_formats(text: str | None) -> list[str]:

@@ -190,3 +190,16 @@ class WaveformOptions(RecordsOptions):
         for name, field in WaveformOptions.model_fields.items():
             own = cls.model_fields[name]
             own.description = own.description or field.description
+
+
+def denoise_rate(options: WaveformOptions, fs: float) -> float | None:
+    """Return the sampling rate in hertz at which records were denoised; None if it is not known.
+
+    It is not known where they were resampled after that.
+
+    Args:
+        options: How the beats were prepared.
+        fs: Sampling rate of the beats in hertz.
+    """
+    own = options.denoise_rate is None and options.rate is None
+    return fs if own else options.denoise_rate

@@ -88,7 +88,10 @@ def to_detected_peaks(record: Record, milliseconds: float) -> NDArray[np.int64]:
     Raises:
         RecordError: A lead has an infinite sample.
     """
-    peaks = detect_r_peaks(np.asarray(record.signals, dtype=np.float64), record.fs)
+    signals = np.asarray(record.signals, dtype=np.float64)
+    if record.missing is not None:
+        signals = np.where(record.missing, np.nan, signals)
+    peaks = detect_r_peaks(signals, record.fs)
     if not len(peaks):
         return np.zeros(len(record.samples), dtype=np.int64)
     after = np.searchsorted(peaks, record.samples).clip(0, len(peaks) - 1)

@@ -134,8 +134,15 @@ def marked_beats(path: Path, recording: Recording, extension: str) -> NDArray[np
     """Return the samples of the beats in an annotation file beside a WFDB record, int64 [n_beats].
 
     Raises:
+        OptionError: The recording is no WFDB record.
         RecordError: There is no such file, or it cannot be read.
     """
+    if path.suffix.lower() in (".csv", ".edf"):
+        raise OptionError(
+            f"A {path.suffix.lower()} file has no annotation file beside it.",
+            where=str(path),
+            fix="Leave --peaks out; from Python, give sample indices.",
+        )
     header = read_header(path.parent, recording.name)
     marks = read_annotations(path.parent, header, extension)
     inside = marks.samples < recording.n_samples

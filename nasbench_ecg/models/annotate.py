@@ -7,19 +7,20 @@ recording come first, since rhythm planes may need all of them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.data.record_windows import to_detected_peaks
+from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.delineation import flat_mask
 from nasbench_ecg.signal.filtering import bridge
 from nasbench_ecg.signal.qrs import detect_r_peaks
-from nasbench_ecg.signal.recordings import Recording
+from nasbench_ecg.signal.recordings import Recording, lead_names
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import rhythm_planes
@@ -56,6 +57,8 @@ class AnnotatedRecording:
         classes: Names of the classes.
         missing: Share of the samples without signal in the worst lead.
         notes: How the recording differs from what the network was trained for.
+        gaps: Periods of a second or more in which no lead has a signal, as their first sample and
+            the sample after their last one.
     """
 
     name: str
@@ -68,6 +71,7 @@ class AnnotatedRecording:
     classes: tuple[str, ...]
     missing: float
     notes: tuple[str, ...]
+    gaps: tuple[tuple[int, int], ...] = ()
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row for each beat: sample, second, symbol, and probability of each class."""
@@ -100,18 +104,21 @@ def annotate(
             ones are one beat.
 
     Raises:
-        OptionError: The recording has too few leads, or no lead of a given name.
+        OptionError: The recording has too few leads, or not one lead of each given name.
     """
     channels, notes = choose_leads(recording, classifier, leads)
     parts = list(_parts(recording))
     with progress.track(f"Annotating {recording.name}", 2 * len(parts)) as bar:
         found, n_missing, moments = [], np.zeros(len(channels)), _Moments(len(channels))
+        silent: list[tuple[int, int]] = []
         for part in parts:
             signals, missing = _read(recording, channels, part)
             core = slice(part.core[0] - part.first, part.core[1] - part.first)
             n_missing += missing[:, core].sum(axis=1)
+            silent += _spans(missing[:, core].all(axis=0), part.core[0])
             if peaks is None:
-                found.append(part.within(detect_r_peaks(signals, recording.fs)))
+                given = np.where(missing, np.nan, signals)
+                found.append(part.within(detect_r_peaks(given, recording.fs)))
             if classifier.options.normalise == "per-record":
                 moments.add(_denoised(signals, recording, classifier)[:, core])
             bar.advance()
@@ -124,8 +131,9 @@ def annotate(
             own = np.flatnonzero((samples >= part.core[0]) & (samples < part.core[1]))
             if len(own):
                 signals, missing = _read(recording, channels, part)
+                align = classifier.options.align_marks if peaks is not None else None
                 index, windows = _windows(
-                    recording, classifier, part, signals, missing, samples[own], moments
+                    recording, classifier, part, signals, missing, samples[own], moments, align
                 )
                 if planes is not None:
                     windows = _with_planes(windows, planes[own[index]])
@@ -140,13 +148,14 @@ def annotate(
         name=recording.name,
         fs=recording.fs,
         n_samples=recording.n_samples,
-        leads=tuple(recording.leads[channel] for channel in channels),
+        leads=tuple(lead_names(recording)[channel] for channel in channels),
         samples=samples,
         symbols=tuple(symbols),
         probabilities=probabilities,
         classes=classifier.classes,
         missing=share,
         notes=(*recording.notes, *notes, *_notes_of_signal(recording, classifier, share, known)),
+        gaps=_gaps(silent, recording.fs),
     )
 
 
@@ -156,22 +165,13 @@ def choose_leads(
     """Return the positions of the leads to use, and what differs from the training.
 
     Raises:
-        OptionError: The recording has too few leads, or no lead of a given name.
+        OptionError: The recording has too few leads, or not one lead of each given name.
     """
-    wanted = classifier.leads
+    wanted, names = classifier.leads, lead_names(recording)
     if leads is not None:
-        unknown = [name for name in leads if name not in recording.leads]
-        if unknown or len(leads) != len(wanted):
-            raise OptionError(
-                f"There is no lead {unknown[0]!r}."
-                if unknown
-                else f"{classifier.name} needs {len(wanted)} leads, not {len(leads)}.",
-                where=f"recording {recording.name}, with the leads {', '.join(recording.leads)}",
-                fix=f"Name a lead for each of {', '.join(wanted)}, in this order.",
-            )
-        chosen = [recording.leads.index(name) for name in leads]
-    elif set(wanted) <= set(recording.leads):
-        return [recording.leads.index(name) for name in wanted], []
+        chosen = _named_leads(recording, classifier, leads)
+    elif set(wanted) <= set(names) and len(set(wanted)) == len(wanted):
+        return [names.index(name) for name in wanted], []
     elif len(recording.leads) < len(wanted):
         raise OptionError(
             f"{classifier.name} needs {len(wanted)} leads ({', '.join(wanted)}); the recording has "
@@ -187,6 +187,31 @@ def choose_leads(
     return chosen, [
         f"The network was trained on {', '.join(wanted)}; here it gets {', '.join(used)}."
     ]
+
+
+def _named_leads(
+    recording: Recording, classifier: BeatClassifier, leads: Sequence[str]
+) -> list[int]:
+    """Return the positions of the leads that a user names, by name or as ``#0``."""
+    names = lead_names(recording)
+    place = {f"#{i}": i for i in range(len(names))} | {name: i for i, name in enumerate(names)}
+    problem = ""
+    for i, name in enumerate(leads):
+        if name not in place:
+            several = name in recording.leads
+            problem = f"There {'are several leads' if several else 'is no lead'} {name!r}."
+        elif place[name] in [place.get(other) for other in leads[:i]]:
+            problem = f"The lead {names[place[name]]!r} is named twice."
+    if not problem and len(leads) != len(classifier.leads):
+        problem = f"{classifier.name} needs {len(classifier.leads)} leads, not {len(leads)}."
+    if problem:
+        raise OptionError(
+            problem,
+            where=f"recording {recording.name}, with the leads {', '.join(recording.leads)}",
+            fix=f"Name a lead for each of {', '.join(classifier.leads)}, in this order; '#0' is "
+            "the first lead of the recording.",
+        )
+    return [place[name] for name in leads]
 
 
 @dataclass(frozen=True)
@@ -217,11 +242,34 @@ def _read(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the signals with gaps interpolated, and what is missing; an empty lead is zero."""
     signals = recording.read(channels, part.first, part.last)
+    if len(infinite := np.argwhere(np.isinf(signals))):
+        lead, sample = infinite[0]
+        raise RecordError(
+            f"The signal is infinite at sample {part.first + sample:,}.",
+            where=f"recording {recording.name}, lead {lead_names(recording)[channels[lead]]}",
+            fix="Remove these values, or set them to NaN.",
+        )
     missing: NDArray[np.bool_] = np.isnan(signals)
     missing |= flat_mask(signals, recording.fs, _FLAT_SECONDS)
     empty = np.asarray(np.isnan(signals).all(axis=1))
     signals = np.where(empty[:, None], 0.0, signals)
     return bridge(signals), missing
+
+
+def _spans(marks: NDArray[np.bool_], start: int) -> list[tuple[int, int]]:
+    """Return the stretches of True as first and last sample (exclusive), counted from ``start``."""
+    edges = np.flatnonzero(np.diff(marks.astype(np.int8), prepend=0, append=0)) + start
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _gaps(spans: Sequence[tuple[int, int]], fs: float) -> tuple[tuple[int, int], ...]:
+    """Return the spans of a second or more, those that a border of two parts cuts as one."""
+    joined: list[tuple[int, int]] = []
+    for first, last in spans:
+        if joined and joined[-1][1] == first:
+            first = joined.pop()[0]
+        joined.append((first, last))
+    return tuple((first, last) for first, last in joined if last - first >= _FLAT_SECONDS * fs)
 
 
 class _Moments:
@@ -250,14 +298,18 @@ def _windows(
     missing: NDArray[np.bool_],
     samples: Ints,
     moments: _Moments,
+    align: float | None,
 ) -> tuple[Ints, NDArray[np.float32]]:
-    """Return the windows of the beats that have one, and which of ``samples`` they belong to."""
+    """Return the windows of the beats that have one, and which of ``samples`` they belong to.
+
+    Those of given R peaks are moved to detected ones within ``align`` milliseconds.
+    """
     options = classifier.options
     record = Record(
         name=recording.name,
         fs=recording.fs,
         leads=classifier.leads,
-        signals=_denoised(signals, recording, classifier),
+        signals=signals,
         symbols=np.full(len(samples), "N"),
         samples=samples - part.first,
         comments=(),
@@ -265,12 +317,13 @@ def _windows(
     )
     per_record = options.normalise == "per-record"
     cut = segment(
-        record,
+        replace(record, signals=_denoised(signals, recording, classifier)),
         before=options.before,
         after=options.after,
         normalise="none" if per_record else options.normalise,
         rate=classifier.fs,
         max_missing=options.max_missing,
+        shift=None if align is None else to_detected_peaks(record, align),
     )
     windows = moments.z_score(cut.signals) if per_record else cut.signals
     return np.searchsorted(samples, cut.sample + part.first), windows
@@ -304,6 +357,11 @@ def _notes_of_signal(
         notes.append(
             f"The recording has {recording.fs:g} Hz; beats are resampled to the "
             f"{classifier.fs:g} Hz of the network."
+        )
+    if classifier.options.denoise != "none" and classifier.denoise_rate is None:
+        notes.append(
+            f"The recording is denoised at its own {recording.fs:g} Hz, which may not be the rate "
+            "of the training records."
         )
     if missing > 0:
         notes.append(f"{missing:.1%} of a lead has no signal.")

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from nasbench_ecg.data.record_options import DISTURBANCES, RecordsOptions, WaveformOptions
+from nasbench_ecg.data.record_options import (
+    DISTURBANCES,
+    RecordsOptions,
+    WaveformOptions,
+    denoise_rate,
+)
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.executorch import load_program
 from nasbench_ecg.models.export import METADATA, metadata
@@ -82,13 +87,8 @@ class BeatClassifier:
 
     @property
     def denoise_rate(self) -> float | None:
-        """Sampling rate in hertz at which the training records were denoised; None if unknown.
-
-        It is unknown where they were resampled after that.
-        """
-        if self.options.denoise_rate is None and self.options.rate is None:
-            return self.fs
-        return self.options.denoise_rate
+        """Sampling rate in hertz at which the training records were denoised; None if unknown."""
+        return denoise_rate(self.options, self.fs)
 
 
 def classifier_of_run(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.preparation import cut_beats
-from nasbench_ecg.data.record_options import WaveformOptions
+from nasbench_ecg.data.record_options import WaveformOptions, denoise_rate
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.models.load import load_model
 from nasbench_ecg.plugin.registry import Registry, load_registry
@@ -75,9 +75,12 @@ class TrainedModel(nn.Module):
     ) -> Beats:
         """Return beats of WFDB records, cut and processed as those that trained the network.
 
+        Records of another sampling rate are resampled to that of the training.
+
         Args:
             folder: Folder of the records and of annotations of their R peaks.
-            records: Names of the records; None: those of the dataset.
+            records: Names of the records, also of those that the run left out; None: those of the
+                run.
             extension: Extension of the annotation files.
 
         Raises:
@@ -89,9 +92,12 @@ class TrainedModel(nn.Module):
                 f"The dataset {self.record.dataset_name!r} does not cut beats out of records.",
                 fix="Prepare the beats with the dataset itself: nasbench_ecg.load_dataset.",
             )
-        options = self.options.undisturbed
+        data = self.record.dataset
+        assert data is not None
+        rates = {"rate": data.fs, "denoise_rate": denoise_rate(self.options, data.fs)}
+        options = self.options.undisturbed.model_copy(update=rates)
         if records is not None:
-            options = options.model_copy(update={"records": tuple(records)})
+            options = options.model_copy(update={"records": tuple(records), "exclude": None})
         return cut_beats(
             Path(folder), options, Silent(), classes=self.classes, extension=extension
         ).beats

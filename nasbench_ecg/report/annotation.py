@@ -34,9 +34,11 @@ class Summary:
         beats: Number of beats of each class.
         unclassified: Number of beats without a class; they are not among ``beats``.
         hours: Beats of each class in each hour, in order of time.
-        heart_rate: Mean heart rate in beats a minute; None with fewer than two beats.
+        heart_rate: Mean heart rate in beats a minute; None without an interval between two beats.
         runs: Runs of V: their start in seconds, and their number of beats.
         pauses: Pauses: their start and their duration in seconds.
+        gaps: Parts in which no lead has a signal: their start and their duration in seconds.
+            Intervals across them count neither as pauses nor for the heart rate.
     """
 
     beats: dict[str, int]
@@ -45,6 +47,7 @@ class Summary:
     heart_rate: float | None
     runs: tuple[tuple[float, int], ...]
     pauses: tuple[tuple[float, float], ...]
+    gaps: tuple[tuple[float, float], ...]
 
 
 def summarize(found: AnnotatedRecording) -> Summary:
@@ -59,15 +62,27 @@ def summarize(found: AnnotatedRecording) -> Summary:
         return {name: int((symbols[chosen & known] == name).sum()) for name in found.classes}
 
     rr = np.diff(seconds)
+    seen = _without_gap(found)
     every = np.ones(len(symbols), bool)
     return Summary(
         beats=counts(every),
         unclassified=int((~known).sum()),
         hours=tuple(counts(hour == h) for h in range(n_hours)),
-        heart_rate=float(60 / rr.mean()) if len(rr) else None,
+        heart_rate=float(60 / rr[seen].mean()) if seen.any() else None,
         runs=tuple(_runs(symbols, seconds)),
-        pauses=tuple((float(seconds[i]), float(rr[i])) for i in np.flatnonzero(rr > PAUSE_SECONDS)),
+        pauses=tuple(
+            (float(seconds[i]), float(rr[i])) for i in np.flatnonzero(seen & (rr > PAUSE_SECONDS))
+        ),
+        gaps=tuple((a / found.fs, (b - a) / found.fs) for a, b in found.gaps),
     )
+
+
+def _without_gap(found: AnnotatedRecording) -> Any:
+    """Return whether there is a signal between each beat and the next one, bool [n_beats − 1]."""
+    seen = np.ones(max(len(found.samples) - 1, 0), bool)
+    for first, last in found.gaps:
+        seen &= (found.samples[1:] <= first) | (found.samples[:-1] >= last)
+    return seen
 
 
 def _runs(symbols: Any, seconds: Any) -> Iterator[tuple[float, int]]:
@@ -209,6 +224,11 @@ def _lines(found: AnnotatedRecording, summary: Summary, classifier: str) -> Iter
         f"pauses of more than {PAUSE_SECONDS:g} s",
         [f"{_clock(start)}, {seconds:.1f} s" for start, seconds in summary.pauses],
     )
+    if summary.gaps:
+        yield from _events(
+            "parts without signal, across which no pause is told",
+            [f"{_clock(start)}, {seconds:.1f} s" for start, seconds in summary.gaps],
+        )
     yield "Classes are those of ANSI/AAMI EC57. For research, and not for diagnosis."
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.signal.delineation import flat_mask
 from nasbench_ecg.signal.filtering import bridge
 
 Floats = NDArray[np.float64]
@@ -35,6 +36,7 @@ _T_WAVE = (0.36, 0.55)  # seconds after a beat, share of its height
 _P_WAVE = (0.28, 0.5)  # seconds before a beat, share of its height
 _PEAK_BAND_HZ = (1.0, 40.0)
 _PEAK_REACH = 0.08  # seconds: half of a wide QRS complex
+_FLAT_SECONDS = 1.0  # a lead that is constant for so long has no signal
 _SPLIT = (0.6, 1.3)  # share of both neighbors' heights; typical intervals between them
 
 
@@ -68,7 +70,7 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
     signals = signals[~np.isnan(signals).all(axis=-1)]
     if not len(signals):
         return np.empty(0, dtype=np.int64)
-    curve = _slope_curve(bridge(signals), fs)
+    curve = _slope_curve(bridge(signals), fs, _missing(signals, fs))
     peaks, _ = find_peaks(curve, distance=int(_REFRACTORY * fs), height=_LOW_THRESHOLD / 2)
     peaks = peaks.astype(np.int64)
     heights = curve[peaks]
@@ -89,9 +91,10 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
 def detect_r_peaks(signals: Floats, fs: float) -> Ints:
     """Return the sample index of the R peak of each beat, in ascending order.
 
-    The R peak is the largest deviation of the first lead within 80 ms of a complex that
-    :func:`detect_qrs` finds, in the band from 1 to 40 Hz. It may be a negative peak, as in the
-    annotations of MIT-BIH: in 20 of its records 98% of the peaks are within 14 ms of these.
+    The R peak is the largest deviation of the first lead that has a signal there, within 80 ms of a
+    complex that :func:`detect_qrs` finds, in the band from 1 to 40 Hz. It may be a negative peak,
+    as in the annotations of MIT-BIH: in 20 of its records 98% of the peaks are within 14 ms of
+    these.
 
     Args:
         signals: As for :func:`detect_qrs`.
@@ -109,19 +112,31 @@ def detect_r_peaks(signals: Floats, fs: float) -> Ints:
     complexes = detect_qrs(signals, fs)
     if not len(complexes):
         return complexes
-    lead = next(lead for lead in signals if not np.isnan(lead).all())
+    signals = signals[~np.isnan(signals).all(axis=-1)]
+    of_lead = _missing(signals, fs)[:, complexes].argmin(axis=0)  # the first if all are missing
     low, high = _PEAK_BAND_HZ
     band = butter(2, (low, min(high, 0.45 * fs)), "band", fs=fs, output="sos")
-    height = np.abs(sosfiltfilt(band, bridge(lead[None])[0]))
     reach = round(_PEAK_REACH * fs)
-    padded = np.pad(height, reach, constant_values=-1.0)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)[complexes]
-    peaks: Ints = complexes - reach + windows.argmax(axis=1)
+    peaks: Ints = complexes - reach
+    for i in np.unique(of_lead):
+        height = np.abs(sosfiltfilt(band, bridge(signals[i][None])[0]))
+        padded = np.pad(height, reach, constant_values=-1.0)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
+        own = of_lead == i
+        peaks[own] += windows[complexes[own]].argmax(axis=1)
     return np.unique(peaks)
 
 
-def _slope_curve(signals: Floats, fs: float) -> Floats:
-    """Return the weighted slope of all leads, [n_samples], about 1 at a typical QRS complex."""
+def _missing(signals: Floats, fs: float) -> NDArray[np.bool_]:
+    """Return where a lead has no signal, bool [n_leads, n_samples]."""
+    return np.isnan(signals) | flat_mask(signals, fs, _FLAT_SECONDS)
+
+
+def _slope_curve(signals: Floats, fs: float, missing: NDArray[np.bool_]) -> Floats:
+    """Return the weighted slope of all leads, [n_samples], about 1 at a typical QRS complex.
+
+    A lead has no weight where it is missing, so that beats of the others keep their height.
+    """
     from scipy.ndimage import median_filter, percentile_filter, uniform_filter1d
     from scipy.signal import butter, sosfiltfilt
 
@@ -145,6 +160,7 @@ def _slope_curve(signals: Floats, fs: float) -> Floats:
     peak, weight = (
         np.stack([np.interp(time, centres, row) for row in rows]) for rows in (peak, weight)
     )
+    weight[missing] = 0.0
     weight /= np.maximum(weight.sum(axis=0), 1e-12)
     curve: Floats = (weight * np.minimum(slope / peak, _CLIP)).sum(axis=0)
     return curve

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.signal.edf import read_edf
 from nasbench_ecg.signal.headers import (
     INVALID,
-    MILLIVOLTS,
     Header,
     length_problems,
     read_header,
@@ -187,10 +187,23 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
         )
     header = read_header(path.parent, name)
     simple = all(s.per_frame == 1 and not s.skew and s.fmt != "61" for s in header.signals)
-    if simple:
+    if simple and _states_length(header):
         return WfdbRecording(header)
     signals = read_samples(header)
     return StoredRecording(name, header.fs, header.leads, signals, header.notes)
+
+
+def lead_names(recording: Recording) -> tuple[str, ...]:
+    """Return distinct names of the leads: ``#0`` (the position) for a name that several have."""
+    names = recording.leads
+    return tuple(n if names.count(n) == 1 else f"#{i}" for i, n in enumerate(names))
+
+
+def _states_length(header: Header) -> bool:
+    """Return whether a header states the length, without which ``wfdb`` reads no parts."""
+    import wfdb
+
+    return wfdb.rdheader(str(header.path.with_suffix(""))).sig_len is not None
 
 
 def _read_csv(path: Path, fs: float | None) -> StoredRecording:
@@ -226,20 +239,14 @@ def _read_csv(path: Path, fs: float | None) -> StoredRecording:
 
 
 def _read_edf(path: Path) -> StoredRecording:
-    from wfdb.io.convert.edf import read_edf
-
     if not path.is_file():
         raise OptionError("There is no such file.", where=str(path))
     try:
-        record = read_edf(str(path), verbose=False)
-        signals = np.asarray(record.p_signal, dtype=np.float64).T
-        factors = [MILLIVOLTS[unit] for unit in record.units]
-    except Exception as error:
+        found = read_edf(path)
+    except (OSError, ValueError) as error:
         raise RecordError(
-            f"The EDF file cannot be read: {type(error).__name__}: {error}.",
+            f"The EDF file cannot be read: {error}.",
             where=str(path),
             fix="Export the leads as CSV, in millivolts.",
         ) from error
-    return StoredRecording(
-        path.stem, float(record.fs), tuple(record.sig_name), signals * np.array(factors)[:, None]
-    )
+    return StoredRecording(path.stem, found.fs, found.names, found.signals, found.notes)

@@ -1,13 +1,14 @@
 """Stress tests of trained networks: recorded noise in the test records, and shifted R marks.
 
 Nothing is trained. The same beats are classified undisturbed and at each level of a disturbance,
-so that the scores differ by the disturbance alone. With noise, these are the beats in the segments
-with noise (:mod:`nasbench_ecg.signal.noise`); with shifted marks, all tested beats.
+so that the scores differ by the disturbance alone. What the training beats were disturbed with is
+left out. With noise, these are the beats in the segments with noise
+(:mod:`nasbench_ecg.signal.noise`); with shifted marks, all tested beats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.record_options import WaveformOptions
+from nasbench_ecg.data.record_options import DISTURBANCES, WaveformOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.metrics import class_table, confusion_matrix
 from nasbench_ecg.options import resolve
@@ -117,8 +118,8 @@ def stress_test(
         progress: Shows progress.
 
     Raises:
-        OptionError: There is no such disturbance or level, or no tested beat is in a segment with
-            noise.
+        OptionError: There is no such disturbance or level, no tested beat is in a segment with
+            noise, or the caller has set the option of the dataset that the test changes.
         MissingDataError: The noise records are missing.
     """
     progress = progress or Silent()
@@ -129,20 +130,21 @@ def stress_test(
         )
     if not levels:
         raise OptionError("No level is given.", fix="For example: --snr 24,12,0")
+    _refuse_disturbed_twice(target, noisy=noisy)
     chosen = _beats_in_noise(target) if noisy else target.index
-    clean = _Level.of(target, None, target.beats, chosen)
-    macro, notes = macro_classes(target, clean.matrix)
-    found = [clean]
-    with progress.track(f"Stress test: {disturbance}", len(levels)) as steps:
-        for level in levels:
-            options = _disturbed(target, disturbance, level, noisy=noisy)
-            dataset = target.component.create(options)
-            if noisy:
-                fetch_records([dataset], target.source, progress)
-            beats = dataset.load(target.source, Silent())
-            here, there = _same_beats(target.beats, chosen, beats)
-            found.append(_Level.of(target, level, beats, there, target.truth[chosen[here]]))
+    undisturbed = _undisturbed(target)
+    found = []
+    with progress.track(f"Stress test: {disturbance}", 1 + len(levels)) as steps:
+        for level in (None, *levels):
+            options = _with(target, undisturbed, _change(disturbance, level, noisy=noisy))
+            if level is None and undisturbed == target.options:
+                found.append(_Level.of(target, None, target.beats, chosen))
+            else:
+                beats = _load(target, options, progress)
+                here, there = _same_beats(target.beats, chosen, beats)
+                found.append(_Level.of(target, level, beats, there, target.truth[chosen[here]]))
             steps.advance()
+    macro, notes = macro_classes(target, found[0].matrix)
     lost = len(chosen) - min(int(one.matrix.sum()) for one in found)
     if lost:
         notes.append(f"Up to {lost:,} shifted windows exceed their record and are not tested.")
@@ -218,23 +220,59 @@ def _own_rate(target: Target, record: str) -> float:
     return rate
 
 
-def _only(target: Target, records: Sequence[str]) -> WaveformOptions:
-    """Return the options of the target with these records only."""
+def _only(
+    target: Target, records: Sequence[str], options: WaveformOptions | None = None
+) -> WaveformOptions:
+    """Return options, by default those of the target, with these records only."""
+    options = options or target.options
     others = tuple(name for name in target.beats.records if name not in records)
-    exclude = (*(target.options.exclude or ()), *others)
-    return target.options.model_copy(update={"exclude": exclude or None})
+    exclude = (*(options.exclude or ()), *others)
+    return options.model_copy(update={"exclude": exclude or None})
 
 
-def _disturbed(target: Target, disturbance: str, level: float, *, noisy: bool) -> WaveformOptions:
-    """Return the options of the disturbed beats, of the tested records only."""
+def _refuse_disturbed_twice(target: Target, *, noisy: bool) -> None:
+    """Raise OptionError if the caller has set what the stress test changes."""
+    tested = ("added_noise", "snr") if noisy else ("mark_shift",)
+    if twice := [name for name in tested if target.changed.get(name) is not None]:
+        raise OptionError(
+            f"The stress test itself sets the option {twice[0]!r}.",
+            fix=f"Leave --set dataset.{twice[0]} out.",
+        )
+
+
+def _undisturbed(target: Target) -> WaveformOptions:
+    """Return the options of the target without the noise and the shifts of the training.
+
+    Those that the caller has set stay.
+    """
+    own = [name for name in DISTURBANCES if name not in target.changed]
+    return target.options.model_copy(update=dict.fromkeys(own))
+
+
+def _change(disturbance: str, level: float | None, *, noisy: bool) -> dict[str, Any]:
+    """Return the options of a level; none without a disturbance."""
+    if level is None:
+        return {}
+    return {"added_noise": disturbance, "snr": level} if noisy else {"mark_shift": level}
+
+
+def _with(target: Target, options: WaveformOptions, change: Mapping[str, Any]) -> WaveformOptions:
+    """Return changed options, of the tested records only."""
     tested = {target.beats.records[i] for i in np.unique(target.beats.record[target.index])}
-    change = {"added_noise": disturbance, "snr": level} if noisy else {"mark_shift": level}
-    options = _only(target, sorted(tested))
+    options = _only(target, sorted(tested), options)
     return resolve(
         type(options),
         component=f"dataset {target.component.name}",
         overrides={**options.model_dump(exclude_none=True), **change},
     )
+
+
+def _load(target: Target, options: WaveformOptions, progress: Progress) -> Beats:
+    """Return the beats of the dataset with these options; missing noise records are downloaded."""
+    dataset = target.component.create(options)
+    if options.added_noise is not None:
+        fetch_records([dataset], target.source, progress)
+    return dataset.load(target.source, Silent())
 
 
 def _same_beats(
