@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import (
     Annotated,
@@ -79,10 +79,8 @@ class Options(BaseModel):
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse true and false where a number belongs, which would count as 1 and 0."""
-        if isinstance(value, bool):
-            allowed = _types(cls.model_fields[str(info.field_name)].annotation)
-            if bool not in allowed and allowed & {int, float}:
-                raise ValueError("it is a number")
+        if _has_truth_for_number(value, _types(cls.model_fields[str(info.field_name)].annotation)):
+            raise ValueError("it is a number" if isinstance(value, bool) else "it holds numbers")
         return value
 
 
@@ -168,6 +166,21 @@ def _types(annotation: Any) -> set[Any]:
     parts = get_args(annotation)
     joins = isinstance(annotation, UnionType) or get_origin(annotation) in (Union, Annotated)
     return set().union(*map(_types, parts)) if joins and parts else {annotation}
+
+
+def _has_truth_for_number(value: Any, allowed: set[Any]) -> bool:
+    """Return whether a value of one of the types ``allowed`` has true or false for a number."""
+    if isinstance(value, bool):
+        return bool not in allowed and bool(allowed & {int, float})
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    named = isinstance(value, Mapping)
+    containers = [kind for kind in allowed if get_origin(kind) in _CONTAINERS]
+    inner = set().union(*(_types(part) for kind in containers for part in get_args(kind)[named:]))
+    return any(_has_truth_for_number(v, inner) for v in (value.values() if named else value))
+
+
+_CONTAINERS = (list, tuple, set, frozenset, dict, Mapping, Sequence)
 
 
 def _where_options_are_listed(component: str) -> str:

@@ -167,3 +167,24 @@ def test_options_that_two_components_have_keep_the_name_of_the_component():
         "evaluator.epochs": "evaluator.epochs",
         "evaluator.lr": "lr",
     }
+
+
+class Nested(Options):
+    widths: tuple[int, ...] | None = None
+    rates: dict[str, float] = Field({})
+    pairs: tuple[tuple[float, bool], ...] = ()
+
+
+@pytest.mark.parametrize(
+    "values", [{"widths": [True, 3]}, {"rates": {"a": False}}, {"widths": (3, False)}]
+)
+def test_true_and_false_are_no_numbers_in_lists_and_tables_either(values: dict[str, Any]) -> None:
+    with pytest.raises(OptionError, match="it holds numbers"):
+        resolve(Nested, component="strategy x", overrides=values)
+
+
+def test_true_and_false_stay_where_they_belong() -> None:
+    options = resolve(
+        Nested, component="strategy x", overrides={"pairs": [[1, True], [0.5, False]]}
+    )
+    assert options.pairs == ((1.0, True), (0.5, False))
