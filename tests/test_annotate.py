@@ -360,6 +360,12 @@ def write_edf(path, microvolts, leads, others=(), kind=""):
     path.write_bytes(header.encode("latin-1") + blocks.tobytes())
 
 
+def time_stamps(seconds):
+    """Return the annotations by which EDF+ keeps time: the second of each block, [n_blocks, 30]."""
+    texts = [f"+{second}\x14\x14\0".encode().ljust(60, b"\0") for second in seconds]
+    return np.stack([np.frombuffer(text, "<i2") for text in texts])
+
+
 def test_an_edf_file_may_have_annotations_and_other_signals(tmp_path, capsys):
     recorded, _ = recording(10)
     n, path = 9, tmp_path / "holter.edf"  # the tenth second is an incomplete block
@@ -368,7 +374,7 @@ def test_an_edf_file_may_have_annotations_and_other_signals(tmp_path, capsys):
     others = [
         ("SpO2", "%", np.full((n, 1), 96)),
         ("ECG 3", "\u00b5V", slow.reshape(n, 50) * 10_000),
-        ("EDF Annotations", "", np.zeros((n, 30))),
+        ("EDF Annotations", "", time_stamps(range(n))),
     ]
     write_edf(path, microvolts, recorded.leads, others, kind="EDF+C")
     found = open_recording(path)
@@ -383,9 +389,10 @@ def test_an_edf_file_may_have_annotations_and_other_signals(tmp_path, capsys):
     )
     assert capsys.readouterr().out == ""
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(RecordError, match="8 complete blocks of 1 s, its header states 9"):
+    with pytest.raises(RecordError, match="Data was truncated|file contains 8 records"):
         open_recording(path)
-    write_edf(path, microvolts, recorded.leads, kind="EDF+D")
+    times = ("EDF Annotations", "", time_stamps([0, 1, 2, *range(60, 66)]))
+    write_edf(path, microvolts, recorded.leads, [times], kind="EDF+D")
     with pytest.raises(RecordError, match="interrupted"):
         open_recording(path)
 
