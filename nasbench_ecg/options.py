@@ -172,12 +172,15 @@ def _has_truth_for_number(value: Any, allowed: set[Any]) -> bool:
     """Return whether a value of one of the types ``allowed`` has true or false for a number."""
     if isinstance(value, bool):
         return bool not in allowed and bool(allowed & {int, float})
-    if not isinstance(value, Mapping | list | tuple):
+    if isinstance(value, Mapping):
+        values, first = list(value.values()), 1  # the type of a mapping's names comes before
+    elif isinstance(value, list | tuple):
+        values, first = list(value), 0
+    else:
         return False
-    named = isinstance(value, Mapping)
     containers = [kind for kind in allowed if get_origin(kind) in _CONTAINERS]
-    inner = set().union(*(_types(part) for kind in containers for part in get_args(kind)[named:]))
-    return any(_has_truth_for_number(v, inner) for v in (value.values() if named else value))
+    inner = set().union(*(_types(part) for kind in containers for part in get_args(kind)[first:]))
+    return any(_has_truth_for_number(inside, inner) for inside in values)
 
 
 _CONTAINERS = (list, tuple, set, frozenset, dict, Mapping, Sequence)

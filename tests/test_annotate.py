@@ -389,7 +389,7 @@ def test_an_edf_file_may_have_annotations_and_other_signals(tmp_path, capsys):
     )
     assert capsys.readouterr().out == ""
     path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(RecordError, match="Data was truncated|file contains 8 records"):
+    with pytest.raises(RecordError, match=r"Data was truncated|file contains 8 records"):
         open_recording(path)
     times = ("EDF Annotations", "", time_stamps([0, 1, 2, *range(60, 66)]))
     write_edf(path, microvolts, recorded.leads, [times], kind="EDF+D")

@@ -115,7 +115,7 @@ def annotate(
             signals, missing = _read(recording, channels, part)
             core = slice(part.core[0] - part.first, part.core[1] - part.first)
             n_missing += missing[:, core].sum(axis=1)
-            silent += _spans(missing[:, core].all(axis=0), part.core[0])
+            silent += _spans(np.asarray(missing[:, core].all(axis=0)), part.core[0])
             if peaks is None:
                 given = np.where(missing, np.nan, signals)
                 found.append(part.within(detect_r_peaks(given, recording.fs)))

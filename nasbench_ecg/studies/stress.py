@@ -272,7 +272,8 @@ def _load(target: Target, options: WaveformOptions, progress: Progress) -> Beats
     dataset = target.component.create(options)
     if options.added_noise is not None:
         fetch_records([dataset], target.source, progress)
-    return dataset.load(target.source, Silent())
+    beats: Beats = dataset.load(target.source, Silent())
+    return beats
 
 
 def _same_beats(
