@@ -197,8 +197,8 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
     Values are read as JSON where they are JSON, and as text otherwise.
 
     Raises:
-        OptionError: An assignment is not of the form ``component.option=value``, or one option is
-            set twice.
+        OptionError: An assignment is not of the form ``component.option=value``, one option or one
+            name in a value is given twice, or a text is not Unicode.
     """
     kinds = ("strategy", "space", "builder", "dataset", "evaluator", "protocol", "executor")
     parsed: dict[str, dict[str, Any]] = {}
@@ -217,11 +217,35 @@ def parse_assignments(assignments: list[str]) -> dict[str, dict[str, Any]]:
         options = parsed.setdefault(kind, {})
         if option in options:
             raise OptionError(f"--set {kind}.{option} is given twice.", fix="Give it only once.")
-        try:
-            options[option] = json.loads(value)
-        except (ValueError, RecursionError):
-            options[option] = value
+        options[option] = _value(value, f"{kind}.{option}")
     return parsed
+
+
+def _value(text: str, option: str) -> Any:
+    """Return JSON data or, where it is none, the text."""
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise OptionError(
+                f"--set {option} has the name {twice!r} twice.", fix="Give it only once."
+            )
+        return found
+
+    try:
+        value = json.loads(text, object_pairs_hook=object_of)
+    except (ValueError, RecursionError):
+        value = text
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise OptionError(
+            f"--set {option} has a text that is not Unicode: {text!a}.",
+            fix="Give it in the encoding of the terminal.",
+        ) from None
+    return value
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:

@@ -266,18 +266,13 @@ def strips(
     from matplotlib.figure import Figure
 
     from nasbench_ecg.report.annotation import chosen_beats
-    from nasbench_ecg.signal.recordings import open_recording
+    from nasbench_ecg.signal.recordings import check_seconds, open_recording
 
     if isinstance(recording, (str, Path)):
         recording = open_recording(Path(recording), found.fs)
     if seconds is None:
         seconds = [float(found.samples[i] / found.fs) for i in chosen_beats(found, _STRIPS)]
-    length = recording.n_samples / recording.fs
-    if outside := [at for at in seconds if not 0 <= at <= length]:
-        raise OptionError(
-            f"There is no second {outside[0]:g}.",
-            where=f"recording {recording.name}, of {length:g} s",
-        )
+    check_seconds(recording, seconds)
     if not len(seconds):
         raise OptionError(f"There is nothing to draw of {recording.name}.")
     width, height = _STRIP_SIZE

@@ -511,6 +511,9 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     asked = ["annotate", str(path), "--model", str(model), "-o", str(tmp_path / "x")]
     refused = CliRunner().invoke(app, [*asked, "--strips", "gif"])
     assert refused.exit_code == 2 and "png, pdf" in refused.output
+    refused = CliRunner().invoke(app, [*asked, "--fs", str(FS), "--strips", "png", "--at", "3,61"])
+    assert refused.exit_code == 2 and "no second 61" in refused.output
+    assert not (tmp_path / "x").exists()
     (tmp_path / "other").mkdir()
     other = shutil.copy(path, tmp_path / "other")
     twice = [*asked[:1], str(other), *asked[1:], "--fs", str(FS), "--overwrite"]

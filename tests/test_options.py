@@ -137,6 +137,22 @@ def test_assignments_gather_by_component() -> None:
     assert parsed == {"builder": {"cells": 3}, "strategy": {"a": 1, "b": 2}}
 
 
+def test_a_name_within_a_value_is_not_given_twice_either() -> None:
+    with pytest.raises(OptionError, match=r"strategy\.a has the name 'x' twice"):
+        parse_assignments(['strategy.a={"x": 1, "y": [{"z": 1}], "x": 2}'])
+    with pytest.raises(OptionError, match=r"strategy\.a has the name 'z' twice"):
+        parse_assignments(['strategy.a=[{"z": 1, "z": 1}]'])
+    assert parse_assignments(['strategy.a=[{"z": 1}, {"z": 2}]']) == {
+        "strategy": {"a": [{"z": 1}, {"z": 2}]}
+    }
+
+
+@pytest.mark.parametrize("text", ['"\\ud800"', "caf\udce9", '{"\\udc00": 1}'])
+def test_a_text_that_no_record_can_hold_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=r"strategy\.a has a text that is not Unicode"):
+        parse_assignments([f"strategy.a={text}"])
+
+
 def test_an_option_is_not_set_twice_as_the_first_value_would_be_ignored() -> None:
     with pytest.raises(OptionError, match=r"strategy\.a is given twice"):
         parse_assignments(["strategy.a=1", "strategy.b=2", "strategy.a=4"])

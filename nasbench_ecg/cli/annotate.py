@@ -76,7 +76,7 @@ def annotate(
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
     from nasbench_ecg.report.annotation import as_markdown, check_target, write_annotations
-    from nasbench_ecg.signal.recordings import open_recording
+    from nasbench_ecg.signal.recordings import check_seconds, open_recording
 
     if strips is None:
         refuse_in_vain(context, ("at",), "Without --strips nothing is drawn")
@@ -87,6 +87,7 @@ def annotate(
     opened = [(path, open_recording(path, fs)) for path in recordings]
     _check_names([recording.name for _, recording in opened])
     for _, recording in opened:
+        check_seconds(recording, seconds or [])
         check_target(output / f"{recording.name}.{extension}", overwrite=overwrite)
     with storage_errors(output, option="-o"):
         output.mkdir(parents=True, exist_ok=True)

@@ -193,6 +193,16 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
     return StoredRecording(name, header.fs, header.leads, signals, header.notes)
 
 
+def check_seconds(recording: Recording, seconds: Sequence[float]) -> None:
+    """Raise OptionError if one of ``seconds`` is outside of the recording."""
+    length = recording.n_samples / recording.fs
+    if outside := [at for at in seconds if not 0 <= at <= length]:
+        raise OptionError(
+            f"There is no second {outside[0]:g}.",
+            where=f"recording {recording.name}, of {length:g} s",
+        )
+
+
 def lead_names(recording: Recording) -> tuple[str, ...]:
     """Return distinct names of the leads: ``#0`` (the position) for a name that several have."""
     names = recording.leads
