@@ -740,7 +740,7 @@ def test_the_command_succeeds_if_all_checks_pass(in_this_process: None) -> None:
 def test_the_command_says_what_fails_and_why_and_ends_with_1(in_this_process: None) -> None:
     result = CliRunner().invoke(app, ["plugin", "check", "not-json"])
     assert result.exit_code == 1
-    assert "details-are-json: the details are not JSON data" in result.stdout
+    assert "details-are-json: the details cannot be recorded" in result.stdout
     result = CliRunner().invoke(app, ["plugin", "check", "not-json", "--json"])
     assert result.exit_code == 1
     data = json.loads(result.stdout)

@@ -82,7 +82,7 @@ def test_a_table_does_not_answer_what_it_does_not_hold():
         (known, {"epoch": 0}, "no epoch 0"),
         (known, {"seed": 3}, "not trained with seed 3"),
         (known, {"seed": -1}, "not trained with seed -1"),
-        (known, {"seed": "first"}, "not trained with seed first"),
+        (known, {"seed": "first"}, "seed='first' is not allowed"),
         (known, {"metric": "f2"}, "no metric 'f2'"),
     ]:
         with pytest.raises(TableError, match=reason):
