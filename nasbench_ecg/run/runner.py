@@ -276,7 +276,7 @@ def _artifacts(arch: Architecture, evaluation: Evaluation, test: Beats) -> dict[
 def _failure_recorded(
     prepared: PreparedRun, ctx: RunSearchContext, store: RecordStore
 ) -> Iterator[None]:
-    """Complete the record after the block; if the block raises, store it with status and error.
+    """If the block raises, complete the record, and store it with status and error.
 
     An option that is refused before the search started leaves no record, and a failure does not
     replace an earlier successful record of the same run.
@@ -296,7 +296,6 @@ def _failure_recorded(
         if before is None or before.status != "ok":
             store.write(record)
         raise
-    _complete(prepared, ctx)
 
 
 def _complete(prepared: PreparedRun, ctx: RunSearchContext) -> None:
