@@ -18,7 +18,13 @@ from nasbench_ecg.options import NoOptions
 from nasbench_ecg.tables import rounds
 from nasbench_ecg.tables.build import build, n_trainings, open_or_create, pack, trainings
 from nasbench_ecg.tables.card import Recipe, TableError
-from nasbench_ecg.tables.clock import STACKED, fit_clock, layer_work
+from nasbench_ecg.tables.clock import (
+    clock_of_other_processor,
+    fit_clock,
+    layer_work,
+    timed_by,
+    with_seconds_of,
+)
 from nasbench_ecg.tables.rounds import build_side_by_side
 from nasbench_ecg.tables.stacked import StackTrainer
 from nasbench_ecg.tables.training import train_member
@@ -150,7 +156,7 @@ def test_a_builder_that_cannot_stack_is_named():
 
 
 class ToyTrainer:
-    machine = f"a GPU, {STACKED}"
+    machine = "a GPU, trained side by side; seconds predicted for a processor"
 
     def __init__(self, rows):
         self.rows = rows
@@ -256,6 +262,32 @@ def test_a_table_with_few_measured_members_scales_the_clock_of_another(monkeypat
 def test_seconds_of_members_that_were_trained_side_by_side_are_not_measurements(monkeypatch):
     monkeypatch.setattr("nasbench_ecg.tables.clock._FEWEST", 20)
     table = measured_table(seconds_of)
-    card = table.card.model_copy(update={"machines": (f"a GPU, {STACKED}",)})
+    card = table.card.model_copy(update={"machines": (ToyTrainer.machine,)})
     with pytest.raises(TableError, match="too few"):
         fit_clock(type(table)(card, table.arrays), BUILDER, TASK)
+
+
+def test_a_table_keeps_the_seconds_of_its_first_processor(monkeypatch):
+    monkeypatch.setattr("nasbench_ecg.tables.clock._FEWEST", 20)
+    table = measured_table(seconds_of)
+    table.arrays["machine"][30:] = 1
+    table.arrays["seconds"][30:] *= 3
+    card = table.card.model_copy(update={"machines": ("a processor", "a slower one")})
+    mixed = type(table)(card, table.arrays)
+    assert clock_of_other_processor(mixed, "a processor", BUILDER, TASK) is None
+    clock = clock_of_other_processor(mixed, "a slower one", BUILDER, TASK)
+    assert clock.processor == "a processor" and clock.members == 30
+    arch = mixed.members[40]
+    train = timed_by(clock, lambda arch, seed: toy_result(40, seed), BUILDER, TASK)
+    result = train(arch, 1)
+    expected = seconds_of(layer_work(arch, BUILDER, TASK))
+    np.testing.assert_allclose(result.seconds, [0.5 * expected, expected], rtol=0.05)
+    np.testing.assert_array_equal(result.confusion, toy_result(40, 1).confusion)
+    assert with_seconds_of("a slower one", clock).endswith("; seconds predicted for a processor")
+
+
+def test_a_new_table_and_one_with_few_seconds_take_those_of_this_machine():
+    untrained = measured_table(seconds_of, untrained=range(TOY.size))
+    assert clock_of_other_processor(untrained, "here", BUILDER, TASK) is None
+    few = measured_table(seconds_of, untrained=range(3, TOY.size))
+    assert clock_of_other_processor(few, "here", BUILDER, TASK) is None

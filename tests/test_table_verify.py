@@ -54,6 +54,13 @@ def test_a_difference_of_one_beat_fails_on_the_same_machine_and_holds_elsewhere(
     assert not elsewhere.equal and not elsewhere.same_machine and elsewhere.holds
 
 
+def test_a_machine_whose_seconds_were_predicted_is_still_the_same(table):
+    name = "here; seconds predicted for a processor"
+    predicted = Table(table.card.model_copy(update={"machines": (name,)}), table.arrays)
+    (found,) = verify(predicted, trained, "here", sample=1)
+    assert found.same_machine and found.holds
+
+
 def test_what_cannot_be_compared_is_refused(table):
     one_seed = toy_table(seeds=1)
     card = one_seed.card.model_copy(update={"machines": ("here",)})

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.tables.clock import is_processor
 from nasbench_ecg.tables.find import open_table
+from nasbench_ecg.tables.stacked import STACKED
 from nasbench_ecg.tables.table import Table
 
 SEEDS, RESAMPLES = 3, 100
@@ -41,11 +41,12 @@ def design(table: Table) -> NDArray[np.float64]:
 
 def main() -> None:
     """Print the effect of the GPU in points of F1."""
-    table = open_table("tiny-cells", *sys.argv[1:3])
+    dataset, protocol = sys.argv[1:3]
+    table = open_table("tiny-cells", dataset, protocol)
     complete = np.flatnonzero(table.trained[:, :SEEDS].all(axis=1))
     scores = 100 * table.values("test")[complete, :SEEDS, -1]
-    of_processor = np.array([is_processor(name) for name in table.card.machines])
-    gpu = 1.0 - of_processor[table.arrays["machine"][complete, :SEEDS]]
+    stacked = np.array([float(STACKED in name) for name in table.card.machines])
+    gpu = stacked[table.arrays["machine"][complete, :SEEDS]]
     members = design(table)[complete]
 
     def effect(rows: NDArray[np.int64]) -> float:

@@ -94,7 +94,13 @@ def build(
     from nasbench_ecg.tables.build import build as train_missing
     from nasbench_ecg.tables.build import continue_shipped, open_or_create, pack
     from nasbench_ecg.tables.card import Recipe
-    from nasbench_ecg.tables.clock import fit_clock, most_measured
+    from nasbench_ecg.tables.clock import (
+        clock_of_other_processor,
+        fit_clock,
+        most_measured,
+        timed_by,
+        with_seconds_of,
+    )
     from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import configure_track, plan_table, strata
     from nasbench_ecg.tables.rounds import build_side_by_side
@@ -118,12 +124,16 @@ def build(
         continue_shipped(plan.card, folder)
         found = open_or_create(folder, plan.card, plan.members, plan.costs)
         groups = strata(found.arrays["cost_parameters"])
+        reference = most_measured(space, tables)
         if device == "cpu":
-            steps = train_missing(
-                folder, found, groups, plan.train, plan.machine, shard=part, hours=hours
-            )
+            train, machine = plan.train, plan.machine
+            clock = clock_of_other_processor(found, machine, plan.builder, plan.task, reference)
+            if clock is not None:
+                train = timed_by(clock, train, plan.builder, plan.task)
+                machine = with_seconds_of(machine, clock)
+            steps = train_missing(folder, found, groups, train, machine, shard=part, hours=hours)
         else:
-            clock = fit_clock(found, plan.builder, plan.task, most_measured(space, tables))
+            clock = fit_clock(found, plan.builder, plan.task, reference)
             trainer = StackTrainer(plan, clock, device)
             steps = build_side_by_side(folder, found, groups, trainer, shard=part, hours=hours)
         done = int(found.trained.sum())

@@ -1,14 +1,15 @@
-"""Processor seconds of trainings that a GPU did side by side, from those that a processor did.
+"""Seconds of a table's own processor, for the trainings that another processor or a GPU did.
 
-The simulated clock of a search counts the seconds that one training takes on one processor. A
-stack of networks has no such seconds. They are predicted from the trainings that were measured: the
-time of a network is the sum of the times of its layers, which are proportional to the work of each.
+The simulated clock of a search counts the seconds that one training takes on one processor, that
+of the table's first trainings. A stack of networks has no such seconds, and another processor has
+others. They are predicted from the trainings that were measured: the time of a network is the sum
+of the times of its layers, which are proportional to the work of each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.files import load_table
 from nasbench_ecg.tables.find import find_tables
 from nasbench_ecg.tables.table import Table
+from nasbench_ecg.tables.training import MemberResult
 from nasbench_ecg.training.costs import build_network
 from nasbench_ecg.training.seeding import seeded
 
@@ -140,32 +142,81 @@ def most_measured(space: str, tables: Path) -> Table | None:
     return max(found, key=lambda table: len(_measured(table)[0]), default=None)
 
 
+def clock_of_other_processor(
+    table: Table, machine: str, builder: Builder, task: Task, reference: Table | None = None
+) -> Clock | None:
+    """Return the clock of a table whose seconds are not those of this machine.
+
+    Args:
+        table: The table.
+        machine: Processor, threads and torch version of this machine.
+        builder: Makes the networks.
+        task: The beats of the table, for the sizes of the networks.
+        reference: As in :func:`fit_clock`.
+
+    Returns:
+        None if the table's seconds are those of this machine, or too few were measured for a clock.
+    """
+    if own_processor(table) in (None, machine):
+        return None
+    try:
+        return fit_clock(table, builder, task, reference)
+    except TableError:
+        return None
+
+
+def timed_by(
+    clock: Clock, train: Callable[[Architecture, int], MemberResult], builder: Builder, task: Task
+) -> Callable[[Architecture, int], MemberResult]:
+    """Return ``train`` with the seconds of ``clock`` in place of those that it takes here."""
+
+    def timed(arch: Architecture, seed: int) -> MemberResult:
+        (seconds,) = clock.predict([layer_work(arch, builder, task)])
+        return replace(train(arch, seed), seconds=seconds)
+
+    return timed
+
+
+_PREDICTED = "; seconds predicted for "
+
+
+def with_seconds_of(machine: str, clock: Clock) -> str:
+    """Return the name of a machine whose trainings have the seconds of ``clock``."""
+    return f"{machine}{_PREDICTED}{clock.processor}"
+
+
+def trained_on(machine: str) -> str:
+    """Return the machine of a card without whose seconds its trainings have."""
+    return machine.partition(_PREDICTED)[0]
+
+
+def is_measured(machine: str) -> bool:
+    """Tell whether the seconds of a machine's trainings were measured on it."""
+    return _PREDICTED not in machine
+
+
+def own_processor(table: Table) -> str | None:
+    """Return the machine whose seconds a table holds: the first that measured any."""
+    used = np.unique(table.arrays["machine"][table.trained]).tolist()
+    measured = [name for i in used if is_measured(name := table.card.machines[i])]
+    return measured[0] if measured else None
+
+
 def _measured(
     table: Table,
 ) -> tuple[list[int], NDArray[np.float64], NDArray[np.float64], str]:
-    """Return the rows that a processor trained, their seconds, and the epochs' shares of them."""
+    """Return the rows that the table's processor trained, their seconds, and the epochs' shares."""
     machines = table.card.machines
-    measured = table.trained & np.isin(
-        table.arrays["machine"], [i for i, name in enumerate(machines) if is_processor(name)]
-    )
+    processor = own_processor(table)
+    number = -1 if processor is None else machines.index(processor)
+    measured = table.trained & (table.arrays["machine"] == number)
     rows = np.flatnonzero(measured.any(axis=1))
     by_epoch = np.array(
         [table.arrays["seconds"][row, measured[row]].mean(axis=0) for row in rows], np.float64
     ).reshape(len(rows), table.card.recipe.epochs)
     total = by_epoch[:, -1]
     shares = np.median(by_epoch / total[:, None], axis=0) if len(rows) else total
-    used = table.arrays["machine"][measured]
-    name = machines[int(np.bincount(used).argmax())] if len(used) else ""
-    return rows.tolist(), total, shares, name
-
-
-STACKED = "trained side by side"
-"""Marks a machine of which no processor seconds are known."""
-
-
-def is_processor(machine: str) -> bool:
-    """Tell whether the seconds of a machine's trainings were measured."""
-    return STACKED not in machine
+    return rows.tolist(), total, shares, processor or ""
 
 
 def _matrix(work: Sequence[Work], kinds: Sequence[str]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from nasbench_ecg.contracts import StacksNetworks, Task
 from nasbench_ecg.errors import DivergedError, OptionError
 from nasbench_ecg.run.environment import cpu_name
 from nasbench_ecg.tables.card import Recipe
-from nasbench_ecg.tables.clock import STACKED, Clock, layer_work
+from nasbench_ecg.tables.clock import Clock, layer_work, with_seconds_of
 from nasbench_ecg.tables.plan import Plan
 from nasbench_ecg.tables.training import MemberResult, draw_beats, training_recipe
 from nasbench_ecg.training.costs import build_network
@@ -35,6 +35,9 @@ from nasbench_ecg.training.seeding import seeded
 
 PRECISION: Precision = "tf32"
 """Arithmetic of matrix products on a GPU; the difference is far below that of two seeds."""
+
+STACKED = "trained side by side"
+"""Marks the machine of such trainings in a table's card."""
 
 STACK = 192
 """Members in a stack; with networks of 200,000 parameters it takes about 20 GB."""
@@ -70,9 +73,7 @@ class StackTrainer:
         self.task, self.builder, self.recipe = task, builder, plan.card.recipe
         self.clock, self.device = clock, device
         name = torch.cuda.get_device_name() if device == "cuda" else cpu_name()
-        self.machine = (
-            f"{name}, {STACKED}, torch {torch.__version__}; seconds predicted for {clock.processor}"
-        )
+        self.machine = with_seconds_of(f"{name}, {STACKED}, torch {torch.__version__}", clock)
         self._train = to_device(task.train, device)
         self._scored = [to_device(beats, device) for beats in (task.validation, plan.test)]
 

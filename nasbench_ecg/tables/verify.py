@@ -10,6 +10,7 @@ import numpy as np
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.metrics import scores_of_many
 from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.clock import trained_on
 from nasbench_ecg.tables.table import Table
 from nasbench_ecg.tables.training import MemberResult
 
@@ -68,7 +69,7 @@ def verify(
     scores = table.values("test", METRIC)[:, :, -1]
     limit = _LIMIT * seed_deviation(table)
     for row, training_seed in trained[chosen].tolist():
-        made_by = table.card.machines[table.arrays["machine"][row, training_seed]]
+        made_by = trained_on(table.card.machines[table.arrays["machine"][row, training_seed]])
         same = made_by == machine
         if not same and np.isnan(limit):
             raise TableError(
