@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.report.option_text import value_text
+from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.text import amount, counted, difference, duration, p_value
 
 

@@ -43,7 +43,7 @@ def print_settings(config: RunConfig, store: RecordStore, *, dry_run: bool) -> N
 
 def _settings(options: Options) -> Text:
     """Return the options that differ from the published ones, as text."""
-    from nasbench_ecg.report.option_text import value_text
+    from nasbench_ecg.run.option_text import value_text
 
     values = options.model_dump(mode="json")
     changed = [

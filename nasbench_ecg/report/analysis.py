@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from nasbench_ecg.metrics import SCORES
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row, RunId
-from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.patients import PersonMatrices, paired_person_p_value
 from nasbench_ecg.report.statistics import (
     Comparison,
@@ -18,6 +17,7 @@ from nasbench_ecg.report.statistics import (
     improvement,
     open_ranks,
 )
+from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.statistics import holm
 
 RANDOM_SEARCH = "random"

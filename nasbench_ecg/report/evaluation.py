@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow, text_table
+from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.studies.evaluate import CarriedWeights
 from nasbench_ecg.studies.stress import StressTest
 from nasbench_ecg.text import percent

@@ -12,11 +12,11 @@ from math import inf
 from typing import Any
 
 from nasbench_ecg.options import short_names
-from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.overlap import Overlap
 from nasbench_ecg.report.patients import PatientInterval
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Comparison, CriticalDifference, Improvement, Summary
+from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 
 RANKED_BY = "f1_of_macro"

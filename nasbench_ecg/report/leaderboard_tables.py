@@ -11,7 +11,6 @@ from nasbench_ecg.report.columns import leaderboard_columns, pareto_meaning
 from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
 from nasbench_ecg.report.leaderboard_column import Format
 from nasbench_ecg.report.measures import COSTS
-from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.overlap import Overlap, shares_text
 from nasbench_ecg.report.patients import smallest_person_p_value
 from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
@@ -21,6 +20,7 @@ from nasbench_ecg.report.statistics import (
 )
 from nasbench_ecg.report.table import Cell, Column, Kind, Table, TableRow
 from nasbench_ecg.report.verdicts import chance_text
+from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.statistics import (
     MIN_VALUES_FOR_INTERVAL,
     SIGNIFICANCE,

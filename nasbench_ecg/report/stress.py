@@ -16,9 +16,9 @@ from nasbench_ecg.report.evaluation import (
     score_columns,
     tested,
 )
-from nasbench_ecg.report.option_text import value_text
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.table import Cell, Chart, Column, Table, TableRow
+from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.studies.stress import MARK_SHIFT, StressLevel, StressTest
 
 _NAMES = {

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError
 from nasbench_ecg.options import short_names
@@ -14,7 +16,8 @@ from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.folds import each_fold
-from nasbench_ecg.run.request import RunRequest, assigned
+from nasbench_ecg.run.option_text import value_text
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.suite.spec import Grid, Suite
 
 MIN_SEEDS = 3
@@ -80,7 +83,10 @@ class PlannedRun:
 
 
 def _with_options(name: str, changed: Mapping[str, Any]) -> str:
-    return " ".join([name, *(f"{option}={assigned(value)}" for option, value in changed.items())])
+    texts = (
+        f"{option}={value_text(to_jsonable_python(value))}" for option, value in changed.items()
+    )
+    return " ".join([name, *texts])
 
 
 def plan(

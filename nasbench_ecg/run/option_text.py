@@ -1,4 +1,4 @@
-"""Values of options as text, for labels and summaries."""
+"""Values of options as text, for labels, plans and summaries."""
 
 from __future__ import annotations
 
