@@ -9,8 +9,8 @@ from run_records import ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
 
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.leaderboard import Leaderboard
+from nasbench_ecg.report.leaderboard_tables import footnotes, seed_text
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
-from nasbench_ecg.report.leaderboard_tables import seed_text
 from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.statistics import mean_interval
@@ -110,6 +110,25 @@ def test_a_recipe_that_all_rows_share_is_stated_once():
         "darts (lr=0.01)", "random (lr=0.01)", "cnn-9 (lr=0.02)"
     }  # fmt: skip
     assert board.options == {"evaluator.epochs": 3}
+
+
+def test_rows_name_a_recipe_only_where_it_is_not_that_of_most_rows():
+    usual = {"lr": 0.01, "loss": "focal"}
+    recipes = [usual, {**usual, "lr": 0.02}, {**usual, "averaging": "ema"}, {**usual, "beta": 0.9}]
+    runs = [
+        run_record("cnn-9", metrics=with_f1(0.9 - i / 100), changed={"evaluator": recipe})
+        for i, recipe in enumerate(recipes)
+    ]
+    published = run_record("cnn-9", metrics=with_f1(0.8))
+    (board,) = leaderboards([*runs, published])
+    assert board.usual == {"evaluator.lr": 0.01, "evaluator.loss": "focal"}
+    assert [board.label(row) for row in board.rows] == [
+        "cnn-9", "cnn-9 (lr=0.02)", "cnn-9 (averaging=ema)", "cnn-9 (beta=0.9)",
+        "cnn-9 (loss=default, lr=default)",
+    ]  # fmt: skip
+    assert "Unless a row names another value: loss=focal, lr=0.01." in footnotes(board, ())
+    (board,) = leaderboards(runs[:3])  # three rows are too few to call a value usual
+    assert not board.usual
 
 
 def test_random_architectures_of_another_space_are_not_compared_with() -> None:

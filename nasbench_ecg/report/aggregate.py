@@ -50,6 +50,7 @@ _NO_DATA: Data = ("", "", ())
 _ROLES = ("strategy", "space", "builder", "evaluator")
 _SIZE_LIMITS = ("max_parameters", "max_macs", "max_flash", "max_ram")
 """Options by which searches refuse larger networks."""
+_MIN_ROWS_FOR_USUAL = 4
 
 
 def build_report(
@@ -174,6 +175,11 @@ def _leaderboard(
         replace(row, options={k: v for k, v in row.options.items() if k not in common})
         for row in rows
     ]
+    usual = _usual(rows)
+    rows = [
+        replace(row, options={**{n: json.loads(method[3]).get(n) for n in usual}, **row.options})
+        for method, row in zip(sorted(methods), rows, strict=True)
+    ]
     seeds = tuple(sorted({seed for row in rows for seed in row.seeds}))
     missing = [tuple(seed for seed in seeds if seed not in row.seeds) for row in rows]
     changed = {f"dataset.{name}" for r in records for name in r.components["dataset"].changed}
@@ -193,6 +199,7 @@ def _leaderboard(
             [replace(row, missing=seeds) for row, seeds in zip(rows, missing, strict=True)]
         ),
         published=tuple(published_for(records[0])),
+        usual=usual,
         ranked_by=ranked_by,
     )
     persons = {
@@ -258,9 +265,24 @@ def _common_to_all(rows: Sequence[Row]) -> dict[str, Any]:
     return {
         name: value
         for name, value in rows[0].options.items()
-        if name.startswith("evaluator.")
+        if _of_evaluator(name)
         and all(name in row.options and row.options[name] == value for row in rows)
     }
+
+
+def _usual(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the values of evaluator options that more than half of at least four rows show."""
+    found = {}
+    for name in sorted({name for row in rows for name in row.options if _of_evaluator(name)}):
+        values = [row.options[name] for row in rows if name in row.options]
+        value = max(values, key=values.count)
+        if len(rows) >= _MIN_ROWS_FOR_USUAL and 2 * values.count(value) > len(rows):
+            found[name] = value
+    return found
+
+
+def _of_evaluator(name: str) -> bool:
+    return name.startswith("evaluator.")
 
 
 def _row(

@@ -179,7 +179,7 @@ def across_datasets(
         track = board.track
         recipe = [
             f"{name.removeprefix('evaluator.')}={value_text(value)}"
-            for name, value in sorted(board.options.items())
+            for name, value in sorted({**board.options, **board.usual}.items())
             if name.startswith("evaluator.")
         ]
         name = " · ".join([track.protocol, track.profile, track.evaluator, *recipe])

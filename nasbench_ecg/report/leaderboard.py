@@ -91,7 +91,8 @@ class Row:
         builder: Name of the builder.
         device: ``cpu`` or ``cuda``.
         options: Options, as ``role.option``, that a user changed or that distinguish this row from
-            others of the same strategy.
+            others of the same strategy, and those that most other rows have with another value;
+            None where this row has the default.
         seeds: Seeds with a result, sorted.
         missing: Seeds for which other rows have a result and this one has not, sorted.
         runs_without_result: Number of runs without a result, by status. No average includes them.
@@ -183,6 +184,8 @@ class Leaderboard:
         options: Options of dataset and protocol, as ``role.option``, that a user changed or that
             distinguish this leaderboard from others of the track; and those of the evaluator that
             all of its rows have in common.
+        usual: Values of evaluator options, as ``role.option``, that most rows have; labels name
+            them only where a row has another value.
         macro_classes: The classes that macro scores average over; empty if no run loaded the beats.
         n_others: Number of other leaderboards of this track, on other beats, splits or classes.
         seeds: Seeds for which any row has a result, sorted.
@@ -204,6 +207,7 @@ class Leaderboard:
     seeds: tuple[Seed, ...]
     rows: tuple[Row, ...]
     published: tuple[Published, ...]
+    usual: Mapping[str, Any] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     ranked_by: str = RANKED_BY
     searched: tuple[Overlap, ...] = ()
@@ -225,9 +229,10 @@ class Leaderboard:
     def details(self, row: Row) -> list[str]:
         """Return what distinguishes ``row`` from others of its strategy, and changed options."""
         same_strategy = [other for other in self.rows if other.strategy == row.strategy]
+        own = {k: v for k, v in row.options.items() if k not in self.usual or v != self.usual[k]}
         details = [
-            f"{name}={value_text(row.options[key])}"
-            for key, name in short_names(row.options).items()
+            f"{name}={'default' if own[key] is None else value_text(own[key])}"
+            for key, name in short_names(own).items()
         ]
         same_builder = [other for other in same_strategy if other.builder == row.builder]
         if len({other.space for other in same_builder}) > 1:

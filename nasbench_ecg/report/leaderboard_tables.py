@@ -118,6 +118,9 @@ def rank_table(name: str, found: CriticalDifference) -> Table:
 def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
     """Return what a reader must know of a leaderboard with these headings, in sentences."""
     notes = []
+    if board.usual:
+        usual = [f"{n.partition('.')[2]}={value_text(v)}" for n, v in board.usual.items()]
+        notes.append(f"Unless a row names another value: {', '.join(usual)}.")
     if board.seeds:
         spread = ": mean ± standard deviation" if len(board.seeds) > 1 else ""
         if any(row.ranking is not None and row.ranking.interval for row in board.rows):
