@@ -69,6 +69,16 @@ def random_search(samples):
     return Searcher("random", lambda: RandomSearch(RandomSearchOptions(samples=samples)))
 
 
+def test_seeds_that_few_members_have_change_no_search():
+    more = toy_table(seeds=6)
+    more.trained[5:, 3:] = False
+    own, other = (repeat(one, random_search(15)) for one in (toy_table(), more))
+    assert own.steps.equals(other.steps)
+    np.testing.assert_array_equal(toy_table().mean_test_scores(), more.mean_test_scores())
+    more.trained[:5, :3] = False  # as in one of several shards
+    assert not more.available[:5].any() and np.isnan(more.mean_test_scores()[:5]).all()
+
+
 # -- the context -------------------------------------------------------------------------------
 
 

@@ -122,6 +122,23 @@ def test_a_card_counts_only_members_with_all_base_seeds():
     assert (card["members"], card["of"], card["published"]) == (SPACE.size - 3, SPACE.size, False)
 
 
+def test_members_with_more_seeds_say_how_well_three_rank():
+    table = toy_table(seeds=6)
+    table.trained[5:, 3:] = False
+    card = noise_card(table)
+    more = card["with_more_seeds"]
+    scores = table.values("test")[:5, :, -1]
+    assert (more["members"], more["seeds"]) == (5, 6)
+    assert more["sd_of_a_seed"] == pytest.approx(math.sqrt(scores.var(axis=1, ddof=1).mean()))
+    expected = stats.kendalltau(scores[:, :3].mean(axis=1), scores[:, 3:].mean(axis=1)).statistic
+    assert more["kendall_tau"] == pytest.approx(expected)
+    one, several = (more["intraclass_correlation"][name] for name in ("one_seed", "all_seeds"))
+    assert several == pytest.approx(6 * one / (1 + 5 * one))  # Spearman-Brown
+    # nothing else of the card changes
+    three = toy_table()
+    assert {**card, "with_more_seeds": None} == noise_card(three)
+
+
 @pytest.mark.parametrize("seeds", [1, 2, 3])
 def test_a_card_without_results_says_so_in_plain_json(seeds):
     table = toy_table(seeds=seeds, untrained=range(SPACE.size))

@@ -26,7 +26,7 @@ from nasbench_ecg.tables.card import Card, TableError
 from nasbench_ecg.tables.files import CARD, load_table, save_table
 from nasbench_ecg.tables.find import shipped_tables
 from nasbench_ecg.tables.journal import Training, append_line, journal_line, read_journal
-from nasbench_ecg.tables.table import COST, PROXY, Table, empty_arrays
+from nasbench_ecg.tables.table import BASE_SEEDS, COST, PROXY, Table, empty_arrays
 from nasbench_ecg.tables.training import MemberResult
 
 SHARD = 48
@@ -35,8 +35,6 @@ BLOCK = 16
 """Members that get all their seeds before the next ones."""
 REPEATED = 100
 """Members, the first of the order, that get all seeds that the card has room for."""
-BASE_SEEDS = 3
-"""Seeds of every member."""
 
 
 def order(strata: Sequence[int], seed: int = 0) -> list[int]:

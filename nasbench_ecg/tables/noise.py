@@ -19,13 +19,10 @@ from scipy.stats import kendalltau, norm, t
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import SCORES
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.table import Table
+from nasbench_ecg.tables.table import BASE_SEEDS, Table
 
 LEAST_CORRELATION = 0.75
 """A complete table is published if ICC(1,3) of the test score over all members reaches this."""
-
-SEEDS = 3
-"""Seeds that every member has in a complete table; the card uses these seeds only."""
 
 _FEWEST = 4
 """Members below which there is nothing to compute."""
@@ -76,9 +73,9 @@ def seeds_to_see(difference: float, sd: float) -> int:
 def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
     """Return the figures of the noise card, as plain data: fractions, and None if undefined.
 
-    Only members that are trained with all of the first three seeds take part; ``members`` is their
-    number, and with fewer than four there is nothing else. The best half and tenth are those with
-    the largest mean test score, so their correlations are of a selected range.
+    Only the first three seeds count, and members that are trained with all of them; ``members`` is
+    their number, and with fewer than four there is nothing else. The best half and tenth are those
+    with the largest mean test score, so their correlations are of a selected range.
 
     Args:
         table: The table.
@@ -90,8 +87,9 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
         ``regret_of_validation_winner`` (best mean test score minus that of the member with the best
         validation score, mean over the seeds), ``overlap_of_best_percent`` (share of the best 1% by
         one seed that are the best 1% by another one), ``not_told_from_best`` (members that a test
-        does not tell from the best one, which is one of them), ``seeds_to_see_0.2_points``, and
-        ``published``: whether the table is complete and its scores are reproducible enough.
+        does not tell from the best one, which is one of them), ``seeds_to_see_0.2_points``,
+        ``with_more_seeds``, what :func:`with_more_seeds` returns, and ``published``: whether the
+        table is complete and its scores are reproducible enough.
 
     Raises:
         TableError: There is no such score.
@@ -104,14 +102,14 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
     card: dict[str, Any] = {
         "members": len(used),
         "of": table.card.members,
-        "seeds": SEEDS,
+        "seeds": BASE_SEEDS,
         "metric": metric,
         "published": False,
     }
     if len(used) < _FEWEST:
         return card
-    test = table.values("test", metric)[used, :SEEDS]
-    validation = table.values("validation", metric)[used, :SEEDS]
+    test = table.values("test", metric)[used, :BASE_SEEDS]
+    validation = table.values("validation", metric)[used, :BASE_SEEDS]
     last, mean = test[:, :, -1], test[:, :, -1].mean(axis=1)
     ranked = np.argsort(-mean, kind="stable")
     within_sd = float(np.sqrt(last.var(axis=1, ddof=1).mean()))
@@ -127,7 +125,7 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
     card["kendall_tau"] = {
         "validation_with_test": tau(validation[:, :, -1].mean(axis=1), mean),
         "seed_with_seed": float(
-            np.mean([tau(last[:, i], last[:, j]) for i, j in combinations(range(SEEDS), 2)])
+            np.mean([tau(last[:, i], last[:, j]) for i, j in combinations(range(BASE_SEEDS), 2)])
         ),
         "epoch_with_last": {
             str(epoch + 1): tau(validation[:, :, epoch].mean(axis=1), mean)
@@ -139,18 +137,46 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
         },
     }
     card["regret_of_validation_winner"] = float(
-        np.mean([mean.max() - mean[validation[:, s, -1].argmax()] for s in range(SEEDS)])
+        np.mean([mean.max() - mean[validation[:, s, -1].argmax()] for s in range(BASE_SEEDS)])
     )
     best = max(1, round(0.01 * len(used)))
-    tops = [set(np.argsort(-last[:, s], kind="stable")[:best].tolist()) for s in range(SEEDS)]
+    tops = [set(np.argsort(-last[:, s], kind="stable")[:best].tolist()) for s in range(BASE_SEEDS)]
     card["overlap_of_best_percent"] = float(
         np.mean([len(a & b) / best for a, b in combinations(tops, 2)])
     )
     card["not_told_from_best"] = int(_indistinct(last, ranked[0]).sum())
     card["seeds_to_see_0.2_points"] = seeds_to_see(_DIFFERENCE, within_sd)
+    card["with_more_seeds"] = with_more_seeds(table, metric)
     several = card["intraclass_correlation"]["all"]["three_seeds"]
     card["published"] = bool(len(used) == table.card.members and several >= LEAST_CORRELATION)
     return dict(jsonable(card))
+
+
+def with_more_seeds(table: Table, metric: str = "f1_of_macro") -> dict[str, Any] | None:
+    """Return what the members that are trained with all seeds of the card say of the test score.
+
+    Args:
+        table: The table.
+        metric: One of :data:`nasbench_ecg.metrics.SCORES`.
+
+    Returns:
+        ``members``, ``seeds``, ``sd_of_a_seed``, ``intraclass_correlation`` of one seed and of all,
+        and ``kendall_tau``, of the mean of the first three seeds with that of the others. None if
+        the card has three seeds or fewer, or fewer than four members have all.
+    """
+    rows = np.flatnonzero(table.trained.all(axis=1))
+    if table.card.seeds <= BASE_SEEDS or len(rows) < _FEWEST:
+        return None
+    scores = table.values("test", metric)[rows, :, -1]
+    one, all_seeds = intraclass(scores)
+    first, others = scores[:, :BASE_SEEDS].mean(axis=1), scores[:, BASE_SEEDS:].mean(axis=1)
+    return {
+        "members": len(rows),
+        "seeds": table.card.seeds,
+        "sd_of_a_seed": float(np.sqrt(scores.var(axis=1, ddof=1).mean())),
+        "intraclass_correlation": {"one_seed": one, "all_seeds": all_seeds},
+        "kendall_tau": tau(first, others),
+    }
 
 
 def track_with_track(
@@ -167,7 +193,7 @@ def track_with_track(
     """
     means = {}
     for name, table in tables.items():
-        values = table.values("test", metric)[:, :SEEDS, -1]
+        values = table.values("test", metric)[:, :BASE_SEEDS, -1]
         keep = set(_complete(table).tolist())
         means[name] = {
             arch.hash: values[i].mean() for i, arch in enumerate(table.members) if i in keep
@@ -183,9 +209,9 @@ def track_with_track(
 
 def _complete(table: Table) -> NDArray[np.int64]:
     """Return the rows of the members that have all base seeds."""
-    if table.card.seeds < SEEDS:
+    if table.card.seeds < BASE_SEEDS:
         return np.zeros(0, np.int64)
-    return np.flatnonzero(np.asarray(table.trained[:, :SEEDS].all(axis=1)))
+    return np.flatnonzero(np.asarray(table.trained[:, :BASE_SEEDS].all(axis=1)))
 
 
 def _indistinct(scores: NDArray[np.float64], best: int) -> NDArray[np.bool_]:

@@ -32,7 +32,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.table import Table
+from nasbench_ecg.tables.table import BASE_SEEDS, Table
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ STEP_COLUMNS = ("repetition", "evaluation", "seconds", "member", "epoch", "score
 @dataclass(frozen=True)
 class ValidationLookup:
     """The part of a table that a search may see: validation scores and seconds, no test results.
+
+    It has the first three seeds only, so that members with more are not treated otherwise.
 
     Attributes:
         place: Returns the row of an architecture.
@@ -74,8 +76,9 @@ class ValidationLookup:
                 )
             return row
 
-        scores = table.values("validation", METRIC)
-        return cls(place, table.trained, scores, table.arrays["seconds"])
+        scores, seconds = table.values("validation", METRIC), table.arrays["seconds"]
+        seeds = slice(BASE_SEEDS)
+        return cls(place, table.trained[:, seeds], scores[:, seeds], seconds[:, seeds])
 
     def epoch(self, fidelity: Fidelity | None) -> int:
         """Return after which epoch a fidelity is looked up.

@@ -23,6 +23,9 @@ PARTS = ("validation", "test")
 COST, PROXY = "cost_", "proxy_"
 """Prefixes of the arrays [M] that hold costs, and scores of the untrained networks."""
 
+BASE_SEEDS = 3
+"""Seeds of every member of a complete table. Searches see no others, whatever a member has."""
+
 Seed = int | Literal["mean"]
 
 
@@ -87,12 +90,12 @@ class Table:
 
     @property
     def available(self) -> NDArray[np.bool_]:
-        """Which members are trained with at least one seed, [M]."""
-        return np.asarray(self.trained.any(axis=1))
+        """Which members are trained with at least one of the first three seeds, [M]."""
+        return np.asarray(self.trained[:, :BASE_SEEDS].any(axis=1))
 
     @property
     def complete(self) -> float:
-        """The share of members with at least one trained seed."""
+        """The share of members that are available."""
         return float(self.available.mean())
 
     def refuse_untrained(self) -> None:
@@ -193,11 +196,11 @@ class Table:
         return self._values[key]
 
     def mean_test_scores(self, metric: str = "f1_of_macro") -> NDArray[np.float64]:
-        """Return the test score after the last epoch, mean over a member's seeds, [M].
+        """Return the test score after the last epoch, mean over a member's first three seeds, [M].
 
-        NaN for members of which no training is done.
+        NaN for members of which none of these trainings is done.
         """
-        scores = self.values("test", metric)[:, :, -1]
+        scores = self.values("test", metric)[:, :BASE_SEEDS, -1]
         found = np.full(len(scores), np.nan)
         found[self.available] = np.nanmean(scores[self.available], axis=1)
         return found

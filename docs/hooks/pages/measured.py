@@ -91,6 +91,11 @@ def _number(value: float | None, factor: float = 1, digits: int = 2) -> str:
     return "–" if value is None else f"{factor * value:.{digits}f}".replace("-", "−")
 
 
+def _more(card: dict[str, Any], text: Callable[[dict[str, Any]], str]) -> str:
+    more = card["with_more_seeds"]
+    return "–" if more is None else text(more)
+
+
 _NOISE: dict[str, Callable[[dict[str, Any]], str]] = {
     "members with three seeds": lambda card: f"{card['members']:,} of {card['of']:,}",
     "published": lambda card: "yes" if card["published"] else "no",
@@ -102,6 +107,15 @@ _NOISE: dict[str, Callable[[dict[str, Any]], str]] = {
     "intraclass correlation, all, three seeds": _correlation("all", "three_seeds"),
     "intraclass correlation, best half, three seeds": _correlation("best_half", "three_seeds"),
     "intraclass correlation, best tenth, three seeds": _correlation("best_tenth", "three_seeds"),
+    "members with more seeds, and seeds": lambda card: _more(
+        card, lambda more: f"{more['members']:,}, {more['seeds']}"
+    ),
+    "… sd of a seed, points": lambda card: _more(
+        card, lambda more: _number(more["sd_of_a_seed"], 100)
+    ),
+    "… τ of the first three seeds with the others": lambda card: _more(
+        card, lambda more: _number(more["kendall_tau"])
+    ),
     "τ of validation with test": lambda card: _number(card["kendall_tau"]["validation_with_test"]),
     "τ of one seed with another": lambda card: _number(card["kendall_tau"]["seed_with_seed"]),
     "τ of the first epoch with test": lambda card: _number(
