@@ -112,6 +112,23 @@ def test_a_recipe_that_all_rows_share_is_stated_once():
     assert board.options == {"evaluator.epochs": 3}
 
 
+def test_options_of_a_space_that_all_its_rows_share_are_stated_once():
+    runs = [
+        run_record(name, metrics=with_f1(0.9), changed={"space": {"nodes": 3}})
+        for name in ("darts", "random")
+    ]
+    fixed = run_record("cnn-9", metrics=with_f1(0.9))
+    fixed.components["space"] = fixed.components["space"].model_copy(update={"name": "fixed"})
+    (board,) = leaderboards([*runs, fixed])
+    assert {board.label(row) for row in board.rows} == {"darts", "random", "cnn-9"}
+    assert board.options == {"space.nodes": 3}
+    (board,) = leaderboards([*runs, run_record("nsga2", metrics=with_f1(0.9))])
+    assert {board.label(row) for row in board.rows} == {
+        "darts (nodes=3)", "random (nodes=3)", "nsga2"
+    }  # fmt: skip
+    assert not board.options
+
+
 def test_rows_name_a_recipe_only_where_it_is_not_that_of_most_rows():
     usual = {"lr": 0.01, "loss": "focal"}
     recipes = [usual, {**usual, "lr": 0.02}, {**usual, "averaging": "ema"}, {**usual, "beta": 0.9}]

@@ -38,6 +38,7 @@ from nasbench_ecg.report.methods import (
 )
 from nasbench_ecg.report.patients import patient_interval, person_matrices
 from nasbench_ecg.report.published import counterpart_of, published_for
+from nasbench_ecg.report.shared_options import common_options, usual_options
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
@@ -50,7 +51,6 @@ _NO_DATA: Data = ("", "", ())
 _ROLES = ("strategy", "space", "builder", "evaluator")
 _SIZE_LIMITS = ("max_parameters", "max_macs", "max_flash", "max_ram")
 """Options by which searches refuse larger networks."""
-_MIN_ROWS_FOR_USUAL = 4
 
 
 def build_report(
@@ -170,12 +170,12 @@ def _leaderboard(
         _row(track, method, methods[method], differing(by_name[method[:3]]), ranked_by, folds)
         for method in sorted(methods)
     ]
-    common = _common_to_all(rows)
+    common = common_options(rows)
     rows = [
         replace(row, options={k: v for k, v in row.options.items() if k not in common})
         for row in rows
     ]
-    usual = _usual(rows)
+    usual = usual_options(rows)
     rows = [
         replace(row, options={**{n: json.loads(method[3]).get(n) for n in usual}, **row.options})
         for method, row in zip(sorted(methods), rows, strict=True)
@@ -253,36 +253,6 @@ def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
 def _position(row: Row) -> tuple[Any, ...]:
     name = (row.strategy, row.builder, canonical_json(dict(row.options)), row.device)
     return (row.rank is None, row.rank or 0, -row.ranking_mean, *name)
-
-
-def _common_to_all(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the options of the evaluator that all of several rows show with the same value.
-
-    They describe the leaderboard and distinguish no row.
-    """
-    if len(rows) < 2:
-        return {}
-    return {
-        name: value
-        for name, value in rows[0].options.items()
-        if _of_evaluator(name)
-        and all(name in row.options and row.options[name] == value for row in rows)
-    }
-
-
-def _usual(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the values of evaluator options that more than half of at least four rows show."""
-    found = {}
-    for name in sorted({name for row in rows for name in row.options if _of_evaluator(name)}):
-        values = [row.options[name] for row in rows if name in row.options]
-        value = max(values, key=values.count)
-        if len(rows) >= _MIN_ROWS_FOR_USUAL and 2 * values.count(value) > len(rows):
-            found[name] = value
-    return found
-
-
-def _of_evaluator(name: str) -> bool:
-    return name.startswith("evaluator.")
 
 
 def _row(

@@ -178,9 +178,9 @@ def across_datasets(
     for board, own in zip(boards, persons, strict=True):
         track = board.track
         recipe = [
-            f"{name.removeprefix('evaluator.')}={value_text(value)}"
+            f"{name.partition('.')[2]}={value_text(value)}"
             for name, value in sorted({**board.options, **board.usual}.items())
-            if name.startswith("evaluator.")
+            if name.startswith(("builder.", "evaluator.", "space."))
         ]
         name = " · ".join([track.protocol, track.profile, track.evaluator, *recipe])
         group, others = groups.setdefault(name, {}), taken.setdefault(name, set())
