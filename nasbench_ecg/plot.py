@@ -16,6 +16,7 @@ import numpy as np
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.front.results import LeaderboardTables, Runs, one_run, records_of
+from nasbench_ecg.report.aggregate import build_report
 from nasbench_ecg.report.anytime import EFFORTS, Effort, best_curve
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.run.record import RunRecord
@@ -107,6 +108,8 @@ def anytime(
 ) -> Axes:
     """Draw the best validation score so far of searches: mean and quartiles over their seeds.
 
+    Each method of a leaderboard has a curve of its own, also if only its options differ.
+
     Args:
         runs: Runs of one track.
         against: ``evaluations`` or ``seconds`` of the search.
@@ -123,11 +126,12 @@ def anytime(
             f"These runs are of {len(tracks)} tracks, whose scores cannot be compared.",
             fix="Choose runs of one dataset, protocol, profile and evaluator.",
         )
-    methods: dict[str, list[RunRecord]] = {}
-    for record in records:
-        if record.status == "ok":
-            methods.setdefault(record.strategy, []).append(record)
-    found = [best_curve(name, seeds, against) for name, seeds in methods.items()]
+    report = build_report(records, "")
+    found = [
+        best_curve(board.label(row), report.finished_runs(row), against)
+        for board in report.leaderboards
+        for row in board.rows
+    ]
     curves = [curve for curve in found if curve is not None]
     if not curves:
         raise OptionError(

@@ -40,8 +40,10 @@ MIN_VALUES_FOR_INTERVAL = 5
 RESAMPLES = 9999
 """Bootstrap samples; five values have 3,125, which are all used."""
 
-_MOST_PERMUTATIONS = 20_000
-"""A test with more permutations than this draws so many at random."""
+MOST_EXACT_PAIRS = 40
+"""A paired test of more pairs draws :data:`PERMUTATIONS` at random, instead of counting all."""
+
+PERMUTATIONS = 20_000
 
 # Intervals of means
 
@@ -145,24 +147,49 @@ def _moments(values: ArrayLike) -> tuple[float, float, int]:
 def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the two-sided p-value of equal means, by flipping the signs of paired differences.
 
-    It needs at least two pairs and is exact for up to 14. With n pairs, the smallest possible
-    p-value is 2 / 2ⁿ.
+    It needs at least two pairs and is exact for up to :data:`MOST_EXACT_PAIRS`. The smallest
+    possible p-value is that of :func:`smallest_paired_p_value`.
 
     References:
         Fisher 1935, "The Design of Experiments", section 21.
     """
     import numpy as np
-    from scipy.stats import permutation_test
 
     differences = (np.asarray(first, dtype=np.float64) - np.asarray(second)).round(12)
     if not differences.any():
         return 1.0
+    if len(differences) > MOST_EXACT_PAIRS:
+        return _drawn_p_value(differences)
+    # The sums of all 2ⁿ choices of signs are those of two halves, each with its own signs
+    half = len(differences) // 2
+    left = _signed_sums(differences[:half])
+    right = np.sort(_signed_sums(differences[half:]))
+    rounding = 1e-12 * np.abs(differences).sum()
+    least = abs(differences.sum()) - rounding
+    above = (len(right) - np.searchsorted(right, least - left)).sum()
+    return min(1.0, 2 * float(above) / 2 ** len(differences))
+
+
+def _signed_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of ``values`` [n] with every choice of signs, [2ⁿ]."""
+    import numpy as np
+
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums + value, sums - value])
+    return sums
+
+
+def _drawn_p_value(differences: NDArray[np.float64]) -> float:
+    import numpy as np
+    from scipy.stats import permutation_test
+
     tested = permutation_test(
         (differences,),
         lambda d, axis: d.mean(axis=axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=_MOST_PERMUTATIONS,
+        n_resamples=PERMUTATIONS,
         random_state=np.random.default_rng(0),
     )
     return min(1.0, float(tested.pvalue))
@@ -170,7 +197,7 @@ def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
 
 def smallest_paired_p_value(pairs: int) -> float:
     """Return the smallest p-value that :func:`paired_p_value` can give with so many pairs."""
-    return 2.0 ** (1 - pairs)
+    return 2.0 ** (1 - pairs) if pairs <= MOST_EXACT_PAIRS else 2 / (PERMUTATIONS + 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -6,6 +6,7 @@ import csv
 import io
 from typing import Any
 
+import matplotlib
 import pytest
 from run_records import run_record, with_f1
 
@@ -134,3 +135,19 @@ def test_the_front_door_has_a_row_for_each_point(report: Report) -> None:
     frame = nb.leaderboard(list(report.records.values())).anytime()
     assert list(frame["at"]) == [1, 2, 3, 4, 12, 16, 20, 24, 25, 30, 32]
     assert set(frame["method"]) == {"random"}
+
+
+def test_searches_that_differ_by_their_options_have_curves_of_their_own() -> None:
+    matplotlib.use("Agg")
+    few = {"strategy": {"samples": 2}}
+    made = [
+        search("random", 0, [(1, 10, 0.5), (2, 20, 0.9)]),
+        search("random", 0, [(1, 10, 0.3), (2, 20, 0.4)], changed=few),
+        search("random", 1, [(1, 10, 0.1), (2, 20, 0.2)], changed=few),
+    ]
+    axes = nb.plot.anytime(made)
+    drawn = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert drawn == {
+        "random": pytest.approx([0.5, 0.9]),
+        "random (samples=2)": pytest.approx([0.2, 0.3]),
+    }

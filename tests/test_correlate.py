@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -13,8 +15,8 @@ from typer.testing import CliRunner
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Evaluation
-from nasbench_ecg.errors import OptionError
-from nasbench_ecg.report.correlation import correlate, seed_noise
+from nasbench_ecg.errors import DivergedError, OptionError
+from nasbench_ecg.report.correlation import correlate, noise_table, seed_noise
 from nasbench_ecg.studies.correlate import SampleScores, sample_architectures
 from nasbench_ecg_baselines.space import Fixed
 from nasbench_ecg_cells.options import ConvCellsOptions
@@ -96,6 +98,16 @@ def test_the_noise_of_the_seed_is_that_of_a_one_way_analysis_of_variance():
     assert (same.one_seed, same.all_seeds, same.tau, same.sd) == (None, None, None, 0)
 
 
+def test_the_noise_of_the_seed_is_of_the_architectures_that_did_not_diverge():
+    seeds = [[0.5, -math.inf, 0.7, 0.9], [0.6, 0.8, 0.7, 0.7]]
+    found = seed_noise([scored("train", values) for values in seeds])
+    without = seed_noise([scored("train", [v[0], v[2], v[3]]) for v in seeds])
+    assert found == replace(without, diverged=1)
+    assert "diverged with a seed: 1." in noise_table(found, "").footnotes[0]
+    assert "diverged" not in noise_table(without, "").footnotes[0]
+    assert seed_noise([scored("train", [0.5, -math.inf, -math.inf])] * 2) is None
+
+
 def test_the_mean_of_the_seeds_is_what_counts():
     cheap = scored("proxy", [1, 2, 3])
     seeds = [scored("train", values) for values in ([0, 5, 4], [0, 1, 4])]
@@ -156,6 +168,28 @@ def test_several_seeds_train_each_architecture_again_and_say_how_much_is_the_see
     noise = result["seed_noise"]
     assert (noise["n"], noise["seeds"]) == (3, [0, 1])
     assert noise["sd"] == pytest.approx(np.std(by_seed, axis=0, ddof=1).__pow__(2).mean() ** 0.5)
+
+
+@pytest.mark.parametrize("seeds", [[], ["--seeds", "0,1"]])
+def test_an_architecture_whose_training_diverges_has_no_score_and_the_others_have(
+    command, monkeypatch, tmp_path, seeds
+):
+    real, trained = Train.evaluate, []
+
+    def evaluate(self, arch, *rest):
+        trained.append(arch)
+        if arch == trained[0]:
+            raise DivergedError("The training diverged: loss not finite.")
+        return real(self, arch, *rest)
+
+    monkeypatch.setattr(Train, "evaluate", evaluate)
+    done = command("parameters", *seeds)
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout, parse_constant=pytest.fail)
+    scores = [a["scores"]["train"] for a in result["architectures"]]
+    assert scores[0] is None and None not in scores[1:]
+    (path,) = tmp_path.glob("results/correlation/*/correlation.json")
+    assert json.loads(path.read_text()) == result
 
 
 @pytest.mark.parametrize(

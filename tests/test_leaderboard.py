@@ -449,3 +449,24 @@ def test_a_leaderboard_says_how_much_is_the_seed() -> None:
     assert "two means of 3 runs a standard deviation of 1.15 points" in seed_text(board)
     (board,) = leaderboards(records[:3])
     assert seed_text(board) == ""
+
+
+def test_a_mean_of_some_seeds_only_says_so_and_is_not_compared_with_others() -> None:
+    # +P of S exists only where a network predicts S: of "shy" with one seed of three
+    def matrix(n: int, s: int) -> list[list[int]]:
+        rest = [[0] * 5 for _ in range(5)]
+        rest[0], rest[1] = [90 - n, n, 0, 0, 0], [10 - s, s, 0, 0, 0]
+        return rest
+
+    by_strategy = {"shy": [(0, 1), (0, 0), (0, 0)], "bold": [(10, 4)] * 3}
+    records = [
+        run_record(strategy, seed, confusion=matrix(*called_s), protocol="inter-patient")
+        for strategy, runs in by_strategy.items()
+        for seed, called_s in enumerate(runs)
+    ]
+    table = full_table(only(records), "markdown")
+    at = [column.heading for column in table.columns].index("S +P")
+    cells = {row.cells[1].text: row.cells[at] for row in table.rows}
+    assert cells["shy"].line == "100.00 (1 of 3 seeds have it)"
+    assert cells["bold"].line == "28.57 ± 0.00"
+    assert (cells["shy"].value, cells["bold"].value) == (None, pytest.approx(4 / 14))

@@ -12,6 +12,7 @@ from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard
 from nasbench_ecg.report.patients import (
     PersonMatrices,
     expanded_interval,
+    min_persons_for_significance,
     paired_person_p_value,
     patient_interval,
     person_matrices,
@@ -195,6 +196,30 @@ def test_verdicts_over_patients_stand_beside_those_over_seeds() -> None:
     (board,) = leaderboards([record for record in records if record.search_seed == 0])
     (found,) = verdicts(board)
     assert (found.n, found.p, found.over_persons) == (1, 1.0, "lower")
+
+
+def test_too_few_persons_for_any_verdict_are_not_called_alike() -> None:
+    # by hand: five persons can be exchanged in 32 ways, so no p-value is below 2 / 32
+    rng = np.random.default_rng(3)
+    beats = shares(rng, 5)
+    hard = population(rng, 5, beats, 0.5)
+    easy = np.zeros_like(hard)
+    easy[:, range(3), range(3)] = beats
+    components = run_record("cnn-11").components
+    changed = {"run_key": f"{1:016x}", "components": components, "metrics": {SCORE: 1.0}}
+    (board,) = leaderboards([run_of(hard, 0), run_of(easy, 0).model_copy(update=changed)])
+    (found,) = verdicts(board)
+    assert (found.n_persons, found.p_persons) == (5, pytest.approx(2 / 32))
+    assert (found.over_persons, found.needed_persons) == ("too few persons", 6)
+    table = verdict_table([board])
+    assert table is not None
+    assert table.rows[0].cells[-1].text == "cannot be told with fewer than 6 patients"
+
+
+def test_the_needed_number_of_persons_is_that_of_the_test() -> None:
+    assert [min_persons_for_significance(n) for n in (1, 2, 45, 102)] == [6, 7, 11, 12]
+    # from 13 persons, 4,999 exchanges are drawn: the smallest p-value is 1 / 5,000
+    assert [min_persons_for_significance(n) for n in (103, 250, 251)] == [13, 13, None]
 
 
 @pytest.mark.parametrize("n_persons, listed", [(5, False), (6, True)])

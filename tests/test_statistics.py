@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import product
+from math import comb
 from statistics import mean
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from run_records import run_record, with_f1
+from scipy.stats import permutation_test
 
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.analysis import across_datasets
@@ -28,7 +31,7 @@ from nasbench_ecg.report.statistics import (
     summarize,
 )
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.statistics import holm, paired_p_value
+from nasbench_ecg.statistics import holm, paired_p_value, smallest_paired_p_value
 
 # Demšar 2006, Table 6: AUC of four variants of C4.5 on 14 datasets.
 VARIANTS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
@@ -226,6 +229,35 @@ def test_three_seeds_can_not_reach_five_percent_and_six_can() -> None:
     assert paired_p_value([0.9, 0.91, 0.92], [0.1, 0.11, 0.12]) == pytest.approx(0.25)
     assert min_pairs_for_significance() == 6
     assert paired_p_value([0.9] * 6, [0.1, 0.2, 0.3, 0.1, 0.2, 0.3]) == pytest.approx(2 / 64)
+
+
+@pytest.mark.parametrize("n", [15, 20, 40])
+def test_the_paired_p_value_of_many_seeds_is_exact(n: int) -> None:
+    assert paired_p_value([1.0] * n, [0.5] * n) == smallest_paired_p_value(n) == 2.0 ** (1 - n)
+    # by hand: of equal differences, as many or more of one sign as the seeds have, on either side
+    signs = [1.0] * (n - 4) + [-1.0] * 4
+    extreme = 2 * sum(comb(n, k) for k in range(5)) / 2**n
+    assert paired_p_value([0.7 + 0.1 * s for s in signs], [0.7] * n) == pytest.approx(extreme)
+
+
+def test_the_paired_p_value_equals_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    for n in (2, 5, 10, 14, 15):
+        a, b = rng.normal(0.9, 0.02, (2, n)).round(3)
+        found = permutation_test(
+            (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=2**n
+        )
+        assert paired_p_value(a, b) == pytest.approx(found.pvalue, abs=1e-12)
+
+
+def test_the_stated_number_of_runs_is_enough_for_many_methods() -> None:
+    # 33 methods: random draws of 20,000 permutations can give no corrected p-value below 0.0528
+    for methods in (2, 10, 33, 60):
+        comparisons = methods * (methods - 1) // 2
+        n = min_pairs_for_significance(comparisons)
+        ramp = [0.01 * s for s in range(n)]
+        assert comparisons * paired_p_value([0.5 + s for s in ramp], ramp) < 0.05
+        assert comparisons * paired_p_value([0.5 + s for s in ramp[1:]], ramp[1:]) > 0.05
 
 
 def test_holm_by_hand() -> None:

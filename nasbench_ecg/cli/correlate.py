@@ -177,6 +177,7 @@ def _result(
     found: Sequence[Correlation],
     noise: SeedNoise | None,
 ) -> dict[str, Any]:
+    from nasbench_ecg.io import jsonable
     from nasbench_ecg.run.environment import provenance
 
     dataset, split = prepared.record.dataset, prepared.record.split
@@ -198,7 +199,7 @@ def _result(
                 "architecture": evaluations[0].architecture.to_dict(),
                 "hash": evaluations[0].architecture.hash,
                 "scores": {
-                    _label(one, config): evaluation.score
+                    _label(one, config): jsonable(float(evaluation.score))
                     for one, evaluation in zip(scored, evaluations, strict=True)
                 },
             }

@@ -66,6 +66,7 @@ class SeedNoise:
         tau: Mean of Kendall's τ-b between two seeds; None if all scores of a seed are equal.
         seeds_to_see_a_point: Seeds a side that a test at 5% needs to find a true difference of 0.01
             in four of five cases.
+        diverged: Number of further architectures whose training diverged with a seed.
     """
 
     evaluator: str
@@ -77,13 +78,22 @@ class SeedNoise:
     all_seeds: float | None
     tau: float | None
     seeds_to_see_a_point: int
+    diverged: int = 0
 
 
-def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise:
-    """Return the noise of the seed, from two or more seeds of one evaluator on one sample."""
-    scores = np.array([one.scores for one in scored]).T
+def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise | None:
+    """Return the noise of the seed, from two or more seeds of one evaluator on one sample.
+
+    Returns:
+        None if fewer than two architectures have a score with every seed.
+    """
+    scores = np.array([one.scores for one in scored], np.float64).T
+    n_sampled = len(scores)
+    scores = scores[np.isfinite(scores).all(axis=1)]
+    if len(scores) < 2:
+        return None
     sd = float(np.sqrt(scores.var(axis=1, ddof=1).mean()))
-    taus = [_kendall(a.astype(float), b.astype(float))[0] for a, b in combinations(scores.T, 2)]
+    taus = [_kendall(a, b)[0] for a, b in combinations(scores.T, 2)]
     known = [tau for tau in taus if tau is not None]
     one, several = (value if math.isfinite(value) else None for value in intraclass(scores))
     return SeedNoise(
@@ -96,6 +106,7 @@ def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise:
         all_seeds=several,
         tau=fmean(known) if known else None,
         seeds_to_see_a_point=seeds_to_see(0.01, sd),
+        diverged=n_sampled - len(scores),
     )
 
 
@@ -160,6 +171,8 @@ def noise_table(noise: SeedNoise, title: str) -> Table:
         f"{len(noise.seeds)} seeds each: what differs by less than the seed does is not shown by "
         "one run."
     )
+    if noise.diverged:
+        note += f" Left out, because their training diverged with a seed: {noise.diverged}."
     return text_table(title, ("noise of the seed", "value"), tuple(shown.items()), [note])
 
 

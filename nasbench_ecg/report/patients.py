@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.statistics import CONFIDENCE, MIN_VALUES_FOR_INTERVAL
+from nasbench_ecg.statistics import CONFIDENCE, MIN_VALUES_FOR_INTERVAL, SIGNIFICANCE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -248,3 +248,17 @@ def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: 
 def smallest_person_p_value(n_persons: int) -> float:
     """Return the smallest p-value that :func:`paired_person_p_value` can give."""
     return 2.0 ** (1 - n_persons) if 2**n_persons <= EXCHANGES + 1 else 1 / (EXCHANGES + 1)
+
+
+def min_persons_for_significance(comparisons: int) -> int | None:
+    """Return the fewest persons with which one of so many comparisons can reach the 5% level.
+
+    Returns:
+        None if no number is enough: the test draws only :data:`EXCHANGES` of the exchanges.
+    """
+    n = 1
+    while comparisons * smallest_person_p_value(n) > SIGNIFICANCE:
+        if 2**n > EXCHANGES + 1:
+            return None
+        n += 1
+    return n

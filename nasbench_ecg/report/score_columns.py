@@ -79,11 +79,13 @@ def _score(measure: Measure, *, interval: bool = False, priority: int = 0) -> Le
         if summary is None:
             return Cell()
         ends = summary.interval if interval else None
+        of_all = summary.n == len(row.seeds)
         return Cell(
             percent(summary.mean),
-            summary.mean,
+            summary.mean if of_all else None,  # not compared with means over all seeds
             spread="" if summary.sd is None else f"± {percent(summary.sd)}",
             interval=(percent(ends[0]), percent(ends[1])) if ends else None,
+            note="" if of_all else f"{summary.n} of {len(row.seeds)} seeds have it",
         )
 
     def theirs(figure: Published) -> Cell:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from nasbench_ecg.report.analysis import RANDOM_SEARCH, effort
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard
+from nasbench_ecg.report.patients import min_persons_for_significance
 from nasbench_ecg.report.statistics import Comparison, min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.statistics import SIGNIFICANCE
@@ -29,7 +30,7 @@ _PERSON_COLUMNS = (
     Column("over patients", "whether that difference is shown at the 5% level", numeric=False),
 )
 
-Decision = Literal["higher", "lower", "not told apart", "too few runs"]
+Decision = Literal["higher", "lower", "not told apart", "too few runs", "too few persons"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Verdict:
             not, ``too few runs`` if no difference could be.
         n_persons: Number of test persons; None where the methods are not compared over persons.
         p_persons: p-value of the test over persons, corrected likewise.
-        over_persons: The decision of that test, for these trained networks on other persons.
+        over_persons: The decision of that test, for these trained networks on other persons;
+            ``too few persons`` if it could show no difference.
+        needed_persons: Fewest persons with which it could; None if no number is enough.
     """
 
     method: str
@@ -60,6 +63,7 @@ class Verdict:
     n_persons: int | None = None
     p_persons: float | None = None
     over_persons: Decision | None = None
+    needed_persons: int | None = None
 
 
 def verdicts(board: Leaderboard) -> list[Verdict]:
@@ -96,8 +100,12 @@ def _verdict(board: Leaderboard, found: Comparison, reference: int) -> Verdict:
     shown: Decision = "higher" if gain > 0 else "lower"
     untold: Decision = "too few runs" if found.n < needed else "not told apart"
     over_persons: Decision | None = None
-    if found.p_persons_adjusted is not None:
-        over_persons = shown if found.p_persons_adjusted < SIGNIFICANCE else "not told apart"
+    tests = sum(one.n_persons is not None for one in board.comparisons)
+    needed_persons = min_persons_for_significance(tests)
+    if found.n_persons is not None and found.p_persons_adjusted is not None:
+        told = needed_persons is not None and found.n_persons >= needed_persons
+        untold_persons: Decision = "not told apart" if told else "too few persons"
+        over_persons = shown if found.p_persons_adjusted < SIGNIFICANCE else untold_persons
     return Verdict(
         method=board.label(board.rows[first]),
         against=board.label(board.rows[second]),
@@ -109,6 +117,7 @@ def _verdict(board: Leaderboard, found: Comparison, reference: int) -> Verdict:
         n_persons=found.n_persons,
         p_persons=found.p_persons_adjusted,
         over_persons=over_persons,
+        needed_persons=needed_persons,
     )
 
 
@@ -166,7 +175,7 @@ def _row(board: Leaderboard, group: Sequence[Verdict], with_persons: bool) -> Ta
     ]
     if with_persons:
         p = "" if first.p_persons is None else p_value(first.p_persons)
-        texts += [str(first.n_persons or ""), p, first.over_persons or ""]
+        texts += [str(first.n_persons or ""), p, _over_persons_text(first)]
     shown = {first.decision, first.over_persons} & {"higher", "lower"}
     return TableRow(tuple(map(Cell, texts)), "significant" if shown else "")
 
@@ -181,6 +190,14 @@ def decision_text(verdict: Verdict) -> str:
     if verdict.decision == "too few runs":
         return f"cannot be told with fewer than {verdict.needed} runs"
     return verdict.decision
+
+
+def _over_persons_text(verdict: Verdict) -> str:
+    if verdict.over_persons != "too few persons":
+        return verdict.over_persons or ""
+    if verdict.needed_persons is None:
+        return "cannot be told among so many methods"
+    return f"cannot be told with fewer than {verdict.needed_persons} patients"
 
 
 def chance_text(boards: Sequence[Leaderboard]) -> str:

@@ -97,8 +97,8 @@ class SizeLimit:
         return OptionError(
             f"None of {MAX_REJECTED:,} random architectures has {stated} or fewer.",
             where=" and ".join(f"strategy.{_OPTIONS[name]}" for name in self.limits),
-            fix="Build smaller networks, for example with "
-            "--set builder.cells=6 --set builder.channels=2, or allow more.",
+            fix="Allow more, or set options of the builder or of the search space that make the "
+            "networks smaller.",
         )
 
 
