@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -410,8 +411,21 @@ def test_an_old_record_does_not_count_for_a_process_that_wrote_none(
     store: RecordStore,
 ) -> None:
     runs = runs_that("raises")
-    store.write(new_record(runs[0].config, "mine").model_copy(update={"status": "ok"}))
-    assert done(runs, store)["raises"].status == "failed"
+    old = {"status": "timeout", "error": "too slow"}
+    store.write(new_record(runs[0].config, "mine").model_copy(update=old))
+    record = done(runs, store)["raises"]
+    assert record.status == "failed" and "it broke" in record.error
+
+
+def test_a_result_that_another_process_made_since_the_plan_is_kept(store: RecordStore) -> None:
+    # "lies" ends well and writes nothing, as a run does that is already done
+    runs = runs_that("lies")
+    pending = pending_runs(runs, store)
+    result = new_record(runs[0].config, "mine").model_copy(update={"status": "ok"})
+    store.write(result)
+    (finished,) = execute_runs(pending, store, Engine(LocalExecutor()))
+    assert (finished.record, finished.seconds) == (result, None)
+    assert store.read(runs[0].key) == result
 
 
 def test_pending_runs_are_the_plan_without_those_that_have_a_result(store: RecordStore) -> None:
@@ -504,6 +518,26 @@ def test_a_result_of_another_suite_is_reused_with_its_files(tmp_path: Path) -> N
     assert statuses(runs, here) == ["ok", None, None]
     assert json.loads((here.folder / run.key / "curves.json").read_text()) == {"loss": [1.0]}
     assert there.read(run.key) is not None
+
+
+def test_two_processes_copy_a_result_of_another_suite_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs_that("ok")
+    record = new_record(run.config, "theirs").model_copy(update={"status": "ok"})
+    RecordStore(tmp_path, "theirs").write(record, {"curves.json": {"loss": [1.0]}})
+    here, meanwhile = RecordStore(tmp_path, "mine"), []
+    copytree = shutil.copytree
+
+    def copy_while_another_process_starts(*words: Any, **options: Any) -> Any:
+        monkeypatch.setattr(shutil, "copytree", copytree)
+        meanwhile.append(reuse_results([run], here))
+        return copytree(*words, **options)
+
+    monkeypatch.setattr(shutil, "copytree", copy_while_another_process_starts)
+    assert [record.run_key for record in reuse_results([run], here)] == [run.key]
+    assert meanwhile == [[]] and statuses([run], here) == ["ok"]
+    assert (here.folder / run.key / "curves.json").is_file()
 
 
 def test_a_result_whose_files_were_changed_is_not_reused(tmp_path: Path) -> None:

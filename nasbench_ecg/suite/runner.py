@@ -77,19 +77,31 @@ def reuse_results(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRec
     """Copy results of ``runs`` that other suites in the same folder already have.
 
     A record is copied with its files if its status is ``ok``, it was made under the same profile,
-    and its files are those of the record. The weights stay where they are.
+    and its files are those of the record. The weights stay where they are. A run that another
+    process copies or executes is left to it.
 
     Raises:
         StorageError: There is no space, or the folder cannot be written.
     """
     reused = []
-    for run in runs:
-        for other, record in results_in_other_suites(run, store):
-            copy = record.model_copy(update={"suite": store.suite})
-            store.copy(copy, other.path(run.key).with_suffix(""), weights=False)
-            reused.append(copy)
-            break
+    with closing(_claims(store)) as claims:
+        for run in runs:
+            found = next(results_in_other_suites(run, store), None)
+            if found is None or store.lock(run.key).holder() or not claims.take(run.key):
+                continue
+            before = store.read(run.key)
+            if before is None or before.status != "ok":
+                other, record = found
+                copy = record.model_copy(update={"suite": store.suite})
+                store.copy(copy, other.path(run.key).with_suffix(""), weights=False)
+                reused.append(copy)
+            claims.release(run.key)
     return reused
+
+
+def _claims(store: RecordStore) -> Claims:
+    """Return the claims of this process on runs of a suite; it has none yet."""
+    return Claims(store.folder / ".unfinished")
 
 
 def results_in_other_suites(
@@ -158,7 +170,7 @@ def execute_runs(
     environment = environment_of_jobs(store.folder) if able.remote else {}
     by_key = {run.key: run for run in runs}
     before = {key: _file_version(store, key) for key in by_key}
-    claims = Claims(store.folder / ".unfinished")
+    claims = _claims(store)
     jobs = [
         Job(
             name=key,
@@ -178,8 +190,12 @@ def execute_runs(
     def readiness(job: Job) -> Readiness:
         if store.lock(job.name).holder() is not None or not claims.take(job.name):
             return "later"
-        record = new_record_of(job.name)
-        return "drop" if record is not None and record.status in ("ok", *FAILED) else "start"
+        # Another process may have finished it before ``before`` was read, such as in the time of a
+        # download, so that only the record can tell.
+        if (record := store.read(job.name)) is None:
+            return "start"
+        failed = record.status in FAILED and _file_version(store, job.name) != before[job.name]
+        return "drop" if failed or record.status == "ok" else "start"
 
     def submitted(job: Job, handle: str) -> None:
         if able.outlives:
@@ -198,12 +214,12 @@ def execute_runs(
     with closing(claims), closing(ended):
         for job, outcome in ended:
             run = by_key[job.name]
-            written = new_record_of(job.name)
             if outcome is None:
-                assert written is not None
-                record = written
+                found = store.read(job.name)
+                assert found is not None
+                record = found
             else:
-                record = _complete_record(run, job, outcome, written, store)
+                record = _complete_record(run, job, outcome, new_record_of(job.name), store)
                 forget(store, job.name)
             claims.release(job.name)
             yield FinishedRun(run, record, job.log, outcome.seconds if outcome else None)
