@@ -144,6 +144,8 @@ def test_the_report_has_every_format_and_the_file_lies_beside_the_record(trained
     assert all("cnn-9" in path.read_text() for path in outputs)
     refused = nasbench(*words, "--merge", "F")
     assert refused.exit_code == 2 and "A=B" in refused.output
+    refused = nasbench(*words, "--merge", "F=V,F=N")
+    assert refused.exit_code == 2 and "'F' as 'V' and as 'N'" in refused.output
 
 
 def test_without_a_dataset_the_run_is_tested_on_its_own_test_part(trained):

@@ -46,8 +46,8 @@ class Method:
 
 
 Methods = Mapping[int, Method]
-"""The method of each test, by ``id()`` of the test: an own run and a submitted one may have one key.
-The tests of a method are shown together."""
+"""The method of each test, by ``id()`` of the test, because an own run and a submitted one may have
+one key. The tests of a method are shown together."""
 
 
 def tables(found: Sequence[CarriedWeights], methods: Methods | None = None) -> list[Table]:
