@@ -428,6 +428,15 @@ def test_a_result_that_another_process_made_since_the_plan_is_kept(store: Record
     assert store.read(runs[0].key) == result
 
 
+def test_a_result_is_kept_even_if_its_file_seems_to_be_the_old_one(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as of a job in a queue that wrote it just before this process looked
+    monkeypatch.setattr(suite_runner, "_file_version", lambda *_: (0, 0))
+    runs = runs_that("ok")
+    assert done(runs, store)["ok"].status == "ok" and statuses(runs, store) == ["ok"]
+
+
 def test_pending_runs_are_the_plan_without_those_that_have_a_result(store: RecordStore) -> None:
     runs = runs_that("ok", "raises", "killed", "aborts")
     done(runs[:2], store)

@@ -214,12 +214,13 @@ def execute_runs(
     with closing(claims), closing(ended):
         for job, outcome in ended:
             run = by_key[job.name]
-            if outcome is None:
-                found = store.read(job.name)
-                assert found is not None
+            found = store.read(job.name)
+            if found is not None and (outcome is None or found.status == "ok"):
                 record = found
             else:
+                assert outcome is not None
                 record = _complete_record(run, job, outcome, new_record_of(job.name), store)
+            if outcome is not None:
                 forget(store, job.name)
             claims.release(job.name)
             yield FinishedRun(run, record, job.log, outcome.seconds if outcome else None)
@@ -271,7 +272,7 @@ def _file_version(store: RecordStore, key: str) -> tuple[int, int] | None:
 def _complete_record(
     run: PlannedRun, job: Job, outcome: Outcome, written: RunRecord | None, store: RecordStore
 ) -> RunRecord:
-    """Return the record of a run that has ended; write what its process could not.
+    """Return the record of a run that has ended without a result; write what its process could not.
 
     Args:
         run: The run.
@@ -280,8 +281,6 @@ def _complete_record(
         written: The record that the process wrote; None if it wrote none.
         store: Where records are stored.
     """
-    if written is not None and written.status == "ok":
-        return written
     status, reason = _status_and_reason(outcome, written)
     if reason:
         strategy = run.config.strategy
