@@ -329,6 +329,10 @@ BEHAVIOUR = {
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "aborts": "import os; os.abort()",
     "lies": "pass",
+    "disk-full": "from nasbench_ecg.cli.console import show_error\n"
+    "from nasbench_ecg.errors import StorageError\n"
+    "show_error(StorageError('No space is left on the disk.', where='out', fix='Free some.'))\n"
+    "raise SystemExit(2)",
 }
 
 INTERRUPTIBLE = """
@@ -398,6 +402,13 @@ def test_every_end_of_a_run_is_recorded_and_the_other_runs_continue(store: Recor
     assert "memory" in records["killed"].error and "signal 6" in records["aborts"].error
     assert "without a record" in records["lies"].error
     assert [store.read(run.key) for run in runs] == [records[r.config.strategy.name] for r in runs]
+
+
+def test_a_run_that_could_not_write_its_record_says_why(store: RecordStore) -> None:
+    error = done(runs_that("disk-full"), store)["disk-full"].error
+    assert error.splitlines()[-1] == (
+        "Exit status 2, without a record: No space is left on the disk. Where: out Free some."
+    )
 
 
 @pytest.mark.parametrize("behaviour", ["hangs", "hangs-recorded"])

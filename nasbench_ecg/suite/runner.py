@@ -282,7 +282,9 @@ def _complete_record(
         store: Where records are stored.
     """
     status, reason = _status_and_reason(outcome, written)
-    if reason:
+    if written is None and (problem := _last_problem(_tail(job.log))):
+        reason = f"{reason.removesuffix('.')}: {problem}"
+    elif reason:
         strategy = run.config.strategy
         reason += f" It ran the strategy {strategy.name!r}, {strategy.component.source}."
     if written is not None and written.status == status and not outcome.reason:
@@ -312,6 +314,15 @@ def _status_and_reason(outcome: Outcome, written: RunRecord | None) -> tuple[Sta
     if outcome.returncode < 0:
         return "failed", f"Ended by signal {-outcome.returncode}."
     return "failed", f"Exit status {outcome.returncode}, without a record."
+
+
+def _last_problem(text: str) -> str:
+    """Return what the error panel at the end of a log says, in one line; "" if there is none."""
+    _, found, panel = f"\n{text}".rpartition("\n╭")
+    lines = [line.strip("│ ") for line in panel.splitlines()[1:]]
+    if not (found and lines and lines[-1].startswith("╰")):
+        return ""
+    return " ".join(lines[:-1])
 
 
 def _tail(log: Path) -> str:
