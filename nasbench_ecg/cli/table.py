@@ -169,8 +169,9 @@ def export(
     tables: Tables = DEFAULT,
 ) -> None:
     """Write a table for people: one row for each training and epoch, with scores and costs."""
-    from nasbench_ecg.tables.export import to_frame, write_frame
+    from nasbench_ecg.tables.export import check_suffix, to_frame, write_frame
 
+    check_suffix(output)
     write_frame(to_frame(load(tables, space, dataset, protocol)), output)
     stderr().print(f"Table: {output}")
 
