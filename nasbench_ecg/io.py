@@ -75,19 +75,20 @@ def storage_errors(path: Path, *, option: str = "--out", what: str = "Results") 
     try:
         yield
     except OSError as error:
-        if _number(error) in (errno.ENOSPC, errno.EDQUOT) or _is_short(error):
+        number = _number(error)
+        if number in (errno.ENOSPC, errno.EDQUOT) or _is_short(error):
             reason = "no space left on the disk"
             fix = f"Free some space, or choose another location with {option}."
         else:
-            reason = error.strerror or str(error)
+            reason = error.strerror or (os.strerror(number) if number else str(error))
             fix = f"Choose a writable location with {option}."
         message = f"{what} cannot be written: {reason}."
         raise StorageError(message, where=str(path), fix=fix) from error
 
 
 def _number(error: OSError) -> int | None:
-    """Return the number of a system error; libraries such as safetensors keep it in the text."""
-    found = re.search(r"(?:os error|code:) (\d+)", str(error))
+    """Return the number of a system error; safetensors and shutil.copytree keep it in the text."""
+    found = re.search(r"(?:os error|code:|\[Errno) (\d+)", str(error))
     return int(found[1]) if error.errno is None and found else error.errno
 
 

@@ -445,6 +445,13 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     twice = [*asked[:1], str(other), *asked[1:], "--fs", str(FS), "--overwrite"]
     refused = CliRunner().invoke(app, twice)
     assert refused.exit_code == 2 and "called 'mine'" in refused.output
+    flat = tmp_path / "flat.csv"
+    np.savetxt(flat, 0 * recorded.signals.T, delimiter=",", header=header, comments="")
+    several = [*asked[:1], str(flat), *asked[1:-1], str(tmp_path / "y"), "--fs", str(FS)]
+    done = CliRunner().invoke(app, several)
+    assert done.exit_code == 2 and "No beat was found in flat" in done.output
+    assert "1 of 2 recordings" in done.output
+    assert {path.name for path in (tmp_path / "y").iterdir()} == {"mine.atr", "mine.md"}
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from itertools import combinations
+from math import inf
 
 import numpy as np
 import pytest
 import toy_plugin
+from scipy.stats import kendalltau
+from tiny_beats import tiny_beats
 from typer.testing import CliRunner
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.errors import DivergedError, OptionError
-from nasbench_ecg.report.correlation import correlate, noise_table, seed_noise
+from nasbench_ecg.report.correlation import (
+    correlate,
+    correlation_table,
+    noise_table,
+    seed_noise,
+)
 from nasbench_ecg.studies.correlate import SampleScores, sample_architectures
 from nasbench_ecg_baselines.space import Fixed
 from nasbench_ecg_cells.options import ConvCellsOptions
@@ -190,6 +199,58 @@ def test_an_architecture_whose_training_diverges_has_no_score_and_the_others_hav
     assert scores[0] is None and None not in scores[1:]
     (path,) = tmp_path.glob("results/correlation/*/correlation.json")
     assert json.loads(path.read_text()) == result
+
+
+def test_a_training_that_diverges_counts_as_the_worst_and_is_told(command, monkeypatch, tmp_path):
+    real, trained = Train.evaluate, []
+
+    def evaluate(self, arch, task, builder, ctx):
+        trained.append(arch.hash)
+        if trained.index(arch.hash) == 1:
+            raise DivergedError("The training diverged.")
+        return real(self, arch, task, builder, ctx)
+
+    monkeypatch.setattr(Train, "evaluate", evaluate)
+    said = command("parameters", "--seeds", "0,1", samples=4)
+    assert said.exit_code == 0, said.output
+    result = json.loads(said.stdout, parse_constant=pytest.fail)
+    scores = [a["scores"] for a in result["architectures"]]
+    known = [one["train"] is not None and one["train, seed 1"] is not None for one in scores]
+    assert known == [True, False, True, True]
+    (found,) = result["correlations"]
+    assert found["diverged"] == 1
+    worst = [
+        -9.0 if one["train"] is None else one["train"] + one["train, seed 1"] for one in scores
+    ]
+    cheap = [one["parameters"] for one in scores]
+    assert found["tau"] == pytest.approx(kendalltau(cheap, worst).statistic)
+    by_seed = np.array([[one["train"], one["train, seed 1"]] for one in scores if one["train"]])
+    noise = result["seed_noise"]
+    assert noise["n"] == 3
+    assert noise["sd"] == pytest.approx(by_seed.var(axis=1, ddof=1).mean() ** 0.5)
+
+
+def test_noise_is_not_stated_of_too_few_trainings_that_did_not_diverge():
+    scores = [scored("train", values) for values in ([0.5, -inf, 0.7], [0.6, 0.2, -inf])]
+    assert seed_noise(scores) is None
+    (table,) = [correlation_table([correlate(scored("proxy", [1, 2, 3]), *scores)], "title")]
+    assert "diverged" in " ".join(table.footnotes)
+
+
+def test_evaluations_of_other_beats_are_not_mixed_with_new_ones(command, monkeypatch, tmp_path):
+    trained = []
+    real = Train.evaluate
+    monkeypatch.setattr(Train, "evaluate", lambda *a: trained.append(a[1]) or real(*a))
+    before = json.loads(command("parameters").stdout)
+    other = tiny_beats(240, n_samples=120, seed=9)
+    monkeypatch.setattr(toy_plugin.Toy, "load", lambda self, source, progress: other)
+    shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+    again = command("parameters", samples=4)
+    assert len(trained) == 7 and "different beats" in again.stderr
+    after = json.loads(again.stdout)
+    assert after["beats"] != before["beats"]
+    command("parameters", samples=4)
+    assert len(trained) == 7
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from wfdb_files import write_record
 import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.classifier import classifier_of_run
 from nasbench_ecg.report.evaluation import as_data, tables
 from nasbench_ecg.report.render import render_tables
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.studies.evaluate import CarriedWeights
@@ -144,6 +144,18 @@ def test_the_report_has_every_format_and_the_file_lies_beside_the_record(trained
     assert all("cnn-9" in path.read_text() for path in outputs)
     refused = nasbench(*words, "--merge", "F")
     assert refused.exit_code == 2 and "A=B" in refused.output
+    refused = nasbench(*words, "--merge", "F=V,F=N")
+    assert refused.exit_code == 2 and "'F' as 'V' and as 'N'" in refused.output
+
+
+def test_a_result_that_cannot_be_stored_is_not_made(trained, monkeypatch):
+    def refuse(store):
+        raise StorageError("Results cannot be written.")
+
+    monkeypatch.setattr(RecordStore, "check_writable", refuse)
+    monkeypatch.setattr("nasbench_ecg.studies.target.load_target", pytest.fail)
+    with pytest.raises(StorageError, match="cannot be written"):
+        nb.evaluate(*trained[:1], out=trained[1])
 
 
 def test_without_a_dataset_the_run_is_tested_on_its_own_test_part(trained):

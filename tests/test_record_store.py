@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -310,6 +311,9 @@ def test_files_that_are_being_written_are_not_read(tmp_path: Path) -> None:
         (OSError('IoError(Os { code: 28, kind: StorageFull, message: "No space" })'), "Free some"),
         (OSError("I/O error: Permission denied (os error 13)"), "Choose a writable location"),
         (OSError(errno.EROFS, "Read-only file system"), "Choose a writable location"),
+        # as shutil.copytree reports all files that it could not copy
+        (shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]), "Free some space"),
+        (shutil.Error([("a", "b", "[Errno 30] Read-only file system: 'b'")]), "Choose a writable"),
     ],
 )
 def test_a_full_disk_gets_other_advice_than_a_folder_that_cannot_be_written(
@@ -318,3 +322,4 @@ def test_a_full_disk_gets_other_advice_than_a_folder_that_cannot_be_written(
     with pytest.raises(StorageError) as raised, storage_errors(Path("out")):
         raise error
     assert advice in raised.value.fix
+    assert "Errno" not in raised.value.what and len(raised.value.what) < 80

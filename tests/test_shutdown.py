@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from run_records import run_record
 from tiny_runs import DARTS, prepared_run, result, tiny_config
+from typer.testing import CliRunner
 
 from nasbench_ecg import shutdown
+from nasbench_ecg.cli import app
 from nasbench_ecg.progress import Silent, Steps
 from nasbench_ecg.run import runner
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
 
@@ -131,6 +135,23 @@ def test_a_run_that_ends_within_the_grace_has_ended_well() -> None:
     with shutdown.saving():
         os.kill(os.getpid(), signal.SIGTERM)
     assert shutdown.requested() and signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_signal_while_a_record_is_written_ends_the_command_before_the_next_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def make_run(request: RunRequest, *_: Any, **__: Any) -> RunRecord:
+        made.append(request.search_seed)
+        with shutdown.saving():
+            os.kill(os.getpid(), signal.SIGTERM)
+        return run_record("cnn-9", request.search_seed)
+
+    monkeypatch.setattr("nasbench_ecg.front.running.make_run", make_run)
+    words = ["run", "cnn-9", "synthetic-2lead", "--seeds", "0,1", "--json", "--out", str(tmp_path)]
+    ended = CliRunner().invoke(app, words)
+    assert (ended.exit_code, made) == (130, [0])
 
 
 def test_a_lifeline_of_another_process_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

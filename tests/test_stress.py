@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from run_records import keyed
 from typer.testing import CliRunner
 from wfdb_files import real_database, write_record
 
@@ -21,7 +22,7 @@ from nasbench_ecg.errors import MissingDataError, OptionError, StorageError
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.report.evaluation import Method, tables
 from nasbench_ecg.report.stress import tables as stress_tables
-from nasbench_ecg.run.store import EVALUATIONS, read_records
+from nasbench_ecg.run.store import EVALUATIONS, RecordStore, read_records
 from nasbench_ecg.signal.noise import (
     Noise,
     add_noise,
@@ -311,9 +312,10 @@ def test_the_tests_of_two_runs_of_a_method_have_one_row(trained, ward):
     metrics = {name: value / 2 for name, value in one.metrics.items()}
     other = replace(one, run_key="f" * 16, metrics=metrics)
     levels = [replace(level, metrics=metrics) for level in noisy.levels]
-    methods = {key: Method("cnn-9", "here") for key in (one.run_key, other.run_key)}
+    noisier = replace(noisy, run_key="f" * 16, levels=levels)
+    methods = {id(test): Method("cnn-9", "here") for test in (one, other, noisy, noisier)}
     (table,) = tables([one, other], methods)
-    (stress,) = stress_tables([noisy, replace(noisy, run_key="f" * 16, levels=levels)], methods)
+    (stress,) = stress_tables([noisy, noisier], methods)
     for row, value in ((table.rows[1], one), (stress.rows[0], noisy.levels[0])):
         runs, accuracy = row.cells[4].text, row.cells[5]
         assert runs == "2"
@@ -321,6 +323,54 @@ def test_the_tests_of_two_runs_of_a_method_have_one_row(trained, ward):
         assert accuracy.value == pytest.approx(np.mean(both))
         assert accuracy.spread == f"± {100 * np.std(both, ddof=1):.2f}"
     assert len(table.rows) == 2 and len(stress.rows) == 2
+
+
+def also(out, record, suite, **changes):
+    """Store a run once more, changed and with its tests, in another suite."""
+    options = changes.pop("dataset_options", {})
+    changed = record.model_copy(deep=True, update={"suite": suite, **changes})
+    changed.components["dataset"].options.update(options)
+    changed.components["dataset"].changed.update(options)
+    changed = keyed(changed)
+    store, files = RecordStore(out, suite), out / record.suite / record.run_key
+    store.write(changed)
+    shutil.copytree(files, store.folder / changed.run_key)
+    for path in (store.folder / changed.run_key / EVALUATIONS).iterdir():
+        path.write_text(path.read_text().replace(record.run_key, changed.run_key))
+    return changed
+
+
+def test_stored_tests_count_each_result_once_and_tell_others_apart(trained, ward, tmp_path):
+    record, out = trained
+    copies = tmp_path / "results"
+    first = shutil.copytree(out, copies) / record.suite / record.run_key
+    shutil.rmtree(first / EVALUATIONS, ignore_errors=True)  # those of other tests
+    words = {"out": copies, "data": ward.data, "set": {"dataset.records": ["800", "801"]}}
+    nb.evaluate(record, "svdb-2lead", **words)
+
+    def shown():
+        (board,) = nb.stored_evaluations(out=copies).tables()
+        return [tuple(cell.text for cell in row.cells[:5]) for row in board.rows]
+
+    trained_on = "synthetic-2lead · patient-kfold · smoke"
+    before = shown()
+    assert [row[1:3] + row[4:] for row in before] == [
+        (trained_on, "its own test part", "1"), (trained_on, "svdb-2lead", "1"),
+    ]  # fmt: skip
+    # the same run in two suites; a run with another option and the same beats
+    also(copies, record, "again")
+    assert also(copies, record, "twin", dataset_options={"max_missing": 0.9}) != record.run_key
+    assert shown() == before
+    # other beats, and another's run of the same key
+    data = record.dataset.model_copy(update={"fingerprint": "d" * 64})
+    other = {"dataset": data, "dataset_options": {"leads": ["X", "Y"]}}
+    also(copies, record, "other-beats", **other)
+    also(copies, record, "theirs", submitted_by="Someone")
+    where = [row[:2] + row[4:] for row in shown() if row[2] == "svdb-2lead"]
+    leads = '(leads=["X", "Y"])'
+    assert len(where) == 3 and all(runs == "1" for *_, runs in where)
+    assert [trained for _, trained, _ in where if leads in trained] == [f"{trained_on} {leads}"]
+    assert ["Someone" in method for method, *_ in where].count(True) == 1
 
 
 def test_a_shift_of_the_marks_costs_score(trained):

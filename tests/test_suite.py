@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -328,6 +329,10 @@ BEHAVIOUR = {
     "killed": "import os, signal; os.kill(os.getpid(), signal.SIGKILL)",
     "aborts": "import os; os.abort()",
     "lies": "pass",
+    "disk-full": "from nasbench_ecg.cli.console import show_error\n"
+    "from nasbench_ecg.errors import StorageError\n"
+    "show_error(StorageError('No space is left on the disk.', where='out', fix='Free some.'))\n"
+    "raise SystemExit(2)",
 }
 
 INTERRUPTIBLE = """
@@ -399,6 +404,13 @@ def test_every_end_of_a_run_is_recorded_and_the_other_runs_continue(store: Recor
     assert [store.read(run.key) for run in runs] == [records[r.config.strategy.name] for r in runs]
 
 
+def test_a_run_that_could_not_write_its_record_says_why(store: RecordStore) -> None:
+    error = done(runs_that("disk-full"), store)["disk-full"].error
+    assert error.splitlines()[-1] == (
+        "Exit status 2, without a record: No space is left on the disk. Where: out Free some."
+    )
+
+
 @pytest.mark.parametrize("behaviour", ["hangs", "hangs-recorded"])
 def test_a_run_beyond_its_time_limit_is_a_timeout(store: RecordStore, behaviour: str) -> None:
     record = done(runs_that(behaviour), store, time_limit=0.6, grace=5.0)[behaviour]
@@ -410,8 +422,30 @@ def test_an_old_record_does_not_count_for_a_process_that_wrote_none(
     store: RecordStore,
 ) -> None:
     runs = runs_that("raises")
-    store.write(new_record(runs[0].config, "mine").model_copy(update={"status": "ok"}))
-    assert done(runs, store)["raises"].status == "failed"
+    old = {"status": "timeout", "error": "too slow"}
+    store.write(new_record(runs[0].config, "mine").model_copy(update=old))
+    record = done(runs, store)["raises"]
+    assert record.status == "failed" and "it broke" in record.error
+
+
+def test_a_result_that_another_process_made_since_the_plan_is_kept(store: RecordStore) -> None:
+    # "lies" ends well and writes nothing, as a run does that is already done
+    runs = runs_that("lies")
+    pending = pending_runs(runs, store)
+    result = new_record(runs[0].config, "mine").model_copy(update={"status": "ok"})
+    store.write(result)
+    (finished,) = execute_runs(pending, store, Engine(LocalExecutor()))
+    assert (finished.record, finished.seconds) == (result, None)
+    assert store.read(runs[0].key) == result
+
+
+def test_a_result_is_kept_even_if_its_file_seems_to_be_the_old_one(
+    store: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as of a job in a queue that wrote it just before this process looked
+    monkeypatch.setattr(suite_runner, "_file_version", lambda *_: (0, 0))
+    runs = runs_that("ok")
+    assert done(runs, store)["ok"].status == "ok" and statuses(runs, store) == ["ok"]
 
 
 def test_pending_runs_are_the_plan_without_those_that_have_a_result(store: RecordStore) -> None:
@@ -504,6 +538,26 @@ def test_a_result_of_another_suite_is_reused_with_its_files(tmp_path: Path) -> N
     assert statuses(runs, here) == ["ok", None, None]
     assert json.loads((here.folder / run.key / "curves.json").read_text()) == {"loss": [1.0]}
     assert there.read(run.key) is not None
+
+
+def test_two_processes_copy_a_result_of_another_suite_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs_that("ok")
+    record = new_record(run.config, "theirs").model_copy(update={"status": "ok"})
+    RecordStore(tmp_path, "theirs").write(record, {"curves.json": {"loss": [1.0]}})
+    here, meanwhile = RecordStore(tmp_path, "mine"), []
+    copytree = shutil.copytree
+
+    def copy_while_another_process_starts(*words: Any, **options: Any) -> Any:
+        monkeypatch.setattr(shutil, "copytree", copytree)
+        meanwhile.append(reuse_results([run], here))
+        return copytree(*words, **options)
+
+    monkeypatch.setattr(shutil, "copytree", copy_while_another_process_starts)
+    assert [record.run_key for record in reuse_results([run], here)] == [run.key]
+    assert meanwhile == [[]] and statuses([run], here) == ["ok"]
+    assert (here.folder / run.key / "curves.json").is_file()
 
 
 def test_a_result_whose_files_were_changed_is_not_reused(tmp_path: Path) -> None:

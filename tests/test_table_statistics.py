@@ -344,6 +344,22 @@ def test_a_hypervolume_by_hand():
     assert alone == pytest.approx(np.array([[0, 0], [0.6, 0.6], [0, 0]]))
 
 
+def test_members_of_equal_score_and_cost_are_both_on_the_front():
+    table = toy_table(noise=1, untrained=range(3, SPACE.size))
+    table.arrays["cost_macs"] = np.exp(np.array([1.0, 1.0, 3.0] + [9.0] * (SPACE.size - 3)))
+    table.arrays["confusion"][:3] = 0
+    for part, corrects in enumerate([(5, 5, 2), (5, 8, 2)]):  # validation, test
+        for row, correct in enumerate(corrects):
+            of_part = table.arrays["confusion"][row, :, :, part]
+            of_part[..., range(3), range(3)] = correct
+            for i in range(3):
+                of_part[..., i, (i + 1) % 3] = 10 - correct
+    simulation = searched("s", [[0, 1], [1, 0], [0]], table)
+    both, reverse, one = hypervolumes(simulation, table, "macs", [2])[:, 0]
+    assert both == reverse == pytest.approx(1.0)
+    assert one == pytest.approx((0.5 - 0.2) / (0.8 - 0.2))
+
+
 def test_the_hypervolume_of_everything_is_one_and_never_shrinks():
     table = toy_table()
     simulation = searched("s", [list(range(SPACE.size))], table)

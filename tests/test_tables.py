@@ -252,7 +252,9 @@ def test_a_pickle_is_not_opened(folder):
         load_table(folder)
 
 
-def test_a_table_that_was_being_replaced_when_the_process_died_is_whole(table, folder, tmp_path):
+def test_a_table_that_was_being_replaced_when_the_process_died_is_whole(
+    table, folder, tmp_path, monkeypatch
+):
     old = tmp_path / "old"
     shutil.copytree(folder, old, ignore=lambda *_: {"old"})
     changed = toy_table(noise=3)
@@ -261,9 +263,19 @@ def test_a_table_that_was_being_replaced_when_the_process_died_is_whole(table, f
     assert equal(load_table(old), table)  # died before the arrays were replaced
     shutil.copy(folder / ARRAYS, old / ARRAYS)
     assert equal(load_table(old), changed)  # died before the card was
+    twice = tmp_path / "twice"
+    shutil.copytree(old, twice)
     save_table(table, old)
     assert equal(load_table(old), table)
     assert not (old / NEXT_CARD).exists()
+
+    def die(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nasbench_ecg.tables.files.replace_atomically", die)
+    with pytest.raises(KeyboardInterrupt):
+        save_table(table, twice)
+    assert equal(load_table(twice), changed)  # died once more, before the arrays were replaced
 
 
 def test_a_folder_with_the_name_of_another_table_is_refused(table, tmp_path):

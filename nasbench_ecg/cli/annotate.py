@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import RichProgress, stderr, stdout
+from nasbench_ecg.cli.console import RichProgress, show_error, stderr, stdout
 from nasbench_ecg.cli.parsing import listed, numbers, refuse_in_vain
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def annotate(
     """Find the beats of recordings, and classify them with a trained network.
 
     Writes a WFDB annotation file and a summary for each recording. For research, not for diagnosis.
+    Of several recordings, one that cannot be annotated does not stop the others.
     """
+    from nasbench_ecg.errors import OptionError, RecordError
     from nasbench_ecg.front.annotating import classifier_of, marked_beats
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
@@ -91,21 +93,32 @@ def annotate(
         check_target(output / f"{recording.name}.{extension}", overwrite=overwrite)
     with storage_errors(output, option="-o"):
         output.mkdir(parents=True, exist_ok=True)
+    problems = 0
     for path, recording in opened:
-        with RichProgress() as progress:
-            found = work(
-                recording,
-                classifier,
-                progress,
-                leads=None if leads is None else listed(leads),
-                peaks=None if peaks is None else marked_beats(path, recording, peaks),
-            )
-        written = write_annotations(found, output, extension, overwrite=overwrite)
+        try:
+            with RichProgress() as progress:
+                found = work(
+                    recording,
+                    classifier,
+                    progress,
+                    leads=None if leads is None else listed(leads),
+                    peaks=None if peaks is None else marked_beats(path, recording, peaks),
+                )
+            written = write_annotations(found, output, extension, overwrite=overwrite)
+        except (OptionError, RecordError) as error:
+            if len(opened) == 1:
+                raise
+            show_error(error)
+            problems += 1
+            continue
         summary = output / f"{found.name}.md"
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
         _tell(found, written)
         _draw(recording, found, seconds, [output / f"{found.name}.{form}" for form in formats])
+    if problems:
+        stderr().print(f"{problems} of {len(opened)} recordings are not annotated.")
+        raise typer.Exit(2)
 
 
 def _check_names(names: list[str]) -> None:

@@ -101,6 +101,7 @@ def correlate(
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.studies.correlate import (
+        RESULT,
         evaluate_sample,
         sample_architectures,
         sample_key,
@@ -149,7 +150,7 @@ def correlate(
     found = [measure(one, *compared) for one in others_scored]
     noise = seed_noise(compared) if len(several) > 1 else None
     result = _result(prepared, configs[0], scored, found, noise)
-    _store(result, folder / "correlation.json")
+    _store(result, folder / RESULT)
     if as_json:
         print_json(result)
         return
@@ -199,7 +200,7 @@ def _result(
                 "architecture": evaluations[0].architecture.to_dict(),
                 "hash": evaluations[0].architecture.hash,
                 "scores": {
-                    _label(one, config): jsonable(float(evaluation.score))
+                    _label(one, config): jsonable(evaluation.score)  # null: it diverged
                     for one, evaluation in zip(scored, evaluations, strict=True)
                 },
             }

@@ -195,5 +195,9 @@ def _pairs(text: str | None) -> dict[str, str]:
             raise OptionError(
                 f"--merge {part!r} is not of the form A=B.", fix="For example: --merge F=V,Q=N"
             )
-        pairs[name] = other
+        if pairs.setdefault(name, other) != other:
+            raise OptionError(
+                f"--merge counts {name!r} as {pairs[name]!r} and as {other!r}.",
+                fix="Name each class once.",
+            )
     return pairs

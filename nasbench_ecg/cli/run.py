@@ -179,6 +179,7 @@ def run(
     from nasbench_ecg.run.nodes import check_node
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
+    from nasbench_ecg.shutdown import stop_if_requested
     from nasbench_ecg.suite.spec import check_name
 
     if dry_run:
@@ -208,6 +209,8 @@ def run(
         folds = list(of_seed)
         several = len(folds) > 1
         for one in folds:
+            if records:  # a SIGTERM while the last record was written ends the command here
+                stop_if_requested()
             record = _run_one(
                 registry, one, source, store, rerun=rerun, fresh=fresh, dry_run=dry_run,
                 quiet=as_json or several, estimated=one is folds[0],

@@ -35,12 +35,16 @@ app = Verbs(
 @app.command("list")
 def list_tables(tables: Tables = DEFAULT, as_json: Json = False) -> None:
     """List the tables, in the folder and in installed packages, and how complete they are."""
+    from nasbench_ecg.tables.card import TableError
     from nasbench_ecg.tables.files import load_table
     from nasbench_ecg.tables.find import find_tables
 
-    rows = [
-        {**summary(load_table(one.folder)), "source": one.source} for one in find_tables(tables)
-    ]
+    rows = []
+    for one in find_tables(tables):
+        try:
+            rows.append({**summary(load_table(one.folder)), "source": one.source})
+        except TableError as error:
+            stderr().print(f"Skipped {error.where}: {error.what}", style="yellow")
     if as_json:
         print_json(rows)
         return
@@ -165,8 +169,9 @@ def export(
     tables: Tables = DEFAULT,
 ) -> None:
     """Write a table for people: one row for each training and epoch, with scores and costs."""
-    from nasbench_ecg.tables.export import to_frame, write_frame
+    from nasbench_ecg.tables.export import check_suffix, to_frame, write_frame
 
+    check_suffix(output)
     write_frame(to_frame(load(tables, space, dataset, protocol)), output)
     stderr().print(f"Table: {output}")
 

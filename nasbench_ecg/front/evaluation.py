@@ -31,7 +31,7 @@ class Evaluations(Sequence["CarriedWeights | StressTest"]):
 
     Attributes:
         results: Scores on other beats, and stress tests.
-        methods: The method of each run, over whose runs tables show means; None: they show runs.
+        methods: The method of each test, over whose runs tables show means; None: they show runs.
     """
 
     def __init__(
@@ -210,6 +210,8 @@ def evaluate(
     levels = dict.fromkeys(names, SNRS if snr is None else ratios)
     if shifts:
         levels[MARK_SHIFT] = shifts
+    for record, folder in found:  # before hours of tests whose results could not be stored
+        RecordStore(folder, record.suite).check_writable()
     results: list[CarriedWeights | StressTest] = []
     for record, folder, classifier in _networks(found, files):
         for target_name in targets:
@@ -250,25 +252,24 @@ def stored_evaluations(suite: str | None = None, *, out: Path | str = DEFAULT_OU
         StorageError: There is no such folder, none is stored, or one contradicts itself.
     """
     from nasbench_ecg.front.results import runs as stored_runs
-    from nasbench_ecg.report.aggregate import leaderboards
-    from nasbench_ecg.report.evaluation import Method
+    from nasbench_ecg.report.tested_methods import tested_methods
     from nasbench_ecg.studies.stored import stored_evaluations as read
 
-    records = stored_runs(out, suite).records
-    found = list(read(records, Path(out)))
+    found: list[CarriedWeights | StressTest] = []
+    methods = {}
+    seen = set()
+    for record, method, run in tested_methods(stored_runs(out, suite).records):
+        for one in read([record], Path(out)):
+            if (run, one.file_name) not in seen:  # a run that is stored twice counts once
+                seen.add((run, one.file_name))
+                found.append(one)
+                methods[id(one)] = method
     if not found:
         raise StorageError(
             "No test of a trained network is stored.",
             where=str(Path(out) / (suite or "")),
             fix="Make one with 'nasbench-ecg evaluate RUN --on DATASET'.",
         )
-    methods = {
-        key: Method(board.label(row), f"{track.dataset} · {track.protocol} · {track.profile}")
-        for board in leaderboards(records)
-        for track in [board.track]
-        for row in board.rows
-        for key in row.run_keys
-    }
     return Evaluations(found, methods)
 
 

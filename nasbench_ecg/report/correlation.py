@@ -15,7 +15,7 @@ from nasbench_ecg.report.table import Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.studies.correlate import SampleScores
 from nasbench_ecg.tables.noise import intraclass, seeds_to_see
-from nasbench_ecg.text import duration
+from nasbench_ecg.text import counted, duration
 
 MIN_SAMPLES = 3
 """Smallest number of architectures for a rank correlation."""
@@ -39,6 +39,7 @@ class Correlation:
         interval: 95% bootstrap interval of τ over architectures; None with too few of them.
         p_value: Two-sided p-value of the hypothesis that τ is 0.
         seconds: Mean duration of one evaluation.
+        diverged: Architectures of which a training diverged; they count as the worst.
     """
 
     evaluator: str
@@ -48,6 +49,7 @@ class Correlation:
     interval: tuple[float, float] | None
     p_value: float | None
     seconds: float
+    diverged: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class SeedNoise:
     Attributes:
         evaluator: Name of the evaluator.
         seeds: Seeds of the evaluations.
-        n: Number of architectures.
+        n: Number of architectures, without those of which a training diverged.
         sd: Standard deviation of one evaluation around the mean of its architecture, a fraction.
         spread: Standard deviation of these means, a fraction.
         one_seed: Intraclass correlation of one evaluation: 1 if the seed changes nothing, 0 if
@@ -84,13 +86,13 @@ class SeedNoise:
 def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise | None:
     """Return the noise of the seed, from two or more seeds of one evaluator on one sample.
 
-    Returns:
-        None if fewer than two architectures have a score with every seed.
+    Architectures of which a training diverged have no score to vary and are left out; None if fewer
+    than :data:`MIN_SAMPLES` remain.
     """
     scores = np.array([one.scores for one in scored], np.float64).T
     n_sampled = len(scores)
     scores = scores[np.isfinite(scores).all(axis=1)]
-    if len(scores) < 2:
+    if len(scores) < MIN_SAMPLES:
         return None
     sd = float(np.sqrt(scores.var(axis=1, ddof=1).mean()))
     taus = [_kendall(a, b)[0] for a, b in combinations(scores.T, 2)]
@@ -127,6 +129,7 @@ def correlate(evaluated: SampleScores, *against: SampleScores) -> Correlation:
         interval=None if tau is None else _interval(x, y),
         p_value=p_value,
         seconds=fmean(evaluation.seconds for evaluation in evaluated.evaluations),
+        diverged=int((~np.isfinite(x) | ~np.isfinite(y)).sum()),
     )
 
 
@@ -208,6 +211,11 @@ def correlation_table(
         + f" over {n} random architectures. "
         "Evaluators used the train and validation parts only, never the test part."
     ]
+    if diverged := max(one.diverged for one in correlations):
+        notes.append(
+            f"A training of {counted(diverged, 'architecture')} diverged: such a score counts as "
+            "the worst."
+        )
     if n < MIN_SAMPLES_FOR_INTERVAL:
         notes.append(f"An interval needs at least {MIN_SAMPLES_FOR_INTERVAL} architectures.")
     headings = ("evaluator", "τ", "95% interval", "p", "time per architecture")

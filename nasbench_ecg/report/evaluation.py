@@ -45,8 +45,9 @@ class Method:
     trained: str
 
 
-Methods = Mapping[str, Method]
-"""The method of each run, by run key: their tests are shown together."""
+Methods = Mapping[int, Method]
+"""The method of each test, by ``id()`` of the test, because an own run and a submitted one may have
+one key. The tests of a method are shown together."""
 
 
 def tables(found: Sequence[CarriedWeights], methods: Methods | None = None) -> list[Table]:
@@ -243,12 +244,12 @@ def network(one: CarriedWeights | StressTest) -> str:
 
 
 def _name(one: CarriedWeights | StressTest, methods: Methods | None) -> str:
-    return methods[one.run_key].label if methods else one.strategy
+    return methods[id(one)].label if methods else one.strategy
 
 
 def _trained(one: CarriedWeights | StressTest, methods: Methods | None = None) -> str:
     if methods:
-        return methods[one.run_key].trained
+        return methods[id(one)].trained
     return f"{one.trained_on} · {one.trained_protocol}"
 
 

@@ -104,8 +104,8 @@ def _curves(found: Sequence[StressTest], methods: Methods | None) -> list[_Curve
             name = network(one)
             label = f"{name} ({one.run_key[:8]}) on {_tested(one)}"
         else:
-            name = methods[one.run_key].label
-            label = f"{name}, {methods[one.run_key].trained}, on {_tested(one)}"
+            name, trained = methods[id(one)].label, methods[id(one)].trained
+            label = f"{name}, {trained}, on {_tested(one)}"
         groups.setdefault((one.disturbance, name, label), []).append(one)
     return [_Curve(*key, tuple(tests)) for key, tests in groups.items()]
 

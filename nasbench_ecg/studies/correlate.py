@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture, digest, distinct_architectures
 from nasbench_ecg.contracts import Evaluation, SearchSpace
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.io import storage_errors, to_json, write_atomically
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.key import KEY_LENGTH
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.resume import EvaluationLog
+
+RESULT = "correlation.json"
+"""File of the result, in the folder of the sample."""
+
+INPUTS = "inputs.json"
+"""File of the fingerprints of the beats and of the split, beside it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ def evaluate_sample(
     """Score each architecture with each evaluator and seed on the validation part.
 
     The test part is not used. Each evaluation is stored at once and never repeated: not after an
-    interruption, nor for a larger sample or further evaluators.
+    interruption, nor for a larger sample or further evaluators. Those of other beats are discarded.
 
     Args:
         prepared: Beats, space and builder.
@@ -91,6 +100,7 @@ def evaluate_sample(
     Raises:
         StorageError: An evaluation cannot be stored.
     """
+    _discard_if_changed(prepared, folder)
     results = []
     for config in configs:
         name, seed = config.evaluator.name, config.evaluation_seed
@@ -106,3 +116,31 @@ def evaluate_sample(
                 bar.advance(score=evaluations[-1].score)
         results.append(SampleScores(name, tuple(evaluations), seed))
     return results
+
+
+def _discard_if_changed(prepared: PreparedRun, folder: Path) -> None:
+    """Delete the stored evaluations if they were made with other beats or another split."""
+    dataset, split = prepared.record.dataset, prepared.record.split
+    assert dataset is not None and split is not None
+    now = {"beats": dataset.fingerprint, "split": split.fingerprint}
+    before = _read(folder / INPUTS) or _read(folder / RESULT)
+    changed = [name for name, value in now.items() if before.get(name, value) != value]
+    if changed:
+        prepared.progress.note(
+            f"The stored evaluations were made with different {' and '.join(changed)}. They are "
+            "discarded."
+        )
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.jsonl") if changed else ():
+            path.unlink(missing_ok=True)
+        write_atomically(folder / INPUTS, to_json(now))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; empty if there is none that can be read."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}

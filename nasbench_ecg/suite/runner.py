@@ -77,19 +77,31 @@ def reuse_results(runs: Sequence[PlannedRun], store: RecordStore) -> list[RunRec
     """Copy results of ``runs`` that other suites in the same folder already have.
 
     A record is copied with its files if its status is ``ok``, it was made under the same profile,
-    and its files are those of the record. The weights stay where they are.
+    and its files are those of the record. The weights stay where they are. A run that another
+    process copies or executes is left to it.
 
     Raises:
         StorageError: There is no space, or the folder cannot be written.
     """
     reused = []
-    for run in runs:
-        for other, record in results_in_other_suites(run, store):
-            copy = record.model_copy(update={"suite": store.suite})
-            store.copy(copy, other.path(run.key).with_suffix(""), weights=False)
-            reused.append(copy)
-            break
+    with closing(_claims(store)) as claims:
+        for run in runs:
+            found = next(results_in_other_suites(run, store), None)
+            if found is None or store.lock(run.key).holder() or not claims.take(run.key):
+                continue
+            before = store.read(run.key)
+            if before is None or before.status != "ok":
+                other, record = found
+                copy = record.model_copy(update={"suite": store.suite})
+                store.copy(copy, other.path(run.key).with_suffix(""), weights=False)
+                reused.append(copy)
+            claims.release(run.key)
     return reused
+
+
+def _claims(store: RecordStore) -> Claims:
+    """Return the claims of this process on runs of a suite; it has none yet."""
+    return Claims(store.folder / ".unfinished")
 
 
 def results_in_other_suites(
@@ -158,7 +170,7 @@ def execute_runs(
     environment = environment_of_jobs(store.folder) if able.remote else {}
     by_key = {run.key: run for run in runs}
     before = {key: _file_version(store, key) for key in by_key}
-    claims = Claims(store.folder / ".unfinished")
+    claims = _claims(store)
     jobs = [
         Job(
             name=key,
@@ -178,8 +190,12 @@ def execute_runs(
     def readiness(job: Job) -> Readiness:
         if store.lock(job.name).holder() is not None or not claims.take(job.name):
             return "later"
-        record = new_record_of(job.name)
-        return "drop" if record is not None and record.status in ("ok", *FAILED) else "start"
+        # Another process may have finished it before ``before`` was read, such as in the time of a
+        # download, so that only the record can tell.
+        if (record := store.read(job.name)) is None:
+            return "start"
+        failed = record.status in FAILED and _file_version(store, job.name) != before[job.name]
+        return "drop" if failed or record.status == "ok" else "start"
 
     def submitted(job: Job, handle: str) -> None:
         if able.outlives:
@@ -198,12 +214,13 @@ def execute_runs(
     with closing(claims), closing(ended):
         for job, outcome in ended:
             run = by_key[job.name]
-            written = new_record_of(job.name)
-            if outcome is None:
-                assert written is not None
-                record = written
+            found = store.read(job.name)
+            if found is not None and (outcome is None or found.status == "ok"):
+                record = found
             else:
-                record = _complete_record(run, job, outcome, written, store)
+                assert outcome is not None
+                record = _complete_record(run, job, outcome, new_record_of(job.name), store)
+            if outcome is not None:
                 forget(store, job.name)
             claims.release(job.name)
             yield FinishedRun(run, record, job.log, outcome.seconds if outcome else None)
@@ -255,7 +272,7 @@ def _file_version(store: RecordStore, key: str) -> tuple[int, int] | None:
 def _complete_record(
     run: PlannedRun, job: Job, outcome: Outcome, written: RunRecord | None, store: RecordStore
 ) -> RunRecord:
-    """Return the record of a run that has ended; write what its process could not.
+    """Return the record of a run that has ended without a result; write what its process could not.
 
     Args:
         run: The run.
@@ -264,10 +281,10 @@ def _complete_record(
         written: The record that the process wrote; None if it wrote none.
         store: Where records are stored.
     """
-    if written is not None and written.status == "ok":
-        return written
     status, reason = _status_and_reason(outcome, written)
-    if reason:
+    if written is None and (problem := _last_problem(_tail(job.log))):
+        reason = f"{reason.removesuffix('.')}: {problem}"
+    elif reason:
         strategy = run.config.strategy
         reason += f" It ran the strategy {strategy.name!r}, {strategy.component.source}."
     if written is not None and written.status == status and not outcome.reason:
@@ -297,6 +314,15 @@ def _status_and_reason(outcome: Outcome, written: RunRecord | None) -> tuple[Sta
     if outcome.returncode < 0:
         return "failed", f"Ended by signal {-outcome.returncode}."
     return "failed", f"Exit status {outcome.returncode}, without a record."
+
+
+def _last_problem(text: str) -> str:
+    """Return what the error panel at the end of a log says, in one line; "" if there is none."""
+    _, found, panel = f"\n{text}".rpartition("\n╭")
+    lines = [line.strip("│ ") for line in panel.splitlines()[1:]]
+    if not (found and lines and lines[-1].startswith("╰")):
+        return ""
+    return " ".join(lines[:-1])
 
 
 def _tail(log: Path) -> str:

@@ -64,6 +64,16 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
         OptionError: The suffix is another one, or the package for Parquet is not installed.
         StorageError: The file cannot be written.
     """
+    check_suffix(path)
+    with storage_errors(path, option="-o", what="The table"), replace_atomically(path) as temporary:
+        if path.suffix == ".csv":
+            frame.to_csv(temporary, index=False)
+        else:
+            frame.to_parquet(temporary, index=False)
+
+
+def check_suffix(path: Path) -> None:
+    """Raise OptionError if :func:`write_frame` cannot write such a file."""
     if path.suffix not in (".csv", ".parquet"):
         raise OptionError(
             f"Cannot tell the format of {path.name!r} from its name.",
@@ -71,11 +81,6 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
         )
     if path.suffix == ".parquet":
         check_parquet()
-    with storage_errors(path, option="-o", what="The table"), replace_atomically(path) as temporary:
-        if path.suffix == ".csv":
-            frame.to_csv(temporary, index=False)
-        else:
-            frame.to_parquet(temporary, index=False)
 
 
 def check_parquet() -> None:

@@ -39,10 +39,23 @@ def save_table(table: Table, folder: Path) -> None:
     card = card.model_copy(update={"card_sha256": seal(card.model_dump(mode="json"))})
     with storage_errors(folder, option="--tables", what="The table"):
         folder.mkdir(parents=True, exist_ok=True)
+        _end_replacement(folder)
         write_atomically(folder / NEXT_CARD, to_json(card.model_dump(mode="json")))
         with replace_atomically(folder / ARRAYS) as temporary:
             temporary.write_bytes(packed.getvalue())
         (folder / NEXT_CARD).replace(folder / CARD)
+
+
+def _end_replacement(folder: Path) -> None:
+    """Give arrays their card if a process was killed between the two.
+
+    Otherwise, writing the next card would leave them without one until they are replaced.
+    """
+    if (folder / NEXT_CARD).exists():
+        with suppress(TableError):
+            digest = hashlib.sha256(_read(folder / ARRAYS)).hexdigest()
+            if _read_card(folder / NEXT_CARD).sha256 == digest:
+                (folder / NEXT_CARD).replace(folder / CARD)
 
 
 def load_table(folder: Path) -> Table:

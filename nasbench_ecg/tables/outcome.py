@@ -106,7 +106,8 @@ def hypervolumes(
             last = dict(zip(members[:count].tolist(), score[:count].tolist(), strict=True))
             chosen = np.fromiter(last, np.int64)
             seen = np.column_stack([-np.fromiter(last.values(), np.float64), both[chosen, 1]])
-            front = chosen[moocore.is_nondominated(seen)]
+            # weakly: equal in score and cost, two members do not dominate each other
+            front = chosen[moocore.is_nondominated(seen, keep_weakly=True)]
             found[repetition, place] = float(indicator(both[front])) / whole
     return found
 

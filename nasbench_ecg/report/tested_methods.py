@@ -1,0 +1,91 @@
+"""The method of each run whose network was tested on other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from typing import Any
+
+from nasbench_ecg.architecture import digest
+from nasbench_ecg.options import short_names
+from nasbench_ecg.report.aggregate import leaderboards
+from nasbench_ecg.report.evaluation import Method
+from nasbench_ecg.report.folds import fold_of
+from nasbench_ecg.report.leaderboard import Leaderboard, RunId
+from nasbench_ecg.report.methods import by_method, differing, seed_of
+from nasbench_ecg.run.option_text import value_text
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.studies.generalize import origin_of
+
+
+def tested_methods(records: Sequence[RunRecord]) -> Iterator[tuple[RunRecord, Method, Hashable]]:
+    """Yield each run with its method, and with what it has in common with a copy of it.
+
+    A copy is a record of the same run in another suite, or a run with the same options and seeds:
+    leaderboards count the two once.
+    """
+    by_id = _methods(leaderboards(records))
+    by_content: dict[Hashable, Method] = {}
+    for record in records:
+        if method := by_id.get(_id(record)):
+            by_content.setdefault(_content(record), method)
+    for record in records:
+        content = _content(record)
+        method = by_id.get(_id(record)) or by_content.get(content)
+        yield record, method or Method(record.strategy, " · ".join(record.track[:3])), content
+
+
+def _id(record: RunRecord) -> RunId:
+    return record.run_key, record.submitted_by
+
+
+def _content(record: RunRecord) -> Hashable:
+    """Return what makes two records one result of a leaderboard: data, method and seeds."""
+    data, split = record.dataset, record.split
+    (method,) = by_method([record])
+    return (
+        record.track,
+        data.fingerprint if data else "",
+        split.fingerprint if split else "",
+        tuple(record.macro_classes),
+        method,
+        (origin_of(record) or {}).get("run_key"),
+        seed_of(record),
+        fold_of(record),
+    )
+
+
+def _methods(boards: Sequence[Leaderboard]) -> dict[RunId, Method]:
+    """Return the method of each run of leaderboards.
+
+    Leaderboards of one dataset, protocol and profile differ in options, evaluator, beats, split or
+    classes. Their networks were trained on other data, so they are told apart.
+    """
+    found: dict[RunId, Method] = {}
+    for board in boards:
+        trained = " · ".join(_track(board))
+        alike = [other for other in boards if _track(other) == _track(board)]
+        if details := _details(board, alike):
+            trained = f"{trained} ({', '.join(details)})"
+        for row in board.rows:
+            found |= dict.fromkeys(row.run_ids, Method(board.label(row), trained))
+    return found
+
+
+def _track(board: Leaderboard) -> tuple[str, str, str]:
+    return board.track.dataset, board.track.protocol, board.track.profile
+
+
+def _details(board: Leaderboard, alike: Sequence[Leaderboard]) -> list[str]:
+    """Return what tells a leaderboard from the others of ``alike``, which it is one of."""
+    settings, own = [_settings(other) for other in alike], _settings(board)
+    names = sorted(differing(settings))
+    short = short_names(names)
+    details = [f"{short[name]}={value_text(own[name])}" for name in names if name in own]
+    if settings.count(own) > 1:
+        data = [board.dataset_fingerprint, board.split_fingerprint, list(board.macro_classes)]
+        details.append(f"beats {digest(data)[:4]}")
+    return details
+
+
+def _settings(board: Leaderboard) -> dict[str, Any]:
+    return {**board.options, "track.evaluator": board.track.evaluator}
