@@ -323,6 +323,35 @@ def test_a_csv_file_may_end_its_lines_with_a_comma(tmp_path):
             open_recording(path, fs)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [np.arange(1500), np.arange(1500) / 360 * 1000, (np.arange(1500) / 360).round(2)],
+    ids=["samples", "milliseconds", "rounded seconds"],
+)
+def test_a_column_of_times_is_no_lead(tmp_path, first):
+    path, lead = tmp_path / "mine.csv", np.sin(np.arange(1500.0))
+    columns = np.stack([first, lead, 2 * lead], axis=1)
+    np.savetxt(path, columns, delimiter=",", header="elapsed,II,V5", comments="")
+    recorded = open_recording(path, 100.0)
+    assert recorded.leads == ("II", "V5") and "'elapsed' counts" in recorded.notes[0]
+    assert recorded.read([1], 0, 1500)[0] == pytest.approx(2 * lead)
+    np.savetxt(path, first, header="elapsed", comments="")
+    with pytest.raises(RecordError, match="has no lead"):
+        open_recording(path, 100.0)
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [np.full(200, 0.3), np.repeat([-5.0, 5.0], 100), np.arange(200) + 3 * np.sin(np.arange(200))],
+    ids=["flat", "saturated", "drift"],
+)
+def test_a_lead_that_rises_is_no_column_of_times(tmp_path, lead):
+    path = tmp_path / "mine.csv"
+    np.savetxt(path, lead, header="II", comments="")
+    recorded = open_recording(path, 100.0)
+    assert (recorded.leads, recorded.notes) == (("II",), ())
+
+
 @pytest.mark.parametrize("name", ["nothing", "nothing.csv", "nothing.edf"])
 def test_a_missing_recording_is_an_error(name, tmp_path):
     with pytest.raises(OptionError, match="no such"):
@@ -373,6 +402,13 @@ def test_the_summary_counts_hours_runs_and_pauses():
     assert made.heart_rate == pytest.approx(60 * 7 / 3600.5)
     text = as_markdown(found, "the sign")
     assert "| hour 2 | 2 | 0 | 0 |" in text and "0:00:02, 3 beats" in text and "A note." in text
+
+
+def test_a_run_of_v_beats_ends_where_there_is_no_signal():
+    samples = [100, 200, 1400, 1500, 1600, 1700]
+    found = replace(annotated(samples, "VVVVVN"), gaps=((300, 1300),))
+    assert summarize(found).runs == ((14.0, 3),)
+    assert summarize(replace(found, gaps=())).runs == ((1.0, 5),)
 
 
 # -- real records, and the command --------------------------------------------------------------
@@ -445,6 +481,18 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     twice = [*asked[:1], str(other), *asked[1:], "--fs", str(FS), "--overwrite"]
     refused = CliRunner().invoke(app, twice)
     assert refused.exit_code == 2 and "called 'mine'" in refused.output
+    flat, short = tmp_path / "flat.csv", tmp_path / "short.csv"
+    np.savetxt(flat, 0 * recorded.signals.T, delimiter=",", header=header, comments="")
+    np.savetxt(short, recorded.signals.T[:500], delimiter=",", header=header, comments="")
+    asked = ["annotate", *map(str, (flat, short, path)), "--model", str(model), "--fs", str(FS)]
+    some = CliRunner().invoke(app, [*asked, "-o", str(tmp_path / "some")])
+    assert some.exit_code == 2 and "No beat was found in flat, short" in some.output
+    assert "flat: 100.0% of a lead has no signal." in some.output
+    assert "short: No beat was found. R peaks are detected in recordings of at least 3 s." in (
+        " ".join(some.output.split())
+    )
+    written = sorted(path.name for path in (tmp_path / "some").iterdir())
+    assert written == ["flat.md", "mine.atr", "mine.md", "short.md"]
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
 

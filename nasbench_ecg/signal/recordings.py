@@ -30,6 +30,7 @@ from nasbench_ecg.signal.records import read_samples
 Floats = NDArray[np.float64]
 
 _BLOCK = 1_000_000  # samples that are summed at a time for a checksum
+_STRAIGHT = 0.01  # share of its rise by which a column of times may leave a straight line
 
 
 class Recording(Protocol):
@@ -163,7 +164,7 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
     """Open a recording: a WFDB record (``100``, ``100.hea`` or ``100.dat``), a CSV or an EDF file.
 
     A CSV file has a heading with the names of the leads, and a row of millivolts for each sample;
-    an empty field is a missing sample.
+    an empty field is a missing sample. A column that counts the samples or the seconds is no lead.
 
     Args:
         path: The file; the extension of a WFDB record may be left out.
@@ -244,8 +245,32 @@ def _read_csv(path: Path, fs: float | None) -> StoredRecording:
             fix="Write a heading with the names of the leads, and a row of millivolts for each "
             "sample.",
         ) from error
-    leads = tuple(str(name).strip() for name in table.columns)
-    return StoredRecording(path.stem, float(fs), leads, table.to_numpy().T.copy())
+    leads, signals = [str(name).strip() for name in table.columns], table.to_numpy().T.copy()
+    counted = [_counts_up(signal, fs) for signal in signals]
+    if all(counted):
+        raise RecordError(
+            "The file has no lead: its values only count the samples or the seconds.",
+            where=str(path),
+            fix="Add a column for each lead, in millivolts.",
+        )
+    notes = tuple(
+        f"The column {name!r} counts the samples or the seconds, and is not taken as a lead."
+        for name, counts in zip(leads, counted, strict=True)
+        if counts
+    )
+    kept = [i for i, counts in enumerate(counted) if not counts]
+    return StoredRecording(
+        path.stem, float(fs), tuple(leads[i] for i in kept), signals[kept], notes
+    )
+
+
+def _counts_up(signal: Floats, fs: float) -> bool:
+    """Return whether a signal of a second or more rises in a straight line, as a time does."""
+    rise = float(signal[-1] - signal[0])
+    if len(signal) < fs or not rise > 0 or (np.diff(signal) < 0).any():
+        return False
+    line = np.linspace(signal[0], signal[-1], len(signal))
+    return bool(np.abs(signal - line).max() < _STRAIGHT * rise)
 
 
 def _read_edf(path: Path) -> StoredRecording:
