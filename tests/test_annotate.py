@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import wfdb
 from typer.testing import CliRunner
@@ -28,7 +29,11 @@ from nasbench_ecg.report.annotation import (
 )
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
 from nasbench_ecg.signal.qrs import detect_r_peaks
-from nasbench_ecg.signal.recordings import StoredRecording, open_recording
+from nasbench_ecg.signal.recordings import (
+    StoredRecording,
+    open_recording,
+    recording_of_table,
+)
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.rhythm import rhythm_planes
 from nasbench_ecg.signal.windows import segment
@@ -352,6 +357,30 @@ def test_a_lead_that_rises_is_no_column_of_times(tmp_path, lead):
     assert (recorded.leads, recorded.notes) == (("II",), ())
 
 
+def test_a_table_is_read_as_a_csv_file_is(tmp_path):
+    table = pd.DataFrame({"t": np.arange(200) / 100, "II": np.sin(np.arange(200.0))})
+    table.loc[3, "II"] = np.nan
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    read, made = open_recording(tmp_path / "mine.csv", 100.0), recording_of_table(table, 100)
+    assert (made.leads, made.fs, made.notes) == (read.leads, read.fs, read.notes)
+    assert made.signals == pytest.approx(read.signals, nan_ok=True)
+    with pytest.raises(OptionError, match="A table does not state its sampling rate"):
+        recording_of_table(table, None)
+    for wrong, said in (
+        (pd.DataFrame([[0.5, 1.0]]), "heading has a number"),
+        (pd.DataFrame({"II": ["a"]}), "no table of numbers"),
+        (pd.DataFrame({"II": []}), "no samples"),
+    ):
+        with pytest.raises(RecordError, match=said):
+            recording_of_table(wrong, 100)
+
+
+def test_a_file_of_another_format_is_told_from_a_missing_one(tmp_path):
+    (tmp_path / "mine.npy").touch()
+    with pytest.raises(OptionError, match=r"cannot be read from '\.npy'"):
+        open_recording(tmp_path / "mine.npy")
+
+
 @pytest.mark.parametrize("name", ["nothing", "nothing.csv", "nothing.edf"])
 def test_a_missing_recording_is_an_error(name, tmp_path):
     with pytest.raises(OptionError, match="no such"):
@@ -463,6 +492,11 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     ):
         with pytest.raises(OptionError, match=message):
             nb.annotate(path, **words)
+    table = pd.DataFrame(recorded.signals.T, columns=recorded.leads)
+    of_table = nb.annotate(table, model=model, fs=FS, peaks=some.samples)
+    assert of_table.symbols == some.symbols and len(plot.strips(table, of_table).axes) >= 1
+    with pytest.raises(OptionError, match="An array does not name its leads"):
+        nb.annotate(recorded.signals, model=model, fs=FS)
     with pytest.raises(OptionError, match="fs has no effect"):
         nb.annotate(recorded, model=model, fs=FS)
     with pytest.raises(OptionError, match="has no annotation file"):
