@@ -341,7 +341,7 @@ def test_a_column_of_times_is_no_lead(tmp_path, first):
     assert recorded.leads == ("II", "V5") and "'elapsed' counts" in recorded.notes[0]
     assert recorded.read([1], 0, 1500)[0] == pytest.approx(2 * lead)
     np.savetxt(path, first, header="elapsed", comments="")
-    with pytest.raises(RecordError, match="has no lead"):
+    with pytest.raises(RecordError, match="There is no lead"):
         open_recording(path, 100.0)
 
 

@@ -7,6 +7,7 @@ another component.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -40,11 +41,11 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
         if wrong := [one for one in names if not (isinstance(one, str) and one.strip())]:
             raise _invalid(dataset, f"{name} has {wrong[0]!r}, which is no name")
     for name in ("classes", "records"):  # scores are counted by these names
-        names = getattr(found, name)
-        if twice := [one for one in names if names.count(one) > 1]:
+        counts = Counter(getattr(found, name))
+        if twice := [one for one, n in counts.items() if n > 1]:
             raise _invalid(dataset, f"{name} has {twice[0]!r} twice")
     if None in found.subjects:
-        record = found.records[found.subjects.index(None)]  # type: ignore[arg-type]
+        record = found.records[found.subjects.index(None)]
         raise _invalid(dataset, f"the record {record!r} has no subject")
     if not (np.ndim(found.fs) == 0 and 0 < float(found.fs) < math.inf):
         raise _invalid(dataset, f"fs is {found.fs}, which is no sampling rate")
@@ -78,5 +79,6 @@ def _of_type(values: NDArray[np.float32], wanted: np.dtype[np.float32]) -> NDArr
 
 def _n_at_one_place(beats: Beats) -> int:
     """Return how many beats are at the place of an earlier one."""
-    places = np.stack([beats.record.astype(np.int64), beats.sample.astype(np.int64)])
-    return len(beats) - np.unique(places, axis=1).shape[1]
+    order = np.lexsort((beats.sample, beats.record))
+    record, sample = beats.record[order], beats.sample[order]
+    return int(((record[1:] == record[:-1]) & (sample[1:] == sample[:-1])).sum())
