@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pandas as pd
 
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
@@ -251,14 +252,14 @@ _LEAD_INCHES = 0.9  # more for each further lead
 
 
 def strips(
-    recording: Recording | Path | str,
+    recording: Recording | pd.DataFrame | Path | str,
     found: AnnotatedRecording,
     seconds: Sequence[float] | None = None,
 ) -> Figure:
     """Draw parts of an annotated recording: the leads, and the class of each beat.
 
     Args:
-        recording: The recording.
+        recording: The recording, as :func:`nasbench_ecg.annotate` takes it.
         found: Its beats, as :func:`nasbench_ecg.annotate` returns them.
         seconds: Where the middle of each part is; None: eight parts with the longest runs of V, the
             longest pauses, and beats of the rarer classes.
@@ -270,8 +271,10 @@ def strips(
     from matplotlib.figure import Figure
 
     from nasbench_ecg.report.annotation import chosen_beats
-    from nasbench_ecg.signal.recordings import check_seconds, open_recording
+    from nasbench_ecg.signal.recordings import check_seconds, open_recording, recording_of_table
 
+    if isinstance(recording, pd.DataFrame):
+        recording = recording_of_table(recording, found.fs)
     if isinstance(recording, (str, Path)):
         recording = open_recording(Path(recording), found.fs)
     if seconds is None:

@@ -166,8 +166,8 @@ def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
     right = np.sort(_signed_sums(differences[half:]))
     rounding = 1e-12 * np.abs(differences).sum()
     least = abs(differences.sum()) - rounding
-    above = (len(right) - np.searchsorted(right, least - left)).sum()
-    return min(1.0, 2 * float(above) / 2 ** len(differences))
+    above = float((len(right) - np.searchsorted(right, least - left)).sum())
+    return float(min(1.0, 2 * above / 2 ** len(differences)))
 
 
 def _signed_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:

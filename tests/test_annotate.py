@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import wfdb
 from typer.testing import CliRunner
@@ -28,7 +29,11 @@ from nasbench_ecg.report.annotation import (
 )
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
 from nasbench_ecg.signal.qrs import detect_r_peaks
-from nasbench_ecg.signal.recordings import StoredRecording, open_recording
+from nasbench_ecg.signal.recordings import (
+    StoredRecording,
+    open_recording,
+    recording_of_table,
+)
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.rhythm import rhythm_planes
 from nasbench_ecg.signal.windows import segment
@@ -323,6 +328,59 @@ def test_a_csv_file_may_end_its_lines_with_a_comma(tmp_path):
             open_recording(path, fs)
 
 
+@pytest.mark.parametrize(
+    "first",
+    [np.arange(1500), np.arange(1500) / 360 * 1000, (np.arange(1500) / 360).round(2)],
+    ids=["samples", "milliseconds", "rounded seconds"],
+)
+def test_a_column_of_times_is_no_lead(tmp_path, first):
+    path, lead = tmp_path / "mine.csv", np.sin(np.arange(1500.0))
+    columns = np.stack([first, lead, 2 * lead], axis=1)
+    np.savetxt(path, columns, delimiter=",", header="elapsed,II,V5", comments="")
+    recorded = open_recording(path, 100.0)
+    assert recorded.leads == ("II", "V5") and "'elapsed' counts" in recorded.notes[0]
+    assert recorded.read([1], 0, 1500)[0] == pytest.approx(2 * lead)
+    np.savetxt(path, first, header="elapsed", comments="")
+    with pytest.raises(RecordError, match="There is no lead"):
+        open_recording(path, 100.0)
+
+
+@pytest.mark.parametrize(
+    "lead",
+    [np.full(200, 0.3), np.repeat([-5.0, 5.0], 100), np.arange(200) + 3 * np.sin(np.arange(200))],
+    ids=["flat", "saturated", "drift"],
+)
+def test_a_lead_that_rises_is_no_column_of_times(tmp_path, lead):
+    path = tmp_path / "mine.csv"
+    np.savetxt(path, lead, header="II", comments="")
+    recorded = open_recording(path, 100.0)
+    assert (recorded.leads, recorded.notes) == (("II",), ())
+
+
+def test_a_table_is_read_as_a_csv_file_is(tmp_path):
+    table = pd.DataFrame({"t": np.arange(200) / 100, "II": np.sin(np.arange(200.0))})
+    table.loc[3, "II"] = np.nan
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    read, made = open_recording(tmp_path / "mine.csv", 100.0), recording_of_table(table, 100)
+    assert (made.leads, made.fs, made.notes) == (read.leads, read.fs, read.notes)
+    assert made.signals == pytest.approx(read.signals, nan_ok=True)
+    with pytest.raises(OptionError, match="A table does not state its sampling rate"):
+        recording_of_table(table, None)
+    for wrong, said in (
+        (pd.DataFrame([[0.5, 1.0]]), "heading has a number"),
+        (pd.DataFrame({"II": ["a"]}), "no table of numbers"),
+        (pd.DataFrame({"II": []}), "no samples"),
+    ):
+        with pytest.raises(RecordError, match=said):
+            recording_of_table(wrong, 100)
+
+
+def test_a_file_of_another_format_is_told_from_a_missing_one(tmp_path):
+    (tmp_path / "mine.npy").touch()
+    with pytest.raises(OptionError, match=r"cannot be read from '\.npy'"):
+        open_recording(tmp_path / "mine.npy")
+
+
 @pytest.mark.parametrize("name", ["nothing", "nothing.csv", "nothing.edf"])
 def test_a_missing_recording_is_an_error(name, tmp_path):
     with pytest.raises(OptionError, match="no such"):
@@ -373,6 +431,13 @@ def test_the_summary_counts_hours_runs_and_pauses():
     assert made.heart_rate == pytest.approx(60 * 7 / 3600.5)
     text = as_markdown(found, "the sign")
     assert "| hour 2 | 2 | 0 | 0 |" in text and "0:00:02, 3 beats" in text and "A note." in text
+
+
+def test_a_run_of_v_beats_ends_where_there_is_no_signal():
+    samples = [100, 200, 1400, 1500, 1600, 1700]
+    found = replace(annotated(samples, "VVVVVN"), gaps=((300, 1300),))
+    assert summarize(found).runs == ((14.0, 3),)
+    assert summarize(replace(found, gaps=())).runs == ((1.0, 5),)
 
 
 # -- real records, and the command --------------------------------------------------------------
@@ -427,6 +492,11 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     ):
         with pytest.raises(OptionError, match=message):
             nb.annotate(path, **words)
+    table = pd.DataFrame(recorded.signals.T, columns=recorded.leads)
+    of_table = nb.annotate(table, model=model, fs=FS, peaks=some.samples)
+    assert of_table.symbols == some.symbols and len(plot.strips(table, of_table).axes) >= 1
+    with pytest.raises(OptionError, match="An array does not name its leads"):
+        nb.annotate(recorded.signals, model=model, fs=FS)
     with pytest.raises(OptionError, match="fs has no effect"):
         nb.annotate(recorded, model=model, fs=FS)
     with pytest.raises(OptionError, match="has no annotation file"):
@@ -445,13 +515,18 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     twice = [*asked[:1], str(other), *asked[1:], "--fs", str(FS), "--overwrite"]
     refused = CliRunner().invoke(app, twice)
     assert refused.exit_code == 2 and "called 'mine'" in refused.output
-    flat = tmp_path / "flat.csv"
+    flat, short = tmp_path / "flat.csv", tmp_path / "short.csv"
     np.savetxt(flat, 0 * recorded.signals.T, delimiter=",", header=header, comments="")
-    several = [*asked[:1], str(flat), *asked[1:-1], str(tmp_path / "y"), "--fs", str(FS)]
-    done = CliRunner().invoke(app, several)
-    assert done.exit_code == 2 and "No beat was found in flat" in done.output
-    assert "1 of 2 recordings" in done.output
-    assert {path.name for path in (tmp_path / "y").iterdir()} == {"mine.atr", "mine.md"}
+    np.savetxt(short, recorded.signals.T[:500], delimiter=",", header=header, comments="")
+    asked = ["annotate", *map(str, (flat, short, path)), "--model", str(model), "--fs", str(FS)]
+    some = CliRunner().invoke(app, [*asked, "-o", str(tmp_path / "some")])
+    assert some.exit_code == 2 and "No beat was found in flat, short" in some.output
+    assert "flat: 100.0% of a lead has no signal." in some.output
+    assert "short: No beat was found. R peaks are detected in recordings of at least 3 s." in (
+        " ".join(some.output.split())
+    )
+    written = sorted(path.name for path in (tmp_path / "some").iterdir())
+    assert written == ["flat.md", "mine.atr", "mine.md", "short.md"]
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
 

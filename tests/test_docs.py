@@ -493,6 +493,12 @@ def test_every_generated_part_of_a_page_is_generated(site: Path) -> None:
         assert "<!-- generate:" not in page.read_text(), page
 
 
+def test_no_line_breaks_within_the_name_of_an_option(site: Path) -> None:
+    text = (site / "howto" / "options.html").read_text()
+    assert '<code><span class="option">--set</span></code>' in text
+    assert "<code>--" not in text
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"), [("run dar", "darts"), ("run darts synth", "synthetic-2lead")]
 )

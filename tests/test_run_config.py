@@ -333,6 +333,7 @@ def refused(**request: Any) -> NasbenchError:
         ({"profile": "quik"}, OptionError, "'quick'"),
         ({"protocol": "intra-patent"}, ProtocolError, "'intra-patient'"),
         ({"device": "cuds"}, OptionError, "'cuda'"),
+        ({"device": "gpu"}, OptionError, "'cuda'"),
         ({"set": {"strategy": {"epoch": 1}}}, OptionError, "'epochs'"),
         ({"set": {"protocol": {"test_shar": 1}}}, OptionError, "'test_share'"),
         ({"set": {"stratgy": {"epochs": 1}}}, OptionError, "'strategy'"),

@@ -17,6 +17,8 @@ from mkdocs.structure.pages import Page
 from pages import commands, components, measured, notebooks, schema, suites
 
 _MARKER = re.compile(r"^<!-- generate: (?P<what>[a-z-]+)(?: (?P<argument>[a-z-]+))? -->$", re.M)
+_CODE = re.compile(r"(?<=<code>)[^<]*--[^<]*(?=</code>)")
+_OPTION = re.compile(r"--[a-z][a-z0-9-]*")
 _ROOT = Path(__file__).resolve().parents[2]
 
 _GENERATORS: dict[str, Callable[[str], str]] = {
@@ -34,6 +36,13 @@ _GENERATORS: dict[str, Callable[[str], str]] = {
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Replace the markers of a page by generated Markdown."""
     return _MARKER.sub(lambda found: _GENERATORS[found["what"]](found["argument"] or ""), markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Keep the names of options whole: browsers break a line between two hyphens."""
+    return _CODE.sub(
+        lambda found: _OPTION.sub(r'<span class="option">\g<0></span>', found[0]), html
+    )
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

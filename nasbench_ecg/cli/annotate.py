@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -70,13 +70,14 @@ def annotate(
 ) -> None:
     """Find the beats of recordings, and classify them with a trained network.
 
-    Writes a WFDB annotation file and a summary for each recording. For research, not for diagnosis.
-    Of several recordings, one that cannot be annotated does not stop the others.
+    Writes a WFDB annotation file and a summary for each recording; exit status 2 if one of them has
+    no beat or is damaged. For research, not for diagnosis.
     """
-    from nasbench_ecg.errors import OptionError, RecordError
+    from nasbench_ecg.errors import RecordError
     from nasbench_ecg.front.annotating import classifier_of, marked_beats
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
+    from nasbench_ecg.models.annotate import choose_leads
     from nasbench_ecg.report.annotation import as_markdown, check_target, write_annotations
     from nasbench_ecg.signal.recordings import check_seconds, open_recording
 
@@ -86,38 +87,40 @@ def annotate(
         refuse_in_vain(context, ("fs",), "These recordings state their sampling rate")
     formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
     classifier = classifier_of(run, model, out)
-    opened = [(path, open_recording(path, fs)) for path in recordings]
-    _check_names([recording.name for _, recording in opened])
-    for _, recording in opened:
+    chosen = None if leads is None else listed(leads)
+    opened = [open_recording(path, fs) for path in recordings]
+    _check_names([recording.name for recording in opened])
+    marked: list[Any] = [None] * len(opened)
+    for i, (path, recording) in enumerate(zip(recordings, opened, strict=True)):
         check_seconds(recording, seconds or [])
         check_target(output / f"{recording.name}.{extension}", overwrite=overwrite)
+        choose_leads(recording, classifier, chosen)
+        if peaks is not None:
+            marked[i] = marked_beats(path, recording, peaks)
     with storage_errors(output, option="-o"):
         output.mkdir(parents=True, exist_ok=True)
-    problems = 0
-    for path, recording in opened:
+    without, n_damaged = [], 0
+    for recording, beats in zip(opened, marked, strict=True):
         try:
             with RichProgress() as progress:
-                found = work(
-                    recording,
-                    classifier,
-                    progress,
-                    leads=None if leads is None else listed(leads),
-                    peaks=None if peaks is None else marked_beats(path, recording, peaks),
-                )
-            written = write_annotations(found, output, extension, overwrite=overwrite)
-        except (OptionError, RecordError) as error:
+                found = work(recording, classifier, progress, leads=chosen, peaks=beats)
+        except RecordError as error:
             if len(opened) == 1:
                 raise
             show_error(error)
-            problems += 1
+            n_damaged += 1
             continue
         summary = output / f"{found.name}.md"
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
-        _tell(found, written)
+        if not len(found.samples):
+            without.append(found.name)
+            _tell_notes(found)
+            continue
+        _tell(found, write_annotations(found, output, extension, overwrite=overwrite))
         _draw(recording, found, seconds, [output / f"{found.name}.{form}" for form in formats])
-    if problems:
-        stderr().print(f"{problems} of {len(opened)} recordings are not annotated.")
+    _check_found(without)
+    if n_damaged:
         raise typer.Exit(2)
 
 
@@ -129,6 +132,17 @@ def _check_names(names: list[str]) -> None:
         raise OptionError(
             f"Several recordings are called {twice[0]!r}: one would replace the other.",
             fix="Annotate them into different folders.",
+        )
+
+
+def _check_found(without: list[str]) -> None:
+    """Raise OptionError if no beat was found in some recordings; the others are annotated."""
+    from nasbench_ecg.errors import OptionError
+
+    if without:
+        raise OptionError(
+            f"No beat was found in {', '.join(without)}: no annotation file was written.",
+            fix="The notes above and the summary say why; check the leads and the sampling rate.",
         )
 
 
@@ -168,5 +182,9 @@ def _tell(found: AnnotatedRecording, written: Path) -> None:
     summary = summarize(found)
     counts = ", ".join(f"{name} {n:,}" for name, n in summary.beats.items())
     stdout().print(f"{found.name}: {len(found.samples):,} beats ({counts}) → {written}")
+    _tell_notes(found)
+
+
+def _tell_notes(found: AnnotatedRecording) -> None:
     for note in found.notes:
         stderr().print(f"{found.name}: {note}")

@@ -30,7 +30,8 @@ class Beats:
         fs: Sampling rate of ``signals`` in hertz.
 
     Raises:
-        ProtocolError: The shapes of the fields do not match, or an index is out of range.
+        ProtocolError: A field is no array of numbers, the shapes of the fields do not match, or an
+            index is out of range.
         RecordError: A signal contains NaN or infinity; the error names record, beat and lead.
     """
 
@@ -45,6 +46,8 @@ class Beats:
     fs: float
 
     def __post_init__(self) -> None:
+        for name in ("signals", "labels", "record", "sample"):
+            self._check_type(name)
         n = len(self.signals)
         if self.signals.ndim != 3 or self.signals.shape[1] != len(self.leads):
             raise ProtocolError(
@@ -67,6 +70,23 @@ class Beats:
             if n and (values.min() < 0 or values.max() >= limit):
                 raise ProtocolError(f"{name} must be between 0 and {limit - 1}.")
         self._check_finite()
+
+    def _check_type(self, name: str) -> None:
+        """Raise ProtocolError if a field is no array, or has numbers of another kind."""
+        values: object = getattr(self, name)
+        if not isinstance(values, np.ndarray):
+            raise ProtocolError(
+                f"{name} is of the type {type(values).__name__}, but must be a NumPy array.",
+                fix=f"Pass np.asarray({name}).",
+            )
+        kinds, said = ("iuf", "numbers") if name == "signals" else ("iu", "whole numbers")
+        if values.dtype.kind not in kinds:
+            raise ProtocolError(
+                f"{name} has values of the type {values.dtype}, but must have {said}.",
+                fix="Labels and records are positions in classes and records, from 0."
+                if name in ("labels", "record")
+                else "",
+            )
 
     def _check_finite(self) -> None:
         """Raise RecordError if a sample is NaN or infinite."""

@@ -21,6 +21,7 @@ from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.code import code_of
+from nasbench_ecg.data.returned_beats import checked
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
 from nasbench_ecg.errors import ProtocolError, RecordError
 from nasbench_ecg.io import storage_errors, write_atomically
@@ -99,6 +100,7 @@ def load_beats(
 
     Raises:
         MissingDataError: Required files are missing.
+        PluginError: The dataset returned what are no valid beats.
         RecordError: A record is damaged, or differs from the published checksums.
         StorageError: The cache cannot be written.
     """
@@ -130,7 +132,7 @@ def load_beats(
         return cached
     if cached is None and entry.exists():
         progress.note(f"The cached beats of {name} are damaged: they are made again.")
-    loaded = _load(dataset, source, progress)
+    loaded = _load(name, dataset, source, progress)
     if cached is not None and cached.fingerprint != loaded.fingerprint:
         progress.note(f"The cached beats of {name} differ from those made now: they are replaced.")
     with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
@@ -166,9 +168,9 @@ def _signal_files(database: str, folder: Path, record: str) -> dict[str, Path]:
     return {f"{database}/{name}": folder / name for name in names if (folder / name).is_file()}
 
 
-def _load(dataset: Dataset, source: LocalSource, progress: Progress) -> LoadedBeats:
+def _load(name: str, dataset: Dataset, source: LocalSource, progress: Progress) -> LoadedBeats:
     recorder = _NoteRecorder(progress)
-    beats = dataset.load(source, recorder)
+    beats = checked(dataset.load(source, recorder), name, recorder)
     return LoadedBeats(beats, beats.fingerprint(), from_cache=False, notes=tuple(recorder.notes))
 
 

@@ -44,6 +44,7 @@ from nasbench_ecg.signal.filtering import Denoising
 from nasbench_ecg.signal.records import Record, RecordSummary, check_leads, summarize_record
 from nasbench_ecg.signal.rhythm import Rhythm
 from nasbench_ecg.signal.windows import Normalization
+from nasbench_ecg.text import counted
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -260,7 +261,7 @@ def describe(path: Path) -> FolderDescription:
     enough = n_subjects >= _MIN_SUBJECTS
     dataset = UserDataset(
         name=file.name,
-        summary=file.summary or f"{len(names)} records of {folder}",
+        summary=file.summary or f"{counted(len(names), 'record')} of {folder}",
         folder=str(folder),
         protocols=("intra-patient", "patient-kfold") if enough else ("intra-patient",),
         options=options,
@@ -271,7 +272,7 @@ def describe(path: Path) -> FolderDescription:
 
 def _read_toml(path: Path) -> _TomlFile:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise OptionError(
             f"The file cannot be read: {error.strerror or error}.",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
@@ -18,18 +19,16 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT
 from nasbench_ecg.signal.annotations import read_annotations
 from nasbench_ecg.signal.headers import read_header
-from nasbench_ecg.signal.recordings import Recording, open_recording
+from nasbench_ecg.signal.recordings import Recording, open_recording, recording_of_table
 from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from nasbench_ecg.models.annotate import AnnotatedRecording
     from nasbench_ecg.models.classifier import BeatClassifier
 
 
 def annotate(
-    recording: Recording | Path | str,
+    recording: Recording | pd.DataFrame | Path | str,
     run: Runs | RunRecord | pd.Series[Any] | str | None = None,
     *,
     model: Path | str | None = None,
@@ -45,11 +44,12 @@ def annotate(
     :func:`nasbench_ecg.plot.strips` draws them.
 
     Args:
-        recording: A WFDB record (``mitdb/100``), a .csv or an .edf file, or an open recording.
+        recording: A WFDB record (``mitdb/100``), a .csv or an .edf file; or a table with a column
+            of millivolts for each lead, such as ``pandas.DataFrame(array, columns=["II", "V5"])``.
         run: The network of this run: a table of one run, a row of a table, a record, or the first
             characters of a run key.
         model: A file that :func:`nasbench_ecg.export` wrote, in place of a run.
-        fs: Sampling rate of a .csv file in hertz.
+        fs: Sampling rate of a .csv file or a table in hertz.
         leads: Leads of the recording in place of those that the network was trained on, in their
             order; None: the leads of the same names, or the first ones.
         peaks: Sample index of each R peak, or the extension of the annotation file beside a WFDB
@@ -71,7 +71,15 @@ def annotate(
         return classified(opened, classifier, shown, leads=leads, peaks=at)
 
 
-def _opened(recording: Recording | Path | str, fs: float | None) -> Recording:
+def _opened(recording: Recording | pd.DataFrame | Path | str, fs: float | None) -> Recording:
+    if isinstance(recording, pd.DataFrame):
+        return recording_of_table(recording, fs)
+    if isinstance(recording, (np.ndarray, list, tuple)):
+        raise OptionError(
+            "An array does not name its leads.",
+            fix="Give pandas.DataFrame(array, columns=['II', 'V5']), of shape [samples, leads] and "
+            "in millivolts, and fs=360, its sampling rate in hertz.",
+        )
     path = Path(recording) if isinstance(recording, (str, Path)) else None
     if fs is not None and (path is None or path.suffix.lower() != ".csv"):
         raise OptionError(
@@ -83,7 +91,7 @@ def _opened(recording: Recording | Path | str, fs: float | None) -> Recording:
 
 
 def _checked_peaks(
-    recording: Recording | Path | str,
+    recording: Recording | pd.DataFrame | Path | str,
     opened: Recording,
     peaks: Sequence[int] | NDArray[np.integer[Any]] | str,
 ) -> NDArray[np.int64]:
@@ -91,7 +99,7 @@ def _checked_peaks(
     if isinstance(peaks, str):
         if not isinstance(recording, (str, Path)):
             raise OptionError(
-                "An open recording has no annotation file.", fix="Give sample indices."
+                "A recording in memory has no annotation file.", fix="Give sample indices."
             )
         return marked_beats(Path(recording), opened, peaks)
     samples = np.asarray(peaks)

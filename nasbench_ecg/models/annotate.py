@@ -19,7 +19,7 @@ from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.delineation import flat_mask
 from nasbench_ecg.signal.filtering import bridge
-from nasbench_ecg.signal.qrs import detect_r_peaks
+from nasbench_ecg.signal.qrs import SHORTEST_SECONDS, detect_r_peaks
 from nasbench_ecg.signal.recordings import Recording, lead_names
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.resampling import denoise_at
@@ -371,5 +371,7 @@ def _notes_of_signal(
             f"the recording or has no signal. They are written as {UNCLASSIFIED}."
         )
     if not len(known):
-        notes.append("No beat was found.")
+        short = recording.n_samples < SHORTEST_SECONDS * recording.fs
+        least = f" R peaks are detected in recordings of at least {SHORTEST_SECONDS:g} s."
+        notes.append(f"No beat was found.{least if short else ''}")
     return notes

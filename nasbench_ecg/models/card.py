@@ -12,6 +12,7 @@ from pathlib import Path
 
 from nasbench_ecg.models.quantization import Int8Scores
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.signal.aami import CLASSES
 from nasbench_ecg.text import percent
 
 
@@ -75,7 +76,8 @@ def _input(record: RunRecord) -> Iterator[str]:
         f"the dataset `{record.dataset_name}`, with the options in the file's metadata."
     )
     yield ""
-    yield f"Output: probabilities of the classes {', '.join(record.classes)} (ANSI/AAMI EC57)."
+    aami = " (ANSI/AAMI EC57)" if set(record.classes) <= set(CLASSES) else ""
+    yield f"Output: probabilities of the classes {', '.join(record.classes)}{aami}."
     yield ""
 
 
@@ -185,9 +187,9 @@ def _limits(record: RunRecord) -> Iterator[str]:
             f"- The scores are {share}those of persons that the network has seen. On other persons "
             "they are lower."
         )
-    yield "- The test part has the same database, leads and annotators as the training part."
+    yield "- The test part is of the same dataset as the training part."
     yield "- Beats were cut at annotated R peaks. A detector adds errors of its own."
-    yield "- Other leads, electrodes, sampling rates or noise were not tested."
+    yield "- Other databases, leads, electrodes, sampling rates or noise were not tested."
     yield ""
 
 

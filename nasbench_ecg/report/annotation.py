@@ -35,7 +35,8 @@ class Summary:
         unclassified: Number of beats without a class; they are not among ``beats``.
         hours: Beats of each class in each hour, in order of time.
         heart_rate: Mean heart rate in beats a minute; None without an interval between two beats.
-        runs: Runs of V: their start in seconds, and their number of beats.
+        runs: Runs of V: their start in seconds, and their number of beats. A part without signal
+            ends a run.
         pauses: Pauses: their start and their duration in seconds.
         gaps: Parts in which no lead has a signal: their start and their duration in seconds.
             Intervals across them count neither as pauses nor for the heart rate.
@@ -69,7 +70,7 @@ def summarize(found: AnnotatedRecording) -> Summary:
         unclassified=int((~known).sum()),
         hours=tuple(counts(hour == h) for h in range(n_hours)),
         heart_rate=float(60 / rr[seen].mean()) if seen.any() else None,
-        runs=tuple(_runs(symbols, seconds)),
+        runs=tuple(_runs(symbols, seconds, seen)),
         pauses=tuple(
             (float(seconds[i]), float(rr[i])) for i in np.flatnonzero(seen & (rr > PAUSE_SECONDS))
         ),
@@ -85,12 +86,11 @@ def _without_gap(found: AnnotatedRecording) -> Any:
     return seen
 
 
-def _runs(symbols: Any, seconds: Any) -> Iterator[tuple[float, int]]:
-    is_v = np.concatenate([[False], symbols == "V", [False]])
-    edges = np.flatnonzero(np.diff(is_v.astype(int)))
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if stop - start >= RUN_BEATS:
-            yield float(seconds[start]), int(stop - start)
+def _runs(symbols: Any, seconds: Any, seen: Any) -> Iterator[tuple[float, int]]:
+    ends = np.flatnonzero((symbols[1:] != symbols[:-1]) | ~seen) + 1
+    for beats in np.split(np.arange(len(symbols)), ends):
+        if len(beats) >= RUN_BEATS and symbols[beats[0]] == "V":
+            yield float(seconds[beats[0]]), len(beats)
 
 
 def chosen_beats(found: AnnotatedRecording, n: int) -> list[int]:

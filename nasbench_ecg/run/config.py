@@ -372,7 +372,7 @@ def resolve_device(device: str) -> str:
     """
     known = ("auto", "cpu", "cuda")
     if device not in known:
-        raise OptionError(f"There is no device {device!r}.", fix=nearest(device, known))
+        raise OptionError(f"There is no device {device!r}.", fix="Use 'auto', 'cpu' or 'cuda'.")
     if device == "cpu":
         return "cpu"
     import torch

@@ -34,6 +34,7 @@ from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.cross_validation import cross_validated, n_folds
 from nasbench_ecg.run.evaluations import check_evaluation, check_not_modified
+from nasbench_ecg.run.networks import faults_of_networks
 from nasbench_ecg.run.numbers import measured
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.warm import LIMIT, CandidateCheckpoints
@@ -79,6 +80,7 @@ class RunSearchContext:
     trajectory: list[dict[str, float]] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
     evaluator_name: str = "evaluator"
+    builder_name: str = "builder"
     calls: ComponentCalls = field(default_factory=ComponentCalls)
     _counted: set[tuple[str, Fidelity]] = field(default_factory=set)
 
@@ -167,6 +169,7 @@ class RunSearchContext:
                 seed=self.evaluation_seed,
                 progress=self.progress,
                 evaluator_name=self.evaluator_name,
+                builder_name=self.builder_name,
                 calls=self.calls,
                 candidates=self.candidates,
             )
@@ -239,6 +242,7 @@ def evaluate_candidate(
     seed: int,
     progress: Progress,
     evaluator_name: str,
+    builder_name: str,
     calls: ComponentCalls,
     candidates: CandidateCheckpoints | None = None,
 ) -> Evaluation:
@@ -256,7 +260,8 @@ def evaluate_candidate(
     def evaluate(task: Task, fold: int = 0) -> Evaluation:
         checkpoint = None if candidates is None else candidates.of(arch, fidelity, fold)
         ctx = ValidationContext(task, device, progress, fidelity, checkpoint or NoCheckpoint())
-        with calls.of(evaluator_name), seeded(seed):
+        blamed = faults_of_networks(arch, task, builder, builder_name=builder_name, calls=calls)
+        with calls.of(evaluator_name), blamed, seeded(seed):
             evaluation = evaluator.evaluate(arch, task, builder, ctx)
             evaluation = check_evaluation(
                 evaluation, arch, task.validation, evaluator_name, task.macro_classes

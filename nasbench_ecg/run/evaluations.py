@@ -113,7 +113,12 @@ def check_not_modified(arch: Architecture) -> None:
 
 
 def check_converged(evaluation: Evaluation) -> None:
-    """Raise DivergedError if the evaluator's training ended with a loss or weights not finite."""
+    """Raise DivergedError if the evaluator's training ended with a loss or weights not finite.
+
+    A value that is no evaluation is left to :func:`check_evaluation`.
+    """
+    if evaluation_type_fault(evaluation):
+        return
     fix = "Lower the learning rate, or check the evaluator's training."
     losses = evaluation.curves.get("loss", ())
     if len(losses) and not math.isfinite(losses[-1]):
@@ -136,8 +141,8 @@ def evaluation_fault(
     confusion matrix and the predictions must match the beats and each other, and the metrics of
     known names must be the scores of the confusion matrix.
     """
-    if not isinstance(found, Evaluation):
-        return f"it is a value of type {type(found).__name__}, not an Evaluation"
+    if fault := evaluation_type_fault(found):
+        return fault
     if not isinstance(found.architecture, Architecture) or found.architecture != arch:
         return "it evaluates a different architecture"
     return (
@@ -146,6 +151,13 @@ def evaluation_fault(
         or _fault_of_scores(found, scored.classes, macro_classes)
         or _fault_of_state(found.state)
     )
+
+
+def evaluation_type_fault(found: object) -> str:
+    """Return that a value is not an evaluation; "" if it is."""
+    if isinstance(found, Evaluation):
+        return ""
+    return f"it is a value of type {type(found).__name__}, not an Evaluation"
 
 
 def _fault_of_numbers(found: Evaluation) -> str:

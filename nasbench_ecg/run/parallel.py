@@ -285,6 +285,7 @@ class WorkerSetup:
             seed=self.seed,
             progress=Silent(),
             evaluator_name=describe(self.evaluator.component),
+            builder_name=describe(self.builder.component),
             candidates=self.candidates,
         )
 

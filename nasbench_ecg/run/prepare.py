@@ -213,6 +213,7 @@ class PreparedRun:
             parallel=self.parallel,
             key=self.config.key(),
             evaluator_name=describe(self.config.evaluator.component),
+            builder_name=describe(self.config.builder.component),
             calls=self.calls,
         )
 

@@ -35,6 +35,7 @@ from nasbench_ecg.run.evaluations import (
     fault_of_stated_score,
 )
 from nasbench_ecg.run.locks import Holder
+from nasbench_ecg.run.networks import check_network, faults_of_networks
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.recording import confusion_by_record, inputs_of, record_scores
@@ -185,6 +186,13 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
             where=strategy.component.source,
             fix=fix,
         )
+    if not isinstance(result.architecture, Architecture):
+        raise PluginError(
+            f"The strategy {strategy.name!r} returned a SearchResult whose architecture is a "
+            f"{type(result.architecture).__name__}, not an Architecture.",
+            where=strategy.component.source,
+            fix=fix,
+        )
     try:
         prepared.space.validate(result.architecture)
     except OptionError as error:
@@ -212,7 +220,11 @@ def _evaluate(
         checkpoint=saved.checkpoint("evaluation", state.state, state.restore),
     )
     before, evaluator = (test.fingerprint(),), describe(config.evaluator.component)
-    with prepared.calls.of(evaluator), seeded(config.evaluation_seed):
+    made, task, calls = prepared.builder, prepared.task, prepared.calls
+    builder = describe(config.builder.component)
+    check_network(architecture, task, made, builder_name=builder, calls=calls)
+    blamed = faults_of_networks(architecture, task, made, builder_name=builder, calls=calls)
+    with calls.of(evaluator), blamed, seeded(config.evaluation_seed):
         evaluation = prepared.evaluator.evaluate(architecture, prepared.task, prepared.builder, ctx)
         check_converged(evaluation)
         check_unchanged(before, (test,), f"evaluation by the {evaluator}")

@@ -25,6 +25,8 @@ Ints = NDArray[np.int64]
 _BAND_HZ = (5.0, 20.0)  # QRS complexes dominate here over P and T waves, wander and muscle
 _SMOOTHING = 0.09  # seconds: about the duration of a normal QRS complex
 _BLOCK = 1.5  # seconds: contains a beat at 40 beats per minute
+SHORTEST_SECONDS = 2 * _BLOCK
+"""Shortest recording in which beats are detected."""
 _SPAN = 21  # blocks for the typical peak of a lead: half a minute
 _CLIP = 1.5  # typical peaks: the slope is clipped here, since higher values are artifacts
 _IRREGULARITY = 2.5  # decay of the weight of a lead with the spread of its peaks
@@ -49,7 +51,8 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
         fs: Sampling rate in hertz.
 
     Returns:
-        int64 [n_beats], the middle of each complex; empty if there is none.
+        int64 [n_beats], the middle of each complex; empty if there is none, or if the signals are
+        shorter than :data:`SHORTEST_SECONDS`.
 
     Raises:
         OptionError: The sampling rate is 40 Hz or less.
@@ -65,7 +68,7 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
             fix=f"Use records sampled at more than {lowest:g} Hz.",
         )
     n_samples = signals.shape[-1]
-    if n_samples < 2 * _BLOCK * fs:
+    if n_samples < SHORTEST_SECONDS * fs:
         return np.empty(0, dtype=np.int64)
     signals = signals[~np.isnan(signals).all(axis=-1)]
     if not len(signals):

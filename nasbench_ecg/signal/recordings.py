@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,13 @@ from nasbench_ecg.signal.headers import (
 )
 from nasbench_ecg.signal.records import read_samples
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Floats = NDArray[np.float64]
 
 _BLOCK = 1_000_000  # samples that are summed at a time for a checksum
+_STRAIGHT = 0.01  # share of its rise by which a column of times may leave a straight line
 
 
 class Recording(Protocol):
@@ -163,7 +167,7 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
     """Open a recording: a WFDB record (``100``, ``100.hea`` or ``100.dat``), a CSV or an EDF file.
 
     A CSV file has a heading with the names of the leads, and a row of millivolts for each sample;
-    an empty field is a missing sample.
+    an empty field is a missing sample. A column that counts the samples or the seconds is no lead.
 
     Args:
         path: The file; the extension of a WFDB record may be left out.
@@ -180,6 +184,13 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
         return _read_edf(path)
     name = path.stem if suffix in (".hea", ".dat") else path.name
     if not (path.parent / f"{name}.hea").is_file():
+        if path.is_file():
+            raise OptionError(
+                f"A recording cannot be read from {path.suffix or 'a file without extension'!r}.",
+                where=str(path),
+                fix="Convert it to a CSV file: a heading with the names of the leads, then a row "
+                "of millivolts for each sample.",
+            )
         raise OptionError(
             "There is no such recording.",
             where=str(path),
@@ -221,31 +232,84 @@ def _read_csv(path: Path, fs: float | None) -> StoredRecording:
 
     if not path.is_file():
         raise OptionError("There is no such file.", where=str(path))
-    if fs is None or not 0 < fs < math.inf:
-        raise OptionError(
-            "A CSV file does not state its sampling rate.",
-            where=str(path),
-            fix="State it in hertz with --fs.",
-        )
+    _check_rate(fs, "A CSV file", where=str(path), fix="State it in hertz with --fs.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than leads
-            table = pd.read_csv(path, index_col=False).astype(np.float64)
+            table = pd.read_csv(path, index_col=False)
+    except (ValueError, pd.errors.ParserWarning) as error:
+        if isinstance(error, pd.errors.ParserWarning):
+            error = ValueError("its rows have more fields than its heading")
+        raise _no_table(str(path), error) from error
+    return recording_of_table(table, fs, name=path.stem, where=str(path))
+
+
+def recording_of_table(
+    table: pd.DataFrame, fs: float | None, *, name: str = "table", where: str = "the table"
+) -> StoredRecording:
+    """Return the recording of a table with a column of millivolts for each lead.
+
+    Args:
+        table: The table; a missing value is a missing sample. A column that counts the samples or
+            the seconds is left out.
+        fs: Sampling rate in hertz.
+        name: Name of the recording.
+        where: Where the table is, for errors.
+
+    Raises:
+        OptionError: There is no sampling rate.
+        RecordError: The table has no leads, or other values than numbers.
+    """
+    import pandas as pd
+
+    rate = _check_rate(fs, "A table", where=where, fix="State it in hertz: fs=360.")
+    try:
+        values = table.astype(np.float64)
         if pd.to_numeric(table.columns.to_series(), errors="coerce").notna().any():
             raise ValueError("its heading has a number in place of the name of a lead")
         if table.empty:
             raise ValueError("it has no samples")
-    except (ValueError, pd.errors.ParserWarning) as error:
-        if isinstance(error, pd.errors.ParserWarning):
-            error = ValueError("its rows have more fields than its heading")
+    except (TypeError, ValueError) as error:
+        raise _no_table(where, error) from error
+    leads, signals = [str(name).strip() for name in table.columns], values.to_numpy().T.copy()
+    counted = [_counts_up(signal, rate) for signal in signals]
+    if all(counted):
         raise RecordError(
-            f"The file is no table of numbers: {str(error).splitlines()[0]}.",
-            where=str(path),
-            fix="Write a heading with the names of the leads, and a row of millivolts for each "
-            "sample.",
-        ) from error
-    leads = tuple(str(name).strip() for name in table.columns)
-    return StoredRecording(path.stem, float(fs), leads, table.to_numpy().T.copy())
+            "There is no lead: the values only count the samples or the seconds.",
+            where=where,
+            fix="Add a column for each lead, in millivolts.",
+        )
+    notes = tuple(
+        f"The column {name!r} counts the samples or the seconds, and is not taken as a lead."
+        for name, counts in zip(leads, counted, strict=True)
+        if counts
+    )
+    kept = [i for i, counts in enumerate(counted) if not counts]
+    return StoredRecording(name, rate, tuple(leads[i] for i in kept), signals[kept], notes)
+
+
+def _check_rate(fs: float | None, what: str, *, where: str, fix: str) -> float:
+    """Return a sampling rate; raise OptionError if there is none."""
+    if fs is None or not 0 < fs < math.inf:
+        raise OptionError(f"{what} does not state its sampling rate.", where=where, fix=fix)
+    return float(fs)
+
+
+def _no_table(where: str, error: Exception) -> RecordError:
+    return RecordError(
+        f"This is no table of numbers: {str(error).splitlines()[0]}.",
+        where=where,
+        fix="Write a heading with the names of the leads, and a row of millivolts for each sample.",
+    )
+
+
+def _counts_up(signal: Floats, fs: float) -> bool:
+    """Return whether a signal of a second or more rises in a straight line, as a time does."""
+    rise = float(signal[-1] - signal[0])
+    if len(signal) < fs or not rise > 0 or (np.diff(signal) < 0).any():
+        return False
+    line = np.linspace(signal[0], signal[-1], len(signal))
+    return bool(np.abs(signal - line).max() < _STRAIGHT * rise)
 
 
 def _read_edf(path: Path) -> StoredRecording:

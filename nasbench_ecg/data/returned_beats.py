@@ -1,0 +1,84 @@
+"""Check the beats that a dataset returns, before anything is computed with them.
+
+A fault that is found later, in a training or when the run record is written, would be blamed on
+another component.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.errors import PluginError
+from nasbench_ecg.progress import Progress
+
+_OF_LABELS = (np.dtype(np.int64), np.dtype(np.uint8))
+"""Types of labels that PyTorch takes. ``record`` and ``sample`` may have any integers: a conversion
+would change the fingerprints that run records hold."""
+
+
+def checked(found: object, dataset: str, progress: Progress) -> Beats:
+    """Return the beats of a dataset with types that networks take; note beats at one place.
+
+    Args:
+        found: What the dataset returned.
+        dataset: Its name.
+        progress: Receives the note.
+
+    Raises:
+        PluginError: They cannot be used.
+        RecordError: A signal is too large for float32.
+    """
+    if not isinstance(found, Beats):
+        raise _invalid(dataset, f"'load' returns {type(found).__name__}, not Beats")
+    for name in ("classes", "records", "leads"):
+        names = getattr(found, name)
+        if wrong := [one for one in names if not (isinstance(one, str) and one.strip())]:
+            raise _invalid(dataset, f"{name} has {wrong[0]!r}, which is no name")
+    for name in ("classes", "records"):  # scores are counted by these names
+        counts = Counter(getattr(found, name))
+        if twice := [one for one, n in counts.items() if n > 1]:
+            raise _invalid(dataset, f"{name} has {twice[0]!r} twice")
+    if None in found.subjects:
+        record = found.records[found.subjects.index(None)]
+        raise _invalid(dataset, f"the record {record!r} has no subject")
+    if not (np.ndim(found.fs) == 0 and 0 < float(found.fs) < math.inf):
+        raise _invalid(dataset, f"fs is {found.fs}, which is no sampling rate")
+    beats = replace(
+        found,
+        signals=_of_type(found.signals, np.dtype(np.float32)),
+        labels=found.labels if found.labels.dtype in _OF_LABELS else found.labels.astype(np.int64),
+        fs=float(found.fs),
+    )
+    if n := _n_at_one_place(beats):
+        progress.note(
+            f"{n:,} beats are at the same sample of a record as another beat: a split at random "
+            "can put copies of one beat into the training and the test part."
+        )
+    return beats
+
+
+def _invalid(dataset: str, fault: str) -> PluginError:
+    return PluginError(
+        f"The dataset {dataset!r} returned beats that are not valid: {fault}.",
+        fix=f"Correct its code; 'nasbench-ecg plugin check {dataset}' shows all faults.",
+    )
+
+
+def _of_type(values: NDArray[np.float32], wanted: np.dtype[np.float32]) -> NDArray[np.float32]:
+    if values.dtype == wanted:
+        return values
+    with np.errstate(over="ignore"):  # Beats refuses what becomes infinite
+        return values.astype(wanted)
+
+
+def _n_at_one_place(beats: Beats) -> int:
+    """Return how many beats are at the place of an earlier one."""
+    order = np.lexsort((beats.sample, beats.record))
+    record, sample = beats.record[order], beats.sample[order]
+    return int(((record[1:] == record[:-1]) & (sample[1:] == sample[:-1])).sum())

@@ -1,0 +1,98 @@
+"""Check the networks of a builder, so that their faults are not blamed on what trains them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import Builder, Task
+from nasbench_ecg.errors import NasbenchError, PluginError
+from nasbench_ecg.run.calls import ComponentCalls
+from nasbench_ecg.training.costs import build_network
+from nasbench_ecg.training.seeding import seeded
+
+_BEATS = 3
+_ROUNDING = 1e-4  # as the contract check of builders
+_UNTRAINABLE = "its outputs depend on no parameter that can be trained"
+_DEPENDENT = (
+    "in evaluation mode, its outputs for a beat depend on the other beats of the batch, or on "
+    "random numbers"
+)
+
+
+def check_network(
+    arch: Architecture,
+    task: Task,
+    builder: Builder,
+    *,
+    builder_name: str,
+    calls: ComponentCalls,
+    trained: bool = False,
+) -> None:
+    """Build the network of an architecture and classify some random beats with it.
+
+    Args:
+        arch: The architecture.
+        task: States the shape of beats, and the classes.
+        builder: Builds the network.
+        builder_name: The builder, named in the error.
+        calls: Calls the builder.
+        trained: Check also that the outputs have gradients.
+
+    Raises:
+        PluginError: It is no module of PyTorch, its outputs are not [batch, classes], or a beat
+            has other outputs alone than in a batch.
+        Exception: What the builder or its network raises.
+    """
+    generator = torch.Generator().manual_seed(0)
+    beats = torch.randn(_BEATS, task.n_leads, task.n_samples, generator=generator)
+    with calls.of(builder_name), seeded(0), torch.set_grad_enabled(trained):
+        fault = _fault(build_network(arch, task, builder), beats, task.n_classes, trained=trained)
+        if fault:
+            raise PluginError(
+                f"The {builder_name}, makes a network that is not valid: {fault}.",
+                where=f"architecture {arch.hash[:12]}",
+                fix="'nasbench-ecg plugin check' shows all faults; report them to its authors.",
+            )
+
+
+def _fault(model: object, beats: Tensor, n_classes: int, *, trained: bool) -> str:
+    if not isinstance(model, nn.Module):
+        return f"it is a value of type {type(model).__name__}, not a torch.nn.Module"
+    outputs = model.train(trained)(beats)
+    if not isinstance(outputs, Tensor):
+        return f"it returns a {type(outputs).__name__}, not a tensor"
+    shape, expected = tuple(outputs.shape), (len(beats), n_classes)
+    if shape != expected:
+        return f"for {len(beats)} beats and {n_classes} classes, its outputs have shape {shape}"
+    if trained:
+        return "" if outputs.requires_grad else _UNTRAINABLE
+    alone = torch.cat([model(beat[None]) for beat in beats])
+    same = torch.allclose(outputs, alone, atol=_ROUNDING, equal_nan=True)
+    return "" if same else _DEPENDENT
+
+
+@contextmanager
+def faults_of_networks(
+    arch: Architecture,
+    task: Task,
+    builder: Builder,
+    *,
+    builder_name: str,
+    calls: ComponentCalls,
+) -> Iterator[None]:
+    """If the block raises because of the network that it got, raise the error of the builder.
+
+    Args and errors as of :func:`check_network`.
+    """
+    try:
+        yield
+    except (NasbenchError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception:
+        check_network(arch, task, builder, builder_name=builder_name, calls=calls, trained=True)
+        raise
