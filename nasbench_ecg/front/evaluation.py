@@ -210,8 +210,8 @@ def evaluate(
     levels = dict.fromkeys(names, SNRS if snr is None else ratios)
     if shifts:
         levels[MARK_SHIFT] = shifts
-    for record, folder in found:  # before hours of tests whose results could not be stored
-        RecordStore(folder, record.suite).check_writable()
+    for tested, folder in found:  # before hours of tests whose results could not be stored
+        RecordStore(folder, tested.suite).check_writable()
     results: list[CarriedWeights | StressTest] = []
     for record, folder, classifier in _networks(found, files):
         for target_name in targets:
