@@ -188,7 +188,7 @@ def _pairs(text: str | None) -> dict[str, str]:
     """Return ``{"F": "V"}`` for ``F=V``."""
     from nasbench_ecg.errors import OptionError
 
-    pairs = {}
+    pairs: dict[str, str] = {}
     for part in listed(text or ""):
         name, equals, other = (word.strip() for word in part.partition("="))
         if not (name and equals and other):
