@@ -203,7 +203,7 @@ def run(
         budget=Budget(budget_evaluations, budget_seconds),
     )
     source, store = LocalSource(data), RecordStore(out, suite)
-    records = []
+    records: list[RunRecord] = []
     requests = requests_of(request, _seeds(seed, seeds), registry)
     for _, of_seed in groupby(requests, key=lambda one: one.search_seed):
         folds = list(of_seed)
