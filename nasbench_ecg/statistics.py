@@ -167,7 +167,7 @@ def paired_p_value(first: Sequence[float], second: Sequence[float]) -> float:
     rounding = 1e-12 * np.abs(differences).sum()
     least = abs(differences.sum()) - rounding
     above = (len(right) - np.searchsorted(right, least - left)).sum()
-    return min(1.0, 2 * float(above) / 2 ** len(differences))
+    return min(1.0, float(above) * smallest_paired_p_value(len(differences)))
 
 
 def _signed_sums(values: NDArray[np.float64]) -> NDArray[np.float64]:
