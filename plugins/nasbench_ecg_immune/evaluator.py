@@ -324,8 +324,9 @@ class KernelClassifier(nn.Module):
         The logit of a class is the value of its best cluster.
         """
         clusters = self.cluster_scores(x)
-        logits = clusters.new_full((len(x), self.n_classes), _NO_CLUSTER)
-        index = self.classes.expand(len(x), -1)
+        beats = x.shape[0]  # not len(x), which would fix it in an exported network
+        logits = clusters.new_full((beats, self.n_classes), _NO_CLUSTER)
+        index = self.classes.expand(beats, -1)
         return logits.scatter_reduce(1, index, clusters, reduce="amax")
 
     def cluster_scores(self, x: Tensor) -> Tensor:
