@@ -1,4 +1,4 @@
-"""What a dataset returns is checked before anything is computed with it; errors name the dataset."""
+"""What a dataset returns is checked before it is used; errors name the dataset."""
 
 from __future__ import annotations
 
