@@ -1,4 +1,4 @@
-"""What a dataset returns is checked before anything is computed with it, and blamed on it."""
+"""What a dataset returns is checked before it is used; errors name the dataset."""
 
 from __future__ import annotations
 

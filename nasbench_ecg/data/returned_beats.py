@@ -1,6 +1,6 @@
 """Check the beats that a dataset returns, before anything is computed with them.
 
-A fault that is found later, in a training or when the run record is written, would be blamed on
+A fault that is found later, in a training or when the run record is written, would be attributed to
 another component.
 """
 

@@ -260,8 +260,8 @@ def evaluate_candidate(
     def evaluate(task: Task, fold: int = 0) -> Evaluation:
         checkpoint = None if candidates is None else candidates.of(arch, fidelity, fold)
         ctx = ValidationContext(task, device, progress, fidelity, checkpoint or NoCheckpoint())
-        blamed = faults_of_networks(arch, task, builder, builder_name=builder_name, calls=calls)
-        with calls.of(evaluator_name), blamed, seeded(seed):
+        builders = faults_of_networks(arch, task, builder, builder_name=builder_name, calls=calls)
+        with calls.of(evaluator_name), builders, seeded(seed):
             evaluation = evaluator.evaluate(arch, task, builder, ctx)
             evaluation = check_evaluation(
                 evaluation, arch, task.validation, evaluator_name, task.macro_classes

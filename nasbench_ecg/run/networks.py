@@ -1,4 +1,4 @@
-"""Check the networks of a builder, so that their faults are not blamed on what trains them."""
+"""Check the networks of a builder, so that their faults are not attributed to what trains them."""
 
 from __future__ import annotations
 

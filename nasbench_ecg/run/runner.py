@@ -223,8 +223,8 @@ def _evaluate(
     made, task, calls = prepared.builder, prepared.task, prepared.calls
     builder = describe(config.builder.component)
     check_network(architecture, task, made, builder_name=builder, calls=calls)
-    blamed = faults_of_networks(architecture, task, made, builder_name=builder, calls=calls)
-    with calls.of(evaluator), blamed, seeded(config.evaluation_seed):
+    builders = faults_of_networks(architecture, task, made, builder_name=builder, calls=calls)
+    with calls.of(evaluator), builders, seeded(config.evaluation_seed):
         evaluation = prepared.evaluator.evaluate(architecture, prepared.task, prepared.builder, ctx)
         check_converged(evaluation)
         check_unchanged(before, (test,), f"evaluation by the {evaluator}")
