@@ -1,0 +1,81 @@
+"""What recipes of training are worth on persons that a network was not trained on.
+
+Usage: ``python benchmarks/recipes [--against ROW]``. Prints a Markdown table for each leaderboard
+of the suite ``recipe-ablation``: the F1 of N, S and V of all folds together, their mean, and the
+test over persons of that mean against one row, as a leaderboard makes it of its own score,
+corrected for all rows. A leaderboard has no such column: its F1 also averages over F and Q, of
+which the training part has few beats or almost none, so that one beat of Q changes it by several
+points.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.folds import pool_folds
+from nasbench_ecg.report.patients import PersonMatrices, paired_person_p_value, person_matrices
+from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.store import read_records
+from nasbench_ecg.statistics import holm
+from nasbench_ecg.text import p_value
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+CLASSES = ("N", "S", "V")
+SCORE = "macro_f1"
+
+
+def main() -> None:
+    """Run as the module describes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--against", help="label of a row; default: the published recipe")
+    against = parser.parse_args().against
+    records, _ = read_records(RESULTS, "recipe-ablation")
+    report = build_report([one for one in records if one.status == "ok"], "recipe-ablation")
+    for board in report.leaderboards:
+        pooled = {}
+        for row in board.rows:
+            runs, _ = pool_folds(report.finished_runs(row))
+            if complete := [run for run in runs if run.status == "ok"]:
+                pooled[board.label(row)] = complete
+        print(f"\n{board.track}\n\n{table(pooled, against)}")
+
+
+def table(pooled: Mapping[str, list[RunRecord]], against: str | None) -> str:
+    """Return the rows of a leaderboard, best first, each of one network or more on all persons."""
+    persons: dict[str, PersonMatrices] = {}
+    for label, runs in pooled.items():
+        if found := person_matrices(runs):
+            persons[label] = replace(found, macro_classes=CLASSES)
+    published = [label for label in persons if "optimizer=default" in label]
+    reference = against or min(published, key=len)
+    others = [
+        label
+        for label in persons
+        if label != reference and len(persons[label].matrices) == len(persons[reference].matrices)
+    ]
+    p_values = [paired_person_p_value(persons[one], persons[reference], SCORE) for one in others]
+    corrected = dict(zip(others, map(p_value, holm(p_values)), strict=True))
+    rows = {}
+    for label, found in persons.items():
+        f1 = {name: _mean([run.per_class[name]["f1"] for run in pooled[label]]) for name in CLASSES}
+        mean = _mean(found.scores(found.matrices.sum(axis=1), SCORE).tolist())
+        accuracy = _mean([run.metrics["accuracy"] for run in pooled[label]])
+        cells = [", ".join(f"{100 * f1[name]:.1f}" for name in CLASSES), f"{100 * mean:.1f}"]
+        cells += [f"{100 * accuracy:.1f}", corrected.get(label, "")]
+        rows[mean, label] = f"| {label} | {' | '.join(cells)} |"
+    heading = (
+        f"| row | F1 of {', '.join(CLASSES)} | their mean | accuracy | p against {reference} |"
+    )
+    return "\n".join([heading, "|---|---|--:|--:|--:|", *(rows[k] for k in sorted(rows)[::-1])])
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+if __name__ == "__main__":
+    main()
