@@ -228,10 +228,10 @@ def chance_text(boards: Sequence[Leaderboard]) -> str:
         kinds = ""
         if of_patients:
             what += f" over seeds and {of_patients} over patients"
-            kinds = ", of either kind"
+            kinds = " in the tests over seeds, and one in those over patients"
         parts.append(
             f"{what} on {counted(families, 'leaderboard')}: about {(tests + of_patients) / 20:.2g} "
-            f"uncorrected p-values would be below 0.05 by chance; corrected together{each}{kinds}, "
-            "at most one leaderboard in 20 shows a difference by chance"
+            f"uncorrected p-values would be below 0.05 by chance; corrected together{each}, "
+            f"at most one leaderboard in 20 shows a difference by chance{kinds}"
         )
     return f"{'. '.join(part[0].upper() + part[1:] for part in parts)}." if parts else ""
