@@ -55,7 +55,7 @@ def assert_refused(done: Any, said: str, out: Path) -> None:
         (["darts", "toy-2lead", "--profile", "quik"], "Did you mean 'quick'"),
         (["darts", "toy-2lead", "--protocol", "intra-patent"], "Did you mean 'intra-patient'"),
         (["darts", "toy-2lead", "--protocol", "inter-patient"], "patient-kfold"),
-        (["darts", "toy-2lead", "--device", "cup"], "Did you mean 'cpu'"),
+        (["darts", "toy-2lead", "--device", "cup"], "Use 'auto', 'cpu' or 'cuda'"),
         (["darts", "toy-2lead", "--space", "conv-cell"], "Did you mean 'conv-cells'"),
         (["darts", "toy-2lead", "--builder", "stacked-cell"], "'stacked-cells'"),
         (["darts", "toy-2lead", "--evaluator", "trian"], "Did you mean 'train'"),

@@ -252,7 +252,7 @@ def stored_evaluations(suite: str | None = None, *, out: Path | str = DEFAULT_OU
         StorageError: There is no such folder, none is stored, or one contradicts itself.
     """
     from nasbench_ecg.front.results import runs as stored_runs
-    from nasbench_ecg.report.tested_methods import tested_methods
+    from nasbench_ecg.report.evaluated_methods import tested_methods
     from nasbench_ecg.studies.stored import stored_evaluations as read
 
     found: list[CarriedWeights | StressTest] = []
