@@ -154,11 +154,24 @@ def resolve(
 def changed_options(
     options: Options, names: Iterable[str], *, profile: str = "paper", protocol: str = ""
 ) -> dict[str, Any]:
-    """Return those of the options ``names`` that differ from the profile's, as JSON data."""
+    """Return those of the options ``names`` that differ from the profile's, as JSON data.
+
+    Options that change no result, which a model leaves out of its data, are not among them.
+    """
     model = type(options)
     usual = model(**defaults(model, profile=profile, protocol=protocol)).model_dump(mode="json")
     own = options.model_dump(mode="json")
-    return {name: own[name] for name in names if json.dumps(own[name]) != json.dumps(usual[name])}
+    stored = [name for name in names if name in own]
+    return {name: own[name] for name in stored if json.dumps(own[name]) != json.dumps(usual[name])}
+
+
+def unstored_options(options: Options) -> dict[str, Any]:
+    """Return the options that change no result, so that no record has them, if they were set."""
+    return {
+        name: getattr(options, name)
+        for name, field in type(options).model_fields.items()
+        if field.exclude and getattr(options, name) != field.get_default(call_default_factory=True)
+    }
 
 
 def _types(annotation: Any) -> set[Any]:

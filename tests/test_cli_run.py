@@ -337,3 +337,13 @@ def test_the_estimate_skips_the_paper_profile_if_the_options_do_not_fit_it(
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     assert the_record(tmp_path).status == "ok"
+
+
+def test_an_option_that_changes_no_result_can_be_set(tmp_path: Path) -> None:
+    done = nasbench(
+        "run", "darts", "toy-2lead", *TINY, "--set", "strategy.hessian_eigenvalue=false",
+        "--set", "strategy.lr=0.02", "--dry-run", "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    assert "lr=0.02" in done.stderr
+    assert "hessian_eigenvalue" not in done.stderr

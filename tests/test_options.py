@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.options import NoOptions, Options, parse_assignments, resolve, short_names
+from nasbench_ecg.options import (
+    NoOptions,
+    Options,
+    changed_options,
+    parse_assignments,
+    resolve,
+    short_names,
+)
 
 
 class Search(Options):
@@ -204,3 +211,11 @@ def test_true_and_false_stay_where_they_belong() -> None:
         Nested, component="strategy x", overrides={"pairs": [[1, True], [0.5, False]]}
     )
     assert options.pairs == ((1.0, True), (0.5, False))
+
+
+def test_changed_options_leave_out_those_that_change_no_result() -> None:
+    class Curious(Search):
+        measures: bool = Field(True, exclude=True)
+
+    given = {"measures": False, "lr": 0.5, "epochs": 100}
+    assert changed_options(Curious(**given), given) == {"lr": 0.5}

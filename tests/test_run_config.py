@@ -291,6 +291,16 @@ def test_a_record_gives_its_run_with_another_profile(registry: Registry) -> None
     assert configure(registry, published).strategy.options.model_dump()["label"] == "a"
 
 
+def test_a_command_keeps_options_that_change_no_result(registry: Registry) -> None:
+    asked = RunRequest(
+        "darts", "synthetic-2lead", overrides={"strategy": {"hessian_eigenvalue": False}}
+    )
+    config = configure(registry, asked)
+    assert config.key() == configure(registry, RunRequest("darts", "synthetic-2lead")).key()
+    assert config.strategy.changed == {}
+    assert "--set strategy.hessian_eigenvalue=false" in config.command()
+
+
 def test_a_command_names_the_folder_and_suite_only_if_they_are_not_the_usual_ones() -> None:
     request = RunRequest("random", "toy-2lead")
     usual = request.command(out=Path("results"), suite="runs")

@@ -49,7 +49,7 @@ def _settings(options: Options) -> Text:
     changed = [
         f"{name}={value_text(values[name])}"
         for name, field in type(options).model_fields.items()
-        if getattr(options, name) != field.get_default(call_default_factory=True)
+        if name in values and getattr(options, name) != field.get_default(call_default_factory=True)
     ]
     return styled(", ".join(changed)) if changed else styled(("as published", "dim"))
 

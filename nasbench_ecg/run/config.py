@@ -14,7 +14,14 @@ from typing import Any
 from nasbench_ecg.contracts import Budget, Encodes
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
-from nasbench_ecg.options import PROFILE_NAMES, KnowsLength, Options, changed_options, resolve
+from nasbench_ecg.options import (
+    PROFILE_NAMES,
+    KnowsLength,
+    Options,
+    changed_options,
+    resolve,
+    unstored_options,
+)
 from nasbench_ecg.plugin.registry import Component, Registry
 from nasbench_ecg.plugin.specs import (
     BuilderSpec,
@@ -112,8 +119,11 @@ class RunConfig:
 
     def request(self) -> RunRequest:
         """Return the request that resolves to this configuration, with every component named."""
-        changed = {role: chosen.changed for role, chosen in self.components().items()}
-        changed["protocol"] = self.protocol_changed
+        changed = {
+            role: {**chosen.changed, **unstored_options(chosen.options)}
+            for role, chosen in self.components().items()
+        }
+        changed["protocol"] = dict(self.protocol_changed)
         return RunRequest(
             **{role: chosen.name for role, chosen in self.components().items()},
             protocol=self.protocol,
