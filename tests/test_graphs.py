@@ -14,7 +14,7 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.training import graphs
 from nasbench_ecg.training.engine import Recipe, fit
 from nasbench_ecg.training.graphs import WARMUP, GraphedStep, rate_from
-from nasbench_ecg.training.precision import arithmetic, autocast
+from nasbench_ecg.training.precision import arithmetic, autocast, uses_tensor_cores
 
 
 class Tape:
@@ -176,6 +176,18 @@ def test_tf32_is_used_on_a_gpu_only_where_it_is_asked_for(precision, allowed):
     assert switches() == before
     with arithmetic("cpu", precision):
         assert switches() == before
+
+
+def test_tensor_cores_are_used_in_tf32_and_bfloat16_on_a_gpu_only():
+    assert not uses_tensor_cores()
+    for precision, expected in (("float32", False), ("tf32", True), ("bf16", True)):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*CUDA is not available")
+            with arithmetic("cuda", precision), autocast("cuda", precision):
+                if torch.cuda.is_available() or precision != "bf16":
+                    assert uses_tensor_cores() is expected
+        with arithmetic("cpu", precision), autocast("cpu", precision):
+            assert not uses_tensor_cores()
 
 
 def test_tf32_is_float32_on_the_cpu():

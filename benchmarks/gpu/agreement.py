@@ -1,13 +1,14 @@
 """Compare the trainings of a table that a GPU did side by side with those that a processor did.
 
 ``python agreement.py DATASET PROTOCOL`` fits the test F1 of all trainings by least squares: one
-constant for each operation of each edge at each width, one for two cells at each width, and one for
-the GPU. It prints the last, with its standard error from resampling members.
+constant for each operation of each edge at each width, one for two cells at each width, one for
+each seed, whose beats all members share, and one for the GPU. It prints the last, with its standard
+error from resampling members.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 from typing import Any
 
 import numpy as np
@@ -41,8 +42,11 @@ def design(table: Table) -> NDArray[np.float64]:
 
 def main() -> None:
     """Print the effect of the GPU in points of F1."""
-    dataset, protocol = sys.argv[1:3]
-    table = open_table("tiny-cells", dataset, protocol)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset")
+    parser.add_argument("protocol")
+    args = parser.parse_args()
+    table = open_table("tiny-cells", args.dataset, args.protocol)
     complete = np.flatnonzero(table.trained[:, :SEEDS].all(axis=1))
     scores = 100 * table.values("test")[complete, :SEEDS, -1]
     stacked = np.array([float(STACKED in name) for name in table.card.machines])
@@ -50,10 +54,11 @@ def main() -> None:
     members = design(table)[complete]
 
     def effect(rows: NDArray[np.int64]) -> float:
+        seeds = np.tile(np.eye(SEEDS), (len(rows), 1))
         matrix = np.column_stack(
-            [np.repeat(members[rows], SEEDS, axis=0), gpu[rows].ravel(), np.ones(SEEDS * len(rows))]
+            [np.repeat(members[rows], SEEDS, axis=0), seeds, gpu[rows].ravel()]
         )
-        return float(np.linalg.lstsq(matrix, scores[rows].ravel())[0][-2])
+        return float(np.linalg.lstsq(matrix, scores[rows].ravel())[0][-1])
 
     rng, n = np.random.default_rng(0), len(complete)
     resampled = [effect(rng.integers(0, n, n)) for _ in range(RESAMPLES)]

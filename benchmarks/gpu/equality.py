@@ -1,9 +1,10 @@
 """Check that a device computes correctly: ``python equality.py --device cuda``.
 
-Compares the merged with the plain supernet on the device, and the device with the CPU: the loss,
-∇α, the gradients of all weights outside the edges, and the logits of a final network, in float64
-and float32. Then compares training and search with CUDA graphs and without (on a CPU both are the
-same). Exits with 1 if a difference is larger than its limit.
+Compares the merged supernet on the device with the plain one and with that of one matrix product
+for each state, and the device with the CPU: the loss, ∇α, the gradients of all weights outside the
+edges, and the logits of a final network, in float64 and float32. Then compares training and search
+with CUDA graphs and without (on a CPU both are the same). Exits with 1 if a difference is larger
+than its limit.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from nasbench_ecg_cells.options import (
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import Batch, relaxed_loss
 from nasbench_ecg_darts.edges import MergedEdges, plain_to_merged
+from nasbench_ecg_darts.matrix_edges import MatrixEdges
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, initial_alpha, mixing_weights
 from nasbench_ecg_darts.search import GraphedSearchStep, search_step
@@ -86,6 +88,12 @@ def checks(device: str) -> Iterator[Check]:
             _worst(here["plain"], here["merged"]),
             SAME_DEVICE[dtype],
         )
+        both = [
+            _figures(_supernet(edges, dtype), device, dtype) for edges in (MergedEdges, MatrixEdges)
+        ]
+        yield Check(
+            f"matrix products against merged on {device}, {kind}", _worst(*both), SAME_DEVICE[dtype]
+        )
         yield Check(
             f"{device} against cpu, merged supernet, {kind}",
             _worst(on_cpu, here["merged"]),
@@ -101,7 +109,8 @@ def checks(device: str) -> Iterator[Check]:
 def graph_checks(device: str) -> Iterator[Check]:
     """Compare training and search with and without CUDA graphs, and count failed captures."""
     yield from _graph_check("training", _trained, device)
-    rare = partial(_trained, schedule="one-cycle", loss="class-balanced")
+    # At a rate of 0.01, changing the initial weights by 1e-7 can change this result by 0.1.
+    rare = partial(_trained, lr=0.003, schedule="one-cycle", loss="class-balanced")
     yield from _graph_check("augmented training", partial(rare, augment=AUGMENTATIONS), device)
     focal = partial(_trained, loss="focal", averaging="ema")
     yield from _graph_check("averaged training", focal, device)
@@ -121,10 +130,10 @@ def _graph_check(what: str, run: Callable[..., dict[str, Tensor]], device: str) 
     yield Check(f"graph against eager {what} on {device}", _worst(single, replayed), GRAPHS)
 
 
-def _trained(device: str, *, graphs: bool, **settings: Any) -> dict[str, Tensor]:
+def _trained(device: str, *, graphs: bool, lr: float = 0.01, **settings: Any) -> dict[str, Tensor]:
     """Return weights, statistics and curves after 12 full and two smaller batches."""
     model = _final_network()
-    recipe = Recipe(epochs=2, batch_size=16, lr=0.01, **settings)
+    recipe = Recipe(epochs=2, batch_size=16, lr=lr, **settings)
     curves = fit(
         model, _beats(), recipe, seed=0, device=device, progress=Silent(), graphs=graphs
     )  # fmt: skip
@@ -165,16 +174,18 @@ def _beats() -> Beats:
 
 
 def _supernets(dtype: torch.dtype) -> tuple[SuperNet, SuperNet]:
-    torch.manual_seed(0)
-    plain, merged = (
-        SuperNet(
-            edges, operations=OPERATIONS, nodes=4, cells=3, channels=4, stem_filters=8,
-            n_leads=2, n_classes=5,
-        ).to(dtype)
-        for edges in (PlainEdges, MergedEdges)
-    )  # fmt: skip
+    plain, merged = _supernet(PlainEdges, dtype), _supernet(MergedEdges, dtype)
     plain_to_merged(plain, merged)
     return plain, merged
+
+
+def _supernet(edges: type[nn.Module], dtype: torch.dtype) -> SuperNet:
+    torch.manual_seed(0)
+    net = SuperNet(
+        edges, operations=OPERATIONS, nodes=4, cells=3, channels=4, stem_filters=8,
+        n_leads=2, n_classes=5,
+    )  # fmt: skip
+    return net.to(dtype)
 
 
 def _figures(net: SuperNet, device: str, dtype: torch.dtype) -> dict[str, Tensor]:

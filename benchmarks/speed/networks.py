@@ -36,6 +36,7 @@ from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts import supernet
 from nasbench_ecg_darts.architect import Batch, first_order, relaxed_loss
 from nasbench_ecg_darts.edges import MergedEdges, plain_to_merged
+from nasbench_ecg_darts.matrix_edges import MatrixEdges
 from nasbench_ecg_darts.relaxation import initial_alpha, mixing_weights
 from nasbench_ecg_darts.supernet import PlainEdges, SuperNet
 
@@ -78,6 +79,7 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         ).to(device)  # fmt: skip
 
     plain, merged = build(PlainEdges), build(MergedEdges)
+    product = build(MatrixEdges) if device == "cuda" else None
     plain_to_merged(plain, merged)
     alpha = initial_alpha(4, len(OPERATIONS), device)
     batches = [
@@ -97,7 +99,8 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
         nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimizer.step()
 
-    optimizers = {net: weight_optimizer(net, Recipe(lr=0.0)) for net in (plain, merged)}
+    nets = (plain, merged) if product is None else (plain, merged, product)
+    optimizers = {net: weight_optimizer(net, Recipe(lr=0.0)) for net in nets}
 
     def plain_step() -> None:
         with one_dimensional(), arithmetic(device, "float32"):
@@ -107,6 +110,11 @@ def supernet_step(size: str, device: str, *, bf16: bool) -> Target:
     for name, precision, graphs in execution_modes(device, bf16=bf16):
         call = partial(step, merged, precision)
         ways[f"merged, {name}"] = step_call(call, batches[0], device, precision, graphs=graphs)
+        if product is not None:
+            call = partial(step, product, precision)
+            ways[f"products, {name}"] = step_call(
+                call, batches[0], device, precision, graphs=graphs
+            )
     seconds = in_turns(ways, rounds=3, device=device)
     least = 10 if device == "cuda" else 2
     names = list(seconds)

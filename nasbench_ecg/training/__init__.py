@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.training.int8 import Footprint, flash_bytes, footprint, ram_bytes
     from nasbench_ecg.training.losses import Loss, loss_function
     from nasbench_ecg.training.optimizers import cosine, weight_optimizer
-    from nasbench_ecg.training.precision import arithmetic, autocast
+    from nasbench_ecg.training.precision import arithmetic, autocast, uses_tensor_cores
     from nasbench_ecg.training.recipe import (
         AUGMENTATIONS,
         Augmentation,
@@ -87,6 +87,7 @@ __getattr__ = lazy_names(
         "nasbench_ecg.training.precision": (
             "arithmetic",
             "autocast",
+            "uses_tensor_cores",
         ),
         "nasbench_ecg.training.recipe": (
             "AUGMENTATIONS",
@@ -134,5 +135,6 @@ __all__ = [
     "seconds_per_step",
     "to_device",
     "training_step",
+    "uses_tensor_cores",
     "weight_optimizer",
 ]

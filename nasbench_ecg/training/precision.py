@@ -41,3 +41,12 @@ def arithmetic(device: str, precision: Precision) -> Iterator[None]:
         finally:
             for switch, allowed in zip(switches, before, strict=True):
                 switch.allow_tf32 = allowed
+
+
+def uses_tensor_cores() -> bool:
+    """Return whether a GPU computes in bfloat16 or TF32 here, as in the two blocks above."""
+    if torch.is_autocast_enabled("cuda"):
+        return True
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*new API settings to control TF32")
+        return bool(torch.backends.cuda.matmul.allow_tf32)

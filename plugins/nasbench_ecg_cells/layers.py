@@ -1,8 +1,8 @@
 """Layers for inputs [batch, channels, samples] and, equivalently, [batch, channels, 1, samples].
 
 In channels-last memory, the second layout makes the narrow convolutions of this space two to three
-times faster on a CPU. Parameters are the same, so a network trained in one layout runs in the
-other.
+times faster on a CPU, and as fast again on the tensor cores of a GPU. Parameters are the same, so a
+network trained in one layout runs in the other.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nasbench_ecg.api import OptionError
-from nasbench_ecg.training import long_kernel_convolution
+from nasbench_ecg.training import long_kernel_convolution, uses_tensor_cores
 
 
 def to_fast_layout(x: Tensor) -> Tensor:
     """Return beats [batch, leads, samples] in the layout that is fastest on their device."""
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" or (x.device.type == "cuda" and uses_tensor_cores()):
         return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
     return x
 

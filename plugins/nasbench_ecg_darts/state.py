@@ -21,6 +21,7 @@ from nasbench_ecg.training import (
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.architect import Batch
 from nasbench_ecg_darts.edges import MergedEdges
+from nasbench_ecg_darts.matrix_edges import edges_on
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import Alpha, initial_alpha
 from nasbench_ecg_darts.supernet import SuperNet
@@ -116,13 +117,13 @@ class SearchState:
             task: Training and validation beats.
             space: The search space.
             ctx: Gives device and random generator.
-            edges: Makes the mixed edges of a cell, see :class:`SuperNet`.
+            edges: Makes the mixed edges of a cell, see :class:`SuperNet`, in the form for a CPU.
             extra_columns: Columns of α beyond one per operation.
             alpha_scale: Standard deviation of the first α.
             alpha_betas: Betas of Adam over α.
         """
         net = SuperNet(
-            edges,
+            edges_on(ctx.device, edges),
             operations=space.operations,
             nodes=space.nodes,
             cells=options.cells,
