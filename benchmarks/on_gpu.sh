@@ -28,8 +28,7 @@ speed="--update --epochs 2 --precision tf32"
 for name in supernet-paper training-paper whole-run busy supernet-quick training-quick candidates; do
   speed="$speed --only $name"
 done
-tables="mitbih-2lead:intra-patient mitbih-2lead-context:inter-patient"
-tables="$tables mitbih-2lead-rhythm:inter-patient"
+tables="mitbih-2lead-rhythm:inter-patient"
 
 mkdir -p "$out" || exit 2
 out=$(cd "$out" && pwd)

@@ -158,6 +158,25 @@ def test_no_step_is_started_when_the_minutes_are_over(steps, tmp_path):
     assert made(steps, tmp_path, "print()", seconds=0.0).status == "not started: time"
 
 
+def test_a_found_architecture_comes_home_without_checkpoints_and_weights(steps, tmp_path):
+    names = {
+        "results/a/.unfinished/k/search.json": True,
+        "results/a/.unfinished/k/train.safetensors": False,
+        "results/a/.unfinished/k.lock": False,
+        "results/a/r.json": True,
+        "results/a/r/weights.safetensors": False,
+        "results/tables/s/t/shards/0001.npz": False,
+        "logs/x.log": True,
+    }
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    steps.pack_results(tmp_path)
+    with tarfile.open(tmp_path / "take-home.tar.gz") as tar:
+        packed = {entry.name for entry in tar if entry.isfile()}
+    assert packed == {name for name, kept in names.items() if kept}
+
+
 def test_the_published_runs_name_known_strategies_and_datasets(steps):
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.suite.spec import load_suite
@@ -177,7 +196,7 @@ def test_the_published_runs_name_known_strategies_and_datasets(steps):
             assert words[0] == "correlate"
     runs = [step.name.split() for step in runs]
     registry = load_registry()
-    assert runs[0][1:3] == ["given", "mitbih-2lead"]
+    assert runs[0][1:3] == ["darts", "mitbih-2lead"]
     for _, strategy, dataset, *_ in runs:
         registry.get("strategy", strategy)
         registry.get("dataset", dataset)

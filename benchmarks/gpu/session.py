@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _GRACE = 20.0  # seconds between SIGTERM, when a run saves a checkpoint, and SIGKILL
-_LARGE = {".unfinished", "weights.safetensors", "predictions.json", "shards"}
+_LARGE = {"weights.safetensors", "predictions.json", "shards"}
 _LEAST = 5.0  # a step is not started with fewer seconds left
 
 
@@ -216,10 +216,15 @@ def summary(outcomes: Sequence[Outcome], args: argparse.Namespace) -> str:
 
 
 def pack_results(out: Path) -> None:
-    """Write ``take-home.tar.gz``: the results and logs without checkpoints and weights."""
+    """Write ``take-home.tar.gz``: the results and logs without checkpoints and weights.
+
+    What a finished search of an unfinished run found is among them.
+    """
 
     def small(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        return None if _LARGE & set(entry.name.split("/")) else entry
+        parts = entry.name.split("/")
+        checkpoint = ".unfinished" in parts and entry.isfile() and not entry.name.endswith(".json")
+        return None if checkpoint or _LARGE & set(parts) else entry
 
     part = out / "take-home.tar.gz.part"
     with tarfile.open(part, "w:gz") as tar:

@@ -133,8 +133,8 @@ class OutgoingProduct(nn.Module):
             common.append(x.unsqueeze(-1))
         if common:
             chosen = torch.cat([of_pools, of_skip], dim=1) if self.passes else of_pools
-            together = torch.cat(common, dim=-1)
-            terms.append(together @ chosen.t().to(together.dtype))
+            together = torch.cat(common, dim=-1).unsqueeze(-1)
+            terms.append(_sum(together * chosen.t().to(together.dtype), -2))
         if not terms:
             return x.new_zeros(len(x), -(-x.shape[1] // self.stride), self.channels, self.fanout)
         return sum_in_order(terms)
@@ -148,7 +148,12 @@ class OutgoingProduct(nn.Module):
         scale = mixing.t().unsqueeze(1).expand(k, c, e).flatten().contiguous()
         outputs = F.relu(_normalized(windows @ matrix.view(self.taps * c, k * c * e), scale))
         batch, n, _ = outputs.shape
-        return outputs.view(batch, n, k, c, e).sum(2)
+        return _sum(outputs.view(batch, n, k, c, e), 2)
+
+
+def _sum(x: Tensor, dim: int) -> Tensor:
+    """Return the sum over ``dim`` in the precision of ``x``; autocast would return float32."""
+    return x.sum(dim, dtype=x.dtype)
 
 
 def _normalized(x: Tensor, scale: Tensor | None = None) -> Tensor:
