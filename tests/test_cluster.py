@@ -95,6 +95,17 @@ def test_a_finished_record_replaces_an_unfinished_one(tmp_path: Path) -> None:
     assert record is not None and record.status == "ok"
 
 
+def test_a_folder_of_another_level_is_refused(tmp_path: Path) -> None:
+    (run,) = runs_that("ok")
+    stored(tmp_path / "a", run)
+    with pytest.raises(StorageError, match="no readable run records") as error:
+        merge_results([tmp_path / "a" / "mine"], tmp_path / "out")
+    assert str(tmp_path / "a") in str(error.value.fix)
+    with pytest.raises(StorageError, match="no readable run records"):
+        merge_results([tmp_path], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_different_results_of_one_run_are_named_and_nothing_is_copied(tmp_path: Path) -> None:
     first, second = runs_that("ok", "lies")
     stored(tmp_path / "a", second)

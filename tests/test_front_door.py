@@ -97,6 +97,11 @@ def test_a_leaderboard_is_text_html_latex_and_a_table(made: Runs, out: Path) -> 
     assert str(nb.leaderboard(out)) == str(boards)
 
 
+def test_no_runs_make_no_leaderboard() -> None:
+    with pytest.raises(OptionError, match="no runs"):
+        nb.leaderboard([])
+
+
 def test_a_dataset_is_split_as_a_run_splits_it(made: Runs, out: Path) -> None:
     data = nb.load_dataset("synthetic-2lead", profile="smoke", set={"dataset.minutes": 1})
     record = made.records[0]

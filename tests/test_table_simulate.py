@@ -105,8 +105,12 @@ def test_more_epochs_than_the_table_has_are_its_last_and_beats_are_ignored(table
     assert again == known
     assert ctx.seconds == known.seconds  # repeated: no second training
     assert ctx.evaluations == len(ctx.steps) == 2
-    with pytest.raises(ProtocolError, match="at least 1 epoch"):
-        ctx.evaluate_many([SPACE.members[0]], Fidelity(epochs=0))
+
+
+@pytest.mark.parametrize("name", ["epochs", "beats", "schedule_epochs", "continues"])
+def test_a_fidelity_without_epochs_or_beats_is_refused(name):
+    with pytest.raises(OptionError, match=f"{name}=0"):
+        Fidelity(**{name: 0})
 
 
 def test_all_seeds_are_drawn_and_only_trained_ones():

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from nasbench_ecg.contracts.spaces import Builder, SearchSpace
+from nasbench_ecg.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,12 +76,23 @@ class Fidelity:
             made for; None: ``epochs``.
         continues: Epochs after which the candidate was stopped before, whose state the training
             goes on from; None: from scratch. Fidelities that differ only here are equal.
+
+    Raises:
+        OptionError: One of them is less than 1.
     """
 
     epochs: int | None = None
     beats: int | None = None
     schedule_epochs: int | None = None
     continues: int | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "beats", "schedule_epochs", "continues"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(
+                    f"A fidelity has {name}={value}.", fix=f"Set {name} to 1 or more, or to None."
+                )
 
     def as_dict(self) -> dict[str, int | None]:
         """Return what the result depends on, as JSON data."""

@@ -267,7 +267,7 @@ def leaderboard(
         registry: The available components, which draw architectures; by default those installed.
 
     Raises:
-        OptionError: These are no runs.
+        OptionError: These are no runs, or there are none.
         StorageError: There is no such folder, or it has no runs.
     """
     damaged: Sequence[DamagedRecord] = getattr(runs, "damaged", ())
@@ -278,6 +278,8 @@ def leaderboard(
             raise no_runs(folder)
     registry = registry or load_registry()
     records = records_of(runs)
+    if not records and not damaged:
+        raise OptionError("There are no runs to compare.", fix="Pass at least one run.")
     return LeaderboardTables(
         build_report(
             records,

@@ -40,8 +40,8 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
         out: Folder that receives them.
 
     Raises:
-        StorageError: A folder does not exist or cannot be written, a file is not that of its run,
-            or two records of one run have different results.
+        StorageError: A folder does not exist, has no results or cannot be written, a file is not
+            that of its run, or two records of one run have different results.
     """
     merged = Merged()
     known: dict[tuple[str, str], RunRecord] = {}
@@ -54,6 +54,8 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
                 "There is no such folder of results.", where=str(folder), fix="Check the path."
             )
         records, damaged = read_records(folder)
+        if not records and not (folder / "tables").is_dir():
+            raise _no_results(folder)
         merged.skipped += [item.path for item in damaged]
         for record in records:
             key = record.suite, record.run_key
@@ -71,6 +73,17 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
         RecordStore(out, suite).copy(record, files)
         merged.copied.append(record)
     return merged
+
+
+def _no_results(folder: Path) -> StorageError:
+    of_suite = any(folder.glob("*.json"))
+    return StorageError(
+        "There are no readable run records and no tables to merge.",
+        where=str(folder),
+        fix=f"It is the folder of a suite: name the one above it, {folder.resolve().parent}."
+        if of_suite
+        else "Name a folder of results, as --out names it for 'nasbench-ecg run'.",
+    )
 
 
 def _compare(before: RunRecord, record: RunRecord, folder: Path, other: Path) -> None:

@@ -81,18 +81,9 @@ class ValidationLookup:
         return cls(place, table.trained[:, seeds], scores[:, seeds], seconds[:, seeds])
 
     def epoch(self, fidelity: Fidelity | None) -> int:
-        """Return after which epoch a fidelity is looked up.
-
-        Raises:
-            ProtocolError: It has less than one epoch.
-        """
+        """Return after which epoch a fidelity is looked up."""
         epochs = int(self.scores.shape[-1])
         asked = epochs if fidelity is None or fidelity.epochs is None else fidelity.epochs
-        if asked < 1:
-            raise ProtocolError(
-                f"An evaluation needs at least 1 epoch, not {asked}.",
-                fix="Give the strategy a fidelity of 1 epoch or more.",
-            )
         return min(asked, epochs)
 
     def mean_seconds(self, fidelity: Fidelity | None = None) -> float:
