@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Pack what benchmarks/on_gpu.sh needs on a machine that has a GPU and no network: the records of
-# mitdb as one archive, and the wheels of all dependencies in the versions installed here.
+# Pack what benchmarks/on_gpu.sh needs on a machine that has a GPU and no network: records as one
+# archive, and the wheels of all dependencies in the versions installed here.
 #
 #   NASBENCH_ECG_DATA=DIR benchmarks/pack_for_gpu.sh [FOLDER]        (default: .carry)
 #
@@ -8,7 +8,8 @@
 # PACK_PYTHON    version of Python on the GPU machine (3.12), or 'here' for that of this machine
 # PACK_WITHOUT   packages that the GPU machine has ("torch numpy scipy scikit-learn pandas
 #                matplotlib"); packages that only they need are left out too
-# PACK_RECORDS   records to pack (all records in mitdb)
+# PACK_DATABASES folders of records to pack (mitdb)
+# PACK_RECORDS   records to pack (all records in these folders)
 # PACK_LIMIT_MB  largest size of the folder (64)
 # PACK_TABLES    folder of tables to continue there (none)
 # PACK_NO_WHEELS set it to pack no wheels (unset)
@@ -19,22 +20,24 @@ version=${PACK_PYTHON:-3.12}
 limit=${PACK_LIMIT_MB:-64}
 die() { echo "pack_for_gpu: $*" >&2; exit 2; }
 
-records=${NASBENCH_ECG_DATA:-}/mitdb
-[ -d "$records" ] || die "no records: NASBENCH_ECG_DATA must name a folder that holds mitdb"
-mkdir -p "$carry"
-carry=$(cd "$carry" && pwd)
-
-names=${PACK_RECORDS:-$(cd "$records" && ls ./*.hea | sed 's/\.hea$//; s|^\./||')}
+data=${NASBENCH_ECG_DATA:-}
 files=()
-for name in $names; do
-  for extension in hea dat atr; do
-    [ -f "$records/$name.$extension" ] || die "record $name has no $name.$extension in $records"
-    files+=("mitdb/$name.$extension")
+for database in ${PACK_DATABASES:-mitdb}; do
+  [ -d "$data/$database" ] ||
+    die "no records: NASBENCH_ECG_DATA must name a folder that holds $database"
+  for name in ${PACK_RECORDS:-$(cd "$data/$database" && ls ./*.hea | sed 's/\.hea$//; s|^\./||')}; do
+    for extension in hea dat atr; do
+      [ -f "$data/$database/$name.$extension" ] ||
+        die "record $name has no $name.$extension in $data/$database"
+      files+=("$database/$name.$extension")
+    done
   done
 done
+mkdir -p "$carry"
+carry=$(cd "$carry" && pwd)
 # Two 12-bit samples, one of each lead, take three bytes: differences at that distance pack best.
 archive=$carry/records.tar.xz
-tar -C "$(dirname "$records")" -cf - "${files[@]}" |
+tar -C "$data" -cf - "${files[@]}" |
   xz -T0 --delta=dist=3 --lzma2=preset=6,lc=0,lp=0 >"$archive.part"
 mv "$archive.part" "$archive"
 
@@ -62,6 +65,6 @@ if [ -n "${PACK_TABLES:-}" ]; then
 fi
 
 used=$(du -sm "$carry" | cut -f1)
-echo "$carry: $used MB, $(($(wc -w <<<"$names"))) records, $(ls "$carry/wheels" | wc -l) wheels"
+echo "$carry: $used MB, $((${#files[@]} / 3)) records, $(ls "$carry/wheels" | wc -l) wheels"
 [ "$used" -le "$limit" ] ||
   die "over the limit of $limit MB: pack fewer records (PACK_RECORDS) or leave out packages (PACK_WITHOUT)"

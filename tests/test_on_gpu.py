@@ -104,7 +104,7 @@ def test_the_archive_holds_the_run_record_and_the_equality_checks(session):
                      and n.endswith(".json")]  # fmt: skip
         assert json.load(tar.extractfile(record))["status"] == "ok"
         equality = json.load(tar.extractfile("equality.json"))
-    assert len(equality) == 16
+    assert len(equality) == 18
     assert all(check["held"] for check in equality)
     assert {"results/speed/here.json", "summary.md", "logs/prepare.log"} <= set(names)
     assert not [name for name in names if name.startswith(("work", "done"))]

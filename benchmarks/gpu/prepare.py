@@ -18,17 +18,18 @@ from pip._vendor.packaging.requirements import Requirement
 
 
 def unpack_records(carry: Path, work: Path) -> str:
-    """Unpack the packed records into ``work/data``; return a line that says so."""
-    archive, done = carry / "records.tar.xz", work / "data" / ".unpacked"
+    """Unpack the packed records into ``work/data``, once each archive; return a line about it."""
+    archive = carry / "records.tar.xz"
     if not archive.is_file():
         return f"no records: {archive} is missing"
+    done = work / "data" / f".unpacked-{archive.stat().st_size}"
     if not done.is_file():
         with tarfile.open(archive) as tar:
             if hasattr(tarfile, "data_filter"):  # not in Python before 3.11.4
                 tar.extraction_filter = tarfile.data_filter
             tar.extractall(work / "data")
         done.touch()
-    n_records = len(list((work / "data" / "mitdb").glob("*.hea")))
+    n_records = len(list((work / "data").glob("*/*.hea")))
     return f"{n_records} records in {work / 'data'}"
 
 
