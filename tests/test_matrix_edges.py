@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_supernet import SUBSETS, loss_of, random_alpha, softmax_of, supernet
+from test_supernet import SUBSETS, loss_of, random_alpha, supernet
 
 from nasbench_ecg_cells.options import OPERATIONS
 from nasbench_ecg_darts.edges import MergedEdges
@@ -76,17 +76,6 @@ def test_products_take_images_and_signals():
     of_images = edges(*(state.unsqueeze(2) for state in states), weights)
     assert [tuple(node.shape) for node in of_images] == [(3, 4, 1, 11)] * 2
     torch.testing.assert_close(of_signals, of_images)
-
-
-def test_bfloat16_gives_nearly_the_same_logits():
-    net = supernet(MatrixEdges, cells=3)
-    x = torch.randn(16, 2, 64)
-    weights = softmax_of(random_alpha(OPERATIONS, 3, torch.float32))
-    exact = net(x, weights)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        rough = net(x, weights).float()
-    assert torch.isfinite(rough).all()
-    assert (rough - exact).norm() < 0.1 * exact.norm()
 
 
 def test_a_cell_has_one_product_for_each_state_and_as_many_weights():

@@ -15,6 +15,7 @@ from nasbench_ecg_darts.edges import (
     plain_to_merged,
     target_nodes,
 )
+from nasbench_ecg_darts.matrix_edges import MatrixEdges
 from nasbench_ecg_darts.supernet import (
     MixedOperation,
     PlainEdges,
@@ -237,7 +238,7 @@ def test_merged_equals_plain_for_other_sizes_and_leads(options):
     )
 
 
-@pytest.mark.parametrize("edges", [PlainEdges, MergedEdges])
+@pytest.mark.parametrize("edges", [PlainEdges, MergedEdges, MatrixEdges])
 def test_the_relaxed_network_is_the_same_in_one_dimension_and_channels_last(edges, monkeypatch):
     net = supernet(edges).double()
     x = torch.randn(4, 2, 77, dtype=torch.float64)
@@ -268,7 +269,7 @@ def test_both_kinds_of_cell_use_their_own_alpha():
         assert (merged(x, softmax_of(other)) - before).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("edges", [PlainEdges, MergedEdges])
+@pytest.mark.parametrize("edges", [PlainEdges, MergedEdges, MatrixEdges])
 def test_bfloat16_gives_nearly_the_same_logits(edges):
     net = supernet(edges, cells=3)
     x = torch.randn(16, 2, 64)
