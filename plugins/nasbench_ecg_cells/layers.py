@@ -1,8 +1,8 @@
 """Layers for inputs [batch, channels, samples] and, equivalently, [batch, channels, 1, samples].
 
 In channels-last memory, the second layout makes the narrow convolutions of this space two to three
-times faster on a CPU, and as fast again on the tensor cores of a GPU. Parameters are the same, so a
-network trained in one layout runs in the other.
+times faster on a CPU, and training with them 1.3 to 3.2 times faster on the tensor cores of a GPU.
+Parameters are the same, so a network trained in one layout runs in the other.
 """
 
 from __future__ import annotations
