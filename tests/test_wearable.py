@@ -86,3 +86,17 @@ def test_equal_networks_are_both_on_the_front_and_larger_ones_with_their_score_a
     (table,) = tables([*made, run("e", 30.0, 0.9)], load_registry())
     front = {row.cells[0].text for row in table.rows if row.kind == "first"}
     assert front == {"a", "b", "e"}
+
+
+def test_the_front_of_the_chart_is_that_of_the_table_with_methods_that_lack_a_seed():
+    def run(strategy, seed, flash, f1):
+        costs = {"flash_bytes": flash, "ram_bytes": 1.0, "parameters": 1.0, "macs": 1.0}
+        return run_record(strategy, seed, metrics=with_f1(f1), costs=costs)
+
+    whole = [run("a", seed, 10.0, 0.8) for seed in (0, 1)]
+    whole += [run("c", seed, 30.0, 0.9) for seed in (0, 1)]
+    (table,) = tables([*whole, run("b", 0, 20.0, 0.85)], load_registry())
+    assert [row.kind for row in table.rows] == ["first"] * 3
+    drawn = ElementTree.fromstring(table.chart.svg)
+    path = drawn.find(".//*[@class='front']").get("d")
+    assert path.count("L") == 2 * 3  # up to each of the three, and on to the next

@@ -137,7 +137,8 @@ class RunLock:
         if found is None or found.host == socket.gethostname():
             return False  # a process of this host would still have the lock of the system
         try:
-            return time.time() - self._holder.stat().st_mtime < STALE
+            os.utime(self.path)  # both times by the clock of the file system, not of two hosts
+            return self.path.stat().st_mtime - self._holder.stat().st_mtime < STALE
         except OSError:
             return False
 

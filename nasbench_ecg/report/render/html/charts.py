@@ -24,7 +24,11 @@ _MIN_POINTS = 2
 
 
 def f1_against_costs(
-    board: Leaderboard, numbers: Mapping[str, int], costs: Mapping[str, str] = _COST_LABELS
+    board: Leaderboard,
+    numbers: Mapping[str, int],
+    costs: Mapping[str, str] = _COST_LABELS,
+    *,
+    front_of_all: bool = False,
 ) -> list[Chart]:
     """Return a plot of F1 against each cost that differs between two methods or more.
 
@@ -32,6 +36,7 @@ def f1_against_costs(
         board: The leaderboard.
         numbers: Number of each method, which sets its color and shape.
         costs: The costs, with the label of their axis.
+        front_of_all: Whether methods without a rank take part in the Pareto front.
     """
     charts = []
     for name, label in costs.items():
@@ -47,7 +52,7 @@ def f1_against_costs(
         published = max((f.scores.get(RANKED_BY, 0.0) for f in board.published), default=0.0)
         x = svg.horizontal(label, [cost for _, cost in points], log=True)
         y = svg.vertical("F1, %", [100 * end for end in [*ends, *([published] * bool(published))]])
-        marks = [_front(points, x, y)]
+        marks = [_front([p for p in points if front_of_all or p[0].rank is not None], x, y)]
         if published:
             at = y.place(100 * published)
             marks.append(svg.path([(x.start, at), (x.end, at)], "published"))
@@ -91,11 +96,10 @@ def _ends(row: Row) -> tuple[float, float]:
 
 
 def _front(points: Sequence[tuple[Row, float]], x: svg.Axis, y: svg.Axis) -> str:
-    """Return the Pareto front of the ranked methods as a staircase."""
+    """Return the Pareto front of these methods as a staircase."""
     stairs: list[tuple[float, float]] = []
     best = -1.0
-    ranked = [(row, cost) for row, cost in points if row.rank is not None]
-    for row, cost in sorted(ranked, key=lambda p: (p[1], -p[0].scores[RANKED_BY].mean)):
+    for row, cost in sorted(points, key=lambda p: (p[1], -p[0].scores[RANKED_BY].mean)):
         mean = row.scores[RANKED_BY].mean
         if mean > best:
             at = x.place(cost)

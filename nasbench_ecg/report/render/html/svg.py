@@ -8,7 +8,7 @@ from html import escape
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 44
 
 COLORS = (
     "#3b82c4", "#e0574f", "#2f9e67", "#b7860b", "#8b5fbf",
@@ -97,7 +97,7 @@ def plot(x: Axis, y: Axis, marks: Sequence[str], *, description: str) -> str:
     parts.append(
         f'<text class="label" x="{_n((LEFT + WIDTH - RIGHT) / 2)}" y="{HEIGHT - 6}">'
         f"{escape(x.label)}</text>"
-        f'<text class="label" transform="translate(13 {_n(middle)}) rotate(-90)">'
+        f'<text class="label" transform="translate(12 {_n(middle)}) rotate(-90)">'
         f"{escape(y.label)}</text>"
     )
     return document(WIDTH, HEIGHT, parts, description)
