@@ -10,6 +10,7 @@ from nasbench_ecg.metrics import scores_of_many
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
 from nasbench_ecg.report.patients import (
+    Majority,
     PersonMatrices,
     expanded_interval,
     min_persons_for_significance,
@@ -137,6 +138,19 @@ def test_a_leaderboard_shows_both_intervals() -> None:
     assert cells["F1"].interval is not None
     assert cells["over patients"].text.count("–") == 1
     assert "resampling the 8 persons of the test part" in " ".join(table.footnotes)
+
+
+def test_a_leaderboard_names_classes_that_are_mostly_beats_of_one_person() -> None:
+    beats = np.full((6, 3), 10)
+    beats[:, 1], beats[2, 1] = 3, 45  # 45 of 60
+    beats[:, 2], beats[4, 2] = 8, 39  # 39 of 79: less than half
+    matrices = population(np.random.default_rng(5), 6, beats)
+    (board,) = leaderboards([run_of(matrices, seed) for seed in range(5)])
+    assert board.majorities == (Majority(CLASSES[1], "r2", 0.75),)
+    notes = " ".join(leaderboard_table(board, "markdown").footnotes)
+    assert f"of one person: {CLASSES[1]} (75% r2)." in notes
+    outside = run_of(matrices, macro_classes=[CLASSES[0], CLASSES[2]])
+    assert leaderboards([outside])[0].majorities == ()
 
 
 # Paired tests over persons

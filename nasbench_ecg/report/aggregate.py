@@ -208,7 +208,9 @@ def _leaderboard(
         )
         for method, row in zip(sorted(methods), rows, strict=True)
     }
-    return with_analysis(board, {ids: own for ids, own in persons.items() if own is not None})
+    known = {ids: own for ids, own in persons.items() if own is not None}
+    majorities = next(iter(known.values())).majorities() if known else ()
+    return with_analysis(replace(board, majorities=majorities), known)
 
 
 def _ranked_by(records: Sequence[RunRecord]) -> str:

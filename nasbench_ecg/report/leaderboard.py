@@ -13,7 +13,7 @@ from typing import Any
 
 from nasbench_ecg.options import short_names
 from nasbench_ecg.report.overlap import Overlap
-from nasbench_ecg.report.patients import PatientInterval
+from nasbench_ecg.report.patients import Majority, PatientInterval
 from nasbench_ecg.report.published import Published
 from nasbench_ecg.report.statistics import Comparison, CriticalDifference, Improvement, Summary
 from nasbench_ecg.run.option_text import value_text
@@ -196,6 +196,8 @@ class Leaderboard:
         ranked_by: Name of the score that ranks: :data:`RANKED_BY` or :data:`OWN_SCORE`.
         searched: Records of persons on whom transferred architectures were searched.
         also_in: Records of persons who are also on leaderboards of other databases.
+        majorities: Classes that one test person has at least half of the beats of, where test
+            persons are in no training part.
     """
 
     track: Track
@@ -212,6 +214,7 @@ class Leaderboard:
     ranked_by: str = RANKED_BY
     searched: tuple[Overlap, ...] = ()
     also_in: tuple[Overlap, ...] = ()
+    majorities: tuple[Majority, ...] = ()
 
     @property
     def score_name(self) -> str:

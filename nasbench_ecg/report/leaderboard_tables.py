@@ -141,6 +141,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             "over patients: 95% interval of the mean, from resampling the "
             f"{' or '.join(map(str, persons))} persons of the test part with all their beats."
         )
+    notes += _about_majorities(board)
     notes += _about_folds(board)
     if board.ranked_by == OWN_SCORE:
         notes.append("Ranked by the evaluator's own score; larger is better.")
@@ -203,6 +204,17 @@ def seed_text(board: Leaderboard) -> str:
         f"(standard deviation, pooled over {len(several)} methods), which alone gives a difference "
         f"of two means of {n} runs a standard deviation of {100 * pooled * sqrt(2 / n):.2f} points."
     )
+
+
+def _about_majorities(board: Leaderboard) -> list[str]:
+    """Return which classes are mostly beats of one test person, as a sentence."""
+    if not board.majorities:
+        return []
+    listed = ", ".join(f"{m.label} ({m.share:.0%} {m.person})" for m in board.majorities)
+    return [
+        f"Half of the test beats or more are of one person: {listed}. Scores of such a class "
+        "depend on that person at least as much as on all others together."
+    ]
 
 
 def _about_persons(board: Leaderboard) -> list[str]:

@@ -54,6 +54,21 @@ class PatientInterval:
 
 
 @dataclass(frozen=True)
+class Majority:
+    """A class that one test person has at least half of the beats of.
+
+    Attributes:
+        label: The class.
+        person: The person.
+        share: Share of the class's test beats, 0.5 to 1.
+    """
+
+    label: str
+    person: str
+    share: float
+
+
+@dataclass(frozen=True)
 class PersonMatrices:
     """The confusion matrices of the runs of a method, by test person.
 
@@ -74,6 +89,17 @@ class PersonMatrices:
         from nasbench_ecg.metrics import scores_of_many
 
         return scores_of_many(totals, self.classes, self.macro_classes)[score]
+
+    def majorities(self) -> tuple[Majority, ...]:
+        """Return the classes in macro scores that one person has at least half of the beats of."""
+        found = []
+        for i, label in enumerate(self.classes):
+            beats = self.matrices[0, :, i].sum(axis=-1)
+            most, total = int(beats.argmax()), int(beats.sum())
+            counts = self.macro_classes is None or label in self.macro_classes
+            if counts and total and 2 * beats[most] >= total:
+                found.append(Majority(label, self.persons[most], float(beats[most] / total)))
+        return tuple(found)
 
 
 def person_of(record: RunRecord, name: str) -> str:
