@@ -59,7 +59,13 @@ def recording(seconds=90.0, *, leads=("MLII", "V1"), seed=0):
 
 
 def classifier(
-    normalise="none", rhythm=None, fs=FS, leads=("MLII", "V1"), record=None, planes=None
+    normalise="none",
+    rhythm=None,
+    fs=FS,
+    leads=("MLII", "V1"),
+    record=None,
+    planes=None,
+    differences=None,
 ):
     """Return a classifier by the sign of the R peak; it appends what it is given to ``record``."""
 
@@ -71,7 +77,7 @@ def classifier(
 
     options = WaveformOptions(
         records=("x",), leads=leads, before=30, after=40, denoise="none", normalise=normalise,
-        rhythm=rhythm, planes=planes,
+        rhythm=rhythm, planes=planes, differences=differences,
     )  # fmt: skip
     return BeatClassifier("the sign", probabilities, CLASSES, leads, fs, options)
 
@@ -95,16 +101,18 @@ def test_parts_do_not_change_the_result(monkeypatch):
     assert parts.symbols == whole.symbols
 
 
+@pytest.mark.parametrize("differences", [None, "median-beat"])
 @pytest.mark.parametrize("normalise", ["none", "per-beat", "per-record"])
-def test_beats_are_prepared_as_in_training(normalise, monkeypatch):
+def test_beats_are_prepared_as_in_training(normalise, differences, monkeypatch):
     recorded, _ = recording()
     monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
     given = []
-    found = annotate(recorded, classifier(normalise, record=given), Silent())
+    own = classifier(normalise, record=given, differences=differences)
+    found = annotate(recorded, own, Silent())
     as_trained = segment(
         Record("r", FS, recorded.leads, recorded.signals, np.full(len(found.samples), "N"),
                found.samples, ()),
-        before=30, after=40, normalise=normalise,
+        before=30, after=40, normalise=normalise, differences=differences,
     )  # fmt: skip
     np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=2e-5)
 
@@ -127,7 +135,7 @@ def test_two_marks_at_one_place_are_one_beat():
     assert twice.symbols == once.symbols and twice.notes == once.notes == ()
 
 
-@pytest.mark.parametrize("rhythm", ["whole-record", "causal"])
+@pytest.mark.parametrize("rhythm", ["whole-record", "local", "causal"])
 def test_rhythm_planes_are_of_the_whole_recording(rhythm, monkeypatch):
     recorded, _ = recording()
     monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
@@ -138,6 +146,18 @@ def test_rhythm_planes_are_of_the_whole_recording(rhythm, monkeypatch):
     chosen = []
     annotate(recorded, classifier(rhythm=rhythm, planes=(1, 3), record=chosen), Silent())
     np.testing.assert_array_equal(np.concatenate(chosen), np.concatenate(given)[:, [0, 1, 2, 4]])
+
+
+def test_differences_stand_before_rhythm_planes():
+    recorded, _ = recording()
+    given, without = [], []
+    own = classifier("per-beat", "causal", record=given, differences="median-beat")
+    annotate(recorded, own, Silent())
+    annotate(recorded, classifier("per-beat", "causal", record=without), Silent())
+    got = np.concatenate(given)
+    np.testing.assert_array_equal(np.delete(got, [2, 3], axis=1), np.concatenate(without))
+    median = np.median(got[:, :2], axis=0)
+    np.testing.assert_allclose(got[:, 2:4], got[:, :2] - median, atol=1e-6)
 
 
 def test_beats_without_signal_have_no_class_and_are_told():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 from math import log
+from statistics import median
 
 import numpy as np
 import pytest
@@ -58,8 +59,19 @@ def planes_by_hand(samples, form):
             row.update({name: value for name, value in by_name.items() if name in row})
         if i >= 2:
             row["log RR before / RR before it"] = log_ratio(so_far[-1], so_far[-2])
-        if form == "whole-record" and i < len(rr):
+        if form != "causal" and i < len(rr):
             row["log RR after / mean"] = log_ratio(rr[i], sum(rr) / len(rr))
+        if form == "local" and rr:
+            # rr[i - 1] ends at beat i; ten before and ten after it
+            around = range(max(i - 11, 0), min(i + 10, len(rr)))
+            changes = [abs(log_ratio(rr[k], rr[k - 1])) for k in around if k > 0]
+            middle = median(rr[k] for k in around)
+            if i > 0:
+                row["log RR before / local median"] = log_ratio(rr[i - 1], middle)
+            if i < len(rr):
+                row["log RR after / local median"] = log_ratio(rr[i], middle)
+            if changes:
+                row["log local change / 0.1"] = log_ratio(sum(changes) / len(changes), 0.1)
         rows.append([row[name] for name in PLANES[form]])
     return np.array(rows)
 

@@ -26,7 +26,8 @@ class Beats:
         classes: Names of the classes, in the order of the confusion matrix.
         records: Names of the records.
         subjects: Identifier of the subject of each record, one for each of ``records``.
-        leads: Names of the leads, in the order of ``signals``; rhythm planes are the last ones.
+        leads: Names of the leads, in the order of ``signals``; differences from the median beat and
+            rhythm planes (:mod:`nasbench_ecg.signal.added_leads`) are the last ones.
         fs: Sampling rate of ``signals`` in hertz.
 
     Raises:

@@ -18,6 +18,7 @@ from nasbench_ecg.data.record_windows import noise_of, windows_of
 from nasbench_ecg.errors import RecordError
 from nasbench_ecg.progress import Progress, Steps
 from nasbench_ecg.signal.aami import CLASSES, describe_symbols, symbol_map
+from nasbench_ecg.signal.added_leads import difference_names
 from nasbench_ecg.signal.noise import Noise
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.windows import Windows
@@ -74,6 +75,7 @@ def cut_beats(
         dict(zip(classes, np.sum(counts, axis=0).tolist(), strict=True))
         for counts in ([part.dropped for part in parts], [part.missing for part in parts])
     )
+    leads = _common_leads([one.leads for one in cut], options.leads)
     result = CutBeats(
         beats=Beats(
             signals=np.concatenate([part.signals for part in parts]),
@@ -86,7 +88,8 @@ def cut_beats(
             records=names,
             subjects=tuple(one.subject for one in cut),
             leads=(
-                *_common_leads([one.leads for one in cut], options.leads),
+                *leads,
+                *(difference_names(leads) if options.differences else ()),
                 *options.plane_names,
             ),
             fs=parts[0].fs,

@@ -10,6 +10,7 @@ from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.options import Options
 from nasbench_ecg.signal.aami import SymbolMap
 from nasbench_ecg.signal.filtering import Denoising
+from nasbench_ecg.signal.median_beat import Differences
 from nasbench_ecg.signal.noise import NOISE_DATABASE, NoiseName
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm
 from nasbench_ecg.signal.windows import Normalization
@@ -92,10 +93,13 @@ class WaveformOptions(RecordsOptions):
     """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
 
     rhythm: Rhythm | None = None
-    """Constant extra leads of RR intervals: whole-record, causal (without look-ahead) or none."""
+    """Constant extra leads of RR intervals: whole-record, local, causal (no look-ahead) or none."""
 
     planes: tuple[int, ...] | None = None
     """Numbers of the rhythm planes to keep, from 1 in the order of their table; null keeps all."""
+
+    differences: Differences | None = None
+    """Extra leads: each lead minus the median beat of the record (median-beat), or none."""
 
     max_missing: float | None = Field(None, ge=0, le=1)
     """Largest share of a window without signal; beats above it are dropped. None: 0.1."""

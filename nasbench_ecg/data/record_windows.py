@@ -56,13 +56,14 @@ def windows_of(
         normalise=options.normalise,
         rate=options.rate,
         rhythm=options.rhythm,
+        differences=options.differences,
         symbols=options.symbols,
         max_missing=options.max_missing,
         shift=_shifts(record, options),
     )
     if options.planes is None:
         return windows
-    n_leads = len(record.signals)
+    n_leads = len(record.signals) * (1 if options.differences is None else 2)
     used = [*range(n_leads), *(n_leads + i for i in options.plane_index)]
     return replace(windows, signals=windows.signals[:, used])
 

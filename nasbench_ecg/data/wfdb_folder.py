@@ -41,6 +41,7 @@ from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.aami import SymbolMap
 from nasbench_ecg.signal.filtering import Denoising
+from nasbench_ecg.signal.median_beat import Differences
 from nasbench_ecg.signal.records import Record, RecordSummary, check_leads, summarize_record
 from nasbench_ecg.signal.rhythm import Rhythm
 from nasbench_ecg.signal.windows import Normalization
@@ -167,7 +168,7 @@ def _options_model(description: UserDataset) -> type[WfdbFolderOptions]:
 _BEFORE, _AFTER = 99 / 360, 200 / 360
 """Default window around the R peak in seconds: that of the Heart-DARTS paper."""
 
-_COPIED = ("head", "tail", "denoise", "normalise", "rhythm", "annotations")
+_COPIED = ("head", "tail", "denoise", "normalise", "rhythm", "differences", "annotations")
 """Entries that are options of the same name."""
 
 _MIN_SUBJECTS = 3
@@ -193,6 +194,7 @@ class _TomlFile(BaseModel):
     denoise: Denoising = "db5"
     normalise: Normalization = "per-beat"
     rhythm: Rhythm | None = None
+    differences: Differences | None = None
     annotations: str = "atr"
     symbols: SymbolMap = "aami"
     max_missing: float | None = None

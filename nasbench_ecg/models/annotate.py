@@ -1,7 +1,8 @@
 """Annotate a recording: detect its R peaks, and classify each beat with a trained network.
 
 A recording is read in parts of ten minutes, so that a day fits in memory. R peaks of the whole
-recording come first, since rhythm planes may need all of them.
+recording come first, since rhythm planes may need all of them, then the median beat if the network
+gets differences from it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.delineation import flat_mask
 from nasbench_ecg.signal.filtering import bridge
+from nasbench_ecg.signal.median_beat import beats_of_median, median_beat, with_differences
 from nasbench_ecg.signal.qrs import SHORTEST_SECONDS, detect_r_peaks
 from nasbench_ecg.signal.recordings import Recording, lead_names
 from nasbench_ecg.signal.records import Record
@@ -108,7 +110,8 @@ def annotate(
     """
     channels, notes = choose_leads(recording, classifier, leads)
     parts = list(_parts(recording))
-    with progress.track(f"Annotating {recording.name}", 2 * len(parts)) as bar:
+    differences = classifier.options.differences is not None
+    with progress.track(f"Annotating {recording.name}", (2 + differences) * len(parts)) as bar:
         found, n_missing, moments = [], np.zeros(len(channels)), _Moments(len(channels))
         silent: list[tuple[int, int]] = []
         for part in parts:
@@ -126,19 +129,32 @@ def annotate(
         samples = np.unique(samples)  # two marks at one place are one beat
         rhythm, used = classifier.options.rhythm, list(classifier.options.plane_index)
         planes = rhythm_planes(samples, rhythm)[:, used].astype(np.float32) if rhythm else None
+        align = classifier.options.align_marks if peaks is not None else None
+
+        def cut(part: _Part, beats: Ints) -> tuple[Ints, NDArray[np.float32]]:
+            own = beats[(samples[beats] >= part.core[0]) & (samples[beats] < part.core[1])]
+            signals, missing = _read(recording, channels, part)
+            index, windows = _windows(
+                recording, classifier, part, signals, missing, samples[own], moments, align
+            )
+            return own[index], windows
+
+        median = None
+        if differences:
+            template = []
+            for part in parts:
+                template.append(cut(part, beats_of_median(len(samples)))[1])
+                bar.advance()
+            median = median_beat(np.concatenate(template))
         probabilities = np.full((len(samples), len(classifier.classes)), np.nan, np.float32)
         for part in parts:
-            own = np.flatnonzero((samples >= part.core[0]) & (samples < part.core[1]))
-            if len(own):
-                signals, missing = _read(recording, channels, part)
-                align = classifier.options.align_marks if peaks is not None else None
-                index, windows = _windows(
-                    recording, classifier, part, signals, missing, samples[own], moments, align
-                )
-                if planes is not None:
-                    windows = _with_planes(windows, planes[own[index]])
-                if len(windows):
-                    probabilities[own[index]] = classifier.probabilities(windows)
+            own, windows = cut(part, np.arange(len(samples)))
+            if median is not None:
+                windows = with_differences(windows, median)
+            if planes is not None:
+                windows = _with_planes(windows, planes[own])
+            if len(windows):
+                probabilities[own] = classifier.probabilities(windows)
             bar.advance()
     known: NDArray[np.bool_] = np.asarray(np.isfinite(probabilities).all(axis=1))
     symbols = np.full(len(samples), UNCLASSIFIED, dtype=object)

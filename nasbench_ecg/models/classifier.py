@@ -25,6 +25,7 @@ from nasbench_ecg.models.export import METADATA, metadata
 from nasbench_ecg.models.load import first_line
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.signal.added_leads import count_leads
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +72,7 @@ class BeatClassifier:
         classes: Names of the classes.
         leads: Names of the signal leads that the network was trained on.
         fs: Sampling rate of its beats in hertz.
-        options: Window, denoising, normalization and rhythm planes.
+        options: Window, denoising, normalization and added leads.
         origin: The run that trained it.
         file: Name of the file that it was read from; empty for the network of a run.
     """
@@ -208,7 +209,7 @@ def _classifier(
         name=name,
         probabilities=probabilities,
         classes=tuple(described["classes"]),
-        leads=leads[: len(leads) - len(options.plane_index)],
+        leads=leads[: count_leads(leads).signals],
         fs=float(described["samples_per_second"]),
         options=options,
         origin=_origin(described),

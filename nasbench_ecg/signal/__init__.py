@@ -1,7 +1,7 @@
 """ECG signal processing, for plugin authors and the built-in datasets.
 
 Read WFDB records, filter them, cut windows around R peaks, detect QRS complexes, delineate P, Q,
-R, S and T waves, and compute beat features and rhythm planes. Names are loaded when first used.
+R, S and T waves, and compute beat features, rhythm planes and the median beat. Names are loaded when first used.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         standardize,
     )
     from nasbench_ecg.signal.filtering import Denoising, adaptive_filter, denoise
+    from nasbench_ecg.signal.median_beat import Differences, median_beat
     from nasbench_ecg.signal.qrs import detect_qrs, detect_r_peaks
     from nasbench_ecg.signal.records import Record, read_record
     from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS, PLANES, Rhythm, rhythm_planes
@@ -54,6 +55,10 @@ __getattr__ = lazy_names(
             "join_tables",
             "standardize",
         ),
+        "nasbench_ecg.signal.median_beat": (
+            "Differences",
+            "median_beat",
+        ),
         "nasbench_ecg.signal.qrs": ("detect_qrs", "detect_r_peaks"),
         "nasbench_ecg.signal.records": (
             "Record",
@@ -82,6 +87,7 @@ __all__ = [
     "PLANES",
     "SYMBOLS",
     "Denoising",
+    "Differences",
     "FeatureTable",
     "Normalization",
     "Record",
@@ -97,6 +103,7 @@ __all__ = [
     "detect_r_peaks",
     "flat_mask",
     "join_tables",
+    "median_beat",
     "read_record",
     "rhythm_planes",
     "segment",

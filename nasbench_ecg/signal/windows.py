@@ -10,9 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.signal.aami import CLASSES, SymbolMap, labels_of, symbol_map
+from nasbench_ecg.signal.median_beat import (
+    Differences,
+    beats_of_median,
+    median_beat,
+    with_differences,
+)
 from nasbench_ecg.signal.records import Record
 from nasbench_ecg.signal.resampling import resample
-from nasbench_ecg.signal.rhythm import Rhythm, record_planes
+from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS, Rhythm, record_planes
 
 Normalization = Literal["none", "per-beat", "per-record"]
 """``none``: millivolts; the others: z-score of each lead over the window or the whole record."""
@@ -31,7 +37,8 @@ class Windows:
     """The labeled windows of one record.
 
     Attributes:
-        signals: float32 [n_beats, n_leads, n_samples]; rhythm planes are the last leads.
+        signals: float32 [n_beats, n_leads, n_samples]; differences from the median beat come
+            after the leads of the record, and rhythm planes are the last leads.
         labels: int64 [n_beats], index into the requested classes.
         sample: int64 [n_beats], sample index of the R peak, at the original sampling rate.
         dropped: Number of beats of each class, [n_classes], whose window exceeds the record, or
@@ -59,6 +66,7 @@ def segment(
     normalise: Normalization = "none",
     rate: float | None = None,
     rhythm: Rhythm | None = None,
+    differences: Differences | None = None,
     symbols: SymbolMap | None = None,
     max_missing: float | None = None,
     shift: NDArray[np.int64] | None = None,
@@ -77,6 +85,9 @@ def segment(
             anti-aliased); None: its own rate.
         rhythm: Form of the rhythm planes (:func:`rhythm_planes`) to append as constant leads, which
             are neither resampled nor normalized; None: no planes.
+        differences: ``median-beat`` appends each lead minus the median beat as a further lead. The
+            median is over all beats of the record that have a window, with and without a class,
+            normalized like these windows. None: no differences.
         symbols: Map from annotation symbols to classes; None: ``papers``.
         max_missing: Largest share of missing samples of a lead in a window (``Record.missing``);
             other beats are dropped. None: :data:`MAX_MISSING`; 1 keeps all.
@@ -94,18 +105,16 @@ def segment(
     signals, ratio = resample(record.signals, record.fs, rate)
     if normalise == "per-record":
         signals = _z_score(signals)
-    at = sample if shift is None else sample + shift[kept][is_beat]
-    peak = np.rint(at * float(ratio)).astype(np.int64)
-    inside = (peak >= before) & (peak + after < signals.shape[1])
-    inside &= sample < record.signals.shape[1]
-    missing = inside & (
-        _missing_share(record, at, before / float(ratio), after / float(ratio))
-        > (MAX_MISSING if max_missing is None else max_missing)
-    )
-    inside, outside = inside & ~missing, ~inside
-    windows = _cut(signals, peak[inside] - before, before + 1 + after)
-    if normalise == "per-beat":
-        windows = _z_score(windows)
+    share = MAX_MISSING if max_missing is None else max_missing
+    cutter = _Cutter(record, signals, float(ratio), before, after, share, normalise == "per-beat")
+    moved = record.samples if shift is None else record.samples + shift
+    windows, inside, missing = cutter.cut(sample, moved[kept][is_beat])
+    outside = ~(inside | missing)
+    if differences is not None:
+        beats = np.flatnonzero(np.isin(record.symbols, list(BEAT_SYMBOLS)))
+        beats = beats[beats_of_median(len(beats))]
+        every, *_ = cutter.cut(record.samples[beats], moved[beats])
+        windows = with_differences(windows, median_beat(every))
     if rhythm is not None:
         planes = record_planes(record, rhythm)[kept][is_beat][inside]
         windows = _with_planes(windows, planes)
@@ -120,6 +129,39 @@ def segment(
         missing=tuple(int(n) for n in without),
         fs=float(record.fs if rate is None else rate),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Cutter:
+    """Cuts the windows of a record, and normalizes them one by one if ``per_beat``."""
+
+    record: Record
+    signals: NDArray[np.float64]
+    ratio: float
+    before: int
+    after: int
+    max_missing: float
+    per_beat: bool
+
+    def cut(
+        self, sample: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return the windows of some beats, which beats have one, and which lack a signal for it.
+
+        Args:
+            sample: Where the beats are annotated, [n_beats].
+            at: Where their windows are, [n_beats].
+        """
+        peak = np.rint(at * self.ratio).astype(np.int64)
+        inside = (peak >= self.before) & (peak + self.after < self.signals.shape[1])
+        inside &= sample < self.record.signals.shape[1]
+        missing = inside & (
+            _missing_share(self.record, at, self.before / self.ratio, self.after / self.ratio)
+            > self.max_missing
+        )
+        inside = inside & ~missing
+        windows = _cut(self.signals, peak[inside] - self.before, self.before + 1 + self.after)
+        return (_z_score(windows) if self.per_beat else windows), inside, missing
 
 
 def _missing_share(

@@ -214,8 +214,9 @@ def _beats_in_noise(target: Target) -> NDArray[np.int64]:
 
 def _own_rate(target: Target, record: str) -> float:
     """Return the sampling rate of a record, which is that of its beats if none is resampled."""
-    plain = {"rate": None, "denoise": "none", "normalise": "none", "rhythm": None}
-    options = _only(target, [record]).model_copy(update={**plain, "before": 0, "after": 0})
+    plain = {"rate": None, "denoise": "none", "normalise": "none", "before": 0, "after": 0}
+    added = dict.fromkeys(("rhythm", "planes", "differences"))
+    options = _only(target, [record]).model_copy(update={**plain, **added})
     rate: float = target.component.create(options).load(target.source, Silent()).fs
     return rate
 

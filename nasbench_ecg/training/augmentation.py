@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nasbench_ecg.signal.rhythm import PLANES
+from nasbench_ecg.signal.added_leads import count_leads
 from nasbench_ecg.training.recipe import AUGMENTATIONS, Augmentation, Recipe
 
 NOISE_SHARE = 0.5
@@ -43,11 +43,12 @@ class Augmenter:
 
     Each change is a function of the signals and of uniform numbers, without random numbers of its
     own, so that a captured CUDA graph can hold it, and every device trains on the same beats up to
-    rounding. Rhythm planes, which are timing and no signal, stay as they are.
+    rounding. A difference from the median beat gets the noise, scale and shift of its lead, and is
+    lost with it. Rhythm planes, which are timing and no signal, stay as they are.
 
     Args:
         recipe: States the changes.
-        leads: Names of the leads; rhythm planes are the last ones.
+        leads: Names of the leads; those of the record come first (:func:`count_leads`).
         fs: Sampling rate in hertz.
         seed: Seed of the noise and of all draws.
         device: Where the beats are.
@@ -57,11 +58,12 @@ class Augmenter:
         self, recipe: Recipe, leads: Sequence[str], fs: float, seed: int, device: str
     ) -> None:
         self.kinds = tuple(kind for kind in AUGMENTATIONS if kind in recipe.augment)
-        self.n_signals = len(leads) - sum(lead in _PLANE_NAMES for lead in leads)
+        self._leads = list(count_leads(leads))
         self.fs = fs
         self.seed = seed
         self.device = device
-        columns = {"wander": 2 + self.n_signals, "noise": 2 + self.n_signals, "lead-dropout": 2}
+        n_signals = self._leads[0]
+        columns = {"wander": 2 + n_signals, "noise": 2 + n_signals, "lead-dropout": 2}
         self._columns = {kind: columns.get(kind, 1) for kind in self.kinds}
         self._banks = {
             kind: torch.from_numpy(_noise(_BANDS[kind], fs, [seed, _BANK, i])).to(device)
@@ -91,27 +93,31 @@ class Augmenter:
             signals: float32 [batch, n_leads, n_samples].
             draws: float32 [batch, n_draws], uniform in [0, 1).
         """
-        own, planes = signals[:, : self.n_signals], signals[:, self.n_signals :]
+        own, differences, planes = torch.split(signals, self._leads, dim=1)
         parts = torch.split(draws, list(self._columns.values()), dim=1)
         for kind, u in zip(self.kinds, parts, strict=True):
-            own = self._change(kind, own, u)
-        return torch.cat([own, planes], dim=1)
+            own, differences = self._change(kind, own, differences, u)
+        return torch.cat([own, differences, planes], dim=1)
 
-    def _change(self, kind: Augmentation, x: Tensor, u: Tensor) -> Tensor:
+    def _change(
+        self, kind: Augmentation, x: Tensor, difference: Tensor, u: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return changed leads, and what their differences from the median beat become."""
         if kind == "scale":
-            return x * torch.exp((2 * u - 1) * math.log(LARGEST_SCALE))[:, :, None]
+            factor = torch.exp((2 * u - 1) * math.log(LARGEST_SCALE))[:, :, None]
+            return x * factor, difference * factor
         if kind == "shift":
-            return _shifted(x, (2 * u - 1) * LARGEST_SHIFT * self.fs)
+            by = (2 * u - 1) * LARGEST_SHIFT * self.fs
+            return _shifted(x, by), _shifted(difference, by)
         if kind == "lead-dropout":
-            return _without_a_lead(x, u)
-        return _with_noise(x, u, self._banks[kind])
+            kept = _kept_leads(x, u)
+            return x * kept, difference * kept[:, : difference.shape[1]]
+        noise = _noise_of(x, u, self._banks[kind])
+        return x + noise, difference + noise[:, : difference.shape[1]]
 
 
-_PLANE_NAMES = frozenset(name for names in PLANES.values() for name in names)
-
-
-def _with_noise(x: Tensor, u: Tensor, bank: Tensor) -> Tensor:
-    """Add an excerpt of ``bank`` to each lead of some beats, at a random SNR of the window."""
+def _noise_of(x: Tensor, u: Tensor, bank: Tensor) -> Tensor:
+    """Return an excerpt of ``bank`` for each lead of some beats, at a random SNR of the window."""
     n = x.shape[2]
     chosen = (u[:, 0] < NOISE_SHARE).to(x.dtype)
     decibels = SNR_DB[0] + (SNR_DB[1] - SNR_DB[0]) * u[:, 1]
@@ -119,7 +125,7 @@ def _with_noise(x: Tensor, u: Tensor, bank: Tensor) -> Tensor:
     noise = bank[offset[:, :, None] + torch.arange(n, device=x.device)]
     power = x.var(dim=2, correction=0, keepdim=True)
     gain = chosen * torch.pow(10.0, -decibels / 20)
-    return x + noise * power.sqrt() * gain[:, None, None]
+    return noise * power.sqrt() * gain[:, None, None]
 
 
 def _shifted(x: Tensor, by: Tensor) -> Tensor:
@@ -129,14 +135,14 @@ def _shifted(x: Tensor, by: Tensor) -> Tensor:
     return x.gather(2, index[:, None, :].expand_as(x))
 
 
-def _without_a_lead(x: Tensor, u: Tensor) -> Tensor:
-    """Set one lead of some beats to zero."""
+def _kept_leads(x: Tensor, u: Tensor) -> Tensor:
+    """Return 0 for one lead of some beats, and 1 for all others, [batch, n_leads, 1]."""
     n_leads = x.shape[1]
     if n_leads < 2:
-        return x
+        return torch.ones_like(x[:, :, :1])
     which = (u[:, 1:] * n_leads).long().clamp(max=n_leads - 1)
     lost = (torch.arange(n_leads, device=x.device) == which) & (u[:, :1] < LEAD_LOSS)
-    return x * (~lost).to(x.dtype)[:, :, None]
+    return (~lost).to(x.dtype)[:, :, None]
 
 
 def _noise(band: tuple[float, float], fs: float, seed: Sequence[int]) -> NDArray[np.float32]:
