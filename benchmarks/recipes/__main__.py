@@ -1,16 +1,18 @@
-"""What recipes of training are worth on persons that a network was not trained on.
+"""What recipes and inputs are worth on persons that a network was not trained on.
 
-Usage: ``python benchmarks/recipes [--against ROW]``. Prints a Markdown table for each leaderboard
-of the suite ``recipe-ablation``: the F1 of N, S and V of all folds together, their mean, and the
-test over persons of that mean against one row, as a leaderboard makes it of its own score,
-corrected for all rows. A leaderboard has no such column: its F1 also averages over F and Q, of
-which the training part has few beats or almost none, so that one beat of Q changes it by several
-points.
+Usage: ``python benchmarks/recipes [--suite SUITE] [--against ROW]``. Prints a Markdown table for
+each dataset of the suite, by default ``recipe-ablation``: the F1 of N, S and V of all folds
+together, their mean, and the test over persons of that mean against one row, as a leaderboard makes
+it of its own score, corrected for all rows. A leaderboard has no such column: its F1 also averages
+over F and Q, of which the training part has few beats or almost none, so that one beat of Q changes
+it by several points. And it compares no rows with other inputs, which are other beats of the same
+persons.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from pathlib import Path
 from nasbench_ecg.report.aggregate import build_report
 from nasbench_ecg.report.folds import pool_folds
 from nasbench_ecg.report.patients import PersonMatrices, paired_person_p_value, person_matrices
+from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import read_records
 from nasbench_ecg.statistics import holm
@@ -27,21 +30,31 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 CLASSES = ("N", "S", "V")
 SCORE = "macro_f1"
 
+_INPUTS = ("dataset.rhythm", "dataset.planes", "dataset.differences")
+
 
 def main() -> None:
     """Run as the module describes."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--suite", default="recipe-ablation", help="the suite")
     parser.add_argument("--against", help="label of a row; default: the published recipe")
-    against = parser.parse_args().against
-    records, _ = read_records(RESULTS, "recipe-ablation")
-    report = build_report([one for one in records if one.status == "ok"], "recipe-ablation")
+    arguments = parser.parse_args()
+    records, _ = read_records(RESULTS, arguments.suite)
+    report = build_report([one for one in records if one.status == "ok"], arguments.suite)
+    tracks: dict[str, dict[str, list[RunRecord]]] = defaultdict(dict)
     for board in report.leaderboards:
-        pooled = {}
+        inputs = [
+            f"{name.partition('.')[2]}={value_text(value)}"
+            for name, value in board.options.items()
+            if name in _INPUTS and value is not None
+        ]
         for row in board.rows:
             runs, _ = pool_folds(report.finished_runs(row))
             if complete := [run for run in runs if run.status == "ok"]:
-                pooled[board.label(row)] = complete
-        print(f"\n{board.track}\n\n{table(pooled, against)}")
+                label = " ".join([board.label(row), *inputs])
+                tracks[str(board.track)][label] = complete
+    for track, pooled in tracks.items():
+        print(f"\n{track}\n\n{table(pooled, arguments.against)}")
 
 
 def table(pooled: Mapping[str, list[RunRecord]], against: str | None) -> str:
@@ -51,7 +64,7 @@ def table(pooled: Mapping[str, list[RunRecord]], against: str | None) -> str:
         if found := person_matrices(runs):
             persons[label] = replace(found, macro_classes=CLASSES)
     published = [label for label in persons if "optimizer=default" in label]
-    reference = against or min(published, key=len)
+    reference = against or min(published or persons, key=len)
     others = [
         label
         for label in persons
