@@ -133,6 +133,13 @@ def test_csv_figures_are_fractions_by_hand() -> None:
     assert float(row["over_random_mean"]) == pytest.approx(0.953 / 0.943 - 1)
 
 
+def test_csv_has_the_number_of_runs_of_a_score_that_some_runs_lack() -> None:
+    finished = [run_record(seed=seed, metrics=with_f1(0.5) | {"ec57_s_pp": 0.9}) for seed in (0, 1)]
+    without = run_record(seed=2, metrics=with_f1(0.5))
+    line, *_ = csv.DictReader(io.StringIO(rendered("csv", [*finished, without])))
+    assert line["n"] == "3" and line["ec57_s_pp_n"] == "2" and "f1_of_macro_n" not in line
+
+
 def test_csv_leaves_empty_what_was_not_measured() -> None:
     rows = {(row["dataset"], row["method"]): row for row in csv_rows()}
     two_seeds = rows["qt-1lead", "darts"]

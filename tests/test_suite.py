@@ -182,7 +182,14 @@ def test_a_suite_can_be_a_file_of_the_user(tmp_path: Path) -> None:
 def test_shipped_suites_keep_the_rules_and_name_existing_components(suite: Any) -> None:
     runs = plan(suite, load_registry(), device="cpu")
     assert broken_rules(runs, published=suite.content.published) == []
-    unpublished = ("smoke", "rivals", "rhythm-ablation", "recipe-ablation", "input-ablation", "smallest")
+    unpublished = (
+        "smoke",
+        "rivals",
+        "rhythm-ablation",
+        "recipe-ablation",
+        "input-ablation",
+        "smallest",
+    )
     assert suite.content.published == (suite.name not in unpublished)
 
 

@@ -10,7 +10,6 @@ from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, R
 from nasbench_ecg.report.leaderboard_column import ALL_FORMATS, Format, LeaderboardColumn
 from nasbench_ecg.report.measures import GROSS_SCORES, SCORES, Measure
 from nasbench_ecg.report.published import Published
-from nasbench_ecg.report.statistics import Summary
 from nasbench_ecg.report.table import Cell, Column
 from nasbench_ecg.statistics import MIN_VALUES_FOR_INTERVAL
 from nasbench_ecg.text import difference, percent
@@ -96,7 +95,7 @@ def _score(measure: Measure, *, interval: bool = False, priority: int = 0) -> Le
         Column(measure.heading, measure.meaning, best="high", priority=priority),
         ours,
         theirs,
-        values=lambda row: _summary_values(measure.name, row.scores.get(measure.name)),
+        values=lambda row: _summary_values(row, measure.name),
         their_values=lambda figure: _published_value(figure, measure.name),
     )
 
@@ -129,17 +128,20 @@ def own_score_column(
     return LeaderboardColumn(
         column,
         ours,
-        values=lambda row: _summary_values(name, row.scores.get(name)),
+        values=lambda row: _summary_values(row, name),
         their_values=lambda figure: _published_value(figure, name),
         formats=formats,
     )
 
 
-def _summary_values(name: str, summary: Summary | None) -> Mapping[str, float | None]:
+def _summary_values(row: Row, name: str) -> Mapping[str, float | None]:
+    """Return the columns of a score; its number of runs if some runs of the row do not have it."""
+    summary = row.scores.get(name)
     if summary is None:
         return {}
     low, high = summary.interval or (None, None)
     return {
+        **({f"{name}_n": summary.n} if summary.n < len(row.seeds) else {}),
         f"{name}_mean": summary.mean,
         f"{name}_sd": summary.sd,
         f"{name}_low": low,

@@ -1,7 +1,8 @@
 """ECG signal processing, for plugin authors and the built-in datasets.
 
 Read WFDB records, filter them, cut windows around R peaks, detect QRS complexes, delineate P, Q,
-R, S and T waves, and compute beat features, rhythm planes and the median beat. Names are loaded when first used.
+R, S and T waves, and compute beat features, rhythm planes and the median beat. Names are loaded
+when first used.
 """
 
 from __future__ import annotations
