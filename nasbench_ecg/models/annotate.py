@@ -130,25 +130,17 @@ def annotate(
         rhythm, used = classifier.options.rhythm, list(classifier.options.plane_index)
         planes = rhythm_planes(samples, rhythm)[:, used].astype(np.float32) if rhythm else None
         align = classifier.options.align_marks if peaks is not None else None
-
-        def cut(part: _Part, beats: Ints) -> tuple[Ints, NDArray[np.float32]]:
-            own = beats[(samples[beats] >= part.core[0]) & (samples[beats] < part.core[1])]
-            signals, missing = _read(recording, channels, part)
-            index, windows = _windows(
-                recording, classifier, part, signals, missing, samples[own], moments, align
-            )
-            return own[index], windows
-
+        cutter = _Cutter(recording, classifier, channels, samples, moments, align)
         median = None
         if differences:
             template = []
             for part in parts:
-                template.append(cut(part, beats_of_median(len(samples)))[1])
+                template.append(cutter.cut(part, beats_of_median(len(samples)))[1])
                 bar.advance()
             median = median_beat(np.concatenate(template))
         probabilities = np.full((len(samples), len(classifier.classes)), np.nan, np.float32)
         for part in parts:
-            own, windows = cut(part, np.arange(len(samples)))
+            own, windows = cutter.cut(part, np.arange(len(samples)))
             if median is not None:
                 windows = with_differences(windows, median)
             if planes is not None:
@@ -306,43 +298,54 @@ class _Moments:
         return ((windows - mean[:, None]) / scale[:, None]).astype(np.float32)
 
 
-def _windows(
-    recording: Recording,
-    classifier: BeatClassifier,
-    part: _Part,
-    signals: Floats,
-    missing: NDArray[np.bool_],
-    samples: Ints,
-    moments: _Moments,
-    align: float | None,
-) -> tuple[Ints, NDArray[np.float32]]:
-    """Return the windows of the beats that have one, and which of ``samples`` they belong to.
+@dataclass(frozen=True, eq=False)
+class _Cutter:
+    """Cuts the windows of beats out of parts of a recording.
 
-    Those of given R peaks are moved to detected ones within ``align`` milliseconds.
+    Attributes:
+        recording: The recording.
+        classifier: Says how windows are cut and prepared.
+        channels: Positions of the leads.
+        samples: Sample index of every R peak.
+        moments: Mean and standard deviation of each lead, for ``per-record``.
+        align: Milliseconds within which windows are moved to detected R peaks; None moves none.
     """
-    options = classifier.options
-    record = Record(
-        name=recording.name,
-        fs=recording.fs,
-        leads=classifier.leads,
-        signals=signals,
-        symbols=np.full(len(samples), "N"),
-        samples=samples - part.first,
-        comments=(),
-        missing=missing if missing.any() else None,
-    )
-    per_record = options.normalise == "per-record"
-    cut = segment(
-        replace(record, signals=_denoised(signals, recording, classifier)),
-        before=options.before,
-        after=options.after,
-        normalise="none" if per_record else options.normalise,
-        rate=classifier.fs,
-        max_missing=options.max_missing,
-        shift=None if align is None else to_detected_peaks(record, align),
-    )
-    windows = moments.z_score(cut.signals) if per_record else cut.signals
-    return np.searchsorted(samples, cut.sample + part.first), windows
+
+    recording: Recording
+    classifier: BeatClassifier
+    channels: Sequence[int]
+    samples: Ints
+    moments: _Moments
+    align: float | None
+
+    def cut(self, part: _Part, beats: Ints) -> tuple[Ints, NDArray[np.float32]]:
+        """Return which of ``beats``, by number, have a window in the part, and their windows."""
+        first, last = part.core
+        own = beats[(self.samples[beats] >= first) & (self.samples[beats] < last)]
+        samples, options = self.samples[own], self.classifier.options
+        signals, missing = _read(self.recording, self.channels, part)
+        record = Record(
+            name=self.recording.name,
+            fs=self.recording.fs,
+            leads=self.classifier.leads,
+            signals=signals,
+            symbols=np.full(len(samples), "N"),
+            samples=samples - part.first,
+            comments=(),
+            missing=missing if missing.any() else None,
+        )
+        per_record = options.normalise == "per-record"
+        cut = segment(
+            replace(record, signals=_denoised(signals, self.recording, self.classifier)),
+            before=options.before,
+            after=options.after,
+            normalise="none" if per_record else options.normalise,
+            rate=self.classifier.fs,
+            max_missing=options.max_missing,
+            shift=None if self.align is None else to_detected_peaks(record, self.align),
+        )
+        windows = self.moments.z_score(cut.signals) if per_record else cut.signals
+        return own[np.searchsorted(samples, cut.sample + part.first)], windows
 
 
 def _denoised(signals: Floats, recording: Recording, classifier: BeatClassifier) -> Floats:
