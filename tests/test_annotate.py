@@ -17,7 +17,7 @@ from nasbench_ecg import plot
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError, RecordError
-from nasbench_ecg.models import annotate as annotating
+from nasbench_ecg.models import recording_parts
 from nasbench_ecg.models.annotate import AnnotatedRecording, annotate
 from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Silent
@@ -95,7 +95,7 @@ def test_every_beat_is_found_and_classified():
 def test_parts_do_not_change_the_result(monkeypatch):
     recorded, _ = recording(120)
     whole = annotate(recorded, classifier(), Silent())
-    monkeypatch.setattr(annotating, "_PART_SECONDS", 17.3)
+    monkeypatch.setattr(recording_parts, "_PART_SECONDS", 17.3)
     parts = annotate(recorded, classifier(), Silent())
     assert parts.samples.tolist() == whole.samples.tolist()
     assert parts.symbols == whole.symbols
@@ -105,7 +105,7 @@ def test_parts_do_not_change_the_result(monkeypatch):
 @pytest.mark.parametrize("normalise", ["none", "per-beat", "per-record"])
 def test_beats_are_prepared_as_in_training(normalise, differences, monkeypatch):
     recorded, _ = recording()
-    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
+    monkeypatch.setattr(recording_parts, "_PART_SECONDS", 20.0)
     given = []
     own = classifier(normalise, record=given, differences=differences)
     found = annotate(recorded, own, Silent())
@@ -138,7 +138,7 @@ def test_two_marks_at_one_place_are_one_beat():
 @pytest.mark.parametrize("rhythm", ["whole-record", "local", "causal"])
 def test_rhythm_planes_are_of_the_whole_recording(rhythm, monkeypatch):
     recorded, _ = recording()
-    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
+    monkeypatch.setattr(recording_parts, "_PART_SECONDS", 20.0)
     given = []
     found = annotate(recorded, classifier(rhythm=rhythm, record=given), Silent())
     planes = rhythm_planes(found.samples, rhythm)
@@ -181,7 +181,7 @@ def test_a_lead_without_signal_does_not_place_the_r_peaks(value):
 
 
 def test_an_interval_across_a_gap_is_no_pause(monkeypatch):
-    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)  # a border within the gap
+    monkeypatch.setattr(recording_parts, "_PART_SECONDS", 20.0)  # a border within the gap
     recorded, _ = recording()
     recorded.signals[:, round(30 * FS) : round(50 * FS)] = np.nan
     recorded.signals[0, round(60 * FS) : round(70 * FS)] = np.nan  # the other lead has a signal
@@ -210,7 +210,7 @@ def test_given_peaks_are_moved_as_the_marks_of_the_training():
 
 
 def test_an_infinite_sample_is_named_by_its_place_in_the_recording(monkeypatch):
-    monkeypatch.setattr(annotating, "_PART_SECONDS", 20.0)
+    monkeypatch.setattr(recording_parts, "_PART_SECONDS", 20.0)
     recorded, _ = recording()
     recorded.signals[1, 20_000] = np.inf
     with pytest.raises(RecordError, match=r"sample 20,000.*\n?.*lead V1"):

@@ -7,26 +7,28 @@ gets differences from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.data.record_windows import to_detected_peaks
-from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.models.classifier import BeatClassifier
+from nasbench_ecg.models.recording_parts import (
+    FLAT_SECONDS,
+    Moments,
+    WindowCutter,
+    denoised,
+    parts_of,
+    read_part,
+)
 from nasbench_ecg.progress import Progress
-from nasbench_ecg.signal.delineation import flat_mask
-from nasbench_ecg.signal.filtering import bridge
 from nasbench_ecg.signal.median_beat import beats_of_median, median_beat, with_differences
 from nasbench_ecg.signal.qrs import SHORTEST_SECONDS, detect_r_peaks
 from nasbench_ecg.signal.recordings import Recording, lead_names
-from nasbench_ecg.signal.records import Record
-from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.signal.rhythm import rhythm_planes
-from nasbench_ecg.signal.windows import FLAT, segment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,10 +39,7 @@ Floats = NDArray[np.float64]
 UNCLASSIFIED = "Q"
 """Symbol of a beat that was detected but whose window leaves the recording or has no signal."""
 
-_PART_SECONDS = 600.0
-_OVERLAP_SECONDS = 10.0
 _SAME_BEAT_SECONDS = 0.2
-_FLAT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,13 +108,13 @@ def annotate(
         OptionError: The recording has too few leads, or not one lead of each given name.
     """
     channels, notes = choose_leads(recording, classifier, leads)
-    parts = list(_parts(recording))
+    parts = list(parts_of(recording))
     differences = classifier.options.differences is not None
     with progress.track(f"Annotating {recording.name}", (2 + differences) * len(parts)) as bar:
-        found, n_missing, moments = [], np.zeros(len(channels)), _Moments(len(channels))
+        found, n_missing, moments = [], np.zeros(len(channels)), Moments(len(channels))
         silent: list[tuple[int, int]] = []
         for part in parts:
-            signals, missing = _read(recording, channels, part)
+            signals, missing = read_part(recording, channels, part)
             core = slice(part.core[0] - part.first, part.core[1] - part.first)
             n_missing += missing[:, core].sum(axis=1)
             silent += _spans(np.asarray(missing[:, core].all(axis=0)), part.core[0])
@@ -123,14 +122,14 @@ def annotate(
                 given = np.where(missing, np.nan, signals)
                 found.append(part.within(detect_r_peaks(given, recording.fs)))
             if classifier.options.normalise == "per-record":
-                moments.add(_denoised(signals, recording, classifier)[:, core])
+                moments.add(denoised(signals, recording, classifier)[:, core])
             bar.advance()
         samples = _without_doubles(np.concatenate(found), recording.fs) if peaks is None else peaks
         samples = np.unique(samples)  # two marks at one place are one beat
         rhythm, used = classifier.options.rhythm, list(classifier.options.plane_index)
         planes = rhythm_planes(samples, rhythm)[:, used].astype(np.float32) if rhythm else None
         align = classifier.options.align_marks if peaks is not None else None
-        cutter = _Cutter(recording, classifier, channels, samples, moments, align)
+        cutter = WindowCutter(recording, classifier, channels, samples, moments, align)
         median = None
         if differences:
             template = []
@@ -222,48 +221,6 @@ def _named_leads(
     return [place[name] for name in leads]
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A part of a recording: samples to read, and the core of which it answers for the beats."""
-
-    first: int
-    last: int
-    core: tuple[int, int]
-
-    def within(self, local: Ints) -> Ints:
-        """Return the positions in the recording of those in the core."""
-        samples: Ints = local + self.first
-        return samples[(samples >= self.core[0]) & (samples < self.core[1])]
-
-
-def _parts(recording: Recording) -> Iterator[_Part]:
-    length, overlap = (round(s * recording.fs) for s in (_PART_SECONDS, _OVERLAP_SECONDS))
-    for start in range(0, recording.n_samples, length):
-        stop = min(start + length, recording.n_samples)
-        yield _Part(
-            max(0, start - overlap), min(stop + overlap, recording.n_samples), (start, stop)
-        )
-
-
-def _read(
-    recording: Recording, channels: Sequence[int], part: _Part
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the signals with gaps interpolated, and what is missing; an empty lead is zero."""
-    signals = recording.read(channels, part.first, part.last)
-    if len(infinite := np.argwhere(np.isinf(signals))):
-        lead, sample = infinite[0]
-        raise RecordError(
-            f"The signal is infinite at sample {part.first + sample:,}.",
-            where=f"recording {recording.name}, lead {lead_names(recording)[channels[lead]]}",
-            fix="Remove these values, or set them to NaN.",
-        )
-    missing: NDArray[np.bool_] = np.isnan(signals)
-    missing |= flat_mask(signals, recording.fs, _FLAT_SECONDS)
-    empty = np.asarray(np.isnan(signals).all(axis=1))
-    signals = np.where(empty[:, None], 0.0, signals)
-    return bridge(signals), missing
-
-
 def _spans(marks: NDArray[np.bool_], start: int) -> list[tuple[int, int]]:
     """Return the stretches of True as first and last sample (exclusive), counted from ``start``."""
     edges = np.flatnonzero(np.diff(marks.astype(np.int8), prepend=0, append=0)) + start
@@ -277,81 +234,7 @@ def _gaps(spans: Sequence[tuple[int, int]], fs: float) -> tuple[tuple[int, int],
         if joined and joined[-1][1] == first:
             first = joined.pop()[0]
         joined.append((first, last))
-    return tuple((first, last) for first, last in joined if last - first >= _FLAT_SECONDS * fs)
-
-
-class _Moments:
-    """Mean and standard deviation of each lead over parts of a recording."""
-
-    def __init__(self, n_leads: int) -> None:
-        self.n, self.total, self.squares = 0, np.zeros(n_leads), np.zeros(n_leads)
-
-    def add(self, signals: Floats) -> None:
-        self.n += signals.shape[1]
-        self.total += signals.sum(axis=1)
-        self.squares += (signals**2).sum(axis=1)
-
-    def z_score(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
-        mean = self.total / self.n
-        deviation = np.sqrt(np.maximum(self.squares / self.n - mean**2, 0))
-        scale = np.where(deviation > FLAT, deviation, np.inf)
-        return ((windows - mean[:, None]) / scale[:, None]).astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class _Cutter:
-    """Cuts the windows of beats out of parts of a recording.
-
-    Attributes:
-        recording: The recording.
-        classifier: Says how windows are cut and prepared.
-        channels: Positions of the leads.
-        samples: Sample index of every R peak.
-        moments: Mean and standard deviation of each lead, for ``per-record``.
-        align: Milliseconds within which windows are moved to detected R peaks; None moves none.
-    """
-
-    recording: Recording
-    classifier: BeatClassifier
-    channels: Sequence[int]
-    samples: Ints
-    moments: _Moments
-    align: float | None
-
-    def cut(self, part: _Part, beats: Ints) -> tuple[Ints, NDArray[np.float32]]:
-        """Return which of ``beats``, by number, have a window in the part, and their windows."""
-        first, last = part.core
-        own = beats[(self.samples[beats] >= first) & (self.samples[beats] < last)]
-        samples, options = self.samples[own], self.classifier.options
-        signals, missing = _read(self.recording, self.channels, part)
-        record = Record(
-            name=self.recording.name,
-            fs=self.recording.fs,
-            leads=self.classifier.leads,
-            signals=signals,
-            symbols=np.full(len(samples), "N"),
-            samples=samples - part.first,
-            comments=(),
-            missing=missing if missing.any() else None,
-        )
-        per_record = options.normalise == "per-record"
-        cut = segment(
-            replace(record, signals=_denoised(signals, self.recording, self.classifier)),
-            before=options.before,
-            after=options.after,
-            normalise="none" if per_record else options.normalise,
-            rate=self.classifier.fs,
-            max_missing=options.max_missing,
-            shift=None if self.align is None else to_detected_peaks(record, self.align),
-        )
-        windows = self.moments.z_score(cut.signals) if per_record else cut.signals
-        return own[np.searchsorted(samples, cut.sample + part.first)], windows
-
-
-def _denoised(signals: Floats, recording: Recording, classifier: BeatClassifier) -> Floats:
-    """Return the signals without noise, as the training records were denoised."""
-    rate, method = classifier.denoise_rate, classifier.options.denoise
-    return denoise_at(signals, recording.fs, rate, method)
+    return tuple((first, last) for first, last in joined if last - first >= FLAT_SECONDS * fs)
 
 
 def _with_planes(windows: NDArray[np.float32], planes: NDArray[np.float32]) -> NDArray[np.float32]:
