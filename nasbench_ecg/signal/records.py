@@ -325,11 +325,14 @@ def _lead_in_millivolts(
     signal = header.signals[channel]
     late = min(signal.skew * signal.per_frame, len(samples))
     lead = np.full(header.n_samples, np.nan)
-    lead[: len(samples) - late] = (
-        samples[late:].astype(np.float64) - signal.baseline
-    ) / signal.gain
-    lead[: len(samples) - late][samples[late:] == INVALID.get(signal.fmt)] = np.nan
-    lead *= unit_factor(header, channel)
+    known, digital = lead[: len(samples) - late], samples[late:]
+    known[:] = digital
+    known -= signal.baseline
+    known /= signal.gain
+    known[digital == INVALID.get(signal.fmt)] = np.nan
+    factor = unit_factor(header, channel)
+    if factor != 1:
+        lead *= factor
     return lead
 
 
