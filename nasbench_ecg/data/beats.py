@@ -148,6 +148,17 @@ class Beats:
             sample=self.sample[index],
         )
 
+    def part(self, start: int, stop: int) -> Beats:
+        """Return the beats from ``start`` to before ``stop`` in the same memory."""
+        chosen = slice(start, stop)
+        return replace(
+            self,
+            signals=self.signals[chosen],
+            labels=self.labels[chosen],
+            record=self.record[chosen],
+            sample=self.sample[chosen],
+        )
+
     def read_only(self) -> Beats:
         """Return the same beats in arrays that numpy refuses to write to; nothing is copied."""
         return replace(
@@ -174,12 +185,37 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def join(parts: Sequence[Beats]) -> Beats:
-    """Return the beats of all ``parts`` of one dataset, concatenated in order."""
+    """Return the beats of all ``parts`` of one dataset, concatenated in order.
+
+    Consecutive parts of the same memory, as :meth:`Beats.part` returns them, are not copied.
+    """
     first = parts[0]
     return replace(
         first,
-        signals=np.concatenate([part.signals for part in parts]),
-        labels=np.concatenate([part.labels for part in parts]),
-        record=np.concatenate([part.record for part in parts]),
-        sample=np.concatenate([part.sample for part in parts]),
+        signals=_concatenated([part.signals for part in parts]),
+        labels=_concatenated([part.labels for part in parts]),
+        record=_concatenated([part.record for part in parts]),
+        sample=_concatenated([part.sample for part in parts]),
+    )
+
+
+def _concatenated(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    filled = [array for array in arrays if len(array)]
+    if not filled or not all(map(_follows, filled[1:], filled)):
+        return np.concatenate(arrays)
+    shape = (sum(map(len, filled)), *filled[0].shape[1:])
+    writeable = all(array.flags.writeable for array in filled)
+    return np.lib.stride_tricks.as_strided(filled[0], shape, writeable=writeable)
+
+
+def _follows(array: NDArray[Any], before: NDArray[Any]) -> bool:
+    """Return whether ``array`` starts where ``before`` ends, in the memory of one array."""
+    return (
+        array.base is not None
+        and array.base is before.base
+        and array.flags.c_contiguous
+        and before.flags.c_contiguous
+        and array.dtype == before.dtype
+        and array.shape[1:] == before.shape[1:]
+        and array.ctypes.data == before.ctypes.data + before.nbytes
     )

@@ -19,7 +19,7 @@ from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.code import package_digest
 from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.folds import Index
-from nasbench_ecg.data.protocols import check_one_split, split
+from nasbench_ecg.data.protocols import Split, check_one_split, split
 from nasbench_ecg.data.record_options import RecordsOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, RecordError
@@ -73,9 +73,7 @@ def prepare_run(
         beats = fitted(beats, dataset, parts.train)
     if loaded.from_cache:
         progress.note(f"The beats of {config.dataset.name} come from the cache.")
-    task = Task(
-        beats.take(parts.train), beats.take(parts.validation), parts.macro_classes, parts.folds
-    )
+    task = _task(beats, parts)
     if (folds := n_folds(task)) > 1:
         progress.note(f"Candidates are scored by cross-validation: {folds} trainings each.")
     excluded = _load_excluded(config.dataset, source)
@@ -95,6 +93,14 @@ def prepare_run(
         calls=calls,
         executor=executor,
     )
+
+
+def _task(beats: Beats, parts: Split) -> Task:
+    """Return training and validation part in one memory, so that joining them copies nothing."""
+    both = beats.take(np.concatenate([parts.train, parts.validation]))
+    n_train = len(parts.train)
+    train, validation = both.part(0, n_train), both.part(n_train, len(both))
+    return Task(train, validation, parts.macro_classes, parts.folds)
 
 
 def _load_beats(
