@@ -18,7 +18,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.data.preparation import cut_beats
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import MissingDataError, OptionError, StorageError
+from nasbench_ecg.errors import MissingDataError, NasbenchError, OptionError, StorageError
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.report.evaluation import Method, tables
 from nasbench_ecg.report.stress import tables as stress_tables
@@ -392,6 +392,20 @@ def test_what_the_training_was_disturbed_with_is_left_out(trained):
     assert [one.confusion for one in found.levels] == [one.confusion for one in usual.levels]
     with pytest.raises(OptionError, match="itself sets the option 'mark_shift'"):
         nb.evaluate(record, out=out, shift_marks=[1], set={"dataset.mark_shift": 20})
+
+
+def test_a_wrong_name_is_said_before_the_first_test(trained, ward):
+    record, out = trained
+    words = {"out": out, "set": {"dataset.records": ["800"]}, "data": ward.data}
+    before = sorted(out.rglob("*.json"))
+    for wrong, message in (
+        ({"on": ["svdb-2lead", "svdb-lead"]}, "svdb-lead"),
+        ({"on": "svdb-2lead", "protocol": "by-patient"}, "by-patient"),
+        ({"on": "svdb-2lead", "noise": ["bw", "loud"]}, "loud"),
+    ):
+        with pytest.raises(NasbenchError, match=message):
+            nb.evaluate(record, **words, **wrong)
+    assert sorted(out.rglob("*.json")) == before
 
 
 def test_what_cannot_be_tested_is_said(trained, ward, tmp_path):

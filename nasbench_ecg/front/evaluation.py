@@ -172,6 +172,7 @@ def evaluate(
         NasbenchError: There is no such run or file, its weights are not here, an argument is not
             allowed, or records are missing.
     """
+    from nasbench_ecg.data.protocols import protocol_options
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.front.progress import notebook_progress
     from nasbench_ecg.front.running import overrides_of
@@ -202,7 +203,7 @@ def evaluate(
     # torch is imported only for networks that are named well
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.studies.evaluate import evaluate as scores_on
-    from nasbench_ecg.studies.stress import MARK_SHIFT, SNRS, stress_test
+    from nasbench_ecg.studies.stress import MARK_SHIFT, SNRS, check_disturbance, stress_test
     from nasbench_ecg.studies.target import load_target
 
     progress, registry = progress or notebook_progress(), load_registry()
@@ -210,7 +211,14 @@ def evaluate(
     levels = dict.fromkeys(names, SNRS if snr is None else ratios)
     if shifts:
         levels[MARK_SHIFT] = shifts
-    for tested, folder in found:  # before hours of tests whose results could not be stored
+    # before hours of tests that lead to a wrong name, or whose results could not be stored
+    for name in filter(None, targets):
+        registry.get("dataset", name)
+    for name in levels:
+        check_disturbance(name)
+    if protocol is not None:
+        protocol_options(protocol)
+    for tested, folder in found:
         RecordStore(folder, tested.suite).check_writable()
     results: list[CarriedWeights | StressTest] = []
     for record, folder, classifier in _networks(found, files):

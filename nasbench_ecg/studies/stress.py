@@ -103,6 +103,14 @@ class StressTest:
         return f"{EVALUATIONS}/{self.tested_on}{part}-{self.disturbance}{settings}.json"
 
 
+def check_disturbance(name: str) -> None:
+    """Raise OptionError if ``name`` is neither a noise nor :data:`MARK_SHIFT`."""
+    if name not in (*get_args(NoiseName), MARK_SHIFT):
+        raise OptionError(
+            f"There is no noise {name!r}.", fix=f"Use {', '.join(get_args(NoiseName))}."
+        )
+
+
 def stress_test(
     target: Target,
     disturbance: str,
@@ -123,11 +131,8 @@ def stress_test(
         MissingDataError: The noise records are missing.
     """
     progress = progress or Silent()
-    noisy = disturbance in get_args(NoiseName)
-    if not noisy and disturbance != MARK_SHIFT:
-        raise OptionError(
-            f"There is no noise {disturbance!r}.", fix=f"Use {', '.join(get_args(NoiseName))}."
-        )
+    check_disturbance(disturbance)
+    noisy = disturbance != MARK_SHIFT
     if not levels:
         raise OptionError("No level is given.", fix="For example: --snr 24,12,0")
     _refuse_disturbed_twice(target, noisy=noisy)

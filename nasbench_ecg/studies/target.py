@@ -161,6 +161,7 @@ def load_target(
         given = {**known, **given}
     component = registry.get("dataset", on or origin.dataset)
     options, notes = _target_options(classifier, component, protocol, leads, given)
+    protocol_set = _protocol_options(origin, protocol, protocol_overrides)
     dataset = component.create(options)
     loaded = load_beats(
         name=component.name,
@@ -172,7 +173,6 @@ def load_target(
         progress=progress or Silent(),
     )
     beats = loaded.beats
-    protocol_set = _protocol_options(origin, protocol, protocol_overrides)
     persons = persons_of(dataset, component.name, beats.records, beats.subjects)
     index, shared = _tested(origin, registry, persons, dataset, beats, protocol_set)
     kept = index if keep_shared_persons else np.setdiff1d(index, shared)
