@@ -14,7 +14,7 @@ from torch import nn
 
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.training import FastLayers, Recipe, fit
-from nasbench_ecg.training.fast_layers import batch_last, convolution
+from nasbench_ecg.training.fast_layers import batch_last, convolution, narrow_norms
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_baselines.cnn import CNN_9, CNN_11, Cnn
 from nasbench_ecg_baselines.resnet import ResNet31
@@ -47,9 +47,9 @@ class Stranger(nn.Module):
         return self.last(x.mean(dim=-1))
 
 
-def cells(seed):
+def cells(seed, channels=3):
     arch = ConvCells(ConvCellsOptions()).sample(np.random.default_rng(seed))
-    options = StackedCellsShortcutOptions(cells=6, channels=3, stem_filters=5)
+    options = StackedCellsShortcutOptions(cells=6, channels=channels, stem_filters=5)
     return StackedCellsShortcut(options).build(arch, n_leads=2, n_samples=300, n_classes=5)
 
 
@@ -61,6 +61,7 @@ NETWORKS = {
     "cells": lambda: cells(0),
     "other cells": lambda: cells(1),
     "stranger": Stranger,
+    "narrow and wide": lambda: InPlace(24),
 }
 
 
@@ -79,8 +80,10 @@ def assert_equal_within_rounding(got, expected):
         assert float((a - b).detach().abs().max()) <= bound
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_has_the_same_outputs_and_gradients(name):
+def test_a_network_has_the_same_outputs_and_gradients(name, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     with seeded(3):
         network = NETWORKS[name]().double().train()
         x = torch.randn(6, 2, 300, dtype=torch.float64, requires_grad=True)
@@ -121,6 +124,58 @@ def test_a_convolution_is_that_of_pytorch_for_every_shape(
         grad = torch.randn(reference.shape, generator=generator, dtype=torch.float64)
         expected = (reference, *torch.autograd.grad(reference, inputs, grad))
         assert_equal_within_rounding((got, *torch.autograd.grad(got, inputs, grad)), expected)
+
+
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("channels", [1, 3, 8, 12, 20, 24, 31])
+def test_a_narrow_norm_is_that_of_pytorch(channels, affine):
+    generator = torch.Generator().manual_seed(channels)
+
+    def draw(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+    weight, bias = (draw(channels).requires_grad_() for _ in range(2)) if affine else (None, None)
+    for batch, n in ((16, 10), (1, 16)):
+        x = (3 * draw(batch, channels, 1, n) + 5).contiguous(memory_format=torch.channels_last)
+        inputs = [x.requires_grad_(), *([weight, bias] if affine else [])]
+        running = [torch.zeros(channels).double(), torch.ones(channels).double()]
+        expected_running = copy.deepcopy(running)
+        expected = F.batch_norm(x, *expected_running, weight, bias, True, 0.3, 1e-3)
+        got = narrow_norms.batch_norm(x, *running, weight, bias, 0.3, 1e-3)
+        of_got, of_expected = (torch.autograd.grad((y**3).sum(), inputs) for y in (got, expected))
+        assert_equal_within_rounding(
+            (got, *of_got, *running), (expected, *of_expected, *expected_running)
+        )
+
+
+@pytest.mark.parametrize("n_beats", [6, 7])
+def test_narrow_norms_of_a_network_change_rounding_only_and_inside_the_block_only(
+    n_beats, monkeypatch
+):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    with seeded(3):
+        network = cells(0, channels=8).double().train()
+        x = torch.randn(n_beats, 2, 300, dtype=torch.float64, requires_grad=True)
+        y = torch.randint(5, (n_beats,))
+    other = copy.deepcopy(network)
+    expected = outputs_and_gradients(network, x, y)
+    with narrow_norms.fast_norms(other):
+        patched = [module for module in other.modules() if "forward" in vars(module)]
+        got = outputs_and_gradients(other, x, y)
+    assert {module.num_features for module in patched} == {5, 8}
+    assert not any("forward" in vars(module) for module in other.modules())
+    assert_equal_within_rounding(got, expected)
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[key], value, rtol=TOLERANCE, atol=TOLERANCE)
+    with narrow_norms.fast_norms(other), torch.no_grad():
+        torch.testing.assert_close(other.eval()(x), network.eval()(x), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("threads", "helps"), [(1, False), (2, True)])
+def test_narrow_norms_are_for_several_threads_and_for_few_channels(monkeypatch, threads, helps):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert narrow_norms.are_in(cells(0, channels=8)) is helps
+    assert not narrow_norms.are_in(ResNet31(**SIZES))
 
 
 class InPlace(nn.Module):

@@ -23,7 +23,7 @@ from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.augmentation import Augmenter
 from nasbench_ecg.training.averaging import WeightAverage
 from nasbench_ecg.training.checkpoint import NoCheckpoint
-from nasbench_ecg.training.fast_layers import FastLayers
+from nasbench_ecg.training.fast_layers import fast_layers
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
 from nasbench_ecg.training.losses import Loss, loss_function
 from nasbench_ecg.training.optimizers import rate_schedule, weight_optimizer
@@ -95,12 +95,12 @@ def training_step(
         y: int64 [batch].
         recipe: States precision and limit of the gradient.
         loss_of: The loss, of :func:`~nasbench_ecg.training.loss_function` for that of the recipe.
-        fast: Whether a CPU computes the layers in :class:`~nasbench_ecg.training.FastLayers`; False
-            is slower and computes the same within rounding.
+        fast: Whether a CPU computes the layers in their fastest forms, such as those of
+            :class:`~nasbench_ecg.training.FastLayers`; False is slower and computes the same within
+            rounding.
     """
     optimizer.zero_grad(set_to_none=True)
-    fast = fast and x.device.type == "cpu" and FastLayers.may_help(model)
-    layers = FastLayers(model) if fast else nullcontext()
+    layers = fast_layers(model) if fast and x.device.type == "cpu" else nullcontext()
     with autocast(x.device.type, recipe.precision), layers:
         logits = model(x)
     logits = logits.float()
@@ -140,8 +140,9 @@ def fit(
         label: Label of the progress bar.
         checkpoint: Where the state is saved and resumed from.
         graphs: Whether a GPU replays steps as CUDA graphs; False is slower and computes the same.
-        fast: Whether a CPU computes the layers in :class:`~nasbench_ecg.training.FastLayers`; False
-            is slower and computes the same within rounding.
+        fast: Whether a CPU computes the layers in their fastest forms, such as those of
+            :class:`~nasbench_ecg.training.FastLayers`; False is slower and computes the same within
+            rounding.
         after_epoch: Called with the number of finished epochs after each; it may use the model,
             which is set to training mode again afterwards, and which holds the last step's weights.
         stop_after: Stop after so many epochs, and save the state if this is before the last one.

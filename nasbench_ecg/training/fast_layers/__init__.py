@@ -4,12 +4,14 @@ Inside :class:`FastLayers`, PyTorch's functions for convolution, pooling and bat
 [batch, channels, samples] are computed in another memory layout: with the channels last, or for
 thin networks with the batch last, then also for [batch, channels, 1, samples]. Long kernels are
 computed in a form with a fast gradient. A network needs no change for it: modules, parameters,
-shapes and results within rounding are the same. The form is a fixed function of the widths, so that
-trainings can be repeated bit for bit. Whatever is not known here is computed as without.
+shapes and results within rounding are the same. The form is a fixed function of the widths, and of
+whether there are several threads, so that trainings can be repeated bit for bit. Whatever is not
+known here is computed as without.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import nn
@@ -17,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from nasbench_ecg.training.fast_layers.batch_last import MAX_CHANNELS
 from nasbench_ecg.training.fast_layers.functions import BATCH_LAST, CHANNELS_LAST
+from nasbench_ecg.training.fast_layers.narrow_norms import are_in, fast_norms
 
 
 class FastLayers(TorchFunctionMode):
@@ -56,6 +59,17 @@ class FastLayers(TorchFunctionMode):
         if form is not None and (result := form(*args, **(kwargs or {}))) is not None:
             return result
         return func(*args, **(kwargs or {}))
+
+
+def fast_layers(network: nn.Module) -> AbstractContextManager[object]:
+    """Return a block in which a CPU computes ``network`` in its fastest forms.
+
+    It is :class:`FastLayers`, except for networks that have chosen the forms of their convolutions:
+    looking at each function costs these more than it saves.
+    """
+    if FastLayers.may_help(network):
+        return FastLayers(network)
+    return fast_norms(network) if are_in(network) else nullcontext()
 
 
 def _is_thin(network: nn.Module) -> bool:

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from nasbench_ecg.training.fast_layers.narrow_norms import update_statistics
+
 MAX_CHANNELS = 20
 """Channels up to which a network was measured faster in this memory."""
 
@@ -47,11 +49,8 @@ def batch_norm(
 ) -> Tensor:  # fmt: skip
     """Normalize each channel of [batch, channels, n] and update the running statistics."""
     out, mean, variance = _BatchNorm.apply(x, weight, bias, eps)  # type: ignore[no-untyped-call]
-    if running_mean is not None and running_var is not None:
-        n = x.numel() // x.shape[1]
-        with torch.no_grad():
-            running_mean.lerp_(mean, momentum)
-            running_var.lerp_(variance * (n / (n - 1)), momentum)
+    n = x.numel() // x.shape[1]
+    update_statistics(running_mean, running_var, mean, variance, n, momentum)
     return from_blocks(out)
 
 

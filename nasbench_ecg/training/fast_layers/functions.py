@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nasbench_ecg.training.fast_layers import batch_last, convolution
+from nasbench_ecg.training.fast_layers import batch_last, convolution, narrow_norms
 from nasbench_ecg.training.fast_layers.convolution import long_kernel_convolution
 
 Form = Callable[..., Tensor | None]
@@ -151,9 +151,12 @@ def _norm(
     x: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None,
     bias: Tensor | None, momentum: float, eps: float,
 ) -> Tensor:  # fmt: skip
-    return F.batch_norm(
-        _row(x), running_mean, running_var, weight, bias, True, momentum, eps
-    ).squeeze(2)
+    row = _row(x)
+    if narrow_norms.helps(x.shape[1], x.shape[0] * x.shape[2]):
+        out = narrow_norms.batch_norm(row, running_mean, running_var, weight, bias, momentum, eps)
+    else:
+        out = F.batch_norm(row, running_mean, running_var, weight, bias, True, momentum, eps)
+    return out.squeeze(2)
 
 
 def _concatenate(tensors: list[Tensor]) -> Tensor:
