@@ -16,6 +16,7 @@ from scipy.stats import kendalltau
 from tiny_beats import tiny_beats
 from typer.testing import CliRunner
 
+import nasbench_ecg as nb
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Evaluation
@@ -103,8 +104,15 @@ def test_the_noise_of_the_seed_is_that_of_a_one_way_analysis_of_variance():
     assert (found.one_seed, found.all_seeds) == pytest.approx((0.17, 0.44), abs=0.005)
     assert found.sd == pytest.approx(judges.std(axis=1, ddof=1).__pow__(2).mean() ** 0.5)
     assert found.n == 6
+    # psych::ICC in R gives this interval for the same ratings.
+    assert found.interval == pytest.approx((-0.133, 0.723), abs=0.001)
     same = seed_noise([scored("train", [1.0, 1.0, 1.0])] * 2)
     assert (same.one_seed, same.all_seeds, same.tau, same.sd) == (None, None, None, 0)
+
+
+def test_equal_seeds_leave_all_of_the_variance_to_the_architectures():
+    found = seed_noise([scored("train", [0.5, 0.6, 0.8])] * 3)
+    assert (found.one_seed, *found.interval, found.sd) == pytest.approx((1, 1, 1, 0))
 
 
 def test_the_noise_of_the_seed_is_of_the_architectures_that_did_not_diverge():
@@ -267,3 +275,31 @@ def test_bad_words_are_one_panel(command, tmp_path, words, samples, said):
     assert result.exit_code == 2
     assert said in result.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_leaderboards_of_the_same_training_say_how_much_is_the_seed(command, tmp_path):
+    out = tmp_path / "results"
+
+    def run(epochs):
+        changed = [*TINY[:-1], f"evaluator.epochs={epochs}", "--set", "strategy.samples=1"]
+        words = ["run", "random", "toy-2lead", *changed, "--device", "cpu", "--out", str(out)]
+        assert CliRunner().invoke(app, words).exit_code == 0
+
+    def shown():
+        return CliRunner().invoke(app, ["leaderboard", "--out", str(out), "--format", "markdown"])
+
+    run(epochs=2)
+    assert json.loads(command("parameters", "--seeds", "0,1").stdout)["seed_noise"]["n"] == 3
+    assert "is due to the architecture" not in shown().output, "of another training"
+    run(epochs=1)
+    said = "measured on 3 random architectures of conv-cells, with 2 seeds each"
+    assert shown().output.count(said) == 1
+    assert said in str(nb.leaderboard(out).render("markdown"))
+    assert said in nb.leaderboard(nb.runs(out)).render("markdown")
+
+    (path,) = out.glob("correlation/*/correlation.json")
+    path.write_text(path.read_text()[:-20])
+    refused = shown()
+    assert refused.exit_code == 2
+    assert "The result of correlate cannot be read" in refused.output
+    assert "Run the command again" in refused.output

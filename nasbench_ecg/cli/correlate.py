@@ -10,17 +10,16 @@ import typer
 
 from nasbench_ecg.cli.components import complete_dataset
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
+from nasbench_ecg.studies.correlation_files import FOLDER, FORMAT, RESULT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nasbench_ecg.report.correlation import Correlation, SeedNoise
+    from nasbench_ecg.report.correlation import Correlation
+    from nasbench_ecg.report.seed_noise import SeedNoise
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.prepare import PreparedRun
     from nasbench_ecg.studies.correlate import SampleScores
-
-FOLDER = "correlation"
-FORMAT = 1
 
 
 def correlate(
@@ -101,7 +100,6 @@ def correlate(
     from nasbench_ecg.run.request import RunRequest
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.studies.correlate import (
-        RESULT,
         evaluate_sample,
         sample_architectures,
         sample_key,
@@ -155,7 +153,7 @@ def correlate(
         print_json(result)
         return
     _show(found, noise, configs[0], several)
-    stderr().print(f"Result: {folder / 'correlation.json'}")
+    stderr().print(f"Result: {folder / RESULT}")
 
 
 def _show(

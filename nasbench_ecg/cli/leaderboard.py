@@ -117,10 +117,10 @@ def leaderboard(
     if columns is not None and (check or outputs or as_json):
         raise _columns_elsewhere()
     if check or outputs:
-        _write_or_check(records, title=_title(filters), outputs=outputs, check=check or [])
+        _write_or_check(records, out, title=_title(filters), outputs=outputs, check=check or [])
         warn_damaged_records(damaged)
         return
-    found = ranked(records)
+    found = ranked(records, out=out)
     boards = found.boards
     if as_json:
         print_json(
@@ -262,6 +262,7 @@ def _title(filters: dict[str, str | None]) -> str:
 
 def _write_or_check(
     records: list[RunRecord],
+    out: Path,
     *,
     title: str,
     outputs: list[tuple[str, Path | None]],
@@ -276,7 +277,7 @@ def _write_or_check(
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.report.render import check as check_file
 
-    boards = ranked(records, title)
+    boards = ranked(records, title, out=out)
     for path in check:
         check_file(boards.report, path)
         stderr().print(f"{path} agrees with the records.")

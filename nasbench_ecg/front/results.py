@@ -17,6 +17,7 @@ from nasbench_ecg.report.aggregate import build_report
 from nasbench_ecg.report.leaderboard import Leaderboard, Report
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table
 from nasbench_ecg.report.render import render
+from nasbench_ecg.report.stored_noise import stored_noise
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, ROLES
 from nasbench_ecg.run.store import DamagedRecord, RecordStore, find_record, read_records
@@ -257,6 +258,8 @@ def leaderboard(
     runs: Runs | Iterable[RunRecord] | Path | str = DEFAULT_OUT,
     title: str = "Leaderboard",
     registry: Registry | None = None,
+    *,
+    out: Path | str | None = None,
 ) -> LeaderboardTables:
     """Return the leaderboards of some runs.
 
@@ -265,11 +268,15 @@ def leaderboard(
             runs submitted to it.
         title: Heading of pages.
         registry: The available components, which draw architectures; by default those installed.
+        out: Folder of results with what ``correlate`` has measured; None: that of the runs, if it
+            is known.
 
     Raises:
         OptionError: These are no runs, or there are none.
-        StorageError: There is no such folder, or it has no runs.
+        StorageError: There is no such folder, it has no runs, or a result of ``correlate`` is
+            damaged.
     """
+    folders = _folders(runs) if out is None else [Path(out)]
     damaged: Sequence[DamagedRecord] = getattr(runs, "damaged", ())
     if isinstance(runs, (str, Path)):
         folder = _folder(runs)
@@ -287,9 +294,17 @@ def leaderboard(
             lambda record: draw(record, registry),
             registry=registry,
             about=about_suites(record.suite for record in records),
+            noise=[noise for folder in folders for noise in stored_noise(folder)],
         ),
         damaged,
     )
+
+
+def _folders(runs: object) -> list[Path]:
+    """Return the folders of results of what a user gives as runs, as far as they are known."""
+    if isinstance(runs, (str, Path)):
+        return [Path(runs)]
+    return [Path(out) for out in runs["out"].unique()] if isinstance(runs, Runs) else []
 
 
 def no_runs(out: Path) -> StorageError:

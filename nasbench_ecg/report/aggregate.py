@@ -40,6 +40,7 @@ from nasbench_ecg.report.patients import patient_interval, person_matrices
 from nasbench_ecg.report.published import counterpart_of, published_for
 from nasbench_ecg.report.shared_options import common_options, usual_options
 from nasbench_ecg.report.statistics import summarize
+from nasbench_ecg.report.stored_noise import StoredNoise, with_noise
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 from nasbench_ecg.text import counted
@@ -60,6 +61,7 @@ def build_report(
     *,
     registry: Registry | None = None,
     about: str = "",
+    noise: Sequence[StoredNoise] = (),
 ) -> Report:
     """Return the report of some runs.
 
@@ -69,6 +71,7 @@ def build_report(
         draw: Returns the architecture that a run found as text, None if it cannot be drawn.
         registry: The components that name persons, for records that do not; None: the installed.
         about: What the suite of the runs compares.
+        noise: Measurements of the noise of the seed.
     """
     boards = tuple(leaderboards(records))
     by_id: dict[RunId, RunRecord] = {}
@@ -84,6 +87,7 @@ def build_report(
                 drawings[record.architecture_hash] = drawing.rstrip("\n")
     persons = [persons_of_board(board, by_key) for board in boards]
     across = across_datasets(boards, persons)
+    boards = with_noise(boards, by_id, noise)
     return Report(title, with_overlaps(boards, by_key, registry), across, by_id, drawings, about)
 
 

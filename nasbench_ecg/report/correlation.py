@@ -11,10 +11,11 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
+from nasbench_ecg.report.seed_noise import SeedNoise
 from nasbench_ecg.report.table import Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.studies.correlate import SampleScores
-from nasbench_ecg.tables.noise import intraclass, seeds_to_see
+from nasbench_ecg.tables.noise import intraclass, intraclass_interval, seeds_to_see
 from nasbench_ecg.text import counted, duration
 
 MIN_SAMPLES = 3
@@ -52,37 +53,6 @@ class Correlation:
     diverged: int = 0
 
 
-@dataclass(frozen=True)
-class SeedNoise:
-    """How much of the differences between the scores of architectures is their seed.
-
-    Attributes:
-        evaluator: Name of the evaluator.
-        seeds: Seeds of the evaluations.
-        n: Number of architectures, without those of which a training diverged.
-        sd: Standard deviation of one evaluation around the mean of its architecture, a fraction.
-        spread: Standard deviation of these means, a fraction.
-        one_seed: Intraclass correlation of one evaluation: 1 if the seed changes nothing, 0 if
-            architectures do not differ; None if all scores are equal.
-        all_seeds: The same of the mean over the seeds.
-        tau: Mean of Kendall's τ-b between two seeds; None if all scores of a seed are equal.
-        seeds_to_see_a_point: Seeds a side that a test at 5% needs to find a true difference of 0.01
-            in four of five cases.
-        diverged: Number of further architectures whose training diverged with a seed.
-    """
-
-    evaluator: str
-    seeds: tuple[int, ...]
-    n: int
-    sd: float
-    spread: float
-    one_seed: float | None
-    all_seeds: float | None
-    tau: float | None
-    seeds_to_see_a_point: int
-    diverged: int = 0
-
-
 def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise | None:
     """Return the noise of the seed, from two or more seeds of one evaluator on one sample.
 
@@ -108,6 +78,7 @@ def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise | None:
         all_seeds=several,
         tau=fmean(known) if known else None,
         seeds_to_see_a_point=seeds_to_see(0.01, sd),
+        interval=intraclass_interval(scores),
         diverged=n_sampled - len(scores),
     )
 
@@ -164,7 +135,7 @@ def noise_table(noise: SeedNoise, title: str) -> Table:
     shown = {
         "standard deviation of a seed": f"{100 * noise.sd:.2f} points",
         "standard deviation over architectures": f"{100 * noise.spread:.2f} points",
-        "intraclass correlation of one seed": _share(noise.one_seed),
+        "intraclass correlation of one seed": _share(noise.one_seed) + _limits(noise.interval),
         f"intraclass correlation of the mean of {len(noise.seeds)}": _share(noise.all_seeds),
         "τ of one seed with another": "–" if noise.tau is None else _signed(noise.tau),
         "seeds that see a difference of 1 point": str(noise.seeds_to_see_a_point),
@@ -181,6 +152,10 @@ def noise_table(noise: SeedNoise, title: str) -> Table:
 
 def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}".replace("-", "−")
+
+
+def _limits(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else " ({} to {})".format(*map(_share, interval))
 
 
 def correlation_table(

@@ -15,6 +15,7 @@ from nasbench_ecg.options import short_names
 from nasbench_ecg.report.overlap import Overlap
 from nasbench_ecg.report.patients import Majority, PatientInterval
 from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.seed_noise import SeedNoise
 from nasbench_ecg.report.statistics import Comparison, CriticalDifference, Improvement, Summary
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
@@ -198,6 +199,7 @@ class Leaderboard:
         also_in: Records of persons who are also on leaderboards of other databases.
         majorities: Classes that one test person has at least half of the beats of, where test
             persons are in no training part.
+        seed_noise: By search space, how much of its differences is the seed, where it is measured.
     """
 
     track: Track
@@ -215,6 +217,7 @@ class Leaderboard:
     searched: tuple[Overlap, ...] = ()
     also_in: tuple[Overlap, ...] = ()
     majorities: tuple[Majority, ...] = ()
+    seed_noise: Mapping[str, SeedNoise] = field(default_factory=dict)
 
     @property
     def score_name(self) -> str:

@@ -18,12 +18,7 @@ from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.key import KEY_LENGTH
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.resume import EvaluationLog
-
-RESULT = "correlation.json"
-"""File of the result, in the folder of the sample."""
-
-INPUTS = "inputs.json"
-"""File of the fingerprints of the beats and of the split, beside it."""
+from nasbench_ecg.studies.correlation_files import INPUTS, RESULT
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import f as fisher
 from scipy.stats import kendalltau, norm, t
 
 from nasbench_ecg.io import jsonable
@@ -52,6 +53,25 @@ def intraclass(scores: NDArray[np.float64]) -> tuple[float, float]:
     one = (between - within) / (between + (k - 1) * within)
     mean = (between - within) / between if between > rounding else float("nan")
     return float(one), float(mean)
+
+
+def intraclass_interval(scores: NDArray[np.float64]) -> tuple[float, float] | None:
+    """Return the 95% interval of ICC(1,1) of scores [members, k seeds]; None if it is undefined.
+
+    It is exact for normal members and seeds (Shrout and Fleiss 1979, from the F distribution).
+    """
+    n, k = scores.shape
+    if not np.isfinite(intraclass(scores)[0]):
+        return None
+    means = scores.mean(axis=1)
+    within = ((scores - means[:, None]) ** 2).sum() / (n * (k - 1))
+    if within == 0:
+        return 1.0, 1.0
+    ratio = k * means.var(ddof=1) / within
+    freedom, rest = n - 1, n * (k - 1)
+    low = ratio / fisher.ppf(1 - _LEVEL / 2, freedom, rest)
+    high = ratio * fisher.ppf(1 - _LEVEL / 2, rest, freedom)
+    return float((low - 1) / (low + k - 1)), float((high - 1) / (high + k - 1))
 
 
 def tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
