@@ -51,10 +51,16 @@ class StoredNoise:
             (record.profile, record.protocol) == (self.profile, self.protocol)
             and (data and data.fingerprint, split and split.fingerprint) == self.data
             and all(
-                (record.components[role].name, record.components[role].options) == own
-                for role, own in self.components.items()
+                (part.name, _set(part.options)) == (name, _set(options))
+                for role, (name, options) in self.components.items()
+                for part in [record.components[role]]
             )
         )
+
+
+def _set(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are set: older records lack some of the others."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def stored_noise(out: Path) -> list[StoredNoise]:
