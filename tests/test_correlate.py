@@ -298,6 +298,13 @@ def test_leaderboards_of_the_same_training_say_how_much_is_the_seed(command, tmp
     assert said in nb.leaderboard(nb.runs(out)).render("markdown")
 
     (path,) = out.glob("correlation/*/correlation.json")
+    other = path.parents[1] / "0000000000000000" / path.name
+    other.parent.mkdir()
+    larger = json.loads(path.read_text())
+    larger["seed_noise"]["n"] = 4
+    other.write_text(json.dumps(larger))
+    assert "measured on 4 random" in shown().output and said not in shown().output
+    shutil.rmtree(other.parent)
     result = json.loads(path.read_text())
     result["components"]["evaluator"]["options"] |= {"an_option_since": None}
     path.write_text(json.dumps(result))

@@ -109,10 +109,14 @@ def with_noise(
     records: Mapping[RunId, RunRecord],
     stored: Sequence[StoredNoise],
 ) -> tuple[Leaderboard, ...]:
-    """Return leaderboards with the measurements that are about one of their runs."""
+    """Return leaderboards with the measurements that are about one of their runs.
+
+    Of several that are about one space, the one of most trainings counts.
+    """
+    by_size = sorted(stored, key=lambda one: one.noise.n * len(one.noise.seeds))
 
     def about(board: Leaderboard) -> dict[str, SeedNoise]:
         runs = [records[run_id] for row in board.rows for run_id in row.run_ids]
-        return {one.space: one.noise for one in stored if any(map(one.is_about, runs))}
+        return {one.space: one.noise for one in by_size if any(map(one.is_about, runs))}
 
     return tuple(replace(board, seed_noise=about(board)) for board in boards)

@@ -1,10 +1,9 @@
 """Batch normalization of few channels by several threads, in channels-last memory.
 
-In PyTorch's gradient, each thread adds to one sum for each channel, and the sums of all threads lie
-side by side. If the channels do not fill a cache line, threads write to the same one, and a layer
-of 8 channels takes longer than one of 64. Here, the channels of neighboring samples are read as if
-they were channels of one sample, as many as fill a line. This needs no copy; the sums of the
-parts are added up afterwards.
+With several threads, PyTorch's gradient of 8 channels takes longer than that of 64, and with one
+thread, or 16 channels, it does not: the sums of the threads probably share a cache line. Here, the
+channels of neighboring samples are read as if they were channels of one sample, as many as fill a
+line. This needs no copy; the sums of the parts are added up afterwards.
 """
 
 from __future__ import annotations
