@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import re
 import shutil
 
 import numpy as np
@@ -118,6 +119,7 @@ def test_a_noise_card_is_shown(built, toy):
     assert shown["noise"]["members"] == shown["card"]["members"] == MEMBERS
     text = printed("table", "info", "synthetic-2lead", "--tables", toy)
     assert "intraclass correlation all one seed" in text
+    assert re.search(r"all three seeds interval +(undefined|[-\d.]+ to [-\d.]+)", text)
     assert "86% trained" in text
     assert "published" in text
 

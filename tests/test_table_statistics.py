@@ -29,7 +29,9 @@ from nasbench_ecg.tables.compare import (
 from nasbench_ecg.tables.noise import (
     _indistinct,
     intraclass,
+    intraclass_interval,
     noise_card,
+    of_mean,
     seeds_to_see,
     tau,
     track_with_track,
@@ -51,6 +53,14 @@ def test_intraclass_correlations_are_those_of_shrout_and_fleiss():
     one, four = intraclass(SHROUT_FLEISS)
     assert round(one, 2) == 0.17
     assert round(four, 2) == 0.44
+
+
+def test_intervals_of_intraclass_correlations_are_those_of_psych():
+    """R's psych::ICC on the same ratings: ICC1 −0.133 to 0.72, ICC1k −0.884 to 0.91."""
+    low, high = intraclass_interval(SHROUT_FLEISS)
+    assert (round(low, 3), round(high, 2)) == (-0.133, 0.72)
+    assert (round(of_mean(low, 4), 3), round(of_mean(high, 4), 2)) == (-0.884, 0.91)
+    assert of_mean(-1 / 3, 4) == -math.inf
 
 
 @given(st.integers(2, 8), st.integers(2, 5), st.integers(0, 99))

@@ -82,7 +82,9 @@ def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     """Return nested data as pairs of a name and a text."""
     if isinstance(value, dict):
         return [row for key, part in value.items() for row in flat(part, f"{name} {key}".strip())]
-    if isinstance(value, float):
+    if isinstance(value, list):  # an interval
+        text = " to ".join(part for bound in value for _, part in flat(bound))
+    elif isinstance(value, float):
         text = f"{value:.3f}"
     else:
         text = {None: "undefined", True: "yes", False: "no"}.get(value, str(value))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,12 @@ def intraclass_interval(scores: NDArray[np.float64]) -> tuple[float, float] | No
     return float((low - 1) / (low + k - 1)), float((high - 1) / (high + k - 1))
 
 
+def of_mean(one: float, k: int) -> float:
+    """Return ICC(1,k) of the mean of k seeds from ICC(1,1) of one (Spearman and Brown)."""
+    rest = 1 + (k - 1) * one
+    return k * one / rest if rest > 0 else -inf
+
+
 def tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Return Kendall's τ-b of two scores of the same members."""
     return float(kendalltau(a, b).statistic)
@@ -103,13 +109,14 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
 
     Returns:
         ``test`` (best and median mean score, and the standard deviation of a seed),
-        ``intraclass_correlation`` of one seed and of the mean of three, ``kendall_tau``,
-        ``regret_of_validation_winner`` (best mean test score minus that of the member with the best
-        validation score, mean over the seeds), ``overlap_of_best_percent`` (share of the best 1% by
-        one seed that are the best 1% by another one), ``not_told_from_best`` (members that a test
-        does not tell from the best one, which is one of them), ``seeds_to_see_0.2_points``,
-        ``with_more_seeds``, what :func:`with_more_seeds` returns, and ``published``: whether the
-        table is complete and its scores are reproducible enough.
+        ``intraclass_correlation`` of one seed and of the mean of three, for all members with 95%
+        intervals (:func:`intraclass_interval`), ``kendall_tau``, ``regret_of_validation_winner``
+        (best mean test score minus that of the member with the best validation score, mean over the
+        seeds), ``overlap_of_best_percent`` (share of the best 1% by one seed that are the best 1%
+        by another one), ``not_told_from_best`` (members that a test does not tell from the best
+        one, which is one of them), ``seeds_to_see_0.2_points``, ``with_more_seeds``, what
+        :func:`with_more_seeds` returns, and ``published``: whether the table is complete and its
+        scores are reproducible enough.
 
     Raises:
         TableError: There is no such score.
@@ -142,6 +149,11 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
     for name, share in (("all", 1.0), ("best_half", 0.5), ("best_tenth", 0.1)):
         one, several = intraclass(last[ranked[: max(2, round(share * len(used)))]])
         card["intraclass_correlation"][name] = {"one_seed": one, "three_seeds": several}
+    interval = intraclass_interval(last)
+    card["intraclass_correlation"]["all"] |= {
+        "one_seed_interval": interval,
+        "three_seeds_interval": interval and [of_mean(bound, BASE_SEEDS) for bound in interval],
+    }
     card["kendall_tau"] = {
         "validation_with_test": tau(validation[:, :, -1].mean(axis=1), mean),
         "seed_with_seed": float(

@@ -87,6 +87,10 @@ def _correlation(part: str, seeds: str) -> Callable[[dict[str, Any]], str]:
     return lambda card: _number(card["intraclass_correlation"][part][seeds])
 
 
+def _interval(bounds: list[float | None] | None) -> str:
+    return "–" if bounds is None else " to ".join(_number(bound) for bound in bounds)
+
+
 def _number(value: float | None, factor: float = 1, digits: int = 2) -> str:
     return "–" if value is None else f"{factor * value:.{digits}f}".replace("-", "−")
 
@@ -105,6 +109,9 @@ _NOISE: dict[str, Callable[[dict[str, Any]], str]] = {
     "sd of a seed, points": lambda card: _number(card["test"]["sd_of_a_seed"], 100),
     "intraclass correlation, all, one seed": _correlation("all", "one_seed"),
     "intraclass correlation, all, three seeds": _correlation("all", "three_seeds"),
+    "… its 95% interval": lambda card: _interval(
+        card["intraclass_correlation"]["all"]["three_seeds_interval"]
+    ),
     "intraclass correlation, best half, three seeds": _correlation("best_half", "three_seeds"),
     "intraclass correlation, best tenth, three seeds": _correlation("best_tenth", "three_seeds"),
     "members with more seeds, and seeds": lambda card: _more(
