@@ -75,6 +75,9 @@ class Options(BaseModel):
     PROFILES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     PROTOCOLS: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
+    FOLLOWS_DATA: ClassVar[frozenset[str]] = frozenset()
+    """Options that state a property of the beats. A suite may set them for one method only."""
+
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:

@@ -324,6 +324,28 @@ def test_csv_files_hold_millivolts(tmp_path):
         open_recording(path, 100.0)
 
 
+def test_an_empty_line_within_a_csv_file_is_a_missing_sample(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("II\n0.5\n\n\n-0.5\n\n\n")
+    expected = [0.5, np.nan, np.nan, -0.5]
+    np.testing.assert_array_equal(open_recording(path, 100.0).signals, [expected])
+    path.write_text("I,II\r\n0.5,1\r\n\r\n-0.5,3\r\n")
+    expected = [[0.5, np.nan, -0.5], [1, np.nan, 3]]
+    np.testing.assert_array_equal(open_recording(path, 100.0).signals, expected)
+
+
+def test_a_record_of_differences_is_read_as_read_record_reads_it(tmp_path):
+    steps = np.array([-30, 10, -100, -8, 60, 40, 20, 8] * 50, np.int8)  # the sum reaches -128
+    expected = np.cumsum(steps, dtype=np.int64) / 200
+    (tmp_path / "a.dat").write_bytes(steps.tobytes())
+    (tmp_path / "a.hea").write_text("a 1 360 400\na.dat 8 200 8 0 0 0 0 II\n")
+    wfdb.wrann("a", "atr", np.array([50]), ["N"], write_dir=str(tmp_path))
+    assert (expected == -128 / 200).any()
+    np.testing.assert_allclose(read_record(tmp_path, "a").signals, expected[None])
+    recorded = open_recording(tmp_path / "a")
+    np.testing.assert_allclose(recorded.read([0], 100, 300), expected[None, 100:300])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -357,12 +379,30 @@ def test_a_column_of_times_is_no_lead(tmp_path, first):
     path, lead = tmp_path / "mine.csv", np.sin(np.arange(1500.0))
     columns = np.stack([first, lead, 2 * lead], axis=1)
     np.savetxt(path, columns, delimiter=",", header="elapsed,II,V5", comments="")
-    recorded = open_recording(path, 100.0)
+    recorded = open_recording(path, 360.0)
     assert recorded.leads == ("II", "V5") and "'elapsed' counts" in recorded.notes[0]
     assert recorded.read([1], 0, 1500)[0] == pytest.approx(2 * lead)
     np.savetxt(path, first, header="elapsed", comments="")
     with pytest.raises(RecordError, match="There is no lead"):
-        open_recording(path, 100.0)
+        open_recording(path, 360.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (np.arange(1500) / 250, "rises by 0.004 in each row.*the rate is 250 Hz"),
+        (np.arange(1500) / 360 + 10 * (np.arange(1500) > 700), "not evenly spaced.*row 702"),
+        (np.arange(1500) / 360 + (np.arange(1500) > 700), "not evenly spaced"),
+    ],
+    ids=["another rate", "a gap", "a short gap"],
+)
+def test_a_column_of_times_that_contradicts_the_rate_is_refused(tmp_path, seconds, said):
+    path = tmp_path / "mine.csv"
+    table = pd.DataFrame({"time": seconds, "II": np.sin(np.arange(1500.0))})
+    table.to_csv(path, index=False)
+    with pytest.raises(RecordError, match=said) as raised:
+        open_recording(path, 360.0)
+    assert "the column 'time'" in raised.value.where
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,13 @@ def test_random_search_asks_for_as_many_at_once_as_are_evaluated_at_a_time(monke
     assert asked == [4, 4, 2]
 
 
+def test_candidates_at_the_same_time_spend_the_seconds_of_one():
+    ctx = context(Bits(10), Lookup(), budget=Budget(seconds=2.5))
+    ctx.parallel = 4
+    RandomSearch(RandomSearchOptions(samples=100)).search(TASK, ctx.space, ctx.builder, ctx)
+    assert ctx.evaluations == 3 * 4  # an evaluation takes one second
+
+
 # The largest network that is allowed
 
 

@@ -322,6 +322,13 @@ def test_mitbih_svdb_trains_on_ds1_and_svdb_and_tests_on_ds2(tmp_path):
     )
 
 
+def test_mitbih_svdb_has_beats_of_one_sampling_rate(tmp_path):
+    mitdb, few = real_database("mitdb"), {"records": ("101", "100", "800"), "rate": None}
+    dataset = MitBihSvdb(options_of(MitBihSvdbOptions, "inter-patient", **few))
+    with pytest.raises(OptionError, match="sampled at 128 and 360 Hz"):
+        dataset.load(LocalSource(mitdb.parent, tmp_path), Notes())
+
+
 def test_mitbih_svdb_names_the_persons_of_both_databases():
     dataset = MitBihSvdb(MitBihSvdbOptions())
     persons = dataset.persons()

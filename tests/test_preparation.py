@@ -96,6 +96,18 @@ def test_threads_of_torch_do_not_interfere(ward):
     assert_equals_sequential(ward, options())
 
 
+def test_annotations_that_end_long_before_the_signals_are_noted(tmp_path):
+    """Truncated annotation files with an end mark; published records end within two seconds."""
+    write_record(tmp_path, "whole", n_samples=36_000, beats=[(500, "N"), (35_000, "N")])
+    write_record(tmp_path, "cut", n_samples=36_000, beats=[(500, "N"), (18_000, "N")])
+    told = []
+    progress = Silent()
+    progress.note = told.append
+    cut_beats(tmp_path, options(("whole", "cut"), head=0, tail=0), progress)
+    (note,) = [one for one in told if "truncated" in one]
+    assert note.startswith("Record cut has no annotation in its last 50 s")
+
+
 def test_the_cache_key_does_not_depend_on_the_number_of_threads(ward, tmp_path, monkeypatch):
     class Ward:
         def requires(self):
@@ -113,6 +125,7 @@ def test_the_cache_key_does_not_depend_on_the_number_of_threads(ward, tmp_path, 
             dataset=Ward(),
             source=LocalSource(ward.parent, tmp_path),
             progress=Silent(),
+            generated=True,
         )
 
     first, second = load(1), load(4)

@@ -67,6 +67,20 @@ def test_the_files_of_a_record_are_replaced_together(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "runs" / KEY / "b.json").read_text()) == 3
 
 
+def test_tests_made_later_stay_with_the_weights_that_they_are_of(tmp_path: Path) -> None:
+    store, folder = RecordStore(tmp_path), tmp_path / "runs" / KEY
+    store.write(made(), {}, {"w": torch.ones(1)})
+    (folder / "evaluations").mkdir()
+    (folder / "evaluations" / "qt.json").write_text("{}")
+    store.add_artifact(KEY, "int8.json", {"f1": 0.5})
+    store.write(made(), {"a.json": 1}, {"w": torch.ones(1)})
+    assert store.made_later(KEY) == {"evaluations", "int8.json"}
+    assert (folder / "evaluations" / "qt.json").is_file() and (folder / "a.json").is_file()
+    assert set(store.read(KEY).files) == {"a.json", "weights.safetensors"}  # type: ignore[union-attr]
+    store.write(made(), {}, {"w": torch.zeros(1)})
+    assert store.made_later(KEY) == set()
+
+
 def test_nan_and_infinity_are_written_as_null(tmp_path: Path) -> None:
     def refuse(name: str) -> None:
         raise AssertionError(name)

@@ -165,6 +165,29 @@ def test_truncated_annotations_are_detected(folder):
     assert "truncated" in problem
 
 
+@pytest.mark.parametrize("damaged", [slice(2, 4), slice(2, 8)])
+def test_zeros_among_annotations_are_no_end_mark(folder, damaged):
+    """The end mark is the first zero word, but wfdb reads on behind it: marks move silently."""
+    path = folder / "r1.atr"
+    content = bytearray(path.read_bytes())
+    content[damaged] = bytes(len(content[damaged]))
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=r"r1\.atr are damaged: their end mark is at byte 2 of"):
+        read_record(folder, "r1")
+    (problem,) = verify_record(folder, "r1")
+    assert "end mark" in problem
+
+
+def test_zeros_within_a_text_or_a_long_interval_are_no_end_mark(tmp_path):
+    """Intervals of 65,536 samples and notes of an odd length have zero words as payload."""
+    write_record(tmp_path, "r1", n_samples=200_000)
+    samples = np.array([500, 500 + 2 * 65_536, 150_000])
+    notes = ["(N\0\0\0\0", "(AFIB", "\0"]
+    wfdb.wrann("r1", "atr", samples, ["+", "N", "+"], aux_note=notes, write_dir=str(tmp_path))
+    assert b"\0\0\0\0" in (tmp_path / "r1.atr").read_bytes()[:-2]
+    assert read_record(tmp_path, "r1").samples.tolist() == samples.tolist()
+
+
 def test_annotations_at_or_behind_the_end_are_kept(tmp_path):
     write_record(tmp_path, "r1", beats=[(500, "N"), (4000, "V"), (9000, "N")])
     assert read_record(tmp_path, "r1").samples.tolist() == [500, 4000, 9000]

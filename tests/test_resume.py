@@ -20,6 +20,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.recording import inputs_of
 from nasbench_ecg.run.resume import EvaluationLog, ResumeFolder
 from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
@@ -103,6 +104,7 @@ def test_a_run_stopped_between_search_and_training_does_not_search_again(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     beats_cache: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -110,8 +112,8 @@ def test_a_run_stopped_between_search_and_training_does_not_search_again(
     config, expected, files = uninterrupted
     store = RecordStore(tmp_path)
     prepared = prepared_run(config, beats_cache)
-    prepared.evaluator.evaluate = stop  # type: ignore[method-assign,assignment]
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(type(prepared.evaluator), "evaluate", stop)
         execute(prepared, store)
     interrupted = store.read(config.key())
     assert interrupted is not None and interrupted.status == "interrupted"
@@ -242,6 +244,23 @@ def test_progress_is_used_by_a_run_with_the_same_inputs(tmp_path: Path) -> None:
     again = ResumeFolder(tmp_path / "run")
     assert again.discard_if_changed(dict(reversed(INPUTS.items()))) == []
     assert again.load_result("search") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [("nasbench_ecg.run.recording.execution_digest", "code of nasbench-ecg"), ("torch", "PyTorch")],
+)
+def test_a_run_of_other_code_or_libraries_starts_over(
+    beats_cache: Path, changed: str, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = prepared_run(tiny_config(), beats_cache).record
+    before = inputs_of(record)
+    if changed == "torch":
+        record.provenance["torch"] = "1.0"
+    else:
+        monkeypatch.setattr(changed, lambda: "another")
+    after = inputs_of(record)
+    assert [name for name in before if before[name] != after[name]] == [named]
 
 
 @pytest.mark.parametrize("kept", ["checkpoint", "log", "outcome"])

@@ -61,6 +61,18 @@ def load(found, tmp_path, progress=None):
     ).beats  # fmt: skip
 
 
+def test_records_with_equal_beats_are_told(tmp_path):
+    notes = Notes()
+    found = beats(sample=np.tile(np.arange(4) * 250, 3))
+    load(found, tmp_path, notes)
+    assert not notes.notes  # equal places, but other signals
+    signals = found.signals.copy()
+    signals[8:] = signals[:4]
+    load(replace(found, signals=signals), tmp_path, notes)
+    (note,) = notes.notes
+    assert note.startswith("The records a and c have the same beats")
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
@@ -21,6 +22,8 @@ from wfdb_files import real_database
 
 from nasbench_ecg.api import (
     Architecture,
+    Beats,
+    Budget,
     Evaluation,
     EvaluatorSpec,
     NoOptions,
@@ -30,6 +33,7 @@ from nasbench_ecg.api import (
     SearchResult,
     StrategySpec,
 )
+from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.config import RunConfig, configure
@@ -321,6 +325,50 @@ def test_a_search_may_score_candidates_on_the_validation_part_only(
     )
 
 
+def test_what_a_search_does_to_its_builder_does_not_reach_the_final_network(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    def widens(self: Scripted, task: Any, space: Any, builder: Any, ctx: Any) -> None:
+        builder.options = builder.options.model_copy(update={"channels": 7})
+
+    plain = execute(scripted(beats_cache), RecordStore(tmp_path / "plain"))
+    changed = execute(scripted(beats_cache, widens), RecordStore(tmp_path / "changed"))
+    assert plain.costs["parameters"] == changed.costs["parameters"]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(1.0, True), (60.0, False)])
+def test_a_search_that_ignores_its_seconds_is_told(
+    beats_cache: Path, tmp_path: Path, seconds: float, told: bool
+) -> None:
+    def waits(*_: object) -> None:
+        time.sleep(1.2)
+
+    budget = {"budget": Budget(seconds=seconds)}
+    record = execute(scripted(beats_cache, waits, **budget), RecordStore(tmp_path))
+    notes = record.provenance.get("notes", [])
+    assert any("with a budget of" in note for note in notes) is told
+
+
+def test_a_dataset_that_prepares_other_beats_is_refused() -> None:
+    class Shuffles:
+        def fitted(self, beats: Beats, train: Any) -> Beats:
+            return beats.take(np.arange(len(beats))[::-1].astype(np.int64))
+
+    found = Beats(
+        signals=np.zeros((4, 1, 8), np.float32),
+        labels=np.array([0, 1, 0, 1]),
+        record=np.repeat(np.arange(2, dtype=np.int32), 2),
+        sample=np.arange(4),
+        classes=("N", "V"),
+        records=("a", "b"),
+        subjects=("a", "b"),
+        leads=("II",),
+        fs=250.0,
+    )
+    with pytest.raises(PluginError, match="only their signals may differ"):
+        fitted(found, Shuffles(), np.arange(3))  # type: ignore[arg-type]
+
+
 def test_a_second_request_of_the_test_part_is_an_error(beats_cache: Path, tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match="requested twice"):
         execute(scripted(beats_cache, evaluator="twice"), RecordStore(tmp_path))
@@ -403,14 +451,14 @@ def test_an_architecture_of_another_space_is_an_error_of_the_strategy(
 
 
 def test_the_architecture_is_recorded_when_the_evaluation_fails(
-    beats_cache: Path, tmp_path: Path
+    beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepared = scripted(beats_cache)
 
     def breaks(*_: object) -> None:
         raise ZeroDivisionError
 
-    prepared.evaluator.evaluate = breaks  # type: ignore[method-assign,assignment]
+    monkeypatch.setattr(type(prepared.evaluator), "evaluate", breaks)
     with pytest.raises(ZeroDivisionError):
         execute(prepared, RecordStore(tmp_path))
     ((record,), _) = read_records(tmp_path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,6 +70,27 @@ def slurm(**options: Any) -> Any:
     from nasbench_ecg_slurm.executor import SlurmExecutor, SlurmOptions
 
     return SlurmExecutor(SlurmOptions(**options))
+
+
+def test_the_time_limit_is_of_all_parts_of_a_requeued_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nasbench_ecg_slurm import command
+
+    asked = []
+
+    def ran(job: Job, *, stop: Any) -> Outcome:
+        asked.append(job.time_limit)
+        return Outcome(-15, seconds=40.0)
+
+    monkeypatch.setattr(command, "run_job", ran)
+    part = command.JobCommand(Job("name", ["true"], tmp_path / "log", 100.0), str(tmp_path))
+    for _ in range(3):
+        part._stop = SimpleNamespace(is_set=lambda: True, set=lambda: None)
+        part._thread = SimpleNamespace(join=lambda: None)
+        part._run()
+        part = part.checkpoint().function
+    assert asked == [100.0, 60.0, 20.0] and part.used == 120.0
 
 
 def handle(tmp_path: Path, number: str = "7", outcome: Outcome | None = None) -> str:

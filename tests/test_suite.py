@@ -210,7 +210,24 @@ def test_random_search_with_a_smaller_budget_does_not_count(floor: str) -> None:
     lesser = f"{rivals}{chance}"
     assert broken_rules(planned(lesser), published=False) == []
     (first, *_) = broken_rules(planned(f"{lesser}{floor}"), published=False)
-    assert first.endswith("without random search under the same budget.")
+    assert "without random search under the same budget" in first
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        'set.dataset.leads = ["MLII"]',
+        "set.space.nodes = 2",
+        "set.evaluator.epochs = 7",
+        "set.protocol.seed = 3",
+    ],
+)
+def test_random_search_of_another_comparison_does_not_count(other: str) -> None:
+    rivals = GRID.replace('"cnn-9", "random"', '"darts"')
+    chance = GRID[GRID.index("[[runs]]") :].replace('"cnn-9", ', "")
+    assert broken_rules(planned(f"{rivals}{chance}{other}"), published=False)
+    both = f"{rivals}{other}\n{chance}{other}"
+    assert broken_rules(planned(both), published=False) == []
 
 
 SHARED = """

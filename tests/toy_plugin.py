@@ -39,8 +39,8 @@ class ToyOneLead(Toy):
 def install(monkeypatch, tmp_path: Path) -> None:
     """Add ``toy-2lead`` and ``toy-1lead``, and run the jobs of a suite in this process."""
     specs = (
-        DatasetSpec(name="toy-2lead", target=Toy, summary="Two leads"),
-        DatasetSpec(name="toy-1lead", target=ToyOneLead, summary="One lead"),
+        DatasetSpec(name="toy-2lead", target=Toy, summary="Two leads", generated=True),
+        DatasetSpec(name="toy-1lead", target=ToyOneLead, summary="One lead", generated=True),
     )
     made_up_plugin.install(monkeypatch, *specs, name="toy", distribution="toy", version="1")
     monkeypatch.setattr(LocalExecutor, "submit", _in_this_process)

@@ -166,17 +166,9 @@ def _find_dataset(name: str, registry: Registry) -> tuple[Component, Options, Da
 def _load_dataset(
     component: Component, options: Options, dataset: Dataset, source: LocalSource
 ) -> LoadedBeats:
-    from nasbench_ecg.data.cache import load_beats
+    from nasbench_ecg.run.loading import beats_of
 
-    return load_beats(
-        name=component.name,
-        revision=component.spec.revision,
-        version=component.version,
-        options=options,
-        dataset=dataset,
-        source=source,
-        progress=RichProgress(stderr()),
-    )
+    return beats_of(component, options, dataset, source, RichProgress(stderr()))
 
 
 # info

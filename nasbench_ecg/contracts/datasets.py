@@ -22,7 +22,7 @@ class Requirement:
     Attributes:
         database: Name of the PhysioNet database and of its folder, for example ``mitdb``.
         records: Names of the records.
-        extensions: File extensions that each record needs.
+        extensions: Extensions of the files of each record, without the dot, such as ``csv``.
     """
 
     database: str
@@ -49,7 +49,11 @@ class Dataset(Protocol):
     """Labeled beats, and what protocols need to know about their records."""
 
     def requires(self) -> Sequence[Requirement]:
-        """Return the records that :meth:`load` needs; empty if nothing has to be downloaded."""
+        """Return the files that :meth:`load` reads, all of them.
+
+        Cached beats are used again while these files are the same. Beats of a dataset that requires
+        none are not cached, unless its spec says that they are generated.
+        """
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
         """Read the records and return their beats.

@@ -78,6 +78,7 @@ def load_beats(
     dataset: Dataset,
     source: LocalSource,
     progress: Progress,
+    generated: bool = False,
     fresh: bool = False,
 ) -> LoadedBeats:
     """Return the beats of a dataset, from the cache if they are there.
@@ -86,7 +87,8 @@ def load_beats(
     the code that makes the beats, and of the contents of the record files. Null options are left
     out, as in run keys. Files are compared with the published checksums, if they lie beside the
     records. The first use of an entry in a process compares its content with its digest; a damaged
-    entry is replaced. Notes of the dataset are reported in both cases.
+    entry is replaced. Notes of the dataset are reported in both cases. Beats of a dataset that
+    requires no files are not cached, unless they are ``generated``.
 
     Args:
         name: Name of the dataset.
@@ -96,6 +98,7 @@ def load_beats(
         dataset: Loads the beats if they are not cached.
         source: Location of records and cache.
         progress: Receives progress and notes.
+        generated: Whether the beats follow from options and code alone.
         fresh: Load the beats from the records, and replace what is cached.
 
     Raises:
@@ -105,6 +108,8 @@ def load_beats(
         StorageError: The cache cannot be written.
     """
     files = _required_files(dataset, source)
+    if not files and not generated:
+        return _load(name, dataset, source, progress)
     with storage_errors(source.cache, option=CACHE_VARIABLE, what="Cached beats"):
         source.beats_cache.mkdir(parents=True, exist_ok=True)
         remove_leftovers(source)

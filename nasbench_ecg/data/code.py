@@ -12,6 +12,9 @@ import nasbench_ecg
 
 _CORE = Path(nasbench_ecg.__file__).parent
 _CORE_FOLDERS = ("data", "signal")
+_EXECUTED = (
+    "architecture.py", "contracts", "data", "encoding.py", "metrics.py", "run", "signal", "training"
+)  # fmt: skip
 
 
 def code_of(dataset: object) -> dict[str, str]:
@@ -34,6 +37,11 @@ def code_of(dataset: object) -> dict[str, str]:
 def core_digest() -> str:
     """Return the SHA-256 of the modules of nasbench-ecg itself, without the plugins."""
     return _digest_of((_CORE,))
+
+
+def execution_digest() -> str:
+    """Return the SHA-256 of the modules of nasbench-ecg that a run executes."""
+    return _digest_of(tuple(_CORE / name for name in _EXECUTED))
 
 
 def package_digest(component: object) -> str:

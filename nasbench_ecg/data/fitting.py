@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from nasbench_ecg.contracts import Dataset, FitsOnTraining
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.folds import Index
+from nasbench_ecg.errors import PluginError
+
+_KEPT = ("labels", "record", "sample", "classes", "records", "subjects", "leads")
 
 
 def fitted(beats: Beats, dataset: Dataset, train: Index) -> Beats:
@@ -19,5 +24,17 @@ def fitted(beats: Beats, dataset: Dataset, train: Index) -> Beats:
 
     Raises:
         OptionError: The training part does not allow it.
+        PluginError: The dataset changed more than the signals.
     """
-    return dataset.fitted(beats, train) if isinstance(dataset, FitsOnTraining) else beats
+    if not isinstance(dataset, FitsOnTraining):
+        return beats
+    found: object = dataset.fitted(beats, train)
+    if not isinstance(found, Beats) or any(
+        not np.array_equal(getattr(found, name), getattr(beats, name)) for name in _KEPT
+    ):
+        raise PluginError(
+            f"The dataset of the class {type(dataset).__name__} returns other beats from fitted(): "
+            f"only their signals may differ.",
+            fix="Correct its code; 'nasbench-ecg plugin check' shows all faults of a dataset.",
+        )
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.windows import Windows
 
 _MAX_WORKERS = 4  # more threads do not help: annotations are decoded in pure Python
+_UNANNOTATED = 30.0  # seconds; published records of mitdb, svdb and qtdb have less than two
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +150,7 @@ def _cut_records(
             Counter(kept.tolist()),
             len(record.symbols) - len(kept),
             int((record.samples >= record.signals.shape[1]).sum()),
-            record.notes,
+            (*record.notes, *_unannotated_end(record)),
         )
 
     done: list[_CutRecord] = []
@@ -171,6 +172,17 @@ def _cut_records(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return done
+
+
+def _unannotated_end(record: Record) -> Iterator[str]:
+    """Yield a note if the annotations end long before the signals, as in a truncated file."""
+    last = int(record.samples[-1]) if len(record.samples) else 0
+    without = (record.signals.shape[1] - last) / record.fs
+    if without > _UNANNOTATED:
+        yield (
+            f"Record {record.name} has no annotation in its last {without:,.0f} s: its annotation "
+            "file may be truncated."
+        )
 
 
 def _n_workers() -> int:

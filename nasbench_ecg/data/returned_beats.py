@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,11 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
             f"{n:,} beats are at the same sample of a record as another beat: a split at random "
             "can put copies of one beat into the training and the test part."
         )
+    for first, second in _copied_records(beats):
+        progress.note(
+            f"The records {first} and {second} have the same beats: they are copies, and every "
+            "split can put one into the training part and one into the test part."
+        )
     return beats
 
 
@@ -75,6 +81,22 @@ def _of_type(values: NDArray[np.float32], wanted: np.dtype[np.float32]) -> NDArr
         return values
     with np.errstate(over="ignore"):  # Beats refuses what becomes infinite
         return values.astype(wanted)
+
+
+def _copied_records(beats: Beats) -> Iterator[tuple[str, str]]:
+    """Yield pairs of records with equal beats: the first of its kind, and a copy."""
+    known: dict[bytes, list[NDArray[np.intp]]] = {}
+    for i in range(len(beats.records)):
+        own = np.flatnonzero(beats.record == i)
+        if not len(own):
+            continue
+        alike = known.setdefault(beats.sample[own].tobytes() + beats.labels[own].tobytes(), [])
+        for other in alike:
+            if np.array_equal(beats.signals[own], beats.signals[other]):
+                yield beats.records[beats.record[other[0]]], beats.records[i]
+                break
+        else:
+            alike.append(own)
 
 
 def _n_at_one_place(beats: Beats) -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
@@ -22,6 +21,7 @@ from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.config import resolve_dataset
 from nasbench_ecg.run.downloads import fetch_records
+from nasbench_ecg.run.loading import beats_of
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT
 
@@ -101,15 +101,7 @@ def load_dataset(
     source = LocalSource(None if data is None else Path(data))
     dataset = component.create(options)
     fetch_records([dataset], source, progress)
-    loaded = load_beats(
-        name=name,
-        revision=component.spec.revision,
-        version=component.version,
-        options=options,
-        dataset=dataset,
-        source=source,
-        progress=progress,
-    )
+    loaded = beats_of(component, options, dataset, source, progress)
     parts = split(protocol, protocol_set, loaded.beats, dataset)
     beats = fitted(loaded.beats, dataset, parts.train)
     return SplitBeats(

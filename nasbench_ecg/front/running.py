@@ -222,21 +222,13 @@ def has_other_beats(record: RunRecord, config: RunConfig, source: LocalSource) -
 
     If that cannot be told, as without the records, it is not said.
     """
-    from nasbench_ecg.data.cache import load_beats
+    from nasbench_ecg.run.loading import beats_of
 
     dataset = config.dataset.create()
     if record.dataset is None or any(map(source.missing, dataset.requires())):
         return False
     with suppress(NasbenchError):
-        now = load_beats(
-            name=config.dataset.name,
-            revision=config.dataset.component.spec.revision,
-            version=config.dataset.component.version,
-            options=config.dataset.options,
-            dataset=dataset,
-            source=source,
-            progress=Silent(),
-        )
+        now = beats_of(config.dataset.component, config.dataset.options, dataset, source, Silent())
         return now.fingerprint != record.dataset.fingerprint
     return False
 

@@ -149,6 +149,10 @@ class DatasetSpec(ComponentSpec):
     protocols: tuple[str, ...] = ("intra-patient", "patient-kfold")
     """The protocols that this dataset can be split by."""
 
+    generated: bool = False
+    """Whether its beats follow from its options and code alone. Beats of a dataset that requires no
+    files are cached only then: nothing would show that a file that it reads has changed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatorSpec(ComponentSpec):

@@ -77,6 +77,7 @@ class RunSearchContext:
     evaluations: int = 0
     epochs_trained: int = 0
     epochs_reused: int = 0
+    longest_evaluation: float = 0.0
     trajectory: list[dict[str, float]] = field(default_factory=list)
     started: float = field(default_factory=monotonic)
     evaluator_name: str = "evaluator"
@@ -105,7 +106,7 @@ class RunSearchContext:
         for arch in allowed:
             self.space.validate(arch)
             check_not_modified(arch)
-        log = self.evaluation_log
+        log, before = self.evaluation_log, self.seconds
         new = {arch.hash: arch for arch in allowed if log.find(arch, fidelity) is None}
         evaluations = []
         with closing(self._evaluate(list(new.values()), fidelity)) as evaluated:
@@ -125,6 +126,7 @@ class RunSearchContext:
                 self.started -= log.take_earlier_seconds(arch, fidelity) / self.parallel
                 self.evaluations += 1
                 evaluations.append(evaluation)
+        self.longest_evaluation = max(self.longest_evaluation, self.seconds - before)
         if len(allowed) < len(architectures):
             raise ProtocolError(
                 f"The search has used up its budget of {limit} evaluations.",

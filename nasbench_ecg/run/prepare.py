@@ -5,7 +5,7 @@ The test part is loaded again when it is needed, so that no search has it in mem
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from time import monotonic
@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.contracts import Builder, Dataset, Evaluator, SearchSpace, Strategy, Task
+from nasbench_ecg.contracts import Builder, Evaluator, SearchSpace, Strategy, Task
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.cache import LoadedBeats, load_beats
 from nasbench_ecg.data.code import package_digest
 from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.folds import Index
@@ -29,11 +28,15 @@ from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent, RunConfig
 from nasbench_ecg.run.contexts import CandidateWorkers, RunSearchContext
 from nasbench_ecg.run.cross_validation import n_folds
+from nasbench_ecg.run.loading import beats_of
 from nasbench_ecg.run.parallel import RemoteWorkers, Workers
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.recording import new_record, with_data
+from nasbench_ecg.run.request import ROLES
 from nasbench_ecg.run.warm import CandidateCheckpoints
 from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
+
+_ROLES = tuple(role for role in ROLES if role != "dataset")
 
 
 def prepare_run(
@@ -67,7 +70,8 @@ def prepare_run(
     calls = ComponentCalls(progress)
     with calls.of(describe(config.dataset.component), attribute=False):
         dataset = config.dataset.create()
-        loaded = _load_beats(config.dataset, dataset, source, progress, fresh=fresh)
+        component, options = config.dataset.component, config.dataset.options
+        loaded = beats_of(component, options, dataset, source, progress, fresh=fresh)
         beats = loaded.beats
         parts = split(config.protocol, config.protocol_options, beats, dataset)
         beats = fitted(beats, dataset, parts.train)
@@ -103,26 +107,6 @@ def _task(beats: Beats, parts: Split) -> Task:
     return Task(train, validation, parts.macro_classes, parts.folds)
 
 
-def _load_beats(
-    resolved: ResolvedComponent,
-    dataset: Dataset,
-    source: LocalSource,
-    progress: Progress,
-    *,
-    fresh: bool = False,
-) -> LoadedBeats:
-    return load_beats(
-        name=resolved.name,
-        revision=resolved.component.spec.revision,
-        version=resolved.component.version,
-        options=resolved.options,
-        dataset=dataset,
-        source=source,
-        progress=progress,
-        fresh=fresh,
-    )
-
-
 def _load_excluded(resolved: ResolvedComponent, source: LocalSource) -> Beats | None:
     """Return the beats of the records that the option ``exclude`` leaves out.
 
@@ -135,16 +119,18 @@ def _load_excluded(resolved: ResolvedComponent, source: LocalSource) -> Beats | 
     own = options.model_copy(update={"records": options.exclude, "exclude": None})
     only = replace(resolved, options=own)
     try:
-        return _load_beats(only, only.create(), source, Silent()).beats
+        return beats_of(resolved.component, own, only.create(), source, Silent()).beats
     except NasbenchError:
         return None
 
 
-def _created(config: RunConfig, calls: ComponentCalls) -> dict[str, Any]:
-    """Return new instances of strategy, space, builder and evaluator."""
+def _created(
+    config: RunConfig, calls: ComponentCalls, roles: Sequence[str] = _ROLES
+) -> dict[str, Any]:
+    """Return new instances of the components of these roles."""
     instances = {}
     for role, resolved in config.components().items():
-        if role != "dataset":
+        if role in roles:
             with calls.of(describe(resolved.component), attribute=False):
                 instances[role] = resolved.create()
     return instances
@@ -177,7 +163,8 @@ class TestBeats:
             RecordError: The dataset now has other beats than those that were split.
         """
         dataset = self.dataset.create()
-        loaded = _load_beats(self.dataset, dataset, self.source, Silent())
+        component, options = self.dataset.component, self.dataset.options
+        loaded = beats_of(component, options, dataset, self.source, Silent())
         if loaded.fingerprint != self.fingerprint:
             raise RecordError(
                 f"The beats of {self.dataset.name} have changed during the run.",
@@ -274,3 +261,11 @@ class PreparedRun:
     def with_config(self, config: RunConfig) -> PreparedRun:
         """Return a run on the same beats and split, with the components of another ``config``."""
         return replace(self, config=config, **_created(config, self.calls))
+
+    def after_search(self) -> PreparedRun:
+        """Return the run with a new builder and a new evaluator, as its record describes them.
+
+        What a search did to its own does not reach the final training. A run that continues after
+        its search has new ones too.
+        """
+        return replace(self, **_created(self.config, self.calls, ("builder", "evaluator")))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.contracts import Dataset, Evaluation, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.cache import LoadedBeats
+from nasbench_ecg.data.code import execution_digest
 from nasbench_ecg.data.persons import persons_of
 from nasbench_ecg.data.protocols import Split
 from nasbench_ecg.metrics import class_table, confusion_matrix, scores, without_macro_scores
@@ -145,7 +146,12 @@ def confusion_by_record(test: Beats, predicted: NDArray[np.int64]) -> dict[str, 
 
 def inputs_of(record: RunRecord) -> dict[str, str]:
     """Return versions and fingerprints that must be unchanged for saved progress to be used."""
-    inputs = {"nasbench-ecg": str(record.provenance["nasbench_ecg"])}
+    inputs = {
+        "nasbench-ecg": str(record.provenance["nasbench_ecg"]),
+        "code of nasbench-ecg": execution_digest(),
+        "PyTorch": str(record.provenance["torch"]),
+        "NumPy": str(record.provenance["numpy"]),
+    }
     for role, used in record.components.items():
         inputs[role] = f"{used.name} of {used.distribution} {used.version}, {used.revision}"
     if record.dataset is not None and record.split is not None:

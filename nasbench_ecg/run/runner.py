@@ -45,6 +45,8 @@ from nasbench_ecg.shutdown import saving, stop_if_requested
 from nasbench_ecg.training.costs import measure_costs
 from nasbench_ecg.training.seeding import seeded
 
+_OVERRUN = 1.1  # seconds of a search in those of its budget, from which a note says it
+
 
 def execute(
     prepared: PreparedRun, store: RecordStore, *, checkpoint_seconds: float = 30.0
@@ -99,6 +101,7 @@ def _execute(prepared: PreparedRun, store: RecordStore, checkpoint_seconds: floa
     ctx = prepared.search_context()
     with _failure_recorded(prepared, ctx, store):
         result = _search(prepared, ctx, saved)  # task → search → architecture
+        prepared = prepared.after_search()
         architecture = result.architecture
         record.architecture = architecture.to_dict()
         record.architecture_hash = architecture.hash
@@ -115,7 +118,13 @@ def _execute(prepared: PreparedRun, store: RecordStore, checkpoint_seconds: floa
         record.status = "ok"
         _complete(prepared, ctx)
         _check_readable(record)
-    store.write(record, _artifacts(architecture, evaluation, test), evaluation.state)
+        later = store.made_later(record.run_key)
+        store.write(record, _artifacts(architecture, evaluation, test), evaluation.state)
+    if gone := later - store.made_later(record.run_key):
+        prepared.progress.note(
+            f"The network differs from that of the earlier run, whose {', '.join(sorted(gone))} "
+            "are removed."
+        )
     saved.remove()
     return record  # → run record
 
@@ -151,6 +160,7 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
         record.epochs = {"trained": ctx.epochs_trained, "reused": ctx.epochs_reused}
     if ctx.candidates.removed:
         record.provenance["checkpoints_removed"] = ctx.candidates.removed
+    _note_overrun(prepared, ctx)
     saved.save_result(
         "search",
         {
@@ -163,6 +173,16 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
     )
     stop_if_requested()
     return result
+
+
+def _note_overrun(prepared: PreparedRun, ctx: RunSearchContext) -> None:
+    """Note a search that goes on for longer than one evaluation after its seconds are spent."""
+    allowed = ctx.budget.seconds
+    if allowed is not None and ctx.seconds > allowed * _OVERRUN + ctx.longest_evaluation:
+        prepared.calls.tell(
+            f"The {describe(prepared.config.strategy.component)} searched for {ctx.seconds:,.0f} s "
+            f"with a budget of {allowed:,.0f} s."
+        )
 
 
 def _check_result(prepared: PreparedRun, result: object) -> None:

@@ -105,6 +105,8 @@ class RecordStore:
     ) -> Path:
         """Store a record and the run's files, replacing those of an earlier run of the same key.
 
+        What commands have added to the earlier run is kept if the weights are the same.
+
         Args:
             record: The record.
             files: JSON data by file name, stored in the folder beside the record.
@@ -153,6 +155,11 @@ class RecordStore:
             write_atomically(path, to_json(record.model_dump(mode="json")))
         return path
 
+    def made_later(self, run_key: str) -> set[str]:
+        """Return the names of what commands have added to the folder of a run."""
+        folder = self.path(run_key).with_suffix("")
+        return {name for name in MADE_LATER if (folder / name).exists()}
+
     def add_artifact(self, run_key: str, name: str, data: Any) -> None:
         """Write one more file beside the record of a run.
 
@@ -188,7 +195,9 @@ class RecordStore:
                     raise OSError(str(error)) from error
                 with (temporary / WEIGHTS).open("rb") as file:
                     os.fsync(file.fileno())
-            return {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+            digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+            _keep_made_later(folder, temporary, digests.get(WEIGHTS))
+            return digests
 
     def _remove_leftovers(self, run_key: str) -> None:
         """Remove temporary files of killed processes: all of this run, old ones of other runs."""
@@ -207,14 +216,28 @@ class RecordStore:
 def new_folder(folder: Path) -> Iterator[Path]:
     """Yield an empty folder that replaces ``folder`` when the block succeeds."""
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    old = temporary.with_name(f"{temporary.name}-old")
     try:
         yield temporary
         temporary.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
+            folder.rename(old)
         temporary.rename(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _keep_made_later(folder: Path, new: Path, weights: str | None) -> None:
+    """Copy what commands have added to ``folder`` into ``new``, if the weights are the same."""
+    old = folder / WEIGHTS
+    if weights is None or not old.is_file() or sha256(old) != weights:
+        return
+    for name in MADE_LATER:
+        if (found := folder / name).is_dir():
+            shutil.copytree(found, new / name)
+        elif found.is_file():
+            shutil.copy2(found, new / name)
 
 
 def fault_of_files(record: RunRecord, folder: Path) -> str:

@@ -1,6 +1,9 @@
 """Read WFDB annotation files.
 
 They have no checksum: only their end mark and the order of the annotations are checked.
+
+References:
+    The WFDB Applications Guide, annot(5): https://physionet.org/physiotools/wag/annot-5.htm
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError, RecordError, raise_first
 from nasbench_ecg.signal.headers import Header, restore
+
+_SKIP, _AUX = 59, 63  # words that are followed by an interval of four bytes, or by a text
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,13 +149,39 @@ def _at_sampling_rate(
 
 
 def _end_mark_problems(path: Path, content: bytes) -> Iterator[RecordError]:
-    """Yield a problem if an annotation file does not end with two zero bytes."""
+    """Yield a problem if the end mark, two zero bytes, is missing or not at the end of the file.
+
+    ``wfdb`` reads on behind it, so that later annotations get earlier times.
+    """
     if content[-2:] != b"\0\0":
         yield RecordError(
             f"The annotations in {path.name} are truncated: the end mark is missing.",
             where=str(path),
             fix=restore(path.parent),
         )
+    elif (end := _end_mark(content)) != len(content) - 2:
+        yield RecordError(
+            f"The annotations in {path.name} are damaged: their end mark is at byte {end:,} of "
+            f"{len(content):,}.",
+            where=str(path),
+            fix=restore(path.parent),
+        )
+
+
+def _end_mark(content: bytes) -> int:
+    """Return the position of the end mark: the first zero word that is no payload of another."""
+    at = 0
+    while at + 1 < len(content):
+        word = int.from_bytes(content[at : at + 2], "little")
+        if not word:
+            return at
+        kind, value = word >> 10, word & 0x3FF
+        at += 2
+        if kind == _SKIP:
+            at += 4
+        elif kind == _AUX:
+            at += value + value % 2
+    return len(content) - 2
 
 
 def _order_problems(samples: NDArray[np.int64], path: Path) -> Iterator[RecordError]:

@@ -26,11 +26,11 @@ BITS = {
 """Bits of a sample in each uncompressed signal format."""
 
 INVALID = {
-    "8": -(2**7), "16": -(2**15), "24": -(2**23), "32": -(2**31), "61": -(2**15), "80": -(2**7),
+    "16": -(2**15), "24": -(2**23), "32": -(2**31), "61": -(2**15), "80": -(2**7),
     "160": -(2**15), "212": -(2**11), "310": -(2**9), "311": -(2**9), "508": -(2**7),
     "516": -(2**15), "524": -(2**23),
 }  # fmt: skip
-"""Digital value of a missing sample in each signal format."""
+"""Digital value of a missing sample in each signal format; format 8 of differences has none."""
 
 MILLIVOLTS = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "\u00b5V": 1e-3, "\u03bcV": 1e-3, "nV": 1e-6}
 """Millivolts in each unit; micro is ``u``, the micro sign or the Greek letter."""

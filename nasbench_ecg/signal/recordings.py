@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
+_READ_WHOLE = ("8", "61")  # differences, which have no start within; another order of bytes
 _BLOCK = 1_000_000  # samples that are summed at a time for a checksum
 _STRAIGHT = 0.01  # share of its rise by which a column of times may leave a straight line
+_TAIL = 65_536  # bytes at the end of a file in which its last line is looked for
+_RISING = 0.1  # share of the rows at which a column of times rises at least, also a rounded one
+_GAP = 3.0  # longest step of a column of times in its shortest ones
 
 
 class Recording(Protocol):
@@ -167,7 +171,8 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
     """Open a recording: a WFDB record (``100``, ``100.hea`` or ``100.dat``), a CSV or an EDF file.
 
     A CSV file has a heading with the names of the leads, and a row of millivolts for each sample;
-    an empty field is a missing sample. A column that counts the samples or the seconds is no lead.
+    an empty field is a missing sample. A column that counts the samples or the seconds is no lead,
+    but has to agree with ``fs``.
 
     Args:
         path: The file; the extension of a WFDB record may be left out.
@@ -197,7 +202,9 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
             fix="Name a WFDB record (100 or 100.hea), a .csv or an .edf file.",
         )
     header = read_header(path.parent, name)
-    simple = all(s.per_frame == 1 and not s.skew and s.fmt != "61" for s in header.signals)
+    simple = all(
+        s.per_frame == 1 and not s.skew and s.fmt not in _READ_WHOLE for s in header.signals
+    )
     if simple and _states_length(header):
         return WfdbRecording(header)
     signals = read_samples(header)
@@ -236,12 +243,23 @@ def _read_csv(path: Path, fs: float | None) -> StoredRecording:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than leads
-            table = pd.read_csv(path, index_col=False)
+            table = pd.read_csv(path, index_col=False, skip_blank_lines=False)
     except (ValueError, pd.errors.ParserWarning) as error:
         if isinstance(error, pd.errors.ParserWarning):
             error = ValueError("its rows have more fields than its heading")
         raise _no_table(str(path), error) from error
+    if n_blank := _blank_lines_at_end(path):
+        table = table.iloc[:-n_blank]
     return recording_of_table(table, fs, name=path.stem, where=str(path))
+
+
+def _blank_lines_at_end(path: Path) -> int:
+    """Return the number of empty lines that end a text file; elsewhere they are missing samples."""
+    with path.open("rb") as file:
+        file.seek(max(path.stat().st_size - _TAIL, 0))
+        tail = file.read()
+    ends = tail[len(tail.rstrip()) :].count(b"\n")
+    return max(ends - 1, 0)
 
 
 def recording_of_table(
@@ -258,7 +276,8 @@ def recording_of_table(
 
     Raises:
         OptionError: There is no sampling rate.
-        RecordError: The table has no leads, or other values than numbers.
+        RecordError: The table has no leads, or other values than numbers. A column of times has
+            gaps, or is of another sampling rate.
     """
     import pandas as pd
 
@@ -272,7 +291,10 @@ def recording_of_table(
     except (TypeError, ValueError) as error:
         raise _no_table(where, error) from error
     leads, signals = [str(name).strip() for name in table.columns], values.to_numpy().T.copy()
-    counted = [_counts_up(signal, rate) for signal in signals]
+    counted = [
+        _counts_up(signal, rate, f"the column {lead!r} of {where}")
+        for lead, signal in zip(leads, signals, strict=True)
+    ]
     if all(counted):
         raise RecordError(
             "There is no lead: the values only count the samples or the seconds.",
@@ -303,13 +325,36 @@ def _no_table(where: str, error: Exception) -> RecordError:
     )
 
 
-def _counts_up(signal: Floats, fs: float) -> bool:
-    """Return whether a signal of a second or more rises in a straight line, as a time does."""
-    rise = float(signal[-1] - signal[0])
-    if len(signal) < fs or not rise > 0 or (np.diff(signal) < 0).any():
+def _counts_up(signal: Floats, fs: float, where: str) -> bool:
+    """Return whether a signal of a second or more counts the samples or the time, and is no lead.
+
+    Raises:
+        RecordError: It counts in uneven steps, or at another sampling rate than ``fs``.
+    """
+    steps = np.diff(signal)
+    if len(signal) < max(fs, 2) or not (steps >= 0).all() or (steps > 0).mean() < _RISING:
         return False
+    shortest, rise = float(steps[steps > 0].min()), float(signal[-1] - signal[0])
     line = np.linspace(signal[0], signal[-1], len(signal))
-    return bool(np.abs(signal - line).max() < _STRAIGHT * rise)
+    if steps.max() > _GAP * shortest or np.abs(signal - line).max() > _STRAIGHT * rise:
+        at = int(np.argmax(steps))
+        raise RecordError(
+            f"The samples are not evenly spaced: the column rises by {steps[at]:g} in row "
+            f"{at + 2:,}, and by {np.median(steps):g} in most rows.",
+            where=where,
+            fix="Give each part without a gap a file of its own, or fill the gap with rows whose "
+            "fields are empty. Remove the column if it is no time.",
+        )
+    step, tolerance = rise / len(steps), _STRAIGHT + shortest / rise
+    if not any(abs(step / known - 1) <= tolerance for known in (1, 1 / fs, 1e3 / fs, 1e6 / fs)):
+        raise RecordError(
+            f"The column rises by {step:g} in each row, but at {fs:g} Hz a sample lasts "
+            f"{1 / fs:g} s. If it counts seconds, the rate is {1 / step:g} Hz; if milliseconds, "
+            f"{1e3 / step:g} Hz.",
+            where=where,
+            fix="Give the sampling rate of the file, or remove the column.",
+        )
+    return True
 
 
 def _read_edf(path: Path) -> StoredRecording:

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.persons import persons_of, shared_records
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_options, split
 from nasbench_ecg.data.record_options import DISTURBANCES, RecordsOptions, WaveformOptions
@@ -24,6 +23,7 @@ from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.loading import beats_of
 
 _BATCH = 4096
 _NOT_CARRIED = frozenset((*RecordsOptions.model_fields, *DISTURBANCES))
@@ -163,15 +163,7 @@ def load_target(
     options, notes = _target_options(classifier, component, protocol, leads, given)
     protocol_set = _protocol_options(origin, protocol, protocol_overrides)
     dataset = component.create(options)
-    loaded = load_beats(
-        name=component.name,
-        revision=component.spec.revision,
-        version=component.version,
-        options=options,
-        dataset=dataset,
-        source=source,
-        progress=progress or Silent(),
-    )
+    loaded = beats_of(component, options, dataset, source, progress or Silent())
     beats = loaded.beats
     persons = persons_of(dataset, component.name, beats.records, beats.subjects)
     index, shared = _tested(origin, registry, persons, dataset, beats, protocol_set)

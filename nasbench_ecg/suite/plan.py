@@ -163,9 +163,10 @@ def _requests(
 def broken_rules(runs: Sequence[PlannedRun], *, published: bool) -> list[str]:
     """Return a sentence for each violation of the rules of a fair comparison.
 
-    A published plan needs three seeds of each run. Every search must be compared with random search
-    under the same budget, and random search may have no changed option that the search does not
-    have, for example one that lets it evaluate fewer candidates.
+    A published plan needs three seeds of each run. A variant of every search must be compared with
+    random search on the same data and in the same space, with the same evaluator and budget, and
+    random search may have no changed option that the search does not have, for example one that
+    lets it evaluate fewer candidates.
     """
     return [*(_too_few_seeds(runs) if published else []), *_without_random_search(runs)]
 
@@ -186,32 +187,44 @@ def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
 
 
 def _without_random_search(runs: Sequence[PlannedRun]) -> list[str]:
-    random_searches: dict[tuple[Any, ...], list[RunConfig]] = {}
-    for run in runs:
-        if _role(run.config) == "random-search":
-            random_searches.setdefault(_comparison(run.config), []).append(run.config)
-    without: dict[tuple[Any, ...], RunConfig] = {}
+    """Return a sentence for each search of which no variant has its random search."""
+    partners = [run.config for run in runs if _role(run.config) == "random-search"]
+    searches: dict[tuple[Any, ...], list[RunConfig]] = {}
     for search in (run.config for run in runs if _role(run.config) == "search"):
-        partners = random_searches.get(_comparison(search), ())
-        if not any(_no_extra_options(partner, search) for partner in partners):
-            without[_comparison(search)] = search
+        searches.setdefault((search.strategy.name, *_comparison(search)), []).append(search)
     return [
-        f"{config.strategy.name} searches {config.space.name} on {config.dataset.name} under "
-        f"{config.protocol} ({config.profile}) without random search under the same budget."
-        for config in without.values()
+        f"{variants[0].strategy.name} searches {variants[0].space.name} on "
+        f"{variants[0].dataset.name} under {variants[0].protocol} ({variants[0].profile}) without "
+        "random search under the same budget, with equal options of dataset, protocol, search "
+        "space and evaluator."
+        for variants in searches.values()
+        if not any(_is_partner(partner, one) for partner, one in product(partners, variants))
     ]
 
 
 def _comparison(config: RunConfig) -> tuple[Any, ...]:
-    """Return what a search and its random search must have in common."""
-    roles = (config.space, config.dataset, config.evaluator)
-    names = [chosen.name for chosen in roles]
+    """Return what a search and its random search must have in common, whatever the variant."""
+    names = [chosen.name for chosen in (config.space, config.dataset, config.evaluator)]
     return (*names, config.protocol, config.profile, config.budget)
 
 
-def _no_extra_options(random_search: RunConfig, search: RunConfig) -> bool:
-    """Return whether all changed options of random search are changed equally in ``search``."""
-    return random_search.strategy.changed.items() <= search.strategy.changed.items()
+def _is_partner(random_search: RunConfig, search: RunConfig) -> bool:
+    """Return whether a search is compared with this random search.
+
+    All changed options of random search are changed equally in the search.
+    """
+    return (
+        random_search.strategy.changed.items() <= search.strategy.changed.items()
+        and _comparison(random_search) == _comparison(search)
+        and random_search.protocol_options == search.protocol_options
+        and _chosen(random_search) == _chosen(search)
+    )
+
+
+def _chosen(config: RunConfig) -> list[dict[str, Any]]:
+    """Return the options of dataset, search space and evaluator that the data do not determine."""
+    models = (config.dataset.options, config.space.options, config.evaluator.options)
+    return [model.model_dump(exclude=set(model.FOLLOWS_DATA)) for model in models]
 
 
 def _role(config: RunConfig) -> str:

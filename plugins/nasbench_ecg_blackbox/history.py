@@ -120,20 +120,23 @@ _COSTS: Mapping[CostName, str] = {
 class EvaluationHistory:
     """The evaluations of a search, in order: one per architecture and fidelity.
 
-    The seconds of the budget are compared with the sum of the evaluations' own seconds, so that a
-    resumed search, which reads its earlier evaluations back, stops at the same candidate.
+    The seconds of the budget are compared with the evaluations' own seconds, so that a resumed
+    search, which reads its earlier evaluations back, stops at the same candidate. Candidates that
+    are evaluated at the same time count as the longest of them.
 
     Attributes:
         ctx: The search's context.
         advance: Advances the search's progress bar by one and shows figures.
         evaluations: Evaluations by architecture hash and fidelity, in order.
         repeats: Candidates since the last evaluation; all were known or rejected.
+        seconds: Seconds of the evaluations, without those of the search between them.
     """
 
     ctx: SearchContext
     advance: Callable[..., None]
     evaluations: dict[tuple[str, Fidelity], Evaluation] = field(default_factory=dict)
     repeats: int = 0
+    seconds: float = 0.0
 
     @property
     def best(self) -> Architecture | None:
@@ -166,8 +169,8 @@ class EvaluationHistory:
         budget = self.ctx.budget
         if budget.evaluations is not None and len(self.evaluations) >= budget.evaluations:
             return True
-        seconds = sum(known.seconds for known in self.evaluations.values())
-        return budget.seconds is not None and bool(self.evaluations) and seconds >= budget.seconds
+        allowed = budget.seconds
+        return allowed is not None and bool(self.evaluations) and self.seconds >= allowed
 
     def reject(self) -> None:
         """Count a candidate that is not evaluated."""
@@ -230,7 +233,9 @@ class EvaluationHistory:
         remaining = len(new) if limit is None else limit - len(self.evaluations)
         if not new or self.budget_spent:
             return
-        for evaluation in self.ctx.evaluate_many(list(new.values())[:remaining], fidelity):
+        evaluated = self.ctx.evaluate_many(list(new.values())[:remaining], fidelity)
+        self.seconds += max((evaluation.seconds for evaluation in evaluated), default=0.0)
+        for evaluation in evaluated:
             arch = evaluation.architecture
             self.evaluations[arch.hash, fidelity] = evaluation
             self.repeats = 0

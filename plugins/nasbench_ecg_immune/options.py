@@ -132,6 +132,8 @@ class ImmuneOptions(EvolutionOptions):
 class LabelingsOptions(Options):
     """Options of ``labelings``."""
 
+    FOLLOWS_DATA: ClassVar = frozenset({"beats"})
+
     clusters: int = Field(5, ge=2, le=256)
     """Largest number of clusters of a labeling."""
 

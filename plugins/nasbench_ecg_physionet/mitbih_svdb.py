@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from nasbench_ecg.api import Beats, DataSource, Progress, Requirement, cut_beats
+from nasbench_ecg.api import Beats, DataSource, OptionError, Progress, Requirement, cut_beats
 from nasbench_ecg_physionet import mitbih, svdb
 from nasbench_ecg_physionet.class_counts import count_note
 
@@ -44,6 +44,7 @@ class MitBihSvdb:
         """Read the records and return their beats; note the class counts.
 
         Raises:
+            OptionError: The option ``rate`` leaves each database its own.
             RecordError: A record is missing or damaged, or has no such lead.
         """
         parts = []
@@ -95,8 +96,18 @@ class MitBihSvdbOptions(mitbih.RhythmOptions):
 
 
 def _joined(parts: Sequence[Beats]) -> Beats:
-    """Return the beats of all parts, with the names of leads of the first."""
+    """Return the beats of all parts, with the names of leads of the first.
+
+    Raises:
+        OptionError: They are sampled at several rates.
+    """
     first = parts[0]
+    if len(rates := {part.fs for part in parts}) > 1:
+        raise OptionError(
+            f"The databases are sampled at {' and '.join(f'{fs:g}' for fs in sorted(rates))} Hz.",
+            where="dataset.rate",
+            fix="Set one rate in hertz, for example dataset.rate=120.",
+        )
     starts = np.cumsum([0, *(len(part.records) for part in parts[:-1])])
     return replace(
         first,

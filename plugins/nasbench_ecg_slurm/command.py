@@ -28,10 +28,12 @@ class JobCommand:
     Attributes:
         job: The job.
         folder: Folder of the files of submitit.
+        used: Seconds that the command has run before the job was requeued.
     """
 
     job: Job
     folder: str
+    used: float = 0.0
     _thread: Any = field(default=None, repr=False)
     _stop: Any = field(default=None, repr=False)
     _outcome: Outcome | None = field(default=None, repr=False)
@@ -44,8 +46,15 @@ class JobCommand:
         self._thread.join()
 
     def _run(self) -> None:
-        job = replace(self.job, command=[*_IGNORING, *self.job.command])
+        limit = self.job.time_limit
+        job = replace(
+            self.job,
+            command=[*_IGNORING, *self.job.command],
+            time_limit=None if limit is None else max(limit - self.used, 0.0),
+        )
         outcome = run_job(job, stop=self._stop.is_set)
+        self.used += outcome.seconds
+        outcome = replace(outcome, seconds=self.used)
         if outcome.returncode in _INTERRUPTED and not outcome.timed_out:
             if self._stop.is_set():
                 return
@@ -67,4 +76,4 @@ class JobCommand:
         self._thread.join()
         if self._outcome is not None:
             return None
-        return DelayedSubmission(JobCommand(self.job, self.folder))
+        return DelayedSubmission(JobCommand(self.job, self.folder, self.used))

@@ -22,4 +22,5 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         summary="Synthetic ECG in MLII and V1, all five AAMI classes; nothing to download",
         revision=REVISION,
         protocols=("intra-patient", "inter-patient", "patient-kfold"),
+        generated=True,
     )

@@ -26,4 +26,5 @@ def nasbench_ecg_datasets() -> Iterator[DatasetSpec]:
         target="nasbench_ecg_thirdparty_example.dataset:Toy",
         options="nasbench_ecg_thirdparty_example.options:ToyOptions",
         summary="Bumps whose width and sign tell the class",
+        generated=True,
     )
