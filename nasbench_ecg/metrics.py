@@ -161,22 +161,58 @@ def scores_of_many(
         An array [...] for each name in :data:`SCORES`; 0 where a matrix is empty.
     """
     counts = np.asarray(confusions, np.float64)
-    tp = np.diagonal(counts, axis1=-2, axis2=-1)
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
     support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    return {
+        name: score_of_counts(name, right, support, predicted, classes, macro_classes)
+        for name in SCORES
+    }
+
+
+def score_of_counts(
+    name: str,
+    right: NDArray[np.float64],
+    support: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    classes: Sequence[str],
+    macro_classes: Sequence[str] | None = None,
+) -> NDArray[np.float64]:
+    """Return one of :data:`SCORES` of many confusion matrices, from the counts that it depends on.
+
+    Args:
+        name: The score.
+        right: [..., n_classes], beats of each class that are recognized.
+        support: [..., n_classes], true beats of each class.
+        predicted: [..., n_classes], beats that are taken for each class.
+        classes: Names of the classes.
+        macro_classes: The classes that macro scores average over; by default all.
+
+    Returns:
+        An array [...]; 0 where there are no beats.
+    """
     averaged = classes if macro_classes is None else macro_classes
     chosen = np.isin(list(classes), list(averaged)) & (support > 0)
 
-    def ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
-
     def macro(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return ratio((values * chosen).sum(axis=-1), chosen.sum(axis=-1).astype(np.float64))
+        return _ratios((values * chosen).sum(axis=-1), chosen.sum(axis=-1).astype(np.float64))
 
-    se, pp = macro(ratio(tp, support)), macro(ratio(tp, predicted))
-    return {
-        "accuracy": ratio(tp.sum(axis=-1), counts.sum(axis=(-2, -1))),
-        "macro_se": se,
-        "macro_pp": pp,
-        "f1_of_macro": ratio(2 * se * pp, se + pp),
-        "macro_f1": macro(ratio(2 * tp, support + predicted)),
-    }
+    match name:
+        case "accuracy":
+            return _ratios(right.sum(axis=-1), support.sum(axis=-1))
+        case "macro_se":
+            return macro(_ratios(right, support))
+        case "macro_pp":
+            return macro(_ratios(right, predicted))
+        case "macro_f1":
+            return macro(_ratios(2 * right, support + predicted))
+        case "f1_of_macro":
+            se, pp = macro(_ratios(right, support)), macro(_ratios(right, predicted))
+            return _ratios(2 * se * pp, se + pp)
+    raise ValueError(f"there is no score {name!r}")
+
+
+def _ratios(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
+    if (below > 0).all():
+        return np.asarray(above / below)
+    above, below = np.broadcast_arrays(above, below)
+    return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)

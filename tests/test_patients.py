@@ -13,12 +13,14 @@ from nasbench_ecg.report.patients import (
     Majority,
     PersonMatrices,
     expanded_interval,
-    min_persons_for_significance,
-    paired_person_p_value,
     patient_interval,
     person_matrices,
     person_of,
     resampled_scores,
+)
+from nasbench_ecg.report.person_tests import (
+    min_persons_for_significance,
+    paired_person_p_value,
 )
 from nasbench_ecg.report.verdicts import verdict_table, verdicts
 from nasbench_ecg.run.record import RunRecord, SplitRecord
@@ -163,7 +165,9 @@ def matrices_of(*runs: np.ndarray) -> PersonMatrices:
 
 @pytest.mark.parametrize("alike", [1.0, 0.25])
 def test_equal_methods_are_told_apart_in_one_of_twenty_samples(alike, monkeypatch) -> None:
-    monkeypatch.setattr("nasbench_ecg.report.patients.EXCHANGES", 499)
+    monkeypatch.setattr("nasbench_ecg.report.person_tests.MOST_EXACT_PERSONS", 0)
+    monkeypatch.setattr("nasbench_ecg.report.person_tests.EXCHANGES", 499)
+    monkeypatch.setattr("nasbench_ecg.report.person_tests.FIRST_EXCHANGES", 499)
     rng = np.random.default_rng(0)
     shown = []
     for _ in range(400):
@@ -182,6 +186,19 @@ def test_with_equal_numbers_of_beats_accuracy_is_tested_as_paired_values() -> No
     expected = paired_p_value(*(right.mean(axis=1) / 100))
     assert paired_person_p_value(a, b, "accuracy") == pytest.approx(expected)
     assert paired_person_p_value(a, a, "accuracy") == 1.0
+
+
+def test_all_exchanges_of_22_persons_are_tried() -> None:
+    """Accuracy with equal numbers of beats is a paired test of values, which another code does."""
+    rng = np.random.default_rng(4)
+    right = rng.integers(60, 100, size=(2, 1, 22))
+    right[1] = right[0] + rng.integers(-3, 6, size=22)
+    matrices = np.zeros((2, 1, 22, 2, 2), np.int64)
+    matrices[..., 0, 0], matrices[..., 0, 1] = right, 110 - right
+    expected = paired_p_value(*(right.mean(axis=1) / 110))
+    assert 0 < expected < 0.1
+    a, b = (matrices_of(*runs) for runs in matrices)
+    assert paired_person_p_value(a, b, "accuracy") == pytest.approx(expected)
 
 
 def test_verdicts_over_patients_stand_beside_those_over_seeds() -> None:
@@ -232,8 +249,9 @@ def test_too_few_persons_for_any_verdict_are_not_called_alike() -> None:
 
 def test_the_needed_number_of_persons_is_that_of_the_test() -> None:
     assert [min_persons_for_significance(n) for n in (1, 2, 45, 102)] == [6, 7, 11, 12]
-    # from 13 persons, 4,999 exchanges are drawn: the smallest p-value is 1 / 5,000
-    assert [min_persons_for_significance(n) for n in (103, 250, 251)] == [13, 13, None]
+    # all 2²² exchanges of 22 persons: the smallest p-value is 2⁻²¹, and 104,857 of them are 0.05
+    found = [min_persons_for_significance(n) for n in (103, 250, 104_857, 104_858)]
+    assert found == [13, 14, 22, None]
 
 
 @pytest.mark.parametrize("n_persons, listed", [(5, False), (6, True)])

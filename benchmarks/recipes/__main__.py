@@ -19,7 +19,8 @@ from pathlib import Path
 
 from nasbench_ecg.report.aggregate import build_report
 from nasbench_ecg.report.folds import pool_folds
-from nasbench_ecg.report.patients import PersonMatrices, paired_person_p_value, person_matrices
+from nasbench_ecg.report.patients import PersonMatrices, person_matrices
+from nasbench_ecg.report.person_tests import paired_person_p_value
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import read_records
@@ -75,7 +76,7 @@ def table(pooled: Mapping[str, list[RunRecord]], against: str | None) -> str:
     rows = {}
     for label, found in persons.items():
         f1 = {name: _mean([run.per_class[name]["f1"] for run in pooled[label]]) for name in CLASSES}
-        mean = _mean(found.scores(found.matrices.sum(axis=1), SCORE).tolist())
+        mean = _mean(found.scores(SCORE).tolist())
         accuracy = _mean([run.metrics["accuracy"] for run in pooled[label]])
         cells = [", ".join(f"{100 * f1[name]:.1f}" for name in CLASSES), f"{100 * mean:.1f}"]
         cells += [f"{100 * accuracy:.1f}", corrected.get(label, "")]

@@ -1,4 +1,4 @@
-"""Scores over the persons of the test part: intervals by resampling persons, and paired tests.
+"""Scores over the persons of the test part: their matrices, and intervals by resampling persons.
 
 A score on unseen patients varies with the patients as well as with the seeds, and beats of one
 person are not independent. So persons are resampled with all their beats, in all runs together.
@@ -6,11 +6,6 @@ person are not independent. So persons are resampled with all their beats, in al
 In a simulation of persons who differ in their class shares and in the difficulty of their beats
 (``tests/test_patients.py``), the 95% interval covers 94.4% with 10 persons, 95.0% with 22 and 95.4%
 with 44. A class that only a few persons have, such as F, makes an interval less reliable.
-
-Two methods are compared by exchanging their predictions in each person with probability 1/2. In
-simulations of equal methods (same module), of which one may vary more between persons, the test
-finds a difference at the 5% level in 4.1 to 4.9% of pairs with 10 persons, in 4.8 to 5.0% with 22
-and in 4.5 to 6.2% with 44.
 
 References:
     Davison and Hinkley 1997, "Bootstrap Methods and their Application", section 3.8: resampling of
@@ -24,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.statistics import CONFIDENCE, MIN_VALUES_FOR_INTERVAL, SIGNIFICANCE
+from nasbench_ecg.statistics import CONFIDENCE, MIN_VALUES_FOR_INTERVAL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,9 +28,6 @@ if TYPE_CHECKING:
     from nasbench_ecg.run.record import RunRecord
 
 RESAMPLES = 1999
-
-EXCHANGES = 4999
-"""Tests with more ways to exchange persons than this draw so many at random."""
 
 
 @dataclass(frozen=True)
@@ -84,10 +76,11 @@ class PersonMatrices:
     classes: tuple[str, ...]
     macro_classes: tuple[str, ...] | None
 
-    def scores(self, totals: NDArray[np.integer[Any]], score: str) -> NDArray[np.float64]:
-        """Return a score of matrices [..., n_classes, n_classes] summed over persons."""
+    def scores(self, score: str) -> NDArray[np.float64]:
+        """Return a score of each run over all its persons, [n_runs]."""
         from nasbench_ecg.metrics import scores_of_many
 
+        totals = self.matrices.sum(axis=1)
         return scores_of_many(totals, self.classes, self.macro_classes)[score]
 
     def majorities(self) -> tuple[Majority, ...]:
@@ -210,9 +203,6 @@ def expanded_interval(resampled: NDArray[np.float64], n: int) -> tuple[float, fl
     return float(low), float(high)
 
 
-# Paired tests
-
-
 def person_matrices(runs: Sequence[RunRecord]) -> PersonMatrices | None:
     """Return the matrices of the runs of one method with different seeds, by test person.
 
@@ -234,57 +224,3 @@ def person_matrices(runs: Sequence[RunRecord]) -> PersonMatrices | None:
     matrices = np.stack([matrices for _, matrices in by_run])
     macro = tuple(runs[0].macro_classes) or None
     return PersonMatrices(persons, matrices, tuple(runs[0].classes), macro)
-
-
-def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: str) -> float:
-    """Return the two-sided p-value that two methods are equal in each person.
-
-    The matrices of the two methods are exchanged in every person with probability 1/2, in all runs
-    together; the statistic is the difference of their mean scores. It is exact for up to 12
-    persons. The networks are taken as they are: the test is about other persons, not other seeds.
-
-    Args:
-        first: The matrices of the one method.
-        second: Those of the other, for the same persons and classes, and as many runs.
-        score: Name of a score of :func:`nasbench_ecg.metrics.scores_of_many`.
-
-    References:
-        Smucker, Allan, Carterette 2007, "A comparison of statistical significance tests for
-        information retrieval evaluation", CIKM, section 3.2: Fisher's randomization of paired
-        systems with any statistic.
-    """
-    import numpy as np
-
-    n = len(first.persons)
-    exact = 2**n <= EXCHANGES + 1
-    if exact:
-        exchanged = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-    else:
-        drawn = np.random.default_rng(0).integers(2, size=(EXCHANGES, n))
-        exchanged = np.concatenate([np.zeros((1, n), np.int64), drawn])
-    n_runs, _, k, _ = first.matrices.shape
-    a, b = first.matrices.sum(axis=1), second.matrices.sum(axis=1)
-    gaps = (second.matrices - first.matrices).reshape(n_runs, n, k * k)
-    moved = np.einsum("xp,rpc->xrc", exchanged, gaps).reshape(-1, n_runs, k, k)
-    difference = first.scores(a + moved, score) - first.scores(b - moved, score)
-    statistic = np.abs(difference.mean(axis=1)).round(12)
-    return float(np.mean(statistic >= statistic[0]))
-
-
-def smallest_person_p_value(n_persons: int) -> float:
-    """Return the smallest p-value that :func:`paired_person_p_value` can give."""
-    return 2.0 ** (1 - n_persons) if 2**n_persons <= EXCHANGES + 1 else 1 / (EXCHANGES + 1)
-
-
-def min_persons_for_significance(comparisons: int) -> int | None:
-    """Return the fewest persons with which one of so many comparisons can reach the 5% level.
-
-    Returns:
-        None if no number is enough: the test draws only :data:`EXCHANGES` of the exchanges.
-    """
-    n = 1
-    while comparisons * smallest_person_p_value(n) > SIGNIFICANCE:
-        if 2**n > EXCHANGES + 1:
-            return None
-        n += 1
-    return n
