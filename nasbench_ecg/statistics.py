@@ -46,9 +46,9 @@ MOST_EXACT_PAIRS = 40
 PERMUTATIONS = 20_000
 
 SMALLEST_SPREAD = 0.3
-"""Smallest standard deviation of a bootstrap sample, in that of the values. Without a bound, samples
-of nearly equal values put the ends of an interval anywhere: of five normal values, one in a hundred
-would have more than six times the width of Student's interval."""
+"""Smallest standard deviation of a bootstrap sample, in that of the values. Without a bound,
+samples of nearly equal values put the ends of an interval anywhere: of five normal values, one in a
+hundred would have more than six times the width of Student's interval."""
 
 # Intervals of means
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from run_records import run_record
 
-from nasbench_ecg.report.published import counterpart, published_scores
+from nasbench_ecg.report.published import counterpart, counterpart_of, published_scores
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,18 @@ def test_nothing_is_published_for_other_protocols_and_synthetic_records() -> Non
     assert published_scores("mitbih-2lead", "inter-patient-strict") == []
     assert published_scores("mitbih-2lead", "patient-kfold") == []
     assert published_scores("synthetic-2lead", "intra-patient") == []
+
+
+@pytest.mark.parametrize("dataset", ["mitbih-1lead", "qt-1lead", "incart-2lead"])
+def test_cells_of_heart_darts_were_searched_on_two_leads_of_mitbih_alone(dataset: str) -> None:
+    """Section IV of Lv et al. 2021: "we work only with the MIT-BIH arrhythmia 2-lead dataset"."""
+    own = {"strategy": "darts", "builder": "stacked-cells-shortcut"}
+    assert counterpart_of(dataset, "intra-patient", **own) is None
+    assert counterpart_of(dataset, "intra-patient", **own, searched_on=dataset) is None
+    found = counterpart_of(dataset, "intra-patient", **own, searched_on="mitbih-2lead")
+    assert found is not None and found.label.startswith("Heart-Darts")
+    assert counterpart_of("mitbih-2lead", "intra-patient", **own) is not None
+    assert counterpart_of("mitbih-2lead", "intra-patient", **own, searched_on=dataset) is None
 
 
 @pytest.mark.parametrize(

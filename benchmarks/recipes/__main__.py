@@ -54,8 +54,14 @@ def main() -> None:
             if complete := [run for run in runs if run.status == "ok"]:
                 label = " ".join([board.label(row), *inputs])
                 tracks[str(board.track)][label] = complete
+    against = arguments.against
+    if against and not any(against in pooled for pooled in tracks.values()):
+        known = "\n  ".join(sorted({label for pooled in tracks.values() for label in pooled}))
+        parser.error(f"there is no row {against!r}; rows are:\n  {known}")
     for track, pooled in tracks.items():
-        print(f"\n{track}\n\n{table(pooled, arguments.against)}")
+        if against and against not in pooled:
+            continue
+        print(f"\n{track}\n\n{table(pooled, against)}")
 
 
 def table(pooled: Mapping[str, list[RunRecord]], against: str | None) -> str:

@@ -36,13 +36,16 @@ from nasbench_ecg.report.methods import (
     runs_by_seed,
     seed_of,
 )
-from nasbench_ecg.report.patients import patient_interval, person_matrices
-from nasbench_ecg.report.published import counterpart_of, published_for
+from nasbench_ecg.report.patients import (
+    patient_interval,
+    person_matrices,
+    persons_in_both_parts,
+)
+from nasbench_ecg.report.published import counterpart, published_for
 from nasbench_ecg.report.shared_options import common_options, usual_options
 from nasbench_ecg.report.statistics import summarize
 from nasbench_ecg.report.stored_noise import StoredNoise, with_noise
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.studies.generalize import origin_of
 from nasbench_ecg.text import counted
 
 Data = tuple[str, str, tuple[str, ...]]
@@ -214,7 +217,8 @@ def _leaderboard(
     }
     known = {ids: own for ids, own in persons.items() if own is not None}
     majorities = next(iter(known.values())).majorities() if known else ()
-    return with_analysis(replace(board, majorities=majorities), known)
+    shared = persons_in_both_parts(records[0])
+    return with_analysis(replace(board, majorities=majorities, shared_persons=shared), known)
 
 
 def _ranked_by(records: Sequence[RunRecord]) -> str:
@@ -279,7 +283,6 @@ def _row(
     score_by_seed = [one[ranked_by] for one in metrics if ranked_by in one]
     strategy, space, builder, options_json, device = method
     options = json.loads(options_json)
-    finder = (origin_of(records[0]) or {}).get("strategy", strategy)
     shown = distinguishing | {
         f"{role}.{name}" for r in records for role in _ROLES for name in r.components[role].changed
     }
@@ -305,9 +308,7 @@ def _row(
         space_digest=_space_digest(records[0]),
         run_keys=tuple(sorted(record.run_key for record in single)),
         patients=patient_interval(finished, ranked_by),
-        published=None
-        if records[0].leaves_out_records
-        else counterpart_of(track.dataset, track.protocol, strategy=finder, builder=builder),
+        published=counterpart(records[0]),
         ranked_by=ranked_by,
         folds=row_folds(sets),
         processors=dict(Counter(_processor(one) for one in single if one.status == "ok")),

@@ -280,7 +280,11 @@ def _result(
         parameters=fmean(parameters) if parameters else None,
         run_keys=tuple(record.run_key for record in ordered),
         published=counterpart_of(
-            track.dataset, track.protocol, strategy=method.strategy, builder=method.builder
+            track.dataset,
+            track.protocol,
+            strategy=method.strategy,
+            builder=method.builder,
+            searched_on=method.found_on,
         )
         if all_records
         else None,

@@ -199,6 +199,7 @@ class Leaderboard:
         also_in: Records of persons who are also on leaderboards of other databases.
         majorities: Classes that one test person has at least half of the beats of, where test
             persons are in no training part.
+        shared_persons: Persons of the test part of whom other records are in the training part.
         seed_noise: By search space, how much of its differences is the seed, where it is measured.
     """
 
@@ -217,6 +218,7 @@ class Leaderboard:
     searched: tuple[Overlap, ...] = ()
     also_in: tuple[Overlap, ...] = ()
     majorities: tuple[Majority, ...] = ()
+    shared_persons: tuple[str, ...] = ()
     seed_noise: Mapping[str, SeedNoise] = field(default_factory=dict)
 
     @property

@@ -222,6 +222,12 @@ def _about_majorities(board: Leaderboard) -> list[str]:
 def _about_persons(board: Leaderboard) -> list[str]:
     """Return which records are of persons who are elsewhere, too, in sentences."""
     notes = []
+    if board.shared_persons:
+        notes.append(
+            f"The records are kept apart, but {counted(len(board.shared_persons), 'person')} of "
+            f"the test part has another record in the training part: "
+            f"{', '.join(board.shared_persons)}."
+        )
     for overlap in board.searched:
         what = f"the persons on whom architectures were searched on {overlap.dataset}"
         if not overlap.shared:

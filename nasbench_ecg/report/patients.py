@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nasbench_ecg.statistics import CONFIDENCE, MIN_VALUES_FOR_INTERVAL
 
@@ -111,6 +111,20 @@ def tests_unseen_records(record: RunRecord) -> bool:
     parts = record.split.records if record.split else {}
     test = parts.get("test", [])
     return bool(test) and set(test).isdisjoint(parts.get("train", []))
+
+
+def persons_in_both_parts(record: RunRecord) -> tuple[str, ...]:
+    """Return the persons of test records of whom other records are in the training part."""
+    if not tests_unseen_records(record):
+        return ()
+    assert record.split is not None
+    parts = {
+        part: {person_of(record, name) for name in names}
+        for part, names in record.split.records.items()
+    }
+    return tuple(
+        sorted(parts["test"] & (parts.get("train", set()) | parts.get("validation", set())))
+    )
 
 
 def patient_interval(runs: Sequence[RunRecord], score: str) -> PatientInterval | None:

@@ -52,7 +52,7 @@ def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: 
     import numpy as np
 
     pair, n = _Pair.of(first, second, score), len(first.persons)
-    observed = pair.differences(np.zeros((1, n)))[0]
+    observed = float(pair.differences(np.zeros((1, n), np.int64))[0])
     if 2**n > FIRST_EXCHANGES + 1:
         p_value = _drawn_p_value(pair, observed, n, FIRST_EXCHANGES)
         if p_value > _SMALL:
@@ -60,7 +60,7 @@ def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: 
     if n > MOST_EXACT_PERSONS:
         return _drawn_p_value(pair, observed, n, EXCHANGES)
     n_extreme = sum(int((d >= observed).sum()) for d in map(pair.differences, _all_exchanges(n)))
-    return n_extreme / 2 ** (n - 1)
+    return float(n_extreme / 2 ** (n - 1))
 
 
 def smallest_person_p_value(n_persons: int) -> float:
@@ -139,7 +139,7 @@ class _Pair:
             score=score,
         )
 
-    def differences(self, exchanged: NDArray[np.integer]) -> NDArray[np.float64]:
+    def differences(self, exchanged: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the sizes of the differences of the mean scores, [n_exchanges].
 
         Args:
@@ -156,4 +156,5 @@ class _Pair:
             right, predicted = np.moveaxis(counts, 1, -1)  # [n_runs, n_exchanges, n_classes]
             of_runs = score_of_counts(self.score, right, self.support, predicted, self.classes)
             scores.append(of_runs.mean(axis=0))
-        return np.abs(scores[0] - scores[1]).round(12)
+        sizes: NDArray[np.float64] = np.abs(scores[0] - scores[1]).round(12)
+        return sizes

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from nasbench_ecg.studies.generalize import origin_of
+
 if TYPE_CHECKING:
     from nasbench_ecg.run.record import RunRecord
 
@@ -27,6 +29,7 @@ class Published:
         scores: Fractions, by the names of metrics in run records. Unpublished scores are absent.
         strategy: Our strategy that reproduces the method, if there is one.
         builder: Our builder that the scores belong to; None for any.
+        searched_on: Dataset on which the architecture was searched, if that is another one.
     """
 
     label: str
@@ -38,6 +41,7 @@ class Published:
     scores: Mapping[str, float]
     strategy: str | None = None
     builder: str | None = None
+    searched_on: str | None = None
 
     @property
     def citation(self) -> str:
@@ -51,10 +55,24 @@ def published_scores(dataset: str, protocol: str) -> list[Published]:
     return sorted(found, key=lambda p: (-p.scores.get("f1_of_macro", -1.0), p.label))
 
 
-def counterpart_of(dataset: str, protocol: str, *, strategy: str, builder: str) -> Published | None:
-    """Return the published scores that a strategy with a builder reproduces, None without any."""
+def counterpart_of(
+    dataset: str, protocol: str, *, strategy: str, builder: str, searched_on: str = ""
+) -> Published | None:
+    """Return the published scores that a strategy with a builder reproduces, None without any.
+
+    Args:
+        dataset: Dataset of the scores.
+        protocol: Protocol of the scores.
+        strategy: Strategy that found the architecture.
+        builder: Builder of the network.
+        searched_on: Dataset on which the architecture was searched; by default that of the scores.
+    """
     for published in published_scores(dataset, protocol):
-        if published.strategy == strategy and published.builder in (None, builder):
+        if (
+            published.strategy == strategy
+            and published.builder in (None, builder)
+            and (published.searched_on or dataset) == (searched_on or dataset)
+        ):
             return published
     return None
 
@@ -73,11 +91,13 @@ def counterpart(record: RunRecord) -> Published | None:
     """Return the published scores of the method that a run reproduces, None without any."""
     if record.leaves_out_records:
         return None
+    origin = origin_of(record) or {}
     return counterpart_of(
         record.dataset_name,
         record.protocol,
-        strategy=record.strategy,
+        strategy=str(origin.get("strategy", record.strategy)),
         builder=record.components["builder"].name,
+        searched_on=str(origin.get("dataset", "")),
     )
 
 
@@ -123,4 +143,5 @@ def _read(
         scores={name: percent / 100 for name, percent in figure["scores"].items()},
         strategy=figure.get("strategy"),
         builder=figure.get("builder"),
+        searched_on=figure.get("searched_on"),
     )
