@@ -27,6 +27,7 @@ from nasbench_ecg.training.precision import arithmetic, autocast
 from nasbench_ecg.training.products import OPERATIONS
 from nasbench_ecg.training.recipe import Precision
 from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg.training.shapes import with_shapes
 
 CostName = Literal["parameters", "macs", "flash_bytes", "ram_bytes", "latency"]
 """Names of the costs that a search can minimize."""
@@ -43,9 +44,10 @@ BATCH_REPEATS = 5
 
 def build_network(arch: Architecture, task: Task, builder: Builder) -> nn.Module:
     """Return the untrained network of ``arch`` for the beats of ``task``."""
-    return builder.build(
+    model = builder.build(
         arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
     )
+    return with_shapes(model, task.n_leads, task.n_samples)
 
 
 def count_parameters(model: nn.Module) -> int:
