@@ -11,7 +11,7 @@ from nasbench_ecg.contracts import Task
 from nasbench_ecg.errors import PluginError
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext
-from nasbench_ecg.training import build_network
+from nasbench_ecg.training import Recipe, build_network, fit
 from nasbench_ecg.training.costs import measure_costs
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_evaluators.options import ProxyOptions, TrainOptions
@@ -70,6 +70,17 @@ def test_a_lazy_network_costs_trains_and_scores_what_that_of_given_shapes_does()
                 result.append(evaluator.evaluate(None, TASK, builder, context).score)
         found.append(result)
     assert found[0] == found[1]
+
+
+def test_a_lazy_network_of_another_builder_is_trained_as_that_of_given_shapes():
+    found = []
+    for builder in (Lazy(), Eager()):
+        with seeded(2):
+            network = builder.build(None, n_leads=2, n_samples=64, n_classes=3)
+            recipe = Recipe(epochs=2, batch_size=20, averaging="swa")
+            fit(network, TASK.train, recipe, seed=0, device="cpu", progress=Silent())
+        found.append(network.state_dict())
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
 def test_a_layer_that_no_beat_reaches_is_refused():

@@ -33,6 +33,7 @@ from nasbench_ecg.training.losses import Loss, loss_function
 from nasbench_ecg.training.optimizers import rate_schedule, weight_optimizer
 from nasbench_ecg.training.precision import arithmetic, autocast
 from nasbench_ecg.training.recipe import Recipe
+from nasbench_ecg.training.shapes import with_shapes
 
 __all__ = [
     "DeviceBeats",
@@ -168,7 +169,7 @@ def fit(
             epoch. Both are checked at the end of each epoch, so that a GPU never waits within one.
         PluginError: The state of the network holds values that are no tensors.
     """
-    check_state(model)
+    check_state(with_shapes(model, beats.n_leads, beats.n_samples))
     checkpoint = checkpoint or NoCheckpoint()
     model.to(device).train()
     data = to_device(beats, device)

@@ -22,9 +22,10 @@ def with_shapes(model: nn.Module, n_leads: int, n_samples: int) -> nn.Module:
     """
     if not isinstance(model, nn.Module) or not _without_shape(model):
         return model
+    device = next(chain(model.parameters(), model.buffers())).device
     modes = [(module, module.training) for module in model.modules()]
     with torch.no_grad():
-        model.eval()(torch.zeros(1, n_leads, n_samples))
+        model.eval()(torch.zeros(1, n_leads, n_samples, device=device))
     for module, training in modes:
         module.training = training
     if missing := _without_shape(model):

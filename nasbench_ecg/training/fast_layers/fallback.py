@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from nasbench_ecg.training.fast_layers import fast_layers
 
@@ -77,7 +78,7 @@ def _saved_state(network: nn.Module) -> Callable[[], None]:
         (module, name, buffer, buffer.clone())
         for module in network.modules()
         for name, buffer in module._buffers.items()
-        if buffer is not None
+        if buffer is not None and not is_lazy(buffer)
     ]
     generator = torch.get_rng_state()
 
