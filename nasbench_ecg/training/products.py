@@ -31,13 +31,14 @@ def _addbmm(added: Shape, a: Shape, b: Shape, **_: Any) -> int:
 
 def _trilinear(a: Shape, b: Shape, c: Shape, *expanded: Any, **_: Any) -> int:
     """Return two for each product of a value of each; ``expanded`` holds the added axes first."""
-    shapes = []
+    shapes: list[list[int]] = []
     for shape, axes in zip((a, b, c), expanded, strict=False):
         sizes = list(shape)
         for axis in sorted(axes):
             sizes.insert(axis, 1)
         shapes.append(sizes)
-    return 2 * prod(map(max, *shapes))
+    largest: list[int] = [max(sizes) for sizes in zip(*shapes, strict=True)]
+    return 2 * prod(largest)
 
 
 OPERATIONS: Mapping[Any, Callable[..., int]] = {

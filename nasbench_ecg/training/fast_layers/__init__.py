@@ -77,7 +77,7 @@ class FastLayers(TorchFunctionMode):
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         """Leave the block, after a check that no copy of a view was changed."""
-        super().__exit__(kind, error, traceback)
+        super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
         if error is None:
             self._views.check()
 
