@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytest
 import torch
 from tiny_beats import tiny_beats
 from torch import nn
+from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_norm
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Task
@@ -138,6 +140,38 @@ def test_recurrent_layers_and_attention_count(model, macs):
     assert torch.backends.mkldnn.enabled and torch.backends.mha.get_fastpath_enabled() == (
         fast_attention
     )
+
+
+class Products(nn.Module):
+    """Products with vectors, of which PyTorch's counter knows none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix, self.vector = nn.Parameter(torch.ones(7, 64)), nn.Parameter(torch.ones(64))
+        self.added, self.bilinear = nn.Parameter(torch.ones(7)), nn.Bilinear(64, 64, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        first = x[0, 0]
+        both = torch.addmv(self.added, self.matrix, first).sum() + torch.dot(first, self.vector)
+        added = torch.addbmm(first.new_zeros(2, 2), x, x.transpose(1, 2)).sum()
+        return self.bilinear(x[:, 0], x[:, 1]) + both + (x @ self.vector).sum() + added
+
+
+def test_products_with_vectors_and_bilinear_layers_count():
+    matrix_vector, dot, rows, square, bilinear = 7 * 64, 64, 2 * 64, 2 * 2 * 64, 3 * 64 * 64
+    expected = matrix_vector + dot + rows + square + bilinear
+    assert costs.count_macs(Products(), 2, 64) == expected
+
+
+@pytest.mark.parametrize("parametrize", [weight_norm, spectral_norm, orthogonal])
+def test_parametrized_weights_cost_what_stored_ones_cost(parametrize):
+    plain = nn.Sequential(nn.Conv1d(2, 8, 5), nn.Flatten(), nn.Linear(8 * 60, 3))
+    made = copy.deepcopy(plain)
+    parametrize(made[0])
+    parametrize(made[2])
+    assert costs.count_macs(made, 2, 64) == 60 * 8 * 2 * 5 + 8 * 60 * 3
+    assert costs.footprint(made, 2, 64) == costs.footprint(plain, 2, 64)
+    assert costs.latency(made, 2, 64, "cpu", repeats=1) > 0
 
 
 @pytest.mark.parametrize(("asked", "used"), [({}, "float32"), ({"precision": "bf16"}, "bf16")])

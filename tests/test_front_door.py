@@ -169,6 +169,18 @@ def test_a_wrong_word_is_one_clear_error(words: dict[str, Any], said: str, out: 
         nb.run("darts", "synthetic-2lead", out=out, device="cpu", **words)
 
 
+@pytest.mark.parametrize("role", ["strategy", "space", "builder", "evaluator", "datasets"])
+def test_beats_have_options_of_the_dataset_and_its_protocol_only(role: str) -> None:
+    with pytest.raises(OptionError, match=role):
+        nb.load_dataset("synthetic-2lead", profile="smoke", set={f"{role}.x": 1})
+
+
+def test_a_file_that_is_no_path_is_one_clear_error(made: Runs) -> None:
+    for path in (None, 3):
+        with pytest.raises(OptionError, match="is not a file"):
+            nb.export(made.iloc[:1], path)  # type: ignore[arg-type]
+
+
 def test_wrong_runs_are_clear_errors(made: Runs, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no such folder"):
         nb.runs(tmp_path / "nowhere")
@@ -371,7 +383,8 @@ def test_in_a_notebook_a_leaderboard_is_not_displayed_while_it_becomes_text(
     [{"seed": 1.5}, {"seeds": ["0"]}, {"seeds": 1.5}, {"seeds": [None, 1]},
      {"evaluation_seed": 0.5}, {"budget_evaluations": 2.5}, {"budget_seconds": "3"},
      {"parallel": 0}, {"parallel": 1.5}, {"checkpoint_seconds": -1}, {"checkpoint_seconds": None},
-     {"checkpoint_seconds": float("nan")}],
+     {"checkpoint_seconds": float("nan")}, {"seed": True}, {"seeds": True}, {"seeds": [False]},
+     {"parallel": True}, {"budget_evaluations": True}, {"budget_seconds": True}],
 )  # fmt: skip
 def test_a_wrong_number_is_one_clear_error(words: dict[str, Any], out: Path) -> None:
     with pytest.raises(OptionError, match=next(iter(words))):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence
 
 from nasbench_ecg.api import NoOptions
 from nasbench_ecg.training import flash_bytes, footprint, ram_bytes
@@ -147,6 +148,93 @@ def test_what_a_network_does_not_use_takes_no_memory():
 def test_a_layer_used_twice_is_stored_once():
     layer = Conv(2, 2, 3)
     assert flash_bytes(nn.Sequential(layer, layer), 2, 50) == (12 + 2 * 4) + 3 * 5
+
+
+class Steps(nn.Module):
+    """A recurrent layer, or a cell for each sample, over beats [batch, leads, samples]."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.transpose(1, 2)
+        if isinstance(self.layer, nn.RNNBase):
+            return self.layer(x)[0][:, -1]
+        state = None
+        for sample in x.unbind(1):
+            state = self.layer(sample, state)
+        return state[0] if isinstance(state, tuple) else state
+
+
+class Packed(Steps):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        samples = pack_padded_sequence(x.transpose(1, 2), [x.shape[2]], batch_first=True)
+        return self.layer(samples)[0].data.mean(0, keepdim=True)
+
+
+LAYERS = {
+    "lstm": lambda: Steps(nn.LSTM(2, 6, batch_first=True)),
+    "two directions": lambda: Steps(nn.LSTM(2, 6, 2, batch_first=True, bidirectional=True)),
+    "gru": lambda: Steps(nn.GRU(2, 6, batch_first=True)),
+    "rnn": lambda: Steps(nn.RNN(2, 6, batch_first=True)),
+    "packed": lambda: Packed(nn.GRU(2, 6, batch_first=True)),
+    "lstm cell": lambda: Steps(nn.LSTMCell(2, 6)),
+    "gru cell": lambda: Steps(nn.GRUCell(2, 6)),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_all_steps_of_a_recurrent_layer_share_their_scales(name):
+    first, *others = (flash_bytes(LAYERS[name](), 2, n) for n in (7, 9, 40))
+    assert others == [first, first]
+
+
+def test_a_recurrent_layer_by_hand():
+    # 12 and 36 weights, 6 scales and 6 biases of both products. Scales of the beat and the first
+    # state; of the samples' product without and with biases; of a step's product, sum and tanh; of
+    # the last state, and of the outputs before and after their axes are exchanged.
+    layer = nn.RNN(2, 6, batch_first=True)
+    assert flash_bytes(Steps(layer), 2, 40) == (12 + 36 + 4 * 24) + (2 + 2 + 3 + 3) * 5
+
+
+class Product(nn.Module):
+    """A product of weights with the leads of each sample."""
+
+    def __init__(self, equation: str, *shape: int) -> None:
+        super().__init__()
+        self.equation, self.weight = equation, nn.Parameter(torch.ones(shape))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.equation == "vector":
+            return x.transpose(1, 2) @ self.weight
+        return torch.einsum(self.equation, *sorted([self.weight, x], key=torch.Tensor.dim))
+
+
+@pytest.mark.parametrize("n", [50, 200])
+@pytest.mark.parametrize(
+    ("product", "channels"),
+    [
+        (("oc,bct->bot", 8, 2), 8),
+        (("co,bct->bto", 2, 8), 8),
+        (("oc,bct->bto", 8, 2), 8),
+        (("vector", 2), 1),
+    ],
+)
+def test_a_product_with_weights_is_a_linear_layer_of_its_channels(product, channels, n):
+    assert flash_bytes(Product(*product), 2, n) == channels * (2 + 4) + 2 * 5
+
+
+def test_a_bilinear_layer_by_hand():
+    class Leads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Bilinear(50, 50, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x[:, 0], x[:, 1])
+
+    assert flash_bytes(Leads(), 2, 50) == 3 * 50 * 50 + 3 * (4 + 4) + 3 * 5  # the sum with biases
 
 
 def test_the_model_keeps_its_state():

@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Task
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
@@ -102,7 +103,13 @@ def test_naswot_is_the_log_determinant_of_equal_rectifier_states(batch, weight):
     )
 
 
-@pytest.mark.parametrize("rectifier", [nn.ReLU(), nn.ReLU(inplace=True), nn.LeakyReLU()])
+@pytest.mark.parametrize(
+    "rectifier",
+    [
+        nn.ReLU(), nn.ReLU(inplace=True), nn.LeakyReLU(), nn.ReLU6(), nn.ReLU6(inplace=True),
+        nn.PReLU(), nn.RReLU(), nn.RReLU(inplace=True), nn.RReLU().eval(),
+    ],
+)  # fmt: skip
 def test_naswot_sees_every_kind_of_rectifier(rectifier):
     signals = torch.randn(4, 30, generator=torch.Generator().manual_seed(3))
     on = (signals > 0).numpy()
@@ -110,6 +117,12 @@ def test_naswot_sees_every_kind_of_rectifier(rectifier):
     assert measures.naswot(rectifier, signals, None) == pytest.approx(
         np.linalg.slogdet(equal)[1], rel=1e-6
     )
+
+
+@pytest.mark.parametrize("other", [nn.Identity(), nn.ELU(), nn.GELU(), nn.Hardtanh()])
+def test_naswot_of_a_network_without_rectifiers_is_refused(other):
+    with pytest.raises(OptionError, match="this network has none"):
+        measures.naswot(other, torch.randn(4, 30), None)
 
 
 def test_naswot_of_equal_beats_is_low_and_finite():

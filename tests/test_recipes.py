@@ -502,9 +502,38 @@ def test_options_that_do_not_belong_together_are_refused(wrong, told):
         options(**wrong)
 
 
-def test_update_bn_takes_the_batches_of_a_network_without_normalization():
+def test_weights_of_a_network_without_normalization_are_averaged():
     beats: Beats = RARE
     model = nn.Sequential(nn.Flatten(), nn.Linear(128, 3))
     trained, _ = train(beats, model=model, averaging="ema")
-    update_bn([], trained)  # what the engine calls: nothing to do
     assert all(p.isfinite().all() for p in trained.parameters())
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "by_beats"), [(34, 32, True), (99, 32, True), (402, 4, False)]
+)
+def test_a_small_last_batch_does_not_count_as_a_whole_one(n, size, by_beats):
+    norm = nn.BatchNorm1d(2)
+    signals = torch.randn(n, 2, 20, generator=torch.Generator().manual_seed(1))
+    signals[-(n % size) :] += 5
+    batches = signals.split(size)
+    average = WeightAverage(norm, Recipe(averaging="ema"), steps=1)
+    average.update(norm)
+    average.apply(norm, batches)
+    weights = torch.tensor([float(len(batch)) if by_beats else 1.0 for batch in batches])
+    weights /= weights.sum()
+    mean = sum(w * batch.mean((0, 2)) for w, batch in zip(weights, batches, strict=True))
+    variance = sum(w * batch.var((0, 2)) for w, batch in zip(weights, batches, strict=True))
+    torch.testing.assert_close(norm.running_mean, mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(norm.running_var, variance, rtol=1e-4, atol=1e-5)
+    assert norm.momentum == 0.1 and norm.training
+
+
+def test_statistics_of_many_batches_are_those_of_pytorch_to_the_last_bit():
+    norm, other = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    batches = torch.randn(402, 2, 20, generator=torch.Generator().manual_seed(1)).split(4)
+    average = WeightAverage(norm, Recipe(averaging="ema"), steps=1)
+    average.update(norm)
+    average.apply(norm, batches)
+    update_bn(batches, other)
+    assert all(torch.equal(a, b) for a, b in zip(norm.buffers(), other.buffers(), strict=True))

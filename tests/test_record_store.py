@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,6 +58,30 @@ def test_files_and_weights_lie_beside_the_record(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / KEY
     assert json.loads((folder / "curves.json").read_text()) == {"loss": [1.0, 0.5]}
     assert torch.equal(load_file(folder / "weights.safetensors")["w"], transposed)
+
+
+def test_weights_that_share_memory_or_are_conjugated_are_stored(tmp_path: Path) -> None:
+    one = torch.arange(6.0)
+    conjugated = torch.tensor([1 + 2j]).conj()
+    given = {"a": one, "b": one, "part": one[1:3], "row": one[:1].expand(4), "c": conjugated}
+    RecordStore(tmp_path).write(made(), weights=given)
+    found = load_file(tmp_path / "runs" / KEY / "weights.safetensors")
+    assert {name: value.tolist() for name, value in found.items()} == {
+        "a": [0, 1, 2, 3, 4, 5],
+        "b": [0, 1, 2, 3, 4, 5],
+        "part": [1, 2],
+        "row": [0, 0, 0, 0],
+        "c": [1 - 2j],
+    }
+
+
+@pytest.mark.parametrize(
+    "weights", [torch.zeros(2).to_sparse(), torch.zeros(2, dtype=torch.complex128)]
+)
+def test_weights_of_another_kind_are_one_clear_error(tmp_path: Path, weights: Any) -> None:
+    with pytest.raises(StorageError, match="The weights cannot be stored"):
+        RecordStore(tmp_path).write(made(), weights={"w": weights})
+    assert not everything(tmp_path / "runs")
 
 
 def test_the_files_of_a_record_are_replaced_together(tmp_path: Path) -> None:

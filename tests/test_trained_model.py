@@ -6,23 +6,25 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from scipy.signal import resample_poly
 from torch import nn
 from wfdb_files import spiky_signals, write_record
 
 from nasbench_ecg.data.record_options import WaveformOptions
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.models.trained import TrainedModel
 from nasbench_ecg.signal.filtering import denoise
 
 
-def model(**changes):
+def model(network=None, **changes):
     """Return a module that was trained on windows of 360 Hz, with 99 samples before the R peak."""
     given = {"records": ("100", "101"), "leads": ("MLII", "V1"), "before": 99, "after": 200}
     options = WaveformOptions(**{**given, "head": 0, "tail": 0, "normalise": "none", **changes})
-    dataset = SimpleNamespace(fs=360.0, leads=["MLII", "V1"], n_samples=300)
-    return TrainedModel(
-        nn.Identity(), SimpleNamespace(dataset=dataset, classes=["N", "V"]), options
-    )
+    used = [name for name in given["records"] if name not in (options.exclude or ())]
+    dataset = SimpleNamespace(fs=360.0, leads=["MLII", "V1"], n_samples=300, records=used)
+    record = SimpleNamespace(dataset=dataset, classes=["N", "V"])
+    return TrainedModel(network or nn.Identity(), record, options)
 
 
 @pytest.mark.parametrize("method", ["none", "db5"])
@@ -46,3 +48,59 @@ def test_records_that_the_run_left_out_can_be_prepared(tmp_path):
     excluding = model(exclude=("101",))
     assert excluding.prepare(tmp_path).records == ("100",)
     assert excluding.prepare(tmp_path, ["101"]).records == ("101",)
+
+
+def test_of_a_dataset_that_names_no_records_those_of_the_run_are_prepared(tmp_path):
+    write_record(tmp_path, "100")
+    write_record(tmp_path, "101")
+    made = model()
+    made.options = made.options.model_copy(update={"records": ()})  # as of a generated dataset
+    assert made.prepare(tmp_path).records == ("100", "101")
+    assert made.prepare(tmp_path, ["101"]).records == ("101",)
+
+
+@pytest.mark.parametrize("records", ["100", [], ""])
+def test_records_that_are_no_list_of_names_are_refused(records, tmp_path):
+    with pytest.raises(OptionError, match="is not a list of names"):
+        model().prepare(tmp_path, records)
+
+
+class Means(nn.Module):
+    """Logits are the means of the leads, in bfloat16."""
+
+    def forward(self, x):
+        return x.mean(-1).bfloat16()
+
+
+def test_beats_may_be_lists_and_logits_bfloat16():
+    beats = np.zeros((3, 2, 300))
+    beats[1, 0], beats[2, 1] = 1, 2
+    expected = np.exp([[0, 0], [1, 0], [0, 2]]) / np.exp([[0, 0], [1, 0], [0, 2]]).sum(
+        1, keepdims=True
+    )
+    made = model(Means())
+    for given in (beats, beats.tolist(), torch.tensor(beats), torch.tensor(beats).bfloat16()):
+        np.testing.assert_allclose(made.probabilities(given), expected, rtol=1e-6)
+        assert made.classify(given) == ["N", "N", "V"]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
+def test_beats_that_are_not_finite_are_refused(value):
+    beats = np.zeros((3, 2, 300))
+    beats[1:, 1, 7] = value
+    with pytest.raises(OptionError, match=r"2 of 3 beats contain NaN or infinity. \(beat 1\)"):
+        model(Means()).classify(beats)
+
+
+@pytest.mark.parametrize(
+    ("beats", "said"),
+    [
+        ([[[1, 2], [3]]], "not an array of numbers"),
+        ("beats", "not an array of numbers"),
+        (np.zeros((3, 2, 299)), "have 2 × 299 values"),
+        (1.0, "have no values"),
+    ],
+)
+def test_what_is_no_array_of_beats_is_one_clear_error(beats, said):
+    with pytest.raises(OptionError, match=said):
+        model(Means()).classify(beats)

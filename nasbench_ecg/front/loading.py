@@ -13,6 +13,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.front.progress import notebook_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import overrides_of
@@ -95,9 +96,13 @@ def load_dataset(
     progress = progress or notebook_progress()
     component = load_registry().get("dataset", name)
     assert isinstance(component.spec, DatasetSpec)
-    options, protocol, protocol_set = resolve_dataset(
-        component, protocol, profile, overrides_of(set or {})
-    )
+    overrides = overrides_of(set or {})
+    if others := sorted({*overrides} - {"dataset", "protocol"}):
+        raise OptionError(
+            f"Options of the {others[0]} cannot be set.",
+            fix='For example: set={"dataset.denoise": "none"}',
+        )
+    options, protocol, protocol_set = resolve_dataset(component, protocol, profile, overrides)
     source = LocalSource(None if data is None else Path(data))
     dataset = component.create(options)
     fetch_records([dataset], source, progress)

@@ -339,12 +339,10 @@ def _whole(name: str, value: Any) -> int:
     Raises:
         OptionError: It is another value.
     """
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise OptionError(
-            f"{name}={value!r} is not a whole number.", fix="For example: 1"
-        ) from None
+    if not isinstance(value, bool):  # True would be 1
+        with suppress(TypeError):
+            return operator.index(value)
+    raise OptionError(f"{name}={value!r} is not a whole number.", fix="For example: 1")
 
 
 def _number(name: str, value: Any) -> float:
@@ -353,7 +351,7 @@ def _number(name: str, value: Any) -> float:
     Raises:
         OptionError: It is another value.
     """
-    if not isinstance(value, Real):
+    if not isinstance(value, Real) or isinstance(value, bool):
         raise OptionError(f"{name}={value!r} is not a number.", fix="For example: 60")
     return float(value)
 

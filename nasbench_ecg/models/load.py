@@ -69,6 +69,7 @@ def build_model(record: RunRecord, registry: Registry | None = None) -> nn.Modul
         PluginError: The builder is not installed.
     """
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.training.shapes import with_shapes
 
     assert record.architecture is not None and record.dataset is not None
     used = record.components["builder"]
@@ -81,6 +82,7 @@ def build_model(record: RunRecord, registry: Registry | None = None) -> nn.Modul
             n_samples=record.dataset.n_samples,
             n_classes=len(record.classes),
         )
+        model = with_shapes(model, len(record.dataset.leads), record.dataset.n_samples)
     except (ValidationError, RuntimeError) as error:
         raise _changed(record, error) from error
     return model

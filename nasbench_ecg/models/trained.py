@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from nasbench_ecg.data.beats import Beats
@@ -49,24 +49,32 @@ class TrainedModel(nn.Module):
         """Return the logits of beats [batch, leads, samples], float32 [batch, classes]."""
         return cast(Tensor, self.network(beats))
 
-    def probabilities(self, beats: Beats | NDArray[np.floating] | Tensor) -> NDArray[np.float32]:
+    def probabilities(self, beats: Beats | ArrayLike | Tensor) -> NDArray[np.float32]:
         """Return class probabilities, float32 [n_beats, n_classes].
 
         Args:
             beats: Prepared beats, or an array [n_beats, leads, samples] of prepared windows.
 
         Raises:
-            OptionError: Leads or samples are not those of the run.
+            OptionError: Leads or samples are not those of the run, or a value is not finite.
         """
-        self._check_shape(tuple((beats.signals if isinstance(beats, Beats) else beats).shape[1:]))
         if isinstance(beats, Beats):
+            self._check_shape(beats.signals.shape[1:])
             return predict(self.network, beats, device="cpu")
+        windows = _windows(beats)
+        self._check_shape(tuple(windows.shape[1:]))
+        if not (finite := windows.isfinite().all(dim=2).all(dim=1)).all():
+            raise OptionError(
+                f"{int((~finite).sum()):,} of {len(finite):,} beats contain NaN or infinity.",
+                where=f"beat {int((~finite).nonzero()[0])}",
+                fix="Leave these beats out.",
+            )
         with torch.no_grad():
-            parts = torch.split(torch.as_tensor(beats, dtype=torch.float32), _BATCH)
-            found = torch.cat([self(part).softmax(dim=1) for part in parts])
+            parts = torch.split(windows, _BATCH)
+            found = torch.cat([self(part).float().softmax(dim=1) for part in parts])
         return cast("NDArray[np.float32]", found.numpy())
 
-    def classify(self, beats: Beats | NDArray[np.floating] | Tensor) -> list[str]:
+    def classify(self, beats: Beats | ArrayLike | Tensor) -> list[str]:
         """Return the name of the predicted class of each beat; arguments as above."""
         return [self.classes[i] for i in self.probabilities(beats).argmax(axis=1)]
 
@@ -84,7 +92,8 @@ class TrainedModel(nn.Module):
             extension: Extension of the annotation files.
 
         Raises:
-            OptionError: The dataset of the run does not cut windows out of records.
+            OptionError: The dataset of the run does not cut windows out of records, or ``records``
+                is no list of names.
             RecordError: A record is missing or damaged, or lacks a lead.
         """
         if not isinstance(self.options, WaveformOptions):
@@ -92,8 +101,14 @@ class TrainedModel(nn.Module):
                 f"The dataset {self.record.dataset_name!r} does not cut beats out of records.",
                 fix="Prepare the beats with the dataset itself: nasbench_ecg.load_dataset.",
             )
+        if isinstance(records, str) or (records is not None and not len(records)):
+            raise OptionError(
+                f"records={records!r} is not a list of names.", fix='For example: ["100", "101"]'
+            )
         data = self.record.dataset
         assert data is not None
+        if not self.options.records:  # all records of the dataset
+            records = records or data.records
         rates = {"rate": data.fs, "denoise_rate": denoise_rate(self.options, data.fs)}
         options = self.options.undisturbed.model_copy(update=rates)
         if records is not None:
@@ -108,10 +123,27 @@ class TrainedModel(nn.Module):
         expected = (len(data.leads), data.n_samples)
         if shape != expected:
             raise OptionError(
-                f"These beats have {' × '.join(map(str, shape))} values; the network needs "
+                f"These beats have {' × '.join(map(str, shape)) or 'no'} values; the network needs "
                 f"{expected[0]} leads × {expected[1]} samples.",
                 fix=f"Leads: {', '.join(data.leads)}. 'prepare' cuts beats out of records.",
             )
+
+
+def _windows(beats: ArrayLike | Tensor) -> Tensor:
+    """Return windows as float32 on the CPU.
+
+    Raises:
+        OptionError: They are no array of numbers.
+    """
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            array = beats if isinstance(beats, Tensor) else np.asarray(beats, dtype=np.float32)
+        return torch.as_tensor(array, dtype=torch.float32, device="cpu")
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"These beats are not an array of numbers: {str(error).rstrip('.')}.",
+            fix="Give an array [beats, leads, samples].",
+        ) from error
 
 
 def trained_model(record: RunRecord, out: Path, registry: Registry | None = None) -> TrainedModel:

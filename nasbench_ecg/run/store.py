@@ -113,7 +113,8 @@ class RecordStore:
             weights: Weights by parameter name, stored there as safetensors.
 
         Raises:
-            StorageError: There is no space, or the folder cannot be written.
+            StorageError: There is no space, the folder cannot be written, or weights are of a kind
+                that safetensors does not store.
         """
         path = self.path(record.run_key)
         with storage_errors(path):
@@ -188,11 +189,22 @@ class RecordStore:
                 from safetensors import SafetensorError
                 from safetensors.torch import save_file
 
-                contiguous = {name: value.contiguous() for name, value in weights.items()}
                 try:
-                    save_file(contiguous, temporary / WEIGHTS)
+                    # layers may share weights, and safetensors refuses tensors that share memory
+                    separate = {
+                        name: value.resolve_conj().contiguous().clone()
+                        for name, value in weights.items()
+                    }
+                    save_file(separate, temporary / WEIGHTS)
                 except SafetensorError as error:
                     raise OSError(str(error)) from error
+                except (RuntimeError, ValueError, KeyError) as error:
+                    raise StorageError(
+                        f"The weights cannot be stored: {type(error).__name__}: "
+                        f"{str(error).strip().rstrip('.')}.",
+                        where=str(folder / WEIGHTS),
+                        fix="Dense tensors of types that safetensors knows can be stored.",
+                    ) from error
                 with (temporary / WEIGHTS).open("rb") as file:
                     os.fsync(file.fileno())
             digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}

@@ -7,12 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import update_bn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from nasbench_ecg.training.recipe import Recipe
 
 SWA_START = 0.75
 """Part of the steps before the first that ``swa`` averages."""
+
+MAX_EXCESS = 0.01
+"""Weight that a small last batch may have in statistics beyond its share of the beats."""
 
 
 class WeightAverage:
@@ -60,7 +63,7 @@ class WeightAverage:
         if self._seen > self._first:
             for own, average in zip(model.parameters(), self._weights, strict=True):
                 own.copy_(average)
-            update_bn(batches, model)
+            _measure_norms(model, batches)
 
     def state(self) -> dict[str, Any]:
         """Return the state that :meth:`restore` takes."""
@@ -71,3 +74,31 @@ class WeightAverage:
         self._seen = state["seen"]
         for own, saved in zip(self._weights, state["weights"], strict=True):
             own.copy_(saved)
+
+
+def _measure_norms(model: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Set the statistics of batch normalization to their averages over ``batches``.
+
+    Batches count the same, as in PyTorch's ``update_bn``, unless a smaller one would count for more
+    than its beats by over :data:`MAX_EXCESS`. That is so only for the last of fewer than 100.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    was_training = model.training
+    model.train()
+    for norm in norms:
+        norm.reset_running_stats()
+    n_beats = 0
+    for n_batches, batch in enumerate(batches, start=1):
+        n_beats += len(batch)
+        share = 1 / n_batches
+        if share - len(batch) / n_beats > MAX_EXCESS:
+            share = len(batch) / n_beats
+        for norm in norms:
+            norm.momentum = share
+        model(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.train(was_training)

@@ -20,12 +20,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Task
-from nasbench_ecg.training.decomposition import decomposed
+from nasbench_ecg.training.decomposition import decomposed, parametrized_once
 from nasbench_ecg.training.engine import seconds_per_call
 from nasbench_ecg.training.int8 import flash_bytes, footprint, ram_bytes
 from nasbench_ecg.training.precision import arithmetic, autocast
+from nasbench_ecg.training.products import OPERATIONS
 from nasbench_ecg.training.recipe import Precision
 from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg.training.shapes import with_shapes
 
 CostName = Literal["parameters", "macs", "flash_bytes", "ram_bytes", "latency"]
 """Names of the costs that a search can minimize."""
@@ -42,9 +44,10 @@ BATCH_REPEATS = 5
 
 def build_network(arch: Architecture, task: Task, builder: Builder) -> nn.Module:
     """Return the untrained network of ``arch`` for the beats of ``task``."""
-    return builder.build(
+    model = builder.build(
         arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
     )
+    return with_shapes(model, task.n_leads, task.n_samples)
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -56,15 +59,19 @@ def count_macs(model: nn.Module, n_leads: int, n_samples: int) -> int:
     """Return the multiply-accumulates of one beat [n_leads, n_samples].
 
     Convolutions and matrix products count, as in :mod:`torch.utils.flop_counter`, those of
-    recurrent layers and attention included; element-wise operations and poolings do not. One
-    multiply-accumulate is two floating-point operations. The model is set to evaluation mode.
+    recurrent layers and attention included, and products with vectors; element-wise operations and
+    poolings do not, and neither do parametrizations of weights. One multiply-accumulate is two
+    floating-point operations. The model is set to evaluation mode.
     """
     parameter = next(model.parameters(), None)
     beat = torch.zeros(
         1, n_leads, n_samples, device=None if parameter is None else parameter.device
     )
-    with decomposed(), torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model.eval()(beat)
+    model.eval()
+    counter = FlopCounterMode(display=False, custom_mapping=dict(OPERATIONS))
+    # in inference mode, PyTorch cannot count the operations of parametrized weights
+    with decomposed(), torch.no_grad(), parametrized_once(model, beat), counter:
+        model(beat)
     return int(counter.get_total_flops()) // 2
 
 

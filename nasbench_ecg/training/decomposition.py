@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.utils import parametrize
 
 
 @contextmanager
@@ -27,3 +29,12 @@ def decomposed() -> Iterator[None]:
             yield
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_attention)
+
+
+@contextmanager
+def parametrized_once(model: nn.Module, beat: Tensor) -> Iterator[None]:
+    """Compute parametrized weights of ``model`` before the block, which reads them as stored."""
+    with parametrize.cached():
+        if any(map(parametrize.is_parametrized, model.modules())):
+            model(beat)
+        yield

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -18,17 +18,22 @@ from torch.nn.functional import cross_entropy
 
 from nasbench_ecg.contracts import Checkpoint
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import DivergedError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.augmentation import Augmenter
 from nasbench_ecg.training.averaging import WeightAverage
 from nasbench_ecg.training.checkpoint import NoCheckpoint
-from nasbench_ecg.training.fast_layers import fast_layers
+from nasbench_ecg.training.divergence import check_state, raise_if_diverged
+from nasbench_ecg.training.fast_layers.fallback import (
+    compute_without,
+    in_fast_layers,
+    is_computed_without,
+)
 from nasbench_ecg.training.graphs import GraphedStep, rate_from
 from nasbench_ecg.training.losses import Loss, loss_function
 from nasbench_ecg.training.optimizers import rate_schedule, weight_optimizer
 from nasbench_ecg.training.precision import arithmetic, autocast
 from nasbench_ecg.training.recipe import Recipe
+from nasbench_ecg.training.shapes import with_shapes
 
 __all__ = [
     "DeviceBeats",
@@ -97,15 +102,22 @@ def training_step(
         loss_of: The loss, of :func:`~nasbench_ecg.training.loss_function` for that of the recipe.
         fast: Whether a CPU computes the layers in their fastest forms, such as those of
             :class:`~nasbench_ecg.training.FastLayers`; False is slower and computes the same within
-            rounding.
+            rounding. A network without such forms is computed as if False.
     """
-    optimizer.zero_grad(set_to_none=True)
-    layers = fast_layers(model) if fast and x.device.type == "cpu" else nullcontext()
-    with autocast(x.device.type, recipe.precision), layers:
-        logits = model(x)
-    logits = logits.float()
-    loss = loss_of(logits, y)
-    loss.backward()  # type: ignore[no-untyped-call]
+
+    def passes(layers: AbstractContextManager[object]) -> tuple[Tensor, Tensor]:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(x.device.type, recipe.precision), layers:
+            logits = model(x)
+        logits = logits.float()
+        loss = loss_of(logits, y)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss, logits
+
+    if fast and x.device.type == "cpu":
+        loss, logits = in_fast_layers(model, x, passes)
+    else:
+        loss, logits = passes(nullcontext())
     nn.utils.clip_grad_norm_(model.parameters(), recipe.grad_clip)
     optimizer.step()
     return loss.detach(), logits.detach()
@@ -155,7 +167,9 @@ def fit(
     Raises:
         DivergedError: A loss was not finite, or the state of the network is not finite after an
             epoch. Both are checked at the end of each epoch, so that a GPU never waits within one.
+        PluginError: The state of the network holds values that are no tensors.
     """
+    check_state(with_shapes(model, beats.n_leads, beats.n_samples))
     checkpoint = checkpoint or NoCheckpoint()
     model.to(device).train()
     data = to_device(beats, device)
@@ -182,6 +196,7 @@ def fit(
             "curves": curves,
             "sums": sums,
             **({"average": average.state()} if average else {}),
+            **({"without_fast_layers": True} if is_computed_without(model) else {}),
         }
 
     if (saved := checkpoint.load()) is not None:
@@ -193,6 +208,8 @@ def fit(
         sums.copy_(saved["sums"])
         if average:
             average.restore(saved["average"])
+        if saved.get("without_fast_layers"):
+            compute_without(model)
 
     step, rate = _counted_step(
         model, optimizer, data, sums, recipe, loss_of, augment, graphs=graphs, fast=fast
@@ -270,33 +287,6 @@ def _counted_step(
         examples.append(torch.zeros(recipe.batch_size, augment.n_draws, device=device))
     graphed = GraphedStep(step, *examples, enabled=graphs)
     return graphed, rate
-
-
-def raise_if_diverged(
-    finite_steps: Tensor, state: Iterable[Tensor], *, epoch: int, steps: int
-) -> None:
-    """Check at the end of an epoch that the training has not diverged; a GPU waits for it once.
-
-    Args:
-        finite_steps: Number of steps of this epoch before the first loss that is not finite, [].
-        state: Weights and buffers of the network.
-        epoch: Number of the epoch, from 1.
-        steps: Steps of the epoch.
-
-    Raises:
-        DivergedError: A loss is not finite, or a value of ``state``.
-    """
-    checks = [tensor.detach().isfinite().all() for tensor in state if tensor.is_floating_point()]
-    state_finite = torch.stack(checks).all() if checks else torch.ones_like(finite_steps)
-    n_finite, finite = torch.stack([finite_steps, state_finite.to(finite_steps)]).tolist()
-    if n_finite == steps and finite:
-        return
-    what, step = ("loss", n_finite + 1) if n_finite < steps else ("weights", steps)
-    raise DivergedError(
-        f"The training diverged: {what} not finite.",
-        where=f"epoch {epoch}, step {int(step)} of {steps}",
-        fix="Lower the learning rate or the limit of gradients; in bfloat16, try float32.",
-    )
 
 
 class Epoch:

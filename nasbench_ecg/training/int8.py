@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from nasbench_ecg.training.decomposition import decomposed
+from nasbench_ecg.training.decomposition import decomposed, parametrized_once
+from nasbench_ecg.training.recurrent import RecurrentCalls
 
 WEIGHT_BYTES = ACTIVATION_BYTES = 1
 """Bytes of an int8 weight or activation."""
@@ -67,7 +68,8 @@ def flash_bytes(model: nn.Module, n_leads: int, n_samples: int) -> int:
     - ``4·C`` more for int32 biases, if the layer has biases or batch normalization follows;
     - 5 for each activation: a float32 scale and an int8 zero point. A convolution or linear layer
       has one activation together with the ReLU that follows it; poolings that take the largest
-      value, paddings and reshapes keep that of their input;
+      value, paddings and reshapes keep that of their input, and all steps of a recurrent layer
+      share theirs;
     - ``8·C`` for batch normalization of C channels that follows no such layer; otherwise it is
       folded into the layer, or into all the layers whose outputs are concatenated before it;
     - ``4·n`` for any other n values that the network reads, in float32.
@@ -106,9 +108,11 @@ def footprint(model: nn.Module, n_leads: int, n_samples: int) -> Footprint:
     beat = torch.zeros(
         1, n_leads, n_samples, device=None if parameter is None else parameter.device
     )
-    trace = _Trace([*model.parameters(), *model.buffers()], beat)
-    with torch.no_grad(), decomposed(), trace:
-        output = model.eval()(beat)
+    calls = RecurrentCalls()
+    trace = _Trace([*model.parameters(), *model.buffers()], beat, calls)
+    model.eval()
+    with torch.no_grad(), decomposed(), parametrized_once(model, beat), calls, trace:
+        output = model(beat)
     trace.read_after(output)
     return Footprint(_flash(trace), _ram(trace))
 
@@ -121,27 +125,27 @@ class _Operation:
         name: Name of the operator, without that of its overload and without a last underscore.
         reads: Storages of its inputs that are activations.
         constants: Its other inputs.
+        weights: The weights of a convolution or a linear layer; None for other operations.
         writes: Storage of its output.
         also_writes: Storages of further outputs, which take memory if they are read.
         has_scale: Whether its output is a number, and not an index or a truth value.
         channels: Channels of its output, or units of a linear layer.
         in_place: Whether it could write to the memory of its one input.
+        shape: Shape of its output.
+        layer: The recurrent layer that it is part of; None if it is none.
     """
 
     name: str
     reads: tuple[int, ...]
     constants: tuple[Tensor, ...]
+    weights: Tensor | None
     writes: int
     also_writes: tuple[int, ...]
     has_scale: bool
     channels: int
     in_place: bool
-
-    @property
-    def weights(self) -> Tensor | None:
-        """The weights of a convolution or a linear layer; None for other operations."""
-        matrices = (tensor for tensor in self.constants if tensor.dim() > 1)
-        return next(matrices, None) if self.name in _LAYERS else None
+    shape: tuple[int, ...]
+    layer: int | None
 
     @property
     def normalizes(self) -> bool:
@@ -149,7 +153,14 @@ class _Operation:
         return "batch_norm" in self.name
 
 
-_LAYERS = ("convolution", "addmm", "mm", "bmm", "baddbmm")
+_FACTORS = {
+    "convolution": slice(1, 2),
+    "addmm": slice(1, 3), "baddbmm": slice(1, 3), "addbmm": slice(1, 3), "addmv": slice(1, 3),
+    "mm": slice(2), "bmm": slice(2), "mv": slice(2), "dot": slice(2), "vdot": slice(2),
+    "_trilinear": slice(3),
+}  # fmt: skip
+"""Which inputs of a layer may be its weights."""
+
 _POINTWISE = torch.Tag.pointwise
 _COPIES = ("clone", "_to_copy", "copy")
 _KEEP_SCALE = (*_COPIES, "max_pool1d_with_indices", "max_pool2d_with_indices", "constant_pad_nd")
@@ -169,11 +180,13 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         operations: The operations in order, without views and those on constants alone.
         sizes: Number of values in each storage of activations.
         last_use: Number of the last operation that reads or writes a storage.
+        calls: States the recurrent layer that is being computed.
         beat: Storage of the network's input.
     """
 
-    def __init__(self, constants: list[Tensor], beat: Tensor) -> None:
+    def __init__(self, constants: list[Tensor], beat: Tensor, calls: RecurrentCalls) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.calls = calls
         self.operations: list[_Operation] = []
         self.beat = _storage(beat)
         self.sizes = {self.beat: beat.numel()}
@@ -206,6 +219,8 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if written in reads and not func._schema.is_mutable:  # a view
             return
         name = func._schema.name.removeprefix("aten::").removesuffix("_")
+        factors = inputs[_FACTORS.get(name, slice(0))]
+        weights = next((one for one in factors if _storage(one) not in self.sizes), None)
         elementwise = (
             _POINTWISE in func.tags or name in (*_COPIES, *_ACTIVATIONS) or "batch_norm" in name
         )
@@ -218,11 +233,14 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 name,
                 reads,
                 constants,
+                weights,
                 written,
                 also_writes=tuple({*map(_storage, outputs)} - {written}),
                 has_scale=output.is_floating_point() or output.is_complex(),
-                channels=_channels(name, output),
+                channels=_channels(name, output, factors, weights),
                 in_place=elementwise and len(reads) == 1,
+                shape=tuple(output.shape),
+                layer=self.calls.layer,
             )
         )
 
@@ -231,9 +249,14 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.last_use |= dict.fromkeys(map(_storage, _tensors(result)), len(self.operations))
 
 
-def _channels(name: str, output: Tensor) -> int:
-    axis = 1 if name == "convolution" or "batch_norm" in name else -1
-    return output.shape[axis] if output.dim() else 1
+def _channels(name: str, output: Tensor, factors: list[Tensor], weights: Tensor | None) -> int:
+    if name == "convolution" or "batch_norm" in name:
+        return output.shape[1]
+    if weights is None or name == "_trilinear":
+        return output.shape[-1] if output.dim() else 1
+    of_rows = weights.dim() == 1 or weights is factors[0]
+    summed = weights.shape[-1] if of_rows else weights.shape[-2]
+    return weights.numel() // max(summed, 1)
 
 
 def _tensors(values: Any) -> list[Tensor]:
@@ -286,6 +309,7 @@ def _flash(trace: _Trace) -> int:
     biased: set[int] = set()
     others: dict[int, int] = {}
     activations = 1  # the beat
+    of_steps: Counter[tuple[Any, ...]] = Counter()  # activations of recurrent layers, by kind
 
     def layers_before(storage: int) -> list[int] | None:
         """Return the weights of the layers that batch normalization of a storage is folded into."""
@@ -300,6 +324,7 @@ def _flash(trace: _Trace) -> int:
         return None if None in found else [weights for part in found for weights in part or ()]
 
     for operation in operations:
+        is_activation = True
         source = operation.reads[0] if operation.reads else None
         before = None if source is None else written_by.get(source)
         written_by[operation.writes] = operation
@@ -308,22 +333,27 @@ def _flash(trace: _Trace) -> int:
                 biased.update(folded)
                 assert before is not None
                 written_by[operation.writes] = before
+                is_activation = False
             else:
                 others[_storage(operation.constants[0])] = 2 * operation.channels
-                activations += 1
         elif operation.weights is not None:
             weights = _storage(operation.weights)
             layers[weights] = operation
-            if any(tensor.dim() == 1 for tensor in operation.constants):
+            if any(tensor is not operation.weights for tensor in operation.constants):
                 biased.add(weights)
-            activations += 1
         else:
             others |= {_storage(constant): constant.numel() for constant in operation.constants}
             follows_layer = before is not None and before.weights is not None
             fused = operation.name in _FUSED_ACTIVATIONS and follows_layer
             alone = source is not None and readers[source] == 1
             keeps = operation.name in _KEEP_SCALE or (fused and alone)
-            activations += operation.has_scale and not keeps
+            is_activation = operation.has_scale and not keeps
+        if operation.layer is None:
+            activations += is_activation
+        elif is_activation:
+            layer_weights = None if operation.weights is None else _storage(operation.weights)
+            of_steps[operation.layer, operation.name, operation.shape, layer_weights] += 1
+    activations += sum(-(-n // trace.calls.steps[kind[0]]) for kind, n in of_steps.items())
     total = (SCALE_BYTES + ZERO_POINT_BYTES) * activations + FLOAT_BYTES * sum(others.values())
     for weights, layer in layers.items():
         assert layer.weights is not None

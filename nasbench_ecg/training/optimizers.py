@@ -11,13 +11,14 @@ from nasbench_ecg.training.recipe import Recipe
 
 
 def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer, fused into one kernel."""
+    """Return the recipe's optimizer, fused into one kernel unless weights are complex."""
+    fused = all(weights.is_floating_point() for weights in model.parameters())
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(
             model.parameters(),
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
-            fused=True,
+            fused=fused,
             capturable=any(weights.is_cuda for weights in model.parameters()),
         )
     return torch.optim.SGD(
@@ -25,7 +26,7 @@ def weight_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
-        fused=True,
+        fused=fused,
     )
 
 

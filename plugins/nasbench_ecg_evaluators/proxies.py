@@ -23,7 +23,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from nasbench_ecg.api import Architecture, Builder, Evaluation, EvaluationContext, Task
+from nasbench_ecg.api import (
+    Architecture,
+    Builder,
+    Evaluation,
+    EvaluationContext,
+    OptionError,
+    Task,
+)
 from nasbench_ecg.training import arithmetic, build_network, to_device
 from nasbench_ecg_evaluators.options import ProxyOptions
 
@@ -41,7 +48,12 @@ _RECTIFIERS = {
     torch.ops.aten.relu_.default,
     torch.ops.aten.leaky_relu.default,
     torch.ops.aten.leaky_relu_.default,
+    torch.ops.aten._prelu_kernel.default,
+    torch.ops.aten.rrelu_with_noise.default,
+    torch.ops.aten.rrelu_with_noise_.default,
 }
+_CLIPPED = {torch.ops.aten.hardtanh.default, torch.ops.aten.hardtanh_.default}
+"""Rectifiers if they clip at 0, as ReLU6."""
 
 
 def synflow(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
@@ -70,21 +82,34 @@ def synflow(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
 def naswot(model: nn.Module, signals: Tensor, labels: Tensor) -> float:
     """Return log det K, where K[i, j] counts the rectifiers with the same state for beats i and j.
 
-    All ReLU and LeakyReLU operations count, as modules and as functions. Eigenvalues are clamped to
-    :data:`MIN_EIGENVALUE`, so the score is finite if two beats have equal states.
+    All ReLU, ReLU6, LeakyReLU, PReLU and RReLU operations count, as modules and as functions.
+    Eigenvalues are clamped to :data:`MIN_EIGENVALUE`, so the score is finite if two beats have
+    equal states.
+
+    Raises:
+        OptionError: The network has no rectifier, so that its score would be a constant.
 
     References:
         Mellor, Turner, Storkey, Crowley 2021, "Neural Architecture Search without Training", ICML.
     """
     kernel = torch.zeros(len(signals), len(signals), dtype=torch.float64, device=signals.device)
 
+    n_rectifiers = 0
+
     def add_equal_states(x: Tensor) -> None:
+        nonlocal n_rectifiers
+        n_rectifiers += 1
         on = (x.flatten(1) > 0).float()
         both, each = on @ on.T, on.sum(1)
         kernel.add_(2 * both - each - each[:, None] + on.shape[1])
 
     with torch.no_grad(), _Rectifiers(add_equal_states):
         model(signals)
+    if not n_rectifiers:
+        raise OptionError(
+            "The proxy 'naswot' compares the states of rectifiers, and this network has none.",
+            fix="Choose another evaluator, for example: --evaluator jacob-cov",
+        )
     return float(torch.linalg.eigvalsh(kernel).clamp_min(MIN_EIGENVALUE).log().sum())
 
 
@@ -102,7 +127,7 @@ class _Rectifiers(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in _RECTIFIERS:
+        if func in _RECTIFIERS or (func in _CLIPPED and args[1:2] == (0,)):
             self.callback(args[0])
         return func(*args, **(kwargs or {}))
 

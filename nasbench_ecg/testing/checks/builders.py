@@ -17,6 +17,7 @@ from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, 
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
 from nasbench_ecg.training.seeding import seeded
+from nasbench_ecg.training.shapes import with_shapes
 
 _LENGTHS = (250, 220, 300, 187)
 _LEADS = (1, 2, 12)
@@ -165,8 +166,8 @@ def _built(
     n_samples = _lengths(component)[0] if n_samples is None else n_samples
     with seeded(seed if weights is None else weights):
         model = builder.build(arch, n_leads=n_leads, n_samples=n_samples, n_classes=n_classes)
-    expect(isinstance(model, nn.Module), f"build returns a {type(model).__name__}")
-    return model
+        expect(isinstance(model, nn.Module), f"build returns a {type(model).__name__}")
+        return with_shapes(model, n_leads, n_samples)
 
 
 def _beats(n: int, n_leads: int, n_samples: int, seed: int) -> Tensor:

@@ -33,6 +33,7 @@ from nasbench_ecg.testing.searching import (
     run_search,
 )
 from nasbench_ecg.training.checkpoint import NoCheckpoint
+from nasbench_ecg.training.costs import build_network
 from nasbench_ecg.training.seeding import seeded
 
 
@@ -159,9 +160,7 @@ class _Case:
     def build(self) -> torch.nn.Module:
         """Return its network."""
         task = self.component.task()
-        return self.builder.build(
-            self.arch, n_leads=task.n_leads, n_samples=task.n_samples, n_classes=task.n_classes
-        )
+        return build_network(self.arch, task, self.builder)
 
 
 @dataclass

@@ -6,7 +6,9 @@ thin networks with the batch last, then also for [batch, channels, 1, samples]. 
 computed in a form with a fast gradient. A network needs no change for it: modules, parameters,
 shapes and results within rounding are the same. The form is a fixed function of the widths, and of
 whether there are several threads, so that trainings can be repeated bit for bit. Whatever is not
-known here is computed as without.
+known here is computed as without. A view that the other layout does not allow is taken of a copy;
+a network that reads the layout itself has no faster form, and raises
+:class:`~nasbench_ecg.training.fast_layers.layout.LayoutError`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,12 @@ from torch.overrides import TorchFunctionMode
 
 from nasbench_ecg.training.fast_layers.batch_last import MAX_CHANNELS
 from nasbench_ecg.training.fast_layers.functions import BATCH_LAST, CHANNELS_LAST
+from nasbench_ecg.training.fast_layers.layout import (
+    READS_LAYOUT,
+    VIEWS,
+    CopiedViews,
+    raise_if_other,
+)
 from nasbench_ecg.training.fast_layers.narrow_norms import are_in, fast_norms
 
 
@@ -40,6 +48,8 @@ class FastLayers(TorchFunctionMode):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self._forms = BATCH_LAST if _is_thin(network) else CHANNELS_LAST
+        self._views = CopiedViews()
+        self._changed = False  # whether a tensor has another layout than without
 
     @staticmethod
     def may_help(network: nn.Module) -> bool:
@@ -57,8 +67,19 @@ class FastLayers(TorchFunctionMode):
         """Call the faster form of ``func``, or ``func`` itself."""
         form = self._forms.get(func)
         if form is not None and (result := form(*args, **(kwargs or {}))) is not None:
+            self._changed = True
             return result
+        if self._changed and args and func in VIEWS:
+            return self._views.take(func, *args, **(kwargs or {}))
+        if self._changed and func in READS_LAYOUT:
+            raise_if_other(func, *args[:1])
         return func(*args, **(kwargs or {}))
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        """Leave the block, after a check that no copy of a view was changed."""
+        super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
+        if error is None:
+            self._views.check()
 
 
 def fast_layers(network: nn.Module) -> AbstractContextManager[object]:
