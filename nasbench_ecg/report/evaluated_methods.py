@@ -64,7 +64,7 @@ def _methods(boards: Sequence[Leaderboard]) -> dict[RunId, Method]:
     for board in boards:
         trained = " · ".join(_track(board))
         alike = [other for other in boards if _track(other) == _track(board)]
-        if details := _details(board, alike):
+        if details := what_differs(board, alike):
             trained = f"{trained} ({', '.join(details)})"
         for row in board.rows:
             found |= dict.fromkeys(row.run_ids, Method(board.label(row), trained))
@@ -75,7 +75,7 @@ def _track(board: Leaderboard) -> tuple[str, str, str]:
     return board.track.dataset, board.track.protocol, board.track.profile
 
 
-def _details(board: Leaderboard, alike: Sequence[Leaderboard]) -> list[str]:
+def what_differs(board: Leaderboard, alike: Sequence[Leaderboard]) -> list[str]:
     """Return what tells a leaderboard from the others of ``alike``, which it is one of."""
     settings, own = [_settings(other) for other in alike], _settings(board)
     names = sorted(differing(settings))

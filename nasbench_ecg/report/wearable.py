@@ -15,6 +15,7 @@ from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.models.load import build_model
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.evaluated_methods import what_differs
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.render.html.charts import f1_against_costs
@@ -124,6 +125,9 @@ def _table(board: Leaderboard, report: Report, numbers: Mapping[str, int]) -> Ta
         for i, row in enumerate(rows)
     ]
     title = f"For a wearable: {board.track}"
+    alike = [other for other in report.leaderboards if other.track == board.track]
+    if details := what_differs(board, alike):
+        title = f"{title} ({', '.join(details)})"
     chart = replace(charts[0], name=title) if charts else None
     return Table(title, columns, tuple(lines), (), (_NOTE,), chart)
 
