@@ -136,9 +136,9 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
         notes += limits_of_few_seeds(board)
     if board.ranked_by == RANKED_BY and (noise := seed_text(board)):
         notes.append(noise)
-    for space, noise in board.seed_noise.items():
-        if measured := noise_text(space, noise):
-            notes.append(f"{measured} {interval_text(noise)}".rstrip())
+    for space, measured in board.seed_noise.items():
+        if said := noise_text(space, measured):
+            notes.append(f"{said} {interval_text(measured)}".rstrip())
     if "over patients" in headings:
         persons = sorted({row.patients.n_persons for row in board.rows if row.patients})
         notes.append(
