@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import product
+from statistics import fmean
+
 import numpy as np
 import pytest
 from run_records import run_record
@@ -70,14 +73,16 @@ def test_a_claim_holds_at_one_bound_and_not_at_another(tmp_path):
 
     within = read(runs(), tmp_path)
     assert within.bounds == (0.3, 0.7)
-    claims = {bound: check_within(within.at(bound)) for bound in within.bounds}
+    claims = dict(zip(within.bounds, check_within(within.experiments), strict=True))
     outcomes = {b: {c.words: c.outcome for c in own} for b, own in claims.items()}
     (near,) = [words for words in outcomes[0.3] if "similar as that of the SVM" in words]
-    assert (outcomes[0.3][near], outcomes[0.7][near]) == ("held", "did not hold")
+    near_by_bound = outcomes[0.3][near], outcomes[0.7][near]
+    assert near_by_bound == ("held in the mean", "did not hold in the mean")
     (fusion,) = [words for words in outcomes[0.3] if "type F" in words]
     assert outcomes[0.3][fusion] == "not testable"
     table = both_readings(claims[0.3], within)
-    assert "held at l = 0.3; did not hold at l = 0.7" in table
+    assert "held in the mean at l = 0.3; did not hold in the mean at l = 0.7" in table
+    assert "2 records cannot show it" in table
     assert '"The performance of type F is lower" | not testable | not testable |' in table
 
 
@@ -116,7 +121,7 @@ def test_the_search_within_records_is_tested_record_by_record(tmp_path):
     from within import check_within
 
     within = read(runs(curve=(0.5, 0.4, 0.35, 0.3, 0.2)), tmp_path)
-    found = {claim.words: claim for claim in check_within(within.at(0.3))}
+    found = {claim.words: claim for claim in check_within([within.at(0.3)])[0]}
     (four,) = [claim for words, claim in found.items() if "four generations" in words]
     assert four.outcome == "did not hold" and "median 5" in four.figures
     (same,) = [claim for words, claim in found.items() if "same optimal" in words]
@@ -152,3 +157,39 @@ def test_renumbered_clusters_agree():
     pair = [record("iemmc", i, 0.5, codes=[*a, *b]) for i, (a, b) in enumerate(codes)]
     assert agreement(pair, [np.arange(4), np.arange(4, 8)]) == [1, 1]
     assert agreement(pair[:1], [np.arange(4)]) == [1]
+
+
+def test_what_two_methods_differ_by_is_tested_over_records():
+    from evidence import Claim as Tested
+    from evidence import above, judge
+    from experiment import IEMMC, K_MEANS, Cell
+
+    # IEMMC is better in the mean, by one record of eight
+    ours, theirs = [0.9] * 7 + [0.8], [0.91] * 7 + [0.5]
+    cells = []
+    for method, values in ((IEMMC, ours), (K_MEANS, theirs)):
+        made = [record(method.strategy, seed, fmean(values)) for seed in range(3)]
+        for one in made:
+            one.metrics.update({f"clustered_accuracy_r{i}": v for i, v in enumerate(values)})
+            one.search_details["records"] = {f"r{i}": {} for i in range(8)}
+        cells.append(Cell(method, None, tuple(made)))
+    comparison = above(*cells)
+    assert (comparison.n, comparison.unit) == (8, "records")
+    assert comparison.difference == pytest.approx((0.3 - 7 * 0.01) / 8)
+    # the sign of the large difference decides: every choice with it is as far from zero or farther
+    assert comparison.p == pytest.approx(np.mean([
+        abs(sum(s * d for s, d in zip(signs, [-1] * 7 + [30], strict=True))) >= 23
+        for signs in product((1, -1), repeat=8)
+    ]))  # fmt: skip
+    (((claim,),)) = (judge([[Tested("w", "t", "f", comparisons=(comparison,))]]))[0:1]
+    assert claim.verdict == "held in the mean (p = 1.000)"
+
+
+def test_p_values_between_methods_are_corrected_and_never_zero(tmp_path):
+    from within_report import _paired
+
+    within = read(runs(), tmp_path)
+    table = _paired(within)
+    assert "| p | p (Holm) |" in table and "Wilcoxon" not in table
+    # two records with equal differences: 2 of 4 choices of signs
+    assert "| 0.3 | k-means | +25.0 | 2 | 0 | 0.500 | 1.000 |" in table

@@ -95,19 +95,35 @@ def test_a_space_that_is_too_small_says_how_much_it_holds():
         sample_architectures(Fixed(None), 4, seed=0)
 
 
-def test_the_noise_of_the_seed_is_that_of_a_one_way_analysis_of_variance():
-    # Shrout and Fleiss 1979, table 2: six targets by four judges; ICC(1,1) 0.17 and ICC(1,4) 0.44.
+def test_the_noise_of_the_seed_is_that_of_a_two_way_analysis_of_variance():
+    # Shrout and Fleiss 1979, table 2: six targets by four judges; ICC(2,1) 0.29, ICC(2,4) 0.62 and
+    # ICC(3,1) 0.71; mean squares of table 3: 11.24 of targets, 1.02 of the rest.
     judges = np.array(
         [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
     )
     found = seed_noise([scored("train", column) for column in judges.T.tolist()])
-    assert (found.one_seed, found.all_seeds) == pytest.approx((0.17, 0.44), abs=0.005)
+    assert (found.one_seed, found.all_seeds) == pytest.approx((0.29, 0.62), abs=0.005)
+    assert found.at_equal_seeds == pytest.approx(0.71, abs=0.005)
     assert found.sd == pytest.approx(judges.std(axis=1, ddof=1).__pow__(2).mean() ** 0.5)
+    assert found.sd_of_architectures == pytest.approx(((11.24 - 1.02) / 4) ** 0.5, abs=0.005)
     assert found.n == 6
-    # psych::ICC in R gives this interval for the same ratings.
-    assert found.interval == pytest.approx((-0.133, 0.723), abs=0.001)
+    # psych::ICC in R gives this interval of ICC3 for the same ratings.
+    assert found.interval_at_equal_seeds == pytest.approx((0.342, 0.946), abs=0.001)
+    low, high = found.interval
+    assert low < found.one_seed < high
     same = seed_noise([scored("train", [1.0, 1.0, 1.0])] * 2)
     assert (same.one_seed, same.all_seeds, same.tau, same.sd) == (None, None, None, 0)
+    assert (same.sd_of_architectures, same.at_equal_seeds) == (0, None)
+
+
+def test_the_deviation_of_the_architectures_has_no_noise_of_the_seed():
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0, 2, (4000, 1)) + rng.normal(0, 3, (4000, 3))
+    found = seed_noise([scored("train", column) for column in scores.T.tolist()])
+    assert found.sd_of_architectures == pytest.approx(2, abs=0.1)  # of the means: √(4 + 9/3) = 2.6
+    shown = {row.cells[0].text: row.cells[1].text for row in noise_table(found, "").rows}
+    value = shown["standard deviation of the architectures"]
+    assert value == f"{100 * found.sd_of_architectures:.2f} points"
 
 
 def test_equal_seeds_leave_all_of_the_variance_to_the_architectures():

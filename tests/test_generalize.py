@@ -299,6 +299,20 @@ def test_the_own_best_has_as_many_runs_as_any():
     assert own_best in tables(report)[0].footnotes
 
 
+def test_a_note_says_that_the_best_of_several_means_is_biased():
+    with_classes = [
+        carried_run(0, 0, source=HOME[0], confusion=ONE_LEAD),
+        *(run_record(name, dataset="qt-1lead", confusion=TWO_LEAD) for name in ("cnn-9", "darts")),
+    ]
+    f1, *_, classes = tables(generalization([HOME[0], *with_classes]))
+    assert "each class" in classes.title
+    for table in (f1, classes, tables(REPORT)[0]):
+        assert any("biased against the transferred" in note for note in table.footnotes)
+    one = [run_record("cnn-9", dataset="qt-1lead", metrics=with_f1(0.9))]
+    alone = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), *one])
+    assert not any("biased" in note for table in tables(alone) for note in table.footnotes)
+
+
 def test_every_column_and_every_source_names_its_protocol():
     protocols = ("intra-patient", "inter-patient")
     sources = [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from nasbench_ecg.report.seed_noise import noise_text
 from nasbench_ecg.report.stored_noise import stored_noise
 
@@ -26,5 +28,10 @@ def test_the_results_say_how_much_of_a_score_in_conv_cells_is_the_seed():
         row = f"| `{one['evaluator']}` | {one['tau']:+.2f} | {low:+.2f} to {high:+.2f} |"
         assert row.replace("-", "−") in results, row
     explained = in_one_line("docs/explanation/table.md")
-    assert f"{100 * found.noise.spread:.2f} points over {found.noise.n} random cells" in explained
-    assert f"{100 * found.noise.sd:.2f} points over the seeds of one" in explained
+    noise = found.noise
+    assert f"{100 * noise.sd_of_architectures:.2f} points over the cells" in explained
+    assert f"{100 * noise.sd:.2f} points over the seeds of one" in explained
+    assert f"estimated from {noise.n} random cells" in explained
+    # the share is that of the two deviations
+    share = noise.sd_of_architectures**2 / (noise.sd_of_architectures**2 + noise.sd**2)
+    assert share == pytest.approx(noise.one_seed)

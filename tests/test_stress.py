@@ -252,12 +252,12 @@ def test_a_stress_test_with_other_settings_is_another_one(trained, ward, tmp_pat
     again = nb.stored_evaluations(out=copies)
     assert len(again) == 2 and all(one in again.results for one in (plain, merged))
     (table,) = again.tables()
-    shown = {row.cells[1].label for row in table.rows}
+    shown = {row.cells[2].label for row in table.rows}
     assert shown == {
         'svdb-2lead (records=["800", "801"])',
         'svdb-2lead (merge={"F": "V"}, records=["800", "801"])',
     }
-    assert {row.cells[4].value for row in table.rows} == {1}  # not two runs of one method
+    assert {row.cells[5].value for row in table.rows} == {1}  # not two runs of one method
     usual = replace(plain, changed={})
     assert usual.file_name == "evaluations/svdb-2lead-mark-shift.json"
     assert "changed" not in usual.as_data() and "changed" in plain.as_data()
@@ -316,13 +316,34 @@ def test_the_tests_of_two_runs_of_a_method_have_one_row(trained, ward):
     methods = {id(test): Method("cnn-9", "here") for test in (one, other, noisy, noisier)}
     (table,) = tables([one, other], methods)
     (stress,) = stress_tables([noisy, noisier], methods)
-    for row, value in ((table.rows[1], one), (stress.rows[0], noisy.levels[0])):
-        runs, accuracy = row.cells[4].text, row.cells[5]
+    shown = ((table.rows[1].cells[4:], one), (stress.rows[0].cells[5:], noisy.levels[0]))
+    for (found, accuracy, *_), value in shown:
+        runs = found.text
         assert runs == "2"
         both = [value.metrics["accuracy"], metrics["accuracy"]]
         assert accuracy.value == pytest.approx(np.mean(both))
         assert accuracy.spread == f"± {100 * np.std(both, ddof=1):.2f}"
     assert len(table.rows) == 2 and len(stress.rows) == 2
+
+
+def test_rows_of_two_networks_never_look_the_same(trained, ward):
+    record, out = trained
+    words = {"out": out, "data": ward.data, "set": {"dataset.records": ["800", "801"]}}
+    (one,) = nb.evaluate(record, "svdb-2lead", **words)
+    (noisy,) = nb.evaluate(record, "svdb-2lead", noise="em", snr=[0], **words)
+    tests = [one, noisy, *(replace(test, run_key="f" * 16) for test in (one, noisy))]
+    methods = {id(t): Method("cnn-9", where) for t, where in zip(tests, "aabb", strict=True)}
+    for named in (None, methods):
+        for table in (
+            tables(tests[::2], named)[0], stress_tables(tests[1::2], named)[0],
+        ):  # fmt: skip
+            rows = [tuple(c.line for c in row.cells) for row in table.rows]
+            assert len(rows) == len(set(rows)) == 4, table.title
+            where = [column.heading for column in table.columns].index("trained on")
+            if named:
+                assert [row[where] for row in rows] == ["a", "a", "b", "b"]
+    # one run alone needs no key
+    assert {row.cells[0].line for row in stress_tables([noisy])[0].rows} == {"cnn-9"}
 
 
 def also(out, record, suite, **changes):

@@ -28,10 +28,7 @@ from nasbench_ecg.tables.compare import (
 )
 from nasbench_ecg.tables.noise import (
     _indistinct,
-    intraclass,
-    intraclass_interval,
     noise_card,
-    of_mean,
     seeds_to_see,
     tau,
     track_with_track,
@@ -39,44 +36,7 @@ from nasbench_ecg.tables.noise import (
 from nasbench_ecg.tables.outcome import hypervolumes
 from nasbench_ecg.tables.simulate import Simulation
 
-SHROUT_FLEISS = np.array(
-    [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]], float
-)
-"""Shrout, Fleiss 1979, table 2: six targets rated by four judges."""
-
-
 # -- the noise card ----------------------------------------------------------------------------
-
-
-def test_intraclass_correlations_are_those_of_shrout_and_fleiss():
-    """Table 4 of the paper: ICC(1,1) = .17, ICC(1,4) = .44."""
-    one, four = intraclass(SHROUT_FLEISS)
-    assert round(one, 2) == 0.17
-    assert round(four, 2) == 0.44
-
-
-def test_intervals_of_intraclass_correlations_are_those_of_psych():
-    """R's psych::ICC on the same ratings: ICC1 −0.133 to 0.72, ICC1k −0.884 to 0.91."""
-    low, high = intraclass_interval(SHROUT_FLEISS)
-    assert (round(low, 3), round(high, 2)) == (-0.133, 0.72)
-    assert (round(of_mean(low, 4), 3), round(of_mean(high, 4), 2)) == (-0.884, 0.91)
-    assert of_mean(-1 / 3, 4) == -math.inf
-
-
-@given(st.integers(2, 8), st.integers(2, 5), st.integers(0, 99))
-def test_the_mean_of_k_follows_from_one_by_spearman_and_brown(n, k, seed):
-    one, several = intraclass(
-        np.random.default_rng(seed).normal(size=(n, k)) + np.arange(n)[:, None]
-    )
-    assert several == pytest.approx(k * one / (1 + (k - 1) * one))
-
-
-def test_intraclass_correlation_at_its_limits():
-    distinct = np.repeat(np.arange(5.0)[:, None], 3, axis=1)
-    assert intraclass(distinct) == (1.0, 1.0)
-    assert intraclass(distinct.T[:3])[0] == pytest.approx(-0.25)  # its smallest, −1 / (k − 1)
-    for undefined in (np.ones((4, 3)), np.ones((1, 3)), np.arange(4.0)[:, None]):
-        assert all(map(math.isnan, intraclass(undefined)))
 
 
 def test_seeds_follow_lehrs_rule():

@@ -54,6 +54,20 @@ def test_a_difference_within_the_spread_is_not() -> None:
     assert only(mixed) == "not told apart"
 
 
+def test_verdicts_of_one_track_name_what_tells_its_leaderboards_apart() -> None:
+    other = [
+        run
+        for strategy, f1 in (("darts", 0.9), ("random", 0.8))
+        for run in runs(strategy, [f1] * 3, changed={"dataset": {"normalise": "none"}}, beats="d")
+    ]
+    table = verdict_table(leaderboards([*board_of(3, 0.1), *other]))
+    track = "mitbih-2lead · intra-patient · quick · train"
+    names = {row.cells[0].text for row in table.rows}
+    assert names == {f"{track} (normalise={name})" for name in ("per-beat", "none")}
+    (row,) = verdict_table(leaderboards(other)).rows
+    assert row.cells[0].text == track
+
+
 def test_three_runs_can_show_nothing() -> None:
     assert only(board_of(3, 0.5)) == "cannot be told with fewer than 6 runs"
 

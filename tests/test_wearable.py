@@ -100,3 +100,18 @@ def test_the_front_of_the_chart_is_that_of_the_table_with_methods_that_lack_a_se
     drawn = ElementTree.fromstring(table.chart.svg)
     path = drawn.find(".//*[@class='front']").get("d")
     assert path.count("L") == 2 * 3  # up to each of the three, and on to the next
+
+
+def test_the_tables_of_one_track_name_what_tells_them_apart():
+    def run(**fields):
+        costs = {"flash_bytes": 9.0, "ram_bytes": 1.0, "parameters": 1.0, "macs": 1.0}
+        return run_record("a", metrics=with_f1(0.8), costs=costs, **fields)
+
+    other = run(beats="d" * 64, changed={"dataset": {"normalise": "none"}})
+    found = [table.title for table in tables([run(), other], load_registry())]
+    track = "For a wearable: mitbih-2lead · intra-patient · quick · train"
+    assert found == [f"{track} (normalise={name})" for name in ("per-beat", "none")]
+    (alone,) = tables([run()], load_registry())
+    assert alone.title == track
+    first, second = tables([run(), run(split="e" * 64)], load_registry())
+    assert first.title != second.title and "beats" in first.title

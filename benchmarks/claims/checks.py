@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean, median
-from typing import Literal
 
 import numpy as np
+from evidence import Claim, Outcome, above, judge, larger
 from experiment import (
     ACCURACY,
     IEMMC,
@@ -26,8 +25,6 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg_immune.evaluator import contingency_table, map_by_assignment
 from nasbench_ecg_immune.space import from_architecture
 
-Outcome = Literal["held", "did not hold", "held in part", "not testable"]
-
 NEAR = 0.02
 """Largest difference of two mean accuracies that count as similar."""
 
@@ -43,34 +40,20 @@ FOUR_GENERATIONS_WORDS = (
 )
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper and its test.
-
-    Attributes:
-        words: The claim, quoted from the paper where possible.
-        test: The comparison that tests it.
-        outcome: Whether it held.
-        figures: The values that were compared.
-    """
-
-    words: str
-    test: str
-    outcome: Outcome
-    figures: str
-
-
 Check = Callable[[Experiment], Claim]
 
 
-def check_claims(found: Experiment, instead: Mapping[Check, Check] | None = None) -> list[Claim]:
-    """Return the paper's claims in its order, each tested on the runs.
+def check_claims(
+    experiments: Sequence[Experiment], instead: Mapping[Check, Check] | None = None
+) -> list[list[Claim]]:
+    """Return the paper's claims in its order, each tested on the runs of each experiment.
 
     Args:
-        found: The runs.
+        experiments: The experiments of one report, for all of whose comparisons p is corrected.
         instead: Checks that take the place of others.
     """
-    return [(instead or {}).get(check, check)(found) for check in CHECKS]
+    checks = [(instead or {}).get(check, check) for check in CHECKS]
+    return judge([[check(found) for check in checks] for found in experiments])
 
 
 def high(found: Experiment) -> Claim:
@@ -79,7 +62,6 @@ def high(found: Experiment) -> Claim:
     return Claim(
         words='"The correctness of ECG arrhythmias is at a high level" (Tables 3 and 4)',
         test="the text that we have lacks the paper's tables, so there is nothing to compare with",
-        outcome="not testable",
         figures=f"ours: accuracy {cell.percent(ACCURACY)} %, F1 of macros "
         f"{cell.percent('clustered_f1_of_macro')} % (C = {cell.C:g})",
     )
@@ -87,45 +69,44 @@ def high(found: Experiment) -> Claim:
 
 def _by_class(found: Experiment) -> dict[str, float]:
     cell = found.best(IEMMC)
-    return {name: cell.mean(f"clustered_se_{name.lower()}") for name in cell.runs[0].classes}
+    return {name: cell.mean(_se(name)) for name in cell.runs[0].classes}
+
+
+def _se(name: str) -> str:
+    return f"clustered_se_{name.lower()}"
 
 
 def normal(found: Experiment) -> Claim:
     """Test the claim on N being separated best."""
-    se = _by_class(found)
+    cell, se = found.best(IEMMC), _by_class(found)
     return Claim(
         words='N is "easy to be separated from the other types; so, its result is better"',
         test="Se of N is the largest of all classes, IEMMC with the best C",
-        outcome=_strictly(se["N"], max(se[name] for name in se if name != "N")),
         figures=_sensitivities(se),
+        comparisons=tuple(larger(cell, _se("N"), _se(name)) for name in se if name != "N"),
+        of_an_extreme=True,
     )
 
 
 def fusion(found: Experiment) -> Claim:
     """Test the claim on F being separated worst."""
-    se = _by_class(found)
+    cell, se = found.best(IEMMC), _by_class(found)
     return Claim(
         words=FUSION_WORDS,
         test="Se of F is the smallest of all classes, IEMMC with the best C",
-        outcome=_strictly(min(se[name] for name in se if name != "F"), se["F"]),
         figures=_sensitivities(se),
+        comparisons=tuple(larger(cell, _se(name), _se("F")) for name in se if name != "F"),
+        of_an_extreme=True,
     )
-
-
-def _strictly(larger: float, smaller: float) -> Outcome:
-    if larger == smaller:
-        return "held in part"
-    return "held" if larger > smaller else "did not hold"
 
 
 def near_svm(found: Experiment) -> Claim:
     """Test the claim on IEMMC being as good as the SVM."""
     ours, svm = found.best(IEMMC), found.best(SVM)
-    near = svm.mean(ACCURACY) - ours.mean(ACCURACY) <= NEAR
     return Claim(
         words='"The IEMMC\'s performance is as similar as that of the SVM"',
-        test=f"mean accuracies within {100 * NEAR:g} points, each with its best C",
-        outcome="held" if near else "did not hold",
+        test=f"mean accuracy less than {100 * NEAR:g} points below, each with its best C",
+        comparisons=(above(ours, svm, -NEAR),),
         figures=f"IEMMC {ours.percent(ACCURACY)} %, SVM {svm.percent(ACCURACY)} %; held-out beats: "
         f"{ours.percent('accuracy')} % and {svm.percent('accuracy')} %",
     )
@@ -135,13 +116,13 @@ def above_clustering(found: Experiment) -> Claim:
     """Test the claim on IEMMC being better than other clusterings."""
     others = [found.best(method) for method in (K_MEANS, ITERSVR, ITERSVR_K_MEANS)]
     ours = [found.best(method) for method in (IEMMC, IEMMC_K_MEANS)]
-    wins = [cell.mean(ACCURACY) > other.mean(ACCURACY) for cell in ours for other in others]
-    outcome: Outcome = "held in part" if any(wins) else "did not hold"
+    found_above = tuple(above(cell, other) for cell in ours for other in others)
+    wins = sum(one.difference > 0 for one in found_above)
     return Claim(
         words='"… and better than those of all clustering methods"',
         test="mean accuracy of IEMMC, both starts, above k-means and iterSVR, each with its best C",
-        outcome="held" if all(wins) else outcome,
-        figures=_accuracies([*ours, *others]) + f"; above in {sum(wins)} of {len(wins)} pairs",
+        comparisons=found_above,
+        figures=_accuracies([*ours, *others]) + f"; above in {wins} of {len(found_above)} pairs",
     )
 
 
@@ -149,15 +130,13 @@ def itersvr_depends(found: Experiment) -> Claim:
     """Test the claim on the start of iterSVR."""
     cells = [(a, b) for a, b in zip(found.of(ITERSVR), found.of(ITERSVR_K_MEANS), strict=True)]
     gaps = [b.mean(ACCURACY) - a.mean(ACCURACY) for a, b in cells]
-    better = sum(gap > NEAR for gap in gaps)
-    outcome: Outcome = "held in part" if better else "did not hold"
     listed = ", ".join(
         f"C = {a.C:g}: {100 * gap:+.1f}" for (a, _), gap in zip(cells, gaps, strict=True)
     )
     return Claim(
         words='"The performance of iterSVR largely depends on the superiority of initialization"',
         test=f"a k-means start gains more than {100 * NEAR:g} points of accuracy at every C",
-        outcome="held" if better == len(gaps) else outcome,
+        comparisons=tuple(above(b, a, NEAR) for a, b in cells),
         figures=f"points gained: {listed}",
     )
 
@@ -168,7 +147,7 @@ def itersvr_random(found: Experiment) -> Claim:
     return Claim(
         words='"With random initialization, … iterSVR is even worse than … k-means"',
         test="mean accuracy, each with its best C",
-        outcome="held" if ours.mean(ACCURACY) < means.mean(ACCURACY) else "did not hold",
+        comparisons=(above(means, ours),),
         figures=_accuracies([ours, means]),
     )
 
@@ -179,7 +158,7 @@ def itersvr_means(found: Experiment) -> Claim:
     return Claim(
         words='"Even initialized by k-means, iterSVR still cannot meet the expectation"',
         test="mean accuracy below that of IEMMC from random starts, each with its best C",
-        outcome="held" if cell.mean(ACCURACY) < ours.mean(ACCURACY) else "did not hold",
+        comparisons=(above(ours, cell),),
         figures=_accuracies([cell, ours]),
     )
 

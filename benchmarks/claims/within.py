@@ -10,7 +10,8 @@ from statistics import fmean, median
 
 import checks
 import numpy as np
-from checks import SAME, Claim
+from checks import SAME
+from evidence import Claim
 from experiment import (
     IEMMC,
     IEMMC_K_MEANS,
@@ -78,9 +79,9 @@ def read_within(out: Path) -> Within:
     )
 
 
-def check_within(found: Experiment) -> list[Claim]:
-    """Return the paper's claims in its order, tested within records at one balance bound."""
-    return checks.check_claims(found, _INSTEAD)
+def check_within(experiments: Sequence[Experiment]) -> list[list[Claim]]:
+    """Return the paper's claims in its order, tested within records at each balance bound."""
+    return checks.check_claims(experiments, _INSTEAD)
 
 
 def objective(run: RunRecord, record: str) -> float:
@@ -101,9 +102,7 @@ def names_of(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def _fusion(found: Experiment) -> Claim:
-    return Claim(
-        words=checks.FUSION_WORDS, test="there are two classes", outcome="not testable", figures="–"
-    )
+    return Claim(words=checks.FUSION_WORDS, test="there are two classes", figures="–")
 
 
 def _global_search(found: Experiment) -> Claim:

@@ -15,7 +15,14 @@ from nasbench_ecg.report.seed_noise import SeedNoise
 from nasbench_ecg.report.table import Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.studies.correlate import SampleScores
-from nasbench_ecg.tables.noise import intraclass, intraclass_interval, seeds_to_see
+from nasbench_ecg.tables.intraclass import (
+    consistency,
+    consistency_interval,
+    intraclass,
+    intraclass_interval,
+    variance_components,
+)
+from nasbench_ecg.tables.noise import seeds_to_see
 from nasbench_ecg.text import counted, duration
 
 MIN_SAMPLES = 3
@@ -64,23 +71,29 @@ def seed_noise(scored: Sequence[SampleScores]) -> SeedNoise | None:
     scores = scores[np.isfinite(scores).all(axis=1)]
     if len(scores) < MIN_SAMPLES:
         return None
-    sd = float(np.sqrt(scores.var(axis=1, ddof=1).mean()))
+    parts = variance_components(scores)
     taus = [_kendall(a, b)[0] for a, b in combinations(scores.T, 2)]
     known = [tau for tau in taus if tau is not None]
-    one, several = (value if math.isfinite(value) else None for value in intraclass(scores))
+    one, several = map(_finite, intraclass(scores))
     return SeedNoise(
         evaluator=scored[0].evaluator,
         seeds=tuple(one.seed for one in scored),
         n=len(scores),
-        sd=sd,
-        spread=float(scores.mean(axis=1).std(ddof=1)),
+        sd=math.sqrt(parts.of_a_seed),
+        sd_of_architectures=math.sqrt(max(parts.members, 0.0)),
         one_seed=one,
         all_seeds=several,
         tau=fmean(known) if known else None,
-        seeds_to_see_a_point=seeds_to_see(0.01, sd),
+        seeds_to_see_a_point=seeds_to_see(0.01, math.sqrt(parts.rest)),
         interval=intraclass_interval(scores),
+        at_equal_seeds=_finite(consistency(scores)[0]),
+        interval_at_equal_seeds=consistency_interval(scores),
         diverged=n_sampled - len(scores),
     )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def correlate(evaluated: SampleScores, *against: SampleScores) -> Correlation:
@@ -134,8 +147,10 @@ def noise_table(noise: SeedNoise, title: str) -> Table:
     """Return the noise of the seed as a table."""
     shown = {
         "standard deviation of a seed": f"{100 * noise.sd:.2f} points",
-        "standard deviation over architectures": f"{100 * noise.spread:.2f} points",
+        "standard deviation of the architectures": f"{100 * noise.sd_of_architectures:.2f} points",
         "intraclass correlation of one seed": _share(noise.one_seed) + _limits(noise.interval),
+        "the same at equal seeds": _share(noise.at_equal_seeds)
+        + _limits(noise.interval_at_equal_seeds),
         f"intraclass correlation of the mean of {len(noise.seeds)}": _share(noise.all_seeds),
         "τ of one seed with another": "–" if noise.tau is None else _signed(noise.tau),
         "seeds that see a difference of 1 point": str(noise.seeds_to_see_a_point),
@@ -145,6 +160,11 @@ def noise_table(noise: SeedNoise, title: str) -> Table:
         f"{len(noise.seeds)} seeds each: what differs by less than the seed does is not shown by "
         "one run."
     )
+    if noise.interval is not None:
+        note += (
+            " 95% intervals over architectures: the first one holds for these seeds, and the one "
+            "at equal seeds for any."
+        )
     if noise.diverged:
         note += f" Left out, because their training diverged with a seed: {noise.diverged}."
     return text_table(title, ("noise of the seed", "value"), tuple(shown.items()), [note])

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import Any
 
-from nasbench_ecg.architecture import digest
-from nasbench_ecg.options import short_names
 from nasbench_ecg.report.aggregate import leaderboards
 from nasbench_ecg.report.evaluation import Method
 from nasbench_ecg.report.folds import fold_of
 from nasbench_ecg.report.leaderboard import Leaderboard, RunId
-from nasbench_ecg.report.methods import by_method, differing, seed_of
-from nasbench_ecg.run.option_text import value_text
+from nasbench_ecg.report.methods import by_method, seed_of
+from nasbench_ecg.report.same_track import what_differs
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 
@@ -64,7 +61,7 @@ def _methods(boards: Sequence[Leaderboard]) -> dict[RunId, Method]:
     for board in boards:
         trained = " · ".join(_track(board))
         alike = [other for other in boards if _track(other) == _track(board)]
-        if details := _details(board, alike):
+        if details := what_differs(board, alike):
             trained = f"{trained} ({', '.join(details)})"
         for row in board.rows:
             found |= dict.fromkeys(row.run_ids, Method(board.label(row), trained))
@@ -73,19 +70,3 @@ def _methods(boards: Sequence[Leaderboard]) -> dict[RunId, Method]:
 
 def _track(board: Leaderboard) -> tuple[str, str, str]:
     return board.track.dataset, board.track.protocol, board.track.profile
-
-
-def _details(board: Leaderboard, alike: Sequence[Leaderboard]) -> list[str]:
-    """Return what tells a leaderboard from the others of ``alike``, which it is one of."""
-    settings, own = [_settings(other) for other in alike], _settings(board)
-    names = sorted(differing(settings))
-    short = short_names(names)
-    details = [f"{short[name]}={value_text(own[name])}" for name in names if name in own]
-    if settings.count(own) > 1:
-        data = [board.dataset_fingerprint, board.split_fingerprint, list(board.macro_classes)]
-        details.append(f"beats {digest(data)[:4]}")
-    return details
-
-
-def _settings(board: Leaderboard) -> dict[str, Any]:
-    return {**board.options, "track.evaluator": board.track.evaluator}

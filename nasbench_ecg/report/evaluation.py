@@ -70,27 +70,29 @@ def as_data(found: Sequence[CarriedWeights]) -> dict[str, Any]:
 
 
 def _board(found: Sequence[CarriedWeights], methods: Methods | None) -> Table:
-    differing = _differing(found)
+    differing, runs = _differing(found), told_apart(found, methods)
     own: dict[tuple[str, str, str], dict[str, CarriedWeights]] = {}
     rows: dict[tuple[str, ...], list[CarriedWeights]] = {}
     for one in found:
-        key = (_name(one, methods), _trained(one, methods), "" if methods else one.run_key)
+        key = (_name(one, methods), trained(one, methods), "" if methods else one.run_key)
         own.setdefault(key, {})[one.run_key] = one
-        details = _details(one, differing) if methods else (one.file_name,)
-        row: tuple[str, ...] = (*key, tested(one), network(one), *details)
+        other = "" if methods else one.file_name
+        row: tuple[str, ...] = (*key, tested(one), network(one), other, *_details(one, differing))
         rows.setdefault(row, []).append(one)
     lines = []
     for key, by_run in own.items():
-        first = [Cell(key[0]), Cell(key[1]), Cell("its own test part"), Cell(), _runs(by_run)]
+        run = runs.get(key[2], ())
+        first = [Cell(key[0], details=run), Cell(key[1])]
+        first += [Cell("its own test part"), Cell(), _runs(by_run)]
         lines.append((*first, *mean_cells([one.own_metrics for one in by_run.values()])))
         of_network = [(row, tests) for row, tests in rows.items() if row[:3] == key]
         if methods:
-            of_network.sort(key=lambda one: (one[0][3], one[0][5:]))
+            of_network.sort(key=lambda one: (one[0][3], one[0][6:]))
         for row, tests in of_network:
-            name = key[0] if methods else row[4]
-            where = Cell(row[3], details=row[5:] if methods else ())
+            name = Cell(key[0] if methods else row[4], details=run)
+            where = Cell(row[3], details=row[6:])
             n = int(np.sum(tests[0].confusion))
-            cells = [Cell(name), Cell(key[1]), where, Cell(f"{n:,}", n), _runs(tests)]
+            cells = [name, Cell(key[1]), where, Cell(f"{n:,}", n), _runs(tests)]
             lines.append((*cells, *mean_cells([one.metrics for one in tests])))
     columns = (
         Column("network", numeric=False),
@@ -243,11 +245,27 @@ def network(one: CarriedWeights | StressTest) -> str:
     return one.file or one.strategy
 
 
+def told_apart(
+    found: Sequence[CarriedWeights | StressTest], methods: Methods | None
+) -> dict[str, tuple[str, ...]]:
+    """Return the short key of each run whose row would look like that of another run.
+
+    Args:
+        found: The tests.
+        methods: As in :func:`tables`; rows of methods have names of their own.
+    """
+    runs: dict[tuple[str, str], set[str]] = {}
+    for one in () if methods else found:
+        runs.setdefault((network(one), trained(one)), set()).add(one.run_key)
+    return {key: (key[:8],) for keys in runs.values() if len(keys) > 1 for key in keys}
+
+
 def _name(one: CarriedWeights | StressTest, methods: Methods | None) -> str:
     return methods[id(one)].label if methods else one.strategy
 
 
-def _trained(one: CarriedWeights | StressTest, methods: Methods | None = None) -> str:
+def trained(one: CarriedWeights | StressTest, methods: Methods | None = None) -> str:
+    """Return what a network was trained on."""
     if methods:
         return methods[id(one)].trained
     return f"{one.trained_on} · {one.trained_protocol}"
@@ -259,4 +277,4 @@ def tested(one: CarriedWeights | StressTest) -> str:
 
 
 def _title(one: CarriedWeights) -> str:
-    return f"{one.strategy} ({one.file or one.run_key[:8]}), {_trained(one)} → {tested(one)}"
+    return f"{one.strategy} ({one.file or one.run_key[:8]}), {trained(one)} → {tested(one)}"

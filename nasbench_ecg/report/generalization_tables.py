@@ -31,6 +31,10 @@ _F1_NOTE = (
     "with the highest F1 among those that were run on the dataset directly and have the most runs."
 )
 
+_OWN_BEST_NOTE = (
+    "The own best is the best of several means, so on average its own mean is above what it would "
+    "have in other runs: differences from it are biased against the transferred architectures."
+)
 
 _SHARED = (
     "Scores on records of persons on whom the architecture was searched do not show that it "
@@ -124,7 +128,18 @@ def _f1_table(report: Generalization, labels: Mapping[Method, str]) -> Table:
         if target.own_best is not None
     ]
     headings = ["method", "on source dataset and protocol", *headings]
-    return text_table("F1 of transferred architectures", headings, rows, [_F1_NOTE, *own_best])
+    chosen = any(map(_chooses_best, report.targets))
+    notes = [_F1_NOTE, *([_OWN_BEST_NOTE] if chosen else []), *own_best]
+    return text_table("F1 of transferred architectures", headings, rows, notes)
+
+
+def _chooses_best(target: Target) -> bool:
+    """Return whether the own best was chosen among several methods."""
+    if target.own_best is None:
+        return False
+    most = len(target.results[target.own_best].run_keys)
+    alike = [m for m, r in target.results.items() if not m.found_on and len(r.run_keys) == most]
+    return len(alike) > 1
 
 
 def _heading(target: Target, targets: Sequence[Target]) -> str:
@@ -264,7 +279,8 @@ def _class_table(target: Target, labels: Mapping[Method, str], title: str) -> It
             cells = (_class_cell(result.class_differences.get(name, {})) for name in names)
             rows.append((labels[method], *cells))
     title = f"{title}: F1 of each class, and differences from the own best in points"
-    yield text_table(title, ["method", *names], rows)
+    notes = [_OWN_BEST_NOTE] if _chooses_best(target) else []
+    yield text_table(title, ["method", *names], rows, notes)
 
 
 def _class_cell(differences: Mapping[str, float]) -> str:

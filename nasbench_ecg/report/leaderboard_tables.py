@@ -14,7 +14,7 @@ from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.overlap import Overlap, shares_text
 from nasbench_ecg.report.person_tests import smallest_person_p_value
 from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
-from nasbench_ecg.report.seed_noise import noise_text
+from nasbench_ecg.report.seed_noise import interval_text, noise_text
 from nasbench_ecg.report.statistics import (
     CriticalDifference,
     min_pairs_for_significance,
@@ -136,7 +136,9 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
         notes += limits_of_few_seeds(board)
     if board.ranked_by == RANKED_BY and (noise := seed_text(board)):
         notes.append(noise)
-    notes += filter(None, map(noise_text, board.seed_noise, board.seed_noise.values()))
+    for space, measured in board.seed_noise.items():
+        if said := noise_text(space, measured):
+            notes.append(f"{said} {interval_text(measured)}".rstrip())
     if "over patients" in headings:
         persons = sorted({row.patients.n_persons for row in board.rows if row.patients})
         notes.append(

@@ -14,14 +14,18 @@ class SeedNoise:
         seeds: Seeds of the evaluations.
         n: Number of architectures, without those of which a training diverged.
         sd: Standard deviation of one evaluation around the mean of its architecture, a fraction.
-        spread: Standard deviation of these means, a fraction.
+        sd_of_architectures: Standard deviation of the architectures, without that of the seeds in
+            their means, a fraction; 0 where the seeds explain all of it.
         one_seed: Intraclass correlation of one evaluation: 1 if the seed changes nothing, 0 if
             architectures do not differ; None if all scores are equal.
         all_seeds: The same of the mean over the seeds.
         tau: Mean of Kendall's τ-b between two seeds; None if all scores of a seed are equal.
         seeds_to_see_a_point: Seeds a side that a test at 5% needs to find a true difference of 0.01
-            in four of five cases.
-        interval: 95% interval of ``one_seed``; None without it.
+            in four of five cases, at equal seeds.
+        interval: 95% interval of ``one_seed`` over architectures, at these seeds; None without it.
+        at_equal_seeds: The same correlation where the effect of a seed on all architectures is no
+            noise, as for a ranking at equal seeds; None if it is undefined.
+        interval_at_equal_seeds: 95% interval of ``at_equal_seeds``; None without it.
         diverged: Number of further architectures whose training diverged with a seed.
     """
 
@@ -29,12 +33,14 @@ class SeedNoise:
     seeds: tuple[int, ...]
     n: int
     sd: float
-    spread: float
+    sd_of_architectures: float
     one_seed: float | None
     all_seeds: float | None
     tau: float | None
     seeds_to_see_a_point: int
     interval: tuple[float, float] | None = None
+    at_equal_seeds: float | None = None
+    interval_at_equal_seeds: tuple[float, float] | None = None
     diverged: int = 0
 
 
@@ -42,12 +48,30 @@ def noise_text(space: str, noise: SeedNoise) -> str:
     """Return what a measurement says, as a sentence; empty if all scores were equal."""
     if noise.one_seed is None:
         return ""
-    share = f"{max(noise.one_seed, 0):.0%}"
-    if noise.interval is not None:
-        low, high = (max(limit, 0) for limit in noise.interval)
-        share += f" (95% interval {low:.0%} to {high:.0%})"
+    share = _share(noise.one_seed, noise.interval)
     return (
         f"Of the variance of a validation score, {share} is due to the architecture and the rest "
         f"to the seed, whose standard deviation is {100 * noise.sd:.2f} points: measured on "
         f"{noise.n} random architectures of {space}, with {len(noise.seeds)} seeds each."
     )
+
+
+def interval_text(noise: SeedNoise) -> str:
+    """Return what the interval of :func:`noise_text` holds for; empty without an interval."""
+    if noise.interval is None:
+        return ""
+    found = "The interval is over architectures, at these seeds: it says nothing of other seeds."
+    if noise.at_equal_seeds is not None:
+        share = _share(noise.at_equal_seeds, noise.interval_at_equal_seeds)
+        found += (
+            f" For comparisons at equal seeds the share is {share}, and this interval holds for "
+            "any seeds."
+        )
+    return found
+
+
+def _share(value: float, interval: tuple[float, float] | None) -> str:
+    if interval is None:
+        return f"{max(value, 0):.0%}"
+    low, high = (max(limit, 0) for limit in interval)
+    return f"{max(value, 0):.0%} (95% interval {low:.0%} to {high:.0%})"

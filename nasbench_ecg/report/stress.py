@@ -15,6 +15,8 @@ from nasbench_ecg.report.evaluation import (
     network,
     score_columns,
     tested,
+    told_apart,
+    trained,
 )
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.table import Cell, Chart, Column, Table, TableRow
@@ -71,7 +73,8 @@ class _Curve:
     """The stress tests of one disturbance that a curve shows: of one run, or of a method's runs."""
 
     disturbance: str
-    name: str
+    network: Cell
+    trained: str
     label: str
     tests: tuple[StressTest, ...]
 
@@ -98,15 +101,17 @@ class _Curve:
 
 
 def _curves(found: Sequence[StressTest], methods: Methods | None) -> list[_Curve]:
-    groups: dict[tuple[str, str, str], list[StressTest]] = {}
+    runs = told_apart(found, methods)
+    groups: dict[tuple[str, Cell, str, str], list[StressTest]] = {}
     for one in found:
+        where = trained(one, methods)
         if methods is None:
-            name = network(one)
-            label = f"{name} ({one.run_key[:8]}) on {_tested(one)}"
+            name = Cell(network(one), details=runs.get(one.run_key, ()))
+            label = f"{name.text} ({one.run_key[:8]}) on {_tested(one)}"
         else:
-            name, trained = methods[id(one)].label, methods[id(one)].trained
-            label = f"{name}, {trained}, on {_tested(one)}"
-        groups.setdefault((one.disturbance, name, label), []).append(one)
+            name = Cell(methods[id(one)].label)
+            label = f"{name.text}, {where}, on {_tested(one)}"
+        groups.setdefault((one.disturbance, name, where, label), []).append(one)
     return [_Curve(*key, tuple(tests)) for key, tests in groups.items()]
 
 
@@ -123,12 +128,13 @@ def _table(name: str, curves: Sequence[_Curve], *, means: bool) -> Table:
     for one in curves:
         for level, parts in one.levels():
             n = int(np.sum(parts[0].confusion))
-            cells = [Cell(one.name), Cell(one.tested), _level_cell(name, level)]
+            cells = [one.network, Cell(one.trained), Cell(one.tested), _level_cell(name, level)]
             runs = [Cell(str(len(parts)), len(parts))] if means else []
             scores = mean_cells([part.metrics for part in parts])
             rows.append(TableRow((*cells, Cell(f"{n:,}", n), *runs, *scores)))
     columns = (
         Column("network", numeric=False),
+        Column("trained on", numeric=False, priority=3),
         Column("tested on", numeric=False, priority=3),
         Column("shift" if name == MARK_SHIFT else "SNR"),
         Column("beats", priority=3),
@@ -137,7 +143,7 @@ def _table(name: str, curves: Sequence[_Curve], *, means: bool) -> Table:
     )
     notes = [_SHIFT_NOTE if name == MARK_SHIFT else _NOISE_NOTE, *([MEANS_NOTE] if means else [])]
     notes += dict.fromkeys(
-        f"{one.tested if means else f'{one.name} on {one.tested}'}: {note}"
+        f"{one.tested if means else f'{one.network.label} on {one.tested}'}: {note}"
         for one in curves
         for test in one.tests
         for note in test.notes

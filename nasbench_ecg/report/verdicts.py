@@ -9,6 +9,7 @@ from typing import Literal
 from nasbench_ecg.report.analysis import RANDOM_SEARCH, effort
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard
 from nasbench_ecg.report.person_tests import min_persons_for_significance
+from nasbench_ecg.report.same_track import track_name
 from nasbench_ecg.report.statistics import Comparison, min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.statistics import SIGNIFICANCE
@@ -142,7 +143,7 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
         *(_PERSON_COLUMNS if with_persons else ()),
     )
     rows = [
-        _row(board, group, with_persons)
+        _row(board, track_name(board, boards), group, with_persons)
         for board, of_board in by_board
         for group in _groups(of_board)
     ]
@@ -162,10 +163,10 @@ def _groups(found: Sequence[Verdict]) -> list[list[Verdict]]:
     return list(groups.values())
 
 
-def _row(board: Leaderboard, group: Sequence[Verdict], with_persons: bool) -> TableRow:
+def _row(board: Leaderboard, track: str, group: Sequence[Verdict], with_persons: bool) -> TableRow:
     first = group[0]
     texts = [
-        str(board.track),
+        track,
         "; ".join(found.method for found in group),
         first.against,
         "; ".join(_difference(board, found) for found in group),

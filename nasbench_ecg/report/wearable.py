@@ -18,6 +18,7 @@ from nasbench_ecg.report.aggregate import build_report
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.render.html.charts import f1_against_costs
+from nasbench_ecg.report.same_track import track_name
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import percent
@@ -123,7 +124,7 @@ def _table(board: Leaderboard, report: Report, numbers: Mapping[str, int]) -> Ta
         )
         for i, row in enumerate(rows)
     ]
-    title = f"For a wearable: {board.track}"
+    title = f"For a wearable: {track_name(board, report.leaderboards)}"
     chart = replace(charts[0], name=title) if charts else None
     return Table(title, columns, tuple(lines), (), (_NOTE,), chart)
 

@@ -1,83 +1,37 @@
-"""The noise card of a table: what can be told apart on a track, and what cannot.
-
-References:
-    Shrout, Fleiss 1979, "Intraclass correlations: uses in assessing rater reliability",
-    Psychological Bulletin 86(2): ICC(1,1) and ICC(1,k) of a one-way random-effects model.
-"""
+"""The noise card of a table: what can be told apart on a track, and what cannot."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import ceil, inf
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as fisher
 from scipy.stats import kendalltau, norm, t
 
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import SCORES
 from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.intraclass import (
+    consistency,
+    consistency_interval,
+    intraclass,
+    intraclass_interval,
+    of_mean,
+    variance_components,
+)
 from nasbench_ecg.tables.table import BASE_SEEDS, Table
 
 LEAST_CORRELATION = 0.75
-"""A complete table is published if ICC(1,3) of the test score over all members reaches this."""
+"""A complete table is published if the agreement of three seeds over all members reaches this."""
 
 _FEWEST = 4
 """Members below which there is nothing to compute."""
 
-_ROUNDING = 1e-12
-"""Differences of scores, relative to the largest, that are rounding."""
-
 _DIFFERENCE = 0.002
 _POWER, _LEVEL = 0.8, 0.05
-
-
-def intraclass(scores: NDArray[np.float64]) -> tuple[float, float]:
-    """Return ICC(1,1) and ICC(1,k) of scores [members, k seeds]: one seed, and the mean of k.
-
-    Negative estimates are returned as they are; NaN for fewer than two members or seeds, and if all
-    scores are equal.
-    """
-    n, k = scores.shape
-    if n < 2 or k < 2:
-        return float("nan"), float("nan")
-    means = scores.mean(axis=1)
-    between = k * means.var(ddof=1)
-    within = ((scores - means[:, None]) ** 2).sum() / (n * (k - 1))
-    rounding = (_ROUNDING * np.abs(scores).max()) ** 2
-    if max(between, within) <= rounding:
-        return float("nan"), float("nan")
-    one = (between - within) / (between + (k - 1) * within)
-    mean = (between - within) / between if between > rounding else float("nan")
-    return float(one), float(mean)
-
-
-def intraclass_interval(scores: NDArray[np.float64]) -> tuple[float, float] | None:
-    """Return the 95% interval of ICC(1,1) of scores [members, k seeds]; None if it is undefined.
-
-    It is exact for normal members and seeds (Shrout and Fleiss 1979, from the F distribution).
-    """
-    n, k = scores.shape
-    if not np.isfinite(intraclass(scores)[0]):
-        return None
-    means = scores.mean(axis=1)
-    within = ((scores - means[:, None]) ** 2).sum() / (n * (k - 1))
-    if within == 0:
-        return 1.0, 1.0
-    ratio = k * means.var(ddof=1) / within
-    freedom, rest = n - 1, n * (k - 1)
-    low = ratio / fisher.ppf(1 - _LEVEL / 2, freedom, rest)
-    high = ratio * fisher.ppf(1 - _LEVEL / 2, rest, freedom)
-    return float((low - 1) / (low + k - 1)), float((high - 1) / (high + k - 1))
-
-
-def of_mean(one: float, k: int) -> float:
-    """Return ICC(1,k) of the mean of k seeds from ICC(1,1) of one (Spearman and Brown)."""
-    rest = 1 + (k - 1) * one
-    return k * one / rest if rest > 0 else -inf
 
 
 def tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -90,7 +44,8 @@ def seeds_to_see(difference: float, sd: float) -> int:
 
     Args:
         difference: The true difference of two means.
-        sd: Standard deviation of one training around its member's mean.
+        sd: Standard deviation of one training around its member's mean; at equal seeds, without the
+            effect that a seed has on both.
     """
     z = norm.ppf(1 - _LEVEL / 2) + norm.ppf(_POWER)
     return max(2, ceil(2 * (z * sd / difference) ** 2))
@@ -108,13 +63,17 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
         metric: One of :data:`nasbench_ecg.metrics.SCORES`.
 
     Returns:
-        ``test`` (best and median mean score, and the standard deviation of a seed),
-        ``intraclass_correlation`` of one seed and of the mean of three, for all members with 95%
-        intervals (:func:`intraclass_interval`), ``kendall_tau``, ``regret_of_validation_winner``
-        (best mean test score minus that of the member with the best validation score, mean over the
-        seeds), ``overlap_of_best_percent`` (share of the best 1% by one seed that are the best 1%
-        by another one), ``not_told_from_best`` (members that a test does not tell from the best
-        one, which is one of them), ``seeds_to_see_0.2_points``, ``with_more_seeds``, what
+        ``test`` (best and median mean score, the standard deviation of a seed, and its two parts:
+        that of its effect on all members, and that of the rest), ``intraclass_correlation`` of one
+        seed and of the mean of three, for all members with 95% intervals at these seeds
+        (:func:`~nasbench_ecg.tables.intraclass.intraclass_interval`), ``intraclass_consistency``,
+        the same for a ranking at equal seeds
+        (:func:`~nasbench_ecg.tables.intraclass.consistency_interval`), ``kendall_tau``,
+        ``regret_of_validation_winner`` (best mean test score minus that of the member with the best
+        validation score, mean over the seeds), ``overlap_of_best_percent`` (share of the best 1% by
+        one seed that are the best 1% by another one), ``not_told_from_best`` (members that a test
+        at equal seeds does not tell from the best one, which is one of them),
+        ``seeds_to_see_0.2_points`` at equal seeds, ``with_more_seeds``, what
         :func:`with_more_seeds` returns, and ``published``: whether the table is complete and its
         scores are reproducible enough.
 
@@ -139,21 +98,27 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
     validation = table.values("validation", metric)[used, :BASE_SEEDS]
     last, mean = test[:, :, -1], test[:, :, -1].mean(axis=1)
     ranked = np.argsort(-mean, kind="stable")
-    within_sd = float(np.sqrt(last.var(axis=1, ddof=1).mean()))
+    parts = variance_components(last)
     card["test"] = {
         "best": float(mean.max()),
         "median": float(np.median(mean)),
-        "sd_of_a_seed": within_sd,
+        "sd_of_a_seed": sqrt(parts.of_a_seed),
+        "sd_common_to_all_members": sqrt(parts.seeds),
+        "sd_at_equal_seeds": sqrt(parts.rest),
     }
-    card["intraclass_correlation"] = {}
-    for name, share in (("all", 1.0), ("best_half", 0.5), ("best_tenth", 0.1)):
-        one, several = intraclass(last[ranked[: max(2, round(share * len(used)))]])
-        card["intraclass_correlation"][name] = {"one_seed": one, "three_seeds": several}
-    interval = intraclass_interval(last)
-    card["intraclass_correlation"]["all"] |= {
-        "one_seed_interval": interval,
-        "three_seeds_interval": interval and [of_mean(bound, BASE_SEEDS) for bound in interval],
-    }
+    for figure, correlation, interval_of in (
+        ("intraclass_correlation", intraclass, intraclass_interval),
+        ("intraclass_consistency", consistency, consistency_interval),
+    ):
+        card[figure] = {}
+        for name, share in (("all", 1.0), ("best_half", 0.5), ("best_tenth", 0.1)):
+            one, several = correlation(last[ranked[: max(2, round(share * len(used)))]])
+            card[figure][name] = {"one_seed": one, "three_seeds": several}
+        interval = interval_of(last)
+        card[figure]["all"] |= {
+            "one_seed_interval": interval,
+            "three_seeds_interval": interval and [of_mean(bound, BASE_SEEDS) for bound in interval],
+        }
     card["kendall_tau"] = {
         "validation_with_test": tau(validation[:, :, -1].mean(axis=1), mean),
         "seed_with_seed": float(
@@ -177,7 +142,7 @@ def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:
         np.mean([len(a & b) / best for a, b in combinations(tops, 2)])
     )
     card["not_told_from_best"] = int(_indistinct(last, ranked[0]).sum())
-    card["seeds_to_see_0.2_points"] = seeds_to_see(_DIFFERENCE, within_sd)
+    card["seeds_to_see_0.2_points"] = seeds_to_see(_DIFFERENCE, sqrt(parts.rest))
     card["with_more_seeds"] = with_more_seeds(table, metric)
     several = card["intraclass_correlation"]["all"]["three_seeds"]
     card["published"] = bool(len(used) == table.card.members and several >= LEAST_CORRELATION)
@@ -249,10 +214,9 @@ def _complete(table: Table) -> NDArray[np.int64]:
 def _indistinct(scores: NDArray[np.float64], best: int) -> NDArray[np.bool_]:
     """Return which members a two-sided test at 5% does not tell from the best.
 
-    The test pools the variance of the seeds over all members.
+    Both have the same seeds, so that an effect of a seed on all members is no noise. The variance
+    of the rest is pooled over all members.
     """
-    n, k = scores.shape
-    means = scores.mean(axis=1)
-    pooled = scores.var(axis=1, ddof=1).mean()
-    least = t.ppf(1 - _LEVEL / 2, n * (k - 1)) * np.sqrt(2 * pooled / k)
+    means, parts = scores.mean(axis=1), variance_components(scores)
+    least = t.ppf(1 - _LEVEL / 2, parts.freedom) * np.sqrt(2 * parts.rest / scores.shape[1])
     return np.asarray(means[best] - means <= least)

@@ -87,8 +87,12 @@ def _correlation(part: str, seeds: str) -> Callable[[dict[str, Any]], str]:
     return lambda card: _number(card["intraclass_correlation"][part][seeds])
 
 
-def _interval(bounds: list[float | None] | None) -> str:
-    return "–" if bounds is None else " to ".join(_number(bound) for bound in bounds)
+def _interval(figure: str) -> Callable[[dict[str, Any]], str]:
+    def text(card: dict[str, Any]) -> str:
+        bounds = card[figure]["all"]["three_seeds_interval"]
+        return "–" if bounds is None else " to ".join(_number(bound) for bound in bounds)
+
+    return text
 
 
 def _number(value: float | None, factor: float = 1, digits: int = 2) -> str:
@@ -107,11 +111,17 @@ _NOISE: dict[str, Callable[[dict[str, Any]], str]] = {
         _number(card["test"][name], 100) for name in ("best", "median")
     ),
     "sd of a seed, points": lambda card: _number(card["test"]["sd_of_a_seed"], 100),
+    "… of its effect on all members": lambda card: _number(
+        card["test"]["sd_common_to_all_members"], 100
+    ),
+    "… at equal seeds": lambda card: _number(card["test"]["sd_at_equal_seeds"], 100),
     "intraclass correlation, all, one seed": _correlation("all", "one_seed"),
     "intraclass correlation, all, three seeds": _correlation("all", "three_seeds"),
-    "… its 95% interval": lambda card: _interval(
-        card["intraclass_correlation"]["all"]["three_seeds_interval"]
+    "… its 95% interval at these seeds": _interval("intraclass_correlation"),
+    "intraclass consistency, all, three seeds": lambda card: _number(
+        card["intraclass_consistency"]["all"]["three_seeds"]
     ),
+    "… its 95% interval at any seeds": _interval("intraclass_consistency"),
     "intraclass correlation, best half, three seeds": _correlation("best_half", "three_seeds"),
     "intraclass correlation, best tenth, three seeds": _correlation("best_tenth", "three_seeds"),
     "members with more seeds, and seeds": lambda card: _more(
