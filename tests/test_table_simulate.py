@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, field
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -153,28 +154,52 @@ def test_the_context_is_a_search_context(table):
 
 
 def reachable(start):
-    """Return all objects that ``start`` refers to, through closures but not through modules."""
+    """Return all objects that ``start`` refers to, through closures and the objects of methods.
+
+    Modules are left out: through them, every object of the process is reached.
+    """
     found, queue = {}, [start]
     while queue:
         one = queue.pop()
         if id(one) in found or isinstance(one, type):
             continue
         found[id(one)] = one
-        if callable(one) and hasattr(one, "__closure__"):
+        if isinstance(one, FunctionType):
             queue += [cell.cell_contents for cell in one.__closure__ or ()]
+            queue += [one.__defaults__, one.__kwdefaults__]
+        elif isinstance(one, np.ndarray):  # the garbage collector does not know its base
+            queue += [one.base]
         elif type(one).__name__ not in ("module", "builtin_function_or_method"):
             queue += gc.get_referents(one)
     return list(found.values())
 
 
-def test_no_test_result_can_be_reached_from_the_context(table):
-    objects = reachable(context(table))
-    test = table.values("test")
-    arrays = [one for one in objects if isinstance(one, np.ndarray)]
-    assert any(np.array_equal(one, table.values("validation")) for one in arrays)
-    assert not any(one is test or one.base is test for one in arrays)
-    assert not any(one is table.arrays["confusion"] for one in arrays)
-    assert not any(isinstance(one, Table) for one in objects)
+class Recorder:
+    """Keeps what a search receives."""
+
+    def search(self, task, space, builder, ctx):
+        self.given = {"task": task, "space": space, "builder": builder, "ctx": ctx}
+        ctx.evaluate_many([space.sample(ctx.rng)])
+        return SearchResult(space.sample(ctx.rng))
+
+
+@pytest.mark.parametrize("untrained", [(), (3, 4)])
+def test_no_test_result_can_be_reached_from_what_a_search_receives(untrained):
+    table, recorder = toy_table(untrained=untrained), Recorder()
+    searches = TableSearches(load_registry(), table)
+    test, validation = table.values("test"), table.values("validation")
+    simulate(
+        table, searches.space, searches.builder, Searcher("recorder", lambda: recorder),
+        repetitions=1, budget=Budget(evaluations=1),
+    )  # fmt: skip
+    found = {name: reachable(one) for name, one in recorder.given.items()}
+    for objects in found.values():
+        arrays = [one for one in objects if isinstance(one, np.ndarray)]
+        assert not any(one is test or one.base is test for one in arrays)
+        assert not any(np.shares_memory(one, table.arrays["confusion"]) for one in arrays)
+        assert not any(isinstance(one, Table) for one in objects)
+    assert any(one is validation for one in found["ctx"])
+    assert any(one is table.arrays["cost_parameters"] for one in found["builder"])
 
 
 # -- strategies, unchanged ---------------------------------------------------------------------

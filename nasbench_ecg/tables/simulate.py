@@ -65,20 +65,10 @@ class ValidationLookup:
     @classmethod
     def of(cls, table: Table) -> ValidationLookup:
         """Return the lookup of a table."""
-        places = {arch.hash: row for row, arch in enumerate(table.members)}
-
-        def place(arch: Architecture) -> int:
-            row = places.get(arch.hash)
-            if row is None:
-                raise TableError(
-                    f"The architecture {arch.hash} is not a member of the table.",
-                    fix="A space must return canonical forms of its members.",
-                )
-            return row
-
         scores, seconds = table.values("validation", METRIC), table.arrays["seconds"]
         seeds = slice(BASE_SEEDS)
-        return cls(place, table.trained[:, seeds], scores[:, seeds], seconds[:, seeds])
+        trained = table.trained[:, seeds]
+        return cls(_placing(table), trained, scores[:, seeds], seconds[:, seeds])
 
     def epoch(self, fidelity: Fidelity | None) -> int:
         """Return after which epoch a fidelity is looked up."""
@@ -102,6 +92,25 @@ class ValidationLookup:
         ranks = self.trained.cumsum(axis=1) - 1
         found = (self.trained & (ranks == wanted[:, None])).argmax(axis=1)
         return np.where(counts > 0, found, -1)
+
+
+def _placing(table: Table) -> Callable[[Architecture], int]:
+    """Return a function that finds the row of a member, and through which no result is reached.
+
+    A method of the table would hand its test results to a search.
+    """
+    rows = {arch.hash: row for row, arch in enumerate(table.members)}
+
+    def place(arch: Architecture) -> int:
+        row = rows.get(arch.hash)
+        if row is None:
+            raise TableError(
+                f"The architecture {arch.hash} is not a member of the table.",
+                fix="A space must return canonical forms of its members.",
+            )
+        return row
+
+    return place
 
 
 @dataclass
@@ -301,7 +310,7 @@ class TableBuilder:
     """The builder of a table, which knows the costs of its networks without building them."""
 
     def __init__(self, builder: Builder, table: Table) -> None:
-        self._builder, self._place = builder, table.place
+        self._builder, self._place = builder, _placing(table)
         self._costs = table.costs()
 
     def build(
