@@ -17,6 +17,7 @@ from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.kept import KeptRepetitions
 from nasbench_ecg.tables.outcome import best_so_far
 from nasbench_ecg.tables.requested import RequestedSearch
 from nasbench_ecg.tables.searchers import TableSearches
@@ -259,6 +260,37 @@ def test_a_budget_of_seconds_ends_a_search_by_the_simulated_clock(table, name):
         assert seconds[-1] >= 10.0 > seconds[-2]
 
 
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_no_evaluation_starts_after_a_budget_of_seconds(table, name):
+    searches = TableSearches(load_registry(), table)
+    budget = Budget(seconds=30.0)
+    done = searches.repeat(RequestedSearch(name, 4), [budget])[budget].steps
+    for _, rows in done.groupby("repetition"):
+        assert (rows["seconds"].iloc[:-1] < 30.0).all()
+
+
+def test_immune_evolution_ends_by_the_simulated_clock(table):
+    searches = TableSearches(load_registry(), table)
+    strategy = searches.searcher("immune", Budget(seconds=30.0)).create()
+    ctx = context(table, seconds=30.0)
+    task = stand_in_task(table)
+    strategy.search(task, searches.space, searches.builder, ctx)
+    batches = [i for i, step in enumerate(ctx.steps) if step[3] >= 30.0]
+    assert len(batches) <= strategy.options.antibodies
+
+
+class IgnoresTime:
+    def search(self, task, space, builder, ctx):
+        ctx.evaluate_many(SPACE.members[:9])
+        return SearchResult(SPACE.members[0])
+
+
+def test_evaluations_after_a_budget_of_seconds_do_not_count(table):
+    done = repeat(table, Searcher("s", IgnoresTime), budget=Budget(seconds=5.0))
+    for _, rows in done.steps.groupby("repetition"):
+        assert rows["seconds"].iloc[-1] >= 5.0 > rows["seconds"].iloc[-2]
+
+
 ANYTIME = [
     component.name
     for component in load_registry().components("strategy")
@@ -371,6 +403,25 @@ def test_the_incumbent_of_a_search_that_evaluates_nothing_is_its_result():
     assert (best_so_far(simulation, table, [1, 4]) == table.mean_test_scores()[8]).all()
 
 
+@pytest.mark.parametrize("damage", [None, b"", b"PK", lambda whole: whole[:-30]])
+def test_kept_repetitions_without_steps_are_read_and_damaged_ones_run_again(
+    table, tmp_path, damage
+):
+    def run(numbers):
+        runs.append(len(numbers))
+        return repeat(table, Searcher("s", Scripted), repetitions=numbers)
+
+    runs, kept = [], KeptRepetitions(tmp_path)
+    first = kept.repeat({"search": "s"}, 30, run)
+    if damage is not None:
+        (file, _) = sorted(tmp_path.iterdir())
+        file.write_bytes(damage(file.read_bytes()) if callable(damage) else damage)
+    again = kept.repeat({"search": "s"}, 30, run)
+    assert len(runs) == 2 + (damage is not None)
+    assert again.found.tolist() == first.found.tolist() == [8] * 30
+    assert (again.steps.dtypes == first.steps.dtypes).all() and not len(again.steps)
+
+
 # -- the space of a partial table --------------------------------------------------------------
 
 
@@ -432,6 +483,13 @@ def test_a_table_of_one_trained_member_and_of_none():
         space.mutate(only, rng)
     with pytest.raises(TableError, match="No member"):
         partial_space(range(SPACE.size))
+
+
+def test_a_table_that_has_only_seeds_that_no_search_sees_is_refused():
+    table = toy_table(seeds=5)
+    table.trained[:, :3] = False
+    with pytest.raises(TableError, match=r"No member .* seeds 0 to 2"):
+        TableSpace(SPACE, table)
 
 
 # -- budgets in seconds ------------------------------------------------------------------------

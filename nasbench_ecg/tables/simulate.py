@@ -7,7 +7,7 @@ than the table has means its last epoch, and a fidelity's number of beats is ign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 
 METRIC = "f1_of_macro"
 
-STEP_COLUMNS = ("repetition", "evaluation", "seconds", "member", "epoch", "score")
-"""Columns of the steps of repeated searches."""
+STEP_TYPES: Mapping[str, type[np.generic]] = {
+    "repetition": np.int64, "evaluation": np.int64, "seconds": np.float64,
+    "member": np.int64, "epoch": np.int64, "score": np.float64,
+}  # fmt: skip
+"""Columns of the steps of repeated searches and their types, also of those without any step."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,11 @@ class Simulation:
         return len(self.found)
 
 
+def started_before(steps: pd.DataFrame, seconds: float) -> pd.Series[bool]:
+    """Return which steps start before so many seconds of their repetition; the first ones do."""
+    return steps.groupby("repetition")["seconds"].shift(fill_value=-1.0) < seconds
+
+
 def joined(label: str, steps: Sequence[pd.DataFrame], found: NDArray[np.int64]) -> Simulation:
     """Return the repetitions of several simulations as one, in their order."""
     together = pd.concat(steps, ignore_index=True)
@@ -259,7 +267,8 @@ def simulate(
         searcher: The strategy.
         repetitions: How often it is run, each time with generators of its own; or the numbers of
             the repetitions.
-        budget: What each run may spend, in evaluations and simulated seconds.
+        budget: What each run may spend, in evaluations and simulated seconds. Evaluations that
+            start after these seconds are left out: of a batch, or of a strategy that ignores them.
         seed: Seed of all repetitions. A repetition's generators depend on it, on the strategy's
             label and on the repetition's number, so that they do not depend on ``workers``. The
             seeds of the members depend on the repetition alone.
@@ -277,7 +286,9 @@ def simulate(
         with ProcessPoolExecutor(len(blocks)) as pool:
             parts = list(pool.map(run, blocks))
     rows = [row for part in parts for row in part[0]]
-    steps = pd.DataFrame(rows, columns=list(STEP_COLUMNS))
+    steps = pd.DataFrame(rows, columns=list(STEP_TYPES)).astype(STEP_TYPES)
+    if budget.seconds is not None:
+        steps = steps[started_before(steps, budget.seconds)].reset_index(drop=True)
     return Simulation(searcher.label, steps, np.concatenate([part[1] for part in parts]))
 
 

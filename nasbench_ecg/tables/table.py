@@ -99,10 +99,11 @@ class Table:
         return float(self.available.mean())
 
     def refuse_untrained(self) -> None:
-        """Raise TableError if no member is trained."""
-        if not self.trained.any():
+        """Raise TableError if no member is available."""
+        if not self.available.any():
             raise TableError(
-                "No member of the table is trained yet.",
+                f"No member of the table is trained yet with one of the seeds 0 to "
+                f"{BASE_SEEDS - 1}.",
                 where=f"table of {self.card.space.name}, {self.card.track}",
                 fix="Train members with 'nasbench-ecg table build'.",
             )
