@@ -271,8 +271,8 @@ def publish(
 ) -> None:
     """Copy a built table, with the trainings that are still in its journals, to another folder.
 
-    The table is only read, so that it can still be built. Costs and proxies of a table that the
-    folder holds are kept.
+    The table is only read, so that it can still be built. Costs and proxies that only the table in
+    the folder holds are kept.
     """
     from nasbench_ecg.tables.build import publish as copy
     from nasbench_ecg.tables.files import table_folder
