@@ -312,7 +312,9 @@ def test_a_table_keeps_the_seconds_of_its_first_processor(monkeypatch):
     expected = seconds_of(layer_work(arch, BUILDER, TASK))
     np.testing.assert_allclose(result.seconds, [0.5 * expected, expected], rtol=0.05)
     np.testing.assert_array_equal(result.confusion, toy_result(40, 1).confusion)
-    assert with_seconds_of("a slower one", clock).endswith("; seconds predicted for a processor")
+    assert with_seconds_of("a slower one", clock.processor).endswith(
+        "; seconds predicted for a processor"
+    )
 
 
 def test_a_new_table_and_one_with_few_seconds_take_those_of_this_machine():

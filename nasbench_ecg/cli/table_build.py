@@ -130,7 +130,7 @@ def build(
             clock = clock_of_other_processor(found, machine, plan.builder, plan.task, reference)
             if clock is not None:
                 train = timed_by(clock, train, plan.builder, plan.task)
-                machine = with_seconds_of(machine, clock)
+                machine = with_seconds_of(machine, clock.processor)
             steps = train_missing(folder, found, groups, train, machine, shard=part, hours=hours)
         else:
             clock = fit_clock(found, plan.builder, plan.task, reference)

@@ -1,7 +1,8 @@
 """Building a table: members in a fixed order, in shards that can be stopped, resumed and shared.
 
 A shard is a journal ``shards/<number>.jsonl`` of up to 48 trainings, one line each, flushed to the
-disk: a process that is killed loses one training at most. :func:`pack` moves journals into the
+disk: a process that is killed loses one training at most. (Builds on a GPU write a journal
+``shards/stacked-*.jsonl`` in rounds, see :mod:`.rounds`.) :func:`pack` moves journals into the
 table's arrays. Several processes on one folder share the work: a shard is locked while a process
 trains it, and the table while a process changes it. A process that needs both locks takes the
 table's first.
