@@ -492,6 +492,16 @@ def test_a_table_that_has_only_seeds_that_no_search_sees_is_refused():
         TableSpace(SPACE, table)
 
 
+def test_budgets_in_seconds_of_fast_networks_differ():
+    table = toy_table()
+    table.arrays["seconds"] *= 0.001
+    searches = TableSearches(load_registry(), table)
+    seconds = [searches.budget_in_seconds(n).seconds for n in range(1, 200)]
+    assert seconds == sorted(set(seconds))
+    mean = ValidationLookup.of(table).mean_seconds()
+    np.testing.assert_allclose(seconds, mean * np.arange(1, 200), rtol=1e-3)
+
+
 # -- budgets in seconds ------------------------------------------------------------------------
 
 

@@ -95,7 +95,8 @@ def budget_text(budget: Budget) -> str:
     """Return a budget in words."""
     if budget.evaluations is not None:
         return f"{budget.evaluations} evaluation{'s' if budget.evaluations != 1 else ''}"
-    return f"{duration(budget.seconds or 0.0)} simulated"
+    seconds = budget.seconds or 0.0
+    return f"{duration(seconds, exact=seconds < 1)} simulated"
 
 
 def _state(table: TrainedTable) -> str:

@@ -127,7 +127,7 @@ class OpenTable:
         budget = Budget(evaluations=budget_evaluations, seconds=budget_seconds)
         searches = TableSearches(self._registry, self.data, options)
         search = RequestedSearch(strategy, repetitions)
-        searches.refuse_unknown_options([search])
+        searches.check([search])
         done = searches.repeat(search, [budget], seed=seed, workers=workers)[budget]
         return done.steps.assign(incumbent_test=incumbents(done, self.data))
 
