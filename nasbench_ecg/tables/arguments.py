@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
-from math import isfinite
+from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def positive_number(name: str, value: Any) -> float:
     Raises:
         OptionError: It is another value.
     """
-    if isinstance(value, Real) and not isinstance(value, bool) and isfinite(value) and value > 0:
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf:
         return float(value)
     raise OptionError(f"{name}={value!r} is not allowed.", fix="Give a number above 0.")
 
