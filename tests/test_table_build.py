@@ -21,16 +21,19 @@ from nasbench_ecg.tables.build import (
     BLOCK,
     REPEATED,
     SHARD,
+    add_arrays,
     build,
     n_trainings,
     open_or_create,
     order,
     pack,
+    publish,
     read_journal,
     trainings,
+    with_journals,
 )
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.files import load_table, save_table
+from nasbench_ecg.tables.files import CARD, NEXT_CARD, load_table, save_table
 from nasbench_ecg.tables.plan import strata
 
 FORK = multiprocessing.get_context("fork")
@@ -160,6 +163,38 @@ def test_packing_while_another_process_trains_loses_nothing(whole, tmp_path):
     assert sorted(Counter(lines(log)).values()) == [1] * TOTAL
     assert_same(pack(folder), whole)
     assert not list((folder / "shards").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize("read", [with_journals, lambda folder: publish(folder, folder / "copy")])
+def test_a_table_that_is_packed_while_it_is_read_is_read_whole(whole, tmp_path, monkeypatch, read):
+    run(tmp_path)
+    load = building.load_table
+
+    def load_before_another_process_packs(folder):
+        table = load(folder)
+        monkeypatch.setattr(building, "load_table", load)
+        pack(folder)
+        return table
+
+    monkeypatch.setattr(building, "load_table", load_before_another_process_packs)
+    assert_same(read(tmp_path), whole)
+
+
+def test_a_table_without_its_next_card_is_read(whole, tmp_path):
+    save_table(whole, tmp_path)
+    (tmp_path / CARD).rename(tmp_path / NEXT_CARD)
+    opened(tmp_path / "other")
+    (tmp_path / "other" / CARD).rename(tmp_path / CARD)  # as after a kill between the two
+    assert_same(with_journals(tmp_path), whole)
+
+
+def test_a_published_table_has_the_costs_of_its_source_and_keeps_what_that_lacks(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    add_arrays(opened(source), {"cost_parameters": np.ones(SPACE.size)}, source)
+    older = {name: np.zeros(SPACE.size) for name in ("cost_parameters", "proxy_synflow")}
+    add_arrays(opened(target), older, target)
+    arrays = publish(source, target).arrays
+    assert (arrays["cost_parameters"] == 1).all() and (arrays["proxy_synflow"] == 0).all()
 
 
 def test_two_processes_that_create_one_table_count_its_costs_once(tmp_path):

@@ -341,9 +341,15 @@ def test_costs_of_another_revision_do_not_enter_a_table(built, beats_cache, monk
         (["random:1"], "not of the form STRATEGY"),
         (["nsga2@objectives"], "not of the form component.option=value"),
         (["nsga2@objektives=1"], "objektives"),
+        (["nsga2:5", "nsga2:7"], "nsga2 is asked for twice"),
+        (['nsga2@objectives=["macs"]'] * 2, "asked for twice"),
+        (["darts"], "'darts' cannot search the space 'tiny-cells'"),
+        (["cnn-9"], "'cnn-9' cannot search the space 'tiny-cells'"),
+        (["iemmc"], "'iemmc' cannot search the space 'tiny-cells'"),
     ],
 )
-def test_a_simulation_with_a_bad_option_is_refused(toy, more, reason):
+def test_a_simulation_with_a_bad_option_is_refused(toy, monkeypatch, more, reason):
+    monkeypatch.setattr("nasbench_ecg.tables.searchers.simulate", None)  # before any search runs
     asked = ("table", "simulate", "synthetic-2lead", "regularized-evolution", "--tables", toy)
     assert reason in refused(*asked, *more)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from test_table_build import STRATA, assert_same, opened, run
+from test_table_build import ROWS, STRATA, assert_same, opened, run
 from toy_tables import toy_card, toy_result
 from typer.testing import CliRunner
 
@@ -75,6 +77,33 @@ def test_trainings_keep_their_machine_and_tables_their_proxies(shards, tmp_path)
     assert (machine[with_journals(b).trained] == "this machine").all()
     assert (machine[merged.trained] == "another").sum() == 1
     assert "made-up" in merged.proxies()
+
+
+def slow(arch, seed):
+    fast = toy_result(ROWS[arch.hash], seed)
+    return replace(fast, seconds=3 * fast.seconds)
+
+
+def test_seconds_of_another_processor_are_scaled_by_the_members_that_both_measured(
+    whole, shards, tmp_path
+):
+    b = folder(tmp_path / "slow")
+    list(build(b, opened(b), STRATA, slow, "slow"))
+    done = merge(shards[0], tmp_path / "slow", "--out", tmp_path / "out")
+    assert "several processors" not in done.stderr
+    merged = load_table(folder(tmp_path / "out"))
+    assert merged.card.machines == ("this machine", "slow; seconds predicted for this machine")
+    np.testing.assert_allclose(merged.arrays["seconds"], whole.arrays["seconds"], rtol=1e-6)
+    np.testing.assert_array_equal(merged.arrays["confusion"], whole.arrays["confusion"])
+
+
+def test_seconds_of_processors_without_common_members_are_told(shards, tmp_path):
+    b = folder(tmp_path / "slow")
+    list(build(b, opened(b), STRATA, slow, "slow", shard=(2, 2)))
+    for _ in range(2):  # the second time, the table has both
+        done = merge(shards[0], tmp_path / "slow", "--out", tmp_path / "out")
+        assert "has the seconds of several processors" in done.stderr
+    assert load_table(folder(tmp_path / "out")).card.machines == ("this machine", "slow")
 
 
 def test_different_results_of_a_training_are_named_and_nothing_is_copied(shards, tmp_path):

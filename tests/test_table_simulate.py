@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, field
+from types import FunctionType
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.kept import KeptRepetitions
 from nasbench_ecg.tables.outcome import best_so_far
 from nasbench_ecg.tables.requested import RequestedSearch
 from nasbench_ecg.tables.searchers import TableSearches
@@ -153,28 +155,52 @@ def test_the_context_is_a_search_context(table):
 
 
 def reachable(start):
-    """Return all objects that ``start`` refers to, through closures but not through modules."""
+    """Return all objects that ``start`` refers to, through closures and the objects of methods.
+
+    Modules are left out: through them, every object of the process is reached.
+    """
     found, queue = {}, [start]
     while queue:
         one = queue.pop()
         if id(one) in found or isinstance(one, type):
             continue
         found[id(one)] = one
-        if callable(one) and hasattr(one, "__closure__"):
+        if isinstance(one, FunctionType):
             queue += [cell.cell_contents for cell in one.__closure__ or ()]
+            queue += [one.__defaults__, one.__kwdefaults__]
+        elif isinstance(one, np.ndarray):  # the garbage collector does not know its base
+            queue += [one.base]
         elif type(one).__name__ not in ("module", "builtin_function_or_method"):
             queue += gc.get_referents(one)
     return list(found.values())
 
 
-def test_no_test_result_can_be_reached_from_the_context(table):
-    objects = reachable(context(table))
-    test = table.values("test")
-    arrays = [one for one in objects if isinstance(one, np.ndarray)]
-    assert any(np.array_equal(one, table.values("validation")) for one in arrays)
-    assert not any(one is test or one.base is test for one in arrays)
-    assert not any(one is table.arrays["confusion"] for one in arrays)
-    assert not any(isinstance(one, Table) for one in objects)
+class Recorder:
+    """Keeps what a search receives."""
+
+    def search(self, task, space, builder, ctx):
+        self.given = {"task": task, "space": space, "builder": builder, "ctx": ctx}
+        ctx.evaluate_many([space.sample(ctx.rng)])
+        return SearchResult(space.sample(ctx.rng))
+
+
+@pytest.mark.parametrize("untrained", [(), (3, 4)])
+def test_no_test_result_can_be_reached_from_what_a_search_receives(untrained):
+    table, recorder = toy_table(untrained=untrained), Recorder()
+    searches = TableSearches(load_registry(), table)
+    test, validation = table.values("test"), table.values("validation")
+    simulate(
+        table, searches.space, searches.builder, Searcher("recorder", lambda: recorder),
+        repetitions=1, budget=Budget(evaluations=1),
+    )  # fmt: skip
+    found = {name: reachable(one) for name, one in recorder.given.items()}
+    for objects in found.values():
+        arrays = [one for one in objects if isinstance(one, np.ndarray)]
+        assert not any(one is test or one.base is test for one in arrays)
+        assert not any(np.shares_memory(one, table.arrays["confusion"]) for one in arrays)
+        assert not any(isinstance(one, Table) for one in objects)
+    assert any(one is validation for one in found["ctx"])
+    assert any(one is table.arrays["cost_parameters"] for one in found["builder"])
 
 
 # -- strategies, unchanged ---------------------------------------------------------------------
@@ -232,6 +258,37 @@ def test_a_budget_of_seconds_ends_a_search_by_the_simulated_clock(table, name):
     for _, rows in simulation.steps.groupby("repetition"):
         seconds = rows["seconds"].to_numpy()
         assert seconds[-1] >= 10.0 > seconds[-2]
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_no_evaluation_starts_after_a_budget_of_seconds(table, name):
+    searches = TableSearches(load_registry(), table)
+    budget = Budget(seconds=30.0)
+    done = searches.repeat(RequestedSearch(name, 4), [budget])[budget].steps
+    for _, rows in done.groupby("repetition"):
+        assert (rows["seconds"].iloc[:-1] < 30.0).all()
+
+
+def test_immune_evolution_ends_by_the_simulated_clock(table):
+    searches = TableSearches(load_registry(), table)
+    strategy = searches.searcher("immune", Budget(seconds=30.0)).create()
+    ctx = context(table, seconds=30.0)
+    task = stand_in_task(table)
+    strategy.search(task, searches.space, searches.builder, ctx)
+    batches = [i for i, step in enumerate(ctx.steps) if step[3] >= 30.0]
+    assert len(batches) <= strategy.options.antibodies
+
+
+class IgnoresTime:
+    def search(self, task, space, builder, ctx):
+        ctx.evaluate_many(SPACE.members[:9])
+        return SearchResult(SPACE.members[0])
+
+
+def test_evaluations_after_a_budget_of_seconds_do_not_count(table):
+    done = repeat(table, Searcher("s", IgnoresTime), budget=Budget(seconds=5.0))
+    for _, rows in done.steps.groupby("repetition"):
+        assert rows["seconds"].iloc[-1] >= 5.0 > rows["seconds"].iloc[-2]
 
 
 ANYTIME = [
@@ -346,6 +403,25 @@ def test_the_incumbent_of_a_search_that_evaluates_nothing_is_its_result():
     assert (best_so_far(simulation, table, [1, 4]) == table.mean_test_scores()[8]).all()
 
 
+@pytest.mark.parametrize("damage", [None, b"", b"PK", lambda whole: whole[:-30]])
+def test_kept_repetitions_without_steps_are_read_and_damaged_ones_run_again(
+    table, tmp_path, damage
+):
+    def run(numbers):
+        runs.append(len(numbers))
+        return repeat(table, Searcher("s", Scripted), repetitions=numbers)
+
+    runs, kept = [], KeptRepetitions(tmp_path)
+    first = kept.repeat({"search": "s"}, 30, run)
+    if damage is not None:
+        (file, _) = sorted(tmp_path.iterdir())
+        file.write_bytes(damage(file.read_bytes()) if callable(damage) else damage)
+    again = kept.repeat({"search": "s"}, 30, run)
+    assert len(runs) == 2 + (damage is not None)
+    assert again.found.tolist() == first.found.tolist() == [8] * 30
+    assert (again.steps.dtypes == first.steps.dtypes).all() and not len(again.steps)
+
+
 # -- the space of a partial table --------------------------------------------------------------
 
 
@@ -407,6 +483,23 @@ def test_a_table_of_one_trained_member_and_of_none():
         space.mutate(only, rng)
     with pytest.raises(TableError, match="No member"):
         partial_space(range(SPACE.size))
+
+
+def test_a_table_that_has_only_seeds_that_no_search_sees_is_refused():
+    table = toy_table(seeds=5)
+    table.trained[:, :3] = False
+    with pytest.raises(TableError, match=r"No member .* seeds 0 to 2"):
+        TableSpace(SPACE, table)
+
+
+def test_budgets_in_seconds_of_fast_networks_differ():
+    table = toy_table()
+    table.arrays["seconds"] *= 0.001
+    searches = TableSearches(load_registry(), table)
+    seconds = [searches.budget_in_seconds(n).seconds for n in range(1, 200)]
+    assert seconds == sorted(set(seconds))
+    mean = ValidationLookup.of(table).mean_seconds()
+    np.testing.assert_allclose(seconds, mean * np.arange(1, 200), rtol=1e-3)
 
 
 # -- budgets in seconds ------------------------------------------------------------------------

@@ -194,6 +194,35 @@ def test_a_table_is_the_same_whether_members_are_trained_alone_or_side_by_side(t
     assert not list(build_side_by_side(folder, packed, groups, ToyTrainer(rows)))
 
 
+def test_a_processor_does_not_repeat_what_a_killed_build_side_by_side_has_written(toy, monkeypatch):
+    folder, table, groups, rows = toy
+    monkeypatch.setattr(rounds, "ROUND", 10)
+    steps = build_side_by_side(folder, table, groups, ToyTrainer(rows))
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    made = list(
+        build(folder, table, groups, lambda a, s: toy_result(rows[a.hash], s), "a processor")
+    )
+    total = n_trainings(table.card)
+    assert [step.done for step in made] == list(range(11, total + 1))
+    packed = pack(folder)
+    machine = packed.card.machines.index(ToyTrainer.machine)
+    assert (packed.arrays["machine"] == machine).sum() == 10
+
+
+def test_a_training_in_two_journals_is_entered_once(toy):
+    folder, table, groups, rows = toy
+    steps = build(folder, table, groups, lambda a, s: toy_result(rows[a.hash], s), "a processor")
+    next(steps)
+    steps.close()
+    (journal,) = (folder / "shards").glob("*.jsonl")
+    line = journal.read_text().replace("a processor", ToyTrainer.machine)
+    (folder / "shards" / "stacked-1-1.jsonl").write_text(line)
+    packed = pack(folder)
+    assert packed.trained.sum() == 1 and packed.card.machines == ("a processor",)
+
+
 def test_a_round_that_is_cut_short_leaves_a_fair_sample(toy, monkeypatch):
     folder, table, groups, rows = toy
     monkeypatch.setattr(rounds, "ROUND", 10)
@@ -283,7 +312,9 @@ def test_a_table_keeps_the_seconds_of_its_first_processor(monkeypatch):
     expected = seconds_of(layer_work(arch, BUILDER, TASK))
     np.testing.assert_allclose(result.seconds, [0.5 * expected, expected], rtol=0.05)
     np.testing.assert_array_equal(result.confusion, toy_result(40, 1).confusion)
-    assert with_seconds_of("a slower one", clock).endswith("; seconds predicted for a processor")
+    assert with_seconds_of("a slower one", clock.processor).endswith(
+        "; seconds predicted for a processor"
+    )
 
 
 def test_a_new_table_and_one_with_few_seconds_take_those_of_this_machine():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.metrics import scores
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.api import OpenTable
+from nasbench_ecg.tables.api import table as open_from_python
 from nasbench_ecg.tables.card import TableError, seal
 from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table, table_folder
 from nasbench_ecg.tables.find import open_table
@@ -96,7 +98,8 @@ def test_a_table_does_not_answer_what_it_does_not_hold():
     assert table.complete == pytest.approx(1 - 1 / SPACE.size)
 
 
-@pytest.mark.parametrize("asked", [{"seed": 1.0}, {"seed": True}, {"seed": "1"}, {"epoch": 1.5}])
+@pytest.mark.parametrize("asked", [{"seed": 1.0}, {"seed": True}, {"seed": "1"}, {"epoch": 1.5},
+                                   {"seed": np.array([0, 1])}, {"seed": None}])  # fmt: skip
 def test_seeds_and_epochs_are_whole_numbers(table, asked):
     with pytest.raises(TableError, match="is not allowed"):
         table.query(SPACE.members[0], **asked)
@@ -288,12 +291,44 @@ def test_a_folder_with_the_name_of_another_table_is_refused(table, tmp_path):
     "number",
     [{"budget_seconds": 0.0}, {"budget_seconds": float("nan")}, {"budget_seconds": float("inf")},
      {"budget_evaluations": -1}, {"budget_evaluations": 2, "repetitions": 0},
-     {"budget_evaluations": 2, "workers": 0}, {"budget_evaluations": 2, "seed": -1}],
+     {"budget_evaluations": 2, "workers": 0}, {"budget_evaluations": 2, "seed": -1},
+     *({"budget_evaluations": 2, name: value} for name, value in
+       (("repetitions", 2.5), ("repetitions", "5"), ("repetitions", True), ("workers", 1.5),
+        ("seed", 1.5), ("seed", None))),
+     {"budget_evaluations": "5"}, {"budget_evaluations": 5.5}, {"budget_evaluations": True},
+     {"budget_seconds": "5"}, {"budget_seconds": True}],
 )  # fmt: skip
 def test_numbers_that_make_no_simulation_are_refused(table, number):
     name, value = list(number.items())[-1]
-    with pytest.raises(OptionError, match=f"{name}={value} is not allowed"):
+    with pytest.raises(OptionError, match=re.escape(f"{name}={value!r} is not allowed")):
         OpenTable(load_registry(), table).simulate("random", **number)
+
+
+def test_numbers_of_numpy_make_a_simulation(table):
+    numbers = {"budget_evaluations": np.int64(2), "repetitions": np.int32(3), "seed": np.uint8(1)}
+    steps = OpenTable(load_registry(), table).simulate("random", **numbers)
+    plain = {name: int(number) for name, number in numbers.items()}
+    assert steps.equals(OpenTable(load_registry(), table).simulate("random", **plain))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [((None, "mitbih-2lead"), {}), (("tiny-cells", None), {}), (("tiny-cells", ["x"]), {}),
+     (("tiny-cells", "mitbih-2lead", 3), {}), (("tiny-cells", "mitbih-2lead"), {"tables": None})],
+)  # fmt: skip
+def test_names_that_are_no_text_are_refused(arguments, options):
+    with pytest.raises(OptionError, match=r"(space|dataset|protocol|tables)=.* is not a"):
+        open_from_python(*arguments, **options)
+
+
+def test_what_is_no_architecture_or_metric_is_refused(table):
+    opened, member = OpenTable(load_registry(), table), SPACE.members[0]
+    for ask in (table.query, table.test, opened.query, opened.test):
+        for arch in ("x", member.to_dict(), None):
+            with pytest.raises(TableError, match="is not an Architecture"):
+                ask(arch)
+        with pytest.raises(TableError, match="no metric"):
+            ask(member, metric=["x"])
 
 
 def test_the_card_names_its_track():

@@ -33,7 +33,7 @@ def merge(
     otherwise nothing is copied.
     """
     from nasbench_ecg.suite.merge import merge_results
-    from nasbench_ecg.tables.merge import merge_tables, table_parts
+    from nasbench_ecg.tables.merge import merge_tables, mixed_clocks, table_parts
 
     parts = table_parts([folder / "tables" for folder in folders], out / "tables")
     merged = merge_results(folders, out)
@@ -46,3 +46,9 @@ def merge(
     if parts:
         added = merge_tables(parts)
         stderr().print(f"{added} trainings of tables are copied to {out / 'tables'}.")
+        for target in mixed_clocks(parts):
+            stderr().print(
+                f"The table in {target} has the seconds of several processors, so its simulated "
+                "seconds cannot be compared. Train five of its members on both to scale them.",
+                style="yellow",
+            )

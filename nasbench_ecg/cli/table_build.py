@@ -130,7 +130,7 @@ def build(
             clock = clock_of_other_processor(found, machine, plan.builder, plan.task, reference)
             if clock is not None:
                 train = timed_by(clock, train, plan.builder, plan.task)
-                machine = with_seconds_of(machine, clock)
+                machine = with_seconds_of(machine, clock.processor)
             steps = train_missing(folder, found, groups, train, machine, shard=part, hours=hours)
         else:
             clock = fit_clock(found, plan.builder, plan.task, reference)
@@ -271,8 +271,8 @@ def publish(
 ) -> None:
     """Copy a built table, with the trainings that are still in its journals, to another folder.
 
-    The table is only read, so that it can still be built. Costs and proxies of a table that the
-    folder holds are kept.
+    The table is only read, so that it can still be built. Costs and proxies that only the table in
+    the folder holds are kept.
     """
     from nasbench_ecg.tables.build import publish as copy
     from nasbench_ecg.tables.files import table_folder

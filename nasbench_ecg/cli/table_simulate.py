@@ -106,7 +106,7 @@ def simulate(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.tables.compare import compare
     from nasbench_ecg.tables.kept import KeptRepetitions
-    from nasbench_ecg.tables.requested import RequestedSearch, parse_search
+    from nasbench_ecg.tables.requested import RequestedSearch, parse_search, refuse_repeated
     from nasbench_ecg.tables.searchers import TableSearches
 
     check_outputs(outputs or [])
@@ -114,11 +114,12 @@ def simulate(
     one = load(tables, space, dataset, protocol)
     baseline = registry.strategies("random-search")[0].name
     asked = [parse_search(text, repetitions) for text in strategies]
+    refuse_repeated(asked)
     wanted = {one.label: one for one in [RequestedSearch(baseline, repetitions), *asked]}
     parsed = parse_assignments(assignments or [])
     refuse_parts(parsed, ("strategy",))
     searches = TableSearches(registry, one, parsed.get("strategy", {}))
-    searches.refuse_unknown_options(list(wanted.values()))
+    searches.check(list(wanted.values()))
     budgets = [
         Budget(evaluations=int(n)) for n in _parse_numbers(evaluations, "--evaluations", int)
     ]

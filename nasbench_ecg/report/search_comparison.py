@@ -95,7 +95,8 @@ def budget_text(budget: Budget) -> str:
     """Return a budget in words."""
     if budget.evaluations is not None:
         return f"{budget.evaluations} evaluation{'s' if budget.evaluations != 1 else ''}"
-    return f"{duration(budget.seconds or 0.0)} simulated"
+    seconds = budget.seconds or 0.0
+    return f"{duration(seconds, exact=seconds < 1)} simulated"
 
 
 def _state(table: TrainedTable) -> str:
@@ -156,13 +157,13 @@ def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome)
     headings = ["search", "n", "F1", "regret", "rank", "difference", "p", "superior", "verdict"]
     notes = [
         "F1: mean test F1 of the found member in percent, over n repetitions; a member's F1 is the "
-        "mean over its seeds. regret: best F1 of the table minus that of the found member, median "
-        "and quartiles, in points. rank: mean over repetitions, 1 the best.",
+        "mean over its first three seeds. regret: best F1 of the table minus that of the found "
+        "member, median and quartiles, in points. rank: mean over repetitions, 1 the best.",
         f"difference: from {found.baseline} in the same repetitions, mean, in points; with "
-        f"{CONFIDENCE:.0%} confidence all intervals of the report hold the true difference. p: "
-        "Wilcoxon's signed-rank test with Holm's correction. superior: probability that a "
-        f"repetition is better than one of {found.baseline}, ties half. verdict: what interval and "
-        "test both say.",
+        f"{CONFIDENCE:.0%} confidence all intervals of this measure in the report hold the true "
+        "difference. p: Wilcoxon's signed-rank test with Holm's correction. superior: probability "
+        f"that a repetition is better than one of {found.baseline}, ties half. verdict: what "
+        "interval and test both say.",
         _state(table),
     ]
     return text_table(f"Found member, {budget_text(outcome.budget)}", headings, rows, notes)

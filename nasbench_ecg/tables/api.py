@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Canonicalizes
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry, load_registry
+from nasbench_ecg.tables.arguments import folder_of, name_of, positive_number, whole_number
 from nasbench_ecg.tables.find import DEFAULT, open_table
 from nasbench_ecg.tables.table import Result, Seed, Table
 
@@ -29,12 +29,19 @@ def table(
         tables: Folder of tables that you build.
 
     Raises:
+        OptionError: A name is no text, or ``tables`` no path.
         TableError: There is no such table, or it is damaged.
         PluginError: There is no such dataset.
     """
+    names = {"space": space, "dataset": dataset}
+    if protocol is not None:
+        names["protocol"] = protocol
+    for name, value in names.items():
+        name_of(name, value)
+    folder = folder_of("tables", tables)
     registry = load_registry()
     protocol = protocol_of(dataset, protocol, registry)
-    return OpenTable(registry, open_table(space, dataset, protocol, Path(tables)))
+    return OpenTable(registry, open_table(space, dataset, protocol, folder))
 
 
 class OpenTable:
@@ -101,7 +108,8 @@ class OpenTable:
         Returns:
             One row for each evaluation: ``repetition``, ``evaluation``, ``seconds``, ``member``,
             ``epoch``, ``score`` (validation, as the search saw it), and ``incumbent_test``, the
-            mean test score of the member with the best validation score so far.
+            mean test score of the member with the best validation score so far. The last
+            evaluation starts before ``budget_seconds`` and may end after them.
 
         Raises:
             OptionError: No budget is given, a number is not allowed, or an option is not known.
@@ -115,19 +123,18 @@ class OpenTable:
             raise OptionError(
                 "A simulation needs one budget.", fix="Give budget_evaluations or budget_seconds."
             )
-        numbers = {
-            "budget_evaluations": budget_evaluations, "budget_seconds": budget_seconds,
-            "repetitions": repetitions, "workers": workers,
-        }  # fmt: skip
-        for name, number in numbers.items():
-            if number is not None and not 0 < number < inf:
-                raise OptionError(f"{name}={number} is not allowed.", fix="Give a number above 0.")
-        if seed < 0:
-            raise OptionError(f"seed={seed} is not allowed.", fix="Give a number from 0.")
-        budget = Budget(evaluations=budget_evaluations, seconds=budget_seconds)
+        if budget_evaluations is not None:
+            evaluations = whole_number("budget_evaluations", budget_evaluations, least=1)
+            budget = Budget(evaluations=evaluations)
+        else:
+            budget = Budget(seconds=positive_number("budget_seconds", budget_seconds))
+        repetitions = whole_number("repetitions", repetitions, least=1)
+        seed = whole_number("seed", seed, least=0)
+        workers = whole_number("workers", workers, least=1)
+        strategy = name_of("strategy", strategy)
         searches = TableSearches(self._registry, self.data, options)
         search = RequestedSearch(strategy, repetitions)
-        searches.refuse_unknown_options([search])
+        searches.check([search])
         done = searches.repeat(search, [budget], seed=seed, workers=workers)[budget]
         return done.steps.assign(incumbent_test=incumbents(done, self.data))
 
@@ -151,7 +158,7 @@ def canonical_of(registry: Registry, data: Table, arch: Architecture) -> Archite
         NasbenchError: It is not of the table's space.
     """
     described = data.card.space
-    if arch.space != described.name:
+    if not isinstance(arch, Architecture) or arch.space != described.name:
         data.place(arch)  # raises
     component = registry.get("search-space", described.name)
     space = component.create(component.options_model()(**described.options))

@@ -1,7 +1,8 @@
 """Building a table: members in a fixed order, in shards that can be stopped, resumed and shared.
 
 A shard is a journal ``shards/<number>.jsonl`` of up to 48 trainings, one line each, flushed to the
-disk: a process that is killed loses one training at most. :func:`pack` moves journals into the
+disk: a process that is killed loses one training at most. (Builds on a GPU write a journal
+``shards/stacked-*.jsonl`` in rounds, see :mod:`.rounds`.) :func:`pack` moves journals into the
 table's arrays. Several processes on one folder share the work: a shard is locked while a process
 trains it, and the table while a process changes it. A process that needs both locks takes the
 table's first.
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.io import storage_errors
 from nasbench_ecg.tables.card import Card, TableError
-from nasbench_ecg.tables.files import CARD, load_table, save_table
+from nasbench_ecg.tables.files import CARD, digest_of_arrays, load_table, save_table
 from nasbench_ecg.tables.find import shipped_tables
 from nasbench_ecg.tables.journal import Training, append_line, journal_line, read_journal
 from nasbench_ecg.tables.table import BASE_SEEDS, COST, PROXY, Table, empty_arrays
@@ -81,7 +82,7 @@ class Progress:
     """How far a build is.
 
     Attributes:
-        done: Trainings in the table and in the journals of the shards that this process has seen.
+        done: Trainings in the table and in all journals.
         total: Trainings of the whole table.
         seconds: Processor seconds of the last training.
     """
@@ -132,8 +133,8 @@ def build(
                     locks.enter_context(journal_lock(journal).acquire(blocking=False))
                 except Timeout:
                     continue
-                done |= trained_in(load_table(folder))  # another process may have packed it
-            done |= read_journal(journal).keys()
+            # other processes may have packed this shard, or trained members of it side by side
+            done |= trained_in(with_journals(folder))
             for row, seed in shards[number]:
                 if (row, seed) in done:
                     continue
@@ -236,7 +237,8 @@ def publish(source: Path, target: Path) -> Table:
     """Copy a table with the trainings in its journals; return the copy.
 
     Nothing in ``source`` is changed, so that another process may go on building it. Costs and
-    proxies that a table in ``target`` holds for the same networks and beats are kept.
+    proxies that it lacks, and that a table in ``target`` holds for the same networks and beats, are
+    kept.
 
     Raises:
         TableError: A table is damaged.
@@ -248,7 +250,7 @@ def publish(source: Path, target: Path) -> Table:
         old = load_table(target)
         if {"recipe", "seeds"}.issuperset(differences(table.card, old.card)):
             kept = {n: a for n, a in old.arrays.items() if n.startswith((COST, PROXY))}
-            arrays = {n: a for n, a in arrays.items() if not n.startswith(COST)} | kept
+            arrays = kept | arrays
     copy = Table(table.card, arrays)
     save_table(copy, target)
     return copy
@@ -260,10 +262,14 @@ def with_journals(folder: Path) -> Table:
     Raises:
         TableError: The table is damaged.
     """
-    table = load_table(folder)
-    machines = list(table.card.machines)
-    for path in sorted((folder / "shards").glob("*.jsonl")):
-        _add_journal(table, path, machines)
+    while True:
+        table = load_table(folder)
+        machines = list(table.card.machines)
+        for path in sorted((folder / "shards").glob("*.jsonl")):
+            _add_journal(table, path, machines)
+        # a process that packed meanwhile removed journals that these arrays do not have yet
+        if digest_of_arrays(folder) == table.card.sha256:
+            break
     return Table(table.card.model_copy(update={"machines": tuple(machines)}), table.arrays)
 
 
@@ -302,8 +308,10 @@ def pack(folder: Path) -> Table:
 
 
 def _add_journal(table: Table, path: Path, machines: list[str]) -> None:
-    """Enter the trainings of a journal into a table's arrays, and new machines into the list."""
+    """Enter new trainings of a journal into a table's arrays, and new machines into the list."""
     for (row, seed), line in read_journal(path).items():
+        if table.arrays["trained"][row, seed]:
+            continue
         for name in ("confusion", "nll", "seconds"):
             table.arrays[name][row, seed] = line[name]
         if line["machine"] not in machines:

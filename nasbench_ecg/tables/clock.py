@@ -32,7 +32,7 @@ from nasbench_ecg.training.seeding import seeded
 _FEWEST = 100
 """Measured members from which a table has a model of its own."""
 _FEWEST_TO_SCALE = 5
-"""Measured members that the model of another table is scaled with."""
+"""Measured members that the model of another table, or its seconds, are scaled with."""
 
 Work = Mapping[str, float]
 """Work of a network by kind of layer."""
@@ -180,9 +180,9 @@ def timed_by(
 _PREDICTED = "; seconds predicted for "
 
 
-def with_seconds_of(machine: str, clock: Clock) -> str:
-    """Return the name of a machine whose trainings have the seconds of ``clock``."""
-    return f"{machine}{_PREDICTED}{clock.processor}"
+def with_seconds_of(machine: str, processor: str) -> str:
+    """Return the name of a machine whose trainings have the seconds of another processor."""
+    return f"{machine}{_PREDICTED}{processor}"
 
 
 def trained_on(machine: str) -> str:
@@ -193,6 +193,33 @@ def trained_on(machine: str) -> str:
 def is_measured(machine: str) -> bool:
     """Tell whether the seconds of a machine's trainings were measured on it."""
     return _PREDICTED not in machine
+
+
+def clocked_by(machine: str) -> str:
+    """Return the processor whose seconds the trainings of a machine of a card have."""
+    return machine.partition(_PREDICTED)[2] or machine
+
+
+def clocks(table: Table) -> list[str]:
+    """Return the processors whose seconds a table holds: one, unless seconds are mixed."""
+    used = np.unique(table.arrays["machine"][table.trained]).tolist()
+    return list(dict.fromkeys(clocked_by(table.card.machines[i]) for i in used))
+
+
+def seconds_ratio(table: Table, other: Table, processor: str) -> float | None:
+    """Return how long the table's own processor takes in seconds of a processor of another table.
+
+    It is the median over members that both have measured; None with fewer than five.
+    """
+    rows, seconds, _, _ = _measured(table)
+    number = [i for i, name in enumerate(other.card.machines) if name == processor]
+    there = other.trained & np.isin(other.arrays["machine"], number)
+    ratios = [
+        own / float(other.arrays["seconds"][row, there[row], -1].mean())
+        for row, own in zip(rows, seconds.tolist(), strict=True)
+        if there[row].any()
+    ]
+    return float(np.median(ratios)) if len(ratios) >= _FEWEST_TO_SCALE else None
 
 
 def own_processor(table: Table) -> str | None:

@@ -53,8 +53,7 @@ def _end_replacement(folder: Path) -> None:
     """
     if (folder / NEXT_CARD).exists():
         with suppress(TableError):
-            digest = hashlib.sha256(_read(folder / ARRAYS)).hexdigest()
-            if _read_card(folder / NEXT_CARD).sha256 == digest:
+            if _read_card(folder / NEXT_CARD).sha256 == digest_of_arrays(folder):
                 (folder / NEXT_CARD).replace(folder / CARD)
 
 
@@ -77,6 +76,15 @@ def load_table(folder: Path) -> Table:
 
 
 _ATTEMPTS = 3
+
+
+def digest_of_arrays(folder: Path) -> str:
+    """Return the SHA-256 of a table's arrays, which is on its card.
+
+    Raises:
+        TableError: They cannot be read.
+    """
+    return hashlib.sha256(_read(folder / ARRAYS)).hexdigest()
 
 
 def _damaged(path: Path, reason: str) -> TableError:

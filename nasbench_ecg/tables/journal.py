@@ -16,15 +16,21 @@ Training = tuple[int, int]
 
 
 def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
-    """Return the trainings in a shard's journal; a line that a kill cut short is ignored."""
+    """Return the trainings in a shard's journal; a line that a kill cut short is ignored.
+
+    There are none if there is no file: another process may just have packed it.
+    """
     found: dict[Training, dict[str, Any]] = {}
-    if path.is_file():
-        for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                line = json.loads(text)
-                found[line["member"], line["seed"]] = line
-            except (ValueError, KeyError, TypeError):
-                continue
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return found
+    for text in lines:
+        try:
+            line = json.loads(text)
+            found[line["member"], line["seed"]] = line
+        except (ValueError, KeyError, TypeError):
+            continue
     return found
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,13 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.io import replace_atomically, storage_errors
-from nasbench_ecg.tables.simulate import STEP_COLUMNS, Simulation
+from nasbench_ecg.tables.simulate import STEP_TYPES, Simulation
 
 _BLOCK = 25
 """Repetitions in a file: what an interruption loses at most."""
+
+_DAMAGED = (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file raises; its repetitions are run again."""
 
 
 class KeptRepetitions:
@@ -38,7 +44,7 @@ class KeptRepetitions:
         repetitions: int,
         run: Callable[[NDArray[np.int64]], Simulation],
     ) -> Simulation:
-        """Return the repetitions of a search, of which only the missing blocks are run.
+        """Return the repetitions of a search, of which only missing and damaged blocks are run.
 
         Args:
             identity: What determines them, as JSON data.
@@ -61,12 +67,21 @@ class KeptRepetitions:
         self, path: Path, first: int, run: Callable[[NDArray[np.int64]], Simulation]
     ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
         if path.exists():
-            with np.load(path, allow_pickle=False) as kept:
-                return pd.DataFrame({name: kept[name] for name in STEP_COLUMNS}), kept["found"]
+            with suppress(*_DAMAGED):
+                return _read(path)
         done = run(np.arange(first, first + _BLOCK))
-        arrays: dict[str, Any] = {name: done.steps[name].to_numpy() for name in STEP_COLUMNS}
+        arrays: dict[str, Any] = {name: done.steps[name].to_numpy() for name in STEP_TYPES}
         with storage_errors(self.folder, option="--keep", what="The repetitions"):
             self.folder.mkdir(parents=True, exist_ok=True)
             with replace_atomically(path) as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, found=done.found, **arrays)
         return done.steps, done.found
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    with np.load(path, allow_pickle=False) as kept:
+        steps = pd.DataFrame({name: kept[name] for name in STEP_TYPES})
+        found: NDArray[np.int64] = kept["found"]
+    if len(found) != _BLOCK:
+        raise ValueError
+    return steps, found

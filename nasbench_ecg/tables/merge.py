@@ -10,6 +10,14 @@ import numpy as np
 
 from nasbench_ecg.tables.build import refuse_other, scratch_folder, table_lock, with_journals
 from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.clock import (
+    clocked_by,
+    clocks,
+    own_processor,
+    seconds_ratio,
+    trained_on,
+    with_seconds_of,
+)
 from nasbench_ecg.tables.files import CARD, load_table, save_table
 from nasbench_ecg.tables.find import find_tables_in
 from nasbench_ecg.tables.table import COST, PROXY, Table
@@ -83,6 +91,9 @@ def _compare(part: TablePart, other: TablePart) -> None:
 def merge_tables(parts: Sequence[TablePart]) -> int:
     """Add the trainings of tables to those of their target folders; return how many were new.
 
+    Seconds that another processor measured are scaled to those of the target's processor by the
+    median ratio over the members that both measured, if there are at least five.
+
     Args:
         parts: The tables, from :func:`table_parts`.
 
@@ -105,9 +116,32 @@ def merge_tables(parts: Sequence[TablePart]) -> int:
     return added
 
 
+def mixed_clocks(parts: Sequence[TablePart]) -> list[Path]:
+    """Return the target folders of merged tables that hold the seconds of several processors."""
+    targets = dict.fromkeys(part.target for part in parts)
+    return [target for target in targets if len(clocks(load_table(target))) > 1]
+
+
+def _with_seconds_of(table: Table, part: Table) -> Table:
+    """Return a part with the seconds of another table's processor, as far as they can be told."""
+    own = own_processor(table)
+    seconds = part.arrays["seconds"].copy()
+    machines = list(part.card.machines)
+    for number, machine in enumerate(part.card.machines):
+        processor = clocked_by(machine)
+        if own is None or processor == own:
+            continue
+        if (ratio := seconds_ratio(table, part, processor)) is not None:
+            seconds[part.arrays["machine"] == number] *= ratio
+            machines[number] = with_seconds_of(trained_on(machine), own)
+    card = part.card.model_copy(update={"machines": tuple(machines)})
+    return Table(card, {**part.arrays, "seconds": seconds})
+
+
 def _merged(table: Table, part: Table) -> tuple[Table, int]:
     """Return a table with the trainings of another that it has not, and their number."""
     new = part.trained & ~table.trained
+    part = _with_seconds_of(table, part)
     machines = list(table.card.machines)
     for name in part.card.machines:
         if name not in machines:

@@ -28,8 +28,8 @@ def best_so_far(
 ) -> NDArray[np.float64]:
     """Return the test score of the incumbent at some points of a search, [repetitions, points].
 
-    A test score is the mean over all seeds of the member, in which the luck of one training
-    averages out.
+    A test score is the mean over the first three seeds of the member, or those of them that are
+    trained, in which the luck of one training averages out.
 
     Args:
         simulation: The searches.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.contracts import Budget
-from nasbench_ecg.tables.simulate import Simulation, joined
+from nasbench_ecg.tables.simulate import Simulation, joined, started_before
 
 Run = Callable[[Budget, NDArray[np.int64]], Simulation]
 """Runs the repetitions of these numbers with a budget."""
@@ -45,8 +45,7 @@ def cut(longest: Simulation, budget: Budget) -> Simulation:
     if budget.evaluations is not None:
         inside = steps["evaluation"] <= budget.evaluations
     else:
-        before = steps.groupby("repetition")["seconds"].shift(fill_value=-1.0)
-        inside = before < _seconds(budget)
+        inside = started_before(steps, _seconds(budget))
     return Simulation(longest.label, steps[inside].reset_index(drop=True), longest.found)
 
 

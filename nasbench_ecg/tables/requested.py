@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,18 @@ def parse_search(text: str, repetitions: int) -> RequestedSearch:
         options.get("strategy", {}),
         counts[1] if len(counts) > 1 else None,
     )
+
+
+def refuse_repeated(searches: Sequence[RequestedSearch]) -> None:
+    """Check that no two searches are the same but for their repetitions and budgets.
+
+    Raises:
+        OptionError: Two are.
+    """
+    labels = [search.label for search in searches]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise OptionError(f"The search {label} is asked for twice.", fix="Ask for it once.")
 
 
 def _text(value: Any) -> str:

@@ -21,9 +21,9 @@ from nasbench_ecg.tables.build import (
     scratch_folder,
     trained_in,
     trainings,
+    with_journals,
 )
-from nasbench_ecg.tables.files import load_table
-from nasbench_ecg.tables.journal import Training, append_lines, journal_line, read_journal
+from nasbench_ecg.tables.journal import Training, append_lines, journal_line
 from nasbench_ecg.tables.table import Table
 from nasbench_ecg.tables.training import MemberResult
 
@@ -48,9 +48,7 @@ def missing(
 ) -> list[Training]:
     """Return the trainings of the shards I, I + N, … that neither table nor journals hold."""
     plan = trainings(table.card, strata)
-    done = trained_in(load_table(folder))
-    for journal in scratch_folder(folder).glob("*.jsonl"):
-        done |= read_journal(journal).keys()
+    done = trained_in(with_journals(folder))
     shards = [plan[i : i + SHARD] for i in range(0, len(plan), SHARD)]
     own = [one for part in shards[shard[0] - 1 :: shard[1]] for one in part]
     return [training for training in own if training not in done]

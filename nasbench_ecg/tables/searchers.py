@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Budget, EstimatesSearch, Fidelity, Strategy
+from nasbench_ecg.contracts import Budget, Encodes, EstimatesSearch, Fidelity, Strategy
 from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.options import Options, resolve
 from nasbench_ecg.plugin.component import Component
@@ -58,9 +58,13 @@ class TableSearches:
         self.builder = create(registry, "builder", table.card.builder)
 
     def budget_in_seconds(self, evaluations: int) -> Budget:
-        """Return the seconds that so many evaluations of random members take in the mean."""
-        mean = ValidationLookup.of(self.table).mean_seconds()
-        return Budget(seconds=max(0.1, round(evaluations * mean, 1)))
+        """Return the seconds that so many evaluations of random members take in the mean.
+
+        They are rounded to a tenth, or to four digits below 100 seconds, so that the budgets of
+        fast networks differ.
+        """
+        seconds = evaluations * ValidationLookup.of(self.table).mean_seconds()
+        return Budget(seconds=round(seconds, 1) if seconds >= 100 else float(f"{seconds:.4g}"))
 
     def searcher(
         self, name: str, budget: Budget, options: Mapping[str, Any] | None = None
@@ -168,12 +172,19 @@ class TableSearches:
         }
         return kept.repeat(identity, search.repetitions, run_all)
 
-    def refuse_unknown_options(self, searches: Sequence[RequestedSearch]) -> None:
-        """Check that each option that the user set is one of some strategy, and each search's own.
+    def check(self, searches: Sequence[RequestedSearch]) -> None:
+        """Check that all searches can be run, so that none is refused after hours of others.
+
+        Each option that the user set must be one of some strategy, and each search's own one of
+        its strategy.
 
         Raises:
-            OptionError: No strategy has it, or the search has no such option or value.
+            OptionError: A strategy cannot search the space, no strategy has an option, or a search
+                has no such option or value.
+            PluginError: There is no such strategy.
         """
+        for search in searches:
+            self._check_space(self.registry.get("strategy", search.strategy))
         models = [self.registry.get("strategy", s.strategy).options_model() for s in searches]
         known = {option for model in models for option in model.model_fields}
         for option in self.overrides:
@@ -186,6 +197,22 @@ class TableSearches:
             component = self.registry.get("strategy", search.strategy)
             fitting = self._fitting(component.options_model())
             self._resolve(component, {**fitting, **search.options})
+
+    def _check_space(self, component: Component) -> None:
+        spec = component.spec
+        assert isinstance(spec, StrategySpec)
+        name = self.table.card.space.name
+        if spec.spaces is not None and name not in spec.spaces:
+            raise OptionError(
+                f"The strategy {component.name!r} cannot search the space {name!r}.",
+                fix="Choose a search that is not bound to another space.",
+            )
+        if spec.needs_encoding and not isinstance(self.space, Encodes):
+            raise OptionError(
+                f"The strategy {component.name!r} searches spaces with parameters, and the space "
+                f"{name!r} has none.",
+                fix="Choose another strategy.",
+            )
 
     def _fitting(self, model: type[Options]) -> dict[str, Any]:
         epochs = self.table.card.recipe.epochs

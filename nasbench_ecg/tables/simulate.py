@@ -7,7 +7,7 @@ than the table has means its last epoch, and a fidelity's number of beats is ign
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 
 METRIC = "f1_of_macro"
 
-STEP_COLUMNS = ("repetition", "evaluation", "seconds", "member", "epoch", "score")
-"""Columns of the steps of repeated searches."""
+STEP_TYPES: Mapping[str, type[np.generic]] = {
+    "repetition": np.int64, "evaluation": np.int64, "seconds": np.float64,
+    "member": np.int64, "epoch": np.int64, "score": np.float64,
+}  # fmt: skip
+"""Columns of the steps of repeated searches and their types, also of those without any step."""
 
 
 @dataclass(frozen=True)
@@ -65,20 +68,10 @@ class ValidationLookup:
     @classmethod
     def of(cls, table: Table) -> ValidationLookup:
         """Return the lookup of a table."""
-        places = {arch.hash: row for row, arch in enumerate(table.members)}
-
-        def place(arch: Architecture) -> int:
-            row = places.get(arch.hash)
-            if row is None:
-                raise TableError(
-                    f"The architecture {arch.hash} is not a member of the table.",
-                    fix="A space must return canonical forms of its members.",
-                )
-            return row
-
         scores, seconds = table.values("validation", METRIC), table.arrays["seconds"]
         seeds = slice(BASE_SEEDS)
-        return cls(place, table.trained[:, seeds], scores[:, seeds], seconds[:, seeds])
+        trained = table.trained[:, seeds]
+        return cls(_placing(table), trained, scores[:, seeds], seconds[:, seeds])
 
     def epoch(self, fidelity: Fidelity | None) -> int:
         """Return after which epoch a fidelity is looked up."""
@@ -102,6 +95,25 @@ class ValidationLookup:
         ranks = self.trained.cumsum(axis=1) - 1
         found = (self.trained & (ranks == wanted[:, None])).argmax(axis=1)
         return np.where(counts > 0, found, -1)
+
+
+def _placing(table: Table) -> Callable[[Architecture], int]:
+    """Return a function that finds the row of a member, and through which no result is reached.
+
+    A method of the table would hand its test results to a search.
+    """
+    rows = {arch.hash: row for row, arch in enumerate(table.members)}
+
+    def place(arch: Architecture) -> int:
+        row = rows.get(arch.hash)
+        if row is None:
+            raise TableError(
+                f"The architecture {arch.hash} is not a member of the table.",
+                fix="A space must return canonical forms of its members.",
+            )
+        return row
+
+    return place
 
 
 @dataclass
@@ -223,6 +235,11 @@ class Simulation:
         return len(self.found)
 
 
+def started_before(steps: pd.DataFrame, seconds: float) -> pd.Series[bool]:
+    """Return which steps start before so many seconds of their repetition; the first ones do."""
+    return steps.groupby("repetition")["seconds"].shift(fill_value=-1.0) < seconds
+
+
 def joined(label: str, steps: Sequence[pd.DataFrame], found: NDArray[np.int64]) -> Simulation:
     """Return the repetitions of several simulations as one, in their order."""
     together = pd.concat(steps, ignore_index=True)
@@ -250,7 +267,8 @@ def simulate(
         searcher: The strategy.
         repetitions: How often it is run, each time with generators of its own; or the numbers of
             the repetitions.
-        budget: What each run may spend, in evaluations and simulated seconds.
+        budget: What each run may spend, in evaluations and simulated seconds. Evaluations that
+            start after these seconds are left out: of a batch, or of a strategy that ignores them.
         seed: Seed of all repetitions. A repetition's generators depend on it, on the strategy's
             label and on the repetition's number, so that they do not depend on ``workers``. The
             seeds of the members depend on the repetition alone.
@@ -268,7 +286,9 @@ def simulate(
         with ProcessPoolExecutor(len(blocks)) as pool:
             parts = list(pool.map(run, blocks))
     rows = [row for part in parts for row in part[0]]
-    steps = pd.DataFrame(rows, columns=list(STEP_COLUMNS))
+    steps = pd.DataFrame(rows, columns=list(STEP_TYPES)).astype(STEP_TYPES)
+    if budget.seconds is not None:
+        steps = steps[started_before(steps, budget.seconds)].reset_index(drop=True)
     return Simulation(searcher.label, steps, np.concatenate([part[1] for part in parts]))
 
 
@@ -301,7 +321,7 @@ class TableBuilder:
     """The builder of a table, which knows the costs of its networks without building them."""
 
     def __init__(self, builder: Builder, table: Table) -> None:
-        self._builder, self._place = builder, table.place
+        self._builder, self._place = builder, _placing(table)
         self._costs = table.costs()
 
     def build(

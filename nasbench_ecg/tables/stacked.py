@@ -73,7 +73,9 @@ class StackTrainer:
         self.task, self.builder, self.recipe = task, builder, plan.card.recipe
         self.clock, self.device = clock, device
         name = torch.cuda.get_device_name() if device == "cuda" else cpu_name()
-        self.machine = with_seconds_of(f"{name}, {STACKED}, torch {torch.__version__}", clock)
+        self.machine = with_seconds_of(
+            f"{name}, {STACKED}, torch {torch.__version__}", clock.processor
+        )
         self._train = to_device(task.train, device)
         self._scored = [to_device(beats, device) for beats in (task.validation, plan.test)]
 

@@ -99,10 +99,11 @@ class Table:
         return float(self.available.mean())
 
     def refuse_untrained(self) -> None:
-        """Raise TableError if no member is trained."""
-        if not self.trained.any():
+        """Raise TableError if no member is available."""
+        if not self.available.any():
             raise TableError(
-                "No member of the table is trained yet.",
+                f"No member of the table is trained yet with one of the seeds 0 to "
+                f"{BASE_SEEDS - 1}.",
                 where=f"table of {self.card.space.name}, {self.card.track}",
                 fix="Train members with 'nasbench-ecg table build'.",
             )
@@ -116,8 +117,13 @@ class Table:
         """Return the row of an architecture in canonical form.
 
         Raises:
-            TableError: It is no member.
+            TableError: It is no member, or no architecture.
         """
+        if not isinstance(arch, Architecture):
+            raise TableError(
+                f"{arch!r} is not an Architecture.",
+                fix="Make one with Architecture.from_dict(data) or Architecture.from_json(text).",
+            )
         if arch.space != self.card.space.name:
             raise TableError(
                 f"This architecture is of the space {arch.space!r}.",
@@ -178,12 +184,12 @@ class Table:
         Raises:
             TableError: There is no such metric.
         """
+        if not isinstance(metric, str) or metric not in (*SCORES, "nll"):
+            raise TableError(
+                f"There is no metric {metric!r}.", fix=nearest(str(metric), (*SCORES, "nll"))
+            )
         key = part, metric
         if key not in self._values:
-            if metric not in (*SCORES, "nll"):
-                raise TableError(
-                    f"There is no metric {metric!r}.", fix=nearest(metric, (*SCORES, "nll"))
-                )
             at = PARTS.index(part)
             if metric == "nll":
                 found = self.arrays["nll"][..., at].astype(np.float64)
@@ -228,7 +234,7 @@ class Table:
         row = self.place(arch)
         for name, number, other in (("epoch", epoch, None), ("seed", seed, "mean")):
             whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-            if number != other and not whole:
+            if not whole and not (isinstance(number, type(other)) and number == other):
                 raise TableError(
                     f"{name}={number!r} is not allowed.", fix=f"Give a whole number, or {other!r}."
                 )

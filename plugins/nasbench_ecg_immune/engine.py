@@ -96,14 +96,20 @@ class ImmuneEvolution(Generic[G]):
         logbook: Statistics of every generation (a DEAP logbook).
         toolbox: The operators (a DEAP toolbox); register another one to replace it.
         seen: Keys of all genotypes ever drawn or evaluated.
+        clock: The clock of deadlines, in seconds.
         generation: Number of finished generations.
         evaluations: Number of antibodies evaluated.
         stalled: Generations since the best antibody was found.
     """
 
     def __init__(
-        self, problem: Problem[G], options: EvolutionOptions, rng: np.random.Generator
+        self,
+        problem: Problem[G],
+        options: EvolutionOptions,
+        rng: np.random.Generator,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
+        self.clock = clock
         self.problem = problem
         self.options = options
         self.rng = rng
@@ -144,7 +150,7 @@ class ImmuneEvolution(Generic[G]):
         """Repeat :meth:`step` until an option or the deadline ends the run (Steps 7 and 8).
 
         Args:
-            deadline: Monotonic clock time after which no batch starts, except the first.
+            deadline: Time of :attr:`clock` after which no batch starts, except the first.
             on_generation: Called after each generation with its row of the logbook.
 
         Returns:
@@ -220,7 +226,7 @@ class ImmuneEvolution(Generic[G]):
         size = self.options.batch or max(1, len(genotypes))
         evaluated: list[Antibody] = []
         for i in range(0, len(genotypes), size):
-            if self.evaluations and monotonic() >= deadline:
+            if self.evaluations and self.clock() >= deadline:
                 break
             batch = genotypes[i : i + size]
             improved, affinities = self.toolbox.evaluate(batch)
@@ -266,7 +272,7 @@ class ImmuneEvolution(Generic[G]):
             self.generation >= options.generations
             or (options.evaluations is not None and self.evaluations >= options.evaluations)
             or (options.stagnation is not None and self.stalled >= options.stagnation)
-            or monotonic() >= deadline
+            or self.clock() >= deadline
             or self.logbook[-1]["evaluated"] == 0
         )
 

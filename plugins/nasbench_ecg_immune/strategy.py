@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -64,7 +63,6 @@ class Immune:
         if 0 in limits:
             return SearchResult(space.sample(ctx.rng))
         options = self.options.model_copy(update={"evaluations": min(limits, default=None)})
-        seconds = ctx.budget.seconds
         scores: list[float] = []
         costs = self._costs(task, builder, ctx)
         nondominated: list[Member] = []
@@ -82,7 +80,7 @@ class Immune:
                 return found
 
             problem = ArchitectureProblem(space, evaluate, options.largest_step)
-            evolution = ImmuneEvolution(problem, options, ctx.rng)
+            evolution = ImmuneEvolution(problem, options, ctx.rng, clock=lambda: ctx.seconds)
             if options.selection == "nsga2":
                 evolution.toolbox.register(
                     "select",
@@ -97,7 +95,7 @@ class Immune:
             else:
                 evolution.restore(saved["evolution"])
                 nondominated[:] = [self._loaded(row) for row in saved["front"]]
-            deadline = math.inf if seconds is None else monotonic() + seconds - ctx.seconds
+            deadline = math.inf if ctx.budget.seconds is None else ctx.budget.seconds
 
             def on_generation(row: Mapping[str, float]) -> None:
                 ctx.log(row["memory_best"], **{name: row[name] for name in _LOGGED})

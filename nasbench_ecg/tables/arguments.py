@@ -1,0 +1,63 @@
+"""Checks of what users pass from Python: one clear error for each wrong argument."""
+
+from __future__ import annotations
+
+import operator
+import os
+from math import inf
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nasbench_ecg.errors import OptionError
+
+
+def whole_number(name: str, value: Any, *, least: int) -> int:
+    """Return a whole number as an int, also one of NumPy.
+
+    Raises:
+        OptionError: It is another value, or below ``least``.
+    """
+    if not isinstance(value, bool | np.bool_ | np.ndarray):
+        try:
+            number = operator.index(value)
+        except TypeError:
+            number = least - 1
+        if number >= least:
+            return number
+    raise OptionError(f"{name}={value!r} is not allowed.", fix=f"Give a whole number from {least}.")
+
+
+def positive_number(name: str, value: Any) -> float:
+    """Return a finite number above 0 as a float.
+
+    Raises:
+        OptionError: It is another value.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and 0 < float(value) < inf:
+        return float(value)
+    raise OptionError(f"{name}={value!r} is not allowed.", fix="Give a number above 0.")
+
+
+def name_of(what: str, value: Any) -> str:
+    """Return a name.
+
+    Raises:
+        OptionError: It is no text.
+    """
+    if isinstance(value, str):
+        return value
+    raise OptionError(f"{what}={value!r} is not a name.", fix="Give a text.")
+
+
+def folder_of(name: str, value: Any) -> Path:
+    """Return a folder as a path.
+
+    Raises:
+        OptionError: It is no path.
+    """
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    raise OptionError(f"{name}={value!r} is not a folder.", fix="Give a path.")
