@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from nasbench_ecg.metrics import SCORES
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row, RunId
+from nasbench_ecg.report.paired_persons import paired_person_p_value
 from nasbench_ecg.report.patients import PersonMatrices
-from nasbench_ecg.report.person_tests import paired_person_p_value
 from nasbench_ecg.report.statistics import (
     Comparison,
     CriticalDifference,

@@ -12,7 +12,7 @@ from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, R
 from nasbench_ecg.report.leaderboard_column import Format
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.overlap import Overlap, shares_text
-from nasbench_ecg.report.person_tests import smallest_person_p_value
+from nasbench_ecg.report.paired_persons import smallest_person_p_value
 from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
 from nasbench_ecg.report.seed_noise import interval_text, noise_text
 from nasbench_ecg.report.statistics import (
