@@ -156,15 +156,21 @@ def confusion(runs: Runs | RunRecord | Iterable[RunRecord], *, ax: Axes | None =
     """Draw the confusion matrix of some runs, summed: beats, and their share of the true class.
 
     Args:
-        runs: Runs with the same classes.
+        runs: Runs on one dataset under one protocol.
         ax: Axes to draw on.
 
     Raises:
-        OptionError: No run has a confusion matrix, or their classes differ.
+        OptionError: No run has a confusion matrix, or their classes, datasets or protocols differ.
     """
     records = [record for record in records_of(runs) if record.confusion is not None]
     if len({tuple(record.classes) for record in records}) != 1:
         raise OptionError("These runs have no confusion matrices of the same classes.")
+    tracks = sorted({f"{one.dataset_name} {one.protocol}" for one in records})
+    if len(tracks) > 1:
+        raise OptionError(
+            f"These runs are of several datasets or protocols: {', '.join(tracks)}.",
+            fix="Draw those of each on their own.",
+        )
     total = np.sum([np.asarray(record.confusion) for record in records], axis=0)
     share = total / np.maximum(total.sum(axis=1, keepdims=True), 1)
     classes = records[0].classes

@@ -391,6 +391,20 @@ def test_a_wrong_number_is_one_clear_error(words: dict[str, Any], out: Path) -> 
         nb.run("random", "synthetic-2lead", out=out, **WORDS, **words)
 
 
+def test_seeds_as_text_are_refused_as_a_whole(out: Path) -> None:
+    with pytest.raises(OptionError, match="seeds='0,1' is not") as raised:
+        nb.run("random", "synthetic-2lead", seeds="0,1", out=out, **WORDS)  # type: ignore[arg-type]
+    assert "seeds=[0, 1, 2]" in raised.value.fix
+
+
+def test_matrices_of_two_datasets_are_not_summed(made: Runs) -> None:
+    first, second = made.records
+    names = {**second.components}
+    names["dataset"] = names["dataset"].model_copy(update={"name": "another"})
+    with pytest.raises(OptionError, match="another intra-patient, synthetic-2lead intra-patient"):
+        nb.plot.confusion([first, second.model_copy(update={"components": names})])
+
+
 def test_seeds_of_numpy_are_seeds(made: Runs, out: Path) -> None:
     for seeds in (np.arange(2), np.int64(2)):
         again = nb.run("random", "synthetic-2lead", seeds=seeds, out=out, **WORDS)  # type: ignore[arg-type]

@@ -311,6 +311,17 @@ def test_several_files_are_written_at_once(
     assert nasbench("leaderboard", "--out", out, *checks).exit_code == 0
 
 
+def test_the_progress_of_searches_is_checked_as_it_was_written(
+    nasbench: Callable[..., Any], out: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "progress.csv"
+    asked = ("leaderboard", "--suite", "demo", "--out", out, "--format", "anytime")
+    assert nasbench(*asked, "-o", file).exit_code == 0
+    assert nasbench(*asked, "--check", file).exit_code == 0
+    file.write_text(file.read_text() + "more\n")
+    assert nasbench(*asked, "--check", file).exit_code == 2
+
+
 def test_a_file_that_differs_from_the_records_is_an_error(
     nasbench: Callable[..., Any], out: Path, tmp_path: Path
 ) -> None:

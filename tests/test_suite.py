@@ -138,7 +138,7 @@ def test_profile_and_seeds_can_be_replaced() -> None:
         ("seeds = [0, 1]", "seeds = [0, 0]", "seeds", "A seed is listed twice."),
         ("seeds = [0, 1]", "seeds = [-1]", "seeds › entry 1", "greater than or equal to 0"),
         ("[[runs]]", "[[runs]]\nstrategy = 1", "runs › entry 1 › strategy", "'strategies'"),
-        ('title = "Two by two"', "", "title", "required"),
+        ('title = "Two by two"', "", "title", "missing"),
         ("[[runs]]", "[[runs]", "mine.toml", "not TOML"),
     ],
 )
@@ -263,6 +263,14 @@ def test_options_of_two_components_by_one_name_are_told_apart() -> None:
     assert planned(text)[0].method == "random strategy.epochs=5 evaluator.epochs=40 lr=0.1"
     other = text.replace("strategy.epochs = 5", "strategy.epochs = 6")
     assert planned(text)[0].row != planned(other)[0].row
+
+
+def test_a_misspelt_entry_is_named_before_the_one_that_is_missing_for_it() -> None:
+    with pytest.raises(OptionError, match="no such entry") as raised:
+        planned(GRID.replace("strategies =", "strategie ="))
+    assert "strategies" in raised.value.fix
+    with pytest.raises(OptionError, match="This entry is missing"):
+        planned(GRID.replace("seeds = [0, 1]", ""))
 
 
 def test_runs_in_different_spaces_are_different_rows() -> None:

@@ -201,7 +201,7 @@ def test_an_invalid_name_is_rejected(ward: Path, name: str) -> None:
         describe(ward)
 
 
-@pytest.mark.parametrize("name", ["synthetic-2lead", "mitdb"])
+@pytest.mark.parametrize("name", ["synthetic-2lead", "mitdb", "darts"])
 def test_a_name_that_is_already_used_is_rejected(ward: Path, name: str) -> None:
     ward.write_text(f'name = "{name}"\nfolder = "records"')
     result = CliRunner().invoke(app, ["data", "add", str(ward)])

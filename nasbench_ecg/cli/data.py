@@ -233,15 +233,16 @@ def remove(
 
 
 def _check_name(name: str, *, replaces: bool) -> None:
-    """Raise an OptionError if a database or another dataset has this name."""
+    """Raise an OptionError if a database or another component has this name."""
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.physionet.catalog import DATABASES
     from nasbench_ecg.plugin.registry import load_registry
 
-    owners = [c for c in load_registry().components("dataset") if c.name == name]
+    owners = [c for c in load_registry().components() if c.name == name]
     owner = f"database {name}" if name in DATABASES else ""
-    if owners and not replaces:
-        owner = owners[0].source
+    others = [c for c in owners if c.kind != "dataset" or not replaces]
+    if others:
+        owner = f"{others[0].kind} of {others[0].source}"
     if owner:
         raise OptionError(
             f"The name {name!r} is already used.",

@@ -67,7 +67,8 @@ def leaderboard(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="Check that a file written with -o agrees with the records. Repeatable.",
+            help="Check that a file written with -o, and with the same --format, agrees with the "
+            "records. Repeatable.",
         ),
     ] = None,
     columns: Annotated[
@@ -117,7 +118,8 @@ def leaderboard(
     if columns is not None and (check or outputs or as_json):
         raise _columns_elsewhere()
     if check or outputs:
-        _write_or_check(records, out, title=_title(filters), outputs=outputs, check=check or [])
+        checks = [(form if form == "anytime" else None, path) for path in check or []]
+        _write_or_check(records, out, title=_title(filters), outputs=outputs, check=checks)
         warn_damaged_records(damaged)
         return
     found = ranked(records, out=out)
@@ -156,7 +158,7 @@ def _check_combination(
     """
     if checks:
         refuse_in_vain(context, ("files", "as_json"), "--check only compares files")
-        if form != "verdicts":
+        if form not in ("verdicts", "anytime"):
             refuse_in_vain(context, ("form",), "The name of a file gives its format")
     if wearable:
         refuse_in_vain(context, ("form", "columns"), "--wearable has a table of its own")
@@ -266,9 +268,11 @@ def _write_or_check(
     *,
     title: str,
     outputs: list[tuple[str, Path | None]],
-    check: list[Path],
+    check: list[tuple[str | None, Path]],
 ) -> None:
     """Write the report of some runs to files or to stdout, or compare files with it.
+
+    A file to compare has the format of its suffix, unless one is given with it.
 
     Raises:
         StorageError: A file cannot be written, or it differs from the records.
@@ -276,10 +280,14 @@ def _write_or_check(
     from nasbench_ecg.front.results import leaderboard as ranked
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.report.render import check as check_file
+    from nasbench_ecg.report.render import check_text
 
     boards = ranked(records, title, out=out)
-    for path in check:
-        check_file(boards.report, path)
+    for written_as, path in check:
+        if written_as is None:
+            check_file(boards.report, path)
+        else:
+            check_text(boards.render(written_as), path)
         stderr().print(f"{path} agrees with the records.")
     if check:
         return

@@ -365,8 +365,9 @@ def _seeds(seed: int | None, seeds: int | Sequence[int] | None) -> list[int]:
         raise OptionError("seed and seeds are both given.", fix="Give one of them.")
     if seeds is None:
         return [0 if seed is None else _whole("seed", seed)]
+    text = isinstance(seeds, str)
     given = seeds if isinstance(seeds, Iterable) else range(_whole("seeds", seeds))
-    chosen = [_whole("seeds", one) for one in given]
+    chosen = [] if text else [_whole("seeds", one) for one in given]
     if not chosen or len({*chosen}) != len(chosen) or min(chosen) < 0:
         raise OptionError(
             f"seeds={seeds!r} is not a number from 1 or a list of different numbers from 0.",

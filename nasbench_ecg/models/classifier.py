@@ -138,8 +138,8 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         raise OptionError(
             f"This needs {error.name}, which is not installed.",
             where=str(path),
-            fix="Install it with 'pip install nasbench-ecg[onnx]', for a .pte file with "
-            "'pip install nasbench-ecg[executorch]'.",
+            fix="Install it with pip install 'nasbench-ecg[onnx]', for a .pte file with "
+            "pip install 'nasbench-ecg[executorch]'.",
         ) from error
     except Exception as error:
         raise StorageError(

@@ -116,7 +116,7 @@ def check_path(path: Path, *, int8: bool = False) -> None:
         raise OptionError(
             f"Files {extension} need packages that are not installed: {', '.join(missing)}.",
             where=str(path),
-            fix=f"Install them with 'pip install nasbench-ecg[{_EXTRAS[extension]}]', or write a "
+            fix=f"Install them with pip install 'nasbench-ecg[{_EXTRAS[extension]}]', or write a "
             ".pt2 file.",
         )
     if not path.parent.is_dir():

@@ -169,7 +169,7 @@ def check_table_path(path: Path) -> None:
         raise OptionError(
             "Parquet files need pyarrow, which is not installed.",
             where=str(path),
-            fix="Install it with 'pip install nasbench-ecg[parquet]', or choose a .csv file.",
+            fix="Install it with pip install 'nasbench-ecg[parquet]', or choose a .csv file.",
         )
     if not path.parent.is_dir():
         raise StorageError(

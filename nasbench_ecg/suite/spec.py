@@ -185,7 +185,9 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"The file is not TOML: {error}.", where=path) from None
     except ValidationError as error:
-        first = error.errors()[0]
+        errors = error.errors()
+        misspelt = (one for one in errors if one["type"] == "extra_forbidden")
+        first = next(misspelt, errors[0])  # it is why another entry is missing
         where, what = _location(path, first["loc"]), first["msg"]
         if first["type"] == "extra_forbidden":
             model = (
@@ -194,9 +196,11 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
             what, fix = "There is no such entry", nearest(str(first["loc"][-1]), model.model_fields)
         elif first["type"] == "too_short":
             what, fix = "The list is empty, so there is nothing to run", "Give at least one value."
+        elif first["type"] == "missing":
+            what, fix = "This entry is missing", "Add it: every suite needs it."
         else:
             what = what.removeprefix("Value error, ")
-            fix = "Compare it with a shipped suite in benchmarks/nasbench_ecg_suites."
+            fix = "The page 'Suites' of the documentation shows a whole file."
         raise OptionError(f"{what.rstrip('.')}.", where=where, fix=fix) from None
     for i, grid in enumerate(content.runs):
         for shared in grid.use:

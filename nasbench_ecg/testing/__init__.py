@@ -1,6 +1,6 @@
 """Contract tests for plugin authors: subclass one, and inherit all tests of the contract.
 
-They need pytest and hypothesis: ``pip install nasbench-ecg[testing]``. The command
+They need pytest and hypothesis: ``pip install 'nasbench-ecg[testing]'``. The command
 ``nasbench-ecg plugin check NAME`` runs the same checks without either.
 
 >>> from nasbench_ecg.testing import StrategyContract

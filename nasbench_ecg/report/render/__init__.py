@@ -117,5 +117,5 @@ def check_text(expected: str, path: Path) -> None:
     raise StorageError(
         "\n".join(["The file differs from the run records:", *shown]),
         where=str(path),
-        fix="Write it again with -o.",
+        fix="Check it with the options that it was written with, or write it again with -o.",
     )
