@@ -242,7 +242,7 @@ def test_a_dataset_has_the_rows_of_its_own_beats(tmp_path, monkeypatch):
     folder = real_database("mitdb")
     monkeypatch.setenv("NASBENCH_ECG_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("nasbench_ecg.data.cache.load_beats", lambda **_: Loaded())
+    monkeypatch.setattr("nasbench_ecg.run.loading.load_beats", lambda **_: Loaded())
     out = tmp_path / "f.csv"
     arguments = ["mitbih-2lead", "--data", folder.parent, "--records", "101", "--out", out]
     run("features", *arguments)
