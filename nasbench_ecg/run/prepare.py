@@ -266,6 +266,8 @@ class PreparedRun:
         """Return the run with a new builder and a new evaluator, as its record describes them.
 
         What a search did to its own does not reach the final training. A run that continues after
-        its search has new ones too.
+        its search has new ones too. Components that a caller has put in their place stay.
         """
-        return replace(self, **_created(self.config, self.calls, ("builder", "evaluator")))
+        new = _created(self.config, self.calls, ("builder", "evaluator"))
+        own = {role: one for role, one in new.items() if type(getattr(self, role)) is type(one)}
+        return replace(self, **own)
