@@ -118,8 +118,9 @@ def leaderboard(
     if columns is not None and (check or outputs or as_json):
         raise _columns_elsewhere()
     if check or outputs:
-        checks = [(form if form == "anytime" else None, path) for path in check or []]
-        _write_or_check(records, out, title=_title(filters), outputs=outputs, check=checks)
+        _write_or_check(
+            records, out, title=_title(filters), outputs=outputs, check=check or [], form=form
+        )
         warn_damaged_records(damaged)
         return
     found = ranked(records, out=out)
@@ -268,11 +269,12 @@ def _write_or_check(
     *,
     title: str,
     outputs: list[tuple[str, Path | None]],
-    check: list[tuple[str | None, Path]],
+    check: list[Path],
+    form: str,
 ) -> None:
     """Write the report of some runs to files or to stdout, or compare files with it.
 
-    A file to compare has the format of its suffix, unless one is given with it.
+    A file to compare has the format of its suffix, unless ``form`` is that of progress.
 
     Raises:
         StorageError: A file cannot be written, or it differs from the records.
@@ -283,11 +285,11 @@ def _write_or_check(
     from nasbench_ecg.report.render import check_text
 
     boards = ranked(records, title, out=out)
-    for written_as, path in check:
-        if written_as is None:
-            check_file(boards.report, path)
+    for path in check:
+        if form == "anytime":
+            check_text(boards.render(form), path)
         else:
-            check_text(boards.render(written_as), path)
+            check_file(boards.report, path)
         stderr().print(f"{path} agrees with the records.")
     if check:
         return

@@ -9,7 +9,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.folds import Index
 from nasbench_ecg.errors import PluginError
 
-_KEPT = ("labels", "record", "sample", "classes", "records", "subjects", "leads")
+_KEPT = ("labels", "record", "sample", "classes", "records", "subjects", "leads", "fs")
 
 
 def fitted(beats: Beats, dataset: Dataset, train: Index) -> Beats:
@@ -34,7 +34,7 @@ def fitted(beats: Beats, dataset: Dataset, train: Index) -> Beats:
     ):
         raise PluginError(
             f"The dataset of the class {type(dataset).__name__} returns other beats from fitted(): "
-            f"only their signals may differ.",
+            "only their signals may differ.",
             fix="Correct its code; 'nasbench-ecg plugin check' shows all faults of a dataset.",
         )
     return found

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from numbers import Real
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nasbench_ecg.arguments import number_from, positive_number, whole_number
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError
@@ -96,12 +96,8 @@ def run(
     from nasbench_ecg.front.progress import notebook_progress
     from nasbench_ecg.front.results import Runs
 
-    if not _whole("parallel", parallel) >= 1:
-        raise OptionError(f"parallel={parallel} is not allowed.", fix="Give a number from 1.")
-    if not _number("checkpoint_seconds", checkpoint_seconds) >= 0:
-        raise OptionError(
-            f"checkpoint_seconds={checkpoint_seconds} is not allowed.", fix="Give a number from 0."
-        )
+    parallel = whole_number("parallel", parallel, least=1)
+    checkpoint_seconds = number_from("checkpoint_seconds", checkpoint_seconds, least=0)
     registry = load_registry()
     requests = requests_of(
         RunRequest(
@@ -113,11 +109,11 @@ def run(
             builder=builder,
             evaluator=evaluator,
             overrides=overrides_of(set or {}),
-            evaluation_seed=_unless_none(_whole, "evaluation_seed", evaluation_seed),
+            evaluation_seed=_unless_none(_from_0, "evaluation_seed", evaluation_seed),
             device=device,
             budget=Budget(
-                _unless_none(_whole, "budget_evaluations", budget_evaluations),
-                _unless_none(_number, "budget_seconds", budget_seconds),
+                _unless_none(_from_0, "budget_evaluations", budget_evaluations),
+                _unless_none(positive_number, "budget_seconds", budget_seconds),
             ),
         ),
         _seeds(seed, seeds),
@@ -333,27 +329,7 @@ def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _whole(name: str, value: Any) -> int:
-    """Return a whole number as an int, also one of numpy.
-
-    Raises:
-        OptionError: It is another value.
-    """
-    if not isinstance(value, bool):  # True would be 1
-        with suppress(TypeError):
-            return operator.index(value)
-    raise OptionError(f"{name}={value!r} is not a whole number.", fix="For example: 1")
-
-
-def _number(name: str, value: Any) -> float:
-    """Return a number as a float.
-
-    Raises:
-        OptionError: It is another value.
-    """
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise OptionError(f"{name}={value!r} is not a number.", fix="For example: 60")
-    return float(value)
+_from_0 = partial(whole_number, least=0)
 
 
 def _unless_none(read: Callable[[str, Any], Any], name: str, value: Any) -> Any:
@@ -364,11 +340,11 @@ def _seeds(seed: int | None, seeds: int | Sequence[int] | None) -> list[int]:
     if seed is not None and seeds is not None:
         raise OptionError("seed and seeds are both given.", fix="Give one of them.")
     if seeds is None:
-        return [0 if seed is None else _whole("seed", seed)]
+        return [0 if seed is None else _from_0("seed", seed)]
     text = isinstance(seeds, str)
-    given = seeds if isinstance(seeds, Iterable) else range(_whole("seeds", seeds))
-    chosen = [] if text else [_whole("seeds", one) for one in given]
-    if not chosen or len({*chosen}) != len(chosen) or min(chosen) < 0:
+    given = seeds if isinstance(seeds, Iterable) else range(_from_0("seeds", seeds))
+    chosen = [] if text else [_from_0("seeds", one) for one in given]
+    if not chosen or len({*chosen}) != len(chosen):
         raise OptionError(
             f"seeds={seeds!r} is not a number from 1 or a list of different numbers from 0.",
             fix="For example: seeds=3, or seeds=[0, 1, 2]",

@@ -197,7 +197,7 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
         elif first["type"] == "too_short":
             what, fix = "The list is empty, so there is nothing to run", "Give at least one value."
         elif first["type"] == "missing":
-            what, fix = "This entry is missing", "Add it: every suite needs it."
+            what, fix = "This entry is missing", "Add it: it has no default."
         else:
             what = what.removeprefix("Value error, ")
             fix = "The page 'Suites' of the documentation shows a whole file."

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.arguments import folder_of, name_of, positive_number, whole_number
 from nasbench_ecg.contracts import Canonicalizes
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry, load_registry
-from nasbench_ecg.tables.arguments import folder_of, name_of, positive_number, whole_number
 from nasbench_ecg.tables.find import DEFAULT, open_table
 from nasbench_ecg.tables.table import Result, Seed, Table
 

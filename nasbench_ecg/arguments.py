@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import operator
 import os
+from contextlib import suppress
 from math import inf
 from numbers import Real
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from nasbench_ecg.errors import OptionError
 
@@ -20,14 +19,22 @@ def whole_number(name: str, value: Any, *, least: int) -> int:
     Raises:
         OptionError: It is another value, or below ``least``.
     """
-    if not isinstance(value, bool | np.bool_ | np.ndarray):
-        try:
-            number = operator.index(value)
-        except TypeError:
-            number = least - 1
-        if number >= least:
-            return number
+    if not isinstance(value, bool) and not getattr(value, "shape", ()):  # True would be 1
+        with suppress(TypeError):
+            if (number := operator.index(value)) >= least:
+                return number
     raise OptionError(f"{name}={value!r} is not allowed.", fix=f"Give a whole number from {least}.")
+
+
+def number_from(name: str, value: Any, *, least: float) -> float:
+    """Return a number as a float.
+
+    Raises:
+        OptionError: It is another value, or below ``least``.
+    """
+    if isinstance(value, Real) and not isinstance(value, bool) and float(value) >= least:
+        return float(value)
+    raise OptionError(f"{name}={value!r} is not allowed.", fix=f"Give a number from {least:g}.")
 
 
 def positive_number(name: str, value: Any) -> float:
