@@ -33,7 +33,8 @@ FIRST_EXCHANGES = 4999
 """Exchanges that are drawn first; only where their p-value is small are the others worth it."""
 
 _SMALL = 0.1
-_BLOCK = 2**12  # exchanges that are scored at a time
+_BLOCK_PERSONS = 9
+_BLOCK = 2**_BLOCK_PERSONS  # exchanges that are scored at a time: they stay in the cache
 
 
 def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: str) -> float:
@@ -52,14 +53,14 @@ def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: 
     import numpy as np
 
     pair, n = _Pair.of(first, second, score), len(first.persons)
-    observed = float(pair.differences(np.zeros((1, n), np.int64))[0])
+    observed = float(pair.differences(pair.changes(np.zeros((1, n), np.int64)))[0])
     if 2**n > FIRST_EXCHANGES + 1:
         p_value = _drawn_p_value(pair, observed, n, FIRST_EXCHANGES)
         if p_value > _SMALL:
             return p_value
     if n > MOST_EXACT_PERSONS:
         return _drawn_p_value(pair, observed, n, EXCHANGES)
-    n_extreme = sum(int((d >= observed).sum()) for d in map(pair.differences, _all_exchanges(n)))
+    n_extreme = sum(int((pair.differences(c) >= observed).sum()) for c in pair.all_changes())
     return float(n_extreme / 2 ** (n - 1))
 
 
@@ -87,20 +88,15 @@ def _drawn_p_value(pair: _Pair, observed: float, n: int, draws: int) -> float:
     rng, n_extreme = np.random.default_rng(0), 1
     for start in range(0, draws, _BLOCK):
         exchanged = rng.integers(2, size=(min(_BLOCK, draws - start), n))
-        n_extreme += int((pair.differences(exchanged) >= observed).sum())
+        n_extreme += int((pair.differences(pair.changes(exchanged)) >= observed).sum())
     return n_extreme / (draws + 1)
 
 
-def _all_exchanges(n: int) -> Iterator[NDArray[np.int64]]:
-    """Yield all exchanges of ``n`` persons in blocks [n_exchanges, n] of zeros and ones.
-
-    The last person is never exchanged: to exchange all persons changes only the sign.
-    """
+def _all_exchanges(n: int) -> NDArray[np.int64]:
+    """Return all exchanges of ``n`` persons, [2 ** n, n] of zeros and ones."""
     import numpy as np
 
-    for start in range(0, 2 ** (n - 1), _BLOCK):
-        numbers = np.arange(start, min(start + _BLOCK, 2 ** (n - 1)))
-        yield (numbers[:, None] >> np.arange(n)) & 1
+    return (np.arange(2**n)[:, None] >> np.arange(n)) & 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,18 +135,43 @@ class _Pair:
             score=score,
         )
 
-    def differences(self, exchanged: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the sizes of the differences of the mean scores, [n_exchanges].
+    def changes(self, exchanged: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return what exchanges change in the counts of the first method.
 
         Args:
             exchanged: [n_exchanges, n_persons], 1 where the methods are exchanged.
+
+        Returns:
+            [2 × n_classes × n_runs, n_exchanges]
+        """
+        import numpy as np
+
+        return self.gaps @ exchanged.T.astype(np.float64)
+
+    def all_changes(self) -> Iterator[NDArray[np.float64]]:
+        """Yield what all exchanges change, in blocks as :meth:`changes` returns them.
+
+        The last person is never exchanged: to exchange all persons changes only the sign.
+        """
+        import numpy as np
+
+        first = min(self.gaps.shape[1] - 1, _BLOCK_PERSONS)
+        within_block = self.gaps[:, :first] @ _all_exchanges(first).T.astype(np.float64)
+        others = _all_exchanges(self.gaps.shape[1] - 1 - first).astype(np.float64)
+        for exchanged in others:
+            yield within_block + (self.gaps[:, first:-1] @ exchanged)[:, None]
+
+    def differences(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the sizes of the differences of the mean scores, [n_exchanges].
+
+        Args:
+            changes: [2 × n_classes × n_runs, n_exchanges], from :meth:`changes`.
         """
         import numpy as np
 
         from nasbench_ecg.metrics import score_of_counts
 
-        moved = self.gaps @ exchanged.T.astype(np.float64)
-        moved = moved.reshape(*self.totals.shape[1:-1], len(exchanged))
+        moved = changes.reshape(*self.totals.shape[1:-1], -1)
         scores = []
         for counts in (self.totals[0] + moved, self.totals[1] - moved):
             right, predicted = np.moveaxis(counts, 1, -1)  # [n_runs, n_exchanges, n_classes]
