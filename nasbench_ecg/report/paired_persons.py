@@ -33,8 +33,8 @@ FIRST_EXCHANGES = 4999
 """Exchanges that are drawn first; only where their p-value is small are the others worth it."""
 
 _SMALL = 0.1
-_BLOCK_PERSONS = 9
-_BLOCK = 2**_BLOCK_PERSONS  # exchanges that are scored at a time: they stay in the cache
+_DRAWN = 2**9  # exchanges that are drawn and scored at a time
+_BLOCK = 2**16  # counts that are scored at a time where all exchanges are: they stay in the cache
 
 
 def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: str) -> float:
@@ -86,8 +86,8 @@ def _drawn_p_value(pair: _Pair, observed: float, n: int, draws: int) -> float:
     import numpy as np
 
     rng, n_extreme = np.random.default_rng(0), 1
-    for start in range(0, draws, _BLOCK):
-        exchanged = rng.integers(2, size=(min(_BLOCK, draws - start), n))
+    for start in range(0, draws, _DRAWN):
+        exchanged = rng.integers(2, size=(min(_DRAWN, draws - start), n))
         n_extreme += int((pair.differences(pair.changes(exchanged)) >= observed).sum())
     return n_extreme / (draws + 1)
 
@@ -155,11 +155,11 @@ class _Pair:
         """
         import numpy as np
 
-        first = min(self.gaps.shape[1] - 1, _BLOCK_PERSONS)
-        within_block = self.gaps[:, :first] @ _all_exchanges(first).T.astype(np.float64)
-        others = _all_exchanges(self.gaps.shape[1] - 1 - first).astype(np.float64)
-        for exchanged in others:
-            yield within_block + (self.gaps[:, first:-1] @ exchanged)[:, None]
+        n_counts, n_persons = self.gaps.shape
+        n_first = min(max(_BLOCK // n_counts, 1).bit_length() - 1, n_persons - 1)
+        of_first = self.gaps[:, :n_first] @ _all_exchanges(n_first).T.astype(np.float64)
+        for exchanged in _all_exchanges(n_persons - 1 - n_first).astype(np.float64):
+            yield of_first + (self.gaps[:, n_first:-1] @ exchanged)[:, None]
 
     def differences(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sizes of the differences of the mean scores, [n_exchanges].
