@@ -18,7 +18,7 @@ from nasbench_ecg.report.leaderboard import Row
 from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
 from nasbench_ecg.report.render import render
 from nasbench_ecg.report.render.terminal import leaderboard_table
-from nasbench_ecg.report.statistics import summarize
+from nasbench_ecg.report.statistics.seeds import summarize
 
 # F1, parameters, multiply-accumulates, milliseconds
 METHODS = {

@@ -21,12 +21,11 @@ from nasbench_ecg.report.leaderboard_tables import (
     leaderboard_table,
     left_out_text,
 )
-from nasbench_ecg.report.statistics import (
+from nasbench_ecg.report.statistics.datasets import critical_difference, nemenyi
+from nasbench_ecg.report.statistics.seeds import (
     compare_all,
-    critical_difference,
     improvement,
     min_pairs_for_significance,
-    nemenyi,
     open_ranks,
     summarize,
 )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nasbench_ecg.report.correlation import Correlation
-    from nasbench_ecg.report.seed_noise import SeedNoise
+    from nasbench_ecg.report.statistics.seed_noise import SeedNoise
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.prepare import PreparedRun
     from nasbench_ecg.studies.correlate import SampleScores

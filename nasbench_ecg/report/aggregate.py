@@ -36,15 +36,15 @@ from nasbench_ecg.report.methods import (
     runs_by_seed,
     seed_of,
 )
-from nasbench_ecg.report.patients import (
+from nasbench_ecg.report.published import counterpart, published_for
+from nasbench_ecg.report.shared_options import common_options, usual_options
+from nasbench_ecg.report.statistics.patients import (
     patient_interval,
     person_matrices,
     persons_in_both_parts,
 )
-from nasbench_ecg.report.published import counterpart, published_for
-from nasbench_ecg.report.shared_options import common_options, usual_options
-from nasbench_ecg.report.statistics import summarize
-from nasbench_ecg.report.stored_noise import StoredNoise, with_noise
+from nasbench_ecg.report.statistics.seed_noise import SeedNoise, StoredNoise
+from nasbench_ecg.report.statistics.seeds import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import counted
 
@@ -346,3 +346,21 @@ def _mean_evaluations(records: Sequence[RunRecord]) -> float | None:
     if not records:
         return None
     return fmean(r.trajectory[-1].get("evaluations", 0.0) if r.trajectory else 0.0 for r in records)
+
+
+def with_noise(
+    boards: Iterable[Leaderboard],
+    records: Mapping[RunId, RunRecord],
+    stored: Sequence[StoredNoise],
+) -> tuple[Leaderboard, ...]:
+    """Return leaderboards with the measurements that are about one of their runs.
+
+    Of several that are about one space, the one of most trainings counts.
+    """
+    by_size = sorted(stored, key=lambda one: one.noise.n * len(one.noise.seeds))
+
+    def about(board: Leaderboard) -> dict[str, SeedNoise]:
+        runs = [records[run_id] for row in board.rows for run_id in row.run_ids]
+        return {one.space: one.noise for one in by_size if any(map(one.is_about, runs))}
+
+    return tuple(replace(board, seed_noise=about(board)) for board in boards)

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 from nasbench_ecg.metrics import SCORES
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row, RunId
-from nasbench_ecg.report.paired_persons import paired_person_p_value
-from nasbench_ecg.report.patients import PersonMatrices
-from nasbench_ecg.report.statistics import (
+from nasbench_ecg.report.statistics.datasets import CriticalDifference, critical_difference
+from nasbench_ecg.report.statistics.patient_permutation import paired_person_p_value
+from nasbench_ecg.report.statistics.patients import PersonMatrices
+from nasbench_ecg.report.statistics.seeds import (
     Comparison,
-    CriticalDifference,
     Improvement,
     compare_all,
-    critical_difference,
     improvement,
     open_ranks,
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.leaderboard import Leaderboard
 from nasbench_ecg.report.overlap import Persons
-from nasbench_ecg.report.patients import persons_of
+from nasbench_ecg.report.statistics.patients import persons_of
 from nasbench_ecg.run.record import RunRecord
 
 

@@ -11,7 +11,7 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.report.seed_noise import SeedNoise
+from nasbench_ecg.report.statistics.seed_noise import SeedNoise
 from nasbench_ecg.report.table import Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.studies.correlate import SampleScores

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.ec57.comparison import LABELS, Comparison
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.metrics import confusion_matrix
-from nasbench_ecg.report.patients import tests_unseen_records
+from nasbench_ecg.report.statistics.patients import tests_unseen_records
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.signal.aami import CLASSES

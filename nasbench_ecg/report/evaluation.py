@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.report.statistics import summarize
+from nasbench_ecg.report.statistics.seeds import summarize
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow, text_table
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.studies.evaluate import CarriedWeights

@@ -22,7 +22,7 @@ from nasbench_ecg.report.leaderboard import RANKED_BY, Track
 from nasbench_ecg.report.methods import flat_options
 from nasbench_ecg.report.overlap import Overlap, Persons
 from nasbench_ecg.report.published import Published, counterpart_of
-from nasbench_ecg.report.statistics import Summary, summarize
+from nasbench_ecg.report.statistics.seeds import Summary, summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 

@@ -20,7 +20,7 @@ from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.measures import SCORES as MEASURES
 from nasbench_ecg.report.overlap import Overlap, shares_text
 from nasbench_ecg.report.published import Published, published_scores
-from nasbench_ecg.report.statistics import Summary
+from nasbench_ecg.report.statistics.seeds import Summary
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.text import amount, difference, percent

@@ -13,10 +13,11 @@ from typing import Any
 
 from nasbench_ecg.options import short_names
 from nasbench_ecg.report.overlap import Overlap
-from nasbench_ecg.report.patients import Majority, PatientInterval
 from nasbench_ecg.report.published import Published
-from nasbench_ecg.report.seed_noise import SeedNoise
-from nasbench_ecg.report.statistics import Comparison, CriticalDifference, Improvement, Summary
+from nasbench_ecg.report.statistics.datasets import CriticalDifference
+from nasbench_ecg.report.statistics.patients import Majority, PatientInterval
+from nasbench_ecg.report.statistics.seed_noise import SeedNoise
+from nasbench_ecg.report.statistics.seeds import Comparison, Improvement, Summary
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 

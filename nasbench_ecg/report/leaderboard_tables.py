@@ -12,13 +12,11 @@ from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, R
 from nasbench_ecg.report.leaderboard_column import Format
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.report.overlap import Overlap, shares_text
-from nasbench_ecg.report.paired_persons import smallest_person_p_value
 from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
-from nasbench_ecg.report.seed_noise import interval_text, noise_text
-from nasbench_ecg.report.statistics import (
-    CriticalDifference,
-    min_pairs_for_significance,
-)
+from nasbench_ecg.report.statistics.datasets import CriticalDifference
+from nasbench_ecg.report.statistics.patient_permutation import smallest_person_p_value
+from nasbench_ecg.report.statistics.seed_noise import interval_text, noise_text
+from nasbench_ecg.report.statistics.seeds import min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Kind, Table, TableRow
 from nasbench_ecg.report.verdicts import chance_text
 from nasbench_ecg.run.option_text import value_text

@@ -8,9 +8,9 @@ from typing import Literal
 
 from nasbench_ecg.report.analysis import RANDOM_SEARCH, effort
 from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard
-from nasbench_ecg.report.paired_persons import min_persons_for_significance
 from nasbench_ecg.report.same_track import track_name
-from nasbench_ecg.report.statistics import Comparison, min_pairs_for_significance
+from nasbench_ecg.report.statistics.patient_permutation import min_persons_for_significance
+from nasbench_ecg.report.statistics.seeds import Comparison, min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.statistics import SIGNIFICANCE
 from nasbench_ecg.text import counted, difference, p_value

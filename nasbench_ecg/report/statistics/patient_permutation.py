@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nasbench_ecg.report.patients import PersonMatrices
+from nasbench_ecg.report.statistics.patients import PersonMatrices
 from nasbench_ecg.statistics import SIGNIFICANCE
 
 if TYPE_CHECKING:
