@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import to_json
-from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.render import FORMATS, render, render_tables, terminal
 from nasbench_ecg.report.run_summary import run_summary
 from nasbench_ecg.report.table import text_table

@@ -7,8 +7,9 @@ import pytest
 from run_records import CLASSES, run_record
 
 from nasbench_ecg.metrics import scores_of_many
-from nasbench_ecg.report.aggregate import leaderboards
-from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
+from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.tables import comparison_table, leaderboard_table
+from nasbench_ecg.report.leaderboard.verdicts import verdict_table, verdicts
 from nasbench_ecg.report.statistics.patient_permutation import (
     min_persons_for_significance,
     paired_person_p_value,
@@ -22,7 +23,6 @@ from nasbench_ecg.report.statistics.patients import (
     person_of,
     resampled_scores,
 )
-from nasbench_ecg.report.verdicts import verdict_table, verdicts
 from nasbench_ecg.run.record import RunRecord, SplitRecord
 from nasbench_ecg.statistics import paired_p_value
 

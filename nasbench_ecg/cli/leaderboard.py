@@ -13,7 +13,7 @@ from nasbench_ecg.cli.parsing import refuse_in_vain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nasbench_ecg.report.leaderboard import Leaderboard
+    from nasbench_ecg.report.leaderboard.types import Leaderboard
     from nasbench_ecg.run.record import RunRecord
 
 _WIDE = 240

@@ -11,8 +11,8 @@ from rich.constrain import Constrain
 from rich.panel import Panel
 from rich.text import Text
 
-from nasbench_ecg.report.folds import FoldSet, fold_spread
-from nasbench_ecg.report.leaderboard import FoldSpread
+from nasbench_ecg.report.leaderboard.folds import FoldSet, fold_spread
+from nasbench_ecg.report.leaderboard.types import FoldSpread
 from nasbench_ecg.report.measures import SCORES
 from nasbench_ecg.report.run_summary import MAX_WIDTH, class_tables, small_table
 from nasbench_ecg.run.record import RunRecord

@@ -17,11 +17,12 @@ from statistics import fmean
 
 from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.report.folds import pool_folds
-from nasbench_ecg.report.leaderboard import RANKED_BY, Track
-from nasbench_ecg.report.methods import flat_options
-from nasbench_ecg.report.overlap import Overlap, Persons
-from nasbench_ecg.report.published import Published, counterpart_of
+from nasbench_ecg.report.leaderboard.folds import pool_folds
+from nasbench_ecg.report.leaderboard.grouping import flat_options
+from nasbench_ecg.report.leaderboard.overlap import Overlap, Persons
+from nasbench_ecg.report.leaderboard.published import Published, counterpart_of
+from nasbench_ecg.report.leaderboard.types import Track
+from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.statistics.seeds import Summary, summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
@@ -261,7 +262,7 @@ def _target(
         excluded=records[0].excluded_records,
         all_records=all_records,
         n_records=len(records[0].dataset.records) if records[0].dataset else 0,
-        overlaps=tuple(persons.with_searches(records)),
+        overlaps=tuple(persons.search_overlaps(records)),
     )
 
 

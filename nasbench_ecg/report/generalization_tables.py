@@ -15,11 +15,10 @@ from nasbench_ecg.report.generalization import (
     Result,
     Target,
 )
-from nasbench_ecg.report.leaderboard import RANKED_BY
-from nasbench_ecg.report.measures import COSTS
+from nasbench_ecg.report.leaderboard.overlap import Overlap, shares_text
+from nasbench_ecg.report.leaderboard.published import Published, published_scores
+from nasbench_ecg.report.measures import COSTS, RANKED_BY
 from nasbench_ecg.report.measures import SCORES as MEASURES
-from nasbench_ecg.report.overlap import Overlap, shares_text
-from nasbench_ecg.report.published import Published, published_scores
 from nasbench_ecg.report.statistics.seeds import Summary
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.run.option_text import value_text

@@ -18,10 +18,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nasbench_ecg.data.protocols import open_folds, protocol_options
-from nasbench_ecg.report.folds import fold_of
-from nasbench_ecg.report.leaderboard import RANKED_BY
-from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, SCORES, SECONDS
-from nasbench_ecg.report.published import Published, counterpart, published_for
+from nasbench_ecg.report.leaderboard.folds import fold_of
+from nasbench_ecg.report.leaderboard.published import Published, counterpart, published_for
+from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, RANKED_BY, SCORES, SECONDS
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest

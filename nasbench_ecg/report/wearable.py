@@ -14,11 +14,11 @@ from nasbench_ecg.architecture import digest
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.models.load import build_model
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
-from nasbench_ecg.report.measures import COSTS
+from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.grouping import track_name
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Report, Row
+from nasbench_ecg.report.measures import COSTS, RANKED_BY
 from nasbench_ecg.report.render.html.charts import f1_against_costs
-from nasbench_ecg.report.same_track import track_name
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import percent

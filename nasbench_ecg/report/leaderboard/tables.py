@@ -6,19 +6,22 @@ from collections.abc import Collection
 from math import sqrt
 from statistics import mode
 
-from nasbench_ecg.report.analysis import PARETO_COSTS
-from nasbench_ecg.report.columns import leaderboard_columns, pareto_meaning
-from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
-from nasbench_ecg.report.leaderboard_column import Format
-from nasbench_ecg.report.measures import COSTS
-from nasbench_ecg.report.overlap import Overlap, shares_text
-from nasbench_ecg.report.published import dataset_remark, published_scores, remarks
+from nasbench_ecg.report.leaderboard.columns import leaderboard_columns, pareto_meaning
+from nasbench_ecg.report.leaderboard.comparisons import PARETO_COSTS
+from nasbench_ecg.report.leaderboard.overlap import Overlap, shares_text
+from nasbench_ecg.report.leaderboard.published import (
+    dataset_remark,
+    published_scores,
+    strategy_remarks,
+)
+from nasbench_ecg.report.leaderboard.types import Format, Leaderboard, Row
+from nasbench_ecg.report.leaderboard.verdicts import chance_text
+from nasbench_ecg.report.measures import COSTS, OWN_SCORE, RANKED_BY
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.statistics.patient_permutation import smallest_person_p_value
 from nasbench_ecg.report.statistics.seed_noise import interval_text, noise_text
 from nasbench_ecg.report.statistics.seeds import min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Kind, Table, TableRow
-from nasbench_ecg.report.verdicts import chance_text
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.statistics import (
     MIN_VALUES_FOR_INTERVAL,
@@ -58,7 +61,7 @@ def leaderboard_table(board: Leaderboard, form: Format) -> Table:
 
 def comparison_table(board: Leaderboard) -> Table | None:
     """Return the paired tests of a leaderboard, None if none of them can tell two methods apart."""
-    if not _some_can_be_told(board):
+    if not _tests_can_conclude(board):
         return None
     columns = (
         Column("method", numeric=False),
@@ -173,7 +176,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
         notes.append(f"On this leaderboard: {chance[0].lower()}{chance[1:]}")
     if any(row.missing for row in board.rows):
         notes.append("Methods without a result for every seed are not ranked.")
-    notes += remarks(row.strategy for row in board.rows)
+    notes += strategy_remarks(row.strategy for row in board.rows)
     notes += _about_persons(board)
     if board.n_others:
         others = (
@@ -291,7 +294,7 @@ def limits_of_few_seeds(board: Leaderboard) -> list[str]:
             "to chance."
         )
     if tests and n < min_pairs_for_significance(tests):
-        listed = "" if _some_can_be_told(board) else " The tests of all pairs are not listed."
+        listed = "" if _tests_can_conclude(board) else " The tests of all pairs are not listed."
         smallest = min(1.0, tests * smallest_paired_p_value(n))
         seeds = "One seed" if n == 1 else f"{n} seeds"
         notes.append(
@@ -302,7 +305,7 @@ def limits_of_few_seeds(board: Leaderboard) -> list[str]:
     return notes
 
 
-def _some_can_be_told(board: Leaderboard) -> bool:
+def _tests_can_conclude(board: Leaderboard) -> bool:
     """Return whether seeds or test persons are enough for some test to reach the 5% level."""
     tests = board.comparisons
     if not tests:

@@ -14,44 +14,37 @@ import numpy as np
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.metrics import ec57_scores
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.report.analysis import across_datasets, with_analysis
-from nasbench_ecg.report.board_overlaps import persons_of_board, with_overlaps
-from nasbench_ecg.report.folds import FoldSet, pool_folds, row_folds
-from nasbench_ecg.report.leaderboard import (
-    OWN_SCORE,
-    RANKED_BY,
-    SUBMITTED,
-    Leaderboard,
-    Report,
-    Row,
-    RunId,
-    Track,
-)
-from nasbench_ecg.report.methods import (
+from nasbench_ecg.report.leaderboard.comparisons import across_datasets, with_comparisons
+from nasbench_ecg.report.leaderboard.folds import FoldSet, pool_folds, row_folds
+from nasbench_ecg.report.leaderboard.grouping import (
+    NO_DATA,
+    Data,
+    by_data,
     by_method,
+    common_options,
     data_options,
     differing,
     flat_options,
     results_first,
     runs_by_seed,
     seed_of,
+    usual_options,
 )
-from nasbench_ecg.report.published import counterpart, published_for
-from nasbench_ecg.report.shared_options import common_options, usual_options
+from nasbench_ecg.report.leaderboard.overlap import Persons
+from nasbench_ecg.report.leaderboard.published import counterpart, published_for
+from nasbench_ecg.report.leaderboard.types import SUBMITTED, Leaderboard, Report, Row, RunId, Track
+from nasbench_ecg.report.measures import OWN_SCORE, RANKED_BY
 from nasbench_ecg.report.statistics.patients import (
     patient_interval,
     person_matrices,
     persons_in_both_parts,
+    persons_of,
 )
 from nasbench_ecg.report.statistics.seed_noise import SeedNoise, StoredNoise
 from nasbench_ecg.report.statistics.seeds import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import counted
 
-Data = tuple[str, str, tuple[str, ...]]
-"""Fingerprints of beats and of split, and the classes that macro scores average over."""
-
-_NO_DATA: Data = ("", "", ())
 _ROLES = ("strategy", "space", "builder", "evaluator")
 _SIZE_LIMITS = ("max_parameters", "max_macs", "max_flash", "max_ram")
 """Options by which searches refuse larger networks."""
@@ -88,10 +81,10 @@ def build_report(
             drawing = draw(record)
             if drawing:
                 drawings[record.architecture_hash] = drawing.rstrip("\n")
-    persons = [persons_of_board(board, by_key) for board in boards]
+    persons = [_persons_of(board, by_key) for board in boards]
     across = across_datasets(boards, persons)
-    boards = with_noise(boards, by_id, noise)
-    return Report(title, with_overlaps(boards, by_key, registry), across, by_id, drawings, about)
+    boards = _with_noise(boards, by_id, noise)
+    return Report(title, _with_overlaps(boards, by_key, registry), across, by_id, drawings, about)
 
 
 def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
@@ -113,49 +106,20 @@ def leaderboards(records: Iterable[RunRecord]) -> list[Leaderboard]:
 def _of_track(
     track: Track, records: Sequence[RunRecord], folds: Mapping[str, FoldSet]
 ) -> list[Leaderboard]:
-    by_data = _by_data(records)
-    n_known = sum(data != _NO_DATA for data in by_data)
-    distinguishing = differing([data_options(r) for r in records]) if len(by_data) > 1 else set()
+    groups = by_data(records)
+    n_known = sum(data != NO_DATA for data in groups)
+    distinguishing = differing([data_options(r) for r in records]) if len(groups) > 1 else set()
     return [
         _leaderboard(
             track,
             data,
-            by_data[data],
+            groups[data],
             distinguishing,
             folds,
-            n_others=0 if data == _NO_DATA else n_known - 1,
+            n_others=0 if data == NO_DATA else n_known - 1,
         )
-        for data in by_data
+        for data in groups
     ]
-
-
-def _by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
-    """Return records by fingerprint of beats and split, the group of most runs first.
-
-    A run that was killed before it loaded its beats knows neither fingerprint. It joins the largest
-    group with the same options of dataset and protocol.
-    """
-    found: dict[Data, list[RunRecord]] = defaultdict(list)
-    without_data: list[RunRecord] = []
-    for record in records:
-        if record.dataset and record.split:
-            found[
-                record.dataset.fingerprint, record.split.fingerprint, tuple(record.macro_classes)
-            ].append(record)
-        else:
-            without_data.append(record)
-
-    def by_size(data: Data) -> tuple[Any, ...]:
-        n_results = sum(record.status == "ok" for record in found[data])
-        return -n_results, -len(found[data]), data
-
-    by_data = {data: found[data] for data in sorted(found, key=by_size)}
-    options = {data: [data_options(record) for record in group] for data, group in by_data.items()}
-    for record in without_data:
-        wanted = data_options(record)
-        home = next((data for data in options if wanted in options[data]), _NO_DATA)
-        by_data.setdefault(home, []).append(record)
-    return by_data
 
 
 def _leaderboard(
@@ -218,7 +182,7 @@ def _leaderboard(
     known = {ids: own for ids, own in persons.items() if own is not None}
     majorities = next(iter(known.values())).majorities() if known else ()
     shared = persons_in_both_parts(records[0])
-    return with_analysis(replace(board, majorities=majorities, shared_persons=shared), known)
+    return with_comparisons(replace(board, majorities=majorities, shared_persons=shared), known)
 
 
 def _ranked_by(records: Sequence[RunRecord]) -> str:
@@ -348,7 +312,56 @@ def _mean_evaluations(records: Sequence[RunRecord]) -> float | None:
     return fmean(r.trajectory[-1].get("evaluations", 0.0) if r.trajectory else 0.0 for r in records)
 
 
-def with_noise(
+# What else is known of the leaderboards of a report
+
+
+def _persons_of(board: Leaderboard, runs: Mapping[str, RunRecord]) -> frozenset[str]:
+    """Return the persons of the beats of a leaderboard, as far as its runs name them."""
+    return frozenset[str]().union(*map(persons_of, _runs_of(board, runs)))
+
+
+def _runs_of(board: Leaderboard, runs: Mapping[str, RunRecord]) -> list[RunRecord]:
+    return [runs[key] for row in board.rows for key in row.run_keys if key in runs]
+
+
+def _with_overlaps(
+    boards: Sequence[Leaderboard], runs: Mapping[str, RunRecord], registry: Registry | None
+) -> tuple[Leaderboard, ...]:
+    """Return leaderboards with the records of persons who are elsewhere, too.
+
+    Two leaderboards of one database have all persons in common; their overlap is not stated.
+
+    Args:
+        boards: The leaderboards.
+        runs: All runs by key.
+        registry: The available components, for records that name no persons.
+    """
+    persons = Persons(runs, registry)
+    of_board = [
+        [run for run in _runs_of(board, runs) if run.dataset is not None] for board in boards
+    ]
+    found = []
+    for board, own in zip(boards, of_board, strict=True):
+        if not own:
+            found.append(board)
+            continue
+        others = {other[0].track[:2]: other[0] for other in of_board if other}
+        also_in = [
+            persons.overlap(own[0], *track, frozenset(persons.by_record(other).values()))
+            for track, other in sorted(others.items())
+            if persons.by_record(own[0]).keys().isdisjoint(persons.by_record(other))
+        ]
+        found.append(
+            replace(
+                board,
+                searched=tuple(persons.search_overlaps(own)),
+                also_in=tuple(overlap for overlap in also_in if overlap.kept),
+            )
+        )
+    return tuple(found)
+
+
+def _with_noise(
     boards: Iterable[Leaderboard],
     records: Mapping[RunId, RunRecord],
     stored: Sequence[StoredNoise],

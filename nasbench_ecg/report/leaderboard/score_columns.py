@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nasbench_ecg.report.folds import fold_values
-from nasbench_ecg.report.leaderboard import OWN_SCORE, RANKED_BY, Leaderboard, Row
-from nasbench_ecg.report.leaderboard_column import ALL_FORMATS, Format, LeaderboardColumn
-from nasbench_ecg.report.measures import GROSS_SCORES, SCORES, Measure
-from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.leaderboard.published import Published
+from nasbench_ecg.report.leaderboard.types import (
+    ALL_FORMATS,
+    Format,
+    Leaderboard,
+    LeaderboardColumn,
+    Row,
+)
+from nasbench_ecg.report.measures import GROSS_SCORES, OWN_SCORE, RANKED_BY, SCORES, Measure
 from nasbench_ecg.report.table import Cell, Column
 from nasbench_ecg.statistics import MIN_VALUES_FOR_INTERVAL
 from nasbench_ecg.text import difference, percent
@@ -67,9 +71,24 @@ def fold_columns(board: Leaderboard) -> list[LeaderboardColumn]:
     meaning = f"{SCORES[shown].label} of single folds: mean ± standard deviation, in percent"
     return [
         LeaderboardColumn(
-            Column(heading, meaning, best="high", priority=5), ours, values=fold_values
+            Column(heading, meaning, best="high", priority=5), ours, values=_fold_values
         )
     ]
+
+
+def _fold_values(row: Row) -> dict[str, Any]:
+    """Return the folds of a row as CSV files have them: their number, those missing, the spread."""
+    if row.folds is None:
+        return {}
+    missing = [
+        f"{search}/{final}:{fold}"
+        for (search, final), folds in sorted(row.folds.missing.items())
+        for fold in folds
+    ]
+    values: dict[str, Any] = {"folds": row.folds.k, "folds_missing": " ".join(missing)}
+    for name, found in sorted(row.folds.spread.items()):
+        values |= {f"{name}_folds_mean": found.mean, f"{name}_folds_sd": found.sd}
+    return values
 
 
 def _score(measure: Measure, *, interval: bool = False, priority: int = 0) -> LeaderboardColumn:

@@ -19,10 +19,10 @@ import numpy as np
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.data.protocols import choose_macro_classes
 from nasbench_ecg.metrics import class_table, scores, without_macro_scores
-from nasbench_ecg.report.leaderboard import RANKED_BY, FoldSpread, Row, RowFolds
+from nasbench_ecg.report.leaderboard.types import FoldSpread, RowFolds
+from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.run.key import KEY_LENGTH
 from nasbench_ecg.run.record import ComponentRecord, RunRecord, SplitRecord
-from nasbench_ecg.text import seeds_text
 
 
 @dataclass(frozen=True)
@@ -109,33 +109,6 @@ def fold_spread(folds: Iterable[RunRecord]) -> dict[str, FoldSpread]:
         sd = stdev(means) if len(means) > 1 else None
         spreads[name] = FoldSpread(len(means), fmean(means), sd)
     return spreads
-
-
-def missing_folds(row: Row) -> list[str]:
-    """Return which folds a row lacks, as text for each seed."""
-    if row.folds is None:
-        return []
-    several = len(row.folds.missing) > 1 or bool(row.seeds)
-    return [
-        f"incomplete: no fold {', '.join(map(str, folds))} of {row.folds.k}"
-        + (f" for {seeds_text([seed])}" if several else "")
-        for seed, folds in sorted(row.folds.missing.items())
-    ]
-
-
-def fold_values(row: Row) -> dict[str, Any]:
-    """Return the folds of a row as CSV files have them: their number, those missing, the spread."""
-    if row.folds is None:
-        return {}
-    missing = [
-        f"{search}/{final}:{fold}"
-        for (search, final), folds in sorted(row.folds.missing.items())
-        for fold in folds
-    ]
-    values: dict[str, Any] = {"folds": row.folds.k, "folds_missing": " ".join(missing)}
-    for name, found in sorted(row.folds.spread.items()):
-        values |= {f"{name}_folds_mean": found.mean, f"{name}_folds_sd": found.sd}
-    return values
 
 
 # Which records are folds of one method and seed

@@ -101,7 +101,7 @@ def counterpart(record: RunRecord) -> Published | None:
     )
 
 
-def remarks(strategies: Iterable[str]) -> list[str]:
+def strategy_remarks(strategies: Iterable[str]) -> list[str]:
     """Return what a reader must know of our reproductions, one sentence each."""
     notes = _file().get("notes", {})
     return [str(notes[name]) for name in sorted(set(strategies)) if name in notes]

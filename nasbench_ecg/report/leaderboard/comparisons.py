@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from nasbench_ecg.metrics import SCORES
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row, RunId
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Row, RunId
+from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.statistics.datasets import CriticalDifference, critical_difference
 from nasbench_ecg.report.statistics.patient_permutation import paired_person_p_value
 from nasbench_ecg.report.statistics.patients import PersonMatrices
@@ -28,7 +29,7 @@ PARETO_COSTS = {"parameters": "P", "macs": "M", _LATENCY: "L"}
 """Costs that have a Pareto front, with the letter that stands for each."""
 
 
-def with_analysis(
+def with_comparisons(
     board: Leaderboard, persons: Mapping[tuple[RunId, ...], PersonMatrices] | None = None
 ) -> Leaderboard:
     """Return the leaderboard with rank intervals, tests, improvements and Pareto fronts.

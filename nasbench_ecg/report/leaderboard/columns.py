@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from nasbench_ecg.report.analysis import PARETO_COSTS
-from nasbench_ecg.report.folds import missing_folds
-from nasbench_ecg.report.leaderboard import Leaderboard, Row
-from nasbench_ecg.report.leaderboard_column import ALL_FORMATS, CSV_ONLY, Format, LeaderboardColumn
-from nasbench_ecg.report.measures import COSTS, SECONDS, Measure
-from nasbench_ecg.report.score_columns import (
+from nasbench_ecg.report.leaderboard.comparisons import PARETO_COSTS
+from nasbench_ecg.report.leaderboard.score_columns import (
     fold_columns,
     over_published_column,
     over_random_column,
@@ -19,6 +15,15 @@ from nasbench_ecg.report.score_columns import (
     runs_column,
     score_columns,
 )
+from nasbench_ecg.report.leaderboard.types import (
+    ALL_FORMATS,
+    CSV_ONLY,
+    Format,
+    Leaderboard,
+    LeaderboardColumn,
+    Row,
+)
+from nasbench_ecg.report.measures import COSTS, SECONDS, Measure
 from nasbench_ecg.report.table import Cell, Column
 from nasbench_ecg.text import amount, seeds_text
 
@@ -86,7 +91,7 @@ def _method_column(board: Leaderboard) -> LeaderboardColumn:
     def ours(row: Row) -> Cell:
         seeds = [seed for seed in row.missing if row.folds is None or seed not in row.folds.missing]
         notes = [f"incomplete: no {seeds_text(seeds)}"] if seeds else []
-        notes += missing_folds(row)
+        notes += _missing_folds(row)
         notes += [f"{count} {status}" for status, count in row.runs_without_result.items()]
         return Cell(row.strategy, details=tuple(board.details(row)), note="; ".join(notes))
 
@@ -97,6 +102,18 @@ def _method_column(board: Leaderboard) -> LeaderboardColumn:
         values=lambda row: {"method": board.label(row)},
         their_values=lambda figure: {"method": figure.label, "source": figure.citation},
     )
+
+
+def _missing_folds(row: Row) -> list[str]:
+    """Return which folds a row lacks, as text for each seed."""
+    if row.folds is None:
+        return []
+    several = len(row.folds.missing) > 1 or bool(row.seeds)
+    return [
+        f"incomplete: no fold {', '.join(map(str, folds))} of {row.folds.k}"
+        + (f" for {seeds_text([seed])}" if several else "")
+        for seed, folds in sorted(row.folds.missing.items())
+    ]
 
 
 def _n_seeds_column() -> LeaderboardColumn:

@@ -76,14 +76,14 @@ class Persons:
             if run.dataset is not None:
                 self._beats[_same_records(run)].update(run.dataset.by_record)
 
-    def named(self, run: RunRecord) -> dict[str, str]:
+    def by_record(self, run: RunRecord) -> dict[str, str]:
         """Return the person of each record of a run's dataset, also of those left out."""
         key = canonical_json([_same_records(run), run.excluded_records, run.dataset is None])
         if key not in self._named:
             self._named[key] = recorded_persons(run, self._components)
         return self._named[key]
 
-    def with_searches(self, runs: Sequence[RunRecord]) -> Iterator[Overlap]:
+    def search_overlaps(self, runs: Sequence[RunRecord]) -> Iterator[Overlap]:
         """Yield the overlap of the persons of runs on the same beats with those of each search.
 
         The persons of a search whose run is not here are those that its dataset and protocol
@@ -106,7 +106,7 @@ class Persons:
         self, run: RunRecord, dataset: str, protocol: str, persons: Collection[str]
     ) -> Overlap:
         """Return the overlap of the persons of a run with those of another dataset."""
-        here = self.named(run)
+        here = self.by_record(run)
         shared = shared_records(here, persons)
         beats = self._beats[_same_records(run)]
         return Overlap(

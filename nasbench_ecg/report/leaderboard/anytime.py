@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from nasbench_ecg.report.leaderboard import Leaderboard, Report
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Report
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import amount, duration, percent

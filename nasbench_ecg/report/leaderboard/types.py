@@ -1,31 +1,27 @@
 """What a leaderboard holds: the track that its runs share, one row per method, published scores.
 
-:func:`nasbench_ecg.report.aggregate.leaderboards` makes leaderboards from run records.
+:func:`nasbench_ecg.report.leaderboard.build.leaderboards` makes leaderboards from run records.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any
+from typing import Any, Literal, get_args
 
 from nasbench_ecg.options import short_names
-from nasbench_ecg.report.overlap import Overlap
-from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.leaderboard.overlap import Overlap
+from nasbench_ecg.report.leaderboard.published import Published
+from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.statistics.patients import Majority, PatientInterval
 from nasbench_ecg.report.statistics.seed_noise import SeedNoise
 from nasbench_ecg.report.statistics.seeds import Comparison, Improvement, Summary
+from nasbench_ecg.report.table import Cell, Column
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
-
-RANKED_BY = "f1_of_macro"
-"""The usual score to rank by: the harmonic mean of macro Se and macro +P."""
-
-OWN_SCORE = "evaluation_score"
-"""The score to rank by where the evaluator ranks by another one; see ``RunRecord.score``."""
 
 SUBMITTED = "submission.submitted_by"
 """What options of rows call the one who submitted their runs."""
@@ -285,3 +281,39 @@ class Report:
             (record for record in runs if record.status == "ok"),
             key=lambda record: (record.search_seed, record.evaluation_seed),
         )
+
+
+# A column
+
+Format = Literal["terminal", "markdown", "latex", "html", "csv"]
+ALL_FORMATS: frozenset[Format] = frozenset(get_args(Format))
+CSV_ONLY: frozenset[Format] = frozenset({"csv"})
+
+
+def _no_cell(_: Any) -> Cell:
+    return Cell()
+
+
+def _no_values(_: Any) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class LeaderboardColumn:
+    """A column of a leaderboard: how it gets its values, how it shows them, and where.
+
+    Attributes:
+        column: Heading, meaning, alignment and priority.
+        ours: Cell of one of our rows.
+        theirs: Cell of a published method.
+        values: Unrounded values of one of our rows, by their names in CSV files.
+        their_values: The same of a published method.
+        formats: Formats that have the column.
+    """
+
+    column: Column
+    ours: Callable[[Row], Cell]
+    theirs: Callable[[Published], Cell] = _no_cell
+    values: Callable[[Row], Mapping[str, Any]] = _no_values
+    their_values: Callable[[Published], Mapping[str, Any]] = _no_values
+    formats: frozenset[Format] = ALL_FORMATS

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from nasbench_ecg.report.analysis import RANDOM_SEARCH, effort
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard
-from nasbench_ecg.report.same_track import track_name
+from nasbench_ecg.report.leaderboard.comparisons import RANDOM_SEARCH, effort
+from nasbench_ecg.report.leaderboard.grouping import track_name
+from nasbench_ecg.report.leaderboard.types import Leaderboard
+from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.statistics.patient_permutation import min_persons_for_significance
 from nasbench_ecg.report.statistics.seeds import Comparison, min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
