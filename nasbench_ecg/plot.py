@@ -276,7 +276,7 @@ def strips(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from nasbench_ecg.report.annotation import chosen_beats
+    from nasbench_ecg.report.networks.annotation import chosen_beats
     from nasbench_ecg.signal.recordings import check_seconds, open_recording, recording_of_table
 
     if isinstance(recording, pd.DataFrame):

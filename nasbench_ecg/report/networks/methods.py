@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
-from nasbench_ecg.report.evaluation import Method
 from nasbench_ecg.report.leaderboard.build import leaderboards
 from nasbench_ecg.report.leaderboard.folds import fold_of
 from nasbench_ecg.report.leaderboard.grouping import by_method, seed_of, what_differs
 from nasbench_ecg.report.leaderboard.types import Leaderboard, RunId
+from nasbench_ecg.report.networks.evaluation import Method
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 

@@ -8,18 +8,18 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nasbench_ecg.options import short_names
-from nasbench_ecg.report.generalization import (
+from nasbench_ecg.report.leaderboard.overlap import Overlap, shares_text
+from nasbench_ecg.report.leaderboard.published import Published, published_scores
+from nasbench_ecg.report.measures import COSTS, RANKED_BY
+from nasbench_ecg.report.measures import SCORES as MEASURES
+from nasbench_ecg.report.statistics.seeds import Summary
+from nasbench_ecg.report.studies.generalization import (
     SCORES,
     Generalization,
     Method,
     Result,
     Target,
 )
-from nasbench_ecg.report.leaderboard.overlap import Overlap, shares_text
-from nasbench_ecg.report.leaderboard.published import Published, published_scores
-from nasbench_ecg.report.measures import COSTS, RANKED_BY
-from nasbench_ecg.report.measures import SCORES as MEASURES
-from nasbench_ecg.report.statistics.seeds import Summary
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.text import amount, difference, percent

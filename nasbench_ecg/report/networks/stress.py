@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.report.evaluation import (
+from nasbench_ecg.report.networks.evaluation import (
     MEANS_NOTE,
     Methods,
     mean_cells,

@@ -14,7 +14,7 @@ from rich.text import Text
 from nasbench_ecg.report.leaderboard.folds import FoldSet, fold_spread
 from nasbench_ecg.report.leaderboard.types import FoldSpread
 from nasbench_ecg.report.measures import SCORES
-from nasbench_ecg.report.run_summary import MAX_WIDTH, class_tables, small_table
+from nasbench_ecg.report.summary.run import MAX_WIDTH, class_tables, small_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT
 from nasbench_ecg.text import percent
