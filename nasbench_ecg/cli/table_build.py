@@ -229,10 +229,10 @@ def costs(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import add_arrays, refuse_other
-    from nasbench_ecg.tables.costs import proxy_array, score_untrained
     from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import plan_table
     from nasbench_ecg.tables.table import COST
+    from nasbench_ecg.tables.training import proxy_array, score_untrained
 
     torch.set_num_threads(threads)
     one = load(tables, space, dataset, protocol)
