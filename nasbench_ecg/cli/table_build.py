@@ -102,9 +102,9 @@ def build(
         with_seconds_of,
     )
     from nasbench_ecg.tables.files import table_folder
+    from nasbench_ecg.tables.gpu_build import build_side_by_side
+    from nasbench_ecg.tables.gpu_training import StackTrainer
     from nasbench_ecg.tables.plan import configure_track, plan_table, strata
-    from nasbench_ecg.tables.rounds import build_side_by_side
-    from nasbench_ecg.tables.stacked import StackTrainer
 
     device = resolve_device(device)
     part = parse_shard(shard)
