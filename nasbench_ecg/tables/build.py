@@ -168,7 +168,7 @@ def open_or_create(
     with table_lock(folder):  # another process may be creating it
         if not (folder / CARD).exists():
             arrays = empty_arrays(card, [arch.to_json() for arch in members])
-            arrays |= {f"cost_{name}": values for name, values in costs().items()}
+            arrays |= {f"{COST}{name}": values for name, values in costs().items()}
             save_table(Table(card, arrays), folder)
         table = load_table(folder)
     refuse_other(card, table.card, str(folder))

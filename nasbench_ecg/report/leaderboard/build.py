@@ -17,6 +17,7 @@ from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.leaderboard.comparisons import across_datasets, with_comparisons
 from nasbench_ecg.report.leaderboard.folds import FoldSet, pool_folds, row_folds
 from nasbench_ecg.report.leaderboard.grouping import (
+    METHOD_ROLES,
     NO_DATA,
     Data,
     by_data,
@@ -45,7 +46,6 @@ from nasbench_ecg.report.statistics.seeds import summarize
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import counted
 
-_ROLES = ("strategy", "space", "builder", "evaluator")
 _SIZE_LIMITS = ("max_parameters", "max_macs", "max_flash", "max_ram")
 """Options by which searches refuse larger networks."""
 
@@ -248,7 +248,10 @@ def _row(
     strategy, space, builder, options_json, device = method
     options = json.loads(options_json)
     shown = distinguishing | {
-        f"{role}.{name}" for r in records for role in _ROLES for name in r.components[role].changed
+        f"{role}.{name}"
+        for r in records
+        for role in METHOD_ROLES
+        for name in r.components[role].changed
     }
     shown |= {name for name in options if name.startswith(("budget.", SUBMITTED))}
     return Row(

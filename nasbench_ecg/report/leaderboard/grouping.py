@@ -13,7 +13,9 @@ from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
 
-_ROLES = ("strategy", "space", "builder", "evaluator")
+METHOD_ROLES = ("strategy", "space", "builder", "evaluator")
+"""Components that identify a method."""
+
 _MIN_ROWS = 4
 """Rows below which no value is called usual."""
 
@@ -21,6 +23,15 @@ Data = tuple[str, str, tuple[str, ...]]
 """Fingerprints of beats and of split, and the classes that macro scores average over."""
 
 NO_DATA: Data = ("", "", ())
+
+
+def data_of(record: RunRecord) -> Data:
+    """Return what the results of one leaderboard share; empty where the run loaded no beats."""
+    return (
+        record.dataset.fingerprint if record.dataset else "",
+        record.split.fingerprint if record.split else "",
+        tuple(record.macro_classes),
+    )
 
 
 def by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
@@ -33,9 +44,7 @@ def by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
     without_data: list[RunRecord] = []
     for record in records:
         if record.dataset and record.split:
-            found[
-                record.dataset.fingerprint, record.split.fingerprint, tuple(record.macro_classes)
-            ].append(record)
+            found[data_of(record)].append(record)
         else:
             without_data.append(record)
 
@@ -87,7 +96,7 @@ def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
     The architecture of a transferred run and its origin are left out; ``by_origin`` adds the key of
     the run that found it.
     """
-    options = flat_options(record, _ROLES)
+    options = flat_options(record, METHOD_ROLES)
     options.update({f"budget.{name}": limit for name, limit in record.budget.items()})
     if record.submitted_by is not None:
         options[SUBMITTED] = record.submitted_by

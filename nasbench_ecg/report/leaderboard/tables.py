@@ -15,7 +15,7 @@ from nasbench_ecg.report.leaderboard.published import (
     strategy_remarks,
 )
 from nasbench_ecg.report.leaderboard.types import Format, Leaderboard, Row
-from nasbench_ecg.report.leaderboard.verdicts import chance_text
+from nasbench_ecg.report.leaderboard.verdicts import chance_text, difference_text
 from nasbench_ecg.report.measures import COSTS, OWN_SCORE, RANKED_BY
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.statistics.patient_permutation import smallest_person_p_value
@@ -28,7 +28,7 @@ from nasbench_ecg.statistics import (
     SIGNIFICANCE,
     smallest_paired_p_value,
 )
-from nasbench_ecg.text import counted, difference, p_value, seeds_text
+from nasbench_ecg.text import counted, p_value, seeds_text
 
 _FEW_DATASETS = 10
 _OVER_PATIENTS = {
@@ -84,9 +84,7 @@ def comparison_table(board: Leaderboard) -> Table | None:
             board.label(board.rows[found.first]),
             board.label(board.rows[found.second]),
             str(found.n),
-            difference(found.difference)
-            if board.ranked_by == RANKED_BY
-            else f"{found.difference:+.4g}",
+            difference_text(board, found.difference),
             p_value(found.p),
             p_value(found.p_adjusted),
         ]

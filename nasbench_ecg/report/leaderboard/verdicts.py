@@ -170,7 +170,7 @@ def _row(board: Leaderboard, track: str, group: Sequence[Verdict], with_persons:
         track,
         "; ".join(found.method for found in group),
         first.against,
-        "; ".join(_difference(board, found) for found in group),
+        "; ".join(difference_text(board, found.difference) for found in group),
         str(first.n),
         p_value(first.p) if len(group) == 1 else "",
         decision_text(first),
@@ -182,8 +182,8 @@ def _row(board: Leaderboard, track: str, group: Sequence[Verdict], with_persons:
     return TableRow(tuple(map(Cell, texts)), "significant" if shown else "")
 
 
-def _difference(board: Leaderboard, found: Verdict) -> str:
-    gain = found.difference
+def difference_text(board: Leaderboard, gain: float) -> str:
+    """Return a difference of the score that ranks a leaderboard, of F1 in points."""
     return difference(gain) if board.ranked_by == RANKED_BY else f"{gain:+.4g}"
 
 

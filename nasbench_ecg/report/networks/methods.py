@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 
 from nasbench_ecg.report.leaderboard.build import leaderboards
 from nasbench_ecg.report.leaderboard.folds import fold_of
-from nasbench_ecg.report.leaderboard.grouping import by_method, seed_of, what_differs
+from nasbench_ecg.report.leaderboard.grouping import by_method, data_of, seed_of, what_differs
 from nasbench_ecg.report.leaderboard.types import Leaderboard, RunId
 from nasbench_ecg.report.networks.evaluation import Method
 from nasbench_ecg.run.record import RunRecord
@@ -36,13 +36,10 @@ def _id(record: RunRecord) -> RunId:
 
 def _content(record: RunRecord) -> Hashable:
     """Return what makes two records one result of a leaderboard: data, method and seeds."""
-    data, split = record.dataset, record.split
     (method,) = by_method([record])
     return (
         record.track,
-        data.fingerprint if data else "",
-        split.fingerprint if split else "",
-        tuple(record.macro_classes),
+        data_of(record),
         method,
         (origin_of(record) or {}).get("run_key"),
         seed_of(record),

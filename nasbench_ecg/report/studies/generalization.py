@@ -18,7 +18,7 @@ from statistics import fmean
 from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.leaderboard.folds import pool_folds
-from nasbench_ecg.report.leaderboard.grouping import flat_options
+from nasbench_ecg.report.leaderboard.grouping import data_of, flat_options
 from nasbench_ecg.report.leaderboard.overlap import Overlap, Persons
 from nasbench_ecg.report.leaderboard.published import Published, counterpart_of
 from nasbench_ecg.report.leaderboard.types import Track
@@ -190,12 +190,7 @@ def generalization(
 
 def _data(record: RunRecord) -> _Data:
     """Return what the results of one target share."""
-    return (
-        Track(*record.track),
-        record.dataset.fingerprint if record.dataset else "",
-        record.split.fingerprint if record.split else "",
-        tuple(record.macro_classes),
-    )
+    return (Track(*record.track), *data_of(record))
 
 
 def _row_order(method: Method) -> tuple[object, ...]:

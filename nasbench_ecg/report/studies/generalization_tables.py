@@ -22,7 +22,7 @@ from nasbench_ecg.report.studies.generalization import (
 )
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.run.option_text import value_text
-from nasbench_ecg.text import amount, difference, percent
+from nasbench_ecg.text import amount, counted, difference, percent
 
 _F1_NOTE = (
     "F1 (harmonic mean of macro Se and macro +P) in percent, mean ± standard deviation over runs. "
@@ -175,7 +175,7 @@ def _data(target: Target, targets: Sequence[Target]) -> Iterator[str]:
 def _dataset(target: Target) -> str:
     """Return the name of a dataset, with the number of records that are left out."""
     name, n = target.track.dataset, len(target.excluded)
-    return f"{name} without {n} record{'s' if n > 1 else ''}" if n else name
+    return f"{name} without {counted(n, 'record')}" if n else name
 
 
 def _title(target: Target, targets: Sequence[Target]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from rich.box import ROUNDED
@@ -14,9 +13,8 @@ from rich.text import Text
 from nasbench_ecg.report.leaderboard.folds import FoldSet, fold_spread
 from nasbench_ecg.report.leaderboard.types import FoldSpread
 from nasbench_ecg.report.measures import SCORES
-from nasbench_ecg.report.summary.run import MAX_WIDTH, class_tables, small_table
+from nasbench_ecg.report.summary.run import MAX_WIDTH, class_tables, command_text, small_table
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.request import DEFAULT_OUT
 from nasbench_ecg.text import percent
 
 
@@ -38,8 +36,8 @@ def fold_summary(folds: FoldSet, out: Path) -> RenderableType:
         title_align="left",
         border_style="yellow" if folds.missing else "green",
     )
-    words = ["nasbench-ecg", "leaderboard"] + (["--out", str(out)] if out != DEFAULT_OUT else [])
-    command = Text.assemble(shlex.join(words), ("  # compare with all other runs", "dim"))
+    words = command_text("leaderboard", out=out)
+    command = Text.assemble(words, ("  # compare with all other runs", "dim"))
     return Group(Constrain(panel, MAX_WIDTH), command)
 
 

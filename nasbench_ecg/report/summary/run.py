@@ -301,14 +301,14 @@ def _next_commands(
     if record.status != "ok":
         steps = [("try again", repeat(request))]
         if record.error:
-            steps.append(("show the full record", _verb("show", key, "--json", out=out)))
+            steps.append(("show the full record", command_text("show", key, "--json", out=out)))
         return steps
     steps = [
-        ("show this summary again", _verb("show", key, out=out)),
-        ("compare with all other runs", _verb("leaderboard", out=out)),
+        ("show this summary again", command_text("show", key, out=out)),
+        ("compare with all other runs", command_text("leaderboard", out=out)),
     ]
     if _weights(record, out).is_file():
-        export = _verb("export", key, "-o", "model.pt2", out=out)
+        export = command_text("export", key, "-o", "model.pt2", out=out)
         steps.append(("write the network to a file", export))
     several = replace(request, search_seed=0, evaluation_seed=None)
     steps.append(("repeat with three seeds", repeat(several, _REPEAT_SEEDS)))
@@ -330,7 +330,8 @@ def _weights(record: RunRecord, out: Path) -> Path:
     return RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
 
 
-def _verb(*words: str, out: Path) -> str:
+def command_text(*words: str, out: Path) -> str:
+    """Return a command on a folder of results, which is named unless it is the default."""
     where = [] if out == DEFAULT_OUT else ["--out", str(out)]
     return shlex.join(["nasbench-ecg", *words, *where])
 
