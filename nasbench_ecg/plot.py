@@ -17,8 +17,8 @@ import pandas as pd
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.front.results import LeaderboardTables, Runs, one_run, records_of
-from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.anytime import EFFORTS, Effort, best_curve
+from nasbench_ecg.report.leaderboard.anytime import EFFORTS, Effort, best_curve
+from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.measures import COSTS
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT
@@ -276,7 +276,7 @@ def strips(
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    from nasbench_ecg.report.annotation import chosen_beats
+    from nasbench_ecg.report.networks.annotation import chosen_beats
     from nasbench_ecg.signal.recordings import check_seconds, open_recording, recording_of_table
 
     if isinstance(recording, pd.DataFrame):

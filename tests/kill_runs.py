@@ -22,7 +22,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.cli import run as verb
 
 IMPORTED_ONCE = (
-    "nasbench_ecg.report.run_summary",
+    "nasbench_ecg.report.summary.run",
     "nasbench_ecg.run.runner",
     "nasbench_ecg_cells.network",
     "nasbench_ecg_darts.search",

@@ -21,7 +21,7 @@ from nasbench_ecg.models import recording_parts
 from nasbench_ecg.models.annotate import AnnotatedRecording, annotate
 from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.report.annotation import (
+from nasbench_ecg.report.networks.annotation import (
     as_markdown,
     chosen_beats,
     summarize,

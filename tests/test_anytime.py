@@ -11,9 +11,9 @@ import pytest
 from run_records import run_record, with_f1
 
 import nasbench_ecg as nb
-from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.anytime import BEST, best_curve, curves, tables
-from nasbench_ecg.report.leaderboard import Report
+from nasbench_ecg.report.leaderboard.anytime import BEST, best_curve, curves, tables
+from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.types import Report
 from nasbench_ecg.report.render import render
 from nasbench_ecg.run.record import RunRecord
 

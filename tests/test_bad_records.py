@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import to_json
-from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.render import FORMATS, render, render_tables, terminal
-from nasbench_ecg.report.run_summary import run_summary
+from nasbench_ecg.report.summary.run import run_summary
 from nasbench_ecg.report.table import text_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import DamagedRecord, RecordStore, read_record_file, read_records

@@ -21,7 +21,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.errors import DivergedError, OptionError
-from nasbench_ecg.report.correlation import (
+from nasbench_ecg.report.studies.correlation import (
     correlate,
     correlation_table,
     noise_table,

@@ -14,7 +14,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.classifier import classifier_of_run
-from nasbench_ecg.report.evaluation import as_data, tables
+from nasbench_ecg.report.networks.evaluation import as_data, tables
 from nasbench_ecg.report.render import render_tables
 from nasbench_ecg.run.store import RecordStore, read_records
 from nasbench_ecg.signal.filtering import denoise

@@ -18,13 +18,13 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.data.protocols import PatientKFoldOptions, check_one_split, open_folds
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.report.aggregate import build_report, leaderboards
-from nasbench_ecg.report.fold_summary import fold_summary
-from nasbench_ecg.report.folds import pool_folds
-from nasbench_ecg.report.generalization import generalization
-from nasbench_ecg.report.leaderboard import Leaderboard
+from nasbench_ecg.report.leaderboard.build import build_report, leaderboards
+from nasbench_ecg.report.leaderboard.folds import pool_folds
+from nasbench_ecg.report.leaderboard.types import Leaderboard
 from nasbench_ecg.report.render import FORMATS, render
 from nasbench_ecg.report.render.terminal import leaderboard_table
+from nasbench_ecg.report.studies.generalization import generalization
+from nasbench_ecg.report.summary.folds import fold_summary
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.plugin import registry
-from nasbench_ecg.report.generalization import generalization
-from nasbench_ecg.report.generalization_tables import as_data, tables
 from nasbench_ecg.report.render import render_tables
+from nasbench_ecg.report.studies.generalization import generalization
+from nasbench_ecg.report.studies.generalization_tables import as_data, tables
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore, read_records

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from run_records import TWO_LEAD, run_record, with_f1
 
-from nasbench_ecg.report.aggregate import build_report
+from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.render import render
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.run.record import RunRecord

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from run_records import ONE_LEAD, TWO_LEAD, run_record, with_f1
 
-from nasbench_ecg.report.aggregate import build_report, leaderboards
-from nasbench_ecg.report.analysis import across_datasets, random_row
-from nasbench_ecg.report.generalization import generalization
-from nasbench_ecg.report.generalization_tables import tables
-from nasbench_ecg.report.leaderboard import Leaderboard
-from nasbench_ecg.report.published import counterpart, published_for
-from nasbench_ecg.report.verdicts import verdicts
+from nasbench_ecg.report.leaderboard.build import build_report, leaderboards
+from nasbench_ecg.report.leaderboard.comparisons import across_datasets, random_row
+from nasbench_ecg.report.leaderboard.published import counterpart, published_for
+from nasbench_ecg.report.leaderboard.types import Leaderboard
+from nasbench_ecg.report.leaderboard.verdicts import verdicts
+from nasbench_ecg.report.studies.generalization import generalization
+from nasbench_ecg.report.studies.generalization_tables import tables
 from nasbench_ecg.run.record import RunRecord
 
 CHOSEN = {"dataset": {"records": ["100", "101"]}}

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from run_records import ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
 
-from nasbench_ecg.report.aggregate import leaderboards
-from nasbench_ecg.report.leaderboard import Leaderboard
-from nasbench_ecg.report.leaderboard_tables import footnotes, seed_text
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
+from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.tables import footnotes, seed_text
+from nasbench_ecg.report.leaderboard.tables import leaderboard_table as full_table
+from nasbench_ecg.report.leaderboard.types import Leaderboard
 from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.statistics import mean_interval

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 from run_records import run_record, with_f1
 
-from nasbench_ecg.report.aggregate import build_report, leaderboards
-from nasbench_ecg.report.analysis import PARETO_COSTS, with_pareto_fronts
-from nasbench_ecg.report.leaderboard import Row
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
+from nasbench_ecg.report.leaderboard.build import build_report, leaderboards
+from nasbench_ecg.report.leaderboard.comparisons import PARETO_COSTS, with_pareto_fronts
+from nasbench_ecg.report.leaderboard.tables import leaderboard_table as full_table
+from nasbench_ecg.report.leaderboard.types import Row
 from nasbench_ecg.report.render import render
 from nasbench_ecg.report.render.terminal import leaderboard_table
-from nasbench_ecg.report.statistics import summarize
+from nasbench_ecg.report.statistics.seeds import summarize
 
 # F1, parameters, multiply-accumulates, milliseconds
 METHODS = {

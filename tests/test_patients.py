@@ -7,13 +7,14 @@ import pytest
 from run_records import CLASSES, run_record
 
 from nasbench_ecg.metrics import scores_of_many
-from nasbench_ecg.report.aggregate import leaderboards
-from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table
-from nasbench_ecg.report.paired_persons import (
+from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.tables import comparison_table, leaderboard_table
+from nasbench_ecg.report.leaderboard.verdicts import verdict_table, verdicts
+from nasbench_ecg.report.statistics.patient_permutation import (
     min_persons_for_significance,
     paired_person_p_value,
 )
-from nasbench_ecg.report.patients import (
+from nasbench_ecg.report.statistics.patients import (
     Majority,
     PersonMatrices,
     expanded_interval,
@@ -22,7 +23,6 @@ from nasbench_ecg.report.patients import (
     person_of,
     resampled_scores,
 )
-from nasbench_ecg.report.verdicts import verdict_table, verdicts
 from nasbench_ecg.run.record import RunRecord, SplitRecord
 from nasbench_ecg.statistics import paired_p_value
 
@@ -165,9 +165,9 @@ def matrices_of(*runs: np.ndarray) -> PersonMatrices:
 
 @pytest.mark.parametrize("alike", [1.0, 0.25])
 def test_equal_methods_are_told_apart_in_one_of_twenty_samples(alike, monkeypatch) -> None:
-    monkeypatch.setattr("nasbench_ecg.report.paired_persons.MOST_EXACT_PERSONS", 0)
-    monkeypatch.setattr("nasbench_ecg.report.paired_persons.EXCHANGES", 499)
-    monkeypatch.setattr("nasbench_ecg.report.paired_persons.FIRST_EXCHANGES", 499)
+    monkeypatch.setattr("nasbench_ecg.report.statistics.patient_permutation.MOST_EXACT_PERSONS", 0)
+    monkeypatch.setattr("nasbench_ecg.report.statistics.patient_permutation.EXCHANGES", 499)
+    monkeypatch.setattr("nasbench_ecg.report.statistics.patient_permutation.FIRST_EXCHANGES", 499)
     rng = np.random.default_rng(0)
     shown = []
     for _ in range(400):

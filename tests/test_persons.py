@@ -18,10 +18,10 @@ from nasbench_ecg.data.wfdb_folder import WfdbFolder, WfdbFolderOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.generalization import generalization
-from nasbench_ecg.report.generalization_tables import as_data, tables
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table
+from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.tables import leaderboard_table
+from nasbench_ecg.report.studies.generalization import generalization
+from nasbench_ecg.report.studies.generalization_tables import as_data, tables
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.prepare import prepare_run
 from nasbench_ecg.run.request import RunRequest

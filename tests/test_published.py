@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from run_records import run_record
 
-from nasbench_ecg.report.published import counterpart, counterpart_of, published_scores
+from nasbench_ecg.report.leaderboard.published import counterpart, counterpart_of, published_scores
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.front.results import leaderboard
-from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.columns import leaderboard_columns
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table
+from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.columns import leaderboard_columns
+from nasbench_ecg.report.leaderboard.tables import leaderboard_table
 from nasbench_ecg.report.render import FORMATS, SUFFIXES, latex, markdown, render, terminal
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore

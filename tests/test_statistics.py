@@ -13,20 +13,19 @@ from hypothesis import strategies as st
 from run_records import run_record, with_f1
 from scipy.stats import permutation_test
 
-from nasbench_ecg.report.aggregate import leaderboards
-from nasbench_ecg.report.analysis import across_datasets
-from nasbench_ecg.report.leaderboard import Leaderboard
-from nasbench_ecg.report.leaderboard_tables import (
+from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.comparisons import across_datasets
+from nasbench_ecg.report.leaderboard.tables import (
     friedman_text,
     leaderboard_table,
     left_out_text,
 )
-from nasbench_ecg.report.statistics import (
+from nasbench_ecg.report.leaderboard.types import Leaderboard
+from nasbench_ecg.report.statistics.datasets import critical_difference, nemenyi
+from nasbench_ecg.report.statistics.seeds import (
     compare_all,
-    critical_difference,
     improvement,
     min_pairs_for_significance,
-    nemenyi,
     open_ranks,
     summarize,
 )

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nasbench_ecg.report.seed_noise import noise_text
-from nasbench_ecg.report.stored_noise import stored_noise
+from nasbench_ecg.report.statistics.seed_noise import noise_text, stored_noise
 
 ROOT = Path(__file__).parents[1]
 

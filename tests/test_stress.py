@@ -20,8 +20,8 @@ from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, NasbenchError, OptionError, StorageError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.report.evaluation import Method, tables
-from nasbench_ecg.report.stress import tables as stress_tables
+from nasbench_ecg.report.networks.evaluation import Method, tables
+from nasbench_ecg.report.networks.stress import tables as stress_tables
 from nasbench_ecg.run.store import EVALUATIONS, RecordStore, read_records
 from nasbench_ecg.signal.noise import (
     Noise,

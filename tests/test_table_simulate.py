@@ -17,9 +17,9 @@ from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.kept import KeptRepetitions
+from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
 from nasbench_ecg.tables.outcome import best_so_far
-from nasbench_ecg.tables.requested import RequestedSearch
+from nasbench_ecg.tables.requested_searches import RequestedSearch
 from nasbench_ecg.tables.searchers import TableSearches
 from nasbench_ecg.tables.simulate import (
     Searcher,

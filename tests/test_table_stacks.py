@@ -15,7 +15,7 @@ from toy_tables import toy_card, toy_result, toy_table
 from nasbench_ecg.contracts import StacksNetworks, Task
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.options import NoOptions
-from nasbench_ecg.tables import rounds
+from nasbench_ecg.tables import gpu_build
 from nasbench_ecg.tables.build import build, n_trainings, open_or_create, pack, trainings
 from nasbench_ecg.tables.card import Recipe, TableError
 from nasbench_ecg.tables.clock import (
@@ -25,8 +25,8 @@ from nasbench_ecg.tables.clock import (
     timed_by,
     with_seconds_of,
 )
-from nasbench_ecg.tables.rounds import build_side_by_side
-from nasbench_ecg.tables.stacked import StackTrainer
+from nasbench_ecg.tables.gpu_build import build_side_by_side
+from nasbench_ecg.tables.gpu_training import StackTrainer
 from nasbench_ecg.tables.training import train_member
 from nasbench_ecg_tiny.network import TinyNetwork
 from nasbench_ecg_tiny.options import OPERATIONS, TinyCellsOptions
@@ -180,7 +180,7 @@ def toy(tmp_path):
 
 def test_a_table_is_the_same_whether_members_are_trained_alone_or_side_by_side(toy, monkeypatch):
     folder, table, groups, rows = toy
-    monkeypatch.setattr(rounds, "ROUND", 10)
+    monkeypatch.setattr(gpu_build, "ROUND", 10)
     alone = build(folder, table, groups, lambda a, s: toy_result(rows[a.hash], s), "a processor")
     for _ in range(5):
         next(alone)
@@ -196,7 +196,7 @@ def test_a_table_is_the_same_whether_members_are_trained_alone_or_side_by_side(t
 
 def test_a_processor_does_not_repeat_what_a_killed_build_side_by_side_has_written(toy, monkeypatch):
     folder, table, groups, rows = toy
-    monkeypatch.setattr(rounds, "ROUND", 10)
+    monkeypatch.setattr(gpu_build, "ROUND", 10)
     steps = build_side_by_side(folder, table, groups, ToyTrainer(rows))
     for _ in range(3):
         next(steps)
@@ -225,7 +225,7 @@ def test_a_training_in_two_journals_is_entered_once(toy):
 
 def test_a_round_that_is_cut_short_leaves_a_fair_sample(toy, monkeypatch):
     folder, table, groups, rows = toy
-    monkeypatch.setattr(rounds, "ROUND", 10)
+    monkeypatch.setattr(gpu_build, "ROUND", 10)
     steps = build_side_by_side(folder, table, groups, ToyTrainer(rows))
     for _ in range(3):  # two stacks of the first round, one of the second
         next(steps)

@@ -16,7 +16,7 @@ from toy_tables import SPACE, toy_table
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.report.render import FORMATS, render_tables
-from nasbench_ecg.report.search_comparison import as_data, tables, title
+from nasbench_ecg.report.studies.search_comparison import as_data, tables, title
 from nasbench_ecg.statistics import holm
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.compare import (

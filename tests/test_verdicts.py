@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.report.aggregate import leaderboards
+from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.verdicts import decision_text, verdict_table, verdicts
 from nasbench_ecg.report.render.verdicts import filled
-from nasbench_ecg.report.verdicts import decision_text, verdict_table, verdicts
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore, read_records
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.report.wearable import tables, with_footprints
+from nasbench_ecg.report.networks.wearable import tables, with_footprints
 from nasbench_ecg.run.store import read_records
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.tables.find import open_table
-from nasbench_ecg.tables.stacked import STACKED
+from nasbench_ecg.tables.gpu_training import STACKED
 from nasbench_ecg.tables.table import Table
 
 SEEDS, RESAMPLES = 3, 100

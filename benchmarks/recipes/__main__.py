@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.folds import pool_folds
-from nasbench_ecg.report.paired_persons import paired_person_p_value
-from nasbench_ecg.report.patients import PersonMatrices, person_matrices
+from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.folds import pool_folds
+from nasbench_ecg.report.statistics.patient_permutation import paired_person_p_value
+from nasbench_ecg.report.statistics.patients import PersonMatrices, person_matrices
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import read_records

@@ -78,7 +78,7 @@ def annotate(
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
     from nasbench_ecg.models.annotate import choose_leads
-    from nasbench_ecg.report.annotation import as_markdown, check_target, write_annotations
+    from nasbench_ecg.report.networks.annotation import as_markdown, check_target, write_annotations
     from nasbench_ecg.signal.recordings import check_seconds, open_recording
 
     if strips is None:
@@ -177,7 +177,7 @@ def _draw(
 
 
 def _tell(found: AnnotatedRecording, written: Path) -> None:
-    from nasbench_ecg.report.annotation import summarize
+    from nasbench_ecg.report.networks.annotation import summarize
 
     summary = summarize(found)
     counts = ", ".join(f"{name} {n:,}" for name, n in summary.beats.items())

@@ -15,8 +15,8 @@ from nasbench_ecg.studies.correlation_files import FOLDER, FORMAT, RESULT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nasbench_ecg.report.correlation import Correlation
-    from nasbench_ecg.report.seed_noise import SeedNoise
+    from nasbench_ecg.report.statistics.seed_noise import SeedNoise
+    from nasbench_ecg.report.studies.correlation import Correlation
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.run.prepare import PreparedRun
     from nasbench_ecg.studies.correlate import SampleScores
@@ -92,8 +92,8 @@ def correlate(
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.correlation import MIN_SAMPLES, seed_noise
-    from nasbench_ecg.report.correlation import correlate as measure
+    from nasbench_ecg.report.studies.correlation import MIN_SAMPLES, seed_noise
+    from nasbench_ecg.report.studies.correlation import correlate as measure
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.run.prepare import prepare_run
@@ -159,8 +159,8 @@ def correlate(
 def _show(
     found: Sequence[Correlation], noise: SeedNoise | None, config: RunConfig, seeds: Sequence[int]
 ) -> None:
-    from nasbench_ecg.report.correlation import correlation_table, noise_table
     from nasbench_ecg.report.render.terminal import render_tables
+    from nasbench_ecg.report.studies.correlation import correlation_table, noise_table
 
     title = " · ".join([config.dataset.name, config.protocol, config.profile, config.space.name])
     tables = [correlation_table(found, title, seeds)]

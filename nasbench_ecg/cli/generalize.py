@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nasbench_ecg.plugin.registry import Registry
-    from nasbench_ecg.report.generalization import Generalization
+    from nasbench_ecg.report.studies.generalization import Generalization
     from nasbench_ecg.run.record import RunRecord
     from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.suite.plan import PlannedRun
@@ -107,7 +107,7 @@ def generalize(
     from nasbench_ecg.cli.parsing import parse_seeds
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.generalization import generalization
+    from nasbench_ecg.report.studies.generalization import generalization
     from nasbench_ecg.run.store import RecordStore, find_record, read_records
     from nasbench_ecg.studies.generalize import plan_transfers
     from nasbench_ecg.suite.runner import statuses
@@ -189,8 +189,8 @@ def _execute(
 
 
 def _show(report: Generalization, outputs: Sequence[Path], *, as_json: bool) -> None:
-    from nasbench_ecg.report.generalization_tables import as_data, tables
     from nasbench_ecg.report.render.terminal import render_tables
+    from nasbench_ecg.report.studies.generalization_tables import as_data, tables
 
     if as_json:
         print_json(as_data(report))

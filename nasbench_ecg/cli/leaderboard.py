@@ -13,7 +13,7 @@ from nasbench_ecg.cli.parsing import refuse_in_vain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nasbench_ecg.report.leaderboard import Leaderboard
+    from nasbench_ecg.report.leaderboard.types import Leaderboard
     from nasbench_ecg.run.record import RunRecord
 
 _WIDE = 240
@@ -179,7 +179,7 @@ def _wearable(
 
     check_outputs([*files, *check], charts=True)
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.wearable import tables, with_footprints
+    from nasbench_ecg.report.networks.wearable import tables, with_footprints
 
     registry = load_registry()
     found = list({one.run_key: one for one in with_footprints(records, registry)}.values())

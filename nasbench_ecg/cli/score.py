@@ -92,7 +92,7 @@ def score(
     """
     from nasbench_ecg.ec57.folders import annotation_files, compare_files
     from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.report.ec57 import as_data, tables
+    from nasbench_ecg.report.networks.ec57 import as_data, tables
 
     check_outputs(outputs or [])
     if run is not None:
@@ -119,8 +119,8 @@ def score(
 
 def _score_run(run: str, out: Path, outputs: list[Path], *, as_json: bool) -> None:
     """Print and write the report of a run."""
-    from nasbench_ecg.report.ec57 import as_data, tables
-    from nasbench_ecg.report.ec57_of_run import comparisons_of_run, notes_of_run
+    from nasbench_ecg.report.networks.ec57 import as_data, tables
+    from nasbench_ecg.report.networks.ec57_of_run import comparisons_of_run, notes_of_run
     from nasbench_ecg.run.store import find_record
 
     record = find_record(out, run)

@@ -46,7 +46,7 @@ def show(
 
 def _list(out: Path, *, as_json: bool) -> None:
     """List all runs by suite and track, with their F1."""
-    from nasbench_ecg.report.leaderboard import RANKED_BY
+    from nasbench_ecg.report.measures import RANKED_BY
     from nasbench_ecg.run.store import read_records
     from nasbench_ecg.text import percent
 
@@ -82,8 +82,8 @@ def show_record(record: RunRecord, registry: Registry, out: Path, console: Conso
 
 def show_folds(records: Sequence[RunRecord], out: Path, console: Console) -> None:
     """Print the summary of runs that are the folds of one seed."""
-    from nasbench_ecg.report.fold_summary import fold_summary
-    from nasbench_ecg.report.folds import pool_folds
+    from nasbench_ecg.report.leaderboard.folds import pool_folds
+    from nasbench_ecg.report.summary.folds import fold_summary
 
     for folds in pool_folds(records)[1].values():
         console.print(fold_summary(folds, out))

@@ -102,9 +102,9 @@ def build(
         with_seconds_of,
     )
     from nasbench_ecg.tables.files import table_folder
+    from nasbench_ecg.tables.gpu_build import build_side_by_side
+    from nasbench_ecg.tables.gpu_training import StackTrainer
     from nasbench_ecg.tables.plan import configure_track, plan_table, strata
-    from nasbench_ecg.tables.rounds import build_side_by_side
-    from nasbench_ecg.tables.stacked import StackTrainer
 
     device = resolve_device(device)
     part = parse_shard(shard)
@@ -229,10 +229,10 @@ def costs(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import add_arrays, refuse_other
-    from nasbench_ecg.tables.costs import proxy_array, score_untrained
     from nasbench_ecg.tables.files import table_folder
     from nasbench_ecg.tables.plan import plan_table
     from nasbench_ecg.tables.table import COST
+    from nasbench_ecg.tables.training import proxy_array, score_untrained
 
     torch.set_num_threads(threads)
     one = load(tables, space, dataset, protocol)

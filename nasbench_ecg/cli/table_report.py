@@ -33,7 +33,7 @@ def check_outputs(outputs: Sequence[Path]) -> None:
 def show(table: Table, found: SearchComparison, *, as_json: bool) -> None:
     """Print a comparison as tables or as JSON."""
     from nasbench_ecg.report.render.terminal import render_tables
-    from nasbench_ecg.report.search_comparison import as_data, tables, title
+    from nasbench_ecg.report.studies.search_comparison import as_data, tables, title
 
     if as_json:
         print_json(as_data(table, found))
@@ -56,7 +56,7 @@ def write(
     """
     from nasbench_ecg.io import storage_errors, to_json, write_atomically
     from nasbench_ecg.report.render import SUFFIXES, format_of, render_tables
-    from nasbench_ecg.report.search_comparison import as_data, tables, title
+    from nasbench_ecg.report.studies.search_comparison import as_data, tables, title
     from nasbench_ecg.tables.export import steps_frame, write_frame
 
     form = format_of(output, [*SUFFIXES, ".json", ".parquet"])

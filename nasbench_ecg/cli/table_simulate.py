@@ -105,8 +105,12 @@ def simulate(
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.tables.compare import compare
-    from nasbench_ecg.tables.kept import KeptRepetitions
-    from nasbench_ecg.tables.requested import RequestedSearch, parse_search, refuse_repeated
+    from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
+    from nasbench_ecg.tables.requested_searches import (
+        RequestedSearch,
+        parse_search,
+        refuse_repeated,
+    )
     from nasbench_ecg.tables.searchers import TableSearches
 
     check_outputs(outputs or [])

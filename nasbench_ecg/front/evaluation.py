@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.front.results import Runs
     from nasbench_ecg.models.classifier import BeatClassifier
     from nasbench_ecg.progress import Progress
-    from nasbench_ecg.report.evaluation import Methods
+    from nasbench_ecg.report.networks.evaluation import Methods
     from nasbench_ecg.report.table import Table
     from nasbench_ecg.run.record import RunRecord
     from nasbench_ecg.studies.evaluate import CarriedWeights
@@ -51,7 +51,7 @@ class Evaluations(Sequence["CarriedWeights | StressTest"]):
 
     def tables(self) -> list[Table]:
         """Return the tables of the report; those of stress tests have charts."""
-        from nasbench_ecg.report import evaluation, stress
+        from nasbench_ecg.report.networks import evaluation, stress
 
         carried, tests = self._kinds()
         return [
@@ -61,7 +61,7 @@ class Evaluations(Sequence["CarriedWeights | StressTest"]):
 
     def as_data(self) -> dict[str, Any]:
         """Return the results as JSON data; scores are fractions."""
-        from nasbench_ecg.report import evaluation, stress
+        from nasbench_ecg.report.networks import evaluation, stress
 
         carried, tests = self._kinds()
         data = evaluation.as_data(carried) if carried else {}
@@ -260,7 +260,7 @@ def stored_evaluations(suite: str | None = None, *, out: Path | str = DEFAULT_OU
         StorageError: There is no such folder, none is stored, or one contradicts itself.
     """
     from nasbench_ecg.front.results import runs as stored_runs
-    from nasbench_ecg.report.evaluated_methods import tested_methods
+    from nasbench_ecg.report.networks.methods import tested_methods
     from nasbench_ecg.studies.stored import stored_evaluations as read
 
     found: list[CarriedWeights | StressTest] = []

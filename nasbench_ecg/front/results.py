@@ -13,11 +13,11 @@ import pandas as pd
 from nasbench_ecg.errors import OptionError, StorageError, nearest
 from nasbench_ecg.models.draw import draw
 from nasbench_ecg.plugin.registry import Registry, load_registry
-from nasbench_ecg.report.aggregate import build_report
-from nasbench_ecg.report.leaderboard import Leaderboard, Report
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table
+from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.tables import leaderboard_table
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Report
 from nasbench_ecg.report.render import render
-from nasbench_ecg.report.stored_noise import stored_noise
+from nasbench_ecg.report.statistics.seed_noise import stored_noise
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, ROLES
 from nasbench_ecg.run.store import DamagedRecord, RecordStore, find_record, read_records

@@ -63,7 +63,7 @@ def show(
         NasbenchError: There is no such run.
     """
     from nasbench_ecg.models.draw import draw
-    from nasbench_ecg.report.run_summary import run_summary
+    from nasbench_ecg.report.summary.run import run_summary
 
     record, folder = one_run(run, out)
     registry = registry or load_registry()

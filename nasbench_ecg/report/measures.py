@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nasbench_ecg.report.leaderboard import RANKED_BY
 from nasbench_ecg.text import amount, duration, percent
+
+RANKED_BY = "f1_of_macro"
+"""The usual score to rank by: the harmonic mean of macro Se and macro +P."""
+
+OWN_SCORE = "evaluation_score"
+"""The score to rank by where the evaluator ranks by another one; see ``RunRecord.score``."""
 
 
 @dataclass(frozen=True)

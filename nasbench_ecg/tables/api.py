@@ -116,7 +116,7 @@ class OpenTable:
         """
         from nasbench_ecg.contracts import Budget
         from nasbench_ecg.tables.outcome import incumbents
-        from nasbench_ecg.tables.requested import RequestedSearch
+        from nasbench_ecg.tables.requested_searches import RequestedSearch
         from nasbench_ecg.tables.searchers import TableSearches
 
         if (budget_evaluations is None) == (budget_seconds is None):

@@ -2,10 +2,10 @@
 
 A shard is a journal ``shards/<number>.jsonl`` of up to 48 trainings, one line each, flushed to the
 disk: a process that is killed loses one training at most. (Builds on a GPU write a journal
-``shards/stacked-*.jsonl`` in rounds, see :mod:`.rounds`.) :func:`pack` moves journals into the
-table's arrays. Several processes on one folder share the work: a shard is locked while a process
-trains it, and the table while a process changes it. A process that needs both locks takes the
-table's first.
+``shards/stacked-*.jsonl`` in rounds, see :mod:`.gpu_build`.) :func:`pack` moves journals into
+the table's arrays. Several processes on one folder share the work: a shard is locked while a
+process trains it, and the table while a process changes it. A process that needs both locks takes
+the table's first.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def open_or_create(
     with table_lock(folder):  # another process may be creating it
         if not (folder / CARD).exists():
             arrays = empty_arrays(card, [arch.to_json() for arch in members])
-            arrays |= {f"cost_{name}": values for name, values in costs().items()}
+            arrays |= {f"{COST}{name}": values for name, values in costs().items()}
             save_table(Table(card, arrays), folder)
         table = load_table(folder)
     refuse_other(card, table.card, str(folder))

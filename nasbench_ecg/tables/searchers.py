@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
@@ -18,9 +18,8 @@ from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import Kind, StrategySpec
 from nasbench_ecg.tables.card import Component as Described
-from nasbench_ecg.tables.kept import KeptRepetitions
-from nasbench_ecg.tables.prefixes import cut, run_longest
-from nasbench_ecg.tables.requested import RequestedSearch
+from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
+from nasbench_ecg.tables.requested_searches import RequestedSearch
 from nasbench_ecg.tables.simulate import (
     Searcher,
     Simulation,
@@ -28,8 +27,10 @@ from nasbench_ecg.tables.simulate import (
     TableSearchContext,
     ValidationLookup,
     generators,
+    joined,
     simulate,
     stand_in_task,
+    started_before,
 )
 from nasbench_ecg.tables.space import TableSpace, table_space
 from nasbench_ecg.tables.table import Table
@@ -120,7 +121,7 @@ class TableSearches:
     ) -> dict[Budget, Simulation]:
         """Run a search many times with each budget, as ``simulate`` does.
 
-        A strategy that is ``anytime`` is run once for all budgets; see :mod:`.prefixes`.
+        A strategy that is ``anytime`` is run once for all budgets, because a budget only ends it.
 
         Args:
             search: The search; budgets above its largest one are left out.
@@ -138,7 +139,7 @@ class TableSearches:
         if not spec.anytime:
             return {budget: self._repeat(search, [budget], seed, workers, kept) for budget in own}
         longest = self._repeat(search, own, seed, workers, kept)
-        return {budget: cut(longest, budget) for budget in own}
+        return {budget: _cut(longest, budget) for budget in own}
 
     def _repeat(
         self,
@@ -158,7 +159,7 @@ class TableSearches:
             )  # fmt: skip
 
         def run_all(numbers: NDArray[np.int64]) -> Simulation:
-            return run_longest(run, budgets, numbers)
+            return _run_longest(run, budgets, numbers)
 
         if kept is None:
             return run_all(np.arange(search.repetitions))
@@ -281,3 +282,52 @@ def create(registry: Registry, kind: Kind, described: Described) -> Any:
     """Return a component with the options that a table was built with."""
     component = registry.get(kind, described.name)
     return component.create(component.options_model()(**described.options))
+
+
+# One run of a search for all of its budgets, if a budget only ends it
+
+_Run = Callable[[Budget, NDArray[np.int64]], Simulation]
+"""Runs the repetitions of these numbers with a budget."""
+
+
+def _run_longest(run: _Run, budgets: Sequence[Budget], numbers: NDArray[np.int64]) -> Simulation:
+    """Return the repetitions with the largest budget of evaluations and that of seconds.
+
+    A repetition ends when both are used up.
+    """
+    by_seconds = max((b for b in budgets if b.evaluations is None), key=_seconds, default=None)
+    by_count = max(
+        (b for b in budgets if b.evaluations is not None), key=_evaluations, default=None
+    )
+    if by_seconds is None or by_count is None:
+        only = by_seconds or by_count
+        assert only is not None
+        return run(only, numbers)
+    done = run(by_seconds, numbers)
+    counts = done.steps["repetition"].value_counts().reindex(numbers, fill_value=0).to_numpy()
+    short = counts < _evaluations(by_count)
+    if not short.any():
+        return done
+    longer = run(by_count, numbers[short])
+    found = done.found.copy()
+    found[short] = longer.found
+    kept = done.steps[~done.steps["repetition"].isin(numbers[short])]
+    return joined(done.label, [kept, longer.steps], found)
+
+
+def _cut(longest: Simulation, budget: Budget) -> Simulation:
+    """Return what the repetitions would have been with a smaller budget."""
+    steps = longest.steps
+    if budget.evaluations is not None:
+        inside = steps["evaluation"] <= budget.evaluations
+    else:
+        inside = started_before(steps, _seconds(budget))
+    return Simulation(longest.label, steps[inside].reset_index(drop=True), longest.found)
+
+
+def _seconds(budget: Budget) -> float:
+    return budget.seconds or 0.0
+
+
+def _evaluations(budget: Budget) -> int:
+    return budget.evaluations or 0

@@ -1,19 +1,22 @@
-"""Training of one member by a table's recipe, and what its network costs."""
+"""Training of one member by a table's recipe, and costs and proxies of its untrained network."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Builder, Task
+from nasbench_ecg.contracts import Builder, Evaluator, Task
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.run.contexts import ValidationContext
 from nasbench_ecg.tables.card import Recipe
+from nasbench_ecg.tables.table import PROXY
 from nasbench_ecg.training.costs import build_network, count_macs, count_parameters
 from nasbench_ecg.training.engine import fit, predict
 from nasbench_ecg.training.int8 import footprint
@@ -149,3 +152,26 @@ def member_costs(arch: Architecture, builder: Builder, task: Task) -> dict[str, 
         "flash_bytes": float(memory.flash_bytes),
         "ram_bytes": float(memory.ram_bytes),
     }
+
+
+def proxy_array(name: str) -> str:
+    """Return the name of the array of an evaluator's scores."""
+    return PROXY + name.replace("-", "_")
+
+
+def score_untrained(
+    members: Sequence[Architecture], evaluator: Evaluator, task: Task, builder: Builder, seed: int
+) -> Iterator[float]:
+    """Yield the score of each untrained member by an evaluator such as ``synflow``.
+
+    Args:
+        members: The members.
+        evaluator: Scores untrained networks.
+        task: Training and validation set.
+        builder: Makes the networks.
+        seed: Seed of the initial weights and of the batch, the same for each member.
+    """
+    ctx = ValidationContext(task, "cpu", Silent())
+    for arch in members:
+        with seeded(seed):
+            yield float(evaluator.evaluate(arch, task, builder, ctx).score)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_ecg.errors import OptionError, StorageError, nearest
-from nasbench_ecg.report.leaderboard import Report
+from nasbench_ecg.report.leaderboard.types import Report
 from nasbench_ecg.report.table import Table
 from nasbench_ecg.text import printable
 

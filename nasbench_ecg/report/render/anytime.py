@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nasbench_ecg.report.anytime import curves
-from nasbench_ecg.report.leaderboard import Report
+from nasbench_ecg.report.leaderboard.anytime import curves
+from nasbench_ecg.report.leaderboard.types import Report
 from nasbench_ecg.report.render.csv import as_csv, board_identity
 
 _NAMES = (

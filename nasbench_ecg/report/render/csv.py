@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nasbench_ecg.architecture import canonical_json
-from nasbench_ecg.report.columns import leaderboard_columns
-from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
+from nasbench_ecg.report.leaderboard.columns import leaderboard_columns
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Report, Row
 from nasbench_ecg.report.table import Cell, Table
 
 _DIGITS = 10

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nasbench_ecg.report.leaderboard import Report
-from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
+from nasbench_ecg.report.leaderboard.tables import comparison_table, leaderboard_table, rank_table
+from nasbench_ecg.report.leaderboard.types import Report
 from nasbench_ecg.report.table import Cell, Table, TableRow
 from nasbench_ecg.text import one_line
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from nasbench_ecg.report.anytime import curves, tables
-from nasbench_ecg.report.leaderboard import Leaderboard, Report
-from nasbench_ecg.report.leaderboard_tables import comparison_table, leaderboard_table, rank_table
+from nasbench_ecg.report.leaderboard.anytime import curves, tables
+from nasbench_ecg.report.leaderboard.tables import comparison_table, leaderboard_table, rank_table
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Report
+from nasbench_ecg.report.leaderboard.verdicts import verdict_table
 from nasbench_ecg.report.table import Cell, Table, TableRow
-from nasbench_ecg.report.verdicts import verdict_table
 from nasbench_ecg.text import one_line
 
 

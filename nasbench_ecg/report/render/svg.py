@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Report, Row
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Report, Row
+from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.table import Chart
 

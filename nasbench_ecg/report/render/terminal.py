@@ -11,11 +11,11 @@ from rich.constrain import Constrain
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from nasbench_ecg.report.columns import leaderboard_columns, pareto_meaning
-from nasbench_ecg.report.leaderboard import Leaderboard
-from nasbench_ecg.report.leaderboard_tables import footnotes
-from nasbench_ecg.report.leaderboard_tables import leaderboard_table as full_table
-from nasbench_ecg.report.published import Published
+from nasbench_ecg.report.leaderboard.columns import leaderboard_columns, pareto_meaning
+from nasbench_ecg.report.leaderboard.published import Published
+from nasbench_ecg.report.leaderboard.tables import footnotes
+from nasbench_ecg.report.leaderboard.tables import leaderboard_table as full_table
+from nasbench_ecg.report.leaderboard.types import Leaderboard
 from nasbench_ecg.report.table import Cell, Table, TableRow
 
 PARETO_MARK = "◆"

@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 
 from nasbench_ecg.errors import OptionError, nearest
-from nasbench_ecg.report.aggregate import leaderboards
-from nasbench_ecg.report.leaderboard import Leaderboard
+from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.types import Leaderboard
+from nasbench_ecg.report.leaderboard.verdicts import verdict_table
 from nasbench_ecg.report.render.markdown import table_and_notes
-from nasbench_ecg.report.verdicts import verdict_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.text import printable
 

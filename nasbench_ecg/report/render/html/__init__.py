@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from nasbench_ecg.report import anytime
-from nasbench_ecg.report.folds import fold_of
-from nasbench_ecg.report.leaderboard import Leaderboard, Report, Row
-from nasbench_ecg.report.leaderboard_tables import (
+from nasbench_ecg.report.leaderboard import anytime
+from nasbench_ecg.report.leaderboard.folds import fold_of
+from nasbench_ecg.report.leaderboard.tables import (
     comparison_table,
     friedman_text,
     leaderboard_table,
 )
-from nasbench_ecg.report.leaderboard_tables import left_out_text as left_out
+from nasbench_ecg.report.leaderboard.tables import left_out_text as left_out
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Report, Row
+from nasbench_ecg.report.leaderboard.verdicts import verdict_table
 from nasbench_ecg.report.render.html import charts, svg
 from nasbench_ecg.report.table import Chart, Table
-from nasbench_ecg.report.verdicts import verdict_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.statistics import SIGNIFICANCE
-from nasbench_ecg.text import printable
+from nasbench_ecg.text import printable, seeds_text
 
 
 @dataclass(frozen=True)
@@ -215,6 +215,6 @@ def _architectures(
                 if fold_of(record) is None or record.search_seed not in seeds:
                     seeds.append(record.search_seed)
         for name, seeds in seeds_by_hash.items():
-            text = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+            text = seeds_text([(seed, seed) for seed in seeds])
             found.append(FoundArchitecture(method, text, name, report.drawings[name]))
     return found

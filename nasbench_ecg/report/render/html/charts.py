@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from nasbench_ecg.report.anytime import BEST, Curve, Effort
-from nasbench_ecg.report.leaderboard import RANKED_BY, Leaderboard, Row
-from nasbench_ecg.report.measures import COSTS
+from nasbench_ecg.report.leaderboard.anytime import BEST, Curve, Effort
+from nasbench_ecg.report.leaderboard.types import Leaderboard, Row
+from nasbench_ecg.report.measures import COSTS, RANKED_BY
 from nasbench_ecg.report.render.html import svg
-from nasbench_ecg.report.statistics import CriticalDifference
+from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.table import Chart
 from nasbench_ecg.text import duration, percent
 

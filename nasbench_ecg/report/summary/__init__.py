@@ -1,0 +1,1 @@
+"""One run, or all folds of one, in the terminal."""
