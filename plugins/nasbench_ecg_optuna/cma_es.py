@@ -36,7 +36,7 @@ class CmaEs:
     """Evolves a normal distribution; a categorical has one number a choice, and the largest wins.
 
     Choose it for spaces of integers, or with thousands of candidates from a table: ``conv-cells``
-    has about 170 dimensions, so a hundred candidates are a few generations.
+    has 182 dimensions, so a hundred candidates are a few generations.
     """
 
     def __init__(self, options: CmaEsOptions) -> None:

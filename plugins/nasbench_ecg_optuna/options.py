@@ -120,7 +120,7 @@ class CmaEsOptions(StudyOptions):
     """Candidates of a generation; null: 4 + ⌊3 ln d⌋ for d dimensions."""
 
     sigma: float | None = Field(None, gt=0)
-    """Initial standard deviation; null: one sixth of the smallest range of a dimension."""
+    """Initial standard deviation as a share of the range of each dimension; null: one sixth."""
 
     batch: int = Field(1, ge=1)
     """Candidates proposed at a time; use the number of ``--parallel``."""
