@@ -63,7 +63,7 @@ class ImmuneOptions(EvolutionOptions):
             "parents": 2,
             "evaluations": 20,
             "epochs": 3,
-            "beats": 12000,
+            "beats": 8000,
         },
         "quick": {
             "antibodies": 4,
