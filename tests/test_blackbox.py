@@ -459,6 +459,22 @@ def test_the_brackets_are_those_of_the_papers_example():
     ]
 
 
+@pytest.mark.parametrize(("model", "cold", "warm"), [
+    (SuccessiveHalvingOptions, 972, 729), (HyperbandOptions, 1122, 998),
+])  # fmt: skip
+def test_the_epochs_of_the_published_profile_are_those_that_its_options_state(model, cold, warm):
+    halving = model is SuccessiveHalvingOptions
+    for options, total in ((model(warm=False), cold), (model(warm=True), warm)):
+        plan = [rungs(options, options.candidates)] if halving else brackets(options)
+        trained = sum(
+            rung.candidates * (rung.fidelity.epochs - (rung.fidelity.continues or 0))
+            for bracket in plan
+            for rung in bracket
+        )
+        assert trained == total
+        assert f"{total:,} " in " ".join(model.__doc__.split())
+
+
 def test_every_bracket_of_hyperband_keeps_the_best_of_its_own_candidates():
     _, evaluator, ctx = search("hyperband", Bits(30), eta=3, max_epochs=9)
     first = [(sum(a.genotype), f.epochs) for a, f in evaluator.calls[: 9 + 3 + 1]]

@@ -10,7 +10,7 @@ import pytest
 
 from nasbench_ecg.contracts import Budget, Evaluation, Fidelity
 from nasbench_ecg.errors import ProtocolError
-from nasbench_ecg.options import resolve
+from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.progress import Silent
 from nasbench_ecg_blackbox.options import RandomSearchOptions
 from nasbench_ecg_cells.options import ConvCellsOptions
@@ -149,7 +149,7 @@ def test_a_stopped_search_continues_to_the_same_result():
     assert again.evaluated == ctx.evaluated[-len(again.evaluated) :]
 
 
-@pytest.mark.parametrize("profile", ["paper", "quick", "smoke"])
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
 def test_it_evaluates_as_many_architectures_as_random_search(profile):
     immune = resolve(ImmuneOptions, component="immune", profile=profile)
     random = resolve(RandomSearchOptions, component="random", profile=profile)

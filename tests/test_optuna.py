@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
@@ -33,9 +34,12 @@ from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.testing.fixtures import small_task
 from nasbench_ecg.training import network_costs
+from nasbench_ecg_blackbox.hyperband import brackets
 from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import Nsga2Options, RandomSearchOptions
 from nasbench_ecg_blackbox.random_search import RandomSearch
+from nasbench_ecg_cells.options import ConvCellsOptions
+from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_evaluators.options import TrainOptions
 from nasbench_ecg_evaluators.train import Train
 from nasbench_ecg_optuna.encoders import Direct, Relaxed
@@ -187,6 +191,17 @@ def test_the_candidates_are_those_that_optuna_itself_tries(name):
     alone = optuna_alone(sampler, n, bits_of=bits_of)
     candidates = [tuple(arch.genotype) for arch in evaluator.architectures]
     assert len(alone) >= 10 and candidates[: len(alone)] == alone
+
+
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_cma_es_learns_in_conv_cells_in_the_published_profile_only(profile):
+    parameters = ConvCells(ConvCellsOptions()).parameters()
+    dimensions = sum(parameter.count for parameter in parameters)
+    assert dimensions == 182
+    options = load_registry().get("strategy", "cma-es").options_model()
+    models = resolve(options, component="cma-es", profile=profile).models
+    generation = 4 + int(3 * np.log(dimensions))  # Hansen 2016, table 1
+    assert (models > 1 + generation) == (profile == "paper")  # the first one is drawn without
 
 
 def test_a_model_of_the_scores_finds_more_than_random_search():
@@ -516,6 +531,18 @@ def test_bohb_proposes_better_candidates_than_hyperband_draws():
         return np.mean([sum(arch.genotype) for arch, f in late if f.continues is None])
 
     assert first_rungs(0.0) > first_rungs(1.0) + 2
+
+
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_bohb_has_enough_scores_for_a_model_of_conv_cells_in_the_published_profile_only(profile):
+    options = resolve(BohbOptions, component="bohb", profile=profile)
+    scores = Counter()
+    for bracket in (brackets(options) * options.rounds)[:-1]:  # none is proposed after the last one
+        for rung in bracket:
+            scores[rung.fidelity.epochs] += rung.candidates
+    needed = len(ConvCells(ConvCellsOptions()).parameters()) + 1
+    assert needed == 23
+    assert (max(scores.values()) >= needed) == (profile == "paper")
 
 
 def test_bohb_keeps_its_limits_and_budget():

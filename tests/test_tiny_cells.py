@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import product
 
 import numpy as np
@@ -145,6 +145,21 @@ def test_genotypes_of_one_canonical_form_compute_one_function(member, data):
     with torch.inference_mode():
         a, b = (with_weights_by_role(genotype)(x) for genotype in (one, other))
     torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
+
+
+def test_six_networks_of_a_width_are_two_members_each():
+    """One cell with a path of an operation twice has the layers of two cells of it alone."""
+    x = torch.randn(4, 2, 64, generator=torch.Generator().manual_seed(0))
+    by_output = defaultdict(list)
+    for member in TinyCells(TinyCellsOptions(widths=(2,))).forms:
+        torch.manual_seed(0)
+        by_output[tuple(built(member)(x).flatten().tolist())].append(member)
+    twice = {frozenset(equal) for equal in by_output.values() if len(equal) > 1}
+    operations = [name for name in OPERATIONS if name not in ("zero", "skip")]
+    assert twice == {
+        frozenset({(name, "zero", name, 2, 1), ("zero", name, "zero", 2, 2)}) for name in operations
+    }
+    assert len(by_output) == 1935 // 3 - 6
 
 
 def test_the_canonical_form_is_the_sum_of_paths_and_there_are_1935():

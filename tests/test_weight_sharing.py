@@ -231,6 +231,16 @@ def test_other_beats_or_another_seed_train_again(trainings):
     assert len(trainings) == 3
 
 
+def test_each_fold_of_a_cross_validation_trains_once_for_all_candidates(trainings):
+    folds = np.arange(len(TASK.train) + len(TASK.validation)) % 3
+    task = Task(TASK.train, TASK.validation, TASK.macro_classes, folds)
+    options = SharedWeightsOptions(**{**TINY, "epochs": 1})
+    found = search_context(SharedWeights(options), task=task).evaluate_many([A, B])
+    assert len(trainings) == 3
+    alone = search_context(SharedWeights(options), task=task).evaluate_many([B])
+    assert found[1].confusion == alone[0].confusion
+
+
 def test_after_a_search_it_trains_on_train_and_validation_and_scores_the_test_part():
     evaluator = SharedWeights(SharedWeightsOptions(**{**TINY, "epochs": 1}))
     test = tiny_beats(60, seed=3)
@@ -238,7 +248,7 @@ def test_after_a_search_it_trains_on_train_and_validation_and_scores_the_test_pa
     with seeded(0):
         done = evaluator.evaluate(A, TASK, None, ctx)
     assert len(done.predictions) == len(test)
-    assert len(evaluator._latest.beats) == len(TASK.train) + len(TASK.validation)
+    assert len(evaluator._trained[-1].beats) == len(TASK.train) + len(TASK.validation)
 
 
 @pytest.mark.parametrize(

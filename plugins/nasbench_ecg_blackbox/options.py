@@ -151,7 +151,7 @@ class SuccessiveHalvingOptions(LimitedOptions):
     Rung i trains the best candidates/ηⁱ for min·ηⁱ epochs (and beats), until the maximum is reached
     or one candidate is left. η = 3 and 81 candidates are the bracket s = 4 of Li et al. 2018
     ("Hyperband", table 1) with one unit of resource equal to 3 epochs: 81 candidates for 3 epochs,
-    27 for 9, 9 for 27 and 3 for 81, which is 972 epochs if every rung trains from scratch, and 702
+    27 for 9, 9 for 27 and 3 for 81, which is 972 epochs if every rung trains from scratch, and 729
     if it goes on from the rung before it.
     """
 
@@ -224,7 +224,7 @@ class LocalSearchOptions(LimitedOptions):
 class HyperbandOptions(LimitedOptions):
     """Options of ``hyperband``.
 
-    η = 4 and at most 75 epochs are four brackets. They train for 998 epochs in total, and for 1,117
+    η = 4 and at most 75 epochs are four brackets. They train for 998 epochs in total, and for 1,122
     if each rung trains from scratch.
     """
 

@@ -63,7 +63,7 @@ class ImmuneOptions(EvolutionOptions):
             "parents": 2,
             "evaluations": 20,
             "epochs": 3,
-            "beats": 12000,
+            "beats": 8000,
         },
         "quick": {
             "antibodies": 4,
@@ -108,7 +108,8 @@ class ImmuneOptions(EvolutionOptions):
     """Architectures that differ from a better one in less than this share of values are removed."""
 
     edited_share: float = Field(0.1, ge=0, lt=1)
-    """Share of the population that random architectures replace in each generation."""
+    """Share of the population that random architectures replace in each generation, rounded to a
+    whole number: 2 of 20, and none of 5 or fewer, as in the smaller profiles."""
 
     generations: int = Field(1000, ge=1)
     """Largest number of generations."""

@@ -36,7 +36,8 @@ class CmaEs:
     """Evolves a normal distribution; a categorical has one number a choice, and the largest wins.
 
     Choose it for spaces of integers, or with thousands of candidates from a table: ``conv-cells``
-    has about 170 dimensions, so a hundred candidates are a few generations.
+    has 182 dimensions, so a generation has 19 candidates and a hundred are a few generations. In
+    the profiles other than ``paper`` all candidates are of the first one, so they are random.
     """
 
     def __init__(self, options: CmaEsOptions) -> None:

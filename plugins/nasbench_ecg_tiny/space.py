@@ -1,8 +1,8 @@
 """The search space ``tiny-cells``: one small cell, its width and its number, five decisions in all.
 
 A cell has an input, an inner and an output node. Its three edges input→inner, input→output and
-inner→output hold one operation each, and a node adds what arrives. Genotypes that compute the same
-function of the same parameters are one member: see :func:`canonical_edges`.
+inner→output hold one operation each, and a node adds what arrives. Genotypes whose cells compute
+the same function of the same parameters are one member: see :func:`canonical_edges`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def canonical_edges(edges: Sequence[str]) -> Edges | None:
 def canonical(genotype: Genotype) -> Genotype | None:
     """Return the canonical form of a genotype; None if its output is cut off from its input.
 
-    A cell that only passes its input on, repeated, is one such cell.
+    A cell that only passes its input on, repeated, is one such cell. Two cells of one operation and
+    one cell with a path of it twice have the same layers and are two members, because published
+    tables hold both.
     """
     edges = canonical_edges(genotype[:3])
     if edges is None:

@@ -38,14 +38,10 @@ class _Trained:
 
     supernet: SharedSupernet
     beats: Beats
+    fingerprint: str
     nodes: int
     seed: int
     device: str
-
-    def matches(self, beats: Beats, nodes: int, seed: int, device: str) -> bool:
-        """Return whether a new training would give the same weights."""
-        same = self.nodes == nodes and self.seed == seed and self.device == device
-        return same and self.beats is beats
 
 
 class SharedWeights:
@@ -53,13 +49,14 @@ class SharedWeights:
 
     Choose it to score many architectures for the cost of one training, and check first how it
     ranks them: ``nasbench-ecg correlate shared-weights``. The supernet is trained when the first
-    architecture is scored, and reused for all that are scored on the same beats with the same seed.
-    Its size is an option; the run's builder and the fidelity of candidates are not used.
+    architecture is scored, and reused for all that are scored on the same beats with the same seed;
+    a cross-validation has one for each fold. Its size is an option; the run's builder and the
+    fidelity of candidates are not used.
     """
 
     def __init__(self, options: SharedWeightsOptions) -> None:
         self.options = options
-        self._latest: _Trained | None = None
+        self._trained: list[_Trained] = []
 
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
@@ -101,9 +98,17 @@ class SharedWeights:
         self, fit_on: Beats, space: ConvCells, ctx: EvaluationContext
     ) -> SharedSupernet:
         seed = torch.initial_seed() % 2**31
-        latest = self._latest
-        if latest is not None and latest.matches(fit_on, space.nodes, seed, ctx.device):
-            return latest.supernet
+        same = [
+            one
+            for one in self._trained
+            if (one.nodes, one.seed, one.device) == (space.nodes, seed, ctx.device)
+        ]
+        # each candidate gets new beats of a fold, whose equality takes longer to see
+        if (known := next((one for one in same if one.beats is fit_on), None)) is not None:
+            return known.supernet
+        fingerprint = fit_on.fingerprint()
+        if (known := next((o for o in same if o.fingerprint == fingerprint), None)) is not None:
+            return known.supernet
         rng = np.random.default_rng(seed)
         supernet = SharedSupernet(self.options, space, fit_on, rng, device=ctx.device)
         if (saved := ctx.checkpoint.load()) is not None:
@@ -114,5 +119,6 @@ class SharedWeights:
                 ctx.checkpoint.save(supernet.snapshot())
 
         supernet.train(ctx.progress, after_step=save_if_due)
-        self._latest = _Trained(supernet, fit_on, space.nodes, seed, ctx.device)
+        trained = _Trained(supernet, fit_on, fingerprint, space.nodes, seed, ctx.device)
+        self._trained.append(trained)
         return supernet
