@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from nasbench_ecg.report.annotation import (
     write_annotations,
 )
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
+from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.qrs import detect_r_peaks
 from nasbench_ecg.signal.recordings import (
     StoredRecording,
@@ -115,6 +117,33 @@ def test_beats_are_prepared_as_in_training(normalise, differences, monkeypatch):
         before=30, after=40, normalise=normalise, differences=differences,
     )  # fmt: skip
     np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=2e-5)
+
+
+@pytest.mark.parametrize("method", ["db5", "db6"])
+def test_a_record_of_half_an_hour_is_denoised_whole_as_in_training(method):
+    short, _ = recording()
+    signals = np.tile(short.signals, 21)[:, : round(1805.6 * FS)]  # the length of MIT-BIH
+    rng = np.random.default_rng(1)
+    signals += rng.normal(0, np.linspace(0.01, 0.3, signals.shape[1]), signals.shape)
+    recorded, given = replace(short, signals=signals), []
+    own = classifier(record=given)
+    own = replace(own, options=own.options.model_copy(update={"denoise": method}))
+    found = annotate(recorded, own, Silent())
+    as_trained = segment(
+        Record("r", FS, recorded.leads, denoise(signals, method), np.full(len(found.samples), "N"),
+               found.samples, ()),
+        before=30, after=40,
+    )  # fmt: skip
+    np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=1e-6)
+
+
+def test_a_day_is_read_in_parts_of_one_length():
+    day = StoredRecording("day", 128.0, ("I",), np.zeros((1, 24 * 3600 * 128 + 100)))
+    parts = list(recording_parts.parts_of(day))
+    lengths = {stop - start for start, stop in (part.core for part in parts)}
+    assert len(parts) == 48 and max(lengths) - min(lengths) <= 1
+    assert parts[0].core[0] == 0 and parts[-1].core[1] == day.n_samples
+    assert all(a.core[1] == b.core[0] for a, b in itertools.pairwise(parts))
 
 
 def test_a_flat_lead_is_zero_as_in_training():

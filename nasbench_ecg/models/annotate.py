@@ -1,8 +1,8 @@
 """Annotate a recording: detect its R peaks, and classify each beat with a trained network.
 
-A recording is read in parts of ten minutes, so that a day fits in memory. R peaks of the whole
-recording come first, since rhythm planes may need all of them, then the median beat if the network
-gets differences from it.
+A recording is read in parts of about half an hour, so that a day fits in memory. R peaks of the
+whole recording come first, since rhythm planes may need all of them, then the median beat if the
+network gets differences from it.
 """
 
 from __future__ import annotations
