@@ -268,6 +268,9 @@ def test_another_rate_is_resampled_and_told():
     [
         (("V1", "MLII"), None, ("MLII", "V1"), False),
         (("II", "V5"), None, ("II", "V5"), True),
+        (("V5", "MLII"), None, ("MLII", "V5"), True),
+        (("V1", "II"), None, ("II", "V1"), True),
+        (("aVF", "MLII", "MLII", "V1"), None, ("aVF", "V1"), True),
         (("II", "V5"), ("V5", "II"), ("V5", "II"), True),
         (("II", "V5"), ("#1", "II"), ("V5", "II"), True),
         (("ECG", "ECG"), None, ("#0", "#1"), True),
@@ -279,6 +282,13 @@ def test_leads_are_chosen_by_name_or_by_order(own, asked, used, told):
     found = annotate(recorded, classifier(), Silent(), leads=asked)
     assert found.leads == used
     assert any("was trained on MLII, V1" in note for note in found.notes) == told
+
+
+def test_the_other_lead_is_the_first_that_is_left_as_in_training():
+    """Leads MLII and '*': record 114 of MIT-BIH has V5 and MLII, in this order."""
+    recorded, _ = recording(leads=("V5", "MLII", "V1"))
+    found = annotate(recorded, classifier(leads=("MLII", "other")), Silent())
+    assert found.leads == ("MLII", "V5")
 
 
 def test_a_network_of_leads_with_one_name_does_not_get_one_lead_twice():
