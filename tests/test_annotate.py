@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from nasbench_ecg.report.networks.annotation import (
     write_annotations,
 )
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
+from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.qrs import detect_r_peaks
 from nasbench_ecg.signal.recordings import (
     StoredRecording,
@@ -115,6 +117,33 @@ def test_beats_are_prepared_as_in_training(normalise, differences, monkeypatch):
         before=30, after=40, normalise=normalise, differences=differences,
     )  # fmt: skip
     np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=2e-5)
+
+
+@pytest.mark.parametrize("method", ["db5", "db6"])
+def test_a_record_of_half_an_hour_is_denoised_whole_as_in_training(method):
+    short, _ = recording()
+    signals = np.tile(short.signals, 21)[:, : round(1805.6 * FS)]  # the length of MIT-BIH
+    rng = np.random.default_rng(1)
+    signals += rng.normal(0, np.linspace(0.01, 0.3, signals.shape[1]), signals.shape)
+    recorded, given = replace(short, signals=signals), []
+    own = classifier(record=given)
+    own = replace(own, options=own.options.model_copy(update={"denoise": method}))
+    found = annotate(recorded, own, Silent())
+    as_trained = segment(
+        Record("r", FS, recorded.leads, denoise(signals, method), np.full(len(found.samples), "N"),
+               found.samples, ()),
+        before=30, after=40,
+    )  # fmt: skip
+    np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=1e-6)
+
+
+def test_a_day_is_read_in_parts_of_one_length():
+    day = StoredRecording("day", 128.0, ("I",), np.zeros((1, 24 * 3600 * 128 + 100)))
+    parts = list(recording_parts.parts_of(day))
+    lengths = {stop - start for start, stop in (part.core for part in parts)}
+    assert len(parts) == 48 and max(lengths) - min(lengths) <= 1
+    assert parts[0].core[0] == 0 and parts[-1].core[1] == day.n_samples
+    assert all(a.core[1] == b.core[0] for a, b in itertools.pairwise(parts))
 
 
 def test_a_flat_lead_is_zero_as_in_training():
@@ -239,6 +268,9 @@ def test_another_rate_is_resampled_and_told():
     [
         (("V1", "MLII"), None, ("MLII", "V1"), False),
         (("II", "V5"), None, ("II", "V5"), True),
+        (("V5", "MLII"), None, ("MLII", "V5"), True),
+        (("V1", "II"), None, ("II", "V1"), True),
+        (("aVF", "MLII", "MLII", "V1"), None, ("aVF", "V1"), True),
         (("II", "V5"), ("V5", "II"), ("V5", "II"), True),
         (("II", "V5"), ("#1", "II"), ("V5", "II"), True),
         (("ECG", "ECG"), None, ("#0", "#1"), True),
@@ -250,6 +282,13 @@ def test_leads_are_chosen_by_name_or_by_order(own, asked, used, told):
     found = annotate(recorded, classifier(), Silent(), leads=asked)
     assert found.leads == used
     assert any("was trained on MLII, V1" in note for note in found.notes) == told
+
+
+def test_the_other_lead_is_the_first_that_is_left_as_in_training():
+    """Leads MLII and '*': record 114 of MIT-BIH has V5 and MLII, in this order."""
+    recorded, _ = recording(leads=("V5", "MLII", "V1"))
+    found = annotate(recorded, classifier(leads=("MLII", "other")), Silent())
+    assert found.leads == ("MLII", "V5")
 
 
 def test_a_network_of_leads_with_one_name_does_not_get_one_lead_twice():

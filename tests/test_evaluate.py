@@ -105,6 +105,14 @@ def test_beats_of_another_database_are_cut_as_those_of_the_training(trained, els
     assert found.shared == [] and np.sum(found.confusion) == 2 * 58
 
 
+def test_leads_of_equal_names_are_not_exchanged_where_another_name_differs(trained, elsewhere):
+    record, out = trained
+    used = record.components["dataset"]
+    used = used.model_copy(update={"options": {**used.options, "leads": ["ECG2", "V1"]}})
+    other = record.model_copy(update={"components": {**record.components, "dataset": used}})
+    assert on_svdb((other, out), elsewhere).leads == {"ECG2": "MLII", "ECG1": "V1"}
+
+
 def test_leads_and_options_can_be_named(trained, elsewhere):
     found = on_svdb(trained, elsewhere, leads=["ECG2", "ECG1"], overrides={"denoise": "none"})
     assert found.leads == {"ECG2": "MLII", "ECG1": "V1"} and found.options["denoise"] == "none"

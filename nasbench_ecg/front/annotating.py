@@ -51,7 +51,7 @@ def annotate(
         model: A file that :func:`nasbench_ecg.export` wrote, in place of a run.
         fs: Sampling rate of a .csv file or a table in hertz.
         leads: Leads of the recording in place of those that the network was trained on, in their
-            order; None: the leads of the same names, or the first ones.
+            order; None: those of the same names, and for others the first that are left.
         peaks: Sample index of each R peak, or the extension of the annotation file beside a WFDB
             record that has them; None: they are detected.
         out: Folder of results, for a record or a key.

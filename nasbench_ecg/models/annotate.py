@@ -1,8 +1,8 @@
 """Annotate a recording: detect its R peaks, and classify each beat with a trained network.
 
-A recording is read in parts of ten minutes, so that a day fits in memory. R peaks of the whole
-recording come first, since rhythm planes may need all of them, then the median beat if the network
-gets differences from it.
+A recording is read in parts of about half an hour, so that a day fits in memory. R peaks of the
+whole recording come first, since rhythm planes may need all of them, then the median beat if the
+network gets differences from it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from nasbench_ecg.models.recording_parts import (
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.median_beat import beats_of_median, median_beat, with_differences
 from nasbench_ecg.signal.qrs import SHORTEST_SECONDS, detect_r_peaks
-from nasbench_ecg.signal.recordings import Recording, lead_names
+from nasbench_ecg.signal.recordings import Recording, lead_names, match_leads
 from nasbench_ecg.signal.rhythm import rhythm_planes
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def annotate(
         classifier: The network.
         progress: Shows progress.
         leads: Leads of the recording in place of those that the network was trained on, in their
-            order; by default the leads of the same names, or the first ones.
+            order; by default those of the same names, and for others the first that are left.
         peaks: Sample index of each R peak, int64 [n_beats]; by default they are detected. Equal
             ones are one beat.
 
@@ -177,8 +177,6 @@ def choose_leads(
     wanted, names = classifier.leads, lead_names(recording)
     if leads is not None:
         chosen = _named_leads(recording, classifier, leads)
-    elif set(wanted) <= set(names) and len(set(wanted)) == len(wanted):
-        return [names.index(name) for name in wanted], []
     elif len(recording.leads) < len(wanted):
         raise OptionError(
             f"{classifier.name} needs {len(wanted)} leads ({', '.join(wanted)}); the recording has "
@@ -187,7 +185,7 @@ def choose_leads(
             fix="Choose a network that was trained on fewer leads.",
         )
     else:
-        chosen = list(range(len(wanted)))
+        chosen = match_leads(wanted, names)
     used = [recording.leads[channel] for channel in chosen]
     if tuple(used) == tuple(wanted):
         return chosen, []

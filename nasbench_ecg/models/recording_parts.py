@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +25,9 @@ Floats = NDArray[np.float64]
 FLAT_SECONDS = 1.0
 """A lead that is constant for longer has no signal there."""
 
-_PART_SECONDS = 600.0
+_PART_SECONDS = 1800.0
+"""Half an hour, as the records of training: denoising depends on the length and on the noise."""
+
 _OVERLAP_SECONDS = 10.0
 
 
@@ -49,11 +52,12 @@ class Part:
 
 
 def parts_of(recording: Recording) -> Iterator[Part]:
-    """Yield the parts of a recording, whose cores follow each other."""
-    length, overlap = (round(s * recording.fs) for s in (_PART_SECONDS, _OVERLAP_SECONDS))
-    for start in range(0, recording.n_samples, length):
-        stop = min(start + length, recording.n_samples)
-        yield Part(max(0, start - overlap), min(stop + overlap, recording.n_samples), (start, stop))
+    """Yield the parts of a recording, whose cores follow each other and are of one length."""
+    n_samples, overlap = recording.n_samples, round(_OVERLAP_SECONDS * recording.fs)
+    n_parts = max(1, round(n_samples / (_PART_SECONDS * recording.fs)))
+    borders = [n_samples * i // n_parts for i in range(n_parts + 1)]
+    for start, stop in itertools.pairwise(borders):
+        yield Part(max(0, start - overlap), min(stop + overlap, n_samples), (start, stop))
 
 
 def read_part(

@@ -227,6 +227,18 @@ def lead_names(recording: Recording) -> tuple[str, ...]:
     return tuple(n if names.count(n) == 1 else f"#{i}" for i, n in enumerate(names))
 
 
+def match_leads(wanted: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Return the position in ``names`` of each wanted lead: of its name, else the next free one.
+
+    Args:
+        wanted: Names of leads; a name that stands twice matches none.
+        names: Distinct names of leads, at least as many.
+    """
+    named = {n: names.index(n) for n in wanted if n in names and wanted.count(n) == 1}
+    free = (place for place in range(len(names)) if place not in named.values())
+    return [named[name] if name in named else next(free) for name in wanted]
+
+
 def _states_length(header: Header) -> bool:
     """Return whether a header states the length, without which ``wfdb`` reads no parts."""
     import wfdb

@@ -24,6 +24,7 @@ from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.loading import beats_of
+from nasbench_ecg.signal.recordings import match_leads
 
 _BATCH = 4096
 _NOT_CARRIED = frozenset((*RecordsOptions.model_fields, *DISTURBANCES))
@@ -266,7 +267,7 @@ def _leads(
     elif on == origin.dataset or set(wanted) <= set(own):
         return wanted, []
     elif len(own) >= len(wanted):
-        chosen = tuple(own[: len(wanted)])
+        chosen = tuple(own[i] for i in match_leads(wanted, own))
     else:
         chosen = tuple(f"#{channel}" for channel in range(len(wanted)))
     if chosen == wanted:
