@@ -102,7 +102,7 @@ def _execute(prepared: PreparedRun, store: RecordStore, checkpoint_seconds: floa
     with _failure_recorded(prepared, ctx, store):
         result = _search(prepared, ctx, saved)  # task → search → architecture
         prepared = prepared.after_search()
-        architecture = result.architecture
+        architecture = Architecture.from_json(result.architecture.to_json())  # as later commands
         record.architecture = architecture.to_dict()
         record.architecture_hash = architecture.hash
         record.search_details = json.loads(json.dumps(jsonable(dict(result.details))))
