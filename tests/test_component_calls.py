@@ -330,6 +330,20 @@ def test_a_search_that_evaluates_in_several_threads_is_refused(
     assert "in several threads" in error and "strategy 'scripted'" in error
 
 
+def test_a_resumed_search_that_takes_another_way_is_named(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    def stops(ctx: Any, arch: Any, **_: Any) -> None:
+        ctx.evaluate_many([arch])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(run_of(beats_cache, stops), RecordStore(tmp_path))
+    record = execute(run_of(beats_cache, lambda **_: None), RecordStore(tmp_path))
+    (note,) = record.provenance["notes"]
+    assert "strategy 'scripted'" in note and "did not repeat 1 of its evaluations" in note
+
+
 # Global state
 
 

@@ -234,6 +234,7 @@ class RunSearchContext:
             "rng": self.rng.bit_generator.state,
             "torch": random_state(),
             "evaluations": self.evaluations,
+            "logged": self.evaluation_log.n_logged,
             "epochs": [self.epochs_trained, self.epochs_reused],
             "counted": [[key, fidelity.as_dict()] for key, fidelity in self._counted],
             "trajectory": self.trajectory,
@@ -249,6 +250,7 @@ class RunSearchContext:
         self._counted = {(key, Fidelity(**fidelity)) for key, fidelity in state["counted"]}
         self.trajectory = list(state["trajectory"])
         self.started = monotonic() - state["seconds"]
+        self.evaluation_log.count_seconds_of(state["logged"])
 
 
 def evaluate_candidate(

@@ -161,6 +161,7 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
     if ctx.candidates.removed:
         record.provenance["checkpoints_removed"] = ctx.candidates.removed
     _note_overrun(prepared, ctx)
+    _note_other_way(prepared, ctx)
     saved.save_result(
         "search",
         {
@@ -182,6 +183,19 @@ def _note_overrun(prepared: PreparedRun, ctx: RunSearchContext) -> None:
         prepared.calls.tell(
             f"The {describe(prepared.config.strategy.component)} searched for {ctx.seconds:,.0f} s "
             f"with a budget of {allowed:,.0f} s."
+        )
+
+
+def _note_other_way(prepared: PreparedRun, ctx: RunSearchContext) -> None:
+    """Note a resumed search that has not repeated what it had evaluated before it was stopped.
+
+    With a budget of seconds, it may end a little earlier.
+    """
+    n = ctx.evaluation_log.n_not_repeated
+    if n and ctx.budget.seconds is None:
+        prepared.calls.tell(
+            f"The {describe(prepared.config.strategy.component)} was resumed, and did not repeat "
+            f"{n} of its evaluations: its result is not that of a search without interruption."
         )
 
 
