@@ -98,7 +98,8 @@ class Architecture:
         return self.to_json() == other.to_json()
 
     def __hash__(self) -> int:
-        return hash(self.hash)
+        # the hash of a text differs between processes, and so would the order of a set of these
+        return int(self.hash, 16)
 
 
 def _refuse_constant(name: str) -> None:

@@ -23,7 +23,15 @@ from typing import (
     runtime_checkable,
 )
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 
 from nasbench_ecg.errors import OptionError, nearest
 
@@ -85,6 +93,12 @@ class Options(BaseModel):
         if _has_truth_for_number(value, _types(cls.model_fields[str(info.field_name)].annotation)):
             raise ValueError("it is a number" if isinstance(value, bool) else "it holds numbers")
         return value
+
+    @field_serializer("*", mode="wrap", when_used="json")
+    def _sets_in_order(self, value: Any, dump: SerializerFunctionWrapHandler) -> Any:
+        """Return a set as a sorted list: its own order differs between processes."""
+        data = dump(value)
+        return sorted(data, key=json.dumps) if isinstance(value, set | frozenset) else data
 
 
 class NoOptions(Options):

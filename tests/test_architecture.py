@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from typing import Any
@@ -91,3 +92,22 @@ def test_the_hash_is_the_same_in_another_process() -> None:
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(OptionError):
         Architecture.from_json(text)
+
+
+def test_a_set_of_architectures_has_one_order_in_all_processes() -> None:
+    """A text has another hash in each process, so a resumed search would take another order."""
+    code = (
+        "from nasbench_ecg.architecture import Architecture as A;"
+        "print([a.genotype for a in {A('s', {'n': i}) for i in range(20)}])"
+    )
+    orders = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(orders) == 1

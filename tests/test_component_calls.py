@@ -7,8 +7,10 @@ import os
 import random
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -280,6 +282,66 @@ def test_an_error_of_an_evaluator_in_a_search_is_blamed_on_the_evaluator(
     error = str(failed(prepared, tmp_path, ZeroDivisionError).error)
     assert "Raised by the evaluator 'guesses', plugin 'made-up' of tests 0." in error
     assert "Raised by the strategy" not in error
+
+
+def test_a_network_is_made_of_the_architecture_that_files_keep(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    """A builder that goes through a mapping makes the same network now and after a resume."""
+    seen: list[list[str]] = []
+
+    def search(ctx: Any, arch: Any, **_: Any) -> None:
+        names = sorted(arch.genotype, reverse=True)
+        other = Architecture(arch.space, {name: arch.genotype[name] for name in names})
+        arch.genotype.clear()
+        arch.genotype.update(other.genotype)
+        ctx.evaluate_many([arch])
+
+    def evaluate(found: Evaluation, parts: Any) -> Evaluation:
+        seen.append(list(found.architecture.genotype))
+        return found
+
+    execute(run_of(beats_cache, search, evaluate), RecordStore(tmp_path))
+    assert seen == [["normal", "reduction"]] * 2
+
+
+def test_a_search_that_evaluates_in_several_threads_is_refused(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    """The threads would draw from one generator of torch, each at some other moment each time."""
+    both = threading.Barrier(2, timeout=30)
+
+    def search(ctx: Any, arch: Any, **_: Any) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(ctx.evaluate_many, [arch])
+            both.wait()
+            try:
+                ctx.evaluate_many([arch])
+            finally:
+                both.wait()
+            first.result()
+
+    def evaluate(found: Evaluation, parts: Any) -> Evaluation:
+        both.wait()  # until the other thread has called
+        both.wait()  # until that call has ended
+        return found
+
+    error = str(failed(run_of(beats_cache, search, evaluate), tmp_path, PluginError).error)
+    assert "in several threads" in error and "strategy 'scripted'" in error
+
+
+def test_a_resumed_search_that_takes_another_way_is_named(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    def stops(ctx: Any, arch: Any, **_: Any) -> None:
+        ctx.evaluate_many([arch])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(run_of(beats_cache, stops), RecordStore(tmp_path))
+    record = execute(run_of(beats_cache, lambda **_: None), RecordStore(tmp_path))
+    (note,) = record.provenance["notes"]
+    assert "strategy 'scripted'" in note and "did not repeat 1 of its evaluations" in note
 
 
 # Global state

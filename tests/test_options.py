@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -219,3 +220,13 @@ def test_changed_options_leave_out_those_that_change_no_result() -> None:
 
     given = {"measures": False, "lr": 0.5, "epochs": 100}
     assert changed_options(Curious(**given), given) == {"lr": 0.5}
+
+
+def test_a_set_is_sorted_data_as_its_own_order_would_change_the_run_key() -> None:
+    class Named(Options):
+        names: frozenset[str] = frozenset("qwertyuiop")
+        numbers: set[int] = {10, 9, 100}  # noqa: RUF012 - pydantic copies it
+
+    dumped = {"names": [*"eiopqrtuwy"], "numbers": [10, 100, 9]}
+    assert Named().model_dump(mode="json") == json.loads(Named().model_dump_json()) == dumped
+    assert Named().names == frozenset("qwertyuiop")

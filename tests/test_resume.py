@@ -221,6 +221,20 @@ def test_seconds_of_an_earlier_evaluation_count_once(tmp_path: Path) -> None:
     ]
 
 
+def test_seconds_that_a_checkpoint_has_counted_do_not_count_again(beats_cache: Path) -> None:
+    """A search that evaluates a candidate a second time after it has resumed."""
+    config, arch = tiny_config("random"), Architecture("s", "a")
+    before = prepared_run(config, beats_cache).search_context()
+    before.evaluation_log.add(an_evaluation("a"), None)
+    state = before.state()
+    after = prepared_run(config, beats_cache).search_context()
+    after.evaluation_log = before.evaluation_log
+    after.evaluation_log._earlier = {(arch.hash, "null")}
+    after.restore(state)
+    assert after.evaluation_log.n_not_repeated == 0
+    assert after.evaluation_log.take_earlier_seconds(arch, None) == 0
+
+
 def test_a_damaged_result_counts_as_none(tmp_path: Path) -> None:
     folder = ResumeFolder(tmp_path / "run")
     assert not folder.exists() and folder.load_result("search") is None

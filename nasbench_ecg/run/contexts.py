@@ -7,6 +7,7 @@ evaluation sees the test part, once.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ from nasbench_ecg.contracts import (
     Task,
 )
 from nasbench_ecg.data.beats import Beats, join
-from nasbench_ecg.errors import DivergedError, ProtocolError
+from nasbench_ecg.errors import DivergedError, PluginError, ProtocolError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.cross_validation import cross_validated, n_folds
@@ -84,6 +85,7 @@ class RunSearchContext:
     builder_name: str = "builder"
     calls: ComponentCalls = field(default_factory=ComponentCalls)
     _counted: set[tuple[str, Fidelity]] = field(default_factory=set)
+    _evaluating: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def seconds(self) -> float:
@@ -97,9 +99,25 @@ class RunSearchContext:
 
         Raises:
             OptionError: An architecture is not valid in the search space; none is evaluated.
-            PluginError: An architecture was changed after it was evaluated; none is evaluated.
+            PluginError: An architecture was changed after it was evaluated, or another thread
+                evaluates; none is evaluated.
             ProtocolError: The budget's evaluations are used up; those it allowed were made.
         """
+        if not self._evaluating.acquire(blocking=False):  # torch's generator is that of all threads
+            raise PluginError(
+                "The strategy evaluates candidates in several threads, which would disturb each "
+                "other's random numbers.",
+                fix="Pass all candidates to one call of ctx.evaluate_many; --parallel trains "
+                "several at a time.",
+            )
+        try:
+            return self._evaluate_many(architectures, fidelity)
+        finally:
+            self._evaluating.release()
+
+    def _evaluate_many(
+        self, architectures: Sequence[Architecture], fidelity: Fidelity | None
+    ) -> list[Evaluation]:
         limit = self.budget.evaluations
         left = len(architectures) if limit is None else max(0, limit - self.evaluations)
         allowed = architectures[:left]
@@ -216,6 +234,7 @@ class RunSearchContext:
             "rng": self.rng.bit_generator.state,
             "torch": random_state(),
             "evaluations": self.evaluations,
+            "logged": self.evaluation_log.n_logged,
             "epochs": [self.epochs_trained, self.epochs_reused],
             "counted": [[key, fidelity.as_dict()] for key, fidelity in self._counted],
             "trajectory": self.trajectory,
@@ -231,6 +250,7 @@ class RunSearchContext:
         self._counted = {(key, Fidelity(**fidelity)) for key, fidelity in state["counted"]}
         self.trajectory = list(state["trajectory"])
         self.started = monotonic() - state["seconds"]
+        self.evaluation_log.count_seconds_of(state["logged"])
 
 
 def evaluate_candidate(
@@ -258,6 +278,7 @@ def evaluate_candidate(
         PluginError: The evaluation is not valid.
     """
     started = monotonic()
+    arch = Architecture.from_json(arch.to_json())  # mappings in the order that files have
 
     def evaluate(task: Task, fold: int = 0) -> Evaluation:
         checkpoint = None if candidates is None else candidates.of(arch, fidelity, fold)

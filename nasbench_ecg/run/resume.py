@@ -279,6 +279,20 @@ class EvaluationLog:
         self._earlier.remove(key)
         return self._known[key].seconds
 
+    @property
+    def n_logged(self) -> int:
+        """Number of evaluations in the log."""
+        return len(self._known)
+
+    def count_seconds_of(self, n: int) -> None:
+        """Count the seconds of the first ``n`` evaluations: a checkpoint made after them has."""
+        self._earlier.difference_update(list(self._known)[:n])
+
+    @property
+    def n_not_repeated(self) -> int:
+        """Number of evaluations of an earlier process that this one has not repeated so far."""
+        return len(self._earlier)
+
     def add(self, evaluation: Evaluation, fidelity: Fidelity | None) -> None:
         """Add an evaluation, as the file holds it: without its weights and predictions.
 

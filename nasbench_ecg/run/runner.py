@@ -102,7 +102,7 @@ def _execute(prepared: PreparedRun, store: RecordStore, checkpoint_seconds: floa
     with _failure_recorded(prepared, ctx, store):
         result = _search(prepared, ctx, saved)  # task → search → architecture
         prepared = prepared.after_search()
-        architecture = result.architecture
+        architecture = Architecture.from_json(result.architecture.to_json())  # as later commands
         record.architecture = architecture.to_dict()
         record.architecture_hash = architecture.hash
         record.search_details = json.loads(json.dumps(jsonable(dict(result.details))))
@@ -161,6 +161,7 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
     if ctx.candidates.removed:
         record.provenance["checkpoints_removed"] = ctx.candidates.removed
     _note_overrun(prepared, ctx)
+    _note_other_way(prepared, ctx)
     saved.save_result(
         "search",
         {
@@ -182,6 +183,19 @@ def _note_overrun(prepared: PreparedRun, ctx: RunSearchContext) -> None:
         prepared.calls.tell(
             f"The {describe(prepared.config.strategy.component)} searched for {ctx.seconds:,.0f} s "
             f"with a budget of {allowed:,.0f} s."
+        )
+
+
+def _note_other_way(prepared: PreparedRun, ctx: RunSearchContext) -> None:
+    """Note a resumed search that has not repeated what it had evaluated before it was stopped.
+
+    With a budget of seconds, it may end a little earlier.
+    """
+    n = ctx.evaluation_log.n_not_repeated
+    if n and ctx.budget.seconds is None:
+        prepared.calls.tell(
+            f"The {describe(prepared.config.strategy.component)} was resumed, and did not repeat "
+            f"{n} of its evaluations: its result is not that of a search without interruption."
         )
 
 

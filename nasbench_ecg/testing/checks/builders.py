@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import product
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.specs import BuilderSpec
+from nasbench_ecg.testing.another_process import expect_equal_in_another_process
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
@@ -90,6 +93,15 @@ def equal_seeds_give_equal_weights(component: ComponentUnderTest, seed: int) -> 
             for parameter in model.parameters():
                 parameter.add_(1)
     _expect_equal(states[0], states[1])
+    expect_equal_in_another_process(_weights, component, seed, _as_lists(states[0]))
+
+
+def _weights(component: ComponentUnderTest, seed: int) -> dict[str, Any]:
+    return _as_lists(_built(component, seed).state_dict())
+
+
+def _as_lists(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    return {name: value.tolist() for name, value in state.items()}
 
 
 @check(seeds=2)
@@ -105,13 +117,42 @@ def beats_are_classified_independently(component: ComponentUnderTest, seed: int)
 
 @check()
 def weights_can_be_restored(component: ComponentUnderTest, seed: int) -> None:
-    """A network with the weights of another one gives the same logits."""
-    first = _built(component, seed, weights=1).eval()
-    second = _built(component, seed, weights=2).eval()
-    second.load_state_dict(first.state_dict())
-    x = _beats(2, 2, _lengths(component)[0], seed)
-    with torch.inference_mode():
-        expect(torch.equal(first(x), second(x)), "equal weights give different logits")
+    """A network with the weights of another one, which was trained, gives the same logits.
+
+    A run continues from saved weights, and classifies with them later.
+    """
+    first, second = (_built(component, seed, weights=weights) for weights in (1, 2))
+    x = _beats(4, 2, _lengths(component)[0], seed)
+    with torch.no_grad():
+        for _ in range(3):
+            first.train()(x)
+        second.load_state_dict(first.state_dict())
+        for mode in (False, True):  # training changes the networks again, so it comes last
+            with seeded(seed):
+                one = first.train(mode)(x)
+            with seeded(seed):
+                other = second.train(mode)(x)
+            when = "in training" if mode else "in evaluation"
+            expect(torch.equal(one, other), f"equal weights give different logits {when}")
+
+
+@check(seeds=2)
+def an_architecture_from_json_gives_the_same_network(
+    component: ComponentUnderTest, seed: int
+) -> None:
+    """An architecture that is read from JSON gives the same network."""
+    arch = _architecture(component, seed)
+    networks = []
+    for one in (arch, Architecture.from_json(arch.to_json())):
+        with seeded(seed):
+            n_samples = _lengths(component)[0]
+            model = component.builder().build(one, n_leads=2, n_samples=n_samples, n_classes=3)
+            networks.append(with_shapes(model, 2, n_samples))
+    expect(
+        _as_lists(networks[0].state_dict()) == _as_lists(networks[1].state_dict())
+        and str(networks[0]) == str(networks[1]),
+        "the network differs: does it depend on the order of a mapping, or on tuples?",
+    )
 
 
 @check()

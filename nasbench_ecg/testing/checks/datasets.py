@@ -24,6 +24,7 @@ from nasbench_ecg.errors import MissingDataError, ProtocolError
 from nasbench_ecg.options import KnowsLength
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Silent
+from nasbench_ecg.testing.another_process import expect_equal_in_another_process
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
@@ -108,6 +109,11 @@ def equal_options_give_equal_beats(component: ComponentUnderTest, seed: int) -> 
     with global_seed(2), forbid_global_random(f"the dataset {component.spec.name!r}"):
         again = _load(component, _protocol(component))
     expect(first.fingerprint() == again.fingerprint(), "the beats differ the second time")
+    expect_equal_in_another_process(_fingerprint, component, seed, first.fingerprint())
+
+
+def _fingerprint(component: ComponentUnderTest, seed: int) -> str:
+    return _load(component, _protocol(component)).fingerprint()
 
 
 @check()

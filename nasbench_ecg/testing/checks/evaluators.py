@@ -19,6 +19,7 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, ValidationContext
 from nasbench_ecg.run.evaluations import evaluation_fault, fault_of_stated_score
 from nasbench_ecg.run.resume import ResumeFolder, StageState
+from nasbench_ecg.testing.another_process import expect_equal_in_another_process
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest, fingerprints
 from nasbench_ecg.testing.randomness import (
@@ -62,6 +63,14 @@ def equal_seeds_give_equal_evaluations(component: ComponentUnderTest, seed: int)
         with global_seed(state):
             ends.append(case.evaluate(evaluator=evaluator))
     _expect_equal(*ends)
+    other_seed = 5  # new to this process, so that a module that remembers another one shows it
+    here = _scores(component, other_seed)
+    expect_equal_in_another_process(_scores, component, other_seed, here)
+
+
+def _scores(component: ComponentUnderTest, seed: int) -> tuple[Any, ...]:
+    found = _case(component).evaluate(seed=seed)
+    return found.score, dict(found.metrics), _listed(found.predictions)
 
 
 @check()
@@ -150,11 +159,13 @@ class _Case:
     arch: Architecture
     builder: Builder
 
-    def evaluate(self, ctx: Any = None, evaluator: Evaluator | None = None) -> Evaluation:
+    def evaluate(
+        self, ctx: Any = None, evaluator: Evaluator | None = None, seed: int = 3
+    ) -> Evaluation:
         """Return its evaluation; by default by a new evaluator, and on the test part."""
         evaluator = evaluator or self.component.evaluator()
         ctx = ctx or _test_context(self.component, NoCheckpoint())
-        with seeded(3):
+        with seeded(seed):
             return evaluator.evaluate(self.arch, ctx.task, self.builder, ctx)
 
     def build(self) -> torch.nn.Module:

@@ -21,6 +21,7 @@ from nasbench_ecg.contracts import (
 )
 from nasbench_ecg.encoding import Parameter, ParameterValue, check_values, draw_values
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.testing.another_process import expect_equal_in_another_process
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest
 from nasbench_ecg.testing.randomness import forbid_global_random, global_seed
@@ -67,6 +68,11 @@ def equal_generators_give_equal_architectures(component: ComponentUnderTest, see
             space = space or component.space()
             runs.append(_all_methods(space, np.random.default_rng(seed)))
     expect(runs[0] == runs[1], "two generators in the same state give different architectures")
+    expect_equal_in_another_process(_made, component, seed, runs[0])
+
+
+def _made(component: ComponentUnderTest, seed: int) -> list[str]:
+    return _all_methods(component.space(), np.random.default_rng(seed))
 
 
 @check(seeds=20)

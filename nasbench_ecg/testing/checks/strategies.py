@@ -22,6 +22,7 @@ from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext
 from nasbench_ecg.run.evaluations import details_fault
+from nasbench_ecg.testing.another_process import expect_equal_in_another_process
 from nasbench_ecg.testing.check import ContractViolation, NotApplicable, check, expect
 from nasbench_ecg.testing.fixtures import ComponentUnderTest, fingerprints
 from nasbench_ecg.testing.randomness import (
@@ -95,6 +96,11 @@ def equal_seeds_give_equal_results(component: ComponentUnderTest, seed: int) -> 
         with global_seed(state):
             results.append(run_search(component, parts=parts, seed=1).to_json())
     expect(results[0] == results[1], _difference(results[0], results[1]))
+    expect_equal_in_another_process(_result, component, 1, results[0])
+
+
+def _result(component: ComponentUnderTest, seed: int) -> str:
+    return run_search(component, seed=seed).to_json()
 
 
 @check()
