@@ -185,6 +185,8 @@ def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
     [
         (['nam = "x"'], OptionError, "no entry 'nam'"),
         (["before = -1"], OptionError, "'before' is not valid"),
+        (["rate = nan"], OptionError, "'rate' is not valid"),
+        (["rate = -5"], OptionError, "'rate' is not valid"),
         (["before = 'much'"], OptionError, "'before'"),
         (['denoise = "db4"'], OptionError, "'denoise'"),
         (['rhythm = "later"'], OptionError, "'rhythm'"),
