@@ -342,5 +342,5 @@ def _show_features(name: str, measured: FeatureTable) -> None:
         f"{counted(len(measured), 'beat')} of {counted(n_records, 'record')}, "
         f"{len(FEATURES)} features each "
         "(these, and the same of the previous beat); "
-        f"{counted(n_flat, 'beat')} on a flat or saturated lead"
+        f"{counted(n_flat, 'beat')} on a flat, saturated or missing lead"
     )

@@ -126,18 +126,28 @@ def noise_amplitudes(noise: Noise) -> Floats:
 def qrs_amplitudes(record: Record) -> Floats:
     """Return the trimmed mean of the peak-to-peak amplitudes of QRS complexes, [n_leads], in mV.
 
-    Measured within 50 ms of the first 300 normal beats: those that are neither ventricular nor
-    fusion nor unclassified. A record without them is measured at its other beats.
+    Measured within 50 ms of the first 300 normal beats where a lead has a signal: those that are
+    neither ventricular nor fusion nor unclassified. A record without them is measured at its other
+    beats.
     """
     beats = np.isin(record.symbols, sorted(BEAT_SYMBOLS))
     normal = beats & ~np.isin(record.symbols, sorted(_NOT_NORMAL))
     reach = round(_QRS_SECONDS * record.fs)
     samples = record.samples[normal if normal.any() else beats]
     samples = samples[(samples >= reach) & (samples + reach < record.signals.shape[1])]
-    if not len(samples):
-        return np.zeros(len(record.signals))
-    around = samples[:_MEASUREMENTS, None] + np.arange(-reach, reach + 1)
-    return _trimmed_mean(np.ptp(record.signals[:, around], axis=2))
+    around = samples[:, None] + np.arange(-reach, reach + 1)
+    if record.missing is None:
+        return _amplitudes(record.signals, around)
+    known = ~record.missing[:, around].any(axis=2)
+    own = [_amplitudes(record.signals[i : i + 1], around[known[i]]) for i in range(len(known))]
+    return np.concatenate(own)
+
+
+def _amplitudes(signals: Floats, around: NDArray[np.int64]) -> Floats:
+    """Return the trimmed mean of peak-to-peak values, [n_leads], of the first positions."""
+    if not len(around):
+        return np.zeros(len(signals))
+    return _trimmed_mean(np.ptp(signals[:, around[:_MEASUREMENTS]], axis=2))
 
 
 def _trimmed_mean(values: Floats) -> Floats:
