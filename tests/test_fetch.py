@@ -164,6 +164,15 @@ def test_a_file_the_server_lacks_is_an_error_at_once(server, origin, tmp_path):
     assert len(server.ranges("101.atr")) == 1
 
 
+def test_a_list_that_lacks_records_is_told(server, tmp_path):
+    # A connection that ends early without a stated length gives a list that is only shorter.
+    notes = Notes()
+    fetch_from(server, tmp_path, progress=notes)
+    assert notes.lines == ["The server lists 2 of the 48 records of mitdb."]
+    fetch_from(server, tmp_path, progress=notes, records=["100"])
+    assert len(notes.lines) == 1
+
+
 def test_a_server_without_the_database_is_an_error_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "empty").mkdir()
