@@ -417,6 +417,14 @@ def test_a_rejected_list_fetches_nothing_and_does_not_replace_the_old_list(
     assert_identical(tmp_path, published, ["SHA256SUMS.txt"])
 
 
+def test_lists_may_have_the_marks_of_another_editor(tmp_path):
+    (tmp_path / "RECORDS").write_bytes(b"\xef\xbb\xbf100\r\n101\r\n")
+    assert record_names(tmp_path) == ["100", "101"]
+    sums = tmp_path / "SHA256SUMS.txt"
+    sums.write_bytes(f"\ufeff{DIGEST}  100.dat\r\n".encode())
+    assert read_sums(sums) == {"100.dat": DIGEST}
+
+
 def test_invalid_record_names_are_rejected(tmp_path):
     (tmp_path / "RECORDS").write_text("100\n../101\n")
     with pytest.raises(RecordError, match="name of a record is not valid"):
