@@ -138,7 +138,7 @@ def qrs_amplitudes(record: Record) -> Floats:
     around = samples[:, None] + np.arange(-reach, reach + 1)
     if record.missing is None:
         return _amplitudes(record.signals, around)
-    known = ~record.missing[:, around].any(axis=2)
+    known = np.asarray(~record.missing[:, around].any(axis=2))
     own = [_amplitudes(record.signals[i : i + 1], around[known[i]]) for i in range(len(known))]
     return np.concatenate(own)
 
