@@ -146,6 +146,28 @@ def test_a_day_is_read_in_parts_of_one_length():
     assert all(a.core[1] == b.core[0] for a, b in itertools.pairwise(parts))
 
 
+def test_what_a_lead_lacks_does_not_count_as_in_training(monkeypatch):
+    recorded, beats = recording()
+    monkeypatch.setattr(recording_parts, "_PART_SECONDS", 20.0)
+    length = recorded.n_samples // 3
+    recorded.signals[1, :length] = 9.0
+    missing = np.zeros(recorded.signals.shape, dtype=bool)
+    missing[1, :length] = True
+    given = []
+    annotate(recorded, classifier("per-record", record=given), Silent(), peaks=beats)
+    as_trained = segment(
+        Record("r", FS, recorded.leads, recorded.signals, np.full(len(beats), "N"), beats, (),
+               missing=missing),
+        before=30, after=40, normalise="per-record",
+    )  # fmt: skip
+    np.testing.assert_allclose(np.concatenate(given), as_trained.signals, atol=2e-5)
+    own = recorded.signals[1, length:]
+    beat = next(int(b) for b in beats if b > length + 40)
+    expected = (recorded.signals[1, beat - 30 : beat + 41] - own.mean()) / own.std()
+    where = as_trained.sample.tolist().index(beat)
+    np.testing.assert_allclose(np.concatenate(given)[where, 1], expected, atol=2e-5)
+
+
 def test_a_flat_lead_is_zero_as_in_training():
     recorded, beats = recording()
     recorded.signals[1] = 1.1

@@ -143,6 +143,18 @@ def test_a_flat_lead_is_marked_and_all_its_features_are_nan():
     assert len(table) == len(peaks) and not table.usable.any() and np.isnan(table.values).all()
 
 
+def test_beats_where_a_lead_is_missing_are_marked_and_their_features_are_nan():
+    lead, peaks = synthetic_lead(360.0)
+    gap = slice(int(peaks[10]) - 100, int(peaks[14]) + 100)
+    missing = np.zeros((1, len(lead)), dtype=bool)
+    missing[0, gap] = True
+    lead = lead.copy()
+    lead[gap] = np.linspace(lead[gap.start], lead[gap.stop], gap.stop - gap.start)  # as read
+    table = beat_features(replace(record_of(lead, peaks), missing=missing))
+    assert np.flatnonzero(~table.usable).tolist() == [10, 11, 12, 13, 14]
+    assert np.isnan(column(table, "r_mv")[10:15]).all()
+
+
 def test_a_record_too_short_is_named(tmp_path):
     with pytest.raises(RecordError, match="too short") as error:
         beat_features(record_of(np.zeros(1000), [500]))

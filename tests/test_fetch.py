@@ -164,6 +164,15 @@ def test_a_file_the_server_lacks_is_an_error_at_once(server, origin, tmp_path):
     assert len(server.ranges("101.atr")) == 1
 
 
+def test_a_list_that_lacks_records_is_told(server, tmp_path):
+    # A connection that ends early without a stated length gives a list that is only shorter.
+    notes = Notes()
+    fetch_from(server, tmp_path, progress=notes)
+    assert notes.lines == ["The server lists 2 of the 48 records of mitdb."]
+    fetch_from(server, tmp_path, progress=notes, records=["100"])
+    assert len(notes.lines) == 1
+
+
 def test_a_server_without_the_database_is_an_error_at_once(tmp_path, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     (tmp_path / "empty").mkdir()
@@ -406,6 +415,14 @@ def test_a_rejected_list_fetches_nothing_and_does_not_replace_the_old_list(
         fetch_from(server, tmp_path)
     assert not (tmp_path / "101.dat").exists()
     assert_identical(tmp_path, published, ["SHA256SUMS.txt"])
+
+
+def test_lists_may_have_the_marks_of_another_editor(tmp_path):
+    (tmp_path / "RECORDS").write_bytes(b"\xef\xbb\xbf100\r\n101\r\n")
+    assert record_names(tmp_path) == ["100", "101"]
+    sums = tmp_path / "SHA256SUMS.txt"
+    sums.write_bytes(f"\ufeff{DIGEST}  100.dat\r\n".encode())
+    assert read_sums(sums) == {"100.dat": DIGEST}
 
 
 def test_invalid_record_names_are_rejected(tmp_path):

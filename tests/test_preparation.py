@@ -108,6 +108,24 @@ def test_annotations_that_end_long_before_the_signals_are_noted(tmp_path):
     assert note.startswith("Record cut has no annotation in its last 50 s")
 
 
+@pytest.mark.parametrize(
+    ("fs", "changes", "said"),
+    [
+        (128, {"denoise": "db5"}, "Denoising at 128 Hz removes everything above 16 Hz"),
+        (360, {"denoise": "db6", "denoise_rate": 100.0}, "at 100 Hz removes everything above 12.5"),
+        (128, {"denoise": "none"}, None),
+        (128, {"denoise": "db5", "denoise_rate": 360.0}, None),
+        (250, {"denoise": "db5"}, None),
+    ],
+)
+def test_denoising_that_takes_a_part_of_the_qrs_complexes_is_noted(tmp_path, fs, changes, said):
+    write_record(tmp_path, "r", fs=fs)
+    progress = Notes()
+    cut_beats(tmp_path, options(("r",), **changes), progress)
+    told = [one for one in progress.notes if one.startswith("Denoising")]
+    assert len(told) == (said is not None) and (said is None or said in told[0])
+
+
 def test_the_cache_key_does_not_depend_on_the_number_of_threads(ward, tmp_path, monkeypatch):
     class Ward:
         def requires(self):

@@ -312,6 +312,13 @@ def test_error_for_an_unsupported_protocol_lists_the_supported_ones():
             "but there are 1",
         ),
         (
+            "patient-kfold",
+            PatientKFoldOptions(fold=0),
+            {"a": 90, "b": 90},
+            NO_FIXED_RECORDS,
+            r"but there are 2\. \(protocol.k\) Load more records\.$",  # no k is small enough
+        ),
+        (
             "inter-patient",
             InterPatientOptions(),
             TEN,

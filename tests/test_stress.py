@@ -105,6 +105,17 @@ def test_amplitudes_leave_out_ventricular_beats_and_the_extremes():
     assert noise_gains(record(np.zeros((1, 9000))), noise(sine(1.0)), 0.0) == [0.0]
 
 
+def test_amplitudes_are_measured_where_a_lead_has_a_signal():
+    signals = np.stack([sine(2.0), sine(0.5)])
+    missing = np.zeros(signals.shape, dtype=bool)
+    missing[0, : 60 * FS * 7] = True
+    signals[missing] = 5.0
+    off = replace(record(signals), missing=missing)
+    np.testing.assert_allclose(qrs_amplitudes(off), [4.0, 1.0])
+    missing[0] = True
+    np.testing.assert_allclose(qrs_amplitudes(replace(off, missing=missing)), [0.0, 1.0])
+
+
 def test_real_noise_has_the_ratio_that_it_is_asked_for():
     clean = read_record(real_database("mitdb"), "118")
     for name in ("bw", "em", "ma"):

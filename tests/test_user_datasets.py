@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import wfdb
 from typer.testing import CliRunner
@@ -91,6 +92,22 @@ def test_the_example_is_added_listed_described_and_removed(ward: Path) -> None:
     assert (ward.parent / "records" / "p01.hea").is_file()
 
 
+def test_features_are_those_of_the_beats_of_the_dataset(ward: Path, tmp_path: Path) -> None:
+    records = ward.parent / "records"
+    marks = wfdb.rdann(str(records / "p02"), "atr")
+    wfdb.wrann("p02", "qrs", marks.sample[:30], marks.symbol[:30], write_dir=str(records))
+    signals = wfdb.rdrecord(str(records / "p02")).p_signal.T * [[1], [3]]
+    beats = [*zip(marks.sample.tolist(), marks.symbol, strict=True)]
+    write_record(records, "p02", leads=("II", "V1"), signals=signals, fs=FS, beats=beats)
+    write(ward, 'records = ["p02"]', 'leads = ["V1"]', 'annotations = "qrs"', "head = 4")
+    nasbench("data", "add", ward)
+    nasbench("data", "features", "my-ward", "--out", tmp_path / "f.csv")
+    table = pd.read_csv(tmp_path / "f.csv")
+    assert set(table.record) == {"p02"}
+    assert table["sample"].tolist() == marks.sample[4:30].tolist()
+    assert table.r_mv[table.label == "N"].median() > 2
+
+
 @pytest.mark.parametrize("protocol", ["intra-patient", "patient-kfold"])
 def test_it_runs_under_both_protocols(ward: Path, tmp_path: Path, protocol: str) -> None:
     nasbench("data", "add", ward)
@@ -168,6 +185,8 @@ def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
     [
         (['nam = "x"'], OptionError, "no entry 'nam'"),
         (["before = -1"], OptionError, "'before' is not valid"),
+        (["rate = nan"], OptionError, "'rate' is not valid"),
+        (["rate = -5"], OptionError, "'rate' is not valid"),
         (["before = 'much'"], OptionError, "'before'"),
         (['denoise = "db4"'], OptionError, "'denoise'"),
         (['rhythm = "later"'], OptionError, "'rhythm'"),

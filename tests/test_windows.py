@@ -114,6 +114,19 @@ def test_per_record_normalisation_uses_the_whole_lead():
     np.testing.assert_allclose(windows[0], expected[:, 401:701], atol=1e-5)
 
 
+@pytest.mark.parametrize("rate", [None, 120.0])
+def test_samples_without_signal_do_not_count_in_the_figures_of_a_record(rate):
+    signals = 3 + 2 * spiky_signals(2, 7200)
+    cut = {"before": 99, "after": 200, "normalise": "per-record", "rate": rate}
+    whole = segment(a_record(signals[:, :3600], [(1500, "N")]), **cut)
+    missing = np.zeros(signals.shape, dtype=bool)
+    missing[1, 3600:] = True
+    signals[1, 3600:] = 25.0  # at the end of the range of its converter
+    gap = segment(replace(a_record(signals, [(1500, "N")]), missing=missing), **cut)
+    exact = {"atol": 1e-5} if rate is None else {"rtol": 0.01, "atol": 0.02}  # the step rings
+    np.testing.assert_allclose(gap.signals[:, 1], whole.signals[:, 1], **exact)
+
+
 @pytest.mark.parametrize("normalise", ["per-beat", "per-record"])
 def test_flat_lead_becomes_zero(normalise):
     record = a_record(np.full((1, 3000), 0.3), [(500, "N")])

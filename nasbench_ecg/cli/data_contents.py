@@ -43,13 +43,10 @@ NameArgument = Annotated[
 def info(name: NameArgument, data: DataOption = None) -> None:
     """Show the records of a database, or the beats of a dataset."""
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.physionet.catalog import DATABASES
     from nasbench_ecg.plugin.registry import load_registry
 
-    source = LocalSource(data)
-    registry = load_registry()
-    datasets = {component.name for component in registry.components("dataset")}
-    if name in DATABASES or (name not in datasets and _has_database(name, source)):
+    source, registry = LocalSource(data), load_registry()
+    if _is_database(name, source, registry):
         _show_database(name, database_folder(name, source))
     else:
         _show_dataset(name, source, registry)
@@ -74,16 +71,16 @@ def features(
 ) -> None:
     """Measure intervals and amplitudes of each beat: 18 features."""
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.physionet.catalog import DATABASES
+    from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.signal.features import check_table_path
 
     if out is not None:
         check_table_path(out)
-    source, names = LocalSource(data), parse_records(records)
-    if name in DATABASES or _has_database(name, source):
+    source, names, registry = LocalSource(data), parse_records(records), load_registry()
+    if _is_database(name, source, registry):
         measured = _features_of_database(name, source, names, lead)
     else:
-        measured = _features_of_dataset(name, source, names, lead)
+        measured = _features_of_dataset(name, source, names, lead, registry)
     _show_features(name, measured)
     if out is not None:
         measured.write(out)
@@ -131,11 +128,17 @@ def database_folder(database: str, source: LocalSource) -> Path:
         raise
 
 
-def _has_database(database: str, source: LocalSource) -> bool:
+def _is_database(name: str, source: LocalSource, registry: Registry) -> bool:
+    """Return whether a name stands for the records of a folder, and not for a dataset."""
     from nasbench_ecg.errors import MissingDataError
+    from nasbench_ecg.physionet.catalog import DATABASES
 
+    if name in DATABASES:
+        return True
+    if name in {component.name for component in registry.components("dataset")}:
+        return False  # an added dataset has the name of its folder of records, too
     try:
-        return source.folder(database).is_dir()
+        return source.folder(name).is_dir()
     except MissingDataError:
         return False
 
@@ -262,15 +265,18 @@ def _features_of_database(
 
 
 def _features_of_dataset(
-    name: str, source: LocalSource, names: list[str] | None, lead: str | None
+    name: str,
+    source: LocalSource,
+    names: list[str] | None,
+    lead: str | None,
+    registry: Registry,
 ) -> FeatureTable:
     """Return the features of the dataset's own beats."""
     import numpy as np
 
     from nasbench_ecg.errors import OptionError, nearest
-    from nasbench_ecg.plugin.registry import load_registry
 
-    component, options, dataset = _find_dataset(name, load_registry())
+    component, options, dataset = _find_dataset(name, registry)
     databases = {requirement.database for requirement in dataset.requires()}
     if len(databases) != 1:
         raise OptionError(
@@ -285,9 +291,12 @@ def _features_of_dataset(
             fix=nearest(unknown[0], beats.records),
         )
     leads = [lead] if lead else [*getattr(options, "leads", ("#0",))]
-    symbols = getattr(options, "symbols", None)
     measured = _measure(
-        source.folder(databases.pop()), names or list(beats.records), leads, symbols
+        source.folder(databases.pop()),
+        names or list(beats.records),
+        leads,
+        getattr(options, "symbols", None),
+        getattr(options, "annotations", "atr"),
     )
     own = {(beats.records[r], int(s)) for r, s in zip(beats.record, beats.sample, strict=True)}
     pairs = zip(measured.record, measured.sample, strict=True)
@@ -295,7 +304,11 @@ def _features_of_dataset(
 
 
 def _measure(
-    folder: Path, names: list[str], leads: list[str], symbols: SymbolMap | None
+    folder: Path,
+    names: list[str],
+    leads: list[str],
+    symbols: SymbolMap | None,
+    extension: str = "atr",
 ) -> FeatureTable:
     """Return the features of the first of ``leads`` in each record."""
     from nasbench_ecg.signal.features import beat_features, join_tables
@@ -304,7 +317,8 @@ def _measure(
     tables = []
     with RichProgress(stderr()).track("Measuring beats", len(names)) as steps:
         for name in names:
-            tables.append(beat_features(read_record(folder, name, leads), symbols=symbols))
+            record = read_record(folder, name, leads, extension)
+            tables.append(beat_features(record, symbols=symbols))
             steps.advance()
     return join_tables(tables)
 
@@ -328,5 +342,5 @@ def _show_features(name: str, measured: FeatureTable) -> None:
         f"{counted(len(measured), 'beat')} of {counted(n_records, 'record')}, "
         f"{len(FEATURES)} features each "
         "(these, and the same of the previous beat); "
-        f"{counted(n_flat, 'beat')} on a flat or saturated lead"
+        f"{counted(n_flat, 'beat')} on a flat, saturated or missing lead"
     )

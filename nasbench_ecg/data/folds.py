@@ -67,7 +67,7 @@ def subject_folds(name: str, index: Index, beats: Beats, k: int, seed: int) -> l
     """
     of_beat, counts = _class_counts(index, beats)
     if len(counts) < k:
-        fewer = f", or set protocol.k to {len(counts)} or less" if len(counts) > 1 else ""
+        fewer = f", or set protocol.k to {len(counts)} or less" if len(counts) > 2 else ""
         raise ProtocolError(
             f"{name}: {k} folds need at least {k} subjects, but there are {len(counts)}.",
             where="protocol.k",

@@ -24,6 +24,7 @@ from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.windows import Windows
 
 _MAX_WORKERS = 4  # more threads do not help: annotations are decoded in pure Python
+_LEAST_DENOISED = 200.0  # hertz; an eighth of it is left, and QRS complexes have up to 25 Hz
 _UNANNOTATED = 30.0  # seconds; published records of mitdb, svdb and qtdb have less than two
 
 
@@ -108,6 +109,7 @@ def cut_beats(
     _note_dropped("exceeds the record", outside, progress)
     _note_dropped("has no signal (option max_missing)", missing, progress)
     _note_annotations(cut, symbol_map(options.symbols), classes, progress)
+    _note_denoising(options, min(one.fs for one in cut), progress)
     return result
 
 
@@ -118,6 +120,7 @@ class _CutRecord:
     windows: Windows
     subject: str
     leads: tuple[str, ...]
+    fs: float
     symbols: Counter[str]
     n_skipped: int
     n_behind: int
@@ -147,6 +150,7 @@ def _cut_records(
             windows_of(record, options, classes, noise),
             subject(record),
             record.leads,
+            record.fs,
             Counter(kept.tolist()),
             len(record.symbols) - len(kept),
             int((record.samples >= record.signals.shape[1]).sum()),
@@ -218,3 +222,13 @@ def _note_annotations(
     skipped = f"; skipped by head and tail: {n_skipped:,}" if n_skipped else ""
     behind = f"; at or behind the end of a record: {n_behind:,}" if n_behind else ""
     progress.note(f"Annotations: {describe_symbols(counts, used)}{skipped}{behind}.")
+
+
+def _note_denoising(options: WaveformOptions, fs: float, progress: Progress) -> None:
+    """Note if the wavelet filter removes a part of the QRS complexes."""
+    rate = options.denoise_rate or fs
+    if options.denoise != "none" and rate < _LEAST_DENOISED:
+        progress.note(
+            f"Denoising at {rate:g} Hz removes everything above {rate / 8:g} Hz, a part of the QRS "
+            "complexes: set the option denoise to none, or denoise_rate to 360."
+        )

@@ -188,7 +188,7 @@ class _TomlFile(BaseModel):
     leads: tuple[str, ...] | None = None
     before: int | None = None
     after: int | None = None
-    rate: float | None = None
+    rate: float | None = Field(None, gt=0, allow_inf_nan=False)
     head: int = 0
     tail: int = 0
     denoise: Denoising = "db5"

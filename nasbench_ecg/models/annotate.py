@@ -122,7 +122,8 @@ def annotate(
                 given = np.where(missing, np.nan, signals)
                 found.append(part.within(detect_r_peaks(given, recording.fs)))
             if classifier.options.normalise == "per-record":
-                moments.add(denoised(signals, recording, classifier)[:, core])
+                clean = denoised(signals, recording, classifier)
+                moments.add(clean[:, core], missing[:, core])
             bar.advance()
         samples = _without_doubles(np.concatenate(found), recording.fs) if peaks is None else peaks
         samples = np.unique(samples)  # two marks at one place are one beat

@@ -86,21 +86,22 @@ def denoised(signals: Floats, recording: Recording, classifier: BeatClassifier) 
 
 
 class Moments:
-    """Mean and standard deviation of each lead over parts of a recording."""
+    """Mean and standard deviation of each lead over parts of a recording, where it has a signal."""
 
     def __init__(self, n_leads: int) -> None:
-        self.n, self.total, self.squares = 0, np.zeros(n_leads), np.zeros(n_leads)
+        self.n, self.total, self.squares = np.zeros((3, n_leads))
 
-    def add(self, signals: Floats) -> None:
-        """Add the signals of a part, [n_leads, n_samples]."""
-        self.n += signals.shape[1]
-        self.total += signals.sum(axis=1)
-        self.squares += (signals**2).sum(axis=1)
+    def add(self, signals: Floats, missing: NDArray[np.bool_]) -> None:
+        """Add the signals of a part, and what is missing in them, both [n_leads, n_samples]."""
+        self.n += (~missing).sum(axis=1)
+        self.total += signals.sum(axis=1, where=~missing)
+        self.squares += (signals**2).sum(axis=1, where=~missing)
 
     def z_score(self, windows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return windows [n_beats, n_leads, n_samples] normalized by the whole recording."""
-        mean = self.total / self.n
-        deviation = np.sqrt(np.maximum(self.squares / self.n - mean**2, 0))
+        n = np.maximum(self.n, 1)
+        mean = self.total / n
+        deviation = np.sqrt(np.maximum(self.squares / n - mean**2, 0))
         scale = np.where(deviation > FLAT, deviation, np.inf)
         return ((windows - mean[:, None]) / scale[:, None]).astype(np.float32)
 

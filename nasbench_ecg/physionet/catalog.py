@@ -183,7 +183,7 @@ def read_sums(path: Path) -> dict[str, str]:
             out of the folder.
     """
     sums = {}
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
@@ -225,7 +225,7 @@ def record_names(folder: Path) -> list[str]:
     path = folder / RECORDS
     if not path.is_file():
         return _names_of_headers(folder)
-    names = path.read_text(encoding="utf-8", errors="replace").split()
+    names = path.read_text(encoding="utf-8-sig", errors="replace").split()
     for name in names:
         if not re.fullmatch(r"[\w-]+(/[\w-]+)*", name):
             raise RecordError(

@@ -124,6 +124,8 @@ def fetch(
         connection = Connection(session, timeout, backoff, lambda n: None, progress.note)
         sums = _fetch_sums(connection, url, destination)
         names = _file_names(known, sums, records, extensions)
+        if records is None and (n := len(_listed_records(sums))) < known.n_records:
+            progress.note(f"The server lists {n} of the {known.n_records} records of {database}.")
         max_bytes = round(_TOLERANCE * known.size_mb * 1e6)
         with progress.track(f"Fetching {database}", len(names)) as bar:
 
@@ -184,8 +186,7 @@ def _file_names(
     Raises:
         RecordError: The database has no such record or file.
     """
-    headers = (name for name in sums if name.endswith(".hea") and "/" not in name)
-    listed = sorted(name.removesuffix(".hea") for name in headers)
+    listed = _listed_records(sums)
     for record in records or ():
         if record not in listed:
             raise RecordError(
@@ -202,3 +203,8 @@ def _file_names(
                     fix="Check the name of the record and the extensions of its files.",
                 )
     return [name for name in (RECORDS, *files) if name in sums]
+
+
+def _listed_records(sums: Mapping[str, str]) -> list[str]:
+    headers = (name for name in sums if name.endswith(".hea") and "/" not in name)
+    return sorted(name.removesuffix(".hea") for name in headers)

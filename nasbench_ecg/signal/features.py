@@ -55,7 +55,7 @@ class FeatureTable:
         record: Name of the record, [n_beats].
         sample: int64 [n_beats], sample index of the beat as annotated.
         label: AAMI class, [n_beats].
-        usable: bool [n_beats], False where the lead is flat or saturated around the beat.
+        usable: bool [n_beats], False where the lead is flat, saturated or missing around the beat.
     """
 
     values: Floats
@@ -217,9 +217,10 @@ def beat_features(
     except RecordError as error:
         where = f"record {record.name}, {error.where}"
         raise RecordError(error.what, where=where, fix=error.fix) from error
-    waves = delineate(
-        filtered, record.fs, beats, flat=flat_mask(chosen, record.fs)[0], check_p=check_p
-    )
+    flat = flat_mask(chosen, record.fs)[0]
+    if record.missing is not None:
+        flat |= record.missing[lead]
+    waves = delineate(filtered, record.fs, beats, flat=flat, check_p=check_p)
     own = measure(filtered, record.fs, waves)
     previous = np.full_like(own, np.nan)
     previous[1:] = own[:-1]

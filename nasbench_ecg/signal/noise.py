@@ -3,8 +3,9 @@
 After five minutes without noise, segments of two minutes with and without noise alternate. Each
 lead gets one signal of the noise record, times a gain that sets the signal-to-noise ratio
 SNR = 10 log₁₀(S / N). S is the square of the peak-to-peak amplitude of QRS complexes over 8, which
-is the power of a sine of that amplitude. N is the mean square of the noise without its mean. Steps
-where noise begins or ends are removed by an offset, so that a lead keeps its last offset.
+is the power of a sine of that amplitude. N is the mean square of the noise in seconds, each without
+its mean, so wander below 1 Hz does not count. Steps where noise begins or ends are removed by an
+offset, so that a lead keeps its last offset.
 
 References:
     Moody, Muldrow, Mark 1984, "A noise stress test for arrhythmia detectors", Computers in
@@ -125,18 +126,28 @@ def noise_amplitudes(noise: Noise) -> Floats:
 def qrs_amplitudes(record: Record) -> Floats:
     """Return the trimmed mean of the peak-to-peak amplitudes of QRS complexes, [n_leads], in mV.
 
-    Measured within 50 ms of the first 300 normal beats: those that are neither ventricular nor
-    fusion nor unclassified. A record without them is measured at its other beats.
+    Measured within 50 ms of the first 300 normal beats where a lead has a signal: those that are
+    neither ventricular nor fusion nor unclassified. A record without them is measured at its other
+    beats.
     """
     beats = np.isin(record.symbols, sorted(BEAT_SYMBOLS))
     normal = beats & ~np.isin(record.symbols, sorted(_NOT_NORMAL))
     reach = round(_QRS_SECONDS * record.fs)
     samples = record.samples[normal if normal.any() else beats]
     samples = samples[(samples >= reach) & (samples + reach < record.signals.shape[1])]
-    if not len(samples):
-        return np.zeros(len(record.signals))
-    around = samples[:_MEASUREMENTS, None] + np.arange(-reach, reach + 1)
-    return _trimmed_mean(np.ptp(record.signals[:, around], axis=2))
+    around = samples[:, None] + np.arange(-reach, reach + 1)
+    if record.missing is None:
+        return _amplitudes(record.signals, around)
+    known = np.asarray(~record.missing[:, around].any(axis=2))
+    own = [_amplitudes(record.signals[i : i + 1], around[known[i]]) for i in range(len(known))]
+    return np.concatenate(own)
+
+
+def _amplitudes(signals: Floats, around: NDArray[np.int64]) -> Floats:
+    """Return the trimmed mean of peak-to-peak values, [n_leads], of the first positions."""
+    if not len(around):
+        return np.zeros(len(signals))
+    return _trimmed_mean(np.ptp(signals[:, around[:_MEASUREMENTS]], axis=2))
 
 
 def _trimmed_mean(values: Floats) -> Floats:

@@ -21,7 +21,10 @@ from nasbench_ecg.signal.resampling import resample
 from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS, Rhythm, record_planes
 
 Normalization = Literal["none", "per-beat", "per-record"]
-"""``none``: millivolts; the others: z-score of each lead over the window or the whole record."""
+"""``none``: millivolts; the others: z-score of each lead over the window or the whole record.
+
+The mean and the deviation of a record are those of the samples where the lead has a signal.
+"""
 
 MAX_MISSING = 0.1
 """Largest share of missing samples in a window: 83 ms of 833 ms, less than a QRS complex."""
@@ -104,7 +107,7 @@ def segment(
 
     signals, ratio = resample(record.signals, record.fs, rate)
     if normalise == "per-record":
-        signals = _z_score(signals)
+        signals = _z_score(signals, _known(record, signals.shape[1], float(ratio)))
     share = MAX_MISSING if max_missing is None else max_missing
     cutter = _Cutter(record, signals, float(ratio), before, after, share, normalise == "per-beat")
     moved = record.samples if shift is None else record.samples + shift
@@ -179,6 +182,18 @@ def _missing_share(
     return worst
 
 
+def _known(record: Record, n_samples: int, ratio: float) -> NDArray[np.bool_] | Literal[True]:
+    """Return where each lead has a signal, [n_leads, n_samples], at ``ratio`` of its own rate.
+
+    True: everywhere. A lead without any signal counts as a whole.
+    """
+    if record.missing is None:
+        return True
+    place = np.rint(np.arange(n_samples) / ratio).astype(np.int64)
+    known = ~record.missing[:, place.clip(0, record.missing.shape[1] - 1)]
+    return known | ~known.any(axis=1, keepdims=True)
+
+
 def _cut(
     signals: NDArray[np.float64], starts: NDArray[np.int64], width: int
 ) -> NDArray[np.float32]:
@@ -195,8 +210,9 @@ def _with_planes(windows: NDArray[np.float32], planes: NDArray[np.float64]) -> N
     return np.concatenate([windows, constant], axis=1)
 
 
-def _z_score(values: NDArray[F]) -> NDArray[F]:
-    values = values - values.mean(axis=-1, keepdims=True)
-    deviation = values.std(axis=-1, keepdims=True)
+def _z_score(values: NDArray[F], known: NDArray[np.bool_] | Literal[True] = True) -> NDArray[F]:
+    """Return values with the mean 0 and the deviation 1 of the ``known`` ones, on the last axis."""
+    values = values - values.mean(axis=-1, keepdims=True, where=known)
+    deviation = values.std(axis=-1, keepdims=True, where=known)
     values /= np.where(deviation > FLAT, deviation, np.inf)
     return values
