@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from test_plugin_check import Correct, Linear, Majority, Numbers, result_of, spa
 
 from nasbench_ecg.api import Architecture, Evaluation, SearchResult
 from nasbench_ecg.plugin.specs import BuilderSpec, ComponentSpec, EvaluatorSpec
+from nasbench_ecg.testing import another_process
 
 _SCORES: dict[str, float] = {}
 
@@ -116,3 +118,13 @@ def test_a_network_that_follows_the_order_of_a_mapping_is_caught(
     assert result_of(builder(Linear), check).outcome == "passed"
     found = result_of(builder(InOrder), check)
     assert found.outcome == "failed" and "the order of a mapping" in found.reason
+
+
+def test_modules_that_are_found_later_are_found_in_the_other_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    another_process._process(*another_process._settings())
+    (tmp_path / "found_later.py").write_text("VALUE = 3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    process = another_process._process(*another_process._settings())
+    assert process.submit(eval, "__import__('found_later').VALUE").result() == 3

@@ -10,6 +10,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from nasbench_ecg.models.preparation import preparation_steps, waveform_options
 from nasbench_ecg.models.quantization import Int8Scores
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.signal.aami import CLASSES
@@ -76,6 +79,18 @@ def _input(record: RunRecord) -> Iterator[str]:
         f"the dataset `{record.dataset_name}`, with the options in the file's metadata."
     )
     yield ""
+    try:
+        options = waveform_options(record.components["dataset"].options, data.leads)
+    except ValidationError:
+        pass  # these beats are not cut from a signal
+    else:
+        yield "From a recording in millivolts:"
+        yield ""
+        for number, step in enumerate(preparation_steps(options, data.fs), start=1):
+            yield f"{number}. {step}"
+        yield ""
+        yield "`nasbench-ecg annotate` detects the R peaks of a recording and does all of this."
+        yield ""
     aami = " (ANSI/AAMI EC57)" if set(record.classes) <= set(CLASSES) else ""
     yield f"Output: probabilities of the classes {', '.join(record.classes)}{aami}."
     yield ""

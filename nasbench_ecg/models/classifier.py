@@ -13,16 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from nasbench_ecg.data.record_options import (
-    DISTURBANCES,
-    RecordsOptions,
-    WaveformOptions,
-    denoise_rate,
-)
+from nasbench_ecg.data.record_options import WaveformOptions, denoise_rate
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.executorch import load_program
 from nasbench_ecg.models.export import METADATA, metadata
 from nasbench_ecg.models.load import first_line
+from nasbench_ecg.models.preparation import waveform_options
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.signal.added_leads import count_leads
@@ -189,22 +185,15 @@ def _classifier(
     probabilities: Callable[[Floats], Floats],
     file: str = "",
 ) -> BeatClassifier:
-    given = described["preparation"]["options"]
-    of_records = RecordsOptions.model_fields
-    known = {
-        key: value
-        for key, value in given.items()
-        if key in WaveformOptions.model_fields and key not in (*of_records, *DISTURBANCES)
-    }
+    leads = tuple(described["leads"])
     try:
-        options = WaveformOptions(records=(name,), leads=tuple(described["leads"]), **known)
+        options = waveform_options(described["preparation"]["options"], leads)
     except ValidationError as error:
         raise OptionError(
             f"The beats of {name} are not cut from a signal: its dataset is "
             f"{described['preparation']['dataset']!r}.",
             fix="Choose a network that was trained on waveforms.",
         ) from error
-    leads = tuple(described["leads"])
     return BeatClassifier(
         name=name,
         probabilities=probabilities,

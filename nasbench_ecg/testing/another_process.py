@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -42,7 +43,7 @@ def expect_equal_in_another_process(
     except Exception:  # pickle raises errors of many types
         return
     try:
-        there = _process().submit(function, sent, seed).result()
+        there = _process(*_settings()).submit(function, sent, seed).result()
     except BrokenProcessPool as error:
         _process.cache_clear()
         raise ContractViolation("it ends another process that repeats the same") from error
@@ -53,9 +54,17 @@ def expect_equal_in_another_process(
     )
 
 
-@lru_cache
-def _process() -> ProcessPoolExecutor:
-    """Return a started process with other hashes of texts than this one."""
+def _settings() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Return where plugins and added datasets are found, which tests may change."""
+    own = {k: value for k, value in os.environ.items() if k.startswith("NASBENCH_ECG")}
+    return tuple(sys.path), tuple(sorted(own.items()))
+
+
+@lru_cache(1)
+def _process(
+    path: tuple[str, ...], environment: tuple[tuple[str, str], ...]
+) -> ProcessPoolExecutor:
+    """Return a process with other hashes of texts than this one, started with these settings."""
     seed = "1" if os.environ.get(_HASH_SEED) == "0" else "0"
     executor = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
     with patch.dict(os.environ, {_HASH_SEED: seed}):
