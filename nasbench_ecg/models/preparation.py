@@ -11,6 +11,7 @@ from nasbench_ecg.data.record_options import (
     WaveformOptions,
     denoise_rate,
 )
+from nasbench_ecg.signal.median_beat import MOST_BEATS
 from nasbench_ecg.signal.rhythm import LARGEST_RATIO, SMALLEST_RATIO
 from nasbench_ecg.text import counted
 
@@ -60,7 +61,8 @@ def preparation_steps(options: WaveformOptions, fs: float) -> Iterator[str]:
     if options.differences is not None:
         yield (
             "Append each lead minus the median beat of the recording, which is the median of its "
-            "prepared windows at each sample, as a further lead."
+            f"prepared windows at each sample (of {MOST_BEATS:,} evenly spaced ones if it has "
+            "more), as a further lead."
         )
     if options.rhythm is not None:
         yield (
@@ -79,8 +81,9 @@ def _denoising(options: WaveformOptions, rate: float | None) -> str:
     at = "" if rate is None else f" at {rate:g} Hz (from another rate: resample to it, and back)"
     text = (
         f"Denoise each whole lead{at} with the discrete wavelet transform `{options.denoise}` of "
-        "nine levels (PyWavelets): set the two finest details to zero, and soft-threshold the "
-        "others with σ·√(2 ln n). σ is the median of the finest detail's absolute values over "
+        "nine levels, or as many as the length allows (PyWavelets): set the two finest details to "
+        "zero, and soft-threshold the others with σ·√(2 ln n). σ is the median of the finest "
+        "detail's absolute values over "
         "0.6745, n the number of samples."
     )
     return f"{text} Set the approximation to zero." if options.denoise == "db6" else text
