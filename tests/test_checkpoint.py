@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -33,6 +34,7 @@ tensors = st.sampled_from([
     torch.tensor([True, False]),
     torch.arange(12.0).reshape(3, 4).t(),
 ])  # fmt: skip
+keys = st.recursive(st.integers() | st.text(max_size=12), lambda inner: st.tuples(inner, inner))
 states = st.recursive(
     tensors
     | st.none()
@@ -43,7 +45,7 @@ states = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.tuples(inner, inner)
-        | st.dictionaries(st.integers() | st.text(max_size=12), inner, max_size=3)
+        | st.dictionaries(keys, inner, max_size=3)
     ),
     max_leaves=8,
 )
@@ -121,6 +123,18 @@ def test_a_write_that_fails_leaves_the_last_state_and_nothing_else(
     monkeypatch.undo()
     assert read_state(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [({1}, "builtins.set"), (np.zeros(2), "numpy.ndarray"), (np.int64(3), "numpy.int64")],
+)
+def test_a_value_that_cannot_be_stored_is_named(value: Any, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    message = f"state['population'][1] is a {kind}, which a checkpoint cannot hold"
+    with pytest.raises(TypeError, match=re.escape(message)):
+        write_state(path, {"population": [None, value]})
+    assert not path.exists()
 
 
 def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:

@@ -94,9 +94,11 @@ def write_state(path: Path, state: Any) -> None:
 
     Raises:
         StorageError: There is no space, or the folder cannot be written.
+        TypeError: The data hold something else than tensors, numbers, text, None, lists, tuples
+            and mappings; the message says where.
     """
     tensors: dict[str, Tensor] = {}
-    structure = json.dumps(_flatten(state, tensors))
+    structure = json.dumps(_flatten(state, tensors, "state"))
     metadata = {"state": structure, "sha256": _digest(structure, tensors)}
     with storage_errors(path, what="A checkpoint"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,18 +134,24 @@ def _digest(structure: str, tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _flatten(value: Any, tensors: dict[str, Tensor], where: str) -> Any:
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {_TENSOR: name}
     if isinstance(value, Mapping):
-        return {_ITEMS: [[k, _flatten(v, tensors)] for k, v in value.items()]}
-    if isinstance(value, tuple):
-        return {_TUPLE: [_flatten(v, tensors) for v in value]}
-    if isinstance(value, list):
-        return [_flatten(v, tensors) for v in value]
-    return value
+        items = ((k, v, f"{where}[{k!r}]") for k, v in value.items())
+        return {_ITEMS: [[_flatten(k, tensors, at), _flatten(v, tensors, at)] for k, v, at in items]}
+    if isinstance(value, tuple | list):
+        items_of = [_flatten(v, tensors, f"{where}[{i}]") for i, v in enumerate(value)]
+        return {_TUPLE: items_of} if isinstance(value, tuple) else items_of
+    if value is None or isinstance(value, str | int | float):
+        return value
+    kind = type(value)
+    raise TypeError(
+        f"{where} is a {kind.__module__}.{kind.__qualname__}, which a checkpoint cannot hold: it "
+        "holds tensors, numbers, text, None, lists, tuples and mappings"
+    )
 
 
 def _rebuild(value: Any, tensors: Mapping[str, Tensor]) -> Any:
@@ -155,4 +163,4 @@ def _rebuild(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tensors[value[_TENSOR]]
     if _TUPLE in value:
         return tuple(_rebuild(v, tensors) for v in value[_TUPLE])
-    return {k: _rebuild(v, tensors) for k, v in value[_ITEMS]}
+    return {_rebuild(k, tensors): _rebuild(v, tensors) for k, v in value[_ITEMS]}
