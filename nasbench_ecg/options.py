@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from types import UnionType
 from typing import (
     Annotated,
@@ -96,9 +96,8 @@ class Options(BaseModel):
 
     @field_serializer("*", mode="wrap", when_used="json")
     def _sets_in_order(self, value: Any, dump: SerializerFunctionWrapHandler) -> Any:
-        """Return a set as a sorted list: its own order differs between processes."""
-        data = dump(value)
-        return sorted(data, key=json.dumps) if isinstance(value, set | frozenset) else data
+        """Return sets as sorted lists: their own order differs between processes."""
+        return _sets_sorted(value, dump(value))
 
 
 class NoOptions(Options):
@@ -214,6 +213,21 @@ def _has_truth_for_number(value: Any, allowed: set[Any]) -> bool:
 
 
 _CONTAINERS = (list, tuple, set, frozenset, dict, Mapping, Sequence)
+
+
+def _sets_sorted(value: Any, data: Any) -> Any:
+    """Return JSON data of a value with the sets in it, at any depth, as sorted lists."""
+    if isinstance(value, BaseModel) and isinstance(data, dict):
+        return {name: _sets_sorted(getattr(value, name, None), data[name]) for name in data}
+    if not isinstance(data, dict | list) or not isinstance(value, Sized) or len(value) != len(data):
+        return data
+    if isinstance(value, Mapping) and isinstance(data, dict):
+        inner = zip(data, value.values(), data.values(), strict=True)
+        return {name: _sets_sorted(part, dumped) for name, part, dumped in inner}
+    if isinstance(value, list | tuple | set | frozenset) and isinstance(data, list):
+        found = [_sets_sorted(*pair) for pair in zip(value, data, strict=True)]
+        return sorted(found, key=json.dumps) if isinstance(value, set | frozenset) else found
+    return data
 
 
 def _where_options_are_listed(component: str) -> str:

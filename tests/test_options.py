@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import (
@@ -222,11 +222,24 @@ def test_changed_options_leave_out_those_that_change_no_result() -> None:
     assert changed_options(Curious(**given), given) == {"lr": 0.5}
 
 
+class Inner(BaseModel):
+    letters: frozenset[str] = frozenset("fedcba")
+
+
 def test_a_set_is_sorted_data_as_its_own_order_would_change_the_run_key() -> None:
     class Named(Options):
         names: frozenset[str] = frozenset("qwertyuiop")
         numbers: set[int] = {10, 9, 100}  # noqa: RUF012 - pydantic copies it
+        of_lead: dict[str, frozenset[str]] = {"II": frozenset("wertyu")}  # noqa: RUF012
+        groups: frozenset[tuple[int, frozenset[str]]] = frozenset({(2, frozenset("qwe"))})
+        inner: Inner = Inner()
 
-    dumped = {"names": [*"eiopqrtuwy"], "numbers": [10, 100, 9]}
+    dumped = {
+        "names": [*"eiopqrtuwy"],
+        "numbers": [10, 100, 9],
+        "of_lead": {"II": [*"ertuwy"]},
+        "groups": [[2, [*"eqw"]]],
+        "inner": {"letters": [*"abcdef"]},
+    }
     assert Named().model_dump(mode="json") == json.loads(Named().model_dump_json()) == dumped
     assert Named().names == frozenset("qwertyuiop")

@@ -16,7 +16,7 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import class_table, scores
-from nasbench_ecg.models.verify import _StoredRun
+from nasbench_ecg.models.verify import _difference, _StoredRun
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 
@@ -119,6 +119,27 @@ def test_a_forgery_without_weights_is_found_by_a_repeated_run(out: Path) -> None
     assert outcomes(path)["weights"][0] == "skipped"
     found = outcomes(path, "--rerun")
     assert found["repeated run"][0] == "failed" and "same processor" in found["repeated run"][1]
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"f1_of_macro": 0.900004, "accuracy": 0.5}, "f1_of_macro is 0.900004, not 0.900000"),
+        ({"f1_of_macro": 0.9, "accuracy": 0.25}, "accuracy is 0.2500, not 0.5000"),
+        (
+            {"f1_of_macro": 0.9, "accuracy": 0.5},
+            "the architecture is another one, with equal scores",
+        ),
+        ({"f1_of_macro": 0.9}, "accuracy is only in the record"),
+    ],
+)
+def test_what_differs_in_a_repeated_run_is_said(
+    now: dict[str, float], said: str, out: Path
+) -> None:
+    record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
+    before = record.model_copy(update={"metrics": {"f1_of_macro": 0.9, "accuracy": 0.5}})
+    again = record.model_copy(update={"metrics": now})
+    assert _difference(before, again, "f1_of_macro") == said
 
 
 def test_the_command_of_another_run_is_found(out: Path) -> None:

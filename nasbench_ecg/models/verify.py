@@ -282,7 +282,7 @@ class _StoredRun:
             return "The repeated run has the same architecture and scores."
         name = "f1_of_macro" if "f1_of_macro" in again.metrics else min(again.metrics)
         change = abs(again.metrics[name] - self.record.metrics.get(name, 0.0))
-        found = f"{name} is {again.metrics[name]:.4f}, not {self.record.metrics.get(name, 0.0):.4f}"
+        found = _difference(self.record, again, name)
         if not names:
             raise _FailError(
                 f"The repeated run differs on the same processor and threads: {found}."
@@ -355,6 +355,20 @@ class _StoredRun:
             if other.status == "ok" and name in other.metrics:
                 values.append(other.metrics[name])
         return max(values) - min(values) if len(values) > 1 else None
+
+
+def _difference(record: RunRecord, again: RunRecord, name: str) -> str:
+    """Return what differs in a repeated run: a metric, preferably ``name``, or the architecture."""
+    metrics, now = record.metrics, again.metrics
+    changed = sorted({n for n in (*metrics, *now) if metrics.get(n) != now.get(n)})
+    if not changed:
+        return "the architecture is another one, with equal scores"
+    name = name if name in changed else changed[0]
+    if name not in metrics or name not in now:
+        return f"{name} is only in the {'repeated run' if name in now else 'record'}"
+    texts = ((f"{now[name]:.{d}f}", f"{metrics[name]:.{d}f}") for d in range(4, 400))
+    found, stored = next(pair for pair in texts if pair[0] != pair[1])
+    return f"{name} is {found}, not {stored}"
 
 
 def _without_seeds(record: RunRecord) -> str:

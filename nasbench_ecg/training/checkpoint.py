@@ -141,7 +141,9 @@ def _flatten(value: Any, tensors: dict[str, Tensor], where: str) -> Any:
         return {_TENSOR: name}
     if isinstance(value, Mapping):
         items = ((k, v, f"{where}[{k!r}]") for k, v in value.items())
-        return {_ITEMS: [[_flatten(k, tensors, at), _flatten(v, tensors, at)] for k, v, at in items]}
+        return {
+            _ITEMS: [[_flatten(k, tensors, at), _flatten(v, tensors, at)] for k, v, at in items]
+        }
     if isinstance(value, tuple | list):
         items_of = [_flatten(v, tensors, f"{where}[{i}]") for i, v in enumerate(value)]
         return {_TUPLE: items_of} if isinstance(value, tuple) else items_of
