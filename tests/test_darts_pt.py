@@ -89,6 +89,17 @@ def test_the_score_is_accuracy_and_loss_of_the_relaxed_network_and_does_not_chan
     assert -negative_loss == pytest.approx(float(cross_entropy(logits, probe.y)), rel=1e-5)
 
 
+def test_a_last_batch_of_a_single_beat_is_left_out():
+    _, state = started("darts-pt", batch_size=19)
+    weights = mixing_weights(state.alpha)
+    with torch.no_grad():
+        accuracy, negative_loss = pt.score(state, weights, 20)
+        probe = state.fixed_validation_batch(20)
+        logits = state.net(probe.x[:19], weights)
+    assert accuracy == pytest.approx(float((logits.argmax(1) == probe.y[:19]).float().mean()))
+    assert -negative_loss == pytest.approx(float(cross_entropy(logits, probe.y[:19])), rel=1e-5)
+
+
 def test_all_edges_are_decided_in_turn_and_the_cells_are_the_decisions():
     result, trajectory = completed("darts-pt")
     # Two nodes: five edges and one node with more than two; tuning lies between the decisions.

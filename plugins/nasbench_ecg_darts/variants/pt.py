@@ -147,16 +147,22 @@ def _lowest(score_of: Callable[[int], Score], candidates: Iterable[int]) -> int:
 
 
 def score(state: SearchState, weights: EdgeWeights, beats: int | None) -> Score:
-    """Return the relaxed network's score on fixed validation beats, with batch statistics."""
+    """Return the relaxed network's score on fixed validation beats, with batch statistics.
+
+    A last batch of a single beat is left out: batch normalization needs a variance.
+    """
     fixed = state.fixed_validation_batch(beats)
+    n_beats = len(fixed.y)
+    if n_beats % state.batch_size == 1 < n_beats:
+        n_beats -= 1
+    batches = (torch.split(whole[:n_beats], state.batch_size) for whole in (fixed.x, fixed.y))
     correct = loss = torch.zeros((), device=fixed.y.device)
-    xs, ys = (torch.split(whole, state.batch_size) for whole in (fixed.x, fixed.y))
-    for x, y in zip(xs, ys, strict=True):
+    for x, y in zip(*batches, strict=True):
         buffers = {name: value.clone() for name, value in state.net.named_buffers()}
         logits: Tensor = functional_call(state.net, buffers, (x, weights)).float()
         correct = correct + (logits.argmax(1) == y).sum()
         loss = loss + cross_entropy(logits, y, reduction="sum")
-    return float(correct) / len(fixed.y), -float(loss) / len(fixed.y)
+    return float(correct) / n_beats, -float(loss) / n_beats
 
 
 def derive(state: SearchState) -> Genotype:
