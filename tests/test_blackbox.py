@@ -537,6 +537,18 @@ def test_asha_promotes_the_best_and_trains_none_twice_at_one_rung():
     assert sum(f.epochs for _, f in evaluator.calls) == 300
 
 
+def test_asha_promotes_no_candidate_whose_training_diverged():
+    def score(arch, fidelity):
+        if sum(arch.genotype) < 17:
+            raise DivergedError("The training diverged.", where="epoch 1", fix="")
+        return sum(arch.genotype)
+
+    options = {"eta": 2, "max_epochs": 4, "total_epochs": 60}
+    _, evaluator, _ = search("asha", Bits(30), evaluator=Lookup(score), **options)
+    promoted = [sum(arch.genotype) for arch, fidelity in evaluator.calls if fidelity.epochs > 1]
+    assert min(promoted) >= 17 > min(sum(arch.genotype) for arch in evaluator.architectures)
+
+
 def test_a_batch_of_asha_is_chosen_before_its_scores_are_known():
     options = {"eta": 2, "max_epochs": 4, "total_epochs": 12, "warm": False}
     _, evaluator, _ = search("asha", Bits(30), batch=4, **options)

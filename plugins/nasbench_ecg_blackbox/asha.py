@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import isfinite
 
 from nasbench_ecg.api import (
     Architecture,
@@ -141,14 +142,17 @@ class Ladder:
         return jobs
 
     def _next(self, samples: Iterator[Architecture]) -> Job | None:
-        """Return a promotion from the highest rung possible, or else a new architecture."""
+        """Return a promotion from the highest rung possible, or else a new architecture.
+
+        A candidate whose training diverged is not promoted.
+        """
         left = self.options.total_epochs - self.spent
         for rung in range(len(self.rungs) - 2, -1, -1):
             if self.cost(rung + 1) > left:
                 continue
             ranked = sorted(self.rungs[rung], key=lambda pair: -pair[0])
-            for _, arch in ranked[: len(ranked) // self.options.eta]:
-                if arch.hash not in self.promoted[rung]:
+            for score, arch in ranked[: len(ranked) // self.options.eta]:
+                if isfinite(score) and arch.hash not in self.promoted[rung]:
                     self.promoted[rung].add(arch.hash)
                     return Job(arch, rung + 1)
         new = next(samples, None) if self.epochs(0) <= left else None
