@@ -130,21 +130,24 @@ def with_pareto_fronts(rows: Sequence[Row], costs: Iterable[str] = PARETO_COSTS)
 
     Only ranked rows take part. A cost that fewer than two of them have has no front.
     """
-    fronts = {cost: _pareto_front(rows, cost) for cost in costs}
+    fronts = {cost: _front_of_ranked(rows, cost) for cost in costs}
     return [
         replace(row, pareto_costs=tuple(cost for cost, front in fronts.items() if i in front))
         for i, row in enumerate(rows)
     ]
 
 
-def _pareto_front(rows: Sequence[Row], cost: str) -> set[int]:
+def _front_of_ranked(rows: Sequence[Row], cost: str) -> set[int]:
     points = {
         i: (row.ranking_mean, row.costs[cost])
         for i, row in enumerate(rows)
         if row.rank is not None and cost in row.costs
     }
-    if len(points) < 2:
-        return set()
+    return pareto_front(points) if len(points) > 1 else set()
+
+
+def pareto_front(points: Mapping[int, tuple[float, float]]) -> set[int]:
+    """Return the keys of the points (score, cost) that no other one dominates."""
     return {i for i, p in points.items() if not any(_dominates(q, p) for q in points.values())}
 
 

@@ -15,6 +15,7 @@ from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.models.load import build_model
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.comparisons import pareto_front
 from nasbench_ecg.report.leaderboard.grouping import track_name
 from nasbench_ecg.report.leaderboard.types import Leaderboard, Report, Row
 from nasbench_ecg.report.measures import COSTS, RANKED_BY
@@ -98,7 +99,8 @@ def _table(board: Leaderboard, report: Report, numbers: Mapping[str, int]) -> Ta
     # the table has every network, so its front does as well
     axis = {_FLASH: "bytes of flash in int8"}
     charts = f1_against_costs(board, numbers, axis, front_of_all=True)
-    front = _front(rows)
+    points = ((row.scores[RANKED_BY].mean, row.costs[_FLASH]) for row in rows)
+    front = pareto_front(dict(enumerate(points)))
     columns = (
         Column("method", numeric=False),
         Column("runs", priority=3),
@@ -138,16 +140,3 @@ def _f1(row: Row) -> Cell:
 def _cost(row: Row, name: str) -> Cell:
     value = row.costs.get(name)
     return Cell() if value is None else Cell(COSTS[name].show(value), value)
-
-
-def _front(rows: Sequence[Row]) -> set[int]:
-    """Return the rows than which no other one has a higher F1 in as little flash, or less flash."""
-    points = [(row.costs[_FLASH], row.scores[RANKED_BY].mean) for row in rows]
-    return {
-        i
-        for i, (flash, f1) in enumerate(points)
-        if not any(
-            (other, score) != (flash, f1) and other <= flash and score >= f1
-            for other, score in points
-        )
-    }
