@@ -496,6 +496,18 @@ def test_a_table_is_read_as_a_csv_file_is(tmp_path):
             recording_of_table(wrong, 100)
 
 
+@pytest.mark.parametrize("name", ["100", "203", "232"])
+def test_values_that_are_hardly_millivolts_are_noted(name: str) -> None:
+    record = read_record(real_database("mitdb"), name)
+    table = pd.DataFrame(record.signals.T[:100_000], columns=record.leads)
+    assert recording_of_table(table, record.fs).notes == ()
+    assert recording_of_table(table * 0, record.fs).notes == ()
+    for factor in (1e3, 1e-3):
+        first, second = recording_of_table(table * factor, record.fs).notes
+        assert record.leads[0] in first and record.leads[1] in second
+        assert "hardly millivolts" in first
+
+
 def test_a_file_of_another_format_is_told_from_a_missing_one(tmp_path):
     (tmp_path / "mine.npy").touch()
     with pytest.raises(OptionError, match=r"cannot be read from '\.npy'"):

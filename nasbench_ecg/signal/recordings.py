@@ -35,6 +35,7 @@ Floats = NDArray[np.float64]
 _READ_WHOLE = ("8", "61")  # differences, which have no start within; another order of bytes
 _BLOCK = 1_000_000  # samples that are summed at a time for a checksum
 _STRAIGHT = 0.01  # share of its rise by which a column of times may leave a straight line
+_LEAST_MV, _MOST_MV = 0.02, 50.0  # an ECG with its wander is within, one in V or µV is not
 _TAIL = 65_536  # bytes at the end of a file in which its last line is looked for
 _RISING = 0.1  # share of the rows at which a column of times rises at least, also a rounded one
 _GAP = 3.0  # longest step of a column of times in its shortest ones
@@ -319,7 +320,21 @@ def recording_of_table(
         if counts
     )
     kept = [i for i, counts in enumerate(counted) if not counts]
-    return StoredRecording(name, rate, tuple(leads[i] for i in kept), signals[kept], notes)
+    leads, signals = [leads[i] for i in kept], signals[kept]
+    notes += tuple(filter(None, map(_note_of_unit, leads, signals)))
+    return StoredRecording(name, rate, tuple(leads), signals, notes)
+
+
+def _note_of_unit(lead: str, signal: Floats) -> str | None:
+    """Return a note on a lead whose values are hardly millivolts; None for a usual or flat one."""
+    known = signal[np.isfinite(signal)]
+    low, high = np.percentile(known, [1, 99]) if len(known) else (0.0, 0.0)
+    if low == high or _LEAST_MV < high - low < _MOST_MV:
+        return None
+    return (
+        f"98% of the values of lead {lead!r} are between {low:.3g} and {high:.3g}, which are "
+        "hardly millivolts: divide microvolts by 1,000, multiply volts by 1,000."
+    )
 
 
 def _check_rate(fs: float | None, what: str, *, where: str, fix: str) -> float:
