@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Iterable
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import nasbench_ecg
@@ -37,6 +38,19 @@ def code_of(dataset: object) -> dict[str, str]:
 def core_digest() -> str:
     """Return the SHA-256 of the modules of nasbench-ecg itself, without the plugins."""
     return _digest_of((_CORE,))
+
+
+def installed_digests(packages: Iterable[str]) -> dict[str, str]:
+    """Return the SHA-256 of the modules of each package that is installed, by its name."""
+    found = {name: _digest_of(_installed_at(name)) for name in packages}
+    return {name: digest for name, digest in found.items() if digest}
+
+
+def _installed_at(name: str) -> tuple[Path, ...]:
+    """Return the folder of a package, or the file of a module, without an import."""
+    spec = find_spec(name)
+    folders = tuple(Path(folder) for folder in (spec and spec.submodule_search_locations) or ())
+    return folders or ((Path(spec.origin),) if spec and spec.origin else ())
 
 
 def execution_digest() -> str:

@@ -1,8 +1,8 @@
 """What a job checks before it starts on another machine: the folder and the version.
 
 The submitting process writes a token into the folder of results and sends it with the job. A node
-that does not find it there has another folder of that name. The digest of the code tells two
-installations of one version apart.
+that does not find it there has another folder of that name. The digests of the code tell two
+installations of one version apart; those of plugins are compared where both machines have them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import os
 import secrets
 import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import nasbench_ecg
-from nasbench_ecg.data.code import core_digest
+from nasbench_ecg.data.code import core_digest, installed_digests
 from nasbench_ecg.errors import ExecutorError
 from nasbench_ecg.io import storage_errors, write_atomically
+from nasbench_ecg.plugin.discovery import discover
 
 SUBMITTER = "NASBENCH_ECG_SUBMITTER"
 """Environment variable of a job on another machine: what it must find there, as JSON."""
@@ -32,16 +33,20 @@ class HostCode:
         host: Name of the host.
         version: Version of nasbench-ecg there.
         digest: SHA-256 of the code of nasbench-ecg there.
+        plugins: SHA-256 of the code of each package of plugins there, by its name.
     """
 
     host: str
     version: str
     digest: str
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def here(cls) -> HostCode:
         """Return the code on this host."""
-        return cls(socket.gethostname(), nasbench_ecg.__version__, core_digest())
+        packages = {found.entry_point.module.partition(".")[0] for found in discover()[0]}
+        plugins = installed_digests(sorted(packages))
+        return cls(socket.gethostname(), nasbench_ecg.__version__, core_digest(), plugins)
 
     def check(self) -> None:
         """Check that this host has the same code.
@@ -50,17 +55,20 @@ class HostCode:
             ExecutorError: It has not.
         """
         here = HostCode.here()
-        if (here.version, here.digest) != (self.version, self.digest):
-            where = str(Path(nasbench_ecg.__file__).parent)
+        where = str(Path(nasbench_ecg.__file__).parent)
+        both = sorted(set(here.plugins) & set(self.plugins))
+        others = [name for name in both if here.plugins[name] != self.plugins[name]]
+        if (here.version, here.digest) != (self.version, self.digest) or others:
+            changed = f"plugins ({', '.join(others)})" if others else "nasbench-ecg"
             if here.host == self.host:
                 raise ExecutorError(
-                    "The code of nasbench-ecg has changed since the job was submitted.",
+                    f"The code of {changed} has changed since the job was submitted.",
                     where=where,
                     fix="Start the suite again, and leave the code as it is until it has ended.",
                 )
             versions = f"{here.version} on {here.host}, {self.version} on {self.host}"
             raise ExecutorError(
-                f"The machines have different code of nasbench-ecg: {versions}.",
+                f"The machines have different code of {changed}: {versions}.",
                 where=where,
                 fix="Install the same version on all machines, or one environment on a shared "
                 "folder.",
