@@ -60,6 +60,10 @@ seen.unlabeled = [...document.querySelectorAll("select, input")]
   .filter((field) => !field.labels.length && !field.getAttribute("aria-label")).length;
 seen.names = [...document.querySelectorAll("table.board")]
   .map((table) => table.querySelector("tbody th.name").offsetWidth);
+seen.verdicts = [...document.querySelectorAll(".verdicts tbody")]
+  .map((part) => [part.rows[0].textContent.trim(), part.rows.length - 1]);
+seen.verdictHeadings = [...document.querySelectorAll(".verdicts thead th")]
+  .map((cell) => cell.textContent);
 seen.params = click("params");
 seen.paramsAgain = click("params");
 seen.sorted = heading("params").getAttribute("aria-sort");
@@ -144,6 +148,13 @@ def test_the_browser_has_no_complaints(seen: dict[str, Any]) -> None:
 def test_rows_come_ranked_first_and_published_last(seen: dict[str, Any]) -> None:
     assert seen["first"][:5] == ["darts", "random", "cnn-9", "no-costs", "once"]
     assert "Heart-Darts + shortcut" in seen["first"][5:]
+
+
+def test_the_verdicts_of_a_track_are_together_under_its_name(seen: dict[str, Any]) -> None:
+    tracks = [f"{name} · intra-patient · quick · train" for name in ("mitbih-2lead", "qt-1lead")]
+    assert [name for name, _ in seen["verdicts"]] == tracks
+    assert all(n_rows > 0 for _, n_rows in seen["verdicts"])
+    assert seen["verdictHeadings"][:3] == ["method", "against", "difference"]
 
 
 def test_a_click_on_a_cost_puts_the_least_first_and_what_has_none_last(

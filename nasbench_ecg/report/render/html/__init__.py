@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import groupby
 from typing import Any
 
 from nasbench_ecg.report.leaderboard import anytime
@@ -87,12 +88,15 @@ def render(report: Report) -> str:
         )
         for name, found in report.across_datasets.items()
     }
+    verdicts = verdict_table(boards)
+    by_track = groupby(verdicts.rows if verdicts else (), key=lambda row: row.cells[0].label)
     return _page(
         title=report.title,
         about=report.about,
         sections=[_section(report, board, numbers) for board in boards],
         across=across,
-        verdicts=verdict_table(boards),
+        verdicts=verdicts,
+        tracks=[(track, list(rows)) for track, rows in by_track],
         choices=_choices(boards),
         symbol=lambda label: Markup(svg.symbol(numbers[label])),
     )
@@ -155,6 +159,7 @@ def _page(**values: Any) -> str:
         "across": {},
         "choices": {},
         "verdicts": None,
+        "tracks": (),
         "about": "",
     }
     return environment.get_template("page.html").render(
