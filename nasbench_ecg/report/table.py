@@ -118,11 +118,19 @@ def text_table(
     headings: Sequence[str],
     rows: Iterable[Sequence[Cell | str]],
     footnotes: Sequence[str] = (),
+    *,
+    words: Sequence[str] = (),
 ) -> Table:
-    """Return a table whose first column holds names and whose other columns hold numbers."""
+    """Return a table whose first column and those of the headings ``words`` hold words.
+
+    The other columns hold numbers.
+    """
     return Table(
         title=title,
-        columns=tuple(Column(heading, numeric=i > 0) for i, heading in enumerate(headings)),
+        columns=tuple(
+            Column(heading, numeric=i > 0 and heading not in words)
+            for i, heading in enumerate(headings)
+        ),
         rows=tuple(
             TableRow(tuple(Cell(cell) if isinstance(cell, str) else cell for cell in row))
             for row in rows

@@ -203,7 +203,8 @@ def _person_table(report: Generalization) -> Iterator[Table]:
             rows.append(row)
     if rows:
         headings = ["dataset", "searched on", "records of the same persons", "beats in them"]
-        yield text_table("Persons on whom the architecture was searched", headings, rows, [_SHARED])
+        title = "Persons on whom the architecture was searched"
+        yield text_table(title, headings, rows, [_SHARED], words=headings)
 
 
 def _left_out(overlap: Overlap) -> str:
