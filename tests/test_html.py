@@ -28,6 +28,8 @@ BROWSER = next(
 )
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed here")
 
+RESULTS = Path(__file__).parents[1] / "results"
+
 QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -257,3 +259,23 @@ def test_no_figure_cuts_a_long_name(figure: Callable[[], str], tmp_path: Path) -
     page = tmp_path / "figure.html"
     page.write_text(f'<!doctype html><meta charset="utf-8"><body>{figure()}{CUT}</body>')
     assert opened(page)[0] == []
+
+
+WIDTHS = """<script>
+const told = document.createElement("pre");
+told.id = "seen";
+told.textContent = JSON.stringify([...document.querySelectorAll("table.board, table.plain")]
+  .map((table) => innerWidth - table.getBoundingClientRect().right));
+document.body.append(told);
+</script>"""
+
+
+@pytest.mark.parametrize("suite", ["rhythm", "iemmc"])
+def test_no_table_is_wider_than_the_paper_it_is_printed_on(suite: str, tmp_path: Path) -> None:
+    html = (RESULTS / suite / "leaderboard.html").read_text(encoding="utf-8")
+    page = tmp_path / "printed.html"
+    page.write_text(
+        html.replace("@media print", "@media all").replace("</body>", f"{WIDTHS}</body>")
+    )
+    landscape = int((297 - 20) / 25.4 * 96)  # A4 without its margins, in CSS pixels
+    assert min(opened(page, f"--window-size={landscape},700")[0]) >= 0
