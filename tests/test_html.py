@@ -279,3 +279,13 @@ def test_no_table_is_wider_than_the_paper_it_is_printed_on(suite: str, tmp_path:
     )
     landscape = int((297 - 20) / 25.4 * 96)  # A4 without its margins, in CSS pixels
     assert min(opened(page, f"--window-size={landscape},700")[0]) >= 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(99_880, 100_130), (10_000, 10_001), (0.97512, 0.97519)])
+def test_the_ticks_of_an_axis_say_their_values(low: float, high: float) -> None:
+    axis = svg.horizontal("parameters", [low, high], log=True)
+    units = {"k": 1e3, "M": 1e6}
+    said = [svg.short(tick) for tick in axis.ticks()]
+    values = [float(text.rstrip("kM")) * units.get(text[-1], 1.0) for text in said]
+    assert values == pytest.approx(axis.ticks(), rel=1e-9)
+    assert len(set(said)) == len(said) > 2

@@ -371,3 +371,10 @@ def test_a_figure_tells_leaderboards_of_one_track_apart_and_its_title_is_quoted(
     titles = [text.text for text in root.iter() if text.get("class") == "title"]
     assert len(titles) == len(set(titles)) == 2
     assert all("normalise=" in str(title) for title in titles)
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "html"])
+def test_published_scores_are_shown_where_all_our_runs_failed(form: str) -> None:
+    # Lv et al. 2021, Table VI: Heart-DARTS with shortcuts, two leads
+    failed = rendered(form, [run_record("darts", status="failed", metrics={})])
+    assert ("0.9616" if form == "csv" else "96.16") in failed

@@ -176,8 +176,8 @@ def short(value: float) -> str:
     """Return a number as an axis shows it: ``0``, ``95.5``, ``30k``, ``1.5M``."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.4g}{unit}"
-    return f"{value:.4g}"
+            return f"{value / size:.10g}{unit}"
+    return f"{value:.10g}"
 
 
 def _n(value: float) -> str:
