@@ -37,6 +37,7 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 """Colors that are distinct with all common kinds of color blindness (Okabe and Ito 2008)."""
 
 _MARKERS = "osD^vPX"
+_LINES = ("-", "--", ":", "-.")
 _WIDTH = 3.4  # inches: one column of a two-column paper
 _STYLE: dict[str, Any] = {
     "font.size": 8,
@@ -92,12 +93,13 @@ def score_against_cost(
                 row.costs[cost],
                 factor * row.ranking.mean,
                 yerr=factor * (row.ranking.sd or 0.0),
-                fmt=_MARKERS[i % len(_MARKERS)],
+                fmt=_MARKERS[(i + i // len(COLORS)) % len(_MARKERS)],
                 color=COLORS[i % len(COLORS)],
                 capsize=2,
                 label=board.label(row),
             )
-        axes.set_xscale("log")
+        if all(row.costs[cost] > 0 for row in rows):
+            axes.set_xscale("log")
         axes.set_xlabel(COSTS[cost].meaning if cost in COSTS else cost)
         axes.set_ylabel("F1, %" if board.score_name == "F1" else "score")
         axes.legend()
@@ -140,8 +142,11 @@ def anytime(
         )
     with _axes(ax) as axes:
         for i, curve in enumerate(curves):
-            color = COLORS[i % len(COLORS)]
-            axes.step(curve.points, curve.mean, where="post", color=color, label=curve.method)
+            color, turn = COLORS[i % len(COLORS)], i // len(COLORS)
+            axes.step(
+                curve.points, curve.mean, where="post", color=color, label=curve.method,
+                linestyle=_LINES[turn % len(_LINES)],
+            )  # fmt: skip
             axes.fill_between(
                 curve.points, curve.low, curve.high, step="post", color=color, alpha=0.2,
                 linewidth=0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from run_records import run_record, with_f1
 
 import nasbench_ecg as nb
 from nasbench_ecg.errors import OptionError, PluginError, StorageError
 from nasbench_ecg.front.progress import NotebookProgress
 from nasbench_ecg.front.results import Runs, one_run
+from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 
 matplotlib.use("Agg")
@@ -151,6 +154,32 @@ def test_the_anytime_curve_is_the_mean_of_the_best_values_so_far(made: Runs) -> 
     last = [record.trajectory[-1]["best"] for record in made.records]
     assert (x[0], x[-1]) == (1, 2)
     assert (y[0], y[-1]) == pytest.approx((np.mean(first), np.mean(last)))
+
+
+def _many(costs: Callable[[int], float]) -> list[RunRecord]:
+    """Return runs of fourteen searches."""
+    steps = [{"evaluations": at, "best": at / 3, "seconds": at} for at in (1.0, 2.0)]
+    return [
+        run_record(
+            f"search-{i}", costs={"parameters": costs(i)}, metrics=with_f1(0.9), trajectory=steps
+        )
+        for i in range(14)
+    ]
+
+
+def test_more_methods_than_colors_look_different() -> None:
+    many = _many(lambda i: 1000.0 + i)
+    points = nb.plot.score_against_cost(nb.leaderboard(many)).containers
+    assert len({(p.lines[0].get_color(), p.lines[0].get_marker()) for p in points}) == 14
+    lines = nb.plot.anytime(many).lines
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 14
+
+
+def test_methods_without_parameters_have_a_point() -> None:
+    axes = nb.plot.score_against_cost(nb.leaderboard(_many(lambda i: 1000.0 * i)))
+    axes.figure.canvas.draw()
+    left = axes.transData.transform((0.0, 90.0))
+    assert np.isfinite(left).all() and axes.bbox.contains(*left)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html import unescape
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,18 @@ from run_records import TWO_LEAD, run_record, with_f1
 
 from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.render import render
-from nasbench_ecg.report.render.html import svg
+from nasbench_ecg.report.render.html import charts, svg
+from nasbench_ecg.report.render.svg import render_charts
+from nasbench_ecg.report.statistics.datasets import CriticalDifference
+from nasbench_ecg.report.table import Chart
 from nasbench_ecg.run.record import RunRecord
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium is installed here")
+
+RESULTS = Path(__file__).parents[1] / "results"
 
 QUIET = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -109,6 +116,12 @@ def visit(page: Path, *options: str) -> dict[str, Any]:
     html = render(build_report(records(), "Visited"), "html")
     html = html.replace("<head>", f"<head>{WATCH}", 1).replace("</body>", f"{VISIT}</body>", 1)
     page.write_text(html, encoding="utf-8")
+    seen, console = opened(page, *options)
+    return {**seen, "console": console}
+
+
+def opened(page: Path, *options: str) -> tuple[Any, list[str]]:
+    """Return what a page tells in its element ``seen``, and the console of the browser."""
     assert BROWSER is not None
     profile = page.with_suffix(".profile")
     done = subprocess.run(
@@ -119,9 +132,8 @@ def visit(page: Path, *options: str) -> dict[str, Any]:
     )
     found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, flags=re.DOTALL)
     assert found, done.stderr[-2000:]
-    seen: dict[str, Any] = json.loads(unescape(found[1]))
-    seen["console"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return seen
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return json.loads(unescape(found[1])), console
 
 
 @pytest.fixture(scope="module")
@@ -218,3 +230,73 @@ def test_names_leave_room_for_scores(phone: dict[str, Any]) -> None:
 
 def test_fifty_methods_have_marks_of_their_own() -> None:
     assert len({svg.mark(index) for index in range(50)}) == 50
+
+
+CUT = """<script>
+const cut = [...document.querySelectorAll("svg text")].filter((text) => {
+  const own = text.getBoundingClientRect();
+  const all = text.closest("svg:not(svg svg)").getBoundingClientRect();
+  return own.left < all.left || own.right > all.right;
+}).map((text) => text.textContent);
+const told = document.createElement("pre");
+told.id = "seen"; told.textContent = JSON.stringify(cut);
+document.body.append(told);
+</script>"""
+
+LONG = "regularized-evolution (max_flash=32768, mutations=2, order=second)"
+
+
+def _charts_with_long_names() -> str:
+    empty = svg.document(svg.WIDTH, svg.HEIGHT, [], "empty")
+    return render_charts([Chart(f"{LONG} {LONG}", empty, (LONG,), (0,))], "Charts")
+
+
+def _figure_with_long_names() -> str:
+    runs = [run_record(LONG, seed, metrics=with_f1(0.9)) for seed in range(2)]
+    return render(build_report(runs, "Figure"), "svg")
+
+
+def _ranks_of_long_names() -> str:
+    names = tuple(f"{LONG} {i}" for i in range(3))
+    found = CriticalDifference(names, (1.0, 1.9, 3.0), ("a", "b"), 1.0, 0.01, ((0, 1),))
+    drawn = charts.critical_difference(found, {name: i for i, name in enumerate(names)})
+    return f"<style>{(files(charts.__package__) / 'page.css').read_text()}</style>{drawn}"
+
+
+@pytest.mark.parametrize(
+    "figure", [_figure_with_long_names, _charts_with_long_names, _ranks_of_long_names]
+)
+def test_no_figure_cuts_a_long_name(figure: Callable[[], str], tmp_path: Path) -> None:
+    page = tmp_path / "figure.html"
+    page.write_text(f'<!doctype html><meta charset="utf-8"><body>{figure()}{CUT}</body>')
+    assert opened(page)[0] == []
+
+
+WIDTHS = """<script>
+const told = document.createElement("pre");
+told.id = "seen";
+told.textContent = JSON.stringify([...document.querySelectorAll("table.board, table.plain")]
+  .map((table) => innerWidth - table.getBoundingClientRect().right));
+document.body.append(told);
+</script>"""
+
+
+@pytest.mark.parametrize("suite", ["rhythm", "iemmc"])
+def test_no_table_is_wider_than_the_paper_it_is_printed_on(suite: str, tmp_path: Path) -> None:
+    html = (RESULTS / suite / "leaderboard.html").read_text(encoding="utf-8")
+    page = tmp_path / "printed.html"
+    page.write_text(
+        html.replace("@media print", "@media all").replace("</body>", f"{WIDTHS}</body>")
+    )
+    landscape = int((297 - 20) / 25.4 * 96)  # A4 without its margins, in CSS pixels
+    assert min(opened(page, f"--window-size={landscape},700")[0]) >= 0
+
+
+@pytest.mark.parametrize(("low", "high"), [(99_880, 100_130), (10_000, 10_001), (0.97512, 0.97519)])
+def test_the_ticks_of_an_axis_say_their_values(low: float, high: float) -> None:
+    axis = svg.horizontal("parameters", [low, high], log=True)
+    units = {"k": 1e3, "M": 1e6}
+    said = [svg.short(tick) for tick in axis.ticks()]
+    values = [float(text.rstrip("kM")) * units.get(text[-1], 1.0) for text in said]
+    assert values == pytest.approx(axis.ticks(), rel=1e-9)
+    assert len(set(said)) == len(said) > 2

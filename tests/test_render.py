@@ -358,3 +358,23 @@ def test_the_figure_shows_each_run_and_the_intervals_of_enough_runs() -> None:
     root = ElementTree.fromstring(figure)
     assert figure.count("<circle") == 7 and figure.count('class="seeds"') == 1
     assert "a&lt;b" in figure and root.tag.endswith("svg")
+
+
+def test_a_figure_tells_leaderboards_of_one_track_apart_and_its_title_is_quoted() -> None:
+    runs = [
+        run_record(metrics=with_f1(0.9), beats=4 * value, changed={"dataset": {"normalise": value}})
+        for value in ("per-beat", "none")
+    ]
+    figure = render(build_report(runs, 'The "best"'), "svg")
+    root = ElementTree.fromstring(figure)
+    assert root.attrib["aria-label"] == 'The "best"'
+    titles = [text.text for text in root.iter() if text.get("class") == "title"]
+    assert len(titles) == len(set(titles)) == 2
+    assert all("normalise=" in str(title) for title in titles)
+
+
+@pytest.mark.parametrize("form", ["markdown", "csv", "html"])
+def test_published_scores_are_shown_where_all_our_runs_failed(form: str) -> None:
+    # Lv et al. 2021, Table VI: Heart-DARTS with shortcuts, two leads
+    failed = rendered(form, [run_record("darts", status="failed", metrics={})])
+    assert ("0.9616" if form == "csv" else "96.16") in failed

@@ -35,8 +35,9 @@ def score_columns(board: Leaderboard) -> list[LeaderboardColumn]:
             *_own_score_columns(own),
             *(_score(SCORES[name], priority=4 + i) for i, name in enumerate(shown)),
         ]
-    if not any(RANKED_BY in row.scores for row in board.rows):
-        return _own_score_columns(sorted({name for row in board.rows for name in row.scores}))
+    measured = {name for row in board.rows for name in row.scores}
+    if measured and RANKED_BY not in measured:
+        return _own_score_columns(sorted(measured))
     f1 = _score(SCORES[RANKED_BY], interval=True)
     if board.track.protocol.startswith("inter-patient"):
         gross = [_score(measure, priority=4 + i) for i, measure in enumerate(GROSS_SCORES.values())]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from xml.sax.saxutils import escape
+from html import escape
 
+from nasbench_ecg.report.leaderboard.grouping import track_name
 from nasbench_ecg.report.leaderboard.types import Leaderboard, Report, Row
 from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.table import Chart
 
-_WIDTH, _LEFT, _RIGHT = 720, 230, 24
-_LINE, _TITLE = 24, 26
+_LEFT, _AXIS, _RIGHT = 230, 466, 24
+_LINE, _TITLE, _GAP = 24, 26, 12
 _COLOR = "#3b82c4"
 _STYLE = (
     "text{font:12px system-ui,'Segoe UI',Roboto,sans-serif;fill:#333}"
@@ -37,12 +38,16 @@ def render(report: Report) -> str:
     ]
     values = [value for board in boards for row in _rows(board) for value in _values(row)]
     axis = svg.horizontal("F1, %", [100 * value for value in values or [0.0, 1.0]])
-    axis = svg.Axis(axis.label, axis.low, axis.high, _LEFT, _WIDTH - _RIGHT)
+    names = [board.label(row) for board in boards for row in _rows(board)]
+    left = max([_LEFT, *(svg.text_width(name) + 2 * _GAP for name in names)])
+    axis = svg.Axis(axis.label, axis.low, axis.high, left, left + _AXIS)
+    titles = [track_name(board, report.leaderboards) for board in boards]
+    width = max([left + _AXIS + _RIGHT, *(svg.text_width(title) + 16 for title in titles)])
     parts, at = [], 8.0
-    for board in boards:
+    for board, title in zip(boards, titles, strict=True):
         top = at + _TITLE
         bottom = top + _LINE * len(_rows(board))
-        parts.append(svg.text(8, at + 16, str(board.track), "title"))
+        parts.append(svg.text(8, at + 16, title, "title"))
         for tick in axis.ticks():
             x = axis.place(tick)
             parts.append(svg.path([(x, top), (x, bottom)], "grid"))
@@ -51,10 +56,10 @@ def render(report: Report) -> str:
             parts += _line(board, row, axis, top + _LINE * (i + 0.5))
         at = bottom + 30
     height = at + 14
-    parts.append(svg.text((_LEFT + _WIDTH - _RIGHT) / 2, at + 4, axis.label, "tick"))
+    parts.append(svg.text((axis.start + axis.end) / 2, at + 4, axis.label, "tick"))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:.0f}" '
-        f'width="{_WIDTH}" height="{height:.0f}" role="img" aria-label="{escape(report.title)}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" '
+        f'width="{width}" height="{height:.0f}" role="img" aria-label="{escape(report.title)}">'
         f"<title>{escape(report.title)}</title><style>{_STYLE}</style>"
         f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
     )
@@ -62,8 +67,11 @@ def render(report: Report) -> str:
 
 def render_charts(charts: Sequence[Chart], title: str) -> str:
     """Return charts one below the other, each with its title and a legend."""
-    parts, at = [], 0.0
+    parts, at, width = [], 0.0, svg.WIDTH
     for chart in charts:
+        ends = [8 + svg.text_width(chart.name)]
+        ends += [svg.LEFT + 18 + svg.text_width(name) for name in chart.methods]
+        width = max(width, *(end + 8 for end in ends))
         parts.append(svg.text(8, at + 20, chart.name, "title"))
         size = f'y="{at + 28:.0f}" width="{svg.WIDTH}" height="{svg.HEIGHT}"'
         parts.append(chart.svg.replace("<svg ", f"<svg {size} ", 1))
@@ -74,8 +82,8 @@ def render_charts(charts: Sequence[Chart], title: str) -> str:
             parts.append(svg.text(svg.LEFT + 18, at, name, "legend"))
         at += 24
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {svg.WIDTH} {at:.0f}" '
-        f'width="{svg.WIDTH}" height="{at:.0f}" role="img" aria-label="{escape(title)}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {at:.0f}" '
+        f'width="{width}" height="{at:.0f}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title><style>{_CHART_STYLE}</style>"
         f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
     )
@@ -95,7 +103,7 @@ def _values(row: Row) -> list[float]:
 def _line(board: Leaderboard, row: Row, axis: svg.Axis, y: float) -> list[str]:
     """Return the name of a method, its intervals, its mean and its runs."""
     summary = row.scores[RANKED_BY]
-    parts = [svg.text(_LEFT - 12, y + 4, board.label(row), "name")]
+    parts = [svg.text(axis.start - _GAP, y + 4, board.label(row), "name")]
     if summary.interval:
         ends = [(axis.place(100 * end), y) for end in summary.interval]
         parts.append(svg.path(ends, "seeds"))

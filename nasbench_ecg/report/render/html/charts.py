@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from math import ceil
 
 from nasbench_ecg.report.leaderboard.anytime import BEST, Curve, Effort
 from nasbench_ecg.report.leaderboard.types import Leaderboard, Row
@@ -21,6 +22,7 @@ _COST_LABELS = {
     "total": "seconds of search and training",
 }
 _MIN_POINTS = 2
+_PHONE_TEXT = 15 / 12  # page.css has larger text in a narrow window
 
 
 def f1_against_costs(
@@ -164,14 +166,17 @@ def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -
     """Return average ranks on a line, best left; bars join methods that do not differ."""
     k = len(found.methods)
     height = 78 + 17 * k + 9 * len(found.groups)
-    axis = svg.Axis("average rank", 1.0, float(k), 24, svg.WIDTH - 24)
+    labels = [f"{m} {rank:.2f}" for m, rank in zip(found.methods, found.ranks, strict=True)]
+    longest = max(map(svg.text_width, labels)) * _PHONE_TEXT
+    width = max(svg.WIDTH, 2 * (ceil(longest) + 8))  # a name ends on its half or on the other one
+    axis = svg.Axis("average rank", 1.0, float(k), 24, width - 24)
     line_at, bars_at = 46.0, 58.0
     parts = [svg.path([(axis.start, line_at), (axis.end, line_at)], "axis")]
     for whole in range(1, k + 1):
         at = axis.place(whole)
         parts.append(svg.path([(at, line_at - 4), (at, line_at)], "axis"))
         parts.append(svg.text(at, line_at - 9, str(whole), "tick"))
-    end = min(axis.place(1 + found.difference), svg.WIDTH - 4.0)
+    end = min(axis.place(1 + found.difference), width - 4.0)
     parts.append(svg.path([(axis.start, 16), (end, 16)], "bar"))
     parts.append(svg.text(axis.start, 10, f"critical difference {found.difference:.2f}", "start"))
     for place, (first, last) in enumerate(found.groups):
@@ -180,11 +185,11 @@ def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -
         parts.append(svg.path(ends, "bar"))
     names_at = bars_at + 9 * len(found.groups) + 14
     stems, names = [], []
-    for i, (method, rank) in enumerate(zip(found.methods, found.ranks, strict=True)):
-        at, below = axis.place(rank), names_at + 17 * i
-        side, anchor = (-7, "end") if at > svg.WIDTH / 2 else (7, "start")
+    for i, (method, label) in enumerate(zip(found.methods, labels, strict=True)):
+        at, below = axis.place(found.ranks[i]), names_at + 17 * i
+        side, anchor = (-7, "end") if at > width / 2 else (7, "start")
         stems.append(svg.path([(at, line_at), (at, below - 4)], "stem"))
         names.append(svg.mark(numbers.get(method, 0), at, line_at))
-        names.append(svg.text(at + side, below, f"{method} {rank:.2f}", f"{anchor} over"))
+        names.append(svg.text(at + side, below, label, f"{anchor} over"))
     description = "Average ranks with their critical difference"
-    return svg.document(svg.WIDTH, height, [*stems, *parts, *names], description)
+    return svg.document(width, height, [*stems, *parts, *names], description)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from math import ceil, floor, log10
+from unicodedata import east_asian_width
 
 WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 44
@@ -166,12 +167,17 @@ def text(x: float, y: float, words: str, css: str) -> str:
     return f'<text class="{css}" x="{_n(x)}" y="{_n(y)}">{escape(words)}</text>'
 
 
+def text_width(words: str) -> int:
+    """Return the room for a text of 12 px, enough for wide fonts: which one is used is unknown."""
+    return sum(13 if one in "mwMW" or east_asian_width(one) in "WF" else 8 for one in words)
+
+
 def short(value: float) -> str:
     """Return a number as an axis shows it: ``0``, ``95.5``, ``30k``, ``1.5M``."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
-            return f"{value / size:.4g}{unit}"
-    return f"{value:.4g}"
+            return f"{value / size:.10g}{unit}"
+    return f"{value:.10g}"
 
 
 def _n(value: float) -> str:
