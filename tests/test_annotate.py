@@ -468,7 +468,7 @@ def test_a_column_of_times_that_contradicts_the_rate_is_refused(tmp_path, second
 
 @pytest.mark.parametrize(
     "lead",
-    [np.full(200, 0.3), np.repeat([-5.0, 5.0], 100), np.arange(200) + 3 * np.sin(np.arange(200))],
+    [np.full(200, 0.3), np.repeat([-5.0, 5.0], 100), np.arange(200) / 10 + np.sin(np.arange(200))],
     ids=["flat", "saturated", "drift"],
 )
 def test_a_lead_that_rises_is_no_column_of_times(tmp_path, lead):
