@@ -299,6 +299,17 @@ def test_a_submission_has_a_card_verifies_and_is_marked_on_the_board(out: Path) 
     assert "by=Jane Doe" in str(nb.leaderboard(out))
 
 
+def test_a_folder_of_results_is_verified_with_its_submissions(out: Path) -> None:
+    assert submitted(out).exit_code == 0
+    found = json.loads(nasbench("verify", out, "--json").stdout)
+    assert [Path(run["path"]).parent.name for run in found] == ["runs", "jane"]
+    (path,) = set((out / "submitted" / "jane").glob("*.json")) - {
+        out / "submitted" / "jane" / "card.json"
+    }
+    edit(path, score=0.9999)
+    assert nasbench("verify", out).exit_code == 1
+
+
 def test_without_weights_a_submission_has_none(out: Path) -> None:
     assert submitted(out).exit_code == 0
     assert not list((out / "submitted").rglob("*.safetensors"))

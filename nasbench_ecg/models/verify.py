@@ -45,6 +45,12 @@ point numbers are rounded differently."""
 CARD = "card.json"
 """File of a submission that says whose runs it holds."""
 
+SUBMITTED = "submitted"
+"""Subfolder of the results that holds submissions, each in a folder of its own."""
+
+_RECORDS = ("*.json", "*/*.json", f"{SUBMITTED}/*/*.json")
+"""Where records lie in a folder of a suite, of results or of submissions."""
+
 _MACHINE = ("cpu", "threads", "torch", "gpu")
 """What must be equal for a repeated run to be equal."""
 
@@ -82,7 +88,7 @@ def record_files(target: Path) -> list[Path]:
         return [target]
     found = [
         path
-        for path in sorted([*target.glob("*.json"), *target.glob("*/*.json")])
+        for path in sorted(path for pattern in _RECORDS for path in target.glob(pattern))
         if path.name != CARD and path.parent.name != "speed"
         if not path.parent.with_suffix(".json").is_file()  # a file of a run
     ]
