@@ -77,6 +77,25 @@ def test_merging_copies_the_tests_of_a_network_too_and_keeps_digests(tmp_path: P
     assert record is not None and record == before.read(run.key)
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize("there", [False, True])
+def test_of_equal_results_merging_keeps_the_one_with_more_files(
+    tmp_path: Path, order: str, there: bool
+) -> None:
+    (run,) = runs_that("ok")
+    stored(tmp_path / "a", run)
+    RecordStore(tmp_path / "a", "mine").add_artifact(run.key, "evaluations/other.json", {})
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    shutil.rmtree(tmp_path / "b" / "mine" / run.key)  # as a copy that was interrupted leaves it
+    (tmp_path / "b" / "mine" / run.key).mkdir()
+    (tmp_path / "b" / "mine" / run.key / ".DS_Store").touch()
+    if there:
+        shutil.copytree(tmp_path / "b" / "mine", tmp_path / "out" / "mine")
+    merge_results([tmp_path / name for name in order], tmp_path / "out")
+    files = tmp_path / "out" / "mine" / run.key
+    assert sorted(path.name for path in files.rglob("*.json")) == ["curves.json", "other.json"]
+
+
 def test_merging_does_not_give_a_changed_file_a_new_digest(tmp_path: Path) -> None:
     (run,) = runs_that("ok")
     stored(tmp_path / "a", run)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from run_records import keyed, run_record
+from safetensors.torch import load_file, save_file
 from tiny_beats import tiny_beats
 from tiny_runs import DARTS, SETTINGS, assignments, prepared_run, tiny_config
 from typer.testing import CliRunner
@@ -237,4 +239,17 @@ def test_damaged_weights_are_an_error_that_says_how_to_make_them_again(out, reco
     done = nasbench("export", record.run_key, "--out", damaged, "-o", tmp_path / "model.pt2")
     assert done.exit_code == 2
     assert "weights cannot be read" in done.stderr and "--rerun" in done.stderr
+    assert not (tmp_path / "model.pt2").exists()
+
+
+def test_weights_of_another_training_are_not_used(out, record, tmp_path):
+    mixed = tmp_path / "results"
+    shutil.copytree(out, mixed)
+    file = mixed / "runs" / record.run_key / "weights.safetensors"
+    weights = load_file(file)
+    weights[next(iter(weights))] += 1
+    save_file(weights, file)
+    done = nasbench("export", record.run_key, "--out", mixed, "-o", tmp_path / "model.pt2")
+    assert done.exit_code == 2
+    assert "weights are not those of the run" in " ".join(done.stderr.split())
     assert not (tmp_path / "model.pt2").exists()

@@ -19,6 +19,7 @@ from nasbench_ecg.metrics import class_table, scores
 from nasbench_ecg.models.verify import _difference, _StoredRun
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.request import RunRequest
 
 ROOT = Path(__file__).parents[1]
 TINY = ("--set", "dataset.minutes=1", "--set", "space.nodes=2", "--set", "builder.channels=2")
@@ -142,6 +143,99 @@ def test_what_differs_in_a_repeated_run_is_said(
     assert _difference(before, again, "f1_of_macro") == said
 
 
+def state(path: Path, **values: Any) -> None:
+    """Change entries of a record, and make its command and its digests of files agree with them."""
+    edit(path, **values)
+    record = RunRecord.model_validate_json(path.read_text())
+    files = {name: sha256(path.with_suffix("") / name) for name in record.files}
+    edit(path, command=RunRequest.from_record(record).command(), files=files)
+
+
+def test_options_that_the_profile_does_not_give_fail(out: Path) -> None:
+    path = record_of(out)
+    components = json.loads(path.read_text())["components"]
+    assert components["builder"].pop("changed") == {"channels": 2}
+    hidden = {**components, "builder": {**components["builder"], "changed": {}}}
+    state(path, components=hidden)
+    found = outcomes(path)
+    assert (found["record"][0], found["weights"][0]) == ("passed", "passed")
+    assert found["command"][0] == "failed" and "builder.channels is 2" in found["command"][1]
+
+
+def test_a_run_that_names_another_profile_fails(out: Path) -> None:
+    path = record_of(out)
+    state(path, profile="paper")
+    found = outcomes(path)["command"]
+    assert found[0] == "failed" and "profile 'paper'" in found[1]
+
+
+def test_components_of_another_revision_do_not_tell_the_options(out: Path) -> None:
+    path = record_of(out)
+    record = json.loads(path.read_text())
+    record["components"]["builder"].update(revision=7, changed={})
+    key = key_of_record(RunRecord.model_validate(record))
+    path.unlink()
+    path = path.with_name(f"{key}.json")
+    path.write_text(json.dumps({**record, "run_key": key, "files": {}}))
+    state(path)
+    found = outcomes(path)["command"]
+    assert found[0] == "skipped" and "not 7" in found[1]
+
+
+@pytest.mark.parametrize("of_records", [True, False])
+def test_predictions_that_are_exchanged_between_beats_fail(out: Path, of_records: bool) -> None:
+    path = record_of(out)
+    file = path.with_suffix("") / "predictions.json"
+    stored = json.loads(file.read_text())
+    predicted, n_beats = stored["predicted"], len(stored["truth"])
+    kinds = list(zip(stored["truth"], stored["record"], strict=True))
+    i, j = next(
+        (i, j)
+        for i in range(n_beats)
+        for j in range(i)
+        if stored["truth"][i] == stored["truth"][j] and predicted[i] != predicted[j]
+        if (kinds[i] != kinds[j]) is of_records
+    )
+    predicted[i], predicted[j] = predicted[j], predicted[i]
+    edit(file, predicted=predicted)
+    state(path)
+    found = outcomes(path)
+    assert found["files"][0] == "passed"
+    assert found["predictions"][0] == ("failed" if of_records else "passed")
+    assert of_records or (
+        found["weights"][0] == "failed" and "at least 2 of" in found["weights"][1]
+    )
+
+
+def test_matrices_of_records_that_are_exchanged_fail(out: Path) -> None:
+    path = record_of(out)
+    matrices = json.loads(path.read_text())["per_record"]
+    first, *_, last = matrices
+    assert matrices[first] != matrices[last]
+    state(path, per_record={**matrices, first: matrices[last], last: matrices[first]})
+    found = outcomes(path)
+    assert found["record"][0] == "passed"
+    assert found["predictions"][0] == "failed" and "per_record" in found["predictions"][1]
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("dataset", "fs", 999.0),
+        ("dataset", "leads", ["I", "II"]),
+        ("split", "records", {"train": ["s999"], "validation": [], "test": []}),
+    ],
+)
+def test_facts_of_the_beats_that_are_others_fail(
+    out: Path, part: str, name: str, value: Any
+) -> None:
+    path = record_of(out)
+    stored = json.loads(path.read_text())[part]
+    state(path, **{part: {**stored, name: value}})
+    found = outcomes(path)["beats"]
+    assert found[0] == "failed" and f"{part}.{name}" in found[1]
+
+
 def test_the_command_of_another_run_is_found(out: Path) -> None:
     path = record_of(out)
     edit(path, command=json.loads(path.read_text())["command"].replace("--seed 0", "--seed 1"))
@@ -203,6 +297,17 @@ def test_a_submission_has_a_card_verifies_and_is_marked_on_the_board(out: Path) 
     board = nasbench("leaderboard", "--out", out, "--format", "markdown")
     assert board.exit_code == 0 and "by=Jane Doe" in board.stdout
     assert "by=Jane Doe" in str(nb.leaderboard(out))
+
+
+def test_a_folder_of_results_is_verified_with_its_submissions(out: Path) -> None:
+    assert submitted(out).exit_code == 0
+    found = json.loads(nasbench("verify", out, "--json").stdout)
+    assert [Path(run["path"]).parent.name for run in found] == ["runs", "jane"]
+    (path,) = set((out / "submitted" / "jane").glob("*.json")) - {
+        out / "submitted" / "jane" / "card.json"
+    }
+    edit(path, score=0.9999)
+    assert nasbench("verify", out).exit_code == 1
 
 
 def test_without_weights_a_submission_has_none(out: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,10 +33,10 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
     Raises:
         OptionError: The run failed, trained no network, or its builder has changed since.
         PluginError: The builder is not installed.
-        StorageError: The weights are missing, or cannot be read.
+        StorageError: The weights are missing, are not those of the record, or cannot be read.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
     if record.status != "ok" or record.architecture is None or record.dataset is None:
         raise OptionError(
@@ -51,7 +52,15 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
         )
     model = build_model(record, registry)
     try:
-        model.load_state_dict(load_file(path))
+        content = path.read_bytes()
+        weights = load(content)
+        if record.files.get(WEIGHTS) not in (None, hashlib.sha256(content).hexdigest()):
+            raise StorageError(
+                f"The weights are not those of the run {record.run_key}: their SHA-256 differs.",
+                where=str(path),
+                fix=repeat,
+            )
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise _changed(record, error) from error
     except (SafetensorError, OSError) as error:

@@ -11,15 +11,12 @@ from pydantic import BaseModel, ConfigDict
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.io import storage_errors, to_json, write_atomically
-from nasbench_ecg.models.verify import CARD, verify
+from nasbench_ecg.models.verify import CARD, SUBMITTED, verify
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.session import SESSION_DISTRIBUTION
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import DamagedRecord, RecordStore, new_folder, read_record_file
 from nasbench_ecg.suite.spec import check_name
-
-FOLDER = "submitted"
-"""Subfolder of the results that holds submissions, each in a folder of its own."""
 
 
 class SubmissionCard(BaseModel):
@@ -148,7 +145,7 @@ def read_submitted(out: Path) -> tuple[list[RunRecord], list[DamagedRecord]]:
     """
     records: list[RunRecord] = []
     damaged: list[DamagedRecord] = []
-    for folder in sorted(path for path in (Path(out) / FOLDER).glob("*") if path.is_dir()):
+    for folder in sorted(path for path in (Path(out) / SUBMITTED).glob("*") if path.is_dir()):
         card = _read_card(folder / CARD)
         if isinstance(card, DamagedRecord):
             damaged.append(card)

@@ -18,6 +18,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, StorageError
 from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.models.facts import fault_of_beats, fault_of_options, fault_of_predictions
 from nasbench_ecg.models.load import build_model
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import EvaluatorSpec
@@ -26,7 +27,7 @@ from nasbench_ecg.run.config import configure, resolve_device
 from nasbench_ecg.run.environment import provenance
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.request import RunRequest
+from nasbench_ecg.run.request import ROLES, RunRequest
 from nasbench_ecg.run.store import (
     WEIGHTS,
     DamagedRecord,
@@ -43,6 +44,12 @@ point numbers are rounded differently."""
 
 CARD = "card.json"
 """File of a submission that says whose runs it holds."""
+
+SUBMITTED = "submitted"
+"""Subfolder of the results that holds submissions, each in a folder of its own."""
+
+_RECORDS = ("*.json", "*/*.json", f"{SUBMITTED}/*/*.json")
+"""Where records lie in a folder of a suite, of results or of submissions."""
 
 _MACHINE = ("cpu", "threads", "torch", "gpu")
 """What must be equal for a repeated run to be equal."""
@@ -81,7 +88,7 @@ def record_files(target: Path) -> list[Path]:
         return [target]
     found = [
         path
-        for path in sorted([*target.glob("*.json"), *target.glob("*/*.json")])
+        for path in sorted(path for pattern in _RECORDS for path in target.glob(pattern))
         if path.name != CARD and path.parent.name != "speed"
         if not path.parent.with_suffix(".json").is_file()  # a file of a run
     ]
@@ -167,10 +174,21 @@ class _StoredRun:
         return f"The score is {spec.score}."
 
     def check_command(self) -> str:
-        """Compare the command with the one that repeats the run."""
-        command = RunRequest.from_record(self.record).command()
+        """Compare the command with the one that repeats the run, and its options with these."""
+        request = RunRequest.from_record(self.record)
+        command = request.command()
         if _words(command) != _words(self.record.command):
             raise _FailError(f"The command is not that of this run, which is: {command}")
+        for role, used in self.record.components.items():
+            self._require_installed(role)
+            found = self.registry.get(ROLES[role], used.name).spec.revision
+            if found != used.revision:
+                raise _SkipError(
+                    f"The {role} {used.name!r} has revision {found} here, not {used.revision}."
+                )
+        config = configure(self.registry, replace(request, device="cpu"))
+        if fault := fault_of_options(self.record, config):
+            raise _FailError(fault)
         return "The command repeats this run."
 
     def check_files(self) -> str:
@@ -197,21 +215,11 @@ class _StoredRun:
         return f"{arch.hash} is in the search space."
 
     def check_predictions(self) -> str:
-        """Check that the stored predictions give the confusion matrix."""
+        """Check that the stored predictions give the confusion matrices."""
         stored = self._predictions()
-        truth, predicted, classes = stored["truth"], stored["predicted"], self.record.classes
-        if stored["classes"] != classes or self.record.confusion is None:
-            raise _FailError("The predictions are of other classes than the confusion matrix.")
-        if len(truth) != len(predicted) or not _are_classes([*truth, *predicted], len(classes)):
-            raise _FailError("predictions.json does not hold one class for each beat.")
-        counted = confusion_matrix(
-            np.asarray(truth, np.int64), np.asarray(predicted, np.int64), len(classes)
-        )
-        if counted.tolist() != self.record.confusion:
-            raise _FailError(
-                "The predictions give another confusion matrix than that of the record."
-            )
-        return f"{len(truth):,} predictions give the confusion matrix."
+        if fault := fault_of_predictions(self.record, stored):
+            raise _FailError(fault)
+        return f"{len(stored['truth']):,} predictions give the confusion matrix."
 
     def check_beats(self) -> str:
         """Check that the dataset gives the beats and the split of the record."""
@@ -252,6 +260,10 @@ class _StoredRun:
         predicted = predict(model, test, device="cpu").argmax(axis=1).astype(np.int64)
         found = confusion_matrix(test.labels, predicted, test.n_classes)
         moved = int(np.abs(found - np.asarray(self.record.confusion)).sum()) // 2
+        with contextlib.suppress(_SkipError, _FailError):
+            self.check_predictions()
+            stored = self._predictions()["predicted"]  # equal counts may be of other beats
+            moved = max(moved, int((predicted != stored).sum()))
         if moved > MAX_CHANGED * len(test):
             raise _FailError(
                 f"The network of these weights classifies at least {moved:,} of {len(test):,} test "
@@ -313,9 +325,10 @@ class _StoredRun:
         prepared = prepare_run(config, source=self.source, progress=Silent(), suite="verify")
         for part in ("dataset", "split"):
             before, now = getattr(self.record, part), getattr(prepared.record, part)
-            if before is None or before.fingerprint != now.fingerprint:
+            if fault := fault_of_beats(before, now):
+                what = part if fault == "fingerprint" else f"{part}.{fault}"
                 raise _FailError(
-                    f"{config.dataset.name} gives another {part} than that of the run."
+                    f"{config.dataset.name} gives another {what} than that of the run."
                 )
         self._test = prepared.test.load()
         return self._test
@@ -339,9 +352,8 @@ class _StoredRun:
             raise _FailError(f"{file.name} cannot be read: {error}.") from error
 
     def _require_installed(self, role: str) -> None:
-        kind = {"space": "search-space"}.get(role, role)
         used = self.record.components[role]
-        known = {component.name for component in self.registry.components(kind)}  # type: ignore[arg-type]
+        known = {component.name for component in self.registry.components(ROLES[role])}
         if used.name not in known:
             raise _SkipError(f"Not installed: {role} {used.name!r} of {used.distribution}.")
 
@@ -374,10 +386,6 @@ def _difference(record: RunRecord, again: RunRecord, name: str) -> str:
 def _without_seeds(record: RunRecord) -> str:
     """Return a key that is equal for runs that differ in nothing but their seeds."""
     return key_of_record(record.model_copy(update={"search_seed": 0, "evaluation_seed": 0}))
-
-
-def _are_classes(values: list[Any], n_classes: int) -> bool:
-    return all(type(value) is int and 0 <= value < n_classes for value in values)
 
 
 def _words(command: str) -> list[str]:

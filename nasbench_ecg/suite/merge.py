@@ -9,7 +9,7 @@ from typing import Any
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.store import MADE_LATER, RecordStore, read_records
 
 _MEASURED = ("seconds", "provenance", "error", "suite", "command", "costs")
 """Entries that differ between two executions of one run."""
@@ -33,7 +33,8 @@ class Merged:
 def merge_results(folders: Sequence[Path], out: Path) -> Merged:
     """Copy all records of ``folders`` with their files to ``out``.
 
-    A finished record replaces an unfinished one. All records are compared before any is copied.
+    A finished record replaces an unfinished one, and of two equal results one whose folder has all
+    files of the other and more replaces it. All records are compared before any is copied.
 
     Args:
         folders: Folders of results, as ``--out`` names them.
@@ -60,19 +61,28 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
         for record in records:
             key = record.suite, record.run_key
             before = known.get(key)
-            if before is not None and before.status == "ok":
-                if record.status == "ok":
-                    _compare(before, record, folder, copies.get(key, out))
-                    merged.equal.append(record)
+            if before is not None and record.status != "ok":
                 continue
-            if before is None or record.status == "ok":
-                known[key], copies[key] = record, folder
+            if before is not None and before.status == "ok":
+                holder = copies.get(key, out)
+                _compare(before, record, folder, holder)
+                if not _files(record, folder) > _files(before, holder):
+                    merged.equal.append(record)
+                    continue
+            known[key], copies[key] = record, folder
     for (suite, run_key), folder in copies.items():
         record = known[suite, run_key]
         files = RecordStore(folder, suite).path(run_key).with_suffix("")
         RecordStore(out, suite).copy(record, files)
         merged.copied.append(record)
     return merged
+
+
+def _files(record: RunRecord, out: Path) -> set[Path]:
+    """Return the paths of the files of a run that are in a folder of results, below its own."""
+    folder = RecordStore(out, record.suite).path(record.run_key).with_suffix("")
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path for path in paths if path.parts[0] in {*record.files, *MADE_LATER}}
 
 
 def _no_results(folder: Path) -> StorageError:

@@ -1,0 +1,87 @@
+"""What a record says of its options, beats and predictions, compared with what is found here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.record import DatasetRecord, RunRecord, SplitRecord
+
+_FACTS = ("records", "leads", "fs", "n_samples", "counts")
+"""What follows from the beats of a run and their split; notes may be worded anew."""
+
+
+def fault_of_options(record: RunRecord, config: RunConfig) -> str:
+    """Return which option of a record its command does not give, one sentence; "" if it gives all.
+
+    Args:
+        record: The record.
+        config: What the command of the record gives with components of the same revisions.
+    """
+    given = {role: one.options.model_dump(mode="json") for role, one in config.components().items()}
+    stored = {role: used.options for role, used in record.components.items()}
+    given["protocol"] = config.protocol_options.model_dump(mode="json")
+    stored["protocol"] = record.protocol_options
+    for role, options in given.items():
+        for name in sorted(options.keys() | stored[role].keys()):
+            value, own = options.get(name), stored[role].get(name)
+            if value != own:
+                return (
+                    f"{role}.{name} is {own!r:.40}, but the profile {record.profile!r} and the "
+                    f"changed options give {value!r:.40}."
+                )
+    return ""
+
+
+def fault_of_beats(
+    before: DatasetRecord | SplitRecord | None, now: DatasetRecord | SplitRecord | None
+) -> str:
+    """Return what a record says otherwise of its beats or split than they give; "" if nothing.
+
+    ``fingerprint`` is returned where beats or split themselves are others. What a record that is
+    older than a field does not say is not compared.
+    """
+    if before is None or now is None or before.fingerprint != now.fingerprint:
+        return "fingerprint"
+    for name in _FACTS:
+        if getattr(before, name, None) != getattr(now, name, None):
+            return name
+    counts, own = getattr(before, "by_record", {}), getattr(now, "by_record", {})
+    # excluded records may be here or not
+    return "by_record" if any(counts[name] != own[name] for name in counts.keys() & own) else ""
+
+
+def fault_of_predictions(record: RunRecord, stored: Mapping[str, list[Any]]) -> str:
+    """Return why predictions are not those of a record, one sentence; "" if they are.
+
+    Args:
+        record: The record of the run.
+        stored: ``classes``, and ``truth``, ``predicted`` and ``record``, one entry a beat.
+    """
+    truth, predicted, names = stored["truth"], stored["predicted"], stored["record"]
+    n = len(record.classes)
+    if stored["classes"] != record.classes or record.confusion is None:
+        return "The predictions are of other classes than the confusion matrix."
+    if len(truth) != len(predicted) or not _are_classes([*truth, *predicted], n):
+        return "predictions.json does not hold one class for each beat."
+    if len(names) != len(truth) or not all(type(name) is str for name in names):
+        return "predictions.json does not name the record of each beat."
+    true, found = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
+    if confusion_matrix(true, found, n).tolist() != record.confusion:
+        return "The predictions give another confusion matrix than that of the record."
+    of = np.asarray(names, dtype=object)
+    matrices = {
+        name: confusion_matrix(true[of == name], found[of == name], n).tolist()
+        for name in set(names)
+    }
+    if record.per_record and matrices != record.per_record:
+        return "The predictions give other matrices of single records than per_record."
+    return ""
+
+
+def _are_classes(values: list[Any], n_classes: int) -> bool:
+    return all(type(value) is int and 0 <= value < n_classes for value in values)
