@@ -174,3 +174,15 @@ def test_a_call_that_ends_every_worker_is_one_error_with_advice(dask: Any) -> No
     ):
         list(pool.map([(1,)]))
     assert "the same command continues" in caught.value.fix
+
+
+def test_a_search_whose_workers_are_gone_for_good_ends_with_one_error() -> None:
+    from nasbench_ecg_dask.executor import DaskExecutor, DaskOptions
+
+    executor = DaskExecutor(DaskOptions(workers=1, connect_seconds=10))
+    with (
+        executor.workers(ends_its_process) as pool,
+        pytest.raises(ExecutorError, match="are lost: for 10 s there has been none"),
+    ):
+        executor._cluster.scale(0)
+        list(pool.map([(1,)]))

@@ -28,6 +28,9 @@ from nasbench_ecg.api import (
 _CLOSE_SECONDS = 60.0
 """Most seconds that jobs have to end, which is longer than the grace of a job."""
 
+_POLL_SECONDS = 1.0
+"""Seconds between two looks at whether a cluster that gives no result has workers."""
+
 _MOST_SENDS = 3
 """How often a call may meet a worker that was started anew, before it is taken to end workers."""
 
@@ -46,7 +49,8 @@ class DaskOptions(Options):
     workers: int = Field(default=2, ge=1)
     """Workers that are started on this machine, where ``address`` is None."""
     connect_seconds: float = Field(default=30.0, gt=0)
-    """Most seconds to wait for the scheduler and its first worker."""
+    """Most seconds to wait for the scheduler and its first worker, and for a worker where a search
+    has none left."""
     retries: int = Field(default=2, ge=0)
     """How many times a job whose worker was lost is submitted again."""
 
@@ -139,7 +143,7 @@ class DaskExecutor:
     def workers(self, setup: Setup) -> Iterator[WorkerPool]:
         """Send ``setup`` once to each worker, and call its function there."""
         client = self._connect()
-        pool = _Pool(client, setup)
+        pool = _Pool(client, setup, self.options.connect_seconds)
         try:
             pool.send()
             yield pool
@@ -180,16 +184,18 @@ class _Pool:
     they are lost with the worker that has the last one.
     """
 
-    def __init__(self, client: Any, setup: Setup) -> None:
+    def __init__(self, client: Any, setup: Setup, patience: float) -> None:
         self._client = client
         self._setup = setup
+        self._patience = patience
         self._key: _Key = client.id, uuid4().hex
 
     def map(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
         """Yield the results of calls in their order; a lost worker's calls are made again.
 
         Raises:
-            ExecutorError: A call has ended several workers, or the scheduler is lost.
+            ExecutorError: A call has ended several workers, no worker is left, or the scheduler is
+                lost.
         """
         from distributed import CancelledError, KilledWorker
         from distributed.comm import CommClosedError
@@ -198,7 +204,7 @@ class _Pool:
         try:
             for number, call in enumerate(calls):
                 sent = 0
-                while isinstance(found := futures[number].result(), _NoSetup):
+                while isinstance(found := self._result(futures[number]), _NoSetup):
                     if sent == _MOST_SENDS:
                         raise self._lost("a candidate has ended several of them")
                     sent += 1
@@ -209,6 +215,19 @@ class _Pool:
             raise self._lost(str(error).splitlines()[0].rstrip(".")) from error
         finally:
             self._client.cancel([future for future in futures if not future.done()])
+
+    def _result(self, future: Any) -> Any:
+        """Return a result. Without workers, Dask waits for one to come, which need not happen."""
+        left = self._patience
+        while left > 0:
+            try:
+                return future.result(timeout=_POLL_SECONDS)
+            except TimeoutError:
+                if future.status == "error":  # the call itself has raised it
+                    raise
+                workers = self._client.scheduler_info()["workers"]
+                left = self._patience if workers else left - _POLL_SECONDS
+        raise self._lost(f"for {self._patience:g} s there has been none")
 
     def _lost(self, reason: str) -> ExecutorError:
         return ExecutorError(
