@@ -159,7 +159,7 @@ def test_a_node_with_another_version_is_named(tmp_path: Path) -> None:
         replace(one, code=replace(one.code, digest="other")).check()
 
 
-def test_a_node_with_other_code_of_a_plugin_is_named(tmp_path: Path) -> None:
+def test_a_node_with_other_code_of_a_plugin_is_named() -> None:
     here = HostCode.here()
     assert "nasbench_ecg_darts" in here.plugins
     more = {**here.plugins, "nasbench_ecg_elsewhere": "installed on the other machine only"}
@@ -169,8 +169,9 @@ def test_a_node_with_other_code_of_a_plugin_is_named(tmp_path: Path) -> None:
         replace(here, plugins=other).check()
     with pytest.raises(ExecutorError, match=r"different code of plugins \(nasbench_ecg_darts\)"):
         replace(here, plugins=other, host="elsewhere").check()
-    outcome = run_job(job(tmp_path))
-    assert outcome.returncode == 0
+    with pytest.raises(ExecutorError, match=r"code of nasbench-ecg: .* 0\.0 on elsewhere"):
+        replace(here, plugins=other, version="0.0", host="elsewhere").check()
+    replace(here, plugins={}).check()
 
 
 def test_a_run_checks_its_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.io import sha256
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import WEIGHTS, RecordStore
 
@@ -36,7 +36,7 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
         StorageError: The weights are missing, are not those of the record, or cannot be read.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
     if record.status != "ok" or record.architecture is None or record.dataset is None:
         raise OptionError(
@@ -52,9 +52,8 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
         )
     model = build_model(record, registry)
     try:
-        content = path.read_bytes()
-        weights = load(content)
-        if record.files.get(WEIGHTS) not in (None, hashlib.sha256(content).hexdigest()):
+        weights = load_file(path)
+        if record.files.get(WEIGHTS) not in (None, sha256(path)):
             raise StorageError(
                 f"The weights are not those of the run {record.run_key}: their SHA-256 differs.",
                 where=str(path),

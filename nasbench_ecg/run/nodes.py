@@ -58,8 +58,9 @@ class HostCode:
         where = str(Path(nasbench_ecg.__file__).parent)
         both = sorted(set(here.plugins) & set(self.plugins))
         others = [name for name in both if here.plugins[name] != self.plugins[name]]
-        if (here.version, here.digest) != (self.version, self.digest) or others:
-            changed = f"plugins ({', '.join(others)})" if others else "nasbench-ecg"
+        core_differs = (here.version, here.digest) != (self.version, self.digest)
+        if core_differs or others:
+            changed = "nasbench-ecg" if core_differs else f"plugins ({', '.join(others)})"
             if here.host == self.host:
                 raise ExecutorError(
                     f"The code of {changed} has changed since the job was submitted.",

@@ -145,8 +145,8 @@ def _flatten(value: Any, tensors: dict[str, Tensor], where: str) -> Any:
             _ITEMS: [[_flatten(k, tensors, at), _flatten(v, tensors, at)] for k, v, at in items]
         }
     if isinstance(value, tuple | list):
-        items_of = [_flatten(v, tensors, f"{where}[{i}]") for i, v in enumerate(value)]
-        return {_TUPLE: items_of} if isinstance(value, tuple) else items_of
+        parts = [_flatten(v, tensors, f"{where}[{i}]") for i, v in enumerate(value)]
+        return {_TUPLE: parts} if isinstance(value, tuple) else parts
     if value is None or isinstance(value, str | int | float):
         return value
     kind = type(value)
