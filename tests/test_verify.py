@@ -16,7 +16,7 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import class_table, scores
-from nasbench_ecg.models.verify import _difference, _StoredRun
+from nasbench_ecg.models.repeated_run import difference, spread_of_seeds
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
@@ -140,7 +140,7 @@ def test_what_differs_in_a_repeated_run_is_said(
     record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
     before = record.model_copy(update={"metrics": {"f1_of_macro": 0.9, "accuracy": 0.5}})
     again = record.model_copy(update={"metrics": now})
-    assert _difference(before, again, "f1_of_macro") == said
+    assert difference(before, again, "f1_of_macro") == said
 
 
 def state(path: Path, **values: Any) -> None:
@@ -234,6 +234,15 @@ def test_facts_of_the_beats_that_are_others_fail(
     state(path, **{part: {**stored, name: value}})
     found = outcomes(path)["beats"]
     assert found[0] == "failed" and f"{part}.{name}" in found[1]
+
+
+@pytest.mark.parametrize("name", ["parameters", "macs", "flash_bytes", "ram_bytes"])
+def test_costs_that_are_not_those_of_the_network_fail(name: str, out: Path) -> None:
+    path = record_of(out)
+    costs = json.loads(path.read_text())["costs"]
+    edit(path, costs=costs | {name: costs[name] - 1})
+    outcome, why = outcomes(path)["costs"]
+    assert outcome == "failed" and why.startswith(f"{name} is {costs[name] - 1:,g} in the record")
 
 
 def test_the_command_of_another_run_is_found(out: Path) -> None:
@@ -372,7 +381,7 @@ def test_an_architecture_file_that_is_not_text_fails_its_check(out: Path) -> Non
 
 def test_the_spread_of_a_method_is_over_its_seeds_alone(out: Path) -> None:
     path = record_of(out)
-    run = _StoredRun(path, RunRecord.model_validate_json(path.read_text()), *[None] * 3)  # type: ignore[arg-type]
+    record = RunRecord.model_validate_json(path.read_text())
     other = json.loads(path.read_text())
     other["components"]["builder"]["options"]["channels"] = 3
     other["components"]["builder"]["changed"]["channels"] = 3
@@ -380,7 +389,7 @@ def test_the_spread_of_a_method_is_over_its_seeds_alone(out: Path) -> None:
     other["run_key"] = key_of_record(RunRecord.model_validate(other))
     path.with_name(f"{other['run_key']}.json").write_text(json.dumps(other))
     assert len(nb.runs(out)) == 2 and not nb.runs(out).damaged
-    assert run._spread("accuracy") is None
+    assert spread_of_seeds(path, record, "accuracy") is None
 
 
 def test_a_forged_run_cannot_be_submitted(out: Path) -> None:

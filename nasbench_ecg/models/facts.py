@@ -1,7 +1,10 @@
-"""What a record says of its options, beats and predictions, compared with what is found here."""
+"""What a record says of its command, costs, beats and predictions, compared with what is found."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +37,30 @@ def fault_of_options(record: RunRecord, config: RunConfig) -> str:
                     f"{role}.{name} is {own!r:.40}, but the profile {record.profile!r} and the "
                     f"changed options give {value!r:.40}."
                 )
+    return ""
+
+
+def words_of(command: str) -> list[str]:
+    """Return the words of a command, with JSON values in one form, in any order."""
+    words = []
+    for word in shlex.split(command):
+        name, equals, value = word.partition("=")
+        with contextlib.suppress(ValueError):
+            value = json.dumps(json.loads(value), sort_keys=True) if equals else value
+        words.append(name + equals + value)
+    return sorted(words)
+
+
+def fault_of_costs(record: RunRecord, found: Mapping[str, float]) -> str:
+    """Return which cost of a record is another one, one sentence; "" if none is.
+
+    Args:
+        record: The record; costs that it does not state are not compared.
+        found: The costs of its network by name.
+    """
+    for name, cost in found.items():
+        if (stated := record.costs.get(name)) not in (None, cost):
+            return f"{name} is {stated:,g} in the record, and {cost:,g} in its network."
     return ""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,14 +17,20 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, StorageError
 from nasbench_ecg.metrics import confusion_matrix
-from nasbench_ecg.models.facts import fault_of_beats, fault_of_options, fault_of_predictions
+from nasbench_ecg.models.facts import (
+    fault_of_beats,
+    fault_of_costs,
+    fault_of_options,
+    fault_of_predictions,
+    words_of,
+)
 from nasbench_ecg.models.load import build_model
+from nasbench_ecg.models.repeated_run import difference, spread_of_seeds
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import configure, resolve_device
 from nasbench_ecg.run.environment import provenance
-from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import ROLES, RunRequest
 from nasbench_ecg.run.store import (
@@ -123,6 +128,7 @@ def verify(
         ("command", run.check_command),
         ("files", run.check_files),
         ("architecture", run.check_architecture),
+        ("costs", run.check_costs),
         ("predictions", run.check_predictions),
         ("beats", run.check_beats),
         ("weights", run.check_weights),
@@ -177,15 +183,10 @@ class _StoredRun:
         """Compare the command with the one that repeats the run, and its options with these."""
         request = RunRequest.from_record(self.record)
         command = request.command()
-        if _words(command) != _words(self.record.command):
+        if words_of(command) != words_of(self.record.command):
             raise _FailError(f"The command is not that of this run, which is: {command}")
-        for role, used in self.record.components.items():
-            self._require_installed(role)
-            found = self.registry.get(ROLES[role], used.name).spec.revision
-            if found != used.revision:
-                raise _SkipError(
-                    f"The {role} {used.name!r} has revision {found} here, not {used.revision}."
-                )
+        for role in self.record.components:
+            self._require_revision(role)
         config = configure(self.registry, replace(request, device="cpu"))
         if fault := fault_of_options(self.record, config):
             raise _FailError(fault)
@@ -213,6 +214,20 @@ class _StoredRun:
         component = self.registry.get("search-space", used.name)
         component.create(component.options_model()(**used.options)).validate(arch)
         return f"{arch.hash} is in the search space."
+
+    def check_costs(self) -> str:
+        """Count the parameters, multiply-accumulates and bytes of the network again."""
+        from nasbench_ecg.training.costs import size_costs
+
+        if self.record.architecture is None or self.record.dataset is None:
+            raise _SkipError("The run found no architecture.")
+        self._require_revision("builder")
+        shape = len(self.record.dataset.leads), self.record.dataset.n_samples
+        found = size_costs(build_model(self.record, self.registry), *shape)
+        if fault := fault_of_costs(self.record, found):
+            raise _FailError(fault)
+        counted = [name for name in found if name in self.record.costs]
+        return f"Counted again: {', '.join(counted)}." if counted else "The record states none."
 
     def check_predictions(self) -> str:
         """Check that the stored predictions give the confusion matrices."""
@@ -294,12 +309,12 @@ class _StoredRun:
             return "The repeated run has the same architecture and scores."
         name = "f1_of_macro" if "f1_of_macro" in again.metrics else min(again.metrics)
         change = abs(again.metrics[name] - self.record.metrics.get(name, 0.0))
-        found = _difference(self.record, again, name)
+        found = difference(self.record, again, name)
         if not names:
             raise _FailError(
                 f"The repeated run differs on the same processor and threads: {found}."
             )
-        spread = self._spread(name)
+        spread = spread_of_seeds(self.path, self.record, name)
         if spread is None:
             raise _SkipError(f"{found}, with another {', '.join(names)}; no spread is known.")
         if change > spread:
@@ -357,43 +372,11 @@ class _StoredRun:
         if used.name not in known:
             raise _SkipError(f"Not installed: {role} {used.name!r} of {used.distribution}.")
 
-    def _spread(self, name: str) -> float | None:
-        """Return the range of a metric over the seeds of this method that are stored here."""
-        own, values = _without_seeds(self.record), []
-        for path in self.path.parent.glob("*.json"):
-            other = read_record_file(path)
-            if isinstance(other, DamagedRecord) or _without_seeds(other) != own:
-                continue
-            if other.status == "ok" and name in other.metrics:
-                values.append(other.metrics[name])
-        return max(values) - min(values) if len(values) > 1 else None
-
-
-def _difference(record: RunRecord, again: RunRecord, name: str) -> str:
-    """Return what differs in a repeated run: a metric, preferably ``name``, or the architecture."""
-    metrics, now = record.metrics, again.metrics
-    changed = sorted({n for n in (*metrics, *now) if metrics.get(n) != now.get(n)})
-    if not changed:
-        return "the architecture is another one, with equal scores"
-    name = name if name in changed else changed[0]
-    if name not in metrics or name not in now:
-        return f"{name} is only in the {'repeated run' if name in now else 'record'}"
-    texts = ((f"{now[name]:.{d}f}", f"{metrics[name]:.{d}f}") for d in range(4, 400))
-    found, stored = next(pair for pair in texts if pair[0] != pair[1])
-    return f"{name} is {found}, not {stored}"
-
-
-def _without_seeds(record: RunRecord) -> str:
-    """Return a key that is equal for runs that differ in nothing but their seeds."""
-    return key_of_record(record.model_copy(update={"search_seed": 0, "evaluation_seed": 0}))
-
-
-def _words(command: str) -> list[str]:
-    """Return the words of a command, with JSON values in one form, in any order."""
-    words = []
-    for word in shlex.split(command):
-        name, equals, value = word.partition("=")
-        with contextlib.suppress(ValueError):
-            value = json.dumps(json.loads(value), sort_keys=True) if equals else value
-        words.append(name + equals + value)
-    return sorted(words)
+    def _require_revision(self, role: str) -> None:
+        self._require_installed(role)
+        used = self.record.components[role]
+        found = self.registry.get(ROLES[role], used.name).spec.revision
+        if found != used.revision:
+            raise _SkipError(
+                f"The {role} {used.name!r} has revision {found} here, not {used.revision}."
+            )

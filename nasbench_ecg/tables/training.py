@@ -17,9 +17,8 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import ValidationContext
 from nasbench_ecg.tables.card import Recipe
 from nasbench_ecg.tables.table import PROXY
-from nasbench_ecg.training.costs import build_network, count_macs, count_parameters
+from nasbench_ecg.training.costs import build_network, size_costs
 from nasbench_ecg.training.engine import fit, predict
-from nasbench_ecg.training.int8 import footprint
 from nasbench_ecg.training.recipe import Recipe as TrainingRecipe
 from nasbench_ecg.training.seeding import seeded
 
@@ -145,13 +144,8 @@ def member_costs(arch: Architecture, builder: Builder, task: Task) -> dict[str, 
     """
     with seeded(0):
         model = build_network(arch, task, builder).eval()
-    memory = footprint(model, task.n_leads, task.n_samples)
-    return {
-        "parameters": float(count_parameters(model)),
-        "macs": float(count_macs(model, task.n_leads, task.n_samples)),
-        "flash_bytes": float(memory.flash_bytes),
-        "ram_bytes": float(memory.ram_bytes),
-    }
+    costs = size_costs(model, task.n_leads, task.n_samples)
+    return {name: float(cost) for name, cost in costs.items()}
 
 
 def proxy_array(name: str) -> str:

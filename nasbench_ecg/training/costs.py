@@ -167,6 +167,26 @@ _COSTS: Mapping[CostName, Callable[[nn.Module, Task, str], float]] = {
 }
 
 
+def size_costs(model: nn.Module, n_leads: int, n_samples: int) -> dict[str, float]:
+    """Return the costs of a network that are the same on every machine.
+
+    Args:
+        model: Maps beats [batch, n_leads, n_samples] to logits.
+        n_leads: Leads of a beat.
+        n_samples: Samples of a beat.
+
+    Returns:
+        ``parameters``, ``macs``, ``flash_bytes`` and ``ram_bytes``.
+    """
+    memory = footprint(model, n_leads, n_samples)
+    return {
+        "parameters": count_parameters(model),
+        "macs": count_macs(model, n_leads, n_samples),
+        "flash_bytes": memory.flash_bytes,
+        "ram_bytes": memory.ram_bytes,
+    }
+
+
 def measure_costs(
     arch: Architecture, task: Task, builder: Builder, device: str
 ) -> dict[str, float]:
@@ -178,12 +198,8 @@ def measure_costs(
     """
     with seeded(0):
         model = build_network(arch, task, builder).to(device)
-        memory = footprint(model, task.n_leads, task.n_samples)
-        costs: dict[str, float] = {
-            "parameters": count_parameters(model),
-            "macs": count_macs(model, task.n_leads, task.n_samples),
-            "flash_bytes": memory.flash_bytes,
-            "ram_bytes": memory.ram_bytes,
+        costs = {
+            **size_costs(model, task.n_leads, task.n_samples),
             **latencies(model, task.n_leads, task.n_samples, device),
         }
     if (peak := peak_memory_mb(device)) is not None:
