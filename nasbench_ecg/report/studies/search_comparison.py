@@ -13,6 +13,14 @@ from nasbench_ecg.tables.compare import Comparison, Curve, Outcome, SearchCompar
 from nasbench_ecg.tables.table import Table as TrainedTable
 from nasbench_ecg.text import amount, duration, p_value, percent
 
+_WORDS = {
+    "parameters": "parameters",
+    "macs": "MACs",
+    "flash_bytes": "flash bytes",
+    "ram_bytes": "RAM bytes",
+}
+"""Costs in words."""
+
 
 def title(table: TrainedTable) -> str:
     """Return the title of a report: space, track, and how complete the table is."""
@@ -112,7 +120,7 @@ def _verdict_tables(table: TrainedTable, found: SearchComparison) -> list[Table]
     """Return the verdicts of each measure: a row for each search, a column for each budget."""
     measured = {"Verdicts on the found member": [o.scores for o in found.outcomes]}
     for cost in found.costs:
-        title = f"Verdicts on the found front of F1 and {cost.replace('_', ' ')}"
+        title = f"Verdicts on the found front of F1 and {_WORDS[cost]}"
         measured[title] = [outcome.hypervolumes[cost] for outcome in found.outcomes]
     budgets = [budget_text(o.budget).removesuffix(" simulated") for o in found.outcomes]
     headings = ["search", "n", *budgets]
@@ -182,7 +190,7 @@ def _volume_table(table: TrainedTable, found: SearchComparison, outcome: Outcome
         rows.append(tuple(cells))
     headings = ["search"]
     for cost in found.costs:
-        headings += [f"F1 and {cost.replace('_', ' ')}", "verdict"]
+        headings += [f"F1 and {_WORDS[cost]}", "verdict"]
     notes = [
         "Hypervolume of test F1 and the logarithm of the cost, as a share of that of the table's "
         "own front; median and quartiles over repetitions. verdict: better or worse than "
@@ -240,7 +248,7 @@ def _curve_tables(
     if costs:
         found.append(
             text_table(
-                f"Hypervolume of F1 and {costs[0].replace('_', ' ')} against {against}",
+                f"Hypervolume of F1 and {_WORDS[costs[0]]} against {against}",
                 ["search", *headings],
                 rows("hypervolume"),
                 [note, _state(table)],
@@ -261,7 +269,7 @@ def _winner_table(table: TrainedTable, found: SearchComparison) -> Table:
         )
         for one in found.winners
     ]
-    costs = [cost.replace("_", " ") for cost in found.costs]
+    costs = [_WORDS[cost] for cost in found.costs]
     headings = ["search", "evaluations", "member", "found by", "F1", *costs]
     notes = [
         "The member that most repetitions of a search find with its largest budget of evaluations. "
