@@ -221,6 +221,15 @@ def test_a_run_prints_its_result_and_stores_it(first: tuple[Any, Path]) -> None:
     assert "Estimated time: " in done.stderr and "with --profile paper" not in done.stderr
 
 
+def test_the_smallest_profile_is_not_estimated(
+    beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    words = ("cnn-9", "synthetic-2lead", "--profile", "smoke", "--out", tmp_path)
+    done = nasbench("run", *words)
+    assert done.exit_code == 0 and "Estimated time" not in done.stderr
+
+
 def test_the_same_command_again_prints_the_stored_result(
     first: tuple[Any, Path], again: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

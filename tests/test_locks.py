@@ -58,7 +58,7 @@ def test_eight_processes_execute_one_run_once(beats_cache: Path, tmp_path: Path)
     started = [start(tmp_path, *words, cache=beats_cache) for _ in range(8)]
     outputs = [process.communicate(timeout=300)[0] for process in started]
     assert [process.returncode for process in started] == [0] * 8
-    executed = [text for text in outputs if "Estimated time" in text]
+    executed = [text for text in outputs if "Running with seed" in text]
     others = [text for text in outputs if "Already done" in text or "has finished it" in text]
     assert (len(executed), len(others)) == (1, 7)
     assert not any("cannot be written" in text for text in outputs)

@@ -288,7 +288,8 @@ def _run_one(
                 stderr().print("Continuing the run that was stopped (--rerun starts it over).")
 
         def prepared(self, request: RunRequest, ready: PreparedRun) -> None:
-            if store.suite == SUITE and estimated:
+            # a run of this profile takes no longer than the timing of a few steps
+            if store.suite == SUITE and estimated and request.profile != "smoke":
                 print_estimate(registry, request, ready)
 
         def failed(self, path: Path) -> None:
