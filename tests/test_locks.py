@@ -74,10 +74,11 @@ def test_a_killed_suite_leaves_no_run_behind_and_its_restart_executes_each_once(
     words = (*words, "--checkpoint-seconds", "0.1")
     suite = start(out, *words, cache=beats_cache)
     store = RecordStore(out, "long")
-    deadline = time.monotonic() + 120
-    while len(list((store.folder / ".unfinished").glob("*/evaluation.safetensors"))) < 2:
-        assert time.monotonic() < deadline
+    saved: list[Path] = []
+    while not saved:  # usually two; on a loaded machine one run may be over before the next begins
+        assert suite.poll() is None
         time.sleep(0.05)
+        saved = list((store.folder / ".unfinished").glob("*/evaluation.safetensors"))
     os.kill(suite.pid, signal.SIGKILL)
     suite.wait()
     again = start(out, *words, cache=beats_cache)
@@ -93,8 +94,9 @@ def test_a_killed_suite_leaves_no_run_behind_and_its_restart_executes_each_once(
         curves = json.loads((store.folder / record["run_key"] / "curves.json").read_text())
         assert len(curves["loss"]) == 60
     logs = [path.read_text() for path in (store.folder / ".logs").glob("*.log")]
-    # The two that were running go on from their saved steps, and nothing is computed twice.
-    assert sorted(log.count("Continuing the run that was stopped") for log in logs) == [0, 1, 1]
+    # Runs that were stopped go on from their saved steps, and nothing is computed twice.
+    continued = [log.count("Continuing the run that was stopped") for log in logs]
+    assert max(continued) == 1 and sum(continued) >= len(saved)
 
 
 def test_two_commands_share_a_suite(beats_cache: Path, tmp_path: Path) -> None:
