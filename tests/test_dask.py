@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import ExecutorError
+from nasbench_ecg.executors import Job
 from nasbench_ecg.run.parallel import RemoteWorkers
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.runner import execute
@@ -174,6 +176,22 @@ def test_a_call_that_ends_every_worker_is_one_error_with_advice(dask: Any) -> No
     ):
         list(pool.map([(1,)]))
     assert "the same command continues" in caught.value.fix
+
+
+def test_jobs_whose_workers_are_gone_for_good_end_with_one_error(tmp_path: Path) -> None:
+    from nasbench_ecg_dask.executor import DaskExecutor, DaskOptions
+
+    executor = DaskExecutor(DaskOptions(workers=1, connect_seconds=5))
+    executor._connect()
+    executor._cluster.scale(0)
+    (handle,) = executor.submit([Job("one", (sys.executable, "-c", ""), tmp_path / "log")])
+    with pytest.raises(ExecutorError, match="are lost: for 5 s there has been none"):
+        while executor.outcome(handle) is None:
+            time.sleep(0.1)
+    future = executor._futures[handle]
+    executor.cancel(handle)
+    assert future.cancelled()  # so that closing does not wait for a job that cannot start
+    executor.close()
 
 
 def test_a_search_whose_workers_are_gone_for_good_ends_with_one_error() -> None:

@@ -49,8 +49,8 @@ class DaskOptions(Options):
     workers: int = Field(default=2, ge=1)
     """Workers that are started on this machine, where ``address`` is None."""
     connect_seconds: float = Field(default=30.0, gt=0)
-    """Most seconds to wait for the scheduler and its first worker, and for a worker where a search
-    has none left."""
+    """Most seconds to wait for the scheduler and its first worker, and for a worker where
+    none is left."""
     retries: int = Field(default=2, ge=0)
     """How many times a job whose worker was lost is submitted again."""
 
@@ -69,6 +69,7 @@ class DaskExecutor:
         self.options = options
         self._cluster: Any = None
         self._client: Any = None
+        self._watch: _Watch | None = None
         self._futures: dict[str, Any] = {}
 
     @property
@@ -94,11 +95,17 @@ class DaskExecutor:
         return handles
 
     def outcome(self, handle: str) -> Outcome | None:
-        """Return how a job ended; None while it is queued or runs."""
+        """Return how a job ended; None while it is queued or runs.
+
+        Raises:
+            ExecutorError: No worker is left that could run it.
+        """
         future = self._futures.get(handle)
         if future is None:
             return Outcome(None, reason="There is no such job.")
         if not future.done():
+            assert self._watch is not None
+            self._watch.look()
             return None
         if future.cancelled():
             return Outcome(None, reason="The job was taken out of the queue.")
@@ -123,6 +130,8 @@ class DaskExecutor:
 
         if handle in self._futures and not self._futures[handle].done():
             Event(handle, client=self._client).set()
+            if self.state(handle) == "queued":
+                self._client.cancel([self._futures[handle]])
 
     def close(self) -> None:
         """End all jobs, and leave the cluster."""
@@ -137,13 +146,14 @@ class DaskExecutor:
         self._client.close()
         if self._cluster is not None:
             self._cluster.close()
-        self._client = self._cluster = None
+        self._client = self._cluster = self._watch = None
 
     @contextmanager
     def workers(self, setup: Setup) -> Iterator[WorkerPool]:
         """Send ``setup`` once to each worker, and call its function there."""
         client = self._connect()
-        pool = _Pool(client, setup, self.options.connect_seconds)
+        assert self._watch is not None
+        pool = _Pool(client, setup, self._watch)
         try:
             pool.send()
             yield pool
@@ -173,7 +183,41 @@ class DaskExecutor:
                 fix="Check that the scheduler runs and has a worker; set its address with --set "
                 "executor.address=tcp://HOST:PORT.",
             ) from error
+        self._watch = _Watch(self._client, seconds)
         return self._client
+
+
+class _Watch:
+    """Sees whether a cluster has workers; without any, Dask waits for one, which need not come."""
+
+    def __init__(self, client: Any, patience: float) -> None:
+        self._client = client
+        self._patience = patience
+        self._looked = self._seen = time.monotonic()
+
+    def look(self) -> None:
+        """Look at most once a second.
+
+        Raises:
+            ExecutorError: There has been no worker for the seconds of the patience.
+        """
+        now = time.monotonic()
+        if now - self._looked < _POLL_SECONDS:
+            return
+        if now - self._looked > self._patience or self._client.scheduler_info()["workers"]:
+            self._seen = now  # nobody looked for so long, or there is one
+        self._looked = now
+        if now - self._seen >= self._patience:
+            raise self.lost(f"for {self._patience:g} s there has been none")
+
+    def lost(self, reason: str) -> ExecutorError:
+        """Return the error of workers that are gone."""
+        return ExecutorError(
+            f"The workers of the Dask cluster are lost: {reason}.",
+            where=self._client.scheduler.address,
+            fix="If memory ran out, give workers more of it. Finished evaluations are saved: "
+            "the same command continues from there.",
+        )
 
 
 class _Pool:
@@ -184,10 +228,10 @@ class _Pool:
     they are lost with the worker that has the last one.
     """
 
-    def __init__(self, client: Any, setup: Setup, patience: float) -> None:
+    def __init__(self, client: Any, setup: Setup, watch: _Watch) -> None:
         self._client = client
         self._setup = setup
-        self._patience = patience
+        self._watch = watch
         self._key: _Key = client.id, uuid4().hex
 
     def map(self, calls: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
@@ -206,36 +250,24 @@ class _Pool:
                 sent = 0
                 while isinstance(found := self._result(futures[number]), _NoSetup):
                     if sent == _MOST_SENDS:
-                        raise self._lost("a candidate has ended several of them")
+                        raise self._watch.lost("a candidate has ended several of them")
                     sent += 1
                     self.send()
                     futures[number] = self._submit(call)
                 yield found
         except (KilledWorker, CancelledError, CommClosedError) as error:
-            raise self._lost(str(error).splitlines()[0].rstrip(".")) from error
+            raise self._watch.lost(str(error).splitlines()[0].rstrip(".")) from error
         finally:
             self._client.cancel([future for future in futures if not future.done()])
 
     def _result(self, future: Any) -> Any:
-        """Return a result. Without workers, Dask waits for one to come, which need not happen."""
-        left = self._patience
-        while left > 0:
+        while True:
             try:
                 return future.result(timeout=_POLL_SECONDS)
             except TimeoutError:
                 if future.status == "error":  # the call itself has raised it
                     raise
-                workers = self._client.scheduler_info()["workers"]
-                left = self._patience if workers else left - _POLL_SECONDS
-        raise self._lost(f"for {self._patience:g} s there has been none")
-
-    def _lost(self, reason: str) -> ExecutorError:
-        return ExecutorError(
-            f"The workers of the Dask cluster are lost: {reason}.",
-            where=self._client.scheduler.address,
-            fix="If memory ran out, give workers more of it. Finished evaluations are saved: "
-            "the same command continues from there.",
-        )
+                self._watch.look()
 
     def _submit(self, call: tuple[Any, ...]) -> Any:
         return self._client.submit(_call, self._key, call, pure=False)
