@@ -15,24 +15,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nasbench_ecg.api import (
-    Builder,
-    Parameter,
-    SearchContext,
-    SearchResult,
-    SearchSpace,
-    Task,
-)
+from nasbench_ecg.api import Parameter
 from nasbench_ecg_optuna.encoders import Relaxed
 from nasbench_ecg_optuna.options import CmaEsOptions
-from nasbench_ecg_optuna.studies import require_optuna
+from nasbench_ecg_optuna.strategy import OptunaStrategy
 from nasbench_ecg_optuna.study import OptunaSearch
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 
-class CmaEs:
+class CmaEs(OptunaStrategy[CmaEsOptions]):
     """Evolves a normal distribution; a categorical has one number a choice, and the largest wins.
 
     Choose it for spaces of integers, or with thousands of candidates from a table: ``conv-cells``
@@ -40,25 +33,11 @@ class CmaEs:
     the profiles other than ``paper`` all candidates are of the first one, so they are random.
     """
 
-    def __init__(self, options: CmaEsOptions) -> None:
-        require_optuna("cma-es")
-        self.options = options
-
-    def search(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> SearchResult:
-        """Return the architecture with the highest score, the first of equals."""
-        return self._search().search(task, space, builder, ctx)
-
-    def estimate(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> float | None:
-        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
-        return self._search().estimate(task, space, builder, ctx)
+    name = "cma-es"
 
     def _search(self) -> OptunaSearch:
         return OptunaSearch(
-            "cma-es",
+            self.name,
             self.options,
             self._sampler,
             batch=self.options.batch,

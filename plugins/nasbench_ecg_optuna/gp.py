@@ -15,23 +15,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nasbench_ecg.api import (
-    Builder,
-    Parameter,
-    SearchContext,
-    SearchResult,
-    SearchSpace,
-    Task,
-)
+from nasbench_ecg.api import Parameter
 from nasbench_ecg_optuna.options import GpOptions
-from nasbench_ecg_optuna.studies import require_optuna
+from nasbench_ecg_optuna.strategy import OptunaStrategy
 from nasbench_ecg_optuna.study import OptunaSearch
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
 
-class Gp:
+class Gp(OptunaStrategy[GpOptions]):
     """Maximizes the expected improvement of a Gaussian process over the parameters.
 
     Choose it for small budgets, up to a few hundred candidates, in spaces of at most about 20
@@ -40,26 +33,12 @@ class Gp:
     The numerical optimization may give other proposals on another machine.
     """
 
-    def __init__(self, options: GpOptions) -> None:
-        require_optuna("gp")
-        self.options = options
-
-    def search(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> SearchResult:
-        """Return the best architecture; with several objectives, the best score of the front."""
-        return self._search().search(task, space, builder, ctx)
-
-    def estimate(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> float | None:
-        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
-        return self._search().estimate(task, space, builder, ctx)
+    name = "gp"
 
     def _search(self) -> OptunaSearch:
         options = self.options
         return OptunaSearch(
-            "gp",
+            self.name,
             options,
             self._sampler,
             objectives=options.objectives,

@@ -19,18 +19,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nasbench_ecg.api import (
-    Builder,
-    Fidelity,
-    Parameter,
-    SearchContext,
-    SearchResult,
-    SearchSpace,
-    Task,
-)
+from nasbench_ecg.api import Fidelity, Parameter
 from nasbench_ecg_blackbox.halving import rung_fidelity
 from nasbench_ecg_optuna.options import TpeOptions
-from nasbench_ecg_optuna.studies import require_optuna
+from nasbench_ecg_optuna.strategy import OptunaStrategy
 from nasbench_ecg_optuna.study import OptunaSearch
 
 if TYPE_CHECKING:
@@ -41,33 +33,19 @@ _GROWTH = 3
 """Factor between the epochs at which a candidate may be stopped."""
 
 
-class Tpe:
+class Tpe(OptunaStrategy[TpeOptions]):
     """Samples values that are frequent among good candidates and rare among the others.
 
     Choose it first among model-based searches: it costs milliseconds a candidate, learns from
     networks above the size limit, and handles conditional parameters and several objectives.
     """
 
-    def __init__(self, options: TpeOptions) -> None:
-        require_optuna("tpe")
-        self.options = options
-
-    def search(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> SearchResult:
-        """Return the best architecture; with several objectives, the best score of the front."""
-        return self._search().search(task, space, builder, ctx)
-
-    def estimate(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> float | None:
-        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
-        return self._search().estimate(task, space, builder, ctx)
+    name = "tpe"
 
     def _search(self) -> OptunaSearch:
         options = self.options
         return OptunaSearch(
-            "tpe",
+            self.name,
             options,
             self._sampler,
             objectives=options.objectives,
