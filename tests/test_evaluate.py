@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -103,6 +104,17 @@ def test_beats_of_another_database_are_cut_as_those_of_the_training(trained, els
     assert found.classes == ["N", "S", "V", "F", "Q"] and found.macro_classes == ["N", "S", "V"]
     assert any("No tested beat is F or Q" in note for note in found.notes)
     assert found.shared == [] and np.sum(found.confusion) == 2 * 58
+
+
+def test_missing_records_are_downloaded_as_for_a_run(trained, elsewhere, tmp_path, monkeypatch):
+    def fetch(database, folder, **options):
+        assert (database, options["records"]) == ("svdb", ("800", "801"))
+        shutil.copytree(elsewhere.data / database, folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr("nasbench_ecg.physionet.fetch.fetch", fetch)
+    monkeypatch.delenv("NASBENCH_ECG_DATA", raising=False)
+    found = on_svdb(trained, LocalSource(None, tmp_path))
+    assert found.metrics == on_svdb(trained, elsewhere).metrics
 
 
 def test_leads_of_equal_names_are_not_exchanged_where_another_name_differs(trained, elsewhere):

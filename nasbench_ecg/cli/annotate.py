@@ -9,6 +9,7 @@ import typer
 
 from nasbench_ecg.cli.console import RichProgress, show_error, stderr, stdout
 from nasbench_ecg.cli.parsing import listed, numbers, refuse_in_vain
+from nasbench_ecg.cli.shared_options import OutOption
 
 if TYPE_CHECKING:
     from nasbench_ecg.models.annotate import AnnotatedRecording
@@ -64,9 +65,7 @@ def annotate(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace annotation files that exist.")
     ] = False,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")] = Path(
-        "results"
-    ),
+    out: OutOption = Path("results"),
 ) -> None:
     """Find the beats of recordings, and classify them with a trained network.
 

@@ -10,6 +10,7 @@ import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, styled
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.shared_options import OutOption
 
 if TYPE_CHECKING:
     from nasbench_ecg.architecture import Architecture
@@ -26,7 +27,6 @@ SourceArgument = Annotated[
         help="JSON file, '-' for stdin, or a run key or its first characters.",
     ),
 ]
-OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

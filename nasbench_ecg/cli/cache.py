@@ -9,6 +9,7 @@ import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, table
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.shared_options import JsonOption
 
 if TYPE_CHECKING:
     from nasbench_ecg.data.cache import CacheEntry
@@ -24,7 +25,7 @@ _Datasets = Annotated[
 @app.command("info")
 def info(
     datasets: _Datasets = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List cached beats and generated records, with their sizes; check the beats' digests."""
     from nasbench_ecg.data.source import LocalSource

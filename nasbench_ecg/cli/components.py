@@ -15,6 +15,7 @@ import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, styled, table
 from nasbench_ecg.cli.option_types import describe_options
+from nasbench_ecg.cli.shared_options import JsonOption
 from nasbench_ecg.errors import OptionError, nearest
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def list_components(
             autocompletion=complete_listed,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List strategies, datasets and all other components, protocols and profiles."""
     from nasbench_ecg.plugin.registry import load_registry
@@ -219,7 +220,7 @@ def info(
             autocompletion=complete_kind,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a component, protocol or profile is, its options and their defaults."""
     described = _described(name, kind)

@@ -10,6 +10,7 @@ import typer
 
 from nasbench_ecg.cli.components import complete_dataset
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
+from nasbench_ecg.cli.shared_options import DataOption, DeviceOption, JsonOption, OutOption
 from nasbench_ecg.studies.correlation_files import FOLDER, FORMAT, RESULT
 
 if TYPE_CHECKING:
@@ -72,14 +73,10 @@ def correlate(
             "compare with. Repeatable.",
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
-    ] = "auto",
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    out: OutOption = Path("results"),
+    as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Measure how well evaluators rank random architectures, compared with training them.
 

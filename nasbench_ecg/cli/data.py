@@ -10,13 +10,13 @@ import typer
 from nasbench_ecg.cli import data_contents
 from nasbench_ecg.cli.console import RichProgress, stdout, styled, table
 from nasbench_ecg.cli.data_contents import (
-    DataOption,
     RecordsOption,
     database_folder,
     parse_records,
     say,
 )
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.shared_options import LocalDataOption
 from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ Database = Annotated[
 
 
 @app.command("list")
-def list_databases(data: DataOption = None) -> None:
+def list_databases(data: LocalDataOption = None) -> None:
     """List the databases that can be fetched, with their licenses, datasets and locations."""
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.errors import MissingDataError
@@ -113,7 +113,7 @@ def fetch(
 
 
 @app.command()
-def verify(database: Database, data: DataOption = None, records: RecordsOption = None) -> None:
+def verify(database: Database, data: LocalDataOption = None, records: RecordsOption = None) -> None:
     """List every problem of the files of a database; exit status 1 if there is any."""
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.data.user_datasets import find_user_dataset

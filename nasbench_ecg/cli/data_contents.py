@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, stderr, stdout, styled, table
+from nasbench_ecg.cli.shared_options import LocalDataOption
 from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
@@ -22,15 +23,6 @@ if TYPE_CHECKING:
     from nasbench_ecg.signal.features import FeatureTable
     from nasbench_ecg.signal.records import RecordSummary
 
-DataOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help="Folder that holds databases, such as DIR/mitdb. Default: NASBENCH_ECG_DATA, or the "
-        "cache.",
-    ),
-]
 RecordsOption = Annotated[
     str | None,
     typer.Option("--records", metavar="A,B,...", help="Use only these records."),
@@ -40,7 +32,7 @@ NameArgument = Annotated[
 ]
 
 
-def info(name: NameArgument, data: DataOption = None) -> None:
+def info(name: NameArgument, data: LocalDataOption = None) -> None:
     """Show the records of a database, or the beats of a dataset."""
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.plugin.registry import load_registry
@@ -54,7 +46,7 @@ def info(name: NameArgument, data: DataOption = None) -> None:
 
 def features(
     name: NameArgument,
-    data: DataOption = None,
+    data: LocalDataOption = None,
     records: RecordsOption = None,
     lead: Annotated[
         str | None,

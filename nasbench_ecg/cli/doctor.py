@@ -7,19 +7,20 @@ import platform
 import re
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 import nasbench_ecg
 from nasbench_ecg.cli.console import print_json, stdout, styled, table
+from nasbench_ecg.cli.shared_options import JsonOption
 from nasbench_ecg.text import counted
 
 _VARIABLES = "NASBENCH_ECG_"
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print versions, device, folders, plugins with their problems, and the size of the cache.
 

@@ -10,6 +10,7 @@ import typer
 from nasbench_ecg.cli.console import RichProgress
 from nasbench_ecg.cli.parsing import listed, numbers, refuse_in_vain
 from nasbench_ecg.cli.reports import check_outputs, show_report
+from nasbench_ecg.cli.shared_options import DataOption, JsonOption, OutOption
 
 _OF_STORED = ("stored", "suite", "check", "out", "outputs", "as_json")
 """What has an effect beside ``--stored``."""
@@ -111,10 +112,8 @@ def evaluate(
             help="With --stored: check that a file written with -o agrees. Repeatable.",
         ),
     ] = None,
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    data: DataOption = None,
+    out: OutOption = Path("results"),
     outputs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -124,7 +123,7 @@ def evaluate(
             help="Report as .md, .csv, .tex, .html or .json; stress tests also .svg. Repeatable.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Test trained networks on other datasets, without training.
 

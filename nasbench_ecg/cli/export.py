@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, stderr
+from nasbench_ecg.cli.shared_options import DataOption, OutOption
 
 
 def export(
@@ -30,12 +31,8 @@ def export(
             help="Quantize to 8-bit integers and score the result; needs the run's records.",
         ),
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")] = Path(
-        "results"
-    ),
+    data: DataOption = None,
+    out: OutOption = Path("results"),
 ) -> None:
     """Export the trained network of a run to one standalone file, with a model card beside it.
 

@@ -10,6 +10,7 @@ import typer
 from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
 from nasbench_ecg.cli.parsing import listed, refuse_in_vain
 from nasbench_ecg.cli.reports import check_outputs, write_report
+from nasbench_ecg.cli.shared_options import DataOption, DeviceOption, JsonOption, OutOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,13 +68,9 @@ def generalize(
             help="Also test on persons on whom the architecture was searched, as the paper does.",
         ),
     ] = False,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
-    ] = "auto",
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    device: DeviceOption = "auto",
+    data: DataOption = None,
+    out: OutOption = Path("results"),
     outputs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -97,7 +94,7 @@ def generalize(
             "seed, and execute none.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train architectures on datasets other than the one they were found on.
 

@@ -9,6 +9,7 @@ import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
 from nasbench_ecg.cli.parsing import refuse_in_vain
+from nasbench_ecg.cli.shared_options import JsonOption, OutOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ _FILTERS = ("suite", "dataset", "protocol", "profile")
 
 def leaderboard(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    out: OutOption = Path("results"),
     suite: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only runs of this suite.")
     ] = None,
@@ -78,7 +79,7 @@ def leaderboard(
             help="Columns to print, by their headings: F1,params,search for example; or all.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Rank the strategies that were run, one table for each track.
 

@@ -11,6 +11,7 @@ import typer
 from nasbench_ecg.cli.components import complete_kind, complete_name, parse_kind
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.shared_options import JsonOption
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -99,7 +100,7 @@ def check(
             "NASBENCH_ECG_DATA, or the cache.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Run the contract checks of a component; exit status 1 if one fails."""
     from nasbench_ecg.options import parse_assignments
@@ -193,7 +194,7 @@ def list_plugins(
     verify: Annotated[
         bool, typer.Option("--verify", help="Also import every component, which takes longer.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show installed plugins and their problems."""
     from nasbench_ecg.plugin.registry import load_registry

@@ -12,6 +12,7 @@ from nasbench_ecg.cli.components import complete_dataset, complete_strategy
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
 from nasbench_ecg.cli.parsing import parse_seeds, refuse_in_vain
 from nasbench_ecg.cli.run_settings import print_estimate, print_missing_records, print_settings
+from nasbench_ecg.cli.shared_options import DataOption, DeviceOption, OutOption
 from nasbench_ecg.cli.show import show_folds, show_record
 
 if TYPE_CHECKING:
@@ -106,9 +107,7 @@ def run(
             "executor, such as strategy.epochs=10. Repeatable.",
         ),
     ] = None,
-    device: Annotated[
-        str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     budget_evaluations: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Evaluate at most N candidates in the search."),
@@ -128,17 +127,8 @@ def run(
             help="Train the candidates of a search in the workers of this executor, such as dask.",
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder that holds databases, such as DIR/mitdb. Default: NASBENCH_ECG_DATA, or "
-            "the cache, into which missing records are downloaded.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder of run records and trained networks.")
-    ] = Path("results"),
+    data: DataOption = None,
+    out: OutOption = Path("results"),
     suite: Annotated[
         str, typer.Option(metavar="NAME", help="Subfolder of --out, and suite of the record.")
     ] = SUITE,

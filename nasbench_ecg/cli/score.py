@@ -9,6 +9,7 @@ import typer
 
 from nasbench_ecg.cli.parsing import refuse_in_vain
 from nasbench_ecg.cli.reports import check_outputs, show_report
+from nasbench_ecg.cli.shared_options import JsonOption, OutOption
 
 if TYPE_CHECKING:
     from nasbench_ecg.signal.aami import SymbolMap
@@ -71,9 +72,7 @@ def score(
             metavar="NAME", help="Classes of the symbols: aami, or papers (as in Heart-DARTS)."
         ),
     ] = "aami",
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of run records.")] = Path(
-        "results"
-    ),
+    out: OutOption = Path("results"),
     outputs: Annotated[
         list[Path] | None,
         typer.Option(
@@ -83,7 +82,7 @@ def score(
             help="Report as .md, .csv, .tex, .html or .json. Repeatable.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare two annotations beat by beat: detection, and the classes V and S (EC57).
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import print_json, stderr, stdout, table, warn_damaged_records
+from nasbench_ecg.cli.shared_options import JsonOption, OutOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,8 +27,8 @@ def show(
             metavar="RUN", help="Run key, or its first characters. Without it, all runs are listed."
         ),
     ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    out: OutOption = Path("results"),
+    as_json: JsonOption = False,
 ) -> None:
     """Show the architecture, scores and costs of one run, and what to run next; or list all."""
     from nasbench_ecg.run.store import find_record

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nasbench_ecg.cli.console import stderr
+from nasbench_ecg.cli.shared_options import LocalDataOption, OutOption
 from nasbench_ecg.text import counted
 
 
@@ -38,10 +39,8 @@ def submit(
     weights: Annotated[
         bool, typer.Option("--weights", help="Include the weights of the networks.")
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    data: LocalDataOption = None,
+    out: OutOption = Path("results"),
 ) -> None:
     """Gather runs with their files and a card into a folder for a pull request.
 

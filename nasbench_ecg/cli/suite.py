@@ -16,6 +16,12 @@ from nasbench_ecg.cli.console import (
     table,
 )
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.shared_options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+)
 from nasbench_ecg.cli.suite_output import (
     ELSEWHERE,
     PENDING,
@@ -51,12 +57,6 @@ SeedsOption = Annotated[
     str | None,
     typer.Option(metavar="A,B,...", help="Seeds of all runs. Default: the seeds of the suite."),
 ]
-DeviceOption = Annotated[
-    str, typer.Option(metavar="NAME", help="auto (a GPU if there is one), cpu or cuda.")
-]
-OutOption = Annotated[
-    Path, typer.Option(metavar="DIR", help="Folder of run records and trained networks.")
-]
 ExecutorOption = Annotated[
     str,
     typer.Option(metavar="NAME", help="Where runs are executed ('nasbench-ecg list executors')."),
@@ -69,7 +69,6 @@ ExecutorSettings = Annotated[
         help="Set an option of the executor, such as executor.partition=gpu. Repeatable.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -203,14 +202,7 @@ def run_suite(
     profile: ProfileOption = None,
     seeds: SeedsOption = None,
     device: DeviceOption = "auto",
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder that holds databases, such as DIR/mitdb. Default: NASBENCH_ECG_DATA, or "
-            "the cache, into which missing records are downloaded.",
-        ),
-    ] = None,
+    data: DataOption = None,
     out: OutOption = Path("results"),
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also repeat the runs that failed.")

@@ -11,10 +11,10 @@ from nasbench_ecg.cli import table_build, table_simulate
 from nasbench_ecg.cli.components import complete_dataset
 from nasbench_ecg.cli.console import print_json, stderr, stdout, styled, table
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.shared_options import JsonOption
 from nasbench_ecg.cli.table_options import (
     DEFAULT,
     Dataset,
-    Json,
     Protocol,
     Space,
     Tables,
@@ -33,7 +33,7 @@ app = Verbs(
 
 
 @app.command("list")
-def list_tables(tables: Tables = DEFAULT, as_json: Json = False) -> None:
+def list_tables(tables: Tables = DEFAULT, as_json: JsonOption = False) -> None:
     """List the tables, in the folder and in installed packages, and how complete they are."""
     from nasbench_ecg.tables.card import TableError
     from nasbench_ecg.tables.files import load_table
@@ -66,7 +66,7 @@ def info(
     space: Space = "tiny-cells",
     protocol: Protocol = None,
     tables: Tables = DEFAULT,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what a table holds, and its noise card: which differences it can show."""
     from nasbench_ecg.tables.noise import noise_card
@@ -117,7 +117,7 @@ def query(
         bool, typer.Option("--test", help="The test result, after the last epoch.")
     ] = False,
     tables: Tables = DEFAULT,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Look up the validation (or test) result of one member."""
     import dataclasses

@@ -9,11 +9,10 @@ import typer
 
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout
 from nasbench_ecg.cli.parsing import parse_shard
+from nasbench_ecg.cli.shared_options import DataOption, JsonOption
 from nasbench_ecg.cli.table_options import (
     DEFAULT,
-    Data,
     Dataset,
-    Json,
     Protocol,
     Space,
     Tables,
@@ -72,7 +71,7 @@ def build(
         ),
     ] = "cpu",
     threads: Threads = 1,
-    data: Data = None,
+    data: DataOption = None,
     tables: Tables = DEFAULT,
 ) -> None:
     """Train the missing members of a table. Stop it at any time; the same command continues.
@@ -158,9 +157,9 @@ def verify(
     protocol: Protocol = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the sample.")] = 0,
     threads: Threads = 1,
-    data: Data = None,
+    data: DataOption = None,
     tables: Tables = DEFAULT,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Repeat some trainings of a table and compare them with its results.
 
@@ -215,7 +214,7 @@ def costs(
     protocol: Protocol = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of weights and batches.")] = 0,
     threads: Threads = 1,
-    data: Data = None,
+    data: DataOption = None,
     tables: Tables = DEFAULT,
 ) -> None:
     """Add costs and proxies of all members to a table; nothing is trained.

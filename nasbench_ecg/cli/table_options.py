@@ -30,9 +30,7 @@ Protocol = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Protocol of the table. Default: that of the dataset."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of this process.")]
-Data = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")]
 
 
 def protocol_of(dataset: str, protocol: str | None) -> str:

@@ -10,10 +10,10 @@ import typer
 
 from nasbench_ecg.cli.components import complete_strategy
 from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.cli.shared_options import JsonOption
 from nasbench_ecg.cli.table_options import (
     DEFAULT,
     Dataset,
-    Json,
     Protocol,
     Space,
     Tables,
@@ -93,7 +93,7 @@ def simulate(
         ),
     ] = None,
     tables: Tables = DEFAULT,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Repeat searches on a table, and show which are better than random search.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli.console import RichProgress, print_json, stderr, stdout, styled, table
+from nasbench_ecg.cli.shared_options import JsonOption, LocalDataOption, OutOption
 from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
@@ -30,11 +31,9 @@ def verify(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Make each run again, and compare.")
     ] = False,
-    data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder that holds databases.")
-    ] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcomes as JSON.")] = False,
+    data: LocalDataOption = None,
+    out: OutOption = Path("results"),
+    as_json: JsonOption = False,
 ) -> None:
     """Check that stored runs are what they say: key, scores, files, predictions and weights.
 

@@ -23,6 +23,7 @@ from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Progress, Silent
+from nasbench_ecg.run.downloads import fetch_records
 from nasbench_ecg.run.loading import beats_of
 from nasbench_ecg.signal.recordings import match_leads
 
@@ -144,7 +145,7 @@ def load_target(
         OptionError: The beats of the dataset are not cut from a signal; leads or classes do not
             match; all test records are of persons that the network was trained on; or options of a
             protocol are given without one.
-        MissingDataError: Records of the dataset are missing.
+        MissingDataError: Records of the dataset are missing and cannot be downloaded.
         PluginError: The dataset is not installed.
         ProtocolError: The dataset cannot be split by the protocol.
     """
@@ -164,7 +165,9 @@ def load_target(
     options, notes = _target_options(classifier, component, protocol, leads, given)
     protocol_set = _protocol_options(origin, protocol, protocol_overrides)
     dataset = component.create(options)
-    loaded = beats_of(component, options, dataset, source, progress or Silent())
+    progress = progress or Silent()
+    fetch_records([dataset], source, progress)
+    loaded = beats_of(component, options, dataset, source, progress)
     beats = loaded.beats
     persons = persons_of(dataset, component.name, beats.records, beats.subjects)
     index, shared = _tested(origin, registry, persons, dataset, beats, protocol_set)
