@@ -8,6 +8,7 @@ References:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from nasbench_ecg.api import (
     Architecture,
@@ -45,15 +46,16 @@ class Hyperband:
         plan = brackets(options) * options.rounds
         with ctx.progress.track("Brackets", sum(r.candidates for b in plan for r in b)) as bar:
             history = EvaluationHistory(ctx, bar.advance)
+            proposer = self._proposer(space, ctx, limit)
             for number, bracket in enumerate(plan):
                 if history.budget_spent:
                     break
-                ranked: Sequence[Architecture]
-                ranked = limit.sample_distinct(space, ctx.rng, bracket[0].candidates)
+                ranked = proposer.propose(bracket[0].candidates)
                 for rung in bracket:
                     survivors = ranked[: rung.candidates]
                     scores = history.score_all(survivors, rung.fidelity, bracket=number)
                     scored = list(zip(scores, survivors, strict=False))
+                    proposer.tell(rung, scored)
                     ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]
         best = history.best_of_longest or limit.sample(space, ctx.rng)
         return SearchResult(best, {"evaluations": history.to_rows()})
@@ -66,6 +68,30 @@ class Hyperband:
         rungs = [rung for bracket in brackets(options) * options.rounds for rung in bracket]
         plan = [(rung.candidates, rung.fidelity) for rung in rungs]
         return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
+
+    def _proposer(self, space: SearchSpace, ctx: SearchContext, limit: SizeLimit) -> Proposer:
+        return _Random(space, ctx, limit)
+
+
+class Proposer(Protocol):
+    """Proposes the candidates of each bracket."""
+
+    def propose(self, n: int) -> Sequence[Architecture]:
+        """Return ``n`` distinct candidates within the limits, or as many as are found."""
+
+    def tell(self, rung: Rung, scored: Sequence[tuple[float, Architecture]]) -> None:
+        """Take notice of the scores of a rung."""
+
+
+class _Random:
+    def __init__(self, space: SearchSpace, ctx: SearchContext, limit: SizeLimit) -> None:
+        self._space, self._rng, self._limit = space, ctx.rng, limit
+
+    def propose(self, n: int) -> Sequence[Architecture]:
+        return self._limit.sample_distinct(self._space, self._rng, n)
+
+    def tell(self, rung: Rung, scored: Sequence[tuple[float, Architecture]]) -> None:
+        pass
 
 
 def brackets(options: HyperbandOptions) -> list[list[Rung]]:

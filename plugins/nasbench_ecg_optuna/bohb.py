@@ -20,13 +20,8 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg_blackbox.halving import Rung
-from nasbench_ecg_blackbox.history import (
-    MAX_REPEATS,
-    EvaluationHistory,
-    SizeLimit,
-    seconds_of_search,
-)
-from nasbench_ecg_blackbox.hyperband import brackets
+from nasbench_ecg_blackbox.history import MAX_REPEATS, SizeLimit
+from nasbench_ecg_blackbox.hyperband import Hyperband, Proposer
 from nasbench_ecg_optuna.encoders import Direct
 from nasbench_ecg_optuna.options import BohbOptions
 from nasbench_ecg_optuna.studies import quiet_optuna, require_optuna, study_in_memory
@@ -36,7 +31,7 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-class Bohb:
+class Bohb(Hyperband):
     """Runs the brackets of Hyperband on candidates that a model of the scores so far proposes.
 
     Choose it over ``hyperband`` if short training ranks candidates about as long training does and
@@ -47,9 +42,11 @@ class Bohb:
     Optuna's multivariate TPE.
     """
 
+    options: BohbOptions
+
     def __init__(self, options: BohbOptions) -> None:
         require_optuna("bohb")
-        self.options = options
+        super().__init__(options)
 
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
@@ -58,39 +55,14 @@ class Bohb:
 
         A budget ends the search in the middle of a bracket.
         """
-        options = self.options
-        limit = SizeLimit.of(options, task, builder)
-        plan = brackets(options) * options.rounds
-        with (
-            quiet_optuna(),
-            ctx.progress.track("Brackets", sum(r.candidates for b in plan for r in b)) as bar,
-        ):
-            history = EvaluationHistory(ctx, bar.advance)
-            proposer = _Proposer(options, space, ctx, limit)
-            for number, bracket in enumerate(plan):
-                if history.budget_spent:
-                    break
-                ranked: Sequence[Architecture] = proposer.propose(bracket[0].candidates)
-                for rung in bracket:
-                    survivors = ranked[: rung.candidates]
-                    scores = history.score_all(survivors, rung.fidelity, bracket=number)
-                    scored = list(zip(scores, survivors, strict=False))
-                    proposer.tell(rung, scored)
-                    ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]
-        best = history.best_of_longest or limit.sample(space, ctx.rng)
-        return SearchResult(best, {"evaluations": history.to_rows()})
+        with quiet_optuna():
+            return super().search(task, space, builder, ctx)
 
-    def estimate(
-        self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
-    ) -> float | None:
-        """Return the estimated seconds of a search; None if the evaluator has no estimate."""
-        options = self.options
-        rungs = [rung for bracket in brackets(options) * options.rounds for rung in bracket]
-        plan = [(rung.candidates, rung.fidelity) for rung in rungs]
-        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
+    def _proposer(self, space: SearchSpace, ctx: SearchContext, limit: SizeLimit) -> Proposer:
+        return _Model(self.options, space, ctx, limit)
 
 
-class _Proposer:
+class _Model:
     """Proposes candidates by the scores at the most epochs that have enough of them."""
 
     def __init__(
