@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import shutil
 from dataclasses import replace
@@ -585,7 +586,7 @@ def test_r_peaks_are_where_experts_mark_them(name):
     assert (nearest <= 0.014 * record.fs).mean() > 0.97
 
 
-def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path):
+def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path, monkeypatch):
     out = tmp_path / "results"
     run = ["run", "cnn-9", "synthetic-2lead", "--profile", "smoke", "--device", "cpu"]
     assert CliRunner().invoke(app, [*run, "--out", str(out)]).exit_code == 0
@@ -662,6 +663,15 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     assert written == ["flat.md", "mine.atr", "mine.md", "short.md"]
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(wfdb, "wrann", full)
+    asked = ["annotate", str(path), "--model", str(model), "--fs", str(FS)]
+    refused = CliRunner().invoke(app, [*asked, "-o", str(tmp_path / "full")])
+    assert refused.exit_code != 0 and "no space left on the disk" in refused.output
+    assert not any((tmp_path / "full").iterdir())
 
 
 # Strips

@@ -109,14 +109,17 @@ def annotate(
             show_error(error)
             n_damaged += 1
             continue
-        summary = output / f"{found.name}.md"
+        written = None
+        if len(found.samples):
+            written = write_annotations(found, output, extension, overwrite=overwrite)
+        summary = output / f"{found.name}.md"  # last: it describes a file that exists
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
-        if not len(found.samples):
+        if written is None:
             without.append(found.name)
             _tell_notes(found)
             continue
-        _tell(found, write_annotations(found, output, extension, overwrite=overwrite))
+        _tell(found, written)
         _draw(recording, found, seconds, [output / f"{found.name}.{form}" for form in formats])
     _check_found(without)
     if n_damaged:
