@@ -653,7 +653,10 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     np.savetxt(flat, 0 * recorded.signals.T, delimiter=",", header=header, comments="")
     np.savetxt(short, recorded.signals.T[:500], delimiter=",", header=header, comments="")
     asked = ["annotate", *map(str, (flat, short, path)), "--model", str(model), "--fs", str(FS)]
-    some = CliRunner().invoke(app, [*asked, "-o", str(tmp_path / "some")])
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "flat.atr").write_bytes(b"beats of another recording")
+    some = CliRunner().invoke(app, [*asked, "-o", str(tmp_path / "some"), "--overwrite"])
+    assert not (tmp_path / "some" / "flat.atr").exists()
     assert some.exit_code == 2 and "No beat was found in flat, short" in some.output
     assert "flat: 100.0% of a lead has no signal." in some.output
     assert "short: No beat was found. R peaks are detected in recordings of at least 3 s." in (

@@ -112,6 +112,8 @@ def annotate(
         written = None
         if len(found.samples):
             written = write_annotations(found, output, extension, overwrite=overwrite)
+        elif overwrite:  # beats that were found before are not those of this summary
+            (output / f"{found.name}.{extension}").unlink(missing_ok=True)
         summary = output / f"{found.name}.md"  # last: it describes a file that exists
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
