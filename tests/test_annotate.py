@@ -609,6 +609,16 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
         found = wfdb.rdann(str(folder / "mine"), "atr")
         made.append((found.sample.tolist(), found.symbol, found.aux_note))
     assert made[0] == made[1]
+    first = (tmp_path / "made-0" / "mine.md").read_bytes()
+    asked = ["annotate", str(path), "--fs", str(FS), "-o", str(tmp_path / "made-0")]
+    words = ["--model", str(model), "--extension", "net", "--strips", "png", "--at", "3"]
+    assert CliRunner().invoke(app, [*asked, *words]).exit_code == 0
+    assert (
+        (tmp_path / "made-0" / "mine.md").read_bytes()
+        == first
+        != ((tmp_path / "made-0" / "mine.net.md").read_bytes())
+    )
+    assert (tmp_path / "made-0" / "mine.net.png").is_file()
     for network in ({"run": record.stem, "out": out}, {"model": model}):
         table = nb.annotate(path, fs=FS, **network).to_dataframe()
         assert (table["sample"].tolist(), table["symbol"].tolist()) == made[0][:2]

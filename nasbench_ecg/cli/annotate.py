@@ -114,7 +114,9 @@ def annotate(
             written = write_annotations(found, output, extension, overwrite=overwrite)
         elif overwrite:  # beats that were found before are not those of this summary
             (output / f"{found.name}.{extension}").unlink(missing_ok=True)
-        summary = output / f"{found.name}.md"  # last: it describes a file that exists
+        # named after the annotations, so that those of two networks keep theirs
+        stem = found.name if extension == "atr" else f"{found.name}.{extension}"
+        summary = output / f"{stem}.md"  # last: it describes a file that exists
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
         if written is None:
@@ -122,7 +124,7 @@ def annotate(
             _tell_notes(found)
             continue
         _tell(found, written)
-        _draw(recording, found, seconds, [output / f"{found.name}.{form}" for form in formats])
+        _draw(recording, found, seconds, [output / f"{stem}.{form}" for form in formats])
     _check_found(without)
     if n_damaged:
         raise typer.Exit(2)
