@@ -193,7 +193,8 @@ class _Watch:
     def __init__(self, client: Any, patience: float) -> None:
         self._client = client
         self._patience = patience
-        self._looked = self._seen = time.monotonic()
+        self._looked = time.monotonic()
+        self._without_since: float | None = None
 
     def look(self) -> None:
         """Look at most once a second.
@@ -204,10 +205,12 @@ class _Watch:
         now = time.monotonic()
         if now - self._looked < _POLL_SECONDS:
             return
-        if now - self._looked > self._patience or self._client.scheduler_info()["workers"]:
-            self._seen = now  # nobody looked for so long, or there is one
         self._looked = now
-        if now - self._seen >= self._patience:
+        if self._client.scheduler_info()["workers"]:
+            self._without_since = None
+        elif self._without_since is None:
+            self._without_since = now
+        elif now - self._without_since >= self._patience:
             raise self.lost(f"for {self._patience:g} s there has been none")
 
     def lost(self, reason: str) -> ExecutorError:
