@@ -181,11 +181,13 @@ def test_a_call_that_ends_every_worker_is_one_error_with_advice(dask: Any) -> No
 def test_jobs_whose_workers_are_gone_for_good_end_with_one_error(tmp_path: Path) -> None:
     from nasbench_ecg_dask.executor import DaskExecutor, DaskOptions
 
-    executor = DaskExecutor(DaskOptions(workers=1, connect_seconds=5))
+    executor = DaskExecutor(DaskOptions(workers=1))
     executor._connect()
+    assert executor._watch is not None
+    executor._watch._patience = 0.5  # less than between two looks
     executor._cluster.scale(0)
     (handle,) = executor.submit([Job("one", (sys.executable, "-c", ""), tmp_path / "log")])
-    with pytest.raises(ExecutorError, match="are lost: for 5 s there has been none"):
+    with pytest.raises(ExecutorError, match="are lost: for 0.5 s there has been none"):
         while executor.outcome(handle) is None:
             time.sleep(0.1)
     future = executor._futures[handle]
