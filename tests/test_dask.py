@@ -187,7 +187,7 @@ def test_jobs_whose_workers_are_gone_for_good_end_with_one_error(tmp_path: Path)
     executor._watch._patience = 0.5  # less than between two looks
     executor._cluster.scale(0)
     (handle,) = executor.submit([Job("one", (sys.executable, "-c", ""), tmp_path / "log")])
-    with pytest.raises(ExecutorError, match="are lost: for 0.5 s there has been none"):
+    with pytest.raises(ExecutorError, match=r"are lost: for 0\.5 s there has been none"):
         while executor.outcome(handle) is None:
             time.sleep(0.1)
     future = executor._futures[handle]
