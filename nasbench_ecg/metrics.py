@@ -194,7 +194,8 @@ def score_of_counts(
     chosen = np.isin(list(classes), list(averaged)) & (support > 0)
 
     def macro(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _ratios((values * chosen).sum(axis=-1), chosen.sum(axis=-1).astype(np.float64))
+        kept = values if chosen.all() else values * chosen
+        return _ratios(kept.sum(axis=-1), chosen.sum(axis=-1).astype(np.float64))
 
     match name:
         case "accuracy":
@@ -212,7 +213,7 @@ def score_of_counts(
 
 
 def _ratios(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    if (below > 0).all():
+    if below.size and below.min() > 0:
         return np.asarray(above / below)
     above, below = np.broadcast_arrays(above, below)
     return np.divide(above, below, out=np.zeros(above.shape), where=below > 0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -54,42 +56,55 @@ def test_benchmarks_write_json_and_the_same_table_in_markdown(tmp_path):
     assert "busy: not measured, it needs a GPU" in printed
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory):
-    """A folder with the results of one benchmark."""
-    out = tmp_path_factory.mktemp("measured")
-    run(out, "--only", "training-smoke", "--name", "here")
-    return out
+@pytest.fixture
+def command(speed_modules, monkeypatch, tmp_path):
+    """Return the command in this process, with two benchmarks that measure nothing."""
+    from measure import Target
+
+    def target(name):
+        return Target(name, "none", {"one": next(seconds)})
+
+    def call(*arguments):
+        words = ["--device", "cpu", "--out", str(tmp_path), "--name", "here", *arguments]
+        monkeypatch.setattr(sys, "argv", ["speed", *words])
+        return program.main()
+
+    seconds = count(2.0)
+    spec = spec_from_file_location("speed_program", SPEED / "__main__.py")
+    program = module_from_spec(spec)
+    spec.loader.exec_module(program)
+    monkeypatch.setattr(
+        program,
+        "benchmarks",
+        lambda plan, bf16: {name: partial(target, name) for name in ("first", "second")},
+    )
+    return call
 
 
-def test_an_update_keeps_the_rows_of_other_benchmarks(measured, tmp_path):
+def test_an_update_keeps_the_rows_of_other_benchmarks(command, tmp_path):
     def rows():
         report = json.loads((tmp_path / "here.json").read_text())
-        return {row["benchmark"]: row["seconds"] for row in report["targets"]}
+        return {row["benchmark"]: row["seconds"]["one"] for row in report["targets"]}
 
-    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
-    first = rows()
+    command("--only", "second")
     busier = json.loads((tmp_path / "here.json").read_text())
     busier["machine"]["load"] = 1000.0
     (tmp_path / "here.json").write_text(json.dumps(busier))
-    run(tmp_path, "--only", "supernet-smoke", "--name", "here", "--update")
+    command("--only", "first", "--update")
     assert "load at most 1000.0 at the start" in (tmp_path / "here.md").read_text()
-    assert list(rows()) == ["supernet-smoke", "training-smoke"]
-    assert rows()["training-smoke"] == first["training-smoke"]
-    run(tmp_path, "--only", "supernet-smoke", "--name", "here")
-    assert list(rows()) == ["supernet-smoke"]
+    assert rows() == {"first": 3.0, "second": 2.0}
+    command("--only", "first")
+    assert rows() == {"first": 4.0}
 
 
-def test_an_update_of_the_results_of_another_machine_is_refused(measured, tmp_path):
-    shutil.copytree(measured, tmp_path, dirs_exist_ok=True)
+def test_an_update_of_the_results_of_another_machine_is_refused(command, tmp_path):
+    command("--only", "first")
     path = tmp_path / "here.json"
     report = json.loads(path.read_text())
     report["machine"]["cpu"] = "another"
     path.write_text(json.dumps(report))
-    command = [sys.executable, str(SPEED), "--device", "cpu", "--out", str(tmp_path), "--update"]
-    done = subprocess.run([*command, "--name", "here"], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "was measured with another cpu: leave out --update" in done.stderr
+    with pytest.raises(SystemExit, match="was measured with another cpu: leave out --update"):
+        command("--update")
     assert json.loads(path.read_text()) == report
 
 
