@@ -275,21 +275,28 @@ def test_no_figure_cuts_a_long_name(figure: Callable[[], str], tmp_path: Path) -
 WIDTHS = """<script>
 const told = document.createElement("pre");
 told.id = "seen";
-told.textContent = JSON.stringify([...document.querySelectorAll("table.board, table.plain")]
-  .map((table) => innerWidth - table.getBoundingClientRect().right));
+const within = (name, of) => [...document.querySelectorAll(name)].map(of);
+told.textContent = JSON.stringify({
+  room: within("table.board, table.plain", (t) => innerWidth - t.getBoundingClientRect().right),
+  read: within(".reading .note", (note) => note.checkVisibility()),
+});
 document.body.append(told);
 </script>"""
 
 
 @pytest.mark.parametrize("suite", ["rhythm", "iemmc"])
-def test_no_table_is_wider_than_the_paper_it_is_printed_on(suite: str, tmp_path: Path) -> None:
+def test_printed_tables_fit_on_the_paper_and_say_how_to_read_them(
+    suite: str, tmp_path: Path
+) -> None:
     html = (RESULTS / suite / "leaderboard.html").read_text(encoding="utf-8")
     page = tmp_path / "printed.html"
     page.write_text(
         html.replace("@media print", "@media all").replace("</body>", f"{WIDTHS}</body>")
     )
     landscape = int((297 - 20) / 25.4 * 96)  # A4 without its margins, in CSS pixels
-    assert min(opened(page, f"--window-size={landscape},700")[0]) >= 0
+    seen = opened(page, f"--window-size={landscape},700")[0]
+    assert min(seen["room"]) >= 0
+    assert seen["read"] and all(seen["read"])
 
 
 @pytest.mark.parametrize(("low", "high"), [(99_880, 100_130), (10_000, 10_001), (0.97512, 0.97519)])
