@@ -83,7 +83,7 @@ def _denoising(options: WaveformOptions, rate: float | None) -> str:
         f"Denoise each whole lead{at} with the discrete wavelet transform `{options.denoise}` of "
         "nine levels, or as many as the length allows (PyWavelets): set the two finest details to "
         "zero, and soft-threshold the others with σ·√(2 ln n). σ is the median of the finest "
-        "detail's absolute values over "
-        "0.6745, n the number of samples."
+        "detail's absolute values, without those of missing samples, over 0.6745, n the number of "
+        "samples."
     )
     return f"{text} Set the approximation to zero." if options.denoise == "db6" else text

@@ -67,8 +67,8 @@ def denoise(signals: Floats, method: Denoising = "db5") -> Floats:
 
     The discrete wavelet transform has nine levels, or fewer for a short record. The two finest
     details are set to zero, the others are soft-thresholded with T = σ√(2 ln n), where
-    σ = median|D1| / 0.6745 of the lead. ``db5`` keeps the approximation; ``db6`` sets it to zero,
-    which removes everything below about 0.35 Hz at a sampling rate of 360 Hz.
+    σ = median|D1| / 0.6745 where the lead has samples. ``db5`` keeps the approximation; ``db6``
+    sets it to zero, which removes everything below about 0.35 Hz at a sampling rate of 360 Hz.
 
     Args:
         signals: float64 [n_leads, n_samples], millivolts. Missing samples (NaN) are first
@@ -82,6 +82,7 @@ def denoise(signals: Floats, method: Denoising = "db5") -> Floats:
         Donoho & Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81, 1994
         (the threshold). The Heart-DARTS paper only states "wavelet transform".
     """
+    missing = np.isnan(signals)
     signals = bridge(signals)
     if method == "none":
         return signals
@@ -92,7 +93,14 @@ def denoise(signals: Floats, method: Denoising = "db5") -> Floats:
     approximation, *details = pywt.wavedec(signals, method, level=level, axis=-1)
     if not details:
         return signals
-    sigma = _medians(np.abs(details[-1])) / 0.6745
+    sizes = np.abs(details[-1])
+    if missing.any():
+        middles = 2 * np.arange(sizes.shape[-1]) + 1 - pywt.Wavelet(method).dec_len // 2
+        bridged = missing[..., middles.clip(0, n_samples - 1)]
+        sizes[bridged & ~bridged.all(axis=-1, keepdims=True)] = np.nan
+        sigma = np.nanmedian(sizes, axis=-1, keepdims=True) / 0.6745
+    else:
+        sigma = _medians(sizes) / 0.6745
     threshold = sigma * np.sqrt(2 * np.log(n_samples))
     shrunk = [_soft_threshold(detail, threshold) for detail in details[:-_N_ZEROED]]
     if method == "db6":
