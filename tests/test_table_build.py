@@ -148,6 +148,16 @@ def test_processes_share_the_work_and_do_none_twice(whole, tmp_path):
     assert_same(pack(folder), whole)
 
 
+def test_a_shard_of_a_process_that_was_stopped_is_built_by_the_other(tmp_path):
+    stopped = build(tmp_path, opened(tmp_path), STRATA, lambda *_: toy_result(0, 0), "m")
+    next(stopped)
+    other = build(tmp_path, opened(tmp_path), STRATA, lambda *_: toy_result(1, 0), "m")
+    next(other)  # of the second shard, since the first is taken
+    stopped.close()
+    assert [step.done for step in other][-1] == TOTAL
+    assert pack(tmp_path).trained.all()
+
+
 def test_packing_while_another_process_trains_loses_nothing(whole, tmp_path):
     folder, log = tmp_path / "table", tmp_path / "log"
     run(folder, log=log, hours=0)

@@ -50,10 +50,10 @@ def built(tmp_path_factory, beats_cache):
         patch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
         none = invoke(*BUILD, "--tables", tables, "--hours", "0")
         assert none.exit_code == 0, none.output
-        assert "0 trainings, 0% of the members" in " ".join(none.stderr.split())
+        assert "0 of 15 trainings, 0% of the members" in " ".join(none.stderr.split())
         done = invoke(*BUILD, "--tables", tables)
         assert done.exit_code == 0, done.output
-        assert "15 trainings, 100% of the members" in " ".join(done.stderr.split())
+        assert "15 of 15 trainings, 100% of the members" in " ".join(done.stderr.split())
         again = invoke(*BUILD, "--tables", tables, "--shard", "1/2")
         assert again.exit_code == 0, again.output
         one = ["1" if word == "2" else word for word in BUILD]  # one epoch

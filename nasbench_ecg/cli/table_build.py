@@ -26,6 +26,7 @@ from nasbench_ecg.cli.table_options import (
 if TYPE_CHECKING:
     from nasbench_ecg.run.config import RunConfig
     from nasbench_ecg.tables.card import Card
+    from nasbench_ecg.tables.table import Table
 
 
 def build(
@@ -144,10 +145,7 @@ def build(
                     done = step.done
         finally:
             packed = pack(folder)
-    row = summary(packed)
-    stderr().print(
-        f"{row['trainings']:,} trainings, {row['complete']:.0%} of the members, in {folder}.",
-    )
+    _say(packed, folder)
 
 
 def verify(
@@ -278,9 +276,17 @@ def publish(
 
     protocol = protocol_of(dataset, protocol)
     target = table_folder(to, space, dataset, protocol)
-    row = summary(copy(table_folder(tables, space, dataset, protocol), target))
+    _say(copy(table_folder(tables, space, dataset, protocol), target), target)
+
+
+def _say(table: Table, folder: Path) -> None:
+    """Print how complete a table is."""
+    from nasbench_ecg.tables.build import n_trainings
+
+    row = summary(table)
     stderr().print(
-        f"{row['trainings']:,} trainings, {row['complete']:.0%} of the members, in {target}.",
+        f"{row['trainings']:,} of {n_trainings(table.card):,} trainings, "
+        f"{row['complete']:.0%} of the members, in {folder}.",
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def build(
         train: Trains a member with a seed.
         machine: Processor, threads and torch version.
         shard: (I, N): this process trains the shards I, I + N, I + 2N, …, counted from 1. It
-            leaves out those that another process is training.
+            leaves out those that another process is training, and looks at them again at the end.
         hours: Starts no training after this time.
 
     Raises:
@@ -123,27 +123,41 @@ def build(
     started = time.monotonic()
     journals = scratch_folder(folder)
     done = trained_in(table)
-    for number in range(shard[0] - 1, len(shards), shard[1]):
-        if done.issuperset(shards[number]):
-            continue
-        journal = journals / f"{number:04}.jsonl"
-        with ExitStack() as locks:
-            with storage_errors(journals, option="--tables", what="The table"), table_lock(folder):
-                try:
-                    locks.enter_context(journal_lock(journal).acquire(blocking=False))
-                except Timeout:
+    found_work = True
+    while found_work:  # again, because a process that held a shard may have been stopped meanwhile
+        found_work = False
+        for number in range(shard[0] - 1, len(shards), shard[1]):
+            if done.issuperset(shards[number]):
+                continue
+            journal = journals / f"{number:04}.jsonl"
+            with _held(journal, folder) as held:
+                if not held:
                     continue
-            # other processes may have packed this shard, or trained members of it side by side
-            done |= trained_in(with_journals(folder))
-            for row, seed in shards[number]:
-                if (row, seed) in done:
-                    continue
-                if hours is not None and time.monotonic() - started > 3600 * hours:
-                    return
-                result = train(table.members[row], seed)
-                append_line(journal, journal_line(row, seed, machine, result))
-                done.add((row, seed))
-                yield Progress(len(done), len(plan), float(result.seconds[-1]))
+                # other processes may have packed this shard, or trained its members side by side
+                done |= trained_in(with_journals(folder))
+                for row, seed in shards[number]:
+                    if (row, seed) in done:
+                        continue
+                    if hours is not None and time.monotonic() - started > 3600 * hours:
+                        return
+                    result = train(table.members[row], seed)
+                    append_line(journal, journal_line(row, seed, machine, result))
+                    done.add((row, seed))
+                    found_work = True
+                    yield Progress(len(done), len(plan), float(result.seconds[-1]))
+
+
+@contextmanager
+def _held(journal: Path, folder: Path) -> Generator[bool, None, None]:
+    """Hold the lock of a shard; give False if another process holds it."""
+    lock = journal_lock(journal)
+    told = storage_errors(journal.parent, option="--tables", what="The table")
+    with told, table_lock(folder), suppress(Timeout):
+        lock.acquire(blocking=False)
+    try:
+        yield lock.is_locked
+    finally:
+        lock.release()
 
 
 def open_or_create(
