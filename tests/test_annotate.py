@@ -548,6 +548,16 @@ def test_expert_annotations_are_not_overwritten(tmp_path):
     assert (tmp_path / "r.atr").read_bytes() != b"expert"
 
 
+def test_summary_and_strips_of_annotations_that_are_replaced_are_removed(tmp_path):
+    """They are of another network, and a killed command does not write its own."""
+    for name in ("r.atr", "r.md", "r.png", "r.ann.md", "q.md"):
+        (tmp_path / name).touch()
+    write_annotations(annotated([100], "N"), tmp_path, "ann")
+    write_annotations(annotated([100], "N"), tmp_path, overwrite=True)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"r.atr", "r.ann", "r.ann.md", "q.md"}
+
+
 def test_an_extension_that_is_no_word_is_refused(tmp_path):
     with pytest.raises(OptionError, match="'q2'"):
         write_annotations(annotated([100], "N"), tmp_path, "q2")

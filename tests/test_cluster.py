@@ -24,9 +24,10 @@ import nasbench_ecg
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import ExecutorError, StorageError
 from nasbench_ecg.executors import Job, Outcome
+from nasbench_ecg.io import sha256
 from nasbench_ecg.run.nodes import HostCode, environment_of_jobs, submitter
 from nasbench_ecg.run.recording import new_record
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import RecordStore, fault_of_files
 from nasbench_ecg.suite.jobs import run_job
 from nasbench_ecg.suite.merge import merge_results
 from nasbench_ecg.suite.runner import shard_of
@@ -103,6 +104,34 @@ def test_merging_does_not_give_a_changed_file_a_new_digest(tmp_path: Path) -> No
     with pytest.raises(StorageError, match=r"curves\.json is not the file of this run"):
         merge_results([tmp_path / "a"], tmp_path / "out")
     assert not (tmp_path / "out" / "mine" / f"{run.key}.json").exists()
+
+
+def test_merging_again_ends_a_merge_that_was_killed_before_it_wrote_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs_that("ok")
+    stored(tmp_path / "out", run)
+    stored(tmp_path / "a", run)
+    RecordStore(tmp_path / "a", "mine").add_artifact(run.key, "int8.json", {})
+    other = RecordStore(tmp_path / "a", "mine").read(run.key)
+    assert other is not None  # rounded differently on another machine, with the same result
+    curves = tmp_path / "a" / "mine" / run.key / "curves.json"
+    curves.write_text('{"loss": [1.0000001]}')
+    other.files = {"curves.json": sha256(curves)}
+    RecordStore(tmp_path / "a", "mine").write(other)
+    with monkeypatch.context() as patch:
+        patch.setattr("nasbench_ecg.run.store.write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            merge_results([tmp_path / "a"], tmp_path / "out")
+    merge_results([tmp_path / "a"], tmp_path / "out")
+    assert RecordStore(tmp_path / "out", "mine").read(run.key) == other
+    assert not fault_of_files(other, tmp_path / "out" / "mine" / run.key)
+    (merged_again,) = merge_results([tmp_path / "a"], tmp_path / "out").equal
+    assert merged_again == other
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_finished_record_replaces_an_unfinished_one(tmp_path: Path) -> None:

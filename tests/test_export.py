@@ -14,6 +14,7 @@ from tiny_beats import tiny_beats
 from tiny_runs import DARTS, SETTINGS, assignments, prepared_run, tiny_config
 from typer.testing import CliRunner
 
+import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.metrics import scores
 from nasbench_ecg.models.card import model_card
@@ -146,6 +147,22 @@ def test_calibration_takes_an_equal_share_of_each_class():
     counts = np.bincount(beats.labels, minlength=len(beats.classes))
     assert len(chosen) == sum(min(n, 30 // np.count_nonzero(counts)) for n in counts)
     assert np.array_equal(chosen, calibration_beats(beats, n=30))
+
+
+def test_an_export_that_is_killed_leaves_no_card_of_another_network(
+    out, record, tmp_path, monkeypatch
+):
+    path = tmp_path / "model.pt2"
+    path.touch()
+    (tmp_path / "model.pt2.md").write_text("card of another network")
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nasbench_ecg.models.export.write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        nb.export(record, path, out=out)
+    assert path.stat().st_size and [p.name for p in tmp_path.iterdir()] == ["model.pt2"]
 
 
 def test_the_model_card_says_what_the_record_says(out, record, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
@@ -14,6 +15,7 @@ from run_records import ONE_LEAD, TWO_LEAD, run_record, shown
 from sklearn.metrics import precision_score, recall_score
 from typer.testing import CliRunner
 
+from nasbench_ecg.architecture import digest
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.protocols import PatientKFoldOptions, check_one_split, open_folds
 from nasbench_ecg.errors import ProtocolError
@@ -29,6 +31,7 @@ from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.plan import PlannedRun, plan
 from nasbench_ecg.suite.spec import parse_suite
 
@@ -141,11 +144,21 @@ def test_a_result_that_lacks_a_fold_is_shown_and_not_ranked(how: str) -> None:
     board = only([*folds("darts"), *lacking])
     assert [(row.strategy, row.rank) for row in board.rows] == [("darts", 1), ("lucky", None)]
     row = board.rows[1]
-    assert row.folds is not None and row.folds.missing == {(0, 0): (1,)}
+    assert row.folds is not None and row.folds.missing == (((0, 0), (1,)),)
     assert row.runs_without_result == ({"failed": 1} if how == "failed" else {})
     assert not row.scores and row.folds.spread["accuracy"].n == 1
     text = " ".join(shown(leaderboard_table(board, width=80)).split())
     assert "incomplete: no fold 1 of 2" in text and "are not ranked" in text
+
+
+@pytest.mark.usefixtures("made_up_records")
+def test_missing_folds_are_in_the_json_of_a_leaderboard(tmp_path: Path) -> None:
+    for record in [*folds("darts"), fold("darts", 0, seed=1)]:
+        record = record.model_copy(update={"run_key": digest(record.model_dump())[:16]})
+        RecordStore(tmp_path, "runs").write(record)
+    result = CliRunner().invoke(app, ["leaderboard", "--out", str(tmp_path), "--json"])
+    ((row,),) = [board["rows"] for board in json.loads(result.stdout)["leaderboards"]]
+    assert row["folds"]["missing"] == [[[1, 1], [1]]]
 
 
 def test_a_single_fold_alone_is_incomplete() -> None:

@@ -21,6 +21,7 @@ from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.leaderboard.columns import leaderboard_columns
 from nasbench_ecg.report.leaderboard.tables import leaderboard_table
 from nasbench_ecg.report.render import FORMATS, SUFFIXES, latex, markdown, render, terminal
+from nasbench_ecg.report.table import text_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.spec import about_suites
@@ -378,3 +379,15 @@ def test_published_scores_are_shown_where_all_our_runs_failed(form: str) -> None
     # Lv et al. 2021, Table VI: Heart-DARTS with shortcuts, two leads
     failed = rendered(form, [run_record("darts", status="failed", metrics={})])
     assert ("0.9616" if form == "csv" else "96.16") in failed
+
+
+@pytest.mark.parametrize("width", [60, 80, 90, 100])
+def test_a_terminal_wraps_cells_and_cuts_none(width: int) -> None:
+    headings = ("method", "on source dataset and protocol", "qt · intra-patient", "svdb")
+    row = ("darts, found on mitbih-2lead · intra-patient", "96.52", "95.81 (+0.25) of 82", "93.34")
+    table = text_table("F1", headings, [row] * 2, ["A note."])
+    narrow, wide = (
+        terminal.as_text([terminal.render_tables([table])], width=w) for w in (width, 1000)
+    )
+    assert max(map(len, narrow.splitlines())) <= width
+    assert sorted(re.sub("[ \\n─]", "", narrow)) == sorted(re.sub("[ \\n─]", "", wide))

@@ -198,6 +198,11 @@ def test_no_rank_is_told_where_no_difference_could_be(n_methods: int, n_seeds: i
     assert open_ranks(n_methods, n_seeds, compare_all(values)) is None
 
 
+def test_no_rank_is_told_without_tests() -> None:
+    (board,) = leaderboards([run_record(name, metrics=with_f1(0.9)) for name in ("darts", "lucky")])
+    assert not board.comparisons and [row.rank_interval for row in board.rows] == [None, None]
+
+
 def test_only_ranked_rows_have_a_rank_interval() -> None:
     board = only([*runs("a", *[0.9] * 6), *runs("b", *[0.8] * 6), *runs("c", 0.99)])
     assert [(row.strategy, row.rank_interval) for row in board.rows] == [

@@ -77,7 +77,13 @@ def annotate(
     from nasbench_ecg.io import storage_errors, write_atomically
     from nasbench_ecg.models.annotate import annotate as work
     from nasbench_ecg.models.annotate import choose_leads
-    from nasbench_ecg.report.networks.annotation import as_markdown, check_target, write_annotations
+    from nasbench_ecg.report.networks.annotation import (
+        as_markdown,
+        beside,
+        check_target,
+        remove_beside,
+        write_annotations,
+    )
     from nasbench_ecg.signal.recordings import check_seconds, open_recording
 
     if strips is None:
@@ -109,14 +115,13 @@ def annotate(
             show_error(error)
             n_damaged += 1
             continue
-        written = None
+        written, target = None, output / f"{found.name}.{extension}"
         if len(found.samples):
             written = write_annotations(found, output, extension, overwrite=overwrite)
         elif overwrite:  # beats that were found before are not those of this summary
-            (output / f"{found.name}.{extension}").unlink(missing_ok=True)
-        # named after the annotations, so that those of two networks keep theirs
-        stem = found.name if extension == "atr" else f"{found.name}.{extension}"
-        summary = output / f"{stem}.md"  # last: it describes a file that exists
+            remove_beside(target)
+            target.unlink(missing_ok=True)
+        summary = beside(target, ".md")  # last: it describes a file that exists
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
         if written is None:
@@ -124,7 +129,7 @@ def annotate(
             _tell_notes(found)
             continue
         _tell(found, written)
-        _draw(recording, found, seconds, [output / f"{stem}.{form}" for form in formats])
+        _draw(recording, found, seconds, [beside(target, f".{form}") for form in formats])
     _check_found(without)
     if n_damaged:
         raise typer.Exit(2)

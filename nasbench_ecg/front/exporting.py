@@ -17,6 +17,7 @@ from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.front.progress import notebook_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import entered
+from nasbench_ecg.io import replace_atomically, storage_errors
 from nasbench_ecg.physionet.catalog import DATABASES
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.progress import Progress
@@ -96,7 +97,9 @@ def export(
             content, found = _quantized(network, content, path, record, registry, source, shown)
     card = card_path(path)
     text = model_card(record, path.name, licenses=_licenses(record, registry), int8=found)
-    write(content, path)
+    with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
+        temporary.write_bytes(content)
+        card.unlink(missing_ok=True)  # a kill must not leave that of another network beside it
     write(text.encode(), card)
     if found is not None:
         name = INT8 if path.suffix.lower() == ".onnx" else INT8_PROGRAM

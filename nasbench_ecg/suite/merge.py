@@ -9,7 +9,7 @@ from typing import Any
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import MADE_LATER, RecordStore, read_records
+from nasbench_ecg.run.store import MADE_LATER, RecordStore, fault_of_files, read_records
 
 _MEASURED = ("seconds", "provenance", "error", "suite", "command", "costs")
 """Entries that differ between two executions of one run."""
@@ -33,8 +33,9 @@ class Merged:
 def merge_results(folders: Sequence[Path], out: Path) -> Merged:
     """Copy all records of ``folders`` with their files to ``out``.
 
-    A finished record replaces an unfinished one, and of two equal results one whose folder has all
-    files of the other and more replaces it. All records are compared before any is copied.
+    A finished record replaces an unfinished one. Of two equal results, one whose folder has all
+    files of the other replaces it if it has more, or if those of the other are damaged, as after a
+    merge that was killed. All records are compared before any is copied.
 
     Args:
         folders: Folders of results, as ``--out`` names them.
@@ -66,21 +67,34 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
             if before is not None and before.status == "ok":
                 holder = copies.get(key, out)
                 _compare(before, record, folder, holder)
-                if not _files(record, folder) > _files(before, holder):
+                if not _is_better(record, folder, before, holder):
                     merged.equal.append(record)
                     continue
             known[key], copies[key] = record, folder
-    for (suite, run_key), folder in copies.items():
-        record = known[suite, run_key]
-        files = RecordStore(folder, suite).path(run_key).with_suffix("")
-        RecordStore(out, suite).copy(record, files)
+    for key, folder in copies.items():
+        record = known[key]
+        RecordStore(out, record.suite).copy(record, _folder_of(record, folder))
         merged.copied.append(record)
     return merged
 
 
+def _is_better(record: RunRecord, folder: Path, before: RunRecord, holder: Path) -> bool:
+    """Tell whether of two equal results the one in ``folder`` has more files, or intact ones."""
+    own, others = _files(record, folder), _files(before, holder)
+    return own > others or (
+        own == others
+        and bool(fault_of_files(before, _folder_of(before, holder)))
+        and not fault_of_files(record, _folder_of(record, folder))
+    )
+
+
+def _folder_of(record: RunRecord, out: Path) -> Path:
+    return RecordStore(out, record.suite).path(record.run_key).with_suffix("")
+
+
 def _files(record: RunRecord, out: Path) -> set[Path]:
     """Return the paths of the files of a run that are in a folder of results, below its own."""
-    folder = RecordStore(out, record.suite).path(record.run_key).with_suffix("")
+    folder = _folder_of(record, out)
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {path for path in paths if path.parts[0] in {*record.files, *MADE_LATER}}
 

@@ -89,7 +89,8 @@ def _rank_column(board: Leaderboard) -> LeaderboardColumn:
 
 def _method_column(board: Leaderboard) -> LeaderboardColumn:
     def ours(row: Row) -> Cell:
-        seeds = [seed for seed in row.missing if row.folds is None or seed not in row.folds.missing]
+        in_part = dict(row.folds.missing) if row.folds else {}
+        seeds = [seed for seed in row.missing if seed not in in_part]
         notes = [f"incomplete: no {seeds_text(seeds)}"] if seeds else []
         notes += _missing_folds(row)
         notes += [f"{count} {status}" for status, count in row.runs_without_result.items()]
@@ -112,7 +113,7 @@ def _missing_folds(row: Row) -> list[str]:
     return [
         f"incomplete: no fold {', '.join(map(str, folds))} of {row.folds.k}"
         + (f" for {seeds_text([seed])}" if several else "")
-        for seed, folds in sorted(row.folds.missing.items())
+        for seed, folds in row.folds.missing
     ]
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from nasbench_ecg.architecture import canonical_json, digest
 from nasbench_ecg.data.protocols import choose_macro_classes
 from nasbench_ecg.metrics import class_table, scores, without_macro_scores
+from nasbench_ecg.report.leaderboard.grouping import seed_of
 from nasbench_ecg.report.leaderboard.types import FoldSpread, RowFolds
 from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.run.key import KEY_LENGTH
@@ -87,11 +88,7 @@ def row_folds(sets: Sequence[FoldSet]) -> RowFolds | None:
         return None
     return RowFolds(
         k=sets[0].k,
-        missing={
-            (one.pooled.search_seed, one.pooled.evaluation_seed): one.missing
-            for one in sets
-            if one.missing
-        },
+        missing=tuple(sorted((seed_of(one.pooled), one.missing) for one in sets if one.missing)),
         spread=fold_spread([run for one in sets for run in one.finished.values()]),
         from_matrix=all(one.missing or one.pooled.confusion is not None for one in sets),
     )

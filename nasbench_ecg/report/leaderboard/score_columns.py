@@ -82,9 +82,7 @@ def _fold_values(row: Row) -> dict[str, Any]:
     if row.folds is None:
         return {}
     missing = [
-        f"{search}/{final}:{fold}"
-        for (search, final), folds in sorted(row.folds.missing.items())
-        for fold in folds
+        f"{search}/{final}:{fold}" for (search, final), folds in row.folds.missing for fold in folds
     ]
     values: dict[str, Any] = {"folds": row.folds.k, "folds_missing": " ".join(missing)}
     for name, found in sorted(row.folds.spread.items()):

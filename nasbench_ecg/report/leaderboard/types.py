@@ -67,14 +67,14 @@ class RowFolds:
 
     Attributes:
         k: Number of folds.
-        missing: Folds without a result, by seed; a seed that lacks folds has no score.
+        missing: Seeds that lack folds, in order, with these folds; such a seed has no score.
         spread: Spread over the folds of their own scores.
         from_matrix: Whether the scores are those of the summed confusion matrix. If an evaluator
             gives no matrix, they are means over the folds.
     """
 
     k: int
-    missing: Mapping[Seed, tuple[int, ...]]
+    missing: tuple[tuple[Seed, tuple[int, ...]], ...]
     spread: Mapping[str, FoldSpread]
     from_matrix: bool = True
 

@@ -139,6 +139,22 @@ def check_target(path: Path, *, overwrite: bool) -> None:
         )
 
 
+def beside(annotations: Path, suffix: str) -> Path:
+    """Return the path of the summary (``.md``) or strips of an annotation file.
+
+    They are named after it, so that those of two networks keep theirs.
+    """
+    stem = annotations.stem if annotations.suffix == ".atr" else annotations.name
+    return annotations.with_name(f"{stem}{suffix}")
+
+
+def remove_beside(annotations: Path) -> None:
+    """Remove summary and strips of an annotation file that is about to be replaced or removed."""
+    if annotations.exists():
+        for suffix in (".md", ".png", ".pdf"):
+            beside(annotations, suffix).unlink(missing_ok=True)
+
+
 def write_annotations(
     found: AnnotatedRecording, folder: Path, extension: str = "atr", *, overwrite: bool = False
 ) -> Path:
@@ -148,7 +164,7 @@ def write_annotations(
         found: The annotated recording.
         folder: Existing folder.
         extension: Extension of the file.
-        overwrite: Replace a file that exists.
+        overwrite: Replace a file that exists, and remove its summary and strips.
 
     Returns:
         Path of the file.
@@ -176,6 +192,7 @@ def write_annotations(
             fs=found.fs,
             write_dir=scratch,
         )
+        remove_beside(path)
         Path(scratch, f"annotations.{extension}").replace(path)
     return path
 

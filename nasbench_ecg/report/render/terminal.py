@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -90,9 +91,9 @@ def render_tables(tables: Sequence[Table], *, width: int | None = None) -> Rende
     """
     parts: list[RenderableType] = []
     for table in tables:
-        rich = _rich_table()
         names = [table.columns[0].heading, *(row.cells[0].label for row in table.rows)]
         name_width = min(max(map(len, names)), _MIN_NAME_WIDTH)
+        rich = _rich_table()
         rich.add_column(Text(table.columns[0].heading), overflow="fold", min_width=name_width)
         cells = [[_lines(row, cell) for cell in row.cells] for row in table.rows]
         shown = list(range(len(table.columns)))
@@ -105,7 +106,8 @@ def render_tables(tables: Sequence[Table], *, width: int | None = None) -> Rende
         notes = [Text(note, style="dim") for note in table.footnotes]
         if hidden := len(table.columns) - len(shown):
             notes.append(Text(_hidden_note(hidden), style="dim"))
-        parts += [Text(table.title, style="bold"), rich, *notes, Text("")]
+        longest = [_longest(table, cells, i) for i in shown]
+        parts += [Text(table.title, style="bold"), _Wrapped(rich, longest), *notes, Text("")]
     return Group(*parts[:-1])
 
 
@@ -132,6 +134,27 @@ def _rich_table() -> RichTable:
     return RichTable(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
     )
+
+
+@dataclass(frozen=True)
+class _Wrapped:
+    """A table as wide as the terminal at most: rich cuts what a ``min_width`` makes wider.
+
+    Attributes:
+        table: The table, whose first column has a ``min_width``.
+        longest: Characters of the longest line of each column.
+    """
+
+    table: RichTable
+    longest: Sequence[int]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        names = self.table.columns[0]
+        least = names.min_width or 0
+        # where rich would make every column narrower than this, only the others give way
+        if sum(_GAP + min(length, least) for length in self.longest) - _GAP > options.max_width:
+            names.width = least
+        yield self.table
 
 
 def _lines(row: TableRow, cell: Cell, *, marked: bool = False) -> Text:
@@ -163,9 +186,7 @@ def _fitting(
     """Return the indices of the columns that fit, in the order of the table."""
     widths = []
     for i, column in enumerate(table.columns):
-        lines = [line for row in cells for line in row[i].plain.splitlines()]
-        longest = max(map(len, [column.heading, *lines]))
-        widths.append(_GAP + (longest if column.numeric else name_width))
+        widths.append(_GAP + (_longest(table, cells, i) if column.numeric else name_width))
     shown = []
     left = width + _GAP
     for i in sorted(range(len(widths)), key=lambda i: table.columns[i].priority):
@@ -174,6 +195,11 @@ def _fitting(
             break
         shown.append(i)
     return sorted(shown)
+
+
+def _longest(table: Table, cells: Sequence[Sequence[Text]], i: int) -> int:
+    lines = [line for row in cells for line in row[i].plain.splitlines()]
+    return max(map(len, [table.columns[i].heading, *lines]))
 
 
 def _published_heading(published: Sequence[Published]) -> Text:

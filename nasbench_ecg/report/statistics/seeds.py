@@ -166,13 +166,13 @@ def open_ranks(
         comparisons: The tests of all pairs of methods, with p-values corrected together.
 
     Returns:
-        None if so few seeds cannot distinguish any two methods.
+        None without tests, or if so few seeds cannot distinguish any two methods.
 
     References:
         Mogstad, Romano, Shaikh, Wilhelm 2024, "Inference for ranks with applications to mobility
         across neighbourhoods and academic achievement across countries", Rev. Econ. Stud. 91(1).
     """
-    if n_methods < 2 or n_pairs < min_pairs_for_significance(len(comparisons)):
+    if not comparisons or n_pairs < min_pairs_for_significance(len(comparisons)):
         return None
     low, high = [1] * n_methods, [n_methods] * n_methods
     for found in comparisons:
