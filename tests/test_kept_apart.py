@@ -172,6 +172,14 @@ def test_a_part_of_a_dataset_has_no_published_scores() -> None:
     assert board.published == () and board.rows[0].published is None
 
 
+@pytest.mark.parametrize("name", ["rhythm", "differences"])
+def test_beats_with_further_leads_have_no_published_scores(name: str) -> None:
+    told_more = run_record("cnn-9", changed={"dataset": {name: "local"}})
+    same = run_record("cnn-9", changed={"dataset": {name: None}})
+    assert published_for(told_more) == [] and counterpart(told_more) is None
+    assert published_for(same) and counterpart(same)
+
+
 def test_datasets_with_other_recipes_are_not_ranked_together() -> None:
     def boards(epochs_of_last: int) -> list[Leaderboard]:
         return leaderboards(

@@ -136,6 +136,12 @@ class RunRecord(_Part):
         return bool(self.excluded_records) or "records" in self.components["dataset"].changed
 
     @property
+    def adds_leads(self) -> bool:
+        """Whether options of the dataset add leads, so that methods are told more than by it."""
+        changed = self.components["dataset"].changed
+        return any(changed.get(name) is not None for name in ("rhythm", "differences"))
+
+    @property
     def track(self) -> tuple[str, str, str, str]:
         """Dataset, protocol, profile, evaluator: only results of one track can be compared."""
         return (

@@ -80,16 +80,17 @@ def counterpart_of(
 def published_for(record: RunRecord) -> list[Published]:
     """Return what is published for dataset and protocol of a run, best F1 first.
 
-    Published scores are of all records of a dataset: a run that leaves records out has none.
+    Published scores are of all records of a dataset and of its own leads: a run that leaves records
+    out has none, nor has one whose beats have rhythm planes or differences as further leads.
     """
-    if record.leaves_out_records:
+    if record.leaves_out_records or record.adds_leads:
         return []
     return published_scores(record.dataset_name, record.protocol)
 
 
 def counterpart(record: RunRecord) -> Published | None:
     """Return the published scores of the method that a run reproduces, None without any."""
-    if record.leaves_out_records:
+    if record.leaves_out_records or record.adds_leads:
         return None
     origin = origin_of(record) or {}
     return counterpart_of(
