@@ -137,7 +137,7 @@ class RunRecord(_Part):
 
     @property
     def adds_leads(self) -> bool:
-        """Whether options of the dataset add leads, so that methods are told more than by it."""
+        """Whether options of the dataset add leads to those of its records."""
         changed = self.components["dataset"].changed
         return any(changed.get(name) is not None for name in ("rhythm", "differences"))
 
