@@ -6,7 +6,18 @@ import copy
 
 import pytest
 import torch
-from darts_searches import CONV, OPERATIONS, SKIP, SPACE, completed, prefer, started
+from darts_searches import (
+    CONV,
+    OPERATIONS,
+    SKIP,
+    SPACE,
+    completed,
+    context,
+    prefer,
+    started,
+    strategy_of,
+    task_of,
+)
 from torch.nn.functional import cross_entropy
 
 from nasbench_ecg_cells.genotype import Genotype
@@ -73,6 +84,31 @@ def test_the_edges_with_the_largest_losses_are_kept(monkeypatch):
         pt.choose_edges(state, "normal", 1, None)
     assert [edge.source for edge in variant.derive(state).normal[1]] == [0, 2]
     assert not variant.mixing(state)(state.alpha)["normal"][edges[1]].any()
+
+
+def test_every_edge_is_scored_alone_beside_all_others_into_its_node(monkeypatch):
+    """Wang et al. 2021, Algorithm 1: a node keeps the two edges with the lowest ACC without them.
+
+    The first two of the four edges do the same: either can go, but not both. Cutting edges one
+    after another would keep the second.
+    """
+    strategy, task, space = strategy_of("darts-pt"), task_of(), ConvCells(ConvCellsOptions(nodes=3))
+    state = strategy.variant.start(strategy.options, task, space, context(task))
+    pt.start_decisions(state)
+    edges = [edge_index(2, source) for source in range(4)]
+    for row in edges:
+        state.memory["chosen"]["normal"][row, CONV] = 1
+        state.memory["decided"]["normal"][row] = True
+
+    def accuracy(state, weights, beats):
+        present = [bool(weights["normal"][row].any()) for row in edges]
+        lost = sum(v for v, here in zip((0.01, 0.02, 0.1, 0.2), present, strict=True) if not here)
+        return 0.9 - lost - (0.0 if any(present[:2]) else 0.5), 0.0
+
+    monkeypatch.setattr(pt, "score", accuracy)
+    with torch.no_grad():
+        pt.choose_edges(state, "normal", 2, None)
+    assert [edge.source for edge in strategy.variant.derive(state).normal[2]] == [2, 3]
 
 
 def test_the_score_is_accuracy_and_loss_of_the_relaxed_network_and_does_not_change_it():
