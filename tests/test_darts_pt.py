@@ -24,6 +24,7 @@ from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.relaxation import mixing_weights
+from nasbench_ecg_darts.search import steps_of_epochs
 from nasbench_ecg_darts.supernet import edge_index
 from nasbench_ecg_darts.variants import pt
 
@@ -134,6 +135,23 @@ def test_a_last_batch_of_a_single_beat_is_left_out():
         logits = state.net(probe.x[:19], weights)
     assert accuracy == pytest.approx(float((logits.argmax(1) == probe.y[:19]).float().mean()))
     assert -negative_loss == pytest.approx(float(cross_entropy(logits, probe.y[:19])), rel=1e-5)
+
+
+def test_the_epochs_of_a_tuning_round_are_drawn_as_those_of_the_search_are():
+    strategy = strategy_of("darts-pt", tune_epochs=3, beats=40, majority_share=0.5)
+    task = task_of(shares=(0.7, 0.15, 0.15))
+    state = strategy.variant.start(strategy.options, task, SPACE, context(task))
+    steps = steps_of_epochs(state, strategy.variant)[-1]
+    assert steps == 3 * state.steps_per_epoch == 6
+    list(state.batches(steps))
+    for order, labels in zip(
+        state.order, (state.train_labels, state.validation_labels), strict=True
+    ):
+        epochs = order.split(40)
+        for epoch in epochs:
+            assert len(epoch.unique()) == 40
+            assert labels[epoch].bincount().max() <= 20
+        assert not torch.equal(epochs[0], epochs[1])
 
 
 def test_all_edges_are_decided_in_turn_and_the_cells_are_the_decisions():
