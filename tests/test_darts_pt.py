@@ -6,13 +6,25 @@ import copy
 
 import pytest
 import torch
-from darts_searches import CONV, OPERATIONS, SKIP, SPACE, completed, prefer, started
+from darts_searches import (
+    CONV,
+    OPERATIONS,
+    SKIP,
+    SPACE,
+    completed,
+    context,
+    prefer,
+    started,
+    strategy_of,
+    task_of,
+)
 from torch.nn.functional import cross_entropy
 
 from nasbench_ecg_cells.genotype import Genotype
 from nasbench_ecg_cells.options import ConvCellsOptions
 from nasbench_ecg_cells.space import ConvCells
 from nasbench_ecg_darts.relaxation import mixing_weights
+from nasbench_ecg_darts.search import steps_of_epochs
 from nasbench_ecg_darts.supernet import edge_index
 from nasbench_ecg_darts.variants import pt
 
@@ -75,6 +87,31 @@ def test_the_edges_with_the_largest_losses_are_kept(monkeypatch):
     assert not variant.mixing(state)(state.alpha)["normal"][edges[1]].any()
 
 
+def test_every_edge_is_scored_alone_beside_all_others_into_its_node(monkeypatch):
+    """Wang et al. 2021, Algorithm 1: a node keeps the two edges with the lowest ACC without them.
+
+    The first two of the four edges do the same: either can go, but not both. Cutting edges one
+    after another would keep the second.
+    """
+    strategy, task, space = strategy_of("darts-pt"), task_of(), ConvCells(ConvCellsOptions(nodes=3))
+    state = strategy.variant.start(strategy.options, task, space, context(task))
+    pt.start_decisions(state)
+    edges = [edge_index(2, source) for source in range(4)]
+    for row in edges:
+        state.memory["chosen"]["normal"][row, CONV] = 1
+        state.memory["decided"]["normal"][row] = True
+
+    def accuracy(state, weights, beats):
+        present = [bool(weights["normal"][row].any()) for row in edges]
+        lost = sum(v for v, here in zip((0.01, 0.02, 0.1, 0.2), present, strict=True) if not here)
+        return 0.9 - lost - (0.0 if any(present[:2]) else 0.5), 0.0
+
+    monkeypatch.setattr(pt, "score", accuracy)
+    with torch.no_grad():
+        pt.choose_edges(state, "normal", 2, None)
+    assert [edge.source for edge in strategy.variant.derive(state).normal[2]] == [2, 3]
+
+
 def test_the_score_is_accuracy_and_loss_of_the_relaxed_network_and_does_not_change_it():
     _, state = started("darts-pt")
     before = copy.deepcopy(state.net.state_dict())
@@ -98,6 +135,23 @@ def test_a_last_batch_of_a_single_beat_is_left_out():
         logits = state.net(probe.x[:19], weights)
     assert accuracy == pytest.approx(float((logits.argmax(1) == probe.y[:19]).float().mean()))
     assert -negative_loss == pytest.approx(float(cross_entropy(logits, probe.y[:19])), rel=1e-5)
+
+
+def test_the_epochs_of_a_tuning_round_are_drawn_as_those_of_the_search_are():
+    strategy = strategy_of("darts-pt", tune_epochs=3, beats=40, majority_share=0.5)
+    task = task_of(shares=(0.7, 0.15, 0.15))
+    state = strategy.variant.start(strategy.options, task, SPACE, context(task))
+    steps = steps_of_epochs(state, strategy.variant)[-1]
+    assert steps == 3 * state.steps_per_epoch == 6
+    list(state.batches(steps))
+    for order, labels in zip(
+        state.order, (state.train_labels, state.validation_labels), strict=True
+    ):
+        epochs = order.split(40)
+        for epoch in epochs:
+            assert len(epoch.unique()) == 40
+            assert labels[epoch].bincount().max() <= 20
+        assert not torch.equal(epochs[0], epochs[1])
 
 
 def test_all_edges_are_decided_in_turn_and_the_cells_are_the_decisions():

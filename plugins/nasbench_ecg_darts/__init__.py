@@ -21,9 +21,10 @@ _VARIANTS = (
 )
 """Name, module in ``variants``, options and summary; the function has the name of the strategy."""
 
-_REVISIONS = {"darts-es": 2, "fair-darts": 2}
-"""Since revision 2, darts-es returns to the same epoch as its authors' code, and fair-darts has the
-first α and the betas of its authors, and no ``none``."""
+_REVISIONS = {"darts-es": 2, "fair-darts": 2, "darts-pt": 2}
+"""Since revision 2, darts-es returns to the same epoch as its authors' code, fair-darts has the
+first α and the betas of its authors, and no ``none``, and darts-pt removes one edge of a node at a
+time."""
 
 
 @hookimpl

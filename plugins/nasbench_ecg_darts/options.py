@@ -69,7 +69,8 @@ class DartsOptions(SearchNetworkOptions):
     }
 
     order: Literal["first", "second"] = "first"
-    """Order of the gradient of α: ``first`` takes w as fixed, ``second`` unrolls one SGD step."""
+    """Order of the gradient of α: ``first`` takes w as fixed, ``second`` unrolls one SGD step. The
+    second needs float32: rounding to bfloat16 hides the small differences that it divides."""
 
     warmup_epochs: int = Field(0, ge=0)
     """Initial epochs in which only the weights are trained."""

@@ -224,8 +224,8 @@ def update_weights(state: SearchState, train: Batch, mix: Mix) -> Tensor:
 def end_epoch(state: SearchState, variant: Variant) -> dict[str, float]:
     """Advance to the next epoch; return the figures that the trajectory holds of this one.
 
-    They are the scores of :meth:`SearchState.end_epoch` and indicators of collapse: entropy and
-    largest value of the mixing weights, share of skips, and dominant eigenvalue.
+    They are the scores of :meth:`SearchState.end_epoch` and indicators of collapse: entropy of
+    softmax(α), largest mixing weight, share of skips, and dominant eigenvalue.
     """
     figures = state.end_epoch()
     columns = len(state.space.operations)

@@ -186,11 +186,9 @@ class SearchState:
         """
         device = self.train.labels.device
         if self.order is None:
-            n = steps * self.batch_size
-            share = self.options.majority_share
             self.order = (
-                draw_beats(self.train_labels, n, share, self.generator),
-                draw_beats(self.validation_labels, n, share, self.generator),
+                self._draw(self.train_labels, steps),
+                self._draw(self.validation_labels, steps),
             )
             self.confusion.zero_()
             self.losses.zero_()
@@ -201,6 +199,15 @@ class SearchState:
                 Batch(self.train.signals[t], self.train.labels[t]),
                 Batch(self.validation.signals[v], self.validation.labels[v]),
             )
+
+    def _draw(self, labels: Tensor, steps: int) -> Tensor:
+        """Return the beats of ``steps``, drawn anew for each epoch that these last."""
+        share, whole = self.options.majority_share, self.steps_per_epoch
+        drawn = [
+            draw_beats(labels, min(whole, steps - start) * self.batch_size, share, self.generator)
+            for start in range(0, steps, whole)
+        ]
+        return torch.cat(drawn)
 
     def fixed_validation_batch(self, beats: int | None) -> Batch:
         """Return validation beats that are the same on every call; all of them for None."""

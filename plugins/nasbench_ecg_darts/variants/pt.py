@@ -11,7 +11,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -122,28 +122,20 @@ def choose_operation(state: SearchState, cell: CellName, edge: int, beats: int |
         return score(state, weights, beats)
 
     real = [o for o, name in enumerate(state.space.operations) if name != "none"]
-    state.memory["chosen"][cell][edge, _lowest(score_without, real)] = 1
+    state.memory["chosen"][cell][edge, min(real, key=score_without)] = 1
     state.memory["decided"][cell][edge] = True
 
 
 def choose_edges(state: SearchState, cell: CellName, node: int, beats: int | None) -> None:
-    """Cut edges into a node until two are left, each time the one without which it scores best."""
+    """Keep the two edges into a node without which the relaxed network scores lowest."""
 
-    def negative_score_without(edge: int) -> Score:
+    def score_without(edge: int) -> Score:
         weights = mix(state.alpha, state.progress)
         weights[cell][edge] = 0
-        accuracy, negative_loss = score(state, weights, beats)
-        return -accuracy, -negative_loss
+        return score(state, weights, beats)
 
     edges = [edge_index(node, source) for source in range(node + 2)]
-    while len(edges) > 2:
-        cut = _lowest(negative_score_without, edges)
-        state.memory["chosen"][cell][cut] = 0
-        edges.remove(cut)
-
-
-def _lowest(score_of: Callable[[int], Score], candidates: Iterable[int]) -> int:
-    return min(candidates, key=score_of)
+    state.memory["chosen"][cell][sorted(edges, key=score_without)[2:]] = 0
 
 
 def score(state: SearchState, weights: EdgeWeights, beats: int | None) -> Score:
@@ -179,8 +171,8 @@ def derive(state: SearchState) -> Genotype:
 
 def extra_steps(state: SearchState, *, options: DartsPtOptions) -> float:
     """Return the cost of all decisions in steps; a step costs about five forward passes."""
-    nodes = state.space.nodes
+    edges = n_edges(state.space.nodes)
     real = sum(name != "none" for name in state.space.operations)
-    cuts = sum(sum(range(3, node + 3)) for node in range(1, nodes))
+    scored = 2 * (edges * real + edges - 2)  # the first node keeps both of its edges
     beats = min(options.projection_beats or len(state.validation), len(state.validation))
-    return 2 * (n_edges(nodes) * real + cuts) * beats / state.batch_size / 5
+    return scored * beats / state.batch_size / 5
