@@ -244,6 +244,12 @@ def test_the_second_order_search_differs_from_the_first_order_one(found):
     assert all(math.isfinite(point["validation_loss"]) for point in trajectory)
 
 
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_the_second_order_is_refused_where_rounding_hides_its_difference(precision):
+    with pytest.raises(ValueError, match="leave precision at float32"):
+        DartsOptions(order="second", precision=precision)
+
+
 def test_the_second_order_search_is_deterministic():
     assert search(order="second", epochs=1, beats=40) == search(order="second", epochs=1, beats=40)
 

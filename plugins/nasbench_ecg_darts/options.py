@@ -69,8 +69,8 @@ class DartsOptions(SearchNetworkOptions):
     }
 
     order: Literal["first", "second"] = "first"
-    """Order of the gradient of α: ``first`` takes w as fixed, ``second`` unrolls one SGD step. The
-    second needs float32: rounding to bfloat16 hides the small differences that it divides."""
+    """Order of the gradient of α: ``first`` takes w as fixed, ``second`` unrolls one SGD step and
+    needs the precision ``float32``."""
 
     warmup_epochs: int = Field(0, ge=0)
     """Initial epochs in which only the weights are trained."""
@@ -92,6 +92,11 @@ class DartsOptions(SearchNetworkOptions):
             raise ValueError(
                 f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs}): "
                 "α is trained in the others only"
+            )
+        if self.order == "second" and self.precision != "float32":
+            raise ValueError(
+                f"order=second divides a small difference of two gradients, which rounding to "
+                f"{self.precision} hides: leave precision at float32"
             )
         return self
 
