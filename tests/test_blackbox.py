@@ -22,6 +22,7 @@ from nasbench_ecg.errors import DivergedError, OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.contexts import RunSearchContext
+from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.training import network_costs
 from nasbench_ecg_blackbox.asha import Asha
 from nasbench_ecg_blackbox.evolution import (
@@ -208,6 +209,52 @@ def test_random_search_asks_for_as_many_at_once_as_are_evaluated_at_a_time(monke
     ctx.parallel = 4
     RandomSearch(RandomSearchOptions(samples=10)).search(TASK, ctx.space, ctx.builder, ctx)
     assert asked == [4, 4, 2]
+
+
+@pytest.mark.parametrize("parallel", [1, 3, 8])
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_estimate_counts_candidates_at_the_same_time_only_where_a_search_asks_for_several(
+    name, parallel, monkeypatch
+):
+    turns = []
+    real = RunSearchContext.evaluate_many
+
+    def evaluate_many(self, architectures, fidelity):
+        turns.append((len(architectures), fidelity.epochs - (fidelity.continues or 0)))
+        return real(self, architectures, fidelity)
+
+    monkeypatch.setattr(RunSearchContext, "evaluate_many", evaluate_many)
+    strategy, model = SEARCHES[name]
+    options = resolve(model, component=name, profile="standard")
+    ctx = context(Bits(40), Lookup())
+    ctx.parallel = parallel
+    seconds = strategy(options).estimate(TASK, ctx.space, ctx.builder, ctx)
+    strategy(options).search(TASK, ctx.space, ctx.builder, ctx)
+    spent = sum(math.ceil(n / parallel) * epochs for n, epochs in turns)
+    if name == "local-search":  # its first candidates are asked for at once, which saves at most
+        assert spent <= seconds <= spent + 3 * options.initial
+    else:
+        assert seconds == spent
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_the_estimate_of_asha_counts_a_batch_as_that_many_workers(batch):
+    ctx = context(Bits(40), Lookup())
+    ctx.parallel = 5
+    options = AshaOptions(total_epochs=100, batch=batch)
+    assert Asha(options).estimate(TASK, ctx.space, ctx.builder, ctx) == 100 / batch
+
+
+@pytest.mark.parametrize("name", ["random", "regularized-evolution"])
+def test_earlier_seconds_count_as_at_the_same_time_only_where_they_were(name, tmp_path):
+    strategy, model = SEARCHES[name]
+    for _ in range(2):  # the second search reads the evaluations of the first: each took a second
+        ctx = context(Bits(40), Lookup())
+        ctx.parallel, ctx.evaluation_log = 4, EvaluationLog(tmp_path / "evaluations.jsonl")
+        options = resolve(model, component=name, profile="standard")
+        strategy(options).search(TASK, ctx.space, ctx.builder, ctx)
+    turns = {"random": 20 / 4, "regularized-evolution": 20}[name]
+    assert turns <= ctx.seconds < 2 * turns  # and the little that this search takes
 
 
 def test_candidates_at_the_same_time_spend_the_seconds_of_one():

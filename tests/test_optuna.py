@@ -147,6 +147,17 @@ def test_the_estimate_covers_all_evaluations_and_spends_no_budget(name):
     assert evaluator.calls == [] and ctx.evaluations == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "turns"),
+    [("tpe", {}, 24), ("tpe", {"batch": 3}, 8), ("nsga-ii", {"population": 8}, 3 * 2)],
+)
+def test_the_estimate_counts_as_at_the_same_time_what_is_proposed_at_once(name, options, turns):
+    ctx = context(Bits(10), Lookup())
+    ctx.parallel = 4
+    strategy = load_registry().get("strategy", name).create(options_of(name, models=24, **options))
+    assert strategy.estimate(TASK, ctx.space, ctx.builder, ctx) == turns
+
+
 # Equal to Optuna's own loop
 
 

@@ -126,6 +126,7 @@ class RunSearchContext:
             check_not_modified(arch)
         log, before = self.evaluation_log, self.seconds
         new = {arch.hash: arch for arch in allowed if log.find(arch, fidelity) is None}
+        at_a_time = min(self.parallel, len({arch.hash for arch in allowed}))
         evaluations = []
         with closing(self._evaluate(list(new.values()), fidelity)) as evaluated:
             for arch in allowed:
@@ -141,7 +142,7 @@ class RunSearchContext:
                         )
                     shutdown.stop_if_requested()
                 self._settle(arch, fidelity, evaluation)
-                self.started -= log.take_earlier_seconds(arch, fidelity) / self.parallel
+                self.started -= log.take_earlier_seconds(arch, fidelity) / at_a_time
                 self.evaluations += 1
                 evaluations.append(evaluation)
         self.longest_evaluation = max(self.longest_evaluation, self.seconds - before)

@@ -81,7 +81,8 @@ class Asha:
         options = self.options
         shortest = Fidelity(epochs=options.min_epochs, beats=options.beats)
         plan = [(options.total_epochs // options.min_epochs, shortest)]
-        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
+        limit = SizeLimit.of(options, task, builder)
+        return seconds_of_search(plan, space, ctx, limit, batch=options.batch)
 
 
 @dataclass(frozen=True)

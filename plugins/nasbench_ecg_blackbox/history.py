@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import ceil, isfinite
 from statistics import fmean
 
 import numpy as np
@@ -270,6 +270,8 @@ def seconds_of_search(
     space: SearchSpace,
     ctx: SearchContext,
     limit: SizeLimit,
+    *,
+    batch: int | None = None,
 ) -> float | None:
     """Return the estimated seconds of a search here; None if the evaluator has no estimate.
 
@@ -279,6 +281,8 @@ def seconds_of_search(
         space: Where candidates are sampled.
         ctx: The search's context; no budget is spent.
         limit: Size limit of the candidates.
+        batch: Candidates that the search asks for at once; None: all of a pair. Of these,
+            ``ctx.parallel`` are evaluated at the same time.
 
     Raises:
         OptionError: No sample is within ``limit``.
@@ -295,6 +299,7 @@ def seconds_of_search(
         known = [seconds for seconds in estimates if seconds is not None]
         if not known:
             return None
-        total += n * fmean(known)
-    total /= ctx.parallel
+        full, rest = divmod(n, batch or n)
+        turns = full * ceil((batch or n) / ctx.parallel) + ceil(rest / ctx.parallel)
+        total += turns * fmean(known)
     return total if ctx.budget.seconds is None else min(total, ctx.budget.seconds)

@@ -127,7 +127,8 @@ class Nsga2:
         """Return the estimated seconds of a search; None if the evaluator has no estimate."""
         options = self.options
         plan = [(options.models, Fidelity(epochs=options.epochs, beats=options.beats))]
-        return seconds_of_search(plan, space, ctx, SizeLimit.of(options, task, builder))
+        limit = SizeLimit.of(options, task, builder)
+        return seconds_of_search(plan, space, ctx, limit, batch=options.population)
 
 
 class _Fitness(base.Fitness):  # type: ignore[misc]

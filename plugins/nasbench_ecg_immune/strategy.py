@@ -122,7 +122,8 @@ class Immune:
         if self.options.evaluations is None:
             return None
         plan = [(self.options.evaluations, self._fidelity())]
-        return seconds_of_search(plan, space, ctx, SizeLimit({}, task, builder))
+        limit = SizeLimit({}, task, builder)
+        return seconds_of_search(plan, space, ctx, limit, batch=self.options.batch)
 
     def _costs(self, task: Task, builder: Builder, ctx: SearchContext) -> Costs:
         @cache
