@@ -299,7 +299,8 @@ def seconds_of_search(
         known = [seconds for seconds in estimates if seconds is not None]
         if not known:
             return None
-        full, rest = divmod(n, batch or n)
-        turns = full * ceil((batch or n) / ctx.parallel) + ceil(rest / ctx.parallel)
+        at_once = batch or max(n, 1)
+        full, rest = divmod(n, at_once)
+        turns = full * ceil(at_once / ctx.parallel) + ceil(rest / ctx.parallel)
         total += turns * fmean(known)
     return total if ctx.budget.seconds is None else min(total, ctx.budget.seconds)
