@@ -254,7 +254,7 @@ def test_earlier_seconds_count_as_at_the_same_time_only_where_they_were(name, tm
         options = resolve(model, component=name, profile="standard")
         strategy(options).search(TASK, ctx.space, ctx.builder, ctx)
     turns = {"random": 20 / 4, "regularized-evolution": 20}[name]
-    assert turns <= ctx.seconds < 2 * turns  # and the little that this search takes
+    assert turns <= ctx.seconds < turns + 10  # and the little that this search takes
 
 
 def test_candidates_at_the_same_time_spend_the_seconds_of_one():

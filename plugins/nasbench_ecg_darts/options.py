@@ -95,7 +95,7 @@ class DartsOptions(SearchNetworkOptions):
             )
         if self.order == "second" and self.precision != "float32":
             raise ValueError(
-                f"order=second divides a small difference of two gradients, which rounding to "
+                "order=second divides a small difference of two gradients, which rounding to "
                 f"{self.precision} hides: leave precision at float32"
             )
         return self
