@@ -195,6 +195,15 @@ def test_randomness_in_a_seeded_block_depends_only_on_the_seed() -> None:
     assert torch.equal(first, second) and not torch.equal(first, third)
 
 
+def test_a_seeded_block_draws_what_torch_draws_after_its_manual_seed() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        expected, initial = torch.rand(3), torch.initial_seed()
+    with seeded(7):
+        assert torch.equal(torch.rand(3), expected)
+        assert torch.initial_seed() == initial == 7
+
+
 def test_a_seeded_block_restores_the_generator_even_if_it_raises() -> None:
     before = torch.get_rng_state()
     with pytest.raises(ZeroDivisionError), seeded(7), seeded(8):
