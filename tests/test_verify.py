@@ -65,7 +65,7 @@ def outcomes(target: Path, *words: str) -> dict[str, tuple[str, str]]:
 def test_an_honest_run_passes_every_check(out: Path) -> None:
     found = outcomes(record_of(out), "--rerun")
     assert {outcome for outcome, _ in found.values()} == {"passed"}, found
-    assert "repeated run" in found and "same architecture and scores" in found["repeated run"][1]
+    assert "same architecture, scores and trajectory" in found["repeated run"][1]
     key = record_of(out).stem
     assert nasbench("verify", key[:6], "--out", out).exit_code == 0
     assert nasbench("verify", out).exit_code == 0
@@ -127,20 +127,65 @@ def test_a_forgery_without_weights_is_found_by_a_repeated_run(out: Path) -> None
     [
         ({"f1_of_macro": 0.900004, "accuracy": 0.5}, "f1_of_macro is 0.900004, not 0.900000"),
         ({"f1_of_macro": 0.9, "accuracy": 0.25}, "accuracy is 0.2500, not 0.5000"),
-        (
-            {"f1_of_macro": 0.9, "accuracy": 0.5},
-            "the architecture is another one, with equal scores",
-        ),
         ({"f1_of_macro": 0.9}, "accuracy is only in the record"),
+        ({"f1_of_macro": 0.9, "accuracy": 0.5}, None),
     ],
 )
 def test_what_differs_in_a_repeated_run_is_said(
-    now: dict[str, float], said: str, out: Path
+    now: dict[str, float], said: str | None, out: Path
 ) -> None:
     record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
     before = record.model_copy(update={"metrics": {"f1_of_macro": 0.9, "accuracy": 0.5}})
     again = record.model_copy(update={"metrics": now})
     assert difference(before, again, "f1_of_macro") == said
+
+
+POINTS = [
+    {"seconds": 1.0, "evaluations": 1, "value": 0.5, "best": 0.5},
+    {"seconds": 2.0, "evaluations": 2, "value": 0.7, "best": 0.7},
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"architecture": None}, "the architecture is another one, with equal scores"),
+        ({"trajectory": [{**point, "seconds": 3.0} for point in POINTS]}, None),
+        (
+            {"trajectory": [POINTS[0], {**POINTS[1], "value": 0.70001, "best": 0.70001}]},
+            "trajectory[1].value is 0.70001, not 0.70000",
+        ),
+        ({"trajectory": POINTS[:1]}, "the number of points in the trajectory is 1, not 2"),
+    ],
+)
+def test_another_architecture_or_trajectory_of_a_repeated_run_is_said(
+    changes: dict[str, Any], said: str | None, out: Path
+) -> None:
+    record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
+    before = record.model_copy(update={"trajectory": POINTS})
+    assert difference(before, before.model_copy(update=changes), "f1_of_macro") == said
+
+
+def test_a_forged_trajectory_is_found_by_a_repeated_run(out: Path) -> None:
+    path = record_of(out)
+    points = json.loads(path.read_text())["trajectory"]
+    points[-1]["value"] = points[-1]["best"] = 0.999
+    edit(path, trajectory=points)
+    assert {outcome for outcome, _ in outcomes(path).values()} == {"passed"}
+    found = outcomes(path, "--rerun")["repeated run"]
+    assert found[0] == "failed" and "trajectory[" in found[1] and "0.9990" in found[1]
+
+
+def test_a_repeated_run_that_fails_is_said_with_its_error(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = RunRecord.model_validate_json(record_of(out).read_text())
+    failed = {"status": "failed", "metrics": {}, "error": "Traceback\nValueError: no beats"}
+    monkeypatch.setattr(
+        "nasbench_ecg.run.runner.execute", lambda *_: record.model_copy(update=failed)
+    )
+    found = outcomes(record_of(out), "--rerun")["repeated run"]
+    assert found == ("failed", "The repeated run is 'failed', not 'ok': ValueError: no beats")
 
 
 def state(path: Path, **values: Any) -> None:

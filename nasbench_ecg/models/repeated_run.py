@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import DamagedRecord, read_record_file
 
+_REPEATED = ("evaluations", "value", "best")
+"""What a repeated search gives again at each point of its trajectory."""
 
-def difference(record: RunRecord, again: RunRecord, name: str) -> str:
-    """Return what differs in a repeated run: a metric, preferably ``name``, or the architecture."""
+
+def difference(record: RunRecord, again: RunRecord, name: str) -> str | None:
+    """Return what differs in a repeated run: a metric, the architecture or the trajectory.
+
+    Args:
+        record: The record of the first run.
+        again: That of the repeated run.
+        name: The metric that is named if it is among several that differ.
+
+    Returns:
+        A clause; None if nothing differs.
+    """
     metrics, now = record.metrics, again.metrics
     changed = sorted({n for n in (*metrics, *now) if metrics.get(n) != now.get(n)})
-    if not changed:
+    if changed:
+        name = name if name in changed else changed[0]
+        if name not in metrics or name not in now:
+            return f"{name} is only in the {'repeated run' if name in now else 'record'}"
+        return f"{name} is {_unequal(now[name], metrics[name])}"
+    if record.architecture != again.architecture:
         return "the architecture is another one, with equal scores"
-    name = name if name in changed else changed[0]
-    if name not in metrics or name not in now:
-        return f"{name} is only in the {'repeated run' if name in now else 'record'}"
-    texts = ((f"{now[name]:.{d}f}", f"{metrics[name]:.{d}f}") for d in range(4, 400))
-    found, stored = next(pair for pair in texts if pair[0] != pair[1])
-    return f"{name} is {found}, not {stored}"
+    for i, (point, found) in enumerate(zip(record.trajectory, again.trajectory, strict=False)):
+        for part in _REPEATED:
+            if point.get(part) != found.get(part):
+                texts = _unequal(found.get(part, math.nan), point.get(part, math.nan))
+                return f"trajectory[{i}].{part} is {texts}"
+    points = len(again.trajectory), len(record.trajectory)
+    if points[0] != points[1]:
+        return f"the number of points in the trajectory is {points[0]}, not {points[1]}"
+    return None
+
+
+def _unequal(found: float, stored: float) -> str:
+    """Return two unequal numbers with as many decimals as tell them apart."""
+    texts = ((f"{found:.{d}f}", f"{stored:.{d}f}") for d in range(4, 400))
+    now, before = next(pair for pair in texts if pair[0] != pair[1])
+    return f"{now}, not {before}"
 
 
 def spread_of_seeds(path: Path, record: RunRecord, name: str) -> float | None:

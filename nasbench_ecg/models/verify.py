@@ -305,11 +305,17 @@ class _StoredRun:
             again = execute(prepared, RecordStore(Path(folder), "verify"))
         before, now = self.record.provenance, provenance(config.device)
         names = [name for name in _MACHINE if before.get(name) != now.get(name)]
-        if again.metrics == self.record.metrics and again.architecture == self.record.architecture:
-            return "The repeated run has the same architecture and scores."
-        name = "f1_of_macro" if "f1_of_macro" in again.metrics else min(again.metrics)
-        change = abs(again.metrics[name] - self.record.metrics.get(name, 0.0))
+        if again.status != self.record.status:
+            cause = f": {again.error.strip().splitlines()[-1]}" if again.error else "."
+            raise _FailError(
+                f"The repeated run is {again.status!r}, not {self.record.status!r}{cause}"
+            )
+        metrics = again.metrics
+        name = "f1_of_macro" if "f1_of_macro" in metrics else min(metrics, default="")
+        change = abs(metrics.get(name, 0.0) - self.record.metrics.get(name, 0.0))
         found = difference(self.record, again, name)
+        if found is None:
+            return "The repeated run has the same architecture, scores and trajectory."
         if not names:
             raise _FailError(
                 f"The repeated run differs on the same processor and threads: {found}."
