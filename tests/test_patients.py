@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_records import CLASSES, run_record
 
-from nasbench_ecg.metrics import scores_of_many
+from nasbench_ecg.metrics import SCORES, scores_of_many
 from nasbench_ecg.report.leaderboard.build import leaderboards
 from nasbench_ecg.report.leaderboard.tables import comparison_table, leaderboard_table
 from nasbench_ecg.report.leaderboard.verdicts import verdict_table, verdicts
@@ -199,6 +199,46 @@ def test_all_exchanges_of_22_persons_are_tried() -> None:
     assert 0 < expected < 0.1
     a, b = (matrices_of(*runs) for runs in matrices)
     assert paired_person_p_value(a, b, "accuracy") == pytest.approx(expected)
+
+
+def all_exchanges_one_by_one(first: PersonMatrices, second: PersonMatrices, score: str) -> float:
+    """Return the p-value from the matrices of every exchange, each scored as a whole."""
+    n_persons = len(first.persons)
+    exchanged = (np.arange(2**n_persons)[:, None] >> np.arange(n_persons) & 1).astype(np.float64)
+    means = []
+    for one, other in ((first, second), (second, first)):
+        base = one.matrices.sum(axis=1)[:, None]  # [n_runs, 1, n_classes, n_classes]
+        changes = np.einsum("ep,rpij->reij", exchanged, other.matrices - one.matrices)
+        scores = scores_of_many(base + changes, one.classes, one.macro_classes)[score]
+        means.append(scores.mean(axis=0))
+    sizes = np.abs(means[0] - means[1]).round(12)
+    return float((sizes >= sizes[0]).mean())
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("rare", [False, True])
+def test_no_exchange_that_counts_is_left_out(score, rare, monkeypatch) -> None:
+    """Blocks of exchanges whose differences are surely smaller are not scored."""
+    module = "nasbench_ecg.report.statistics.patient_permutation"
+    monkeypatch.setattr(f"{module}._BLOCK", 128)
+    monkeypatch.setattr(f"{module}.FIRST_EXCHANGES", 2**12)
+    rng, found = np.random.default_rng(6), []
+    for i in range(12):
+        beats = shares(rng, 11) // (1, 40 if rare else 1, 1)
+        runs = [[population(rng, 11, beats) for _ in range(2)] for _ in range(2)]
+        for matrix in runs[i % 2]:  # the better method
+            gained = matrix[:, :, 2] * (rng.random((11, 1)) < 0.1 * i)
+            gained[:, 2] = 0
+            matrix[:, :, 2] -= gained
+            matrix[:, range(3), range(3)] += gained
+        if rare:  # one run never predicts the class
+            runs[0][0][:, :, 0] += runs[0][0][:, :, 1]
+            runs[0][0][:, :, 1] = 0
+        a, b = (matrices_of(*matrices) for matrices in runs)
+        expected = all_exchanges_one_by_one(a, b, score)
+        assert paired_person_p_value(a, b, score) == expected
+        found.append(expected)
+    assert min(found) < 0.1 and max(found) > 0.5
 
 
 def test_verdicts_over_patients_stand_beside_those_over_seeds() -> None:

@@ -35,6 +35,8 @@ FIRST_EXCHANGES = 4999
 _SMALL = 0.1
 _DRAWN = 2**9  # exchanges that are drawn and scored at a time
 _BLOCK = 2**16  # counts that are scored at a time where all exchanges are: they stay in the cache
+_BOUNDED = 2**20  # counts whose bounds are found at a time
+_ROUNDING = 1e-9  # more than the scores' errors of rounding
 
 
 def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: str) -> float:
@@ -60,7 +62,8 @@ def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: 
             return p_value
     if n > MOST_EXACT_PERSONS:
         return _drawn_p_value(pair, observed, n, EXCHANGES)
-    n_extreme = sum(int((pair.differences(c) >= observed).sum()) for c in pair.all_changes())
+    blocks = pair.blocks_that_may_reach(observed)
+    n_extreme = sum(int((pair.differences(changes) >= observed).sum()) for changes in blocks)
     return float(n_extreme / 2 ** (n - 1))
 
 
@@ -148,18 +151,36 @@ class _Pair:
 
         return self.gaps @ exchanged.T.astype(np.float64)
 
-    def all_changes(self) -> Iterator[NDArray[np.float64]]:
-        """Yield what all exchanges change, in blocks as :meth:`changes` returns them.
+    def blocks_that_may_reach(self, size: float) -> Iterator[NDArray[np.float64]]:
+        """Yield what all exchanges change, but not those whose differences are surely smaller.
 
-        The last person is never exchanged: to exchange all persons changes only the sign.
+        The last person is never exchanged: to exchange all persons changes only the sign. The
+        exchanges of the persons who change least make a block; a block is left out where the
+        largest and the smallest counts that it reaches bound its differences below ``size``.
+
+        Returns:
+            Blocks as :meth:`changes` returns them.
         """
         import numpy as np
 
         n_counts, n_persons = self.gaps.shape
+        shares = self.gaps / np.maximum(self.totals.max(axis=0), 1).reshape(-1, 1)
+        gaps = self.gaps[:, np.abs(shares).sum(axis=0).argsort()]
         n_first = min(max(_BLOCK // n_counts, 1).bit_length() - 1, n_persons - 1)
-        of_first = self.gaps[:, :n_first] @ _all_exchanges(n_first).T.astype(np.float64)
-        for exchanged in _all_exchanges(n_persons - 1 - n_first).astype(np.float64):
-            yield of_first + (self.gaps[:, n_first:-1] @ exchanged)[:, None]
+        first, others = gaps[:, :n_first], gaps[:, n_first:-1]
+        of_first = first @ _all_exchanges(n_first).T.astype(np.float64)
+        reach = [bound(first, 0).sum(axis=1)[:, None] for bound in (np.minimum, np.maximum)]
+        blocks = _all_exchanges(n_persons - 1 - n_first)
+        for exchanged in np.array_split(blocks, -(-len(blocks) * n_counts // _BOUNDED)):
+            of_others = others @ exchanged.T.astype(np.float64)
+            least, most = (
+                (of_others + changes).reshape(*self.totals.shape[1:-1], -1) for changes in reach
+            )
+            low, high = self._score_range(self.totals[0] + least, self.totals[0] + most)
+            other_low, other_high = self._score_range(self.totals[1] - most, self.totals[1] - least)
+            largest = np.maximum(high - other_low, other_high - low)
+            for changes in of_others.T[largest >= size - _ROUNDING]:
+                yield of_first + changes[:, None]
 
     def differences(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sizes of the differences of the mean scores, [n_exchanges].
@@ -169,13 +190,45 @@ class _Pair:
         """
         import numpy as np
 
+        moved = changes.reshape(*self.totals.shape[1:-1], -1)
+        first, second = (
+            self._mean_scores(*counts)
+            for counts in (self.totals[0] + moved, self.totals[1] - moved)
+        )
+        sizes: NDArray[np.float64] = np.abs(first - second).round(12)
+        return sizes
+
+    def _score_range(
+        self, least: NDArray[np.float64], most: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return bounds of the mean scores of counts between two, each [n_blocks].
+
+        Every score rises with the beats that are right and falls with those that are predicted,
+        of which there are at least as many.
+
+        Args:
+            least: [2, n_classes, n_runs, n_blocks], the fewest right and predicted beats.
+            most: The most.
+        """
+        import numpy as np
+
+        (fewest, fewest_predicted), (right, most_predicted) = least, most
+        lowest = self._mean_scores(fewest, most_predicted)
+        return lowest, self._mean_scores(right, np.maximum(fewest_predicted, right))
+
+    def _mean_scores(
+        self, right: NDArray[np.float64], predicted: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the mean scores over the runs, [n_exchanges].
+
+        Args:
+            right: [n_classes, n_runs, n_exchanges], beats that are recognized.
+            predicted: As many, beats that are taken for each class.
+        """
+        import numpy as np
+
         from nasbench_ecg.metrics import score_of_counts
 
-        moved = changes.reshape(*self.totals.shape[1:-1], -1)
-        scores = []
-        for counts in (self.totals[0] + moved, self.totals[1] - moved):
-            right, predicted = np.moveaxis(counts, 1, -1)  # [n_runs, n_exchanges, n_classes]
-            of_runs = score_of_counts(self.score, right, self.support, predicted, self.classes)
-            scores.append(of_runs.mean(axis=0))
-        sizes: NDArray[np.float64] = np.abs(scores[0] - scores[1]).round(12)
-        return sizes
+        right, predicted = np.moveaxis(right, 0, -1), np.moveaxis(predicted, 0, -1)
+        of_runs = score_of_counts(self.score, right, self.support, predicted, self.classes)
+        return np.asarray(of_runs.mean(axis=0))
