@@ -8,7 +8,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -334,17 +334,27 @@ def _refuse_constant(name: str) -> None:
 
 
 def read_records(
-    out: Path, suite: str | None = None
+    out: Path, suite: str | None = None, prefix: str = ""
 ) -> tuple[list[RunRecord], list[DamagedRecord]]:
-    """Return all records of one suite or of all, in the order of their paths, and damaged files.
+    """Return the records of one suite or of all, in the order of their paths, and damaged files.
 
-    The folder ``speed`` is not a suite: it holds the output of ``benchmarks/speed``.
+    Args:
+        out: Folder of results. Its folder ``speed`` is not a suite: it holds the output of
+            ``benchmarks/speed``.
+        suite: The suite; by default all.
+        prefix: The first characters of the run keys.
     """
-    paths = Path(out).glob(f"{suite}/*.json" if suite else "*/*.json")
-    found = [read_record_file(path) for path in sorted(paths) if path.parent.name != "speed"]
+    found = [read_record_file(path) for path in _record_files(out, suite, prefix)]
     return (
         [item for item in found if isinstance(item, RunRecord)],
         [item for item in found if isinstance(item, DamagedRecord)],
+    )
+
+
+def _record_files(out: Path, suite: str | None = None, prefix: str = "") -> list[Path]:
+    paths = Path(out).glob(f"{suite}/*.json" if suite else "*/*.json")
+    return sorted(
+        path for path in paths if path.stem.startswith(prefix) and path.parent.name != "speed"
     )
 
 
@@ -356,9 +366,10 @@ def record_path(out: Path, prefix: str) -> Path:
     Raises:
         StorageError: There is none, or there is more than one.
     """
-    found = [path for path in sorted(Path(out).glob("*/*.json")) if path.stem.startswith(prefix)]
+    found = _record_files(out, prefix=prefix)
     if len({path.stem for path in found}) != 1:
-        return RecordStore(out, find_record(out, prefix).suite).path(prefix)
+        key = find_record(out, prefix).run_key
+        found = [path for path in found if path.stem == key]
     return min(found, key=lambda path: getattr(read_record_file(path), "status", "") != "ok")
 
 
@@ -370,20 +381,20 @@ def find_record(out: Path, prefix: str) -> RunRecord:
     Raises:
         StorageError: There is none, its file is damaged, or there is more than one.
     """
-    records, damaged = read_records(out)
-    found: Sequence[RunRecord] = [r for r in records if r.run_key.startswith(prefix)]
+    found, damaged = read_records(out, prefix=prefix)
     if len({r.run_key for r in found}) == 1:
         return min(found, key=lambda record: record.status != "ok")
     if found:
+        keys = sorted({r.run_key for r in found})
         raise StorageError(
-            f"{len(found)} run keys start with {prefix!r}.",
+            f"{len(keys)} run keys start with {prefix!r}.",
             where=str(out),
-            fix=f"Give more characters of the key: {', '.join(r.run_key for r in found[:5])}.",
+            fix=f"Give more characters of the key: {', '.join(keys[:5])}.",
         )
-    if broken := [item for item in damaged if item.path.name.startswith(prefix)]:
+    if damaged:
         raise StorageError(
-            f"The record of the run {prefix!r} is damaged: {broken[0].reason}.",
-            where=str(broken[0].path),
+            f"The record of the run {prefix!r} is damaged: {damaged[0].reason}.",
+            where=str(damaged[0].path),
             fix="Run it again: the damaged record is then replaced.",
         )
     raise StorageError(
