@@ -23,7 +23,8 @@ from nasbench_ecg.report.render import FORMATS, render, render_tables, terminal
 from nasbench_ecg.report.summary.run import run_summary
 from nasbench_ecg.report.table import text_table
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import DamagedRecord, RecordStore, read_record_file, read_records
+from nasbench_ecg.run.record_files import DamagedRecord, read_record_file, read_records
+from nasbench_ecg.run.store import RecordStore
 
 pytestmark = pytest.mark.usefixtures("made_up_records")
 

@@ -15,7 +15,8 @@ from wfdb_files import write_record
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_darts.search import Darts
 
 pytestmark = pytest.mark.usefixtures("outside")

@@ -39,8 +39,9 @@ from nasbench_ecg.run.evaluations import check_evaluation, evaluation_fault
 from nasbench_ecg.run.global_state import GlobalState
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.runner import execute
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.store import RecordStore
 
 pytestmark = pytest.mark.usefixtures("outside")
 

@@ -17,9 +17,9 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.consistency import score_metric
 from nasbench_ecg.run.key import key_of_record
+from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.store import DamagedRecord, read_record_file
 
 ROOT = Path(__file__).parents[1]
 FOUND = Architecture("conv-cells", {"normal": [], "reduction": []})

@@ -21,8 +21,9 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import DivergedError, RecordError
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.runner import execute
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.engine import (
     Epoch,
     fit,

@@ -13,7 +13,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.ec57.scores import gross
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.report.networks.ec57_of_run import comparisons_of_run, notes_of_run
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.record_files import read_records
 
 
 def nasbench(*words):

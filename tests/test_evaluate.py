@@ -17,7 +17,8 @@ from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.classifier import classifier_of_run
 from nasbench_ecg.report.networks.evaluation import as_data, tables
 from nasbench_ecg.report.render import render_tables
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.studies.evaluate import CarriedWeights

@@ -22,7 +22,8 @@ from nasbench_ecg.models.executorch import METADATA_METHOD
 from nasbench_ecg.models.export import METADATA
 from nasbench_ecg.models.load import load_model
 from nasbench_ecg.models.quantization import calibration_beats
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import RecordStore
 
 pytestmark = pytest.mark.usefixtures("outside")
 

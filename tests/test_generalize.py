@@ -19,8 +19,9 @@ from nasbench_ecg.report.render import render_tables
 from nasbench_ecg.report.studies.generalization import generalization
 from nasbench_ecg.report.studies.generalization_tables import as_data, tables
 from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.studies.generalize import plan_transfers
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions

@@ -12,7 +12,8 @@ from run_records import keyed, run_record, with_f1
 
 from nasbench_ecg.run.environment import cpu_name
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
 from nasbench_ecg_cells.space import ConvCells
 

@@ -19,7 +19,13 @@ from nasbench_ecg.errors import StorageError
 from nasbench_ecg.io import jsonable, storage_errors, write_atomically
 from nasbench_ecg.run import store as module
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import RecordStore, find_record, read_record_file, read_records
+from nasbench_ecg.run.record_files import (
+    find_record,
+    read_record_file,
+    read_records,
+    record_path,
+)
+from nasbench_ecg.run.store import RecordStore
 
 pytestmark = pytest.mark.usefixtures("made_up_records")
 
@@ -310,6 +316,33 @@ def test_of_a_run_in_two_suites_the_successful_record_is_found(tmp_path: Path) -
     RecordStore(tmp_path, "earlier").write(made().model_copy(update={"status": "failed"}))
     RecordStore(tmp_path, "later").write(made())
     assert find_record(tmp_path, KEY[:6]).status == "ok"
+
+
+def test_keys_that_start_alike_are_counted_once_for_all_suites(tmp_path: Path) -> None:
+    for suite, key in [("one", "aaaa1111"), ("two", "aaaa1111"), ("two", "aaaa2222")]:
+        RecordStore(tmp_path, suite).write(made(key))
+    with pytest.raises(StorageError, match="2 run keys start with 'aaaa'"):
+        find_record(tmp_path, "aaaa")
+
+
+def test_only_records_whose_keys_start_alike_are_read(tmp_path: Path, monkeypatch) -> None:
+    for key in ("aaaa1111", "bbbb2222"):
+        RecordStore(tmp_path).write(made(key))
+    read = []
+    monkeypatch.setattr(
+        "nasbench_ecg.run.record_files._parse", lambda text: read.append(text) or made("bbbb2222")
+    )
+    assert find_record(tmp_path, "bb").run_key == "bbbb2222"
+    assert len(read) == 1
+
+
+def test_the_file_of_a_run_is_found_beside_a_damaged_one_of_a_similar_key(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    for key in ("aaaa1111", "aaaa2222"):
+        store.write(made(key))
+    store.path("aaaa2222").write_text("{")
+    assert record_path(tmp_path, "aaaa") == store.path("aaaa1111")
+    assert record_path(tmp_path, "aaaa2") == store.path("aaaa2222")
 
 
 def test_a_damaged_record_is_not_reported_as_unknown(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from nasbench_ecg.errors import PluginError
 from nasbench_ecg.plugin.specs import EvaluatorSpec, StrategySpec
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.record_files import read_record_file
 from nasbench_ecg.run.runner import execute
-from nasbench_ecg.run.store import RecordStore, read_record_file
+from nasbench_ecg.run.store import RecordStore
 
 pytestmark = pytest.mark.usefixtures("outside")
 

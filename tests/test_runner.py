@@ -40,9 +40,10 @@ from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.estimate import estimate
 from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.runner import execute
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.engine import predict
 
 pytestmark = pytest.mark.usefixtures("outside")

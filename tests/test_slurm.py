@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import ExecutorError
 from nasbench_ecg.executors import Job, Outcome
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.record_files import read_records
 
 pytest.importorskip("submitit", reason="needs the extra 'slurm'")
 

@@ -22,7 +22,8 @@ from nasbench_ecg.errors import MissingDataError, NasbenchError, OptionError, St
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.report.networks.evaluation import Method, tables
 from nasbench_ecg.report.networks.stress import tables as stress_tables
-from nasbench_ecg.run.store import EVALUATIONS, RecordStore, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import EVALUATIONS, RecordStore
 from nasbench_ecg.signal.noise import (
     Noise,
     add_noise,

@@ -16,7 +16,8 @@ from nasbench_ecg.report.leaderboard.build import leaderboards
 from nasbench_ecg.report.leaderboard.verdicts import decision_text, verdict_table, verdicts
 from nasbench_ecg.report.render.verdicts import filled
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import RecordStore
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "README.md"

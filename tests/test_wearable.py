@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.report.networks.wearable import tables, with_footprints
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.record_files import read_records
 
 
 def nasbench(*words):

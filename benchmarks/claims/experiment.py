@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.record_files import read_records
 
 SUITE = "iemmc"
 ACCURACY = "clustered_accuracy"

@@ -25,7 +25,8 @@ from nasbench_ecg.models.load import build_model
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.environment import cpu_name
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import RecordStore, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.training.costs import latencies
 from nasbench_ecg.training.memory import keep_freed_memory
 

@@ -23,7 +23,7 @@ from nasbench_ecg.report.statistics.patient_permutation import paired_person_p_v
 from nasbench_ecg.report.statistics.patients import PersonMatrices, person_matrices
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.statistics import holm
 from nasbench_ecg.text import p_value
 

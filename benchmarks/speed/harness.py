@@ -17,7 +17,7 @@ from nasbench_ecg.data.cache import load_beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.record_files import read_records
 
 
 def loading() -> Target | None:

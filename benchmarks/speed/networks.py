@@ -17,7 +17,7 @@ from measure import Target, in_turns, relative
 from torch import Tensor, nn
 
 from nasbench_ecg.api import Architecture
-from nasbench_ecg.run.store import read_records
+from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.training import (
     GraphedStep,
     Precision,

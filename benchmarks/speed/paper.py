@@ -22,8 +22,8 @@ from nasbench_ecg.progress import Steps
 from nasbench_ecg.run.config import configure
 from nasbench_ecg.run.contexts import FinalTestContext
 from nasbench_ecg.run.prepare import PreparedRun, prepare_run
+from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.request import RunRequest
-from nasbench_ecg.run.store import read_records
 from nasbench_ecg.training.seeding import seeded
 
 _LIMITS = {"search": (600, "≤ 10 min on a GPU of the H100's class, then ≤ 5"),

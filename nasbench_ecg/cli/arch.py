@@ -172,7 +172,7 @@ def _read(source: str, out: Path) -> tuple[str, RunRecord | None]:
     """Return the JSON text of an architecture, and the record of its run, if there is one."""
     from nasbench_ecg.errors import OptionError, StorageError
     from nasbench_ecg.run.record import RunRecord
-    from nasbench_ecg.run.store import find_record, read_record_file
+    from nasbench_ecg.run.record_files import find_record, read_record_file
 
     if source == "-":
         return sys.stdin.read(), None

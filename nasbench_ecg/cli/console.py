@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from nasbench_ecg.progress import Steps
-    from nasbench_ecg.run.store import DamagedRecord
+    from nasbench_ecg.run.record_files import DamagedRecord
 
 LOG_SECONDS = 60.0
 """Without a terminal, a bar prints a line when none was printed for this many seconds."""

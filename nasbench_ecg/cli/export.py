@@ -39,7 +39,7 @@ def export(
     The file runs without nasbench-ecg.
     """
     from nasbench_ecg.front.exporting import export as export_run
-    from nasbench_ecg.run.store import find_record
+    from nasbench_ecg.run.record_files import find_record
 
     record = find_record(out, run)
     status = stderr().status(f"Exporting {record.strategy} on {record.dataset_name}")

@@ -105,7 +105,8 @@ def generalize(
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.studies.generalization import generalization
-    from nasbench_ecg.run.store import RecordStore, find_record, read_records
+    from nasbench_ecg.run.record_files import find_record, read_records
+    from nasbench_ecg.run.store import RecordStore
     from nasbench_ecg.studies.generalize import plan_transfers
     from nasbench_ecg.suite.runner import statuses
 

@@ -120,7 +120,7 @@ def _score_run(run: str, out: Path, outputs: list[Path], *, as_json: bool) -> No
     """Print and write the report of a run."""
     from nasbench_ecg.report.networks.ec57 import as_data, tables
     from nasbench_ecg.report.networks.ec57_of_run import comparisons_of_run, notes_of_run
-    from nasbench_ecg.run.store import find_record
+    from nasbench_ecg.run.record_files import find_record
 
     record = find_record(out, run)
     comparisons = comparisons_of_run(record, out)

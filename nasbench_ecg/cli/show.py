@@ -31,7 +31,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show the architecture, scores and costs of one run, and what to run next; or list all."""
-    from nasbench_ecg.run.store import find_record
+    from nasbench_ecg.run.record_files import find_record
 
     if run is None:
         _list(out, as_json=as_json)
@@ -48,7 +48,7 @@ def show(
 def _list(out: Path, *, as_json: bool) -> None:
     """List all runs by suite and track, with their F1."""
     from nasbench_ecg.report.measures import RANKED_BY
-    from nasbench_ecg.run.store import read_records
+    from nasbench_ecg.run.record_files import read_records
     from nasbench_ecg.text import percent
 
     records, damaged = read_records(out)

@@ -53,7 +53,7 @@ def submit(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.models.submit import submit as write
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.run.store import record_path
+    from nasbench_ecg.run.record_files import record_path
 
     paths = [record_path(out, run) for run in runs]
     card = write(

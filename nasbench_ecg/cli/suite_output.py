@@ -73,7 +73,7 @@ def print_failures(
 
 def warn_damaged(store: RecordStore) -> None:
     """Print which records of a suite cannot be read."""
-    from nasbench_ecg.run.store import read_records
+    from nasbench_ecg.run.record_files import read_records
 
     warn_damaged_records(read_records(store.out, store.suite)[1])
 

@@ -51,7 +51,7 @@ def verify(
     from nasbench_ecg.models.verify import record_files
     from nasbench_ecg.models.verify import verify as check
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.run.store import record_path
+    from nasbench_ecg.run.record_files import record_path
     from nasbench_ecg.studies.stored import check_evaluations
 
     path = Path(target)

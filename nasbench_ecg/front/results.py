@@ -19,8 +19,9 @@ from nasbench_ecg.report.leaderboard.types import Leaderboard, Report
 from nasbench_ecg.report.render import render
 from nasbench_ecg.report.statistics.seed_noise import stored_noise
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.record_files import DamagedRecord, find_record, read_records
 from nasbench_ecg.run.request import DEFAULT_OUT, ROLES
-from nasbench_ecg.run.store import DamagedRecord, RecordStore, find_record, read_records
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.spec import about_suites
 from nasbench_ecg.text import printable
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import DamagedRecord, read_record_file
+from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
 
 _REPEATED = ("evaluations", "value", "best")
 """What a repeated search gives again at each point of its trajectory."""

@@ -15,7 +15,8 @@ from nasbench_ecg.models.verify import CARD, SUBMITTED, verify
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.session import SESSION_DISTRIBUTION
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import DamagedRecord, RecordStore, new_folder, read_record_file
+from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
+from nasbench_ecg.run.store import RecordStore, new_folder
 from nasbench_ecg.suite.spec import check_name
 
 

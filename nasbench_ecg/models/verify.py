@@ -32,14 +32,9 @@ from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import configure, resolve_device
 from nasbench_ecg.run.environment import provenance
 from nasbench_ecg.run.record import RunRecord
+from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
 from nasbench_ecg.run.request import ROLES, RunRequest
-from nasbench_ecg.run.store import (
-    WEIGHTS,
-    DamagedRecord,
-    RecordStore,
-    fault_of_files,
-    read_record_file,
-)
+from nasbench_ecg.run.store import WEIGHTS, RecordStore, fault_of_files
 
 Outcome = Literal["passed", "failed", "skipped"]
 

@@ -38,9 +38,10 @@ from nasbench_ecg.run.locks import Holder
 from nasbench_ecg.run.networks import check_network, faults_of_networks
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.record import RunRecord, Status
+from nasbench_ecg.run.record_files import fault_of_record
 from nasbench_ecg.run.recording import confusion_by_record, inputs_of, record_scores
 from nasbench_ecg.run.resume import ResumeFolder, StageState
-from nasbench_ecg.run.store import RecordStore, fault_of_record
+from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.shutdown import saving, stop_if_requested
 from nasbench_ecg.training.costs import measure_costs
 from nasbench_ecg.training.seeding import seeded

@@ -11,7 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.models.verify import Check
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import EVALUATIONS, DamagedRecord, read_record_file
+from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
+from nasbench_ecg.run.store import EVALUATIONS
 from nasbench_ecg.run.validation import describe_invalid
 from nasbench_ecg.studies.evaluate import CarriedWeights, scores_of
 from nasbench_ecg.studies.stress import StressTest

@@ -9,7 +9,8 @@ from typing import Any
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import MADE_LATER, RecordStore, fault_of_files, read_records
+from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.store import MADE_LATER, RecordStore, fault_of_files
 
 _MEASURED = ("seconds", "provenance", "error", "suite", "command", "costs")
 """Entries that differ between two executions of one run."""
