@@ -153,7 +153,9 @@ def generalize(
             stdout().print(f"{run.key[:8]}  {word:6}  {run}")
         return
     _execute(new, store, data=data, retry_failed=retry_failed)
-    report = generalization(read_records(out)[0], origins, registry, datasets)
+    if new:
+        records, _ = read_records(out)
+    report = generalization(records, origins, registry, datasets)
     _show(report, outputs, as_json=as_json)
     if any(status != "ok" for status in statuses(new, store)):
         stderr().print(
