@@ -23,6 +23,11 @@ MACRO_SCORES = ("macro_se", "macro_pp", "f1_of_macro", "macro_f1")
 EC57_UNCOUNTED = {"V": ("F", "Q"), "S": ("Q",)}
 """By predicted class, the true classes whose beats are not counted as its false positives."""
 
+EC57_SCORES = frozenset(
+    f"ec57_{name.lower()}_{part}" for name in EC57_UNCOUNTED for part in ("se", "pp")
+)
+"""Names of the scores that :func:`ec57_scores` returns where they are defined."""
+
 
 @dataclass(frozen=True)
 class ClassScores:

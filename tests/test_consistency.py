@@ -100,6 +100,22 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(("value", "read_at_all"), [(0.0, True), (0.9, False)])
+def test_a_precision_of_no_predicted_beats_is_0_at_most(
+    value: float, read_at_all: bool, tmp_path: Path
+) -> None:
+    matrix = copy.deepcopy(TWO_LEAD)
+    for row in matrix:  # nothing is predicted S
+        row[0], row[1] = row[0] + row[1], 0
+    data = json.loads(keyed(run_record(confusion=matrix)).model_dump_json())
+    assert "ec57_s_se" in data["metrics"] and "ec57_s_pp" not in data["metrics"]
+    data["metrics"]["ec57_s_pp"] = value  # older records have 0
+    found = read(data, tmp_path)
+    assert isinstance(found, DamagedRecord) is not read_at_all
+    if not read_at_all:
+        assert found.reason == "metrics.ec57_s_pp is 0.9, but the confusion matrix gives None"
+
+
 @pytest.mark.parametrize(("edit", "field"), EDITS.values(), ids=EDITS.keys())
 def test_an_edited_record_is_damaged_and_the_edit_is_named(
     edit: Callable[[dict[str, Any]], None], field: str, tmp_path: Path

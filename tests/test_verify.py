@@ -129,6 +129,10 @@ def test_a_forgery_without_weights_is_found_by_a_repeated_run(out: Path) -> None
         ({"f1_of_macro": 0.9, "accuracy": 0.25}, "accuracy is 0.2500, not 0.5000"),
         ({"f1_of_macro": 0.9}, "accuracy is only in the record"),
         ({"f1_of_macro": 0.9, "accuracy": 0.5}, None),
+        (
+            {"f1_of_macro": 0.9, "accuracy": 0.5, "ec57_s_pp": 0.25},
+            "ec57_s_pp is only in the repeated run",
+        ),
     ],
 )
 def test_what_differs_in_a_repeated_run_is_said(
@@ -138,6 +142,18 @@ def test_what_differs_in_a_repeated_run_is_said(
     before = record.model_copy(update={"metrics": {"f1_of_macro": 0.9, "accuracy": 0.5}})
     again = record.model_copy(update={"metrics": now})
     assert difference(before, again, "f1_of_macro") == said
+
+
+@pytest.mark.parametrize(
+    ("before", "said"), [(0.0, None), (0.5, "ec57_s_pp is only in the record")]
+)
+def test_an_undefined_score_is_0_in_older_records(
+    before: float, said: str | None, out: Path
+) -> None:
+    record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
+    again = record.model_copy(update={"metrics": {"f1_of_macro": 0.9}})
+    older = record.model_copy(update={"metrics": {"f1_of_macro": 0.9, "ec57_s_pp": before}})
+    assert difference(older, again, "f1_of_macro") == said
 
 
 POINTS = [

@@ -16,6 +16,8 @@ _REPEATED = ("evaluations", "value", "best")
 def difference(record: RunRecord, again: RunRecord, name: str) -> str | None:
     """Return what differs in a repeated run: a metric, the architecture or the trajectory.
 
+    A score that is undefined in the repeated run may be 0 in the record, as in older ones.
+
     Args:
         record: The record of the first run.
         again: That of the repeated run.
@@ -25,7 +27,8 @@ def difference(record: RunRecord, again: RunRecord, name: str) -> str | None:
         A clause; None if nothing differs.
     """
     metrics, now = record.metrics, again.metrics
-    changed = sorted({n for n in (*metrics, *now) if metrics.get(n) != now.get(n)})
+    names = {n for n in metrics if n in now or metrics[n] != 0 or "ec57_" not in n} | now.keys()
+    changed = sorted(n for n in names if metrics.get(n) != now.get(n))
     if changed:
         name = name if name in changed else changed[0]
         if name not in metrics or name not in now:

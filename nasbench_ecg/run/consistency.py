@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.metrics import class_table, scores
+from nasbench_ecg.metrics import EC57_SCORES, class_table, scores
 from nasbench_ecg.run.key import key_of_record
 
 if TYPE_CHECKING:
@@ -117,8 +117,12 @@ def _check_scores(record: RunRecord, confusion: list[list[int]]) -> None:
                     f"confusion has {sum(row)} beats of {name}, but split.counts.test has "
                     f"{test.get(name, 0)}"
                 )
-    for name, value in scores(table, record.classes, record.macro_classes).items():
+    overall = scores(table, record.classes, record.macro_classes)
+    for name, value in overall.items():
         _require_equal(f"metrics.{name}", record.metrics.get(name, value), value)
+    for name in sorted(EC57_SCORES & (record.metrics.keys() - overall.keys())):
+        if record.metrics[name] != 0:  # older records have 0 where a score is undefined
+            _require_equal(f"metrics.{name}", record.metrics[name], None)
     expected = class_table(table, record.classes)
     if record.status == "ok" and set(record.per_class) != set(expected):
         raise ValueError("per_class does not have the classes of the confusion matrix")
