@@ -102,11 +102,11 @@ def normalized(name: str) -> str:
 
 
 def _plugins_of(distribution: metadata.Distribution) -> Iterator[FoundPlugin]:
+    about = distribution.metadata  # parsed anew at each access, with the whole README in it
+    name, version = about["Name"], about["Version"] or ""
     for entry_point in distribution.entry_points:
         if entry_point.group == ENTRY_POINT_GROUP:
-            yield FoundPlugin(
-                entry_point.name, distribution.name, distribution.version or "", entry_point
-            )
+            yield FoundPlugin(entry_point.name, name, version, entry_point)
 
 
 def _is_first_on_path(distribution: metadata.Distribution) -> bool:

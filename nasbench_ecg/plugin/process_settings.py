@@ -68,11 +68,14 @@ def _key_name(key: Any) -> str:
 # Single settings
 
 
+_SIGNALS = tuple(map(int, signal.valid_signals() - {getattr(signal, "SIGCHLD", None)}))
+"""All signals but SIGCHLD, whose handler torch's data loaders set."""
+
+
 def _handlers() -> dict[int, Any]:
-    """Return the handlers that Python knows, but of SIGCHLD, which torch's data loaders set."""
-    found = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    skipped = getattr(signal, "SIGCHLD", None)
-    return {int(n): h for n, h in found.items() if h is not None and n != skipped}
+    """Return the handlers that Python knows."""
+    found = {number: signal.getsignal(number) for number in _SIGNALS}
+    return {number: handler for number, handler in found.items() if handler is not None}
 
 
 def _set_handlers(handlers: dict[int, Any]) -> None:
