@@ -123,6 +123,40 @@ def test_a_forgery_without_weights_is_found_by_a_repeated_run(out: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("nasbench_ecg", "0.0.1", "with another version of nasbench-ecg"),
+        ("instructions", "AVX9", "with another set of instructions"),
+        ("threads", 77, "with another number of threads"),
+    ],
+)
+def test_a_run_of_another_machine_or_version_may_be_rounded_differently(
+    key: str, value: Any, said: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record_of(out)
+    record = RunRecord.model_validate_json(path.read_text())
+    edit(path, provenance={**record.provenance, key: value})
+    moved = {**record.metrics, "accuracy": record.metrics["accuracy"] - 0.001}
+    again = record.model_copy(update={"metrics": moved})
+    monkeypatch.setattr("nasbench_ecg.run.runner.execute", lambda *_: again)
+    outcome, detail = outcomes(path, "--rerun")["repeated run"]
+    assert outcome == "skipped" and said in detail and "no spread over seeds" in detail
+
+
+def test_a_record_older_than_the_instructions_is_compared_exactly(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record_of(out)
+    record = RunRecord.model_validate_json(path.read_text())
+    older = {key: value for key, value in record.provenance.items() if key != "instructions"}
+    edit(path, provenance=older)
+    moved = {**record.metrics, "accuracy": record.metrics["accuracy"] - 0.001}
+    again = record.model_copy(update={"metrics": moved})
+    monkeypatch.setattr("nasbench_ecg.run.runner.execute", lambda *_: again)
+    assert outcomes(path, "--rerun")["repeated run"][0] == "failed"
+
+
+@pytest.mark.parametrize(
     ("now", "said"),
     [
         ({"f1_of_macro": 0.900004, "accuracy": 0.5}, "f1_of_macro is 0.900004, not 0.900000"),

@@ -51,8 +51,15 @@ SUBMITTED = "submitted"
 _RECORDS = ("*.json", "*/*.json", f"{SUBMITTED}/*/*.json")
 """Where records lie in a folder of a suite, of results or of submissions."""
 
-_MACHINE = ("cpu", "threads", "torch", "gpu")
-"""What must be equal for a repeated run to be equal."""
+_ROUNDS_ALIKE = {
+    "nasbench_ecg": "version of nasbench-ecg",
+    "torch": "version of PyTorch",
+    "cpu": "processor",
+    "instructions": "set of instructions",
+    "threads": "number of threads",
+    "gpu": "GPU",
+}
+"""What must be equal for a repeated run to be equal, by its name in the provenance."""
 
 
 @dataclass(frozen=True)
@@ -299,7 +306,11 @@ class _StoredRun:
             )
             again = execute(prepared, RecordStore(Path(folder), "verify"))
         before, now = self.record.provenance, provenance(config.device)
-        names = [name for name in _MACHINE if before.get(name) != now.get(name)]
+        others = " and ".join(
+            f"another {name}"
+            for key, name in _ROUNDS_ALIKE.items()
+            if before.get(key, now.get(key)) != now.get(key)
+        )
         if again.status != self.record.status:
             cause = f": {again.error.strip().splitlines()[-1]}" if again.error else "."
             raise _FailError(
@@ -311,18 +322,19 @@ class _StoredRun:
         found = difference(self.record, again, name)
         if found is None:
             return "The repeated run has the same architecture, scores and trajectory."
-        if not names:
+        if not others:
             raise _FailError(
-                f"The repeated run differs on the same processor and threads: {found}."
+                "The repeated run differs, with the same processor, threads and versions of "
+                f"PyTorch and nasbench-ecg: {found}."
             )
         spread = spread_of_seeds(self.path, self.record, name)
         if spread is None:
-            raise _SkipError(f"{found}, with another {', '.join(names)}; no spread is known.")
+            raise _SkipError(f"{found}, with {others}; no spread over seeds is known.")
         if change > spread:
             raise _FailError(f"{found}; seeds of this method differ by at most {spread:.4f}.")
         return (
-            f"{found}, with another {', '.join(names)}: within the spread of this method over its "
-            f"seeds, {spread:.4f}."
+            f"{found}, with {others}: within the spread of this method over its seeds, "
+            f"{spread:.4f}."
         )
 
     def test(self) -> Beats:

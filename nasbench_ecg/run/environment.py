@@ -14,7 +14,11 @@ import nasbench_ecg
 
 
 def provenance(device: str) -> dict[str, Any]:
-    """Return versions of code and libraries, git commit, processor, GPU, threads and start time."""
+    """Return versions of code and libraries, git commit, processor, GPU, threads and start time.
+
+    Virtual machines give different processors the same name, so the instructions that PyTorch uses
+    are stated too.
+    """
     import numpy
     import torch
 
@@ -25,6 +29,7 @@ def provenance(device: str) -> dict[str, Any]:
         "numpy": numpy.__version__,
         "platform": platform.platform(),
         "cpu": cpu_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
