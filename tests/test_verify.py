@@ -119,13 +119,14 @@ def test_a_forgery_without_weights_is_found_by_a_repeated_run(out: Path) -> None
     (path.with_suffix("") / "weights.safetensors").unlink()
     assert outcomes(path)["weights"][0] == "skipped"
     found = outcomes(path, "--rerun")
-    assert found["repeated run"][0] == "failed" and "same processor" in found["repeated run"][1]
+    assert found["repeated run"][0] == "failed" and "same code" in found["repeated run"][1]
 
 
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("nasbench_ecg", "0.0.1", "with another version of nasbench-ecg"),
+        ("code", {"core": "0123"}, "with another version of the code"),
+        ("code", None, "with another version of the code"),  # as in older records
         ("instructions", "AVX9", "with another set of instructions"),
         ("threads", 77, "with another number of threads"),
     ],

@@ -30,7 +30,6 @@ from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.config import configure, resolve_device
-from nasbench_ecg.run.environment import provenance
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
 from nasbench_ecg.run.request import ROLES, RunRequest
@@ -52,7 +51,7 @@ _RECORDS = ("*.json", "*/*.json", f"{SUBMITTED}/*/*.json")
 """Where records lie in a folder of a suite, of results or of submissions."""
 
 _ROUNDS_ALIKE = {
-    "nasbench_ecg": "version of nasbench-ecg",
+    "code": "version of the code",
     "torch": "version of PyTorch",
     "cpu": "processor",
     "instructions": "set of instructions",
@@ -305,7 +304,7 @@ class _StoredRun:
                 config, source=self.source, progress=self.progress, suite="verify"
             )
             again = execute(prepared, RecordStore(Path(folder), "verify"))
-        before, now = self.record.provenance, provenance(config.device)
+        before, now = {"code": None, **self.record.provenance}, again.provenance
         others = " and ".join(
             f"another {name}"
             for key, name in _ROUNDS_ALIKE.items()
@@ -324,8 +323,8 @@ class _StoredRun:
             return "The repeated run has the same architecture, scores and trajectory."
         if not others:
             raise _FailError(
-                "The repeated run differs, with the same processor, threads and versions of "
-                f"PyTorch and nasbench-ecg: {found}."
+                "The repeated run differs, with the same code, PyTorch, processor and threads: "
+                f"{found}."
             )
         spread = spread_of_seeds(self.path, self.record, name)
         if spread is None:
