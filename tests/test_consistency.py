@@ -113,7 +113,9 @@ def test_a_precision_of_no_predicted_beats_is_0_at_most(
     found = read(data, tmp_path)
     assert isinstance(found, DamagedRecord) is not read_at_all
     if not read_at_all:
-        assert found.reason == "metrics.ec57_s_pp is 0.9, but the confusion matrix gives None"
+        assert (
+            found.reason == "metrics.ec57_s_pp is 0.9, but the confusion matrix leaves it undefined"
+        )
 
 
 @pytest.mark.parametrize(("edit", "field"), EDITS.values(), ids=EDITS.keys())

@@ -16,7 +16,7 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import class_table, scores
-from nasbench_ecg.models.repeated_run import difference, spread_of_seeds
+from nasbench_ecg.models.repeated_run import other_scores, other_search, spread_of_seeds
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
@@ -176,7 +176,7 @@ def test_what_differs_in_a_repeated_run_is_said(
     record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
     before = record.model_copy(update={"metrics": {"f1_of_macro": 0.9, "accuracy": 0.5}})
     again = record.model_copy(update={"metrics": now})
-    assert difference(before, again, "f1_of_macro") == said
+    assert other_scores(before, again, "f1_of_macro") == said
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_an_undefined_score_is_0_in_older_records(
     record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
     again = record.model_copy(update={"metrics": {"f1_of_macro": 0.9}})
     older = record.model_copy(update={"metrics": {"f1_of_macro": 0.9, "ec57_s_pp": before}})
-    assert difference(older, again, "f1_of_macro") == said
+    assert other_scores(older, again, "f1_of_macro") == said
 
 
 POINTS = [
@@ -200,7 +200,7 @@ POINTS = [
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"architecture": None}, "the architecture is another one, with equal scores"),
+        ({"architecture": None}, "the architecture is another one"),
         ({"trajectory": [{**point, "seconds": 3.0} for point in POINTS]}, None),
         (
             {"trajectory": [POINTS[0], {**POINTS[1], "value": 0.70001, "best": 0.70001}]},
@@ -214,7 +214,7 @@ def test_another_architecture_or_trajectory_of_a_repeated_run_is_said(
 ) -> None:
     record = RunRecord.model_validate(json.loads(record_of(out).read_text()))
     before = record.model_copy(update={"trajectory": POINTS})
-    assert difference(before, before.model_copy(update=changes), "f1_of_macro") == said
+    assert other_search(before, before.model_copy(update=changes)) == said
 
 
 def test_a_forged_trajectory_is_found_by_a_repeated_run(out: Path) -> None:
@@ -225,6 +225,15 @@ def test_a_forged_trajectory_is_found_by_a_repeated_run(out: Path) -> None:
     assert {outcome for outcome, _ in outcomes(path).values()} == {"passed"}
     found = outcomes(path, "--rerun")["repeated run"]
     assert found[0] == "failed" and "trajectory[" in found[1] and "0.9990" in found[1]
+
+
+def test_with_other_code_another_trajectory_does_not_pass(out: Path) -> None:
+    path = record_of(out)
+    record = json.loads(path.read_text())
+    record["trajectory"][-1]["value"] = record["trajectory"][-1]["best"] = 0.999
+    edit(path, trajectory=record["trajectory"], provenance={**record["provenance"], "code": None})
+    outcome, detail = outcomes(path, "--rerun")["repeated run"]
+    assert outcome == "skipped" and detail.startswith("The scores are equal, but trajectory[")
 
 
 def test_a_repeated_run_that_fails_is_said_with_its_error(

@@ -48,14 +48,14 @@ def verify(
       nasbench-ecg verify 863d4d67 --rerun
     """  # noqa: D301
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.models.verify import record_files
+    from nasbench_ecg.models.verify import files_to_verify
     from nasbench_ecg.models.verify import verify as check
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.record_files import record_path
     from nasbench_ecg.studies.stored import check_evaluations
 
     path = Path(target)
-    paths = record_files(path if path.exists() else record_path(out, target))
+    paths = files_to_verify(path if path.exists() else record_path(out, target))
     registry, source = load_registry(), LocalSource(data)
     found: dict[Path, list[Check]] = {}
     with RichProgress() as progress:

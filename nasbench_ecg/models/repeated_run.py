@@ -13,8 +13,8 @@ _REPEATED = ("evaluations", "value", "best")
 """What a repeated search gives again at each point of its trajectory."""
 
 
-def difference(record: RunRecord, again: RunRecord, name: str) -> str | None:
-    """Return what differs in a repeated run: a metric, the architecture or the trajectory.
+def other_scores(record: RunRecord, again: RunRecord, name: str) -> str | None:
+    """Return which metric of a repeated run differs, and by how much.
 
     A score that is undefined in the repeated run may be 0 in the record, as in older ones.
 
@@ -29,13 +29,26 @@ def difference(record: RunRecord, again: RunRecord, name: str) -> str | None:
     metrics, now = record.metrics, again.metrics
     names = {n for n in metrics if n in now or metrics[n] != 0 or "ec57_" not in n} | now.keys()
     changed = sorted(n for n in names if metrics.get(n) != now.get(n))
-    if changed:
-        name = name if name in changed else changed[0]
-        if name not in metrics or name not in now:
-            return f"{name} is only in the {'repeated run' if name in now else 'record'}"
-        return f"{name} is {_unequal(now[name], metrics[name])}"
+    if not changed:
+        return None
+    name = name if name in changed else changed[0]
+    if name not in metrics or name not in now:
+        return f"{name} is only in the {'repeated run' if name in now else 'record'}"
+    return f"{name} is {_unequal(now[name], metrics[name])}"
+
+
+def other_search(record: RunRecord, again: RunRecord) -> str | None:
+    """Return how the search of a repeated run differs: its architecture or its trajectory.
+
+    Args:
+        record: The record of the first run.
+        again: That of the repeated run.
+
+    Returns:
+        A clause; None if nothing differs.
+    """
     if record.architecture != again.architecture:
-        return "the architecture is another one, with equal scores"
+        return "the architecture is another one"
     for i, (point, found) in enumerate(zip(record.trajectory, again.trajectory, strict=False)):
         for part in _REPEATED:
             if point.get(part) != found.get(part):

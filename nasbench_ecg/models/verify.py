@@ -25,7 +25,7 @@ from nasbench_ecg.models.facts import (
     words_of,
 )
 from nasbench_ecg.models.load import build_model
-from nasbench_ecg.models.repeated_run import difference, spread_of_seeds
+from nasbench_ecg.models.repeated_run import other_scores, other_search, spread_of_seeds
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
@@ -84,7 +84,7 @@ class _FailError(Exception):
     """A check found a contradiction."""
 
 
-def record_files(target: Path) -> list[Path]:
+def files_to_verify(target: Path) -> list[Path]:
     """Return the record files in a folder and in its subfolders, or the one file.
 
     Raises:
@@ -318,7 +318,8 @@ class _StoredRun:
         metrics = again.metrics
         name = "f1_of_macro" if "f1_of_macro" in metrics else min(metrics, default="")
         change = abs(metrics.get(name, 0.0) - self.record.metrics.get(name, 0.0))
-        found = difference(self.record, again, name)
+        scores, search = other_scores(self.record, again, name), other_search(self.record, again)
+        found = scores or search
         if found is None:
             return "The repeated run has the same architecture, scores and trajectory."
         if not others:
@@ -326,6 +327,8 @@ class _StoredRun:
                 "The repeated run differs, with the same code, PyTorch, processor and threads: "
                 f"{found}."
             )
+        if scores is None:
+            raise _SkipError(f"The scores are equal, but {found}, with {others}.")
         spread = spread_of_seeds(self.path, self.record, name)
         if spread is None:
             raise _SkipError(f"{found}, with {others}; no spread over seeds is known.")

@@ -161,9 +161,11 @@ def _check_seconds(seconds: Mapping[str, float]) -> None:
 
 
 def _require_equal(field: str, found: Any, expected: Any) -> None:
-    if found is None or expected is None:
-        if found is not expected:
-            raise ValueError(f"{field} is {found!r}, but the confusion matrix gives {expected!r}")
+    if expected is None:
+        if found is not None:
+            raise ValueError(f"{field} is {found!r}, but the confusion matrix leaves it undefined")
+    elif found is None:
+        raise ValueError(f"{field} is missing, but the confusion matrix gives {expected!r}")
     elif not _equal(found, expected):
         raise ValueError(f"{field} is {found!r}, but {expected!r} by the confusion matrix")
 
