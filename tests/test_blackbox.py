@@ -34,6 +34,7 @@ from nasbench_ecg_blackbox.evolution import (
 )
 from nasbench_ecg_blackbox.halving import SuccessiveHalving, rungs
 from nasbench_ecg_blackbox.hyperband import Hyperband, brackets
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.local_search import LocalSearch
 from nasbench_ecg_blackbox.nsga2 import Nsga2
 from nasbench_ecg_blackbox.options import (
@@ -293,8 +294,9 @@ def test_multiply_accumulates_flash_and_ram_are_limited_as_parameters_are(limit)
     _, evaluator, _ = search("random", space, samples=12, **{limit: middle})
     assert len(evaluator.architectures) == 12
     assert all(cost(arch) <= middle for arch in evaluator.architectures)
-    with pytest.raises(OptionError, match=rf"strategy\.{limit}"):
-        search("random", Bits(40), samples=2, **{limit: 1})
+    if limit != "max_macs":  # a network without ones has a single multiplication
+        with pytest.raises(OptionError, match=rf"strategy\.{limit}"):
+            search("random", Bits(40), samples=2, **{limit: 1})
 
 
 def test_one_random_architecture_below_the_limit_is_the_first_that_is():
@@ -307,9 +309,29 @@ def test_one_random_architecture_below_the_limit_is_the_first_that_is():
 
 
 @pytest.mark.parametrize("name", SEARCHES)
+def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name):
+    # one in 2⁴⁰ / 821 has two ones or fewer, and parameters are the ones and two more
+    result, evaluator, _ = search(name, Bits(40), max_parameters=4)
+    assert sum(result.architecture.genotype) == 2
+    ones = {arch.hash: sum(arch.genotype) for arch in evaluator.architectures}
+    assert len(ones) >= 8 and max(ones.values()) == 2
+    again, other, _ = search(name, Bits(40), max_parameters=4)
+    assert again == result and other.calls == evaluator.calls
+
+
+def test_below_a_limit_that_few_networks_keep_the_space_is_searched_whole():
+    # 1 + 14 of 2¹⁴ networks
+    limit = SizeLimit({"parameters": 3}, TASK, Wide())
+    found = limit.sample_distinct(Bits(14), np.random.default_rng(0), 100)
+    assert len(found) == 15 == len({arch.hash for arch in found})
+    few = SizeLimit({"parameters": 3}, TASK, Wide())
+    assert few.sample_distinct(Bits(14), np.random.default_rng(0), 9) == found[:9]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
 def test_a_limit_below_every_network_is_an_error_with_a_fix(name):
     with pytest.raises(
-        OptionError, match=r"has 1 trainable parameters or fewer.*Allow more"
+        OptionError, match=r"1 or fewer trainable .* has 2 trainable .*Allow more"
     ) as found:
         search(name, Bits(40), max_parameters=1)
     assert "builder." not in str(found.value), "the space may have another builder than cells have"

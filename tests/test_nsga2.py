@@ -18,7 +18,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.errors import DivergedError
 from nasbench_ecg.training import network_costs
-from nasbench_ecg_blackbox.history import SizeLimit
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.nsga2 import Nsga2, breed, front, mating_pool, member
 from nasbench_ecg_blackbox.options import Nsga2Options
 from nasbench_ecg_cells.network import StackedCellsShortcut

@@ -292,8 +292,15 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name):
+    result, evaluator, _ = search(name, Bits(40), max_parameters=4, models=5)
+    assert sum(result.architecture.genotype) <= 2
+    assert evaluator.calls and all(sum(a.genotype) <= 2 for a in evaluator.architectures)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_limit_below_every_network_is_an_error_with_a_fix(name):
-    with pytest.raises(OptionError, match="has 1 trainable parameters or fewer"):
+    with pytest.raises(OptionError, match="with 1 or fewer trainable parameters"):
         search(name, Bits(8), max_parameters=1)
 
 

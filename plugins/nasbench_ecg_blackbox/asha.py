@@ -23,10 +23,10 @@ from nasbench_ecg.api import (
     SearchResult,
     SearchSpace,
     Task,
-    distinct_architectures,
 )
 from nasbench_ecg_blackbox.halving import rung_fidelity
-from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.options import AshaOptions
 
 
@@ -51,8 +51,8 @@ class Asha:
         it is trained from scratch, and its earlier epochs count as well.
         """
         options = self.options
-        limit = SizeLimit.of(options, task, builder)
-        samples = distinct_architectures(space, ctx.rng, space.size, accept=limit.allows)
+        limit = SizeLimit.of(options, task, builder, ctx.progress)
+        samples = limit.distinct(space, ctx.rng, space.size)
         ladder = Ladder(options)
         with ctx.progress.track("Promoting", options.total_epochs) as bar:
 

@@ -23,7 +23,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.options import RegularizedEvolutionOptions
 
 
@@ -55,7 +56,7 @@ class RegularizedEvolution:
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit.of(options, task, builder)
+        limit = SizeLimit.of(options, task, builder, ctx.progress)
         population: deque[Member] = deque()
         with ctx.progress.track("Evolving", options.models) as bar:
             history = EvaluationHistory(ctx, bar.advance)

@@ -21,7 +21,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.options import SuccessiveHalvingOptions
 
 
@@ -73,7 +74,7 @@ class SuccessiveHalving:
         evaluated the best ones.
         """
         wanted = affordable_candidates(self.options, ctx.budget.evaluations)
-        limit = SizeLimit.of(self.options, task, builder)
+        limit = SizeLimit.of(self.options, task, builder, ctx.progress)
         ranked = limit.sample_distinct(space, ctx.rng, wanted)
         plan = rungs(self.options, len(ranked))
         with ctx.progress.track("Halving", sum(rung.candidates for rung in plan)) as bar:

@@ -1,4 +1,4 @@
-"""What the black-box searches share: size limit, evaluation history and time estimate."""
+"""What the black-box searches share: the history of their evaluations and a time estimate."""
 
 from __future__ import annotations
 
@@ -7,113 +7,20 @@ from dataclasses import dataclass, field
 from math import ceil, isfinite
 from statistics import fmean
 
-import numpy as np
-
 from nasbench_ecg.api import (
     Architecture,
-    Builder,
     Evaluation,
     Fidelity,
-    OptionError,
     SearchContext,
     SearchSpace,
-    Task,
-    distinct_architectures,
 )
-from nasbench_ecg_blackbox.options import CostName, LimitedOptions
+from nasbench_ecg_blackbox.limits import SizeLimit
 
 MAX_REPEATS = 1000
 """Consecutive candidates without a new evaluation after which a space counts as exhausted."""
 
-MAX_REJECTED = 2000
-"""Random architectures above the size limit after which a search gives up."""
-
 TIMED_CANDIDATES = 2
 """Random architectures that a time estimate is based on."""
-
-
-@dataclass(frozen=True)
-class SizeLimit:
-    """The largest network that a search may evaluate; larger ones are rejected untrained.
-
-    Attributes:
-        limits: Largest costs, by name; empty for no limit.
-        task: The beats that the networks are built for.
-        builder: Builds the networks.
-    """
-
-    limits: Mapping[CostName, int]
-    task: Task
-    builder: Builder
-
-    @classmethod
-    def of(cls, options: LimitedOptions, task: Task, builder: Builder) -> SizeLimit:
-        """Return the limit that the options of a search state."""
-        return cls(options.limits, task, builder)
-
-    def excess(self, arch: Architecture) -> dict[CostName, float]:
-        """Return by how much the network of ``arch`` exceeds each limit; negative below it."""
-        if not self.limits:
-            return {}
-        from nasbench_ecg.training import network_costs
-
-        names = list(self.limits)
-        costs = network_costs(arch, self.task, self.builder, device="cpu", names=names)
-        return {name: costs[name] - limit for name, limit in self.limits.items()}
-
-    def allows(self, arch: Architecture) -> bool:
-        """Return whether the network of ``arch`` is within the limit."""
-        return all(excess <= 0 for excess in self.excess(arch).values())
-
-    def sample(self, space: SearchSpace, rng: np.random.Generator) -> Architecture:
-        """Return an architecture drawn uniformly from those within the limit.
-
-        Raises:
-            OptionError: No sample is within the limit.
-        """
-        for _ in range(MAX_REJECTED):
-            arch = space.sample(rng)
-            if self.allows(arch):
-                return arch
-        raise self._no_architecture()
-
-    def sample_distinct(
-        self, space: SearchSpace, rng: np.random.Generator, n: int
-    ) -> list[Architecture]:
-        """Return ``n`` distinct random architectures within the limit, or as many as are found.
-
-        Raises:
-            OptionError: No sample is within the limit.
-        """
-        found = list(
-            distinct_architectures(space, rng, n, accept=self.allows, max_rejected=MAX_REJECTED)
-        )
-        if self.limits and not found:
-            raise self._no_architecture()
-        return found
-
-    def _no_architecture(self) -> OptionError:
-        stated = " and ".join(f"{limit:,} {_COSTS[name]}" for name, limit in self.limits.items())
-        return OptionError(
-            f"None of {MAX_REJECTED:,} random architectures has {stated} or fewer.",
-            where=" and ".join(f"strategy.{_OPTIONS[name]}" for name in self.limits),
-            fix="Allow more, or set options of the builder or of the search space that make the "
-            "networks smaller.",
-        )
-
-
-_OPTIONS: Mapping[CostName, str] = {
-    "parameters": "max_parameters",
-    "macs": "max_macs",
-    "flash_bytes": "max_flash",
-    "ram_bytes": "max_ram",
-}
-_COSTS: Mapping[CostName, str] = {
-    "parameters": "trainable parameters",
-    "macs": "multiply-accumulates",
-    "flash_bytes": "bytes of flash",
-    "ram_bytes": "bytes of RAM",
-}
 
 
 @dataclass
@@ -285,7 +192,7 @@ def seconds_of_search(
             ``ctx.parallel`` are evaluated at the same time.
 
     Raises:
-        OptionError: No sample is within ``limit``.
+        OptionError: No architecture within ``limit`` was found.
     """
     left = ctx.budget.evaluations
     candidates = [limit.sample(space, ctx.rng) for _ in range(TIMED_CANDIDATES)]

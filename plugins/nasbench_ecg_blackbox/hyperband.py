@@ -19,7 +19,8 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg_blackbox.halving import Rung, rung_fidelity
-from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.options import HyperbandOptions
 
 
@@ -42,7 +43,7 @@ class Hyperband:
         A budget ends the search in the middle of a bracket.
         """
         options = self.options
-        limit = SizeLimit.of(options, task, builder)
+        limit = SizeLimit.of(options, task, builder, ctx.progress)
         plan = brackets(options) * options.rounds
         with ctx.progress.track("Brackets", sum(r.candidates for b in plan for r in b)) as bar:
             history = EvaluationHistory(ctx, bar.advance)

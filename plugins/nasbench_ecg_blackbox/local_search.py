@@ -19,7 +19,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.options import LocalSearchOptions
 
 
@@ -43,7 +44,7 @@ class LocalSearch:
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit.of(options, task, builder)
+        limit = SizeLimit.of(options, task, builder, ctx.progress)
         optima: list[str] = []
         wanted = options.initial
         with ctx.progress.track("Climbing", options.models) as bar:

@@ -27,12 +27,8 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg.training import network_costs
-from nasbench_ecg_blackbox.history import (
-    MAX_REPEATS,
-    EvaluationHistory,
-    SizeLimit,
-    seconds_of_search,
-)
+from nasbench_ecg_blackbox.history import MAX_REPEATS, EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.options import Nsga2Options
 
 
@@ -72,7 +68,7 @@ class Nsga2:
         """
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit.of(options, task, builder)
+        limit = SizeLimit.of(options, task, builder, ctx.progress)
         costs: dict[str, dict[str, float]] = {}
         with ctx.progress.track("Evolving", options.models) as bar:
             history = EvaluationHistory(ctx, bar.advance)

@@ -14,7 +14,8 @@ from nasbench_ecg.api import (
     SearchSpace,
     Task,
 )
-from nasbench_ecg_blackbox.history import EvaluationHistory, SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.options import RandomSearchOptions
 
 
@@ -34,7 +35,7 @@ class RandomSearch:
         """Return the architecture with the highest score, the first of equals."""
         options = self.options
         fidelity = Fidelity(epochs=options.epochs, beats=options.beats)
-        limit = SizeLimit.of(options, task, builder)
+        limit = SizeLimit.of(options, task, builder, ctx.progress)
         candidates = limit.sample_distinct(space, ctx.rng, options.samples)
         if len(candidates) == 1:
             return SearchResult(candidates[0])

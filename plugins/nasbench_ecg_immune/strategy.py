@@ -29,7 +29,8 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg.training import network_costs
-from nasbench_ecg_blackbox.history import SizeLimit, seconds_of_search
+from nasbench_ecg_blackbox.history import seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.nsga2 import Member, front, member, table
 from nasbench_ecg_immune.engine import ImmuneEvolution
 from nasbench_ecg_immune.operators import Antibody, clone_count

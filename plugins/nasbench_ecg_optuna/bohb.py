@@ -20,8 +20,9 @@ from nasbench_ecg.api import (
     Task,
 )
 from nasbench_ecg_blackbox.halving import Rung
-from nasbench_ecg_blackbox.history import MAX_REPEATS, SizeLimit
+from nasbench_ecg_blackbox.history import MAX_REPEATS
 from nasbench_ecg_blackbox.hyperband import Hyperband, Proposer
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_optuna.encoders import Direct
 from nasbench_ecg_optuna.options import BohbOptions
 from nasbench_ecg_optuna.studies import quiet_optuna, require_optuna, study_in_memory

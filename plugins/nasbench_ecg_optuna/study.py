@@ -27,12 +27,8 @@ from nasbench_ecg.api import (
     canonical_json,
 )
 from nasbench_ecg.training import CostName, network_costs
-from nasbench_ecg_blackbox.history import (
-    MAX_REPEATS,
-    EvaluationHistory,
-    SizeLimit,
-    seconds_of_search,
-)
+from nasbench_ecg_blackbox.history import MAX_REPEATS, EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.nsga2 import front, member, table
 from nasbench_ecg_optuna.encoders import Direct, Encoder, Suggests
 from nasbench_ecg_optuna.options import StudyOptions
@@ -111,7 +107,7 @@ class OptunaSearch:
                 the storage cannot be opened.
         """
         options = self.options
-        limit = SizeLimit.of(options, task, builder)
+        limit = SizeLimit.of(options, task, builder, ctx.progress)
         with (
             quiet_optuna(),
             ctx.progress.track("Searching", options.models) as bar,
