@@ -37,8 +37,8 @@ from nasbench_ecg.errors import OptionError, nearest
 
 PROFILE_SUMMARIES = {
     "paper": "The published settings; days on a CPU, so use a GPU",
-    "standard": "A serious comparison; about fifteen minutes on two cores",
-    "quick": "Meaningful scores; at most ten minutes on two cores; the default",
+    "standard": "A serious comparison; darts on mitbih-2lead takes about 15 minutes on two cores",
+    "quick": "Meaningful scores; darts on mitbih-2lead takes about 8 minutes; the default",
     "smoke": "To test that everything works; seconds",
 }
 """Presets of options, from largest to smallest."""

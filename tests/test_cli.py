@@ -374,8 +374,8 @@ def test_info_shows_the_options_of_a_protocol_and_its_datasets(
 
 
 def test_info_shows_a_profile(nasbench: Callable[..., Any]) -> None:
-    assert "ten minutes" in nasbench("info", "quick").stdout
-    assert "ten minutes" in nasbench("info", "quick", "--kind", "profile").stdout
+    assert "8 minutes" in nasbench("info", "quick").stdout
+    assert "8 minutes" in nasbench("info", "quick", "--kind", "profile").stdout
     refused = nasbench("info", "darts", "--kind", "profile")
     assert refused.exit_code == 2 and "paper, quick, smoke, standard" in refused.stderr
 

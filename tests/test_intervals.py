@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import cache
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from nasbench_ecg import statistics
 from nasbench_ecg.statistics import (
     mean_interval,
     mean_intervals,
@@ -17,6 +21,7 @@ from nasbench_ecg.statistics import (
 )
 
 N_SAMPLES = 4000
+ROOT = Path(__file__).resolve().parent.parent
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], NDArray[np.float64]]
 DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {  # with the true mean
@@ -27,6 +32,7 @@ DISTRIBUTIONS: dict[str, tuple[Draw, float]] = {  # with the true mean
 }
 
 
+@cache
 def coverage(name: str, n: int) -> float:
     draw, mean = DISTRIBUTIONS[name]
     samples = draw(np.random.default_rng(n), (N_SAMPLES, n))
@@ -41,6 +47,26 @@ def coverage(name: str, n: int) -> float:
 def test_the_interval_covers_93_to_97_percent(name: str, n: int) -> None:
     least = 0.91 if (name, n) == ("exponential", 5) else 0.93  # no method reaches 93% there
     assert least <= coverage(name, n) <= 0.97
+
+
+@pytest.mark.parametrize("n", [5, 10, 20, 50])
+@pytest.mark.parametrize(
+    ("name", "of_module", "of_page"),
+    [
+        ("normal", "normal (0)", "| normal values"),
+        ("gamma", "gamma of shape 4 (1)", "| skewed values"),
+        ("exponential", "exponential (2)", "| very skewed values"),
+    ],
+)
+def test_the_module_and_the_page_state_the_coverages(
+    name: str, of_module: str, of_page: str, n: int
+) -> None:
+    page = (ROOT / "docs/explanation/fairness.md").read_text()
+    measured = 100 * coverage(name, n)
+    for text, start in ((statistics.__doc__ or "", of_module), (page, of_page)):
+        (line,) = (line for line in text.splitlines() if line.startswith(start))
+        stated = [float(value) for value in re.findall(r"\d+\.\d", line)]
+        assert stated[[5, 10, 20, 50].index(n)] == pytest.approx(measured, abs=0.051)
 
 
 def test_the_interval_of_five_is_that_of_all_resamples_by_hand() -> None:

@@ -3,9 +3,9 @@
 After five minutes without noise, segments of two minutes with and without noise alternate. Each
 lead gets one signal of the noise record, times a gain that sets the signal-to-noise ratio
 SNR = 10 log₁₀(S / N). S is the square of the peak-to-peak amplitude of QRS complexes over 8, which
-is the power of a sine of that amplitude. N is the mean square of the noise in seconds, each without
-its mean, so wander below 1 Hz does not count. Steps where noise begins or ends are removed by an
-offset, so that a lead keeps its last offset.
+is the power of a sine of that amplitude. N is the square of the mean RMS of seconds of the noise,
+each without its mean, so wander below 1 Hz does not count. Steps where noise begins or ends are
+removed by an offset, so that a lead keeps its last offset.
 
 References:
     Moody, Muldrow, Mark 1984, "A noise stress test for arrhythmia detectors", Computers in
