@@ -21,6 +21,7 @@ from nasbench_ecg.contracts import Budget, Fidelity
 from nasbench_ecg.errors import DivergedError, OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.training import network_costs
@@ -315,17 +316,62 @@ def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name):
     assert sum(result.architecture.genotype) == 2
     ones = {arch.hash: sum(arch.genotype) for arch in evaluator.architectures}
     assert len(ones) >= 8 and max(ones.values()) == 2
+    assert result.details["before_mutations"]["within_limits"] == 0
     again, other, _ = search(name, Bits(40), max_parameters=4)
     assert again == result and other.calls == evaluator.calls
 
 
+class Notes(Silent):
+    """Keeps what is noted."""
+
+    def __init__(self):
+        self.lines = []
+
+    def note(self, message):
+        self.lines.append(message)
+
+
 def test_below_a_limit_that_few_networks_keep_the_space_is_searched_whole():
     # 1 + 14 of 2¹⁴ networks
-    limit = SizeLimit({"parameters": 3}, TASK, Wide())
+    notes = Notes()
+    limit = SizeLimit({"parameters": 3}, TASK, Wide(), notes)
     found = limit.sample_distinct(Bits(14), np.random.default_rng(0), 100)
     assert len(found) == 15 == len({arch.hash for arch in found})
+    within, drawn = (
+        limit.details["before_mutations"][k] for k in ("within_limits", "architectures")
+    )
+    assert within < 15 and drawn >= 2000
+    assert notes.lines[-2].startswith(f"{within or 'None'} of {drawn:,} architectures")
     few = SizeLimit({"parameters": 3}, TASK, Wide())
     assert few.sample_distinct(Bits(14), np.random.default_rng(0), 9) == found[:9]
+
+
+@pytest.mark.parametrize("ones", [0, 1])
+def test_in_a_space_that_was_seen_whole_no_mutations_are_tried(ones):
+    notes = Notes()
+    limit = SizeLimit({"parameters": ones + 2}, TASK, Wide(), notes)
+    found = limit.sample_distinct(Bits(6), np.random.default_rng(0), 50)
+    assert len(found) == (1 if ones == 0 else 7)
+    found_few = "1 architecture" if ones == 0 else "7 architectures"
+    assert notes.lines == [f"No more than {found_few} within strategy.max_parameters found."]
+    assert limit.details == {}
+    with pytest.raises(OptionError, match="The nearest of 64, random ones"):
+        SizeLimit({"parameters": 1}, TASK, Wide()).sample_distinct(
+            Bits(6), np.random.default_rng(0), 5
+        )
+
+
+def test_an_estimate_below_a_tight_limit_looks_at_few_networks():
+    limit = SizeLimit({"parameters": 4}, TASK, Wide())
+    space, rng = Bits(40), np.random.default_rng(0)
+    drawn = [space.sample(np.random.default_rng(0)) for _ in range(1)]
+    two = limit.for_estimate(space, rng, 2)
+    assert len(two) == 2 and len(limit._excesses) == 20
+    assert [sum(a.genotype) for a in two] == sorted(
+        limit.limits["parameters"] - 2 + over["parameters"] for over in limit._excesses.values()
+    )[:2]
+    free = SizeLimit({}, TASK, Wide()).for_estimate(space, np.random.default_rng(0), 1)
+    assert free == drawn
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -72,7 +72,7 @@ class Asha:
                         ladder.add(job, score)
                         bar.advance(ladder.cost(rung))
         best = history.best_of_longest or limit.sample(space, ctx.rng)
-        return SearchResult(best, {"evaluations": history.to_rows()})
+        return SearchResult(best, {"evaluations": history.to_rows(), **limit.details})
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext

@@ -74,7 +74,7 @@ class RegularizedEvolution:
                     break
                 add_youngest(population, Member(child, score), options.population)
         best = history.best or limit.sample(space, ctx.rng)
-        return SearchResult(best, {"evaluations": history.to_rows()})
+        return SearchResult(best, {"evaluations": history.to_rows(), **limit.details})
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext

@@ -87,7 +87,7 @@ class SuccessiveHalving:
                     break
                 scored = list(zip(scores, survivors, strict=False))
                 ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]
-        return SearchResult(ranked[0], {"evaluations": history.to_rows()})
+        return SearchResult(ranked[0], {"evaluations": history.to_rows(), **limit.details})
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext

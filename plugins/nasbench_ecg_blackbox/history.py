@@ -190,12 +190,9 @@ def seconds_of_search(
         limit: Size limit of the candidates.
         batch: Candidates that the search asks for at once; None: all of a pair. Of these,
             ``ctx.parallel`` are evaluated at the same time.
-
-    Raises:
-        OptionError: No architecture within ``limit`` was found.
     """
     left = ctx.budget.evaluations
-    candidates = [limit.sample(space, ctx.rng) for _ in range(TIMED_CANDIDATES)]
+    candidates = limit.for_estimate(space, ctx.rng, TIMED_CANDIDATES)
     total = 0.0
     for wanted, fidelity in plan:
         n = wanted if left is None else min(wanted, left)

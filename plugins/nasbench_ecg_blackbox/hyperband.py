@@ -59,7 +59,7 @@ class Hyperband:
                     proposer.tell(rung, scored)
                     ranked = [arch for _, arch in sorted(scored, key=lambda pair: -pair[0])]
         best = history.best_of_longest or limit.sample(space, ctx.rng)
-        return SearchResult(best, {"evaluations": history.to_rows()})
+        return SearchResult(best, {"evaluations": history.to_rows(), **limit.details})
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext

@@ -84,7 +84,9 @@ class LocalSearch:
                 if not done() and current.hash not in optima:
                     optima.append(current.hash)
         best = history.best or limit.sample(space, ctx.rng)
-        return SearchResult(best, {"optima": optima, "evaluations": history.to_rows()})
+        return SearchResult(
+            best, {"optima": optima, "evaluations": history.to_rows(), **limit.details}
+        )
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext

@@ -106,7 +106,7 @@ class Nsga2:
                 evaluated += offspring
                 population = tools.selNSGA2([*population, *offspring], options.population)
         if not evaluated:
-            return SearchResult(initial[0])
+            return SearchResult(initial[0], limit.details)
         pareto = front(evaluated)
         return SearchResult(
             pareto[0].architecture,
@@ -114,6 +114,7 @@ class Nsga2:
                 "objectives": ["score", *options.objectives],
                 "front": table(pareto),
                 "evaluations": history.to_rows(),
+                **limit.details,
             },
         )
 

@@ -38,11 +38,13 @@ class RandomSearch:
         limit = SizeLimit.of(options, task, builder, ctx.progress)
         candidates = limit.sample_distinct(space, ctx.rng, options.samples)
         if len(candidates) == 1:
-            return SearchResult(candidates[0])
+            return SearchResult(candidates[0], limit.details)
         with ctx.progress.track("Evaluating", len(candidates)) as bar:
             history = EvaluationHistory(ctx, bar.advance)
             history.score_all(candidates, fidelity)
-        return SearchResult(history.best or candidates[0], {"evaluations": history.to_rows()})
+        return SearchResult(
+            history.best or candidates[0], {"evaluations": history.to_rows(), **limit.details}
+        )
 
     def estimate(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +26,7 @@ from nasbench_ecg.api import (
     canonical_json,
 )
 from nasbench_ecg.training import CostName, network_costs
-from nasbench_ecg_blackbox.history import MAX_REPEATS, EvaluationHistory, seconds_of_search
+from nasbench_ecg_blackbox.history import EvaluationHistory, seconds_of_search
 from nasbench_ecg_blackbox.limits import SizeLimit
 from nasbench_ecg_blackbox.nsga2 import front, member, table
 from nasbench_ecg_optuna.encoders import Direct, Encoder, Suggests
@@ -120,8 +119,8 @@ class OptunaSearch:
                     break
         best = history.best_of_longest
         if best is None:
-            return SearchResult(limit.sample(space, ctx.rng))
-        details: dict[str, Any] = {"evaluations": history.to_rows()}
+            return SearchResult(limit.sample(space, ctx.rng), limit.details)
+        details: dict[str, Any] = {"evaluations": history.to_rows(), **limit.details}
         if not self.objectives:
             return SearchResult(best, details)
         members = [
@@ -169,6 +168,7 @@ class _Run:
         self.rng, self.device, self.key = ctx.rng, ctx.device, ctx.key
         self.history, self.limit = history, limit
         self.parameters = tuple(self.encodes.parameters())
+        self.random = limit.distinct(space, ctx.rng, space.size)
         self.fidelities = search.fidelities
         self.pruned: dict[str, float] = {}
         self.costs: dict[str, dict[str, float]] = {}
@@ -226,12 +226,14 @@ class _Run:
         return QuickTrial(self.study, trial)
 
     def _random_proposal(self) -> Proposal | None:
-        for _ in range(MAX_REPEATS):
-            arch = self.space.sample(self.rng)
-            new = self._known_score(arch) is None and arch.hash not in self.pruned
-            if new and self._excess(arch) <= 0:
-                break
-        else:
+        """Return a new random candidate within the limit; None if there seems to be none."""
+        try:
+            arch = next(filter(self._is_new, self.random), None)
+        except OptionError:
+            if not self.history.evaluations:
+                raise
+            arch = None
+        if arch is None:
             if self.history.evaluations:
                 return None
             arch = self.limit.sample(self.space, self.rng)
@@ -241,11 +243,14 @@ class _Run:
         suggested = self.search.encoder.suggest(trial, self.parameters)
         return self._describe(trial, self.encodes.decode(suggested))
 
+    def _is_new(self, arch: Architecture) -> bool:
+        return self._known_score(arch) is None and arch.hash not in self.pruned
+
     def _describe(self, trial: Trial, arch: Architecture) -> Proposal:
         trial.set_user_attr("architecture", arch.hash)
         trial.set_user_attr("genotype", arch.genotype)
         if self.search.uses_constraints:
-            for name, excess in self._excesses(arch).items():
+            for name, excess in self.limit.excess(arch).items():
                 trial.set_constraint(f"max_{name}", excess)
         return Proposal(trial, arch)
 
@@ -319,33 +324,18 @@ class _Run:
 
     # Costs
 
-    @cached_property
-    def _cost_names(self) -> list[CostName]:
-        return list(dict.fromkeys([*self.search.objectives, *self.limit.limits]))
-
-    def _costs(self, arch: Architecture) -> dict[str, float]:
-        """Return the costs that the search needs; they are measured once."""
-        if arch.hash not in self.costs:
-            self.costs[arch.hash] = {}
-            if self._cost_names:
-                self.costs[arch.hash] = network_costs(
-                    arch, self.task, self.builder, device=self.device, names=self._cost_names
-                )
-        return self.costs[arch.hash]
-
     def objectives_of(self, arch: Architecture) -> dict[str, float]:
-        """Return the costs of ``arch`` that are objectives."""
-        costs = self._costs(arch)
-        return {name: costs[name] for name in self.search.objectives}
+        """Return the costs of ``arch`` that are objectives; they are measured once."""
+        names = self.search.objectives
+        if names and arch.hash not in self.costs:
+            self.costs[arch.hash] = network_costs(
+                arch, self.task, self.builder, device=self.device, names=names
+            )
+        return self.costs.get(arch.hash, {})
 
     def _excess(self, arch: Architecture) -> float:
         """Return by how much the network of ``arch`` exceeds the limits; zero or less if none."""
-        return max(self._excesses(arch).values(), default=0.0)
-
-    def _excesses(self, arch: Architecture) -> dict[CostName, float]:
-        """Return by how much the network of ``arch`` exceeds each limit."""
-        costs = self._costs(arch)
-        return {name: costs[name] - limit for name, limit in self.limit.limits.items()}
+        return max(self.limit.excess(arch).values(), default=0.0)
 
     # The study
 
