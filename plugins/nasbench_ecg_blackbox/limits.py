@@ -232,7 +232,7 @@ class SizeLimit:
         has = (f"{self.limits[name] + over[name]:,.0f} {_COSTS[name]}" for name in over)
         return OptionError(
             f"No architecture was found with {' and '.join(stated)}. The nearest of "
-            f"{len(self._excesses):,}, random ones and mutations, has {' and '.join(has)}.",
+            f"{len(self._excesses):,} that were tried has {' and '.join(has)}.",
             where=self._options,
             fix="Allow more, or set options of the builder or of the search space that make the "
             "networks smaller.",
