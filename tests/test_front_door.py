@@ -16,7 +16,7 @@ from run_records import run_record, with_f1
 
 import nasbench_ecg as nb
 from nasbench_ecg.errors import OptionError, PluginError, StorageError
-from nasbench_ecg.front.progress import NotebookProgress
+from nasbench_ecg.front.progress import NotebookProgress, python_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
@@ -318,6 +318,14 @@ def test_bars_of_a_notebook_are_replaced_html() -> None:
         bar.advance(2, loss=0.5)
     assert "searching &lt;b&gt;  0/2" in shown[0]
     assert "2/2" in shown[-1] and "loss 0.5" in shown[-1]
+
+
+def test_notes_outside_a_notebook_are_log_messages(
+    out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", logger="nasbench_ecg"):
+        python_progress().note("Nothing is within the limit.")
+    assert [record.getMessage() for record in caplog.records] == ["Nothing is within the limit."]
 
 
 def _few(score: int) -> Any:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.front.progress import notebook_progress
+from nasbench_ecg.front.progress import python_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import entered
 from nasbench_ecg.progress import Progress
@@ -55,7 +55,8 @@ def annotate(
         peaks: Sample index of each R peak, or the extension of the annotation file beside a WFDB
             record that has them; None: they are detected.
         out: Folder of results, for a record or a key.
-        progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
+        progress: Where progress is shown; None: bars in a notebook, elsewhere notes to the logger
+            ``nasbench_ecg``.
 
     Raises:
         NasbenchError: There is no such recording or network, the recording has too few leads, or a
@@ -67,7 +68,7 @@ def annotate(
     # torch is imported only for a recording and a network that exist
     from nasbench_ecg.models.annotate import annotate as classified
 
-    with entered(progress or notebook_progress()) as shown:
+    with entered(progress or python_progress()) as shown:
         return classified(opened, classifier, shown, leads=leads, peaks=at)
 
 

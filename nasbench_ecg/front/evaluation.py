@@ -166,7 +166,8 @@ def evaluate(
         shift_marks: Largest shifts of the R marks in milliseconds: the result is a stress test.
         data: Folder of databases; None: ``NASBENCH_ECG_DATA``, or the cache.
         out: Folder of results, for records and keys.
-        progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
+        progress: Where progress is shown; None: bars in a notebook, elsewhere notes to the logger
+            ``nasbench_ecg``.
 
     Raises:
         NasbenchError: There is no such run or file, its weights are not here, an argument is not
@@ -174,7 +175,7 @@ def evaluate(
     """
     from nasbench_ecg.data.protocols import protocol_options
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.front.progress import notebook_progress
+    from nasbench_ecg.front.progress import python_progress
     from nasbench_ecg.front.running import overrides_of
     from nasbench_ecg.plugin.registry import load_registry
 
@@ -206,7 +207,7 @@ def evaluate(
     from nasbench_ecg.studies.stress import MARK_SHIFT, SNRS, check_disturbance, stress_test
     from nasbench_ecg.studies.target import load_target
 
-    progress, registry = progress or notebook_progress(), load_registry()
+    progress, registry = progress or python_progress(), load_registry()
     source = LocalSource(None if data is None else Path(data))
     levels = dict.fromkeys(names, SNRS if snr is None else ratios)
     if shifts:

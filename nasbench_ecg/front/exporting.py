@@ -14,7 +14,7 @@ import pandas as pd
 
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, RecordError
-from nasbench_ecg.front.progress import notebook_progress
+from nasbench_ecg.front.progress import python_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import entered
 from nasbench_ecg.io import replace_atomically, storage_errors
@@ -71,7 +71,8 @@ def export(
         int8: Quantize to 8-bit integers and score the result; needs the run's records.
         data: Folder of databases, for ``int8``; None: ``NASBENCH_ECG_DATA``, or the cache.
         out: Folder of results, for a record or a key.
-        progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
+        progress: Where progress is shown; None: bars in a notebook, elsewhere notes to the logger
+            ``nasbench_ecg``.
 
     Raises:
         NasbenchError: There is no such run, its weights are not here, a component or a library is
@@ -92,7 +93,7 @@ def export(
     content, difference = exported(network, record, path.suffix.lower())
     found: Int8Scores | None = None
     if int8:
-        with entered(progress or notebook_progress()) as shown:
+        with entered(progress or python_progress()) as shown:
             source = LocalSource(None if data is None else Path(data))
             content, found = _quantized(network, content, path, record, registry, source, shown)
     card = card_path(path)

@@ -14,7 +14,7 @@ from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.front.progress import notebook_progress
+from nasbench_ecg.front.progress import python_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import overrides_of
 from nasbench_ecg.plugin.registry import load_registry
@@ -88,12 +88,13 @@ def load_dataset(
         profile: Presets of the options of dataset and protocol.
         set: Options, for example ``{"dataset.minutes": 1, "protocol.seed": 1}``.
         data: Folder of databases; None: ``NASBENCH_ECG_DATA``, or the cache.
-        progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
+        progress: Where progress is shown; None: bars in a notebook, elsewhere notes to the logger
+            ``nasbench_ecg``.
 
     Raises:
         NasbenchError: The dataset, the protocol or an option is unknown, or records are missing.
     """
-    progress = progress or notebook_progress()
+    progress = progress or python_progress()
     component = load_registry().get("dataset", name)
     assert isinstance(component.spec, DatasetSpec)
     overrides = overrides_of(set or {})

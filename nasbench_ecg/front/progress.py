@@ -1,8 +1,9 @@
-"""Progress bars in a notebook, without widgets: HTML that is replaced."""
+"""Progress in Python: bars in a notebook, without widgets, and log messages elsewhere."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +17,19 @@ from nasbench_ecg.text import duration, printable
 _SECONDS_BETWEEN = 0.2
 
 
-def notebook_progress() -> Progress:
-    """Return progress bars if this code runs in a notebook, else a progress that shows nothing."""
+def python_progress() -> Progress:
+    """Return progress bars if this code runs in a notebook, else a progress that logs its notes."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
-    return NotebookProgress() if hasattr(shell, "kernel") else Silent()
+    return NotebookProgress() if hasattr(shell, "kernel") else LoggedNotes()
+
+
+class LoggedNotes(Silent):
+    """Notes as messages of the logger ``nasbench_ecg``, at the level INFO; no bars."""
+
+    def note(self, message: str) -> None:
+        """Log one line."""
+        logging.getLogger("nasbench_ecg").info("%s", printable(message))
 
 
 class NotebookProgress:

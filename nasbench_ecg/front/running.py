@@ -87,13 +87,14 @@ def run(
         rerun: Repeat runs that are stored, and start stopped ones over.
         fresh: Make the beats from the records, not from cached beats.
         checkpoint_seconds: Seconds between saved states of a run.
-        progress: Where progress is shown; None: bars in a notebook, nothing elsewhere.
+        progress: Where progress is shown; None: bars in a notebook, elsewhere notes to the logger
+            ``nasbench_ecg``.
 
     Raises:
         NasbenchError: An argument is not allowed, records are missing, or a run failed. The record
             of a failed run is stored.
     """
-    from nasbench_ecg.front.progress import notebook_progress
+    from nasbench_ecg.front.progress import python_progress
     from nasbench_ecg.front.results import Runs
 
     parallel = whole_number("parallel", parallel, least=1)
@@ -121,7 +122,7 @@ def run(
     )
     check_name(suite, "suite")
     store = RecordStore(Path(out), suite)
-    shown = progress or notebook_progress()
+    shown = progress or python_progress()
     source = LocalSource(None if data is None else Path(data))
     records = [
         make_run(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Literal, Protocol, runtime_checkable
 
 try:
@@ -22,7 +23,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Task
 from nasbench_ecg.training.decomposition import decomposed, parametrized_once
 from nasbench_ecg.training.engine import seconds_per_call
-from nasbench_ecg.training.int8 import flash_bytes, footprint, ram_bytes
+from nasbench_ecg.training.int8 import footprint
 from nasbench_ecg.training.precision import arithmetic, autocast
 from nasbench_ecg.training.products import OPERATIONS
 from nasbench_ecg.training.recipe import Precision
@@ -147,7 +148,11 @@ def network_costs(
         return {name: known[name] for name in names}
     with seeded(0):
         model = build_network(arch, task, builder)
-    return {name: float(_COSTS[name](model, task, device)) for name in names}
+    costs: dict[str, float] = {}
+    if {"flash_bytes", "ram_bytes"} & set(names):
+        costs |= asdict(footprint(model, task.n_leads, task.n_samples))
+    costs |= {name: _COSTS[name](model, task, device) for name in names if name in _COSTS}
+    return {name: float(costs[name]) for name in names}
 
 
 @runtime_checkable
@@ -161,8 +166,6 @@ class KnowsCosts(Protocol):
 _COSTS: Mapping[CostName, Callable[[nn.Module, Task, str], float]] = {
     "parameters": lambda model, task, device: count_parameters(model),
     "macs": lambda model, task, device: count_macs(model, task.n_leads, task.n_samples),
-    "flash_bytes": lambda model, task, device: flash_bytes(model, task.n_leads, task.n_samples),
-    "ram_bytes": lambda model, task, device: ram_bytes(model, task.n_leads, task.n_samples),
     "latency": lambda model, task, device: latency(model, task.n_leads, task.n_samples, device),
 }
 
@@ -178,12 +181,10 @@ def size_costs(model: nn.Module, n_leads: int, n_samples: int) -> dict[str, floa
     Returns:
         ``parameters``, ``macs``, ``flash_bytes`` and ``ram_bytes``.
     """
-    memory = footprint(model, n_leads, n_samples)
     return {
         "parameters": count_parameters(model),
         "macs": count_macs(model, n_leads, n_samples),
-        "flash_bytes": memory.flash_bytes,
-        "ram_bytes": memory.ram_bytes,
+        **asdict(footprint(model, n_leads, n_samples)),
     }
 
 
