@@ -25,12 +25,16 @@ from nasbench_ecg.report.statistics.datasets import critical_difference, nemenyi
 from nasbench_ecg.report.statistics.seeds import (
     compare_all,
     improvement,
-    min_pairs_for_significance,
     open_ranks,
     summarize,
 )
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.statistics import holm, paired_p_value, smallest_paired_p_value
+from nasbench_ecg.statistics import (
+    holm,
+    min_pairs_for_significance,
+    paired_p_value,
+    smallest_paired_p_value,
+)
 
 # Demšar 2006, Table 6: AUC of four variants of C4.5 on 14 datasets.
 VARIANTS = ("C4.5", "C4.5+m", "C4.5+cf", "C4.5+m+cf")
@@ -262,6 +266,13 @@ def test_the_stated_number_of_runs_is_enough_for_many_methods() -> None:
         ramp = [0.01 * s for s in range(n)]
         assert comparisons * paired_p_value([0.5 + s for s in ramp], ramp) < 0.05
         assert comparisons * paired_p_value([0.5 + s for s in ramp[1:]], ramp[1:]) > 0.05
+
+
+def test_more_seeds_than_are_counted_one_by_one_can_show_a_difference_of_many_methods() -> None:
+    ramp = [0.01 * s for s in range(41)]
+    p = paired_p_value([0.5 + s for s in ramp], ramp)
+    assert p == smallest_paired_p_value(41)
+    assert 60 * 59 // 2 * p < 0.05
 
 
 def test_holm_by_hand() -> None:

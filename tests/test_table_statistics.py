@@ -39,11 +39,32 @@ from nasbench_ecg.tables.simulate import Simulation
 # -- the noise card ----------------------------------------------------------------------------
 
 
-def test_seeds_follow_lehrs_rule():
-    """Lehr 1992: 16 (sd / difference)² a side, for 80% power at 5%."""
-    for ratio in (1, 2, 5):
-        assert seeds_to_see(1.0, ratio) == pytest.approx(16 * ratio**2, rel=0.02)
-    assert seeds_to_see(1.0, 0.01) == 2
+@pytest.mark.parametrize(
+    "pairs, others, exact", [(14, 4, 1 / 8), (50, 5, 1 / 16), (500, 5, 1 / 16)]
+)
+def test_the_signed_rank_test_of_few_differences_is_exact(pairs, others, exact):
+    """By hand: all ``others`` signs equal, of 2 ** others choices, on either side."""
+    differences = np.zeros(pairs)
+    differences[:others] = np.linspace(0.1, 0.2, others)
+    assert signed_rank(differences) == pytest.approx(exact)
+
+
+def test_the_signed_rank_test_without_zeros_is_that_of_scipy():
+    differences = np.random.default_rng(0).normal(0.3, 1, 30)
+    assert signed_rank(differences) == pytest.approx(
+        stats.wilcoxon(differences, method="exact").pvalue
+    )
+
+
+def test_seeds_that_a_paired_t_test_needs():
+    """G*Power 3.1: pairs for 80% power at 5%, by the effect in standard deviations of pairs."""
+    for effect, pairs in ((0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)):
+        assert seeds_to_see(effect, 0.5**0.5) == pairs
+
+
+def test_fewer_seeds_than_the_test_of_leaderboards_needs_show_nothing():
+    for sd in (0.0, 0.01):
+        assert seeds_to_see(1.0, sd) == 6
 
 
 def test_members_that_a_t_test_does_not_tell_from_the_best():
@@ -64,7 +85,7 @@ def test_a_card_of_results_without_noise():
     assert taus["epoch_with_last"] == {"1": pytest.approx(1)}
     assert taus["parameters_with_test"] > 0.9  # pairs of rows have one score
     assert card["regret_of_validation_winner"] == 0
-    assert card["seeds_to_see_0.2_points"] == 2
+    assert card["seeds_to_see_0.2_points"] == 6
     # Rows 2i and 2i + 1 have one score; the last row is alone if the number of rows is odd.
     assert card["not_told_from_best"] == 2 - SPACE.size % 2
 

@@ -182,8 +182,13 @@ def _result(
         "format": FORMAT,
         "profile": config.profile,
         "protocol": config.protocol,
+        "protocol_options": config.protocol_options.model_dump(mode="json", exclude_none=True),
         "components": {
-            role: {"name": part.name, "options": part.options.model_dump(mode="json")}
+            role: {
+                "name": part.name,
+                "revision": part.component.spec.revision,
+                "options": part.options.model_dump(mode="json"),
+            }
             for role, part in components.items()
         },
         "seed": config.search_seed,

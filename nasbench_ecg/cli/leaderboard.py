@@ -180,10 +180,11 @@ def _wearable(
 
     check_outputs([*files, *check], charts=True)
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.report.leaderboard.grouping import each_once
     from nasbench_ecg.report.networks.wearable import tables, with_footprints
 
     registry = load_registry()
-    found = list({one.run_key: one for one in with_footprints(records, registry)}.values())
+    found = list(each_once(with_footprints(records, registry)).values())
     data = [
         {"run": one.run_key, "strategy": one.strategy, "track": one.track, "costs": one.costs}
         | {"f1_of_macro": one.metrics["f1_of_macro"]}
@@ -311,6 +312,7 @@ def _filtered(records: list[RunRecord], filters: dict[str, str | None]) -> list[
         OptionError: No record has one of the values.
     """
     from nasbench_ecg.errors import OptionError, nearest
+    from nasbench_ecg.report.leaderboard.grouping import of_suite
 
     for name, value in filters.items():
         if value is None:
@@ -319,21 +321,11 @@ def _filtered(records: list[RunRecord], filters: dict[str, str | None]) -> list[
         found = {str(getattr(record, field)) for record in records}
         if value not in found:
             raise OptionError(f"There is no run of {name} {value!r}.", fix=nearest(value, found))
-        chosen = [record for record in records if getattr(record, field) == value]
-        compared = {_board(record) for record in chosen} if name == "suite" else set()
-        records = [
-            record
-            for record in records
-            if getattr(record, field) == value
-            or (record.submitted_by is not None and _board(record) in compared)
-        ]
+        if name == "suite":
+            records = of_suite(records, value)
+        else:
+            records = [record for record in records if getattr(record, field) == value]
     return records
-
-
-def _board(record: RunRecord) -> tuple[object, ...]:
-    """Return what two runs share that are on one leaderboard."""
-    parts = (record.dataset, record.split)
-    return (record.track, *(part.fingerprint if part else "" for part in parts))
 
 
 def _columns_elsewhere() -> Exception:

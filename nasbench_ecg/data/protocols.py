@@ -391,3 +391,7 @@ _PROTOCOLS: dict[str, tuple[type[ProtocolOptions], Any]] = {
     "patient-kfold": (PatientKFoldOptions, _subject_folds),
 }
 _FIXED_RECORDS = ("inter-patient", "inter-patient-strict")
+
+SEARCH_OPTIONS = frozenset({"validation"})
+"""Options that say how a search validates its candidates. Parts of a split do not depend on them,
+so they tell methods apart, and not data."""

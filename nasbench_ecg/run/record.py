@@ -131,6 +131,14 @@ class RunRecord(_Part):
         return tuple(self.components["dataset"].options.get("exclude") or ())
 
     @property
+    def search_options(self) -> dict[str, Any]:
+        """The options of the protocol that say how the search validated its candidates."""
+        from nasbench_ecg.data.protocols import SEARCH_OPTIONS
+
+        options = self.protocol_options.items()
+        return {k: v for k, v in options if v is not None and k in SEARCH_OPTIONS}
+
+    @property
     def leaves_out_records(self) -> bool:
         """Whether options of the dataset choose records, so that it is not the whole dataset."""
         return bool(self.excluded_records) or "records" in self.components["dataset"].changed

@@ -18,7 +18,13 @@ from scipy.stats import mannwhitneyu, rankdata, t, wilcoxon
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
-from nasbench_ecg.statistics import CONFIDENCE, SIGNIFICANCE, holm
+from nasbench_ecg.statistics import (
+    CONFIDENCE,
+    MOST_EXACT_PAIRS,
+    SIGNIFICANCE,
+    holm,
+    paired_p_value,
+)
 from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes, incumbent_members
 from nasbench_ecg.tables.simulate import METRIC, Simulation
 from nasbench_ecg.tables.table import Table
@@ -318,10 +324,15 @@ def paired_interval(
 def signed_rank(differences: NDArray[np.float64]) -> float:
     """Return p of Wilcoxon's two-sided signed-rank test; 1 if all differences are zero.
 
-    It is exact for up to 13 pairs, and for up to 50 without zeros and ties.
+    It is exact where up to :data:`MOST_EXACT_PAIRS` differences are not zero, and for up to 50
+    pairs without zeros and ties. Zeros take the lowest ranks (Pratt 1959).
     """
-    if not differences.any():
+    ranks = rankdata(np.abs(differences)) * np.sign(differences)
+    if not ranks.any():
         return 1.0
+    if np.count_nonzero(ranks) <= MOST_EXACT_PAIRS:
+        signed = ranks[ranks != 0]
+        return paired_p_value(signed.tolist(), [0.0] * len(signed))
     return float(wilcoxon(differences, zero_method="pratt").pvalue)
 
 

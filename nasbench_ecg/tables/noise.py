@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import combinations
-from math import ceil, sqrt
+from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, norm, t
+from scipy.stats import kendalltau, nct, norm, t
 
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import SCORES
+from nasbench_ecg.statistics import min_pairs_for_significance
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.intraclass import (
     consistency,
@@ -40,15 +41,33 @@ def tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
 
 
 def seeds_to_see(difference: float, sd: float) -> int:
-    """Return the seeds a side that a two-sided test at 5% needs for 80% power (normal theory).
+    """Return the seeds a side that a two-sided test at 5% needs for 80% power.
+
+    It is that of the paired t-test on normal values, and at least as many as the permutation test
+    of leaderboards needs to show any difference.
 
     Args:
         difference: The true difference of two means.
         sd: Standard deviation of one training around its member's mean; at equal seeds, without the
             effect that a seed has on both.
+
+    References:
+        Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2.
     """
-    z = norm.ppf(1 - _LEVEL / 2) + norm.ppf(_POWER)
-    return max(2, ceil(2 * (z * sd / difference) ** 2))
+    n = min_pairs_for_significance()
+    if sd > 0:
+        effect = difference / (sqrt(2) * sd)
+        n = max(n, int(((norm.ppf(1 - _LEVEL / 2) + norm.ppf(_POWER)) / effect) ** 2))
+        while _power(n, effect) < _POWER:
+            n += 1
+    return n
+
+
+def _power(n: int, effect: float) -> float:
+    """Return the power of a paired t-test of ``n`` pairs; ``effect`` is in standard deviations."""
+    critical = float(t.ppf(1 - _LEVEL / 2, n - 1))
+    shift = effect * sqrt(n)
+    return float(nct.sf(critical, n - 1, shift) + nct.cdf(-critical, n - 1, shift))
 
 
 def noise_card(table: Table, metric: str = "f1_of_macro") -> dict[str, Any]:

@@ -25,6 +25,7 @@ from nasbench_ecg.report.leaderboard.grouping import (
     common_options,
     data_options,
     differing,
+    each_once,
     flat_options,
     results_first,
     runs_by_seed,
@@ -70,10 +71,9 @@ def build_report(
         noise: Measurements of the noise of the seed.
     """
     boards = tuple(leaderboards(records))
-    by_id: dict[RunId, RunRecord] = {}
+    by_id = each_once(records)
     by_key: dict[str, RunRecord] = {}
     for record in sorted(records, key=results_first):
-        by_id.setdefault((record.run_key, record.submitted_by), record)
         by_key.setdefault(record.run_key, record)
     drawings: dict[str, str] = {}
     for record in by_id.values():
@@ -169,7 +169,7 @@ def _leaderboard(
         rows=_ranked(
             [replace(row, missing=seeds) for row, seeds in zip(rows, missing, strict=True)]
         ),
-        published=tuple(published_for(records[0])),
+        published=tuple(next(filter(None, map(published_for, records)), [])),
         usual=usual,
         ranked_by=ranked_by,
     )
@@ -214,9 +214,9 @@ def _metrics(record: RunRecord, ranked_by: str) -> Mapping[str, float]:
 
 def _ranked(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Return the rows with their ranks, in order; rows with equal means share a rank."""
-    means = [row.ranking_mean for row in rows if row.can_be_ranked]
+    means = [round(row.ranking_mean, 12) for row in rows if row.can_be_ranked]
     ranked = [
-        replace(row, rank=1 + sum(mean > row.ranking_mean for mean in means))
+        replace(row, rank=1 + sum(mean > round(row.ranking_mean, 12) for mean in means))
         if row.can_be_ranked
         else row
         for row in rows
@@ -253,7 +253,7 @@ def _row(
         for role in METHOD_ROLES
         for name in r.components[role].changed
     }
-    shown |= {name for name in options if name.startswith(("budget.", SUBMITTED))}
+    shown |= {name for name in options if name.startswith(("budget.", "protocol.", SUBMITTED))}
     return Row(
         strategy=strategy,
         space=space,
@@ -273,9 +273,10 @@ def _row(
             :16
         ],
         space_digest=_space_digest(records[0]),
+        method_digest=digest(list(method))[:16],
         run_keys=tuple(sorted(record.run_key for record in single)),
         patients=patient_interval(finished, ranked_by),
-        published=counterpart(records[0]),
+        published=next(filter(None, map(counterpart, records)), None),
         ranked_by=ranked_by,
         folds=row_folds(sets),
         processors=dict(Counter(_processor(one) for one in single if one.status == "ok")),

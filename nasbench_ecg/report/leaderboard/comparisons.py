@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -193,7 +194,15 @@ def across_datasets(
             others |= own
     found = {}
     for name, by_dataset in groups.items():
-        scores = {dataset: _ranked_scores(board) for dataset, board in by_dataset.items()}
+        names = _names(by_dataset.values())
+        scores = {
+            dataset: {
+                names[row.method_digest]: row.ranking_mean
+                for row in board.rows
+                if row.rank is not None
+            }
+            for dataset, board in by_dataset.items()
+        }
         scores = {dataset: by_method for dataset, by_method in scores.items() if by_method}
         methods = sorted(set.intersection(*map(set, scores.values()))) if scores else []
         table = [[by_method[method] for method in methods] for by_method in scores.values()]
@@ -208,5 +217,19 @@ def across_datasets(
     return found
 
 
-def _ranked_scores(board: Leaderboard) -> dict[str, float]:
-    return {board.label(row): row.ranking_mean for row in board.rows if row.rank is not None}
+def _names(boards: Iterable[Leaderboard]) -> dict[str, str]:
+    """Return a unique name of each method: its label on the first leaderboard that has it.
+
+    Two methods may have one label, on two leaderboards.
+    """
+    rows: dict[str, tuple[str, Row]] = {}
+    for board in boards:
+        for row in board.rows:
+            rows.setdefault(row.method_digest, (board.label(row), row))
+    labels = Counter(label for label, _ in rows.values())
+    return {
+        method: label
+        if labels[label] == 1
+        else f"{label} [{row.space}, {row.builder}, {row.device}, {method[:4]}]"
+        for method, (label, row) in rows.items()
+    }

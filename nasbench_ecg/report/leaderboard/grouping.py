@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nasbench_ecg.architecture import canonical_json, digest
+from nasbench_ecg.data.protocols import SEARCH_OPTIONS
 from nasbench_ecg.options import short_names
-from nasbench_ecg.report.leaderboard.types import SUBMITTED, Leaderboard, Row, Seed
+from nasbench_ecg.report.leaderboard.types import SUBMITTED, Leaderboard, Row, RunId, Seed
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.generalize import origin_of
@@ -32,6 +33,17 @@ def data_of(record: RunRecord) -> Data:
         record.split.fingerprint if record.split else "",
         tuple(record.macro_classes),
     )
+
+
+def of_suite(records: Sequence[RunRecord], suite: str) -> list[RunRecord]:
+    """Return the runs of a suite, and those that others have submitted for its leaderboards."""
+    boards = {(record.track, *data_of(record)) for record in records if record.suite == suite}
+    return [
+        record
+        for record in records
+        if record.suite == suite
+        or (record.submitted_by is not None and (record.track, *data_of(record)) in boards)
+    ]
 
 
 def by_data(records: Sequence[RunRecord]) -> dict[Data, list[RunRecord]]:
@@ -96,7 +108,7 @@ def _method_options(record: RunRecord, *, by_origin: bool) -> dict[str, Any]:
     The architecture of a transferred run and its origin are left out; ``by_origin`` adds the key of
     the run that found it.
     """
-    options = flat_options(record, METHOD_ROLES)
+    options = {**flat_options(record, METHOD_ROLES), **search_options(record)}
     options.update({f"budget.{name}": limit for name, limit in record.budget.items()})
     if record.submitted_by is not None:
         options[SUBMITTED] = record.submitted_by
@@ -119,6 +131,14 @@ def results_first(record: RunRecord) -> tuple[Any, ...]:
     return record.status != "ok", record.run_key, not record.per_record, record.suite
 
 
+def each_once(records: Iterable[RunRecord]) -> dict[RunId, RunRecord]:
+    """Return the runs by :data:`RunId`; of a run that is stored twice, the record that counts."""
+    found: dict[RunId, RunRecord] = {}
+    for record in sorted(records, key=results_first):
+        found.setdefault((record.run_key, record.submitted_by), record)
+    return found
+
+
 def runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
     """Return the runs of one method, one for each seed, by seed."""
     by_seed: dict[Seed, RunRecord] = {}
@@ -131,13 +151,18 @@ def runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def data_options(record: RunRecord) -> dict[str, Any]:
-    """Return the options of dataset and protocol as ``role.option``."""
+    """Return the options of dataset and protocol that determine beats and split."""
     protocol = {
         f"protocol.{name}": value
         for name, value in record.protocol_options.items()
-        if value is not None
+        if value is not None and name not in SEARCH_OPTIONS
     }
     return {**flat_options(record, ("dataset",)), **protocol}
+
+
+def search_options(record: RunRecord) -> dict[str, Any]:
+    """Return the options of the protocol that belong to the method, as ``protocol.option``."""
+    return {f"protocol.{name}": value for name, value in record.search_options.items()}
 
 
 def flat_options(record: RunRecord, roles: Sequence[str]) -> dict[str, Any]:
@@ -161,8 +186,8 @@ def differing(options: Sequence[Mapping[str, Any]]) -> set[str]:
 def common_options(rows: Sequence[Row]) -> dict[str, Any]:
     """Return the options that describe the leaderboard and distinguish no row.
 
-    They are those of the evaluator that all of several rows show with the same value, and those of
-    a space or builder that all of several rows with that space or builder do.
+    They are those of evaluator and protocol that all of several rows show with the same value, and
+    those of a space or builder that all of several rows with that space or builder do.
     """
     found = {}
     for name in sorted({name for row in rows for name in row.options}):
@@ -181,7 +206,7 @@ def _concerned(row: Row, role: str, others: Sequence[Row]) -> bool:
         return any(row.space == other.space for other in others)
     if role == "builder":
         return any(row.builder == other.builder for other in others)
-    return role == "evaluator"
+    return role in ("evaluator", "protocol")
 
 
 def usual_options(rows: Sequence[Row]) -> dict[str, Any]:

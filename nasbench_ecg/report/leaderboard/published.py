@@ -30,6 +30,7 @@ class Published:
         strategy: Our strategy that reproduces the method, if there is one.
         builder: Our builder that the scores belong to; None for any.
         searched_on: Dataset on which the architecture was searched, if that is another one.
+        beat_alone: Whether the method sees nothing but the signal of one beat.
     """
 
     label: str
@@ -42,6 +43,7 @@ class Published:
     strategy: str | None = None
     builder: str | None = None
     searched_on: str | None = None
+    beat_alone: bool = False
 
     @property
     def citation(self) -> str:
@@ -80,12 +82,14 @@ def counterpart_of(
 def published_for(record: RunRecord) -> list[Published]:
     """Return what is published for dataset and protocol of a run, best F1 first.
 
-    Published scores are of all records of a dataset and of its own leads: a run that leaves records
-    out has none, nor has one whose beats have rhythm planes or differences as further leads.
+    Published scores are of all records of a dataset: a run that leaves records out has none. A run
+    whose beats have rhythm planes or differences as further leads has none of methods that see the
+    beat alone.
     """
-    if record.leaves_out_records or record.adds_leads:
+    if record.leaves_out_records:
         return []
-    return published_scores(record.dataset_name, record.protocol)
+    found = published_scores(record.dataset_name, record.protocol)
+    return [one for one in found if not (one.beat_alone and record.adds_leads)]
 
 
 def counterpart(record: RunRecord) -> Published | None:
@@ -131,7 +135,7 @@ def _all_published() -> tuple[Published, ...]:
 
 
 def _read(
-    figure: Mapping[str, Any], dataset: str, sources: Mapping[str, Mapping[str, str]]
+    figure: Mapping[str, Any], dataset: str, sources: Mapping[str, Mapping[str, Any]]
 ) -> Published:
     source = sources[figure["source"]]
     return Published(
@@ -145,4 +149,5 @@ def _read(
         strategy=figure.get("strategy"),
         builder=figure.get("builder"),
         searched_on=figure.get("searched_on"),
+        beat_alone=source.get("beat_alone", False),
     )

@@ -20,12 +20,12 @@ from nasbench_ecg.report.measures import COSTS, OWN_SCORE, RANKED_BY
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.statistics.patient_permutation import smallest_person_p_value
 from nasbench_ecg.report.statistics.seed_noise import interval_text, noise_text
-from nasbench_ecg.report.statistics.seeds import min_pairs_for_significance
 from nasbench_ecg.report.table import Cell, Column, Kind, Table, TableRow
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.statistics import (
     MIN_VALUES_FOR_INTERVAL,
     SIGNIFICANCE,
+    min_pairs_for_significance,
     smallest_paired_p_value,
 )
 from nasbench_ecg.text import counted, p_value, seeds_text
@@ -70,7 +70,7 @@ def comparison_table(board: Leaderboard) -> Table | None:
         Column("F1 points", "difference of mean F1, in points")
         if board.ranked_by == RANKED_BY
         else Column("difference", "difference of the mean score"),
-        Column("p", "p-value of an exact paired permutation test"),
+        Column("p", "p-value of a paired permutation test"),
         Column("p (Holm)", "p-value corrected for all comparisons of the leaderboard"),
         *(
             Column(heading, meaning)
@@ -224,10 +224,11 @@ def _about_persons(board: Leaderboard) -> list[str]:
     """Return which records are of persons who are elsewhere, too, in sentences."""
     notes = []
     if board.shared_persons:
+        n = len(board.shared_persons)
         notes.append(
-            f"The records are kept apart, but {counted(len(board.shared_persons), 'person')} of "
-            f"the test part has another record in the training part: "
-            f"{', '.join(board.shared_persons)}."
+            f"The records are kept apart, but {counted(n, 'person')} of the test part "
+            f"{'has another record' if n == 1 else 'have other records'} in the training or "
+            f"validation part: {', '.join(board.shared_persons)}."
         )
     for overlap in board.searched:
         what = f"the persons on whom architectures were searched on {overlap.dataset}"
@@ -248,7 +249,9 @@ def _about_persons(board: Leaderboard) -> list[str]:
     if board.published and (remark := dataset_remark(board.track.dataset)):
         notes.append(remark)
     if not board.published and published_scores(board.track.dataset, board.track.protocol):
-        notes.append("Published scores are of all records, so they are not shown here.")
+        notes.append(
+            "Published scores are of all records and of the beat alone, so they are not shown."
+        )
     return notes
 
 

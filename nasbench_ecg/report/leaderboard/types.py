@@ -103,6 +103,7 @@ class Row:
             same digest trained their networks in the same way.
         space_digest: Digest of the space, its options and the size limit of networks. Rows with the
             same digest searched the same architectures.
+        method_digest: Digest of all that identifies the method, whichever leaderboard it is on.
         run_keys: The runs of this row, sorted.
         rank: Rank, 1 is best; None if the row cannot be ranked.
         rank_interval: Best and worst rank that the paired tests leave open, if they can tell.
@@ -132,6 +133,7 @@ class Row:
     evaluations: float | None = None
     recipe_digest: str = ""
     space_digest: str = ""
+    method_digest: str = ""
     run_keys: tuple[str, ...] = ()
     rank: int | None = None
     rank_interval: tuple[int, int] | None = None
@@ -234,10 +236,10 @@ class Leaderboard:
     def details(self, row: Row) -> list[str]:
         """Return what distinguishes ``row`` from others of its strategy, and changed options."""
         same_strategy = [other for other in self.rows if other.strategy == row.strategy]
-        own = {k: v for k, v in row.options.items() if k not in self.usual or v != self.usual[k]}
+        names = short_names({name for other in same_strategy for name in self._unusual(other)})
         details = [
-            f"{name}={'default' if own[key] is None else value_text(own[key])}"
-            for key, name in short_names(own).items()
+            f"{names[key]}={'default' if value is None else value_text(value)}"
+            for key, value in self._unusual(row).items()
         ]
         same_builder = [other for other in same_strategy if other.builder == row.builder]
         if len({other.space for other in same_builder}) > 1:
@@ -247,6 +249,11 @@ class Leaderboard:
         if len({other.device for other in same_strategy}) > 1:
             details.append(row.device)
         return details
+
+    def _unusual(self, row: Row) -> dict[str, Any]:
+        """Return the options of ``row`` without those that have the usual value."""
+        options = row.options.items()
+        return {k: v for k, v in options if k not in self.usual or v != self.usual[k]}
 
     def label(self, row: Row) -> str:
         """Return a unique name of ``row``, for example ``random (samples=1, cuda)``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from nasbench_ecg.report.leaderboard.comparisons import RANDOM_SEARCH, effort
@@ -11,9 +12,9 @@ from nasbench_ecg.report.leaderboard.grouping import track_name
 from nasbench_ecg.report.leaderboard.types import Leaderboard
 from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.statistics.patient_permutation import min_persons_for_significance
-from nasbench_ecg.report.statistics.seeds import Comparison, min_pairs_for_significance
+from nasbench_ecg.report.statistics.seeds import Comparison
 from nasbench_ecg.report.table import Cell, Column, Table, TableRow
-from nasbench_ecg.statistics import SIGNIFICANCE
+from nasbench_ecg.statistics import SIGNIFICANCE, min_pairs_for_significance
 from nasbench_ecg.text import counted, difference, p_value
 
 _OVER_SEEDS = (
@@ -139,7 +140,7 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
         Column("against", numeric=False),
         Column("difference", "difference of the mean score; of F1 in points"),
         Column("runs", "paired runs of each"),
-        Column("p", "p-value of an exact permutation test, corrected by Holm"),
+        Column("p", "p-value of a permutation test, corrected by Holm"),
         Column("verdict", "whether the difference is shown at the 5% level", numeric=False),
         *(_PERSON_COLUMNS if with_persons else ()),
     )
@@ -211,8 +212,14 @@ def chance_text(boards: Sequence[Leaderboard]) -> str:
         row.improvement is not None and row.improvement.interval is not None for row in rows
     )
     tests = sum(len(board.comparisons) for board in boards)
+    least_persons = min_persons_for_significance(1) or inf
     of_patients = sum(one.n_persons is not None for board in boards for one in board.comparisons)
     families = sum(bool(board.comparisons) for board in boards)
+    able = sum(
+        (one.n >= min_pairs_for_significance()) + ((one.n_persons or 0) >= least_persons)
+        for board in boards
+        for one in board.comparisons
+    )
     parts = []
     if seeds or patients:
         parts.append(
@@ -224,7 +231,7 @@ def chance_text(boards: Sequence[Leaderboard]) -> str:
             f"{counted(gains, 'interval')} of a difference (vs random): about {gains / 20:.2g} "
             "would exclude zero by chance if no method differed"
         )
-    if tests:
+    if able:
         each = "" if families == 1 else " on each"
         what = counted(tests, "paired test")
         kinds = ""
@@ -232,7 +239,7 @@ def chance_text(boards: Sequence[Leaderboard]) -> str:
             what += f" over seeds and {of_patients} over patients"
             kinds = " in the tests over seeds, and one in those over patients"
         parts.append(
-            f"{what} on {counted(families, 'leaderboard')}: about {(tests + of_patients) / 20:.2g} "
+            f"{what} on {counted(families, 'leaderboard')}: about {able / 20:.2g} "
             f"uncorrected p-values would be below 0.05 by chance; corrected together{each}, "
             f"at most one leaderboard in 20 shows a difference by chance{kinds}"
         )

@@ -1,7 +1,8 @@
 """Tables of verdicts as Markdown, and the blocks of a text that hold them.
 
 A block starts with ``<!-- verdicts: SUITE -->`` and ends with ``<!-- end of verdicts -->``; the
-table between is that of the runs of the suite. ``SUITE · PROFILE`` takes the runs of one profile.
+table between is that of the runs of the suite, and of those submitted for its leaderboards.
+``SUITE · PROFILE`` takes the runs of one profile.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.grouping import of_suite
 from nasbench_ecg.report.leaderboard.types import Leaderboard
 from nasbench_ecg.report.leaderboard.verdicts import verdict_table
 from nasbench_ecg.report.render.markdown import table_and_notes
@@ -43,7 +45,7 @@ def filled(text: str, records: Sequence[RunRecord], where: str) -> str:
 
     def block(found: re.Match[str]) -> str:
         start, suite, profile = found.groups()
-        runs = [r for r in records if r.suite == suite and profile in (None, r.profile)]
+        runs = [r for r in of_suite(records, suite) if profile in (None, r.profile)]
         if not runs:
             raise OptionError(
                 f"There is no run of suite {suite!r}{f' and profile {profile!r}' * bool(profile)}.",

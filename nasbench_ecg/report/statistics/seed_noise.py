@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nasbench_ecg.data.protocols import SEARCH_OPTIONS
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.studies.correlation_files import FOLDER, RESULT
@@ -102,15 +103,18 @@ class StoredNoise:
         profile: The profile.
         protocol: The protocol.
         data: Fingerprints of beats and of split.
-        components: Name and options of space, builder and evaluator.
+        components: Name, options and revision of space, builder and evaluator; older measurements
+            have no revision.
+        search_options: The options of the protocol that say how candidates are validated.
         noise: The noise.
     """
 
     profile: str
     protocol: str
     data: tuple[str, str]
-    components: Mapping[str, tuple[str, Mapping[str, Any]]]
+    components: Mapping[str, tuple[str, Mapping[str, Any], int | None]]
     noise: SeedNoise
+    search_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def space(self) -> str:
@@ -125,9 +129,11 @@ class StoredNoise:
             and (data and data.fingerprint, split and split.fingerprint) == self.data
             and all(
                 (part.name, _set(part.options)) == (name, _set(options))
-                for role, (name, options) in self.components.items()
+                and revision in (None, part.revision)
+                for role, (name, options, revision) in self.components.items()
                 for part in [record.components[role]]
             )
+            and record.search_options == self.search_options
         )
 
 
@@ -160,8 +166,14 @@ def _read(path: Path) -> StoredNoise | None:
             protocol=result["protocol"],
             data=(result["beats"], result["split"]),
             components={
-                role: (result["components"][role]["name"], result["components"][role]["options"])
+                role: (part["name"], part["options"], part.get("revision"))
                 for role in _ROLES
+                for part in [result["components"][role]]
+            },
+            search_options={
+                name: value
+                for name, value in result.get("protocol_options", {}).items()
+                if name in SEARCH_OPTIONS
             },
             noise=SeedNoise(**{name: _tuple(value) for name, value in noise.items()}),
         )

@@ -15,9 +15,9 @@ from nasbench_ecg.statistics import (
     SIGNIFICANCE,
     holm,
     mean_interval,
+    min_pairs_for_significance,
     paired_p_value,
     ratio_interval,
-    smallest_paired_p_value,
 )
 
 # Summary of one score
@@ -108,14 +108,6 @@ def compare_all(values: Sequence[Sequence[float]]) -> list[Comparison]:
         Comparison(i, j, len(values[i]), fmean(values[i]) - fmean(values[j]), p, adjusted)
         for (i, j), p, adjusted in zip(pairs, p_values, holm(p_values), strict=True)
     ]
-
-
-def min_pairs_for_significance(comparisons: int = 1) -> int:
-    """Return the fewest pairs with which one of so many comparisons can reach the 5% level."""
-    n = 1
-    while comparisons * smallest_paired_p_value(n) > SIGNIFICANCE:
-        n += 1
-    return n
 
 
 # Improvement over a random baseline

@@ -23,7 +23,7 @@ from nasbench_ecg.tables.intraclass import (
     variance_components,
 )
 from nasbench_ecg.tables.noise import seeds_to_see
-from nasbench_ecg.text import counted, duration
+from nasbench_ecg.text import duration
 
 MIN_SAMPLES = 3
 """Smallest number of architectures for a rank correlation."""
@@ -206,10 +206,11 @@ def correlation_table(
         + f" over {n} random architectures. "
         "Evaluators used the train and validation parts only, never the test part."
     ]
-    if diverged := max(one.diverged for one in correlations):
+    if diverged := [one for one in correlations if one.diverged]:
+        listed = ", ".join(f"{one.evaluator} {one.diverged}" for one in diverged)
         notes.append(
-            f"A training of {counted(diverged, 'architecture')} diverged: such a score counts as "
-            "the worst."
+            f"Architectures of which a training diverged, by {against} or by the evaluator: "
+            f"{listed}. Such a score counts as the worst."
         )
     if n < MIN_SAMPLES_FOR_INTERVAL:
         notes.append(f"An interval needs at least {MIN_SAMPLES_FOR_INTERVAL} architectures.")

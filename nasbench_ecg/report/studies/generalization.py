@@ -18,7 +18,13 @@ from statistics import fmean
 from nasbench_ecg.architecture import canonical_json
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.report.leaderboard.folds import pool_folds
-from nasbench_ecg.report.leaderboard.grouping import data_of, flat_options
+from nasbench_ecg.report.leaderboard.grouping import (
+    data_of,
+    each_once,
+    flat_options,
+    runs_by_seed,
+    search_options,
+)
 from nasbench_ecg.report.leaderboard.overlap import Overlap, Persons
 from nasbench_ecg.report.leaderboard.published import Published, counterpart_of
 from nasbench_ecg.report.leaderboard.types import Track
@@ -159,11 +165,7 @@ def generalization(
         registry: The available components, for the persons of records that name none.
         datasets: Names of the datasets that are included; none: all.
     """
-    finished = {
-        (r.run_key, r.submitted_by): r
-        for r in records
-        if r.status == "ok" and RANKED_BY in r.metrics
-    }
+    finished = each_once(r for r in records if r.status == "ok" and RANKED_BY in r.metrics)
     own_last = sorted(finished.values(), key=lambda r: r.submitted_by is None)
     scored = {r.run_key: r for r in own_last}
     pooled, _ = pool_folds(finished.values())
@@ -204,6 +206,7 @@ def _method(record: RunRecord, scored: Mapping[str, RunRecord]) -> Method:
     options = {
         **flat_options(record, ("space", "builder", "evaluator")),
         **flat_options(source or record, ("strategy",)),
+        **search_options(source or record),
     }
     for name in _TRANSFERRED:
         options.pop(name, None)
@@ -231,9 +234,9 @@ def _target(
     for record in records:
         by_method[_method(record, scored)].append(record)
     track, beats, split, macro_classes = data
-    all_records = not records[0].leaves_out_records
+    all_records = not all(record.leaves_out_records for record in records)
     results = {
-        method: _result(runs, method, track, all_records=all_records)
+        method: _result(_one_of_each_seed(runs), method, track, all_records=all_records)
         for method, runs in by_method.items()
     }
     n_runs = {m: len(result.run_keys) for m, result in results.items() if not m.found_on}
@@ -259,6 +262,14 @@ def _target(
         n_records=len(records[0].dataset.records) if records[0].dataset else 0,
         overlaps=tuple(persons.search_overlaps(records)),
     )
+
+
+def _one_of_each_seed(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return one run for each seed, and for each architecture that was transferred."""
+    by_origin: dict[str, list[RunRecord]] = defaultdict(list)
+    for run in runs:
+        by_origin[(origin_of(run) or {}).get("run_key", "")].append(run)
+    return [run for group in by_origin.values() for run in runs_by_seed(group)]
 
 
 def _result(

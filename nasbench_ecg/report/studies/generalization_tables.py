@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nasbench_ecg.options import short_names
+from nasbench_ecg.report.leaderboard.grouping import differing
 from nasbench_ecg.report.leaderboard.overlap import Overlap, shares_text
 from nasbench_ecg.report.leaderboard.published import Published, published_scores
 from nasbench_ecg.report.measures import COSTS, RANKED_BY
@@ -103,13 +104,9 @@ def _labels(methods: Sequence[Method]) -> dict[Method, str]:
 def _distinguishing_options(method: Method, same_name: Sequence[Method]) -> list[str]:
     """Return the options that distinguish a method from others of the same name."""
     options = json.loads(method.options)
-    others = [json.loads(other.options) for other in same_name]
-    differing = [
-        key
-        for key, value in sorted(options.items())
-        if any(other.get(key) != value for other in others)
-    ]
-    return [f"{name}={value_text(options[key])}" for key, name in short_names(differing).items()]
+    names = differing([json.loads(other.options) for other in same_name])
+    short = short_names(names)
+    return [f"{short[key]}={value_text(options[key])}" for key in sorted(names & options.keys())]
 
 
 def _f1_table(report: Generalization, labels: Mapping[Method, str]) -> Table:

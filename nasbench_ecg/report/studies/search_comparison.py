@@ -166,7 +166,7 @@ def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome)
     notes = [
         "F1: mean test F1 of the found member in percent, over n repetitions; a member's F1 is the "
         "mean over its first three seeds. regret: best F1 of the table minus that of the found "
-        "member, median and quartiles, in points. rank: mean over repetitions, 1 the best.",
+        "member, median and quartiles, in points. rank: mean over {_common(outcome)}, 1 the best.",
         f"difference: from {found.baseline} in the same repetitions, mean, in points; with "
         f"{CONFIDENCE:.0%} confidence all intervals of this measure in the report hold the true "
         "difference. p: Wilcoxon's signed-rank test with Holm's correction. superior: probability "
@@ -175,6 +175,12 @@ def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome)
         _state(table),
     ]
     return text_table(f"Found member, {budget_text(outcome.budget)}", headings, rows, notes)
+
+
+def _common(outcome: Outcome) -> str:
+    """Return the repetitions that ranks are over."""
+    n = {one.repetitions for one in outcome.scores}
+    return "repetitions" if len(n) == 1 else f"the first {min(n)} repetitions, which all have"
 
 
 def _volume_table(table: TrainedTable, found: SearchComparison, outcome: Outcome) -> Table:

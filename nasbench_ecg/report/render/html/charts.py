@@ -21,6 +21,7 @@ _COST_LABELS = {
     "latency_1_ms": "latency of one beat, ms",
     "total": "seconds of search and training",
 }
+_DURATIONS = ("latency_1_ms", "total")
 _MIN_POINTS = 2
 _PHONE_TEXT = 15 / 12  # page.css has larger text in a narrow window
 
@@ -54,7 +55,9 @@ def f1_against_costs(
         published = max((f.scores.get(RANKED_BY, 0.0) for f in board.published), default=0.0)
         x = svg.horizontal(label, [cost for _, cost in points], log=True)
         y = svg.vertical("F1, %", [100 * end for end in [*ends, *([published] * bool(published))]])
-        marks = [_front([p for p in points if front_of_all or p[0].rank is not None], x, y)]
+        marks = []
+        if name not in _DURATIONS or len(board.processors) < 2:
+            marks.append(_front([p for p in points if front_of_all or p[0].rank is not None], x, y))
         if published:
             at = y.place(100 * published)
             marks.append(svg.path([(x.start, at), (x.end, at)], "published"))
