@@ -23,8 +23,8 @@ _VARIANTS = (
 
 _REVISIONS = {"darts-es": 2, "fair-darts": 2, "darts-pt": 2}
 """Since revision 2, darts-es returns to the same epoch as its authors' code, fair-darts has the
-first α and the betas of its authors, and no ``none``, and darts-pt removes one edge of a node at a
-time."""
+first α and the betas of its authors, and no ``none``, and darts-pt scores each edge into a node
+beside all others, and draws the beats of its tuning epoch by epoch."""
 
 
 @hookimpl

@@ -83,7 +83,8 @@ class DartsOptions(SearchNetworkOptions):
 
     hessian_eigenvalue: bool = Field(True, exclude=True)
     """Whether the trajectory holds the dominant eigenvalue of the Hessian of the validation loss in
-    α at the end of each epoch. It changes neither the result nor the run key.
+    α at the end of each epoch. It changes neither the result nor the run key, and takes a few
+    percent of the search, a quarter with ``gdas``.
     """
 
     @model_validator(mode="after")

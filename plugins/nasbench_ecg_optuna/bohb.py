@@ -39,8 +39,10 @@ class Bohb(Hyperband):
     the search has several brackets: it learns from short trainings until there are enough long
     ones. It honors budgets of evaluations and of seconds.
 
-    The published method keeps the model's densities apart by parameter type; here they are those of
-    Optuna's multivariate TPE.
+    The model is Optuna's multivariate TPE, and differs from the published one in three points. A
+    tenth of the scores counts as good, at most 25, where the authors take 15%, and no fewer than
+    there are parameters plus one. Weights and bandwidths of the densities are Optuna's. Candidates
+    whose training diverged are left out; the authors count them as bad.
     """
 
     options: BohbOptions
