@@ -68,6 +68,11 @@ class Architecture:
         entries = set(data) if isinstance(data, dict) else set[str]()
         if missing := sorted({"format", "space", "genotype"} - entries):
             raise OptionError(f"This is not an architecture: {', '.join(missing)} is missing.")
+        if unknown := sorted(map(str, entries - {"format", "space", "genotype"})):
+            raise OptionError(
+                f"This is not an architecture: it has unknown entries, {', '.join(unknown)}.",
+                fix="Remove them: an architecture has format, space and genotype.",
+            )
         if data["format"] != FORMAT_VERSION:
             raise OptionError(
                 f"This architecture has format {data['format']!r}, not {FORMAT_VERSION}.",

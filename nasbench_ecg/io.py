@@ -60,6 +60,21 @@ def replace_atomically(path: Path) -> Iterator[Path]:
         raise
 
 
+def check_writable(path: Path, *, option: str = "-o") -> None:
+    """Check, before the work whose output it is, that a file can be written; nothing is written.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    with storage_errors(path, option=option):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if path.exists() and not path.is_file():  # a device or a pipe
+            return
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
 @contextmanager
 def storage_errors(path: Path, *, option: str = "--out", what: str = "Results") -> Iterator[None]:
     """Turn an OSError inside the block into a StorageError that says what to do.

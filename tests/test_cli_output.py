@@ -104,6 +104,19 @@ def test_messages_that_cannot_be_written_change_nothing(words: tuple[str, ...], 
 
 
 @needs_full
+def test_a_path_that_the_system_refuses_is_an_error_that_the_user_can_fix(tmp_path: Path) -> None:
+    done = nasbench("show", "--out", tmp_path / ("d" * 300))
+    assert done.returncode == 2 and b"The path cannot be used" in done.stderr
+
+
+def test_without_stderr_commands_work() -> None:
+    command = [sys.executable, "-m", "nasbench_ecg", "list", "strategies"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" 2>&-', "sh", *command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "darts" in done.stdout
+
+
 def test_a_bar_on_a_full_disk_does_not_end_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     with FULL.open("w") as full:
         monkeypatch.setattr("sys.stderr", full)

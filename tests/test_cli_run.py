@@ -70,7 +70,7 @@ def assert_refused(done: Any, said: str, out: Path) -> None:
         (["darts", "toy-2lead", "--seeds", "1,x"], "--seeds 0,1,2"),
         (["darts", "toy-2lead", "--seeds", "1,1"], "--seeds 0,1,2"),
         (["darts", "toy-2lead", "--seeds", "-1"], "--seeds 0,1,2"),
-        (["darts", "toy-2lead", "--seeds", ""], "--seeds 0,1,2"),
+        (["darts", "toy-2lead", "--seeds", ""], "the value is empty"),
         (["darts", "toy-2lead", "--seed", "-1"], "--seed"),
         (["darts", "toy-2lead", "--seed", "5", "--seeds", "0,1"], "both given"),
         (["darts", "toy-2lead", "--evaluator", "clustering"], "architectures of 'labelings', not"),

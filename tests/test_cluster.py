@@ -130,6 +130,16 @@ def test_merging_again_ends_a_merge_that_was_killed_before_it_wrote_the_record(
     assert merged_again == other
 
 
+def test_costs_that_follow_from_the_network_must_agree(tmp_path: Path) -> None:
+    (run,) = runs_that("ok")
+    stored(tmp_path / "a", run, costs={"parameters": 10.0, "latency_1_ms": 1.0})
+    stored(tmp_path / "b", run, costs={"parameters": 10.0, "latency_1_ms": 2.0})
+    assert len(merge_results([tmp_path / "a", tmp_path / "b"], tmp_path / "out").equal) == 1
+    stored(tmp_path / "c", run, costs={"parameters": 11.0, "latency_1_ms": 1.0})
+    with pytest.raises(StorageError, match="different results: costs"):
+        merge_results([tmp_path / "a", tmp_path / "c"], tmp_path / "out")
+
+
 def killed(*_: object) -> None:
     raise KeyboardInterrupt
 

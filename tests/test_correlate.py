@@ -183,6 +183,19 @@ def test_the_command_stores_what_it_prints_and_does_nothing_twice(command, monke
     assert list(tmp_path.glob("results/correlation/*/")) == [path.parent]
 
 
+def test_comparisons_of_one_sample_add_up_in_its_file(command, tmp_path):
+    command("parameters")
+    result = json.loads(command("flops").stdout)
+    assert {one["evaluator"] for one in result["correlations"]} == {"parameters", "flops"}
+    assert all(
+        set(one["scores"]) == {"train", "parameters", "flops"} for one in result["architectures"]
+    )
+    (path,) = tmp_path.glob("results/correlation/*/correlation.json")
+    assert json.loads(path.read_text()) == result
+    other = json.loads(command("flops", samples=4).stdout)
+    assert [one["evaluator"] for one in other["correlations"]] == ["flops"]
+
+
 def test_several_seeds_train_each_architecture_again_and_say_how_much_is_the_seed(
     command, monkeypatch, tmp_path
 ):

@@ -6,6 +6,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +34,7 @@ from nasbench_ecg.testing.fixtures import component_under_test
 from nasbench_ecg.testing.runner import CheckJob, check_component, run_check
 
 FAULTY = """
-    import os, time
+    import os, time; print("the search says hello")
     from nasbench_ecg.api import Architecture, SearchResult, StrategySpec, hookimpl
 
     NAMES = ("breaks", "exits", "dies", "hangs", "strays", "returns-nothing")
@@ -170,6 +172,15 @@ def test_a_broken_plugin_is_named_with_its_distribution_and_version(
     (problem,) = [problem for problem in problems if problem.plugin == plugin]
     assert (problem.distribution, problem.version) == ("broken-things", "3.1")
     assert EXPECTED[plugin] in problem.error
+
+
+def test_what_a_plugin_prints_while_it_is_imported_is_not_on_stdout(
+    installation: Installation,
+) -> None:
+    command = [sys.executable, "-m", "nasbench_ecg", "list", "strategies", "--json"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "the search says hello" in found.stderr
+    assert json.loads(found.stdout)
 
 
 def test_all_other_plugins_are_loaded(installation: Installation) -> None:

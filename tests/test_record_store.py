@@ -66,6 +66,12 @@ def test_files_and_weights_lie_beside_the_record(tmp_path: Path) -> None:
     assert torch.equal(load_file(folder / "weights.safetensors")["w"], transposed)
 
 
+def test_others_can_read_the_weights_as_they_can_the_other_files(tmp_path: Path) -> None:
+    path = RecordStore(tmp_path).write(made(), {"curves.json": {}}, {"w": torch.zeros(2)})
+    modes = {file.stat().st_mode for file in (path, *path.with_suffix("").iterdir())}
+    assert len(modes) == 1
+
+
 def test_weights_that_share_memory_or_are_conjugated_are_stored(tmp_path: Path) -> None:
     one = torch.arange(6.0)
     conjugated = torch.tensor([1 + 2j]).conj()
@@ -297,7 +303,7 @@ def test_a_record_is_found_by_the_start_of_its_key(tmp_path: Path) -> None:
     for suite, key in [("runs", "aaaa1111"), ("runs", "aaaa2222"), ("other", "bbbb3333")]:
         RecordStore(tmp_path, suite).write(made(key))
     assert find_record(tmp_path, "aaaa1").run_key == "aaaa1111"
-    assert find_record(tmp_path, "b").suite == "runs"
+    assert find_record(tmp_path, "b").suite == "other"  # the folder, also where it was renamed
     with pytest.raises(StorageError, match="aaaa1111, aaaa2222"):
         find_record(tmp_path, "aaaa")
     with pytest.raises(StorageError, match="no run 'c'"):

@@ -41,7 +41,7 @@ from nasbench_ecg.suite.runner import (
     reuse_results,
     statuses,
 )
-from nasbench_ecg.suite.spec import load_suite, parse_suite, shipped_suites
+from nasbench_ecg.suite.spec import check_name, load_suite, parse_suite, shipped_suites
 
 GRID = """
 title = "Two by two"
@@ -160,6 +160,12 @@ def test_a_suite_without_runs_is_refused() -> None:
 def test_a_name_that_is_not_a_plain_folder_name_is_refused(name: str) -> None:
     with pytest.raises(OptionError, match="cannot name a suite"):
         parse_suite(GRID, name, "mine.toml")
+
+
+@pytest.mark.parametrize("name", ["speed", "tables", "correlation"])
+def test_folders_of_results_that_hold_no_suite_are_refused(name: str) -> None:
+    with pytest.raises(OptionError, match="cannot name a suite"):
+        check_name(name, "--suite")
 
 
 def test_an_unknown_suite_is_answered_with_similar_names(tmp_path: Path) -> None:

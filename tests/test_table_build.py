@@ -33,7 +33,8 @@ from nasbench_ecg.tables.build import (
     with_journals,
 )
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.files import CARD, NEXT_CARD, load_table, save_table
+from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table
+from nasbench_ecg.tables.find import find_tables_in
 from nasbench_ecg.tables.plan import strata
 
 FORK = multiprocessing.get_context("fork")
@@ -196,6 +197,25 @@ def test_a_table_without_its_next_card_is_read(whole, tmp_path):
     opened(tmp_path / "other")
     (tmp_path / "other" / CARD).rename(tmp_path / CARD)  # as after a kill between the two
     assert_same(with_journals(tmp_path), whole)
+
+
+def test_arrays_without_their_card_are_neither_replaced_nor_passed_over(whole, tmp_path):
+    folder = tmp_path / "space" / "data-protocol"
+    save_table(whole, folder)
+    (folder / CARD).unlink()
+    before = (folder / ARRAYS).read_bytes()
+    for use in (opened, lambda folder: publish(whole_in(tmp_path / "other", whole), folder)):
+        with pytest.raises(TableError, match="its card is missing"):
+            use(folder)
+    (found,) = find_tables_in(tmp_path)
+    with pytest.raises(TableError, match="No such file"):
+        load_table(found.folder)
+    assert (folder / ARRAYS).read_bytes() == before
+
+
+def whole_in(folder, whole):
+    save_table(whole, folder)
+    return folder
 
 
 def test_a_published_table_has_the_costs_of_its_source_and_keeps_what_that_lacks(tmp_path):

@@ -265,6 +265,20 @@ def test_a_damaged_description_is_a_problem_of_that_dataset_only(
     assert "torn.json" in problem.error and problem.components == (("dataset", "torn"),)
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"summary": 1}, {"protocols": "abc"}, {"options": []}, {"folder": None}, {"more": 1}]
+)
+def test_a_description_with_a_value_of_another_type_is_a_problem_of_that_dataset_only(
+    ward: Path, tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    nasbench("data", "add", ward)
+    path = tmp_path / "settings" / "datasets" / "my-ward.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}))
+    (problem,) = [p for p in load_registry().problems if p.plugin == "added"]
+    assert next(iter(wrong)) in problem.error
+    assert nasbench("list", "datasets").exit_code == 0
+
+
 def test_added_datasets_can_be_disabled(ward: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nasbench("data", "add", ward)
     monkeypatch.setenv("NASBENCH_ECG_DISABLE_PLUGINS", "added")

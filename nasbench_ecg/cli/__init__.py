@@ -5,6 +5,7 @@ No module imports a heavy library at its top: help and shell completion load all
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from itertools import chain
@@ -125,12 +126,34 @@ class Commands(TyperGroup):
             status = 1
             if isinstance(error, OSError) and not error.filename and stdout_fails():
                 _show_unwritten(error)
+            elif isinstance(error, OSError) and error.errno in _OF_A_PATH and error.filename:
+                show_error(_of_path(error), debug=self._debug)
+                status = 2
             else:
                 show_unexpected(error, debug=self._debug)
         if (unwritten := close_streams()) is not None:
             status = 1
             _show_unwritten(unwritten)
         sys.exit(status if isinstance(status, int) else 0)
+
+
+_OF_A_PATH = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EROFS,
+)
+"""Numbers of system errors that are those of a path that the user has given."""
+
+
+def _of_path(error: OSError) -> StorageError:
+    return StorageError(
+        f"The path cannot be used: {(error.strerror or str(error)).lower()}.",
+        where=str(error.filename),
+        fix="Choose another path, or change its permissions.",
+    )
 
 
 def _show_unwritten(error: OSError) -> None:

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -108,7 +108,8 @@ class _Messages:
     @staticmethod
     def _stream() -> IO[str]:
         # Rich replaces sys.stderr by a proxy of the console while a bar is shown.
-        return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+        stream = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+        return StringIO() if stream is None else stream  # None: it was closed before the start
 
 
 def prepare_streams() -> None:

@@ -145,6 +145,7 @@ def correlate(
     found = [measure(one, *compared) for one in others_scored]
     noise = seed_noise(compared) if len(several) > 1 else None
     result = _result(prepared, configs[0], scored, found, noise)
+    result = _with_earlier(result, folder / RESULT)
     _store(result, folder / RESULT)
     if as_json:
         print_json(result)
@@ -210,6 +211,40 @@ def _result(
         **({} if noise is None else {"seed_noise": asdict(noise)}),
         "provenance": provenance(config.device),
     }
+
+
+def _with_earlier(result: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return a result with the comparisons of an earlier one of the same sample and seeds."""
+    import json
+
+    try:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        new = {(one["evaluator"], one["against"]) for one in result["correlations"]}
+        kept = [
+            one for one in earlier["correlations"] if (one["evaluator"], one["against"]) not in new
+        ]
+        scores = {one["hash"]: one["scores"] for one in earlier["architectures"]}
+        alike = _sample_of(earlier) == _sample_of(result)
+    except (OSError, ValueError, KeyError, TypeError):
+        return result
+    if not alike:
+        return result
+    return {
+        **result,
+        "correlations": [*result["correlations"], *kept],
+        "architectures": [
+            {**one, "scores": {**scores[one["hash"]], **one["scores"]}}
+            for one in result["architectures"]
+        ],
+    }
+
+
+def _sample_of(result: dict[str, Any]) -> list[Any]:
+    """Return what two results share whose comparisons can stand in one file."""
+    names = ("format", "profile", "protocol", "seed", "device", "beats", "split")
+    seeds = (result.get("seed_noise") or {}).get("seeds")
+    hashes = [one["hash"] for one in result["architectures"]]
+    return [*(result[name] for name in names), list(seeds or ()), hashes]
 
 
 def _label(scored: SampleScores, config: RunConfig) -> str:

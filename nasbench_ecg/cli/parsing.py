@@ -10,24 +10,29 @@ from typer.core import TyperCommand
 
 
 class Verb(TyperCommand):
-    """A command that refuses a repeated option, unless it collects values or is a switch.
+    """A command that refuses repeated options and empty values.
 
-    By default the last value would count, and the others would be ignored without a word.
+    By default the last value of an option that takes one would count, and the others would be
+    ignored without a word. An empty value is that of a shell variable that is not set.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the words of the command line; arguments as in the base class.
 
         Raises:
-            typer.BadParameter: An option is repeated.
+            typer.BadParameter: An option is repeated, or its value is empty.
         """
         given = list(args)
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
-            order: list[Any] = self.make_parser(ctx).parse_args(args=given)[2]
+            parsed: Any = self.make_parser(ctx).parse_args(args=given)
+            values, _, order = parsed
             for option in order:
                 if order.count(option) > 1 and _takes_one_value(option):
                     raise typer.BadParameter("give it only once.", ctx=ctx, param=option)
+                found = values.get(option.name)
+                if "" in (found if isinstance(found, (list, tuple)) else (found,)):
+                    raise typer.BadParameter("the value is empty.", ctx=ctx, param=option)
         return rest
 
     def get_short_help_str(self, limit: int = 0) -> str:

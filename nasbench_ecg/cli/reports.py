@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_outputs(outputs: Sequence[Path], *, charts: bool = False) -> None:
-    """Check before the work that each file is of a format that can be written.
+    """Check before the work that each file is of a known format and can be written.
 
     Args:
         outputs: The files.
@@ -21,9 +21,13 @@ def check_outputs(outputs: Sequence[Path], *, charts: bool = False) -> None:
 
     Raises:
         OptionError: The suffix of a file is of no format.
+        StorageError: A file cannot be written.
     """
+    from nasbench_ecg.io import check_writable
+
     for output in outputs:
         _format_of(output, charts=charts)
+        check_writable(output)
 
 
 def show_report(

@@ -114,7 +114,9 @@ def run(
     ] = None,
     budget_seconds: Annotated[
         float | None,
-        typer.Option(min=1, metavar="S", help="End the search after S seconds."),
+        typer.Option(
+            min=1, metavar="S", help="End the search after S seconds, and what it computes then."
+        ),
     ] = None,
     parallel: Annotated[
         int,

@@ -61,10 +61,15 @@ def score(
     ] = None,
     learning: Annotated[
         float,
-        typer.Option(min=0, metavar="S", help="Seconds at the start that are not compared."),
+        typer.Option(
+            min=0, max=1e6, metavar="S", help="Seconds at the start that are not compared."
+        ),
     ] = 300.0,
     match: Annotated[
-        float, typer.Option(min=0.001, metavar="S", help="Largest distance of a pair, in seconds.")
+        float,
+        typer.Option(
+            min=0.001, max=10, metavar="S", help="Largest distance of a pair, in seconds."
+        ),
     ] = 0.15,
     symbols: Annotated[
         str,

@@ -67,7 +67,8 @@ def print_failures(
         lines = (record.error or "").strip().splitlines() or ["the record gives no reason"]
         if status == "interrupted" and (record.error is None or lines[-1] == "KeyboardInterrupt"):
             continue
-        text = f"{status}  {run}\n  {lines[-1].strip()}  ('nasbench-ecg show {run.key[:8]}')"
+        show = shlex.join(["nasbench-ecg", "show", run.key[:8], "--out", str(store.out)])
+        text = f"{status}  {run}\n  {lines[-1].strip()}  ('{show}')"
         stderr().print(text, style=STYLES[record.status])
 
 

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 def check_outputs(outputs: Sequence[Path]) -> None:
-    """Check the suffixes of files that a report is to be written to, before hours of simulation.
+    """Check the files that a report is to be written to, before hours of simulation.
 
     Raises:
         OptionError: A suffix is of no format, or the package for Parquet is not installed.
+        StorageError: A file cannot be written.
     """
+    from nasbench_ecg.io import check_writable
     from nasbench_ecg.report.render import SUFFIXES, format_of
     from nasbench_ecg.tables.export import check_parquet
 
@@ -28,6 +30,7 @@ def check_outputs(outputs: Sequence[Path]) -> None:
         format_of(output, [*SUFFIXES, ".json", ".parquet"])
         if output.suffix == ".parquet":
             check_parquet()
+        check_writable(output)
 
 
 def show(table: Table, found: SearchComparison, *, as_json: bool) -> None:

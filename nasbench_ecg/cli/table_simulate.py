@@ -174,4 +174,7 @@ def _parse_numbers(text: str, option: str, number: Callable[[str], float]) -> li
         found = []
     if found and all(0 < one < inf for one in found):
         return found
-    raise OptionError(f"{text!r} is not a list of numbers.", fix=f"For example {option} 20,50,100.")
+    what = "whole numbers from 1" if number is int else "numbers above 0"
+    raise OptionError(
+        f"{option} {text!r} is no list of {what}.", fix=f"For example {option} 20,50,100."
+    )

@@ -113,7 +113,7 @@ class WaveformOptions(RecordsOptions):
     added_noise: NoiseName | None = None
     """Recorded noise to add (bw, em, ma), in every other two minutes after the first five."""
 
-    snr: float | None = None
+    snr: float | None = Field(None, ge=-100, le=100)
     """Signal-to-noise ratio of the added noise in dB."""
 
     mark_shift: float | None = Field(None, gt=0)

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.io import storage_errors, to_json, write_atomically
 
@@ -129,7 +131,8 @@ def _read(path: Path) -> UserDataset:
         raise ValueError(f"the format is not {_FORMAT}")
     if data.get("name") != path.stem or not NAME.fullmatch(path.stem):
         raise ValueError("the name in the file differs from the name of the file")
-    dataset = UserDataset(**{**data, "protocols": tuple(data["protocols"])})
-    if not isinstance(dataset.options, dict) or not isinstance(dataset.folder, str):
-        raise ValueError("the folder or the options are missing")
-    return dataset
+    try:
+        return TypeAdapter(UserDataset).validate_python(vars(UserDataset(**data)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None

@@ -301,7 +301,7 @@ def make_run(
         try:
             return execute(ready, store, checkpoint_seconds=checkpoint_seconds)
         except BaseException:
-            if path.exists():
+            if path.is_file():
                 listener.failed(path)
             raise
 

@@ -41,15 +41,22 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
     if record.status != "ok" or record.architecture is None or record.dataset is None:
         raise OptionError(
             f"The run {record.run_key} ended as {record.status!r} and left no model.",
-            fix=f"'nasbench-ecg show {record.run_key[:8]}' shows its record.",
+            fix=f"'nasbench-ecg show {record.run_key[:8]} --out {out}' shows its record.",
         )
     path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
     words = [*shlex.split(record.command), "--suite", record.suite, "--out", str(out), "--rerun"]
     repeat = f"To train it again: {shlex.join(words)}"
-    if not path.is_file():
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
         raise StorageError(
             f"The weights of the run {record.run_key} are missing.", where=str(path), fix=repeat
-        )
+        ) from None
+    except OSError as error:
+        raise StorageError(
+            f"The weights cannot be read: {error.strerror or error}.", where=str(path)
+        ) from error
     model = build_model(record, registry)
     try:
         weights = load_file(path)

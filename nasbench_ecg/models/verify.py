@@ -99,7 +99,11 @@ def files_to_verify(target: Path) -> list[Path]:
         if not path.parent.with_suffix(".json").is_file()  # a file of a run
     ]
     if not found:
-        raise StorageError("There are no run records.", where=str(target))
+        raise StorageError(
+            "There are no run records.",
+            where=str(target),
+            fix="Name a folder of results, the folder of a suite, or the file of a record.",
+        )
     return found
 
 

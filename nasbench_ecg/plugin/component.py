@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.errors import NasbenchError, PluginError
@@ -17,6 +18,9 @@ from nasbench_ecg.plugin.specs import ComponentSpec, Kind
 
 if TYPE_CHECKING:
     from nasbench_ecg.options import Options
+
+_LONGEST = 600
+"""Characters of an error of other code that are shown."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ class Component:
 def describe_error(error: BaseException) -> str:
     """Return type and message of ``error`` on one line, also if it cannot be shown."""
     try:
-        message = " ".join(str(error).split()).rstrip(".")
+        message = shorten(" ".join(str(error).split()).rstrip("."), _LONGEST, placeholder=" ...")
     except KeyboardInterrupt:
         raise
     except BaseException as fault:

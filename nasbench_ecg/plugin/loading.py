@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -89,7 +91,8 @@ def _failed(plugin: FoundPlugin, stage: str, error: str) -> LoadedPlugin:
 def _load(manager: pluggy.PluginManager, plugin: FoundPlugin, stage: list[str]) -> LoadedPlugin:
     """Load ``plugin``; errors of its import leave this function, and ``stage`` says where."""
     stage[0] = "import"
-    module = plugin.entry_point.load()
+    with redirect_stdout(sys.stderr):  # stdout is for the output of commands, which may be JSON
+        module = plugin.entry_point.load()
     stage[0] = "version"
     if fault := _version_fault(plugin, module):
         return _failed(plugin, "version", fault)

@@ -85,11 +85,19 @@ def read_records(
         suite: The suite; by default all.
         prefix: The first characters of the run keys.
     """
-    found = [read_record_file(path) for path in _record_files(out, suite, prefix)]
+    found = [_in_its_folder(path) for path in _record_files(out, suite, prefix)]
     return (
         [item for item in found if isinstance(item, RunRecord)],
         [item for item in found if isinstance(item, DamagedRecord)],
     )
+
+
+def _in_its_folder(path: Path) -> RunRecord | DamagedRecord:
+    """Return the record in a file, as one of the suite whose folder it lies in."""
+    record = read_record_file(path)
+    if isinstance(record, RunRecord):
+        record.suite = path.parent.name
+    return record
 
 
 def _record_files(out: Path, suite: str | None = None, prefix: str = "") -> list[Path]:

@@ -185,6 +185,7 @@ class RecordStore:
                         for name, value in weights.items()
                     }
                     save_file(separate, temporary / WEIGHTS)
+                    (temporary / WEIGHTS).chmod(0o644)
                 except SafetensorError as error:
                     raise OSError(str(error)) from error
                 except (RuntimeError, ValueError, KeyError) as error:

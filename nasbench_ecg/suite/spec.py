@@ -31,6 +31,9 @@ from nasbench_ecg.errors import OptionError, StorageError, nearest
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
+OTHER_FOLDERS = frozenset({"speed", "tables", "correlation"})
+"""Folders of results that hold no suite: of ``benchmarks/speed``, tables, and ``correlate``."""
+
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
@@ -39,7 +42,9 @@ def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Seeds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1), AfterValidator(_distinct)
+    tuple[Annotated[int, Field(ge=0, strict=True)], ...],
+    Field(min_length=1),
+    AfterValidator(_distinct),
 ]
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -51,7 +56,7 @@ class _Strict(BaseModel):
 class Limits(_Strict):
     """The budget of a search."""
 
-    evaluations: Annotated[int, Field(ge=1)] | None = None
+    evaluations: Annotated[int, Field(ge=1, strict=True)] | None = None
     """Largest number of candidates that it evaluates."""
     seconds: Annotated[float, Field(ge=1)] | None = None
     """Largest number of seconds that it takes."""
@@ -165,6 +170,12 @@ def load_suite(name_or_path: str) -> Suite:
 
 def check_name(name: str, where: str) -> None:
     """Raise OptionError unless ``name`` is valid as the name of a suite and of its folder."""
+    if name in OTHER_FOLDERS:
+        raise OptionError(
+            f"{name!r} cannot name a suite: this folder of results has other contents.",
+            where=where,
+            fix="Choose another name.",
+        )
     if not _NAME.fullmatch(name):
         raise OptionError(
             f"{name!r} cannot name a suite.",

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.io import storage_errors
 from nasbench_ecg.tables.card import Card, TableError
-from nasbench_ecg.tables.files import CARD, digest_of_arrays, load_table, save_table
+from nasbench_ecg.tables.files import digest_of_arrays, has_table, load_table, save_table
 from nasbench_ecg.tables.find import shipped_tables
 from nasbench_ecg.tables.journal import Training, append_line, journal_line, read_journal
 from nasbench_ecg.tables.table import BASE_SEEDS, COST, PROXY, Table, empty_arrays
@@ -180,7 +180,7 @@ def open_or_create(
     """
     scratch_folder(folder)
     with table_lock(folder):  # another process may be creating it
-        if not (folder / CARD).exists():
+        if not has_table(folder):
             arrays = empty_arrays(card, [arch.to_json() for arch in members])
             arrays |= {f"{COST}{name}": values for name, values in costs().items()}
             save_table(Table(card, arrays), folder)
@@ -226,7 +226,7 @@ def continue_shipped(card: Card, folder: Path) -> None:
             shipped = load_table(one.folder)
             scratch_folder(folder)
             with table_lock(folder):
-                if not (folder / CARD).exists() and not differences(card, shipped.card):
+                if not has_table(folder) and not differences(card, shipped.card):
                     save_table(shipped, folder)
 
 
@@ -240,7 +240,7 @@ def add_arrays(table: Table, arrays: Mapping[str, NDArray[np.float64]], folder: 
     """
     scratch_folder(folder)
     with table_lock(folder):
-        if (folder / CARD).exists():
+        if has_table(folder):
             table = load_table(folder)
         replaced = COST if any(name.startswith(COST) for name in arrays) else ()
         kept = {name: a for name, a in table.arrays.items() if not name.startswith(replaced)}
@@ -260,7 +260,7 @@ def publish(source: Path, target: Path) -> Table:
     """
     table = with_journals(source)
     arrays = table.arrays
-    if (target / CARD).exists():
+    if has_table(target):
         old = load_table(target)
         if {"recipe", "seeds"}.issuperset(differences(table.card, old.card)):
             kept = {n: a for n, a in old.arrays.items() if n.startswith((COST, PROXY))}

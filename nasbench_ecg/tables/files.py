@@ -57,6 +57,20 @@ def _end_replacement(folder: Path) -> None:
                 (folder / NEXT_CARD).replace(folder / CARD)
 
 
+def has_table(folder: Path) -> bool:
+    """Return whether a folder holds a table.
+
+    Raises:
+        TableError: It holds the arrays of a table without their card.
+    """
+    if (folder / CARD).exists() or not (folder / ARRAYS).exists():
+        return (folder / CARD).exists()
+    _end_replacement(folder)
+    if not (folder / CARD).exists():
+        raise _damaged(folder / CARD, "its card is missing")
+    return True
+
+
 def load_table(folder: Path) -> Table:
     """Read a table and check the digests of its card and arrays, shapes and types.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from nasbench_ecg.errors import nearest
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.files import CARD, load_table, table_folder
+from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, table_folder
 from nasbench_ecg.tables.table import Table
 
 ENTRY_POINT_GROUP = "nasbench_ecg.tables"
@@ -60,9 +60,15 @@ def shipped_tables() -> Iterator[FoundTable]:
 
 
 def find_tables_in(tables: Path, source: str | None = None) -> Iterator[FoundTable]:
-    """Yield the tables of a folder of tables, and say that they come from ``source``."""
-    for card in sorted(tables.glob(f"*/*/{CARD}")):
-        folder = card.parent
+    """Yield the tables of a folder of tables, and say that they come from ``source``.
+
+    One of which a file is missing is yielded, too: reading it says so.
+    """
+    of_card, of_arrays = (
+        {path.parent for path in tables.glob(f"*/*/{name}")} for name in (CARD, ARRAYS)
+    )
+    new = {folder for folder in of_arrays if (folder / NEXT_CARD).exists()}
+    for folder in sorted(of_card | (of_arrays - new)):
         yield FoundTable(folder.parent.name, folder.name, folder, source or str(tables))
 
 

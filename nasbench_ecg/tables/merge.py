@@ -18,7 +18,7 @@ from nasbench_ecg.tables.clock import (
     trained_on,
     with_seconds_of,
 )
-from nasbench_ecg.tables.files import CARD, load_table, save_table
+from nasbench_ecg.tables.files import has_table, load_table, save_table
 from nasbench_ecg.tables.find import find_tables_in
 from nasbench_ecg.tables.table import COST, PROXY, Table
 
@@ -67,7 +67,7 @@ def table_parts(folders: Sequence[Path], out: Path) -> list[TablePart]:
 
 
 def _own(target: Path) -> Iterator[TablePart]:
-    if (target / CARD).exists():
+    if has_table(target):
         yield TablePart(target, target, with_journals(target))
 
 
@@ -105,7 +105,7 @@ def merge_tables(parts: Sequence[TablePart]) -> int:
     for part in parts:
         scratch_folder(part.target)
         with table_lock(part.target):
-            if (part.target / CARD).exists():
+            if has_table(part.target):
                 table = load_table(part.target)
                 refuse_other(part.table.card, table.card, str(part.target))
                 merged, n = _merged(table, part.table)
