@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.front.results import LeaderboardTables, Runs, one_run, records_of
 from nasbench_ecg.report.leaderboard.anytime import EFFORTS, Effort, best_curve
 from nasbench_ecg.report.leaderboard.build import build_report
@@ -84,7 +84,10 @@ def score_against_cost(
     board = boards.boards[track]
     rows = [row for row in board.rows if row.ranking is not None and cost in row.costs]
     if not rows:
-        raise OptionError(f"No method of {board.track} has the cost {cost!r}.")
+        known = sorted({name for row in board.rows for name in row.costs})
+        raise OptionError(
+            f"No method of {board.track} has the cost {cost!r}.", fix=nearest(cost, known)
+        )
     factor = 100 if board.score_name == "F1" else 1
     with _axes(ax) as axes:
         for i, row in enumerate(rows):
@@ -157,17 +160,24 @@ def anytime(
         return axes
 
 
-def confusion(runs: Runs | RunRecord | Iterable[RunRecord], *, ax: Axes | None = None) -> Axes:
+def confusion(
+    runs: Runs | RunRecord | Iterable[RunRecord] | str,
+    *,
+    out: Path | str = DEFAULT_OUT,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the confusion matrix of some runs, summed: beats, and their share of the true class.
 
     Args:
-        runs: Runs on one dataset under one protocol.
+        runs: Runs on one dataset under one protocol, or the first characters of a run key.
+        out: Folder of results, for a key.
         ax: Axes to draw on.
 
     Raises:
         OptionError: No run has a confusion matrix, or their classes, datasets or protocols differ.
     """
-    records = [record for record in records_of(runs) if record.confusion is not None]
+    given = [one_run(runs, out)[0]] if isinstance(runs, str) else records_of(runs)
+    records = [record for record in given if record.confusion is not None]
     if len({tuple(record.classes) for record in records}) != 1:
         raise OptionError("These runs have no confusion matrices of the same classes.")
     tracks = sorted({f"{one.dataset_name} {one.protocol}" for one in records})

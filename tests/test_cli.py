@@ -356,7 +356,7 @@ def test_list_knows_protocols_and_profiles(
     assert tuple(entry["name"] for entry in listed) == names
     text = nasbench("list", kind).stdout
     for entry in listed:
-        assert f" {entry['name']} " in text
+        assert f"\n{entry['name']} " in text
     every = json.loads(nasbench("list", "--json").stdout)
     assert [entry for entry in listed if entry not in every] == []
 

@@ -449,6 +449,14 @@ def test_a_search_with_a_database_is_the_same_as_one_without(task, tmp_path):
     assert kept.architectures == free.architectures
 
 
+def test_the_storage_is_no_part_of_the_run_key():
+    registry = load_registry()
+    kept = RunRequest("tpe", "synthetic-2lead", overrides={"strategy": {"storage": "sqlite:///a"}})
+    config = configure(registry, kept)
+    assert config.key() == configure(registry, RunRequest("tpe", "synthetic-2lead")).key()
+    assert config.strategy.options.storage == "sqlite:///a"
+
+
 @pytest.mark.parametrize("url", ["study.db", "nosuchdb://x", "sqlite:////no/such/folder/study.db"])
 def test_a_storage_that_cannot_be_opened_is_an_error_that_names_the_option(url, task):
     with pytest.raises(OptionError, match=r"cannot be opened.*strategy.storage.*sqlite:///"):

@@ -162,7 +162,7 @@ def test_a_query_that_has_no_answer_is_refused(toy, file, more, reason):
     ("content", "reason"),
     [
         (b"{", "not JSON"),
-        (b"\xff\xfe", "it is not text"),
+        (b"\xff\xfe", "cannot be read"),
         (SPACE.members[0].to_json().encode(), "not trained yet"),
         (Architecture("conv-cells", {}).to_json().encode(), "'conv-cells'"),
         (
@@ -181,7 +181,7 @@ def test_a_file_that_is_no_member_is_refused(toy, file, content, reason):
 
 def test_a_missing_file_and_an_unknown_dataset_are_refused(toy, tmp_path):
     asked = ("table", "query", tmp_path / "none.json", "--tables", toy)
-    assert "No such file" in refused(*asked, "--dataset", "synthetic-2lead")
+    assert "There is no such file" in refused(*asked, "--dataset", "synthetic-2lead")
     assert "synthetic-2lead" in refused(*asked, "--dataset", "synthetic-2led")
 
 
@@ -357,8 +357,8 @@ def test_a_simulation_with_a_bad_option_is_refused(toy, monkeypatch, more, reaso
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["--shard", "3/2"], "not of the form I/N"),
-        (["--shard", "0/2"], "not of the form I/N"),
+        (["--shard", "3/2"], "there is no part"),
+        (["--shard", "0/2"], "there is no part"),
         (["--shard", "one"], "not of the form I/N"),
         (["--set", "strategy.samples=3"], "does not apply here"),
         (["--set", "space.width=[2]"], "no option 'width'"),

@@ -71,6 +71,17 @@ def test_an_honest_run_passes_every_check(out: Path) -> None:
     assert nasbench("verify", out).exit_code == 0
 
 
+def test_the_command_of_a_run_may_have_options_that_change_no_result(out: Path) -> None:
+    path = record_of(out)
+    command = json.loads(path.read_text())["command"]
+    for more, outcome in (
+        ("strategy.hessian_eigenvalue=false", "passed"),
+        ("strategy.epochs=9", "failed"),
+    ):
+        edit(path, command=f"{command} --set {more}")
+        assert outcomes(path)["command"][0] == outcome
+
+
 def edit(path: Path, **values: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 

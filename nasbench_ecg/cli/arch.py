@@ -143,7 +143,7 @@ def _open(source: str, assignments: list[str] | None, out: Path) -> tuple[Archit
     from nasbench_ecg.options import parse_assignments, resolve
     from nasbench_ecg.plugin.registry import load_registry
 
-    text, record = _read(source, out)
+    text, record = read_architecture(source, out)
     try:
         arch = Architecture.from_json(text)
     except OptionError as error:
@@ -168,7 +168,7 @@ def _open(source: str, assignments: list[str] | None, out: Path) -> tuple[Archit
     return arch, space
 
 
-def _read(source: str, out: Path) -> tuple[str, RunRecord | None]:
+def read_architecture(source: str, out: Path) -> tuple[str, RunRecord | None]:
     """Return the JSON text of an architecture, and the record of its run, if there is one."""
     from nasbench_ecg.errors import OptionError, StorageError
     from nasbench_ecg.run.record import RunRecord

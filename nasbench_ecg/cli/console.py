@@ -175,12 +175,9 @@ def styled(*parts: str | tuple[str, str]) -> Text:
 
 def table(*columns: str, title: str | None = None) -> Table:
     """Return an empty table in the style of all verbs; its first column never wraps."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from nasbench_ecg.terminal_table import WordTable
 
-    made = Table(
-        title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold", show_edge=False
-    )
+    made = WordTable(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
         made.add_column(column, no_wrap=index == 0, overflow="fold")
     return made

@@ -34,7 +34,7 @@ def correlate(
         ),
     ],
     samples: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Random architectures to score.")
+        int, typer.Option(min=3, metavar="N", help="Random architectures to score.")
     ] = 30,
     against: Annotated[
         str, typer.Option(metavar="NAME", help="Evaluator to compare with.")

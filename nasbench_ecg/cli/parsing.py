@@ -85,6 +85,11 @@ def parse_shard(text: str) -> tuple[int, int]:
     first, _, last = text.partition("/")
     if first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last):
         return int(first), int(last)
+    if first.isdecimal() and last.isdecimal():
+        raise OptionError(
+            f"--shard {text!r}: there is no part {first} of {last}.",
+            fix="Parts are counted from 1, for example --shard 1/4.",
+        )
     raise OptionError(f"--shard {text!r} is not of the form I/N.", fix="For example --shard 1/4.")
 
 

@@ -43,7 +43,7 @@ def show_report(
         print_json(data)
     else:
         console = stdout()
-        console.print(terminal.render_tables(tables, width=console.width))
+        console.print(terminal.render_tables(tables))
     write_report(tables, data, title, outputs)
 
 

@@ -297,11 +297,15 @@ def _run_one(
             print_missing_records(config, source)
         return None
     interrupt_on_sigterm()
-    record = make_run(
-        request, registry, source, store, progress=RichProgress(), listener=Printer(),
-        rerun=rerun, fresh=fresh, checkpoint_seconds=checkpoint_seconds, parallel=parallel,
-        executor=executor,
-    )  # fmt: skip
+    try:
+        record = make_run(
+            request, registry, source, store, progress=RichProgress(), listener=Printer(),
+            rerun=rerun, fresh=fresh, checkpoint_seconds=checkpoint_seconds, parallel=parallel,
+            executor=executor,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        stderr().print("The same command continues this run.")
+        raise
     if not quiet:
         show_record(record, registry, store.out, stdout())
     return record

@@ -260,7 +260,9 @@ def run_suite(
     interrupt_on_sigterm()
     store.check_writable()
     if copied := reuse_results(pending_runs(runs, store, retry_failed=True), store):
-        stderr().print(f"{len(copied)} results are copied from other suites in {out}.")
+        from nasbench_ecg.text import counted
+
+        stderr().print(f"{counted(len(copied), 'result')} copied from other suites in {out}.")
     pending = pending_runs(runs, store, retry_failed=retry_failed)
     print_pending(suite, pending, runs)
     options = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}

@@ -11,7 +11,7 @@ from nasbench_ecg.cli import table_build, table_simulate
 from nasbench_ecg.cli.components import complete_dataset
 from nasbench_ecg.cli.console import print_json, stderr, stdout, styled, table
 from nasbench_ecg.cli.parsing import Verbs
-from nasbench_ecg.cli.shared_options import JsonOption
+from nasbench_ecg.cli.shared_options import JsonOption, OutOption
 from nasbench_ecg.cli.table_options import (
     DEFAULT,
     Dataset,
@@ -51,11 +51,11 @@ def list_tables(tables: Tables = DEFAULT, as_json: JsonOption = False) -> None:
     if not rows:
         stdout().print(f"There is no table in {tables}. See 'nasbench-ecg table build --help'.")
         return
-    listed = table("space", "dataset", "protocol", "members", "trained", "trainings", "from")
+    listed = table("space", "track", "members trained", "trainings", "from")
     for row in rows:
         listed.add_row(
-            row["space"], row["dataset"], row["protocol"], f"{row['members']:,}",
-            f"{row['complete']:.0%}", f"{row['trainings']:,}", row["source"],
+            row["space"], f"{row['dataset']} · {row['protocol']}",
+            f"{row['complete']:.0%} of {row['members']:,}", f"{row['trainings']:,}", row["source"],
         )  # fmt: skip
     stdout().print(listed)
 
@@ -92,7 +92,8 @@ def info(
 @app.command()
 def query(
     architecture: Annotated[
-        Path, typer.Argument(metavar="FILE", help="An architecture.json, such as that of a run.")
+        str,
+        typer.Argument(metavar="RUN|FILE", help="A run key, or an architecture.json."),
     ],
     dataset: Annotated[
         str,
@@ -117,12 +118,14 @@ def query(
         bool, typer.Option("--test", help="The test result, after the last epoch.")
     ] = False,
     tables: Tables = DEFAULT,
+    out: OutOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
     """Look up the validation (or test) result of one member."""
     import dataclasses
 
     from nasbench_ecg.architecture import Architecture
+    from nasbench_ecg.cli.arch import read_architecture
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.tables.api import canonical_of
@@ -134,13 +137,7 @@ def query(
             "--test does not go with --epoch.", fix="Test results are those of the last epoch."
         )
     one = load(tables, space, dataset, protocol)
-    try:
-        arch = Architecture.from_json(architecture.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise OptionError(
-            f"The architecture cannot be read: {reason}.", where=str(architecture)
-        ) from None
+    arch = Architecture.from_json(read_architecture(architecture, out)[0])
     arch = canonical_of(load_registry(), one, arch)
     which: Seed = "mean" if seed is None else seed
     if test:

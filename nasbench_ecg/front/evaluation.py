@@ -104,7 +104,7 @@ class Evaluations(Sequence["CarriedWeights | StressTest"]):
         from nasbench_ecg.report.render.terminal import render_tables
 
         console = Console(width=_WIDTH, color_system=None, highlight=False, file=StringIO())
-        console.print(render_tables(self.tables(), width=_WIDTH))
+        console.print(render_tables(self.tables()))
         text: str = console.file.getvalue()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in text.splitlines()).strip()
 

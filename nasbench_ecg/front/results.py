@@ -125,7 +125,7 @@ def runs(out: Path | str = DEFAULT_OUT, suite: str | None = None) -> Runs:
     """
     folder = _folder(out)
     if suite is not None and not (folder / suite).is_dir():
-        known = [path.name for path in folder.iterdir() if path.is_dir()]
+        known = [path.name for path in folder.iterdir() if any(path.glob("*.json"))]
         raise StorageError(
             f"There is no suite {suite!r}.", where=str(out), fix=nearest(suite, known)
         )

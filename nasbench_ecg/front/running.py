@@ -300,8 +300,8 @@ def make_run(
         listener.prepared(request, ready)
         try:
             return execute(ready, store, checkpoint_seconds=checkpoint_seconds)
-        except BaseException:
-            if path.is_file():
+        except BaseException as error:
+            if path.is_file() and not isinstance(error, KeyboardInterrupt):
                 listener.failed(path)
             raise
 
@@ -325,7 +325,14 @@ def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         )
     found: dict[str, dict[str, Any]] = {}
     for name, value in options.items():
-        for role in parse_assignments([f"{name}="]):  # checks the name
+        try:
+            roles = parse_assignments([f"{name}="])
+        except OptionError as error:
+            raise OptionError(
+                f"set={{{name!r}: {value!r}}} names no option of a component.",
+                fix='For example: set={"strategy.epochs": 10}',
+            ) from error
+        for role in roles:
             found.setdefault(role, {})[name.partition(".")[2].strip()] = value
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -188,7 +189,7 @@ class _StoredRun:
         """Compare the command with the one that repeats the run, and its options with these."""
         request = RunRequest.from_record(self.record)
         command = request.command()
-        if words_of(command) != words_of(self.record.command):
+        if words_of(command) != words_of(self._command_without_unstored()):
             raise _FailError(f"The command is not that of this run, which is: {command}")
         for role in self.record.components:
             self._require_revision(role)
@@ -196,6 +197,22 @@ class _StoredRun:
         if fault := fault_of_options(self.record, config):
             raise _FailError(fault)
         return "The command repeats this run."
+
+    def _command_without_unstored(self) -> str:
+        """Return the record's command without options that change no result, which it lacks."""
+        words = shlex.split(self.record.command)
+        kept: list[str] = []
+        for word in words:
+            role, _, name = word.partition("=")[0].partition(".")
+            if kept[-1:] == ["--set"] and role in self.record.components:
+                self._require_installed(role)
+                used = self.record.components[role].name
+                fields = self.registry.get(ROLES[role], used).options_model().model_fields
+                if name in fields and fields[name].exclude:
+                    kept.pop()
+                    continue
+            kept.append(word)
+        return shlex.join(kept)
 
     def check_files(self) -> str:
         """Compare the files beside the record with their SHA-256."""

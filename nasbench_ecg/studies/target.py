@@ -276,9 +276,14 @@ def _leads(
     if chosen == wanted:
         return chosen, []
     return chosen, [
-        f"The network was trained on the leads {', '.join(classifier.leads)}; on {on} it gets "
-        f"{', '.join(chosen)}."
+        f"The network was trained on the leads {_names(classifier.leads)}; on {on} it gets "
+        f"{_names(chosen)}."
     ]
+
+
+def _names(leads: Sequence[str]) -> str:
+    """Return leads for a sentence: ``*`` is the lead of a record that no other one names."""
+    return ", ".join("the other lead" if lead == "*" else lead for lead in leads)
 
 
 def _protocol_options(

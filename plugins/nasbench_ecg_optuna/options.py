@@ -31,7 +31,7 @@ class StudyOptions(LimitedOptions):
     beats: int | None = Field(None, ge=2)
     """Most training beats of a candidate; null uses the evaluator's setting."""
 
-    storage: str | None = None
+    storage: str | None = Field(None, exclude=True)
     """URL of the database that the study is written to, for example ``sqlite:///study.db``, to be
     opened with ``optuna-dashboard``. A study of the same search is replaced. Null writes none."""
 

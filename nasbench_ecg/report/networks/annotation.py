@@ -234,7 +234,7 @@ def _lines(found: AnnotatedRecording, summary: Summary, classifier: str) -> Iter
         yield f"Mean heart rate: {summary.heart_rate:.0f} beats a minute."
         yield ""
     yield from _events(
-        f"runs of at least {RUN_BEATS} V beats",
+        f"{RUN_BEATS} or more V beats in a row",
         [f"{_clock(start)}, {n} beats" for start, n in summary.runs],
     )
     yield from _events(

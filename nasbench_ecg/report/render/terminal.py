@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import takewhile
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import (
+    Console,
+    ConsoleOptions,
+    Group,
+    JustifyMethod,
+    RenderableType,
+    RenderResult,
+)
 from rich.constrain import Constrain
-from rich.table import Table as RichTable
 from rich.text import Text
 
 from nasbench_ecg.report.leaderboard.columns import leaderboard_columns, pareto_meaning
@@ -18,12 +24,10 @@ from nasbench_ecg.report.leaderboard.tables import footnotes
 from nasbench_ecg.report.leaderboard.tables import leaderboard_table as full_table
 from nasbench_ecg.report.leaderboard.types import Leaderboard
 from nasbench_ecg.report.table import Cell, Table, TableRow
+from nasbench_ecg.terminal_table import GAP, WordTable, longest_word
 
 PARETO_MARK = "◆"
 _NAME_WIDTH = 22
-_MIN_NAME_WIDTH = 24
-"""Characters that names of a table keep, however narrow the terminal."""
-_GAP = 2
 _ALWAYS = ("#", "method")
 """Headings of the columns that identify a row."""
 
@@ -51,7 +55,7 @@ def leaderboard_table(
         ]
     else:
         shown = _fitting(table, cells, width)
-    rich = _rich_table()
+    rich = WordTable()
     for i in shown:
         column = table.columns[i]
         if column.numeric:
@@ -81,33 +85,12 @@ def leaderboard_table(
     )
 
 
-def render_tables(tables: Sequence[Table], *, width: int | None = None) -> RenderableType:
-    """Return tables for a terminal, which wraps their cells where it is narrow.
-
-    Args:
-        tables: The tables.
-        width: Columns of the terminal; the table's columns that have a priority are left out where
-            they do not fit. None shows all.
-    """
+def render_tables(tables: Sequence[Table]) -> RenderableType:
+    """Return tables for a terminal: one that is too wide is shown in parts below each other."""
     parts: list[RenderableType] = []
     for table in tables:
-        names = [table.columns[0].heading, *(row.cells[0].label for row in table.rows)]
-        name_width = min(max(map(len, names)), _MIN_NAME_WIDTH)
-        rich = _rich_table()
-        rich.add_column(Text(table.columns[0].heading), overflow="fold", min_width=name_width)
-        cells = [[_lines(row, cell) for cell in row.cells] for row in table.rows]
-        shown = list(range(len(table.columns)))
-        if width is not None:
-            shown = _fitting(table, cells, width, name_width)
-        for i in shown[1:]:
-            rich.add_column(Text(table.columns[i].heading), justify="right", overflow="fold")
-        for row_cells in cells:
-            rich.add_row(*(row_cells[i] for i in shown))
         notes = [Text(note, style="dim") for note in table.footnotes]
-        if hidden := len(table.columns) - len(shown):
-            notes.append(Text(_hidden_note(hidden), style="dim"))
-        longest = [_longest(table, cells, i) for i in shown]
-        parts += [Text(table.title, style="bold"), _Wrapped(rich, longest), *notes, Text("")]
+        parts += [Text(table.title, "bold"), _InParts(table), *notes, Text("")]
     return Group(*parts[:-1])
 
 
@@ -130,31 +113,52 @@ def headings(boards: Iterable[Leaderboard]) -> list[str]:
     return [heading for heading in dict.fromkeys(found) if heading not in _ALWAYS]
 
 
-def _rich_table() -> RichTable:
-    return RichTable(
-        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True, header_style="bold"
-    )
-
-
 @dataclass(frozen=True)
-class _Wrapped:
-    """A table as wide as the terminal at most: rich cuts what a ``min_width`` makes wider.
+class _InParts:
+    """A table, in several parts below each other where the terminal is too narrow for its words.
+
+    Every part has the columns of words that the table begins with: they name the rows.
 
     Attributes:
-        table: The table, whose first column has a ``min_width``.
-        longest: Characters of the longest line of each column.
+        table: The table.
     """
 
-    table: RichTable
-    longest: Sequence[int]
+    table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        names = self.table.columns[0]
-        least = names.min_width or 0
-        # where rich would make every column narrower than this, only the others give way
-        if sum(_GAP + min(length, least) for length in self.longest) - _GAP > options.max_width:
-            names.width = least
-        yield self.table
+        cells = [[_lines(row, cell) for cell in row.cells] for row in self.table.rows]
+        texts = [
+            [column.heading, *(row[i].plain for row in cells)]
+            for i, column in enumerate(self.table.columns)
+        ]
+        for number, columns in enumerate(
+            self._parts(list(map(longest_word, texts)), options.max_width)
+        ):
+            if number:
+                yield Text("")
+            part = WordTable()
+            for i in columns:
+                column = self.table.columns[i]
+                justify: JustifyMethod = "right" if column.numeric else "left"
+                part.add_column(Text(column.heading), justify=justify, overflow="fold")
+            for row in cells:
+                part.add_row(*(row[i] for i in columns))
+            yield part
+
+    def _parts(self, least: Sequence[int], width: int) -> list[list[int]]:
+        """Return the columns of each part in a terminal of ``width``; ``least`` is that of each."""
+        every = range(len(least))
+        names = list(takewhile(lambda i: not self.table.columns[i].numeric, every))
+        room = width + GAP - sum(GAP + least[i] for i in names)
+        parts: list[list[int]] = [[*names]]
+        left = room
+        for i in every[len(names) :]:
+            if len(parts[-1]) > len(names) and left < GAP + least[i]:
+                parts.append([*names])
+                left = room
+            parts[-1].append(i)
+            left -= GAP + least[i]
+        return parts
 
 
 def _lines(row: TableRow, cell: Cell, *, marked: bool = False) -> Text:
@@ -180,15 +184,13 @@ def _hidden_note(hidden: int) -> str:
     return f"{hidden} more {'column needs' if hidden == 1 else 'columns need'} a wider terminal."
 
 
-def _fitting(
-    table: Table, cells: Sequence[Sequence[Text]], width: int, name_width: int = _NAME_WIDTH
-) -> list[int]:
+def _fitting(table: Table, cells: Sequence[Sequence[Text]], width: int) -> list[int]:
     """Return the indices of the columns that fit, in the order of the table."""
     widths = []
     for i, column in enumerate(table.columns):
-        widths.append(_GAP + (_longest(table, cells, i) if column.numeric else name_width))
+        widths.append(GAP + (_longest(table, cells, i) if column.numeric else _NAME_WIDTH))
     shown = []
-    left = width + _GAP
+    left = width + GAP
     for i in sorted(range(len(widths)), key=lambda i: table.columns[i].priority):
         left -= widths[i]
         if left < 0 and table.columns[i].priority:
