@@ -320,6 +320,27 @@ def test_bars_of_a_notebook_are_replaced_html() -> None:
     assert "2/2" in shown[-1] and "loss 0.5" in shown[-1]
 
 
+def test_bars_inside_a_bar_share_one_output() -> None:
+    class Handle:
+        def update(self, html: Any) -> None:
+            pass
+
+    shown: list[str] = []
+
+    def display(html: str) -> Handle:
+        shown.append(html)
+        return Handle()
+
+    pytest.importorskip("IPython")
+    progress = NotebookProgress(display)
+    with progress.track("searching", 3) as bar:
+        for _ in range(3):
+            with progress.track("training", 1):
+                pass
+            bar.advance()
+    assert len(shown) == 2
+
+
 def test_notes_outside_a_notebook_are_log_messages(
     out: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -87,6 +87,7 @@ def info(
     for name, value in flat(card):
         shown.add_row(name, value)
     out.print(shown)
+    out.print("Scores, their deviations and regrets are fractions. See the noise card in the docs.")
 
 
 @app.command()

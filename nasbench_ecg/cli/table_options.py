@@ -85,5 +85,6 @@ def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
     elif isinstance(value, float):
         text = f"{value:.3f}"
     else:
-        text = {None: "undefined", True: "yes", False: "no"}.get(value, str(value))
+        words = {None: "undefined", True: "yes", False: "no"}
+        text = f"{value:,}" if type(value) is int else words.get(value, str(value))
     return [(name.replace("_", " "), text)]

@@ -42,18 +42,23 @@ class NotebookProgress:
     def __init__(self, display: Any = None) -> None:
         self._display = display or _display
         self._open = 0
+        self._free: list[Any] = []
         self._noted: set[str] = set()
 
     @contextmanager
     def track(self, label: str, total: int) -> Iterator[Steps]:
         """Open a bar of ``total`` steps."""
         self._open += 1
-        bar = _Bar(label, total, self._display)
+        bar = _Bar(label, total, self._display, self._free.pop() if self._free else None)
         try:
             yield bar
         finally:
             self._open -= 1
             bar.show(last=True, keep=self._open == 0)
+            if self._open:  # the next bar inside takes its place, so that no empty output stays
+                self._free.append(bar.handle)
+            else:
+                self._free.clear()
 
     def note(self, message: str) -> None:
         """Print one line, unless it was printed before."""
@@ -63,11 +68,13 @@ class NotebookProgress:
 
 
 class _Bar:
-    def __init__(self, label: str, total: int, display: Any) -> None:
+    def __init__(self, label: str, total: int, display: Any, handle: Any = None) -> None:
         self.label, self.total, self.done = label, total, 0
         self.figures: dict[str, float | str] = {}
         self.started = self.shown = monotonic()
-        self.handle = display(self.html())
+        if handle is not None:
+            handle.update(_html(self.html()))
+        self.handle = display(self.html()) if handle is None else handle
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
         """Report that ``n`` more steps are done."""
