@@ -87,7 +87,10 @@ def fetch(
     ] = None,
 ) -> None:
     """Fetch the missing files of a database from PhysioNet."""
+    from contextlib import suppress
+
     from nasbench_ecg.data.source import LocalSource
+    from nasbench_ecg.errors import MissingDataError
     from nasbench_ecg.physionet.catalog import describe_size, estimate_bytes, find_database
     from nasbench_ecg.physionet.fetch import fetch as fetch_database
     from nasbench_ecg.physionet.fetch import server
@@ -97,6 +100,10 @@ def fetch(
     folder = LocalSource().download_folder(database)
     if to is not None:
         folder = to if to.name == database else to / database
+    else:
+        with suppress(MissingDataError):
+            if (used := LocalSource().folder(database)) != folder:
+                say(f"{used} has this database, and is what runs use; this makes a copy.")
     n_records = known.n_records if names is None else len(names)
     size = estimate_bytes(database, [".dat"] * n_records) or 0
     say(

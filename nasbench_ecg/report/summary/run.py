@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -124,10 +125,10 @@ def _architecture(record: RunRecord, drawing: str | None) -> list[RenderableType
     if record.architecture is None:
         return []
     parts: list[RenderableType] = [_heading("architecture", record.architecture_hash or "")]
-    if drawing:
-        parts.append(Text(drawing.rstrip("\n"), style="cyan", overflow="fold"))
+    shown = drawing or json.dumps(record.architecture.get("genotype"), ensure_ascii=False)
+    parts.append(Text(shown.rstrip("\n"), style="cyan", overflow="fold"))
     if progress := _search_progress(record):
-        parts += [Text(""), progress] if drawing else [progress]
+        parts += [Text(""), progress]
     return parts
 
 
