@@ -107,6 +107,7 @@ def test_no_runs_make_no_leaderboard() -> None:
 
 def test_a_dataset_is_split_as_a_run_splits_it(made: Runs, out: Path) -> None:
     data = nb.load_dataset("synthetic-2lead", profile="smoke", set={"dataset.minutes": 1})
+    assert repr(data.train).startswith("<Beats: N ") and len(repr(data.train)) < 120
     record = made.records[0]
     assert record.split is not None and record.dataset is not None
     assert (data.fingerprint, data.split_fingerprint) == (

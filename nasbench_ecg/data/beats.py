@@ -46,6 +46,14 @@ class Beats:
     leads: tuple[str, ...]
     fs: float
 
+    def __repr__(self) -> str:
+        """Return the number of beats of each class, and what a beat is."""
+        counts = ", ".join(f"{name} {n:,}" for name, n in self.counts().items())
+        samples = self.signals.shape[2]
+        return (
+            f"<Beats: {counts}; leads {', '.join(self.leads)}; {samples} samples at {self.fs:g} Hz>"
+        )
+
     def __post_init__(self) -> None:
         for name in ("signals", "labels", "record", "sample"):
             self._check_type(name)

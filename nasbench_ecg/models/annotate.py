@@ -7,6 +7,7 @@ network gets differences from it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ from nasbench_ecg.signal.median_beat import beats_of_median, median_beat, with_d
 from nasbench_ecg.signal.qrs import SHORTEST_SECONDS, detect_r_peaks
 from nasbench_ecg.signal.recordings import Recording, lead_names, match_leads
 from nasbench_ecg.signal.rhythm import rhythm_planes
+from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +75,11 @@ class AnnotatedRecording:
     missing: float
     notes: tuple[str, ...]
     gaps: tuple[tuple[int, int], ...] = ()
+
+    def __repr__(self) -> str:
+        """Return the name, and the number of beats of each class."""
+        counts = ", ".join(f"{symbol} {n:,}" for symbol, n in sorted(Counter(self.symbols).items()))
+        return f"<AnnotatedRecording {self.name}: {counted(len(self.samples), 'beat')}: {counts}>"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row for each beat: sample, second, symbol, and probability of each class."""

@@ -52,6 +52,14 @@ class OpenTable:
         self.data = data
         """Its card and arrays."""
 
+    def __repr__(self) -> str:
+        """Return what the table holds."""
+        card = self.data.card
+        return (
+            f"<OpenTable {card.space.name} on {card.dataset.name}, {card.protocol}: "
+            f"{card.members:,} members, {self.data.complete:.0%} trained>"
+        )
+
     def query(
         self,
         arch: Architecture,
