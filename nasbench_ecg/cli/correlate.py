@@ -89,8 +89,8 @@ def correlate(
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.report.studies.correlation import MIN_SAMPLES, seed_noise
     from nasbench_ecg.report.studies.correlation import correlate as measure
+    from nasbench_ecg.report.studies.correlation import seed_noise
     from nasbench_ecg.run.config import configure
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.run.prepare import prepare_run
@@ -103,11 +103,6 @@ def correlate(
     )
     from nasbench_ecg.studies.generalize import given_strategy
 
-    if samples < MIN_SAMPLES:
-        raise OptionError(
-            f"A rank correlation needs at least {MIN_SAMPLES} samples, not {samples}.",
-            fix=f"Use --samples {MIN_SAMPLES} or more; 30 give a rough estimate.",
-        )
     registry = load_registry()
     overrides = parse_assignments(assignments or [])
     request = RunRequest(
