@@ -33,17 +33,20 @@ class WordTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table with columns as wide as their words, and wider where there is room."""
         texts = [[_plain(column.header), *map(_plain, column.cells)] for column in self.columns]
+        given = [column.width for column in self.columns]
+        most = [longest_line(own) if w is None else w for own, w in zip(texts, given, strict=True)]
         least = [
-            longest_line(of_column) if column.no_wrap else longest_word(of_column)
-            for column, of_column in zip(self.columns, texts, strict=True)
+            line if column.no_wrap or column.width is not None else longest_word(own)
+            for column, own, line in zip(self.columns, texts, most, strict=True)
         ]
-        most = list(map(longest_line, texts))
-        for column, width in zip(
-            self.columns, fitted(least, most, options.max_width) or (), strict=False
-        ):
-            if column.width is None:
+        widths = fitted(least, most, options.max_width) or given
+        try:
+            for column, width in zip(self.columns, widths, strict=True):
                 column.width = width
-        yield from super().__rich_console__(console, options)
+            yield from super().__rich_console__(console, options)
+        finally:
+            for column, width in zip(self.columns, given, strict=True):
+                column.width = width
 
 
 def fitted(least: Sequence[int], most: Sequence[int], width: int) -> list[int] | None:

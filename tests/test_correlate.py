@@ -193,8 +193,11 @@ def test_comparisons_of_one_sample_add_up_in_its_file(command, tmp_path):
     )
     (path,) = tmp_path.glob("results/correlation/*/correlation.json")
     assert json.loads(path.read_text()) == result
-    other = json.loads(command("flops", samples=4).stdout)
-    assert [one["evaluator"] for one in other["correlations"]] == ["flops"]
+    for other in (
+        json.loads(command("flops", samples=4).stdout),
+        json.loads(command("flops", "--set", "evaluator.lr=0.01").stdout),
+    ):
+        assert [one["evaluator"] for one in other["correlations"]] == ["flops"]
 
 
 def test_several_seeds_train_each_architecture_again_and_say_how_much_is_the_seed(

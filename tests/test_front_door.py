@@ -189,7 +189,7 @@ def test_methods_without_parameters_have_a_point() -> None:
         ({"seed": 1, "seeds": 2}, "both given"),
         ({"seeds": 0}, "number from 1"),
         ({"seeds": [1, 1]}, "different numbers"),
-        ({"set": {"epochs": 3}}, "names no option of a component"),
+        ({"set": {"epochs": 3}}, "names no component"),
         ({"set": {"strategy.epoch": 3}}, "epoch"),
         ({"set": ["strategy.epochs=3"]}, "not a dictionary"),
     ],

@@ -231,7 +231,7 @@ def test_settings_that_a_plugin_changes_when_it_is_imported_are_restored_and_nam
         ("breaks", "ZeroDivisionError: a bug of the plugin"),
         ("exits", "SystemExit: 0"),
         ("strays", "not valid in the search space 'conv-cells'"),
-        ("returns-nothing", "returned no SearchResult"),
+        ("returns-nothing", "of the type NoneType, not a SearchResult"),
     ],
 )
 def test_a_failed_run_names_the_faulty_strategy(

@@ -162,7 +162,7 @@ def test_a_name_that_is_not_a_plain_folder_name_is_refused(name: str) -> None:
         parse_suite(GRID, name, "mine.toml")
 
 
-@pytest.mark.parametrize("name", ["speed", "tables", "correlation"])
+@pytest.mark.parametrize("name", ["speed", "tables", "correlation", "submitted"])
 def test_folders_of_results_that_hold_no_suite_are_refused(name: str) -> None:
     with pytest.raises(OptionError, match="cannot name a suite"):
         check_name(name, "--suite")

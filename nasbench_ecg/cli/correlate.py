@@ -209,7 +209,7 @@ def _result(
 
 
 def _with_earlier(result: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a result with the comparisons of an earlier one of the same sample and seeds."""
+    """Return a result with the comparisons of an earlier one, where all else is the same."""
     import json
 
     try:
@@ -219,7 +219,7 @@ def _with_earlier(result: dict[str, Any], path: Path) -> dict[str, Any]:
             one for one in earlier["correlations"] if (one["evaluator"], one["against"]) not in new
         ]
         scores = {one["hash"]: one["scores"] for one in earlier["architectures"]}
-        alike = _sample_of(earlier) == _sample_of(result)
+        alike = _compared_with(earlier) == _compared_with(result)
     except (OSError, ValueError, KeyError, TypeError):
         return result
     if not alike:
@@ -234,12 +234,18 @@ def _with_earlier(result: dict[str, Any], path: Path) -> dict[str, Any]:
     }
 
 
-def _sample_of(result: dict[str, Any]) -> list[Any]:
+def _compared_with(result: dict[str, Any]) -> list[Any]:
     """Return what two results share whose comparisons can stand in one file."""
-    names = ("format", "profile", "protocol", "seed", "device", "beats", "split")
+    from nasbench_ecg.io import jsonable
+
+    names = (
+        "format", "profile", "protocol", "protocol_options", "components", "seed", "device",
+        "beats", "split",
+    )  # fmt: skip
     seeds = (result.get("seed_noise") or {}).get("seeds")
     hashes = [one["hash"] for one in result["architectures"]]
-    return [*(result[name] for name in names), list(seeds or ()), hashes]
+    found: list[Any] = jsonable([*(result[name] for name in names), seeds, hashes])
+    return found
 
 
 def _label(scored: SampleScores, config: RunConfig) -> str:

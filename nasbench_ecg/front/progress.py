@@ -72,9 +72,11 @@ class _Bar:
         self.label, self.total, self.done = label, total, 0
         self.figures: dict[str, float | str] = {}
         self.started = self.shown = monotonic()
-        if handle is not None:
+        if handle is None:
+            handle = display(self.html())
+        else:
             handle.update(_html(self.html()))
-        self.handle = display(self.html()) if handle is None else handle
+        self.handle = handle
 
     def advance(self, n: int = 1, **figures: float | str) -> None:
         """Report that ``n`` more steps are done."""

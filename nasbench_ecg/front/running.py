@@ -325,14 +325,12 @@ def overrides_of(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         )
     found: dict[str, dict[str, Any]] = {}
     for name, value in options.items():
-        try:
-            roles = parse_assignments([f"{name}="])
-        except OptionError as error:
+        if "." not in str(name):
             raise OptionError(
-                f"set={{{name!r}: {value!r}}} names no option of a component.",
+                f"set={{{name!r}: {value!r}}} names no component.",
                 fix='For example: set={"strategy.epochs": 10}',
-            ) from error
-        for role in roles:
+            )
+        for role in parse_assignments([f"{name}="]):  # checks the name
             found.setdefault(role, {})[name.partition(".")[2].strip()] = value
     return found
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.record import DatasetRecord, RunRecord, SplitRecord
+from nasbench_ecg.run.request import ROLES
 
 _FACTS = ("records", "leads", "fs", "n_samples", "counts")
 """What follows from the beats of a run and their split; notes may be worded anew."""
@@ -38,6 +40,25 @@ def fault_of_options(record: RunRecord, config: RunConfig) -> str:
                     f"changed options give {value!r:.40}."
                 )
     return ""
+
+
+def stored_command(record: RunRecord, registry: Registry) -> str:
+    """Return the command of a record without options that change no result: it lacks these.
+
+    Raises:
+        PluginError: A component whose option the command sets is not installed.
+    """
+    kept: list[str] = []
+    for word in shlex.split(record.command):
+        role, _, option = word.partition("=")[0].partition(".")
+        if kept[-1:] == ["--set"] and role in record.components:
+            component = registry.get(ROLES[role], record.components[role].name)
+            field = component.options_model().model_fields.get(option)
+            if field is not None and field.exclude:
+                kept.pop()
+                continue
+        kept.append(word)
+    return shlex.join(kept)
 
 
 def words_of(command: str) -> list[str]:

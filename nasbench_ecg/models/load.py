@@ -41,7 +41,8 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
     if record.status != "ok" or record.architecture is None or record.dataset is None:
         raise OptionError(
             f"The run {record.run_key} ended as {record.status!r} and left no model.",
-            fix=f"'nasbench-ecg show {record.run_key[:8]} --out {out}' shows its record.",
+            fix=f"'{shlex.join(['nasbench-ecg', 'show', record.run_key[:8], '--out', str(out)])}' "
+            "shows its record.",
         )
     path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
     words = [*shlex.split(record.command), "--suite", record.suite, "--out", str(out), "--rerun"]
@@ -55,7 +56,9 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
         ) from None
     except OSError as error:
         raise StorageError(
-            f"The weights cannot be read: {error.strerror or error}.", where=str(path)
+            f"The weights cannot be read: {(error.strerror or str(error)).lower()}.",
+            where=str(path),
+            fix="Change the permissions of the file, or ask its owner.",
         ) from error
     model = build_model(record, registry)
     try:

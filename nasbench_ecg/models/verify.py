@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,13 +17,7 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, StorageError
 from nasbench_ecg.metrics import confusion_matrix
-from nasbench_ecg.models.facts import (
-    fault_of_beats,
-    fault_of_costs,
-    fault_of_options,
-    fault_of_predictions,
-    words_of,
-)
+from nasbench_ecg.models import facts
 from nasbench_ecg.models.load import build_model
 from nasbench_ecg.models.repeated_run import other_scores, other_search, spread_of_seeds
 from nasbench_ecg.plugin.registry import Registry
@@ -187,32 +180,19 @@ class _StoredRun:
 
     def check_command(self) -> str:
         """Compare the command with the one that repeats the run, and its options with these."""
+        for role in self.record.components:
+            self._require_installed(role)
         request = RunRequest.from_record(self.record)
         command = request.command()
-        if words_of(command) != words_of(self._command_without_unstored()):
+        stored = facts.stored_command(self.record, self.registry)
+        if facts.words_of(command) != facts.words_of(stored):
             raise _FailError(f"The command is not that of this run, which is: {command}")
         for role in self.record.components:
             self._require_revision(role)
         config = configure(self.registry, replace(request, device="cpu"))
-        if fault := fault_of_options(self.record, config):
+        if fault := facts.fault_of_options(self.record, config):
             raise _FailError(fault)
         return "The command repeats this run."
-
-    def _command_without_unstored(self) -> str:
-        """Return the record's command without options that change no result, which it lacks."""
-        words = shlex.split(self.record.command)
-        kept: list[str] = []
-        for word in words:
-            role, _, name = word.partition("=")[0].partition(".")
-            if kept[-1:] == ["--set"] and role in self.record.components:
-                self._require_installed(role)
-                used = self.record.components[role].name
-                fields = self.registry.get(ROLES[role], used).options_model().model_fields
-                if name in fields and fields[name].exclude:
-                    kept.pop()
-                    continue
-            kept.append(word)
-        return shlex.join(kept)
 
     def check_files(self) -> str:
         """Compare the files beside the record with their SHA-256."""
@@ -246,7 +226,7 @@ class _StoredRun:
         self._require_revision("builder")
         shape = len(self.record.dataset.leads), self.record.dataset.n_samples
         found = size_costs(build_model(self.record, self.registry), *shape)
-        if fault := fault_of_costs(self.record, found):
+        if fault := facts.fault_of_costs(self.record, found):
             raise _FailError(fault)
         counted = [name for name in found if name in self.record.costs]
         return f"Counted again: {', '.join(counted)}." if counted else "The record states none."
@@ -254,7 +234,7 @@ class _StoredRun:
     def check_predictions(self) -> str:
         """Check that the stored predictions give the confusion matrices."""
         stored = self._predictions()
-        if fault := fault_of_predictions(self.record, stored):
+        if fault := facts.fault_of_predictions(self.record, stored):
             raise _FailError(fault)
         return f"{len(stored['truth']):,} predictions give the confusion matrix."
 
@@ -376,7 +356,7 @@ class _StoredRun:
         prepared = prepare_run(config, source=self.source, progress=Silent(), suite="verify")
         for part in ("dataset", "split"):
             before, now = getattr(self.record, part), getattr(prepared.record, part)
-            if fault := fault_of_beats(before, now):
+            if fault := facts.fault_of_beats(before, now):
                 what = part if fault == "fingerprint" else f"{part}.{fault}"
                 raise _FailError(
                     f"{config.dataset.name} gives another {what} than that of the run."

@@ -210,8 +210,8 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
     fix = f"Report this to the authors of {strategy.component.distribution}."
     if not isinstance(result, SearchResult):
         raise PluginError(
-            f"The strategy {strategy.name!r} returned no SearchResult, but this: "
-            f"{type(result).__name__}.",
+            f"The strategy {strategy.name!r} returned an object of the type "
+            f"{type(result).__name__}, not a SearchResult.",
             where=strategy.component.source,
             fix=fix,
         )

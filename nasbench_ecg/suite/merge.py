@@ -15,7 +15,7 @@ from nasbench_ecg.run.store import MADE_LATER, RecordStore, fault_of_files
 _MEASURED = ("seconds", "provenance", "error", "suite", "command", "costs")
 """Entries that differ between two executions of one run."""
 
-COUNTED_COSTS = ("parameters", "macs", "flash_bytes", "ram_bytes")
+_COUNTED_COSTS = ("parameters", "macs", "flash_bytes", "ram_bytes")
 """Costs that do not: they follow from the network."""
 
 
@@ -116,7 +116,7 @@ def _no_results(folder: Path) -> StorageError:
 
 def _compare(before: RunRecord, record: RunRecord, folder: Path, other: Path) -> None:
     a, b = _result(before), _result(record)
-    counted = [name for name in COUNTED_COSTS if name in before.costs and name in record.costs]
+    counted = [name for name in _COUNTED_COSTS if name in before.costs and name in record.costs]
     a["costs"], b["costs"] = ([one.costs[name] for name in counted] for one in (before, record))
     if different := [name for name in a if a[name] != b[name]]:
         raise StorageError(

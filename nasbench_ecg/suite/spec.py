@@ -31,8 +31,9 @@ from nasbench_ecg.errors import OptionError, StorageError, nearest
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
-OTHER_FOLDERS = frozenset({"speed", "tables", "correlation"})
-"""Folders of results that hold no suite: of ``benchmarks/speed``, tables, and ``correlate``."""
+_OTHER_FOLDERS = frozenset({"speed", "tables", "correlation", "submitted"})
+"""Folders of results that hold no suite: of ``benchmarks/speed``, tables, ``correlate``, and runs
+that others have submitted."""
 
 
 def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
@@ -170,7 +171,7 @@ def load_suite(name_or_path: str) -> Suite:
 
 def check_name(name: str, where: str) -> None:
     """Raise OptionError unless ``name`` is valid as the name of a suite and of its folder."""
-    if name in OTHER_FOLDERS:
+    if name in _OTHER_FOLDERS:
         raise OptionError(
             f"{name!r} cannot name a suite: this folder of results has other contents.",
             where=where,

@@ -63,9 +63,10 @@ def has_table(folder: Path) -> bool:
     Raises:
         TableError: It holds the arrays of a table without their card.
     """
-    if (folder / CARD).exists() or not (folder / ARRAYS).exists():
+    if not (folder / ARRAYS).exists():
         return (folder / CARD).exists()
-    _end_replacement(folder)
+    if not (folder / CARD).exists():
+        _end_replacement(folder)
     if not (folder / CARD).exists():
         raise _damaged(folder / CARD, "its card is missing")
     return True
