@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -78,3 +79,18 @@ def test_no_retired_name_is_left(name: str) -> None:
 def _files_with(pattern: str, flags: int = 0) -> list[str]:
     compiled = re.compile(pattern, flags)
     return [str(path.relative_to(ROOT)) for path, text in TEXTS.items() if compiled.search(text)]
+
+
+CODE = sorted(path for path in TEXTS if path.suffix == ".py" and "tests" not in path.parts)
+EXPRESSION = re.compile(r"\{[a-z_]\w*(\.\w+)*\(.*?\)(:[^{}]*)?\}")
+
+
+@pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_string_without_f_has_a_call_in_braces(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    formatted = {
+        id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values
+    }
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert id(node) in formatted or not EXPRESSION.search(node.value), node.lineno

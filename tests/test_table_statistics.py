@@ -16,7 +16,7 @@ from toy_tables import SPACE, toy_table
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.report.render import FORMATS, render_tables
-from nasbench_ecg.report.studies.search_comparison import as_data, tables, title
+from nasbench_ecg.report.studies.search_comparison import as_data, summary_tables, tables, title
 from nasbench_ecg.statistics import holm
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.compare import (
@@ -394,6 +394,24 @@ def test_the_first_tables_have_all_verdicts():
         ["good", "12", "better", ""],
         ["same", "12", "−", "−"],
     ]
+
+
+def test_a_summary_has_the_verdicts_and_the_regret_of_each_budget():
+    table = toy_table(noise=1)
+    simulations = {
+        name: searched(name, [[i + s] for i in range(8 - 2 * s)], table)
+        for s, name in enumerate(("random", "other"))
+    }
+    budgets = {Budget(evaluations=1): simulations, Budget(seconds=1.5): simulations}
+    found = compare(table, budgets, "random", ["parameters"])
+    *verdicts, regret = summary_tables(table, found)
+    assert [one.title for one in verdicts] == [one.title for one in tables(table, found)[:2]]
+    assert not any(one.footnotes for one in verdicts)
+    scores = [one for one in tables(table, found) if one.title.startswith("Found member")]
+    assert [row.cells[1:] for row in regret.rows] == [
+        tuple(one.rows[i].cells[3] for one in scores) for i in range(2)
+    ]
+    assert "over the first 6 repetitions, which all have" in scores[0].footnotes[0]
 
 
 @pytest.mark.parametrize("form", FORMATS)

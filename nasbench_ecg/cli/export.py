@@ -46,6 +46,7 @@ def export(
     with nullcontext() if int8 else status:  # int8 has a progress bar
         done = export_run(record, output, int8=int8, data=data, out=out, progress=RichProgress())
     from nasbench_ecg.models.export import metadata
+    from nasbench_ecg.text import difference
 
     described = metadata(record)
     if (found := done.int8) is None:
@@ -54,7 +55,7 @@ def export(
     else:
         accuracy = (
             f"{found.agreement:.2%} of {found.test_beats:,} test beats get the class of the float "
-            f"network; F1 {found.f1_of_macro:.2%}, {-found.loss * 100:+.2f} points."
+            f"network; F1 {found.f1_of_macro:.2%}, {difference(-found.loss)} points."
         )
     stderr().print(
         f"Written: {output}, {output.stat().st_size / 1e6:.2f} MB, "

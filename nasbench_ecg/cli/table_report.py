@@ -34,16 +34,17 @@ def check_outputs(outputs: Sequence[Path]) -> None:
 
 
 def show(table: Table, found: SearchComparison, *, as_json: bool) -> None:
-    """Print a comparison as tables or as JSON."""
+    """Print the summary of a comparison as tables, or all of it as JSON."""
     from nasbench_ecg.report.render.terminal import render_tables
-    from nasbench_ecg.report.studies.search_comparison import as_data, tables, title
+    from nasbench_ecg.report.studies.search_comparison import as_data, summary_tables, title
 
     if as_json:
         print_json(as_data(table, found))
         return
     out = stdout()
     out.print(title(table), style="bold")
-    out.print(render_tables(tables(table, found)))
+    out.print(render_tables(summary_tables(table, found)))
+    out.print("Differences, p-values, hypervolumes, pairs and curves: -o REPORT.md, .html or .csv.")
 
 
 def write(

@@ -97,7 +97,8 @@ def simulate(
 ) -> None:
     """Repeat searches on a table, and show which are better than random search.
 
-    Every budget is a search of its own, so that a strategy that plans ahead plans for it.
+    Every budget is a search of its own, so that a strategy that plans ahead plans for it. The
+    verdicts and regrets are printed; -o writes the whole report.
     """
     from nasbench_ecg.cli.table_report import check_outputs, show, write
     from nasbench_ecg.contracts import Budget

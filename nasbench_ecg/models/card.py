@@ -16,7 +16,7 @@ from nasbench_ecg.models.preparation import preparation_steps, waveform_options
 from nasbench_ecg.models.quantization import Int8Scores
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.signal.aami import CLASSES
-from nasbench_ecg.text import percent
+from nasbench_ecg.text import difference, percent
 
 
 def card_path(model: Path) -> Path:
@@ -185,7 +185,7 @@ def _int8(found: Int8Scores) -> Iterator[str]:
     yield (
         f"Weights and activations are 8-bit integers, calibrated on {found.calibration_beats:,} "
         f"training beats. Constants take {found.weight_bytes:,} bytes. On the {found.test_beats:,} "
-        f"test beats its F1 is {percent(found.f1_of_macro)}, {-found.loss * 100:+.2f} points "
+        f"test beats its F1 is {percent(found.f1_of_macro)}, {difference(-found.loss)} points "
         f"against the float network, and {percent(found.agreement)}% of the beats get the same "
         "class."
     )

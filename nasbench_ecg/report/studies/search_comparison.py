@@ -11,7 +11,7 @@ from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.tables.compare import Comparison, Curve, Outcome, SearchComparison, Winner
 from nasbench_ecg.tables.table import Table as TrainedTable
-from nasbench_ecg.text import amount, duration, p_value, percent
+from nasbench_ecg.text import amount, difference, duration, p_value, percent
 
 _WORDS = {
     "parameters": "parameters",
@@ -35,6 +35,13 @@ def completeness(table: TrainedTable) -> str:
     return f"{n:,} of {table.card.members:,} members are trained"
 
 
+def summary_tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
+    """Return all verdicts, and the regret of every search at each budget."""
+    shown = [*_verdict_tables(table, found), _regret_table(found)]
+    last = replace(shown[-1], footnotes=(*shown[0].footnotes, *shown[-1].footnotes))
+    return _titled(table, [*(replace(one, footnotes=()) for one in shown[:-1]), last])
+
+
 def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
     """Return all verdicts; scores, hypervolumes and pairs of each budget; curves and winners."""
     shown = _verdict_tables(table, found)
@@ -49,6 +56,11 @@ def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
             shown += _curve_tables(table, curves, found.costs)
     if found.winners:
         shown.append(_winner_table(table, found))
+    return _titled(table, shown)
+
+
+def _titled(table: TrainedTable, shown: list[Table]) -> list[Table]:
+    """Return tables whose titles say that members are missing, if they are."""
     if table.complete == 1:
         return shown
     state = f"incomplete table: {completeness(table)}"
@@ -122,11 +134,10 @@ def _verdict_tables(table: TrainedTable, found: SearchComparison) -> list[Table]
     for cost in found.costs:
         title = f"Verdicts on the found front of F1 and {_WORDS[cost]}"
         measured[title] = [outcome.hypervolumes[cost] for outcome in found.outcomes]
-    budgets = [budget_text(o.budget).removesuffix(" simulated") for o in found.outcomes]
-    headings = ["search", "n", *budgets]
+    headings = ["search", "n", *_budgets(found)]
     note = (
-        f"better or worse than {found.baseline}, where the interval and the corrected test of the "
-        "tables below both say so; −: not shown. Times are simulated. n: repetitions."
+        f"better or worse than {found.baseline}, where the interval of the difference and the "
+        "corrected test both say so; −: not shown. Times are simulated. n: repetitions."
     )
     return [
         text_table(title, headings, _verdict_rows(rows, found.baseline), [note, _state(table)])
@@ -148,25 +159,49 @@ def _verdict_rows(
     return rows
 
 
+def _budgets(found: SearchComparison) -> list[str]:
+    return [budget_text(one.budget).removesuffix(" simulated") for one in found.outcomes]
+
+
+def _regret_table(found: SearchComparison) -> Table:
+    """Return the regret of the found member: a row for each search, a column for each budget."""
+    labels = dict.fromkeys(one.label for outcome in found.outcomes for one in outcome.scores)
+    by_label = [{one.label: one for one in outcome.scores} for outcome in found.outcomes]
+    rows = [
+        (label, *(_regret(found.best, at[label]) if label in at else "" for at in by_label))
+        for label in labels
+    ]
+    note = (
+        "regret: best F1 of the table minus test F1 of the found member, median and quartiles over "
+        "repetitions, in points."
+    )
+    return text_table("Regret of the found member", ["search", *_budgets(found)], rows, [note])
+
+
+def _regret(best: float, one: Comparison) -> Cell:
+    low, middle, high = (best - value for value in reversed(one.quartiles))
+    return Cell(percent(middle), middle, interval=(percent(low), percent(high)))
+
+
 def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome) -> Table:
     rows: list[tuple[Cell | str, ...]] = []
     for one in outcome.scores:
-        low, middle, high = (found.best - value for value in reversed(one.quartiles))
         rows.append(
             (
                 one.label,
                 str(one.repetitions),
                 percent(one.mean),
-                Cell(percent(middle), middle, interval=(percent(low), percent(high))),
+                _regret(found.best, one),
                 f"{one.rank:.2f}",
-                *_against_baseline(one, _signed_points),
+                *_against_baseline(one),
             )
         )
     headings = ["search", "n", "F1", "regret", "rank", "difference", "p", "superior", "verdict"]
     notes = [
         "F1: mean test F1 of the found member in percent, over n repetitions; a member's F1 is the "
         "mean over its first three seeds. regret: best F1 of the table minus that of the found "
-        "member, median and quartiles, in points. rank: mean over {_common(outcome)}, 1 the best.",
+        "member, median and quartiles, in points. rank: mean over "
+        f"{_common(outcome)}, 1 the best.",
         f"difference: from {found.baseline} in the same repetitions, mean, in points; with "
         f"{CONFIDENCE:.0%} confidence all intervals of this measure in the report hold the true "
         "difference. p: Wilcoxon's signed-rank test with Holm's correction. superior: probability "
@@ -292,12 +327,12 @@ def _genotype(one: Winner) -> str:
     )
 
 
-def _against_baseline(one: Comparison, show: Any) -> tuple[Cell | str, ...]:
+def _against_baseline(one: Comparison) -> tuple[Cell | str, ...]:
     if one.difference is None or one.p is None:
         return "", "", "", "baseline"
     mean, low, high = one.difference
     return (
-        Cell(show(mean), mean, interval=(show(low), show(high))),
+        Cell(difference(mean), mean, interval=(difference(low), difference(high))),
         p_value(one.p),
         f"{one.superiority:.2f}",
         _verdict(one),
@@ -308,7 +343,3 @@ def _verdict(one: Comparison) -> str:
     if one.difference is None:
         return "baseline"
     return "better" if one.better else "worse" if one.worse else "not shown"
-
-
-def _signed_points(fraction: float) -> str:
-    return f"{100 * fraction:+.2f}"
