@@ -32,7 +32,7 @@ from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite import runner as suite_runner
 from nasbench_ecg.suite.claims import Claims
-from nasbench_ecg.suite.plan import PlannedRun, broken_rules, plan
+from nasbench_ecg.suite.plan import PlannedRun, broken_rules, plan, recipes_in_words
 from nasbench_ecg.suite.processes import LocalExecutor, LocalOptions
 from nasbench_ecg.suite.runner import (
     Engine,
@@ -319,7 +319,11 @@ def test_random_search_on_another_dataset_does_not_count() -> None:
 
 def test_two_seeds_are_too_few_to_be_published() -> None:
     broken = broken_rules(planned(), published=True)
-    assert len(broken) == 4 and all("2 of the 3 seeds" in sentence for sentence in broken)
+    needed = "have 2 of the 3 seeds that a published comparison needs."
+    assert broken == [
+        f"synthetic-2lead under intra-patient: cnn-9, random {needed}",
+        f"synthetic-2lead under inter-patient: cnn-9, random {needed}",
+    ]
     assert broken_rules(planned(), published=False) == []
 
 
@@ -334,7 +338,34 @@ def test_seeds_of_other_budgets_do_not_add_up() -> None:
     """
     entries = "".join(entry.format(seed=seed, limit=seed + 2) for seed in range(3))
     text = f'title = "Three budgets"\nseeds = [0]\n{entries}'
-    assert len(broken_rules(planned(text), published=True)) == 3
+    (sentence,) = broken_rules(planned(text), published=True)
+    assert "random (3 times) have 1 of the 3 seeds" in sentence
+
+
+def test_options_of_the_evaluator_that_all_methods_share_are_said_once() -> None:
+    shared = (
+        f"{GRID}set.evaluator = {{ lr = 0.003, epochs = 3 }}\nset.strategy = {{ epochs = 2 }}\n"
+    )
+    more = """
+    [[runs]]
+    strategies = ["random"]
+    datasets = ["synthetic-2lead"]
+    protocols = ["intra-patient"]
+    profiles = ["smoke"]
+    set.evaluator = { lr = 0.003, epochs = 4 }
+    """
+    runs = planned(shared.replace('"cnn-9", "random"', '"random", "regularized-evolution"') + more)
+    said = ": the evaluator's options of all methods are lr=0.003"
+    assert recipes_in_words(runs) == [
+        f"synthetic-2lead · intra-patient · smoke{said}",
+        f"synthetic-2lead · inter-patient · smoke{said} epochs=3",
+    ]
+    names = {str(run).split(" · ")[0] for run in runs}
+    assert {"random strategy.epochs=2 evaluator.epochs=3", "random strategy.epochs=2"} <= names
+    assert "random epochs=4" in names
+    assert all("lr=0.003" in run.method for run in runs)
+    alone = planned(shared.replace('"cnn-9", "random"', '"random"'))
+    assert recipes_in_words(alone) == [] and "lr=0.003" in str(alone[0])
 
 
 # Execution, with stand-ins for the processes of runs
@@ -771,7 +802,7 @@ def test_a_published_suite_that_breaks_a_rule_is_refused(
     assert result.exit_code == 2 and "1 of the 3 seeds" in " ".join(result.stderr.split())
     assert not (tmp_path / "results").exists()
     less = nasbench("suite", "plan", file, "--device", "cpu", "--seeds", "4")
-    assert less.exit_code == 0 and "Note: random on toy-2lead" in less.stderr
+    assert less.exit_code == 0 and "Note: toy-2lead under " in less.stderr
 
 
 def test_missing_records_are_reported_before_the_first_run(

@@ -153,6 +153,7 @@ def suite_status(
     elsewhere = suites_with_results(runs, store)
     warn_damaged(store)
     counts: dict[tuple[str, ...], Counter[str]] = {}
+    names = {run.row: (*run.row[:3], run.short_method) for run in runs}
     for run, status in zip(runs, found, strict=True):
         word = ELSEWHERE if run.key in elsewhere else status or PENDING
         counts.setdefault(run.row, Counter())[word] += 1
@@ -161,9 +162,9 @@ def suite_status(
         return
     shown = [status for status in STYLES if any(count[status] for count in counts.values())]
     listed = table("dataset", "protocol", "profile", "strategy", *shown)
-    for names, count in counts.items():
+    for row, count in counts.items():
         numbers = (styled((str(count[s]), STYLES[s])) if count[s] else "" for s in shown)
-        listed.add_row(*names, *numbers)
+        listed.add_row(*names[row], *numbers)
     stdout().print(listed)
     own = [(run, s) for run, s in zip(runs, found, strict=True) if run.key not in elsewhere]
     print_counts([status for _, status in own], elsewhere=len(elsewhere))
@@ -298,7 +299,7 @@ def _planned(
     from nasbench_ecg.cli.parsing import parse_seeds
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.suite.plan import broken_rules, plan
+    from nasbench_ecg.suite.plan import broken_rules, plan, recipes_in_words
     from nasbench_ecg.suite.spec import load_suite
 
     suite = load_suite(name)
@@ -313,6 +314,8 @@ def _planned(
         )
     for sentence in broken:
         stderr().print(f"Note: {sentence}", style="yellow")
+    for sentence in recipes_in_words(runs):
+        stderr().print(sentence)
     return suite, runs
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -31,10 +32,13 @@ class PlannedRun:
     Attributes:
         config: Its configuration.
         entry: Number of the entry of ``runs`` that it comes from, starting at 1.
+        recipe: Changed options of the evaluator that all methods of its dataset, protocol and
+            profile have in the plan, by name.
     """
 
     config: RunConfig
     entry: int
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -47,6 +51,9 @@ class PlannedRun:
 
         Options that two components have by the same name are called by both: ``strategy.epochs``.
         """
+        return self._method()
+
+    def _method(self, hidden: Collection[str] = ()) -> str:
         config = self.config
         parts = {
             "strategy": config.strategy.changed,
@@ -55,11 +62,22 @@ class PlannedRun:
             "evaluator": config.evaluator.changed,
         }
         full = {f"{part}.{name}": value for part, of in parts.items() for name, value in of.items()}
-        changed = {name: full[key] for key, name in short_names(full).items()}
+        names = short_names(full)
+        changed = {names[key]: value for key, value in full.items() if key not in hidden}
         changed |= {f"budget.{name}": limit for name, limit in config.budget.limits().items()}
         other_builder = config.builder.name != config.usual_builder()
         name = config.strategy.name
         return _with_options(f"{name} {config.builder.name}" if other_builder else name, changed)
+
+    @property
+    def short_method(self) -> str:
+        """The method without the options of ``recipe``."""
+        return self._method([f"evaluator.{name}" for name in self.recipe])
+
+    @property
+    def track(self) -> str:
+        """Dataset, protocol and profile as text."""
+        return " · ".join(self.row[:3])
 
     @property
     def row(self) -> tuple[str, str, str, str]:
@@ -71,8 +89,7 @@ class PlannedRun:
         return dataset, protocol, config.profile, self.method
 
     def __str__(self) -> str:
-        *where, method = self.row
-        return " · ".join([method, *where, *self.number])
+        return " · ".join([self.short_method, self.track, *self.number])
 
     @property
     def number(self) -> tuple[str, ...]:
@@ -130,7 +147,33 @@ def plan(
                 raise OptionError(error.what, where=where, fix=error.fix) from None
             for run in runs:
                 planned.setdefault(run.key, run)
-    return sorted(planned.values(), key=lambda run: run.config.search_seed)
+    return sorted(_with_recipes(list(planned.values())), key=lambda run: run.config.search_seed)
+
+
+def _with_recipes(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Return runs with the options of the evaluator that all methods of a track have."""
+    tracks: dict[str, list[PlannedRun]] = {}
+    for run in runs:
+        tracks.setdefault(run.track, []).append(run)
+    recipes = {
+        track: dict(
+            item
+            for item in members[0].config.evaluator.changed.items()
+            if all(item in one.config.evaluator.changed.items() for one in members)
+        )
+        for track, members in tracks.items()
+        if len({one.method for one in members}) > 1
+    }
+    return [replace(run, recipe=recipes.get(run.track, {})) for run in runs]
+
+
+def recipes_in_words(runs: Iterable[PlannedRun]) -> list[str]:
+    """Return a sentence for each track whose methods share options of the evaluator."""
+    recipes = {run.track: run.recipe for run in runs if run.recipe}
+    return [
+        _with_options(f"{track}: the evaluator's options of all methods are", recipe)
+        for track, recipe in recipes.items()
+    ]
 
 
 def _requests(
@@ -178,12 +221,22 @@ def _too_few_seeds(runs: Sequence[PlannedRun]) -> list[str]:
         without_seeds = replace(config, search_seed=0, evaluation_seed=0).key()
         seeds.setdefault(without_seeds, set()).add(config.search_seed)
         named.setdefault(without_seeds, config)
+    few: dict[tuple[str, str, int], list[str]] = {}
+    for key, config in named.items():
+        if (n := len(seeds[key])) < MIN_SEEDS:
+            few.setdefault((config.dataset.name, config.protocol, n), []).append(
+                config.strategy.name
+            )
     return [
-        f"{config.strategy.name} on {config.dataset.name} under {config.protocol} has "
-        f"{len(seeds[key])} of the {MIN_SEEDS} seeds that a published comparison needs."
-        for key, config in named.items()
-        if len(seeds[key]) < MIN_SEEDS
+        f"{dataset} under {protocol}: {_listed(names)} {'has' if len(names) == 1 else 'have'} "
+        f"{n} of the {MIN_SEEDS} seeds that a published comparison needs."
+        for (dataset, protocol, n), names in few.items()
     ]
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names with their counts: ``cnn-9, random (8 times)``."""
+    return ", ".join(f"{n} ({k} times)" if k > 1 else n for n, k in Counter(names).items())
 
 
 def _without_random_search(runs: Sequence[PlannedRun]) -> list[str]:

@@ -184,18 +184,17 @@ def _regret(best: float, one: Comparison) -> Cell:
 
 
 def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome) -> Table:
-    rows: list[tuple[Cell | str, ...]] = []
-    for one in outcome.scores:
-        rows.append(
-            (
-                one.label,
-                str(one.repetitions),
-                percent(one.mean),
-                _regret(found.best, one),
-                f"{one.rank:.2f}",
-                *_against_baseline(one),
-            )
+    rows: list[tuple[Cell | str, ...]] = [
+        (
+            one.label,
+            str(one.repetitions),
+            percent(one.mean),
+            _regret(found.best, one),
+            f"{one.rank:.2f}",
+            *_against_baseline(one),
         )
+        for one in outcome.scores
+    ]
     headings = ["search", "n", "F1", "regret", "rank", "difference", "p", "superior", "verdict"]
     notes = [
         "F1: mean test F1 of the found member in percent, over n repetitions; a member's F1 is the "
