@@ -152,7 +152,7 @@ def suite_status(
     found = statuses(runs, store)
     elsewhere = suites_with_results(runs, store)
     warn_damaged(store)
-    counts: dict[tuple[str, ...], Counter[str]] = {}
+    counts: dict[tuple[str, str, str, str], Counter[str]] = {}
     names = {run.row: (*run.row[:3], run.short_method) for run in runs}
     for run, status in zip(runs, found, strict=True):
         word = ELSEWHERE if run.key in elsewhere else status or PENDING

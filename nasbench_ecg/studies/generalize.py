@@ -159,7 +159,7 @@ def plan_transfers(
         for seed in seeds or (record.evaluation_seed,):
             for request, label in _requests(record, origin, given, common, seed, baselines, own):
                 for one in each_fold(registry, request):
-                    run = Transfer(configure(registry, one), 1, label)
+                    run = Transfer(configure(registry, one), 1, origin=label)
                     planned.setdefault(run.key, run)
     return sorted(planned.values(), key=lambda run: run.config.search_seed)
 
