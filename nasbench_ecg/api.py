@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     )
     from nasbench_ecg.errors import (
         DivergedError,
+        ExecutorBusyError,
         ExecutorError,
         MissingDataError,
         NasbenchError,
@@ -152,6 +153,7 @@ __getattr__ = lazy_names(
         ),
         "nasbench_ecg.errors": (
             "DivergedError",
+            "ExecutorBusyError",
             "ExecutorError",
             "MissingDataError",
             "NasbenchError",
@@ -218,6 +220,7 @@ __all__ = [
     "Evaluator",
     "EvaluatorSpec",
     "Executor",
+    "ExecutorBusyError",
     "ExecutorError",
     "ExecutorSpec",
     "Fidelity",

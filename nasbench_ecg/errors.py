@@ -89,6 +89,10 @@ class ExecutorError(NasbenchError):
     title = "Problem with an executor"
 
 
+class ExecutorBusyError(ExecutorError):
+    """The engine of an executor takes no jobs now; it may take them in a minute."""
+
+
 def raise_first(problems: Iterable[NasbenchError]) -> None:
     """Raise the first of the problems, if there is one."""
     for problem in problems:

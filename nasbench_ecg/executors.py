@@ -85,6 +85,8 @@ class Capabilities:
 class Executor(Protocol):
     """Runs jobs. A handle is a text that names a job, also for another process.
 
+    The first word of a handle is what the engine's own commands call the job.
+
     A job has ended when :meth:`outcome` tells how. One failing job does not disturb others.
     """
 
@@ -97,6 +99,7 @@ class Executor(Protocol):
 
         Raises:
             ExecutorError: The engine refuses them.
+            ExecutorBusyError: It takes no jobs now, and none was submitted; they are offered again.
         """
 
     def outcome(self, handle: str) -> Outcome | None:

@@ -67,6 +67,26 @@ def _end_with_parent(descriptor: int) -> None:
     os._exit(1)
 
 
+@contextmanager
+def signals_delayed() -> Iterator[None]:
+    """Delay SIGINT and SIGTERM to the end of the block, such as while jobs are given away."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+    before = {
+        number: signal.signal(number, lambda n, frame: received.append(n))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for n in received:
+            signal.raise_signal(n)
+
+
 def requested() -> bool:
     """Return whether this process has been asked to end after its current step."""
     return _requested

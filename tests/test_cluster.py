@@ -288,7 +288,7 @@ def submitted(folder: Path) -> str:
     """Return the number of the only job of a suite, when it has been submitted."""
     wait_for(lambda: list((folder / ".jobs").glob("*.json")))
     (path,) = (folder / ".jobs").glob("*.json")
-    number: str = json.loads(json.loads(path.read_text())["handle"])[0]
+    number: str = json.loads(path.read_text())["handle"].split()[0]
     return number
 
 
@@ -412,7 +412,7 @@ def test_ctrl_c_leaves_jobs_and_cancel_ends_them(beats_cache: Path, tmp_path: Pa
     status = nasbench(beats_cache, "suite", "status", *words).communicate(timeout=100)[0]
     assert "running in slurm as job" in status
     ended = nasbench(beats_cache, "suite", "cancel", *words).communicate(timeout=100)[0]
-    assert "1 jobs are ended." in ended
+    assert "1 job told to end" in ended
     wait_for(lambda: not list((tmp_path / "out" / "two" / ".unfinished").glob("*.holder")))
     (path,) = (tmp_path / "out" / "two").glob("*.json")
     assert json.loads(path.read_text())["status"] == "interrupted"

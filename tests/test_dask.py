@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.errors import ExecutorError
 from nasbench_ecg.executors import Job
+from nasbench_ecg.run.nodes import environment_of_jobs
 from nasbench_ecg.run.parallel import RemoteWorkers
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.runner import execute
@@ -206,3 +209,91 @@ def test_a_search_whose_workers_are_gone_for_good_ends_with_one_error() -> None:
     ):
         executor._cluster.scale(0)
         list(pool.map([(1,)]))
+
+
+# Clusters that cannot work
+
+
+class Client:
+    """A client of a cluster whose scheduler or worker has a fault."""
+
+    def __init__(self, *, status: str = "running", packages: bool = True) -> None:
+        self.status, self.packages = status, packages
+        self.scheduler = SimpleNamespace(address="tcp://made-up:1")
+
+    def scheduler_info(self) -> dict[str, Any]:
+        return {"workers": {"tcp://one:2": {}}} if self.status == "running" else {}
+
+    def run(self, function: Any, *, workers: list[str], on_error: str) -> dict[str, Any]:
+        return {worker: function() if self.packages else False for worker in workers}
+
+
+def test_a_scheduler_that_has_gone_is_one_error() -> None:
+    from nasbench_ecg_dask.watch import Watch
+
+    watch = Watch(Client(status="connecting"), patience=60.0)
+    watch._looked -= 60.0
+    with pytest.raises(ExecutorError, match="the scheduler has gone"):
+        watch.look()
+
+
+def test_a_worker_without_this_package_is_named() -> None:
+    from nasbench_ecg_dask.watch import Watch
+
+    Watch(Client(), patience=60.0).check_packages()
+    with pytest.raises(ExecutorError, match="no nasbench-ecg: tcp://one:2"):
+        Watch(Client(packages=False), patience=60.0).check_packages()
+
+
+def test_the_question_for_a_package_is_answered_without_it() -> None:
+    """The function that is sent has its code with it, and does not import this package."""
+    import pickle
+
+    from distributed.protocol.pickle import dumps
+
+    from nasbench_ecg_dask.watch import Watch
+
+    sent: list[bytes] = []
+
+    class Sending(Client):
+        def run(self, function: Any, *, workers: list[str], on_error: str) -> dict[str, Any]:
+            sent.append(dumps(function))
+            return dict.fromkeys(workers, True)
+
+    Watch(Sending(), patience=60.0).check_packages()
+    code = (
+        "import sys, pickle; sys.modules['nasbench_ecg_dask'] = sys.modules['nasbench_ecg'] = None;"
+        "print(pickle.loads(sys.stdin.buffer.read()).__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=sent[0], capture_output=True)
+    assert done.stdout.decode().strip() == "has_package", done.stderr.decode()
+    assert pickle.loads(sent[0])() is True
+
+
+def test_a_job_ends_when_the_process_that_submitted_it_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import distributed
+
+    from nasbench_ecg_dask import executor
+
+    monkeypatch.setattr(executor, "_CLIENT_SECONDS", 0.0)
+    monkeypatch.setattr(
+        distributed, "Event", lambda *_, **__: SimpleNamespace(is_set=lambda: False)
+    )
+    monkeypatch.setattr(
+        distributed, "get_client", lambda: SimpleNamespace(run_on_scheduler=lambda f: ["another"])
+    )
+    sleeping = Job("one", (sys.executable, "-c", "import time; time.sleep(60)"), tmp_path / "log")
+    assert executor._run_job(sleeping, "handle", "submitter").returncode == -signal.SIGTERM
+
+
+def test_jobs_get_the_folders_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NASBENCH_ECG_DATA", "records")
+    monkeypatch.delenv("NASBENCH_ECG_CACHE", raising=False)
+    found = environment_of_jobs(tmp_path)
+    assert found["NASBENCH_ECG_DATA"] == str(tmp_path / "records")
+    assert "NASBENCH_ECG_CACHE" not in found

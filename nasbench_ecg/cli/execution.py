@@ -56,7 +56,8 @@ def execute_with_progress(
     shown = SuiteProgress(store.suite, runs, engine.executor.capabilities.slots)
     ended = execute_runs(
         runs, store, engine, data=data, checkpoint_seconds=checkpoint_seconds,
-        parallel=parallel, time_limit=time_limit, started=shown.started, retried=shown.retried,
+        parallel=parallel, time_limit=time_limit, queued=shown.queued, started=shown.started,
+        retried=shown.retried,
     )  # fmt: skip
     with shown, closing(ended):
         for finished in ended:
@@ -76,6 +77,7 @@ class SuiteProgress:
         self._name = name
         self._total = len(runs)
         self._left = {run.key: run for run in runs}
+        self._queued: set[str] = set()
         self._running: dict[str, PlannedRun] = {}
         self._workers = workers
         self._seconds: dict[tuple[str, ...], list[float]] = {}
@@ -106,14 +108,21 @@ class SuiteProgress:
     ) -> None:
         self._stack.close()
 
+    def queued(self, run: PlannedRun) -> None:
+        """Show that one more run waits in the queue."""
+        self._queued.add(run.key)
+        self._advance(0)
+
     def started(self, run: PlannedRun) -> None:
         """Show ``run`` as running."""
+        self._queued.discard(run.key)
         self._running[run.key] = run
         self._advance(0)
 
     def retried(self, run: PlannedRun, outcome: Outcome) -> None:
         """Print why the job of a run is submitted again."""
         reason = outcome.reason or "Its job was killed."
+        self._running.pop(run.key, None)
         self._progress.note(f"submitted again  {run}\n  {reason}")
 
     def ended(self, finished: FinishedRun) -> None:
@@ -122,6 +131,7 @@ class SuiteProgress:
 
         run, record = finished.run, finished.record
         self._left.pop(run.key)
+        self._queued.discard(run.key)
         self._running.pop(run.key, None)
         if finished.seconds is not None:
             self._seconds.setdefault(run.row, []).append(finished.seconds)
@@ -134,7 +144,7 @@ class SuiteProgress:
             else duration(finished.seconds)
         )
         if record.status != "ok":
-            parts.append(f"see {finished.log}")
+            parts += [f"see {finished.log}"] if finished.log.is_file() else []
         elif (left := self._seconds_left()) is not None:
             parts.append(f"about {duration(left)} left")
         self._progress.note("  ".join(parts))
@@ -142,8 +152,10 @@ class SuiteProgress:
 
     def _advance(self, n: int) -> None:
         assert self._bar is not None
-        running = "; ".join(map(str, list(self._running.values())))
-        self._bar.advance(n, running=running or "none")
+        running = "; ".join(map(str, list(self._running.values()))) or "none"
+        if self._queued:
+            running += f"; {len(self._queued)} in the queue"
+        self._bar.advance(n, running=running)
 
     def _seconds_left(self) -> float | None:
         """Return the time left, from the mean time of similar runs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -45,9 +46,18 @@ def engine_of(
     return executor_of(name, chosen)
 
 
-def engine_of_job(job: SubmittedJob) -> Engine:
-    """Return the executor that has a job, as it was when the job was submitted."""
-    return executor_of(job.executor, job.options)
+class EnginesOfJobs:
+    """The executors of submitted jobs: one for all jobs that were submitted with equal options."""
+
+    def __init__(self) -> None:
+        self._engines: dict[str, Engine] = {}
+
+    def of(self, job: SubmittedJob) -> Engine:
+        """Return the executor that has a job, as it was when the job was submitted."""
+        key = json.dumps([job.executor, job.options], sort_keys=True)
+        if key not in self._engines:
+            self._engines[key] = executor_of(job.executor, job.options)
+        return self._engines[key]
 
 
 def executor_of(name: str, overrides: Mapping[str, object]) -> Engine:

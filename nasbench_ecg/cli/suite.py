@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,8 @@ from nasbench_ecg.cli.suite_output import (
     ELSEWHERE,
     PENDING,
     STYLES,
+    Options,
+    RepeatedCommand,
     print_counts,
     print_failures,
     print_how_to_come_back,
@@ -184,17 +187,42 @@ def cancel_suite(
 
     A running job saves its current step first, so 'nasbench-ecg suite run' continues it.
     """
-    from nasbench_ecg.cli.executors import engine_of_job
-    from nasbench_ecg.suite.submitted import forget, submitted_jobs
+    from nasbench_ecg.cli.executors import EnginesOfJobs
+    from nasbench_ecg.errors import ExecutorError
+    from nasbench_ecg.suite.submitted import forget, remember, submitted_jobs
+    from nasbench_ecg.text import counted
 
     suite, runs = _planned(name, profile, seeds, device)
     store = _store(out, suite)
     jobs = submitted_jobs(store)
-    chosen = [jobs[run.key] for run in runs if run.key in jobs]
+    chosen = [jobs.pop(run.key) for run in runs if run.key in jobs]
+    engines, problems = EnginesOfJobs(), dict[str, ExecutorError]()
     for job in chosen:
-        forget(store, job.run_key)  # first, so that a process that waits for it does not retry it
-        engine_of_job(job).executor.cancel(job.handle)
-    stderr().print(f"{len(chosen)} jobs are ended.")
+        remember(store, replace(job, canceled=True))  # a process that waits does not retry it
+        try:
+            engines.of(job).executor.cancel(job.handle)
+        except ExecutorError as error:
+            problems[job.number] = error
+        else:
+            forget(store, job.run_key)
+    told = len(chosen) - len(problems)
+    stderr().print(
+        f"{counted(told, 'job')} told to end; one that runs saves its current step first."
+        if told
+        else "No job was told to end."
+    )
+    if jobs:
+        stderr().print(
+            f"{counted(len(jobs), 'job')} of other runs of this suite stay: give the --device, "
+            "--profile and --seeds with which they were submitted."
+        )
+    if problems:
+        first = next(iter(problems.values()))
+        raise ExecutorError(
+            f"{counted(len(problems), 'job')} could not be ended ({', '.join(problems)}): "
+            f"{first.what}",
+            fix="Give the same command again when the queue answers.",
+        )
 
 
 @app.command("run")
@@ -246,7 +274,9 @@ def run_suite(
     from nasbench_ecg.cli.execution import execute_with_progress, interrupt_on_sigterm
     from nasbench_ecg.cli.executors import LOCAL, engine_of
     from nasbench_ecg.cli.parsing import parse_shard
+    from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.suite.runner import pending_runs, reuse_results, shard_of, statuses
+    from nasbench_ecg.suite.submitted import submitted_jobs
 
     suite, runs = _planned(name, profile, seeds, device)
     if shard is not None:
@@ -266,24 +296,38 @@ def run_suite(
         stderr().print(f"{counted(len(copied), 'result')} copied from other suites in {out}.")
     pending = pending_runs(runs, store, retry_failed=retry_failed)
     print_pending(suite, pending, runs)
-    options = {"--profile": profile, "--seeds": seeds, "--data": data, "--out": out}
+    selecting: Options = {"--profile": profile, "--seeds": seeds, "--out": out}
     if device != "auto":
-        options["--device"] = device
-    chosen = [] if executor == LOCAL else ["--executor", executor]
-    chosen += [word for text in assignments or [] for word in ("--set", text)]
+        selecting["--device"] = device
+    again = RepeatedCommand(
+        name,
+        selecting,
+        {
+            "--data": data,
+            "--shard": shard,
+            "--time-limit": time_limit,
+            "--parallel": parallel,
+            "--workers": workers,
+            "--gpus": gpus,
+            "--checkpoint-seconds": None if checkpoint_seconds == 30 else checkpoint_seconds,
+            "--executor": None if executor == LOCAL else executor,
+        },
+        assignments or [],
+        retry_failed=retry_failed,
+    )
     try:
         execute_with_progress(
             pending, store, engine, data=data, checkpoint_seconds=checkpoint_seconds,
             parallel=parallel, time_limit=None if hours is None else 3600 * hours,
         )  # fmt: skip
-    except KeyboardInterrupt:
-        if engine.executor.capabilities.outlives:
-            print_how_to_come_back(name, options, chosen)
+    except (KeyboardInterrupt, NasbenchError):
+        if submitted_jobs(store).keys() & {run.key for run in pending}:
+            print_how_to_come_back(again)
         raise
     found = statuses(runs, store)
     print_counts(found)
     print_failures(runs, found, store)
-    print_next_commands(name, suite, options, chosen, found)
+    print_next_commands(suite, again, found)
     if any(status != "ok" for status in found):
         raise typer.Exit(1)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from nasbench_ecg.cli.console import stderr, stdout, styled, warn_damaged_record
 from nasbench_ecg.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from rich.text import Text
 
@@ -79,24 +80,52 @@ def warn_damaged(store: RecordStore) -> None:
     warn_damaged_records(read_records(store.out, store.suite)[1])
 
 
+Options = dict[str, "str | Path | float | None"]
+"""Options of a command by name; None for those that are not given."""
+
+
+@dataclass(frozen=True)
+class RepeatedCommand:
+    """The command ``suite run`` that is being executed, to be given again.
+
+    Attributes:
+        name: Name of the suite.
+        selecting: Options that choose its runs and their folder, which all verbs have.
+        running: Options of ``run``.
+        assignments: Texts after ``--set``.
+        retry_failed: Whether ``--retry-failed`` is given.
+    """
+
+    name: str
+    selecting: Options
+    running: Options
+    assignments: Sequence[str] = ()
+    retry_failed: bool = False
+
+    def text(self, *, retry_failed: bool = False) -> str:
+        """Return the command, with ``--retry-failed`` if it is given or asked for."""
+        words = ["nasbench-ecg", "suite", "run", self.name]
+        words += chain(*given_options({**self.selecting, **self.running}).items())
+        words += [word for one in self.assignments for word in ("--set", one)]
+        return shlex.join([*words, *(["--retry-failed"] * (retry_failed or self.retry_failed))])
+
+    def of_verb(self, verb: str) -> str:
+        """Return the command with another verb for the same runs."""
+        words = ["nasbench-ecg", "suite", verb, self.name]
+        return shlex.join([*words, *chain(*given_options(self.selecting).items())])
+
+
 def print_next_commands(
-    name: str,
-    suite: Suite,
-    options: Mapping[str, str | Path | None],
-    engine: Sequence[str],
-    found: Sequence[Status | None],
+    suite: Suite, again: RepeatedCommand, found: Sequence[Status | None]
 ) -> None:
     """Print the commands that continue or retry runs, and the one that shows the leaderboard."""
     from nasbench_ecg.suite.runner import FAILED
 
-    given = given_options(options)
-    again = ["nasbench-ecg", "suite", "run", name, *chain(*given.items()), *engine]
+    given = given_options(again.selecting)
     if any(status in FAILED for status in found):
-        words = shlex.join([*again, "--retry-failed"])
-        stderr().print(f"To retry the failed runs: {words}")
+        stderr().print(f"To retry the failed runs: {again.text(retry_failed=True)}")
     if "interrupted" in found:
-        words = shlex.join(again)
-        stderr().print(f"To continue the interrupted runs: {words}")
+        stderr().print(f"To continue the interrupted runs: {again.text()}")
     if "ok" in found:
         words = shlex.join(
             ["nasbench-ecg", "leaderboard", "--suite", suite.name]
@@ -109,47 +138,36 @@ def print_jobs(
     store: RecordStore, runs: Sequence[PlannedRun], found: Sequence[Status | None]
 ) -> None:
     """Print what is executed now: by the queue of a cluster, or by a process that has the lock."""
-    from nasbench_ecg.cli.executors import engine_of_job
+    from nasbench_ecg.cli.executors import EnginesOfJobs
+    from nasbench_ecg.errors import ExecutorError
     from nasbench_ecg.suite.submitted import submitted_jobs
 
-    jobs = submitted_jobs(store)
+    jobs, engines = submitted_jobs(store), EnginesOfJobs()
     for run, status in zip(runs, found, strict=True):
         if status == "ok":
             continue
         parts = []
         if job := jobs.get(run.key):
-            state = engine_of_job(job).executor.state(job.handle)
-            parts.append(f"{state} in {job.executor} as job {job.handle}")
+            try:
+                state: str = engines.of(job).executor.state(job.handle)
+            except ExecutorError as error:
+                state = f"unknown ({error.what.rstrip('.')})"
+            parts.append(f"{state} in {job.executor} as job {job.number}")
         if holder := store.lock(run.key).holder():
             parts.append(f"executed by {holder}")
         if parts:
             stderr().print(f"{run}: {', '.join(parts)}")
 
 
-def print_how_to_come_back(
-    name: str, options: Mapping[str, str | Path | None], engine: Sequence[str]
-) -> None:
-    """Print the commands that see, await and end the jobs that go on.
-
-    Args:
-        name: Name of the suite.
-        options: Options of the command.
-        engine: Its words that choose the executor.
-    """
-    words = [name, *chain(*given_options(options).items())]
-    shown = {
-        "To see their state": "status",
-        "To wait for them": "run",
-        "To end them": "cancel",
-    }
+def print_how_to_come_back(again: RepeatedCommand) -> None:
+    """Print the commands that see, await and end the jobs that go on."""
     stderr().print("The jobs go on.")
-    for what, verb in shown.items():
-        more = engine if verb == "run" else ()
-        line = f"{what}: {shlex.join(['nasbench-ecg', 'suite', verb, *words, *more])}"
-        stderr().print(line)
+    stderr().print(f"To see their state: {again.of_verb('status')}")
+    stderr().print(f"To wait for them: {again.text()}")
+    stderr().print(f"To end them: {again.of_verb('cancel')}")
 
 
-def given_options(options: Mapping[str, str | Path | None]) -> dict[str, str]:
+def given_options(options: Options) -> dict[str, str]:
     """Return the options that are not at their defaults."""
     return {
         option: str(value)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import nasbench_ecg
 from nasbench_ecg.data.code import core_digest, installed_digests
+from nasbench_ecg.data.source import CACHE_VARIABLE, DATA_VARIABLE
 from nasbench_ecg.errors import ExecutorError
 from nasbench_ecg.io import storage_errors, write_atomically
 from nasbench_ecg.plugin.discovery import discover
@@ -65,7 +66,8 @@ class HostCode:
                 raise ExecutorError(
                     f"The code of {changed} has changed since the job was submitted.",
                     where=where,
-                    fix="Start the suite again, and leave the code as it is until it has ended.",
+                    fix="Start the command again, and workers that were started before the change. "
+                    "Leave the code as it is until all has ended.",
                 )
             versions = f"{here.version} on {here.host}, {self.version} on {self.host}"
             raise ExecutorError(
@@ -129,8 +131,13 @@ def submitter(folder: Path) -> Submitter:
 
 
 def environment_of_jobs(folder: Path) -> dict[str, str]:
-    """Return the environment variables of jobs on other machines."""
-    return {SUBMITTER: json.dumps(asdict(submitter(folder)))}
+    """Return the environment variables of jobs on other machines.
+
+    The folders that this process takes from its environment are those of its jobs.
+    """
+    folders = {name: os.environ.get(name) for name in (DATA_VARIABLE, CACHE_VARIABLE)}
+    chosen = {name: str(Path(path).resolve()) for name, path in folders.items() if path}
+    return {SUBMITTER: json.dumps(asdict(submitter(folder))), **chosen}
 
 
 def check_node(environment: Mapping[str, str] = os.environ) -> None:

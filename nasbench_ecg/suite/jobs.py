@@ -18,7 +18,7 @@ def run_job(job: Job, *, stop: Callable[[], bool] = lambda: False, grace: float 
     """Run a job on this machine to its end.
 
     Args:
-        job: The job. Its log is written anew.
+        job: The job. Its output is appended to its log.
         stop: Asked several times a second; when it returns True, the command gets SIGTERM, and
             SIGKILL after the grace. A run saves its current step first.
         grace: Seconds between the two signals.

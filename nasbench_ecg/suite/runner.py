@@ -7,9 +7,10 @@ import shlex
 import sys
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nasbench_ecg.errors import ExecutorError
 from nasbench_ecg.executors import Executor, Job, Outcome
 from nasbench_ecg.run.nodes import environment_of_jobs
 from nasbench_ecg.run.record import RunRecord, Status
@@ -142,6 +143,7 @@ def execute_runs(
     checkpoint_seconds: float = 30.0,
     parallel: int | None = None,
     time_limit: float | None = None,
+    queued: Callable[[PlannedRun], None] = lambda run: None,
     started: Callable[[PlannedRun], None] = lambda run: None,
     retried: Callable[[PlannedRun, Outcome], None] = lambda run, outcome: None,
 ) -> Generator[FinishedRun, None, None]:
@@ -160,17 +162,20 @@ def execute_runs(
         checkpoint_seconds: Seconds between two checkpoints of a run.
         parallel: Candidates that a run trains at the same time.
         time_limit: Most seconds of a run.
-        started: Called when a run was submitted.
+        queued: Called when a run was submitted, or when its job of an earlier process is awaited.
+        started: Called when a run is seen running.
         retried: Called with how the job of a run was lost, when it is submitted again.
     """
     executor = engine.executor
     able = executor.capabilities
     if able.remote:
         store = RecordStore(store.out.resolve(), store.suite)
+        data = None if data is None else data.resolve()
     environment = environment_of_jobs(store.folder) if able.remote else {}
     by_key = {run.key: run for run in runs}
     before = {key: _file_version(store, key) for key in by_key}
     claims = _claims(store)
+    log_starts: dict[str, int] = {}
     jobs = [
         Job(
             name=key,
@@ -192,6 +197,7 @@ def execute_runs(
             return "later"
         # Another process may have finished it before ``before`` was read, such as in the time of a
         # download, so that only the record can tell.
+        log_starts[job.name] = _size(job.log)
         if (record := store.read(job.name)) is None:
             return "start"
         failed = record.status in FAILED and _file_version(store, job.name) != before[job.name]
@@ -199,7 +205,20 @@ def execute_runs(
 
     def submitted(job: Job, handle: str) -> None:
         if able.outlives:
-            remember(store, SubmittedJob(job.name, engine.name, dict(engine.options), handle))
+            options, start = dict(engine.options), log_starts[job.name]
+            remember(store, SubmittedJob(job.name, engine.name, options, handle, start))
+        queued(by_key[job.name])
+
+    def attached(keys: Container[str]) -> dict[str, str]:
+        found = _attached(store, keys, engine) if able.outlives else {}
+        for key, one in found.items():
+            log_starts[key] = one.log_start
+            queued(by_key[key])
+        return {key: one.handle for key, one in found.items()}
+
+    def wanted(job: Job) -> bool:
+        one = submitted_jobs(store).get(job.name)
+        return not able.outlives or (one is not None and not one.canceled)
 
     ended = run_jobs(
         executor,
@@ -207,9 +226,10 @@ def execute_runs(
         readiness=readiness,
         started=lambda job: started(by_key[job.name]),
         submitted=submitted,
-        wanted=lambda job: not able.outlives or job.name in submitted_jobs(store),
+        wanted=wanted,
         retried=lambda job, outcome: retried(by_key[job.name], outcome),
-        attached=_attached(store, by_key, engine) if able.outlives else {},
+        attached=attached(by_key),
+        living=lambda job: attached([job.name]).get(job.name),
     )
     with closing(claims), closing(ended):
         for job, outcome in ended:
@@ -219,23 +239,45 @@ def execute_runs(
                 record = found
             else:
                 assert outcome is not None
-                record = _complete_record(run, job, outcome, new_record_of(job.name), store)
+                output = _tail(job.log, log_starts.get(job.name, 0))
+                written = new_record_of(job.name)
+                record = _complete_record(run, output, outcome, written, store)
             if outcome is not None:
                 forget(store, job.name)
             claims.release(job.name)
             yield FinishedRun(run, record, job.log, outcome.seconds if outcome else None)
 
 
-def _attached(store: RecordStore, keys: Container[str], engine: Engine) -> dict[str, str]:
-    """Return the handles of the jobs that an earlier process submitted and that have not ended."""
+def _attached(store: RecordStore, keys: Container[str], engine: Engine) -> dict[str, SubmittedJob]:
+    """Return the jobs that another process submitted and whose end is not recorded yet.
+
+    They are queued or running, or have ended while nobody waited for them.
+    """
     found = {}
     for key, job in submitted_jobs(store).items():
-        if key in keys and job.executor == engine.name:
-            if engine.executor.state(job.handle) in ("queued", "running"):
-                found[key] = job.handle
-            else:
-                forget(store, key)
+        if key not in keys or job.executor != engine.name:
+            continue
+        if _is_open(job, store, engine.executor):
+            if job.canceled:
+                job = replace(job, canceled=False)
+                remember(store, job)
+            found[key] = job
+        else:
+            forget(store, key)
     return found
+
+
+def _is_open(job: SubmittedJob, store: RecordStore, executor: Executor) -> bool:
+    try:
+        state = executor.state(job.handle)
+        outcome = executor.outcome(job.handle) if state == "ended" else None
+    except ExecutorError:
+        return True  # the queue does not answer, and is asked again
+    if state in ("queued", "running"):
+        return True
+    record = store.read(job.run_key)
+    recorded = record is not None and record.status in ("ok", *FAILED)
+    return outcome is not None and outcome.returncode is not None and not recorded
 
 
 def command(
@@ -270,28 +312,28 @@ def _file_version(store: RecordStore, key: str) -> tuple[int, int] | None:
 
 
 def _complete_record(
-    run: PlannedRun, job: Job, outcome: Outcome, written: RunRecord | None, store: RecordStore
+    run: PlannedRun, output: str, outcome: Outcome, written: RunRecord | None, store: RecordStore
 ) -> RunRecord:
     """Return the record of a run that has ended without a result; write what its process could not.
 
     Args:
         run: The run.
-        job: Its job.
+        output: End of the output of its job.
         outcome: How the job ended.
         written: The record that the process wrote; None if it wrote none.
         store: Where records are stored.
     """
     status, reason = _status_and_reason(outcome, written)
-    if written is None and (problem := _last_problem(_tail(job.log))):
+    if written is None and (problem := _last_problem(output)):
         reason = f"{reason.removesuffix('.')}: {problem}"
-    elif reason:
+    elif reason and output:
         strategy = run.config.strategy
         reason += f" It ran the strategy {strategy.name!r}, {strategy.component.source}."
     if written is not None and written.status == status and not outcome.reason:
         return written
     record = written or new_record(run.config, store.suite)
     record.status = status
-    record.error = "\n".join(filter(None, [record.error, _tail(job.log), reason]))
+    record.error = "\n".join(filter(None, [record.error, output, reason]))
     record.seconds.setdefault("total", round(outcome.seconds, 3))
     store.write(record)
     return record
@@ -325,9 +367,17 @@ def _last_problem(text: str) -> str:
     return " ".join(lines[:-1])
 
 
-def _tail(log: Path) -> str:
+def _size(log: Path) -> int:
     try:
-        text = log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace")
+        return log.stat().st_size
+    except OSError:
+        return 0
+
+
+def _tail(log: Path, start: int) -> str:
+    """Return the end of what a job has written into a log that had ``start`` bytes before."""
+    try:
+        text = log.read_bytes()[start:][-_LOG_TAIL:].decode("utf-8", "replace")
     except OSError:
         return ""
     return _ANSI_ESCAPES.sub("", text).strip()

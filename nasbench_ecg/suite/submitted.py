@@ -19,12 +19,21 @@ class SubmittedJob:
         executor: Name of the executor.
         options: Options of the executor, as JSON data.
         handle: What the executor calls the job.
+        log_start: Bytes that the log of the run had when the job was submitted.
+        canceled: Whether the job is being ended, so that nobody submits it again.
     """
 
     run_key: str
     executor: str
     options: dict[str, object]
     handle: str
+    log_start: int = 0
+    canceled: bool = False
+
+    @property
+    def number(self) -> str:
+        """What people call the job: the first word of its handle."""
+        return self.handle.split(maxsplit=1)[0]
 
 
 def _path(store: RecordStore, run_key: str) -> Path:

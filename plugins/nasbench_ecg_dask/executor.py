@@ -24,12 +24,13 @@ from nasbench_ecg.api import (
     WorkerPool,
     run_job,
 )
+from nasbench_ecg_dask.watch import POLL_SECONDS, Watch
 
 _CLOSE_SECONDS = 60.0
 """Most seconds that jobs have to end, which is longer than the grace of a job."""
 
-_POLL_SECONDS = 1.0
-"""Seconds between two looks at whether a cluster that gives no result has workers."""
+_CLIENT_SECONDS = 5.0
+"""Seconds between two looks of a job at whether the process that submitted it is there."""
 
 _MOST_SENDS = 3
 """How often a call may meet a worker that was started anew, before it is taken to end workers."""
@@ -69,8 +70,10 @@ class DaskExecutor:
         self.options = options
         self._cluster: Any = None
         self._client: Any = None
-        self._watch: _Watch | None = None
+        self._watch: Watch | None = None
         self._futures: dict[str, Any] = {}
+        self._processing: set[str] = set()
+        self._processing_at = -POLL_SECONDS
 
     @property
     def capabilities(self) -> Capabilities:
@@ -89,7 +92,7 @@ class DaskExecutor:
             handle = uuid4().hex
             job = replace(job, log=job.log.resolve())
             self._futures[handle] = client.submit(
-                _run_job, job, handle, key=handle, pure=False, retries=0
+                _run_job, job, handle, client.id, key=handle, pure=False, retries=0
             )
             handles.append(handle)
         return handles
@@ -108,6 +111,8 @@ class DaskExecutor:
             self._watch.look()
             return None
         if future.cancelled():
+            assert self._watch is not None
+            self._watch.check_scheduler()
             return Outcome(None, reason="The job was taken out of the queue.")
         if (error := future.exception()) is not None:
             return Outcome(None, reason=f"Its worker was lost: {error}")
@@ -121,8 +126,10 @@ class DaskExecutor:
             return "unknown"
         if future.done():
             return "ended"
-        running = self._client.processing()
-        return "running" if any(handle in keys for keys in running.values()) else "queued"
+        if time.monotonic() - self._processing_at >= POLL_SECONDS:
+            self._processing = {key for of in self._client.processing().values() for key in of}
+            self._processing_at = time.monotonic()
+        return "running" if handle in self._processing else "queued"
 
     def cancel(self, handle: str) -> None:
         """End a job with SIGTERM, or take it out of the queue."""
@@ -183,44 +190,9 @@ class DaskExecutor:
                 fix="Check that the scheduler runs and has a worker; set its address with --set "
                 "executor.address=tcp://HOST:PORT.",
             ) from error
-        self._watch = _Watch(self._client, seconds)
+        self._watch = Watch(self._client, seconds)
+        self._watch.check_packages()
         return self._client
-
-
-class _Watch:
-    """Sees whether a cluster has workers; without any, Dask waits for one, which need not come."""
-
-    def __init__(self, client: Any, patience: float) -> None:
-        self._client = client
-        self._patience = patience
-        self._looked = time.monotonic()
-        self._without_since: float | None = None
-
-    def look(self) -> None:
-        """Look at most once a second.
-
-        Raises:
-            ExecutorError: There has been no worker for the seconds of the patience.
-        """
-        now = time.monotonic()
-        if now - self._looked < _POLL_SECONDS:
-            return
-        self._looked = now
-        if self._client.scheduler_info()["workers"]:
-            self._without_since = None
-        elif self._without_since is None:
-            self._without_since = now
-        elif now - self._without_since >= self._patience:
-            raise self.lost(f"for {self._patience:g} s there has been none")
-
-    def lost(self, reason: str) -> ExecutorError:
-        """Return the error of workers that are gone."""
-        return ExecutorError(
-            f"The workers of the Dask cluster are lost: {reason}.",
-            where=self._client.scheduler.address,
-            fix="If memory ran out, give workers more of it. Finished evaluations are saved: "
-            "the same command continues from there.",
-        )
 
 
 class _Pool:
@@ -231,7 +203,7 @@ class _Pool:
     they are lost with the worker that has the last one.
     """
 
-    def __init__(self, client: Any, setup: Setup, watch: _Watch) -> None:
+    def __init__(self, client: Any, setup: Setup, watch: Watch) -> None:
         self._client = client
         self._setup = setup
         self._watch = watch
@@ -266,7 +238,7 @@ class _Pool:
     def _result(self, future: Any) -> Any:
         while True:
             try:
-                return future.result(timeout=_POLL_SECONDS)
+                return future.result(timeout=POLL_SECONDS)
             except TimeoutError:
                 if future.status == "error":  # the call itself has raised it
                     raise
@@ -335,8 +307,22 @@ def _call(key: _Key, arguments: tuple[Any, ...]) -> Any:
         return setup.function(*arguments)
 
 
-def _run_job(job: Job, handle: str) -> Outcome:
+def _run_job(job: Job, handle: str, submitter: str) -> Outcome:
+    """Run a job; end it when it is told to, or when the client that submitted it has gone."""
     from distributed import Event, get_client
 
-    stopped = Event(handle, client=get_client())
-    return run_job(job, stop=stopped.is_set)
+    client = get_client()
+    told = Event(handle, client=client)
+    looked = time.monotonic()
+
+    def stop() -> bool:
+        nonlocal looked
+        if time.monotonic() - looked >= _CLIENT_SECONDS:
+            looked = time.monotonic()
+            if submitter not in client.run_on_scheduler(
+                lambda dask_scheduler: [*dask_scheduler.clients]
+            ):
+                return True
+        return bool(told.is_set())
+
+    return run_job(job, stop=stop)
