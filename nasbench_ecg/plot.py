@@ -292,7 +292,8 @@ def strips(
     from matplotlib.figure import Figure
 
     from nasbench_ecg.report.networks.annotation import chosen_beats
-    from nasbench_ecg.signal.recordings import check_seconds, open_recording, recording_of_table
+    from nasbench_ecg.signal.recordings import check_seconds, open_recording
+    from nasbench_ecg.signal.tables import recording_of_table
 
     if isinstance(recording, pd.DataFrame):
         recording = recording_of_table(recording, found.fs)

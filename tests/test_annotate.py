@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import re
 import shutil
 from dataclasses import replace
 
@@ -19,26 +20,28 @@ from nasbench_ecg import plot
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.front.annotating import marked_beats
 from nasbench_ecg.models import recording_parts
 from nasbench_ecg.models.annotate import AnnotatedRecording, annotate
 from nasbench_ecg.models.classifier import BeatClassifier
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.report.networks.annotation import (
     as_markdown,
+    check_target,
     chosen_beats,
     summarize,
     write_annotations,
 )
 from nasbench_ecg.signal.aami import AAMI_SYMBOLS
+from nasbench_ecg.signal.annotations import read_annotations
 from nasbench_ecg.signal.filtering import denoise
+from nasbench_ecg.signal.headers import read_header
 from nasbench_ecg.signal.qrs import detect_r_peaks
-from nasbench_ecg.signal.recordings import (
-    StoredRecording,
-    open_recording,
-    recording_of_table,
-)
+from nasbench_ecg.signal.recordings import files_of, lead_names, open_recording
 from nasbench_ecg.signal.records import Record, read_record
 from nasbench_ecg.signal.rhythm import rhythm_planes
+from nasbench_ecg.signal.stored_recording import StoredRecording
+from nasbench_ecg.signal.tables import recording_of_table
 from nasbench_ecg.signal.windows import segment
 
 FS = 250.0
@@ -423,13 +426,56 @@ def test_a_csv_file_whose_leads_are_not_clear_is_refused(tmp_path, text, said):
         open_recording(path, 100.0)
 
 
+def test_other_annotation_files_of_a_record_are_named(tmp_path):
+    write_record(tmp_path, "a", n_samples=5000)
+    (tmp_path / "a.txt").write_text("a note")
+    recorded = open_recording(tmp_path / "a")
+    with pytest.raises(RecordError, match=r"no annotation file a\.qrs.*files end in \.atr\."):
+        marked_beats(tmp_path / "a", recorded, "qrs")
+    (tmp_path / "a.atr").unlink()
+    with pytest.raises(RecordError, match=r"no annotation file a\.atr.*Restore the file"):
+        marked_beats(tmp_path / "a", recorded, "atr")
+
+
 def test_a_csv_file_may_end_its_lines_with_a_comma(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text("I,II\n0.5,1,\n0.4,2,\n")
     assert open_recording(path, 100.0).read([0, 1], 0, 2).tolist() == [[0.5, 0.4], [1.0, 2.0]]
-    for fs in (np.inf, np.nan, 0.0):
-        with pytest.raises(OptionError, match="sampling rate"):
+    for fs in (np.inf, np.nan, 0.0, -360.0, 1e9):
+        with pytest.raises(OptionError, match=r"The sampling rate .* Hz is not between 1 and"):
             open_recording(path, fs)
+
+
+def test_leads_of_one_name_in_a_csv_file_are_used_by_position(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("ECG, ECG,V1\n0.5,1,2\n0.4,2,3\n")
+    recorded = open_recording(path, 100.0)
+    assert recorded.leads == ("ECG", "ECG", "V1") and lead_names(recorded) == ("#0", "#1", "V1")
+    path.write_text("ECG,ECG,,\n0.5,1,2,3\n")
+    assert open_recording(path, 100.0).leads[:2] == ("ECG", "ECG")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_infinite_value_of_a_csv_file_is_no_warning(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("I,II\n" + "0.5,inf\n0.4,1\n-0.3,inf\n" * 100)
+    assert np.isinf(open_recording(path, 100.0).signals[1]).sum() == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("b.dat", r"no header file b\.hea"),
+        ("a.atr", r"a\.atr is a file beside the record a, .*--peaks atr"),
+        ("b.atr", "An annotation file has no signals"),
+    ],
+)
+def test_other_files_of_a_wfdb_record_are_told_from_recordings(tmp_path, name, said):
+    write_record(tmp_path, "a", n_samples=5000)
+    (tmp_path / name).touch()
+    with pytest.raises(OptionError) as raised:
+        open_recording(tmp_path / name)
+    assert re.search(said, str(raised.value)) and "CSV" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -558,10 +604,42 @@ def test_summary_and_strips_of_annotations_that_are_replaced_are_removed(tmp_pat
     assert left == {"r.atr", "r.ann", "r.ann.md", "q.md"}
 
 
-def test_an_extension_that_is_no_word_is_refused(tmp_path):
-    with pytest.raises(OptionError, match="'q2'"):
-        write_annotations(annotated([100], "N"), tmp_path, "q2")
+@pytest.mark.parametrize("extension", ["q2", ".net", "a.b", "", "csv", "hea", "dat", "MD", "png"])
+def test_an_extension_of_other_files_is_refused(tmp_path, extension):
+    with pytest.raises(OptionError, match=r"other characters than letters|no annotation file"):
+        write_annotations(annotated([100], "N"), tmp_path, extension, overwrite=True)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("extension", [".net", "csv"])
+def test_the_command_refuses_an_extension_before_it_reads_anything(tmp_path, extension):
+    words = ["annotate", "none.csv", "--fs", "250", "--model", "none.onnx", "-o", str(tmp_path)]
+    done = CliRunner().invoke(app, [*words, "--extension", extension, "--overwrite"])
+    assert done.exit_code == 2 and "--extension" in done.output and "such file" not in done.output
+
+
+def test_files_of_the_recording_are_not_replaced(tmp_path):
+    write_record(tmp_path, "a", n_samples=5000)
+    (tmp_path / "a.dat").rename(tmp_path / "a.sig")
+    header = tmp_path / "a.hea"
+    header.write_text(header.read_text().replace("a.dat", "a.sig"))
+    sources = files_of(tmp_path / "a")
+    assert sources == (header, tmp_path / "a.sig")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for folder in (tmp_path, tmp_path / "link"):
+        with pytest.raises(OptionError, match="a file of the recording itself"):
+            check_target(folder / "a.sig", overwrite=True, sources=sources)
+    check_target(tmp_path / "a.atr", overwrite=True, sources=sources)
+    assert files_of(tmp_path / "b.csv") == (tmp_path / "b.csv",)
+
+
+def test_annotations_without_beats_are_a_file_with_the_end_mark(tmp_path):
+    none = replace(annotated([], ""), probabilities=np.zeros((0, 3), np.float32))
+    write_record(tmp_path, "r", n_samples=5000)
+    path = write_annotations(none, tmp_path, "ann")
+    assert path.read_bytes() == b"\0\0"
+    header = read_header(tmp_path, "r")
+    assert len(read_annotations(tmp_path, header, "ann").samples) == 0
 
 
 def test_the_summary_counts_hours_runs_and_pauses():
@@ -676,14 +754,19 @@ def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "flat.atr").write_bytes(b"beats of another recording")
     some = CliRunner().invoke(app, [*asked, "-o", str(tmp_path / "some"), "--overwrite"])
-    assert not (tmp_path / "some" / "flat.atr").exists()
+    assert (tmp_path / "some" / "flat.atr").read_bytes() == b"\0\0"
     assert some.exit_code == 2 and "No beat was found in flat, short" in some.output
     assert "flat: 100.0% of a lead has no signal." in some.output
     assert "short: No beat was found. R peaks are detected in recordings of at least 3 s." in (
         " ".join(some.output.split())
     )
     written = sorted(path.name for path in (tmp_path / "some").iterdir())
-    assert written == ["flat.md", "mine.atr", "mine.md", "short.md"]
+    names = ("flat", "mine", "short")
+    assert written == [f"{name}.{suffix}" for name in names for suffix in ("atr", "md")]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.md").write_text("of the user")
+    kept = CliRunner().invoke(app, ["annotate", str(path), *asked[4:], "-o", str(tmp_path / "own")])
+    assert kept.exit_code == 2 and "exists already" in kept.output
     none = CliRunner().invoke(app, ["annotate", str(path), "-o", str(tmp_path / "x")])
     assert none.exit_code == 2 and "Name one network" in none.output
 

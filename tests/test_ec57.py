@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -225,6 +226,56 @@ def test_a_file_without_extension_is_refused(tmp_path):
         compare_files(annotation_files(bare), annotation_files(test / "a.ann"))
 
 
+def test_annotations_are_not_compared_with_themselves(tmp_path):
+    reference, _ = two_folders(tmp_path)
+    (tmp_path / "link").symlink_to(reference)
+    for other in (reference, tmp_path / "link", reference / "a.atr"):
+        done = CliRunner().invoke(app, ["score", str(reference), str(other), "--learning", "0"])
+        assert done.exit_code == 2 and "the same annotations" in done.output
+        assert "--test-extension" in done.output
+
+
+def test_an_extension_beside_a_file_is_refused(tmp_path):
+    reference, test = two_folders(tmp_path)
+    with pytest.raises(OptionError, match="'ann' is for a folder"):
+        annotation_files(test / "a.ann", "ann")
+    with pytest.raises(OptionError, match="'qrs' is for a folder"):
+        annotation_files(reference / "a.atr", "qrs")
+
+
+@pytest.mark.parametrize("suffix", ["hea", "dat"])
+def test_a_file_that_holds_no_annotations_is_named(tmp_path, suffix):
+    reference, _ = two_folders(tmp_path)
+    with pytest.raises(OptionError, match=rf"ends in \.{suffix} is no annotation file"):
+        annotation_files(reference / f"a.{suffix}")
+    with pytest.raises(OptionError, match="no annotation file"):
+        annotation_files(reference, suffix)
+
+
+def test_an_extension_with_its_dot_is_refused_as_such(tmp_path):
+    reference, _ = two_folders(tmp_path)
+    with pytest.raises(OptionError, match="without its dot"):
+        annotation_files(reference, ".atr")
+
+
+def test_records_without_a_test_are_told(tmp_path):
+    reference, test = two_folders(tmp_path)
+    (test / "a.ann").unlink()
+    asked = ["score", str(reference), str(test), "--test-extension", "ann", "--learning", "0"]
+    told = " ".join(CliRunner().invoke(app, asked).output.split())
+    assert "1 of the 2 records of the reference are not scored" in told and "of them: a." in told
+    data = json.loads(CliRunner().invoke(app, [*asked, "--json"]).output)
+    assert data["not_scored"] == ["a"] and [one["record"] for one in data["records"]] == ["b"]
+
+
+def test_an_annotation_without_beats_misses_all(tmp_path):
+    reference, test = two_folders(tmp_path)
+    (test / "a.ann").write_bytes(b"\0\0")
+    truth = annotation_files(reference / "a.atr")
+    (made,) = compare_files(truth, annotation_files(test / "a.ann"), learning=0)
+    assert made.counts[:, LABELS.index("O")].sum() == made.counts.sum() == 18
+
+
 @pytest.mark.parametrize("suffix", [".md", ".csv", ".tex", ".html", ".json"])
 def test_the_command_writes_every_format(tmp_path, suffix):
     reference, test = two_folders(tmp_path)
@@ -258,11 +309,12 @@ def test_the_command_refuses_an_unknown_symbol_map(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["100", "207"])
-def test_a_real_record_agrees_with_itself_outside_of_flutter(name):
+def test_a_real_record_agrees_with_its_copy_outside_of_flutter(name, tmp_path):
     """207 has six periods of flutter; the beats are counted with wfdb alone."""
     folder = real_database("mitdb")
     files = annotation_files(folder / f"{name}.atr")
-    (made,) = compare_files(files, files)
+    copy = shutil.copy(folder / f"{name}.atr", tmp_path / f"{name}.atr")
+    (made,) = compare_files(files, annotation_files(copy))
     own = wfdb.rdann(str(folder / name), "atr")
     beats, flutter = 0, False
     for sample, symbol in zip(own.sample, own.symbol, strict=True):

@@ -14,7 +14,7 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.models.classifier import classifier_of_run
+from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
 from nasbench_ecg.report.networks.evaluation import as_data, tables
 from nasbench_ecg.report.render import render_tables
 from nasbench_ecg.run.record_files import read_records
@@ -134,6 +134,52 @@ def test_leads_and_options_can_be_named(trained, elsewhere):
         on_svdb(trained, elsewhere, leads=["ECG1"])
     with pytest.raises(OptionError, match="'seed' needs a protocol"):
         on_svdb(trained, elsewhere, protocol_overrides={"seed": 1})
+
+
+def test_the_note_names_the_leads_that_are_used(trained, elsewhere):
+    found = on_svdb(trained, elsewhere, overrides={"leads": ["#1", "#0"]})
+    assert any("it gets #1, #0." in note for note in found.notes)
+    with pytest.raises(OptionError, match="named twice"):
+        on_svdb(trained, elsewhere, leads=["#1", "#0"], overrides={"leads": ["#0", "#1"]})
+    with pytest.raises(OptionError, match="needs 2 leads"):
+        on_svdb(trained, elsewhere, overrides={"leads": ["#1"]})
+    record, out = trained
+    used = record.components["dataset"]
+    used = used.model_copy(update={"options": {**used.options, "leads": ["MLII", "*"]}})
+    other = record.model_copy(update={"components": {**record.components, "dataset": used}})
+    with pytest.raises(OptionError, match=r"2 leads \(MLII, the other lead\)"):
+        on_svdb((other, out), elsewhere, leads=["ECG1"])
+
+
+def test_leads_can_be_named_on_the_own_test_part(trained):
+    record, out = trained
+    found = evaluate(record, out, None, leads=["V1", "MLII"])
+    assert found.options["leads"] == ["V1", "MLII"] and found.confusion != record.confusion
+    assert any("it gets V1, MLII." in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"before": 50}, {"rate": 250}, {"rhythm": "causal"}, {"differences": "median-beat"}],
+)
+def test_beats_of_another_form_are_refused_before_records_are_read(trained, changed):
+    (name,) = changed
+    record, out = trained
+    with pytest.raises(OptionError, match=f"another value of {name}"):
+        evaluate(record, out, "svdb-2lead", overrides=changed)  # whose records are not there
+
+
+def test_an_exported_file_refuses_beats_of_another_shape(trained, tmp_path):
+    record, out = trained
+    for name in ("a.pt2", "a.onnx"):
+        assert (
+            nasbench("export", record.run_key, "-o", tmp_path / name, "--out", out).exit_code == 0
+        )
+        network = classifier_of_file(tmp_path / name)
+        assert network.probabilities(np.zeros((3, 2, 300), np.float32)).shape == (3, 5)
+        for shape in ((3, 2, 250), (3, 6, 300)):
+            with pytest.raises(OptionError, match="the network needs 2 leads × 300 samples"):
+                network.probabilities(np.zeros(shape, np.float32))
 
 
 def test_classes_can_count_as_others(trained, elsewhere):

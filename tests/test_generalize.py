@@ -233,6 +233,27 @@ def test_given_nothing_is_told_what_to_give(toy_registry, tmp_path):
     assert "strategy.architecture" in result.stderr
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("architecture", "said"),
+    [
+        ('{"format": 1, "space": "fixed", "genotype": {"name": "cnn-9"}}', "Add --space fixed --"),
+        ('{"format": 1, "space": "conv-cells", "genotype": {}}', "two cells"),
+        ('{"format": 1, "space": "nowhere", "genotype": {}}', "'nowhere'"),
+        ('{"space": "fixed"}', "is missing"),
+    ],
+)
+def test_given_an_architecture_of_another_space_is_refused_at_once(
+    tmp_path, monkeypatch, architecture, said, dry
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    words = ("--profile", "smoke", "--out", tmp_path, *dry, "--data", tmp_path / "none")
+    given = ("--set", f"strategy.architecture={architecture}")
+    result = nasbench("run", "given", "mitbih-2lead", *words, *given)
+    assert result.exit_code == 2 and said in " ".join(result.stderr.split())
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

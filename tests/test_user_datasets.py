@@ -197,6 +197,9 @@ def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
         (['annotations = "a/b"'], OptionError, "'a/b' is not an extension"),
         (['annotations = ".atr"'], OptionError, "without its dot"),
         (["= 1"], OptionError, "not valid TOML"),
+        (["before = 100_000"], OptionError, "longest record 42.0 s"),
+        (["after = 5_000", "rate = 60"], OptionError, "longest record 42.0 s"),
+        (['annotations = "dat"'], OptionError, "no annotation file"),
     ],
 )
 def test_invalid_files_are_rejected(
@@ -204,6 +207,20 @@ def test_invalid_files_are_rejected(
 ) -> None:
     with pytest.raises(error, match=said):
         describe(write(ward, *lines))
+
+
+def test_records_without_beats_are_refused_or_named(ward: Path) -> None:
+    lines = 'records = ["p01", "p03", "p04"]'
+    assert describe(write(ward, lines)).n_subjects == 3
+    rhythm = {"sample": np.array([200]), "symbol": ["+"], "aux_note": ["(N"]}
+    wfdb.wrann("p03", "atr", **rhythm, write_dir=str(ward.parent / "records"))
+    described = describe(write(ward, lines))
+    assert described.n_subjects == 2 and described.dataset.protocols == ("intra-patient",)
+    assert "Records without an annotated beat: p03." in described.notes
+    said = nasbench("data", "add", ward).stdout
+    assert "3 records of 2 subjects with beats" in said and "patient-kfold" not in said
+    with pytest.raises(RecordError, match="No annotation of these records is a beat"):
+        describe(write(ward, 'records = ["p03"]'))
 
 
 def test_a_missing_folder_is_rejected(ward: Path) -> None:

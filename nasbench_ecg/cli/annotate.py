@@ -80,16 +80,17 @@ def annotate(
     from nasbench_ecg.report.networks.annotation import (
         as_markdown,
         beside,
+        check_extension,
         check_target,
-        remove_beside,
         write_annotations,
     )
-    from nasbench_ecg.signal.recordings import check_seconds, open_recording
+    from nasbench_ecg.signal.recordings import check_seconds, files_of, open_recording
 
     if strips is None:
         refuse_in_vain(context, ("at",), "Without --strips nothing is drawn")
     if all(path.suffix.lower() != ".csv" for path in recordings):
         refuse_in_vain(context, ("fs",), "These recordings state their sampling rate")
+    check_extension(extension)
     formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
     classifier = classifier_of(run, model, out)
     chosen = None if leads is None else listed(leads)
@@ -98,7 +99,9 @@ def annotate(
     marked: list[Any] = [None] * len(opened)
     for i, (path, recording) in enumerate(zip(recordings, opened, strict=True)):
         check_seconds(recording, seconds or [])
-        check_target(output / f"{recording.name}.{extension}", overwrite=overwrite)
+        target = output / f"{recording.name}.{extension}"
+        for made in (target, *(beside(target, f".{form}") for form in ("md", *formats))):
+            check_target(made, overwrite=overwrite, sources=files_of(path))
         choose_leads(recording, classifier, chosen)
         if peaks is not None:
             marked[i] = marked_beats(path, recording, peaks)
@@ -115,21 +118,15 @@ def annotate(
             show_error(error)
             n_damaged += 1
             continue
-        written, target = None, output / f"{found.name}.{extension}"
-        if len(found.samples):
-            written = write_annotations(found, output, extension, overwrite=overwrite)
-        elif overwrite:  # beats that were found before are not those of this summary
-            remove_beside(target)
-            target.unlink(missing_ok=True)
-        summary = beside(target, ".md")  # last: it describes a file that exists
+        written = write_annotations(found, output, extension, overwrite=overwrite)
+        summary = beside(written, ".md")  # last: it describes a file that exists
         with storage_errors(summary, option="-o"):
             write_atomically(summary, as_markdown(found, classifier.name))
-        if written is None:
-            without.append(found.name)
-            _tell_notes(found)
-            continue
         _tell(found, written)
-        _draw(recording, found, seconds, [beside(target, f".{form}") for form in formats])
+        if not len(found.samples):
+            without.append(found.name)
+            continue
+        _draw(recording, found, seconds, [beside(written, f".{form}") for form in formats])
     _check_found(without)
     if n_damaged:
         raise typer.Exit(2)
@@ -152,7 +149,7 @@ def _check_found(without: list[str]) -> None:
 
     if without:
         raise OptionError(
-            f"No beat was found in {', '.join(without)}: no annotation file was written.",
+            f"No beat was found in {', '.join(without)}; the annotation file has none.",
             fix="The notes above and the summary say why; check the leads and the sampling rate.",
         )
 
@@ -193,9 +190,5 @@ def _tell(found: AnnotatedRecording, written: Path) -> None:
     summary = summarize(found)
     counts = ", ".join(f"{name} {n:,}" for name, n in summary.beats.items())
     stdout().print(f"{found.name}: {len(found.samples):,} beats ({counts}) → {written}")
-    _tell_notes(found)
-
-
-def _tell_notes(found: AnnotatedRecording) -> None:
     for note in found.notes:
         stderr().print(f"{found.name}: {note}")

@@ -210,7 +210,7 @@ def add(
     say(f"{'Replaced' if replaces else 'Added'} the dataset {dataset.name}: {dataset.summary}")
     say(
         f"{counted(len(dataset.options['records']), 'record')} of "
-        f"{counted(described.n_subjects, 'subject')} in {dataset.folder}; "
+        f"{counted(described.n_subjects, 'subject')} with beats in {dataset.folder}; "
         f"annotated beats: {counts or 'none'}"
     )
     classes = symbol_map(dataset.options["symbols"])

@@ -94,7 +94,12 @@ def score(
     Beats within 150 ms are pairs. The first five minutes, and ventricular flutter that the
     reference marks, are not compared.
     """
-    from nasbench_ecg.ec57.folders import annotation_files, compare_files
+    from nasbench_ecg.ec57.folders import (
+        annotation_files,
+        compare_files,
+        first_names,
+        not_compared,
+    )
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.report.networks.ec57 import as_data, tables
 
@@ -108,17 +113,26 @@ def score(
             "Two annotations are needed.",
             fix="Name REFERENCE and TEST, or a run with --run KEY.",
         )
+    truth = annotation_files(reference, reference_extension)
+    judged = annotation_files(test, test_extension)
     comparisons = compare_files(
-        annotation_files(reference, reference_extension),
-        annotation_files(test, test_extension),
+        truth,
+        judged,
         records=records,
         learning=learning,
         match=match,
         symbols=_symbols(symbols),
     )
-    skipped = f"The first {learning:g} s of each record are not compared."
-    shown = tables(comparisons, notes=[skipped] if learning else [])
-    show_report(shown, as_data(comparisons), TITLE, outputs or [], as_json=as_json)
+    left_out, notes = not_compared(truth, judged), []
+    if learning:
+        notes.append(f"The first {learning:g} s of each record are not compared.")
+    if left_out:
+        notes.append(
+            f"{len(left_out)} of the {len(truth.records)} records of the reference are not scored, "
+            f"because TEST has no annotations of them: {first_names(left_out)}."
+        )
+    data = {**as_data(comparisons), "not_scored": left_out}
+    show_report(tables(comparisons, notes=notes), data, TITLE, outputs or [], as_json=as_json)
 
 
 def _score_run(run: str, out: Path, outputs: list[Path], *, as_json: bool) -> None:

@@ -294,6 +294,18 @@ class EstimatesSearch(Protocol):
         """
 
 
+@runtime_checkable
+class NamesArchitecture(Protocol):
+    """Options of a strategy that name its architecture, so that a run can check it beforehand."""
+
+    def named_architecture(self) -> Architecture:
+        """Return the architecture.
+
+        Raises:
+            OptionError: The options name none, or what they name is none.
+        """
+
+
 class Evaluator(Protocol):
     """Scores an architecture. Optional method: :class:`EstimatesEvaluation`."""
 

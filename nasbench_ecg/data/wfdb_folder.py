@@ -26,6 +26,12 @@ from pydantic import (
 
 from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.folder_checks import (
+    check_annotated,
+    check_window,
+    notes_of,
+    subjects_with_beats,
+)
 from nasbench_ecg.data.persons import stated_persons
 from nasbench_ecg.data.preparation import cut_beats
 from nasbench_ecg.data.record_options import WaveformOptions
@@ -209,7 +215,7 @@ class FolderDescription:
     Attributes:
         dataset: The dataset.
         beats: Number of annotated beats of each AAMI class.
-        n_subjects: Number of subjects.
+        n_subjects: Number of subjects with annotated beats.
         symbols: Number of annotations with each symbol.
         notes: What a user should know about the records, although they can be read.
     """
@@ -225,9 +231,10 @@ def describe(path: Path) -> FolderDescription:
     """Read a TOML file, and the headers and annotations of its records.
 
     Raises:
-        OptionError: The file cannot be read, or an entry is unknown or invalid.
+        OptionError: The file cannot be read, or an entry is unknown or invalid; or the window is
+            longer than every record.
         RecordError: A record is missing, damaged or without annotations, or the records differ in
-            their leads or sampling rates, or a lead is not in volts.
+            their leads or sampling rates, or a lead is not in volts; or no record has a beat.
     """
     file = _read_toml(path)
     folder = (path.parent / Path(file.folder).expanduser()).resolve()
@@ -239,7 +246,7 @@ def describe(path: Path) -> FolderDescription:
         )
     names = _record_names(file, folder, path)
     summaries = [summarize_record(folder, name, file.annotations, file.symbols) for name in names]
-    _check_annotated(summaries, folder, file.annotations)
+    check_annotated(summaries, folder, file.annotations)
     rate = _window_rate(file, summaries, folder)
     leads = list(_lead_names(file, summaries, folder))
     options: dict[str, Any] = {
@@ -253,13 +260,14 @@ def describe(path: Path) -> FolderDescription:
     }
     options.update(symbols=file.symbols, max_missing=file.max_missing, persons=file.persons)
     _validated(WfdbFolderOptions, options, path)
+    check_window(options["before"], options["after"], rate, summaries, path)
     beats: Counter[str] = Counter()
     symbols: Counter[str] = Counter()
     for summary in summaries:
         check_leads(folder, summary.name, leads)
         beats.update(summary.beats or {})
         symbols.update(summary.symbols)
-    n_subjects = len({file.subjects.get(name, name) for name in names})
+    n_subjects = len(subjects_with_beats(summaries, file.subjects))
     enough = n_subjects >= _MIN_SUBJECTS
     dataset = UserDataset(
         name=file.name,
@@ -268,7 +276,7 @@ def describe(path: Path) -> FolderDescription:
         protocols=("intra-patient", "patient-kfold") if enough else ("intra-patient",),
         options=options,
     )
-    notes = tuple(note for summary in summaries for note in summary.notes)
+    notes = tuple(notes_of(summaries))
     return FolderDescription(dataset, dict(beats), n_subjects, dict(symbols), notes)
 
 
@@ -345,17 +353,6 @@ def _record_names(file: _TomlFile, folder: Path, path: Path) -> Sequence[str]:
             "All records are excluded.", where=f"{path}, entry exclude", fix="Shorten this entry."
         )
     return kept
-
-
-def _check_annotated(summaries: Sequence[RecordSummary], folder: Path, extension: str) -> None:
-    missing = [summary.name for summary in summaries if summary.beats is None]
-    if missing:
-        raise RecordError(
-            f"{len(missing)} records have no annotations: {', '.join(missing[:3])}.",
-            where=f"{folder}, files ending in .{extension}",
-            fix="List the annotated records in the entry records, or set the extension of the "
-            "annotation files in the entry annotations.",
-        )
 
 
 def _lead_names(file: _TomlFile, summaries: Sequence[RecordSummary], folder: Path) -> Sequence[str]:

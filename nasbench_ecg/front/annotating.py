@@ -19,8 +19,9 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT
 from nasbench_ecg.signal.annotations import read_annotations
 from nasbench_ecg.signal.headers import read_header
-from nasbench_ecg.signal.recordings import Recording, open_recording, recording_of_table
+from nasbench_ecg.signal.recordings import Recording, open_recording
 from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS
+from nasbench_ecg.signal.tables import recording_of_table
 
 if TYPE_CHECKING:
     from nasbench_ecg.models.annotate import AnnotatedRecording

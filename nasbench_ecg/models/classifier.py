@@ -18,7 +18,7 @@ from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.executorch import load_program
 from nasbench_ecg.models.export import METADATA, metadata
 from nasbench_ecg.models.load import first_line
-from nasbench_ecg.models.preparation import waveform_options
+from nasbench_ecg.models.preparation import check_shape, waveform_options
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.signal.added_leads import count_leads
@@ -64,7 +64,8 @@ class BeatClassifier:
 
     Attributes:
         name: Name of the network, for messages.
-        probabilities: Maps beats [n, leads, samples] to probabilities [n, classes].
+        probabilities: Maps beats [n, leads, samples] to probabilities [n, classes]; raises
+            OptionError if leads or samples are not those of the network.
         classes: Names of the classes.
         leads: Names of the signal leads that the network was trained on.
         fs: Sampling rate of its beats in hertz.
@@ -143,7 +144,12 @@ def classifier_of_file(path: Path) -> BeatClassifier:
             where=str(path),
             fix="Name a file that 'nasbench-ecg export' wrote.",
         ) from error
-    return _classifier(path.name, described, probabilities, file=path.name)
+
+    def checked(beats: Floats) -> Floats:
+        check_shape(beats.shape[1:], described["leads"], described["samples"])
+        return probabilities(beats)
+
+    return _classifier(path.name, described, checked, file=path.name)
 
 
 def _onnx(path: Path) -> tuple[str, Callable[[Floats], Floats]]:

@@ -11,6 +11,7 @@ from nasbench_ecg.data.record_options import (
     WaveformOptions,
     denoise_rate,
 )
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.median_beat import MOST_BEATS
 from nasbench_ecg.signal.rhythm import LARGEST_RATIO, SMALLEST_RATIO
 from nasbench_ecg.text import counted
@@ -33,6 +34,22 @@ def waveform_options(given: Mapping[str, Any], leads: Sequence[str]) -> Waveform
         if key in WaveformOptions.model_fields and key not in left_out
     }
     return WaveformOptions(records=("recording",), leads=tuple(leads), **known)
+
+
+def check_shape(shape: Sequence[int], leads: Sequence[str], n_samples: int) -> None:
+    """Raise OptionError if beats do not have the leads and samples of a network.
+
+    Args:
+        shape: Shape of one beat.
+        leads: Names of the leads of the network's beats.
+        n_samples: Samples of the network's beats.
+    """
+    if tuple(shape) != (len(leads), n_samples):
+        raise OptionError(
+            f"These beats have {' × '.join(map(str, shape)) or 'no'} values; the network needs "
+            f"{len(leads)} leads × {n_samples} samples.",
+            fix=f"Leads: {', '.join(leads)}. 'prepare' cuts beats out of records.",
+        )
 
 
 def preparation_steps(options: WaveformOptions, fs: float) -> Iterator[str]:

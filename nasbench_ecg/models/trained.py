@@ -16,6 +16,7 @@ from nasbench_ecg.data.preparation import cut_beats
 from nasbench_ecg.data.record_options import WaveformOptions, denoise_rate
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.models.load import load_model
+from nasbench_ecg.models.preparation import check_shape
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.record import RunRecord
@@ -59,10 +60,10 @@ class TrainedModel(nn.Module):
             OptionError: Leads or samples are not those of the run, or a value is not finite.
         """
         if isinstance(beats, Beats):
-            self._check_shape(beats.signals.shape[1:])
+            check_shape(beats.signals.shape[1:], *self._expected)
             return predict(self.network, beats, device="cpu")
         windows = _windows(beats)
-        self._check_shape(tuple(windows.shape[1:]))
+        check_shape(windows.shape[1:], *self._expected)
         if not (finite := windows.isfinite().all(dim=2).all(dim=1)).all():
             raise OptionError(
                 f"{int((~finite).sum()):,} of {len(finite):,} beats contain NaN or infinity.",
@@ -117,16 +118,12 @@ class TrainedModel(nn.Module):
             Path(folder), options, Silent(), classes=self.classes, extension=extension
         ).beats
 
-    def _check_shape(self, shape: tuple[int, ...]) -> None:
+    @property
+    def _expected(self) -> tuple[Sequence[str], int]:
+        """Leads and number of samples of a beat."""
         data = self.record.dataset
         assert data is not None
-        expected = (len(data.leads), data.n_samples)
-        if shape != expected:
-            raise OptionError(
-                f"These beats have {' × '.join(map(str, shape)) or 'no'} values; the network needs "
-                f"{expected[0]} leads × {expected[1]} samples.",
-                fix=f"Leads: {', '.join(data.leads)}. 'prepare' cuts beats out of records.",
-            )
+        return data.leads, data.n_samples
 
 
 def _windows(beats: ArrayLike | Tensor) -> Tensor:

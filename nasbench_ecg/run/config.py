@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nasbench_ecg.contracts import Budget, Encodes
+from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
 from nasbench_ecg.options import (
     PROFILE_NAMES,
-    KnowsLength,
     Options,
     changed_options,
     resolve,
@@ -30,6 +29,7 @@ from nasbench_ecg.plugin.specs import (
     SearchSpaceSpec,
     StrategySpec,
 )
+from nasbench_ecg.run.fitting_parts import check_architecture, check_encoding, check_length
 from nasbench_ecg.run.key import run_key
 from nasbench_ecg.run.request import ROLES, RunRequest
 
@@ -151,7 +151,8 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
     Raises:
         PluginError: A component is unknown or broken.
         OptionError: An option or profile is unknown or not allowed; the strategy does not search
-            the space or does not keep the budget; or the beats are too short.
+            the space or does not keep the budget; the beats are too short; or an architecture
+                that is given is not of the space.
         ProtocolError: The dataset cannot be split by the protocol.
     """
     _check_names(request.profile, request.overrides)
@@ -186,8 +187,9 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
         device=resolve_device(request.device),
         budget=request.budget,
     )
-    _check_length(config)
-    _check_encoding(config)
+    check_length(config)
+    check_encoding(config)
+    check_architecture(config, registry)
     return config
 
 
@@ -327,37 +329,6 @@ def _check_seeds(request: RunRequest) -> None:
             raise OptionError(
                 f"A seed of {seed} is not allowed.", fix=f"Give a number from 0 to {MAX_SEED}."
             )
-
-
-def _check_length(config: RunConfig) -> None:
-    """Refuse a dataset whose beats are too short, where their length follows from its options."""
-    options = config.dataset.options
-    if not isinstance(options, KnowsLength):
-        return
-    for role in ("builder", "strategy"):
-        chosen = config.components()[role]
-        spec = chosen.component.spec
-        assert isinstance(spec, BuilderSpec | StrategySpec)
-        if options.n_samples < spec.min_samples:
-            raise OptionError(
-                f"Beats of {options.n_samples} samples are too short for the {role} "
-                f"{chosen.name!r}, which needs {spec.min_samples}.",
-                where=f"dataset {config.dataset.name}",
-                fix="Widen the window of the dataset, or choose another dataset.",
-            )
-
-
-def _check_encoding(config: RunConfig) -> None:
-    """Refuse a space without parameters, where the strategy needs them."""
-    strategy = config.strategy.component.spec
-    assert isinstance(strategy, StrategySpec)
-    if strategy.needs_encoding and not isinstance(config.space.create(), Encodes):
-        raise OptionError(
-            f"The strategy {strategy.name!r} searches spaces with parameters, and the space "
-            f"{config.space.name!r} has none.",
-            fix="Choose another strategy or space, or give the space the methods parameters, "
-            "encode and decode (nasbench_ecg.api.Encodes).",
-        )
 
 
 def _resolve(

@@ -22,6 +22,13 @@ from nasbench_ecg.signal.headers import Header, restore
 _SKIP, _AUX = 59, 63  # words that are followed by an interval of four bytes, or by a text
 
 
+END_MARK = b"\0\0"
+"""Last bytes of an annotation file."""
+
+_OF_OTHERS = frozenset({"hea", "dat", "mat", "csv", "edf", "md", "png", "pdf"})
+"""Extensions of recordings, and of summaries and strips."""
+
+
 @dataclass(frozen=True, eq=False)
 class Annotations:
     """The annotations of a record, in the order of the file.
@@ -46,7 +53,7 @@ def read_annotations(folder: Path, header: Header, extension: str = "atr") -> An
         extension: Extension of the annotation file.
 
     Raises:
-        OptionError: ``extension`` cannot end the name of a file.
+        OptionError: Annotation files do not have this extension.
         RecordError: The file is missing or unreadable, or its annotations are not in order of
             time.
     """
@@ -54,18 +61,34 @@ def read_annotations(folder: Path, header: Header, extension: str = "atr") -> An
     return read_annotation_file(path, header.name, extension, header)
 
 
-def annotation_file(header_path: Path, extension: str) -> Path:
-    """Return the annotation file of a header.
+def check_annotation_extension(extension: str, *, where: str) -> None:
+    """Raise OptionError if annotation files do not have this extension.
 
-    Raises:
-        OptionError: ``extension`` cannot end the name of a file.
+    Args:
+        extension: The extension.
+        where: What has it, for the error.
     """
     if not re.fullmatch(r"[\w-]+", extension):
         raise OptionError(
             f"{extension!r} is not an extension of annotation files.",
-            where=str(header_path),
+            where=where,
             fix="Give it without its dot, for example atr.",
         )
+    if extension.lower() in _OF_OTHERS:
+        raise OptionError(
+            f"A file that ends in .{extension} is no annotation file.",
+            where=where,
+            fix="Name another extension, for example atr.",
+        )
+
+
+def annotation_file(header_path: Path, extension: str) -> Path:
+    """Return the annotation file of a header.
+
+    Raises:
+        OptionError: Annotation files do not have this extension.
+    """
+    check_annotation_extension(extension, where=str(header_path))
     return header_path.with_suffix(f".{extension}")
 
 
@@ -90,7 +113,7 @@ def read_annotation_file(
         raise RecordError(
             f"Record {name} has no annotation file {path.name}.",
             where=str(path),
-            fix=restore(path.parent),
+            fix=_others(path) or restore(path.parent),
         )
     try:
         annotation = wfdb.rdann(str(path.with_suffix("")), extension)
@@ -114,6 +137,19 @@ def read_annotation_file(
     )
 
 
+def _others(missing: Path) -> str:
+    """Return a sentence on the other annotation files of a record; empty if there is none."""
+    beside = [path for path in missing.parent.glob("*.*") if path.stem == missing.stem]
+    found = sorted(
+        path.suffix
+        for path in beside
+        if path.suffix[1:].lower() not in _OF_OTHERS
+        and path.is_file()
+        and path.read_bytes()[-2:] == END_MARK
+    )
+    return f"Its annotation files end in {', '.join(found)}." if found else ""
+
+
 def _at_sampling_rate(
     samples: NDArray[np.int64], resolution: float | None, header: Header, path: Path
 ) -> NDArray[np.int64]:
@@ -128,6 +164,8 @@ def _at_sampling_rate(
     Raises:
         RecordError: The unit of the positions is not clear.
     """
+    if not len(samples):
+        return samples
     if resolution is None and header.fs != header.frame_rate:
         raise RecordError(
             f"Record {header.name} has {header.signals[0].per_frame} samples in a frame, and its "
@@ -153,7 +191,7 @@ def _end_mark_problems(path: Path, content: bytes) -> Iterator[RecordError]:
 
     ``wfdb`` reads on behind it, so that later annotations get earlier times.
     """
-    if content[-2:] != b"\0\0":
+    if content[-2:] != END_MARK:
         yield RecordError(
             f"The annotations in {path.name} are truncated: the end mark is missing.",
             where=str(path),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nasbench_ecg.errors import RecordError
+from nasbench_ecg.signal.units import MILLIVOLTS, millivolts_in
 
 BITS = {
     "8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12,
@@ -32,13 +33,9 @@ INVALID = {
 }  # fmt: skip
 """Digital value of a missing sample in each signal format; format 8 of differences has none."""
 
-MILLIVOLTS = {"V": 1e3, "mV": 1.0, "uV": 1e-3, "\u00b5V": 1e-3, "\u03bcV": 1e-3, "nV": 1e-6}
-"""Millivolts in each unit; micro is ``u``, the micro sign or the Greek letter."""
+RATES = (1.0, 100_000.0)
+"""Lowest and highest sampling rate of a recording in hertz."""
 
-_SPELLINGS = {**MILLIVOLTS, "v": 1e3, "mv": 1.0, "uv": 1e-3, "\u00b5v": 1e-3, "\u03bcv": 1e-3}
-_SPELLINGS["nv"] = 1e-6  # "MV" is left out: mega or milli?
-
-_RATES = (1.0, 100_000.0)  # hertz
 _SUMS = "SHA256SUMS.txt"
 _TIME = re.compile(r"\d{1,2}(:\d{1,2}){0,2}(\.\d{1,6})?")
 _DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{1,4}")
@@ -194,7 +191,8 @@ def unit_factor(header: Header, channel: int) -> float:
         RecordError: The unit is none of volts, or is ambiguous.
     """
     signal = header.signals[channel]
-    if signal.unit not in _SPELLINGS:
+    factor = millivolts_in(signal.unit)
+    if factor is None:
         raise RecordError(
             f"Lead {signal.name} of record {header.name} is in {signal.unit!r}, which is no known "
             "unit of voltage.",
@@ -202,7 +200,7 @@ def unit_factor(header: Header, channel: int) -> float:
             fix=f"Known units: {', '.join(MILLIVOLTS)}. Correct the header, choose other leads, "
             "or leave the record out.",
         )
-    return _SPELLINGS[signal.unit]
+    return factor
 
 
 def length_problems(header: Header) -> Iterator[RecordError]:
@@ -303,7 +301,7 @@ def _rate(field: str, path: Path, name: str) -> float:
         rate = float(text)
     except ValueError:
         rate = math.nan
-    lowest, highest = _RATES
+    lowest, highest = RATES
     if not lowest <= rate <= highest:
         raise RecordError(
             f"The header of record {name} states a sampling rate of {text} Hz, which is not "

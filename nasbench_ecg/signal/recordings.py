@@ -6,12 +6,9 @@ A recording of a day does not have to fit in memory. :func:`open_recording` chec
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +20,18 @@ from nasbench_ecg.signal.headers import (
     Header,
     length_problems,
     read_header,
+    signal_files,
     unit_factor,
 )
 from nasbench_ecg.signal.records import read_samples
-
-if TYPE_CHECKING:
-    import pandas as pd
+from nasbench_ecg.signal.stored_recording import StoredRecording
+from nasbench_ecg.signal.tables import read_csv
 
 Floats = NDArray[np.float64]
 
 _READ_WHOLE = ("8", "61")  # differences, which have no start within; another order of bytes
+_ANNOTATIONS = ("atr", "qrs")  # usual extensions of annotation files
 _BLOCK = 1_000_000  # samples that are summed at a time for a checksum
-_STRAIGHT = 0.01  # share of its rise by which a column of times may leave a straight line
-_LEAST_MV, _MOST_MV = 0.02, 50.0  # an ECG with its wander is within, one in V or µV is not
-_TAIL = 65_536  # bytes at the end of a file in which its last line is looked for
-_RISING = 0.1  # share of the rows at which a column of times rises at least, also a rounded one
-_GAP = 3.0  # longest step of a column of times in its shortest ones
 
 
 class Recording(Protocol):
@@ -75,26 +68,6 @@ class Recording(Protocol):
         Returns:
             float64 [n_channels, last − first], millivolts; NaN where a lead has no signal.
         """
-
-
-@dataclass(frozen=True, eq=False)
-class StoredRecording:
-    """A recording in memory; attributes as in :class:`Recording`, and the signals in millivolts."""
-
-    name: str
-    fs: float
-    leads: tuple[str, ...]
-    signals: Floats
-    notes: tuple[str, ...] = ()
-
-    @property
-    def n_samples(self) -> int:
-        """Length in samples."""
-        return int(self.signals.shape[1])
-
-    def read(self, channels: Sequence[int], first: int, last: int) -> Floats:
-        """Return a part of some leads, as in :meth:`Recording.read`."""
-        return self.signals[list(channels), first:last]
 
 
 class WfdbRecording:
@@ -185,23 +158,12 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
     """
     suffix = path.suffix.lower()
     if suffix == ".csv":
-        return _read_csv(path, fs)
+        return read_csv(path, fs)
     if suffix == ".edf":
-        return _read_edf(path)
-    name = path.stem if suffix in (".hea", ".dat") else path.name
+        return read_edf(path)
+    name = _record_name(path)
     if not (path.parent / f"{name}.hea").is_file():
-        if path.is_file():
-            raise OptionError(
-                f"A recording cannot be read from {path.suffix or 'a file without extension'!r}.",
-                where=str(path),
-                fix="Convert it to a CSV file: a heading with the names of the leads, then a row "
-                "of millivolts for each sample.",
-            )
-        raise OptionError(
-            "There is no such recording.",
-            where=str(path),
-            fix="Name a WFDB record (100 or 100.hea), a .csv or an .edf file.",
-        )
+        raise _no_recording(path)
     header = read_header(path.parent, name)
     simple = all(
         s.per_frame == 1 and not s.skew and s.fmt not in _READ_WHOLE for s in header.signals
@@ -210,6 +172,14 @@ def open_recording(path: Path, fs: float | None = None) -> Recording:
         return WfdbRecording(header)
     signals = read_samples(header)
     return StoredRecording(name, header.fs, header.leads, signals, header.notes)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """Return the files that :func:`open_recording` reads: one, or a header and its signal files."""
+    if path.suffix.lower() in (".csv", ".edf"):
+        return (path,)
+    header = path.parent / f"{_record_name(path)}.hea"
+    return (header, *(header.parent / name for name in signal_files(header)))
 
 
 def check_seconds(recording: Recording, seconds: Sequence[float]) -> None:
@@ -247,152 +217,41 @@ def _states_length(header: Header) -> bool:
     return wfdb.rdheader(str(header.path.with_suffix(""))).sig_len is not None
 
 
-def _read_csv(path: Path, fs: float | None) -> StoredRecording:
-    import pandas as pd
+def _record_name(path: Path) -> str:
+    return path.stem if path.suffix.lower() in (".hea", ".dat") else path.name
 
+
+def _no_recording(path: Path) -> OptionError:
+    """Return why a path that is no CSV or EDF file, and has no header, is no recording."""
+    extension = path.suffix.removeprefix(".")
     if not path.is_file():
-        raise OptionError("There is no such file.", where=str(path))
-    _check_rate(fs, "A CSV file", where=str(path), fix="State it in hertz with --fs.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # more fields than leads
-            table = pd.read_csv(path, index_col=False, skip_blank_lines=False)
-    except (ValueError, pd.errors.ParserWarning) as error:
-        if isinstance(error, pd.errors.ParserWarning):
-            error = ValueError("its rows have more fields than its heading")
-        raise _no_table(str(path), error) from error
-    if n_blank := _blank_lines_at_end(path):
-        table = table.iloc[:-n_blank]
-    return recording_of_table(table, fs, name=path.stem, where=str(path))
-
-
-def _blank_lines_at_end(path: Path) -> int:
-    """Return the number of empty lines that end a text file; elsewhere they are missing samples."""
-    with path.open("rb") as file:
-        file.seek(max(path.stat().st_size - _TAIL, 0))
-        tail = file.read()
-    ends = tail[len(tail.rstrip()) :].count(b"\n")
-    return max(ends - 1, 0)
-
-
-def recording_of_table(
-    table: pd.DataFrame, fs: float | None, *, name: str = "table", where: str = "the table"
-) -> StoredRecording:
-    """Return the recording of a table with a column of millivolts for each lead.
-
-    Args:
-        table: The table; a missing value is a missing sample. A column that counts the samples or
-            the seconds is left out.
-        fs: Sampling rate in hertz.
-        name: Name of the recording.
-        where: Where the table is, for errors.
-
-    Raises:
-        OptionError: There is no sampling rate.
-        RecordError: The table has no leads, or other values than numbers. A column of times has
-            gaps, or is of another sampling rate.
-    """
-    import pandas as pd
-
-    rate = _check_rate(fs, "A table", where=where, fix="State it in hertz: fs=360.")
-    try:
-        values = table.astype(np.float64)
-        if pd.to_numeric(table.columns.to_series(), errors="coerce").notna().any():
-            raise ValueError("its heading has a number in place of the name of a lead")
-        if table.empty:
-            raise ValueError("it has no samples")
-    except (TypeError, ValueError) as error:
-        raise _no_table(where, error) from error
-    leads, signals = [str(name).strip() for name in table.columns], values.to_numpy().T.copy()
-    counted = [
-        _counts_up(signal, rate, f"the column {lead!r} of {where}")
-        for lead, signal in zip(leads, signals, strict=True)
-    ]
-    if all(counted):
-        raise RecordError(
-            "There is no lead: the values only count the samples or the seconds.",
-            where=where,
-            fix="Add a column for each lead, in millivolts.",
-        )
-    notes = tuple(
-        f"The column {name!r} counts the samples or the seconds, and is not taken as a lead."
-        for name, counts in zip(leads, counted, strict=True)
-        if counts
-    )
-    kept = [i for i, counts in enumerate(counted) if not counts]
-    leads, signals = [leads[i] for i in kept], signals[kept]
-    notes += tuple(filter(None, map(_note_of_unit, leads, signals)))
-    return StoredRecording(name, rate, tuple(leads), signals, notes)
-
-
-def _note_of_unit(lead: str, signal: Floats) -> str | None:
-    """Return a note on a lead whose values are hardly millivolts; None for a usual or flat one."""
-    known = signal[np.isfinite(signal)]
-    low, high = np.percentile(known, [1, 99]) if len(known) else (0.0, 0.0)
-    if low == high or _LEAST_MV < high - low < _MOST_MV:
-        return None
-    return (
-        f"98% of the values of lead {lead!r} are between {low:.3g} and {high:.3g}, which are "
-        "hardly millivolts: divide microvolts by 1,000, multiply volts by 1,000."
-    )
-
-
-def _check_rate(fs: float | None, what: str, *, where: str, fix: str) -> float:
-    """Return a sampling rate; raise OptionError if there is none."""
-    if fs is None or not 0 < fs < math.inf:
-        raise OptionError(f"{what} does not state its sampling rate.", where=where, fix=fix)
-    return float(fs)
-
-
-def _no_table(where: str, error: Exception) -> RecordError:
-    return RecordError(
-        f"This is no table of numbers: {str(error).splitlines()[0]}.",
-        where=where,
-        fix="Write a heading with the names of the leads, and a row of millivolts for each sample.",
-    )
-
-
-def _counts_up(signal: Floats, fs: float, where: str) -> bool:
-    """Return whether a signal of a second or more counts the samples or the time, and is no lead.
-
-    Raises:
-        RecordError: It counts in uneven steps, or at another sampling rate than ``fs``.
-    """
-    steps = np.diff(signal)
-    if len(signal) < max(fs, 2) or not (steps >= 0).all() or (steps > 0).mean() < _RISING:
-        return False
-    shortest, rise = float(steps[steps > 0].min()), float(signal[-1] - signal[0])
-    line = np.linspace(signal[0], signal[-1], len(signal))
-    if steps.max() > _GAP * shortest or np.abs(signal - line).max() > _STRAIGHT * rise:
-        at = int(np.argmax(steps))
-        raise RecordError(
-            f"The samples are not evenly spaced: the column rises by {steps[at]:g} in row "
-            f"{at + 2:,}, and by {np.median(steps):g} in most rows.",
-            where=where,
-            fix="Give each part without a gap a file of its own, or fill the gap with rows whose "
-            "fields are empty. Remove the column if it is no time.",
-        )
-    step, tolerance = rise / len(steps), _STRAIGHT + shortest / rise
-    if not any(abs(step / known - 1) <= tolerance for known in (1, 1 / fs, 1e3 / fs, 1e6 / fs)):
-        raise RecordError(
-            f"The column rises by {step:g} in each row, but at {fs:g} Hz a sample lasts "
-            f"{1 / fs:g} s. If it counts seconds, the rate is {1 / step:g} Hz; if milliseconds, "
-            f"{1e3 / step:g} Hz.",
-            where=where,
-            fix="Give the sampling rate of the file, or remove the column.",
-        )
-    return True
-
-
-def _read_edf(path: Path) -> StoredRecording:
-    if not path.is_file():
-        raise OptionError("There is no such file.", where=str(path))
-    try:
-        found = read_edf(path)
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"The EDF file cannot be read: {error}.",
+        return OptionError(
+            "There is no such recording.",
             where=str(path),
-            fix="Export the leads as CSV, in millivolts.",
-        ) from error
-    return StoredRecording(path.stem, found.fs, found.names, found.signals, found.notes)
+            fix="Name a WFDB record (100 or 100.hea), a .csv or an .edf file.",
+        )
+    if path.suffix.lower() == ".dat":
+        return OptionError(
+            f"The WFDB record has no header file {path.stem}.hea.",
+            where=str(path),
+            fix="Put the header beside the signals: it states leads, units and sampling rate.",
+        )
+    if path.with_suffix(".hea").is_file():
+        return OptionError(
+            f"{path.name} is a file beside the record {path.stem}, and no recording.",
+            where=str(path),
+            fix=f"Name the record, {path.stem}; if this is an annotation file, --peaks {extension} "
+            "takes the R peaks from it.",
+        )
+    if extension in _ANNOTATIONS:
+        return OptionError(
+            "An annotation file has no signals.",
+            where=str(path),
+            fix="Put header and signals of its record beside it, and name the record.",
+        )
+    return OptionError(
+        f"A recording cannot be read from {path.suffix or 'a file without extension'!r}.",
+        where=str(path),
+        fix="Convert it to a CSV file: a heading with the names of the leads, then a row of "
+        "millivolts for each sample.",
+    )

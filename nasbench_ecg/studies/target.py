@@ -28,6 +28,9 @@ from nasbench_ecg.run.loading import beats_of
 from nasbench_ecg.signal.recordings import match_leads
 
 _BATCH = 4096
+_WINDOW = ("before", "after", "rate", "rhythm", "planes", "differences")
+"""Options by which a beat gets other samples or leads than the network can take."""
+
 _NOT_CARRIED = frozenset((*RecordsOptions.model_fields, *DISTURBANCES))
 
 
@@ -155,11 +158,17 @@ def load_target(
         origin_of(classifier),
     )
     given = dict(overrides or {})
+    if leads is not None and "leads" in given:
+        raise OptionError(
+            "The leads are named twice.", where="--set dataset.leads", fix="Use --leads only."
+        )
     asked_to_keep = keep_shared_persons
     if on is None:
         protocol = protocol or origin.protocol
         keep_shared_persons = keep_shared_persons or protocol == origin.protocol
         known = {name: value for name, value in origin.options.items() if value is not None}
+        if leads is not None:
+            known.pop("leads")
         given = {**known, **given}
     component = registry.get("dataset", on or origin.dataset)
     options, notes = _target_options(classifier, component, protocol, leads, given)
@@ -240,9 +249,17 @@ def _target_options(
     }
     cut["rate"] = classifier.fs
     cut["denoise_rate"] = None if trained.denoise == "none" else classifier.denoise_rate
-    chosen, notes = _leads(classifier, component.name, usual.leads, leads)
+    chosen = _leads(classifier, component.name, usual.leads, leads)
     overrides = {"leads": chosen, **cut, **given}
     options = resolve(model, component=named, protocol=usual_protocol, overrides=overrides)
+    _check_leads(classifier, component.name, options.leads)
+    _check_window(classifier, options)
+    notes = []
+    if options.leads != tuple(origin_of(classifier).options["leads"]):
+        notes.append(
+            f"The network was trained on the leads {_names(classifier.leads)}; on "
+            f"{component.name} it gets {_names(options.leads)}."
+        )
     if trained.denoise != "none" and classifier.denoise_rate is None:
         notes.append(
             "Records are denoised at their own rate, which may not be that of the training records."
@@ -251,34 +268,45 @@ def _target_options(
 
 
 def _leads(
-    classifier: BeatClassifier,
-    on: str,
-    own: Sequence[str],
-    leads: Sequence[str] | None,
-) -> tuple[tuple[str, ...], list[str]]:
-    """Return the leads of the target in the order of those of the network, and a note."""
+    classifier: BeatClassifier, on: str, own: Sequence[str], leads: Sequence[str] | None
+) -> tuple[str, ...]:
+    """Return the leads of the target in the order of those of the network."""
     origin = origin_of(classifier)
     wanted = tuple(origin.options["leads"])
     if leads is not None:
-        if len(leads) != len(wanted):
+        return tuple(leads)
+    if on == origin.dataset or set(wanted) <= set(own):
+        return wanted
+    if len(own) >= len(wanted):
+        return tuple(own[i] for i in match_leads(wanted, own))
+    return tuple(f"#{channel}" for channel in range(len(wanted)))
+
+
+def _check_leads(classifier: BeatClassifier, on: str, leads: Sequence[str]) -> None:
+    """Raise OptionError unless there is a lead for each one of the network."""
+    wanted = tuple(origin_of(classifier).options["leads"])
+    if len(leads) != len(wanted):
+        raise OptionError(
+            f"The network needs {len(wanted)} leads ({_names(wanted)}), not {len(leads)}.",
+            where="--leads",
+            fix=f"Name a lead of {on!r} for each of them, in this order.",
+        )
+
+
+def _check_window(classifier: BeatClassifier, options: WaveformOptions) -> None:
+    """Raise OptionError if beats would be of another length or have other added leads."""
+    trained = classifier.options.model_copy(update={"rate": classifier.fs})
+    for name in _WINDOW:
+        own, other = getattr(trained, name), getattr(options, name)
+        if name == "planes":
+            own, other = trained.plane_index, options.plane_index
+        if own != other:
             raise OptionError(
-                f"The network needs {len(wanted)} leads ({', '.join(wanted)}), not {len(leads)}.",
-                where="--leads",
-                fix=f"Name a lead of {on!r} for each of them, in this order.",
+                f"{classifier.name} was trained with another value of {name}, and cannot be tested "
+                "on such beats.",
+                where=f"dataset.{name}",
+                fix="Leave this option out, or train a network with it.",
             )
-        chosen = tuple(leads)
-    elif on == origin.dataset or set(wanted) <= set(own):
-        return wanted, []
-    elif len(own) >= len(wanted):
-        chosen = tuple(own[i] for i in match_leads(wanted, own))
-    else:
-        chosen = tuple(f"#{channel}" for channel in range(len(wanted)))
-    if chosen == wanted:
-        return chosen, []
-    return chosen, [
-        f"The network was trained on the leads {_names(classifier.leads)}; on {on} it gets "
-        f"{_names(chosen)}."
-    ]
 
 
 def _names(leads: Sequence[str]) -> str:

@@ -34,7 +34,7 @@ def network_name(arch: Architecture) -> str:
     if arch.space != SPACE:
         raise OptionError(
             f"This architecture is of the space {arch.space!r}, not {SPACE!r}.",
-            fix="Choose a builder for its space.",
+            fix=f"Name its space, --space {arch.space}, and a builder of that.",
         )
     genotype = arch.genotype
     if not isinstance(genotype, Mapping) or set(genotype) != {"name"}:

@@ -57,7 +57,7 @@ class Genotype:
         if arch.space != SPACE:
             raise OptionError(
                 f"This architecture is of the space {arch.space!r}, not {SPACE!r}.",
-                fix="Choose a builder for its space.",
+                fix=f"Name its space, --space {arch.space}, and a builder of that.",
             )
         if not isinstance(arch.genotype, Mapping) or set(arch.genotype) != {"normal", "reduction"}:
             raise OptionError(

@@ -48,6 +48,20 @@ class GivenOptions(Options):
     origin: Origin | None = None
     """The run that found the architecture; ``nasbench-ecg generalize`` sets it."""
 
+    def named_architecture(self) -> Architecture:
+        """Return the architecture.
+
+        Raises:
+            OptionError: There is none, or it is malformed.
+        """
+        if self.architecture is None:
+            raise OptionError(
+                "The strategy 'given' needs an architecture.",
+                fix="Set --set strategy.architecture=JSON to the output of "
+                "'nasbench-ecg arch show RUN --json', or use 'nasbench-ecg generalize'.",
+            )
+        return Architecture.from_dict(self.architecture)
+
 
 class Given:
     """Returns the architecture of its options without a search.
@@ -67,12 +81,6 @@ class Given:
         Raises:
             OptionError: The options have no architecture, or it is not in ``space``.
         """
-        if self.options.architecture is None:
-            raise OptionError(
-                "The strategy 'given' needs an architecture.",
-                fix="Set --set strategy.architecture=JSON to the output of "
-                "'nasbench-ecg arch show RUN --json', or use 'nasbench-ecg generalize'.",
-            )
-        arch = Architecture.from_dict(self.options.architecture)
+        arch = self.options.named_architecture()
         space.validate(arch)
         return SearchResult(arch)

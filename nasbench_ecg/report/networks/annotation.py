@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ import numpy as np
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import storage_errors
 from nasbench_ecg.models.annotate import AnnotatedRecording
+from nasbench_ecg.signal.annotations import END_MARK, check_annotation_extension
 from nasbench_ecg.text import duration
 
 PAUSE_SECONDS = 2.0
@@ -122,18 +123,36 @@ def chosen_beats(found: AnnotatedRecording, n: int) -> list[int]:
     return sorted(chosen)
 
 
-def check_target(path: Path, *, overwrite: bool) -> None:
-    """Raise OptionError if annotations cannot be written to ``path``, or would replace others."""
-    extension = path.suffix.removeprefix(".")
+def check_extension(extension: str) -> None:
+    """Raise OptionError if annotation files cannot have this extension: WFDB allows letters."""
     if not (extension.isascii() and extension.isalpha()):
         raise OptionError(
             f"The extension {extension!r} of an annotation file has other characters than letters.",
-            where=str(path),
-            fix="For example --extension ann.",
+            where="--extension",
+            fix="For example --extension ann, without a dot.",
         )
-    if path.exists() and not overwrite:
+    check_annotation_extension(extension, where="--extension")
+
+
+def check_target(path: Path, *, overwrite: bool, sources: Sequence[Path] = ()) -> None:
+    """Raise OptionError if writing ``path`` would replace a file that is to be kept.
+
+    Args:
+        path: The file to write.
+        overwrite: Whether a file that exists may be replaced.
+        sources: Files of the recording, which are never replaced.
+    """
+    if not path.exists():
+        return
+    if any(source.exists() and path.samefile(source) for source in sources):
         raise OptionError(
-            "The annotation file exists already.",
+            "This is a file of the recording itself, and is not replaced.",
+            where=str(path),
+            fix="Choose another folder or --extension.",
+        )
+    if not overwrite:
+        raise OptionError(
+            "The file exists already.",
             where=str(path),
             fix="Choose another folder or --extension, or replace it with --overwrite.",
         )
@@ -149,7 +168,7 @@ def beside(annotations: Path, suffix: str) -> Path:
 
 
 def remove_beside(annotations: Path) -> None:
-    """Remove summary and strips of an annotation file that is about to be replaced or removed."""
+    """Remove summary and strips of an annotation file that is about to be replaced."""
     if annotations.exists():
         for suffix in (".md", ".png", ".pdf"):
             beside(annotations, suffix).unlink(missing_ok=True)
@@ -159,6 +178,9 @@ def write_annotations(
     found: AnnotatedRecording, folder: Path, extension: str = "atr", *, overwrite: bool = False
 ) -> Path:
     """Write the beats as a WFDB annotation file; the auxiliary text holds the probabilities.
+
+    A recording without a beat gets a file with the end mark only: it is annotated, and all its
+    beats are missed.
 
     Args:
         found: The annotated recording.
@@ -170,30 +192,30 @@ def write_annotations(
         Path of the file.
 
     Raises:
-        OptionError: The file exists, or there is no beat to write.
+        OptionError: The file exists, or annotation files cannot have this extension.
         StorageError: The file cannot be written.
     """
     import wfdb
 
+    check_extension(extension)
     path = folder / f"{found.name}.{extension}"
     check_target(path, overwrite=overwrite)
-    if not len(found.samples):
-        raise OptionError(
-            f"No beat was found in {found.name}: there is nothing to write.",
-            fix="Check the leads and the sampling rate.",
-        )
     with storage_errors(path, option="-o"), TemporaryDirectory(prefix=".", dir=folder) as scratch:
-        wfdb.wrann(
-            "annotations",
-            extension,
-            found.samples,
-            symbol=list(found.symbols),
-            aux_note=_probabilities(found),
-            fs=found.fs,
-            write_dir=scratch,
-        )
+        made = Path(scratch, f"annotations.{extension}")
+        if len(found.samples):
+            wfdb.wrann(
+                "annotations",
+                extension,
+                found.samples,
+                symbol=list(found.symbols),
+                aux_note=_probabilities(found),
+                fs=found.fs,
+                write_dir=scratch,
+            )
+        else:  # which wfdb does not write
+            made.write_bytes(END_MARK)
         remove_beside(path)
-        Path(scratch, f"annotations.{extension}").replace(path)
+        made.replace(path)
     return path
 
 
