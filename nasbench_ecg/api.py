@@ -123,7 +123,6 @@ __getattr__ = lazy_names(
             "ListsMembers",
             "MutatesByKind",
             "NamesArchitecture",
-            "NamesArchitecture",
             "NamesPersons",
             "Requirement",
             "SearchContext",
