@@ -156,7 +156,7 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
         notes = [_OVER_SEEDS, *([_OVER_PERSONS] if with_persons else []), chance_text(boards)]
     else:
         notes = [_NONE_TOLD]
-    notes.append(_COLUMNS)
+    notes[0] += f" {_COLUMNS}"
     return Table("Verdicts", columns, tuple(rows), footnotes=tuple(notes))
 
 

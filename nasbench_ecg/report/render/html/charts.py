@@ -83,8 +83,10 @@ def f1_against_costs(
                 )
             )
         if published:
-            places = [(x.place(c), y.place(100 * row.scores[RANKED_BY].mean)) for row, c in points]
-            marks.append(_published_label(x, y.place(published), places))
+            drawn_at = [
+                (x.place(cost), y.place(100 * row.scores[RANKED_BY].mean)) for row, cost in points
+            ]
+            marks.append(_published_label(x, y.place(published), drawn_at))
         drawn = svg.plot(x, y, marks, description=f"F1 against {label}")
         methods = tuple(board.label(row) for row, _ in points)
         front = (
