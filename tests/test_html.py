@@ -16,11 +16,11 @@ import pytest
 from run_records import TWO_LEAD, run_record, with_f1
 
 from nasbench_ecg.report.leaderboard.build import build_report
-from nasbench_ecg.report.render import render
+from nasbench_ecg.report.render import render, render_tables
 from nasbench_ecg.report.render.html import charts, svg
 from nasbench_ecg.report.render.svg import render_charts
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
-from nasbench_ecg.report.table import Chart
+from nasbench_ecg.report.table import Cell, Chart, Column, Table, TableRow
 from nasbench_ecg.run.record import RunRecord
 
 BROWSER = next(
@@ -273,6 +273,35 @@ document.getElementById("seen").textContent =
     page.write_text(html.replace("</body>", told), encoding="utf-8")
     inner, scroll = opened(page, "--window-size=500,800")[0]
     assert scroll <= inner <= 500
+
+
+def test_rows_that_are_set_apart_are_shaded_in_any_table(tmp_path: Path) -> None:
+    rows = [TableRow((Cell("a"), Cell("1", 1)), "first"), TableRow((Cell("b"), Cell("2", 2)))]
+    table = Table("t", (Column("method", numeric=False), Column("F1")), tuple(rows))
+    html = render_tables([table], "Shaded", "html")
+    told = """<pre id="seen"></pre><script>
+document.getElementById("seen").textContent = JSON.stringify([...document.querySelectorAll(
+  "tbody tr")].map((row) => [...row.cells].map((cell) => getComputedStyle(cell).backgroundColor)));
+</script></body>"""
+    page = tmp_path / "shaded.html"
+    page.write_text(html.replace("</body>", told), encoding="utf-8")
+    (name, score), others = opened(page)[0]
+    assert name == score and name not in others
+
+
+def test_the_name_of_the_published_line_is_on_top_and_away_from_marks() -> None:
+    def label(at: float) -> str:
+        other = {"costs": {"parameters": 100.0 - at}}
+        made = [
+            run_record("a", metrics=with_f1(0.962), costs={"parameters": at}),
+            run_record("b", metrics=with_f1(0.5), **other),
+        ]
+        (board,) = build_report(made, "").leaderboards
+        drawn = charts.f1_against_costs(board, {"a": 0, "b": 1})[0].svg
+        last = drawn[drawn.rindex("</g>") :]  # the marks are groups
+        return str(re.search(r'class="published over([^"]*)"', last)[1])  # type: ignore[index]
+
+    assert (label(10.0), label(90.0)) == (" end", "")
 
 
 def test_leaderboards_of_one_track_have_headings_and_places_of_their_own() -> None:
