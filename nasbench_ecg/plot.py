@@ -299,6 +299,7 @@ def strips(
         recording = recording_of_table(recording, found.fs)
     if isinstance(recording, (str, Path)):
         recording = open_recording(Path(recording), found.fs)
+    chosen = seconds is None
     if seconds is None:
         seconds = [float(found.samples[i] / found.fs) for i in chosen_beats(found, _STRIPS)]
     check_seconds(recording, seconds)
@@ -311,12 +312,13 @@ def strips(
         rows = figure.subplots(len(seconds), 1, squeeze=False)[:, 0]
         for axes, at in zip(rows, seconds, strict=True):
             _strip(axes, recording, found, at)
-        figure.suptitle(f"{recording.name}: {', '.join(found.leads)}, in mV", fontsize=8)
+        bold = "; bold: the beat that the strip was chosen for" if chosen else ""
+        figure.suptitle(f"{recording.name}: {', '.join(found.leads)}{bold}", fontsize=8)
         return figure
 
 
 def _strip(axes: Axes, recording: Recording, found: AnnotatedRecording, at: float) -> None:
-    """Draw the part of a recording around a second, its leads one below the other."""
+    """Draw the part of a recording around a second, its leads one below the other, to one scale."""
     from nasbench_ecg.signal.recordings import lead_names
 
     fs, length = recording.fs, recording.n_samples
@@ -341,6 +343,12 @@ def _strip(axes: Axes, recording: Recording, found: AnnotatedRecording, at: floa
             symbol, (second, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom",
             color=color, fontsize=7, fontweight="bold" if chosen else "normal",
         )  # fmt: skip
-    axes.set_xlim(first / fs, max(last, first + 1) / fs)
+    end = max(last, first + 1) / fs
+    axes.set_xlim(first / fs, end)
     axes.set_xlabel("seconds")
+    axes.set_yticks(-below, found.leads)
+    axes.tick_params("y", length=0)
+    bar, middle = end + 0.01 * (end - first / fs), -below[-1] / 2
+    axes.plot([bar] * 2, [middle - 0.5, middle + 0.5], color="black", linewidth=1.5, clip_on=False)
+    axes.text(bar, middle, " 1 mV", ha="left", va="center", fontsize=7)
     axes.grid(axis="x", linewidth=0.2)

@@ -223,7 +223,7 @@ def test_beats_without_signal_have_no_class_and_are_told():
     assert np.isnan(found.probabilities[inside]).all()
     assert {found.symbols[i] for i in np.flatnonzero(inside)} == {"Q"}
     assert found.missing == pytest.approx(1000 / recorded.n_samples)
-    assert any("have no class" in note for note in found.notes)
+    assert any("Beats without a class: " in note for note in found.notes)
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.0, 0.3])
@@ -246,8 +246,9 @@ def test_an_interval_across_a_gap_is_no_pause(monkeypatch):
     made = summarize(found)
     assert made.pauses == () and made.gaps == ((30.0, 20.0),)
     assert made.heart_rate == pytest.approx(75, rel=0.03)
-    assert "1 parts without signal, across which no pause is told: 0:00:30, 20.0 s" in as_markdown(
-        found, "the sign"
+    assert (
+        "Parts without signal, across which no pause is told: 1 (0:00:30, 20.0 s)."
+        in as_markdown(found, "the sign")
     )
 
 
@@ -652,7 +653,11 @@ def test_the_summary_counts_hours_runs_and_pauses():
     assert [round(seconds, 1) for _, seconds in made.pauses] == [3.0, 3592.5]
     assert made.heart_rate == pytest.approx(60 * 7 / 3600.5)
     text = as_markdown(found, "the sign")
-    assert "| hour 2 | 2 | 0 | 0 |" in text and "0:00:02, 3 beats" in text and "A note." in text
+    assert "| hour 2 | 2 | 0 | 0 |" in text and "A note." in text
+    assert "Runs of 3 or more V beats: 1 (0:00:02, 3 beats)." in text
+    assert "Pauses of more than 2 s: 2 (0:00:05, 3.0 s; " in text
+    regular = as_markdown(annotated([100, 200, 300], "NNN"), "the sign")
+    assert "Runs of 3 or more V beats: 0." in regular
 
 
 def test_a_run_of_v_beats_ends_where_there_is_no_signal():
@@ -801,10 +806,20 @@ def test_strips_have_every_lead_and_the_class_of_each_beat():
     for axes, at in zip(figure.axes, (4.0, 30.0), strict=True):  # the first is at the start
         assert axes.get_xlim() == pytest.approx((at - 4, at + 4))
         inside = np.abs(found.samples / FS - at) < 4
-        words = [text.get_text() for text in axes.texts]
-        assert words == [s for s, own in zip(found.symbols, inside, strict=True) if own]
+        words = [text.get_text().strip() for text in axes.texts]
+        assert words == [*(s for s, own in zip(found.symbols, inside, strict=True) if own), "1 mV"]
+        (bar,) = [
+            line
+            for line in axes.lines
+            if len({*line.get_ydata()} - {0, 1}) == 2 == len(line.get_ydata())
+        ]
+        assert np.ptp(bar.get_ydata()) == pytest.approx(1.0)
+        assert [label.get_text() for label in axes.get_yticklabels()] == list(found.leads)
         waves = [line for line in axes.lines if len(line.get_xdata()) > 2]
         assert len(waves) == 2 and len(waves[0].get_xdata()) == 8 * FS
+    assert "chosen for" not in figure.get_suptitle()
+    of_choice = plot.strips(recorded, found)
+    assert "bold: the beat that the strip was chosen for" in of_choice.get_suptitle()
     for seconds, message in (([61.0], "no second 61"), ([], "nothing to draw")):
         with pytest.raises(OptionError, match=message):
             plot.strips(recorded, found, seconds)

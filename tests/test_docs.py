@@ -475,17 +475,39 @@ def test_the_reference_has_every_command(site: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="needs the browser chromium")
-def test_the_search_works_without_a_server(site: Path) -> None:
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("supernet", "explanation/supernet.html?h=supernet"),
+        ("--retry-failed", "reference/cli.html?h=retry+failed"),
+    ],
+)
+def test_the_search_works_without_a_server(site: Path, query: str, found: str) -> None:
     done = subprocess.run(
         [
             *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
             "--virtual-time-budget=8000",
-            f"{(site / 'index.html').as_uri()}?q=supernet",
+            f"{(site / 'index.html').as_uri()}?q={query}",
         ],
         capture_output=True,
         text=True,
     )
-    assert "explanation/supernet.html?h=supernet" in done.stdout
+    assert found in done.stdout
+
+
+def test_the_page_of_results_links_the_leaderboards_and_holds_none(site: Path) -> None:
+    text = (site / "explanation" / "results.html").read_text()
+    assert len(re.findall("<h[12][^>]*>Results", text)) == 1
+    assert re.search(r"<h2[^>]*>[^<]*\(<code>inter-patient-seeds</code>\)", text)
+    boards = sorted(page.name for page in (site / "explanation").glob("leaderboard-*.html"))
+    assert boards and all(f'href="{name}"' in text for name in boards)
+    assert "How much is the seed" not in text  # of a leaderboard's notes
+
+
+def test_the_figures_of_the_first_page_fit_a_phone(site: Path) -> None:
+    css = (site / "assets" / "extra.css").read_text()
+    for rule in re.findall(r"\.pictures img \{([^}]*)\}", css):
+        assert "min-width" not in rule and "max-width: none" not in rule
 
 
 def test_every_generated_part_of_a_page_is_generated(site: Path) -> None:

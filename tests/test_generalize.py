@@ -365,7 +365,7 @@ def test_methods_of_one_name_are_told_apart_by_their_options():
     )
     report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), few, many])
     names = [row.cells[0].line for row in tables(report)[0].rows]
-    assert names[1:] == ["random, evaluations=9", "random, samples=1"]
+    assert names[1:] == ["random (evaluations=9)", "random (samples=1)"]
 
 
 def test_another_revision_of_a_component_is_another_method():
@@ -374,7 +374,7 @@ def test_another_revision_of_a_component_is_another_method():
     new = new.model_copy(update={"components": {**new.components, "builder": revised}})
     report = generalization([HOME[0], carried_run(0, 0.93, source=HOME[0]), old, new])
     names = [row.cells[0].line for row in tables(report)[0].rows]
-    assert names[1:] == ["cnn-9, revision=1", "cnn-9, revision=2"]
+    assert names[1:] == ["cnn-9 (revision=1)", "cnn-9 (revision=2)"]
 
 
 def test_scores_over_other_classes_are_not_compared_with():

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import unescape
 from importlib.resources import files
 from pathlib import Path
@@ -16,11 +16,11 @@ import pytest
 from run_records import TWO_LEAD, run_record, with_f1
 
 from nasbench_ecg.report.leaderboard.build import build_report
-from nasbench_ecg.report.render import render
+from nasbench_ecg.report.render import render, render_tables
 from nasbench_ecg.report.render.html import charts, svg
 from nasbench_ecg.report.render.svg import render_charts
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
-from nasbench_ecg.report.table import Chart
+from nasbench_ecg.report.table import Cell, Chart, Column, Table, TableRow
 from nasbench_ecg.run.record import RunRecord
 
 BROWSER = next(
@@ -87,6 +87,32 @@ seen.plots = plots();
 const cost = document.querySelector("figure.choose select");
 cost.value = "1"; cost.dispatchEvent(new Event("input", {bubbles: true}));
 seen.otherPlot = plots();
+const shown = (selector) => [...document.querySelectorAll(selector)]
+  .filter((each) => each.checkVisibility()).map((each) => each.textContent.trim());
+const nothing = document.getElementById("nothing");
+seen.unsortable = [...document.querySelectorAll("table.board")[0].tHead.rows[0].cells]
+  .filter((cell) => !cell.querySelector("button")).map((cell) => cell.textContent.trim());
+const marks = () => [...new Set([...document.querySelectorAll("figure.choose [data-number]")]
+  .filter((each) => !each.hasAttribute("hidden")).map((each) => each.dataset.number))];
+const before = marks().length;
+type("method", "darts");
+seen.darts = {
+  verdicts: shown(".verdicts tbody tr:not(.group) th:first-child"), legend: shown(".legend li"),
+  marks: [before, marks().length], others: shown("section.track table.plain tbody tr"),
+  matrices: shown("details:not(.reading) > summary"),
+};
+type("method", "once");
+seen.once = [
+  tracks(), shown("details:not(.reading) > summary"), shown(".verdicts h2"),
+];
+type("method", "no such method");
+seen.none = [tracks(), nothing.hidden, shown(".verdicts h2"), nothing.textContent];
+type("method", ""); type("dataset", "qt-1lead");
+seen.verdictsOfTrack = shown(".verdicts tr.group");
+seen.back = [nothing.hidden, document.querySelectorAll("section.track tbody tr[hidden]").length];
+const links = [...document.querySelectorAll(".verdicts tr.group a")];
+seen.linked = links.every((link) =>
+  document.getElementById(decodeURIComponent(link.hash.slice(1))).matches("section.track"));
 const paint = getComputedStyle(document.body);
 seen.colours = [paint.backgroundColor, paint.color];
 seen.complaints = complaints;
@@ -199,6 +225,27 @@ def test_tracks_are_filtered_by_dataset(seen: dict[str, Any]) -> None:
     assert seen["chosen"] == ["qt-1lead"]
 
 
+def test_a_filter_of_methods_holds_for_verdicts_plots_and_legends(seen: dict[str, Any]) -> None:
+    found = seen["darts"]
+    assert found["verdicts"] and all("darts" in name for name in found["verdicts"])
+    assert set(found["legend"]) == {"darts"} and found["marks"] == [5, 1]
+    assert found["matrices"] == []  # the only matrix is of another method
+    assert seen["once"] == [["mitbih-2lead"], ["Confusion matrices"], []]
+
+
+def test_a_filter_of_datasets_holds_for_verdicts(seen: dict[str, Any]) -> None:
+    assert seen["verdictsOfTrack"] == ["qt-1lead · intra-patient · quick · train"]
+
+
+def test_a_filter_that_nothing_passes_says_so(seen: dict[str, Any]) -> None:
+    assert seen["none"] == [[], False, [], "No method or track matches."]
+    assert seen["back"] == [True, 0] and seen["linked"]
+
+
+def test_only_columns_with_values_can_be_sorted(seen: dict[str, Any]) -> None:
+    assert seen["unsortable"] == ["runs"]
+
+
 def test_one_plot_is_shown_at_a_time_and_can_be_changed(seen: dict[str, Any]) -> None:
     assert seen["plots"][0] and sum(seen["plots"]) == 1
     assert seen["otherPlot"][1] and sum(seen["otherPlot"]) == 1
@@ -208,6 +255,105 @@ def test_a_narrow_window_scrolls_its_tables_and_not_the_page(phone: dict[str, An
     assert phone["width"] <= 500
     assert phone["scroll"] <= phone["width"]
     assert (phone["complaints"], phone["console"]) == ([], [])
+
+
+def test_open_matrices_and_long_names_do_not_widen_the_page(tmp_path: Path) -> None:
+    matrix = [[200_000 + i + j for i in range(5)] for j in range(5)]
+    name = "a-strategy-with-a-very-long-name-of-one-word-" * 2
+    made = [
+        run_record(strategy, confusion=matrix, dataset=dataset, costs={"parameters": 100.0 + i})
+        for i, strategy in enumerate((name, "random"))
+        for dataset in (f"{name}lead", "qt-1lead")
+    ]
+    html = render(build_report(made, name), "html").replace("<details", "<details open")
+    told = """<pre id="seen"></pre><script>
+document.getElementById("seen").textContent =
+  JSON.stringify([innerWidth, document.documentElement.scrollWidth]);</script></body>"""
+    page = tmp_path / "wide.html"
+    page.write_text(html.replace("</body>", told), encoding="utf-8")
+    inner, scroll = opened(page, "--window-size=500,800")[0]
+    assert scroll <= inner <= 500
+
+
+def test_rows_that_are_set_apart_are_shaded_in_any_table(tmp_path: Path) -> None:
+    rows = [TableRow((Cell("a"), Cell("1", 1)), "first"), TableRow((Cell("b"), Cell("2", 2)))]
+    table = Table("t", (Column("method", numeric=False), Column("F1")), tuple(rows))
+    html = render_tables([table], "Shaded", "html")
+    told = """<pre id="seen"></pre><script>
+document.getElementById("seen").textContent = JSON.stringify([...document.querySelectorAll(
+  "tbody tr")].map((row) => [...row.cells].map((cell) => getComputedStyle(cell).backgroundColor)));
+</script></body>"""
+    page = tmp_path / "shaded.html"
+    page.write_text(html.replace("</body>", told), encoding="utf-8")
+    (name, score), others = opened(page)[0]
+    assert name == score and name not in others
+
+
+def test_the_name_of_the_published_line_is_on_top_and_away_from_marks() -> None:
+    def label(at: float) -> str:
+        other = {"costs": {"parameters": 100.0 - at}}
+        made = [
+            run_record("a", metrics=with_f1(0.962), costs={"parameters": at}),
+            run_record("b", metrics=with_f1(0.5), **other),
+        ]
+        (board,) = build_report(made, "").leaderboards
+        drawn = charts.f1_against_costs(board, {"a": 0, "b": 1})[0].svg
+        last = drawn[drawn.rindex("</g>") :]  # the marks are groups
+        return str(re.search(r'class="published over([^"]*)"', last)[1])  # type: ignore[index]
+
+    assert (label(10.0), label(90.0)) == (" end", "")
+
+
+def test_leaderboards_of_one_track_have_headings_and_places_of_their_own() -> None:
+    made = [
+        run_record(
+            "darts",
+            metrics=with_f1(0.9),
+            beats=4 * value,
+            changed={"dataset": {"normalise": value}},
+        )
+        for value in ("per-beat", "none")
+    ]
+    html = render(build_report(made, "Two"), "html")
+    headings = re.findall(r"<h2>(.*?)</h2>", html)
+    assert len(set(headings)) == len(headings) == 2
+    assert all("normalise=" in heading for heading in headings)
+    places = re.findall(r'<section class="track" id="([^" ]+)"', html)
+    labels = re.findall(r'aria-label="(Leaderboard of [^"]+)"', html)
+    assert len(set(places)) == len(set(labels)) == 2
+
+
+def contrast(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return the contrast of two colors as WCAG 2 defines it."""
+
+    def luminance(color: Sequence[float]) -> float:
+        linear = [
+            v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4
+            for v in (channel / 255 for channel in color)
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted([luminance(a), luminance(b)])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_counts_can_be_read_on_the_darkest_shade_of_a_matrix() -> None:
+    css = (files(charts.__package__) / "page.css").read_text()
+    shades = {
+        "wrong": float(re.search(r"\.wrong \{.*\* (\.\d+)\)\)", css)[1]),  # type: ignore[index]
+        "right": 0.1 + 0.5,
+    }
+    for theme in css.split("@media (prefers-color-scheme: dark)")[:2]:
+        colors = {
+            name: [int(one, 16) for one in re.findall("..", value[1:])]
+            if value.startswith("#")
+            else [int(one) for one in value.split(",")]
+            for name, value in re.findall(r"--(\w+): (#\w{6}|\d+, \d+, \d+);", theme)
+        }
+        for kind, alpha in shades.items():
+            pairs = zip(colors[kind], colors["ground"], strict=True)
+            shade = [alpha * one + (1 - alpha) * ground for one, ground in pairs]
+            assert contrast(colors["ink"], shade) >= 4.5, kind
 
 
 def test_dark_mode_turns_the_colours_round(seen: dict[str, Any], phone: dict[str, Any]) -> None:
@@ -263,8 +409,21 @@ def _ranks_of_long_names() -> str:
     return f"<style>{(files(charts.__package__) / 'page.css').read_text()}</style>{drawn}"
 
 
+def _plot_with_ticks_at_its_edge() -> str:
+    x = svg.Axis("parameters", 10_000, 250_050, svg.LEFT, svg.WIDTH - svg.RIGHT)
+    drawn = svg.plot(x, svg.vertical("F1, %", [90.0, 99.0]), [], description="edge")
+    assert ">250k<" in drawn
+    return f"<style>{(files(charts.__package__) / 'page.css').read_text()}</style>{drawn}"
+
+
 @pytest.mark.parametrize(
-    "figure", [_figure_with_long_names, _charts_with_long_names, _ranks_of_long_names]
+    "figure",
+    [
+        _figure_with_long_names,
+        _charts_with_long_names,
+        _ranks_of_long_names,
+        _plot_with_ticks_at_its_edge,
+    ],
 )
 def test_no_figure_cuts_a_long_name(figure: Callable[[], str], tmp_path: Path) -> None:
     page = tmp_path / "figure.html"

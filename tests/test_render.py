@@ -21,6 +21,7 @@ from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.leaderboard.columns import leaderboard_columns
 from nasbench_ecg.report.leaderboard.tables import leaderboard_table
 from nasbench_ecg.report.render import FORMATS, SUFFIXES, latex, markdown, render, terminal
+from nasbench_ecg.report.render.html import charts
 from nasbench_ecg.report.table import text_table
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
@@ -232,12 +233,68 @@ def test_latex_escapes_each_special_character_once() -> None:
     assert latex.escape("[x₁] −1 – 2") == "{[}x$_1${]} $-$1 -- 2"
 
 
+@pytest.mark.parametrize(
+    "form, bold", [("markdown", r"\*\*([^*|]+)\*\*"), ("latex", r"\\textbf\{([^}]+)\}")]
+)
+def test_bold_are_p_and_verdict_of_the_test_that_is_below_5_percent(form: str, bold: str) -> None:
+    text = rendered(form, two_methods(6))
+    expected = {"0.031", "higher"} if form == "markdown" else {"0.031"}
+    assert set(re.findall(bold, text)) == expected
+    html = rendered("html", two_methods(6))
+    strong = re.findall(r'<t[dh][^>]*class="\w+ strong"[^>]*>([^<]+)', html)
+    assert set(strong) == {"0.031", "higher"}
+    assert "Bold: " in text
+
+
+@pytest.mark.parametrize("form", ["markdown", "latex", "html"])
+def test_the_note_of_a_leaderboard_is_about_all_of_its_columns(form: str) -> None:
+    gross = {"ec57_s_se": 0.5, "ec57_s_pp": 0.4, "ec57_v_se": 0.9, "ec57_v_pp": 0.8}
+    runs = [
+        run_record(
+            "random", seed, metrics=with_f1(0.9) | gross, trajectory=EVALUATED,
+            protocol="inter-patient",
+        )
+        for seed in (0, 1)
+    ]  # fmt: skip
+    text = " ".join(rendered(form, runs).split())
+    for said in (
+        "S/V Se, +P: gross sensitivity and positive predictivity of supraventricular and "
+        "ventricular beats (EC57)",
+        "evals: candidates that the search evaluated",
+        "n: number of seeds",
+        "runs: F1 of each run, by seed",
+    ):
+        assert text.count(said) == 1
+
+
+def test_the_note_of_a_plot_is_about_what_it_has() -> None:
+    def notes(n_seeds: int, **second: Any) -> list[str]:
+        costs = {"parameters": 5.0, "latency_1_ms": 1.0}
+        other = {"costs": {"parameters": 9.0, "latency_1_ms": 2.0}, **second}
+        runs = [
+            run_record(name, seed, metrics=with_f1(0.9 + seed / 100), dataset="nodb", **fields)
+            for seed in range(n_seeds)
+            for name, fields in (("a", {"costs": costs}), ("b", other))
+        ]
+        (board,) = build_report(runs, "").leaderboards
+        return [chart.note for chart in charts.f1_against_costs(board, {"a": 0, "b": 1})]
+
+    front = "Dashed: Pareto front of the ranked methods."
+    assert notes(1)[:2] == [front, front]
+    assert notes(2)[0] == f"Dots: single runs, of methods with fewer than 5. {front}"
+    assert notes(5)[0] == f"Bars: 95% intervals over seeds. {front}"
+    gpu = {"device": "cuda", "provenance": {"gpu": "A", "processor": "x"}}
+    assert notes(1, **gpu)[1] == "Measured on several processors: do not compare."
+    html = rendered("html")
+    assert "Dotted: the best published F1." in html
+
+
 # The page's text
 
 
 def test_the_page_needs_no_other_file_and_no_network() -> None:
     text = rendered("html")
-    assert not re.search(r"(src|href|action)\s*=|url\(|@import|fetch\(|https?:", text)
+    assert not re.search(r"(src|action)\s*=|href=.(?!#)|url\(|@import|fetch\(|https?:", text)
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
 
 
@@ -351,6 +408,17 @@ def test_what_cannot_be_written_or_checked_is_one_panel(
 
 
 # The figure
+
+
+def test_the_figure_says_what_its_marks_are() -> None:
+    def said(n: int) -> str:
+        runs = [run_record("darts", s, metrics=with_f1(0.95 + 0.001 * s)) for s in range(n)]
+        root = ElementTree.fromstring(rendered("svg", runs))
+        (note,) = [text.text for text in root.iter() if text.get("class") == "note"]
+        return str(note)
+
+    assert said(2) == "Line: mean; dots: single runs."
+    assert said(5) == "Line: mean; dots: single runs; thick bar: 95% interval over seeds."
 
 
 def test_the_figure_shows_each_run_and_the_intervals_of_enough_runs() -> None:

@@ -245,6 +245,9 @@ def test_the_stress_test_of_a_network(trained, ward, tmp_path):
     assert np.abs(clean - quiet).sum() < 0.1 * clean.sum() < np.abs(clean - loud).sum()
     assert ma["levels"][2]["confusion"] == em["levels"][2]["confusion"]  # equal noise
     assert "no noise" in outputs[0].read_text() and "60 dB" in outputs[1].read_text()
+    for path in outputs[2:4]:
+        assert "Dashed: the score without the disturbance." in path.read_text()
+    assert "sensitivity and positive predictivity" in " ".join(outputs[0].read_text().split())
     assert "<svg" in outputs[2].read_text() and "electrode motion" in outputs[2].read_text()
     assert len(ElementTree.fromstring(outputs[3].read_text()).findall(".//*[@class='curve']")) == 2
     stored = {path.name for path in (out / record.suite / record.run_key / "evaluations").iterdir()}
@@ -354,8 +357,11 @@ def test_rows_of_two_networks_never_look_the_same(trained, ward):
             where = [column.heading for column in table.columns].index("trained on")
             if named:
                 assert [row[where] for row in rows] == ["a", "a", "b", "b"]
-    # one run alone needs no key
-    assert {row.cells[0].line for row in stress_tables([noisy])[0].rows} == {"cnn-9"}
+    (alone,) = stress_tables([noisy])
+    (name,) = {row.cells[0].line for row in alone.rows}
+    assert name == f"cnn-9 ({record.run_key[:8]})"
+    (curve,) = alone.chart.methods
+    assert curve.startswith(f"{name} on svdb-2lead")
 
 
 def also(out, record, suite, **changes):

@@ -70,6 +70,8 @@ def test_the_board_in_every_format(runs, tmp_path):
     )
     assert said.exit_code == 0, said.output
     assert all("cnn-9" in path.read_text() for path in outputs)
+    for path in outputs[2:4]:
+        assert "Dashed: Pareto front of all methods." in path.read_text()
     drawn = ElementTree.fromstring(outputs[3].read_text())
     assert len(drawn.findall(".//*[@class='front']")) == 1
     data = json.loads(outputs[4].read_text())["runs"]

@@ -176,19 +176,22 @@ def _draw(
         return
     from nasbench_ecg import plot
     from nasbench_ecg.io import replace_atomically, storage_errors
+    from nasbench_ecg.text import counted
 
     figure = plot.strips(recording, found, seconds)
     for path in paths:
         with storage_errors(path, option="-o"), replace_atomically(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:])
-        stdout().print(f"{found.name}: {len(figure.axes)} strips → {path}")
+        stdout().print(f"{found.name}: {counted(len(figure.axes), 'strip')} → {path}")
 
 
 def _tell(found: AnnotatedRecording, written: Path) -> None:
     from nasbench_ecg.report.networks.annotation import summarize
+    from nasbench_ecg.text import counted
 
     summary = summarize(found)
     counts = ", ".join(f"{name} {n:,}" for name, n in summary.beats.items())
-    stdout().print(f"{found.name}: {len(found.samples):,} beats ({counts}) → {written}")
+    beats = counted(len(found.samples), "beat")
+    stdout().print(f"{found.name}: {beats} ({counts}) → {written}")
     for note in found.notes:
         stderr().print(f"{found.name}: {note}")

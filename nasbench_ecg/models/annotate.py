@@ -275,8 +275,8 @@ def _notes_of_signal(
         notes.append(f"{missing:.1%} of a lead has no signal.")
     if len(known) and not known.all():
         notes.append(
-            f"{int((~known).sum()):,} of {len(known):,} beats have no class: their window leaves "
-            f"the recording or has no signal. They are written as {UNCLASSIFIED}."
+            f"Beats without a class: {int((~known).sum()):,} of {len(known):,}. Such a beat is "
+            f"written as {UNCLASSIFIED}: its window leaves the recording or has no signal."
         )
     if not len(known):
         short = recording.n_samples < SHORTEST_SECONDS * recording.fs

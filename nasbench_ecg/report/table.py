@@ -18,6 +18,7 @@ class Cell:
         interval: Lower and upper end of an interval.
         details: What further distinguishes a name, for example options.
         note: A remark.
+        strong: Whether it states a significant result; shown in bold.
     """
 
     text: str = ""
@@ -26,6 +27,7 @@ class Cell:
     interval: tuple[str, str] | None = None
     details: tuple[str, ...] = ()
     note: str = ""
+    strong: bool = False
 
     @property
     def label(self) -> str:
@@ -63,7 +65,7 @@ class Column:
     priority: int = 0
 
 
-Kind = Literal["", "first", "unranked", "published", "significant"]
+Kind = Literal["", "first", "unranked", "published"]
 """How a row is set apart from others."""
 
 
@@ -84,12 +86,14 @@ class Chart:
         svg: The plot.
         methods: Names of the methods that it shows.
         numbers: Number of each of these, which sets its color and shape.
+        note: What its lines and bars are, in sentences.
     """
 
     name: str
     svg: str
     methods: tuple[str, ...]
     numbers: tuple[int, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from nasbench_ecg.tables.find import find_tables
 from nasbench_ecg.tables.noise import noise_card, track_with_track
 
 _RELATIVE_LINK = re.compile(r"!?\[(?P<text>[^\]]*)\]\((?!https?://|#|figures/)[^)]*\)")
+_TITLE = re.compile(r"\A# .*\n")
 _HEADING = re.compile(r"^(?P<marks>#+) ", re.M)
 
 
@@ -24,22 +25,19 @@ def speed(results: Path) -> str:
 
 
 def leaderboards(results: Path) -> str:
-    """Return ``results/README.md`` and every ``results/*/leaderboard.md``."""
-    parts = []
+    """Return links to the HTML leaderboards, and the text of ``results/README.md``."""
+    pages = html_leaderboards(results)
+    if not pages:
+        return (
+            "No leaderboard is committed yet. `nasbench-ecg suite run heart-darts` and "
+            "`nasbench-ecg leaderboard --suite heart-darts -o board.html` make one."
+        )
+    links = [f"[{page.parent.name}]({html_name(page)})" for page in pages]
+    text = f"Interactive pages, by suite: {', '.join(links)}."
     readme = results / "README.md"
     if readme.exists():
-        parts.append(_included(readme))
-    for leaderboard in sorted(results.glob("*/leaderboard.md")):
-        text = _included(leaderboard)
-        page = leaderboard.with_suffix(".html")
-        if page.exists():
-            heading, _, rest = text.partition("\n")
-            text = f"{heading}\n\n[Interactive page with plots]({html_name(page)})\n{rest}"
-        parts.append(text)
-    return "\n\n".join(parts) or (
-        "No leaderboard is committed yet. `nasbench-ecg suite run heart-darts` and "
-        "`nasbench-ecg leaderboard --suite heart-darts -o board.md` make one."
-    )
+        text += f"\n\n{_TITLE.sub('', _without_links(readme)).strip()}"
+    return text
 
 
 def html_leaderboards(results: Path) -> list[Path]:
@@ -62,8 +60,11 @@ def html_name(leaderboard: Path) -> str:
 
 def _included(path: Path) -> str:
     """Return a Markdown file with headings one level lower; relative links are to figures only."""
-    text = _RELATIVE_LINK.sub(lambda found: found["text"], path.read_text(encoding="utf-8"))
-    return _HEADING.sub(lambda found: f"#{found['marks']} ", text).strip()
+    return _HEADING.sub(lambda found: f"#{found['marks']} ", _without_links(path)).strip()
+
+
+def _without_links(path: Path) -> str:
+    return _RELATIVE_LINK.sub(lambda found: found["text"], path.read_text(encoding="utf-8"))
 
 
 def noise(results: Path) -> str:

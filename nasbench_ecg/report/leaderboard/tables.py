@@ -7,7 +7,6 @@ from math import sqrt
 from statistics import mode
 
 from nasbench_ecg.report.leaderboard.columns import leaderboard_columns, pareto_meaning
-from nasbench_ecg.report.leaderboard.comparisons import PARETO_COSTS
 from nasbench_ecg.report.leaderboard.overlap import Overlap, shares_text
 from nasbench_ecg.report.leaderboard.published import (
     dataset_remark,
@@ -16,7 +15,7 @@ from nasbench_ecg.report.leaderboard.published import (
 )
 from nasbench_ecg.report.leaderboard.types import Format, Leaderboard, Row
 from nasbench_ecg.report.leaderboard.verdicts import chance_text, difference_text
-from nasbench_ecg.report.measures import COSTS, OWN_SCORE, RANKED_BY
+from nasbench_ecg.report.measures import GROSS_SCORES, OWN_SCORE, RANKED_BY
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.statistics.patient_permutation import smallest_person_p_value
 from nasbench_ecg.report.statistics.seed_noise import interval_text, noise_text
@@ -31,6 +30,13 @@ from nasbench_ecg.statistics import (
 from nasbench_ecg.text import counted, p_value, seeds_text
 
 _FEW_DATASETS = 10
+_EXPLAINED = ("method", "F1", "F1 folds", "score", "over patients", "vs random", "Pareto")
+_PAIRED = (
+    "Difference of the mean score, of F1 in points, over paired seeds; p-value of a permutation "
+    "test, and the same corrected for all pairs (Holm)"
+)
+_PAIRED_PATIENTS = "; p-values of exchanging two methods in each test patient, likewise"
+_BOLD = f"Bold: below {SIGNIFICANCE} after the correction."
 _OVER_PATIENTS = {
     "patients": "number of persons of the test part",
     "p, patients": "p-value of exchanging the two methods in each test person",
@@ -63,6 +69,7 @@ def comparison_table(board: Leaderboard) -> Table | None:
     """Return the paired tests of a leaderboard, None if none of them can tell two methods apart."""
     if not _tests_can_conclude(board):
         return None
+    over_patients = any(found.n_persons for found in board.comparisons)
     columns = (
         Column("method", numeric=False),
         Column("other", numeric=False),
@@ -72,31 +79,30 @@ def comparison_table(board: Leaderboard) -> Table | None:
         else Column("difference", "difference of the mean score"),
         Column("p", "p-value of a paired permutation test"),
         Column("p (Holm)", "p-value corrected for all comparisons of the leaderboard"),
-        *(
-            Column(heading, meaning)
-            for heading, meaning in _OVER_PATIENTS.items()
-            if any(found.n_persons for found in board.comparisons)
-        ),
+        *(Column(heading, meaning) for heading, meaning in _OVER_PATIENTS.items() if over_patients),
     )
     rows = []
     for found in board.comparisons:
-        texts = [
-            board.label(board.rows[found.first]),
-            board.label(board.rows[found.second]),
-            str(found.n),
-            difference_text(board, found.difference),
-            p_value(found.p),
-            p_value(found.p_adjusted),
+        cells = [
+            Cell(board.label(board.rows[found.first])),
+            Cell(board.label(board.rows[found.second])),
+            Cell(str(found.n)),
+            Cell(difference_text(board, found.difference)),
+            Cell(p_value(found.p)),
+            _adjusted(found.p_adjusted),
         ]
-        if len(columns) > len(texts):
-            p_values = (found.p_persons, found.p_persons_adjusted)
-            texts += [
-                str(found.n_persons or ""),
-                *("" if p is None else p_value(p) for p in p_values),
-            ]
-        significant = found.smallest_p < SIGNIFICANCE
-        rows.append(TableRow(tuple(map(Cell, texts)), "significant" if significant else ""))
-    return Table(f"{board.track}: paired permutation tests", columns, tuple(rows))
+        if over_patients:
+            p = "" if found.p_persons is None else p_value(found.p_persons)
+            cells += [
+                Cell(str(found.n_persons or "")), Cell(p), _adjusted(found.p_persons_adjusted)
+            ]  # fmt: skip
+        rows.append(TableRow(tuple(cells)))
+    notes = (f"{_PAIRED}{_PAIRED_PATIENTS if over_patients else ''}. {_BOLD}",)
+    return Table(f"{board.track}: paired permutation tests", columns, tuple(rows), (), notes)
+
+
+def _adjusted(p: float | None) -> Cell:
+    return Cell() if p is None else Cell(p_value(p), strong=p < SIGNIFICANCE)
 
 
 def rank_table(name: str, found: CriticalDifference) -> Table:
@@ -155,13 +161,8 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             "evaluated the fewest candidates); with Fieller's 95% interval from "
             f"{MIN_VALUES_FOR_INTERVAL} runs of both."
         )
-    costs = [
-        f"{COSTS[name].heading}: {COSTS[name].meaning}"
-        for name in PARETO_COSTS
-        if COSTS[name].heading in headings
-    ]
-    if costs:
-        notes.append(f"{'; '.join(costs)}.")
+    if columns := _about_columns(board, headings):
+        notes.append(columns)
     if "Pareto" in headings:
         notes.append(f"Pareto: {pareto_meaning(board)}.")
     if len(board.processors) > 1:
@@ -187,6 +188,26 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return notes
+
+
+def _about_columns(board: Leaderboard, headings: Collection[str]) -> str:
+    """Return what the columns hold that no other sentence is about."""
+    meanings = {
+        column.column.heading: column.column.meaning.removesuffix(", in percent")
+        for column in leaderboard_columns(board, "html")
+    }
+    gross = [measure.heading for measure in GROSS_SCORES.values()]
+    of_beats = "S/V Se, +P: gross sensitivity and positive predictivity of supraventricular and "
+    said = dict.fromkeys(
+        f"{of_beats}ventricular beats (EC57)" if heading in gross else f"{heading}: {meaning}"
+        for heading, meaning in meanings.items()
+        if heading in headings
+        and heading not in _EXPLAINED
+        and not meaning.startswith(
+            f"{heading},"
+        )  # a score of the evaluator, of which no more is known
+    )
+    return f"{'; '.join(said)}." if said else ""
 
 
 def seed_text(board: Leaderboard) -> str:

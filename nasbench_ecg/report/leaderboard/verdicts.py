@@ -19,8 +19,10 @@ from nasbench_ecg.text import counted, difference, p_value
 
 _OVER_SEEDS = (
     "Tests are over seeds, on the test beats of the track: they do not say that a difference "
-    "holds for other patients or data. p is corrected for all comparisons of a track (Holm)."
+    "holds for other patients or data. p is corrected for all comparisons of a track (Holm). "
+    "Bold: shown at the 5% level."
 )
+_COLUMNS = "Differences are of the mean score, of F1 in points; runs: paired runs of each method."
 _OVER_PERSONS = (
     "The last three columns are of another test: the two methods are exchanged in each test "
     "patient. It says whether a difference of these trained networks holds for other patients of "
@@ -34,6 +36,7 @@ _PERSON_COLUMNS = (
 )
 
 Decision = Literal["higher", "lower", "not told apart", "too few runs", "too few persons"]
+_SHOWN: frozenset[Decision | None] = frozenset({"higher", "lower"})
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ def verdict_table(boards: Sequence[Leaderboard]) -> Table | None:
         notes = [_OVER_SEEDS, *([_OVER_PERSONS] if with_persons else []), chance_text(boards)]
     else:
         notes = [_NONE_TOLD]
+    notes[0] += f" {_COLUMNS}"
     return Table("Verdicts", columns, tuple(rows), footnotes=tuple(notes))
 
 
@@ -167,20 +171,25 @@ def _groups(found: Sequence[Verdict]) -> list[list[Verdict]]:
 
 def _row(board: Leaderboard, track: str, group: Sequence[Verdict], with_persons: bool) -> TableRow:
     first = group[0]
-    texts = [
-        track,
-        "; ".join(found.method for found in group),
-        first.against,
-        "; ".join(difference_text(board, found.difference) for found in group),
-        str(first.n),
-        p_value(first.p) if len(group) == 1 else "",
-        decision_text(first),
+    shown = first.decision in _SHOWN
+    cells = [
+        Cell(track),
+        Cell("; ".join(found.method for found in group)),
+        Cell(first.against),
+        Cell("; ".join(difference_text(board, found.difference) for found in group)),
+        Cell(str(first.n)),
+        Cell(p_value(first.p) if len(group) == 1 else "", strong=shown),
+        Cell(decision_text(first), strong=shown),
     ]
     if with_persons:
+        shown = first.over_persons in _SHOWN
         p = "" if first.p_persons is None else p_value(first.p_persons)
-        texts += [str(first.n_persons or ""), p, _over_persons_text(first)]
-    shown = {first.decision, first.over_persons} & {"higher", "lower"}
-    return TableRow(tuple(map(Cell, texts)), "significant" if shown else "")
+        cells += [
+            Cell(str(first.n_persons or "")),
+            Cell(p, strong=shown),
+            Cell(_over_persons_text(first), strong=shown),
+        ]
+    return TableRow(tuple(cells))
 
 
 def difference_text(board: Leaderboard, gain: float) -> str:

@@ -256,16 +256,16 @@ def _lines(found: AnnotatedRecording, summary: Summary, classifier: str) -> Iter
         yield f"Mean heart rate: {summary.heart_rate:.0f} beats a minute."
         yield ""
     yield from _events(
-        f"{RUN_BEATS} or more V beats in a row",
+        f"Runs of {RUN_BEATS} or more V beats",
         [f"{_clock(start)}, {n} beats" for start, n in summary.runs],
     )
     yield from _events(
-        f"pauses of more than {PAUSE_SECONDS:g} s",
+        f"Pauses of more than {PAUSE_SECONDS:g} s",
         [f"{_clock(start)}, {seconds:.1f} s" for start, seconds in summary.pauses],
     )
     if summary.gaps:
         yield from _events(
-            "parts without signal, across which no pause is told",
+            "Parts without signal, across which no pause is told",
             [f"{_clock(start)}, {seconds:.1f} s" for start, seconds in summary.gaps],
         )
     yield "Classes are those of ANSI/AAMI EC57. For research, and not for diagnosis."
@@ -273,7 +273,7 @@ def _lines(found: AnnotatedRecording, summary: Summary, classifier: str) -> Iter
 
 def _events(what: str, listed: list[str]) -> Iterator[str]:
     shown = "; ".join(listed[:_SHOWN]) + ("; …" if listed[_SHOWN:] else "")
-    yield f"{len(listed):,} {what}{f': {shown}' if listed else ''}."
+    yield f"{what}: {len(listed):,}{f' ({shown})' if listed else ''}."
     yield ""
 
 

@@ -21,12 +21,16 @@ SCORES = {
 }  # fmt: skip
 _OF_RECORDS = ("accuracy", "ec57_v_se", "ec57_v_pp", "ec57_s_se", "ec57_s_pp")
 
+SCORES_NOTE = (
+    "F1 is the harmonic mean of macro Se and macro +P, the means of sensitivity and positive "
+    "predictivity over the classes. V and S are scored as in EC57: "
+    "fusion and unknown beats that are called V, and unknown beats that are called S, are not "
+    "counted as errors."
+)
 _NOTE = (
     "The weights are those of the run: nothing was trained on the dataset that is tested on. "
-    "In percent. F1 is the harmonic mean of macro Se and macro +P. V and S are scored as in EC57: "
-    "fusion and unknown beats that are called V, and unknown beats that are called S, are not "
-    "counted as errors. An empty cell: nothing to score. Scores of two datasets also differ "
-    "because their beats do: compare F1 only where the classes are the same."
+    f"In percent. {SCORES_NOTE} An empty cell: nothing to score. Scores of two datasets also "
+    "differ because their beats do: compare F1 only where the classes are the same."
 )
 
 MEANS_NOTE = "Mean and standard deviation over the runs of a method, which differ in their seeds."
@@ -246,7 +250,7 @@ def network(one: CarriedWeights | StressTest) -> str:
 
 
 def told_apart(
-    found: Sequence[CarriedWeights | StressTest], methods: Methods | None
+    found: Sequence[CarriedWeights], methods: Methods | None
 ) -> dict[str, tuple[str, ...]]:
     """Return the short key of each run whose row would look like that of another run.
 

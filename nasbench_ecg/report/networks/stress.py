@@ -10,12 +10,12 @@ import numpy as np
 
 from nasbench_ecg.report.networks.evaluation import (
     MEANS_NOTE,
+    SCORES_NOTE,
     Methods,
     mean_cells,
     network,
     score_columns,
     tested,
-    told_apart,
     trained,
 )
 from nasbench_ecg.report.render.html import svg
@@ -32,14 +32,16 @@ _NAMES = {
 _F1 = "f1_of_macro"
 
 _NOISE_NOTE = (
-    "In percent. Noise of the MIT-BIH Noise Stress Test Database is added to the records as its "
-    "program nst does: after five minutes, two minutes with and two without noise alternate. The "
-    "scores are those of the beats in the segments with noise, at each signal-to-noise ratio and "
-    "without noise. Beats are cut at the annotated R peaks: a detector would lose more."
+    f"In percent. {SCORES_NOTE} Noise of the MIT-BIH Noise Stress Test Database is added to the "
+    "records as its program nst does: after five minutes, two minutes with and two without noise "
+    "alternate. The scores are those of the beats in the segments with noise, at each "
+    "signal-to-noise ratio and without noise. Beats are cut at the annotated R peaks: a detector "
+    "would lose more."
 )
+_CHART_NOTE = "Dashed: the score without the disturbance."
 _SHIFT_NOTE = (
-    "In percent. The window of each beat is moved by a random time, at most that of the row in "
-    "either direction. The scores are those of all tested beats."
+    f"In percent. {SCORES_NOTE} The window of each beat is moved by a random time, at most that "
+    "of the row in either direction. The scores are those of all tested beats."
 )
 
 
@@ -101,13 +103,12 @@ class _Curve:
 
 
 def _curves(found: Sequence[StressTest], methods: Methods | None) -> list[_Curve]:
-    runs = told_apart(found, methods)
     groups: dict[tuple[str, Cell, str, str], list[StressTest]] = {}
     for one in found:
         where = trained(one, methods)
         if methods is None:
-            name = Cell(network(one), details=runs.get(one.run_key, ()))
-            label = f"{name.text} ({one.run_key[:8]}) on {_tested(one)}"
+            name = Cell(network(one), details=(one.run_key[:8],))
+            label = f"{name.label} on {_tested(one)}"
         else:
             name = Cell(methods[id(one)].label)
             label = f"{name.text}, {where}, on {_tested(one)}"
@@ -182,4 +183,5 @@ def _chart(name: str, curves: Sequence[_Curve], numbers: Mapping[str, int]) -> C
         marks += [svg.mark(number, *place, one.label) for place in places]
     drawn = svg.plot(x, y, marks, description=f"{shown} against {against}; dashed: undisturbed")
     methods = tuple(one.label for one in curves)
-    return Chart(_title(name), drawn, methods, tuple(numbers[label] for label in methods))
+    of_methods = tuple(numbers[label] for label in methods)
+    return Chart(_title(name), drawn, methods, of_methods, _CHART_NOTE)

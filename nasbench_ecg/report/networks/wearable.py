@@ -31,8 +31,9 @@ _COLUMNS = (_FLASH, _RAM, "parameters", "macs")
 _NOTE = (
     "F1 of the float networks in percent, mean and standard deviation over the runs. Flash: bytes "
     "of weights, biases and scales in int8. RAM: most bytes of activations alive at once in int8, "
-    "for one beat. The program itself is in neither. Front: no network of this table with as "
-    "little flash has a higher F1. Networks that were not searched are references."
+    "for one beat. The program itself is in neither. params: trainable parameters. MACs: "
+    "multiply-accumulates to classify one beat. Front: no network of this table with as little "
+    "flash has a higher F1. Networks that were not searched are references."
 )
 
 

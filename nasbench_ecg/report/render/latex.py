@@ -86,11 +86,11 @@ def _float(table: Table, label: str) -> str:
 
 
 def _row(row: TableRow) -> str:
-    style = {"published": "textit", "significant": "textbf"}.get(row.kind)
-    return " & ".join(_cell(cell, style) for cell in row.cells) + r" \\"
+    return " & ".join(_cell(row, cell) for cell in row.cells) + r" \\"
 
 
-def _cell(cell: Cell, style: str | None) -> str:
+def _cell(row: TableRow, cell: Cell) -> str:
+    style = "textbf" if cell.strong else "textit" if row.kind == "published" else ""
     text = escape(cell.line)
     return rf"\{style}{{{text}}}" if style and text else text
 

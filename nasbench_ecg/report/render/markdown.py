@@ -70,7 +70,7 @@ def _comparisons(board: Leaderboard) -> list[str]:
     table = comparison_table(board)
     if table is None:
         return []
-    return [_folded("All paired permutation tests", _table(table))]
+    return [_folded("All paired permutation tests", table_and_notes(table))]
 
 
 def _progress(found: Sequence[Table]) -> list[str]:
@@ -95,5 +95,5 @@ def _table(table: Table) -> str:
 
 
 def _cell(row: TableRow, cell: Cell) -> str:
-    emphasis = {"published": "*", "significant": "**"}.get(row.kind, "")
+    emphasis = "**" if cell.strong else "*" if row.kind == "published" else ""
     return f"{emphasis}{escape(cell.line)}{emphasis}" if cell.line else ""

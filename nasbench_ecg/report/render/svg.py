@@ -16,7 +16,7 @@ _LINE, _TITLE, _GAP = 24, 26, 12
 _COLOR = "#3b82c4"
 _STYLE = (
     "text{font:12px system-ui,'Segoe UI',Roboto,sans-serif;fill:#333}"
-    ".name,.tick{text-anchor:end}.tick{text-anchor:middle;fill:#777}.title{font-weight:600}"
+    ".name,.tick{text-anchor:end}.tick{text-anchor:middle;fill:#777}.note{fill:#555}.title{font-weight:600}"
     f".grid{{stroke:#ddd}}.seeds{{stroke:{_COLOR};stroke-width:7;opacity:.35}}"
     f".patients{{stroke:#777;stroke-width:1.5}}.mean{{stroke:{_COLOR};stroke-width:2}}"
     f"circle{{fill:{_COLOR};opacity:.75}}"
@@ -24,8 +24,9 @@ _STYLE = (
 
 _CHART_STYLE = (
     "text{font:12px system-ui,'Segoe UI',Roboto,sans-serif;fill:#333}.title{font-weight:600}"
-    ".grid path{stroke:#ddd}.grid .x,.label{text-anchor:middle}.grid .y,text.published"
-    "{text-anchor:end}path.curve,path.front,path.published,path.undisturbed{fill:none}"
+    ".grid path{stroke:#ddd}.grid .x,.label{text-anchor:middle}.grid .y,text.end"
+    "{text-anchor:end}.note{fill:#555}path.interval{stroke-width:1.5}"
+    "text.over{paint-order:stroke;stroke:#fff;stroke-width:5px;stroke-linejoin:round}path.curve,path.front,path.published,path.undisturbed{fill:none}"
     "path.curve{stroke-width:1.6}path.front,path.undisturbed{stroke-dasharray:5 4}"
     "path.front,path.published{stroke:#777}path.published{stroke-dasharray:1 4}"
 )
@@ -57,6 +58,9 @@ def render(report: Report) -> str:
         at = bottom + 30
     height = at + 14
     parts.append(svg.text((axis.start + axis.end) / 2, at + 4, axis.label, "tick"))
+    if note := _note(boards):
+        width, height = max(width, svg.text_width(note) + 16), height + 22
+        parts.append(svg.text(8, height - 10, note, "note"))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height:.0f}" '
         f'width="{width}" height="{height:.0f}" role="img" aria-label="{escape(report.title)}">'
@@ -69,7 +73,7 @@ def render_charts(charts: Sequence[Chart], title: str) -> str:
     """Return charts one below the other, each with its title and a legend."""
     parts, at, width = [], 0.0, svg.WIDTH
     for chart in charts:
-        ends = [8 + svg.text_width(chart.name)]
+        ends = [8 + svg.text_width(chart.name), 8 + svg.text_width(chart.note)]
         ends += [svg.LEFT + 18 + svg.text_width(name) for name in chart.methods]
         width = max(width, *(end + 8 for end in ends))
         parts.append(svg.text(8, at + 20, chart.name, "title"))
@@ -80,6 +84,9 @@ def render_charts(charts: Sequence[Chart], title: str) -> str:
             at += 18
             parts.append(svg.mark(number, svg.LEFT + 5, at - 4))
             parts.append(svg.text(svg.LEFT + 18, at, name, "legend"))
+        if chart.note:
+            at += 20
+            parts.append(svg.text(8, at, chart.note, "note"))
         at += 24
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {at:.0f}" '
@@ -87,6 +94,18 @@ def render_charts(charts: Sequence[Chart], title: str) -> str:
         f"<title>{escape(title)}</title><style>{_CHART_STYLE}</style>"
         f'<rect width="100%" height="100%" fill="#fff"/>{"".join(parts)}</svg>\n'
     )
+
+
+def _note(boards: Sequence[Leaderboard]) -> str:
+    """Return what the marks of the figure are, of those that it has."""
+    rows = [row for board in boards for row in _rows(board)]
+    parts = [
+        "line: mean" if rows else "",
+        "dots: single runs" if rows else "",
+        "thick bar: 95% interval over seeds" * any(row.scores[RANKED_BY].interval for row in rows),
+        "thin bar: 95% interval over patients" * any(row.patients for row in rows),
+    ]
+    return f"{'; '.join(filter(None, parts))}.".capitalize() if rows else ""
 
 
 def _rows(board: Leaderboard) -> list[Row]:

@@ -163,7 +163,7 @@ class _InParts:
 
 def _lines(row: TableRow, cell: Cell, *, marked: bool = False) -> Text:
     """Return a cell of several lines: spread, interval, details and note below the text."""
-    style = {"first": "bold", "published": "italic"}.get(row.kind, "")
+    style = "bold" if cell.strong else {"first": "bold", "published": "italic"}.get(row.kind, "")
     text = Text(f"{PARETO_MARK if marked else ''}{cell.text}", style=style)
     spread = cell.spread.replace("± ", "±")
     if cell.interval:

@@ -80,24 +80,25 @@ def as_data(report: Generalization) -> dict[str, Any]:
 
 
 def _labels(methods: Sequence[Method]) -> dict[Method, str]:
-    """Return the shortest unique name of each method."""
+    """Return the shortest unique name of each method, written as leaderboards write it."""
     labels = {}
     for method in methods:
-        names = [method.label]
+        details = []
         same = [other for other in methods if other.label == method.label]
         if len({other.builder for other in same}) > 1:
-            names.append(method.builder)
+            details.append(method.builder)
         same = [other for other in same if other.builder == method.builder]
         if len({other.space for other in same}) > 1:
-            names.append(method.space)
+            details.append(method.space)
         same = [other for other in same if other.space == method.space]
         if len({other.device for other in same}) > 1:
-            names.append(f"on {method.device}")
+            details.append(method.device)
         same = [other for other in same if other.device == method.device]
         if method.submitted_by:
-            names.append(f"submitted by {method.submitted_by}")
+            details.append(f"submitted by {method.submitted_by}")
         same = [other for other in same if other.submitted_by == method.submitted_by]
-        labels[method] = ", ".join([*names, *_distinguishing_options(method, same)])
+        details += _distinguishing_options(method, same)
+        labels[method] = f"{method.label} ({', '.join(details)})" if details else method.label
     return labels
 
 

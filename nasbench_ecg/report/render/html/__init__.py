@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -10,6 +11,7 @@ from typing import Any
 
 from nasbench_ecg.report.leaderboard import anytime
 from nasbench_ecg.report.leaderboard.folds import fold_of
+from nasbench_ecg.report.leaderboard.grouping import track_name
 from nasbench_ecg.report.leaderboard.tables import (
     comparison_table,
     friedman_text,
@@ -21,7 +23,6 @@ from nasbench_ecg.report.leaderboard.verdicts import verdict_table
 from nasbench_ecg.report.render.html import charts, svg
 from nasbench_ecg.report.table import Chart, Table
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.statistics import SIGNIFICANCE
 from nasbench_ecg.text import printable, seeds_text
 
 
@@ -56,6 +57,7 @@ class Section:
     """What the page shows of one leaderboard."""
 
     board: Leaderboard
+    name: str
     table: Table
     methods: tuple[str, ...]
     cost_charts: tuple[Chart, ...]
@@ -65,6 +67,11 @@ class Section:
     matrices: tuple[ConfusionMatrix, ...]
     architectures: tuple[FoundArchitecture, ...]
     comparisons: Table | None
+
+    @property
+    def anchor(self) -> str:
+        """The ``id`` of the section: its name without white space."""
+        return re.sub(r"[^\w.=-]+", "-", self.name).strip("-")
 
     @property
     def folds(self) -> bool:
@@ -90,13 +97,14 @@ def render(report: Report) -> str:
     }
     verdicts = verdict_table(boards)
     by_track = groupby(verdicts.rows if verdicts else (), key=lambda row: row.cells[0].label)
+    sections = {found.name: found for found in (_section(report, b, numbers) for b in boards)}
     return _page(
         title=report.title,
         about=report.about,
-        sections=[_section(report, board, numbers) for board in boards],
+        sections=list(sections.values()),
         across=across,
         verdicts=verdicts,
-        tracks=[(track, list(rows)) for track, rows in by_track],
+        tracks=[(sections[track], list(rows)) for track, rows in by_track],
         choices=_choices(boards),
         symbol=lambda label: Markup(svg.symbol(numbers[label])),
     )
@@ -167,7 +175,6 @@ def _page(**values: Any) -> str:
         safe=Markup,
         style=Markup(folder.joinpath("page.css").read_text(encoding="utf-8")),
         script=Markup(folder.joinpath("page.js").read_text(encoding="utf-8")),
-        significance=SIGNIFICANCE,
     )
 
 
@@ -176,6 +183,7 @@ def _section(report: Report, board: Leaderboard, numbers: Mapping[str, int]) -> 
     progress = anytime.curves(report, board)
     return Section(
         board=board,
+        name=track_name(board, report.leaderboards),
         table=leaderboard_table(board, "html"),
         methods=tuple(board.label(row) for row in board.rows),
         cost_charts=tuple(charts.f1_against_costs(board, numbers)),

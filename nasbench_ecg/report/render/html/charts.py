@@ -12,6 +12,7 @@ from nasbench_ecg.report.measures import COSTS, RANKED_BY
 from nasbench_ecg.report.render.html import svg
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.table import Chart
+from nasbench_ecg.statistics import MIN_VALUES_FOR_INTERVAL
 from nasbench_ecg.text import duration, percent
 
 _COST_LABELS = {
@@ -23,7 +24,6 @@ _COST_LABELS = {
 }
 _DURATIONS = ("latency_1_ms", "total")
 _MIN_POINTS = 2
-_PHONE_TEXT = 15 / 12  # page.css has larger text in a narrow window
 
 
 def f1_against_costs(
@@ -40,6 +40,9 @@ def f1_against_costs(
         numbers: Number of each method, which sets its color and shape.
         costs: The costs, with the label of their axis.
         front_of_all: Whether methods without a rank take part in the Pareto front.
+
+    Returns:
+        The plots, each with a note on the lines and bars that it has.
     """
     charts = []
     for name, label in costs.items():
@@ -52,16 +55,15 @@ def f1_against_costs(
         if len(points) < _MIN_POINTS or len({cost for _, cost in points}) == 1:
             continue
         ends = [end for row, _ in points for end in _ends(row)]
-        published = max((f.scores.get(RANKED_BY, 0.0) for f in board.published), default=0.0)
+        published = 100 * max((f.scores.get(RANKED_BY, 0.0) for f in board.published), default=0.0)
         x = svg.horizontal(label, [cost for _, cost in points], log=True)
-        y = svg.vertical("F1, %", [100 * end for end in [*ends, *([published] * bool(published))]])
-        marks = []
-        if name not in _DURATIONS or len(board.processors) < 2:
-            marks.append(_front([p for p in points if front_of_all or p[0].rank is not None], x, y))
+        y = svg.vertical("F1, %", [*(100 * end for end in ends), *([published] * bool(published))])
+        comparable = name not in _DURATIONS or len(board.processors) < 2
+        on_front = [p for p in points if comparable and (front_of_all or p[0].rank is not None)]
+        marks = [_front(on_front, x, y)] if on_front else []
         if published:
-            at = y.place(100 * published)
+            at = y.place(published)
             marks.append(svg.path([(x.start, at), (x.end, at)], "published"))
-            marks.append(svg.text(x.end - 4, at - 5, "best published", "published"))
         for row, cost in points:
             method = board.label(row)
             at = x.place(cost)
@@ -80,10 +82,48 @@ def f1_against_costs(
                     f"{method}: F1 {figure}, {show(cost)}",
                 )
             )
+        if published:
+            drawn_at = [
+                (x.place(cost), y.place(100 * row.scores[RANKED_BY].mean)) for row, cost in points
+            ]
+            marks.append(_published_label(x, y.place(published), drawn_at))
         drawn = svg.plot(x, y, marks, description=f"F1 against {label}")
         methods = tuple(board.label(row) for row, _ in points)
-        charts.append(Chart(label, drawn, methods, tuple(numbers[name] for name in methods)))
+        front = (
+            "" if not on_front else "of all methods" if front_of_all else "of the ranked methods"
+        )
+        note = _note([row for row, _ in points], front, bool(published), comparable)
+        charts.append(Chart(label, drawn, methods, tuple(numbers[m] for m in methods), note))
     return charts
+
+
+def _note(rows: Sequence[Row], front: str, published: bool, comparable: bool) -> str:
+    """Return what the lines and bars of a plot are, in sentences, of those that it has."""
+    intervals = any(row.scores[RANKED_BY].interval for row in rows)
+    single = any(
+        row.scores[RANKED_BY].interval is None and len(row.score_by_seed) > 1 for row in rows
+    )
+    sentences = [
+        "Bars: 95% intervals over seeds." if intervals else "",
+        f"Dots: single runs, of methods with fewer than {MIN_VALUES_FOR_INTERVAL}." * single,
+        f"Dashed: Pareto front {front}." if front else "",
+        "Dotted: the best published F1." if published else "",
+        "" if comparable else "Measured on several processors: do not compare.",
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _published_label(x: svg.Axis, at: float, places: Sequence[tuple[float, float]]) -> str:
+    """Return the name of the line of published scores, at its end with fewer marks nearby."""
+    words = "best published"
+    width = svg.text_width(words) + 4
+
+    def near(end: float) -> int:
+        return sum(abs(left - end) < width and -24 < up - at < 8 for left, up in places)
+
+    if near(x.start) < near(x.end):
+        return svg.text(x.start + 4, at - 5, words, "published over")
+    return svg.text(x.end - 4, at - 5, words, "published over end")
 
 
 def _cost(row: Row, name: str) -> float | None:
@@ -170,7 +210,7 @@ def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -
     k = len(found.methods)
     height = 78 + 17 * k + 9 * len(found.groups)
     labels = [f"{m} {rank:.2f}" for m, rank in zip(found.methods, found.ranks, strict=True)]
-    longest = max(map(svg.text_width, labels)) * _PHONE_TEXT
+    longest = max(map(svg.text_width, labels)) * svg.PHONE_TEXT
     width = max(svg.WIDTH, 2 * (ceil(longest) + 8))  # a name ends on its half or on the other one
     axis = svg.Axis("average rank", 1.0, float(k), 24, width - 24)
     line_at, bars_at = 46.0, 58.0
@@ -189,10 +229,11 @@ def critical_difference(found: CriticalDifference, numbers: Mapping[str, int]) -
     names_at = bars_at + 9 * len(found.groups) + 14
     stems, names = [], []
     for i, (method, label) in enumerate(zip(found.methods, labels, strict=True)):
-        at, below = axis.place(found.ranks[i]), names_at + 17 * i
+        at, below, number = axis.place(found.ranks[i]), names_at + 17 * i, numbers.get(method, 0)
         side, anchor = (-7, "end") if at > width / 2 else (7, "start")
-        stems.append(svg.path([(at, line_at), (at, below - 4)], "stem"))
-        names.append(svg.mark(numbers.get(method, 0), at, line_at))
-        names.append(svg.text(at + side, below, label, f"{anchor} over"))
+        stem = svg.path([(at, line_at), (at, below - 4)], "stem")
+        name = svg.text(at + side, below, label, f"{anchor} over")
+        stems.append(svg.group(method, stem))
+        names.append(svg.group(method, svg.mark(number, at, line_at) + name))
     description = "Average ranks with their critical difference"
     return svg.document(width, height, [*stems, *parts, *names], description)

@@ -6,7 +6,7 @@ for (const table of document.querySelectorAll("table.board")) {
   const original = [...body.rows];
   const headings = [...table.tHead.rows[0].cells];
   headings.forEach((heading, index) => {
-    heading.querySelector("button").addEventListener("click", () => {
+    heading.querySelector("button")?.addEventListener("click", () => {
       const first = heading.dataset.best === "high" ? "descending" : "ascending";
       const other = first === "ascending" ? "descending" : "ascending";
       const order = heading.getAttribute("aria-sort") === first ? other : first;
@@ -25,23 +25,49 @@ for (const table of document.querySelectorAll("table.board")) {
   });
 }
 
-// Filter tracks by their parts, and rows by method.
+// Filter by the parts of a track, and by method: tables, verdicts, plots and what belongs to them.
 const form = document.getElementById("filters");
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const methodOfNumber = new Map(all(".legend li, table.board tbody tr").map((each) => [
+  each.querySelector("[data-number]")?.dataset.number,
+  each.dataset.method ?? each.querySelector("th.name").dataset.value,
+]));
+const hide = (elements, hidden) => elements.reduce((left, each) => {
+  each.toggleAttribute("hidden", hidden(each));
+  return left + !each.hasAttribute("hidden");
+}, 0);
 const filter = () => {
-  const method = form.elements.method.value.trim().toLowerCase();
-  let left = 0;
-  for (const section of document.querySelectorAll("section.track")) {
-    const chosen = [...form.querySelectorAll("select")].every(
-      (select) => !select.value || section.dataset[select.name] === select.value
-    );
-    section.hidden = !chosen;
-    left += chosen;
-    for (const row of section.querySelectorAll("table.board tbody tr")) {
-      const name = row.querySelector("th.name").dataset.value.toLowerCase();
-      const published = row.classList.contains("published");
-      row.hidden = !name.includes(method) || (published && !form.elements.published.checked);
-    }
+  const wanted = form.elements.method.value.trim().toLowerCase();
+  const published = form.elements.published?.checked ?? true;
+  const other = (name) => !name.toLowerCase().includes(wanted);
+  const otherRow = (row) => {
+    const names = [...row.cells].slice(0, 2).filter((cell) => cell.matches("th.name"));
+    return (names.length && names.every((cell) => other(cell.dataset.value)))
+      || (row.classList.contains("published") && !published);
+  };
+  const otherTrack = (part) => all("select", form).some(
+    (select) => select.value && !part.dataset[select.name].split(" ").includes(select.value)
+  );
+  hide(all("[data-method]"), (each) => other(each.dataset.method));
+  hide(all("section.track figure [data-number]"), (each) => {
+    const name = methodOfNumber.get(each.dataset.number);
+    return name !== undefined && other(name);
+  });
+  for (const part of all(".verdicts tbody")) {
+    const left = hide(all("tr:not(.group)", part), otherRow);
+    part.hidden = !left || otherTrack(part);
   }
+  hide(all(".verdicts"), (section) => !section.querySelector("tbody:not([hidden])"));
+  hide(all(".across figure"), (figure) => otherTrack(figure) || !figure.querySelector("[data-method]:not([hidden])"));
+  hide(all(".across"), (section) => !section.querySelector("figure:not([hidden])"));
+  const left = hide(all("section.track"), (section) => {
+    hide(all("table.board tbody tr, table.plain tbody tr", section), otherRow);
+    hide(all("details:not(.reading), figure.choose", section), (part) => {
+      const items = all("tbody tr:not(.matrix tr), [data-method]", part);
+      return items.every((each) => each.hasAttribute("hidden"));
+    });
+    return otherTrack(section) || !section.querySelector("table.board tbody tr:not([hidden])");
+  });
   document.getElementById("nothing").hidden = left > 0;
 };
 form.addEventListener("input", filter);

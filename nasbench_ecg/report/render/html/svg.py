@@ -9,7 +9,9 @@ from math import ceil, floor, log10
 from unicodedata import east_asian_width
 
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 44
+PHONE_TEXT = 15 / 12
+"""How much larger text is in a narrow window, see page.css."""
 
 COLORS = (
     "#3b82c4", "#e0574f", "#2f9e67", "#b7860b", "#8b5fbf",
@@ -115,7 +117,8 @@ def document(width: float, height: float, parts: Sequence[str], description: str
 def _grid(x: Axis, y: Axis) -> str:
     lines = [
         f'<path d="M{_n(x.place(tick))} {TOP}V{HEIGHT - BOTTOM}"/>'
-        f'<text class="x" x="{_n(x.place(tick))}" y="{HEIGHT - BOTTOM + 15}">{short(tick)}</text>'
+        f'<text class="x" x="{_n(_within(x.place(tick), short(tick)))}" '
+        f'y="{HEIGHT - BOTTOM + 15}">{short(tick)}</text>'
         for tick in x.ticks()
     ]
     lines += [
@@ -126,18 +129,24 @@ def _grid(x: Axis, y: Axis) -> str:
     return "".join(lines)
 
 
+def _within(middle: float, words: str) -> float:
+    """Return the middle of a text, moved left if the text would end outside of the plot."""
+    return min(middle, WIDTH - text_width(words) * PHONE_TEXT / 2)
+
+
 def mark(index: int, x: float = 0.0, y: float = 0.0, title: str = "") -> str:
     """Return the mark of the method with that number; ``title`` is its tooltip."""
     tooltip = f"<title>{escape(title)}</title>" if title else ""
     color = COLORS[index % len(COLORS)]
     shape = _SHAPES[(index + index // len(COLORS)) % len(_SHAPES)]
-    return f'<g fill="{color}" transform="translate({_n(x)} {_n(y)})">{tooltip}{shape}</g>'
+    place = f'transform="translate({_n(x)} {_n(y)})"'
+    return f'<g data-number="{index}" fill="{color}" {place}>{tooltip}{shape}</g>'
 
 
 def dot(index: int, x: float, y: float) -> str:
     """Return a small dot in the color of the method with that number."""
     color = COLORS[index % len(COLORS)]
-    return f'<circle r="2" fill="{color}" cx="{_n(x)}" cy="{_n(y)}"/>'
+    return f'<circle data-number="{index}" r="2" fill="{color}" cx="{_n(x)}" cy="{_n(y)}"/>'
 
 
 def symbol(index: int) -> str:
@@ -148,12 +157,19 @@ def symbol(index: int) -> str:
 def line(index: int, points: Sequence[tuple[float, float]], css: str, title: str = "") -> str:
     """Return a line in the color of the method with that number."""
     tooltip = f"<title>{escape(title)}</title>" if title else ""
-    return f'<g stroke="{COLORS[index % len(COLORS)]}">{tooltip}{path(points, css)}</g>'
+    color = COLORS[index % len(COLORS)]
+    return f'<g data-number="{index}" stroke="{color}">{tooltip}{path(points, css)}</g>'
 
 
 def area(index: int, points: Sequence[tuple[float, float]]) -> str:
     """Return the area within a closed line, in the color of the method with that number."""
-    return f'<g fill="{COLORS[index % len(COLORS)]}">{path(points, "band")}</g>'
+    color = COLORS[index % len(COLORS)]
+    return f'<g data-number="{index}" fill="{color}">{path(points, "band")}</g>'
+
+
+def group(method: str, drawn: str) -> str:
+    """Return what is drawn of a method as a group, for the filter of the page."""
+    return f'<g data-method="{escape(method)}">{drawn}</g>'
 
 
 def path(points: Sequence[tuple[float, float]], css: str) -> str:
