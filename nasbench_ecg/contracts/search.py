@@ -298,11 +298,11 @@ class EstimatesSearch(Protocol):
 class NamesArchitecture(Protocol):
     """Options of a strategy that name its architecture, so that a run can check it beforehand."""
 
-    def named_architecture(self) -> Architecture:
-        """Return the architecture.
+    def named_architecture(self) -> Architecture | None:
+        """Return the architecture; None if the options name none.
 
         Raises:
-            OptionError: The options name none, or what they name is none.
+            OptionError: What they name is no architecture.
         """
 
 

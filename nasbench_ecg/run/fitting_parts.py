@@ -55,7 +55,8 @@ def check_architecture(config: RunConfig, registry: Registry) -> None:
     options = config.strategy.options
     if not isinstance(options, NamesArchitecture):
         return
-    arch = options.named_architecture()
+    if (arch := options.named_architecture()) is None:
+        return  # each candidate of a study brings its own
     if arch.space == config.space.name:
         config.space.create().validate(arch)
         return

@@ -48,19 +48,13 @@ class GivenOptions(Options):
     origin: Origin | None = None
     """The run that found the architecture; ``nasbench-ecg generalize`` sets it."""
 
-    def named_architecture(self) -> Architecture:
-        """Return the architecture.
+    def named_architecture(self) -> Architecture | None:
+        """Return the architecture; None if there is none.
 
         Raises:
-            OptionError: There is none, or it is malformed.
+            OptionError: It is malformed.
         """
-        if self.architecture is None:
-            raise OptionError(
-                "The strategy 'given' needs an architecture.",
-                fix="Set --set strategy.architecture=JSON to the output of "
-                "'nasbench-ecg arch show RUN --json', or use 'nasbench-ecg generalize'.",
-            )
-        return Architecture.from_dict(self.architecture)
+        return None if self.architecture is None else Architecture.from_dict(self.architecture)
 
 
 class Given:
@@ -82,5 +76,11 @@ class Given:
             OptionError: The options have no architecture, or it is not in ``space``.
         """
         arch = self.options.named_architecture()
+        if arch is None:
+            raise OptionError(
+                "The strategy 'given' needs an architecture.",
+                fix="Set --set strategy.architecture=JSON to the output of "
+                "'nasbench-ecg arch show RUN --json', or use 'nasbench-ecg generalize'.",
+            )
         space.validate(arch)
         return SearchResult(arch)
