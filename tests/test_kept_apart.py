@@ -244,7 +244,7 @@ def test_generalization_keeps_spaces_apart() -> None:
         ("a", "random"), ("b", "random"), ("conv-cells", "darts"),
     }  # fmt: skip
     names = [row.cells[0].text for row in tables(report)[0].rows]
-    assert "random, a" in names and "random, b" in names
+    assert "random (a)" in names and "random (b)" in names
 
 
 @pytest.mark.parametrize("limit", ["max_parameters", "max_macs", "max_flash", "max_ram"])

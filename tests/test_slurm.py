@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
@@ -367,12 +366,14 @@ def test_what_an_earlier_job_has_said_is_not_said_of_a_later_one(
 
 
 def test_a_job_that_has_used_up_its_requeues_says_so(commands: Path, tmp_path: Path) -> None:
-    error = "Traceback\nUncompletedJobError: Job not requeued because: timed-out too many times."
-    (tmp_path / "7_0_result.pkl").write_bytes(pickle.dumps(("error", error)))
+    log = tmp_path / "7_0_log.err"
+    reason = "Job not requeued because: timed-out too many times."
+    error = f"submitit.core.utils.UncompletedJobError: {reason}"
+    log.write_text(f"Traceback\n{error}\nsrun: error: vm: task 0: Exited with exit code 1\n")
     write(commands, "squeue", "echo '7 FAILED'")
     found = slurm(requeues=1).outcome(handle(tmp_path))
     assert "has reached its time limit of 60 minutes, 2 times" in found.reason and not found.lost
-    (tmp_path / "7_0_result.pkl").write_bytes(pickle.dumps(("error", "a\nImportError: no queue")))
+    log.write_text("Traceback\nImportError: no queue\n")
     assert "It says: ImportError: no queue." in slurm().outcome(handle(tmp_path)).reason
 
 

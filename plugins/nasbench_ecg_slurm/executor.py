@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import os
-import pickle
+import re
 import shlex
 import shutil
 import signal
@@ -51,6 +51,8 @@ _ARRAY = 1000
 """Most jobs of one array; a cluster refuses more than its MaxArraySize, by default 1001."""
 _PASSING = ("unable to contact", "timed out", "temporarily", "connection refused", "try again")
 """Words of an error of SLURM that may be gone in a minute, as while its server is restarted."""
+_ERROR = re.compile(r"^[\w.]*(?:Error|Exception): .*$", re.MULTILINE)
+"""The last line of a traceback."""
 _TOO_MANY_TIMEOUTS = "timed-out too many times"
 """Words with which submitit ends a job that has used up its requeues."""
 
@@ -244,11 +246,8 @@ class SlurmExecutor:
                 "(executor.timeout_min, executor.requeues).",
                 canceled=True,
             )
-        why = (
-            f"It says: {error.splitlines()[-1].rstrip('.')}."
-            if error
-            else "If it is empty, the nodes may not share that folder."
-        )
+        empty = "If it is empty, the nodes may not share that folder."
+        why = f"It says: {error}." if error else empty
         return Outcome(
             None,
             reason=f"The SLURM job {job.number} {how} and has left no result. "
@@ -322,13 +321,13 @@ class _Handle:
             return None
 
     def error(self) -> str:
-        """Return the error with which submitit ended; "" if there is none."""
-        path = Path(self.folder) / f"{self.number}_0_result.pkl"
+        """Return the last error in the output of submitit, without its dot; "" if there is none."""
+        path = Path(self.folder) / f"{self.number}_0_log.err"
         try:
-            result, message = pickle.loads(path.read_bytes())
-        except Exception:
+            errors = _ERROR.findall(path.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
             return ""
-        return str(message).strip() if result == "error" else ""
+        return str(errors[-1]).rstrip(".") if errors else ""
 
 
 @contextmanager
