@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from nasbench_ecg.run.store import RecordStore, fault_of_files
 from nasbench_ecg.suite.claims import Claims
 from nasbench_ecg.suite.plan import PlannedRun
 from nasbench_ecg.suite.scheduling import Readiness, run_jobs
-from nasbench_ecg.suite.submitted import SubmittedJob, forget, remember, submitted_jobs
+from nasbench_ecg.suite.submitted import SubmittedJob, forget, remember, submitted_job
 from nasbench_ecg.text import duration
 
 FAILED: tuple[Status, ...] = ("failed", "timeout", "oom")
@@ -209,7 +209,7 @@ def execute_runs(
             remember(store, SubmittedJob(job.name, engine.name, options, handle, start))
         queued(by_key[job.name])
 
-    def attached(keys: Container[str]) -> dict[str, str]:
+    def attached(keys: Iterable[str]) -> dict[str, str]:
         found = _attached(store, keys, engine) if able.outlives else {}
         for key, one in found.items():
             log_starts[key] = one.log_start
@@ -217,7 +217,7 @@ def execute_runs(
         return {key: one.handle for key, one in found.items()}
 
     def wanted(job: Job) -> bool:
-        one = submitted_jobs(store).get(job.name)
+        one = submitted_job(store, job.name)
         return not able.outlives or (one is not None and not one.canceled)
 
     ended = run_jobs(
@@ -248,14 +248,15 @@ def execute_runs(
             yield FinishedRun(run, record, job.log, outcome.seconds if outcome else None)
 
 
-def _attached(store: RecordStore, keys: Container[str], engine: Engine) -> dict[str, SubmittedJob]:
+def _attached(store: RecordStore, keys: Iterable[str], engine: Engine) -> dict[str, SubmittedJob]:
     """Return the jobs that another process submitted and whose end is not recorded yet.
 
     They are queued or running, or have ended while nobody waited for them.
     """
     found = {}
-    for key, job in submitted_jobs(store).items():
-        if key not in keys or job.executor != engine.name:
+    for key in keys:
+        job = submitted_job(store, key)
+        if job is None or job.executor != engine.name:
             continue
         if _is_open(job, store, engine.executor):
             if job.canceled:

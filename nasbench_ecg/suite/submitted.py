@@ -57,13 +57,16 @@ def forget(store: RecordStore, run_key: str) -> None:
     _path(store, run_key).unlink(missing_ok=True)
 
 
+def submitted_job(store: RecordStore, run_key: str) -> SubmittedJob | None:
+    """Return the job of a run that is not known to have ended; None if there is none."""
+    try:
+        return SubmittedJob(**json.loads(_path(store, run_key).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def submitted_jobs(store: RecordStore) -> dict[str, SubmittedJob]:
     """Return the jobs of a suite that are not known to have ended, by run key."""
-    found = {}
-    for path in sorted((store.folder / ".jobs").glob("*.json")):
-        try:
-            job = SubmittedJob(**json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
-        found[job.run_key] = job
-    return found
+    keys = sorted(path.stem for path in (store.folder / ".jobs").glob("*.json"))
+    found = {key: submitted_job(store, key) for key in keys}
+    return {key: job for key, job in found.items() if job is not None}

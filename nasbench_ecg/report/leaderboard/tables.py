@@ -31,6 +31,10 @@ from nasbench_ecg.text import counted, p_value, seeds_text
 
 _FEW_DATASETS = 10
 _EXPLAINED = ("method", "F1", "F1 folds", "score", "over patients", "vs random", "Pareto")
+_GROSS = (
+    "S/V Se, +P: gross sensitivity and positive predictivity of supraventricular and ventricular "
+    "beats (EC57)"
+)
 _PAIRED = (
     "Difference of the mean score, of F1 in points, over paired seeds; p-value of a permutation "
     "test, and the same corrected for all pairs (Holm)"
@@ -196,16 +200,14 @@ def _about_columns(board: Leaderboard, headings: Collection[str]) -> str:
         column.column.heading: column.column.meaning.removesuffix(", in percent")
         for column in leaderboard_columns(board, "html")
     }
-    gross = [measure.heading for measure in GROSS_SCORES.values()]
-    of_beats = "S/V Se, +P: gross sensitivity and positive predictivity of supraventricular and "
+    gross = {measure.heading for measure in GROSS_SCORES.values()}
     said = dict.fromkeys(
-        f"{of_beats}ventricular beats (EC57)" if heading in gross else f"{heading}: {meaning}"
+        _GROSS if heading in gross else f"{heading}: {meaning}"
         for heading, meaning in meanings.items()
         if heading in headings
         and heading not in _EXPLAINED
-        and not meaning.startswith(
-            f"{heading},"
-        )  # a score of the evaluator, of which no more is known
+        # Of a score of the evaluator's own, no more than its name is known.
+        and not meaning.startswith(f"{heading},")
     )
     return f"{'; '.join(said)}." if said else ""
 
