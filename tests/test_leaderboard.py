@@ -394,8 +394,17 @@ def test_a_board_ranks_by_the_evaluators_own_score_and_shows_its_metrics() -> No
     headings = [column.heading for column in table.columns]
     assert headings[3:6] == ["score", "parameters_off", "Acc"] and "vs random" not in headings
     assert [cell.text for cell in table.rows[0].cells[3:5]] == ["-2.5", "3"]
-    assert any("own score" in note for note in table.footnotes)
+    assert "Ranked by the evaluator's own score; larger is better." in table.footnotes
     assert not any("higher F1" in note for note in table.footnotes)
+
+
+def test_a_board_says_which_options_may_change_what_an_own_score_measures() -> None:
+    records = [
+        run_record(metrics=with_f1(0.5), score=1.0, changed={"evaluator": {"metric": metric}})
+        for metric in ("bytes", "seconds")
+    ]
+    notes = full_table(only(records), "markdown").footnotes
+    assert any("Rows that differ in metric may have scores of different" in n for n in notes)
 
 
 def test_a_board_without_any_f1_is_ranked_by_score() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from math import sqrt
 from statistics import mode
 
+from nasbench_ecg.options import short_names
 from nasbench_ecg.report.leaderboard.columns import leaderboard_columns, pareto_meaning
 from nasbench_ecg.report.leaderboard.overlap import Overlap, shares_text
 from nasbench_ecg.report.leaderboard.published import (
@@ -157,7 +158,7 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
     notes += _about_majorities(board)
     notes += _about_folds(board)
     if board.ranked_by == OWN_SCORE:
-        notes.append("Ranked by the evaluator's own score; larger is better.")
+        notes.append(_about_own_score(board))
     if "vs random" in headings:
         notes.append(
             "vs random: relative improvement of mean F1 over random architectures from the same "
@@ -192,6 +193,19 @@ def footnotes(board: Leaderboard, headings: Collection[str]) -> list[str]:
             f"beats {board.dataset_fingerprint[:8]}, split {board.split_fingerprint[:8]}."
         )
     return notes
+
+
+def _about_own_score(board: Leaderboard) -> str:
+    """Return that the evaluator's own score ranks, and its options that may change what it is."""
+    note = "Ranked by the evaluator's own score; larger is better."
+    names = {name for row in board.rows for name in row.options if name.startswith("evaluator.")}
+    if not names:
+        return note
+    short = short_names(names)
+    return (
+        f"{note} Rows that differ in {', '.join(short[n] for n in sorted(names))} may have "
+        "scores of different meaning."
+    )
 
 
 def _about_columns(board: Leaderboard, headings: Collection[str]) -> str:
