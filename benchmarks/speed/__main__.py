@@ -61,7 +61,7 @@ def benchmarks(plan: paper.Plan, *, bf16: bool) -> dict[str, Benchmark]:
         "searches": searches.searches,
         "iemmc-generation": iemmc.generation,
         "iemmc-all-beats": iemmc.all_beats,
-        "quick-run": lambda: paper.quick_run(device),
+        "quick-run": lambda: paper.quick_runs(device, bf16=bf16),
         "supernet-smoke": lambda: networks.supernet_step("smoke", device, bf16=bf16),
         "training-smoke": lambda: networks.training(
             "smoke", device, networks.random_cells(), "random cells", bf16=bf16
