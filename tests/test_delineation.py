@@ -156,6 +156,15 @@ def test_a_few_beats_keep_every_candidate():
     assert not np.isnan(waves.p).all()
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("n_beats", [1, 2, 3, 40])
+def test_beats_without_neighbors_give_no_warnings(n_beats):
+    # warnings.catch_warnings hides nothing where records are read in several threads
+    lead, peaks = synthetic_lead(250.0)
+    delineate(lead, 250.0, peaks[:n_beats])
+    delineate(np.where(np.arange(len(lead)) > 2_000, 0.0, lead), 250.0, peaks[:n_beats])
+
+
 def test_flat_and_saturated_stretches_are_marked_and_their_beats_are_nan():
     lead, peaks = synthetic_lead(360.0)
     lead[5_000:9_000] = 0.0

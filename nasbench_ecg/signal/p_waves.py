@@ -16,7 +16,6 @@ may be somewhat optimistic. ``benchmarks/delineation/presence.py`` makes and mea
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -100,9 +99,7 @@ def p_scores(found: Candidates) -> Floats:
 
 def measures(found: Candidates) -> Floats:
     """Return the measures of each beat that :data:`COEFFICIENTS` names, float64 [n_beats, 16]."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # medians of no neighbors are NaN
-        columns = {**_of_waves(found), **_of_beats(found)}
+    columns = {**_of_waves(found), **_of_beats(found)}
     return np.nan_to_num(np.stack([columns[name] for name in COEFFICIENTS], axis=1))
 
 
@@ -126,17 +123,17 @@ def _of_waves(found: Candidates) -> dict[str, Floats]:
     likeness = _correlation(segments, template)
     signed = _neighbors(sign * height)
     return {
-        "prominence around": _log(np.nanmedian(_neighbors(_prominence(low, place, sign, fs)), 1)),
+        "prominence around": _log(_row_medians(_neighbors(_prominence(low, place, sign, fs)))),
         "prominence of the mean": _log(_largest_bump(mean)),
         "coherence": np.log((np.ptp(template, axis=1) + 1e-3) / (distance + 1e-3)),
         "noise": np.log(noise + 1e-3),
         "likeness": _correlation(around, own_template),
         "height": np.log(height + 1e-3),
-        "relative height": np.log((height + 1e-3) / (np.abs(np.nanmedian(signed, 1)) + 1e-3)),
+        "relative height": np.log((height + 1e-3) / (np.abs(_row_medians(signed)) + 1e-3)),
         "signal to noise": np.log(
             (np.linalg.norm(template, axis=1) / np.sqrt(width) + 1e-3) / (noise + 1e-3)
         ),
-        "likeness around": np.nanmedian(_neighbors(likeness), axis=1),
+        "likeness around": _row_medians(_neighbors(likeness)),
         **_of_intervals((found.onset - place) / fs),
     }
 
@@ -144,8 +141,8 @@ def _of_waves(found: Candidates) -> dict[str, Floats]:
 def _of_intervals(pr: Floats) -> dict[str, Floats]:
     """Return how much the distance from P to QRS differs from that of the neighbors, in seconds."""
     near = _neighbors(pr)
-    usual = np.nanmedian(near, axis=1)
-    spread = np.nanmedian(np.abs(near - usual[:, None]), axis=1)
+    usual = _row_medians(near)
+    spread = _row_medians(np.abs(near - usual[:, None]))
     return {
         "deviation of PR": np.log(np.abs(pr - usual) + 0.008),
         "spread of PR": np.log(spread + 0.004),
@@ -157,16 +154,16 @@ def _of_beats(found: Candidates) -> dict[str, Floats]:
     fs = found.fs
     rr = np.diff(found.r, prepend=found.r[:1] - int(fs)) / fs
     near = _neighbors(rr)
-    usual = np.nanmedian(near, axis=1)
+    usual = _row_medians(near)
     width = (found.offset - found.onset) / fs
     reach = int(0.08 * fs)
     shape = _windows(found.beat, found.r - reach, 2 * reach + 1)
     template, _ = _neighbor_medians(shape)
-    steps = np.nanmedian(np.abs(np.diff(near, axis=1)), axis=1)
+    steps = _row_medians(np.abs(np.diff(near, axis=1)))
     return {
         "prematurity": np.minimum(np.log(np.maximum(rr, 0.1) / usual), 0),
         "irregularity": np.log(steps / usual + 0.01),
-        "excess width": width - np.nanmedian(_neighbors(width), axis=1),
+        "excess width": width - _row_medians(_neighbors(width)),
         "width": width,
         "likeness of QRS": _correlation(shape, template),
     }
@@ -175,6 +172,13 @@ def _of_beats(found: Candidates) -> dict[str, Floats]:
 def _windows(y: Floats, first: Ints, width: int) -> Floats:
     values: Floats = y[np.clip(first[:, None] + np.arange(width), 0, len(y) - 1)]
     return values
+
+
+def _row_medians(rows: Floats) -> Floats:
+    """Return the medians over the second axis without NaN; NaN where there is nothing else."""
+    empty = np.isnan(rows).all(axis=1)
+    medians: Floats = np.nanmedian(np.where(np.expand_dims(empty, 1), 0.0, rows), axis=1)
+    return np.where(empty, np.nan, medians)
 
 
 def _neighbors(values: Floats) -> Floats:
@@ -200,9 +204,9 @@ def _neighbor_medians(
         place = np.arange(start, min(start + _CHUNK, n))[:, None] + _NEIGHBORS
         inside = (place >= 0) & (place < n)
         near = np.where(inside[:, :, None], windows[np.clip(place, 0, n - 1)], np.nan)
-        medians[start : start + len(place)] = np.nanmedian(near, axis=1)
+        medians[start : start + len(place)] = _row_medians(near)
         if size is not None:
-            sizes[start : start + len(place)] = np.nanmedian(size(near), axis=1)
+            sizes[start : start + len(place)] = _row_medians(size(near))
     return medians, sizes
 
 
@@ -249,7 +253,8 @@ def _noise(found: Candidates, place: Ints) -> Floats:
     power = np.append(0.0, np.cumsum(band**2))
     ends = [power[np.clip(end, 0, len(band))] for end in (start, stop)]
     length = np.maximum(stop - start, 0)
-    own = np.where(length >= int(0.06 * fs), np.sqrt((ends[1] - ends[0]) / length), np.nan)
-    near = np.nanmedian(np.column_stack([_neighbors(own), own]), axis=1)
+    rms = np.sqrt(np.maximum(ends[1] - ends[0], 0.0) / np.maximum(length, 1))
+    own = np.where(length >= int(0.06 * fs), rms, np.nan)
+    near = _row_medians(np.column_stack([_neighbors(own), own]))
     usual = float(np.nanmedian(own)) if not np.isnan(own).all() else 0.02
     return np.where(np.isnan(near), usual, near)
