@@ -83,6 +83,12 @@ def test_a_test_beat_right_after_the_start_may_belong_to_the_learning_period():
     assert pairs(reference, test, learning=50) == {"NN": 1}
 
 
+def test_only_beats_within_the_match_window_of_the_start_belong_to_both_periods():
+    reference = [(5005, "N"), (5100, "N")]
+    assert pairs(reference, [(4980, "V"), (5100, "V")], learning=50) == {"NO": 1, "NV": 1}
+    assert pairs([(5100, "N")], [(5050, "V"), (5102, "N")], learning=50) == {"NN": 1, "OV": 1}
+
+
 def test_flutter_of_the_reference_is_not_compared():
     reference = [(1000, "N"), (2000, "["), (2300, "!"), (3000, "]"), (4000, "N")]
     test = [(1000, "N"), (2100, "V"), (2600, "V"), (3500, "V"), (4000, "N")]

@@ -172,14 +172,17 @@ def test_validation_has_beats_of_every_class_even_of_classes_of_few_subjects():
     assert (held > 0).all() and (learned > 0).all()
 
 
-def test_subject_in_both_parts_is_noted_by_inter_patient_and_rejected_by_strict():
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_subject_in_both_parts_is_noted_by_inter_patient_and_rejected_by_strict(part):
     names = {f"r{i}": 60 for i in range(8)}
-    persons = ["p0", "p1", "p2", "p3", "p4", "p5", "p0", "p7"]
-    beats = beats_of(names, subjects=persons)
     dataset = FixedRecords([f"r{i}" for i in range(6)], ["r6", "r7"])
+    apart = split("inter-patient", InterPatientOptions(), beats_of(names), dataset)
+    shared = min(subjects_in(beats_of(names), getattr(apart, part)))
+    beats = beats_of(names, subjects=[*list(names)[:6], shared, "r7"])
     made = split("inter-patient", InterPatientOptions(), beats, dataset)
-    assert any("p0" in note for note in made.notes)
-    with pytest.raises(ProtocolError, match="subjects p0 are in both training and test"):
+    assert shared in subjects_in(beats, getattr(made, part))
+    assert any(f"Subject {shared} is in both training and test" in note for note in made.notes)
+    with pytest.raises(ProtocolError, match=f"subjects {shared} are in both training and test"):
         split("inter-patient-strict", InterPatientOptions(), beats, dataset)
 
 
