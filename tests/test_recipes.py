@@ -236,7 +236,7 @@ def test_rhythm_planes_are_never_changed(kind):
 
 @pytest.mark.parametrize("kind", ["wander", "noise"])
 def test_noise_is_added_to_half_of_the_beats_at_6_to_24_decibels(kind):
-    x, got, _ = changed(kind)
+    x, got, _ = changed(kind, signals=some_signals() + 3)  # an offset has no power
     noise = (got - x)[:, :2]
     noisy = noise.abs().amax((1, 2)) > 0
     assert 0.4 < float(noisy.double().mean()) < 0.6
@@ -256,6 +256,7 @@ def test_the_noise_has_its_band_by_scipys_periodogram(kind, low, high):
     assert power[inside].sum() / power.sum() > 0.999
     assert bank.std() == pytest.approx(1, rel=1e-4)
     assert abs(bank.mean()) < 1e-4
+    assert abs(np.corrcoef(bank, augmenter(kind, seed=1)._banks[kind])[0, 1]) < 0.5
 
 
 def test_scale_multiplies_both_leads_by_one_factor_between_the_bounds():

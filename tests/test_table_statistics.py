@@ -26,6 +26,7 @@ from nasbench_ecg.tables.compare import (
     signed_rank,
     superiority,
 )
+from nasbench_ecg.tables.intraclass import intraclass, variance_components
 from nasbench_ecg.tables.noise import (
     _indistinct,
     noise_card,
@@ -104,6 +105,46 @@ def test_a_card_of_noise_alone_is_not_published():
     assert card["test"]["sd_of_a_seed"] == pytest.approx(
         math.sqrt(np.mean([row.var(ddof=1) for row in scores]))
     )
+
+
+def test_the_figures_of_a_noisy_card_are_those_of_loops_by_hand():
+    table = toy_table(noise=40)
+    card = noise_card(table)
+    test, validation = table.values("test"), table.values("validation")
+    last, n = test[:, :, -1], SPACE.size
+    mean = last.mean(axis=1)
+
+    winners = [validation[:, seed, -1].argmax() for seed in range(3)]
+    regret = np.mean([mean.max() - mean[row] for row in winners])
+    assert card["regret_of_validation_winner"] == pytest.approx(regret) and regret > 0.001
+
+    n_best = max(1, round(n / 100))
+    best = [set(sorted(range(n), key=lambda i: (-last[i, s], i))[:n_best]) for s in range(3)]
+    shared = [len(best[a] & best[b]) / n_best for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert card["overlap_of_best_percent"] == pytest.approx(np.mean(shared))
+
+    def by_scipy(a, b):
+        return pytest.approx(stats.kendalltau(a, b).statistic)
+
+    taus = card["kendall_tau"]
+    assert taus["validation_with_test"] == by_scipy(validation[:, :, -1].mean(axis=1), mean)
+    assert taus["epoch_with_last"] == {"1": by_scipy(validation[:, :, 0].mean(axis=1), mean)}
+    assert taus["parameters_with_test"] == by_scipy(table.costs()["parameters"], mean)
+    of_seeds = [
+        stats.kendalltau(last[:, a], last[:, b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert taus["seed_with_seed"] == pytest.approx(np.mean(of_seeds))
+
+    order = sorted(range(n), key=lambda i: (-mean[i], i))
+    for name, share in (("all", 1), ("best_half", 1 / 2), ("best_tenth", 1 / 10)):
+        one, three = intraclass(last[order[: max(2, round(share * n))]])
+        found = card["intraclass_correlation"][name]
+        assert (found["one_seed"], found["three_seeds"]) == pytest.approx((one, three))
+
+    parts = variance_components(last)
+    least = stats.t.ppf(0.975, parts.freedom) * math.sqrt(2 * parts.rest / 3)
+    assert card["not_told_from_best"] == sum(mean.max() - value <= least for value in mean)
+    assert 2 < card["not_told_from_best"] < n
 
 
 def test_a_card_counts_only_members_with_all_base_seeds():
