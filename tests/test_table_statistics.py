@@ -57,6 +57,15 @@ def test_the_signed_rank_test_without_zeros_is_that_of_scipy():
     )
 
 
+def test_the_signed_rank_test_of_many_differences_ranks_zeros_as_pratt_does():
+    """The normal approximation by hand: zeros take the lowest ranks, which are then dropped."""
+    differences = np.concatenate([np.zeros(25), np.random.default_rng(1).normal(0.2, 1, 60)])
+    ranks = stats.rankdata(np.abs(differences))[25:]
+    above = ranks[differences[25:] > 0].sum()
+    z = (above - ranks.sum() / 2) / math.sqrt((ranks**2).sum() / 4)
+    assert signed_rank(differences) == pytest.approx(2 * stats.norm.sf(abs(z)))
+
+
 def test_seeds_that_a_paired_t_test_needs():
     """G*Power 3.1: pairs for 80% power at 5%, by the effect in standard deviations of pairs."""
     for effect, pairs in ((0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)):
@@ -289,6 +298,14 @@ def test_a_comparison_by_hand():
     assert (good.rank, random.rank, same.rank) == (1.0, 2.5, 2.5)
     assert (same.p, same.superiority, same.better, same.difference[0]) == (1.0, 0.5, False, 0)
     assert (random.difference, random.p, random.better) == (None, None, False)
+    # four comparisons of the measure: two searches with two budgets
+    assert good.difference == paired_interval(expected - test[[i + 20 for i in range(12)]], 4)
+    uncorrected = [
+        signed_rank(test[own] - test[base])
+        for own, base in ((range(20, 32), range(12)), ([best - i % 4 for i in range(12)],
+                                                       range(20, 32)))
+    ]  # fmt: skip
+    assert good.p == pytest.approx(holm([*uncorrected, 1.0, 1.0])[1])
 
 
 def test_the_winner_is_the_member_that_most_repetitions_find():
@@ -349,7 +366,10 @@ def test_better_and_worse_need_both_the_interval_and_the_test():
     assert row.better and not row.worse
     for changed in ({"p": 0.2}, {"difference": (0.1, -0.01, 0.2)}, {"difference": None}):
         assert not Comparison(**{**vars(row), **changed}).better
-    assert Comparison(**{**vars(row), "difference": (-0.1, -0.2, -0.01)}).worse
+    worse = {**vars(row), "difference": (-0.1, -0.2, -0.01)}
+    assert Comparison(**worse).worse
+    for changed in ({"p": 0.2}, {"difference": (-0.1, -0.2, 0.01)}, {"difference": None}):
+        assert not Comparison(**{**worse, **changed}).worse
 
 
 # -- fronts ------------------------------------------------------------------------------------
@@ -374,6 +394,21 @@ def test_a_hypervolume_by_hand():
     unevaluated = Simulation("s", simulation.steps.iloc[:0], np.array([0, 1, 2]))
     alone = hypervolumes(unevaluated, table, "macs", [1, 2]) * whole  # of the returned member
     assert alone == pytest.approx(np.array([[0, 0], [0.6, 0.6], [0, 0]]))
+
+
+def test_a_member_that_was_evaluated_twice_counts_with_its_last_score():
+    table = toy_table(noise=1, untrained=range(3, SPACE.size))
+    table.arrays["cost_macs"] = np.exp(np.array([1.0, 1.0, 3.0] + [9.0] * (SPACE.size - 3)))
+    table.arrays["confusion"][:3] = 0
+    for row, correct in enumerate((2, 8, 5)):
+        table.arrays["confusion"][row, ..., range(3), range(3)] = correct
+        for i in range(3):
+            table.arrays["confusion"][row, ..., i, (i + 1) % 3] = 10 - correct
+    steps = [(0, 1, 1.0, 0, 1, 0.9), (0, 2, 2.0, 1, 1, 0.5), (0, 3, 3.0, 0, 2, 0.4)]
+    names = ["repetition", "evaluation", "seconds", "member", "epoch", "score"]
+    simulation = Simulation("s", pd.DataFrame(steps, columns=names), np.array([0]))
+    # by hand: member 0 dominates 1 by its first score, and is dominated by its last one
+    assert hypervolumes(simulation, table, "macs", [1, 2, 3])[0].tolist() == [0, 0, 1]
 
 
 def test_members_of_equal_score_and_cost_are_both_on_the_front():
