@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.optimize import lsq_linear, nnls
 import torch
+from scipy.optimize import lsq_linear, nnls
 from tiny_beats import tiny_beats
 from torch.nn.functional import cross_entropy
 from toy_tables import SPACE as TOY
