@@ -247,8 +247,8 @@ def distance_from_share(beats, subjects, k):
     return distance
 
 
-@pytest.mark.parametrize(("n_subjects", "k"), [(11, 4), (14, 5), (9, 3)])
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize(("n_subjects", "k"), [(11, 4), (22, 5)])
+@pytest.mark.parametrize("seed", range(4))
 def test_the_validation_subjects_are_the_best_of_a_thousand_draws(n_subjects, k, seed):
     """The best draw, found with exact fractions and one draw after another."""
     beats = beats_of({f"r{i:02}": 20 + 7 * i for i in range(n_subjects)}, seed=seed)
@@ -265,15 +265,17 @@ def test_the_validation_subjects_are_the_best_of_a_thousand_draws(n_subjects, k,
     assert subjects_in(beats, train) == set(beats.subjects) - best[1]
 
 
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", range(4))
 def test_the_folds_are_the_best_of_a_thousand_assignments(seed):
     """The best assignment, found with exact fractions and one assignment after another."""
-    n_subjects, k = 8, 3
-    beats = beats_of({f"r{i}": 20 + 7 * i for i in range(n_subjects)}, seed=seed)
+    n_subjects, k = 13, 3
+    beats = beats_of({f"r{i:02}": 20 + 7 * i for i in range(n_subjects)}, seed=seed)
     rng, best = np.random.default_rng(seed), None
     for _ in range(1000):
         order = rng.permutation(n_subjects)
-        folds = [{f"r{i}" for i in range(n_subjects) if order[i] % k == fold} for fold in range(k)]
+        folds = [
+            {f"r{i:02}" for i in range(n_subjects) if order[i] % k == fold} for fold in range(k)
+        ]
         distance = sum(distance_from_share(beats, fold, k) for fold in folds)
         if best is None or distance < best[0]:
             best = distance, folds

@@ -216,3 +216,14 @@ def test_beats_keep_their_own_rhythm_planes_where_others_have_no_window():
     before, after = found.signals[:, 1:3, 0].T
     np.testing.assert_allclose(before, np.log(np.array([100, 200, 100]) / mean), rtol=1e-6)
     np.testing.assert_allclose(after, np.log(np.array([200, 100, 593]) / mean), rtol=1e-6)
+
+
+def test_a_lead_without_any_signal_is_normalized_as_a_whole():
+    signals = np.stack([spiky_signals(1, 1000)[0], np.full(1000, 5.0)])
+    missing = np.zeros((2, 1000), dtype=bool)
+    missing[1] = True
+    record = replace(a_record(signals, [(500, "N")]), missing=missing)
+    cut = {"before": 9, "after": 10, "normalise": "per-record"}
+    assert len(segment(record, **cut).labels) == 0
+    found = segment(record, **cut, max_missing=1.0).signals
+    assert found[0, 0].any() and not found[0, 1].any()
