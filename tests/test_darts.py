@@ -189,10 +189,17 @@ def test_a_step_of_alpha_leaves_the_weights_gradient_alone_and_uses_adam():
 
 
 @pytest.mark.parametrize("order", ["first", "second"])
-def test_a_step_of_the_weights_is_clipped_sgd_on_the_training_batch(order):
+def test_steps_are_adam_on_validation_and_clipped_sgd_on_training_batches(order):
     """Two steps, at the learning rate of the third of four epochs, as those of a loop by hand."""
     options = DartsOptions(
-        **{**QUICK, "order": order, "epochs": 4, "grad_clip": 0.5, "weight_decay": 0.01}
+        **{
+            **QUICK,
+            "order": order,
+            "epochs": 4,
+            "grad_clip": 0.5,
+            "weight_decay": 0.01,
+            "alpha_weight_decay": 0.2,
+        }
     )
     task = task_of()
     with seeded(0):
@@ -201,6 +208,11 @@ def test_a_step_of_the_weights_is_clipped_sgd_on_the_training_batch(order):
         warnings.simplefilter("ignore")  # of PyTorch: no step of the optimizer before
         state.schedule.step(), state.schedule.step()
     lr = options.lr_min + (options.lr - options.lr_min) / 2  # a cosine at half of its epochs
+    with torch.no_grad():
+        for value in state.alpha.values():
+            value.mul_(1000)  # to about 1, so that its weight decay counts
+    followed = [value.detach().clone().requires_grad_() for value in state.alpha.values()]
+    adam = torch.optim.Adam(followed, lr=options.alpha_lr, betas=(0.5, 0.999), weight_decay=0.2)
     twin = copy.deepcopy(state.net)
     by_hand = torch.optim.SGD(
         twin.parameters(), lr=lr, momentum=options.momentum, weight_decay=options.weight_decay
@@ -222,6 +234,11 @@ def test_a_step_of_the_weights_is_clipped_sgd_on_the_training_batch(order):
         search_step(state, DARTS, train, validation, with_alpha=True)
         for value, gradient in zip(state.alpha.values(), expected, strict=True):
             torch.testing.assert_close(value.grad, gradient, rtol=1e-4, atol=1e-7)
+        for value, gradient in zip(followed, expected, strict=True):
+            value.grad = gradient
+        adam.step()
+        for value, other in zip(state.alpha.values(), followed, strict=True):
+            torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-5)
         by_hand.zero_grad()
         updated = {name: value.detach() for name, value in state.alpha.items()}
         cross_entropy(twin(train.x, mixing_weights(updated)), train.y).backward()
