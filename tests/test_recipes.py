@@ -82,6 +82,13 @@ def test_class_balanced_is_equation_5_of_cui_et_al_scaled_to_their_mean_of_one(b
     assert float(loss_of("class-balanced", beta=beta)(logits, y)) == pytest.approx(expected, 1e-5)
 
 
+def test_class_balanced_weights_have_a_mean_of_one_over_the_classes_with_beats():
+    counts, beta = torch.tensor([1000.0, 0.0, 10.0], dtype=torch.float64), 0.9
+    raw = [(1 - beta) / (1 - beta**n) for n in (1000, 10)]
+    expected = [raw[0] / np.mean(raw), 0.0, raw[1] / np.mean(raw)]
+    assert class_balanced_weights(counts, beta).tolist() == pytest.approx(expected)
+
+
 def test_class_balanced_near_one_weighs_by_inverse_frequency_as_scikit_learn_does():
     got = class_balanced_weights(torch.tensor([90.0, 9.0, 1.0]).double(), 1 - 1e-9).numpy()
     balanced = compute_class_weight("balanced", classes=np.arange(3), y=LABELS.numpy())
