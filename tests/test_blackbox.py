@@ -607,6 +607,20 @@ def test_the_longest_training_decides_and_not_a_shorter_one(name):
     assert last and result.architecture == max(last, key=lambda arch: sum(arch.genotype))
 
 
+@pytest.mark.parametrize("name", ["hyperband", "asha"])
+def test_the_longest_training_decides_where_shorter_ones_rank_the_other_way(name):
+    options = {"eta": 2, "max_epochs": 4, **({"total_epochs": 60} if name == "asha" else {})}
+
+    def score(arch, fidelity):
+        return (100 - sum(arch.genotype)) if fidelity.epochs == 4 else sum(arch.genotype)
+
+    evaluator = Lookup(score)
+    result, *_ = search(name, Bits(20), evaluator=evaluator, **options)
+    last = [arch for arch, fidelity in evaluator.calls if fidelity.epochs == 4]
+    assert result.architecture == min(last, key=lambda arch: sum(arch.genotype))
+    assert len({sum(arch.genotype) for arch in last}) > 1
+
+
 @pytest.mark.parametrize("name", ["successive-halving", "hyperband", "asha"])
 def test_an_architecture_whose_longest_training_diverges_is_not_the_result(name):
     def score(arch, fidelity):

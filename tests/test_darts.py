@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import random
+import warnings
 from dataclasses import fields
 
 import numpy as np
@@ -23,6 +24,7 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_cells.genotype import Genotype
+from nasbench_ecg_darts.architect import pure_loss, second_order
 from nasbench_ecg_darts.options import DartsOptions
 from nasbench_ecg_darts.relaxation import (
     discretize,
@@ -184,6 +186,71 @@ def test_a_step_of_alpha_leaves_the_weights_gradient_alone_and_uses_adam():
         expected = before[name] - 3e-2 * gradient / (gradient.abs() + 1e-8)
         certain = gradient.abs() > 1e-6
         torch.testing.assert_close(value[certain], expected[certain], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("order", ["first", "second"])
+def test_steps_are_adam_on_validation_and_clipped_sgd_on_training_batches(order):
+    """Two steps, at the learning rate of the third of four epochs, as those of a loop by hand."""
+    options = DartsOptions(
+        **{
+            **QUICK,
+            "order": order,
+            "epochs": 4,
+            "grad_clip": 0.5,
+            "weight_decay": 0.01,
+            "alpha_weight_decay": 0.2,
+        }
+    )
+    task = task_of()
+    with seeded(0):
+        state = SearchState.start(options, task, SPACE, context(task))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch: no step of the optimizer before
+        state.schedule.step(), state.schedule.step()
+    lr = options.lr_min + (options.lr - options.lr_min) / 2  # a cosine at half of its epochs
+    with torch.no_grad():
+        for value in state.alpha.values():
+            value.mul_(1000)  # to about 1, so that its weight decay counts
+    followed = [value.detach().clone().requires_grad_() for value in state.alpha.values()]
+    adam = torch.optim.Adam(followed, lr=options.alpha_lr, betas=(0.5, 0.999), weight_decay=0.2)
+    twin = copy.deepcopy(state.net)
+    by_hand = torch.optim.SGD(
+        twin.parameters(), lr=lr, momentum=options.momentum, weight_decay=options.weight_decay
+    )
+    velocity = {}
+    for train, validation in itertools.islice(state.batches(state.steps_per_epoch), 2):
+        alpha = {name: value.detach().clone() for name, value in state.alpha.items()}
+        for value in alpha.values():
+            value.requires_grad_()
+        if order == "second":
+            expected = second_order(
+                pure_loss(copy.deepcopy(twin), "float32"), dict(twin.named_parameters()), alpha,
+                train=train, validation=validation, lr=lr, momentum=options.momentum,
+                weight_decay=options.weight_decay, velocity=velocity,
+            )  # fmt: skip
+        else:
+            loss = cross_entropy(twin(validation.x, mixing_weights(alpha)), validation.y)
+            expected = torch.autograd.grad(loss, tuple(alpha.values()))
+        search_step(state, DARTS, train, validation, with_alpha=True)
+        for value, gradient in zip(state.alpha.values(), expected, strict=True):
+            torch.testing.assert_close(value.grad, gradient, rtol=1e-4, atol=1e-7)
+        for value, gradient in zip(followed, expected, strict=True):
+            value.grad = gradient
+        adam.step()
+        for value, other in zip(state.alpha.values(), followed, strict=True):
+            torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-5)
+        by_hand.zero_grad()
+        updated = {name: value.detach() for name, value in state.alpha.items()}
+        cross_entropy(twin(train.x, mixing_weights(updated)), train.y).backward()
+        norm = torch.nn.utils.clip_grad_norm_(twin.parameters(), options.grad_clip)
+        assert norm > options.grad_clip
+        by_hand.step()
+        for own, other in zip(state.net.parameters(), twin.parameters(), strict=True):
+            torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-6)
+        velocity = {
+            name: by_hand.state[weights]["momentum_buffer"]
+            for name, weights in twin.named_parameters()
+        }
 
 
 class Counted(Silent):

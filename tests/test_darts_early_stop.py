@@ -103,3 +103,12 @@ def test_darts_es_does_not_return_to_its_initial_epochs():
         stop = early_stop.stop_at_curvature(state, figures, options=state.options)
         assert stop is (epoch == 6)
     assert early_stop.alpha_of_epoch(state) == 5
+
+
+def test_darts_es_keeps_the_alpha_of_the_last_epoch():
+    _, state = started("darts-es", window=1, lag=1, start_epoch=2, epochs=6)
+    for epoch in range(1, 7):
+        state.epoch = epoch
+        figures = {"hessian_eigenvalue": 9.0 if epoch == 6 else 1.0}
+        assert not early_stop.stop_at_curvature(state, figures, options=state.options)
+    assert early_stop.alpha_of_epoch(state) == 6

@@ -83,6 +83,35 @@ def test_a_test_beat_right_after_the_start_may_belong_to_the_learning_period():
     assert pairs(reference, test, learning=50) == {"NN": 1}
 
 
+def test_only_beats_within_the_match_window_of_the_start_belong_to_both_periods():
+    reference = [(5005, "N"), (5100, "N")]
+    assert pairs(reference, [(4980, "V"), (5100, "V")], learning=50) == {"NO": 1, "NV": 1}
+    assert pairs([(5100, "N")], [(5050, "V"), (5102, "N")], learning=50) == {"NN": 1, "OV": 1}
+
+
+def test_of_two_beats_at_one_distance_the_later_one_is_the_partner_as_in_bxb():
+    assert pairs([(1000, "N")], [(990, "V"), (1010, "N")]) == {"OV": 1, "NN": 1}
+    assert pairs([(990, "V"), (1010, "N")], [(1000, "N")]) == {"VO": 1, "NN": 1}
+    assert pairs([(1000, "V"), (1000, "N")], [(1000, "N")]) == {"VO": 1, "NN": 1}
+    found = pairs([(5005, "N"), (5100, "N")], [(4995, "V"), (5015, "N"), (5100, "N")], learning=50)
+    assert found == {"NN": 2}
+
+
+def test_periods_that_are_open_last_to_the_end_as_in_bxb():
+    down = [(1000, "N"), (2000, "~", -1)]
+    assert pairs([(1000, "N"), (2500, "V")], down) == {"NN": 1, "VX": 1}
+    made = compare("r", marks((1000, "N")), marks(*down), fs=FS, n_samples=10_000, learning=0)
+    assert made.shutdown_seconds == 80
+    flutter = [(1000, "N"), (2000, "[")]
+    assert pairs(flutter, [(1000, "N"), (2500, "V"), (9000, "V")]) == {"NN": 1}
+
+
+def test_a_shutdown_of_one_mark_begins_after_flutter_as_in_bxb():
+    down = [(1000, "N"), (1200, "["), (1800, "]"), (2000, "~", 0x30), (4000, "N")]
+    beats = [(1000, "N"), (1700, "V"), (1810, "V"), (1900, "V"), (4000, "N")]
+    assert pairs(beats, down) == {"NN": 2, "VO": 2, "VX": 1}
+
+
 def test_flutter_of_the_reference_is_not_compared():
     reference = [(1000, "N"), (2000, "["), (2300, "!"), (3000, "]"), (4000, "N")]
     test = [(1000, "N"), (2100, "V"), (2600, "V"), (3500, "V"), (4000, "N")]
@@ -163,6 +192,13 @@ def test_scores_are_those_of_the_standard():
 def test_a_score_without_a_beat_is_absent():
     scores = scores_of_pairs(np.zeros((7, 7), dtype=np.int64))
     assert set(vars(scores).values()) == {None}
+
+
+def test_test_beats_during_shutdown_of_the_reference_are_false_detections():
+    counts = np.zeros((len(LABELS), len(LABELS)), np.int64)
+    counts[0, 0], counts[5, 0], counts[6, 1] = 90, 4, 6  # bxb: QFP has the rows O and X
+    assert scores_of_pairs(counts).qrs_pp == 0.9
+    assert scores_of_pairs(counts).s_fpr == 6 / 100
 
 
 def test_gross_weighs_beats_and_average_weighs_records():

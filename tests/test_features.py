@@ -188,19 +188,19 @@ def test_a_constant_feature_cannot_be_standardized(synthetic):
 
 
 def test_missing_values_become_the_median_of_the_record_or_of_all():
-    values = np.full((4, 18), np.nan)
-    values[:, 0] = [1, 3, np.nan, np.nan]
-    values[:, 1] = [1, np.nan, 5, np.nan]
+    values = np.full((5, 18), np.nan)
+    values[:, 0] = [1, 3, 8, np.nan, np.nan]
+    values[:, 1] = [1, np.nan, 5, 6, np.nan]
     table = FeatureTable(
         values=values,
-        record=np.array(["a", "a", "a", "b"]),
-        sample=np.arange(4),
-        label=np.full(4, "N"),
-        usable=np.ones(4, dtype=bool),
+        record=np.array(["a", "a", "a", "a", "b"]),
+        sample=np.arange(5),
+        label=np.full(5, "N"),
+        usable=np.ones(5, dtype=bool),
     )
     filled = table.filled().values
-    assert filled[:, 0].tolist() == [1, 3, 2, 2]
-    assert filled[:, 1].tolist() == [1, 3, 5, 3]
+    assert filled[:, 0].tolist() == [1, 3, 8, 3, 3]
+    assert filled[:, 1].tolist() == [1, 5, 5, 6, 5]
     assert not filled[:, 2:].any()
 
 

@@ -84,7 +84,7 @@ def population(*affinities):
 
 def test_the_best_are_cloned_most():
     # round(β·N/rank) with β·N = 10 by hand.
-    assert [clone_count(rank, 20, 0.5) for rank in (1, 2, 3, 4, 20)] == [10, 5, 3, 2, 1]
+    assert [clone_count(rank, 20, 0.5) for rank in (1, 2, 3, 4, 6, 20)] == [10, 5, 3, 2, 2, 1]
     chosen = clonal_selection(population(0.1, 0.9, 0.5, 0.7), 3, size=4, factor=1.0)
     assert [(one.genotype, n) for one, n in chosen] == [(1, 4), (3, 2), (2, 1)]
 

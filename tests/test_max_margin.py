@@ -167,12 +167,14 @@ def test_the_scan_finds_what_trying_every_midpoint_finds(seed, min_size):
     assert cost(absolute, 1) == pytest.approx(min(cost(c, 1) for c in candidates))
 
 
-def test_with_many_points_the_scan_finds_the_best_midpoint():
-    rng = np.random.default_rng(0)
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("seed", range(3))
+def test_with_many_points_the_scan_finds_the_best_midpoint(seed, sign):
+    rng = np.random.default_rng(seed)
     n, min_size = 20_000, 100
-    f = np.concatenate([rng.normal(-0.8, 0.4, n // 2), rng.normal(0.9, 0.5, n // 2)])
+    f = np.concatenate([rng.normal(-0.8, 0.4, n // 2), rng.normal(0.9, 0.5, n // 2)]) * sign
     ordered = np.sort(f)
-    tried = np.arange(n // 2 - 1500, n // 2 + 1000)
+    tried = np.arange(n // 2 - 1500, n // 2 + 1500)
     candidates = (ordered[tried - 1] + ordered[tried]) / 2
     costs = [((np.where(f > c, 1, -1) - f + c) ** 2).sum() for c in candidates]
     found = best_thresholds(f[None], min_size)[0]
@@ -283,6 +285,21 @@ def test_direct_improvement_never_raises_the_objective():
     assert (objective <= k_way.objective(before) + 1e-9).all()
 
 
+def test_direct_improvement_keeps_the_balance_where_a_better_labeling_breaks_it():
+    _, _, margin, _, rng = problem(5, n=60)
+    before = np.stack([KWay(margin, 4, 13).random(rng) for _ in range(5)])
+    free, _ = KWay(margin, 4, 1).improve(before)
+    kept, _ = KWay(margin, 4, 13).improve(before)
+    smallest = [[np.bincount(row, minlength=4).min() for row in labels] for labels in (free, kept)]
+    assert min(smallest[0]) < 13 <= min(smallest[1])
+
+
+def test_random_labels_have_every_number_of_positive_ones_within_the_bound():
+    two_way = TwoWay(problem(5, n=7)[2], 2)
+    rng = np.random.default_rng(0)
+    assert {int((two_way.random(rng) > 0).sum()) for _ in range(200)} == {2, 3, 4, 5}
+
+
 def test_the_distance_of_two_labelings_ignores_the_numbering_of_clusters():
     margin = problem(5, n=12)[2]
     k_way = KWay(margin, 3, 1)
@@ -340,8 +357,9 @@ def _greedy(margin, starts, min_size):
     return np.stack(ends)
 
 
-def test_a_descent_ends_where_no_single_flip_helps_and_keeps_the_balance():
-    _, _, margin, min_size, rng = problem(7, n=40, C=500)
+@pytest.mark.parametrize("min_size", [4, 15, 19])
+def test_a_descent_ends_where_no_single_flip_helps_and_keeps_the_balance(min_size):
+    _, _, margin, _, rng = problem(7, n=40, C=500)
     starts = np.stack([TwoWay(margin, min_size).random(rng) for _ in range(4)])
     ends, fitted = single_flip_descent(margin, starts, min_size)
     assert fitted == pytest.approx(margin.fitted(ends), abs=1e-9)

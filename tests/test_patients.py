@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from run_records import CLASSES, run_record
+from scipy import stats
 
 from nasbench_ecg.metrics import SCORES, scores_of_many
 from nasbench_ecg.report.leaderboard.build import leaderboards
@@ -13,6 +14,7 @@ from nasbench_ecg.report.leaderboard.verdicts import verdict_table, verdicts
 from nasbench_ecg.report.statistics.patient_permutation import (
     min_persons_for_significance,
     paired_person_p_value,
+    smallest_person_p_value,
 )
 from nasbench_ecg.report.statistics.patients import (
     Majority,
@@ -21,6 +23,7 @@ from nasbench_ecg.report.statistics.patients import (
     patient_interval,
     person_matrices,
     person_of,
+    persons_in_both_parts,
     resampled_scores,
 )
 from nasbench_ecg.run.record import RunRecord, SplitRecord
@@ -95,6 +98,17 @@ def test_persons_are_resampled_in_all_runs_together() -> None:
     assert one is not None and one == three and one.n_persons == 8
     score = float(scores_of_many(matrices.sum(axis=0), CLASSES[:3])[SCORE])
     assert one.low < score < one.high
+    means = resampled_scores(matrices[None], run_of(matrices), SCORE, np.random.default_rng(0))
+    assert (one.low, one.high) == expanded_interval(means[:, 0].round(12), 8)
+
+
+@pytest.mark.parametrize("n", [5, 8, 22])
+def test_the_interval_of_a_normal_bootstrap_distribution_is_students(n: int) -> None:
+    values = np.random.default_rng(n).normal(0.9, 0.02, n)
+    quantiles = stats.norm.ppf((np.arange(200_000) + 0.5) / 200_000)
+    resampled = values.mean() + values.std() / n**0.5 * quantiles
+    expected = stats.t.interval(0.95, n - 1, values.mean(), stats.sem(values))
+    assert expanded_interval(resampled, n) == pytest.approx(expected, abs=1e-5)
 
 
 def test_runs_of_other_folds_are_resampled_apart() -> None:
@@ -114,6 +128,24 @@ def test_records_of_one_person_stay_together() -> None:
     assert (person_of(joined, "r1"), person_of(joined, "r2")) == ("db/r0", "db/r2")
     found = patient_interval([joined], SCORE)
     assert found is not None and found.n_persons == 5
+    of_persons, of_records = person_matrices([joined]), person_matrices([run])
+    assert of_persons is not None and of_records is not None
+    first, second, *others = of_records.matrices[0]
+    np.testing.assert_array_equal(of_persons.matrices[0], [first + second, *others])
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_person_with_other_records_in_the_training_or_validation_part_is_named(part: str) -> None:
+    run = run_of(population(np.random.default_rng(3), 6))
+    assert run.dataset is not None and run.split is not None
+    records = {"train": ["a"], "validation": ["b"], "test": run.split.records["test"]}
+    persons = {records[part][0]: "db/p", "r3": "db/p"}
+    changed = {
+        "dataset": run.dataset.model_copy(update={"persons": persons}),
+        "split": run.split.model_copy(update={"records": records}),
+    }
+    assert persons_in_both_parts(run.model_copy(update=changed)) == ("db/p",)
+    assert persons_in_both_parts(run) == ()
 
 
 @pytest.mark.parametrize("why", ["no matrices", "seen records", "own score", "four persons"])
@@ -151,6 +183,10 @@ def test_a_leaderboard_names_classes_that_are_mostly_beats_of_one_person() -> No
     assert board.majorities == (Majority(CLASSES[1], "r2", 0.75),)
     notes = " ".join(leaderboard_table(board, "markdown").footnotes)
     assert f"of one person: {CLASSES[1]} (75% r2)." in notes
+    half = beats.copy()
+    half[4, 2] = 40  # of 80
+    of_half = run_of(population(np.random.default_rng(5), 6, half))
+    assert Majority(CLASSES[2], "r4", 0.5) in leaderboards([of_half])[0].majorities
     outside = run_of(matrices, macro_classes=[CLASSES[0], CLASSES[2]])
     assert leaderboards([outside])[0].majorities == ()
 
@@ -239,6 +275,28 @@ def test_no_exchange_that_counts_is_left_out(score, rare, monkeypatch) -> None:
         assert paired_person_p_value(a, b, score) == expected
         found.append(expected)
     assert min(found) < 0.1 and max(found) > 0.5
+
+
+def test_the_smallest_p_value_of_drawn_exchanges_counts_the_observed_one(monkeypatch) -> None:
+    monkeypatch.setattr("nasbench_ecg.report.statistics.patient_permutation.FIRST_EXCHANGES", 99)
+    monkeypatch.setattr("nasbench_ecg.report.statistics.patient_permutation.EXCHANGES", 999)
+    right = np.zeros((2, 30, 2, 2), np.int64)
+    right[0, :, 0] = 90, 10
+    right[1, :, 0] = 60, 40
+    a, b = (matrices_of(one) for one in right)
+    assert paired_person_p_value(a, b, "accuracy") == smallest_person_p_value(30) == 1 / 1000
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_accuracy_counts_the_beats_of_all_classes_and_macro_scores_those_of_some(score) -> None:
+    rng = np.random.default_rng(8)
+    beats = shares(rng, 8)
+    macro = (CLASSES[0], CLASSES[2])
+    a, b = (
+        PersonMatrices(one.persons, one.matrices, one.classes, macro)
+        for one in (matrices_of(population(rng, 8, beats)) for _ in range(2))
+    )
+    assert paired_person_p_value(a, b, score) == all_exchanges_one_by_one(a, b, score)
 
 
 def test_verdicts_over_patients_stand_beside_those_over_seeds() -> None:

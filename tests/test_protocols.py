@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.folds import split_off_validation, subject_folds
 from nasbench_ecg.data.protocols import (
     InterPatientOptions,
     IntraPatientOptions,
@@ -83,13 +85,20 @@ def test_error_for_an_unknown_protocol_suggests_the_nearest():
     assert "'inter-patient'" in error.value.fix
 
 
-def test_intra_patient_cuts_one_seeded_permutation():
-    beats = beats_of({"a": 700, "b": 303})
+@pytest.mark.parametrize(
+    ("n", "n_training", "n_train"),
+    [
+        (1003, 802, 642),  # 1003 · 0.2 = 200.6 and 802 · 0.2 = 160.4, each rounded
+        (1004, 803, 642),  # 1004 · 0.2 = 200.8 and 803 · 0.2 = 160.6
+    ],
+)
+def test_intra_patient_cuts_one_seeded_permutation(n, n_training, n_train):
+    beats = beats_of({"a": 700, "b": n - 700})
     made = split("intra-patient", IntraPatientOptions(seed=5), beats, NO_FIXED_RECORDS)
-    order = np.random.default_rng(5).permutation(1003)  # 1003 * 0.2 = 200.6, 802 * 0.2 = 160.4
-    assert made.train.tolist() == sorted(order[:642])
-    assert made.validation.tolist() == sorted(order[642:802])
-    assert made.test.tolist() == sorted(order[802:])
+    order = np.random.default_rng(5).permutation(n)
+    assert made.train.tolist() == sorted(order[:n_train])
+    assert made.validation.tolist() == sorted(order[n_train:n_training])
+    assert made.test.tolist() == sorted(order[n_training:])
 
 
 def test_intra_patient_part_sizes_are_those_of_the_paper():
@@ -163,14 +172,17 @@ def test_validation_has_beats_of_every_class_even_of_classes_of_few_subjects():
     assert (held > 0).all() and (learned > 0).all()
 
 
-def test_subject_in_both_parts_is_noted_by_inter_patient_and_rejected_by_strict():
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_subject_in_both_parts_is_noted_by_inter_patient_and_rejected_by_strict(part):
     names = {f"r{i}": 60 for i in range(8)}
-    persons = ["p0", "p1", "p2", "p3", "p4", "p5", "p0", "p7"]
-    beats = beats_of(names, subjects=persons)
     dataset = FixedRecords([f"r{i}" for i in range(6)], ["r6", "r7"])
+    apart = split("inter-patient", InterPatientOptions(), beats_of(names), dataset)
+    shared = min(subjects_in(beats_of(names), getattr(apart, part)))
+    beats = beats_of(names, subjects=[*list(names)[:6], shared, "r7"])
     made = split("inter-patient", InterPatientOptions(), beats, dataset)
-    assert any("p0" in note for note in made.notes)
-    with pytest.raises(ProtocolError, match="subjects p0 are in both training and test"):
+    assert shared in subjects_in(beats, getattr(made, part))
+    assert any(f"Subject {shared} is in both training and test" in note for note in made.notes)
+    with pytest.raises(ProtocolError, match=f"subjects {shared} are in both training and test"):
         split("inter-patient-strict", InterPatientOptions(), beats, dataset)
 
 
@@ -223,6 +235,52 @@ def test_one_test_beat_of_a_class_does_not_change_the_macro_scores():
     assert scores(with_one_q, CLASSES, macro)["macro_se"] == 1.0
     assert scores(with_one_q, CLASSES)["macro_se"] == 0.75
     assert scores(confusion, CLASSES, ())["macro_se"] == 0.0
+
+
+def distance_from_share(beats, subjects, k):
+    """Return Σ |k · share − 1| over the classes, exactly; share is that of some subjects."""
+    by_record = beats.counts_by_record()
+    distance = Fraction(0)
+    for name, total in beats.counts().items():
+        own = sum(by_record[subject].get(name, 0) for subject in subjects)
+        distance += abs(k * Fraction(own, total) - 1)
+    return distance
+
+
+@pytest.mark.parametrize(("n_subjects", "k"), [(11, 4), (22, 5)])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_validation_subjects_are_the_best_of_a_thousand_draws(n_subjects, k, seed):
+    """The best draw, found with exact fractions and one draw after another."""
+    beats = beats_of({f"r{i:02}": 20 + 7 * i for i in range(n_subjects)}, seed=seed)
+    rng, best = np.random.default_rng(seed), None
+    for _ in range(1000):
+        order = rng.permutation(n_subjects)
+        drawn = {f"r{i:02}" for i in range(n_subjects) if order[i] < n_subjects // k}
+        distance = distance_from_share(beats, drawn, k)
+        if best is None or distance < best[0]:
+            best = distance, drawn
+    everything = np.arange(len(beats))
+    train, validation = split_off_validation("p", everything, beats, k, seed)
+    assert subjects_in(beats, validation) == best[1]
+    assert subjects_in(beats, train) == set(beats.subjects) - best[1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_folds_are_the_best_of_a_thousand_assignments(seed):
+    """The best assignment, found with exact fractions and one assignment after another."""
+    n_subjects, k = 13, 3
+    beats = beats_of({f"r{i:02}": 20 + 7 * i for i in range(n_subjects)}, seed=seed)
+    rng, best = np.random.default_rng(seed), None
+    for _ in range(1000):
+        order = rng.permutation(n_subjects)
+        folds = [
+            {f"r{i:02}" for i in range(n_subjects) if order[i] % k == fold} for fold in range(k)
+        ]
+        distance = sum(distance_from_share(beats, fold, k) for fold in folds)
+        if best is None or distance < best[0]:
+            best = distance, folds
+    found = subject_folds("p", np.arange(len(beats)), beats, k, seed)
+    assert [subjects_in(beats, fold) for fold in found] == best[1]
 
 
 def with_labels(beats, labels):

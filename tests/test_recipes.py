@@ -82,6 +82,13 @@ def test_class_balanced_is_equation_5_of_cui_et_al_scaled_to_their_mean_of_one(b
     assert float(loss_of("class-balanced", beta=beta)(logits, y)) == pytest.approx(expected, 1e-5)
 
 
+def test_class_balanced_weights_have_a_mean_of_one_over_the_classes_with_beats():
+    counts, beta = torch.tensor([1000.0, 0.0, 10.0], dtype=torch.float64), 0.9
+    raw = [(1 - beta) / (1 - beta**n) for n in (1000, 10)]
+    expected = [raw[0] / np.mean(raw), 0.0, raw[1] / np.mean(raw)]
+    assert class_balanced_weights(counts, beta).tolist() == pytest.approx(expected)
+
+
 def test_class_balanced_near_one_weighs_by_inverse_frequency_as_scikit_learn_does():
     got = class_balanced_weights(torch.tensor([90.0, 9.0, 1.0]).double(), 1 - 1e-9).numpy()
     balanced = compute_class_weight("balanced", classes=np.arange(3), y=LABELS.numpy())
@@ -236,7 +243,7 @@ def test_rhythm_planes_are_never_changed(kind):
 
 @pytest.mark.parametrize("kind", ["wander", "noise"])
 def test_noise_is_added_to_half_of_the_beats_at_6_to_24_decibels(kind):
-    x, got, _ = changed(kind)
+    x, got, _ = changed(kind, signals=some_signals() + 3)  # an offset has no power
     noise = (got - x)[:, :2]
     noisy = noise.abs().amax((1, 2)) > 0
     assert 0.4 < float(noisy.double().mean()) < 0.6
@@ -256,6 +263,7 @@ def test_the_noise_has_its_band_by_scipys_periodogram(kind, low, high):
     assert power[inside].sum() / power.sum() > 0.999
     assert bank.std() == pytest.approx(1, rel=1e-4)
     assert abs(bank.mean()) < 1e-4
+    assert abs(np.corrcoef(bank, augmenter(kind, seed=1)._banks[kind])[0, 1]) < 0.5
 
 
 def test_scale_multiplies_both_leads_by_one_factor_between_the_bounds():

@@ -196,6 +196,16 @@ def test_a_rank_is_open_as_far_as_no_test_shows_a_difference() -> None:
     assert open_ranks(3, 8, compare_all(values)) == [(1, 1), (2, 3), (2, 3)]
 
 
+def test_ranks_are_open_where_only_uncorrected_tests_show_a_difference() -> None:
+    # by hand: of the 128 choices of signs, two sums are as large as that of a − b, two as small
+    difference = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06, -0.005]
+    values = [[0.5 + d for d in difference], [0.5] * 7, [0.5] * 7]
+    comparisons = compare_all(values)
+    assert [found.p for found in comparisons] == pytest.approx([4 / 128, 4 / 128, 1])
+    assert [found.p_adjusted for found in comparisons] == pytest.approx([12 / 128, 12 / 128, 1])
+    assert open_ranks(3, 7, comparisons) == [(1, 3)] * 3
+
+
 @pytest.mark.parametrize("n_methods, n_seeds", [(2, 5), (3, 6), (1, 8)])
 def test_no_rank_is_told_where_no_difference_could_be(n_methods: int, n_seeds: int) -> None:
     values = [[0.1 * i + 0.01 * s for s in range(n_seeds)] for i in range(n_methods)]
@@ -256,6 +266,11 @@ def test_the_paired_p_value_equals_that_of_scipy() -> None:
             (a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=2**n
         )
         assert paired_p_value(a, b) == pytest.approx(found.pvalue, abs=1e-12)
+
+
+def test_scores_that_differ_by_rounding_alone_do_not_differ() -> None:
+    assert 0.1 + 0.2 != 0.3
+    assert paired_p_value([0.1 + 0.2] * 8, [0.3] * 8) == 1.0
 
 
 def test_the_stated_number_of_runs_is_enough_for_many_methods() -> None:

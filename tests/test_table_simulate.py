@@ -109,6 +109,23 @@ def test_more_epochs_than_the_table_has_are_its_last_and_beats_are_ignored(table
     assert ctx.evaluations == len(ctx.steps) == 2
 
 
+def test_a_training_that_goes_on_takes_the_seconds_that_it_adds(table):
+    going_on = Fidelity(epochs=2, schedule_epochs=2, continues=1)
+    ctx, arch = context(table), SPACE.members[3]
+    first, second = table.arrays["seconds"][3, ctx.seeds[3]].tolist()
+    (short,) = ctx.evaluate_many([arch], Fidelity(epochs=1, schedule_epochs=2))
+    assert (short.seconds, short.epochs_reused) == (first, 0)
+    (longer,) = ctx.evaluate_many([arch], going_on)
+    assert longer.seconds == pytest.approx(second - first) and longer.epochs_reused == 1
+    assert ctx.seconds == pytest.approx(second)
+    (from_scratch,) = context(table).evaluate_many([arch], going_on)  # it was not stopped before
+    assert (from_scratch.seconds, from_scratch.epochs_reused) == (second, 0)
+    assert from_scratch.score == longer.score == table.query(arch, seed=ctx.seeds[3]).value
+    by_epoch = table.arrays["seconds"].mean(axis=(0, 1))
+    expected = pytest.approx(by_epoch[1] - by_epoch[0], rel=1e-5)
+    assert ctx.seconds_per_evaluation(arch, going_on) == expected
+
+
 @pytest.mark.parametrize("name", ["epochs", "beats", "schedule_epochs", "continues"])
 def test_a_fidelity_without_epochs_or_beats_is_refused(name):
     with pytest.raises(OptionError, match=f"{name}=0"):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import lsq_linear, nnls
 from tiny_beats import tiny_beats
 from torch.nn.functional import cross_entropy
 from toy_tables import SPACE as TOY
@@ -286,6 +287,44 @@ def test_a_table_with_few_measured_members_scales_the_clock_of_another(monkeypat
         fit_clock(few, BUILDER, TASK, reference)
     with pytest.raises(TableError, match="too few"):
         fit_clock(few, BUILDER, TASK)
+
+
+def test_the_clock_of_noisy_seconds_is_a_fit_of_relative_errors(monkeypatch):
+    monkeypatch.setattr("nasbench_ecg.tables.clock._FEWEST", 20)
+    table = measured_table(seconds_of)
+    factors = np.exp(np.random.default_rng(0).normal(0, 0.2, TOY.size)).astype(np.float32)
+    factors[0] = 50  # a member for which the processor was busy
+    table.arrays["seconds"] *= factors[:, None, None]
+    table.arrays["seconds"][:3, :, 0] *= 1.5
+    clock = fit_clock(table, BUILDER, TASK)
+    works = [layer_work(arch, BUILDER, TASK) for arch in table.members]
+    matrix = np.array([[work.get(kind, 0.0) for kind in clock.kinds] for work in works])
+    seconds = table.arrays["seconds"][:, :, -1].mean(axis=1, dtype=np.float64)
+
+    def fitted(rows):
+        relative = matrix[rows] / seconds[rows, None]
+        return nnls(relative, np.ones(len(rows)))[0]
+
+    everything = list(range(TOY.size))
+    expected = matrix @ fitted(everything)
+    np.testing.assert_allclose(clock.predict(works)[:, 1], expected, rtol=1e-4)
+    least = lsq_linear(matrix / seconds[:, None], np.ones(TOY.size), bounds=(0, np.inf))
+    errors = matrix @ clock.seconds / seconds - 1
+    assert (errors**2).sum() / 2 == pytest.approx(least.cost, rel=1e-4)
+    shares = [table.arrays["seconds"][i].mean(axis=0) / seconds[i] for i in everything]
+    np.testing.assert_allclose(clock.shares, np.median(shares, axis=0), rtol=1e-5)
+    left_out = []
+    for part in range(10):
+        own = fitted([i for i in everything if i % 10 != part])
+        left_out += [abs(matrix[i] @ own / seconds[i] - 1) for i in everything[part::10]]
+    assert clock.error == pytest.approx(np.median(left_out), rel=1e-4)
+
+    few = measured_table(seconds_of, factor=1.5, untrained=everything[7:])
+    few.arrays["seconds"][2] *= 50
+    scaled = fit_clock(few, BUILDER, TASK, measured_table(seconds_of))
+    expected = 1.5 * np.array([seconds_of(work) for work in works])
+    np.testing.assert_allclose(scaled.predict(works)[:, 1], expected, rtol=1e-3)
+    assert scaled.error < 1e-3
 
 
 def test_seconds_of_members_that_were_trained_side_by_side_are_not_measurements(monkeypatch):

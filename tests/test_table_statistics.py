@@ -26,6 +26,7 @@ from nasbench_ecg.tables.compare import (
     signed_rank,
     superiority,
 )
+from nasbench_ecg.tables.intraclass import intraclass, variance_components
 from nasbench_ecg.tables.noise import (
     _indistinct,
     noise_card,
@@ -54,6 +55,15 @@ def test_the_signed_rank_test_without_zeros_is_that_of_scipy():
     assert signed_rank(differences) == pytest.approx(
         stats.wilcoxon(differences, method="exact").pvalue
     )
+
+
+def test_the_signed_rank_test_of_many_differences_ranks_zeros_as_pratt_does():
+    """The normal approximation by hand: zeros take the lowest ranks, which are then dropped."""
+    differences = np.concatenate([np.zeros(25), np.random.default_rng(1).normal(0.2, 1, 60)])
+    ranks = stats.rankdata(np.abs(differences))[25:]
+    above = ranks[differences[25:] > 0].sum()
+    z = (above - ranks.sum() / 2) / math.sqrt((ranks**2).sum() / 4)
+    assert signed_rank(differences) == pytest.approx(2 * stats.norm.sf(abs(z)))
 
 
 def test_seeds_that_a_paired_t_test_needs():
@@ -104,6 +114,46 @@ def test_a_card_of_noise_alone_is_not_published():
     assert card["test"]["sd_of_a_seed"] == pytest.approx(
         math.sqrt(np.mean([row.var(ddof=1) for row in scores]))
     )
+
+
+def test_the_figures_of_a_noisy_card_are_those_of_loops_by_hand():
+    table = toy_table(noise=40)
+    card = noise_card(table)
+    test, validation = table.values("test"), table.values("validation")
+    last, n = test[:, :, -1], SPACE.size
+    mean = last.mean(axis=1)
+
+    winners = [validation[:, seed, -1].argmax() for seed in range(3)]
+    regret = np.mean([mean.max() - mean[row] for row in winners])
+    assert card["regret_of_validation_winner"] == pytest.approx(regret) and regret > 0.001
+
+    n_best = max(1, round(n / 100))
+    best = [set(sorted(range(n), key=lambda i: (-last[i, s], i))[:n_best]) for s in range(3)]
+    shared = [len(best[a] & best[b]) / n_best for a, b in ((0, 1), (0, 2), (1, 2))]
+    assert card["overlap_of_best_percent"] == pytest.approx(np.mean(shared))
+
+    def by_scipy(a, b):
+        return pytest.approx(stats.kendalltau(a, b).statistic)
+
+    taus = card["kendall_tau"]
+    assert taus["validation_with_test"] == by_scipy(validation[:, :, -1].mean(axis=1), mean)
+    assert taus["epoch_with_last"] == {"1": by_scipy(validation[:, :, 0].mean(axis=1), mean)}
+    assert taus["parameters_with_test"] == by_scipy(table.costs()["parameters"], mean)
+    of_seeds = [
+        stats.kendalltau(last[:, a], last[:, b]).statistic for a, b in ((0, 1), (0, 2), (1, 2))
+    ]
+    assert taus["seed_with_seed"] == pytest.approx(np.mean(of_seeds))
+
+    order = sorted(range(n), key=lambda i: (-mean[i], i))
+    for name, share in (("all", 1), ("best_half", 1 / 2), ("best_tenth", 1 / 10)):
+        one, three = intraclass(last[order[: max(2, round(share * n))]])
+        found = card["intraclass_correlation"][name]
+        assert (found["one_seed"], found["three_seeds"]) == pytest.approx((one, three))
+
+    parts = variance_components(last)
+    least = stats.t.ppf(0.975, parts.freedom) * math.sqrt(2 * parts.rest / 3)
+    assert card["not_told_from_best"] == sum(mean.max() - value <= least for value in mean)
+    assert 2 < card["not_told_from_best"] < n
 
 
 def test_a_card_counts_only_members_with_all_base_seeds():
@@ -248,6 +298,14 @@ def test_a_comparison_by_hand():
     assert (good.rank, random.rank, same.rank) == (1.0, 2.5, 2.5)
     assert (same.p, same.superiority, same.better, same.difference[0]) == (1.0, 0.5, False, 0)
     assert (random.difference, random.p, random.better) == (None, None, False)
+    # four comparisons of the measure: two searches with two budgets
+    assert good.difference == paired_interval(expected - test[[i + 20 for i in range(12)]], 4)
+    uncorrected = [
+        signed_rank(test[own] - test[base])
+        for own, base in ((range(20, 32), range(12)), ([best - i % 4 for i in range(12)],
+                                                       range(20, 32)))
+    ]  # fmt: skip
+    assert good.p == pytest.approx(holm([*uncorrected, 1.0, 1.0])[1])
 
 
 def test_the_winner_is_the_member_that_most_repetitions_find():
@@ -308,7 +366,10 @@ def test_better_and_worse_need_both_the_interval_and_the_test():
     assert row.better and not row.worse
     for changed in ({"p": 0.2}, {"difference": (0.1, -0.01, 0.2)}, {"difference": None}):
         assert not Comparison(**{**vars(row), **changed}).better
-    assert Comparison(**{**vars(row), "difference": (-0.1, -0.2, -0.01)}).worse
+    worse = {**vars(row), "difference": (-0.1, -0.2, -0.01)}
+    assert Comparison(**worse).worse
+    for changed in ({"p": 0.2}, {"difference": (-0.1, -0.2, 0.01)}, {"difference": None}):
+        assert not Comparison(**{**worse, **changed}).worse
 
 
 # -- fronts ------------------------------------------------------------------------------------
@@ -333,6 +394,21 @@ def test_a_hypervolume_by_hand():
     unevaluated = Simulation("s", simulation.steps.iloc[:0], np.array([0, 1, 2]))
     alone = hypervolumes(unevaluated, table, "macs", [1, 2]) * whole  # of the returned member
     assert alone == pytest.approx(np.array([[0, 0], [0.6, 0.6], [0, 0]]))
+
+
+def test_a_member_that_was_evaluated_twice_counts_with_its_last_score():
+    table = toy_table(noise=1, untrained=range(3, SPACE.size))
+    table.arrays["cost_macs"] = np.exp(np.array([1.0, 1.0, 3.0] + [9.0] * (SPACE.size - 3)))
+    table.arrays["confusion"][:3] = 0
+    for row, correct in enumerate((2, 8, 5)):
+        table.arrays["confusion"][row, ..., range(3), range(3)] = correct
+        for i in range(3):
+            table.arrays["confusion"][row, ..., i, (i + 1) % 3] = 10 - correct
+    steps = [(0, 1, 1.0, 0, 1, 0.9), (0, 2, 2.0, 1, 1, 0.5), (0, 3, 3.0, 0, 2, 0.4)]
+    names = ["repetition", "evaluation", "seconds", "member", "epoch", "score"]
+    simulation = Simulation("s", pd.DataFrame(steps, columns=names), np.array([0]))
+    # by hand: member 0 dominates 1 by its first score, and is dominated by its last one
+    assert hypervolumes(simulation, table, "macs", [1, 2, 3])[0].tolist() == [0, 0, 1]
 
 
 def test_members_of_equal_score_and_cost_are_both_on_the_front():

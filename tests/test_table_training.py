@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from nasbench_ecg.options import NoOptions
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.tables.card import Recipe
 from nasbench_ecg.tables.training import draw_beats, member_costs, train_member, training_recipe
-from nasbench_ecg.training.engine import fit
+from nasbench_ecg.training.engine import fit, predict
 from nasbench_ecg.training.seeding import seeded
 from nasbench_ecg_tiny.network import TinyNetwork
 from nasbench_ecg_tiny.space import to_architecture
@@ -53,6 +55,21 @@ def test_a_training_scores_every_beat_after_every_epoch(parts, trained):
             assert (matrix.sum(axis=1) == np.bincount(beats.labels, minlength=3)).all()
     assert np.isfinite(trained.nll).all() and (trained.nll > 0).all()
     assert 0 < trained.seconds[0] < trained.seconds[1]
+
+
+def test_seconds_are_those_of_training_and_validation_without_the_test_set(parts, monkeypatch):
+    task, test = parts
+    now = [0.0]
+
+    def slow_predict(model, beats, *, device):
+        now[0] += 1.0 if beats is task.validation else 100.0
+        return predict(model, beats, device=device)
+
+    monkeypatch.setattr("nasbench_ecg.tables.training.predict", slow_predict)
+    clock = SimpleNamespace(process_time=lambda: now[0])
+    monkeypatch.setattr("nasbench_ecg.tables.training.time", clock)
+    found = train_member(ARCH, task, test, BUILDER, RECIPE, 3)
+    assert found.seconds.tolist() == [1, 2]
 
 
 def test_a_seed_gives_one_result_and_another_seed_another(parts, trained):

@@ -194,3 +194,36 @@ def test_beats_whose_window_lacks_signal_are_dropped_by_their_worst_lead(rate):
     assert found.missing == (2, 0, 1, 0, 0) and found.dropped == (0, 0, 0, 0, 0)
     kept = segment(record, **window, rate=rate, max_missing=1.0)
     assert len(kept.labels) == len(beats) and kept.missing == (0, 0, 0, 0, 0)
+
+
+def test_at_most_a_tenth_of_a_window_may_be_missing_in_any_lead():
+    missing = np.zeros((3, 1000), dtype=bool)
+    missing[1, 400:600] = True
+    beats = [(s, "N") for s in (349, 359, 360, 369, 638, 639)]
+    record = replace(a_record(np.zeros((3, 1000)), beats), missing=missing)
+    # by hand: windows of 100 samples lack 0, 10, 11, 20, 11 and 10 samples of the second lead
+    found = segment(record, before=49, after=50)
+    assert found.sample.tolist() == [349, 359, 639]
+    assert found.missing == (3, 0, 0, 0, 0)
+
+
+def test_beats_keep_their_own_rhythm_planes_where_others_have_no_window():
+    beats = [(5, "N"), (105, "V"), (305, "N"), (405, "N"), (998, "A")]
+    record = a_record(np.zeros((1, 1000)), beats)
+    found = segment(record, before=9, after=10, rhythm="whole-record")
+    assert found.sample.tolist() == [105, 305, 405] and found.dropped == (1, 1, 0, 0, 0)
+    mean = (998 - 5) / 4
+    before, after = found.signals[:, 1:3, 0].T
+    np.testing.assert_allclose(before, np.log(np.array([100, 200, 100]) / mean), rtol=1e-6)
+    np.testing.assert_allclose(after, np.log(np.array([200, 100, 593]) / mean), rtol=1e-6)
+
+
+def test_a_lead_without_any_signal_is_normalized_as_a_whole():
+    signals = np.stack([spiky_signals(1, 1000)[0], np.full(1000, 5.0)])
+    missing = np.zeros((2, 1000), dtype=bool)
+    missing[1] = True
+    record = replace(a_record(signals, [(500, "N")]), missing=missing)
+    cut = {"before": 9, "after": 10, "normalise": "per-record"}
+    assert len(segment(record, **cut).labels) == 0
+    found = segment(record, **cut, max_missing=1.0).signals
+    assert found[0, 0].any() and not found[0, 1].any()
