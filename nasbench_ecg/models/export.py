@@ -236,7 +236,7 @@ def _as_pte(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress the logs and warnings of PyTorch's exporters."""
+    """Suppress the logs and warnings of libraries that export and quantize networks."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
