@@ -42,7 +42,7 @@ from nasbench_ecg.data.user_datasets import (
     UserDataset,
     find_user_dataset,
 )
-from nasbench_ecg.errors import OptionError, RecordError, nearest
+from nasbench_ecg.errors import OptionError, RecordError, first_invalid, nearest
 from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.aami import SymbolMap
@@ -321,10 +321,9 @@ def _validated(model: type[Model], data: Mapping[str, Any], path: Path) -> Model
     try:
         return model(**data)
     except ValidationError as error:
-        first = error.errors()[0]
-        entry = ".".join(str(part) for part in first["loc"])
+        entry, reason = first_invalid(error)
         raise OptionError(
-            f"The entry {entry!r} is not valid: {first['msg']}.",
+            f"The entry {entry!r} is not valid: {reason}." if entry else f"{reason}.",
             where=str(path),
             fix="Correct this entry.",
         ) from None
