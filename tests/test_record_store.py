@@ -87,6 +87,15 @@ def test_others_can_read_results_as_far_as_the_umask_says(
     assert (modes, S_IMODE(of_run.stat().st_mode)) == ({file}, folder)
 
 
+def test_a_copy_in_a_shared_folder_is_not_as_private_as_its_source(tmp_path: Path) -> None:
+    path = RecordStore(tmp_path / "own").write(made(), {"curves.json": {}})
+    of_run = path.with_suffix("")
+    of_run.chmod(0o700)
+    copy = RecordStore(tmp_path / "shared").copy(read_record_file(path), of_run)
+    expected = S_IMODE(copy.parent.stat().st_mode)
+    assert S_IMODE(copy.with_suffix("").stat().st_mode) == expected
+
+
 def test_a_leftover_that_another_process_removes_first_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

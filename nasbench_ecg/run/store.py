@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_IMODE
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.errors import StorageError
@@ -229,9 +230,11 @@ def new_folder(folder: Path) -> Iterator[Path]:
     If it cannot take the place of ``folder``, or Ctrl-C comes in between, ``folder`` is as before.
     """
     temporary = make_beside(folder, Path.mkdir)
+    mode = S_IMODE(temporary.stat().st_mode)
     old = temporary.with_name(f"{temporary.name}-old")
     try:
         yield temporary
+        temporary.chmod(mode)  # shutil.copytree gives it that of its source
         try:
             if folder.exists():
                 folder.rename(old)
