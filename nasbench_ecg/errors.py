@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class NasbenchError(Exception):
@@ -97,6 +101,17 @@ def raise_first(problems: Iterable[NasbenchError]) -> None:
     """Raise the first of the problems, if there is one."""
     for problem in problems:
         raise problem
+
+
+def first_invalid(error: ValidationError) -> tuple[str, str]:
+    """Return the field of the first fault that pydantic found, and what is wrong with it.
+
+    Returns:
+        The field as ``name.0.name``, empty if the fault is not that of one field; and the reason,
+        which has no dot at its end.
+    """
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ").rstrip(".")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -8,9 +8,12 @@ import json
 import math
 import os
 import re
+import secrets
+import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +41,8 @@ def replace_atomically(path: Path) -> Iterator[Path]:
     """Yield an empty temporary file that replaces ``path`` when the block succeeds.
 
     The content is flushed to the disk before the replacement. If the block raises, ``path`` is
-    unchanged and the temporary file is removed. A device or a pipe is written to directly.
+    unchanged and the temporary file is removed. Others may read the file as far as the umask of
+    this process says. A device or a pipe is written to directly.
 
     Raises:
         OSError: The folder cannot be written, or there is no space.
@@ -46,18 +50,39 @@ def replace_atomically(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file():  # a device or a pipe, which must not be replaced
         yield path
         return
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    temporary = Path(name)
+    temporary = make_beside(path, partial(Path.touch, exist_ok=False))
     try:
-        os.close(handle)
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)  # of the process, where a library has made the file anew
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make_beside(path: Path, make: Callable[[Path], object]) -> Path:
+    """Make a file or folder of a new name, ``.NAME-…``, in the folder of ``path``.
+
+    Unlike those of :mod:`tempfile`, which only their owner can read, it has the permissions that
+    the umask of this process leaves.
+
+    Args:
+        path: What it is to replace, or to lie beside.
+        make: Makes a path, and raises FileExistsError if it is there.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    while True:
+        made = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        try:
+            make(made)
+        except FileExistsError:
+            continue
+        return made
 
 
 def check_writable(path: Path, *, option: str = "-o") -> None:

@@ -52,8 +52,35 @@ def confusion_matrix(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int
 ) -> NDArray[np.int64]:
     """Return int64 [n_classes, n_classes], rows the true class, columns the predicted one."""
-    flat = np.bincount(truth * n_classes + predicted, minlength=n_classes * n_classes)
-    return flat.reshape(n_classes, n_classes).astype(np.int64)
+    matrix: NDArray[np.int64] = confusion_matrices(
+        np.zeros(len(truth), np.int64), truth, predicted, n_groups=1, n_classes=n_classes
+    )[0]
+    return matrix
+
+
+def confusion_matrices(
+    group: NDArray[np.integer[Any]],
+    truth: NDArray[np.int64],
+    predicted: NDArray[np.int64],
+    *,
+    n_groups: int,
+    n_classes: int,
+) -> NDArray[np.int64]:
+    """Return the confusion matrix of each group of beats, such as those of one record.
+
+    Args:
+        group: [n_beats], the group of each beat, from 0 to ``n_groups`` - 1.
+        truth: [n_beats], true classes.
+        predicted: [n_beats], predicted classes.
+        n_groups: Number of groups.
+        n_classes: Number of classes.
+
+    Returns:
+        int64 [n_groups, n_classes, n_classes], rows the true class, columns the predicted one.
+    """
+    cell = (group.astype(np.int64) * n_classes + truth) * n_classes + predicted
+    flat = np.bincount(cell, minlength=n_groups * n_classes**2)
+    return flat.reshape(n_groups, n_classes, n_classes).astype(np.int64)
 
 
 def per_class(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, ClassScores]:

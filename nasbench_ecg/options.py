@@ -33,7 +33,7 @@ from pydantic import (
     field_validator,
 )
 
-from nasbench_ecg.errors import OptionError, nearest
+from nasbench_ecg.errors import OptionError, first_invalid, nearest
 
 PROFILE_SUMMARIES = {
     "paper": "The published settings; days on a CPU, so use a GPU",
@@ -155,12 +155,10 @@ def resolve(
     try:
         return model(**{**defaults(model, profile=profile, protocol=protocol), **overrides})
     except ValidationError as error:
-        first = error.errors()[0]
-        reason = first["msg"].removeprefix("Value error, ")
+        first, (name, reason) = error.errors()[0], first_invalid(error)
         if first["type"] == "tuple_type":
             reason = 'Input should be a JSON list such as ["a", "b"]'
-        if first["loc"]:
-            name = ".".join(str(part) for part in first["loc"])
+        if name:
             reason = f"option {name!r} is not allowed: {reason}, not {first['input']!r}"
         raise OptionError(
             f"{component}: {reason}.", fix=_where_options_are_listed(component)

@@ -20,7 +20,6 @@ from pydantic import ValidationError
 from nasbench_ecg.contracts import Budget, Fidelity
 from nasbench_ecg.errors import DivergedError, OptionError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
-from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.resume import EvaluationLog
@@ -122,14 +121,6 @@ def test_nothing_is_evaluated_twice_at_one_fidelity_though_the_space_is_tiny(nam
     keys = [(arch.hash, fidelity) for arch, fidelity in evaluator.calls]
     assert len(set(keys)) == len(keys)
     assert result.architecture.genotype == [1, 1]
-
-
-@pytest.mark.parametrize("name", SEARCHES)
-@pytest.mark.parametrize("profile", PROFILE_NAMES)
-def test_the_options_of_every_profile_are_allowed(name, profile):
-    component = load_registry().get("strategy", name)
-    options = resolve(component.options_model(), component=name, profile=profile)
-    component.create(options)
 
 
 def epochs_spent(name, profile):

@@ -154,6 +154,21 @@ def test_without_a_confusion_matrix_scores_are_means():
     assert (got.score, got.metrics, got.seconds) == (1.0, {"ms": 2.0}, 3.0)
 
 
+@pytest.mark.parametrize("elsewhere", [{"accuracy": 0.5}, {}])
+def test_a_score_that_equals_a_metric_in_one_fold_by_chance_is_not_that_metric(elsewhere):
+    own = {0: 0.75, 1: 0.25, 2: 0.5}
+
+    def evaluate(task, fold):
+        right = np.diag(np.bincount(task.validation.labels, minlength=5))
+        metrics = {"accuracy": 0.75} if fold == 0 else elsewhere
+        return Evaluation(
+            ARCH, own[fold], {**metrics, "own": own[fold]}, seconds=0.0, confusion=right.tolist()
+        )
+
+    found = cross_validated(TASK, evaluate)
+    assert found.score == found.metrics["own"] == 0.5
+
+
 def test_workers_give_the_evaluations_of_this_process():
     registry = load_registry()
     config = configure(

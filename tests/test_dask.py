@@ -228,6 +228,24 @@ class Client:
         return {worker: function() if self.packages else False for worker in workers}
 
 
+def test_workers_of_this_machine_that_do_not_answer_in_time_are_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from nasbench_ecg_dask.executor import DaskExecutor, DaskOptions
+
+    closed = []
+    cluster = SimpleNamespace(scheduler_address="x", close=lambda: closed.append("cluster"))
+
+    def client(*arguments: Any, **options: Any) -> None:
+        raise TimeoutError("no answer")
+
+    monkeypatch.setattr("distributed.LocalCluster", lambda **options: cluster)
+    monkeypatch.setattr("distributed.Client", client)
+    with pytest.raises(ExecutorError, match="does not answer: no answer"):
+        DaskExecutor(DaskOptions()).submit([])
+    assert closed == ["cluster"]
+
+
 def test_a_scheduler_that_has_gone_is_one_error() -> None:
     from nasbench_ecg_dask.watch import Watch
 

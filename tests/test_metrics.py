@@ -12,6 +12,7 @@ from sklearn import metrics as sklearn_metrics
 from nasbench_ecg.metrics import (
     SCORES,
     class_table,
+    confusion_matrices,
     confusion_matrix,
     per_class,
     scores,
@@ -157,6 +158,21 @@ def test_the_confusion_matrix_counts_what_scikit_learn_counts(confusion):
 
 
 # -- classes that are missing ------------------------------------------------------------------
+
+
+def test_the_matrices_of_groups_count_what_scikit_learn_counts_in_each() -> None:
+    rng = np.random.default_rng(0)
+    group, truth, predicted = rng.integers([[7], [5], [5]], size=(3, 500))
+    group[group == 3] = 4  # a group without beats
+    found = confusion_matrices(group.astype(np.int32), truth, predicted, n_groups=7, n_classes=5)
+    for number in range(7):
+        own = group == number
+        expected = (
+            sklearn_metrics.confusion_matrix(truth[own], predicted[own], labels=range(5))
+            if own.any()
+            else np.zeros((5, 5))
+        )
+        np.testing.assert_array_equal(found[number], expected)
 
 
 def test_a_class_absent_from_the_test_part_stays_out_of_the_macros():

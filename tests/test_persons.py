@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from run_records import run_record, with_f1
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from tiny_beats import tiny_beats
 from wfdb_files import real_database, write_record
 
@@ -120,6 +122,25 @@ def test_subjects_and_persons_are_joined():
         parts = split("patient-kfold", options, beats, Named())
         for part in (parts.train, parts.validation, parts.test):
             assert len({0, 1, 3} & set(beats.record[part].tolist())) in (0, 3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_subjects_are_joined_as_the_connected_components_of_records_and_persons(seed):
+    rng = np.random.default_rng(seed)
+    n = 60
+    records = tuple(f"r{i}" for i in range(n))
+    subject, person = rng.integers(40, size=(2, n))
+    named = rng.random(n) < 0.7
+
+    class Random(Named):
+        def persons(self):
+            return {records[i]: f"db/{person[i]}" for i in np.flatnonzero(named)}
+
+    beats = replace(tiny_beats(5), records=records, subjects=tuple(f"s{i:02}" for i in subject))
+    graph = coo_array((np.ones(n), (subject, np.where(named, 40 + person, subject))), (80, 80))
+    _, component = connected_components(graph, directed=False)
+    expected = [f"s{subject[component[subject] == component[own]].min():02}" for own in subject]
+    assert with_persons(beats, Random()).subjects == tuple(expected)
 
 
 def test_a_person_named_for_one_record_is_that_of_all_records_of_its_subject():

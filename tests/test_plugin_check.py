@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -816,3 +817,13 @@ def test_a_contract_class_that_exempts_an_unknown_check_is_refused() -> None:
     assert "'equal-seed-gives-equal-evaluations'" in error.value.what
     assert error.value.where.endswith("Misspelled")
     assert "Did you mean 'equal-seeds-give-equal-evaluations'" in error.value.fix
+
+
+def test_a_check_imports_nothing_from_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pluggy.py").write_text("raise SystemExit('not the pluggy that is installed')")
+    monkeypatch.chdir(tmp_path)
+    with closing(runner.check_component("search-space", "fixed")) as results:
+        first = next(results)
+    assert first.outcome == "passed", first.reason

@@ -104,6 +104,17 @@ def test_workers_have_different_gpus(tmp_path: Path) -> None:
     assert {one.log.read_text().strip() for one in jobs} == {"3", "5"}
 
 
+def test_workers_share_the_cores_of_this_process_and_not_those_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 4, 5, 6}, raising=False)
+    one = job(tmp_path, "a", "import os; print(os.environ['OMP_NUM_THREADS'])")
+    run(local(workers=2), one)
+    assert one.log.read_text() == "2\n"
+
+
 def test_a_gpu_is_reused_by_the_next_job(tmp_path: Path) -> None:
     code = "import os; print(os.environ['CUDA_VISIBLE_DEVICES'])"
     jobs = [job(tmp_path, str(i), code) for i in range(3)]

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from nasbench_ecg.run.record_files import (
     read_records,
     record_path,
 )
-from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.run.store import RecordStore, new_folder
 
 pytestmark = pytest.mark.usefixtures("made_up_records")
 
@@ -70,6 +71,67 @@ def test_others_can_read_the_weights_as_they_can_the_other_files(tmp_path: Path)
     path = RecordStore(tmp_path).write(made(), {"curves.json": {}}, {"w": torch.zeros(2)})
     modes = {file.stat().st_mode for file in (path, *path.with_suffix("").iterdir())}
     assert len(modes) == 1
+
+
+@pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_others_can_read_results_as_far_as_the_umask_says(
+    mask: int, file: int, folder: int, tmp_path: Path
+) -> None:
+    before = os.umask(mask)
+    try:
+        path = RecordStore(tmp_path).write(made(), {"curves.json": {}}, {"w": torch.zeros(2)})
+    finally:
+        os.umask(before)
+    of_run = path.with_suffix("")
+    modes = {S_IMODE(one.stat().st_mode) for one in (path, *of_run.iterdir())}
+    assert (modes, S_IMODE(of_run.stat().st_mode)) == ({file}, folder)
+
+
+def test_a_copy_in_a_shared_folder_is_not_as_private_as_its_source(tmp_path: Path) -> None:
+    path = RecordStore(tmp_path / "own").write(made(), {"curves.json": {}})
+    of_run = path.with_suffix("")
+    of_run.chmod(0o700)
+    copy = RecordStore(tmp_path / "shared").copy(read_record_file(path), of_run)
+    expected = S_IMODE(copy.parent.stat().st_mode)
+    assert S_IMODE(copy.with_suffix("").stat().st_mode) == expected
+
+
+def test_a_leftover_that_another_process_removes_first_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordStore(tmp_path)
+    store.write(made())
+    leftover = store.folder / f".{KEY}.json-0123abcd"
+    leftover.touch()
+    seen = Path.glob
+
+    def glob(folder: Path, pattern: str) -> list[Path]:
+        found = list(seen(folder, pattern))
+        leftover.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, "glob", glob)
+    store.write(made())
+    assert store.read(KEY) == made()
+
+
+def test_a_folder_that_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "old").touch()
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if target == folder and not path.name.endswith("-old"):
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt), new_folder(folder) as new:
+        (new / "new").touch()
+    assert everything(tmp_path) == {"run", "run/old"}
 
 
 def test_weights_that_share_memory_or_are_conjugated_are_stored(tmp_path: Path) -> None:

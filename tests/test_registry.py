@@ -5,17 +5,19 @@ from __future__ import annotations
 import doctest
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nasbench_ecg.errors import OptionError, PluginError
-from nasbench_ecg.plugin import hookspecs
+from nasbench_ecg.plugin import hookspecs, trial
 from nasbench_ecg.plugin.loading import SPEC_OF_HOOK
 from nasbench_ecg.plugin.registry import PluginProblem, Registry, load_registry
 from nasbench_ecg.plugin.specs import API_VERSION
@@ -303,6 +305,28 @@ def test_plugins_that_end_or_hang_the_process_are_named_by_the_command(
     assert errors.keys() == said.keys()
     for name, fault in said.items():
         assert states[name] == "failed" and fault in errors[name]
+
+
+def test_a_plugin_that_has_loaded_just_when_its_copy_is_seen_to_end_does_not_end_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reader, writer = os.pipe()
+    copy = subprocess.Popen(["true"])
+    look = select.select
+
+    def look_too_early(*arguments: Any) -> tuple[list[int], list[int], list[int]]:
+        monkeypatch.setattr(trial.select, "select", look)
+        os.write(writer, b"ok")
+        os.waitid(os.P_PID, copy.pid, os.WEXITED | os.WNOWAIT)
+        return [], [], []
+
+    monkeypatch.setattr(trial.select, "select", look_too_early)
+    try:
+        assert trial._result(copy.pid, reader) == ""
+    finally:
+        os.close(reader)
+        os.close(writer)
+        copy.wait()
 
 
 def test_ctrl_c_during_an_import_is_not_reported_as_a_problem(install: Install) -> None:

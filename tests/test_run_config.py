@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, ProtocolError
-from nasbench_ecg.options import PROFILE_NAMES, Options
+from nasbench_ecg.options import PROFILE_NAMES, Options, resolve
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
 from nasbench_ecg.run.config import RunConfig, configure, resolve_device
@@ -50,6 +50,18 @@ class LabelOptions(Options):
 LABELED = StrategySpec(
     name="labeled", target="x:X", summary="-", space="conv-cells", options=LabelOptions
 )
+
+
+# Options
+
+
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_every_shipped_component_can_be_made_with_the_options_of_every_profile(
+    profile: str,
+) -> None:
+    for component in load_registry().components():
+        options = resolve(component.options_model(), component=component.name, profile=profile)
+        assert component.create(options) is not None, component.name
 
 
 # The key

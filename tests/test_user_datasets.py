@@ -188,6 +188,7 @@ def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
         (["rate = nan"], OptionError, "'rate' is not valid"),
         (["rate = -5"], OptionError, "'rate' is not valid"),
         (["before = 'much'"], OptionError, "'before'"),
+        (["persons = {p01 = 'x'}"], OptionError, "'persons' is not valid: p01: name the person"),
         (['denoise = "db4"'], OptionError, "'denoise'"),
         (['rhythm = "later"'], OptionError, "'rhythm'"),
         (['records = ["p09"]'], RecordError, "p09"),

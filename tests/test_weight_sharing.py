@@ -19,7 +19,6 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
 from nasbench_ecg.contracts import Budget, Fidelity, Task
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import FinalTestContext, RunSearchContext
@@ -339,15 +338,6 @@ def test_the_estimate_is_a_positive_number_of_seconds():
         options = RandomWsOptions(**TINY, epochs=2, candidates=2)
         seconds = RandomSearchWithSharing(options).estimate(TASK, SPACE, None, search_context())
     assert seconds > 0
-
-
-@pytest.mark.parametrize("profile", PROFILE_NAMES)
-@pytest.mark.parametrize(
-    ("kind", "name"), [("strategy", "random-ws"), ("evaluator", "shared-weights")]
-)
-def test_the_options_of_every_profile_are_valid(kind, name, profile):
-    component = load_registry().get(kind, name)
-    component.create(resolve(component.options_model(), component=name, profile=profile))
 
 
 @pytest.mark.usefixtures("outside")

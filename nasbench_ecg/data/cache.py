@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from nasbench_ecg.data.code import code_of
 from nasbench_ecg.data.returned_beats import checked
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
 from nasbench_ecg.errors import ProtocolError, RecordError
-from nasbench_ecg.io import storage_errors, write_atomically
+from nasbench_ecg.io import make_beside, storage_errors, write_atomically
 from nasbench_ecg.options import Options
 from nasbench_ecg.physionet.catalog import SUMS
 from nasbench_ecg.physionet.verify import require_published
@@ -36,7 +35,7 @@ _ARRAYS = ("signals", "labels", "record", "sample")
 _SHA256_LENGTH = 64
 _NAMES = ("classes", "records", "subjects", "leads")
 _META = "meta.json"
-_TEMPORARY = ".tmp-"
+_TEMPORARY = "tmp"
 _STALE = (
     3600.0  # seconds without a change after which a temporary folder is left by a killed process
 )
@@ -232,7 +231,7 @@ def _is_memo(known: Any) -> TypeGuard[dict[str, Any]]:
 
 def _write_entry(loaded: LoadedBeats, entry: Path) -> None:
     """Write a cache entry to a temporary folder and rename it; another process may be faster."""
-    temporary = Path(tempfile.mkdtemp(prefix=_TEMPORARY, dir=entry.parent))
+    temporary = make_beside(entry.with_name(_TEMPORARY), Path.mkdir)
     old = temporary.with_name(f"{temporary.name}-old")
     try:
         for array in _ARRAYS:
@@ -249,7 +248,8 @@ def _write_entry(loaded: LoadedBeats, entry: Path) -> None:
         meta = json.loads(canonical_json(meta))
         write_atomically(temporary / _META, canonical_json({**meta, "digest": digest(meta)}))
         if entry.exists() and not _holds(entry, loaded.fingerprint):
-            entry.rename(old)
+            with contextlib.suppress(FileNotFoundError):  # another process replaces it too
+                entry.rename(old)
         try:
             temporary.rename(entry)
         except OSError:
@@ -301,7 +301,7 @@ def _file_state(folder: Path, array: str) -> list[int]:
 
 def remove_leftovers(source: LocalSource) -> None:
     """Remove temporary files and folders in the cache that killed processes have left."""
-    patterns = (f"beats/{_TEMPORARY}*", "made/*/.unfinished-*", ".digests.json-*")
+    patterns = (f"beats/.{_TEMPORARY}-*", "made/*/.unfinished-*", ".digests.json-*")
     for leftover in chain.from_iterable(map(source.cache.glob, patterns)):
         with contextlib.suppress(OSError):
             if time.time() - _last_change(leftover) > _STALE:

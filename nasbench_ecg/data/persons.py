@@ -82,9 +82,8 @@ def shared_records(persons: Mapping[str, str], others: Iterable[str]) -> tuple[s
 
 def _joined(groups: Iterable[set[str]]) -> list[set[str]]:
     """Return the groups, those with a common member united."""
-    joined: list[set[str]] = []
+    of_member: dict[str, set[str]] = {}
     for group in groups:
-        meeting = [other for other in joined if other & group]
-        joined = [other for other in joined if not other & group]
-        joined.append(group.union(*meeting))
-    return joined
+        united = group.union(*(of_member.get(member, ()) for member in group))
+        of_member.update(dict.fromkeys(united, united))
+    return list({id(group): group for group in of_member.values()}.values())

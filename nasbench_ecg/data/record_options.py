@@ -43,7 +43,8 @@ class RecordsOptions(Options):
     @property
     def used_records(self) -> tuple[str, ...]:
         """Names of the records without the excluded ones."""
-        return tuple(name for name in self.records if name not in (self.exclude or ()))
+        left_out = frozenset(self.exclude or ())
+        return tuple(name for name in self.records if name not in left_out)
 
     @field_validator("records", "leads", "exclude", mode="before")
     @classmethod
@@ -63,8 +64,8 @@ class RecordsOptions(Options):
     @model_validator(mode="after")
     def _excluded_are_records(self) -> Self:
         if self.exclude and self.records:
-            unknown = [name for name in self.exclude if name not in self.records]
-            if unknown:
+            known = frozenset(self.records)
+            if unknown := [name for name in self.exclude if name not in known]:
                 raise ValueError(f"exclude: there is no record {unknown[0]!r}")
             if not self.used_records:
                 raise ValueError("exclude leaves no record")

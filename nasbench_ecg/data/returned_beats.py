@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,10 @@ def _of_type(values: NDArray[np.float32], wanted: np.dtype[np.float32]) -> NDArr
 def _copied_records(beats: Beats) -> Iterator[tuple[str, str]]:
     """Yield pairs of records with equal beats: the first of its kind, and a copy."""
     known: dict[bytes, list[NDArray[np.intp]]] = {}
-    for i in range(len(beats.records)):
-        own = np.flatnonzero(beats.record == i)
+    order = np.argsort(beats.record, kind="stable")
+    borders = np.searchsorted(beats.record[order], np.arange(len(beats.records) + 1))
+    for i, (first, last) in enumerate(pairwise(borders.tolist())):
+        own = order[first:last]
         if not len(own):
             continue
         alike = known.setdefault(beats.sample[own].tobytes() + beats.labels[own].tobytes(), [])

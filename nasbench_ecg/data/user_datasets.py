@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from nasbench_ecg.errors import OptionError, nearest
+from nasbench_ecg.errors import OptionError, first_invalid, nearest
 from nasbench_ecg.io import storage_errors, to_json, write_atomically
 
 CONFIG_VARIABLE = "NASBENCH_ECG_CONFIG"
@@ -134,5 +134,5 @@ def _read(path: Path) -> UserDataset:
     try:
         return TypeAdapter(UserDataset).validate_python(vars(UserDataset(**data)))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        field, reason = first_invalid(error)
+        raise ValueError(f"{field}: {reason}") from None

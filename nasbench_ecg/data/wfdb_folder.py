@@ -42,7 +42,7 @@ from nasbench_ecg.data.user_datasets import (
     UserDataset,
     find_user_dataset,
 )
-from nasbench_ecg.errors import OptionError, RecordError, nearest
+from nasbench_ecg.errors import OptionError, RecordError, first_invalid, nearest
 from nasbench_ecg.physionet.catalog import record_names
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.signal.aami import SymbolMap
@@ -97,15 +97,15 @@ class WfdbFolder:
         """Return the records of the options."""
         description, records = find_user_dataset(self.name), self.options.used_records
         # Headers may refer to signal files of any name, so .dat is required only where it is used.
-        with_dat = tuple(
-            name
-            for name in records
-            if description is not None and (Path(description.folder) / f"{name}.dat").is_file()
-        )
-        without_dat = tuple(name for name in records if name not in with_dat)
+        folder = None if description is None else Path(description.folder)
+        with_dat: list[str] = []
+        without_dat: list[str] = []
+        for name in records:
+            has_dat = folder is not None and (folder / f"{name}.dat").is_file()
+            (with_dat if has_dat else without_dat).append(name)
         annotations = self.options.annotations
         parts = ((with_dat, ("hea", "dat", annotations)), (without_dat, ("hea", annotations)))
-        own = [Requirement(self.name, names, needed) for names, needed in parts if names]
+        own = [Requirement(self.name, tuple(names), needed) for names, needed in parts if names]
         return [*own, *self.options.noise_requirements]
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
@@ -321,10 +321,9 @@ def _validated(model: type[Model], data: Mapping[str, Any], path: Path) -> Model
     try:
         return model(**data)
     except ValidationError as error:
-        first = error.errors()[0]
-        entry = ".".join(str(part) for part in first["loc"])
+        entry, reason = first_invalid(error)
         raise OptionError(
-            f"The entry {entry!r} is not valid: {first['msg']}.",
+            f"The entry {entry!r} is not valid: {reason}." if entry else f"{reason}.",
             where=str(path),
             fix="Correct this entry.",
         ) from None
@@ -347,7 +346,8 @@ def _record_names(file: _TomlFile, folder: Path, path: Path) -> Sequence[str]:
                 where=f"{path}, entry {entry}",
                 fix=nearest(unknown[0], names),
             )
-    kept = [name for name in names if name not in file.exclude]
+    excluded = frozenset(file.exclude)
+    kept = [name for name in names if name not in excluded]
     if not kept:
         raise OptionError(
             "All records are excluded.", where=f"{path}, entry exclude", fix="Shorten this entry."

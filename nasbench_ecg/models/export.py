@@ -88,7 +88,7 @@ def _training(record: RunRecord) -> dict[str, Any]:
 
 
 def check_path(path: Path, *, int8: bool = False) -> None:
-    """Check before the work that :func:`export` will be able to write ``path``.
+    """Check before the work that a network can be written to ``path``.
 
     Args:
         path: The file.
@@ -123,27 +123,6 @@ def check_path(path: Path, *, int8: bool = False) -> None:
         raise StorageError(
             "The output folder does not exist.", where=str(path.parent), fix="Create it first."
         )
-
-
-def export(model: nn.Module, record: RunRecord, path: Path) -> float:
-    """Export a trained network to a file, atomically.
-
-    Args:
-        model: The network of the run, on the CPU.
-        record: The run; its :func:`metadata` is stored in the file.
-        path: File with one of the extensions :data:`FORMATS`.
-
-    Returns:
-        The largest difference between probabilities of the exported network and of ``model``.
-
-    Raises:
-        OptionError: As :func:`check_path` and :func:`exported`.
-        StorageError: As :func:`check_path`; or the file cannot be written.
-    """
-    check_path(path)
-    content, difference = exported(model, record, path.suffix.lower())
-    write(content, path)
-    return difference
 
 
 def write(content: bytes, path: Path) -> None:
@@ -236,7 +215,7 @@ def _as_pte(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress the logs and warnings of PyTorch's exporters."""
+    """Suppress the logs and warnings of libraries that export and quantize networks."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.metrics import confusion_matrices, confusion_matrix
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.record import DatasetRecord, RunRecord, SplitRecord
@@ -121,11 +121,9 @@ def fault_of_predictions(record: RunRecord, stored: Mapping[str, list[Any]]) -> 
     true, found = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
     if confusion_matrix(true, found, n).tolist() != record.confusion:
         return "The predictions give another confusion matrix than that of the record."
-    of = np.asarray(names, dtype=object)
-    matrices = {
-        name: confusion_matrix(true[of == name], found[of == name], n).tolist()
-        for name in set(names)
-    }
+    known, of_beat = np.unique(np.asarray(names, dtype=str), return_inverse=True)
+    of_record = confusion_matrices(of_beat, true, found, n_groups=len(known), n_classes=n)
+    matrices = dict(zip(known.tolist(), of_record.tolist(), strict=True))
     if record.per_record and matrices != record.per_record:
         return "The predictions give other matrices of single records than per_record."
     return ""

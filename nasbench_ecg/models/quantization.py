@@ -12,10 +12,8 @@ References:
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +107,7 @@ def quantize(content: bytes, calibration: NDArray[np.float32]) -> bytes:
         def get_next(self) -> dict[str, NDArray[np.float32]] | None:
             return next(self._left, None)
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         given, prepared, made = (Path(folder, name) for name in ("a.onnx", "b.onnx", "c.onnx"))
         given.write_bytes(content)
         try:
@@ -268,14 +266,3 @@ def _softmax_nodes(path: Path) -> list[str]:
     import onnx
 
     return [node.name for node in onnx.load(path).graph.node if node.op_type == "Softmax"]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Suppress the logs of onnxruntime's quantization."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)

@@ -85,15 +85,22 @@ def _result(child: int, reader: int) -> str:
     limit = time_limit()
     deadline = monotonic() + limit
     while (left := deadline - monotonic()) > 0:
-        ready, _, _ = select.select([reader], [], [], min(left, 0.05))
-        if ready and os.read(reader, len(_OK)) == _OK:
+        if _came_back(reader, min(left, 0.05)):
             return ""
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
+            if _came_back(reader, 0):  # between the two looks
+                return ""
             code = os.waitstatus_to_exitcode(status)
             how = f"signal {-code}" if code < 0 else f"exit status {code}"
             return f"it ends the process ({how})"
     return f"it does not finish within {limit:g} seconds"
+
+
+def _came_back(reader: int, seconds: float) -> bool:
+    """Return whether the copy says so within some seconds."""
+    ready, _, _ = select.select([reader], [], [], seconds)
+    return bool(ready) and os.read(reader, len(_OK)) == _OK
 
 
 @contextmanager

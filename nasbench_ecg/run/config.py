@@ -152,7 +152,7 @@ def configure(registry: Registry, request: RunRequest) -> RunConfig:
         PluginError: A component is unknown or broken.
         OptionError: An option or profile is unknown or not allowed; the strategy does not search
             the space or does not keep the budget; the beats are too short; or an architecture
-                that is given is not of the space.
+            that is given is not of the space.
         ProtocolError: The dataset cannot be split by the protocol.
     """
     _check_names(request.profile, request.overrides)

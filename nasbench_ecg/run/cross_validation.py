@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -58,7 +58,7 @@ def cross_validated(task: Task, evaluate: Callable[[Task, int], Evaluation]) -> 
             for name, value in scores(pooled, task.train.classes, task.macro_classes).items()
             if name in metrics
         }
-        if name := score_metric(first.score, first.metrics, "f1_of_macro"):
+        if name := _metric_of_all(folds, metrics):
             score = metrics[name] if name in metrics else -metrics[name.removeprefix("-")]
     return replace(
         first,
@@ -71,6 +71,23 @@ def cross_validated(task: Task, evaluate: Callable[[Task, int], Evaluation]) -> 
         predictions=None,
         epochs_reused=sum(one.epochs_reused for one in folds),
     )
+
+
+def _metric_of_all(folds: Sequence[Evaluation], known: Collection[str]) -> str:
+    """Return the metric that the score is in every fold, as :func:`score_metric` names it, or "".
+
+    In a single fold, a score may equal a metric by chance.
+
+    Args:
+        folds: The evaluations.
+        known: Metrics that all of them have.
+    """
+    same: dict[str, float] = {}
+    for name in known:
+        for sign in (1, -1):
+            if all(one.score == sign * one.metrics[name] for one in folds):
+                same[name] = sign * folds[0].score
+    return score_metric(folds[0].score, same, "f1_of_macro")
 
 
 def _means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from nasbench_ecg.data.cache import LoadedBeats
 from nasbench_ecg.data.code import execution_digest
 from nasbench_ecg.data.persons import persons_of
 from nasbench_ecg.data.protocols import Split
-from nasbench_ecg.metrics import class_table, confusion_matrix, scores, without_macro_scores
+from nasbench_ecg.metrics import class_table, confusion_matrices, scores, without_macro_scores
 from nasbench_ecg.run.config import RunConfig
 from nasbench_ecg.run.consistency import score_metric
 from nasbench_ecg.run.environment import provenance
@@ -136,12 +136,14 @@ def record_scores(record: RunRecord, evaluation: Evaluation, task: Task) -> None
 
 def confusion_by_record(test: Beats, predicted: NDArray[np.int64]) -> dict[str, list[list[int]]]:
     """Return the confusion matrix of the beats of each record, rows the true class, by its name."""
-    matrices = {}
-    for i in np.unique(test.record):
-        own = test.record == i
-        matrix = confusion_matrix(test.labels[own], predicted[own], test.n_classes)
-        matrices[test.records[i]] = matrix.tolist()
-    return matrices
+    of_record = confusion_matrices(
+        test.record,
+        test.labels,
+        predicted,
+        n_groups=len(test.records),
+        n_classes=test.n_classes,
+    )
+    return {test.records[i]: of_record[i].tolist() for i in np.unique(test.record)}
 
 
 def inputs_of(record: RunRecord) -> dict[str, str]:

@@ -14,9 +14,7 @@ from pydantic_core import to_jsonable_python
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.options import changed_options
-from nasbench_ecg.plugin.specs import (
-    Kind,
-)
+from nasbench_ecg.plugin.specs import Kind
 
 if TYPE_CHECKING:
     from nasbench_ecg.run.record import RunRecord

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -11,10 +10,19 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_IMODE
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.errors import StorageError
-from nasbench_ecg.io import jsonable, sha256, storage_errors, to_json, write_atomically
+from nasbench_ecg.io import (
+    jsonable,
+    make_beside,
+    replace_atomically,
+    sha256,
+    storage_errors,
+    to_json,
+    write_atomically,
+)
 from nasbench_ecg.run.locks import RunLock
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import read_record_file
@@ -184,8 +192,8 @@ class RecordStore:
                         name: value.resolve_conj().contiguous().clone()
                         for name, value in weights.items()
                     }
-                    save_file(separate, temporary / WEIGHTS)
-                    (temporary / WEIGHTS).chmod(0o644)
+                    with replace_atomically(temporary / WEIGHTS) as part:
+                        save_file(separate, part)
                 except SafetensorError as error:
                     raise OSError(str(error)) from error
                 except (RuntimeError, ValueError, KeyError) as error:
@@ -195,8 +203,6 @@ class RecordStore:
                         where=str(folder / WEIGHTS),
                         fix="Dense tensors of types that safetensors knows can be stored.",
                     ) from error
-                with (temporary / WEIGHTS).open("rb") as file:
-                    os.fsync(file.fileno())
             digests = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
             _keep_made_later(folder, temporary, digests.get(WEIGHTS))
             return digests
@@ -206,7 +212,10 @@ class RecordStore:
         for path in self.folder.glob(".*-*"):
             own = path.name.startswith((f".{run_key}-", f".{run_key}.json-"))
             if _LEFTOVER.match(path.name) and (own or _age(path) > _STALE):
-                path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)  # another process may remove it too
 
     def read(self, run_key: str) -> RunRecord | None:
         """Return the record of ``run_key``; None if there is none that can be read."""
@@ -216,15 +225,24 @@ class RecordStore:
 
 @contextmanager
 def new_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder that replaces ``folder`` when the block succeeds."""
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    """Yield an empty folder that replaces ``folder`` when the block succeeds.
+
+    If it cannot take the place of ``folder``, or Ctrl-C comes in between, ``folder`` is as before.
+    """
+    temporary = make_beside(folder, Path.mkdir)
+    mode = S_IMODE(temporary.stat().st_mode)
     old = temporary.with_name(f"{temporary.name}-old")
     try:
         yield temporary
-        temporary.chmod(0o755)
-        if folder.exists():
-            folder.rename(old)
-        temporary.rename(folder)
+        temporary.chmod(mode)  # shutil.copytree gives it that of its source
+        try:
+            if folder.exists():
+                folder.rename(old)
+            temporary.rename(folder)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.errors import NasbenchError, first_invalid
 from nasbench_ecg.run.consistency import check_consistent
 from nasbench_ecg.run.numbers import is_fraction, is_measured
 from nasbench_ecg.run.record import RunRecord
@@ -77,9 +77,8 @@ def check_record(record: RunRecord) -> None:
 
 def describe_invalid(error: ValidationError) -> str:
     """Return the first fault that pydantic found, with its field, on one line."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(map(str, first["loc"])) or "the record"
-    return f"{field}: {first['msg']}"
+    field, reason = first_invalid(error)
+    return f"{field or 'the record'}: {reason}"
 
 
 def _check_numbers(record: RunRecord) -> None:

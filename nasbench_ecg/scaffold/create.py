@@ -8,14 +8,13 @@ import keyword
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import storage_errors
+from nasbench_ecg.io import make_beside, storage_errors
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import API_VERSION, Kind
 
@@ -67,13 +66,12 @@ def create(name: str, kind: Kind, parent: Path, registry: Registry) -> Path:
     _check_class(words["Class"], texts)
     with storage_errors(folder, option="--dir", what="The package"):
         parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+        temporary = make_beside(folder, Path.mkdir)
         try:
             for relative, text in texts.items():
                 path = temporary / relative
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-            temporary.chmod(0o755)
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -139,7 +139,7 @@ def read_header(folder: Path, name: str) -> Header:
     """
     path = Path(folder) / f"{name}.hea"
     if not path.is_file():
-        raise _no_header(path, name, folder)
+        raise _no_header(path, name)
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
@@ -240,7 +240,7 @@ def length_problems(header: Header) -> Iterator[RecordError]:
             )
 
 
-def _no_header(path: Path, name: str, folder: Path) -> RecordError:
+def _no_header(path: Path, name: str) -> RecordError:
     shouted = [f for f in path.parent.glob("*") if f.name.lower() == path.name.lower()]
     if shouted:
         return RecordError(

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.data.protocols import MACRO_MIN_BEATS
-from nasbench_ecg.metrics import class_table, confusion_matrix, scores, without_macro_scores
+from nasbench_ecg.metrics import (
+    class_table,
+    confusion_matrices,
+    confusion_matrix,
+    scores,
+    without_macro_scores,
+)
 from nasbench_ecg.run.store import EVALUATIONS
 from nasbench_ecg.studies.target import Target
 
@@ -177,11 +183,17 @@ def macro_classes(target: Target, matrix: NDArray[np.int64]) -> tuple[tuple[str,
 
 
 def _by_record(target: Target, predicted: NDArray[np.int64]) -> list[RecordResult]:
-    of_beat, truth, found = target.beats.record[target.index], target.truth[target.index], []
+    of_beat, truth = target.beats.record[target.index], target.truth[target.index]
+    matrices = confusion_matrices(
+        of_beat,
+        truth,
+        predicted,
+        n_groups=len(target.beats.records),
+        n_classes=len(target.classes),
+    )
+    found = []
     for i in np.unique(of_beat).tolist():
-        own = of_beat == i
-        matrix = confusion_matrix(truth[own], predicted[own], len(target.classes))
-        name = target.beats.records[i]
+        name, matrix = target.beats.records[i], matrices[i]
         metrics = without_macro_scores(scores(matrix, target.classes))
         found.append(RecordResult(name, target.persons[name], matrix.tolist(), metrics))
     return found

@@ -110,8 +110,15 @@ class LocalExecutor:
         if options.gpus:
             changes["CUDA_VISIBLE_DEVICES"] = options.gpus[slot % len(options.gpus)]
         if options.workers > 1 and "OMP_NUM_THREADS" not in os.environ:
-            changes["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // options.workers))
+            changes["OMP_NUM_THREADS"] = str(max(1, _usable_cores() // options.workers))
         return {**os.environ, **changes}
+
+
+def _usable_cores() -> int:
+    """Return the cores that this process may use: in a job or a container not all of a machine."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class ChildProcess:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Literal
 
 from nasbench_ecg.errors import ExecutorBusyError, ExecutorError
@@ -53,69 +54,126 @@ def run_jobs(
         living: Asked before a job is submitted for the handle of a job that another process has
             submitted for it in the meantime.
     """
-    able = executor.capabilities
-    by_name = {job.name: job for job in jobs}
-    running = {handle: by_name[name] for name, handle in (attached or {}).items()}
-    waiting = [job for job in jobs if job not in running.values()]
-    tries: Counter[str] = Counter()
-    asked_at = -LATER_SECONDS
-    quiet = dict.fromkeys(running)  # jobs that are not yet seen running
+    own = _Jobs(executor, jobs, attached or {})
     try:
-        while waiting or running:
-            free = len(waiting) if able.slots is None else able.slots - len(running)
-            chosen: list[Job] = []
-            if free > 0 and waiting and time.monotonic() - asked_at >= LATER_SECONDS:
-                later: list[Job] = []
-                while waiting and len(chosen) < free:
-                    job = waiting.pop(0)
-                    answer = readiness(job)
-                    if answer == "drop":
-                        yield job, None
-                    else:
-                        (chosen if answer == "start" else later).append(job)
-                waiting = [*waiting, *later]
-                asked_at = -LATER_SECONDS if chosen else time.monotonic()
-            for job in list(chosen):
-                if not tries[job.name] and (handle := living(job)):
-                    chosen.remove(job)
-                    running[handle] = job
-                    quiet[handle] = None
-            if chosen:
-                try:
-                    with signals_delayed():
-                        for job, handle in zip(chosen, executor.submit(chosen), strict=True):
-                            running[handle] = job
-                            quiet[handle] = None
-                            submitted(job, handle)
-                except ExecutorBusyError:
-                    waiting = [*chosen, *waiting]
-                    asked_at = time.monotonic() + BUSY_SECONDS - LATER_SECONDS
+        while own.waiting or own.running:
+            chosen, dropped = own.choose(readiness)
+            for job in dropped:
+                yield job, None
+            own.submit(chosen, living, submitted)
+            for job in own.seen_running():
+                started(job)
             ended = False
-            for handle in [one for one in quiet if _is_running(executor, one)]:
-                quiet.pop(handle, None)
-                started(running[handle])
-            for handle, job in list(running.items()):
-                outcome = executor.outcome(handle)
-                if outcome is None:
-                    continue
+            for job, outcome in own.ended():
                 ended = True
-                del running[handle]
-                quiet.pop(handle, None)
-                if outcome.lost and tries[job.name] < able.retries and wanted(job):
-                    tries[job.name] += 1
+                if own.may_be_tried_again(job, outcome) and wanted(job):
                     retried(job, outcome)
-                    waiting.insert(0, job)
+                    own.try_again(job)
                 else:
                     yield job, outcome
-            if not ended and (running or waiting):
-                time.sleep(QUEUE_POLL_SECONDS if able.remote else POLL_SECONDS)
-            elif ended:
-                asked_at = -LATER_SECONDS
+            if ended:
+                own.ask_at = -math.inf
+            elif own.waiting or own.running:
+                time.sleep(QUEUE_POLL_SECONDS if executor.capabilities.remote else POLL_SECONDS)
     finally:
-        if not able.outlives:
-            for handle in running:
+        if not executor.capabilities.outlives:
+            for handle in own.running:
                 executor.cancel(handle)
         executor.close()
+
+
+class _Jobs:
+    """The jobs that wait, and those that the engine has.
+
+    Args:
+        executor: Runs the jobs.
+        jobs: The jobs; they start in this order.
+        attached: Handles of jobs that were submitted before, by name.
+
+    Attributes:
+        waiting: Jobs that are still to be submitted.
+        running: Submitted jobs by handle.
+        ask_at: Time of the monotonic clock from which waiting jobs are looked at.
+    """
+
+    def __init__(
+        self, executor: Executor, jobs: Sequence[Job], attached: Mapping[str, str]
+    ) -> None:
+        by_name = {job.name: job for job in jobs}
+        self.running = {handle: by_name[name] for name, handle in attached.items()}
+        self.waiting = [job for job in jobs if job.name not in attached]
+        self.ask_at = -math.inf
+        self._executor = executor
+        self._quiet = dict.fromkeys(self.running)  # not yet seen running
+        self._tries: Counter[str] = Counter()
+
+    def choose(self, readiness: Callable[[Job], Readiness]) -> tuple[list[Job], list[Job]]:
+        """Take jobs that can start now from those that wait, and jobs that are dropped."""
+        chosen: list[Job] = []
+        later: list[Job] = []
+        dropped: list[Job] = []
+        lists: dict[Readiness, list[Job]] = {"start": chosen, "later": later, "drop": dropped}
+        slots = self._executor.capabilities.slots
+        free = len(self.waiting) if slots is None else slots - len(self.running)
+        if free > 0 and self.waiting and time.monotonic() >= self.ask_at:
+            while self.waiting and len(chosen) < free:
+                job = self.waiting.pop(0)
+                lists[readiness(job)].append(job)
+            self.waiting += later
+            self.ask_at = -math.inf if chosen else time.monotonic() + LATER_SECONDS
+        return chosen, dropped
+
+    def submit(
+        self,
+        chosen: Sequence[Job],
+        living: Callable[[Job], str | None],
+        submitted: Callable[[Job, str], None],
+    ) -> None:
+        """Submit jobs, but not those that another process has submitted meanwhile."""
+        new: list[Job] = []
+        for job in chosen:
+            if not self._tries[job.name] and (handle := living(job)):
+                self._add(job, handle)
+            else:
+                new.append(job)
+        if not new:
+            return
+        try:
+            with signals_delayed():
+                for job, handle in zip(new, self._executor.submit(new), strict=True):
+                    self._add(job, handle)
+                    submitted(job, handle)
+        except ExecutorBusyError:
+            self.waiting = [*new, *self.waiting]
+            self.ask_at = time.monotonic() + BUSY_SECONDS
+
+    def _add(self, job: Job, handle: str) -> None:
+        self.running[handle] = job
+        self._quiet[handle] = None
+
+    def seen_running(self) -> list[Job]:
+        """Return the jobs that run now and did not when this was asked last."""
+        seen = [handle for handle in self._quiet if _is_running(self._executor, handle)]
+        for handle in seen:
+            del self._quiet[handle]
+        return [self.running[handle] for handle in seen]
+
+    def ended(self) -> Iterator[tuple[Job, Outcome]]:
+        """Yield the jobs that have ended, with their outcomes."""
+        for handle, job in list(self.running.items()):
+            if (outcome := self._executor.outcome(handle)) is not None:
+                del self.running[handle]
+                self._quiet.pop(handle, None)
+                yield job, outcome
+
+    def may_be_tried_again(self, job: Job, outcome: Outcome) -> bool:
+        """Return whether a job was lost, and not yet as often as the executor allows."""
+        return outcome.lost and self._tries[job.name] < self._executor.capabilities.retries
+
+    def try_again(self, job: Job) -> None:
+        """Let a job wait again, before all others."""
+        self._tries[job.name] += 1
+        self.waiting.insert(0, job)
 
 
 def _is_running(executor: Executor, handle: str) -> bool:

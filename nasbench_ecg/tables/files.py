@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from nasbench_ecg.errors import first_invalid
 from nasbench_ecg.io import replace_atomically, storage_errors, to_json, write_atomically
 from nasbench_ecg.tables.card import FORMAT, FORMATS, Card, TableError, seal
 from nasbench_ecg.tables.table import COST, PROXY, Table, empty_arrays
@@ -134,9 +135,8 @@ def _read_card(path: Path) -> Card:
     try:
         card = Card.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        raise _damaged(path, f"{name}: {first['msg']}") from None
+        name, reason = first_invalid(error)
+        raise _damaged(path, f"{name}: {reason}") from None
     if card.format > 1 and card.card_sha256 != seal(data):
         raise _damaged(path, "the SHA-256 of its card is not the one on the card")
     return card

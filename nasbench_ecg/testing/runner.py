@@ -166,7 +166,8 @@ def check_component(
                 start=done,
                 results=str(results),
             )
-            command = [sys.executable, "-m", "nasbench_ecg.testing.runner", json.dumps(asdict(job))]
+            job_text = json.dumps(asdict(job))
+            command = [sys.executable, "-P", "-m", "nasbench_ecg.testing.runner", job_text]
             child = ChildProcess(command, log, time_limit=time_limit, grace=0.0)
             for result in _results(child, results):
                 done += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import ceil, isfinite
+from math import ceil, inf, isfinite
 from statistics import fmean
 
 from nasbench_ecg.api import (
@@ -44,6 +44,7 @@ class EvaluationHistory:
     evaluations: dict[tuple[str, Fidelity], Evaluation] = field(default_factory=dict)
     repeats: int = 0
     seconds: float = 0.0
+    _best: float = -inf
 
     @property
     def best(self) -> Architecture | None:
@@ -149,8 +150,8 @@ class EvaluationHistory:
             own = candidate_figures.get(arch.hash, {})
             shown = {**_figures(evaluation, fidelity), **figures, **own}
             self.ctx.log(evaluation.score, **shown)
-            best = max(known.score for known in self.evaluations.values())
-            self.advance(1, score=evaluation.score, best=best)
+            self._best = max(self._best, evaluation.score)
+            self.advance(1, score=evaluation.score, best=self._best)
 
     def to_rows(self) -> list[dict[str, object]]:
         """Return the evaluations in order as JSON data: hash, score, epochs and beats.

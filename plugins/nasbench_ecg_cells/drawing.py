@@ -162,7 +162,7 @@ def _passing_lines(layout: Layout) -> Iterator[str]:
                 continue
             drawn.add((here, there))
             y, y_next = layout.y[here], layout.y[there]
-            x, x_next = _right_edge(layout, here), _left_edge(there[0])
+            x, x_next = _right_edge(here), _left_edge(there[0])
             path = f"{_curve(x, y, x_next, y_next)} H{_n(x_next + _BLOCK)}"
             yield _line(path, _LINE, "line")
 
@@ -176,7 +176,7 @@ def _node(layout: Layout, state: int, node: tuple[Edge, Edge], *, reduction: boo
         colors = _COLORS[edge.operation]
         port = y + side * _PORT
         before = layout.route(edge.source, state)[-1]
-        line = _curve(_right_edge(layout, before), layout.y[before], x, port)
+        line = _curve(_right_edge(before), layout.y[before], x, port)
         dashed = edge.operation == "none"
         yield _line(line, colors.line, dashed=dashed)
         yield _line(_curve(x + BOX[0], port, center, y), colors.line, dashed=dashed)
@@ -209,7 +209,7 @@ def _output(layout: Layout) -> Iterator[str]:
     for place, state in enumerate(layout.output_order):
         port = y + pitch * (place - (len(layout.output_order) - 1) / 2)
         before = column - 1, state
-        path = _curve(_right_edge(layout, before), layout.y[before], x, port)
+        path = _curve(_right_edge(before), layout.y[before], x, port)
         yield _line(path, _LINE, "line")
     yield _box(x, y, (_OUTPUT_WIDTH, height), "#f3f4f6", end=True)
     middle = _n(x + _OUTPUT_WIDTH / 2)
@@ -223,7 +223,7 @@ def _left_edge(column: int) -> float:
     return 0.0 if column == 0 else _INPUT_WIDTH + 64 + (column - 1) * _COLUMN
 
 
-def _right_edge(layout: Layout, place: Position) -> float:
+def _right_edge(place: Position) -> float:
     """Return the x coordinate at which lines leave a position."""
     column, state = place
     return _INPUT_WIDTH if column == 0 and state < 2 else _left_edge(column) + _BLOCK

@@ -142,15 +142,14 @@ class DaskExecutor:
 
     def close(self) -> None:
         """End all jobs, and leave the cluster."""
-        if self._client is None:
-            return
         for handle in self._futures:
             self.cancel(handle)
         deadline = time.monotonic() + _CLOSE_SECONDS
         while time.monotonic() < deadline and not all(f.done() for f in self._futures.values()):
             time.sleep(0.1)
         self._futures.clear()
-        self._client.close()
+        if self._client is not None:
+            self._client.close()
         if self._cluster is not None:
             self._cluster.close()
         self._client = self._cluster = self._watch = None
@@ -184,6 +183,7 @@ class DaskExecutor:
             self._client = Client(address, timeout=seconds, set_as_default=False)
             self._client.wait_for_workers(1, timeout=seconds)
         except (OSError, ValueError, TimeoutError) as error:
+            self.close()
             raise ExecutorError(
                 f"The Dask cluster does not answer: {str(error).rstrip('.')}.",
                 where=options.address or "this machine",

@@ -96,17 +96,6 @@ class Margin:
         """Return the diagonal of I − B Bᵀ, [n]."""
         return np.asarray(1 - np.einsum("nr,nr->n", self.basis, self.basis))
 
-    def change_by_flipping(self, y: NDArray[Any], flips: NDArray[np.int64]) -> float:
-        """Return J(y with the labels at ``flips`` changed) − J(y), in O(|flips|·r) given B Bᵀ y.
-
-        It is −4 Σ y_i g_i + 4 Σ y_i y_j A_ij over ``flips``, with A = I − B Bᵀ and g = A y.
-        """
-        rows = self.basis[flips]
-        signs = y[flips].astype(self.basis.dtype)
-        g = signs - rows @ (y.astype(self.basis.dtype) @ self.basis)
-        moved = signs @ rows
-        return float(-4 * signs @ g + 4 * (signs @ signs - moved @ moved))
-
 
 def margin_of_kernel(kernel: Floats, lam: float, *, bias: bool = True) -> Margin:
     """Return the objective of a kernel matrix [n, n]. O(n³)."""

@@ -367,8 +367,9 @@ def _ask(*words: str) -> str | None:
             f"{words[0]} does not answer: {error}.", fix="Check that SLURM works here: 'sinfo'."
         ) from error
     if done.returncode and "Invalid job id" not in done.stderr:
+        *_, last = ["?", *done.stderr.strip().splitlines()]
         raise ExecutorError(
-            f"{words[0]} fails: {done.stderr.strip().splitlines()[-1] if done.stderr else '?'}.",
+            f"{words[0]} fails: {last}.",
             fix="Check that SLURM works here: 'sinfo'.",
         )
     return done.stdout if done.returncode == 0 else None

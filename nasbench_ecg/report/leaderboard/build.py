@@ -138,7 +138,7 @@ def _leaderboard(
         by_name[method[:3]].append(json.loads(method[3]))
     ranked_by = _ranked_by(records)
     rows = [
-        _row(track, method, methods[method], differing(by_name[method[:3]]), ranked_by, folds)
+        _row(method, methods[method], differing(by_name[method[:3]]), ranked_by, folds)
         for method in sorted(methods)
     ]
     common = common_options(rows)
@@ -230,7 +230,6 @@ def _position(row: Row) -> tuple[Any, ...]:
 
 
 def _row(
-    track: Track,
     method: tuple[str, ...],
     records: Sequence[RunRecord],
     distinguishing: set[str],

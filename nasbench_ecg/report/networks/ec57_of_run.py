@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.ec57.comparison import LABELS, Comparison
 from nasbench_ecg.errors import OptionError, StorageError
-from nasbench_ecg.metrics import confusion_matrix
+from nasbench_ecg.metrics import confusion_matrices
 from nasbench_ecg.report.statistics.patients import tests_unseen_records
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
@@ -68,9 +68,9 @@ def _from_predictions(record: RunRecord, out: Path) -> dict[str, NDArray[np.int6
             where=str(path),
             fix=f"Make it again: {record.command} --rerun",
         ) from error
-    n = len(record.classes)
-    names = dict.fromkeys(of_beat.tolist())
-    return {
-        name: confusion_matrix(truth[of_beat == name], predicted[of_beat == name], n)
-        for name in names
-    }
+    names, number_of_beat = np.unique(of_beat, return_inverse=True)
+    matrices = confusion_matrices(
+        number_of_beat, truth, predicted, n_groups=len(names), n_classes=len(record.classes)
+    )
+    of_record = dict(zip(names.tolist(), matrices, strict=True))
+    return {name: of_record[name] for name in dict.fromkeys(of_beat.tolist())}

@@ -33,7 +33,7 @@ def _new(component: ComponentUnderTest) -> Iterator[tuple[Executor, Path]]:
 
 
 def _job(folder: Path, name: str, code: str, time_limit: float | None = None) -> Job:
-    command = [sys.executable, "-c", code]
+    command = [sys.executable, "-P", "-c", code]
     return Job(name, command, folder / "logs" / f"{name}.log", time_limit)
 
 

@@ -1,1 +1,1 @@
-"""Variants of DARTS: each module changes a few hooks of one :class:`.base.Variant`."""
+"""Variants of DARTS; each changes some hooks of :class:`~nasbench_ecg_darts.variant.Variant`."""
