@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.arguments import number_from, positive_number, whole_number
-from nasbench_ecg.contracts import Budget
+from nasbench_ecg.contracts import Budget, requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError
 from nasbench_ecg.options import parse_assignments
@@ -222,7 +222,7 @@ def has_other_beats(record: RunRecord, config: RunConfig, source: LocalSource) -
     from nasbench_ecg.run.loading import beats_of
 
     dataset = config.dataset.create()
-    if record.dataset is None or any(map(source.missing, dataset.requires())):
+    if record.dataset is None or any(map(source.missing, requirements_of(dataset))):
         return False
     with suppress(NasbenchError):
         now = beats_of(config.dataset.component, config.dataset.options, dataset, source, Silent())

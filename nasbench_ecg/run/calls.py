@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -58,6 +59,29 @@ class ComponentCalls:
         finally:
             if changed := before.restore():
                 self.tell(f"Changed by the {who}, and restored: {'; '.join(changed)}.")
+
+    @contextmanager
+    def through(self, components: Mapping[str, object]) -> Iterator[None]:
+        """Call a component in the block that itself calls others, such as a search its space.
+
+        An error of the block that a method of one of them raised gets the name of that one.
+
+        Args:
+            components: The other components, by their names from :func:`describe`.
+        """
+        try:
+            yield
+        except NasbenchError:
+            raise
+        except Exception as error:
+            frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+            for frame in reversed(frames):
+                called = frame.f_locals.get("self")
+                for who, component in components.items():
+                    if called is not None and called is component:
+                        error.add_note(f"{_RAISED_BY}{who}.")
+                        raise
+            raise
 
     def tell(self, note: str) -> None:
         """Show and keep a note, unless it is known."""
