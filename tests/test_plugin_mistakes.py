@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 from tiny_beats import tiny_beats
+from tiny_runs import registry_with
 
+import nasbench_ecg as nb
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Fidelity, Requirement, requirements_of
 from nasbench_ecg.data.partitions import fixed_records
@@ -22,6 +24,10 @@ from nasbench_ecg.errors import (
     PluginError,
     ProtocolError,
 )
+from nasbench_ecg.options import NoOptions
+from nasbench_ecg.plugin.loading import spec_fault
+from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.downloads import fetch_records
@@ -195,3 +201,50 @@ def test_masked_samples_are_no_signal() -> None:
         replace(beats, signals=np.ma.masked_less(beats.signals, 0))
     same = replace(beats, signals=np.ma.masked_less(beats.signals, -1e9))
     assert type(same.signals) is np.ndarray and same.fingerprint() == beats.fingerprint()
+
+
+class NoSearch:
+    def __init__(self, options: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (NoSearch, "has no method 'search'"),
+        (lambda options: None, "has no method 'search'"),
+        (lambda options: NoSearch, "returns a class"),
+    ],
+)
+def test_a_component_without_its_method_is_refused_when_it_is_made(target: Any, said: str) -> None:
+    spec = StrategySpec(name="empty", target=target, summary="Empty", space="conv-cells")
+    component = registry_with(spec).get("strategy", "empty")
+    with pytest.raises(PluginError, match=f"The strategy 'empty' cannot be used: .*{said}"):
+        component.create(NoOptions())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("revision", "1"),
+        ("revision", 0),
+        ("revision", True),
+        ("min_samples", "5"),
+        ("space", None),
+        ("evaluator", 3),
+    ],
+)
+def test_fields_of_a_spec_have_the_right_type(field: str, value: Any) -> None:
+    given = {"name": "x", "target": NoSearch, "summary": "x", "space": "conv-cells", field: value}
+    assert f"{field} {value!r} is not" in spec_fault(StrategySpec(**given), StrategySpec)
+
+
+def test_shipped_specs_have_no_fault() -> None:
+    for component in load_registry().components():
+        assert not spec_fault(component.spec, type(component.spec))
+
+
+@pytest.mark.parametrize("given", [{"data": 3}, {"out": None}, {"suite": None}])
+def test_folders_and_suites_of_other_types_are_refused(given: dict[str, Any]) -> None:
+    (name,) = given
+    with pytest.raises(OptionError, match=f"{name}="):
+        nb.run("cnn-9", "synthetic-2lead", profile="smoke", **given)

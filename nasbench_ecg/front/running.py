@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.arguments import number_from, positive_number, whole_number
+from nasbench_ecg.arguments import folder_of, name_of, number_from, positive_number, whole_number
 from nasbench_ecg.contracts import Budget, requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError
@@ -120,10 +120,10 @@ def run(
         _seeds(seed, seeds),
         registry,
     )
-    check_name(suite, "suite")
-    store = RecordStore(Path(out), suite)
+    check_name(name_of("suite", suite), "suite")
+    store = RecordStore(folder_of("out", out), suite)
     shown = progress or python_progress()
-    source = LocalSource(None if data is None else Path(data))
+    source = LocalSource(_unless_none(folder_of, "data", data))
     records = [
         make_run(
             one,
