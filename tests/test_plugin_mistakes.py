@@ -117,6 +117,12 @@ def test_an_error_in_a_method_of_the_space_has_the_name_of_the_space() -> None:
     ):
         space.sample(3)
     assert caught.value.__notes__ == ["Raised by the space."]
+    named = KeyError("known")
+    named.add_note("Raised by the evaluator.")
+    with pytest.raises(KeyError) as inner, calls.through({"space": space}):
+        space.sample = lambda rng: (_ for _ in ()).throw(named)  # type: ignore[method-assign]
+        space.sample(3)
+    assert inner.value.__notes__ == ["Raised by the evaluator."]
     with pytest.raises(ZeroDivisionError) as own, calls.of("strategy"), calls.through({"s": space}):
         1 / 0  # noqa: B018
     assert own.value.__notes__ == ["Raised by the strategy."]

@@ -51,10 +51,8 @@ class ComponentCalls:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            notes = getattr(error, "__notes__", ())
-            theirs = attribute or not isinstance(error, NasbenchError)
-            if theirs and not any(str(note).startswith(_RAISED_BY) for note in notes):
-                error.add_note(f"{_RAISED_BY}{who}.")
+            if attribute or not isinstance(error, NasbenchError):
+                _attribute(error, who)
             raise
         finally:
             if changed := before.restore():
@@ -79,7 +77,7 @@ class ComponentCalls:
                 called = frame.f_locals.get("self")
                 for who, component in components.items():
                     if called is not None and called is component:
-                        error.add_note(f"{_RAISED_BY}{who}.")
+                        _attribute(error, who)
                         raise
             raise
 
@@ -88,3 +86,9 @@ class ComponentCalls:
         if note not in self.notes:
             self.notes.append(note)
             self.progress.note(note)
+
+
+def _attribute(error: BaseException, who: str) -> None:
+    """Name a component in the notes of an error, unless one of them names another."""
+    if not any(str(note).startswith(_RAISED_BY) for note in getattr(error, "__notes__", ())):
+        error.add_note(f"{_RAISED_BY}{who}.")
