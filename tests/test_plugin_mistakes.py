@@ -109,6 +109,9 @@ def test_an_error_in_a_method_of_the_space_has_the_name_of_the_space() -> None:
         def sample(self, rng: Any) -> Any:
             return {}[rng]
 
+        def mutate(self, error: Exception) -> Any:
+            raise error
+
     space, calls = Space(), ComponentCalls(Silent())
     with (
         pytest.raises(KeyError) as caught,
@@ -120,8 +123,7 @@ def test_an_error_in_a_method_of_the_space_has_the_name_of_the_space() -> None:
     named = KeyError("known")
     named.add_note("Raised by the evaluator.")
     with pytest.raises(KeyError) as inner, calls.through({"space": space}):
-        space.sample = lambda rng: (_ for _ in ()).throw(named)  # type: ignore[method-assign]
-        space.sample(3)
+        space.mutate(named)
     assert inner.value.__notes__ == ["Raised by the evaluator."]
     with pytest.raises(ZeroDivisionError) as own, calls.of("strategy"), calls.through({"s": space}):
         1 / 0  # noqa: B018
