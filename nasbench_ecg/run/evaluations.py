@@ -208,7 +208,8 @@ def _fault_of_curves(found: Evaluation) -> str:
     for name, values in found.curves.items():
         if not isinstance(name, str):
             return f"{name!r} is not the name of a curve"
-        if not hasattr(values, "__len__") or isinstance(values, str) or np.ndim(values) != 1:
+        listed = hasattr(values, "__len__") and not isinstance(values, str | Mapping)
+        if not listed or getattr(values, "ndim", 1) != 1:
             return f"the curve {name} is of the type {type(values).__name__}, not a list of numbers"
     return ""
 
