@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, PluginError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,8 +51,20 @@ class Architecture:
     genotype: Any
 
     def to_json(self) -> str:
-        """Return the canonical JSON text of this architecture."""
-        return canonical_json(self.to_dict())
+        """Return the canonical JSON text of this architecture.
+
+        Raises:
+            PluginError: Its genotype is no JSON data.
+        """
+        try:
+            return canonical_json(self.to_dict())
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PluginError(
+                f"A genotype of the search space {self.space!r} is no JSON data: {error}.",
+                where=f"{self.genotype!r:.100}",
+                fix="Make it of lists, mappings, texts and Python's numbers: of a number of NumPy, "
+                "int(number).",
+            ) from error
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for :meth:`from_dict`."""
@@ -95,7 +107,7 @@ class Architecture:
     @cached_property
     def hash(self) -> str:
         """First 16 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return digest(self.to_dict())[:16]
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Architecture):

@@ -16,7 +16,7 @@ import pandas as pd
 
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import OptionError, nearest
-from nasbench_ecg.front.results import LeaderboardTables, Runs, one_run, records_of
+from nasbench_ecg.front.results import LeaderboardTables, Runs, leaderboard, one_run, records_of
 from nasbench_ecg.report.leaderboard.anytime import EFFORTS, Effort, best_curve
 from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.measures import COSTS
@@ -66,12 +66,16 @@ def _axes(ax: Axes | None, height: float = 0.75) -> Iterator[Axes]:
 
 
 def score_against_cost(
-    boards: LeaderboardTables, cost: str = "parameters", *, track: int = 0, ax: Axes | None = None
+    boards: LeaderboardTables | Runs,
+    cost: str = "parameters",
+    *,
+    track: int = 0,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the mean score of each method of a leaderboard against a cost, with its seeds' spread.
 
     Args:
-        boards: What ``nb.leaderboard`` returns.
+        boards: What ``nb.leaderboard`` returns, or the runs themselves.
         cost: ``parameters``, ``macs``, ``latency_1_ms``, ``latency_256_ms`` or ``peak_memory_mb``.
         track: Which leaderboard, from 0.
         ax: Axes to draw on.
@@ -79,6 +83,7 @@ def score_against_cost(
     Raises:
         OptionError: There is no such leaderboard, or no method has the cost.
     """
+    boards = boards if isinstance(boards, LeaderboardTables) else leaderboard(boards)
     if not 0 <= track < len(boards):
         raise OptionError(f"There are {len(boards)} leaderboards, and none of number {track}.")
     board = boards.boards[track]

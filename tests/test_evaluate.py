@@ -194,7 +194,7 @@ def test_classes_can_count_as_others(trained, elsewhere):
 
 
 def test_features_are_refused(trained, elsewhere):
-    with pytest.raises(OptionError, match="not cut from a signal"):
+    with pytest.raises(OptionError, match="does not say how its beats are cut"):
         evaluate(*trained, "mitbih-features", source=elsewhere)
 
 

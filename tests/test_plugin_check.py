@@ -14,6 +14,7 @@ import made_up_plugin
 import numpy as np
 import pytest
 import torch
+from tiny_beats import tiny_beats
 from tiny_runs import registry_with
 from typer.testing import CliRunner
 
@@ -776,6 +777,38 @@ def test_the_command_hands_the_folder_of_records_on(
     )
     result = CliRunner().invoke(app, ["plugin", "check", "qt-1lead", "--data", str(tmp_path)])
     assert (result.exit_code, given) == (0, [tmp_path])
+
+
+def test_a_plugin_is_checked_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    monkeypatch.setattr(
+        runner, "check_component", lambda kind, name, **others: given.append((kind, name)) or ()
+    )
+    result = CliRunner().invoke(app, ["plugin", "check", "baselines"])
+    strategies = [("strategy", name) for name in ("cnn-9", "cnn-11", "resnet-31")]
+    assert result.exit_code == 0
+    assert sorted(given) == sorted(
+        [("search-space", "fixed"), ("builder", "fixed-network"), *strategies]
+    )
+    given.clear()
+    CliRunner().invoke(app, ["plugin", "check", "baselines", "--kind", "builder"])
+    assert given == [("builder", "fixed-network")]
+
+
+def test_beats_of_other_types_of_numbers_keep_the_contract_as_a_run_converts_them() -> None:
+    class Doubles(Ward):
+        def requires(self) -> Any:
+            return ()
+
+        def load(self, source: Any, progress: Any) -> Any:
+            beats = tiny_beats(40)
+            where = np.arange(40) * 300
+            return replace(beats, signals=beats.signals.astype(np.float64), sample=where)
+
+    registry = registry_with(DatasetSpec(name="doubles", target=Doubles, summary="Doubles"))
+    (check,) = (c for c in checks_of("dataset") if c.name == "beats-are-well-formed")
+    found = run_check(check, component_under_test(registry, "dataset", "doubles"))
+    assert found.outcome == "passed", found.reason
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(in_this_process: None) -> None:

@@ -33,6 +33,7 @@ def recorded(beats_cache: Path, tmp_path: Path) -> Callable[..., RunRecord]:
         log: dict[str, Any] | None = None,
         change: Callable[[Any], None] = lambda genotype: None,
         again: bool = False,
+        asks: bool = True,
         **returned: Any,
     ) -> RunRecord:
         class Strategy:
@@ -50,7 +51,8 @@ def recorded(beats_cache: Path, tmp_path: Path) -> Callable[..., RunRecord]:
             def __init__(self, options: Any) -> None: ...
 
             def evaluate(self, arch: Any, task: Any, builder: Any, ctx: Any) -> Evaluation:
-                ctx.parts()
+                if asks:
+                    ctx.parts()
                 usual = {"score": 0.5, "metrics": {}, "seconds": 0.1}
                 return Evaluation(**{"architecture": arch, **usual, **returned})
 
@@ -159,3 +161,23 @@ def test_numbers_that_a_record_cannot_hold_are_refused_with_the_name_of_the_eval
 ) -> None:
     with pytest.raises(PluginError, match=f"evaluator 'odd-scores'.*{reason}"):
         recorded(**returned)
+
+
+@pytest.mark.parametrize(
+    ("curve", "kind"),
+    [
+        ((x for x in [1.0]), "generator"),
+        (1.0, "float"),
+        (np.ones((2, 2)), "ndarray"),
+        ("ab", "str"),
+    ],
+)
+def test_a_curve_that_is_no_list_of_numbers_is_named(recorded: Any, curve: Any, kind: str) -> None:
+    with pytest.raises(PluginError, match=f"the curve loss is of the type {kind}, not a list"):
+        recorded(curves={"loss": curve})
+
+
+def test_scores_of_beats_that_were_not_requested_are_refused(recorded: Any) -> None:
+    with pytest.raises(PluginError, match=r"'odd-scores'.* returns accuracy without a request"):
+        recorded(asks=False, metrics={"accuracy": 0.5})
+    assert recorded(asks=False, metrics={"parameters": 3.0}).score == 0.5

@@ -36,6 +36,8 @@ GOOD = """
     class Thing:
         def __init__(self, options):
             self.options = options
+
+        def search(self, task, space, builder, ctx): ...
 """
 
 

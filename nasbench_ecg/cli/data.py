@@ -172,6 +172,7 @@ def path(
 
 def _datasets_by_database(registry: Registry) -> dict[str, list[str]]:
     """Return the names of the datasets that use each database; broken datasets are skipped."""
+    from nasbench_ecg.contracts import requirements_of
     from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.options import resolve
 
@@ -180,7 +181,7 @@ def _datasets_by_database(registry: Registry) -> dict[str, list[str]]:
         try:
             model = component.options_model()
             dataset = component.create(resolve(model, component=component.name))
-            needed = {requirement.database for requirement in dataset.requires()}
+            needed = {requirement.database for requirement in requirements_of(dataset)}
         except NasbenchError:
             continue
         for database in needed:

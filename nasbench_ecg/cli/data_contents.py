@@ -266,10 +266,11 @@ def _features_of_dataset(
     """Return the features of the dataset's own beats."""
     import numpy as np
 
+    from nasbench_ecg.contracts import requirements_of
     from nasbench_ecg.errors import OptionError, nearest
 
     component, options, dataset = _find_dataset(name, registry)
-    databases = {requirement.database for requirement in dataset.requires()}
+    databases = {requirement.database for requirement in requirements_of(dataset)}
     if len(databases) != 1:
         raise OptionError(
             f"The dataset {name!r} does not use exactly one database.",

@@ -68,7 +68,8 @@ def check(
         str,
         typer.Argument(
             metavar="NAME|PATH",
-            help="An installed component, or the folder of a package that is not installed.",
+            help="An installed component or plugin, or the folder of a package that is not "
+            "installed.",
             autocompletion=complete_name,
         ),
     ],
@@ -102,7 +103,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the contract checks of a component; exit status 1 if one fails."""
+    """Run the contract checks of components; exit status 1 if one fails."""
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.testing.checks import checks_of
@@ -151,7 +152,11 @@ def _components_to_check(
     from nasbench_ecg.plugin.registry import load_registry
 
     if package is None:
-        return load_registry().find(plugin, kind), []
+        installed = load_registry()
+        if any(component.name == plugin for component in installed.components()):
+            return installed.find(plugin, kind), []
+        own = [one for one in installed.components(kind) if one.plugin == plugin]
+        return own or installed.find(plugin, kind), []
     local = discover_package(package)
     names = {(found.name, found.distribution) for found in local}
     registry = load_registry(local)

@@ -62,9 +62,10 @@ def _gpu_name() -> str:
 
 def print_missing_records(config: RunConfig, source: LocalSource) -> None:
     """Print which records a run would download."""
+    from nasbench_ecg.contracts import requirements_of
     from nasbench_ecg.physionet.catalog import describe_missing
 
-    for requirement in config.dataset.create().requires():
+    for requirement in requirements_of(config.dataset.create()):
         if missing := source.missing(requirement):
             stderr().print(f"{describe_missing(requirement, missing)} A run downloads them first.")
 

@@ -15,6 +15,7 @@ from nasbench_ecg.contracts.datasets import (
     FitsOnTraining,
     NamesPersons,
     Requirement,
+    requirements_of,
 )
 from nasbench_ecg.contracts.search import (
     Budget,
@@ -71,4 +72,5 @@ __all__ = [
     "StacksNetworks",
     "Strategy",
     "Task",
+    "requirements_of",
 ]

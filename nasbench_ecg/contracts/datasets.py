@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from nasbench_ecg.errors import NasbenchError, PluginError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,11 +25,30 @@ class Requirement:
         database: Name of the PhysioNet database and of its folder, for example ``mitdb``.
         records: Names of the records.
         extensions: Extensions of the files of each record, without the dot, such as ``csv``.
+
+    Raises:
+        PluginError: One of them is of another type, such as a text in place of a tuple of texts.
     """
 
     database: str
     records: tuple[str, ...]
     extensions: tuple[str, ...] = ("hea", "dat", "atr")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.database, str) or not self.database.strip():
+            raise PluginError(
+                f"A requirement has database={self.database!r}.",
+                fix='Give the name of a folder of records: Requirement("mitdb", ("100", "101")).',
+            )
+        for name in ("records", "extensions"):
+            given = getattr(self, name)
+            names = () if isinstance(given, str) or not isinstance(given, Iterable) else (*given,)
+            if not all(isinstance(one, str) and one for one in names) or (given and not names):
+                raise PluginError(
+                    f"A requirement of {self.database!r} has {name}={given!r:.60}.",
+                    fix='Give a tuple of texts: Requirement("mitdb", ("100", "101")).',
+                )
+            object.__setattr__(self, name, names)
 
 
 class DataSource(Protocol):
@@ -67,6 +88,35 @@ class Dataset(Protocol):
 
         None if the dataset does not fix the records of this protocol.
         """
+
+
+def requirements_of(dataset: Dataset) -> tuple[Requirement, ...]:
+    """Return the files that a dataset reads.
+
+    Raises:
+        PluginError: Its method ``requires`` fails, or returns something else.
+    """
+    where = f"{type(dataset).__module__}.{type(dataset).__qualname__}.requires"
+    try:
+        found = dataset.requires()
+        needs = None if isinstance(found, str) else tuple(found)
+    except NasbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            "The dataset does not say which records it reads: "
+            f"{type(error).__name__}: {error}.".replace(": .", "."),
+            where=where,
+            fix="Correct 'requires': it returns a list of Requirement, empty if it reads no file.",
+        ) from error
+    if needs is None or (wrong := [one for one in needs if not isinstance(one, Requirement)]):
+        what = repr(found) if needs is None else f"a list with {wrong[0]!r:.60}"
+        raise PluginError(
+            f"The dataset returns {what} as the records that it reads.",
+            where=where,
+            fix='Return a list of requirements: [Requirement("mitdb", ("100", "101"))].',
+        )
+    return needs
 
 
 @runtime_checkable

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from nasbench_ecg.arguments import whole_number
 from nasbench_ecg.contracts.spaces import Builder, SearchSpace
 from nasbench_ecg.errors import OptionError
 
@@ -64,6 +65,8 @@ class Task:
 class Fidelity:
     """How thoroughly a candidate is evaluated; None means the evaluator's own setting.
 
+    Whole numbers of NumPy become Python's.
+
     With ``schedule_epochs``, the training is the beginning of a longer one: it stops early, and its
     state is kept. A later fidelity with more epochs and the same beats and schedule goes on from
     there. The result is that of the same training without a stop, so a state that is no longer
@@ -78,7 +81,7 @@ class Fidelity:
             goes on from; None: from scratch. Fidelities that differ only here are equal.
 
     Raises:
-        OptionError: One of them is less than 1.
+        OptionError: One of them is not a whole number from 1.
     """
 
     epochs: int | None = None
@@ -89,10 +92,15 @@ class Fidelity:
     def __post_init__(self) -> None:
         for name in ("epochs", "beats", "schedule_epochs", "continues"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is None:
+                continue
+            try:
+                object.__setattr__(self, name, whole_number(name, value, least=1))
+            except OptionError:
                 raise OptionError(
-                    f"A fidelity has {name}={value}.", fix=f"Set {name} to 1 or more, or to None."
-                )
+                    f"A fidelity has {name}={value!r}.",
+                    fix=f"Set {name} to a whole number from 1, or to None.",
+                ) from None
 
     def as_dict(self) -> dict[str, int | None]:
         """Return what the result depends on, as JSON data."""

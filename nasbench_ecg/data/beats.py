@@ -57,6 +57,15 @@ class Beats:
     def __post_init__(self) -> None:
         for name in ("signals", "labels", "record", "sample"):
             self._check_type(name)
+        for name in ("classes", "records", "subjects", "leads"):
+            names: object = getattr(self, name)
+            if not isinstance(names, Sequence | np.ndarray):
+                raise ProtocolError(
+                    f"{name} is of the type {type(names).__name__}, but must be a tuple of names.",
+                    fix="The subjects may be the records: each is then a person of its own."
+                    if name == "subjects"
+                    else "",
+                )
         n = len(self.signals)
         if self.signals.ndim != 3 or self.signals.shape[1] != len(self.leads):
             raise ProtocolError(
@@ -88,6 +97,13 @@ class Beats:
                 f"{name} is of the type {type(values).__name__}, but must be a NumPy array.",
                 fix=f"Pass np.asarray({name}).",
             )
+        if isinstance(values, np.ma.MaskedArray):
+            if np.ma.is_masked(values):
+                raise ProtocolError(
+                    f"{name} is an array with masked values, which the beats cannot hold.",
+                    fix="Leave these beats out, or fill in what is masked.",
+                )
+            object.__setattr__(self, name, values.data)
         kinds, said = ("iuf", "numbers") if name == "signals" else ("iu", "whole numbers")
         if values.dtype.kind not in kinds:
             raise ProtocolError(

@@ -17,10 +17,10 @@ from typing import Any, Literal, TypeGuard
 import numpy as np
 
 from nasbench_ecg.architecture import canonical_json, digest
-from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.contracts import Dataset, requirements_of
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.code import code_of
-from nasbench_ecg.data.returned_beats import checked
+from nasbench_ecg.data.returned_beats import checked, faults_of_beats
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
 from nasbench_ecg.errors import ProtocolError, RecordError
 from nasbench_ecg.io import make_beside, storage_errors, write_atomically
@@ -154,7 +154,7 @@ def _entry(source: LocalSource, made_of: Mapping[str, Any], digests: Mapping[str
 def _required_files(dataset: Dataset, source: LocalSource) -> dict[str, Path]:
     """Return the paths of the files that the dataset requires, by ``database/name``."""
     files = {}
-    for requirement in dataset.requires():
+    for requirement in requirements_of(dataset):
         folder = source.require(requirement)
         for record in requirement.records:
             for extension in requirement.extensions:
@@ -174,7 +174,9 @@ def _signal_files(database: str, folder: Path, record: str) -> dict[str, Path]:
 
 def _load(name: str, dataset: Dataset, source: LocalSource, progress: Progress) -> LoadedBeats:
     recorder = _NoteRecorder(progress)
-    beats = checked(dataset.load(source, recorder), name, recorder)
+    with faults_of_beats(name):
+        found = dataset.load(source, recorder)
+    beats = checked(found, name, recorder)
     return LoadedBeats(beats, beats.fingerprint(), from_cache=False, notes=tuple(recorder.notes))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from nasbench_ecg.contracts import Dataset, NamesPersons
+from nasbench_ecg.contracts import Dataset, NamesPersons, requirements_of
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.signal.noise import NOISE_DATABASE
 
@@ -30,7 +30,7 @@ def persons_of(
         subjects: The subject of each of ``records``, where the beats are loaded; by default each
             record is a subject of its own.
     """
-    databases = (need.database for need in dataset.requires())
+    databases = (need.database for need in requirements_of(dataset))
     database = next((found for found in databases if found != NOISE_DATABASE), name)
     stated = dataset.persons() if isinstance(dataset, NamesPersons) else {}
     subject_of = dict(zip(records, subjects or records, strict=True))

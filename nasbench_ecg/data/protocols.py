@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.folds import Index, split_off_validation, subject_folds, subject_of_beats
+from nasbench_ecg.data.partitions import check_partition, fixed_records
 from nasbench_ecg.data.persons import with_persons
 from nasbench_ecg.errors import ProtocolError, nearest
 from nasbench_ecg.options import Options
@@ -212,17 +213,19 @@ def _random_beats(
 def _fixed_records(
     name: str, options: InterPatientOptions, beats: Beats, dataset: Dataset
 ) -> tuple[Index, Index, Index]:
-    partition = dataset.partition(name)
+    partition = fixed_records(dataset, name)
     if partition is None:
         supported = [
-            n for n in _PROTOCOLS if n not in _FIXED_RECORDS or dataset.partition(n) is not None
+            n
+            for n in _PROTOCOLS
+            if n not in _FIXED_RECORDS or fixed_records(dataset, n) is not None
         ]
         raise ProtocolError(
             f"The dataset does not support the protocol {name!r}.",
             where="protocol",
             fix=f"Use one of {', '.join(supported)}.",
         )
-    _check_partition(name, partition, beats)
+    check_partition(name, partition, beats)
     training = _of_records(beats, partition["train"])
     train, validation = split_off_validation(name, training, beats, options.k, options.seed)
     return train, validation, _of_records(beats, partition["test"])
@@ -242,22 +245,6 @@ def _subject_folds(
 def _of_records(beats: Beats, names: Sequence[str]) -> Index:
     chosen = np.isin(np.asarray(beats.records), list(names))
     return np.flatnonzero(chosen[beats.record])
-
-
-def _check_partition(name: str, partition: Mapping[str, Sequence[str]], beats: Beats) -> None:
-    both = sorted(set(partition["train"]) & set(partition["test"]))
-    if both:
-        raise ProtocolError(
-            f"{name}: records {', '.join(both)} are in the training and in the test part.",
-            fix="Correct the partition of the dataset.",
-        )
-    absent = sorted({*partition["train"], *partition["test"]} - set(beats.records))
-    if absent:
-        raise ProtocolError(
-            f"{name}: the records {', '.join(absent)} are required but not loaded.",
-            where="dataset.records",
-            fix="Load these records too, or choose another protocol.",
-        )
 
 
 def _check_parts(name: str, parts: Mapping[str, Index]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 
@@ -16,12 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import PluginError
+from nasbench_ecg.errors import PluginError, ProtocolError
 from nasbench_ecg.progress import Progress
 
 _OF_LABELS = (np.dtype(np.int64), np.dtype(np.uint8))
 """Types of labels that PyTorch takes. ``record`` and ``sample`` may have any integers: a conversion
 would change the fingerprints that run records hold."""
+
+
+@contextmanager
+def faults_of_beats(dataset: str) -> Iterator[None]:
+    """If the block, in which a dataset loads its beats, makes no valid Beats, name the dataset.
+
+    Raises:
+        PluginError: A field of the beats is not valid.
+    """
+    try:
+        yield
+    except ProtocolError as error:
+        raise _invalid(dataset, error.what.rstrip("."), error.fix) from error
 
 
 def checked(found: object, dataset: str, progress: Progress) -> Beats:
@@ -49,7 +63,7 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
     if None in found.subjects:
         record = found.records[found.subjects.index(None)]
         raise _invalid(dataset, f"the record {record!r} has no subject")
-    if not (np.ndim(found.fs) == 0 and 0 < float(found.fs) < math.inf):
+    if not _is_rate(found.fs):
         raise _invalid(dataset, f"fs is {found.fs}, which is no sampling rate")
     beats = replace(
         found,
@@ -70,10 +84,17 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
     return beats
 
 
-def _invalid(dataset: str, fault: str) -> PluginError:
+def _is_rate(value: object) -> bool:
+    try:
+        return np.ndim(value) == 0 and 0 < float(value) < math.inf  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+
+
+def _invalid(dataset: str, fault: str, fix: str = "") -> PluginError:
     return PluginError(
         f"The dataset {dataset!r} returned beats that are not valid: {fault}.",
-        fix=f"Correct its code; 'nasbench-ecg plugin check {dataset}' shows all faults.",
+        fix=f"{fix or 'Correct its code.'} 'nasbench-ecg plugin check {dataset}' shows all faults.",
     )
 
 

@@ -135,6 +135,11 @@ class LocalSource:
     def _fix(self, database: str) -> str:
         if find_user_dataset(database) is not None:
             return "Add the dataset again with its new folder: 'nasbench-ecg data add FILE.toml'."
+        if database not in DATABASES:
+            return (
+                f"Give a folder that contains a folder {database!r} with --data DIR or "
+                f"{DATA_VARIABLE}."
+            )
         fetch = f"'nasbench-ecg data fetch {database}'"
         if self.data is not None:
             return (

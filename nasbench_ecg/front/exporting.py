@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from nasbench_ecg.contracts import requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.front.progress import python_progress
@@ -174,5 +175,5 @@ def _licenses(record: RunRecord, registry: Registry) -> list[str]:
     """Return the licenses of the databases that the run's dataset reads, where they are known."""
     used = record.components["dataset"]
     component = registry.get("dataset", used.name)
-    needed = component.create(component.options_model()(**used.options)).requires()
+    needed = requirements_of(component.create(component.options_model()(**used.options)))
     return [DATABASES[n.database].license for n in needed if n.database in DATABASES]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from nasbench_ecg.arguments import folder_of
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.protocols import split
@@ -104,7 +105,7 @@ def load_dataset(
             fix='For example: set={"dataset.denoise": "none"}',
         )
     options, protocol, protocol_set = resolve_dataset(component, protocol, profile, overrides)
-    source = LocalSource(None if data is None else Path(data))
+    source = LocalSource(None if data is None else folder_of("data", data))
     dataset = component.create(options)
     fetch_records([dataset], source, progress)
     loaded = beats_of(component, options, dataset, source, progress)

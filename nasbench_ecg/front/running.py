@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.arguments import number_from, positive_number, whole_number
-from nasbench_ecg.contracts import Budget
+from nasbench_ecg.arguments import folder_of, name_of, number_from, positive_number, whole_number
+from nasbench_ecg.contracts import Budget, requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError
 from nasbench_ecg.options import parse_assignments
@@ -120,10 +120,10 @@ def run(
         _seeds(seed, seeds),
         registry,
     )
-    check_name(suite, "suite")
-    store = RecordStore(Path(out), suite)
+    check_name(name_of("suite", suite), "suite")
+    store = RecordStore(folder_of("out", out), suite)
     shown = progress or python_progress()
-    source = LocalSource(None if data is None else Path(data))
+    source = LocalSource(_unless_none(folder_of, "data", data))
     records = [
         make_run(
             one,
@@ -222,7 +222,7 @@ def has_other_beats(record: RunRecord, config: RunConfig, source: LocalSource) -
     from nasbench_ecg.run.loading import beats_of
 
     dataset = config.dataset.create()
-    if record.dataset is None or any(map(source.missing, dataset.requires())):
+    if record.dataset is None or any(map(source.missing, requirements_of(dataset))):
         return False
     with suppress(NasbenchError):
         now = beats_of(config.dataset.component, config.dataset.options, dataset, source, Silent())

@@ -196,9 +196,9 @@ def _classifier(
         options = waveform_options(described["preparation"]["options"], leads)
     except ValidationError as error:
         raise OptionError(
-            f"The beats of {name} are not cut from a signal: its dataset is "
-            f"{described['preparation']['dataset']!r}.",
-            fix="Choose a network that was trained on waveforms.",
+            f"The dataset {described['preparation']['dataset']!r} of {name} does not say how its "
+            "beats are cut from a signal.",
+            fix="Choose a network of a dataset whose options are WaveformOptions.",
         ) from error
     return BeatClassifier(
         name=name,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.contracts import requirements_of
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, StorageError
@@ -351,7 +352,7 @@ class _StoredRun:
         config = configure(
             self.registry, replace(RunRequest.from_record(self.record), device="cpu")
         )
-        if any(map(self.source.missing, config.dataset.create().requires())):
+        if any(map(self.source.missing, requirements_of(config.dataset.create()))):
             raise _SkipError(f"The records of {config.dataset.name} are not here.")
         prepared = prepare_run(config, source=self.source, progress=Silent(), suite="verify")
         for part in ("dataset", "split"):

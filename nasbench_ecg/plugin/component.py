@@ -7,7 +7,7 @@ wrong is reported with the plugin's name, distribution and version.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from textwrap import shorten
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 _LONGEST = 600
 """Characters of an error of other code that are shown."""
+
+
+_METHODS: Mapping[Kind, tuple[str, ...]] = {
+    "search-space": ("sample", "validate"),
+    "builder": ("build",),
+    "strategy": ("search",),
+    "dataset": ("requires", "load"),
+    "evaluator": ("evaluate",),
+}
+"""The methods without which no run with a component can begin."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +97,18 @@ class Component:
         """
         factory = self._factory()
         try:
-            return factory(options)
+            made = factory(options)
         except NasbenchError:
             raise
         except Exception as error:
             reason = f"its target {self.target!r} fails: {describe_error(error)}"
             raise self._unusable(reason) from error
+        if isinstance(made, type):
+            raise self._unusable(f"its target {self.target!r} returns a class, not an object of it")
+        for method in _METHODS.get(self.kind, ()):
+            if not callable(getattr(made, method, None)):
+                raise self._unusable(f"its target {self.target!r} has no method {method!r}")
+        return made
 
     def verify(self) -> None:
         """Import options model and target, without creating the component.

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -243,11 +243,22 @@ def spec_fault(item: Any, expected: type[ComponentSpec]) -> str:
         return f"{whose} target {item.target!r} is not of the form 'package.module:Class'"
     if not (item.options is None or isinstance(item.options, type) or _is_address(item.options)):
         return f"{whose} options {item.options!r} are not of the form 'package.module:Class'"
+    for field in fields(item):
+        value = getattr(item, field.name)
+        if field.name in _COUNTS and (type(value) is not int or value < 1):
+            return f"{whose} {field.name} {value!r} is not a whole number from 1"
+        optional = field.default is None
+        if field.name in _NAMES and not (isinstance(value, str) or (value is None and optional)):
+            return f"{whose} {field.name} {value!r} is not the name of a component"
     if isinstance(item, StrategySpec) and (fault := _strategy_fault(item)):
         return f"{whose} {fault}"
     if isinstance(item, DatasetSpec) and item.protocol not in item.protocols:
         return f"{whose} protocols {item.protocols!r} do not contain its protocol {item.protocol!r}"
     return ""
+
+
+_COUNTS = ("revision", "min_samples")
+_NAMES = ("space", "builder", "evaluator", "protocol")
 
 
 def _strategy_fault(spec: StrategySpec) -> str:

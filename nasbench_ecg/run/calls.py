@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -50,17 +51,44 @@ class ComponentCalls:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            notes = getattr(error, "__notes__", ())
-            theirs = attribute or not isinstance(error, NasbenchError)
-            if theirs and not any(str(note).startswith(_RAISED_BY) for note in notes):
-                error.add_note(f"{_RAISED_BY}{who}.")
+            if attribute or not isinstance(error, NasbenchError):
+                _attribute(error, who)
             raise
         finally:
             if changed := before.restore():
                 self.tell(f"Changed by the {who}, and restored: {'; '.join(changed)}.")
+
+    @contextmanager
+    def through(self, components: Mapping[str, object]) -> Iterator[None]:
+        """Call a component in the block that itself calls others, such as a search its space.
+
+        An error of the block that a method of one of them raised gets the name of that one.
+
+        Args:
+            components: The other components, by their names from :func:`describe`.
+        """
+        try:
+            yield
+        except NasbenchError:
+            raise
+        except Exception as error:
+            frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+            for frame in reversed(frames):
+                called = frame.f_locals.get("self")
+                for who, component in components.items():
+                    if called is not None and called is component:
+                        _attribute(error, who)
+                        raise
+            raise
 
     def tell(self, note: str) -> None:
         """Show and keep a note, unless it is known."""
         if note not in self.notes:
             self.notes.append(note)
             self.progress.note(note)
+
+
+def _attribute(error: BaseException, who: str) -> None:
+    """Name a component in the notes of an error, unless one of them names another."""
+    if not any(str(note).startswith(_RAISED_BY) for note in getattr(error, "__notes__", ())):
+        error.add_note(f"{_RAISED_BY}{who}.")

@@ -34,9 +34,10 @@ from nasbench_ecg.errors import DivergedError, PluginError, ProtocolError
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.run.cross_validation import cross_validated, n_folds
-from nasbench_ecg.run.evaluations import check_evaluation, check_not_modified
+from nasbench_ecg.run.evaluations import check_evaluation
 from nasbench_ecg.run.networks import faults_of_networks
 from nasbench_ecg.run.numbers import measured
+from nasbench_ecg.run.proposals import candidates_of, check_candidate, number_of
 from nasbench_ecg.run.resume import EvaluationLog
 from nasbench_ecg.run.warm import LIMIT, CandidateCheckpoints
 from nasbench_ecg.training.checkpoint import NoCheckpoint
@@ -98,9 +99,9 @@ class RunSearchContext:
         """Train each architecture on the training part and score it on the validation part.
 
         Raises:
-            OptionError: An architecture is not valid in the search space; none is evaluated.
-            PluginError: An architecture was changed after it was evaluated, or another thread
-                evaluates; none is evaluated.
+            PluginError: An argument is of another type, an architecture is not valid in the
+                search space or was changed after it was evaluated, or another thread evaluates;
+                none is evaluated.
             ProtocolError: The budget's evaluations are used up; those it allowed were made.
         """
         if not self._evaluating.acquire(blocking=False):  # torch's generator is that of all threads
@@ -111,7 +112,7 @@ class RunSearchContext:
                 "several at a time.",
             )
         try:
-            return self._evaluate_many(architectures, fidelity)
+            return self._evaluate_many(candidates_of(architectures, fidelity), fidelity)
         finally:
             self._evaluating.release()
 
@@ -122,8 +123,7 @@ class RunSearchContext:
         left = len(architectures) if limit is None else max(0, limit - self.evaluations)
         allowed = architectures[:left]
         for arch in allowed:
-            self.space.validate(arch)
-            check_not_modified(arch)
+            check_candidate(arch, self.space)
         log, before = self.evaluation_log, self.seconds
         new = {arch.hash: arch for arch in allowed if log.find(arch, fidelity) is None}
         at_a_time = min(self.parallel, len({arch.hash for arch in allowed}))
@@ -201,6 +201,7 @@ class RunSearchContext:
         """Estimate the seconds that an evaluation takes; None if the evaluator cannot say."""
         if not isinstance(self.evaluator, EstimatesEvaluation):
             return None
+        (arch,) = candidates_of([arch], fidelity)
         ctx = ValidationContext(self.task, self.device, self.progress, fidelity)
         with self.calls.of(self.evaluator_name):
             seconds = self.evaluator.estimate(arch, self.task, self.builder, ctx)
@@ -212,7 +213,7 @@ class RunSearchContext:
         Numbers that a record cannot hold are left out, as infinite ones are.
         """
         best = self.trajectory[-1].get("best", -math.inf) if self.trajectory else -math.inf
-        value = measured(float(value))
+        value = measured(number_of("value", value))
         own = {
             "seconds": round(self.seconds, 3),
             "evaluations": self.evaluations,
@@ -224,7 +225,8 @@ class RunSearchContext:
                 f"The strategy logs {', '.join(taken)}, which the harness records itself: its "
                 "values are left out."
             )
-        point = {**{name: measured(float(figure)) for name, figure in figures.items()}, **own}
+        others = {name: measured(number_of(name, figure)) for name, figure in figures.items()}
+        point = {**others, **own}
         self.trajectory.append(
             {name: point[name] for name in {**own, **point} if math.isfinite(point[name])}
         )

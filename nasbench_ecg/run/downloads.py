@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nasbench_ecg.contracts import Dataset, Requirement
+from nasbench_ecg.contracts import Dataset, Requirement, requirements_of
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.physionet.catalog import DATABASES
 from nasbench_ecg.progress import Progress
 from nasbench_ecg.run.config import RunConfig
 
@@ -53,8 +54,12 @@ def check_obtainable(datasets: Iterable[Dataset], source: LocalSource) -> None:
 
 def _requirements(datasets: Iterable[Dataset]) -> dict[Requirement, None]:
     """Return what some datasets need, each once and in order."""
-    return dict.fromkeys(need for dataset in datasets for need in dataset.requires())
+    return dict.fromkeys(need for dataset in datasets for need in requirements_of(dataset))
 
 
 def _can_be_downloaded(requirement: Requirement, source: LocalSource) -> bool:
-    return source.data is None and not source.missing_elsewhere(requirement)
+    return (
+        source.data is None
+        and requirement.database in DATABASES
+        and not source.missing_elsewhere(requirement)
+    )

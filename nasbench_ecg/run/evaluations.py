@@ -57,8 +57,14 @@ def check_evaluation(
         score=float(found.score),
         seconds=float(found.seconds),
         metrics={name: float(value) for name, value in found.metrics.items()},
+        confusion=None if found.confusion is None else _whole_numbers(found.confusion).tolist(),
+        predictions=None if found.predictions is None else _whole_numbers(found.predictions),
         curves={name: [float(value) for value in curve] for name, curve in found.curves.items()},
     )
+
+
+def _whole_numbers(values: Any) -> Any:
+    return np.asarray(values).astype(np.int64)
 
 
 def details_fault(details: Any) -> str:
@@ -79,6 +85,16 @@ def fault_of_stated_score(evaluation: Evaluation, stated: str | None) -> str:
     if stated is None or float(evaluation.score) == evaluation.metrics.get(stated):
         return ""
     return f"its spec states that the score is the metric {stated!r}, but it is another value"
+
+
+def fault_without_test_part(evaluation: Evaluation) -> str:
+    """Return which scores of beats an evaluation has, if any, although no beats were requested."""
+    named = [name for name in evaluation.metrics if is_fraction(name)]
+    if evaluation.confusion is not None:
+        named.append("a confusion matrix")
+    if evaluation.predictions is not None:
+        named.append("predictions")
+    return f"returns {', '.join(named)}" if named else ""
 
 
 def check_unchanged(before: tuple[str, ...], beats: tuple[Beats, ...], call: str) -> None:
@@ -117,7 +133,7 @@ def check_converged(evaluation: Evaluation) -> None:
 
     A value that is no evaluation is left to :func:`check_evaluation`.
     """
-    if evaluation_type_fault(evaluation):
+    if evaluation_type_fault(evaluation) or _fault_of_curves(evaluation):
         return
     fix = "Lower the learning rate, or check the evaluator's training."
     losses = evaluation.curves.get("loss", ())
@@ -178,9 +194,23 @@ def _fault_of_numbers(found: Evaluation) -> str:
             return f"the metric {name} is {float(value):g}: leave it out instead"
         if is_fraction(name) and not -TOLERANCE <= value <= 1 + TOLERANCE:
             return f"the metric {name} is {float(value):g}, not a fraction between 0 and 1"
+    if fault := _fault_of_curves(found):
+        return fault
     for name, values in found.curves.items():
-        if not isinstance(name, str) or not all(map(_is_finite, values)):
+        if not all(map(_is_finite, values)):
             return f"the curve {name} is not finite"
+    return ""
+
+
+def _fault_of_curves(found: Evaluation) -> str:
+    if not isinstance(found.curves, Mapping):
+        return "metrics and curves must be mappings"
+    for name, values in found.curves.items():
+        if not isinstance(name, str):
+            return f"{name!r} is not the name of a curve"
+        listed = hasattr(values, "__len__") and not isinstance(values, str | Mapping)
+        if not listed or getattr(values, "ndim", 1) != 1:
+            return f"the curve {name} is of the type {type(values).__name__}, not a list of numbers"
     return ""
 
 

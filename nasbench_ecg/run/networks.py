@@ -71,7 +71,10 @@ def _fault(model: object, beats: Tensor, n_classes: int, *, trained: bool) -> st
         return f"for {len(beats)} beats and {n_classes} classes, its outputs have shape {shape}"
     if trained:
         return "" if outputs.requires_grad else _UNTRAINABLE
-    alone = torch.cat([model(beat[None]) for beat in beats])
+    each = [model(beat[None]) for beat in beats]
+    if wrong := [tuple(one.shape) for one in each if one.shape != (1, n_classes)]:
+        return f"for 1 beat and {n_classes} classes, its outputs have shape {wrong[0]}"
+    alone = torch.cat(each)
     same = torch.allclose(outputs, alone, atol=_ROUNDING, equal_nan=True)
     return "" if same else _DEPENDENT
 

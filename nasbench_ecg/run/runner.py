@@ -33,10 +33,12 @@ from nasbench_ecg.run.evaluations import (
     check_unchanged,
     details_fault,
     fault_of_stated_score,
+    fault_without_test_part,
 )
 from nasbench_ecg.run.locks import Holder
 from nasbench_ecg.run.networks import check_network, faults_of_networks
 from nasbench_ecg.run.prepare import PreparedRun
+from nasbench_ecg.run.proposals import check_valid
 from nasbench_ecg.run.record import RunRecord, Status
 from nasbench_ecg.run.record_files import fault_of_record
 from nasbench_ecg.run.recording import confusion_by_record, inputs_of, record_scores
@@ -148,10 +150,15 @@ def _search(prepared: PreparedRun, ctx: RunSearchContext, saved: ResumeFolder) -
     ctx.checkpoint = saved.checkpoint("search", ctx.state, ctx.restore)
     task, strategy = prepared.task, describe(prepared.config.strategy.component)
     before = task.train.fingerprint(), task.validation.fingerprint()
+    others = {
+        describe(prepared.config.space.component): prepared.space,
+        describe(prepared.config.builder.component): prepared.builder,
+    }
     with (
         prepared.workers(ctx.candidates) as ctx.workers,
         prepared.calls.of(strategy),
         seeded(prepared.config.search_seed),
+        prepared.calls.through(others),
     ):
         result = prepared.strategy.search(task, prepared.space, prepared.builder, ctx)
     check_unchanged(before, (task.train, task.validation), f"search of the {strategy}")
@@ -229,7 +236,7 @@ def _check_result(prepared: PreparedRun, result: object) -> None:
             fix=fix,
         )
     try:
-        prepared.space.validate(result.architecture)
+        check_valid(result.architecture, prepared.space)
     except OptionError as error:
         raise PluginError(
             f"The strategy {strategy.name!r} returned an architecture that is not valid in the "
@@ -267,6 +274,12 @@ def _evaluate(
             evaluation, architecture, test, evaluator, prepared.task.macro_classes
         )
         _check_score_metric(prepared, evaluation)
+        if not ctx.opened and (fault := fault_without_test_part(evaluation)):
+            raise PluginError(
+                f"The {evaluator}, {fault} without a request of the test part: they cannot be of "
+                "its beats.",
+                fix="An evaluator that scores beats calls ctx.parts(), and scores the second.",
+            )
     prepared.record.seconds["evaluation"] = round(state.seconds, 3)
     return evaluation
 

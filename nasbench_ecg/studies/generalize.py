@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.data.partitions import fixed_records
 from nasbench_ecg.data.persons import persons_of, shared_records
 from nasbench_ecg.data.record_options import RecordsOptions
 from nasbench_ecg.errors import OptionError, PluginError
@@ -220,7 +221,7 @@ def records_to_exclude(
     if not isinstance(options, RecordsOptions):
         return ()
     dataset = component.create(options)
-    partition = dataset.partition(target["protocol"])
+    partition = fixed_records(dataset, target["protocol"])
     tested = options.used_records if partition is None else tuple(partition["test"])
     persons = persons_of(dataset, component.name, tested)
     shared = shared_records(persons, searched_persons(record, registry))
@@ -269,7 +270,7 @@ def persons_searched_by_default(origin: Mapping[str, Any], registry: Registry) -
     if not isinstance(options, RecordsOptions):
         return frozenset()
     dataset = component.create(options)
-    parts = dataset.partition(protocol)
+    parts = fixed_records(dataset, protocol)
     names = options.used_records if parts is None else tuple(parts["train"])
     return frozenset(persons_of(dataset, component.name, names).values())
 

@@ -234,8 +234,8 @@ def _target_options(
     model = component.options_model()
     if not issubclass(model, WaveformOptions):
         raise OptionError(
-            f"The beats of {component.name!r} are not cut from a signal.",
-            fix="Choose a dataset of waveforms.",
+            f"The dataset {component.name!r} does not say how its beats are cut from a signal.",
+            fix="Choose a dataset whose options are WaveformOptions.",
         )
     assert isinstance(component.spec, DatasetSpec)
     named = f"dataset {component.name}"
