@@ -415,6 +415,28 @@ def test_the_reference_names_every_environment_variable() -> None:
     assert documented == used
 
 
+def _shipped_options() -> Iterator[tuple[str, str, str]]:
+    """Yield component, type and description of each option of the shipped components."""
+    registry = load_registry()
+    for component in (c for kind in KINDS for c in registry.components(kind)):
+        for name, option in component.options_model().model_fields.items():
+            text = f"{component.kind} {component.name}, {name}"
+            yield text, str(option.annotation), option.description or ""
+
+
+def test_the_description_of_an_option_says_what_null_does() -> None:
+    """Users write null; None is Python's word, and 'none' is refused unless it is a value."""
+    unsaid, refused = [], []
+    for option, annotation, text in _shipped_options():
+        may_be_null = re.search(r"\bNone\b", annotation) is not None
+        if may_be_null and not re.search(r"\b[Nn]ull\b|by default|if one did|needs one", text):
+            unsaid.append(option)
+        offers_none = re.search(r"\bor none\b|\bnone (keeps|is)\b", text)
+        if "None" in text or (may_be_null and offers_none and "'none'" not in annotation):
+            refused.append(option)
+    assert (unsaid, refused) == ([], [])
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The built site."""
