@@ -51,7 +51,13 @@ class ClassScores:
 def confusion_matrix(
     truth: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int
 ) -> NDArray[np.int64]:
-    """Return int64 [n_classes, n_classes], rows the true class, columns the predicted one."""
+    """Return int64 [n_classes, n_classes], rows the true class, columns the predicted one.
+
+    Args:
+        truth: Index of the true class of each beat, [n_beats].
+        predicted: Index of the predicted class of each beat, [n_beats].
+        n_classes: Number of classes.
+    """
     matrix: NDArray[np.int64] = confusion_matrices(
         np.zeros(len(truth), np.int64), truth, predicted, n_groups=1, n_classes=n_classes
     )[0]
@@ -84,7 +90,12 @@ def confusion_matrices(
 
 
 def per_class(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, ClassScores]:
-    """Return the scores of every class of a confusion matrix [true, predicted]."""
+    """Return the scores of every class.
+
+    Args:
+        confusion: [n_classes, n_classes], rows the true class.
+        classes: Names of the classes in the matrix's order.
+    """
     total = int(confusion.sum())
     scores = {}
     for i, name in enumerate(classes):
@@ -140,7 +151,12 @@ def without_macro_scores(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def ec57_scores(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
-    """Return the gross scores of S and V that count a beat; see :func:`scores`."""
+    """Return the gross scores of S and V that count a beat, as fractions; see :func:`scores`.
+
+    Args:
+        confusion: [n_classes, n_classes], rows the true class.
+        classes: Names of the classes in the matrix's order.
+    """
     result = {}
     for name, ignored in EC57_UNCOUNTED.items():
         if name not in classes:
@@ -158,7 +174,12 @@ def ec57_scores(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[st
 
 
 def class_table(confusion: NDArray[np.int64], classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return the per-class scores as plain data for a run record, without undefined ones."""
+    """Return the per-class scores as plain data for a run record, without undefined ones.
+
+    Args:
+        confusion: [n_classes, n_classes], rows the true class.
+        classes: Names of the classes in the matrix's order.
+    """
     return {
         name: {key: value for key, value in vars(row).items() if value is not None}
         for name, row in per_class(confusion, classes).items()
@@ -221,6 +242,9 @@ def score_of_counts(
 
     Returns:
         An array [...]; 0 where there are no beats.
+
+    Raises:
+        ValueError: There is no such score.
     """
     averaged = classes if macro_classes is None else macro_classes
     chosen = np.isin(list(classes), list(averaged)) & (support > 0)

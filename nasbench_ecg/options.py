@@ -32,6 +32,7 @@ from pydantic import (
     field_serializer,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 
 from nasbench_ecg.errors import OptionError, first_invalid, nearest
 
@@ -160,9 +161,9 @@ def resolve(
             reason = 'Input should be a JSON list such as ["a", "b"]'
         if name:
             reason = f"option {name!r} is not allowed: {reason}, not {first['input']!r}"
-        raise OptionError(
-            f"{component}: {reason}.", fix=_where_options_are_listed(component)
-        ) from None
+        fixes = (_null_for_none(model, first), _where_options_are_listed(component))
+        fix = " ".join(filter(None, fixes))
+        raise OptionError(f"{component}: {reason}.", fix=fix) from None
 
 
 def changed_options(
@@ -226,6 +227,15 @@ def _sets_sorted(value: Any, data: Any) -> Any:
         found = [_sets_sorted(*pair) for pair in zip(value, data, strict=True)]
         return sorted(found, key=json.dumps) if isinstance(value, set | frozenset) else found
     return data
+
+
+def _null_for_none(model: type[Options], error: ErrorDetails) -> str:
+    """Return what to do if ``none`` was given to an option whose word for that is ``null``."""
+    field = model.model_fields.get(str(error["loc"][0])) if error["loc"] else None
+    meant = str(error["input"]).strip().lower() in ("none", "")
+    if field is None or not meant or type(None) not in _types(field.annotation):
+        return ""
+    return "Give null, in Python None, to leave it out."
 
 
 def _where_options_are_listed(component: str) -> str:

@@ -30,6 +30,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from typer.main import get_command
@@ -413,6 +414,75 @@ def test_the_reference_names_every_environment_variable() -> None:
     for path in [*(ROOT / "nasbench_ecg").rglob("*.py"), *(ROOT / "plugins").rglob("*.py")]:
         used |= set(re.findall(r"\bNASBENCH_ECG_[A-Z_]*[A-Z]\b", path.read_text()))
     assert documented == used
+
+
+def test_every_option_of_the_command_line_is_on_a_page() -> None:
+    """The generated reference lists all options; a page says what each is for."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
+
+    def options(command: Any) -> Iterator[str]:
+        yield from (name for p in command.params for name in getattr(p, "opts", ()))
+        for inner in getattr(command, "commands", {}).values():
+            yield from options(inner)
+
+    found = {name for name in options(get_command(app)) if name.startswith("--")}
+    found -= {"--help", "--output"}  # pages have -o
+    assert [n for n in sorted(found) if not re.search(rf"{n}(?![\w-])", text)] == []
+
+
+_CODE = re.compile(r"`(?P<file>[\w/]+\.py)`(?P<names>(?:, `[\w.]+`)*)")
+
+
+def test_the_code_that_a_page_names_exists() -> None:
+    named = 0
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        folders = [ROOT, *(ROOT / name for name in re.findall(r"`(plugins/\w+)/`", text))]
+        for code in _CODE.finditer(text):
+            files = [f / code["file"] for f in folders if (f / code["file"]).is_file()]
+            names = re.findall(r"`([\w.]+)`", code["names"])
+            assert files or not names, f"{page}: {code['file']}"
+            for name in (part for one in names for part in one.split(".")):
+                named += 1
+                defined = rf"^\s*(def|class) {name}\b"
+                assert re.search(defined, files[0].read_text("utf-8"), re.M), (page, name)
+    assert named > 20
+
+
+def test_the_smallest_network_of_the_page_on_export_is_that_of_the_records() -> None:
+    """Of the committed networks with five runs, and of the single runs, that reach 96.16."""
+    suites = ("heart-darts", "nas-comparison", "small-networks", "smallest", "table-winners")
+    runs = pd.concat([nasbench_ecg.runs(ROOT / "results", suite) for suite in suites])
+    runs = runs[(runs["dataset"] == "mitbih-2lead") & (runs["protocol"] == "intra-patient")]
+    networks = runs.groupby(["architecture", "parameters", "suite"])["f1_of_macro"]
+    found = networks.agg(["size", "mean", "max"]).reset_index()
+    often = found[(found["size"] >= 5) & (found["mean"] >= 0.9616)]["parameters"].min()
+    single = found[found["max"] >= 0.9616]["parameters"].min()
+    text = (DOCS / "howto" / "take-away.md").read_text("utf-8")
+    for parameters in (single, often):
+        assert f"{parameters:,.0f} parameters" in text
+
+
+def _shipped_options() -> Iterator[tuple[str, str, str]]:
+    """Yield component, type and description of each option of the shipped components."""
+    registry = load_registry()
+    for component in (c for kind in KINDS for c in registry.components(kind)):
+        for name, option in component.options_model().model_fields.items():
+            text = f"{component.kind} {component.name}, {name}"
+            yield text, str(option.annotation), option.description or ""
+
+
+def test_the_description_of_an_option_says_what_null_does() -> None:
+    """Users write null; None is Python's word, and 'none' is refused unless it is a value."""
+    unsaid, refused = [], []
+    for option, annotation, text in _shipped_options():
+        may_be_null = re.search(r"\bNone\b", annotation) is not None
+        if may_be_null and not re.search(r"\b[Nn]ull\b|by default|if one did|needs one", text):
+            unsaid.append(option)
+        offers_none = re.search(r"\bor none\b|\bnone (keeps|is)\b", text)
+        if "None" in text or (may_be_null and offers_none and "'none'" not in annotation):
+            refused.append(option)
+    assert (unsaid, refused) == ([], [])
 
 
 @pytest.fixture(scope="module")

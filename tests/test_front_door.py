@@ -22,6 +22,7 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 
 matplotlib.use("Agg")
+ROOT = Path(__file__).parents[1]
 TINY = {"dataset.minutes": 1, "space.nodes": 2, "builder.channels": 2, "strategy.samples": 2}
 WORDS: dict[str, Any] = {"profile": "smoke", "device": "cpu", "set": TINY}
 
@@ -54,6 +55,14 @@ def test_records_are_read_and_compared_without_torch(made: Runs, out: Path) -> N
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "False"]
+
+
+def test_every_cost_and_duration_of_the_table_of_runs_is_described(made: Runs) -> None:
+    documented = [Runs.__doc__ or "", (ROOT / "docs" / "howto" / "python.md").read_text("utf-8")]
+    costs = [*made.records[0].costs, *(f"seconds_{name}" for name in made.records[0].seconds)]
+    assert {"flash_bytes", "ram_bytes"} <= {*costs}
+    for text in documented:
+        assert [name for name in costs if name not in text] == []
 
 
 @pytest.mark.parametrize("first", ["import nasbench_ecg.run.store", "pass"])

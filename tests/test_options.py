@@ -243,3 +243,17 @@ def test_a_set_is_sorted_data_as_its_own_order_would_change_the_run_key() -> Non
     }
     assert Named().model_dump(mode="json") == json.loads(Named().model_dump_json()) == dumped
     assert Named().names == frozenset("qwertyuiop")
+
+
+@pytest.mark.parametrize("given", ["none", "None", ""])
+def test_none_for_an_option_that_may_be_left_out_is_told_to_be_null(given: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        options(beats=given)
+    assert "Give null" in caught.value.fix
+
+
+def test_none_for_an_option_that_needs_a_value_is_not_told_to_be_null() -> None:
+    for name in ("epochs", "order"):
+        with pytest.raises(OptionError) as caught:
+            options(**{name: "none"})
+        assert "null" not in caught.value.fix

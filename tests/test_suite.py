@@ -736,6 +736,14 @@ def test_a_plan_shows_results_of_another_suite(
     assert "in elders" in shown.stdout
 
 
+def test_a_plan_says_what_the_suite_compares(nasbench: Callable[..., Any], tmp_path: Path) -> None:
+    file = toy_suite(tmp_path)
+    file.write_text(f'about = "Which [toy] is better?"\n{file.read_text()}')
+    title = load_suite(str(file)).content.title
+    shown = nasbench("suite", "plan", file, "--device", "cpu").stdout
+    assert shown.startswith(f"{title}\n\nWhich [toy] is better?\n")
+
+
 @pytest.mark.parametrize("here", [None, "ok", "failed", "interrupted"])
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_plan_and_run_count_the_same_runs(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.data.user_datasets import find_user_dataset
+from nasbench_ecg.data.wfdb_folder import _TomlFile as TomlFile
 from nasbench_ecg.data.wfdb_folder import describe
 from nasbench_ecg.errors import MissingDataError, OptionError, RecordError
 from nasbench_ecg.plugin.registry import load_registry
@@ -69,6 +72,16 @@ def nasbench(*words: object) -> Any:
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exit_code == 0, result.output + result.stderr
     return result
+
+
+def test_the_template_and_the_page_have_every_entry() -> None:
+    lines = re.sub(r"^# (?=\w+ = |\[)", "", EXAMPLE.read_text("utf-8"), flags=re.MULTILINE)
+    entries = tomllib.loads(lines)
+    assert set(entries) == set(TomlFile.model_fields)
+    TomlFile(**entries)  # the values of the template are allowed
+    page = (EXAMPLE.parents[2] / "howto" / "dataset.md").read_text("utf-8")
+    cells = "".join(re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE))
+    assert set(re.findall(r"`\[?(\w+)\]?`", cells)) == set(entries)
 
 
 def write(file: Path, *lines: str) -> Path:

@@ -105,7 +105,7 @@ def plan_suite(
     out: OutOption = Path("results"),
     as_json: JsonOption = False,
 ) -> None:
-    """List the runs of a suite and their status, and run nothing."""
+    """Show what a suite compares, its runs and their status, and run nothing."""
     from nasbench_ecg.suite.runner import pending_runs, statuses, suites_with_results
 
     suite, runs = _planned(name, profile, seeds, device)
@@ -126,6 +126,9 @@ def plan_suite(
             ]
         )
         return
+    stdout().print(styled((f"{suite.content.title}\n", "bold")))
+    if suite.content.about:
+        stdout().print(styled(f"{suite.content.about.strip()}\n"))
     listed = table("run", "status", "what")
     for run, status in zip(runs, found, strict=True):
         have = elsewhere.get(run.key)

@@ -77,7 +77,11 @@ class Dataset(Protocol):
         """
 
     def load(self, source: DataSource, progress: Progress) -> Beats:
-        """Read the records and return their beats.
+        """Read the records and return their beats; repeatable.
+
+        Args:
+            source: Where the folders of databases are, and where generated records belong.
+            progress: Shows how far the reading is, and takes notes for the user.
 
         Raises:
             RecordError: A record is missing or damaged, or lacks a lead.

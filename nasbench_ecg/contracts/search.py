@@ -286,7 +286,18 @@ class Strategy(Protocol):
     def search(
         self, task: Task, space: SearchSpace, builder: Builder, ctx: SearchContext
     ) -> SearchResult:
-        """Return the best architecture found within ``ctx.budget``."""
+        """Return the best architecture found within ``ctx.budget``.
+
+        Args:
+            task: The beats to train on and to select with, which are read-only.
+            space: The architectures to choose from; the result is one of them.
+            builder: Makes the network of an architecture, for searches that train networks
+                themselves.
+            ctx: Random numbers, evaluations, limits, saved state and trajectory of this search.
+
+        Raises:
+            OptionError: The options do not fit the space or the beats.
+        """
 
 
 @runtime_checkable
@@ -320,7 +331,18 @@ class Evaluator(Protocol):
     def evaluate(
         self, arch: Architecture, task: Task, builder: Builder, ctx: EvaluationContext
     ) -> Evaluation:
-        """Train on the first of ``ctx.parts()`` and score on the second; repeatable."""
+        """Train on the first of ``ctx.parts()`` and score on the second; repeatable.
+
+        Args:
+            arch: The architecture to score.
+            task: The beats of the search. They say how many leads, samples and classes a network
+                has, and which classes macro scores average over.
+            builder: Makes the network of ``arch``.
+            ctx: Device, parts of the beats, fidelity and saved state of this evaluation.
+
+        Raises:
+            DivergedError: The loss or the weights are no longer finite.
+        """
 
 
 @runtime_checkable

@@ -38,7 +38,7 @@ class RecordsOptions(Options):
     """Number of annotations, of any type, to skip at the end of each record."""
 
     exclude: tuple[str, ...] | None = None
-    """Names of records to leave out."""
+    """Names of records to leave out; null: none."""
 
     @property
     def used_records(self) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ class WaveformOptions(RecordsOptions):
     """Samples of the window after the R peak; the R peak itself is one more sample."""
 
     rate: float | None = None
-    """Sampling rate in hertz to resample the records to; none keeps their own rate."""
+    """Sampling rate in hertz to resample the records to; null keeps their own."""
 
     denoise: Denoising = "db5"
     """Wavelet denoising: db5, db6 (also removes baseline wander) or none."""
@@ -94,31 +94,33 @@ class WaveformOptions(RecordsOptions):
     """z-score of each lead over the window (per-beat) or the record (per-record), or none."""
 
     rhythm: Rhythm | None = None
-    """Constant extra leads of RR intervals: whole-record, local, causal (no look-ahead) or none."""
+    """Constant extra leads of RR intervals: whole-record, local or causal (no look-ahead). Null:
+    none."""
 
     planes: tuple[int, ...] | None = None
     """Numbers of the rhythm planes to keep, from 1 in the order of their table; null keeps all."""
 
     differences: Differences | None = None
-    """Extra leads: each lead minus the median beat of the record (median-beat), or none."""
+    """Extra leads: each lead minus the median beat of the record (median-beat); null: none."""
 
     max_missing: float | None = Field(None, ge=0, le=1)
-    """Largest share of a window without signal; beats above it are dropped. None: 0.1."""
+    """Largest share of a window without signal; beats above it are dropped; null is 0.1."""
 
     symbols: SymbolMap | None = None
-    """AAMI classes of the annotation symbols: of the papers, also none, or of all beats (aami)."""
+    """AAMI classes of the annotation symbols: of the papers (null too), or of all beats (aami)."""
 
     align_marks: float | None = Field(None, gt=0)
     """Move each R mark to the detected R peak within so many milliseconds; null leaves it."""
 
     added_noise: NoiseName | None = None
-    """Recorded noise to add (bw, em, ma), in every other two minutes after the first five."""
+    """Recorded noise to add (bw, em, ma), in every other two minutes after the first five. Null:
+    none."""
 
     snr: float | None = Field(None, ge=-100, le=100)
-    """Signal-to-noise ratio of the added noise in dB."""
+    """Signal-to-noise ratio of the added noise in dB; null without added noise."""
 
     mark_shift: float | None = Field(None, gt=0)
-    """Move the window of each beat by a random time of at most this many milliseconds."""
+    """Move the window of each beat by a random time of at most this many milliseconds; null: 0."""
 
     @property
     def undisturbed(self) -> Self:

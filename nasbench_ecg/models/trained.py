@@ -76,7 +76,14 @@ class TrainedModel(nn.Module):
         return cast("NDArray[np.float32]", found.numpy())
 
     def classify(self, beats: Beats | ArrayLike | Tensor) -> list[str]:
-        """Return the name of the predicted class of each beat; arguments as above."""
+        """Return the name of the most probable class of each beat.
+
+        Args:
+            beats: Prepared beats, or an array [n_beats, leads, samples] of prepared windows.
+
+        Raises:
+            OptionError: Leads or samples are not those of the run, or a value is not finite.
+        """
         return [self.classes[i] for i in self.probabilities(beats).argmax(axis=1)]
 
     def prepare(

@@ -72,6 +72,7 @@ class Components:
 def variance_components(scores: NDArray[np.float64]) -> Components:
     """Return the components of a two-way random model without interaction, by mean squares.
 
+    Scores are [members, k seeds].
     A negative component of the seeds counts as zero, and their mean square as part of the rest,
     which is then that of a one-way model. NaN for fewer than two members or seeds.
     """
@@ -100,8 +101,9 @@ def intraclass(scores: NDArray[np.float64]) -> tuple[float, float]:
 def intraclass_interval(scores: NDArray[np.float64]) -> tuple[float, float] | None:
     """Return the 95% interval of the agreement of one seed; None if it is undefined.
 
-    It holds for other members at *these* seeds: the estimated effect that they have on all members
-    counts as exact. Few seeds say little of the effect that others would have.
+    Scores are [members, k seeds]. It holds for other members at *these* seeds: the estimated effect
+    that they have on all members counts as exact. Few seeds say little of the effect that others
+    would have.
     """
     if not np.isfinite(intraclass(scores)[0]):
         return None
@@ -113,7 +115,8 @@ def intraclass_interval(scores: NDArray[np.float64]) -> tuple[float, float] | No
 def consistency(scores: NDArray[np.float64]) -> tuple[float, float]:
     """Return the consistency of one seed and of the mean of k: ICC(3,1) and ICC(3,k).
 
-    NaN for fewer than two members or seeds, and if members and rest have no variance.
+    Scores are [members, k seeds]. NaN for fewer than two members or seeds, and if members and rest
+    have no variance.
     """
     found = _mean_squares(scores, pool=False)
     if found is None or max(found.members, found.rest) <= found.rounding:
@@ -126,7 +129,8 @@ def consistency(scores: NDArray[np.float64]) -> tuple[float, float]:
 def consistency_interval(scores: NDArray[np.float64]) -> tuple[float, float] | None:
     """Return the 95% interval of the consistency of one seed; None if it is undefined.
 
-    It is exact for normal scores, whatever effect a seed has on all members.
+    Scores are [members, k seeds]. It is exact for normal scores, whatever effect a seed has on all
+    members.
     """
     if not np.isfinite(consistency(scores)[0]):
         return None

@@ -349,7 +349,15 @@ def n_batches(n_beats: int, batch_size: int) -> int:
 def predict(
     model: nn.Module, beats: Beats, *, device: str, batch_size: int = 1024
 ) -> NDArray[np.float32]:
-    """Return the class probabilities of ``beats``, float32 [n_beats, n_classes]."""
+    """Return the class probabilities of ``beats``, float32 [n_beats, n_classes].
+
+    Args:
+        model: From beats [batch, leads, samples] to logits [batch, n_classes]. It is moved to
+            ``device`` and set to evaluation mode.
+        beats: The beats.
+        device: ``cpu`` or ``cuda``.
+        batch_size: Beats that are computed at a time.
+    """
     model.to(device).eval()
     signals = to_device(beats, device).signals
     with arithmetic(device, "float32"):

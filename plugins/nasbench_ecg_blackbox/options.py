@@ -22,7 +22,8 @@ class LimitedOptions(Options):
     """Options that all black-box searches share."""
 
     max_parameters: int | None = Field(None, ge=1)
-    """Most trainable parameters of a network; larger networks are rejected untrained."""
+    """Most trainable parameters of a network; null: any number. Networks above a limit are rejected
+    untrained."""
 
     max_macs: int | None = Field(None, ge=1)
     """Most multiply-accumulates of a network for one beat; null: any number."""
@@ -180,7 +181,7 @@ class SuccessiveHalvingOptions(LimitedOptions):
     """Most training beats in the first rung; null uses the evaluator's setting."""
 
     max_beats: int | None = Field(None, ge=2)
-    """Most training beats in a rung."""
+    """Most training beats in a rung; null uses the evaluator's setting."""
 
     warm: bool | None = None
     """Whether a rung goes on from the training of the rung before it; null: it does not. All rungs

@@ -46,9 +46,9 @@ class DaskOptions(Options):
     """Options of the executor ``dask``."""
 
     address: str | None = None
-    """Address of the scheduler, such as ``tcp://host:8786``; None for workers on this machine."""
+    """Address of the scheduler, such as ``tcp://host:8786``; null for workers on this machine."""
     workers: int = Field(default=2, ge=1)
-    """Workers that are started on this machine, where ``address`` is None."""
+    """Workers that are started on this machine, where ``address`` is null."""
     connect_seconds: float = Field(default=30.0, gt=0)
     """Most seconds to wait for the scheduler and its first worker, and for a worker where
     none is left."""

@@ -43,10 +43,10 @@ class GivenOptions(Options):
     """Options of ``given``."""
 
     architecture: dict[str, Any] | None = None
-    """The architecture, as ``nasbench-ecg arch show --json`` prints it."""
+    """The architecture, as ``nasbench-ecg arch show --json`` prints it; a run needs one."""
 
     origin: Origin | None = None
-    """The run that found the architecture; ``nasbench-ecg generalize`` sets it."""
+    """The run that found the architecture, if one did; ``nasbench-ecg generalize`` sets it."""
 
     def named_architecture(self) -> Architecture | None:
         """Return the architecture; None if there is none.

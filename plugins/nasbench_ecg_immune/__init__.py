@@ -68,7 +68,7 @@ def nasbench_ecg_builders() -> Iterable[BuilderSpec]:
         target="nasbench_ecg_immune.evaluator:Clustering",
         options=f"{_OPTIONS}:ClusteringOptions",
         space="labelings",
-        summary="Kernel functions over landmarks that carry a labelling over to new beats",
+        summary="Kernel functions over landmarks that carry a labeling over to new beats",
     )
 
 

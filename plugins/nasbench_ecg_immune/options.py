@@ -115,10 +115,10 @@ class ImmuneOptions(EvolutionOptions):
     """Largest number of generations."""
 
     evaluations: int | None = Field(100, ge=1)
-    """Largest number of architectures evaluated."""
+    """Largest number of architectures evaluated; null for no limit."""
 
     batch: int | None = Field(4, ge=1)
-    """Architectures evaluated between two checks of the time limit."""
+    """Architectures evaluated between two checks of the time limit; null: all of a generation."""
 
     largest_step: int = Field(4, ge=1)
     """Number of mutations that a hypermutation of rate 1 makes."""

@@ -58,16 +58,16 @@ _TOO_MANY_TIMEOUTS = "timed-out too many times"
 
 
 class SlurmOptions(Options):
-    """Options of the executor ``slurm``; those that are None are left to the cluster."""
+    """Options of the executor ``slurm``; those that are null are left to the cluster."""
 
     partition: str | None = None
-    """Partition of the jobs."""
+    """Partition of the jobs; null: that of the cluster."""
     gpus_per_node: int | None = Field(default=None, ge=0)
-    """GPUs of a job."""
+    """GPUs of a job; null leaves it to the cluster."""
     cpus_per_task: int = Field(default=1, ge=1)
     """Cores of a job."""
     mem_gb: float | None = Field(default=None, gt=0)
-    """Memory of a job in GB."""
+    """Memory of a job in GB; null leaves it to the cluster."""
     timeout_min: int = Field(default=60, ge=1)
     """Time limit of a job in minutes; a run that needs more continues in the same job, requeued."""
     array_parallelism: int = Field(default=64, ge=1)
@@ -79,9 +79,9 @@ class SlurmOptions(Options):
     retries: int = Field(default=2, ge=0)
     """How many times a job that was killed or has vanished is submitted again."""
     account: str | None = None
-    """Account that is charged."""
+    """Account that is charged; null: that of the user."""
     qos: str | None = None
-    """Quality of service."""
+    """Quality of service; null: that of the user."""
     setup: tuple[str, ...] = ()
     """Shell commands before each job, such as ``module load cuda``."""
     additional: dict[str, str] = Field(default_factory=dict)
