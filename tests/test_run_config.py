@@ -64,6 +64,14 @@ def test_every_shipped_component_can_be_made_with_the_options_of_every_profile(
         assert component.create(options) is not None, component.name
 
 
+@pytest.mark.parametrize("option", ["records", "leads", "exclude"])
+@pytest.mark.parametrize("names", ["", "100,,101", "MLII,"])
+def test_empty_names_of_records_and_leads_are_refused(option: str, names: str) -> None:
+    overrides = {"dataset": {option: names}}
+    with pytest.raises(OptionError, match=f"option '{option}' is not allowed.*not empty"):
+        configure(load_registry(), RunRequest("cnn-9", "mitbih-2lead", overrides=overrides))
+
+
 # The key
 
 

@@ -61,6 +61,13 @@ class RecordsOptions(Options):
             raise ValueError("give at least one name, and no name twice")
         return names
 
+    @field_validator("records", "leads", "exclude")
+    @classmethod
+    def _not_empty(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names and "" in names:
+            raise ValueError("give names that are not empty")
+        return names
+
     @model_validator(mode="after")
     def _excluded_are_records(self) -> Self:
         if self.exclude and self.records:
