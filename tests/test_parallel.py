@@ -23,7 +23,7 @@ from tiny_runs import prepared_run, result, tiny_config
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget, Evaluation
-from nasbench_ecg.errors import OptionError, ProtocolError
+from nasbench_ecg.errors import PluginError, ProtocolError
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.contexts import RunSearchContext
 from nasbench_ecg.run.parallel import SharedBeats, WorkerError, Workers
@@ -131,7 +131,7 @@ def test_nothing_is_evaluated_if_one_architecture_is_not_valid(
 ) -> None:
     made, workers = two
     ctx = context(made, tmp_path, workers=workers)
-    with pytest.raises(OptionError):
+    with pytest.raises(PluginError, match="not valid in the search space"):
         ctx.evaluate_many([*some(made, 1), Architecture("another", {})])
     assert ctx.evaluations == 0 and not (tmp_path / "evaluations.jsonl").exists()
 

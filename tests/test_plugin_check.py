@@ -659,7 +659,7 @@ class Overlaps(Bumps):
 @pytest.mark.parametrize(
     ("target", "check", "reason"),
     [
-        (Gaps, "beats-are-well-formed", "not finite"),
+        (Gaps, "beats-are-well-formed", "NaN or infinity"),
         (Doubles, "beats-are-well-formed", "120 beats are at 6 positions"),
         (Nameless, "every-record-has-a-subject", "without a subject: p0"),
         (TwoPeople, "protocols-split-the-beats", "patient-kfold: patient-kfold"),
