@@ -55,6 +55,15 @@ def test_beats_within_150_ms_are_pairs_and_others_have_no_partner():
     assert pairs(reference, test) == {"NN": 1, "VN": 1, "SO": 1, "OS": 1, "FV": 1}
 
 
+@pytest.mark.parametrize(("fs", "window"), [(128, 19), (250, 38), (257, 39), (360, 54)])
+def test_the_match_window_is_rounded_to_samples_as_bxb_does(fs, window):
+    # strtim(".15") of WFDB is floor(0.15 fs + 0.5), and a distance of the window still matches
+    for distance, matched in ((window, 1), (window + 1, 0)):
+        beat, moved = marks((1_000, "N")), marks((1_000 + distance, "N"))
+        made = compare("a", beat, moved, fs=fs, n_samples=10_000, learning=0)
+        assert made.counts[0, 0] == matched
+
+
 def test_the_closer_of_two_beats_is_the_partner():
     assert pairs([(1000, "N")], [(990, "V"), (1004, "N")]) == {"NN": 1, "OV": 1}
     assert pairs([(990, "V"), (1004, "N")], [(1000, "N")]) == {"NN": 1, "VO": 1}
@@ -368,7 +377,7 @@ def test_detections_are_paired_as_wfdb_pairs_them(name):
     beats = np.isin(record.symbols, list(AAMI_SYMBOLS))
     reference = record.samples[beats]
     # The window of wfdb excludes its end.
-    window = int(0.15 * record.fs) + 1
+    window = int(0.15 * record.fs + 0.5) + 1
     oracle = wfdb.processing.compare_annotations(reference, found, window)
     made = compare(
         name,

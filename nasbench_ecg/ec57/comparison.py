@@ -149,13 +149,13 @@ def compare(
         fs: Samples per second of both.
         n_samples: Length of the record.
         learning: Seconds at the start that are not compared.
-        match: Largest distance of two paired beats, in seconds.
+        match: Largest distance of two paired beats, in seconds. Both are rounded to whole samples.
         classes: AAMI class of each beat symbol.
 
     Raises:
         OptionError: The record ends before the comparison begins.
     """
-    window, start = int(match * fs), int(learning * fs)
+    window, start = int(match * fs + 0.5), int(learning * fs + 0.5)  # as strtim of WFDB rounds
     if start >= n_samples:
         raise OptionError(
             f"The learning period of {learning:g} s is longer than record {record} "
