@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+
+_LONGEST = 600
+"""Characters of an error of other code that are shown."""
 
 
 class NasbenchError(Exception):
@@ -101,6 +105,17 @@ def raise_first(problems: Iterable[NasbenchError]) -> None:
     """Raise the first of the problems, if there is one."""
     for problem in problems:
         raise problem
+
+
+def describe_error(error: BaseException) -> str:
+    """Return type and message of ``error`` on one line, also if it cannot be shown."""
+    try:
+        message = shorten(" ".join(str(error).split()).rstrip("."), _LONGEST, placeholder=" ...")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as fault:
+        message = f"its message cannot be shown, __str__ raises {type(fault).__name__}"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def first_invalid(error: ValidationError) -> tuple[str, str]:

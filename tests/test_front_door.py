@@ -180,6 +180,8 @@ def _many(costs: Callable[[int], float]) -> list[RunRecord]:
 def test_more_methods_than_colors_look_different() -> None:
     many = _many(lambda i: 1000.0 + i)
     points = nb.plot.score_against_cost(nb.leaderboard(many)).containers
+    of_runs = nb.plot.score_against_cost(many).containers  # without a call of leaderboard
+    assert [one.get_label() for one in of_runs] == [one.get_label() for one in points]
     assert len({(p.lines[0].get_color(), p.lines[0].get_marker()) for p in points}) == 14
     lines = nb.plot.anytime(many).lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 14

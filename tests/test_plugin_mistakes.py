@@ -14,8 +14,8 @@ from tiny_runs import registry_with
 
 import nasbench_ecg as nb
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import Fidelity, Requirement, requirements_of
-from nasbench_ecg.data.partitions import fixed_records
+from nasbench_ecg.contracts import Fidelity, Requirement
+from nasbench_ecg.data.declarations import fixed_records, requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import (
     MissingDataError,

@@ -215,7 +215,7 @@ def show_error(error: NasbenchError, *, debug: bool = False) -> None:
 
 def show_unexpected(error: BaseException, *, debug: bool = False) -> None:
     """Print a panel for an error that no verb expects, such as a bug."""
-    from nasbench_ecg.plugin.component import describe_error
+    from nasbench_ecg.errors import describe_error
 
     problem = NasbenchError(
         describe_error(error),

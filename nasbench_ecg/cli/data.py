@@ -172,7 +172,7 @@ def path(
 
 def _datasets_by_database(registry: Registry) -> dict[str, list[str]]:
     """Return the names of the datasets that use each database; broken datasets are skipped."""
-    from nasbench_ecg.contracts import requirements_of
+    from nasbench_ecg.data.declarations import requirements_of
     from nasbench_ecg.errors import NasbenchError
     from nasbench_ecg.options import resolve
 

@@ -266,7 +266,7 @@ def _features_of_dataset(
     """Return the features of the dataset's own beats."""
     import numpy as np
 
-    from nasbench_ecg.contracts import requirements_of
+    from nasbench_ecg.data.declarations import requirements_of
     from nasbench_ecg.errors import OptionError, nearest
 
     component, options, dataset = _find_dataset(name, registry)

@@ -62,7 +62,7 @@ def _gpu_name() -> str:
 
 def print_missing_records(config: RunConfig, source: LocalSource) -> None:
     """Print which records a run would download."""
-    from nasbench_ecg.contracts import requirements_of
+    from nasbench_ecg.data.declarations import requirements_of
     from nasbench_ecg.physionet.catalog import describe_missing
 
     for requirement in requirements_of(config.dataset.create()):

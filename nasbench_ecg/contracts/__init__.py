@@ -15,7 +15,6 @@ from nasbench_ecg.contracts.datasets import (
     FitsOnTraining,
     NamesPersons,
     Requirement,
-    requirements_of,
 )
 from nasbench_ecg.contracts.search import (
     Budget,
@@ -72,5 +71,4 @@ __all__ = [
     "StacksNetworks",
     "Strategy",
     "Task",
-    "requirements_of",
 ]

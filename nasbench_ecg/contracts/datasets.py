@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from nasbench_ecg.errors import NasbenchError, PluginError
+from nasbench_ecg.errors import PluginError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,35 +92,6 @@ class Dataset(Protocol):
 
         None if the dataset does not fix the records of this protocol.
         """
-
-
-def requirements_of(dataset: Dataset) -> tuple[Requirement, ...]:
-    """Return the files that a dataset reads.
-
-    Raises:
-        PluginError: Its method ``requires`` fails, or returns something else.
-    """
-    where = f"{type(dataset).__module__}.{type(dataset).__qualname__}.requires"
-    try:
-        found = dataset.requires()
-        needs = None if isinstance(found, str) else tuple(found)
-    except NasbenchError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            "The dataset does not say which records it reads: "
-            f"{type(error).__name__}: {error}.".replace(": .", "."),
-            where=where,
-            fix="Correct 'requires': it returns a list of Requirement, empty if it reads no file.",
-        ) from error
-    if needs is None or (wrong := [one for one in needs if not isinstance(one, Requirement)]):
-        what = repr(found) if needs is None else f"a list with {wrong[0]!r:.60}"
-        raise PluginError(
-            f"The dataset returns {what} as the records that it reads.",
-            where=where,
-            fix='Return a list of requirements: [Requirement("mitdb", ("100", "101"))].',
-        )
-    return needs
 
 
 @runtime_checkable

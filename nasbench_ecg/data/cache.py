@@ -17,9 +17,10 @@ from typing import Any, Literal, TypeGuard
 import numpy as np
 
 from nasbench_ecg.architecture import canonical_json, digest
-from nasbench_ecg.contracts import Dataset, requirements_of
+from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.code import code_of
+from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.returned_beats import checked, faults_of_beats
 from nasbench_ecg.data.source import CACHE_VARIABLE, LocalSource
 from nasbench_ecg.errors import ProtocolError, RecordError

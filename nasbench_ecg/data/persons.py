@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from nasbench_ecg.contracts import Dataset, NamesPersons, requirements_of
+from nasbench_ecg.contracts import Dataset, NamesPersons
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.signal.noise import NOISE_DATABASE
 
 

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from nasbench_ecg.contracts import Dataset
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.declarations import check_partition, fixed_records
 from nasbench_ecg.data.folds import Index, split_off_validation, subject_folds, subject_of_beats
-from nasbench_ecg.data.partitions import check_partition, fixed_records
 from nasbench_ecg.data.persons import with_persons
 from nasbench_ecg.errors import ProtocolError, nearest
 from nasbench_ecg.options import Options

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nasbench_ecg.contracts import requirements_of
+from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.front.progress import python_progress

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.arguments import folder_of, name_of, number_from, positive_number, whole_number
-from nasbench_ecg.contracts import Budget, requirements_of
+from nasbench_ecg.contracts import Budget
+from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError
 from nasbench_ecg.options import parse_assignments

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.contracts import requirements_of
 from nasbench_ecg.data.beats import Beats
+from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import NasbenchError, StorageError
 from nasbench_ecg.metrics import confusion_matrix

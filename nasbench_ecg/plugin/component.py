@@ -10,18 +10,13 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
-from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.errors import NasbenchError, PluginError
+from nasbench_ecg.errors import NasbenchError, PluginError, describe_error
 from nasbench_ecg.plugin.specs import ComponentSpec, Kind
 
 if TYPE_CHECKING:
     from nasbench_ecg.options import Options
-
-_LONGEST = 600
-"""Characters of an error of other code that are shown."""
-
 
 _METHODS: Mapping[Kind, tuple[str, ...]] = {
     "search-space": ("sample", "validate"),
@@ -143,17 +138,6 @@ class Component:
             where=self.source,
             fix=f"Update or reinstall {self.distribution}, or report it to its authors.",
         )
-
-
-def describe_error(error: BaseException) -> str:
-    """Return type and message of ``error`` on one line, also if it cannot be shown."""
-    try:
-        message = shorten(" ".join(str(error).split()).rstrip("."), _LONGEST, placeholder=" ...")
-    except KeyboardInterrupt:
-        raise
-    except BaseException as fault:
-        message = f"its message cannot be shown, __str__ raises {type(fault).__name__}"
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _address(reference: str | Callable[..., Any]) -> str:

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nasbench_ecg.errors import PluginError
-from nasbench_ecg.plugin.component import describe_error
+from nasbench_ecg.errors import PluginError, describe_error
 from nasbench_ecg.plugin.hookspecs import ENTRY_POINT_GROUP
 from nasbench_ecg.plugin.specs import Kind
 

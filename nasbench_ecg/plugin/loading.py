@@ -19,9 +19,8 @@ from typing import Any, get_args
 
 import pluggy
 
-from nasbench_ecg.errors import nearest
+from nasbench_ecg.errors import describe_error, nearest
 from nasbench_ecg.plugin import process_settings, trial
-from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.plugin.discovery import FoundPlugin, PluginProblem
 from nasbench_ecg.plugin.specs import (
     API_VERSION,
@@ -228,6 +227,8 @@ def _call(
 
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _ADDRESS = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_COUNTS = ("revision", "min_samples")
+_COMPONENTS = ("space", "builder", "evaluator", "protocol")
 
 
 def spec_fault(item: Any, expected: type[ComponentSpec]) -> str:
@@ -248,17 +249,15 @@ def spec_fault(item: Any, expected: type[ComponentSpec]) -> str:
         if field.name in _COUNTS and (type(value) is not int or value < 1):
             return f"{whose} {field.name} {value!r} is not a whole number from 1"
         optional = field.default is None
-        if field.name in _NAMES and not (isinstance(value, str) or (value is None and optional)):
+        if field.name in _COMPONENTS and not (
+            isinstance(value, str) or (value is None and optional)
+        ):
             return f"{whose} {field.name} {value!r} is not the name of a component"
     if isinstance(item, StrategySpec) and (fault := _strategy_fault(item)):
         return f"{whose} {fault}"
     if isinstance(item, DatasetSpec) and item.protocol not in item.protocols:
         return f"{whose} protocols {item.protocols!r} do not contain its protocol {item.protocol!r}"
     return ""
-
-
-_COUNTS = ("revision", "min_samples")
-_NAMES = ("space", "builder", "evaluator", "protocol")
 
 
 def _strategy_fault(spec: StrategySpec) -> str:

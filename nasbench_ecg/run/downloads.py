@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nasbench_ecg.contracts import Dataset, Requirement, requirements_of
+from nasbench_ecg.contracts import Dataset, Requirement
+from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.physionet.catalog import DATABASES
 from nasbench_ecg.progress import Progress

@@ -33,9 +33,8 @@ from numpy.typing import NDArray
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity, Task
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import NasbenchError
+from nasbench_ecg.errors import NasbenchError, describe_error
 from nasbench_ecg.executors import CallsFunctions
-from nasbench_ecg.plugin.component import describe_error
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.run.calls import ComponentCalls, describe
 from nasbench_ecg.run.config import ResolvedComponent

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from nasbench_ecg.architecture import Architecture
-from nasbench_ecg.data.partitions import fixed_records
+from nasbench_ecg.data.declarations import fixed_records
 from nasbench_ecg.data.persons import persons_of, shared_records
 from nasbench_ecg.data.record_options import RecordsOptions
 from nasbench_ecg.errors import OptionError, PluginError

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from nasbench_ecg.plugin.component import describe_error
+from nasbench_ecg.errors import describe_error
 from nasbench_ecg.plugin.discovery import discover_package
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import Kind

@@ -44,7 +44,7 @@ class EvaluationHistory:
     evaluations: dict[tuple[str, Fidelity], Evaluation] = field(default_factory=dict)
     repeats: int = 0
     seconds: float = 0.0
-    _best: float = -inf
+    _best: float = field(default=-inf, init=False, repr=False)
 
     @property
     def best(self) -> Architecture | None:

@@ -14,10 +14,9 @@ from nasbench_ecg.contracts import (
     FitsOnTraining,
     NamesPersons,
     Requirement,
-    requirements_of,
 )
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.partitions import fixed_records
+from nasbench_ecg.data.declarations import fixed_records, requirements_of
 from nasbench_ecg.data.protocols import (
     Split,
     open_folds,

@@ -1,14 +1,45 @@
-"""The training and test records that a dataset fixes for a protocol."""
+"""What a dataset declares of its records: which files it reads, and fixed training and test parts.
+
+The methods of a dataset are written by others, so what they return is checked.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from nasbench_ecg.contracts import Dataset
+from nasbench_ecg.contracts import Dataset, Requirement
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.errors import PluginError, ProtocolError
+from nasbench_ecg.errors import NasbenchError, PluginError, ProtocolError, describe_error
 
 _PARTS = ("train", "test")
+
+
+def requirements_of(dataset: Dataset) -> tuple[Requirement, ...]:
+    """Return the files that a dataset reads.
+
+    Raises:
+        PluginError: Its method ``requires`` fails, or returns something else.
+    """
+    where = f"{type(dataset).__module__}.{type(dataset).__qualname__}.requires"
+    try:
+        found = dataset.requires()
+        needs = None if isinstance(found, str) else tuple(found)
+    except NasbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"The dataset does not say which records it reads: {describe_error(error)}.",
+            where=where,
+            fix="Correct 'requires': it returns a list of Requirement, empty if it reads no file.",
+        ) from error
+    if needs is None or (wrong := [one for one in needs if not isinstance(one, Requirement)]):
+        what = repr(found) if needs is None else f"a list with {wrong[0]!r:.60}"
+        raise PluginError(
+            f"The dataset returns {what} as the records that it reads.",
+            where=where,
+            fix='Return a list of requirements: [Requirement("mitdb", ("100", "101"))].',
+        )
+    return needs
 
 
 def fixed_records(dataset: Dataset, protocol: str) -> dict[str, tuple[str, ...]] | None:
