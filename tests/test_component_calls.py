@@ -42,6 +42,7 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.runner import execute
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.training.costs import build_network
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -271,6 +272,34 @@ def test_an_evaluation_that_is_not_valid_ends_the_run_and_names_the_evaluator(
     assert "evaluator 'guesses', plugin 'made-up' of tests 0, returned" in error
     assert (record.architecture is None) == (stage == "search")
     assert "Raised by the strategy" not in error
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    {
+        "another shape": (lambda state: {n: torch.zeros(1) for n in state}, "size mismatch for"),
+        "another name": (lambda state: {f"module.{n}": w for n, w in state.items()}, "Missing key"),
+        "one too few": (lambda state: dict(list(state.items())[1:]), "Missing key"),
+        "one too many": (lambda state: {**state, "w": torch.zeros(1)}, "Unexpected key(s) in"),
+        "its own": (lambda state: state, ""),
+    }.values(),
+)
+def test_weights_of_another_network_end_the_run_and_name_the_evaluator(
+    change: Any, fault: str, beats_cache: Path, tmp_path: Path
+) -> None:
+    """They would pass as the network of the run until somebody wants to use it."""
+
+    def evaluate(found: Evaluation, parts: Any) -> Evaluation:
+        model = build_network(found.architecture, prepared.task, prepared.builder)
+        return replace(found, state=change(model.state_dict()))
+
+    prepared = run_of(beats_cache, None, evaluate)
+    if not fault:
+        assert execute(prepared, RecordStore(tmp_path)).status == "ok"
+        return
+    error = str(failed(prepared, tmp_path, PluginError).error)
+    assert "evaluator 'guesses', plugin 'made-up' of tests 0, returned weights that are" in error
+    assert fault in error
 
 
 def test_an_error_of_an_evaluator_in_a_search_is_blamed_on_the_evaluator(

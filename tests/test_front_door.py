@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -405,6 +406,17 @@ def test_a_strategy_of_this_session_runs_and_a_changed_class_runs_anew(out: Path
             nb.register(spec(_few(0), "Mine"))
         with pytest.raises(PluginError, match="of type int"):
             nb.register(3)  # type: ignore[arg-type]
+        unknown: dict[str, Any]
+        for unknown, message in (
+            ({"space": "conv-cell"}, "no search space 'conv-cell'"),
+            ({"spaces": ("conv-cells", "conv-cell")}, "no search space 'conv-cell'"),
+            ({"builder": "stacked"}, "no builder 'stacked'"),
+            ({"evaluator": "trains"}, "no evaluator 'trains'"),
+        ):
+            with pytest.raises(PluginError, match=message):
+                nb.register(replace(spec(_few(0), "of-another-notebook"), **unknown))
+        with pytest.raises(PluginError, match="no strategy 'of-another-notebook'"):
+            nb.run("of-another-notebook", "synthetic-2lead", **words)
         with pytest.raises(OptionError, match="registered in a Python session"):
             submit_one(out, record.run_key)
     finally:

@@ -155,11 +155,19 @@ def register(spec: StrategySpec) -> None:
         spec: Name, class and options of the strategy, as a plugin declares them.
 
     Raises:
-        PluginError: The spec is not valid, or an installed plugin has the name.
+        PluginError: The spec is not valid, names a space, builder or evaluator that is not
+            installed, or has the name of an installed strategy.
     """
     if fault := spec_fault(spec, StrategySpec):
         raise PluginError(f"This strategy cannot be registered: it is {fault}.")
-    for component in load_registry().components("strategy"):
+    registry = load_registry()
+    for space in (spec.space, *(spec.spaces or ())):
+        registry.get("search-space", space)
+    if spec.builder is not None:
+        registry.get("builder", spec.builder)
+    if spec.evaluator is not None:
+        registry.get("evaluator", spec.evaluator)
+    for component in registry.components("strategy"):
         if component.name == spec.name and component.distribution != session.SESSION_DISTRIBUTION:
             raise PluginError(
                 f"There is already a strategy {spec.name!r}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -58,6 +58,46 @@ def check_network(
                 where=f"architecture {arch.hash[:12]}",
                 fix="'nasbench-ecg plugin check' shows all faults; report them to its authors.",
             )
+
+
+def check_weights(
+    weights: Mapping[str, Tensor],
+    arch: Architecture,
+    task: Task,
+    builder: Builder,
+    evaluator_name: str,
+    *,
+    builder_name: str,
+    calls: ComponentCalls,
+) -> None:
+    """Load the weights that an evaluator returned into a new network of the architecture.
+
+    Args:
+        weights: Weights by parameter name.
+        arch: The architecture.
+        task: States the shape of beats, and the classes.
+        builder: Builds the network.
+        evaluator_name: The evaluator, named in the error.
+        builder_name: The builder, named in what it raises.
+        calls: Calls the builder.
+
+    Raises:
+        PluginError: Names or shapes are not those of the network.
+        Exception: What the builder raises.
+    """
+    with calls.of(builder_name), seeded(0):
+        model = build_network(arch, task, builder)
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        _, *faults = str(error).splitlines()  # the first line names the class of the network
+        raise PluginError(
+            f"The {evaluator_name}, returned weights that are not those of the network: "
+            f"{'; '.join(fault.strip().rstrip('. ') for fault in faults)}.",
+            where=f"architecture {arch.hash[:12]}",
+            fix="The state of an Evaluation is the state_dict() of the network that the builder "
+            "made for its architecture; an evaluator that trains no network returns none.",
+        ) from error
 
 
 def _fault(model: object, beats: Tensor, n_classes: int, *, trained: bool) -> str:

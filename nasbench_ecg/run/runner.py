@@ -2,8 +2,7 @@
 
     records → beats → split → task → search → architecture → model → evaluation → run record
 
-:func:`nasbench_ecg.run.prepare.prepare_run` does the part up to the task, :func:`execute` all that
-follows. Each arrow is one call with one typed value.
+:func:`nasbench_ecg.run.prepare.prepare_run` does the part up to the task, :func:`execute` the rest.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from nasbench_ecg.run.evaluations import (
     fault_without_test_part,
 )
 from nasbench_ecg.run.locks import Holder
-from nasbench_ecg.run.networks import check_network, faults_of_networks
+from nasbench_ecg.run.networks import check_network, check_weights, faults_of_networks
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.proposals import check_valid
 from nasbench_ecg.run.record import RunRecord, Status
@@ -280,6 +279,10 @@ def _evaluate(
                 "its beats.",
                 fix="An evaluator that scores beats calls ctx.parts(), and scores the second.",
             )
+    if evaluation.state is not None:
+        check_weights(
+            evaluation.state, architecture, task, made, evaluator, builder_name=builder, calls=calls
+        )
     prepared.record.seconds["evaluation"] = round(state.seconds, 3)
     return evaluation
 
