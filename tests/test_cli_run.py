@@ -193,6 +193,19 @@ def test_a_dry_run_shows_what_would_be_downloaded(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_ends_as_the_run_would_where_records_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is downloaded into a folder that the user named."""
+    (tmp_path / "mitdb").mkdir()
+    words = ("run", "cnn-9", "mitbih-2lead", "--device", "cpu", "--data", tmp_path)
+    for more in ((), ("--dry-run",)):
+        done = nasbench(*words, "--out", tmp_path / "out", *more)
+        said = " ".join(done.stderr.split())
+        assert done.exit_code == 2 and "files of mitdb" in said
+        assert "A run downloads" not in said
+
+
 @pytest.fixture(scope="module")
 def first(outside: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     """A finished run: its result and its results folder."""

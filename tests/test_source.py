@@ -8,7 +8,7 @@ import pytest
 
 from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.data.source import LocalSource, default_cache
-from nasbench_ecg.errors import MissingDataError, StorageError
+from nasbench_ecg.errors import MissingDataError, OptionError, StorageError
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +77,21 @@ def test_missing_files_are_listed_by_name(places):
     assert source.missing(requirement) == ["100.atr", "101.dat", "101.atr"]
     with pytest.raises(MissingDataError, match="3 files of mitdb"):
         source.require(requirement)
+
+
+def test_a_record_that_the_database_does_not_list_is_unknown_and_not_missing(places):
+    folder = places / "given" / "mitdb"
+    (folder / "RECORDS").write_text("100\n101\n201\n")
+    source = LocalSource(places / "given")
+    assert source.missing(Requirement("mitdb", ("100",), ("hea",))) == ["100.hea"]
+    mistyped = Requirement("mitdb", ("100", "110"), ("hea",))
+    for ask in (source.missing, source.require):
+        with pytest.raises(OptionError, match="mitdb has no record '110'") as error:
+            ask(mistyped)
+        assert "Did you mean '101' or '100'" in str(error.value)
+    for name in ("100", "110"):
+        (folder / f"{name}.hea").touch()
+    assert source.require(mistyped) == folder  # a record of the user's own, in no list
 
 
 def test_all_files_are_missing_where_there_is_no_folder(tmp_path):

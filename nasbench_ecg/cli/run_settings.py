@@ -61,12 +61,20 @@ def _gpu_name() -> str:
 
 
 def print_missing_records(config: RunConfig, source: LocalSource) -> None:
-    """Print which records a run would download."""
+    """Print which records a run would download.
+
+    Raises:
+        MissingDataError: A run would stop since records are missing.
+    """
     from nasbench_ecg.data.declarations import requirements_of
     from nasbench_ecg.physionet.catalog import describe_missing
+    from nasbench_ecg.run.downloads import can_be_downloaded
 
     for requirement in requirements_of(config.dataset.create()):
-        if missing := source.missing(requirement):
+        missing = source.missing(requirement)
+        if missing and not can_be_downloaded(requirement, source):
+            source.require(requirement)
+        if missing:
             stderr().print(f"{describe_missing(requirement, missing)} A run downloads them first.")
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import platformdirs
 
 from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.data.user_datasets import find_user_dataset
-from nasbench_ecg.errors import MissingDataError
+from nasbench_ecg.errors import MissingDataError, OptionError, nearest
 from nasbench_ecg.io import storage_errors
-from nasbench_ecg.physionet.catalog import DATABASES, missing_files
+from nasbench_ecg.physionet.catalog import DATABASES, RECORDS, missing_files, record_names
 
 DATA_VARIABLE = "NASBENCH_ECG_DATA"
 """Environment variable that names a folder of databases, in place of ``--data``."""
@@ -75,6 +76,7 @@ class LocalSource:
         Raises:
             MissingDataError: The folder that the user gave has no such database, or the folder of
                 an added dataset no longer exists.
+            OptionError: The database has no such record, by the list in its folder.
         """
         folder: Path | None
         try:
@@ -83,7 +85,10 @@ class LocalSource:
             if self.data is not None or find_user_dataset(requirement.database) is not None:
                 raise
             folder = None
-        return missing_files(requirement, folder)
+        missing = missing_files(requirement, folder)
+        if missing and folder is not None:
+            _check_listed(requirement, missing, folder)
+        return missing
 
     def missing_elsewhere(self, requirement: Requirement) -> bool:
         """Return whether files are missing in a folder other than the download folder."""
@@ -155,6 +160,20 @@ class LocalSource:
 def _inside(data: Path, database: str) -> list[Path]:
     """Return the folder of ``database`` in ``data``, which may be that folder itself."""
     return [data] if data.name == database else [data / database]
+
+
+def _check_listed(requirement: Requirement, missing: Sequence[str], folder: Path) -> None:
+    """Raise OptionError if the folder's list of records lacks records whose files are missing."""
+    if not (folder / RECORDS).is_file():
+        return
+    listed = record_names(folder)
+    absent = {name.rpartition(".")[0] for name in missing}
+    if unknown := [name for name in requirement.records if name in absent - {*listed}]:
+        raise OptionError(
+            f"{requirement.database} has no record {unknown[0]!r}.",
+            where=str(folder / RECORDS),
+            fix=f"{nearest(unknown[0], listed)} The option dataset.records names the records.",
+        )
 
 
 def _described(database: str) -> str:

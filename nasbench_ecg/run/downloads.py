@@ -30,7 +30,7 @@ def fetch_records(datasets: Iterable[Dataset], source: LocalSource, progress: Pr
 
     for requirement in _requirements(datasets):
         missing = source.missing(requirement)
-        if missing and _can_be_downloaded(requirement, source):
+        if missing and can_be_downloaded(requirement, source):
             progress.note(f"{describe_missing(requirement, missing)} Downloading them.")
             fetch(
                 requirement.database,
@@ -49,7 +49,7 @@ def check_obtainable(datasets: Iterable[Dataset], source: LocalSource) -> None:
         MissingDataError: They are.
     """
     for requirement in _requirements(datasets):
-        if source.missing(requirement) and not _can_be_downloaded(requirement, source):
+        if source.missing(requirement) and not can_be_downloaded(requirement, source):
             source.require(requirement)
 
 
@@ -58,7 +58,8 @@ def _requirements(datasets: Iterable[Dataset]) -> dict[Requirement, None]:
     return dict.fromkeys(need for dataset in datasets for need in requirements_of(dataset))
 
 
-def _can_be_downloaded(requirement: Requirement, source: LocalSource) -> bool:
+def can_be_downloaded(requirement: Requirement, source: LocalSource) -> bool:
+    """Return whether a run downloads the missing ones of these records, or stops without them."""
     return (
         source.data is None
         and requirement.database in DATABASES
