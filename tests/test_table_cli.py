@@ -221,6 +221,27 @@ def test_a_report_is_written_in_every_format(toy, tmp_path):
     assert last["budget"] == {"seconds": 3.5}
 
 
+def test_a_report_says_how_each_search_was_run(toy, tmp_path):
+    asked = ("table", "simulate", "synthetic-2lead", "regularized-evolution@population=3", "asha")
+    asked = (*asked, "--tables", toy, "--evaluations", 4, "--repetitions", 2, "--seed", 7)
+    files = [tmp_path / "a.md", tmp_path / "a.json"]
+    words = [word for file in files for word in ("-o", file)]
+    printed(*asked, "--objectives", "none", "--set", "strategy.sample=2", *words)
+    written, data = files[0].read_text(), json.loads(files[1].read_text())
+    card = load_table(table_folder(toy, "tiny-cells", "synthetic-2lead", "intra-patient")).card
+    assert data["seed"] == 7 and data["table"] == card.sha256
+    random, evolution, asha = data["settings"]
+    assert (random["strategy"], random["set_by_budget"]) == ("random", "samples")
+    assert evolution["label"] == "regularized-evolution (population=3)"
+    assert evolution["set_by_budget"] == "models" and "models" not in evolution["options"]
+    told = {name: evolution["options"][name] for name in ("population", "sample", "mutation")}
+    assert told == {"population": 3, "sample": 2, "mutation": "kind"}
+    assert asha["set_by_budget"] is None and asha["options"]["eta"] == 2
+    section = written.split("## Settings of the searches")[1]
+    assert "population=3, sample=2" in section and "null" not in section.split("options:")[0]
+    assert f"Seed of all repetitions: 7. SHA-256 of the table: {card.sha256}" in section
+
+
 def test_a_report_that_cannot_be_written_is_refused_before_the_simulation(toy, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "pyarrow" else found(n))

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import re
+from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FunctionType
 
 import numpy as np
@@ -17,6 +21,7 @@ from nasbench_ecg.errors import OptionError, ProtocolError
 from nasbench_ecg.options import NoOptions, resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
+from nasbench_ecg.tables.find import open_table
 from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
 from nasbench_ecg.tables.outcome import best_so_far
 from nasbench_ecg.tables.requested_searches import RequestedSearch
@@ -34,6 +39,8 @@ from nasbench_ecg.tables.table import Table
 from nasbench_ecg_blackbox.options import RandomSearchOptions
 from nasbench_ecg_blackbox.random_search import RandomSearch
 from nasbench_ecg_tiny.network import TinyNetwork
+from nasbench_ecg_tiny.options import TinyCellsOptions
+from nasbench_ecg_tiny.space import TinyCells
 
 BUILDER = TinyNetwork(NoOptions())
 STRATEGIES = [
@@ -552,3 +559,26 @@ def test_random_search_evaluates_within_less_than_the_mean_seconds(table):
     searches = TableSearches(load_registry(), table)
     found = searches.repeat(RequestedSearch("random", 5), [budget])[budget]
     assert set(found.steps["repetition"]) == set(range(5))
+
+
+def test_values_of_parameters_give_other_first_candidates_than_members():
+    # The numbers of the page on tables, by going through all values.
+    page = (Path(__file__).parents[1] / "docs" / "explanation" / "table.md").read_text("utf-8")
+    table = open_table("tiny-cells", "mitbih-2lead", "intra-patient", Path("none"))
+    space = TinyCells(TinyCellsOptions(**table.card.space.options))
+    named = [parameter.name for parameter in space.parameters()]
+    choices = [parameter.choices for parameter in space.parameters()]
+    counts = Counter(
+        table.place(space.decode(dict(zip(named, values, strict=True))))
+        for values in itertools.product(*choices)
+    )
+    assert counts.total() == 3072 and len(counts) == table.card.members == 1935
+    scores = table.mean_test_scores()
+    of_values = sum(n * scores[row] for row, n in counts.items()) / counts.total()
+    said = re.search(
+        r"has (\d+) to (\d+), .* a mean test F1 of ([\d.]+), and values one of ([\d.]+)\.",
+        " ".join(page.split()),
+    )
+    assert said is not None
+    forms = str(min(counts.values())), str(max(counts.values()))
+    assert said.groups() == (*forms, f"{100 * scores.mean():.1f}", f"{100 * of_values:.1f}")

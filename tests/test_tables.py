@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from toy_tables import CLASSES, SPACE, toy_card, toy_table
 
+import nasbench_ecg
+from nasbench_ecg.api import SearchResult, StrategySpec
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.metrics import scores
@@ -115,6 +117,8 @@ class NoTorch:
             raise AssertionError("torch is imported")
 sys.meta_path.insert(0, NoTorch())
 import nasbench_ecg
+import nasbench_ecg
+from nasbench_ecg.api import SearchResult, StrategySpec
 from nasbench_ecg.architecture import Architecture
 table = nasbench_ecg.table("tiny-cells", "mitbih-2lead", "intra-patient", tables="nowhere")
 rows = [i for i, there in enumerate(table.data.available) if there]
@@ -302,6 +306,55 @@ def test_numbers_that_make_no_simulation_are_refused(table, number):
     name, value = list(number.items())[-1]
     with pytest.raises(OptionError, match=re.escape(f"{name}={value!r} is not allowed")):
         OpenTable(load_registry(), table).simulate("random", **number)
+
+
+class Last:
+    """A search of two evaluations that returns the second."""
+
+    def __init__(self, options):
+        self.options = options
+
+    def search(self, task, space, builder, ctx):
+        archs = [space.sample(ctx.rng) for _ in range(2)]
+        return SearchResult(ctx.evaluate_many(archs)[-1].architecture)
+
+
+def test_searches_are_compared_from_python_as_on_the_command_line(table, monkeypatch):
+    spec = StrategySpec(name="last", target=Last, summary="Two", space="tiny-cells", anytime=True)
+    monkeypatch.setattr("nasbench_ecg.plugin.session._specs", {})
+    nasbench_ecg.register(spec)
+    opened = OpenTable(load_registry(), table)
+    words = {"budget_evaluations": (2, 4), "costs": "parameters", "repetitions": 9}
+    found = opened.compare("last", "nsga2@population=4:7", budget_seconds=1.5, **words)
+    frame = found.to_dataframe()
+    assert frame["search"].tolist() == ["random", "last", "nsga2 (population=4)"] * 6
+    assert frame["evaluations"].dropna().tolist() == [2] * 6 + [4] * 6
+    assert frame["seconds"].dropna().tolist() == [1.5] * 6
+    assert frame["measure"].tolist() == (["f1"] * 3 + ["parameters"] * 3) * 3
+    assert frame["repetitions"].tolist() == [9, 9, 7] * 6
+    assert (frame["verdict"] == "baseline").tolist() == [True, False, False] * 6
+    assert frame.loc[frame["search"] == "random", ["difference", "low", "p"]].isna().all(axis=None)
+    # The mean is that of the steps, and the difference that of the means of both.
+    steps = opened.simulate("last", budget_evaluations=2, repetitions=9)
+    last = steps.groupby("repetition")["incumbent_test"].last()
+    random = opened.simulate("random", budget_evaluations=2, repetitions=9)
+    others = random.groupby("repetition")["incumbent_test"].last()
+    assert frame["mean"][:2].tolist() == pytest.approx([others.mean(), last.mean()])
+    assert frame["difference"][1] == pytest.approx((last - others).mean())
+    assert [one.label for one in found.settings] == frame["search"][:3].tolist()
+
+
+def test_a_comparison_that_is_not_possible_is_refused(table):
+    opened = OpenTable(load_registry(), table)
+    for words, reason in (
+        ({"budget_evaluations": ()}, "needs a budget"),
+        ({"budget_evaluations": (2, 0)}, "budget_evaluations=0 is not allowed"),
+        ({"budget_seconds": -1.0}, "budget_seconds=-1.0 is not allowed"),
+        ({"costs": ["watts"]}, "no cost 'watts'"),
+        ({"repetitions": 1}, "repetitions=1 is not allowed"),
+    ):
+        with pytest.raises(OptionError, match=re.escape(reason)):
+            opened.compare("nsga2", **words)
 
 
 def test_numbers_of_numpy_make_a_simulation(table):

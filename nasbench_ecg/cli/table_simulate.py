@@ -20,13 +20,13 @@ from nasbench_ecg.cli.table_options import (
     load,
     refuse_parts,
 )
+from nasbench_ecg.tables.requested_searches import COSTS, EVALUATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nasbench_ecg.contracts import Budget
     from nasbench_ecg.tables.searchers import TableSearches
-    from nasbench_ecg.tables.simulate import Simulation
 
 
 def simulate(
@@ -43,7 +43,7 @@ def simulate(
     ],
     evaluations: Annotated[
         str, typer.Option(metavar="N,...", help="Budgets, in evaluations.")
-    ] = "20,50,100,200",
+    ] = ",".join(map(str, EVALUATIONS)),
     seconds: Annotated[
         str,
         typer.Option(
@@ -59,7 +59,7 @@ def simulate(
             help="Costs of the hypervolumes: any of parameters, macs, flash_bytes and ram_bytes, "
             "or none.",
         ),
-    ] = "parameters,macs,flash_bytes",
+    ] = ",".join(COSTS),
     repetitions: Annotated[
         int, typer.Option(min=2, metavar="N", help="Repetitions of each search.")
     ] = 500,
@@ -102,55 +102,35 @@ def simulate(
     """
     from nasbench_ecg.cli.table_report import check_outputs, show, write
     from nasbench_ecg.contracts import Budget
-    from nasbench_ecg.errors import OptionError, nearest
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.tables.compare import compare
+    from nasbench_ecg.tables.compare_searches import compare_searches
     from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
-    from nasbench_ecg.tables.requested_searches import (
-        RequestedSearch,
-        parse_search,
-        refuse_repeated,
-    )
+    from nasbench_ecg.tables.requested_searches import parse_search
     from nasbench_ecg.tables.searchers import TableSearches
 
     check_outputs(outputs or [])
-    registry = load_registry()
     one = load(tables, space, dataset, protocol)
-    baseline = registry.strategies("random-search")[0].name
     asked = [parse_search(text, repetitions) for text in strategies]
-    refuse_repeated(asked)
-    wanted = {one.label: one for one in [RequestedSearch(baseline, repetitions), *asked]}
     parsed = parse_assignments(assignments or [])
     refuse_parts(parsed, ("strategy",))
-    searches = TableSearches(registry, one, parsed.get("strategy", {}))
-    searches.check(list(wanted.values()))
+    searches = TableSearches(load_registry(), one, parsed.get("strategy", {}))
     budgets = [
         Budget(evaluations=int(n)) for n in _parse_numbers(evaluations, "--evaluations", int)
     ]
     budgets += _in_seconds(seconds, budgets, searches)
-    costs = [] if objectives == "none" else [c.strip() for c in objectives.split(",")]
-    known = one.costs()
-    for cost in costs:
-        if cost not in known:
-            raise OptionError(f"The table has no cost {cost!r}.", fix=nearest(cost, known))
-    found: dict[Budget, dict[str, Simulation]] = {budget: {} for budget in budgets}
-    budgets = list(found)
-    for search in wanted.values():
-        own = searches.budgets_of(search, budgets)
-        if search.label == baseline and len(own) < len(budgets):
-            raise OptionError(
-                f"The others are compared with {baseline} at every budget.",
-                fix=f"Leave out the largest budget of {baseline}: {baseline}:{search.repetitions}.",
-            )
-    kept = None if keep is None else KeptRepetitions(keep)
-    with RichProgress() as progress, progress.track("Simulating", len(wanted)) as bar:
-        for search in wanted.values():
-            repeated = searches.repeat(search, budgets, seed=seed, workers=workers, kept=kept)
-            for budget, one_search in repeated.items():
-                found[budget][search.label] = one_search
-            bar.advance()
-    compared = compare(one, found, baseline, costs)
+    with RichProgress() as progress:
+        compared, found = compare_searches(
+            searches,
+            asked,
+            budgets,
+            [] if objectives == "none" else [cost.strip() for cost in objectives.split(",")],
+            repetitions=repetitions,
+            seed=seed,
+            workers=workers,
+            kept=None if keep is None else KeptRepetitions(keep),
+            progress=progress,
+        )
     show(one, compared, as_json=as_json)
     for output in outputs or []:
         write(output, one, compared, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,18 @@ from nasbench_ecg.contracts import Canonicalizes
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.tables.find import DEFAULT, open_table
+from nasbench_ecg.tables.requested_searches import (
+    COSTS,
+    EVALUATIONS,
+    RequestedSearch,
+    parse_search,
+)
 from nasbench_ecg.tables.table import Result, Seed, Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from nasbench_ecg.tables.compare import SearchComparison
 
 
 def table(
@@ -124,7 +133,6 @@ class OpenTable:
         """
         from nasbench_ecg.contracts import Budget
         from nasbench_ecg.tables.outcome import incumbents
-        from nasbench_ecg.tables.requested_searches import RequestedSearch
         from nasbench_ecg.tables.searchers import TableSearches
 
         if (budget_evaluations is None) == (budget_seconds is None):
@@ -145,6 +153,71 @@ class OpenTable:
         searches.check([search])
         done = searches.repeat(search, [budget], seed=seed, workers=workers)[budget]
         return done.steps.assign(incumbent_test=incumbents(done, self.data))
+
+    def compare(
+        self,
+        *strategies: str,
+        budget_evaluations: int | Sequence[int] = EVALUATIONS,
+        budget_seconds: float | Sequence[float] = (),
+        costs: str | Sequence[str] = COSTS,
+        repetitions: int = 500,
+        seed: int = 0,
+        workers: int = 1,
+    ) -> SearchComparison:
+        """Repeat searches on the table with every budget, and compare them with random search.
+
+        Args:
+            strategies: Names of strategies, also of one that ``nb.register`` has made known. As on
+                the command line, ``gp:30:50`` sets repetitions and the largest budget of one, and
+                ``regularized-evolution@population=10`` an option.
+            budget_evaluations: Budgets in evaluations.
+            budget_seconds: Budgets in simulated seconds.
+            costs: Costs of the hypervolumes.
+            repetitions: How often each search is repeated with each budget.
+            seed: Seed of all repetitions.
+            workers: Processes.
+
+        Returns:
+            The comparison; :meth:`~nasbench_ecg.tables.compare.SearchComparison.to_dataframe`
+            makes a table of it.
+
+        Raises:
+            OptionError: No budget is given, a number is not allowed, or an option, a cost or a
+                search is not possible.
+            PluginError: There is no such strategy.
+        """
+        from nasbench_ecg.contracts import Budget
+        from nasbench_ecg.tables.compare_searches import compare_searches
+        from nasbench_ecg.tables.searchers import TableSearches
+
+        repetitions = whole_number("repetitions", repetitions, least=2)
+        budgets = [
+            Budget(evaluations=whole_number("budget_evaluations", number, least=1))
+            for number in _listed(budget_evaluations)
+        ]
+        budgets += [
+            Budget(seconds=positive_number("budget_seconds", number))
+            for number in _listed(budget_seconds)
+        ]
+        if not budgets:
+            raise OptionError(
+                "A comparison needs a budget.", fix="Give budget_evaluations or budget_seconds."
+            )
+        compared, _ = compare_searches(
+            TableSearches(self._registry, self.data),
+            [parse_search(name_of("strategy", name), repetitions) for name in strategies],
+            budgets,
+            [name_of("costs", cost) for cost in _listed(costs)],
+            repetitions=repetitions,
+            seed=whole_number("seed", seed, least=0),
+            workers=whole_number("workers", workers, least=1),
+        )
+        return compared
+
+
+def _listed(values: Any) -> Sequence[Any]:
+    """Return values in a list, also a single one."""
+    return list(values) if isinstance(values, list | tuple | range) else [values]
 
 
 def protocol_of(dataset: str, protocol: str | None, registry: Registry | None = None) -> str:

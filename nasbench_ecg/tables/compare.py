@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,12 @@ from nasbench_ecg.statistics import (
     paired_p_value,
 )
 from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes, incumbent_members
+from nasbench_ecg.tables.requested_searches import SearchSettings
 from nasbench_ecg.tables.simulate import METRIC, Simulation
 from nasbench_ecg.tables.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 POINTS = 8
 """Points of a curve."""
@@ -72,6 +77,13 @@ class Comparison:
     def worse(self) -> bool:
         """Whether interval and test both say that it is worse than the baseline."""
         return self._told and self.difference is not None and self.difference[2] < 0
+
+    @property
+    def verdict(self) -> str:
+        """``baseline``, ``better``, ``worse``, or ``not shown``."""
+        if self.difference is None:
+            return "baseline"
+        return "better" if self.better else "worse" if self.worse else "not shown"
 
     @property
     def _told(self) -> bool:
@@ -147,6 +159,8 @@ class SearchComparison:
         outcomes: One for each budget.
         curves: One for each search, with the largest budget of evaluations and of seconds.
         winners: One for each search that has a budget of evaluations.
+        settings: How each search was run; empty if that is not known.
+        seed: Seed of all repetitions, likewise None.
     """
 
     baseline: str
@@ -155,6 +169,45 @@ class SearchComparison:
     outcomes: tuple[Outcome, ...]
     curves: tuple[Curve, ...]
     winners: tuple[Winner, ...]
+    settings: tuple[SearchSettings, ...] = ()
+    seed: int | None = None
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return one row for each budget, measure and search, with scores as fractions.
+
+        Columns: ``evaluations`` and ``seconds``, of which one is the budget and the other NaN;
+        ``measure``, ``f1`` or the cost of a hypervolume; ``search``, ``repetitions``, ``mean``,
+        ``low_quartile``, ``median``, ``high_quartile``, ``rank``; and against the baseline
+        ``difference`` with its interval ``low`` to ``high``, ``p``, ``superiority`` and
+        ``verdict``.
+        """
+        import pandas as pd
+
+        quartiles, interval = (
+            ("low_quartile", "median", "high_quartile"),
+            ("difference", "low", "high"),
+        )
+        rows = [
+            {
+                "evaluations": outcome.budget.evaluations,
+                "seconds": outcome.budget.seconds,
+                "measure": measure,
+                "search": one.label,
+                "repetitions": one.repetitions,
+                "mean": one.mean,
+                **dict(zip(quartiles, one.quartiles, strict=True)),
+                "rank": one.rank,
+                **dict(zip(interval, one.difference or (None,) * 3, strict=True)),
+                "p": one.p,
+                "superiority": one.superiority,
+                "verdict": one.verdict,
+            }
+            for outcome in self.outcomes
+            for measure, compared in {"f1": outcome.scores, **outcome.hypervolumes}.items()
+            for one in compared
+        ]
+        numbers = ["evaluations", "seconds", "difference", "low", "high", "p", "superiority"]
+        return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
 
 
 def compare(

@@ -9,6 +9,12 @@ from typing import Any
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.options import parse_assignments
 
+COSTS = ("parameters", "macs", "flash_bytes")
+"""Costs of the hypervolumes that are compared by default."""
+
+EVALUATIONS = (20, 50, 100, 200)
+"""Budgets by default."""
+
 
 @dataclass(frozen=True)
 class RequestedSearch:
@@ -31,6 +37,24 @@ class RequestedSearch:
         """The strategy with its options: ``nsga-ii (objectives=macs)``."""
         stated = ", ".join(f"{name}={_text(value)}" for name, value in self.options.items())
         return f"{self.strategy} ({stated})" if stated else self.strategy
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How a search was run.
+
+    Attributes:
+        label: The search.
+        strategy: Its strategy.
+        options: Options of the strategy as JSON data.
+        set_by_budget: The option that is the budget of each run, and not in ``options``; None if
+            there is none.
+    """
+
+    label: str
+    strategy: str
+    options: Mapping[str, Any]
+    set_by_budget: str | None
 
 
 def parse_search(text: str, repetitions: int) -> RequestedSearch:

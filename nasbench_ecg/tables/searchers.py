@@ -19,7 +19,7 @@ from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import Kind, StrategySpec
 from nasbench_ecg.tables.card import Component as Described
 from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
-from nasbench_ecg.tables.requested_searches import RequestedSearch
+from nasbench_ecg.tables.requested_searches import RequestedSearch, SearchSettings
 from nasbench_ecg.tables.simulate import (
     Searcher,
     Simulation,
@@ -80,13 +80,30 @@ class TableSearches:
         of these.
         """
         component = self.registry.get("strategy", name)
-        spec = component.spec
-        assert isinstance(spec, StrategySpec)
         own = {**self._fitting(component.options_model()), **(options or {})}
-        option = spec.evaluations_option
-        if option is not None and option not in {**self.overrides, **(options or {})}:
+        if (option := self._set_by_budget(component, options or {})) is not None:
             own[option] = self._length(component, option, own, budget)
         return Searcher(name, partial(component.create, self._resolve(component, own)))
+
+    def settings(self, search: RequestedSearch) -> SearchSettings:
+        """Return the options of a search, without the one that each budget sets."""
+        component = self.registry.get("strategy", search.strategy)
+        own = {**self._fitting(component.options_model()), **search.options}
+        options = self._resolve(component, own).model_dump(mode="json")
+        budgeted = self._set_by_budget(component, search.options)
+        return SearchSettings(
+            search.label,
+            search.strategy,
+            {name: value for name, value in options.items() if name != budgeted},
+            budgeted,
+        )
+
+    def _set_by_budget(self, component: Component, options: Mapping[str, Any]) -> str | None:
+        """Return the option that says how many architectures are evaluated, unless it is given."""
+        spec = component.spec
+        assert isinstance(spec, StrategySpec)
+        option = spec.evaluations_option
+        return None if option in {**self.overrides, **options} else option
 
     def budgets_of(self, search: RequestedSearch, budgets: Sequence[Budget]) -> list[Budget]:
         """Return those of some budgets that a search is to be run with.

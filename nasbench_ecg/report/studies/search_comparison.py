@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -56,6 +57,8 @@ def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
             shown += _curve_tables(table, curves, found.costs)
     if found.winners:
         shown.append(_winner_table(table, found))
+    if found.settings:
+        shown.append(_settings_table(table, found))
     return _titled(table, shown)
 
 
@@ -76,6 +79,9 @@ def as_data(table: TrainedTable, found: SearchComparison) -> dict[str, Any]:
         "protocol": card.protocol,
         "members": card.members,
         "trained": int(table.available.sum()),
+        "table": card.sha256,
+        "seed": found.seed,
+        "settings": [asdict(one) for one in found.settings],
         "baseline": found.baseline,
         "best": found.best,
         "outcomes": [
@@ -154,7 +160,7 @@ def _verdict_rows(
     for label in labels:
         ran = [found.get(label) for found in by_label]
         n = next(one.repetitions for one in ran if one is not None)
-        verdicts = [_verdict(one).replace("not shown", "−") if one else "" for one in ran]
+        verdicts = [one.verdict.replace("not shown", "−") if one else "" for one in ran]
         rows.append((label, str(n), *verdicts))
     return rows
 
@@ -226,7 +232,7 @@ def _volume_table(table: TrainedTable, found: SearchComparison, outcome: Outcome
             one = outcome.hypervolumes[cost][i]
             low, middle, high = one.quartiles
             cells.append(Cell(f"{middle:.3f}", middle, interval=(f"{low:.3f}", f"{high:.3f}")))
-            cells.append(_verdict(one))
+            cells.append(one.verdict)
         rows.append(tuple(cells))
     headings = ["search"]
     for cost in found.costs:
@@ -319,6 +325,31 @@ def _winner_table(table: TrainedTable, found: SearchComparison) -> Table:
     return text_table("Found most often", headings, rows, notes)
 
 
+def _settings_table(table: TrainedTable, found: SearchComparison) -> Table:
+    rows = [
+        (
+            one.label,
+            one.strategy,
+            ", ".join(
+                f"{name}={json.dumps(value)}"
+                for name, value in one.options.items()
+                if value is not None
+            ),
+            one.set_by_budget or "",
+        )
+        for one in found.settings
+    ]
+    notes = [
+        "options: without those that are null; limits of length are larger than any budget, which "
+        "ends the search. budget sets: the option that a budget of evaluations is the value of.",
+        f"Seed of all repetitions: {found.seed}. SHA-256 of the table: {table.card.sha256}.",
+        _state(table),
+    ]
+    return text_table(
+        "Settings of the searches", ["search", "strategy", "options", "budget sets"], rows, notes
+    )
+
+
 def _genotype(one: Winner) -> str:
     return "; ".join(
         f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}"
@@ -334,11 +365,5 @@ def _against_baseline(one: Comparison) -> tuple[Cell | str, ...]:
         Cell(difference(mean), mean, interval=(difference(low), difference(high))),
         p_value(one.p),
         f"{one.superiority:.2f}",
-        _verdict(one),
+        one.verdict,
     )
-
-
-def _verdict(one: Comparison) -> str:
-    if one.difference is None:
-        return "baseline"
-    return "better" if one.better else "worse" if one.worse else "not shown"
