@@ -293,7 +293,7 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name):
-    result, evaluator, _ = search(name, Bits(40), max_parameters=4, models=5)
+    result, evaluator, _ = search(name, Bits(24), max_parameters=4, models=5)
     assert sum(result.architecture.genotype) <= 2
     assert len({a.hash for a in evaluator.architectures}) == 5
     assert all(sum(a.genotype) <= 2 for a in evaluator.architectures)
