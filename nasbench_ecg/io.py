@@ -26,6 +26,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def json_sha256(data: Any) -> str:
+    """Return the SHA-256 of JSON data, which may hold NaN, to tell it from what was written."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 

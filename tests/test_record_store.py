@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.io import jsonable, storage_errors, write_atomically
 from nasbench_ecg.run import store as module
+from nasbench_ecg.run.locks import Holder
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import (
     find_record,
@@ -309,6 +310,36 @@ def test_temporary_files_of_a_killed_process_are_removed_by_the_next_write(tmp_p
     store.write(made())
     names = {path.name for path in store.folder.iterdir()}
     assert names == {f"{KEY}.json", *busy, *kept}
+
+
+@pytest.mark.parametrize("writer", [KEY, "f" * 16])
+def test_files_whose_replacement_was_killed_are_found_again(
+    writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordStore(tmp_path)
+    folder = store.write(made(), {"curves.json": {"loss": [1.0]}}).with_suffix("")
+    old = folder.rename(folder.with_name(f".{KEY}-0123abcd-old"))
+    os.utime(old, (0, 0))
+    if writer == KEY:  # a write that fails does not lose them either
+        monkeypatch.setattr(module, "write_atomically", no_space)
+        with pytest.raises(StorageError):
+            store.write(made(), {"curves.json": {}})
+    else:
+        store.write(made(writer))
+    assert json.loads((folder / "curves.json").read_text()) == {"loss": [1.0]}
+    assert not old.exists()
+
+
+def test_a_replacement_that_another_process_is_making_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordStore(tmp_path)
+    old = store.folder / f".{KEY}-0123abcd-old"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(module.RunLock, "holder", lambda lock: Holder("elsewhere", 1, "now"))
+    store.write(made("f" * 16))
+    assert old.is_dir()
 
 
 # Damaged files

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import storage_errors, write_atomically
+from nasbench_ecg.io import json_sha256, storage_errors, write_atomically
 from nasbench_ecg.run.warm import CandidateCheckpoints, checkpoint_limit
 from nasbench_ecg.training.checkpoint import FileCheckpoint, read_state
 from nasbench_ecg.training.seeding import random_state, restore_random_state
@@ -162,7 +161,7 @@ class ResumeFolder:
 def _sealed(data: Mapping[str, Any]) -> str:
     """Return data as one line of JSON, with its SHA-256; NumPy values become lists and numbers."""
     plain = _plain(data)
-    return json.dumps({"sha256": _sha256(plain), "data": plain})
+    return json.dumps({"sha256": json_sha256(plain), "data": plain})
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,16 +178,12 @@ def _unsealed(text: str) -> dict[str, Any]:
     """
     try:
         whole = json.loads(text)
-        if not isinstance(whole["data"], dict) or whole["sha256"] != _sha256(whole["data"]):
+        if not isinstance(whole["data"], dict) or whole["sha256"] != json_sha256(whole["data"]):
             raise ValueError("the data differ from their digest")
     except (LookupError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     data: dict[str, Any] = whole["data"]
     return data
-
-
-def _sha256(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _read_sealed(path: Path) -> dict[str, Any] | None:
