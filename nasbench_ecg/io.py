@@ -82,7 +82,8 @@ def make_beside(path: Path, make: Callable[[Path], object]) -> Path:
         OSError: The folder cannot be written.
     """
     while True:
-        made = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        # the start of a long name: that of a file may not have more than 255 bytes
+        made = path.with_name(f".{path.name[:48]}-{secrets.token_hex(4)}")
         try:
             make(made)
         except FileExistsError:

@@ -1,9 +1,9 @@
 """SIGTERM that saves: a run stops after its current step, with that step in its checkpoint.
 
 A scheduler sends SIGTERM some seconds before it kills a job; a terminal or an SSH connection that
-is closed sends SIGHUP. :func:`stop_on_sigterm` turns both into KeyboardInterrupt, as Ctrl-C does. Inside :func:`saving` the error is delayed: checkpoints are then
-due after every step, and the first one that is saved raises it. A step that takes longer than
-:data:`GRACE` seconds is lost.
+is closed sends SIGHUP. :func:`stop_on_sigterm` turns both into KeyboardInterrupt, as Ctrl-C does.
+Inside :func:`saving` the error is delayed: checkpoints are then due after every step, and the first
+one that is saved raises it. A step that takes longer than :data:`GRACE` seconds is lost.
 """
 
 from __future__ import annotations

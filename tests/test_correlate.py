@@ -212,7 +212,7 @@ def test_several_seeds_train_each_architecture_again_and_say_how_much_is_the_see
     assert len(trained) == 3
     result = json.loads(command("parameters", "--seeds", "0,1").stdout)
     assert len(trained) == 6, "the first seed is on record"
-    assert len(list(tmp_path.glob("results/correlation/*/"))) == 1
+    assert len(list(tmp_path.glob("results/correlation/[!.]*/"))) == 1
     by_seed = [
         [a["scores"][key] for a in result["architectures"]] for key in ("train", "train, seed 1")
     ]
@@ -301,7 +301,7 @@ def test_evaluations_whose_beats_are_not_known_are_discarded(command, monkeypatc
     trained = []
     real = Train.evaluate
     monkeypatch.setattr(Train, "evaluate", lambda *a: trained.append(a[1]) or real(*a))
-    (folder,) = tmp_path.glob("results/correlation/c*")
+    (folder,) = tmp_path.glob("results/correlation/[!.]*/")
     (folder / "inputs.json").write_text('{"be')
     assert command("parameters").exit_code == 0 and not trained  # the result states them too
     for name in ("inputs.json", "correlation.json"):

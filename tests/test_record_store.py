@@ -257,6 +257,13 @@ def test_the_text_is_on_the_disk_before_it_takes_its_name(
     assert done == ["fsync", "replace"]
 
 
+def test_a_file_may_have_the_longest_name_that_the_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 126}.md"  # 255 bytes
+    write_atomically(path, "text")
+    write_atomically(path, "other")
+    assert path.read_text() == "other" and everything(tmp_path) == {path.name}
+
+
 def test_an_error_of_an_unwritable_folder_says_where_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file where a folder should be")
     store = RecordStore(tmp_path / "file" / "results")

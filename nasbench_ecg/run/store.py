@@ -289,7 +289,11 @@ def fault_of_files(record: RunRecord, folder: Path) -> str:
     """
     if not record.files or not folder.is_dir():
         return ""
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:  # such as of a folder that another process is replacing
+        return f"{folder.name} cannot be read: {error.strerror}."
+    for path in paths:
         if path.name in MADE_LATER:
             continue
         if path.name not in record.files:
