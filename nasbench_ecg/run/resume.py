@@ -14,7 +14,7 @@ from typing import Any
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import json_sha256, storage_errors, write_atomically
+from nasbench_ecg.io import json_sha256, make_beside, storage_errors, write_atomically
 from nasbench_ecg.run.warm import CandidateCheckpoints, checkpoint_limit
 from nasbench_ecg.training.checkpoint import FileCheckpoint, read_state
 from nasbench_ecg.training.seeding import random_state, restore_random_state
@@ -41,12 +41,18 @@ class ResumeFolder:
         return os.path.lexists(self.folder)
 
     def remove(self) -> None:
-        """Delete all saved progress."""
+        """Delete all saved progress at once: a kill leaves no part of it to continue from."""
         if self.folder.is_dir() and not self.folder.is_symlink():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            try:
+                aside = make_beside(self.folder, self.folder.rename)
+            except OSError:
+                aside = self.folder
+            shutil.rmtree(aside, ignore_errors=True)
         else:
             with suppress(OSError):
                 self.folder.unlink(missing_ok=True)
+        for leftover in self.folder.parent.glob(f".{self.folder.name}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def discard_if_damaged(self) -> list[str]:
         """Delete all saved progress if a part of it is not what was written.
