@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import app, console
 from nasbench_ecg.cli.console import RichProgress
 from nasbench_ecg.cli.execution import SuiteProgress
+from nasbench_ecg.errors import StorageError
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -131,6 +132,17 @@ def test_memory_that_runs_out_is_one_panel_that_says_what_to_do(
     done = CliRunner().invoke(app, ["list", "strategies"])
     assert done.exit_code == 1 and "Out of memory" in done.stderr
     assert "smaller batches" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_memory_for_a_panel_an_error_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("rich.panel.Panel", no_memory)
+    console.show_error(StorageError("It is full.", fix="Free some."))
+    assert capsys.readouterr().err == "Problem with a file: It is full. Free some.\n"
 
 
 def test_without_stderr_commands_work() -> None:

@@ -311,6 +311,7 @@ def test_a_kill_while_progress_is_removed_leaves_no_part_of_it(
     saved.discard_if_changed({"beats": "a"})
     saved.save_result("search", {"seconds": 1})
     saved.checkpoint("evaluation", dict, lambda state: None).save({})
+
     def killed(folder: Path, **_: Any) -> None:
         (folder / "search.json").unlink()
         raise KeyboardInterrupt
