@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 from textwrap import shorten
 from typing import TYPE_CHECKING
@@ -91,6 +92,12 @@ class StorageError(NasbenchError):
     title = "Problem with a file"
 
 
+class OutOfMemoryError(NasbenchError):
+    """Memory ran out: that of this machine, or of its GPU."""
+
+    title = "Out of memory"
+
+
 class ExecutorError(NasbenchError):
     """An executor is missing, its engine refuses a job, or a job runs on an unsuitable machine."""
 
@@ -116,6 +123,21 @@ def describe_error(error: BaseException) -> str:
     except BaseException as fault:
         message = f"its message cannot be shown, __str__ raises {type(fault).__name__}"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out: that of Python, of the system, or of a device of PyTorch."""
+    return (
+        isinstance(error, MemoryError)
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (
+            isinstance(error, RuntimeError)
+            and (
+                type(error).__name__ == "OutOfMemoryError"  # of torch, which is not imported here
+                or "can't allocate memory" in str(error)  # of torch on processors
+            )
+        )
+    )
 
 
 def first_invalid(error: ValidationError) -> tuple[str, str]:

@@ -26,6 +26,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def json_sha256(data: Any) -> str:
+    """Return the SHA-256 of JSON data, which may hold NaN, to tell it from what was written."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file whole or not at all.
 
@@ -77,7 +82,8 @@ def make_beside(path: Path, make: Callable[[Path], object]) -> Path:
         OSError: The folder cannot be written.
     """
     while True:
-        made = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+        # the start of a long name: that of a file may not have more than 255 bytes
+        made = path.with_name(f".{path.name[:48]}-{secrets.token_hex(4)}")
         try:
             make(made)
         except FileExistsError:

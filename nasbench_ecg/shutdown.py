@@ -1,9 +1,9 @@
 """SIGTERM that saves: a run stops after its current step, with that step in its checkpoint.
 
-A scheduler sends SIGTERM some seconds before it kills a job. :func:`stop_on_sigterm` turns it into
-KeyboardInterrupt, as Ctrl-C does. Inside :func:`saving` the error is delayed: checkpoints are then
-due after every step, and the first one that is saved raises it. A step that takes longer than
-:data:`GRACE` seconds is lost.
+A scheduler sends SIGTERM some seconds before it kills a job; a terminal or an SSH connection that
+is closed sends SIGHUP. :func:`stop_on_sigterm` turns both into KeyboardInterrupt, as Ctrl-C does.
+Inside :func:`saving` the error is delayed: checkpoints are then due after every step, and the first
+one that is saved raises it. A step that takes longer than :data:`GRACE` seconds is lost.
 """
 
 from __future__ import annotations
@@ -26,15 +26,25 @@ LIFELINE = "NASBENCH_ECG_LIFELINE"
 """Environment variable: descriptor and inode of a pipe that closes when the process that started
 this one ends, also by a kill. The inode tells it from another file of the same descriptor."""
 
+_HANGUP = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, _HANGUP)
+"""Signals that stop a run."""
+
 _requested = False
 _saving = False
 
 
 def stop_on_sigterm() -> None:
-    """Handle SIGTERM from now on, and end this process when the one that started it has ended."""
+    """Handle SIGTERM from now on, and end this process when the one that started it has ended.
+
+    SIGHUP is handled too, unless it is ignored, as ``nohup`` has it.
+    """
     global _requested
     _requested = False
     signal.signal(signal.SIGTERM, _on_sigterm)
+    if signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+        signal.signal(_HANGUP, _on_sigterm)
     signal.signal(signal.SIGALRM, _time_is_up)
     descriptor, _, inode = os.environ.pop(LIFELINE, "").partition(":")
     with suppress(OSError, ValueError):
@@ -69,14 +79,13 @@ def _end_with_parent(descriptor: int) -> None:
 
 @contextmanager
 def signals_delayed() -> Iterator[None]:
-    """Delay SIGINT and SIGTERM to the end of the block, such as while jobs are given away."""
+    """Delay SIGNALS to the end of the block, such as while jobs are given away."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     received: list[int] = []
     before = {
-        number: signal.signal(number, lambda n, frame: received.append(n))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda n, frame: received.append(n)) for number in SIGNALS
     }
     try:
         yield

@@ -154,7 +154,7 @@ def test_moved_record_files_give_the_same_entry(source, tmp_path):
 
 
 @pytest.mark.parametrize("file_name", ["signals.npy", "labels.npy", "meta.json"])
-@pytest.mark.parametrize("damage", ["truncated", "emptied", "removed", "altered"])
+@pytest.mark.parametrize("damage", ["truncated", "emptied", "removed", "altered", "header"])
 def test_damaged_entry_is_rebuilt(source, file_name, damage):
     whole = load(source)
     signals = np.array(whole.beats.signals)
@@ -165,6 +165,8 @@ def test_damaged_entry_is_rebuilt(source, file_name, damage):
     elif damage == "altered":
         os.utime(path, ns=(0, 0))
         path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    elif damage == "header":
+        path.write_bytes(content.replace(b"}", b"(", 1))
     else:
         path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"")
     rebuilt = load(source)

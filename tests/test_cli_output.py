@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -12,11 +13,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
+from typer.testing import CliRunner
 
-from nasbench_ecg.cli import console
+from nasbench_ecg.cli import app, console
 from nasbench_ecg.cli.console import RichProgress
 from nasbench_ecg.cli.execution import SuiteProgress
+from nasbench_ecg.errors import StorageError
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -107,6 +111,38 @@ def test_messages_that_cannot_be_written_change_nothing(words: tuple[str, ...], 
 def test_a_path_that_the_system_refuses_is_an_error_that_the_user_can_fix(tmp_path: Path) -> None:
     done = nasbench("show", "--out", tmp_path / ("d" * 300))
     assert done.returncode == 2 and b"The path cannot be used" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
+def test_memory_that_runs_out_is_one_panel_that_says_what_to_do(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr("nasbench_ecg.plugin.registry.load_registry", fail)
+    done = CliRunner().invoke(app, ["list", "strategies"])
+    assert done.exit_code == 1 and "Out of memory" in done.stderr
+    assert "smaller batches" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_memory_for_a_panel_an_error_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("rich.panel.Panel", no_memory)
+    console.show_error(StorageError("It is full.", fix="Free some."))
+    assert capsys.readouterr().err == "Problem with a file: It is full. Free some.\n"
 
 
 def test_without_stderr_commands_work() -> None:

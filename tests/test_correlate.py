@@ -12,6 +12,7 @@ from math import inf
 import numpy as np
 import pytest
 import toy_plugin
+from filelock import FileLock, Timeout
 from scipy.stats import kendalltau
 from tiny_beats import tiny_beats
 from typer.testing import CliRunner
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 import nasbench_ecg as nb
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
+from nasbench_ecg.cli import correlate as module
 from nasbench_ecg.contracts import Evaluation
 from nasbench_ecg.errors import DivergedError, OptionError
 from nasbench_ecg.report.studies.correlation import (
@@ -181,7 +183,7 @@ def test_the_command_stores_what_it_prints_and_does_nothing_twice(command, monke
     assert [a["hash"] for a in more["architectures"]][:3] == [
         a["hash"] for a in result["architectures"]
     ]
-    assert list(tmp_path.glob("results/correlation/*/")) == [path.parent]
+    assert list(tmp_path.glob("results/correlation/[!.]*/")) == [path.parent]
 
 
 def test_comparisons_of_one_sample_add_up_in_its_file(command, tmp_path):
@@ -210,7 +212,7 @@ def test_several_seeds_train_each_architecture_again_and_say_how_much_is_the_see
     assert len(trained) == 3
     result = json.loads(command("parameters", "--seeds", "0,1").stdout)
     assert len(trained) == 6, "the first seed is on record"
-    assert len(list(tmp_path.glob("results/correlation/*/"))) == 1
+    assert len(list(tmp_path.glob("results/correlation/[!.]*/"))) == 1
     by_seed = [
         [a["scores"][key] for a in result["architectures"]] for key in ("train", "train, seed 1")
     ]
@@ -292,6 +294,40 @@ def test_evaluations_of_other_beats_are_not_mixed_with_new_ones(command, monkeyp
     assert after["beats"] != before["beats"]
     command("parameters", samples=4)
     assert len(trained) == 7
+
+
+def test_evaluations_whose_beats_are_not_known_are_discarded(command, monkeypatch, tmp_path):
+    command("parameters")
+    trained = []
+    real = Train.evaluate
+    monkeypatch.setattr(Train, "evaluate", lambda *a: trained.append(a[1]) or real(*a))
+    (folder,) = tmp_path.glob("results/correlation/[!.]*/")
+    (folder / "inputs.json").write_text('{"be')
+    assert command("parameters").exit_code == 0 and not trained  # the result states them too
+    for name in ("inputs.json", "correlation.json"):
+        (folder / name).write_text('{"be')
+    again = command("parameters")
+    assert len(trained) == 3 and "different beats and split" in again.stderr
+
+
+def test_no_other_process_changes_a_sample_while_one_evaluates_it(command, monkeypatch, tmp_path):
+    free = []
+
+    def look(real):
+        def function(*words):
+            (path,) = tmp_path.glob("results/correlation/.unfinished/*.lock")
+            try:
+                FileLock(path).acquire(blocking=False)
+            except Timeout:
+                free.append(False)
+            return real(*words)
+
+        return function
+
+    monkeypatch.setattr(Train, "evaluate", look(Train.evaluate))
+    monkeypatch.setattr(module, "_store", look(module._store))
+    assert command("parameters").exit_code == 0
+    assert free == [False] * 4
 
 
 @pytest.mark.parametrize(

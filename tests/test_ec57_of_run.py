@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.ec57.scores import gross
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.report.networks.ec57_of_run import comparisons_of_run, notes_of_run
 from nasbench_ecg.run.record_files import read_records
 
@@ -48,6 +49,24 @@ def test_predictions_take_the_place_of_missing_matrices(trained):
         assert one.record == other.record and np.array_equal(one.counts, other.counts)
 
 
+@pytest.mark.parametrize("beat", [0, -1])
+def test_predictions_that_are_not_those_of_the_record_are_refused(trained, tmp_path, beat):
+    record, out = trained
+    older = record.model_copy(update={"per_record": {}})
+    folder = tmp_path / record.suite / record.run_key
+    shutil.copytree(out / record.suite / record.run_key, folder)
+    path = folder / "predictions.json"
+    stored = json.loads(path.read_text())
+    stored["predicted"][beat] = (stored["predicted"][beat] + 1) % len(record.classes)
+    path.write_text(json.dumps(stored))
+    with pytest.raises(StorageError, match="predictions cannot be used"):
+        comparisons_of_run(older, tmp_path)
+    stored["predicted"][beat] = len(record.classes)
+    path.write_text(json.dumps(stored))
+    with pytest.raises(StorageError, match="predictions cannot be used"):
+        comparisons_of_run(older, tmp_path)
+
+
 def test_the_report_scores_no_detection(trained, tmp_path):
     record, out = trained
     outputs = [tmp_path / f"r.{suffix}" for suffix in ("csv", "tex", "json")]
@@ -76,5 +95,5 @@ def test_what_cannot_be_scored_is_said(trained):
         idle = nasbench("score", "--run", record.run_key, "--out", out, *option)
         assert idle.exit_code == 2 and f"{option[0]} has no effect" in " ".join(idle.output.split())
     older = record.model_copy(update={"per_record": {}, "suite": "elsewhere"})
-    with pytest.raises(Exception, match="predictions cannot be read"):
+    with pytest.raises(Exception, match="predictions cannot be used"):
         comparisons_of_run(older, out)

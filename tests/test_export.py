@@ -238,6 +238,17 @@ def test_without_weights_the_command_that_makes_them_is_named(out, record, tmp_p
     assert "weights of the run" in done.stderr and "--rerun" in done.stderr
 
 
+def test_a_file_that_cannot_be_written_is_an_error_before_the_work(
+    out, record, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("nasbench_ecg.models.export.exported", lambda *_: pytest.fail("exported"))
+    path = tmp_path / "model.pt2"
+    path.mkdir()
+    done = nasbench("export", record.run_key[:8], "-o", path, "--out", out)
+    assert done.exit_code == 2 and "cannot be written" in done.stderr
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_network_that_cannot_be_traced_is_an_error(out, record, tmp_path, monkeypatch):
     class Moody(torch.nn.Module):
         def forward(self, beats):

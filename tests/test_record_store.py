@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.io import jsonable, storage_errors, write_atomically
 from nasbench_ecg.run import store as module
+from nasbench_ecg.run.locks import Holder
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import (
     find_record,
@@ -256,6 +257,13 @@ def test_the_text_is_on_the_disk_before_it_takes_its_name(
     assert done == ["fsync", "replace"]
 
 
+def test_a_file_may_have_the_longest_name_that_the_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / f"{'é' * 126}.md"  # 255 bytes
+    write_atomically(path, "text")
+    write_atomically(path, "other")
+    assert path.read_text() == "other" and everything(tmp_path) == {path.name}
+
+
 def test_an_error_of_an_unwritable_folder_says_where_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file where a folder should be")
     store = RecordStore(tmp_path / "file" / "results")
@@ -309,6 +317,36 @@ def test_temporary_files_of_a_killed_process_are_removed_by_the_next_write(tmp_p
     store.write(made())
     names = {path.name for path in store.folder.iterdir()}
     assert names == {f"{KEY}.json", *busy, *kept}
+
+
+@pytest.mark.parametrize("writer", [KEY, "f" * 16])
+def test_files_whose_replacement_was_killed_are_found_again(
+    writer: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordStore(tmp_path)
+    folder = store.write(made(), {"curves.json": {"loss": [1.0]}}).with_suffix("")
+    old = folder.rename(folder.with_name(f".{KEY}-0123abcd-old"))
+    os.utime(old, (0, 0))
+    if writer == KEY:  # a write that fails does not lose them either
+        monkeypatch.setattr(module, "write_atomically", no_space)
+        with pytest.raises(StorageError):
+            store.write(made(), {"curves.json": {}})
+    else:
+        store.write(made(writer))
+    assert json.loads((folder / "curves.json").read_text()) == {"loss": [1.0]}
+    assert not old.exists()
+
+
+def test_a_replacement_that_another_process_is_making_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RecordStore(tmp_path)
+    old = store.folder / f".{KEY}-0123abcd-old"
+    old.mkdir(parents=True)
+    os.utime(old, (0, 0))
+    monkeypatch.setattr(module.RunLock, "holder", lambda lock: Holder("elsewhere", 1, "now"))
+    store.write(made("f" * 16))
+    assert old.is_dir()
 
 
 # Damaged files

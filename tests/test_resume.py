@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -301,6 +302,26 @@ def test_temporary_files_of_a_killed_write_are_removed(tmp_path: Path) -> None:
     (tmp_path / "run" / ".search.safetensors-x1y2").write_bytes(b"half")
     ResumeFolder(tmp_path / "run").discard_if_changed(INPUTS)
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"search.json", "inputs.json"}
+
+
+def test_a_kill_while_progress_is_removed_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = ResumeFolder(tmp_path / "run")
+    saved.discard_if_changed({"beats": "a"})
+    saved.save_result("search", {"seconds": 1})
+    saved.checkpoint("evaluation", dict, lambda state: None).save({})
+
+    def killed(folder: Path, **_: Any) -> None:
+        (folder / "search.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", killed)
+        saved.remove()
+    assert not saved.exists()
+    saved.remove()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_with_other_beats_starts_over_and_says_so(beats_cache: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import time
@@ -35,6 +36,7 @@ from nasbench_ecg.api import (
 )
 from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.source import LocalSource
+from nasbench_ecg.errors import StorageError
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.run.config import RunConfig, configure
 from nasbench_ecg.run.estimate import estimate
@@ -395,6 +397,12 @@ def failing(error: BaseException, cache: Path, out: Path) -> RunRecord:
     return record
 
 
+def of_system(error: StorageError) -> StorageError:
+    """Return the error as the system caused it."""
+    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "status"),
     [
@@ -404,6 +412,8 @@ def failing(error: BaseException, cache: Path, out: Path) -> RunRecord:
         (torch.OutOfMemoryError("CUDA out of memory"), "oom"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "oom"),
         (RuntimeError("something else"), "failed"),
+        (of_system(StorageError("no space left on the disk")), "interrupted"),
+        (StorageError("weights of a kind that cannot be stored"), "failed"),
         (SystemExit(3), "failed"),
         (OptionError("refused in the middle of the search"), "failed"),
     ],

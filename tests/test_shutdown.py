@@ -39,11 +39,13 @@ EVALUATE = runner._evaluate
 @pytest.fixture
 def handled() -> Iterator[None]:
     """Handle SIGTERM in this process as a command does."""
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGALRM)
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
+    before = {number: signal.getsignal(number) for number in numbers}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     shutdown.stop_on_sigterm()
     yield
-    signal.signal(signal.SIGTERM, before[0])
-    signal.signal(signal.SIGALRM, before[1])
+    for number, handler in before.items():
+        signal.signal(number, handler)
     shutdown._requested = False
 
 
@@ -126,14 +128,25 @@ def test_a_step_that_takes_too_long_is_not_waited_for(monkeypatch: pytest.Monkey
             pass
 
 
-def test_outside_of_a_run_sigterm_is_not_delayed() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_outside_of_a_run_sigterm_is_not_delayed(number: signal.Signals) -> None:
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
 
-def test_a_run_that_ends_within_the_grace_has_ended_well() -> None:
+def test_a_hangup_that_nohup_ignores_does_not_stop_a_run() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    shutdown.stop_on_sigterm()
+    with shutdown.signals_delayed():
+        os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not shutdown.requested()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_ends_within_the_grace_has_ended_well(number: signal.Signals) -> None:
     with shutdown.saving():
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
     assert shutdown.requested() and signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 

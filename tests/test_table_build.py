@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import multiprocessing
 import os
 import time
@@ -137,6 +138,47 @@ def test_a_line_that_was_cut_short_is_trained_again(whole, tmp_path, cut):
     run(tmp_path, log=log)
     assert len(lines(log)) == TOTAL
     assert_same(pack(tmp_path), whole)
+
+
+def started_journal(folder):
+    """Return the journal of a build that was stopped after its first training."""
+    steps = build(folder, opened(folder), STRATA, lambda *_: toy_result(0, 0), "m")
+    next(steps)
+    steps.close()
+    (journal,) = (folder / "shards").glob("*.jsonl")
+    return journal
+
+
+@pytest.mark.parametrize("key", ["member", "seed", "confusion", "nll", "seconds", "sha256"])
+def test_a_line_with_another_value_than_was_written_is_trained_again(tmp_path, key):
+    journal = started_journal(tmp_path)
+    assert len(read_journal(journal)) == 1
+    head, _, rest = journal.read_text().partition(f'"{key}": ')
+    at = next(i for i, char in enumerate(rest) if char.isdecimal())
+    other = str((int(rest[at]) + 1) % 10)
+    journal.write_text(f'{head}"{key}": {rest[:at]}{other}{rest[at + 1 :]}')
+    assert not read_journal(journal)
+    journal.write_text(f'{head}"{key[:-1]}": {rest}')
+    assert not read_journal(journal)
+
+
+def test_lines_of_versions_without_digests_are_read(tmp_path):
+    journal = started_journal(tmp_path)
+    (line,) = read_journal(journal).values()
+    journal.write_text("\n" + json.dumps(line))
+    assert list(read_journal(journal).values()) == [line]
+
+
+def test_trainings_of_a_table_that_is_missing_do_not_enter_another(whole, tmp_path):
+    started_journal(tmp_path)
+    (tmp_path / CARD).unlink()
+    (tmp_path / ARRAYS).unlink()
+    other = toy_card().model_copy(update={"beats_fingerprint": "other"})
+    with pytest.raises(TableError, match="table itself is missing"):
+        opened(tmp_path, other)
+    with pytest.raises(TableError, match="table itself is missing"):
+        save_table(whole, tmp_path)
+    assert not (tmp_path / CARD).exists()
 
 
 def test_processes_share_the_work_and_do_none_twice(whole, tmp_path):

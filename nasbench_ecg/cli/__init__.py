@@ -46,7 +46,13 @@ from nasbench_ecg.cli.console import (
     stdout_fails,
 )
 from nasbench_ecg.cli.parsing import Verbs
-from nasbench_ecg.errors import NasbenchError, StorageError
+from nasbench_ecg.errors import (
+    NasbenchError,
+    OutOfMemoryError,
+    StorageError,
+    describe_error,
+    is_out_of_memory,
+)
 
 # typer exports no base of its errors: BadParameter < UsageError < ClickException.
 _ClickException: type[Any] = typer.BadParameter.__mro__[2]
@@ -126,6 +132,8 @@ class Commands(TyperGroup):
             status = 1
             if isinstance(error, OSError) and not error.filename and stdout_fails():
                 _show_unwritten(error)
+            elif is_out_of_memory(error):
+                show_error(_of_memory(error), debug=self._debug)
             elif isinstance(error, OSError) and error.errno in _OF_A_PATH and error.filename:
                 show_error(_of_path(error), debug=self._debug)
                 status = 2
@@ -153,6 +161,15 @@ def _of_path(error: OSError) -> StorageError:
         f"The path cannot be used: {(error.strerror or str(error)).lower()}.",
         where=str(error.filename),
         fix="Choose another path, or change its permissions.",
+    )
+
+
+def _of_memory(error: BaseException) -> OutOfMemoryError:
+    """Return memory that ran out as an error that says what to do."""
+    return OutOfMemoryError(
+        f"There is not enough memory: {describe_error(error)}.",
+        fix="Use smaller batches or fewer beats, a smaller --parallel, or a machine with more "
+        "memory. The same command continues a run.",
     )
 
 

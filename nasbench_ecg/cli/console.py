@@ -198,7 +198,17 @@ def print_json(data: Any) -> None:
 
 
 def show_error(error: NasbenchError, *, debug: bool = False) -> None:
-    """Print one panel on stderr: what happened, where, and what to do."""
+    """Print one panel on stderr: what happened, where, and what to do.
+
+    Where even the panel has no memory, the error is one line.
+    """
+    try:
+        _show_panel(error, debug=debug)
+    except MemoryError:
+        _Messages().write(f"{error.title}: {error}\n")
+
+
+def _show_panel(error: NasbenchError, *, debug: bool) -> None:
     from rich.panel import Panel
     from rich.text import Text
 

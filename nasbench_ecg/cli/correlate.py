@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.report.statistics.seed_noise import SeedNoise
     from nasbench_ecg.report.studies.correlation import Correlation
     from nasbench_ecg.run.config import RunConfig
+    from nasbench_ecg.run.locks import Holder
     from nasbench_ecg.run.prepare import PreparedRun
     from nasbench_ecg.studies.correlate import SampleScores
 
@@ -128,25 +129,30 @@ def correlate(
     ]
     store = RecordStore(out, FOLDER)
     store.check_writable()
-    folder = store.folder / sample_key(configs[0])
+    key = sample_key(configs[0])
+    folder = store.folder / key
     source = LocalSource(data)
     interrupt_on_sigterm()
-    with RichProgress() as progress:
+    with store.lock(key).acquire(_say_waiting), RichProgress() as progress:
         fetch_missing(configs[:1], source, progress)
         prepared = prepare_run(configs[0], source=source, progress=progress, suite=FOLDER)
         architectures = sample_architectures(prepared.space, samples, seed)
         scored = evaluate_sample(prepared, configs, architectures, folder)
-    compared, others_scored = scored[: len(several)], scored[len(several) :]
-    found = [measure(one, *compared) for one in others_scored]
-    noise = seed_noise(compared) if len(several) > 1 else None
-    result = _result(prepared, configs[0], scored, found, noise)
-    result = _with_earlier(result, folder / RESULT)
-    _store(result, folder / RESULT)
+        compared, others_scored = scored[: len(several)], scored[len(several) :]
+        found = [measure(one, *compared) for one in others_scored]
+        noise = seed_noise(compared) if len(several) > 1 else None
+        result = _result(prepared, configs[0], scored, found, noise)
+        result = _with_earlier(result, folder / RESULT)
+        _store(result, folder / RESULT)
     if as_json:
         print_json(result)
         return
     _show(found, noise, configs[0], several)
     stderr().print(f"Result: {folder / RESULT}")
+
+
+def _say_waiting(holder: Holder) -> None:
+    stderr().print(f"Another process evaluates this sample: {holder}. Waiting for it.")
 
 
 def _show(

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePosixPath
+from tokenize import TokenError
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
@@ -47,7 +48,7 @@ _verified: set[tuple[Path, str]] = set()
 
 _DAMAGE = (
     OSError, EOFError, ValueError, LookupError, TypeError, AttributeError, RecursionError,
-    ProtocolError, RecordError,
+    SyntaxError, TokenError, MemoryError, OverflowError, ProtocolError, RecordError,
 )  # fmt: skip
 """What reading a damaged entry can raise."""
 

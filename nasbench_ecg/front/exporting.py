@@ -18,7 +18,7 @@ from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.front.progress import python_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import entered
-from nasbench_ecg.io import replace_atomically, storage_errors
+from nasbench_ecg.io import check_writable, replace_atomically, storage_errors
 from nasbench_ecg.physionet.catalog import DATABASES
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.progress import Progress
@@ -89,6 +89,7 @@ def export(
         raise OptionError(f"path={path!r} is not a file.", fix='For example: "model.pt2"')
     path = Path(path)
     check_path(path, int8=int8)
+    check_writable(path)
     registry = load_registry()
     network = load_model(record, folder, registry)
     content, difference = exported(network, record, path.suffix.lower())

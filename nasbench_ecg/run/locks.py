@@ -109,6 +109,9 @@ class RunLock:
         ended = threading.Event()
         try:
             own = Holder(socket.gethostname(), os.getpid(), _now())
+            with suppress(OSError):
+                for leftover in self._holder.parent.glob(f".{self._holder.name}-*"):
+                    leftover.unlink()  # of a process that was killed
             with storage_errors(self.path):
                 write_atomically(self._holder, json.dumps(asdict(own)))
             _held.add(self.path)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Builder, Task
-from nasbench_ecg.errors import NasbenchError, PluginError
+from nasbench_ecg.errors import NasbenchError, PluginError, is_out_of_memory
 from nasbench_ecg.run.calls import ComponentCalls
 from nasbench_ecg.training.costs import build_network
 from nasbench_ecg.training.seeding import seeded
@@ -134,8 +134,10 @@ def faults_of_networks(
     """
     try:
         yield
-    except (NasbenchError, MemoryError, torch.OutOfMemoryError):
+    except NasbenchError:
         raise
-    except Exception:
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
         check_network(arch, task, builder, builder_name=builder_name, calls=calls, trained=True)
         raise

@@ -41,9 +41,8 @@ from nasbench_ecg.run.config import ResolvedComponent
 from nasbench_ecg.run.contexts import evaluate_candidate
 from nasbench_ecg.run.nodes import HostCode
 from nasbench_ecg.run.warm import CandidateCheckpoints
+from nasbench_ecg.shutdown import SIGNALS
 from nasbench_ecg.training.memory import freeze_garbage_collection, keep_freed_memory
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class WorkerError(NasbenchError):
@@ -164,8 +163,8 @@ def _worker_died() -> WorkerError:
 
 @contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Block SIGINT and SIGTERM in the block, also for processes that are started in it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    """Block SIGNALS in the block, also for processes that are started in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
@@ -315,7 +314,7 @@ def _initialize(setup: WorkerSetup, parent: Connection) -> None:
 
     A terminal sends signals to the whole process group; only the parent reacts to them.
     """
-    for number in _SIGNALS:
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
     torch.set_num_threads(setup.threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, Fidelity
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import storage_errors, write_atomically
+from nasbench_ecg.io import json_sha256, make_beside, storage_errors, write_atomically
 from nasbench_ecg.run.warm import CandidateCheckpoints, checkpoint_limit
 from nasbench_ecg.training.checkpoint import FileCheckpoint, read_state
 from nasbench_ecg.training.seeding import random_state, restore_random_state
@@ -42,12 +41,18 @@ class ResumeFolder:
         return os.path.lexists(self.folder)
 
     def remove(self) -> None:
-        """Delete all saved progress."""
+        """Delete all saved progress at once: a kill leaves no part of it to continue from."""
         if self.folder.is_dir() and not self.folder.is_symlink():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            try:
+                aside = make_beside(self.folder, self.folder.rename)
+            except OSError:
+                aside = self.folder
+            shutil.rmtree(aside, ignore_errors=True)
         else:
             with suppress(OSError):
                 self.folder.unlink(missing_ok=True)
+        for leftover in self.folder.parent.glob(f".{self.folder.name}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def discard_if_damaged(self) -> list[str]:
         """Delete all saved progress if a part of it is not what was written.
@@ -162,7 +167,7 @@ class ResumeFolder:
 def _sealed(data: Mapping[str, Any]) -> str:
     """Return data as one line of JSON, with its SHA-256; NumPy values become lists and numbers."""
     plain = _plain(data)
-    return json.dumps({"sha256": _sha256(plain), "data": plain})
+    return json.dumps({"sha256": json_sha256(plain), "data": plain})
 
 
 def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,16 +184,12 @@ def _unsealed(text: str) -> dict[str, Any]:
     """
     try:
         whole = json.loads(text)
-        if not isinstance(whole["data"], dict) or whole["sha256"] != _sha256(whole["data"]):
+        if not isinstance(whole["data"], dict) or whole["sha256"] != json_sha256(whole["data"]):
             raise ValueError("the data differ from their digest")
     except (LookupError, TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
     data: dict[str, Any] = whole["data"]
     return data
-
-
-def _sha256(data: Any) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
 def _read_sealed(path: Path) -> dict[str, Any] | None:

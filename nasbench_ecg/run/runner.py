@@ -14,13 +14,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Evaluation, SearchResult
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.code import core_digest
-from nasbench_ecg.errors import DivergedError, OptionError, PluginError
+from nasbench_ecg.errors import (
+    DivergedError,
+    OptionError,
+    PluginError,
+    StorageError,
+    is_out_of_memory,
+)
 from nasbench_ecg.io import jsonable
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.run.calls import describe
@@ -371,10 +376,7 @@ def _complete(prepared: PreparedRun, ctx: RunSearchContext) -> None:
 
 
 def _status_of(error: BaseException) -> Status:
-    if isinstance(error, KeyboardInterrupt):
+    full = isinstance(error, StorageError) and isinstance(error.__cause__, OSError)
+    if isinstance(error, KeyboardInterrupt) or full:  # with space it continues, also in a suite
         return "interrupted"
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return "oom"
-    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):  # torch on CPUs
-        return "oom"
-    return "failed"
+    return "oom" if is_out_of_memory(error) else "failed"

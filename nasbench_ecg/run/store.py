@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_IMODE
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ MADE_LATER = frozenset((EVALUATIONS, INT8, INT8_PROGRAM))
 """What commands add to the folder of a run after it, so that its record does not name it."""
 
 _LEFTOVER = re.compile(r"\.[0-9a-f]{16}(\.json)?-")
+_REPLACED = re.compile(r"\.([0-9a-f]{16})-[0-9a-f]{8}-old")
 _STALE = 3600.0  # seconds after which a temporary file belongs to a killed process
 
 
@@ -208,14 +209,35 @@ class RecordStore:
             return digests
 
     def _remove_leftovers(self, run_key: str) -> None:
-        """Remove temporary files of killed processes: all of this run, old ones of other runs."""
+        """Remove temporary files of killed processes: all of this run, old ones of other runs.
+
+        A folder that a process was about to replace when it was killed gets its name back.
+        """
         for path in self.folder.glob(".*-*"):
             own = path.name.startswith((f".{run_key}-", f".{run_key}.json-"))
             if _LEFTOVER.match(path.name) and (own or _age(path) > _STALE):
+                if self._is_kept(path, own=own):
+                    continue
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:
                     path.unlink(missing_ok=True)  # another process may remove it too
+
+    def _is_kept(self, path: Path, *, own: bool) -> bool:
+        """Return whether a leftover is the only copy of a run's files; give it its name back.
+
+        While another process executes the run, it stays where it is.
+        """
+        found = _REPLACED.fullmatch(path.name)
+        if found is None or not path.is_dir():
+            return False
+        folder = self.path(found[1]).with_suffix("")
+        if folder.exists():
+            return False
+        if own or self.lock(found[1]).holder() is None:
+            with suppress(OSError):
+                path.rename(folder)
+        return True
 
     def read(self, run_key: str) -> RunRecord | None:
         """Return the record of ``run_key``; None if there is none that can be read."""
@@ -267,7 +289,11 @@ def fault_of_files(record: RunRecord, folder: Path) -> str:
     """
     if not record.files or not folder.is_dir():
         return ""
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:  # such as of a folder that another process is replacing
+        return f"{folder.name} cannot be read: {error.strerror}."
+    for path in paths:
         if path.name in MADE_LATER:
             continue
         if path.name not in record.files:

@@ -83,7 +83,8 @@ def evaluate_sample(
     """Score each architecture with each evaluator and seed on the validation part.
 
     The test part is not used. Each evaluation is stored at once and never repeated: not after an
-    interruption, nor for a larger sample or further evaluators. Those of other beats are discarded.
+    interruption, nor for a larger sample or further evaluators. Those of other beats are discarded,
+    so that one process at a time may use a folder.
 
     Args:
         prepared: Beats, space and builder.
@@ -114,12 +115,16 @@ def evaluate_sample(
 
 
 def _discard_if_changed(prepared: PreparedRun, folder: Path) -> None:
-    """Delete the stored evaluations if they were made with other beats or another split."""
+    """Delete the stored evaluations if they were made with other beats or another split.
+
+    Those that do not state theirs, because a file is damaged, count as made with other ones.
+    """
     dataset, split = prepared.record.dataset, prepared.record.split
     assert dataset is not None and split is not None
     now = {"beats": dataset.fingerprint, "split": split.fingerprint}
     before = _read(folder / INPUTS) or _read(folder / RESULT)
-    changed = [name for name, value in now.items() if before.get(name, value) != value]
+    stored = any(folder.glob("*.jsonl"))
+    changed = [name for name, value in now.items() if stored and before.get(name) != value]
     if changed:
         prepared.progress.note(
             f"The stored evaluations were made with different {' and '.join(changed)}. They are "

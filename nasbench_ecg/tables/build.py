@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.io import storage_errors
 from nasbench_ecg.tables.card import Card, TableError
-from nasbench_ecg.tables.files import digest_of_arrays, has_table, load_table, save_table
+from nasbench_ecg.tables.files import (
+    JOURNALS,
+    digest_of_arrays,
+    has_table,
+    load_table,
+    save_table,
+)
 from nasbench_ecg.tables.find import shipped_tables
 from nasbench_ecg.tables.journal import Training, append_line, journal_line, read_journal
 from nasbench_ecg.tables.table import BASE_SEEDS, COST, PROXY, Table, empty_arrays
@@ -279,7 +285,7 @@ def with_journals(folder: Path) -> Table:
     while True:
         table = load_table(folder)
         machines = list(table.card.machines)
-        for path in sorted((folder / "shards").glob("*.jsonl")):
+        for path in sorted((folder / JOURNALS).glob("*.jsonl")):
             _add_journal(table, path, machines)
         # a process that packed meanwhile removed journals that these arrays do not have yet
         if digest_of_arrays(folder) == table.card.sha256:
@@ -336,7 +342,7 @@ def _add_journal(table: Table, path: Path, machines: list[str]) -> None:
 
 def scratch_folder(folder: Path) -> Path:
     """Return the folder of the journals and locks of a table, created if needed."""
-    journals = folder / "shards"
+    journals = folder / JOURNALS
     with storage_errors(folder, option="--tables", what="The table"):
         journals.mkdir(parents=True, exist_ok=True)
     return journals
@@ -354,4 +360,4 @@ def journal_lock(journal: Path) -> FileLock:
 
 def table_lock(folder: Path) -> FileLock:
     """Return the lock of a process that changes a table."""
-    return FileLock(folder / "shards" / ".pack.lock")
+    return FileLock(folder / JOURNALS / ".pack.lock")

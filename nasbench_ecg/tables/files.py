@@ -20,6 +20,8 @@ from nasbench_ecg.tables.card import FORMAT, FORMATS, Card, TableError, seal
 from nasbench_ecg.tables.table import COST, PROXY, Table, empty_arrays
 
 CARD, ARRAYS = "card.json", "arrays.npz"
+JOURNALS = "shards"
+"""Folder of the trainings that are not yet in the arrays."""
 NEXT_CARD = "card.next.json"
 """The card of arrays that are being replaced; it becomes the card when they are."""
 
@@ -31,8 +33,10 @@ def save_table(table: Table, folder: Path) -> None:
     process that reads the table meanwhile gets one of the two.
 
     Raises:
+        TableError: The folder has no table, but trainings of one.
         StorageError: The folder cannot be written.
     """
+    _refuse_journals(folder)
     packed = io.BytesIO()
     np.savez_compressed(packed, **table.arrays)  # type: ignore[arg-type]
     digest = hashlib.sha256(packed.getvalue()).hexdigest()
@@ -45,6 +49,23 @@ def save_table(table: Table, folder: Path) -> None:
         with replace_atomically(folder / ARRAYS) as temporary:
             temporary.write_bytes(packed.getvalue())
         (folder / NEXT_CARD).replace(folder / CARD)
+
+
+def _refuse_journals(folder: Path) -> None:
+    """Check that a folder without a table has no journals, which could be of any table.
+
+    Raises:
+        TableError: It has.
+    """
+    journals = folder / JOURNALS
+    if not any((folder / name).exists() for name in (CARD, ARRAYS)) and any(
+        journals.glob("*.jsonl")
+    ):
+        raise TableError(
+            "The folder has trainings of a table, and the table itself is missing.",
+            where=str(journals),
+            fix=f"Restore {CARD} and {ARRAYS}, or remove the folder to start over.",
+        )
 
 
 def _end_replacement(folder: Path) -> None:

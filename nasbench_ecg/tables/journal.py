@@ -8,17 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nasbench_ecg.io import storage_errors
+from nasbench_ecg.io import json_sha256, storage_errors
 from nasbench_ecg.tables.training import MemberResult
 
 Training = tuple[int, int]
 """Row of a member, and a seed."""
 
 
-def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
-    """Return the trainings in a shard's journal; a line that a kill cut short is ignored.
+_SEAL = "sha256"
+_ENTRIES = frozenset(("member", "seed", "machine", "confusion", "nll", "seconds"))
 
-    There are none if there is no file: another process may just have packed it.
+
+def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
+    """Return the trainings in a shard's journal.
+
+    A line that a kill cut short, or that is not what was written, is ignored. Lines of versions
+    that wrote no digests are taken as they are. There are none if there is no file: another process
+    may just have packed it.
     """
     found: dict[Training, dict[str, Any]] = {}
     try:
@@ -28,15 +34,17 @@ def read_journal(path: Path) -> dict[Training, dict[str, Any]]:
     for text in lines:
         try:
             line = json.loads(text)
-            found[line["member"], line["seed"]] = line
-        except (ValueError, KeyError, TypeError):
+            sealed = line.pop(_SEAL, None)
+            if line.keys() == _ENTRIES and sealed in (None, json_sha256(line)):
+                found[line["member"], line["seed"]] = line
+        except (ValueError, TypeError, AttributeError, RecursionError):
             continue
     return found
 
 
 def journal_line(row: int, seed: int, machine: str, result: MemberResult) -> dict[str, Any]:
-    """Return the line of a training in a journal."""
-    return {
+    """Return the line of a training in a journal, with its digest."""
+    line = {
         "member": row,
         "seed": seed,
         "machine": machine,
@@ -44,6 +52,7 @@ def journal_line(row: int, seed: int, machine: str, result: MemberResult) -> dic
         "nll": result.nll.astype(float).tolist(),
         "seconds": result.seconds.astype(float).tolist(),
     }
+    return {**line, _SEAL: json_sha256(line)}
 
 
 def append_line(path: Path, line: dict[str, Any]) -> None:

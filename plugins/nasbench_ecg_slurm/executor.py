@@ -347,7 +347,9 @@ def _outside_of_a_job() -> Iterator[None]:
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Let ``sbatch`` end before a signal: Ctrl-C reaches it too, and nobody would have its jobs."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    )
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.io import storage_errors
+from nasbench_ecg.io import replace_atomically, storage_errors
 from nasbench_ecg.models.annotate import AnnotatedRecording
 from nasbench_ecg.signal.annotations import END_MARK, check_annotation_extension
 from nasbench_ecg.text import duration
@@ -214,8 +214,9 @@ def write_annotations(
             )
         else:  # which wfdb does not write
             made.write_bytes(END_MARK)
-        remove_beside(path)
-        made.replace(path)
+        with replace_atomically(path) as temporary:
+            temporary.write_bytes(made.read_bytes())
+            remove_beside(path)
     return path
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.ec57.comparison import LABELS, Comparison
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.metrics import confusion_matrices
+from nasbench_ecg.models.facts import fault_of_predictions
 from nasbench_ecg.report.statistics.patients import tests_unseen_records
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
@@ -32,7 +33,7 @@ def comparisons_of_run(record: RunRecord, out: Path) -> list[Comparison]:
 
     Raises:
         OptionError: The run failed, or its classes are not those of EC57.
-        StorageError: There are no matrices and no predictions.
+        StorageError: There are no matrices, and no predictions that are those of the run.
     """
     if record.status != "ok" or not set(record.classes) <= set(CLASSES) or not record.classes:
         raise OptionError(
@@ -59,13 +60,15 @@ def _from_predictions(record: RunRecord, out: Path) -> dict[str, NDArray[np.int6
     path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / "predictions.json"
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
+        if fault := fault_of_predictions(record, stored):
+            raise ValueError(fault)
         of_beat = np.asarray(stored["record"], dtype=str)
         truth, predicted = (np.asarray(stored[k], dtype=np.int64) for k in ("truth", "predicted"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"The run {record.run_key} has no confusion matrices of its test records, and its "
-            "predictions cannot be read.",
-            where=str(path),
+            "predictions cannot be used.",
+            where=f"{path}: {error}",
             fix=f"Make it again: {record.command} --rerun",
         ) from error
     names, number_of_beat = np.unique(of_beat, return_inverse=True)
