@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.options import parse_assignments
 
 COSTS = ("parameters", "macs", "flash_bytes")
 """Costs of the hypervolumes that are compared by default."""
@@ -67,6 +66,8 @@ def parse_search(text: str, repetitions: int) -> RequestedSearch:
     Raises:
         OptionError: The text has another form.
     """
+    from nasbench_ecg.options import parse_assignments  # --help imports this module, not pydantic
+
     parts = text.split(":")
     counts: list[int] = []
     while len(parts) > 1 and len(counts) < 2 and parts[-1].isdecimal():
