@@ -10,6 +10,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from toy_tables import SPACE, toy_table
 from typer.testing import CliRunner
 
@@ -61,6 +62,13 @@ def built(tmp_path_factory, beats_cache):
         assert other.exit_code == 2
         assert "another recipe" in other.stderr
     return tables
+
+
+def test_a_training_states_the_instructions_of_its_processor(built):
+    """Processors of one name differ in them, and then in rounding: they are other machines."""
+    folder = table_folder(built, "tiny-cells", "synthetic-2lead", "intra-patient")
+    (machine,) = load_table(folder).card.machines
+    assert f", {torch.backends.cpu.get_cpu_capability()}, " in machine
 
 
 @pytest.fixture(scope="module")

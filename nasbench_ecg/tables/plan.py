@@ -150,7 +150,8 @@ def plan_table(
         members=members,
         costs=partial(member_costs_of, members, prepared.builder, task),
         train=partial(_train, task=task, test=test, builder=prepared.builder, recipe=recipe),
-        machine=f"{cpu_name()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        machine=f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}",
         task=task,
         test=test,
         builder=prepared.builder,

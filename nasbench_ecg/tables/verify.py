@@ -55,7 +55,7 @@ def verify(
     Args:
         table: The table.
         train: Trains a member with a seed.
-        machine: Processor, threads and torch version of this machine.
+        machine: Processor, its instructions, threads and torch version of this machine.
         sample: Trainings to repeat; at most all are.
         seed: Seed of the sample.
 
