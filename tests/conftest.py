@@ -6,17 +6,21 @@ import functools
 import os
 import pkgutil
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import typer.testing
 from hypothesis import HealthCheck, settings
 
 import nasbench_ecg
 from nasbench_ecg.cli.console import stderr, stdout
+from nasbench_ecg.plugin import session
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -62,6 +66,34 @@ def empty_user_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NASBENCH_ECG_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+def _state_of_the_process() -> dict[str, Any]:
+    others = ("PYTEST", "TORCH")  # set by what the tests are run with
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(others)}
+    return environment | {
+        "folder": Path.cwd(),
+        "sys.path": list(sys.path),
+        "registered strategies": [component.name for component in session.components()],
+        "signal handlers": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
+        "threads of torch": torch.get_num_threads(),
+        "type of torch": torch.get_default_dtype(),
+        "determinism of torch": torch.are_deterministic_algorithms_enabled(),
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leaves_no_trace() -> Iterator[None]:
+    """Fail a module that leaves the process changed: which one is next depends on the workers."""
+    before = _state_of_the_process()
+    yield
+    after = _state_of_the_process()
+    changed = {
+        name: (before.get(name), after.get(name))
+        for name in sorted(before.keys() | after.keys())
+        if before.get(name) != after.get(name)
+    }
+    assert changed == {}
 
 
 @pytest.fixture(autouse=True)

@@ -224,6 +224,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         patch.chdir(folder)
         patch.syspath_prepend(str(site))
         patch.setattr("nasbench_ecg.cli.execution.interrupt_on_sigterm", lambda: None)
+        patch.setattr("nasbench_ecg.plugin.session._specs", {})
         # The estimate times steps of the published networks, which takes longer than the runs.
         seconds = {"search": 6.8, "evaluation": 1.8}
         patch.setattr("nasbench_ecg.run.estimate.estimate", lambda ready: seconds)
