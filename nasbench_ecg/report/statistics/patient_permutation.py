@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from nasbench_ecg.report.statistics.patients import PersonMatrices
 from nasbench_ecg.statistics import SIGNIFICANCE
@@ -86,13 +87,20 @@ def min_persons_for_significance(comparisons: int) -> int | None:
 
 def _drawn_p_value(pair: _Pair, observed: float, n: int, draws: int) -> float:
     """Return the p-value over exchanges that are drawn, with the observed one among them."""
-    import numpy as np
-
-    rng, n_extreme = np.random.default_rng(0), 1
-    for start in range(0, draws, _DRAWN):
-        exchanged = rng.integers(2, size=(min(_DRAWN, draws - start), n))
+    n_extreme = 1
+    for exchanged in _drawn_exchanges(n, draws):
         n_extreme += int((pair.differences(pair.changes(exchanged)) >= observed).sum())
     return n_extreme / (draws + 1)
+
+
+@lru_cache(maxsize=4)
+def _drawn_exchanges(n: int, draws: int) -> tuple[NDArray[np.uint8], ...]:
+    """Return the exchanges of all tests of ``n`` persons, [up to 512, n] each, zeros and ones."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    sizes = [min(_DRAWN, draws - start) for start in range(0, draws, _DRAWN)]
+    return tuple(rng.integers(2, size=(size, n)).astype(np.uint8) for size in sizes)
 
 
 def _all_exchanges(n: int) -> NDArray[np.int64]:
@@ -138,7 +146,7 @@ class _Pair:
             score=score,
         )
 
-    def changes(self, exchanged: NDArray[np.int64]) -> NDArray[np.float64]:
+    def changes(self, exchanged: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
         """Return what exchanges change in the counts of the first method.
 
         Args:
