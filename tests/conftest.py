@@ -75,7 +75,7 @@ def _state_of_the_process() -> dict[str, Any]:
         "folder": Path.cwd(),
         "sys.path": list(sys.path),
         "registered strategies": [component.name for component in session.components()],
-        "signal handlers": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
+        "handler of Ctrl-C": signal.getsignal(signal.SIGINT),
         "threads of torch": torch.get_num_threads(),
         "type of torch": torch.get_default_dtype(),
         "determinism of torch": torch.are_deterministic_algorithms_enabled(),
@@ -85,8 +85,9 @@ def _state_of_the_process() -> dict[str, Any]:
 @pytest.fixture(scope="module", autouse=True)
 def leaves_no_trace() -> Iterator[None]:
     """Fail a module that leaves the process changed: which one is next depends on the workers."""
-    before = _state_of_the_process()
+    before, on_sigterm = _state_of_the_process(), signal.getsignal(signal.SIGTERM)
     yield
+    signal.signal(signal.SIGTERM, on_sigterm)  # which a command replaces until its process ends
     after = _state_of_the_process()
     changed = {
         name: (before.get(name), after.get(name))

@@ -126,7 +126,8 @@ def test_the_leaderboard_of_some_runs(
 ) -> None:
     found = json.loads(nasbench("leaderboard", "--out", out, "--json", *chosen).stdout)
     assert [row["strategy"] for board in found["leaderboards"] for row in board["rows"]] == rows
-    assert [Path(item["path"]).name for item in found["damaged"]] == ["torn.json"]
+    damaged = [] if "nightly" in chosen else ["torn.json"]  # which lies in another suite
+    assert [Path(item["path"]).name for item in found["damaged"]] == damaged
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def leaderboard(
         context, form=form, writes=bool(files), checks=bool(check), wearable=wearable,
         as_json=as_json,
     )  # fmt: skip
-    records, damaged = stored_runs(out)
+    records, damaged = stored_runs(out, suite)
     if not records:
         warn_damaged_records(damaged)
         raise no_runs(out)

@@ -140,11 +140,20 @@ def _folder(out: Path | str) -> Path:
     return Path(out)
 
 
-def stored_runs(out: Path) -> tuple[list[RunRecord], list[DamagedRecord]]:
-    """Return the runs of a folder of results and those submitted to it, and the damaged files."""
+def stored_runs(
+    out: Path, suite: str | None = None
+) -> tuple[list[RunRecord], list[DamagedRecord]]:
+    """Return the runs of a folder of results and those submitted to it, and the damaged files.
+
+    Args:
+        out: Folder of results.
+        suite: Read only the runs of this suite, if it has any, and the submitted ones.
+    """
     from nasbench_ecg.models.submit import read_submitted  # imports torch
 
-    records, damaged = read_records(out)
+    if suite is not None and not any((out / suite).glob("*.json")):
+        suite = None
+    records, damaged = read_records(out, suite)
     submitted, damaged_too = read_submitted(out)
     return [*records, *submitted], [*damaged, *damaged_too]
 
