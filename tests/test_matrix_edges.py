@@ -53,6 +53,7 @@ def test_gradients_are_those_of_finite_differences(operations, reduction, nodes)
     assert torch.autograd.gradcheck(
         lambda s0, s1, w, *_: torch.cat(edges(s0, s1, w), dim=1),
         (*states, weights, *edges.parameters()),
+        fast_mode=nodes > 1,  # one random direction in place of every weight
     )
 
 

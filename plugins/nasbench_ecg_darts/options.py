@@ -62,7 +62,7 @@ class DartsOptions(SearchNetworkOptions):
             "stem_filters": 8,
             "epochs": 2,
             "batch_size": 50,
-            "beats": 500,
+            "beats": 200,
             "majority_share": 0.5,
             "alpha_lr": 1e-2,
         },

@@ -24,7 +24,7 @@ _SMOKE: Mapping[str, Any] = {
     "stem_filters": 8,
     "epochs": 2,
     "batch_size": 50,
-    "beats": 500,
+    "beats": 200,
     "majority_share": 0.5,
     "calibration_beats": 200,
 }
