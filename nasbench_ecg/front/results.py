@@ -140,9 +140,7 @@ def _folder(out: Path | str) -> Path:
     return Path(out)
 
 
-def stored_runs(
-    out: Path, suite: str | None = None
-) -> tuple[list[RunRecord], list[DamagedRecord]]:
+def stored_runs(out: Path, suite: str | None = None) -> tuple[list[RunRecord], list[DamagedRecord]]:
     """Return the runs of a folder of results and those submitted to it, and the damaged files.
 
     Args:
