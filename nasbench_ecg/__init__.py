@@ -44,7 +44,7 @@ _named = lazy_names(
         "nasbench_ecg.front.results": ["leaderboard", "runs"],
         "nasbench_ecg.front.running": ["register"],
         "nasbench_ecg.front.showing": ["show"],
-        "nasbench_ecg.tables.api": ["table"],
+        "nasbench_ecg.front.tables": ["table"],
     },
 )
 
@@ -80,4 +80,4 @@ if TYPE_CHECKING:
     from nasbench_ecg.front.results import leaderboard, runs
     from nasbench_ecg.front.running import register, run
     from nasbench_ecg.front.showing import show
-    from nasbench_ecg.tables.api import table
+    from nasbench_ecg.front.tables import table

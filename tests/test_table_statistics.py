@@ -19,13 +19,8 @@ from nasbench_ecg.report.render import FORMATS, render_tables
 from nasbench_ecg.report.studies.search_comparison import as_data, summary_tables, tables, title
 from nasbench_ecg.statistics import holm
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.compare import (
-    Comparison,
-    compare,
-    paired_interval,
-    signed_rank,
-    superiority,
-)
+from nasbench_ecg.tables.compare import compare, paired_interval, signed_rank, superiority
+from nasbench_ecg.tables.comparison import Comparison
 from nasbench_ecg.tables.intraclass import intraclass, variance_components
 from nasbench_ecg.tables.noise import (
     _indistinct,

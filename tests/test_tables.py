@@ -18,10 +18,10 @@ import nasbench_ecg
 from nasbench_ecg.api import SearchResult, StrategySpec
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.front.tables import OpenTable
+from nasbench_ecg.front.tables import table as open_from_python
 from nasbench_ecg.metrics import scores
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.tables.api import OpenTable
-from nasbench_ecg.tables.api import table as open_from_python
 from nasbench_ecg.tables.card import TableError, seal
 from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table, table_folder
 from nasbench_ecg.tables.find import open_table

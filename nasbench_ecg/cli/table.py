@@ -128,8 +128,8 @@ def query(
     from nasbench_ecg.architecture import Architecture
     from nasbench_ecg.cli.arch import read_architecture
     from nasbench_ecg.errors import OptionError
+    from nasbench_ecg.front.tables import canonical_of
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.tables.api import canonical_of
     from nasbench_ecg.tables.table import Seed
     from nasbench_ecg.text import duration, percent
 

@@ -35,7 +35,7 @@ Threads = Annotated[int, typer.Option(min=1, metavar="N", help="Threads of this 
 
 def protocol_of(dataset: str, protocol: str | None) -> str:
     """Return the protocol, by default that of the dataset."""
-    from nasbench_ecg.tables.api import protocol_of as find
+    from nasbench_ecg.front.tables import protocol_of as find
 
     return find(dataset, protocol)
 

@@ -10,7 +10,7 @@ from nasbench_ecg.cli.console import print_json, stderr, stdout
 
 if TYPE_CHECKING:
     from nasbench_ecg.contracts import Budget
-    from nasbench_ecg.tables.compare import SearchComparison
+    from nasbench_ecg.tables.comparison import SearchComparison
     from nasbench_ecg.tables.simulate import Simulation
     from nasbench_ecg.tables.table import Table
 

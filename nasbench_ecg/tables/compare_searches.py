@@ -8,7 +8,8 @@ from dataclasses import replace
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.progress import Progress, Silent
-from nasbench_ecg.tables.compare import SearchComparison, compare
+from nasbench_ecg.tables.compare import compare
+from nasbench_ecg.tables.comparison import SearchComparison
 from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
 from nasbench_ecg.tables.requested_searches import RequestedSearch, refuse_repeated
 from nasbench_ecg.tables.searchers import TableSearches

@@ -10,7 +10,7 @@ from typing import Any
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
-from nasbench_ecg.tables.compare import Comparison, Curve, Outcome, SearchComparison, Winner
+from nasbench_ecg.tables.comparison import Comparison, Curve, Outcome, SearchComparison, Winner
 from nasbench_ecg.tables.table import Table as TrainedTable
 from nasbench_ecg.text import amount, difference, duration, p_value, percent
 

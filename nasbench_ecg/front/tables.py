@@ -23,7 +23,7 @@ from nasbench_ecg.tables.table import Result, Seed, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasbench_ecg.tables.compare import SearchComparison
+    from nasbench_ecg.tables.comparison import SearchComparison
 
 
 def table(
@@ -178,7 +178,7 @@ class OpenTable:
             workers: Processes.
 
         Returns:
-            The comparison; :meth:`~nasbench_ecg.tables.compare.SearchComparison.to_dataframe`
+            The comparison; :meth:`~nasbench_ecg.tables.comparison.SearchComparison.to_dataframe`
             makes a table of it.
 
         Raises:
