@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from toy_tables import SPACE, toy_table
+from toy_tables import SPACE, searched, toy_table
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
@@ -252,18 +252,6 @@ def test_the_signed_rank_test_is_that_of_wilcoxons_table():
 def test_the_signed_rank_test_of_few_pairs_is_exact(differences):
     """Five positive differences: only one of 2⁵ assignments of signs is as large, on each side."""
     assert signed_rank(np.array(differences, float)) == pytest.approx(2 / 2**5)
-
-
-def searched(label, members, table):
-    """Return a simulation whose repetitions evaluate the given members, in their order."""
-    rows = []
-    for repetition, order in enumerate(members):
-        for i, member in enumerate(order, start=1):
-            score = table.values("validation")[member, 0, -1]
-            rows.append((repetition, i, float(i), member, 2, score))
-    names = ["repetition", "evaluation", "seconds", "member", "epoch", "score"]
-    found = np.array([order[-1] for order in members], dtype=np.int64)
-    return Simulation(label, pd.DataFrame(rows, columns=names), found)
 
 
 def compared(table, simulations, *, budgets=(1, 2), costs=("parameters",)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
 from nasbench_ecg.tables.card import Card, Component, Recipe
+from nasbench_ecg.tables.simulate import Simulation
 from nasbench_ecg.tables.table import Table, empty_arrays
 from nasbench_ecg.tables.training import MemberResult
 from nasbench_ecg_tiny.options import TinyCellsOptions
@@ -61,3 +63,15 @@ def toy_table(*, seeds=3, epochs=2, untrained=(), noise=8):
                 arrays[name][row, seed] = getattr(made, name)
             arrays["trained"][row, seed] = True
     return Table(card, arrays)
+
+
+def searched(label, members, table):
+    """Return a simulation whose repetitions evaluate the given members, in their order."""
+    rows = []
+    for repetition, order in enumerate(members):
+        for i, member in enumerate(order, start=1):
+            score = table.values("validation")[member, 0, -1]
+            rows.append((repetition, i, float(i), member, 2, score))
+    names = ["repetition", "evaluation", "seconds", "member", "epoch", "score"]
+    found = np.array([order[-1] for order in members], dtype=np.int64)
+    return Simulation(label, pd.DataFrame(rows, columns=names), found)

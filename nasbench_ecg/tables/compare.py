@@ -33,6 +33,9 @@ from nasbench_ecg.tables.table import Table
 POINTS = 8
 """Points of a curve."""
 
+_FINE = 100
+"""Points of a curve that is drawn, at most."""
+
 Simulations = Mapping[str, Simulation]
 
 
@@ -82,16 +85,21 @@ def compare(
         for budget in _largest(list(simulations))
         for one in simulations[budget].values()
     ]
-    winners = _winners(table, simulations, costs)
-    return SearchComparison(baseline, best, tuple(costs), tuple(outcomes), tuple(curves), winners)
+    return SearchComparison(
+        baseline,
+        best,
+        tuple(costs),
+        tuple(outcomes),
+        tuple(curves),
+        _regret_curves(table, simulations, best),
+        _winners(table, simulations, costs),
+    )
 
 
 def _winners(
     table: Table, simulations: Mapping[Budget, Simulations], costs: Sequence[str]
 ) -> tuple[Winner, ...]:
-    largest: dict[str, Budget] = {}
-    for budget in sorted((b for b in simulations if b.evaluations is not None), key=_size):
-        largest.update(dict.fromkeys(simulations[budget], budget))
+    largest = _own_largest(simulations, "evaluation")
     test, known = table.mean_test_scores(METRIC), table.costs()
     winners = []
     for label, budget in largest.items():
@@ -126,6 +134,14 @@ def _largest(budgets: Sequence[Budget]) -> list[Budget]:
     return list(largest.values())
 
 
+def _own_largest(simulations: Mapping[Budget, Simulations], by: By) -> dict[str, Budget]:
+    """Return the largest budget of one kind that each search has."""
+    largest: dict[str, Budget] = {}
+    for budget in sorted((b for b in simulations if _by(b) == by), key=_size):
+        largest.update(dict.fromkeys(simulations[budget], budget))
+    return largest
+
+
 def _curve(
     table: Table, one: Simulation, budget: Budget, best: float, costs: Sequence[str]
 ) -> Curve:
@@ -144,6 +160,31 @@ def _curve(
         tuple(map(_quartiles, regret.T)),
         tuple(map(_quartiles, volume.T)),
     )
+
+
+def _regret_curves(
+    table: Table, simulations: Mapping[Budget, Simulations], best: float
+) -> tuple[Curve, ...]:
+    curves = []
+    by: By
+    for by in ("evaluation", "seconds"):
+        for label, budget in _own_largest(simulations, by).items():
+            one, size = simulations[budget][label], _size(budget)
+            places = np.geomspace(_start(one, by, size), size, _FINE)
+            points: list[float] = np.unique(
+                places.round() if by == "evaluation" else places
+            ).tolist()
+            regret = best - best_so_far(one, table, points, by)
+            curves.append(Curve(label, by, tuple(points), tuple(map(_quartiles, regret.T)), ()))
+    return tuple(curves)
+
+
+def _start(one: Simulation, by: By, size: float) -> float:
+    """Return when the first evaluation of every repetition is complete, at most the budget."""
+    if by == "evaluation":
+        return 1.0
+    first = one.steps.groupby("repetition")["seconds"].first()
+    return float(min(first.max(), size)) if len(first) else size / _FINE
 
 
 def _quartiles(values: NDArray[np.float64]) -> Quartiles:

@@ -134,7 +134,9 @@ class SearchComparison:
         best: Best mean test score of the table.
         costs: Costs of the hypervolumes.
         outcomes: One for each budget.
-        curves: One for each search, with the largest budget of evaluations and of seconds.
+        curves: One for each search that has the largest budget of evaluations or of seconds.
+        regret_curves: The regret of each search with its own largest budget of both kinds, at many
+            points, for figures; without hypervolumes.
         winners: One for each search that has a budget of evaluations.
         settings: How each search was run; empty if that is not known.
         seed: Seed of all repetitions, likewise None.
@@ -145,6 +147,7 @@ class SearchComparison:
     costs: tuple[str, ...]
     outcomes: tuple[Outcome, ...]
     curves: tuple[Curve, ...]
+    regret_curves: tuple[Curve, ...]
     winners: tuple[Winner, ...]
     settings: tuple[SearchSettings, ...] = ()
     seed: int | None = None
