@@ -10,6 +10,7 @@ from toy_tables import SPACE, searched, toy_table
 import nasbench_ecg as nb
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.report.studies.search_comparison import as_data
 from nasbench_ecg.tables.compare import compare
 
 matplotlib.use("Agg")
@@ -112,3 +113,83 @@ def test_what_is_no_comparison_or_effort_is_refused(table):
         nb.plot.regret(found, "seconds")
     with pytest.raises(OptionError, match="no 'epochs'"):
         nb.plot.regret(found, "epochs")
+
+
+# -- the distribution over repetitions ---------------------------------------------------------
+
+
+def test_the_distribution_is_the_share_of_repetitions_up_to_each_regret(table):
+    orders = {"random": [[8], [20], [20], [4]], "good": [[2, BEST], [20, 30]]}
+    budgets = [Budget(evaluations=n) for n in (1, 2)]
+    found = compared(table, orders, *budgets)
+    axes = nb.plot.regret_distribution(found, 1)
+    expected = points_of_f1(table, [20, 8, 4])
+    x, y = axes.lines[0].get_data()
+
+    def share(at):
+        return y[np.searchsorted(x, at + 1e-9, side="right") - 1]
+
+    assert [share(at) for at in expected] == [50, 75, 100]
+    assert (x[0], y[0]) == pytest.approx((expected[0], 0))
+    assert axes.get_xlabel() == "regret after 1 evaluation, points of test F1"
+    assert [line.get_label() for line in axes.lines] == ["random, n = 4", "good, n = 2"]
+    # all curves end at the largest regret of any, that of member 2
+    assert {line.get_data()[0][-1] for line in axes.lines} == {points_of_f1(table, [2])[0]}
+    # the largest budget by default, where one repetition has the best member
+    x, y = nb.plot.regret_distribution(found).lines[1].get_data()
+    assert x[:2].tolist() == [0, 0] and y[:2].tolist() == [0, 50]
+
+
+def test_a_search_looks_the_same_in_both_figures(table):
+    both = {name: searched(name, [[1, 2, 3]] * 2, table) for name in ("random", "costly", "cheap")}
+    cheap = {name: both[name] for name in ("random", "cheap")}
+    found = {Budget(evaluations=2): both, Budget(evaluations=3): cheap}
+    found = compare(table, found, "random", [])
+    of = {}
+    for axes in (nb.plot.regret(found), nb.plot.regret_distribution(found)):
+        for line in axes.lines:
+            style = line.get_color(), line.get_linestyle(), line.get_marker()
+            assert of.setdefault(line.get_label(), style) == style
+    assert len(set(of.values())) == 3
+
+
+def test_a_distribution_of_another_budget_is_refused(table):
+    found = compared(table, {"random": [[1, 2]] * 2}, Budget(evaluations=2), Budget(seconds=1.5))
+    axes = nb.plot.regret_distribution(found, budget_seconds=1.5)
+    assert axes.get_xlabel() == "regret after 1.5 s simulated, points of test F1"
+    with pytest.raises(OptionError, match="not compared with 5 evaluations") as error:
+        nb.plot.regret_distribution(found, 5)
+    assert "2 evaluations, 1.5 s simulated" in str(error.value.fix)
+    with pytest.raises(OptionError, match="of one budget"):
+        nb.plot.regret_distribution(found, 2, 1.5)
+    with pytest.raises(OptionError, match="no comparison of searches"):
+        nb.plot.regret_distribution("found")
+
+
+def test_the_repetitions_are_what_the_quartiles_and_tests_are_of(table):
+    orders = {"random": [[0, 8], [2, 20], [4, 6]], "good": [[BEST, 0], [30, 2]]}
+    found = {label: searched(label, order, table) for label, order in orders.items()}
+    budgets = (Budget(evaluations=2), Budget(seconds=1.5))
+    found = compare(table, dict.fromkeys(budgets, found), "random", ["parameters"])
+    frame = found.repetitions()
+    assert frame["search"].tolist() == (["random"] * 3 + ["good"] * 2) * 2
+    assert frame["repetition"].tolist() == [0, 1, 2, 0, 1] * 2
+    assert frame["evaluations"].dropna().tolist() == [2] * 5
+    assert frame["seconds"].dropna().tolist() == [1.5] * 5
+    rows = [8, 20, 6, BEST, 30, 0, 2, 4, BEST, 30]
+    assert frame["regret"].tolist() == pytest.approx((points_of_f1(table, rows) / 100).tolist())
+    test = table.mean_test_scores()
+    assert frame["f1"].tolist() == pytest.approx(test[rows].tolist())
+    volumes = frame["hypervolume_parameters"]
+    assert volumes.between(0, 1).all() and volumes.nunique() > 3
+    grouped = frame[frame["evaluations"] == 2].groupby("search")
+    means = (
+        found.to_dataframe()
+        .query("evaluations == 2")
+        .pivot(index="search", columns="measure", values="mean")
+    )
+    for search, own in grouped:
+        assert own["f1"].mean() == pytest.approx(means.loc[search, "f1"])
+        expected = means.loc[search, "parameters"]
+        assert own["hypervolume_parameters"].mean() == pytest.approx(expected)
+    assert "values" not in as_data(table, found)["outcomes"][0]  # reports have quartiles

@@ -8,6 +8,15 @@ from __future__ import annotations
 
 from nasbench_ecg.plot.recordings import beats, strips
 from nasbench_ecg.plot.runs import anytime, cell, confusion, score_against_cost
-from nasbench_ecg.plot.searches import regret
+from nasbench_ecg.plot.searches import regret, regret_distribution
 
-__all__ = ["anytime", "beats", "cell", "confusion", "regret", "score_against_cost", "strips"]
+__all__ = [
+    "anytime",
+    "beats",
+    "cell",
+    "confusion",
+    "regret",
+    "regret_distribution",
+    "score_against_cost",
+    "strips",
+]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plot.style import COLORS, LINES, MARKERS, WIDTH, axes_of
 from nasbench_ecg.report.leaderboard.anytime import EFFORTS, Effort
-from nasbench_ecg.tables.comparison import SearchComparison
+from nasbench_ecg.report.studies.search_comparison import budget_text
+from nasbench_ecg.tables.comparison import Outcome, SearchComparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,14 +69,96 @@ def regret(
                 curve.points, low, high, step="post", color=style["color"], linewidth=0,
                 alpha=min(0.2, 0.7 / len(curves)),
             )  # fmt: skip
-        _scale_to_zero(
-            axes, "y", (100 * one for curve in curves for q in curve.regret for one in q)
-        )
+        drawn = [100 * one for curve in curves for quartiles in curve.regret for one in quartiles]
+        _scale_to_zero(axes, "y", drawn)
         _log_if_wide(axes, [at for curve in curves for at in curve.points])
         axes.set_xlabel(f"{'simulated ' if by == 'seconds' else ''}{against} of the search")
         axes.set_ylabel("regret, points of test F1")
         _legend_above(axes, [curve.label for curve in curves])
         return axes
+
+
+def regret_distribution(
+    found: SearchComparison,
+    budget_evaluations: int | None = None,
+    budget_seconds: float | None = None,
+    *,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the share of repetitions that end with a regret of at most so many points of test F1.
+
+    This is the empirical cumulative distribution of the final regret, as a performance profile: a
+    search whose curve is above another one everywhere is better at each quantile. With 95%
+    confidence the distribution over all repetitions lies within √(ln 40 / 2n) of the curve of n: 6
+    percentage points for 500. The axis is that of :func:`regret`, and searches look the same.
+
+    Args:
+        found: What ``nb.table(...).compare(...)`` returns.
+        budget_evaluations: A budget of the comparison.
+        budget_seconds: A budget in simulated seconds, in place of it; None for both: the largest
+            one in evaluations, or in seconds if there is no other.
+        ax: Axes to draw on; the legend is above them.
+
+    Raises:
+        OptionError: This is no comparison, or it has no such budget.
+
+    References:
+        Dolan, Moré 2002, "Benchmarking optimization software with performance profiles",
+        Mathematical Programming 91; Agarwal et al. 2021, "Deep reinforcement learning at the edge
+        of the statistical precipice", NeurIPS. Massart 1990, "The tight constant in the
+        Dvoretzky-Kiefer-Wolfowitz inequality", Annals of Probability 18(3).
+    """
+    comparison = _comparison(found)
+    outcome = _outcome(comparison, budget_evaluations, budget_seconds)
+    final = {
+        label: np.sort(100 * (comparison.best - f1)) for label, f1 in outcome.values["f1"].items()
+    }
+    counts = {len(one) for one in final.values()}
+    names = {
+        label: label if len(counts) == 1 else f"{label}, n = {len(one)}"
+        for label, one in final.items()
+    }
+    largest = max(float(one[-1]) for one in final.values())
+    styles = _styles(comparison)
+    with axes_of(ax, _height([*names.values()])) as axes:
+        for label, one in final.items():
+            share = 100 * np.arange(len(one) + 1) / len(one)
+            axes.step(
+                [one[0], *one, largest], [*share, 100.0], where="post", label=names[label],
+                **styles[label],
+            )  # fmt: skip
+        _scale_to_zero(axes, "x", np.concatenate([*final.values()]).tolist())
+        axes.set_ylim(0, 103)
+        axes.set_xlabel(f"regret after {budget_text(outcome.budget)}, points of test F1")
+        axes.set_ylabel("repetitions, %")
+        _legend_above(axes, [*names.values()])
+        return axes
+
+
+def _outcome(
+    comparison: SearchComparison, evaluations: int | None, seconds: float | None
+) -> Outcome:
+    """Return the outcome with a budget, by default the largest one in evaluations.
+
+    Raises:
+        OptionError: Both are given, or there is no such budget.
+    """
+    if evaluations is not None and seconds is not None:
+        raise OptionError(
+            "A distribution is of one budget.", fix="Give budget_evaluations or budget_seconds."
+        )
+    outcomes = comparison.outcomes
+    if evaluations is None and seconds is None:
+        counted = [one for one in outcomes if one.budget.evaluations is not None]
+        return max(counted or outcomes, key=lambda one: max(one.budget.limits().values()))
+    asked = Budget(evaluations=evaluations, seconds=seconds)
+    for one in outcomes:
+        if one.budget == asked:
+            return one
+    raise OptionError(
+        f"The searches were not compared with {budget_text(asked)}.",
+        fix=f"Choose one of: {', '.join(budget_text(one.budget) for one in outcomes)}.",
+    )
 
 
 def _comparison(found: Any) -> SearchComparison:

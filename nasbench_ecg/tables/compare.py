@@ -76,6 +76,7 @@ def compare(
                 for b, y in measures[None][i].items()
                 if a != b
             },
+            {measure or "f1": values[i] for measure, values in measures.items()},
         )
         for i, budget in enumerate(simulations)
     ]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
@@ -77,12 +80,15 @@ class Outcome:
         hypervolumes: The same of the hypervolume, by cost.
         superiority: Probability that a repetition of a search (first) is better than one of another
             (second), ties half.
+        values: What each repetition reached, [repetitions], by measure and search; the measures are
+            ``f1``, the found member's mean test score, and the hypervolumes by their cost.
     """
 
     budget: Budget
     scores: tuple[Comparison, ...]
     hypervolumes: Mapping[str, tuple[Comparison, ...]]
     superiority: Mapping[tuple[str, str], float]
+    values: Mapping[str, Mapping[str, NDArray[np.float64]]] = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -188,3 +194,34 @@ class SearchComparison:
         ]
         numbers = ["evaluations", "seconds", "difference", "low", "high", "p", "superiority"]
         return pd.DataFrame(rows).astype(dict.fromkeys(numbers, float))
+
+    def repetitions(self) -> pd.DataFrame:
+        """Return one row for each budget, search and repetition, with scores as fractions.
+
+        Columns: ``evaluations`` and ``seconds``, of which one is the budget and the other NaN;
+        ``search``; ``repetition``, from 0, whose number stands for the same seeds of the members in
+        all searches, so that their rows are pairs; ``f1``, the mean test score of the found member;
+        ``regret``, the best of the table minus it; and ``hypervolume_parameters`` and so on, the
+        hypervolume of the found front with each cost.
+        """
+        import pandas as pd
+
+        parts = [
+            pd.DataFrame(
+                {
+                    "evaluations": np.nan
+                    if (n := outcome.budget.evaluations) is None
+                    else float(n),
+                    "seconds": np.nan if (s := outcome.budget.seconds) is None else float(s),
+                    "search": label,
+                    "repetition": np.arange(len(f1)),
+                    "f1": f1,
+                    "regret": self.best - f1,
+                    **{f"hypervolume_{cost}": outcome.values[cost][label] for cost in self.costs},
+                }
+            )
+            for outcome in self.outcomes
+            for label, f1 in outcome.values["f1"].items()
+        ]
+        budgets = dict.fromkeys(("evaluations", "seconds"), float)
+        return pd.concat([part.astype(budgets) for part in parts], ignore_index=True)
