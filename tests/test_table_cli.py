@@ -16,7 +16,9 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
+from nasbench_ecg.report.studies.noise_card import noise_rows
 from nasbench_ecg.tables.files import load_table, save_table, table_folder
+from nasbench_ecg.tables.noise import noise_card
 from nasbench_ecg.tables.table import Table
 
 BUILD = [
@@ -24,6 +26,7 @@ BUILD = [
     *("--set", 'space.operations=["skip","conv-3"]', "--set", "space.widths=[2]"),
     *("--set", "space.cells=[1]", "--set", "dataset.patients=12", "--set", "dataset.minutes=1"),
 ]
+TRACK = ("synthetic-2lead", "intra-patient")
 MEMBERS = 5  # skip added to itself, to conv-3, two conv-3 added, two in a row with skip or conv-3
 
 
@@ -126,10 +129,46 @@ def test_a_noise_card_is_shown(built, toy):
     shown = json.loads(printed("table", "info", "synthetic-2lead", "--tables", built, "--json"))
     assert shown["noise"]["members"] == shown["card"]["members"] == MEMBERS
     text = printed("table", "info", "synthetic-2lead", "--tables", toy)
-    assert "intraclass correlation all one seed" in text
-    assert re.search(r"all three seeds interval +(undefined|[-\d.]+ to [-\d.]+)", text)
     assert "86% trained" in text
-    assert "published" in text
+    card = noise_card(load_table(table_folder(toy, "tiny-cells", *TRACK)))
+    shown = dict(re.findall(r"^ *(\S.*?) {2,}(\S.*?) *$", text, flags=re.M))
+    assert shown["published"] == "no"
+    # scores in percent, deviations and regrets in points, correlations with two decimals
+    best, median = (100 * card["test"][name] for name in ("best", "median"))
+    assert shown["test F1, best and median, %"] == f"{best:.2f} and {median:.2f}"
+    assert shown["sd of a seed, points"] == f"{100 * card['test']['sd_of_a_seed']:.2f}"
+    regret = 100 * card["regret_of_validation_winner"]
+    assert shown["regret of the validation winner, points"] == f"{regret:.2f}"
+    of_three = card["intraclass_correlation"]["all"]
+    low, high = of_three["three_seeds_interval"]
+    text = f"{of_three['three_seeds']:.2f} [{low:.2f}, {high:.2f}]"
+    assert shown["intraclass correlation, all, three seeds"] == text
+    assert "τ of trainable parameters with test" in shown
+    assert not [name for name in shown if "_" in name]
+
+
+def test_a_noise_card_without_results_has_two_rows():
+    card = noise_card(toy_table(untrained=range(SPACE.size)))
+    assert noise_rows(card) == [
+        ("members with three seeds", f"0 of {SPACE.size}"), ("published", "no"),
+    ]  # fmt: skip
+    of_equal = toy_table()
+    of_equal.arrays["confusion"][:] = 1
+    shown = dict(noise_rows(noise_card(of_equal)))
+    assert shown["τ of validation with test"] == "–"
+    assert shown["members with more seeds"] == "–"
+
+
+def test_a_noise_card_names_the_seeds_that_few_members_have():
+    table = toy_table(seeds=6)
+    table.trained[5:, 3:] = False
+    table.arrays["proxy_jacob_cov"] = np.arange(SPACE.size, dtype=np.float64)
+    card = noise_card(table)
+    shown = dict(noise_rows(card))
+    assert shown["members with more seeds"] == "5 with 6 seeds"
+    tau = f"{card['with_more_seeds']['kendall_tau']:.2f}".replace("-", "−")
+    assert shown["… τ of the first three seeds with the others"] == tau
+    assert "τ of jacob-cov with test" in shown
 
 
 def test_a_query_prints_the_result_of_any_form_of_a_member(toy, file):
@@ -140,7 +179,9 @@ def test_a_query_prints_the_result_of_any_form_of_a_member(toy, file):
     assert json.loads(printed(*asked, "--test", "--json"))["value"] == table.test(arch).value
     one = json.loads(printed(*asked, "--seed", 1, "--epoch", 1, "--metric", "nll", "--json"))
     assert one["value"] == table.query(arch, seed=1, epoch=1, metric="nll").value
-    assert "validation f1_of_macro" in printed(*asked)
+    value = 100 * table.query(arch).value
+    assert f"validation F1: {value:.2f}%, mean of 3 seeds" in printed(*asked)
+    assert "validation negative log-likelihood" in printed(*asked, "--metric", "nll")
     assert "mean of 3 seeds" in printed(*asked)
     assert "seed 2" in printed(*asked, "--seed", 2)
     for form in SPACE.forms[tuple(SPACE.forms)[3]]:

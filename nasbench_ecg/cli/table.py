@@ -18,7 +18,6 @@ from nasbench_ecg.cli.table_options import (
     Protocol,
     Space,
     Tables,
-    flat,
     load,
     summary,
 )
@@ -69,6 +68,7 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a table holds, and its noise card: which differences it can show."""
+    from nasbench_ecg.report.studies.noise_card import NOTE, noise_rows
     from nasbench_ecg.tables.noise import noise_card
 
     one = load(tables, space, dataset, protocol)
@@ -84,10 +84,10 @@ def info(
         f"trainings; {one.card.recipe.beats:,} beats, epochs: {one.card.recipe.epochs}",
     )
     shown = table("noise card", "value", title="")
-    for name, value in flat(card):
+    for name, value in noise_rows(card):
         shown.add_row(name, value)
     out.print(shown)
-    out.print("Scores, their deviations and regrets are fractions. See the noise card in the docs.")
+    out.print(NOTE)
 
 
 @app.command()
@@ -130,6 +130,7 @@ def query(
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.front.tables import canonical_of
     from nasbench_ecg.plugin.registry import load_registry
+    from nasbench_ecg.report.measures import SCORES
     from nasbench_ecg.tables.table import Seed
     from nasbench_ecg.text import duration, percent
 
@@ -148,11 +149,13 @@ def query(
     if as_json:
         print_json(dataclasses.asdict(result))
         return
-    value = f"{result.value:.4f}" if metric == "nll" else f"{percent(result.value)} %"
+    name, value = "negative log-likelihood, nats", f"{result.value:.4f}"
+    if metric in SCORES:
+        name, value = SCORES[metric].heading, f"{percent(result.value)}%"
     part = "test" if test else "validation"
     which_seeds = f"mean of {result.seeds} seeds" if seed is None else f"seed {seed}"
     stdout().print(
-        f"{part} {metric}: {value}, {which_seeds}; {duration(result.seconds)} of processor time",
+        f"{part} {name}: {value}, {which_seeds}; {duration(result.seconds)} of processor time",
     )
 
 

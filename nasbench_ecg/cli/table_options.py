@@ -74,17 +74,3 @@ def refuse_parts(overrides: Iterable[str], allowed: Sequence[str]) -> None:
                 f"--set {part}. does not apply here.",
                 fix=f"Set options of: {', '.join(allowed)}.",
             )
-
-
-def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
-    """Return nested data as pairs of a name and a text."""
-    if isinstance(value, dict):
-        return [row for key, part in value.items() for row in flat(part, f"{name} {key}".strip())]
-    if isinstance(value, list):  # an interval
-        text = " to ".join(part for bound in value for _, part in flat(bound))
-    elif isinstance(value, float):
-        text = f"{value:.3f}"
-    else:
-        words = {None: "undefined", True: "yes", False: "no"}
-        text = f"{value:,}" if type(value) is int else words.get(value, str(value))
-    return [(name.replace("_", " "), text)]
