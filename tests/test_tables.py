@@ -13,15 +13,18 @@ import sys
 import numpy as np
 import pytest
 from toy_tables import CLASSES, SPACE, toy_card, toy_table
+from typer.testing import CliRunner
 
 import nasbench_ecg
 from nasbench_ecg.api import SearchResult, StrategySpec
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.cli import app
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.front.tables import OpenTable
 from nasbench_ecg.front.tables import table as open_from_python
 from nasbench_ecg.metrics import scores
 from nasbench_ecg.plugin.registry import load_registry
+from nasbench_ecg.report.render import SUFFIXES
 from nasbench_ecg.tables.card import TableError, seal
 from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table, table_folder
 from nasbench_ecg.tables.find import open_table
@@ -342,6 +345,36 @@ def test_searches_are_compared_from_python_as_on_the_command_line(table, monkeyp
     assert frame["mean"][:2].tolist() == pytest.approx([others.mean(), last.mean()])
     assert frame["difference"][1] == pytest.approx((last - others).mean())
     assert [one.label for one in found.settings] == frame["search"][:3].tolist()
+    assert found.repetitions().groupby("search", sort=False).size().tolist() == [27, 27, 21]
+
+
+def test_a_comparison_from_python_is_the_report_of_the_command(table, tmp_path):
+    save_table(table, table_folder(tmp_path, "tiny-cells", "synthetic-2lead", "intra-patient"))
+    opened = open_from_python("tiny-cells", "synthetic-2lead", tables=tmp_path)
+    words = {"budget_evaluations": 4, "budget_seconds": 3.5, "costs": "parameters"}
+    found = opened.compare("local-search:3", "nsga2@population=4", repetitions=5, seed=2, **words)
+    files = {
+        form: tmp_path / f"searches.{suffix}"
+        for form, suffix in (*{form: s[1:] for s, form in SUFFIXES.items()}.items(), ("json",) * 2)
+    }
+    command = (
+        *("table", "simulate", "synthetic-2lead", "local-search:3", "nsga2@population=4"),
+        *("--tables", tmp_path, "--evaluations", 4, "--seconds", 3.5, "--repetitions", 5),
+        *("--objectives", "parameters", "--seed", 2),
+        *(word for file in files.values() for word in ("-o", file)),
+    )
+    done = CliRunner().invoke(app, [str(word) for word in command], env={"COLUMNS": "120"})
+    assert done.exit_code == 0, done.output
+    for form, file in files.items():
+        assert found.render(form) == file.read_text("utf-8")
+    assert json.loads(json.dumps(found.as_data())) == json.loads(files["json"].read_text("utf-8"))
+    # the printed summary is the one of the command, and a notebook shows its tables
+    shown = " ".join(line.rstrip() for line in str(found).splitlines())
+    assert " ".join(shown.split()) in " ".join(done.stdout.split())
+    assert found._repr_html_().count("<table") == 3
+    with pytest.raises(OptionError, match="no format 'jsn'") as error:
+        found.render("jsn")
+    assert "json" in error.value.fix
 
 
 def test_a_comparison_that_is_not_possible_is_refused(table):

@@ -58,20 +58,16 @@ def write(
     Raises:
         StorageError: The file cannot be written.
     """
-    from nasbench_ecg.io import storage_errors, to_json, write_atomically
-    from nasbench_ecg.report.render import SUFFIXES, format_of, render_tables
-    from nasbench_ecg.report.studies.search_comparison import as_data, tables, title
+    from nasbench_ecg.io import storage_errors, write_atomically
+    from nasbench_ecg.report.render import SUFFIXES, format_of
+    from nasbench_ecg.report.studies.search_comparison import render
     from nasbench_ecg.tables.export import steps_frame, write_frame
 
     form = format_of(output, [*SUFFIXES, ".json", ".parquet"])
     if form == "parquet":
         write_frame(steps_frame(simulations), output)
     else:
-        text = (
-            to_json(as_data(table, found))
-            if form == "json"
-            else render_tables(tables(table, found), title(table), form)
-        )
+        text = render(table, found, form)
         with storage_errors(output, option="-o", what="The report"):
             write_atomically(output, text)
     stderr().print(f"Report: {output}")

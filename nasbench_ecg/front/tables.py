@@ -23,7 +23,7 @@ from nasbench_ecg.tables.table import Result, Seed, Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nasbench_ecg.tables.comparison import SearchComparison
+    from nasbench_ecg.front.searches import ComparedSearches
 
 
 def table(
@@ -163,7 +163,7 @@ class OpenTable:
         repetitions: int = 500,
         seed: int = 0,
         workers: int = 1,
-    ) -> SearchComparison:
+    ) -> ComparedSearches:
         """Repeat searches on the table with every budget, and compare them with random search.
 
         Args:
@@ -178,8 +178,8 @@ class OpenTable:
             workers: Processes.
 
         Returns:
-            The comparison; :meth:`~nasbench_ecg.tables.comparison.SearchComparison.to_dataframe`
-            makes a table of it.
+            The comparison. ``print`` shows the verdicts; its methods make data frames and reports
+            of it, and ``nb.plot.regret`` a figure.
 
         Raises:
             OptionError: No budget is given, a number is not allowed, or an option, a cost or a
@@ -187,6 +187,7 @@ class OpenTable:
             PluginError: There is no such strategy.
         """
         from nasbench_ecg.contracts import Budget
+        from nasbench_ecg.front.searches import ComparedSearches
         from nasbench_ecg.tables.compare_searches import compare_searches
         from nasbench_ecg.tables.searchers import TableSearches
 
@@ -212,7 +213,7 @@ class OpenTable:
             seed=whole_number("seed", seed, least=0),
             workers=whole_number("workers", workers, least=1),
         )
-        return compared
+        return ComparedSearches(compared, self.data)
 
 
 def _listed(values: Any) -> Sequence[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.front.searches import ComparedSearches
 from nasbench_ecg.plot.style import COLORS, LINES, MARKERS, WIDTH, axes_of
 from nasbench_ecg.report.leaderboard.anytime import EFFORTS, Effort
 from nasbench_ecg.report.studies.search_comparison import budget_text
@@ -31,7 +32,10 @@ _HANDLE_CHARACTERS = 7
 
 
 def regret(
-    found: SearchComparison, against: Effort = "evaluations", *, ax: Axes | None = None
+    found: ComparedSearches | SearchComparison,
+    against: Effort = "evaluations",
+    *,
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw the regret of searches on a table so far: median and quartiles over repetitions.
 
@@ -79,7 +83,7 @@ def regret(
 
 
 def regret_distribution(
-    found: SearchComparison,
+    found: ComparedSearches | SearchComparison,
     budget_evaluations: int | None = None,
     budget_seconds: float | None = None,
     *,
@@ -167,6 +171,8 @@ def _comparison(found: Any) -> SearchComparison:
     Raises:
         OptionError: It is something else.
     """
+    if isinstance(found, ComparedSearches):
+        return found.comparison
     if not isinstance(found, SearchComparison):
         raise OptionError(
             "This is no comparison of searches.",

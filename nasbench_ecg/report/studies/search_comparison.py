@@ -8,6 +8,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nasbench_ecg.contracts import Budget
+from nasbench_ecg.errors import OptionError, nearest
+from nasbench_ecg.io import to_json
+from nasbench_ecg.report.render import FORMATS, render_tables
 from nasbench_ecg.report.table import Cell, Table, text_table
 from nasbench_ecg.statistics import CONFIDENCE
 from nasbench_ecg.tables.comparison import Comparison, Curve, Outcome, SearchComparison, Winner
@@ -60,6 +63,19 @@ def tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
     if found.settings:
         shown.append(_settings_table(table, found))
     return _titled(table, shown)
+
+
+def render(table: TrainedTable, found: SearchComparison, form: str) -> str:
+    """Return the whole report in a format of :mod:`nasbench_ecg.report.render`, or as ``json``.
+
+    Raises:
+        OptionError: There is no such format.
+    """
+    if form == "json":
+        return to_json(as_data(table, found))
+    if form not in FORMATS:
+        raise OptionError(f"There is no format {form!r}.", fix=nearest(form, [*FORMATS, "json"]))
+    return render_tables(tables(table, found), title(table), form)
 
 
 def _titled(table: TrainedTable, shown: list[Table]) -> list[Table]:
