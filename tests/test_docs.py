@@ -586,6 +586,14 @@ def test_every_generated_part_of_a_page_is_generated(site: Path) -> None:
         assert "<!-- generate:" not in page.read_text(), page
 
 
+def test_the_figures_of_searches_are_drawn_for_the_site(site: Path) -> None:
+    page = (site / "howto" / "table.html").read_text()
+    for name in ("regret", "regret-distribution"):
+        assert f'src="figures/{name}.svg"' in page
+        figure = (site / "howto" / "figures" / f"{name}.svg").read_text()
+        assert "<svg" in figure and "<dc:date>" not in figure  # two builds are equal
+
+
 def test_no_line_breaks_within_the_name_of_an_option(site: Path) -> None:
     text = (site / "howto" / "options.html").read_text()
     assert '<code><span class="option">--set</span></code>' in text

@@ -14,7 +14,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-from pages import commands, components, measured, notebooks, schema, suites
+from pages import commands, components, measured, notebooks, schema, searches, suites
 
 _MARKER = re.compile(r"^<!-- generate: (?P<what>[a-z-]+)(?: (?P<argument>[a-z-]+))? -->$", re.M)
 _CODE = re.compile(r"(?<=<code>)[^<]*--[^<]*(?=</code>)")
@@ -59,4 +59,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for figure in measured.figures(_ROOT / "results"):
         uri = f"explanation/figures/{figure.name}"
         files.append(File.generated(config, uri, abs_src_path=str(figure)))
+    for name, svg in searches.figures(_ROOT / "results").items():
+        files.append(File.generated(config, f"howto/figures/{name}", content=svg))
     return files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from nasbench_ecg.report.studies.noise_card import noise_rows
+from nasbench_ecg.report.studies.noise_card import NOTE, noise_rows
 from nasbench_ecg.tables.files import load_table
 from nasbench_ecg.tables.find import find_tables
 from nasbench_ecg.tables.noise import noise_card, track_with_track
@@ -87,4 +87,4 @@ def noise(results: Path) -> str:
         f"Kendall's τ of {a} with {b}: {value:.2f}."
         for (a, b), value in track_with_track(tables).items()
     ]
-    return "\n".join([*rows, "", *between])
+    return "\n".join([*rows, "", NOTE, "", *between])
