@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +24,7 @@ from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 
 matplotlib.use("Agg")
+
 ROOT = Path(__file__).parents[1]
 TINY = {"dataset.minutes": 1, "space.nodes": 2, "builder.channels": 2, "strategy.samples": 2}
 WORDS: dict[str, Any] = {"profile": "smoke", "device": "cpu", "set": TINY}
@@ -186,6 +188,20 @@ def test_more_methods_than_colors_look_different() -> None:
     assert len({(p.lines[0].get_color(), p.lines[0].get_marker()) for p in points}) == 14
     lines = nb.plot.anytime(many).lines
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 14
+
+
+def test_the_legend_of_many_methods_hides_none() -> None:
+    many = _many(lambda i: 1000.0 + i)
+    for draw in (nb.plot.score_against_cost, nb.plot.anytime):
+        axes = draw(many)
+        axes.figure.canvas.draw()
+        legend, inside = axes.get_legend().get_window_extent(), axes.get_window_extent()
+        assert legend.y0 >= inside.y1 and legend.x1 <= axes.figure.bbox.x1
+        # on axes of the user it stays inside, where it hides nothing else
+        _, own = plt.subplots()
+        drawn = draw(many[:5], ax=own)
+        drawn.figure.canvas.draw()
+        assert own.bbox.contains(*drawn.get_legend().get_window_extent().p0)
 
 
 def test_methods_without_parameters_have_a_point() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from toy_tables import SPACE, searched, toy_table
@@ -22,6 +23,12 @@ BEST = SPACE.size - 1
 def table():
     """A table without noise: of members 2i and 2i + 1, which have one score, larger are better."""
     return toy_table(noise=1)
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
 
 
 def compared(table, orders, *budgets):

@@ -10,7 +10,7 @@ import numpy as np
 
 from nasbench_ecg.errors import OptionError, nearest
 from nasbench_ecg.front.results import LeaderboardTables, Runs, leaderboard, one_run, records_of
-from nasbench_ecg.plot.style import COLORS, LINES, MARKERS, WIDTH, axes_of
+from nasbench_ecg.plot.style import COLORS, LINES, MARKERS, WIDTH, axes_of, axes_with_legend
 from nasbench_ecg.report.leaderboard.anytime import EFFORTS, Effort, best_curve
 from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.measures import COSTS
@@ -50,7 +50,7 @@ def score_against_cost(
             f"No method of {board.track} has the cost {cost!r}.", fix=nearest(cost, known)
         )
     factor = 100 if board.score_name == "F1" else 1
-    with axes_of(ax) as axes:
+    with axes_with_legend(ax, [board.label(row) for row in rows]) as axes:
         for i, row in enumerate(rows):
             assert row.ranking is not None
             axes.errorbar(
@@ -66,7 +66,6 @@ def score_against_cost(
             axes.set_xscale("log")
         axes.set_xlabel(COSTS[cost].meaning if cost in COSTS else cost)
         axes.set_ylabel("F1, %" if board.score_name == "F1" else "score")
-        axes.legend()
         return axes
 
 
@@ -104,7 +103,7 @@ def anytime(
         raise OptionError(
             f"No run has a trajectory against {against}.", fix="Give runs of searches."
         )
-    with axes_of(ax) as axes:
+    with axes_with_legend(ax, [curve.method for curve in curves]) as axes:
         for i, curve in enumerate(curves):
             color, turn = COLORS[i % len(COLORS)], i // len(COLORS)
             axes.step(
@@ -117,7 +116,6 @@ def anytime(
             )  # fmt: skip
         axes.set_xlabel(f"{against} of the search")
         axes.set_ylabel("best validation score so far")
-        axes.legend()
         return axes
 
 

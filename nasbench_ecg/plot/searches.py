@@ -11,7 +11,14 @@ import numpy as np
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.front.searches import ComparedSearches
-from nasbench_ecg.plot.style import COLORS, LINES, MARKERS, WIDTH, axes_of
+from nasbench_ecg.plot.style import (
+    COLORS,
+    LINES,
+    MARKERS,
+    axes_of,
+    height_with_legend,
+    legend_above,
+)
 from nasbench_ecg.report.leaderboard.anytime import EFFORTS, Effort
 from nasbench_ecg.report.studies.search_comparison import budget_text
 from nasbench_ecg.tables.comparison import Outcome, SearchComparison
@@ -21,14 +28,6 @@ if TYPE_CHECKING:
 
 _LEAST = 0.01
 """Points of F1 up to which regret is shown on a logarithmic axis: reports round to them."""
-
-_LINE_INCHES = 0.145
-"""Height of a line of the legend."""
-
-_LEGEND_CHARACTERS = 54
-"""Characters that fit into a line of the legend."""
-
-_HANDLE_CHARACTERS = 7
 
 
 def regret(
@@ -64,7 +63,7 @@ def regret(
             fix=f"Give compare budget_{against}, or draw against the other.",
         )
     styles = _styles(comparison)
-    with axes_of(ax, _height([curve.label for curve in curves])) as axes:
+    with axes_of(ax, height_with_legend([curve.label for curve in curves])) as axes:
         for curve in curves:
             low, middle, high = 100 * np.array(curve.regret).T
             style = styles[curve.label]
@@ -78,7 +77,7 @@ def regret(
         _log_if_wide(axes, [at for curve in curves for at in curve.points])
         axes.set_xlabel(f"{'simulated ' if by == 'seconds' else ''}{against} of the search")
         axes.set_ylabel("regret, points of test F1")
-        _legend_above(axes, [curve.label for curve in curves])
+        legend_above(axes, [curve.label for curve in curves])
         return axes
 
 
@@ -124,7 +123,7 @@ def regret_distribution(
     }
     largest = max(float(one[-1]) for one in final.values())
     styles = _styles(comparison)
-    with axes_of(ax, _height([*names.values()])) as axes:
+    with axes_of(ax, height_with_legend([*names.values()])) as axes:
         for label, one in final.items():
             share = 100 * np.arange(len(one) + 1) / len(one)
             axes.step(
@@ -135,7 +134,7 @@ def regret_distribution(
         axes.set_ylim(0, 103)
         axes.set_xlabel(f"regret after {budget_text(outcome.budget)}, points of test F1")
         axes.set_ylabel("repetitions, %")
-        _legend_above(axes, [*names.values()])
+        legend_above(axes, [*names.values()])
         return axes
 
 
@@ -200,24 +199,6 @@ def _styles(comparison: SearchComparison) -> dict[str, dict[str, Any]]:
         for i, label in enumerate(others)
     }
     return {comparison.baseline: {"color": black, "linestyle": "-"}, **styles}
-
-
-def _columns(labels: Sequence[str]) -> int:
-    """Return how many columns of a legend fit into the width of a figure."""
-    return max(1, min(3, _LEGEND_CHARACTERS // (max(map(len, labels)) + _HANDLE_CHARACTERS)))
-
-
-def _height(labels: Sequence[str]) -> float:
-    """Return the height of a figure with a legend above it, as a share of its width."""
-    return 0.7 + _LINE_INCHES * -(-len(labels) // _columns(labels)) / WIDTH
-
-
-def _legend_above(axes: Axes, labels: Sequence[str]) -> None:
-    """Place the legend above the axes, where it hides no line."""
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.02), ncols=_columns(labels), borderaxespad=0,
-        borderpad=0, handlelength=2.6, labelspacing=0.25, columnspacing=1.2,
-    )  # fmt: skip
 
 
 def _scale_to_zero(axes: Axes, which: str, values: Sequence[float]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,3 +45,46 @@ def axes_of(ax: Axes | None, height: float = 0.75) -> Iterator[Axes]:
         yield ax
     # The backend of a notebook turns this on when it makes its first figure.
     matplotlib.interactive(interactive)
+
+
+_LINE_INCHES = 0.145
+"""Height of a line of the legend."""
+
+_LEGEND_CHARACTERS = 54
+"""Characters that fit into a line of the legend."""
+
+_HANDLE_CHARACTERS = 7
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """Return how many columns of a legend fit into the width of a figure."""
+    return max(1, min(3, _LEGEND_CHARACTERS // (max(map(len, labels)) + _HANDLE_CHARACTERS)))
+
+
+def height_with_legend(labels: Sequence[str]) -> float:
+    """Return the height of a figure with a legend above it, as a share of its width."""
+    return 0.7 + _LINE_INCHES * -(-len(labels) // _columns(labels)) / WIDTH
+
+
+def legend_above(axes: Axes, labels: Sequence[str]) -> None:
+    """Place the legend above the axes, where it hides no line."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.02), ncols=_columns(labels), borderaxespad=0,
+        borderpad=0, handlelength=2.6, labelspacing=0.25, columnspacing=1.2,
+    )  # fmt: skip
+
+
+_MOST_INSIDE = 4
+"""Names that a legend inside the axes of a new figure has, at most."""
+
+
+@contextmanager
+def axes_with_legend(ax: Axes | None, labels: Sequence[str]) -> Iterator[Axes]:
+    """Yield the axes to draw on, which then get a legend: of many names above a new figure."""
+    above = ax is None and len(labels) > _MOST_INSIDE
+    with axes_of(ax, height_with_legend(labels) if above else 0.75) as axes:
+        yield axes
+        if above:
+            legend_above(axes, labels)
+        else:
+            axes.legend()
