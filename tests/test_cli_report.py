@@ -66,6 +66,8 @@ def test_show_without_a_run_lists_all(nasbench: Callable[..., Any], out: Path) -
     assert "torn.json: not JSON" in result.stderr
     listed = json.loads(nasbench("show", "--out", out, "--json").stdout)
     assert [one["suite"] for one in listed] == ["nightly", "runs", "runs"]
+    assert [one["reason"] for one in listed] == ["ValueError: it broke", "", ""]
+    assert f"'nasbench-ecg show RUN --out {out}' says why one has no result." in result.stderr
     assert "There are no runs" in nasbench("show", "--out", out / "none").stderr
 
 
