@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from nasbench_ecg.cli import Commands, app
 from nasbench_ecg.cli.components import complete_name, parse_kind
 from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.cli.streams import RESULTS
 from nasbench_ecg.data.protocols import protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.options import PROFILE_NAMES
@@ -82,7 +83,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nasbench(site: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run a command in this process, with both distributions installed."""
     monkeypatch.syspath_prepend(str(site))
-    monkeypatch.setattr("nasbench_ecg.cli.console.stdout", lambda: Console(width=120))
+    monkeypatch.setattr("nasbench_ecg.cli.console.stdout", lambda: Console(width=120, file=RESULTS))
     for name in ("DISABLE_PLUGINS", "STRICT_PLUGINS", "DEBUG"):
         monkeypatch.delenv(f"NASBENCH_ECG_{name}", raising=False)
     return lambda *arguments: CliRunner().invoke(app, arguments)

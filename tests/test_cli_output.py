@@ -21,6 +21,7 @@ from nasbench_ecg.cli import app, console
 from nasbench_ecg.cli.console import RichProgress
 from nasbench_ecg.cli.execution import SuiteProgress
 from nasbench_ecg.errors import StorageError
+from nasbench_ecg.plugin import registry
 
 FULL = Path("/dev/full")
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full")
@@ -76,19 +77,119 @@ def test_lists_of_commands_show_whole_sentences(group: tuple[str, ...]) -> None:
     assert "..." not in shown
 
 
+# What components print
+
+NOISY = """
+import ctypes, os, sys
+from nasbench_ecg.api import SearchResult, StrategySpec, hookimpl
+
+PLUGIN_API_VERSION = "1.0"
+
+def shout(where):
+    print(where, "prints")
+    os.write(1, f"{where} writes\\n".encode())
+    ctypes.CDLL(None).puts(f"{where} puts".encode())  # in the buffer of the C library
+
+shout("module")
+
+class Noisy:
+    def __init__(self, options):
+        shout("creation")
+
+    def search(self, task, space, builder, ctx):
+        shout("search")
+        os.system("echo search starts a process")
+        with ctx.progress.track("searching", 1) as bar:
+            print("search prints beside a bar")
+            bar.advance()
+        return SearchResult(space.sample(ctx.rng))
+
+@hookimpl
+def nasbench_ecg_strategies():
+    shout("hook")
+    target = f"{__name__}:Noisy"
+    yield StrategySpec(name="noisy", target=target, summary="Prints", space="conv-cells")
+"""
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> dict[str, str]:
+    """Environment variables with a plugin that writes to stdout wherever it is called."""
+    site = tmp_path / "site"
+    info = site / "noisy_plugin-1.dist-info"
+    info.mkdir(parents=True)
+    (site / "noisy_plugin.py").write_text(NOISY)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: noisy-plugin\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[nasbench_ecg.plugins]\nnoisy = noisy_plugin\n")
+    return {"PYTHONPATH": str(site), "NASBENCH_ECG_DISABLE_PLUGINS": ""}
+
+
+def test_what_components_print_is_not_in_the_results(noisy: dict[str, str], tmp_path: Path) -> None:
+    words = ["run", "noisy", "synthetic-2lead", "--profile", "smoke", "--device", "cpu"]
+    small = {
+        "evaluator.epochs": 1, "evaluator.beats": 100, "builder.channels": 2,
+        "dataset.patients": 12, "dataset.minutes": 1,
+    }  # fmt: skip
+    words += [word for name, value in small.items() for word in ("--set", f"{name}={value}")]
+    done = nasbench(*words, "--out", tmp_path / "out", "--json", **noisy)
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(done.stdout)
+    assert record["status"] == "ok" and record["components"]["strategy"]["name"] == "noisy"
+    said = done.stderr.decode()
+    for where in ("module", "hook", "creation", "search"):
+        for how in ("prints", "writes", "puts"):
+            assert f"{where} {how}" in said
+    assert "search starts a process" in said and "prints beside a bar" in said
+    shown = nasbench("show", record["run_key"], "--out", tmp_path / "out", **noisy)
+    assert shown.returncode == 0 and b"noisy on synthetic-2lead" in shown.stdout
+    assert not any(how in shown.stdout for how in (b"prints", b"writes", b"puts"))
+
+
+def test_what_a_component_prints_in_this_process_is_not_in_the_results(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    load = registry.load_registry
+
+    def noisy(*words: object) -> object:
+        print("registry prints")
+        return load(*words)
+
+    monkeypatch.setattr(registry, "load_registry", noisy)
+    done = CliRunner().invoke(app, ["list", "datasets", "--json"])
+    assert json.loads(done.stdout) and "registry prints" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["", "<&-", "2>&-", "1>&-"])
+def test_a_stream_that_is_closed_before_the_start_changes_no_other(closed: str) -> None:
+    words = f"{sys.executable} -m nasbench_ecg list profiles {closed}"
+    done = subprocess.run(["/bin/sh", "-c", words], capture_output=True, check=False, text=True)
+    assert done.returncode == 0
+    assert ("smoke" in done.stdout) == ("1>" not in closed) and "smoke" not in done.stderr
+    assert ("nasbench-ecg info NAME" in done.stderr) == ("2>" not in closed)
+
+
 # Full disks
 
 
 @needs_full
 @pytest.mark.parametrize(
-    "words", [("list",), ("list", "--json"), ("--help",), ("--version",), ("info", "train")]
+    ("words", "unbuffered"),
+    [
+        (("list",), ""),
+        (("list", "--json"), "1"),
+        (("list", "--json"), ""),
+        (("--help",), ""),
+        (("--version",), "1"),
+        (("info", "train"), ""),
+    ],
 )
 def test_results_that_cannot_be_written_are_one_panel_and_exit_code_1(
-    words: tuple[str, ...],
+    words: tuple[str, ...], unbuffered: str
 ) -> None:
     with FULL.open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-m", "nasbench_ecg", *words],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=full, stderr=subprocess.PIPE, check=False, text=True,
         )  # fmt: skip
     assert done.returncode == 1
@@ -168,7 +269,8 @@ def test_a_bar_on_a_full_disk_does_not_end_the_work(monkeypatch: pytest.MonkeyPa
 
 def test_results_and_messages_keep_their_order_in_one_file(tmp_path: Path) -> None:
     code = (
-        "from nasbench_ecg.cli.console import prepare_streams, print_json, stderr\n"
+        "from nasbench_ecg.cli.console import print_json, stderr\n"
+        "from nasbench_ecg.cli.streams import prepare_streams\n"
         "prepare_streams()\nprint_json(1)\nstderr().print('two')\nprint('three')\n"
     )
     with (tmp_path / "log").open("w") as log:

@@ -13,6 +13,7 @@ from run_records import TWO_LEAD, run_record, with_f1
 from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
+from nasbench_ecg.cli.streams import RESULTS
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.store import RecordStore
 
@@ -43,7 +44,9 @@ def store(out: Path, record: RunRecord) -> None:
 def nasbench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run a command line in this process, on a terminal of 80 columns."""
     for verb in ("show", "leaderboard"):
-        monkeypatch.setattr(f"nasbench_ecg.cli.{verb}.stdout", lambda: Console(width=80))
+        monkeypatch.setattr(
+            f"nasbench_ecg.cli.{verb}.stdout", lambda: Console(width=80, file=RESULTS)
+        )
     return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments)))
 
 
@@ -66,6 +69,8 @@ def test_show_without_a_run_lists_all(nasbench: Callable[..., Any], out: Path) -
     assert "torn.json: not JSON" in result.stderr
     listed = json.loads(nasbench("show", "--out", out, "--json").stdout)
     assert [one["suite"] for one in listed] == ["nightly", "runs", "runs"]
+    assert [one["reason"] for one in listed] == ["ValueError: it broke", "", ""]
+    assert f"'nasbench-ecg show RUN --out {out}' says why one has no result." in result.stderr
     assert "There are no runs" in nasbench("show", "--out", out / "none").stderr
 
 

@@ -296,6 +296,73 @@ def test_evaluations_of_other_beats_are_not_mixed_with_new_ones(command, monkeyp
     assert len(trained) == 7
 
 
+def revised(monkeypatch, name, revision):
+    """Give an evaluator another revision until the end of the test."""
+    from nasbench_ecg.plugin import registry
+
+    load = registry.load_plugin
+
+    def load_revised(manager, plugin):
+        loaded = load(manager, plugin)
+        specs = (
+            replace(one, revision=revision) if one.name == name else one for one in loaded.specs
+        )
+        return replace(loaded, specs=tuple(specs))
+
+    monkeypatch.setattr(registry, "load_plugin", load_revised)
+
+
+def test_evaluations_by_another_revision_are_not_mixed_with_new_ones(
+    command, monkeypatch, tmp_path
+):
+    result = json.loads(command("parameters", "flops").stdout)
+    assert {name: one["revision"] for name, one in result["evaluators"].items()} == {
+        "train": 1, "parameters": 1, "flops": 1,
+    }  # fmt: skip
+    assert all(len(one["code"]) == 1 for one in result["evaluators"].values())
+    revised(monkeypatch, "flops", 2)
+    again = command("snip")
+    assert "The comparison of 'flops' was made by another revision." in again.stderr
+    result = json.loads(again.stdout)
+    assert {one["evaluator"] for one in result["correlations"]} == {"parameters", "snip"}
+    assert set(result["evaluators"]) == {"train", "parameters", "snip"}
+    assert all("flops" not in one["scores"] for one in result["architectures"])
+    both = command("flops")
+    result = json.loads(both.stdout)
+    assert "another revision" not in both.stderr and result["evaluators"]["flops"]["revision"] == 2
+    assert len(list(tmp_path.glob("results/correlation/*/flops-*.jsonl"))) == 2
+    (path,) = tmp_path.glob("results/correlation/*/correlation.json")
+    older = {name: value for name, value in result.items() if name != "evaluators"}
+    path.write_text(json.dumps(older))  # as before the revisions were stated
+    kept = json.loads(command("synflow").stdout)
+    assert {one["evaluator"] for one in kept["correlations"]} >= {"parameters", "flops", "snip"}
+    revised(monkeypatch, "parameters", 3)
+    path.write_text(json.dumps(older))
+    assert "The comparison of 'parameters'" in command("synflow").stderr
+
+
+def test_evaluations_by_other_code_of_one_revision_are_noted_and_stated(
+    command, monkeypatch, tmp_path
+):
+    assert "unknown code" not in command("parameters").stderr
+    monkeypatch.setattr("nasbench_ecg.studies.correlate.execution_digest", lambda: "changed")
+    same = command("parameters")
+    assert "unknown code" not in same.stderr, "nothing was evaluated by it"
+    more = command("parameters", samples=4)
+    for name in ("train", "parameters"):
+        said = f"3 stored evaluations by '{name}' were made by other or unknown code"
+        assert said in " ".join(more.stderr.split())
+    assert [len(one["code"]) for one in json.loads(more.stdout)["evaluators"].values()] == [2, 2]
+    again = command("parameters", samples=4)
+    assert "unknown code" not in again.stderr
+    assert json.loads(again.stdout)["evaluators"] == json.loads(more.stdout)["evaluators"]
+    (folder,) = tmp_path.glob("results/correlation/[!.]*/")
+    inputs = json.loads((folder / "inputs.json").read_text())
+    (folder / "inputs.json").write_text(json.dumps({n: inputs[n] for n in ("beats", "split")}))
+    larger = json.loads(command("parameters", samples=5).stdout)
+    assert [one["code"][0] for one in larger["evaluators"].values()] == ["unknown"] * 2
+
+
 def test_evaluations_whose_beats_are_not_known_are_discarded(command, monkeypatch, tmp_path):
     command("parameters")
     trained = []

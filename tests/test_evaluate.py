@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
+import made_up_plugin
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +17,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
+from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.report.networks.evaluation import as_data, tables
 from nasbench_ecg.report.render import render_tables
 from nasbench_ecg.run.record_files import read_records
@@ -23,7 +26,10 @@ from nasbench_ecg.signal.filtering import denoise
 from nasbench_ecg.signal.resampling import denoise_at
 from nasbench_ecg.studies.evaluate import CarriedWeights
 from nasbench_ecg.studies.evaluate import evaluate as scores_on
+from nasbench_ecg.studies.stored import read_evaluation
+from nasbench_ecg.studies.stress import stress_test
 from nasbench_ecg.studies.target import load_target
+from nasbench_ecg_synthetic.dataset import Synthetic, SyntheticOptions
 
 SMALL = {"patients": 12, "minutes": 3.0}
 SMALL_SET = {f"dataset.{name}": value for name, value in SMALL.items()}
@@ -191,6 +197,82 @@ def test_classes_can_count_as_others(trained, elsewhere):
     for merge, message in (({"X": "N"}, "no class 'X'"), ({"F": "V", "V": "N"}, "'V' counts")):
         with pytest.raises(OptionError, match=message):
             on_svdb(trained, elsewhere, merge=merge)
+
+
+class OtherOrder(Synthetic):
+    """Its beats of the classes V, N, X and Q, where X are those of class S."""
+
+    def load(self, source, progress):
+        beats = super().load(source, progress)
+        names = np.array(["X" if name == "S" else name for name in beats.classes])[beats.labels]
+        order = ("V", "N", "X", "Q")
+        kept = np.flatnonzero(np.isin(names, order))
+        labels = np.array([order.index(name) for name in names[kept]], dtype=np.int64)
+        return replace(beats.take(kept), labels=labels, classes=order)
+
+
+@pytest.fixture
+def other_order(monkeypatch):
+    """Make the dataset known, and return its name."""
+    name = "other-order"
+    spec = DatasetSpec(
+        name=name, target=OtherOrder, options=SyntheticOptions, summary="Other classes",
+        generated=True,
+    )  # fmt: skip
+    made_up_plugin.install(monkeypatch, spec)
+    return name
+
+
+@pytest.mark.parametrize("merge", [None, {"F": "V"}, {"X": "V"}, {"V": "N"}])
+def test_classes_are_matched_by_name_where_their_order_or_number_differs(
+    trained, other_order, merge
+):
+    record, out = trained
+    words = {"overrides": SMALL, "keep_shared_persons": True, "merge": merge}
+    network = classifier_of_run(record, out)
+    plain = load_target(network, record.dataset_name, overrides=SMALL, keep_shared_persons=True)
+    turned = replace(
+        network, classes=("Q", "V", "N", "F", "S"),
+        probabilities=lambda beats: network.probabilities(beats)[:, [4, 2, 0, 3, 1]],
+    )  # fmt: skip
+    target = load_target(network, other_order, **words)
+    found, same = scores_on(target), scores_on(load_target(turned, other_order, **words))
+    probabilities = dict(
+        zip(network.classes, network.probabilities(plain.beats.signals).T, strict=True)
+    )
+    for name, other in (merge or {}).items():
+        if name in probabilities:
+            probabilities[other] = probabilities[other] + probabilities.pop(name)
+    names = list(probabilities)
+    called = np.array(names)[np.argmax([*probabilities.values()], axis=0)]
+    renamed = {"S": "X"} | {name: (merge or {}).get(name, name) for name in "NVQ"}
+    if merge == {"X": "V"}:
+        renamed["S"] = "V"
+    is_in = np.isin(plain.truth, [plain.classes.index(name) for name in "NSVQ"])
+    true = np.array([renamed.get(plain.classes[i], "") for i in plain.truth])
+    for one in (found, same):
+        for i, row in enumerate(one.classes):
+            for j, column in enumerate(one.classes):
+                expected = np.sum(is_in & (true == row) & (called == column))
+                assert one.confusion[i][j] == expected, (row, column)
+            assert one.per_class[row]["support"] == sum(one.confusion[i])
+        recognized = np.mean(called[is_in] == true[is_in])
+        assert one.metrics["accuracy"] == pytest.approx(recognized)
+        assert {*one.macro_classes} <= {*one.classes} - {"F", "S"}
+    assert np.sum(found.confusion) == is_in.sum() and found.metrics == pytest.approx(same.metrics)
+    if merge is None:
+        assert found.classes == ["N", "S", "V", "F", "Q", "X"]
+        assert same.classes == ["Q", "V", "N", "F", "S", "X"]
+        assert any("does not know X" in note for note in found.notes)
+        level = stress_test(target, "mark-shift", [1e-3]).levels
+        assert all(one.confusion == found.confusion for one in level)
+    (named,) = nb.evaluate(
+        record, other_order, set=SMALL_SET, keep_shared_persons=True, merge=merge, out=out
+    )
+    assert named.confusion == found.confusion
+    path = out / record.suite / record.run_key / named.file_name
+    assert read_evaluation(path, record) == named
+    path.unlink()
 
 
 def test_features_are_refused(trained, elsewhere):

@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from filelock import FileLock
 
+import nasbench_ecg as nb
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run import locks
-from nasbench_ecg.run.locks import RunLock
+from nasbench_ecg.run.locks import Holder, RunLock, waits_for
 from nasbench_ecg.run.store import RecordStore
 
 COMMAND = [sys.executable, "-P", "-m", "nasbench_ecg"]
@@ -121,6 +124,70 @@ def test_the_holder_is_named_and_forgotten(tmp_path: Path) -> None:
         with RunLock(tmp_path / "key.lock").acquire() as again:
             assert not again
     assert lock.holder() is None and not (tmp_path / "key.holder").exists()
+
+
+def test_a_second_thread_waits_for_the_run_of_the_first(tmp_path: Path) -> None:
+    path, told, entered, order = tmp_path / "key.lock", Event(), Event(), list[str]()
+
+    def second() -> None:
+        def waiting(holder: Holder) -> None:
+            assert waits_for(holder).startswith("Another thread executes this run: process")
+            told.set()
+
+        entered.wait(60)
+        with RunLock(path).acquire(waiting) as waited:
+            order.append(f"second, waited {waited}")
+
+    thread = Thread(target=second)
+    thread.start()
+    with RunLock(path).acquire():
+        entered.set()
+        assert told.wait(60)
+        with RunLock(path).acquire() as again:  # the same thread
+            order.append(f"first, waited {again}")
+    thread.join(60)
+    assert order == ["first, waited False", "second, waited True"]
+    assert RunLock(path).holder() is None
+
+
+def test_a_thread_waits_while_another_one_executes_any_run(tmp_path: Path) -> None:
+    entered, order, told = Event(), list[str](), list[Holder]()
+
+    def second() -> None:
+        entered.set()
+        with RunLock(tmp_path / "other.lock").acquire(told.append) as waited:
+            order.append(f"second, waited {waited}")  # for no other process of this run
+
+    thread = Thread(target=second)
+    with RunLock(tmp_path / "key.lock").acquire():
+        thread.start()
+        assert entered.wait(60)
+        time.sleep(0.5)
+        order.append("first")
+    thread.join(60)
+    assert order == ["first", "second, waited False"] and told == []
+
+
+def test_runs_in_threads_give_the_results_of_runs_one_after_another(
+    beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NASBENCH_ECG_CACHE", str(beats_cache))
+    tiny = {"strategy.samples": 2, "builder.channels": 2, "evaluator.epochs": 1}
+
+    def run(seed: int, out: Path) -> nb.Runs:
+        words = {"profile": "smoke", "set": tiny, "device": "cpu", "out": out}
+        return nb.run("random", "synthetic-2lead", seed=seed, **words)
+
+    with ThreadPoolExecutor(3) as pool:
+        made = [pool.submit(run, seed, tmp_path / "threads") for seed in (0, 0, 1)]
+        records = [one.result().records[0] for one in made]
+    assert records[0] == records[1]
+    for seed, record in enumerate(records[1:]):
+        (alone,) = run(seed, tmp_path / "alone").records
+        assert alone.architecture == record.architecture and alone.metrics == record.metrics
+        assert [point["value"] for point in alone.trajectory] == [
+            point["value"] for point in record.trajectory
+        ]
 
 
 def test_a_lock_of_another_host_counts_until_it_is_stale(tmp_path: Path) -> None:

@@ -101,6 +101,39 @@ def test_the_summary_of_an_interrupted_run_shows_its_command() -> None:
     assert "interrupted" in text and "nasbench-ecg run darts mitbih-2lead" in text
 
 
+FULL_DISK = """\
+Traceback (most recent call last):
+  File "/opt/nasbench_ecg/io.py", line 40, in storage_errors
+    yield
+nasbench_ecg.errors.StorageError: There is no space left on the device. (results/runs)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (FULL_DISK, FULL_DISK.splitlines()[-1]),
+        ("Traceback\nKeyboardInterrupt\nThe SLURM job 7 is gone.", "The SLURM job 7 is gone."),
+        ("Traceback (most recent call last):\nKeyboardInterrupt\n", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_the_summary_says_why_a_run_was_interrupted_unless_a_user_did(
+    error: str | None, reason: str
+) -> None:
+    record = run_record(status="interrupted", error=error)
+    assert record.reason == reason
+    text = " ".join(line.strip("│ ") for line in summary(record).splitlines())
+    assert "– interrupted" in text and ("Traceback" in text) == bool(reason)
+    assert (reason or "The run ended without a result. No leaderboard includes it.") in text
+
+
+def test_a_run_with_a_result_has_no_reason_for_having_none() -> None:
+    assert run_record(status="ok", error="an earlier one").reason == ""
+    assert run_record(status="failed", error="KeyboardInterrupt").reason == "KeyboardInterrupt"
+
+
 def commands(record: RunRecord, out: str = "results") -> dict[str, str]:
     """Return the commands of the summary by their purpose."""
     text = summary(record, out=out).partition("record ")[2].replace(" \\\n  ", " ")

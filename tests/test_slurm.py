@@ -309,6 +309,23 @@ def test_a_queue_that_takes_no_jobs_now_is_asked_again(
     assert "SLURM refuses the jobs: Batch job submission failed: Socket" in told(suite(tmp_path))
 
 
+def test_jobs_that_a_failed_submission_has_left_are_ended(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nasbench_ecg.suite.scheduling.BUSY_SECONDS", 0.01)
+    name = "sed -n 's/^#SBATCH --job-name=//p' \"$1\""
+    error = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
+    lost = f"touch {commands}/first; echo '{error}' >&2; exit 1"  # but the queue has the job
+    body = f"{name} >>{commands}/queue; [ -e {commands}/first ] || {{ {lost}; }}; echo job 7"
+    write(commands, "sbatch", body)
+    write(commands, "squeue", "echo '7 CANCELLED'")
+    assert "The SLURM job 7 was canceled." in told(suite(tmp_path))
+    first, second = (commands / "queue").read_text().split()
+    assert first != second and first.startswith("nasbench-ecg-")
+    # at once, before the next submission, and at the end: SLURM may take a job late
+    assert (commands / "canceled").read_text().split() == [f"--name={first}"] * 3
+
+
 def test_jobs_do_not_inherit_the_job_that_submits_them(
     commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -308,6 +308,10 @@ def test_stored_tests_are_shown_as_means_over_the_runs_of_a_method(trained, ward
     assert refused.exit_code == 2 and "accuracy is 0.99" in refused.output
     failed = nasbench("verify", record.run_key, "--out", copies, "--data", ward.data)
     assert failed.exit_code == 1 and "evaluations" in failed.output
+    told = aligned.as_data()
+    told["per_class"]["N"], told["per_class"]["V"] = (told["per_class"][name] for name in "VN")
+    one.write_text(json.dumps(told))
+    assert "support of N is" in nasbench(*stored).output
     one.unlink()
     assert "--stored" in nasbench("evaluate", "--check", file).output
     changed = nasbench(*stored)

@@ -200,6 +200,11 @@ def test_two_subjects_are_too_few_for_patient_kfold(ward: Path) -> None:
         (["before = -1"], OptionError, "'before' is not valid"),
         (["rate = nan"], OptionError, "'rate' is not valid"),
         (["rate = -5"], OptionError, "'rate' is not valid"),
+        (["rate = 0"], OptionError, "'rate' is not valid"),
+        (["rate = inf"], OptionError, "'rate' is not valid: inf Hz is not above"),
+        (["rate = 5"], OptionError, "'rate' is not valid: 5 Hz is not above 40 Hz"),
+        (["rate = 40"], OptionError, "'rate' is not valid: 40 Hz is not above 40 Hz"),
+        (["rate = 1e9"], OptionError, "'rate' is not valid: 1e.09 Hz .* up to 100,000 Hz"),
         (["before = 'much'"], OptionError, "'before'"),
         (["persons = {p01 = 'x'}"], OptionError, "'persons' is not valid: p01: name the person"),
         (['denoise = "db4"'], OptionError, "'denoise'"),
@@ -221,6 +226,14 @@ def test_invalid_files_are_rejected(
 ) -> None:
     with pytest.raises(error, match=said):
         describe(write(ward, *lines))
+
+
+def test_records_that_are_sampled_too_slowly_for_beats_are_refused(ward: Path) -> None:
+    header = ward.parent / "records" / "p02.hea"
+    header.write_text(header.read_text().replace(f" {FS} ", " 30 ", 1))
+    with pytest.raises(RecordError, match=r"record p02 is too low .*: 30 Hz is not above 40 Hz"):
+        describe(write(ward, "rate = 360"))
+    assert describe(write(ward, "rate = 360", 'exclude = ["p02"]')).n_subjects == 6
 
 
 def test_records_without_beats_are_refused_or_named(ward: Path) -> None:

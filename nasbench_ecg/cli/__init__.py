@@ -37,15 +37,9 @@ from nasbench_ecg.cli import (
     table,
     verify,
 )
-from nasbench_ecg.cli.console import (
-    close_streams,
-    prepare_streams,
-    show_error,
-    show_unexpected,
-    stderr,
-    stdout_fails,
-)
+from nasbench_ecg.cli.console import show_error, show_unexpected, stderr
 from nasbench_ecg.cli.parsing import Verbs
+from nasbench_ecg.cli.streams import close_streams, keep_stdout, prepare_streams, stdout_fails
 from nasbench_ecg.errors import (
     NasbenchError,
     OutOfMemoryError,
@@ -111,6 +105,7 @@ class Commands(TyperGroup):
         """Parse and run, and print errors as a panel; arguments as in the base class."""
         prepare_streams()
         rest = (args, prog_name, complete_var)
+        unwritten: OSError | None = None
         if not standalone_mode:
             return super().main(*rest, False, windows_expand_args, **extra)
         try:
@@ -131,7 +126,7 @@ class Commands(TyperGroup):
         except Exception as error:
             status = 1
             if isinstance(error, OSError) and not error.filename and stdout_fails():
-                _show_unwritten(error)
+                unwritten = error
             elif is_out_of_memory(error):
                 show_error(_of_memory(error), debug=self._debug)
             elif isinstance(error, OSError) and error.errno in _OF_A_PATH and error.filename:
@@ -139,7 +134,8 @@ class Commands(TyperGroup):
                 status = 2
             else:
                 show_unexpected(error, debug=self._debug)
-        if (unwritten := close_streams()) is not None:
+        unwritten = close_streams() or unwritten
+        if unwritten is not None:
             status = 1
             _show_unwritten(unwritten)
         sys.exit(status if isinstance(status, int) else 0)
@@ -263,4 +259,5 @@ app.add_typer(suite.app, name="suite")
 
 def main() -> None:
     """Run the command line and exit."""
+    keep_stdout()
     app()

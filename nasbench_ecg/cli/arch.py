@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout, styled
+from nasbench_ecg.cli.console import print_json, print_text, stderr, stdout, styled
 from nasbench_ecg.cli.parsing import Verbs
 from nasbench_ecg.cli.shared_options import OutOption
 
@@ -51,7 +51,7 @@ def show(
 
     arch, space = _open(source, assignments, out)
     if as_json:
-        print(arch.to_json())
+        print_text(arch.to_json())
         return
     console = stdout()
     console.print(
@@ -100,7 +100,7 @@ def draw(
         )
     drawing = drawing.rstrip("\n") + "\n"
     if output is None:
-        sys.stdout.write(drawing)
+        print_text(drawing, end="")
         return
     with storage_errors(output, option="-o"):
         write_atomically(output, drawing)
@@ -123,7 +123,7 @@ def hash_architecture(
 ) -> None:
     """Print the hash, which is the same however the JSON is written."""
     arch, _ = _open(source, assignments, out)
-    print(arch.hash)
+    print_text(arch.hash)
 
 
 def _open(source: str, assignments: list[str] | None, out: Path) -> tuple[Architecture, Any]:

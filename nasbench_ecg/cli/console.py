@@ -5,21 +5,18 @@ Rich chooses colors and width; it honors ``NO_COLOR``, ``FORCE_COLOR`` and ``COL
 
 from __future__ import annotations
 
-import codecs
 import json
 import os
 import shutil
-import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
-from io import StringIO, TextIOWrapper
-from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from nasbench_ecg.cli.streams import MESSAGES, RESULTS, is_unicode
 from nasbench_ecg.errors import NasbenchError
 from nasbench_ecg.text import duration, escape_unprintable, printable
 
@@ -35,28 +32,22 @@ if TYPE_CHECKING:
 LOG_SECONDS = 60.0
 """Without a terminal, a bar prints a line when none was printed for this many seconds."""
 
-_SIMILAR = {"─━−–—": "-", "│": "|", "╭╮╰╯┬┴┼├┤": "+", "·…": ".", "→": ">", "≥": ">", "≤": "<"}
-"""ASCII characters for those that an encoding lacks; others become a question mark."""
-
-_ASCII = str.maketrans({char: ascii for chars, ascii in _SIMILAR.items() for char in chars})
-
-
-# The two streams
+# The two consoles
 
 
 @cache
 def stdout() -> Console:
     """Return the console for results."""
-    return _console()
+    return _console(file=cast("IO[str]", RESULTS))
 
 
 @cache
 def stderr() -> Console:
     """Return the console for progress, messages and errors; what it cannot write is lost."""
-    return _console(file=cast("IO[str]", _Messages()), stderr=True)
+    return _console(file=cast("IO[str]", MESSAGES), stderr=True)
 
 
-def _console(*, file: IO[str] | None = None, stderr: bool = False) -> Console:
+def _console(*, file: IO[str], stderr: bool = False) -> Console:
     """Return a console that shows text as it is: no markup, no emoji codes, no control characters.
 
     Text comes from records, plugins, headers and options. What a terminal would obey is replaced.
@@ -90,79 +81,6 @@ def _width() -> int | None:
     return shutil.get_terminal_size().columns if unknown else None
 
 
-class _Messages:
-    """``sys.stderr``, without errors: a full disk under a log file does not end a run."""
-
-    def write(self, text: str) -> int:
-        with suppress(OSError):
-            self._stream().write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self._stream().flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream(), name)
-
-    @staticmethod
-    def _stream() -> IO[str]:
-        # Rich replaces sys.stderr by a proxy of the console while a bar is shown.
-        stream = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
-        return StringIO() if stream is None else stream  # None: it was closed before the start
-
-
-def prepare_streams() -> None:
-    """Let stdout and stderr replace what their encoding lacks, and keep their order in one file."""
-    codecs.register_error("nasbench_ecg", _replaced)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(line_buffering=True)
-            if not _is_unicode(stream):
-                stream.reconfigure(errors="nasbench_ecg")
-
-
-def _is_unicode(stream: Any) -> bool:
-    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
-
-
-def _replaced(error: UnicodeError) -> tuple[str, int]:
-    """Return similar ASCII characters, one for each that cannot be encoded, or ``?``."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    similar = error.object[error.start : error.end].translate(_ASCII)
-    return "".join(c if c.isascii() else "?" for c in similar), error.end
-
-
-def stdout_fails() -> bool:
-    """Return whether stdout cannot be written; if it can, end its line."""
-    try:
-        print(flush=True)
-    except OSError:
-        return True
-    return False
-
-
-def close_streams() -> OSError | None:
-    """Write out stdout and stderr; return the error of stdout, if it cannot be written.
-
-    A stream that cannot be written is replaced by the null device, so that the interpreter ends
-    without a second error.
-    """
-    failed = None
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError) as error:
-            with suppress(OSError, ValueError), Path(os.devnull).open("wb") as null:
-                os.dup2(null.fileno(), stream.fileno())
-                stream.flush()
-            if stream is sys.stdout and isinstance(error, OSError):
-                failed = error
-    return failed
-
-
 # What is printed
 
 
@@ -192,9 +110,13 @@ def warn_damaged_records(damaged: Iterable[DamagedRecord]) -> None:
 
 def print_json(data: Any) -> None:
     """Print ``data`` on stdout as indented JSON, without colors or wrapped lines."""
-    escaped = not _is_unicode(sys.stdout)
-    text = json.dumps(data, indent=2, ensure_ascii=escaped, default=str)
-    print(escape_unprintable(text))
+    text = json.dumps(data, indent=2, ensure_ascii=not is_unicode(RESULTS), default=str)
+    print_text(escape_unprintable(text))
+
+
+def print_text(text: str, end: str = "\n") -> None:
+    """Print ``text`` on stdout as it is."""
+    RESULTS.write(text + end)
 
 
 def show_error(error: NasbenchError, *, debug: bool = False) -> None:
@@ -205,7 +127,7 @@ def show_error(error: NasbenchError, *, debug: bool = False) -> None:
     try:
         _show_panel(error, debug=debug)
     except MemoryError:
-        _Messages().write(f"{error.title}: {error}\n")
+        MESSAGES.write(f"{error.title}: {error}\n")
 
 
 def _show_panel(error: NasbenchError, *, debug: bool) -> None:

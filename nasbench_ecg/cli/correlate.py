@@ -14,7 +14,7 @@ from nasbench_ecg.cli.shared_options import DataOption, DeviceOption, JsonOption
 from nasbench_ecg.studies.correlation_files import FOLDER, FORMAT, RESULT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nasbench_ecg.report.statistics.seed_noise import SeedNoise
     from nasbench_ecg.report.studies.correlation import Correlation
@@ -124,9 +124,11 @@ def correlate(
         raise OptionError(f"{against!r} cannot be compared with itself.", fix="Name others.")
     several = [seed] if seeds is None else parse_seeds(seeds)
     configs = [configure(registry, replace(request, evaluation_seed=one)) for one in several]
-    configs += [
-        configure(registry, replace(request, evaluator=name, overrides=others)) for name in names
-    ]
+
+    def config_of(name: str) -> RunConfig:
+        return configure(registry, replace(request, evaluator=name, overrides=others))
+
+    configs += map(config_of, names)
     store = RecordStore(out, FOLDER)
     store.check_writable()
     key = sample_key(configs[0])
@@ -141,8 +143,8 @@ def correlate(
         compared, others_scored = scored[: len(several)], scored[len(several) :]
         found = [measure(one, *compared) for one in others_scored]
         noise = seed_noise(compared) if len(several) > 1 else None
-        result = _result(prepared, configs[0], scored, found, noise)
-        result = _with_earlier(result, folder / RESULT)
+        result = _result(prepared, configs, scored, found, noise)
+        result = _with_earlier(result, folder / RESULT, config_of)
         _store(result, folder / RESULT)
     if as_json:
         print_json(result)
@@ -170,7 +172,7 @@ def _show(
 
 def _result(
     prepared: PreparedRun,
-    config: RunConfig,
+    configs: Sequence[RunConfig],
     scored: Sequence[SampleScores],
     found: Sequence[Correlation],
     noise: SeedNoise | None,
@@ -178,6 +180,10 @@ def _result(
     from nasbench_ecg.io import jsonable
     from nasbench_ecg.run.environment import provenance
 
+    config = configs[0]
+    code: dict[str, dict[str, None]] = {}
+    for one in scored:
+        code.setdefault(one.evaluator, {}).update(dict.fromkeys(one.code))
     dataset, split = prepared.record.dataset, prepared.record.split
     components = {role: part for role, part in config.components().items() if role != "strategy"}
     return {
@@ -192,6 +198,10 @@ def _result(
                 "options": part.options.model_dump(mode="json"),
             }
             for role, part in components.items()
+        },
+        "evaluators": {
+            one.evaluator.name: {**_revision(one), "code": list(code[one.evaluator.name])}
+            for one in configs
         },
         "seed": config.search_seed,
         "device": config.device,
@@ -214,8 +224,42 @@ def _result(
     }
 
 
-def _with_earlier(result: dict[str, Any], path: Path) -> dict[str, Any]:
-    """Return a result with the comparisons of an earlier one, where all else is the same."""
+def _revision(config: RunConfig) -> dict[str, Any]:
+    """Return what must be equal for evaluations to be of one evaluator, besides its name."""
+    used = config.evaluator
+    return {
+        "revision": used.component.spec.revision,
+        "options": used.options.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def _is_current(
+    name: str, earlier: dict[str, Any], folder: Path, config_of: Callable[[str], RunConfig]
+) -> bool:
+    """Return whether an earlier result is of the installed revision of an evaluator.
+
+    One that does not state it counts if there are evaluations by this revision; one whose evaluator
+    is not installed stays.
+    """
+    from nasbench_ecg.errors import NasbenchError
+    from nasbench_ecg.studies.correlate import log_name
+
+    try:
+        config = config_of(name)
+    except NasbenchError:
+        return True
+    if (stated := earlier.get("evaluators", {}).get(name)) is None:
+        return (folder / log_name(config)).is_file()
+    return {key: stated.get(key) for key in ("revision", "options")} == _revision(config)
+
+
+def _with_earlier(
+    result: dict[str, Any], path: Path, config_of: Callable[[str], RunConfig]
+) -> dict[str, Any]:
+    """Return a result with the comparisons of an earlier one, where all else is the same.
+
+    Those by another revision of an evaluator than the installed one are left out.
+    """
     import json
 
     try:
@@ -226,12 +270,27 @@ def _with_earlier(result: dict[str, Any], path: Path) -> dict[str, Any]:
         ]
         scores = {one["hash"]: one["scores"] for one in earlier["architectures"]}
         alike = _compared_with(earlier) == _compared_with(result)
-    except (OSError, ValueError, KeyError, TypeError):
+        names = {one["evaluator"] for one in kept} if alike else set()
+        old = {one for one in names if not _is_current(one, earlier, path.parent, config_of)}
+        stated = earlier.get("evaluators", {})
+        stated = {name: stated[name] for name in names - old if name in stated}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return result
     if not alike:
         return result
+    for name in sorted(old):
+        stderr().print(
+            f"The comparison of {name!r} was made by another revision. It is left out: name {name} "
+            "to make it again."
+        )
+    kept = [one for one in kept if one["evaluator"] not in old]
+    scores = {
+        key: {label: score for label, score in by_label.items() if label not in old}
+        for key, by_label in scores.items()
+    }
     return {
         **result,
+        "evaluators": {**stated, **result["evaluators"]},
         "correlations": [*result["correlations"], *kept],
         "architectures": [
             {**one, "scores": {**scores[one["hash"]], **one["scores"]}}

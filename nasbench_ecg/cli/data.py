@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nasbench_ecg.cli import data_contents
-from nasbench_ecg.cli.console import RichProgress, stdout, styled, table
+from nasbench_ecg.cli.console import RichProgress, print_text, stdout, styled, table
 from nasbench_ecg.cli.data_contents import (
     RecordsOption,
     database_folder,
@@ -167,7 +167,7 @@ def path(
 
     source = LocalSource()
     folder = database_folder(database, source) if database else source.download_folder("db").parent
-    typer.echo(folder)
+    print_text(str(folder))
 
 
 def _datasets_by_database(registry: Registry) -> dict[str, list[str]]:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import print_json, stderr, stdout, warn_damaged_records
+from nasbench_ecg.cli.console import (
+    print_json,
+    print_text,
+    stderr,
+    stdout,
+    warn_damaged_records,
+)
 from nasbench_ecg.cli.parsing import refuse_in_vain
 from nasbench_ecg.cli.shared_options import JsonOption, OutOption
 
@@ -112,7 +118,7 @@ def leaderboard(
     if form == "verdicts":
         from nasbench_ecg.report.render.verdicts import render as render_verdicts
 
-        print(render_verdicts(ranked(records).boards), end="")
+        print_text(render_verdicts(ranked(records).boards), end="")
         warn_damaged_records(damaged)
         return
     outputs = _outputs(form, files or [])
@@ -298,7 +304,7 @@ def _write_or_check(
     for form, file in outputs:
         text = boards.render(form)
         if file is None:
-            print(text, end="")
+            print_text(text, end="")
             continue
         with storage_errors(file, option="-o"):
             write_atomically(file, text)

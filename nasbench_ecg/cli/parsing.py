@@ -8,6 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from nasbench_ecg.cli.streams import results_apart
+
 
 class Verb(TyperCommand):
     """A command that refuses repeated options and empty values.
@@ -34,6 +36,11 @@ class Verb(TyperCommand):
                 if "" in (found if isinstance(found, (list, tuple)) else (found,)):
                     raise typer.BadParameter("the value is empty.", ctx=ctx, param=option)
         return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Execute the verb; what components print in it goes to stderr."""
+        with results_apart():
+            return super().invoke(ctx)
 
     def get_short_help_str(self, limit: int = 0) -> str:
         """Return the first sentence of the help, uncut: lists of commands wrap it."""

@@ -266,13 +266,14 @@ def _run_one(
     from nasbench_ecg.cli.execution import interrupt_on_sigterm
     from nasbench_ecg.front.running import RunListener, make_run
     from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.locks import waits_for
 
     class Printer(RunListener):
         def already_done(self, record: RunRecord, config: RunConfig, path: Path) -> None:
             _print_already_done(record, config, path, source)
 
         def waits(self, holder: Holder) -> None:
-            stderr().print(f"Another process executes this run: {holder}. Waiting for it.")
+            stderr().print(waits_for(holder))
 
         def starts(self, config: RunConfig, path: Path, *, continues: bool) -> None:
             print_settings(config, store, dry_run=False)

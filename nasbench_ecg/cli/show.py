@@ -48,13 +48,16 @@ def show(
 def _list(out: Path, *, as_json: bool) -> None:
     """List all runs by suite and track, with their F1."""
     from nasbench_ecg.report.measures import RANKED_BY
+    from nasbench_ecg.report.summary.run import command_text
     from nasbench_ecg.run.record_files import read_records
     from nasbench_ecg.text import percent
 
     records, damaged = read_records(out)
     records.sort(key=lambda r: (r.suite, r.track, r.strategy, r.command, r.search_seed))
     if as_json:
-        names = ("run_key", "suite", "status", "search_seed", "evaluation_seed", "command")
+        names = (
+            "run_key", "suite", "status", "reason", "search_seed", "evaluation_seed", "command",
+        )  # fmt: skip
         print_json([{name: getattr(record, name) for name in names} for record in records])
     elif not records:
         stderr().print(f"There are no runs in {out} yet.")
@@ -71,6 +74,8 @@ def _list(out: Path, *, as_json: bool) -> None:
                     shown if record.status == "ok" else record.status,
                 )  # fmt: skip
             stdout().print(listed)
+        if any(record.reason for record in records):
+            stderr().print(f"'{command_text('show', 'RUN', out=out)}' says why one has no result.")
     warn_damaged_records(damaged)
 
 

@@ -65,11 +65,11 @@ def print_failures(
         record = store.read(run.key) if status not in ("ok", None) else None
         if record is None:
             continue
-        lines = (record.error or "").strip().splitlines() or ["the record gives no reason"]
-        if status == "interrupted" and (record.error is None or lines[-1] == "KeyboardInterrupt"):
+        if status == "interrupted" and not record.reason:
             continue
+        reason = record.reason or "the record gives no reason"
         show = shlex.join(["nasbench-ecg", "show", run.key[:8], "--out", str(store.out)])
-        text = f"{status}  {run}\n  {lines[-1].strip()}  ('{show}')"
+        text = f"{status}  {run}\n  {reason}  ('{show}')"
         stderr().print(text, style=STYLES[record.status])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.signal.headers import fault_of_beat_rate
 from nasbench_ecg.signal.records import RecordSummary
 
 
@@ -25,6 +26,17 @@ def check_annotated(summaries: Sequence[RecordSummary], folder: Path, extension:
             where=f"{folder}, files ending in .{extension}",
             fix="Set the extension of the files with beat annotations in the entry annotations.",
         )
+
+
+def check_rates(summaries: Sequence[RecordSummary], folder: Path) -> None:
+    """Raise RecordError if a record is sampled too slowly to show the shape of a beat."""
+    for summary in summaries:
+        if fault := fault_of_beat_rate(summary.fs):
+            raise RecordError(
+                f"The sampling rate of record {summary.name} is too low for beats: {fault}.",
+                where=str(folder / f"{summary.name}.hea"),
+                fix="Correct the header, or list the other records in the entry records.",
+            )
 
 
 def check_window(

@@ -10,6 +10,7 @@ from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.options import Options
 from nasbench_ecg.signal.aami import SymbolMap
 from nasbench_ecg.signal.filtering import Denoising
+from nasbench_ecg.signal.headers import fault_of_beat_rate
 from nasbench_ecg.signal.median_beat import Differences
 from nasbench_ecg.signal.noise import NOISE_DATABASE, NoiseName
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm
@@ -94,7 +95,7 @@ class WaveformOptions(RecordsOptions):
     denoise: Denoising = "db5"
     """Wavelet denoising: db5, db6 (also removes baseline wander) or none."""
 
-    denoise_rate: float | None = Field(None, gt=0)
+    denoise_rate: float | None = None
     """Sampling rate in hertz at which records are denoised; null is their own."""
 
     normalise: Normalization = "per-beat"
@@ -191,12 +192,10 @@ class WaveformOptions(RecordsOptions):
             raise ValueError("give added_noise and snr together")
         return self
 
-    @field_validator("rate")
+    @field_validator("rate", "denoise_rate")
     @classmethod
-    def _positive(cls, rate: float | None) -> float | None:
-        if rate is not None and not 0 < rate < float("inf"):
-            raise ValueError("must be a finite number above 0")
-        return rate
+    def _of_beats(cls, rate: float | None) -> float | None:
+        return rate_of_beats(rate)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -204,6 +203,17 @@ class WaveformOptions(RecordsOptions):
         for name, field in WaveformOptions.model_fields.items():
             own = cls.model_fields[name]
             own.description = own.description or field.description
+
+
+def rate_of_beats(rate: float | None) -> float | None:
+    """Return a sampling rate in hertz at which beats can be cut; None for their own.
+
+    Raises:
+        ValueError: It is too low, too high or no number.
+    """
+    if rate is not None and (fault := fault_of_beat_rate(rate)):
+        raise ValueError(fault)
+    return rate
 
 
 def denoise_rate(options: WaveformOptions, fs: float) -> float | None:

@@ -28,13 +28,14 @@ from nasbench_ecg.contracts import DataSource, Requirement
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.folder_checks import (
     check_annotated,
+    check_rates,
     check_window,
     notes_of,
     subjects_with_beats,
 )
 from nasbench_ecg.data.persons import stated_persons
 from nasbench_ecg.data.preparation import cut_beats
-from nasbench_ecg.data.record_options import WaveformOptions
+from nasbench_ecg.data.record_options import WaveformOptions, rate_of_beats
 from nasbench_ecg.data.user_datasets import (
     DATASET_PREFIX,
     NAME,
@@ -194,7 +195,7 @@ class _TomlFile(BaseModel):
     leads: tuple[str, ...] | None = None
     before: int | None = None
     after: int | None = None
-    rate: float | None = Field(None, gt=0, allow_inf_nan=False)
+    rate: float | None = None
     head: int = 0
     tail: int = 0
     denoise: Denoising = "db5"
@@ -206,6 +207,11 @@ class _TomlFile(BaseModel):
     max_missing: float | None = None
     subjects: dict[str, str] = {}
     persons: dict[str, str] | None = None
+
+    @field_validator("rate")
+    @classmethod
+    def _of_beats(cls, rate: float | None) -> float | None:
+        return rate_of_beats(rate)
 
 
 @dataclass(frozen=True)
@@ -234,7 +240,8 @@ def describe(path: Path) -> FolderDescription:
         OptionError: The file cannot be read, or an entry is unknown or invalid; or the window is
             longer than every record.
         RecordError: A record is missing, damaged or without annotations, or the records differ in
-            their leads or sampling rates, or a lead is not in volts; or no record has a beat.
+            their leads or sampling rates, or a lead is not in volts; one is sampled too slowly for
+            beats; or no record has a beat.
     """
     file = _read_toml(path)
     folder = (path.parent / Path(file.folder).expanduser()).resolve()
@@ -247,6 +254,7 @@ def describe(path: Path) -> FolderDescription:
     names = _record_names(file, folder, path)
     summaries = [summarize_record(folder, name, file.annotations, file.symbols) for name in names]
     check_annotated(summaries, folder, file.annotations)
+    check_rates(summaries, folder)
     rate = _window_rate(file, summaries, folder)
     leads = list(_lead_names(file, summaries, folder))
     options: dict[str, Any] = {

@@ -132,7 +132,7 @@ def run(
             source,
             store,
             progress=shown,
-            listener=_WarnsOfOtherBeats(source),
+            listener=_InPython(source, shown),
             rerun=rerun,
             fresh=fresh,
             checkpoint_seconds=checkpoint_seconds,
@@ -210,9 +210,17 @@ class RunListener:
         """The run failed; its record is at ``path``."""
 
 
-class _WarnsOfOtherBeats(RunListener):
-    def __init__(self, source: LocalSource) -> None:
+class _InPython(RunListener):
+    """Warns of other beats, and notes that a run waits."""
+
+    def __init__(self, source: LocalSource, progress: Progress) -> None:
         self.source = source
+        self.progress = progress
+
+    def waits(self, holder: Holder) -> None:
+        from nasbench_ecg.run.locks import waits_for
+
+        self.progress.note(waits_for(holder))
 
     def already_done(self, record: RunRecord, config: RunConfig, path: Path) -> None:
         if has_other_beats(record, config, self.source):

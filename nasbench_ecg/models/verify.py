@@ -313,7 +313,7 @@ class _StoredRun:
             if before.get(key, now.get(key)) != now.get(key)
         )
         if again.status != self.record.status:
-            cause = f": {again.error.strip().splitlines()[-1]}" if again.error else "."
+            cause = f": {again.reason}" if again.reason else "."
             raise _FailError(
                 f"The repeated run is {again.status!r}, not {self.record.status!r}{cause}"
             )

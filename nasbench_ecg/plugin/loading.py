@@ -67,12 +67,17 @@ def load_plugin(manager: pluggy.PluginManager, plugin: FoundPlugin) -> LoadedPlu
     names those that the plugin changed.
     """
     stage = ["import"]
+
+    def load() -> LoadedPlugin:
+        with redirect_stdout(sys.stderr):  # stdout is for the output of commands, maybe JSON
+            return _load(manager, plugin, stage)
+
     before = process_settings.read(process_settings.AT_IMPORT)
-    if not plugin.shipped and (fault := trial.fault_of(lambda: _load(manager, plugin, stage))):
+    if not plugin.shipped and (fault := trial.fault_of(load)):
         return _failed(plugin, "import", f"{fault}, while it is imported or its hooks are called")
     try:
         with trial.limited_time():
-            loaded = _load(manager, plugin, stage)
+            loaded = load()
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -90,8 +95,7 @@ def _failed(plugin: FoundPlugin, stage: str, error: str) -> LoadedPlugin:
 def _load(manager: pluggy.PluginManager, plugin: FoundPlugin, stage: list[str]) -> LoadedPlugin:
     """Load ``plugin``; errors of its import leave this function, and ``stage`` says where."""
     stage[0] = "import"
-    with redirect_stdout(sys.stderr):  # stdout is for the output of commands, which may be JSON
-        module = plugin.entry_point.load()
+    module = plugin.entry_point.load()
     stage[0] = "version"
     if fault := _version_fault(plugin, module):
         return _failed(plugin, "version", fault)

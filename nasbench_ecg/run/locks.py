@@ -1,5 +1,8 @@
 """A lock for each run key: one process at a time executes a run, on any host of a shared folder.
 
+Within a process, one thread at a time executes runs: torch's generators, which a run seeds, and the
+settings that it restores are those of all threads.
+
 The lock is a file lock of the system, which ends with its process, also by a kill. Beside it a file
 names the holder. It shows who executes a run, and it is what is left where a file system does not
 pass locks from host to host: its time is renewed every :data:`RENEWED` seconds, and a holder on
@@ -31,7 +34,11 @@ STALE = 600.0
 
 _POLL = 0.2
 
-_held: set[Path] = set()
+_held: dict[Path, int] = {}
+"""The locks that this process holds, each with the thread that has it."""
+
+_one_thread = threading.RLock()
+"""Held by the thread that holds locks of runs."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,13 @@ class Holder:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.started}"
+
+
+def waits_for(holder: Holder) -> str:
+    """Return the sentences that say whom a run waits for."""
+    here = (holder.host, holder.pid) == (socket.gethostname(), os.getpid())
+    who = "Another thread" if here else "Another process"
+    return f"{who} executes this run: {holder}. Waiting for it."
 
 
 class RunLock:
@@ -81,23 +95,41 @@ class RunLock:
 
     @contextmanager
     def acquire(self, waiting: Callable[[Holder], None] = lambda holder: None) -> Iterator[bool]:
-        """Hold the lock in the block; wait for it if another process has it.
+        """Hold the lock in the block; wait for it if another process or thread has it.
 
-        A process that holds the lock gets it again at once.
+        A thread that holds the lock gets it again at once. While it holds any, other threads of
+        this process wait.
 
         Args:
-            waiting: Called once, with the holder, before this process waits.
+            waiting: Called once, with the holder, before this one waits.
 
         Yields:
-            Whether this process has waited.
+            Whether it has waited for this lock.
 
         Raises:
             StorageError: The folder cannot be written.
         """
-        waited = False
-        if self.path in _held:
-            yield waited
+        if _held.get(self.path) == threading.get_ident():
+            yield False
             return
+        waited = self._wait_for_threads(waiting)
+        try:
+            with self._acquired(waiting, waited=waited) as waited:
+                yield waited
+        finally:
+            _one_thread.release()
+
+    def _wait_for_threads(self, waiting: Callable[[Holder], None]) -> bool:
+        """Wait until no other thread executes a run; return whether one has executed this run."""
+        waited = False
+        while not _one_thread.acquire(timeout=_POLL):
+            if not waited and self.path in _held and (found := self._read()) is not None:
+                waited = True
+                waiting(found)
+        return waited
+
+    @contextmanager
+    def _acquired(self, waiting: Callable[[Holder], None], *, waited: bool) -> Iterator[bool]:
         with storage_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             while not self._acquire():
@@ -114,12 +146,12 @@ class RunLock:
                     leftover.unlink()  # of a process that was killed
             with storage_errors(self.path):
                 write_atomically(self._holder, json.dumps(asdict(own)))
-            _held.add(self.path)
+            _held[self.path] = threading.get_ident()
             threading.Thread(target=self._renew, args=(ended,), daemon=True).start()
             yield waited
         finally:
             ended.set()
-            _held.discard(self.path)
+            _held.pop(self.path, None)
             with suppress(OSError):
                 self._holder.unlink()
             self._lock.release()

@@ -116,6 +116,14 @@ class RunRecord(_Part):
     """The end of the traceback of a run that failed."""
 
     @property
+    def reason(self) -> str:
+        """Why the run has no result, in one line; empty if it has one or a user interrupted it."""
+        lines = (self.error or "").split("\n") if self.status != "ok" else []
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        by_user = self.status == "interrupted" and last == "KeyboardInterrupt"
+        return "" if by_user else last
+
+    @property
     def strategy(self) -> str:
         """Name of the strategy."""
         return self.components["strategy"].name

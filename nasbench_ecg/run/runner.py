@@ -39,7 +39,7 @@ from nasbench_ecg.run.evaluations import (
     fault_of_stated_score,
     fault_without_test_part,
 )
-from nasbench_ecg.run.locks import Holder
+from nasbench_ecg.run.locks import Holder, waits_for
 from nasbench_ecg.run.networks import check_network, check_weights, faults_of_networks
 from nasbench_ecg.run.prepare import PreparedRun
 from nasbench_ecg.run.proposals import check_valid
@@ -77,12 +77,12 @@ def execute(
     """
 
     def waiting(holder: Holder) -> None:
-        prepared.progress.note(f"Another process executes this run: {holder}. Waiting for it.")
+        prepared.progress.note(waits_for(holder))
 
     key = prepared.record.run_key
     with store.lock(key).acquire(waiting) as waited:
         if waited and (record := store.read(key)) is not None and record.status == "ok":
-            prepared.progress.note("The other process has finished it.")
+            prepared.progress.note("The other one has finished it.")
             return record
         with saving():
             return _execute(prepared, store, checkpoint_seconds)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.delineation import flat_mask
 from nasbench_ecg.signal.filtering import bridge
+from nasbench_ecg.signal.headers import BEAT_RATES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -61,7 +62,7 @@ def detect_qrs(signals: Floats, fs: float) -> Ints:
     from scipy.ndimage import median_filter
     from scipy.signal import find_peaks
 
-    lowest = 2 * _BAND_HZ[1]
+    lowest, _ = BEAT_RATES
     if not fs > lowest:
         raise OptionError(
             f"QRS complexes cannot be detected at {fs:g} Hz.",

@@ -12,6 +12,7 @@ import numpy as np
 
 from nasbench_ecg.architecture import Architecture, digest, distinct_architectures
 from nasbench_ecg.contracts import Evaluation, SearchSpace
+from nasbench_ecg.data.code import execution_digest, package_digest
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import storage_errors, to_json, write_atomically
 from nasbench_ecg.run.config import RunConfig
@@ -29,11 +30,13 @@ class SampleScores:
         evaluator: Name of the evaluator.
         evaluations: One for each architecture, in the order of the sample.
         seed: Seed of the evaluations.
+        code: Digests of the code that made them, as :func:`evaluate_sample` notes it.
     """
 
     evaluator: str
     evaluations: tuple[Evaluation, ...]
     seed: int = 0
+    code: tuple[str, ...] = ()
 
     @property
     def scores(self) -> list[float]:
@@ -84,7 +87,8 @@ def evaluate_sample(
 
     The test part is not used. Each evaluation is stored at once and never repeated: not after an
     interruption, nor for a larger sample or further evaluators. Those of other beats are discarded,
-    so that one process at a time may use a folder.
+    so that one process at a time may use a folder. Another revision of an evaluator has evaluations
+    of its own; those of other code of one revision are kept, and it is noted.
 
     Args:
         prepared: Beats, space and builder.
@@ -100,18 +104,54 @@ def evaluate_sample(
     results = []
     for config in configs:
         name, seed = config.evaluator.name, config.evaluation_seed
-        revision = config.evaluator.component.spec.revision
-        options = digest([revision, config.evaluator.options.model_dump(mode="json")])[:8]
-        ctx = prepared.with_config(config).search_context()
-        suffix = "" if seed == config.search_seed else f"-seed-{seed}"
-        ctx.evaluation_log = EvaluationLog(folder / f"{name}-{options}{suffix}.jsonl")
+        own = prepared.with_config(config)
+        ctx = own.search_context()
+        ctx.evaluation_log = EvaluationLog(folder / log_name(config))
+        n_new = sum(ctx.evaluation_log.find(arch, None) is None for arch in architectures)
+        code = _note_code(own, folder, n_new, len(architectures) - n_new)
         evaluations: list[Evaluation] = []
-        with prepared.progress.track(name + suffix.replace("-", " "), len(architectures)) as bar:
+        label = name if seed == config.search_seed else f"{name} seed {seed}"
+        with prepared.progress.track(label, len(architectures)) as bar:
             for arch in architectures:
                 evaluations += ctx.evaluate_many([arch])
                 bar.advance(score=evaluations[-1].score)
-        results.append(SampleScores(name, tuple(evaluations), seed))
+        results.append(SampleScores(name, tuple(evaluations), seed, tuple(code)))
     return results
+
+
+def log_name(config: RunConfig) -> str:
+    """Return the name of the file of the evaluations by one revision of an evaluator."""
+    revision = config.evaluator.component.spec.revision
+    options = digest([revision, config.evaluator.options.model_dump(mode="json")])[:8]
+    own = config.evaluation_seed == config.search_seed
+    return (
+        f"{config.evaluator.name}-{options}{'' if own else f'-seed-{config.evaluation_seed}'}.jsonl"
+    )
+
+
+def _note_code(prepared: PreparedRun, folder: Path, n_new: int, n_stored: int) -> list[str]:
+    """Return digests of the code that makes and made the evaluations of one file, oldest first.
+
+    They are stored beside it. Stored evaluations that state none count as made by other code.
+    """
+    config, inputs = prepared.config, _read(folder / INPUTS)
+    stated = inputs.get("code")
+    by_file = dict(stated) if isinstance(stated, dict) else {}
+    before = list(by_file.get(log_name(config)) or (["unknown"] if n_stored else []))
+    parts = [package_digest(one) for one in (prepared.builder, prepared.evaluator)]
+    now = digest([execution_digest(), *parts])[:KEY_LENGTH]
+    if not n_new or now in before:
+        return before
+    if before:
+        prepared.progress.note(
+            f"{n_stored} stored evaluations by {config.evaluator.name!r} were made by other or "
+            f"unknown code of its revision {config.evaluator.component.spec.revision}. They are "
+            f"kept: remove {folder / log_name(config)} to make them again."
+        )
+    by_file[log_name(config)] = [*before, now]
+    with storage_errors(folder):
+        write_atomically(folder / INPUTS, to_json({**inputs, "code": by_file}))
+    return [*before, now]
 
 
 def _discard_if_changed(prepared: PreparedRun, folder: Path) -> None:
@@ -134,7 +174,8 @@ def _discard_if_changed(prepared: PreparedRun, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for path in folder.glob("*.jsonl") if changed else ():
             path.unlink(missing_ok=True)
-        write_atomically(folder / INPUTS, to_json(now))
+        code = {} if changed or "code" not in before else {"code": before["code"]}
+        write_atomically(folder / INPUTS, to_json({**now, **code}))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from nasbench_ecg.errors import StorageError
+from nasbench_ecg.metrics import class_table
 from nasbench_ecg.models.verify import Check
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
@@ -108,4 +109,19 @@ def _contradiction(one: CarriedWeights | StressTest, record: RunRecord) -> str:
             said, own = part.metrics.get(name), expected.get(name)
             if said is None or own is None or abs(said - own) > _TOLERANCE:
                 return f"{name} is {said}, but {own} by the confusion matrix"
+        if fault := _fault_of_classes(part.per_class, class_table(matrix, one.classes)):
+            return fault
+    return ""
+
+
+def _fault_of_classes(
+    found: Mapping[str, Mapping[str, float]], expected: Mapping[str, Mapping[str, float]]
+) -> str:
+    """Return which score of a class is not that of the confusion matrix; empty if all are."""
+    for name in dict.fromkeys([*expected, *found]):
+        said, own = found.get(name, {}), expected.get(name, {})
+        for score in dict.fromkeys([*own, *said]):
+            one, other = said.get(score), own.get(score)
+            if one is None or other is None or abs(one - other) > _TOLERANCE:
+                return f"{score} of {name} is {one}, but {other} by the confusion matrix"
     return ""

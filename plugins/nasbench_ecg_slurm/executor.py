@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import Field, model_validator
 
@@ -114,6 +115,7 @@ class SlurmExecutor:
         self._answered = time.monotonic() - _FRESH
         self._failure: tuple[float, ExecutorError] | None = None
         self._refused_since: float | None = None
+        self._unanswered: list[str] = []
 
     @property
     def capabilities(self) -> Capabilities:
@@ -147,7 +149,9 @@ class SlurmExecutor:
         commands = [JobCommand(replace(job, log=job.log.resolve()), str(folder)) for job in jobs]
         for command in commands:
             outcome_file(folder, command.job.name).unlink(missing_ok=True)
-        executor = self._submitit(folder)
+        name = f"nasbench-ecg-{uuid4().hex[:12]}"
+        executor = self._submitit(folder, name)
+        self._cancel_unanswered()
         submitted: list[Any] = []
         try:
             for start in range(0, len(commands), _ARRAY):
@@ -158,16 +162,27 @@ class SlurmExecutor:
             for job in submitted:
                 with suppress(ExecutorError):
                     _ask("scancel", str(job.job_id))
-            raise self._refusal(_reason(error)) from error
+            raise self._refusal(_reason(error), name) from error
         self._refused_since = None
         return [
             _Handle(str(job.job_id), str(folder), command.job.name).text()
             for job, command in zip(submitted, commands, strict=True)
         ]
 
-    def _refusal(self, reason: str) -> ExecutorError:
-        """Return the error of a submission that failed."""
+    def _cancel_unanswered(self) -> None:
+        """End the jobs that SLURM may have taken although ``sbatch`` failed, as by a timeout.
+
+        They would do nothing but wait: submitit gives a job its function when it knows the number.
+        """
+        for name in self._unanswered:
+            with suppress(ExecutorError):
+                _ask("scancel", f"--name={name}")
+
+    def _refusal(self, reason: str, name: str) -> ExecutorError:
+        """Return the error of a submission that failed, and end what it may have left."""
         if any(words in reason.lower() for words in _PASSING):
+            self._unanswered.append(name)
+            self._cancel_unanswered()
             if self._refused_since is None:
                 self._refused_since = time.monotonic()
             if time.monotonic() - self._refused_since < _PATIENCE:
@@ -179,7 +194,7 @@ class SlurmExecutor:
             "executor.partition=NAME and so on.",
         )
 
-    def _submitit(self, folder: Path) -> Any:
+    def _submitit(self, folder: Path, name: str) -> Any:
         import submitit
 
         logging.getLogger("submitit").setLevel(logging.ERROR)
@@ -193,7 +208,7 @@ class SlurmExecutor:
         except RuntimeError as error:
             raise ExecutorError(f"submitit finds no SLURM here: {error}.") from error
         settings = {
-            "job_name": "nasbench-ecg",
+            "job_name": name,
             "partition": options.partition,
             "gpus_per_node": options.gpus_per_node,
             "cpus_per_task": options.cpus_per_task,
@@ -292,7 +307,8 @@ class SlurmExecutor:
         self._answered -= _FRESH
 
     def close(self) -> None:
-        """Do nothing: jobs go on."""
+        """Let the jobs go on, but those that nobody waits for."""
+        self._cancel_unanswered()
 
 
 @dataclass(frozen=True)

@@ -270,7 +270,7 @@ def _error(record: RunRecord) -> list[RenderableType]:
     if record.status == "ok":
         return []
     lines = (record.error or "").rstrip().splitlines()[-_ERROR_LINES:]
-    if record.status == "interrupted" or not lines:
+    if not record.reason:
         return [Text("The run ended without a result. No leaderboard includes it.")]
     *trace, reason = (re.sub(r'File ".*/([^/"]+/[^/"]+)"', r'File "\1"', line) for line in lines)
     text = Text("\n".join([*trace, ""]), style="dim", overflow="fold")
