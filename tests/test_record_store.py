@@ -314,9 +314,14 @@ def test_temporary_files_of_a_killed_process_are_removed_by_the_next_write(tmp_p
             (path / "weights.safetensors").write_bytes(b"half")
         if name.endswith("-old"):
             os.utime(path, (0, 0))
+    unfinished = store.folder / ".unfinished"
+    for name in (f".{KEY}-0123abcd", f".{other}-0123abcd", other):  # the first was being removed
+        (unfinished / name).mkdir()
     store.write(made())
     names = {path.name for path in store.folder.iterdir()}
     assert names == {f"{KEY}.json", *busy, *kept}
+    assert not (unfinished / f".{KEY}-0123abcd").exists()
+    assert (unfinished / f".{other}-0123abcd").exists() and (unfinished / other).exists()
 
 
 @pytest.mark.parametrize("writer", [KEY, "f" * 16])

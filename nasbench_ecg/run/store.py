@@ -213,7 +213,8 @@ class RecordStore:
 
         A folder that a process was about to replace when it was killed gets its name back.
         """
-        for path in self.folder.glob(".*-*"):
+        unfinished = self.resume_folder(run_key).folder.parent
+        for path in [*self.folder.glob(".*-*"), *unfinished.glob(".*-*")]:
             own = path.name.startswith((f".{run_key}-", f".{run_key}.json-"))
             if _LEFTOVER.match(path.name) and (own or _age(path) > _STALE):
                 if self._is_kept(path, own=own):
