@@ -69,7 +69,10 @@ def empty_user_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 
 def _state_of_the_process() -> dict[str, Any]:
-    others = ("PYTEST", "TORCH")  # set by what the tests are run with
+    others = (
+        *("PYTEST", "TORCH"),  # set by what the tests are run with, and below by Dask for good
+        *("__DASK", "MALLOC_TRIM", "MKL_NUM", "OPENBLAS_NUM", "PYTHONHASHSEED"),
+    )
     environment = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     return environment | {
         "folder": Path.cwd(),
