@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from nasbench_ecg.errors import OptionError, RecordError
-from nasbench_ecg.signal.headers import fault_of_beat_rate
+from nasbench_ecg.signal.beat_rates import fault_of_beat_rate
 from nasbench_ecg.signal.records import RecordSummary
 
 

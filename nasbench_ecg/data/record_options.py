@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from nasbench_ecg.contracts import Requirement
 from nasbench_ecg.options import Options
 from nasbench_ecg.signal.aami import SymbolMap
+from nasbench_ecg.signal.beat_rates import fault_of_beat_rate
 from nasbench_ecg.signal.filtering import Denoising
-from nasbench_ecg.signal.headers import fault_of_beat_rate
 from nasbench_ecg.signal.median_beat import Differences
 from nasbench_ecg.signal.noise import NOISE_DATABASE, NoiseName
 from nasbench_ecg.signal.rhythm import PLANES, Rhythm

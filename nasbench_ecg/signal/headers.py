@@ -36,10 +36,6 @@ INVALID = {
 RATES = (1.0, 100_000.0)
 """Lowest and highest sampling rate of a recording in hertz."""
 
-BEAT_RATES = (40.0, 100_000.0)
-"""Sampling rates of beats in hertz: above the first, so that they hold the band to 20 Hz in which
-QRS complexes are detected; at most the second."""
-
 _SUMS = "SHA256SUMS.txt"
 _TIME = re.compile(r"\d{1,2}(:\d{1,2}){0,2}(\.\d{1,6})?")
 _DATE = re.compile(r"\d{1,2}/\d{1,2}/\d{1,4}")
@@ -125,14 +121,6 @@ class Header:
         if self.stated_name == own:
             return ()
         return (f"The header {own}.hea names the record {self.stated_name!r}; {own!r} is read.",)
-
-
-def fault_of_beat_rate(rate: float) -> str:
-    """Return why beats cannot have a sampling rate in hertz; empty if they can."""
-    lowest, highest = BEAT_RATES
-    if lowest < rate <= highest:
-        return ""
-    return f"{rate:g} Hz is not above {lowest:g} Hz, as QRS complexes need, up to {highest:,.0f} Hz"
 
 
 def restore(folder: Path) -> str:

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
+from nasbench_ecg.signal.beat_rates import BEAT_RATES
 from nasbench_ecg.signal.delineation import flat_mask
 from nasbench_ecg.signal.filtering import bridge
-from nasbench_ecg.signal.headers import BEAT_RATES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
