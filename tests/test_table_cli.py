@@ -288,6 +288,7 @@ def test_a_report_says_how_each_search_was_run(toy, tmp_path):
     assert asha["set_by_budget"] is None and asha["options"]["eta"] == 2
     section = written.split("## Settings of the searches")[1]
     assert "population=3, sample=2" in section and "null" not in section.split("options:")[0]
+    assert data["scores"] == "one-seed" and "Scores that searches see: one-seed." in section
     assert f"Seed of all repetitions: 7. SHA-256 of the table: {card.sha256}" in section
 
 
@@ -400,6 +401,7 @@ def test_costs_of_another_revision_do_not_enter_a_table(built, beats_cache, monk
         (["--evaluations", "5,x"], "is no list of"),
         (["--evaluations", "0"], "is no list of"),
         (["--seconds", "soon"], "is no list of"),
+        (["--scores", "median"], "cannot see the scores 'median'"),
         (["--seconds", "0.5,nan"], "is no list of"),
         (["--seconds", "0.5,inf"], "is no list of"),
         (["tpe:5:1", "--objectives", "none"], "tpe has no budget: all are above its largest one"),

@@ -23,13 +23,13 @@ from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.tables.card import TableError
 from nasbench_ecg.tables.find import open_table
 from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
+from nasbench_ecg.tables.lookup import ValidationLookup
 from nasbench_ecg.tables.outcome import best_so_far
 from nasbench_ecg.tables.requested_searches import RequestedSearch
 from nasbench_ecg.tables.searchers import TableSearches
 from nasbench_ecg.tables.simulate import (
     Searcher,
     TableSearchContext,
-    ValidationLookup,
     generators,
     simulate,
     stand_in_task,
@@ -103,6 +103,48 @@ def test_an_evaluation_is_a_validation_result_of_one_seed(table):
     assert last.metrics == {"f1_of_macro": last.score}
     assert last.confusion is None and last.predictions is None and not last.curves
     assert ctx.seconds == pytest.approx(first.seconds + last.seconds)
+
+
+def test_without_noise_an_evaluation_is_the_mean_of_the_trained_seeds():
+    table = toy_table(untrained=(4,))
+    table.trained[9] = [True, False, True]
+    lookup = ValidationLookup.of(table, "mean")
+    seeds = lookup.draw_seeds(np.random.default_rng(0))
+    assert seeds.tolist() == [-1 if row == 4 else 0 for row in range(SPACE.size)]
+    ctx = TableSearchContext(lookup, np.random.default_rng(0), seeds, Budget())
+    for row, trained in ((3, [0, 1, 2]), (9, [0, 2])):
+        arch = SPACE.members[row]
+        (found,) = ctx.evaluate_many([arch], Fidelity(epochs=1))
+        each = [table.query(arch, epoch=1, seed=seed) for seed in trained]
+        assert found.score == pytest.approx(np.mean([one.value for one in each]), rel=1e-12)
+        assert found.seconds == pytest.approx(np.mean([one.seconds for one in each]), rel=1e-6)
+    with pytest.raises(TableError, match="not trained"):
+        ctx.evaluate_many([SPACE.members[4]])
+
+
+def test_without_noise_a_search_of_all_members_always_finds_the_same(table):
+    size = SPACE.size
+    budget = Budget(evaluations=size)
+    noisy, exact = (
+        repeat(table, random_search(size), repetitions=12, budget=budget, scores=scores)
+        for scores in ("one-seed", "mean")
+    )
+    mean = table.values("validation", "f1_of_macro")[:, :, -1].mean(axis=1)
+    assert set(exact.found.tolist()) == {int(mean.argmax())}
+    assert len(set(noisy.found.tolist())) > 1
+    # the draws of a repetition are the same: only what is seen differs
+    assert noisy.steps["member"].equals(exact.steps["member"])
+
+
+def test_kept_repetitions_with_and_without_noise_are_not_mistaken(table, tmp_path):
+    search, budget = RequestedSearch("random", 4), Budget(evaluations=SPACE.size)
+    kept = KeptRepetitions(tmp_path)
+    steps = [
+        TableSearches(load_registry(), table, scores=scores).repeat(search, [budget], kept=kept)
+        for scores in ("one-seed", "mean", "one-seed")
+    ]
+    one, mean, again = (found[budget].steps for found in steps)
+    assert one.equals(again) and not one.equals(mean)
 
 
 def test_more_epochs_than_the_table_has_are_its_last_and_beats_are_ignored(table):

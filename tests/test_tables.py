@@ -348,10 +348,12 @@ def test_searches_are_compared_from_python_as_on_the_command_line(table, monkeyp
     assert found.repetitions().groupby("search", sort=False).size().tolist() == [27, 27, 21]
 
 
-def test_a_comparison_from_python_is_the_report_of_the_command(table, tmp_path):
+@pytest.mark.parametrize("scores", ["one-seed", "mean"])
+def test_a_comparison_from_python_is_the_report_of_the_command(table, tmp_path, scores):
     save_table(table, table_folder(tmp_path, "tiny-cells", "synthetic-2lead", "intra-patient"))
     opened = open_from_python("tiny-cells", "synthetic-2lead", tables=tmp_path)
     words = {"budget_evaluations": 4, "budget_seconds": 3.5, "costs": "parameters"}
+    words["scores"] = scores
     found = opened.compare("local-search:3", "nsga2@population=4", repetitions=5, seed=2, **words)
     files = {
         form: tmp_path / f"searches.{suffix}"
@@ -360,13 +362,15 @@ def test_a_comparison_from_python_is_the_report_of_the_command(table, tmp_path):
     command = (
         *("table", "simulate", "synthetic-2lead", "local-search:3", "nsga2@population=4"),
         *("--tables", tmp_path, "--evaluations", 4, "--seconds", 3.5, "--repetitions", 5),
-        *("--objectives", "parameters", "--seed", 2),
+        *("--objectives", "parameters", "--seed", 2, "--scores", scores),
         *(word for file in files.values() for word in ("-o", file)),
     )
     done = CliRunner().invoke(app, [str(word) for word in command], env={"COLUMNS": "120"})
     assert done.exit_code == 0, done.output
     for form, file in files.items():
         assert found.render(form) == file.read_text("utf-8")
+    assert found.as_data()["scores"] == scores
+    assert ("see the mean validation score" in str(found)) == (scores == "mean")
     assert json.loads(json.dumps(found.as_data())) == json.loads(files["json"].read_text("utf-8"))
     # the printed summary is the one of the command, and a notebook shows its tables
     shown = " ".join(line.rstrip() for line in str(found).splitlines())
@@ -385,9 +389,20 @@ def test_a_comparison_that_is_not_possible_is_refused(table):
         ({"budget_seconds": -1.0}, "budget_seconds=-1.0 is not allowed"),
         ({"costs": ["watts"]}, "no cost 'watts'"),
         ({"repetitions": 1}, "repetitions=1 is not allowed"),
+        ({"scores": "means"}, "cannot see the scores 'means'"),
     ):
         with pytest.raises(OptionError, match=re.escape(reason)):
             opened.compare("nsga2", **words)
+
+
+def test_a_simulation_without_noise_sees_the_mean_of_the_seeds(table):
+    opened = OpenTable(load_registry(), table)
+    steps = opened.simulate("random", budget_evaluations=4, repetitions=3, scores="mean")
+    for row in steps.itertuples():
+        result = opened.query(table.members[row.member])
+        assert row.score == pytest.approx(result.value)
+    with pytest.raises(OptionError, match="'best'"):
+        opened.simulate("random", budget_evaluations=4, repetitions=3, scores="best")
 
 
 def test_numbers_of_numpy_make_a_simulation(table):

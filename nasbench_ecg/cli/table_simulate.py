@@ -73,6 +73,14 @@ def simulate(
             help="Set an option of every strategy that has it. Repeatable.",
         ),
     ] = None,
+    scores: Annotated[
+        str,
+        typer.Option(
+            metavar="one-seed|mean",
+            help="What a search sees of a member: one of its trainings, as outside a table, or "
+            "without noise the mean over its seeds.",
+        ),
+    ] = "one-seed",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all repetitions.")] = 0,
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes.")] = 1,
     keep: Annotated[
@@ -106,7 +114,7 @@ def simulate(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.tables.compare_searches import compare_searches
     from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
-    from nasbench_ecg.tables.requested_searches import parse_search
+    from nasbench_ecg.tables.requested_searches import check_scores, parse_search
     from nasbench_ecg.tables.searchers import TableSearches
 
     check_outputs(outputs or [])
@@ -114,7 +122,7 @@ def simulate(
     asked = [parse_search(text, repetitions) for text in strategies]
     parsed = parse_assignments(assignments or [])
     refuse_parts(parsed, ("strategy",))
-    searches = TableSearches(load_registry(), one, parsed.get("strategy", {}))
+    searches = TableSearches(load_registry(), one, parsed.get("strategy", {}), check_scores(scores))
     budgets = [
         Budget(evaluations=int(n)) for n in _parse_numbers(evaluations, "--evaluations", int)
     ]

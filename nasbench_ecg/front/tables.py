@@ -16,6 +16,7 @@ from nasbench_ecg.tables.requested_searches import (
     COSTS,
     EVALUATIONS,
     RequestedSearch,
+    check_scores,
     parse_search,
 )
 from nasbench_ecg.tables.table import Result, Seed, Table
@@ -107,6 +108,7 @@ class OpenTable:
         budget_evaluations: int | None = None,
         budget_seconds: float | None = None,
         repetitions: int = 500,
+        scores: str = "one-seed",
         seed: int = 0,
         workers: int = 1,
         **options: Any,
@@ -118,6 +120,8 @@ class OpenTable:
             budget_evaluations: Evaluations of each repetition.
             budget_seconds: Simulated seconds of each repetition; one of the two must be given.
             repetitions: How often the search is repeated.
+            scores: What a search sees of a member: ``one-seed``, one of its trainings, or ``mean``,
+                without noise, the mean over its seeds.
             seed: Seed of all repetitions.
             workers: Processes.
             options: Options of the strategy.
@@ -148,7 +152,8 @@ class OpenTable:
         seed = whole_number("seed", seed, least=0)
         workers = whole_number("workers", workers, least=1)
         strategy = name_of("strategy", strategy)
-        searches = TableSearches(self._registry, self.data, options)
+        seen = check_scores(name_of("scores", scores))
+        searches = TableSearches(self._registry, self.data, options, seen)
         search = RequestedSearch(strategy, repetitions)
         searches.check([search])
         done = searches.repeat(search, [budget], seed=seed, workers=workers)[budget]
@@ -161,6 +166,7 @@ class OpenTable:
         budget_seconds: float | Sequence[float] = (),
         costs: str | Sequence[str] = COSTS,
         repetitions: int = 500,
+        scores: str = "one-seed",
         seed: int = 0,
         workers: int = 1,
     ) -> ComparedSearches:
@@ -174,6 +180,8 @@ class OpenTable:
             budget_seconds: Budgets in simulated seconds.
             costs: Costs of the hypervolumes.
             repetitions: How often each search is repeated with each budget.
+            scores: What a search sees of a member: ``one-seed``, one of its trainings, or ``mean``,
+                without noise, the mean over its seeds.
             seed: Seed of all repetitions.
             workers: Processes.
 
@@ -205,7 +213,9 @@ class OpenTable:
                 "A comparison needs a budget.", fix="Give budget_evaluations or budget_seconds."
             )
         compared, _ = compare_searches(
-            TableSearches(self._registry, self.data),
+            TableSearches(
+                self._registry, self.data, scores=check_scores(name_of("scores", scores))
+            ),
             [parse_search(name_of("strategy", name), repetitions) for name in strategies],
             budgets,
             [name_of("costs", cost) for cost in _listed(costs)],

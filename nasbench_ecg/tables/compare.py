@@ -27,7 +27,8 @@ from nasbench_ecg.tables.comparison import (
     Winner,
 )
 from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes, incumbent_members
-from nasbench_ecg.tables.simulate import METRIC, Simulation
+from nasbench_ecg.tables.lookup import METRIC
+from nasbench_ecg.tables.simulate import Simulation
 from nasbench_ecg.tables.table import Table
 
 POINTS = 8

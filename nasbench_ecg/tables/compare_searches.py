@@ -78,5 +78,6 @@ def compare_searches(
         compare(searches.table, found, baseline, costs),
         settings=tuple(map(searches.settings, wanted.values())),
         seed=seed,
+        scores=searches.scores,
     )
     return compared, found

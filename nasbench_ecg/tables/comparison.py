@@ -13,7 +13,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.statistics import SIGNIFICANCE
 from nasbench_ecg.tables.outcome import By
-from nasbench_ecg.tables.requested_searches import SearchSettings
+from nasbench_ecg.tables.requested_searches import Scores, SearchSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,6 +146,7 @@ class SearchComparison:
         winners: One for each search that has a budget of evaluations.
         settings: How each search was run; empty if that is not known.
         seed: Seed of all repetitions, likewise None.
+        scores: What a search saw of a member: one of its trainings, or the mean over its seeds.
     """
 
     baseline: str
@@ -157,6 +158,7 @@ class SearchComparison:
     winners: tuple[Winner, ...]
     settings: tuple[SearchSettings, ...] = ()
     seed: int | None = None
+    scores: Scores = "one-seed"
 
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row for each budget, measure and search, with scores as fractions.

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.simulate import METRIC, Simulation
+from nasbench_ecg.tables.lookup import METRIC
+from nasbench_ecg.tables.simulate import Simulation
 from nasbench_ecg.tables.table import Table
 
 By = Literal["evaluation", "seconds"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from nasbench_ecg.errors import OptionError
 
@@ -13,6 +13,9 @@ COSTS = ("parameters", "macs", "flash_bytes")
 
 EVALUATIONS = (20, 50, 100, 200)
 """Budgets by default."""
+
+Scores = Literal["one-seed", "mean"]
+"""What a search sees of a member: one of its trainings, or the mean over them."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,21 @@ def parse_search(text: str, repetitions: int) -> RequestedSearch:
         counts[0] if counts else repetitions,
         options.get("strategy", {}),
         counts[1] if len(counts) > 1 else None,
+    )
+
+
+def check_scores(scores: str) -> Scores:
+    """Return ``scores`` if it is one of :data:`Scores`.
+
+    Raises:
+        OptionError: It is not.
+    """
+    for known in get_args(Scores):
+        if scores == known:
+            return known  # type: ignore[no-any-return]
+    raise OptionError(
+        f"A search cannot see the scores {scores!r} of members.",
+        fix=f"Known: {', '.join(get_args(Scores))}.",
     )
 
 

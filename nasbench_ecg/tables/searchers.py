@@ -19,13 +19,13 @@ from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import Kind, StrategySpec
 from nasbench_ecg.tables.card import Component as Described
 from nasbench_ecg.tables.kept_repetitions import KeptRepetitions
-from nasbench_ecg.tables.requested_searches import RequestedSearch, SearchSettings
+from nasbench_ecg.tables.lookup import ValidationLookup
+from nasbench_ecg.tables.requested_searches import RequestedSearch, Scores, SearchSettings
 from nasbench_ecg.tables.simulate import (
     Searcher,
     Simulation,
     TableBuilder,
     TableSearchContext,
-    ValidationLookup,
     generators,
     joined,
     simulate,
@@ -46,12 +46,17 @@ class TableSearches:
         registry: All components.
         table: The table.
         overrides: Options of strategies that the user set; each strategy takes those that it has.
+        scores: What a search sees of a member: one of its trainings, or the mean over its seeds.
     """
 
     def __init__(
-        self, registry: Registry, table: Table, overrides: Mapping[str, Any] | None = None
+        self,
+        registry: Registry,
+        table: Table,
+        overrides: Mapping[str, Any] | None = None,
+        scores: Scores = "one-seed",
     ) -> None:
-        self.registry, self.table = registry, table
+        self.registry, self.table, self.scores = registry, table, scores
         self.overrides = dict(overrides or {})
         self.space: TableSpace = table_space(
             create(registry, "search-space", table.card.space), table
@@ -172,7 +177,7 @@ class TableSearches:
         def run(budget: Budget, numbers: NDArray[np.int64]) -> Simulation:
             return simulate(
                 self.table, self.space, self.builder, searcher,
-                repetitions=numbers, budget=budget, seed=seed, workers=workers,
+                repetitions=numbers, budget=budget, seed=seed, workers=workers, scores=self.scores,
             )  # fmt: skip
 
         def run_all(numbers: NDArray[np.int64]) -> Simulation:
@@ -187,6 +192,7 @@ class TableSearches:
             "options": options.model_dump(mode="json"),
             "budgets": [budget.limits() for budget in budgets],
             "seed": seed,
+            **({} if self.scores == "one-seed" else {"scores": self.scores}),
         }
         return kept.repeat(identity, search.repetitions, run_all)
 
@@ -265,7 +271,7 @@ class TableSearches:
         strategy: Strategy = component.create(self._resolve(component, own))
         if not isinstance(strategy, EstimatesSearch):
             return 0.0, 1
-        lookup = ValidationLookup.of(self.table)
+        lookup = ValidationLookup.of(self.table, self.scores)
         rng, noise = generators(component.name, 0, 0)
         ctx = _EstimateContext(lookup, rng, lookup.draw_seeds(noise), Budget())
         builder = TableBuilder(self.builder, self.table)

@@ -1,8 +1,9 @@
 """Searches repeated on a table: strategies run unchanged, and every training is looked up.
 
 The clock is simulated: an evaluation takes the processor seconds that its training took when the
-table was built. Budgets of evaluations and of seconds work as in a run. A fidelity of more epochs
-than the table has means its last epoch, and a fidelity's number of beats is ignored.
+table was built. A search sees one training of each member, as outside a table, or without noise the
+mean over its seeds. Budgets of evaluations and of seconds work as in a run. A fidelity of more
+epochs than the table has means its last epoch, and a fidelity's number of beats is ignored.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.progress import Progress, Silent
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.table import BASE_SEEDS, Table
+from nasbench_ecg.tables.lookup import METRIC, ValidationLookup, placing
+from nasbench_ecg.tables.requested_searches import Scores
+from nasbench_ecg.tables.table import Table
 from nasbench_ecg.training.checkpoint import NoCheckpoint
 
 if TYPE_CHECKING:
     import torch
-
-METRIC = "f1_of_macro"
 
 STEP_TYPES: Mapping[str, type[np.generic]] = {
     "repetition": np.int64, "evaluation": np.int64, "seconds": np.float64,
@@ -47,82 +48,14 @@ STEP_TYPES: Mapping[str, type[np.generic]] = {
 """Columns of the steps of repeated searches and their types, also of those without any step."""
 
 
-@dataclass(frozen=True)
-class ValidationLookup:
-    """The part of a table that a search may see: validation scores and seconds, no test results.
-
-    It has the first three seeds only, so that members with more are not treated otherwise.
-
-    Attributes:
-        place: Returns the row of an architecture.
-        trained: Which members are trained with which seeds, [M, S].
-        scores: Validation scores, [M, S, E].
-        seconds: Processor seconds of training and validation, [M, S, E].
-    """
-
-    place: Callable[[Architecture], int]
-    trained: NDArray[np.bool_]
-    scores: NDArray[np.float64]
-    seconds: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, table: Table) -> ValidationLookup:
-        """Return the lookup of a table."""
-        scores, seconds = table.values("validation", METRIC), table.arrays["seconds"]
-        seeds = slice(BASE_SEEDS)
-        trained = table.trained[:, seeds]
-        return cls(_placing(table), trained, scores[:, seeds], seconds[:, seeds])
-
-    def epoch(self, fidelity: Fidelity | None) -> int:
-        """Return after which epoch a fidelity is looked up."""
-        epochs = int(self.scores.shape[-1])
-        asked = epochs if fidelity is None or fidelity.epochs is None else fidelity.epochs
-        return min(asked, epochs)
-
-    def mean_seconds(self, fidelity: Fidelity | None = None) -> float:
-        """Return the mean seconds of all trainings with a fidelity, from where it goes on."""
-        epoch = self.epoch(fidelity)
-        reused = min((fidelity and fidelity.continues) or 0, epoch)
-        seconds = self.seconds[..., epoch - 1]
-        if reused:
-            seconds = seconds - self.seconds[..., reused - 1]
-        return float(seconds[self.trained].mean())
-
-    def draw_seeds(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Return a random trained seed of each member, [M]; -1 where none is trained."""
-        counts = self.trained.sum(axis=1)
-        wanted = (rng.random(len(counts)) * counts).astype(np.int64)
-        ranks = self.trained.cumsum(axis=1) - 1
-        found = (self.trained & (ranks == wanted[:, None])).argmax(axis=1)
-        return np.where(counts > 0, found, -1)
-
-
-def _placing(table: Table) -> Callable[[Architecture], int]:
-    """Return a function that finds the row of a member, and through which no result is reached.
-
-    A method of the table would hand its test results to a search.
-    """
-    rows = {arch.hash: row for row, arch in enumerate(table.members)}
-
-    def place(arch: Architecture) -> int:
-        row = rows.get(arch.hash)
-        if row is None:
-            raise TableError(
-                f"The architecture {arch.hash} is not a member of the table.",
-                fix="A space must return canonical forms of its members.",
-            )
-        return row
-
-    return place
-
-
 @dataclass
 class TableSearchContext:
     """The context of a simulated search: :class:`~nasbench_ecg.contracts.SearchContext`.
 
     The results of one seed are looked up, so that a search sees the noise of a single training. The
     seed of each member is drawn from its trained seeds, once in a repetition, and is the same for
-    all searches, so that their repetitions are pairs.
+    all searches, so that their repetitions are pairs. A lookup of means has one seed in place of
+    them.
 
     Attributes:
         lookup: The validation results of the table.
@@ -257,6 +190,7 @@ def simulate(
     budget: Budget,
     seed: int = 0,
     workers: int = 1,
+    scores: Scores = "one-seed",
 ) -> Simulation:
     """Run a strategy many times on a table.
 
@@ -273,11 +207,12 @@ def simulate(
             label and on the repetition's number, so that they do not depend on ``workers``. The
             seeds of the members depend on the repetition alone.
         workers: Processes.
+        scores: What a search sees of a member: one training, or the mean over its seeds.
 
     Raises:
         NasbenchError: The strategy cannot search the space, or does not keep the budget.
     """
-    run = partial(_repeat, table, space, builder, searcher, budget, seed)
+    run = partial(_repeat, table, space, builder, searcher, budget, seed, scores)
     numbers = np.arange(repetitions) if isinstance(repetitions, int) else repetitions
     blocks = np.array_split(numbers, max(1, min(workers, len(numbers))))
     if len(blocks) == 1:
@@ -299,9 +234,10 @@ def _repeat(
     searcher: Searcher,
     budget: Budget,
     seed: int,
+    scores: Scores,
     repetitions: NDArray[np.int64],
 ) -> tuple[list[tuple[Any, ...]], NDArray[np.int64]]:
-    task, lookup = stand_in_task(table), ValidationLookup.of(table)
+    task, lookup = stand_in_task(table), ValidationLookup.of(table, scores)
     builder = TableBuilder(builder, table)
     rows: list[tuple[Any, ...]] = []
     found = []
@@ -321,7 +257,7 @@ class TableBuilder:
     """The builder of a table, which knows the costs of its networks without building them."""
 
     def __init__(self, builder: Builder, table: Table) -> None:
-        self._builder, self._place = builder, _placing(table)
+        self._builder, self._place = builder, placing(table)
         self._costs = table.costs()
 
     def build(

@@ -97,6 +97,7 @@ def as_data(table: TrainedTable, found: SearchComparison) -> dict[str, Any]:
         "trained": int(table.available.sum()),
         "table": card.sha256,
         "seed": found.seed,
+        "scores": found.scores,
         "settings": [asdict(one) for one in found.settings],
         "baseline": found.baseline,
         "best": found.best,
@@ -150,6 +151,13 @@ def _state(table: TrainedTable) -> str:
     )
 
 
+def _seen(found: SearchComparison) -> list[str]:
+    """Return a note if searches see what no search outside a table can."""
+    if found.scores == "one-seed":
+        return []
+    return ["Searches see the mean validation score over the seeds of a member, without its noise."]
+
+
 def _verdict_tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
     """Return the verdicts of each measure: a row for each search, a column for each budget."""
     measured = {"Verdicts on the found member": [o.scores for o in found.outcomes]}
@@ -162,7 +170,12 @@ def _verdict_tables(table: TrainedTable, found: SearchComparison) -> list[Table]
         "corrected test both say so; −: not shown. Times are simulated. n: repetitions."
     )
     return [
-        text_table(title, headings, _verdict_rows(rows, found.baseline), [note, _state(table)])
+        text_table(
+            title,
+            headings,
+            _verdict_rows(rows, found.baseline),
+            [note, *_seen(found), _state(table)],
+        )
         for title, rows in measured.items()
     ]
 
@@ -228,6 +241,7 @@ def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome)
         "difference. p: Wilcoxon's signed-rank test with Holm's correction. superior: probability "
         f"that a repetition is better than one of {found.baseline}, ties half. verdict: what "
         "interval and test both say.",
+        *_seen(found),
         _state(table),
     ]
     return text_table(f"Found member, {budget_text(outcome.budget)}", headings, rows, notes)
@@ -358,7 +372,8 @@ def _settings_table(table: TrainedTable, found: SearchComparison) -> Table:
     notes = [
         "options: without those that are null; limits of length are larger than any budget, which "
         "ends the search. budget sets: the option that a budget of evaluations is the value of.",
-        f"Seed of all repetitions: {found.seed}. SHA-256 of the table: {table.card.sha256}.",
+        f"Scores that searches see: {found.scores}. Seed of all repetitions: {found.seed}. SHA-256 "
+        f"of the table: {table.card.sha256}.",
         _state(table),
     ]
     return text_table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -256,23 +256,21 @@ def _forbidden_calls() -> Iterator[list[str]]:
 
         return called
 
-    functions = [(address, pkgutil.resolve_name(address)) for address in _FORBIDDEN]
-    replaced = [(function, spy(address)) for address, function in functions]
+    spies = [(pkgutil.resolve_name(address), spy(address)) for address in _FORBIDDEN]
     try:
-        for function, spied in replaced:
-            _replace_everywhere(function, spied)
+        _replace_everywhere(spies)
         yield calls
     finally:
-        for function, spied in replaced:
-            _replace_everywhere(spied, function)
+        _replace_everywhere([(spied, function) for function, spied in spies])
 
 
-def _replace_everywhere(function: Callable[..., Any], other: Callable[..., Any]) -> None:
-    """Replace a function in all modules: also in those that have imported it by name."""
+def _replace_everywhere(functions: Sequence[tuple[Callable[..., Any], Callable[..., Any]]]) -> None:
+    """Replace functions by others in all modules: also in those that have imported them by name."""
+    others = {id(function): other for function, other in functions}
     for module in list(sys.modules.values()):
         for name, value in list(getattr(module, "__dict__", {}).items()):
-            if value is function:
-                setattr(module, name, other)
+            if id(value) in others:
+                setattr(module, name, others[id(value)])
 
 
 class _UnknownSpace:
