@@ -26,6 +26,7 @@ from nasbench_ecg.plugin.specs import (
 
 if TYPE_CHECKING:
     from nasbench_ecg.architecture import Architecture, canonical_json, distinct_architectures
+    from nasbench_ecg.configuration_space import configuration_space, values_of
     from nasbench_ecg.contracts import (
         Budget,
         Builder,
@@ -103,6 +104,7 @@ __getattr__ = lazy_names(
             "canonical_json",
             "distinct_architectures",
         ),
+        "nasbench_ecg.configuration_space": ("configuration_space", "values_of"),
         "nasbench_ecg.contracts": (
             "Budget",
             "Builder",
@@ -266,6 +268,7 @@ __all__ = [
     "WorkerPool",
     "canonical_json",
     "check_values",
+    "configuration_space",
     "cut_beats",
     "distinct_architectures",
     "draw_values",
@@ -273,4 +276,5 @@ __all__ = [
     "join",
     "run_job",
     "storage_errors",
+    "values_of",
 ]

@@ -26,8 +26,8 @@ from nasbench_ecg.tables.comparison import (
     SearchComparison,
     Winner,
 )
-from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes, incumbent_members
 from nasbench_ecg.tables.lookup import METRIC
+from nasbench_ecg.tables.outcome import By, best_so_far, hypervolumes, incumbent_members
 from nasbench_ecg.tables.simulate import Simulation
 from nasbench_ecg.tables.table import Table
 
