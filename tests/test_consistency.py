@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.consistency import score_metric
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record_files import DamagedRecord, read_record_file

@@ -24,7 +24,7 @@ from nasbench_ecg.errors import DivergedError, ProtocolError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.contexts import RunSearchContext, ValidationContext
 from nasbench_ecg.run.cross_validation import cross_validated, fold_task, n_folds
 from nasbench_ecg.run.parallel import Workers

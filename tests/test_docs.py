@@ -40,7 +40,7 @@ import nasbench_ecg
 from nasbench_ecg import api, metrics, signal, testing, training
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import KINDS, load_registry
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.request import RunRequest
 
 sybil = pytest.importorskip("sybil", reason="needs sybil: pip install 'nasbench-ecg[dev]'")

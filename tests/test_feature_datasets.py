@@ -14,7 +14,7 @@ from nasbench_ecg.errors import OptionError, RecordError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.prepare import prepare_run
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.signal.features import FEATURES, beat_features

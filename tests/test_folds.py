@@ -27,7 +27,7 @@ from nasbench_ecg.report.render import FORMATS, render
 from nasbench_ecg.report.render.terminal import leaderboard_table
 from nasbench_ecg.report.studies.generalization import generalization
 from nasbench_ecg.report.summary.folds import fold_summary
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest

@@ -18,7 +18,7 @@ from nasbench_ecg.plugin import registry
 from nasbench_ecg.report.render import render_tables
 from nasbench_ecg.report.studies.generalization import generalization
 from nasbench_ecg.report.studies.generalization_tables import as_data, tables
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore

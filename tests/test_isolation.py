@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from nasbench_ecg.cli import app
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.plan import PlannedRun

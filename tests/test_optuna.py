@@ -30,7 +30,7 @@ from nasbench_ecg.contracts import Budget, Task
 from nasbench_ecg.errors import DivergedError, NasbenchError
 from nasbench_ecg.options import PROFILE_NAMES, resolve
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.testing.fixtures import small_task
 from nasbench_ecg.training import network_costs

@@ -24,7 +24,7 @@ from nasbench_ecg.report.leaderboard.build import build_report
 from nasbench_ecg.report.leaderboard.tables import leaderboard_table
 from nasbench_ecg.report.studies.generalization import generalization
 from nasbench_ecg.report.studies.generalization_tables import as_data, tables
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.prepare import prepare_run
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.studies.generalize import (

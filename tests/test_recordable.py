@@ -15,7 +15,7 @@ from tiny_runs import prepared_run, registry_with, tiny_request
 from nasbench_ecg.contracts import Evaluation, SearchResult
 from nasbench_ecg.errors import PluginError
 from nasbench_ecg.plugin.specs import EvaluatorSpec, StrategySpec
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import read_record_file
 from nasbench_ecg.run.runner import execute

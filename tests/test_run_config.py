@@ -27,7 +27,8 @@ from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, Protoco
 from nasbench_ecg.options import PROFILE_NAMES, Options, resolve
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import BuilderSpec, SearchSpaceSpec, StrategySpec
-from nasbench_ecg.run.config import RunConfig, configure, resolve_device
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.configure import configure, resolve_device
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest
 
@@ -174,7 +175,7 @@ def test_the_version_of_a_plugin_does_not_change_the_key() -> None:
 def test_the_key_is_the_same_in_another_process(outside: dict[str, str]) -> None:
     code = (
         "import sys, json; from nasbench_ecg.plugin.registry import load_registry;"
-        "from nasbench_ecg.run.config import configure;"
+        "from nasbench_ecg.run.configure import configure;"
         "from nasbench_ecg.run.request import RunRequest;"
         "request = RunRequest('darts', 'toy-2lead', profile='paper', device='cpu',"
         " overrides=json.loads(sys.argv[1]));"

@@ -12,7 +12,7 @@ from run_records import CLASSES, ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
 
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.report.summary.run import run_summary
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest

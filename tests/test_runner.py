@@ -38,7 +38,8 @@ from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.progress import Silent
-from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.estimate import estimate
 from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.record import RunRecord

@@ -25,7 +25,7 @@ from nasbench_ecg.contracts import Budget
 from nasbench_ecg.errors import NasbenchError, OptionError, StorageError
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.record import Status
 from nasbench_ecg.run.recording import new_record
 from nasbench_ecg.run.request import RunRequest

@@ -14,7 +14,8 @@ from nasbench_ecg.plugin.component import Component
 from nasbench_ecg.plugin.registry import PluginInfo, Registry, load_registry
 from nasbench_ecg.plugin.specs import ComponentSpec
 from nasbench_ecg.progress import Progress, Silent, Steps
-from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest

@@ -19,7 +19,7 @@ from nasbench_ecg.api import Architecture, MissingDataError, Progress, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.progress import Steps
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.contexts import FinalTestContext
 from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.record_files import read_records

@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 from nasbench_ecg.api import Architecture, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.training import build_network, to_device

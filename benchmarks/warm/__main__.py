@@ -21,7 +21,7 @@ import torch
 from nasbench_ecg.api import Fidelity, Silent
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.plugin.registry import load_registry
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.prepare import PreparedRun, prepare_run
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.resume import ResumeFolder

@@ -92,7 +92,7 @@ def correlate(
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.report.studies.correlation import correlate as measure
     from nasbench_ecg.report.studies.correlation import seed_noise
-    from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.configure import configure
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.run.prepare import prepare_run
     from nasbench_ecg.run.request import RunRequest

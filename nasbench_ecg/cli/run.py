@@ -265,7 +265,7 @@ def _run_one(
     """Return the record of a run, made now or before; None after a dry run."""
     from nasbench_ecg.cli.execution import interrupt_on_sigterm
     from nasbench_ecg.front.running import RunListener, make_run
-    from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.configure import configure
     from nasbench_ecg.run.locks import waits_for
 
     class Printer(RunListener):

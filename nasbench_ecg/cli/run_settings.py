@@ -81,7 +81,7 @@ def print_missing_records(config: RunConfig, source: LocalSource) -> None:
 def print_estimate(registry: Registry, request: RunRequest, ready: PreparedRun) -> None:
     """Print how long the run takes on this machine, and how long the published settings would."""
     from nasbench_ecg.errors import NasbenchError
-    from nasbench_ecg.run.config import configure
+    from nasbench_ecg.run.configure import configure
     from nasbench_ecg.run.estimate import estimate
     from nasbench_ecg.text import duration
 

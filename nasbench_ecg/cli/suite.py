@@ -373,7 +373,7 @@ def _gpus(text: str | None, device: str) -> list[str]:
         OptionError: The runs use the CPU.
     """
     from nasbench_ecg.errors import OptionError
-    from nasbench_ecg.run.config import resolve_device
+    from nasbench_ecg.run.configure import resolve_device
 
     named = [gpu.strip() for gpu in (text or "").split(",") if gpu.strip()]
     if named and resolve_device(device) != "cuda":

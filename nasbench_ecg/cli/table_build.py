@@ -89,7 +89,7 @@ def build(
     from nasbench_ecg.data.source import LocalSource
     from nasbench_ecg.options import parse_assignments
     from nasbench_ecg.plugin.registry import load_registry
-    from nasbench_ecg.run.config import resolve_device
+    from nasbench_ecg.run.configure import resolve_device
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import build as train_missing
     from nasbench_ecg.tables.build import continue_shipped, open_or_create, pack

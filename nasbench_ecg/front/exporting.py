@@ -22,7 +22,7 @@ from nasbench_ecg.io import check_writable, replace_atomically, storage_errors
 from nasbench_ecg.physionet.catalog import DATABASES
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.progress import Progress
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.downloads import fetch_missing
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest

@@ -21,7 +21,7 @@ from nasbench_ecg.front.running import overrides_of
 from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.progress import Progress
-from nasbench_ecg.run.config import resolve_dataset
+from nasbench_ecg.run.configure import resolve_dataset
 from nasbench_ecg.run.downloads import fetch_records
 from nasbench_ecg.run.loading import beats_of
 from nasbench_ecg.run.record import RunRecord

@@ -21,7 +21,8 @@ from nasbench_ecg.plugin.loading import spec_fault
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.plugin.specs import StrategySpec
 from nasbench_ecg.progress import Progress, Silent
-from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.downloads import check_obtainable, fetch_missing
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord

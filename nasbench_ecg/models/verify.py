@@ -24,7 +24,7 @@ from nasbench_ecg.models.repeated_run import other_scores, other_search, spread_
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
-from nasbench_ecg.run.config import configure, resolve_device
+from nasbench_ecg.run.configure import configure, resolve_device
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
 from nasbench_ecg.run.request import ROLES, RunRequest

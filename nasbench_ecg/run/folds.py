@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nasbench_ecg.data.protocols import open_folds
 from nasbench_ecg.plugin.registry import Registry
-from nasbench_ecg.run.config import configure
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.request import RunRequest
 
 
@@ -18,7 +18,7 @@ def each_fold(registry: Registry, request: RunRequest) -> list[RunRequest]:
 
     Raises:
         NasbenchError: The request cannot be configured, as in
-            :func:`nasbench_ecg.run.config.configure`.
+            :func:`nasbench_ecg.run.configure.configure`.
     """
     k = open_folds(configure(registry, request).protocol_options)
     if not k:

@@ -16,7 +16,7 @@ from nasbench_ecg.data.record_options import RecordsOptions
 from nasbench_ecg.errors import OptionError, PluginError
 from nasbench_ecg.options import resolve
 from nasbench_ecg.plugin.registry import Registry, load_registry
-from nasbench_ecg.run.config import configure, default_evaluator
+from nasbench_ecg.run.configure import configure, default_evaluator
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest

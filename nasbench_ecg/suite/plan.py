@@ -15,7 +15,8 @@ from nasbench_ecg.errors import NasbenchError, OptionError
 from nasbench_ecg.options import short_names
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import StrategySpec
-from nasbench_ecg.run.config import RunConfig, configure
+from nasbench_ecg.run.config import RunConfig
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.folds import each_fold
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.request import RunRequest

@@ -18,7 +18,8 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.progress import Progress
-from nasbench_ecg.run.config import ResolvedComponent, RunConfig, configure
+from nasbench_ecg.run.config import ResolvedComponent, RunConfig
+from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.environment import cpu_name
 from nasbench_ecg.run.prepare import prepare_run
 from nasbench_ecg.run.request import RunRequest
