@@ -77,8 +77,8 @@ def simulate(
         str,
         typer.Option(
             metavar="one-seed|mean",
-            help="What a search sees of a member: one of its trainings, as outside a table, or "
-            "without noise the mean over its seeds.",
+            help="What a search sees of a member: one of its trainings, as outside a table, or the "
+            "mean over its first three seeds.",
         ),
     ] = "one-seed",
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of all repetitions.")] = 0,

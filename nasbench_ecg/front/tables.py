@@ -121,7 +121,7 @@ class OpenTable:
             budget_seconds: Simulated seconds of each repetition; one of the two must be given.
             repetitions: How often the search is repeated.
             scores: What a search sees of a member: ``one-seed``, one of its trainings, or ``mean``,
-                without noise, the mean over its seeds.
+                the mean over its first three seeds.
             seed: Seed of all repetitions.
             workers: Processes.
             options: Options of the strategy.
@@ -181,7 +181,7 @@ class OpenTable:
             costs: Costs of the hypervolumes.
             repetitions: How often each search is repeated with each budget.
             scores: What a search sees of a member: ``one-seed``, one of its trainings, or ``mean``,
-                without noise, the mean over its seeds.
+                the mean over its first three seeds.
             seed: Seed of all repetitions.
             workers: Processes.
 

@@ -8,15 +8,9 @@ from typing import Any
 
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import ProtocolOptions
-from nasbench_ecg.options import (
-    Options,
-    unstored_options,
-)
+from nasbench_ecg.options import Options, unstored_options
 from nasbench_ecg.plugin.registry import Component
-from nasbench_ecg.plugin.specs import (
-    SearchSpaceSpec,
-    StrategySpec,
-)
+from nasbench_ecg.plugin.specs import SearchSpaceSpec, StrategySpec
 from nasbench_ecg.run.key import run_key
 from nasbench_ecg.run.request import RunRequest
 

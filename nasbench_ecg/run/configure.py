@@ -13,12 +13,7 @@ from typing import Any
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.protocols import ProtocolOptions, protocol_names, protocol_options
 from nasbench_ecg.errors import OptionError, ProtocolError, nearest
-from nasbench_ecg.options import (
-    PROFILE_NAMES,
-    Options,
-    changed_options,
-    resolve,
-)
+from nasbench_ecg.options import PROFILE_NAMES, Options, changed_options, resolve
 from nasbench_ecg.plugin.registry import Component, Registry
 from nasbench_ecg.plugin.specs import (
     BuilderSpec,

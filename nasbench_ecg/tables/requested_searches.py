@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
-from nasbench_ecg.errors import OptionError
+from nasbench_ecg.errors import OptionError, nearest
 
 COSTS = ("parameters", "macs", "flash_bytes")
 """Costs of the hypervolumes that are compared by default."""
@@ -15,7 +15,7 @@ EVALUATIONS = (20, 50, 100, 200)
 """Budgets by default."""
 
 Scores = Literal["one-seed", "mean"]
-"""What a search sees of a member: one of its trainings, or the mean over them."""
+"""What a search sees of a member: one of its trainings, or the mean over its first three seeds."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,12 @@ def check_scores(scores: str) -> Scores:
     Raises:
         OptionError: It is not.
     """
-    for known in get_args(Scores):
-        if scores == known:
-            return known  # type: ignore[no-any-return]
-    raise OptionError(
-        f"A search cannot see the scores {scores!r} of members.",
-        fix=f"Known: {', '.join(get_args(Scores))}.",
-    )
+    known = get_args(Scores)
+    if scores not in known:
+        raise OptionError(
+            f"A search cannot see the scores {scores!r} of members.", fix=nearest(scores, known)
+        )
+    return cast(Scores, scores)
 
 
 def refuse_repeated(searches: Sequence[RequestedSearch]) -> None:

@@ -1,8 +1,8 @@
 """Searches repeated on a table: strategies run unchanged, and every training is looked up.
 
 The clock is simulated: an evaluation takes the processor seconds that its training took when the
-table was built. A search sees one training of each member, as outside a table, or without noise the
-mean over its seeds. Budgets of evaluations and of seconds work as in a run. A fidelity of more
+table was built. A search sees one training of each member, as outside a table, or the mean over its
+first three seeds. Budgets of evaluations and of seconds work as in a run. A fidelity of more
 epochs than the table has means its last epoch, and a fidelity's number of beats is ignored.
 """
 

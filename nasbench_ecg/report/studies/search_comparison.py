@@ -155,7 +155,7 @@ def _seen(found: SearchComparison) -> list[str]:
     """Return a note if searches see what no search outside a table can."""
     if found.scores == "one-seed":
         return []
-    return ["Searches see the mean validation score over the seeds of a member, without its noise."]
+    return ["Searches see the mean validation score over the first three seeds of a member."]
 
 
 def _verdict_tables(table: TrainedTable, found: SearchComparison) -> list[Table]:
