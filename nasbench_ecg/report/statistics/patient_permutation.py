@@ -35,8 +35,8 @@ FIRST_EXCHANGES = 4999
 
 _SMALL = 0.1
 _DRAWN = 2**9  # exchanges that are drawn and scored at a time
+_GROUP = 3  # persons that are exchanged between two looks at the bounds
 _BLOCK = 2**16  # counts that are scored at a time where all exchanges are: they stay in the cache
-_BOUNDED = 2**20  # counts whose bounds are found at a time
 _ROUNDING = 1e-9  # more than the scores' errors of rounding
 
 
@@ -63,9 +63,7 @@ def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: 
             return p_value
     if n > MOST_EXACT_PERSONS:
         return _drawn_p_value(pair, observed, n, EXCHANGES)
-    blocks = pair.blocks_that_may_reach(observed)
-    n_extreme = sum(int((pair.differences(changes) >= observed).sum()) for changes in blocks)
-    return float(n_extreme / 2 ** (n - 1))
+    return pair.number_that_reach(observed) / 2 ** (n - 1)
 
 
 def smallest_person_p_value(n_persons: int) -> float:
@@ -159,36 +157,60 @@ class _Pair:
 
         return self.gaps @ exchanged.T.astype(np.float64)
 
-    def blocks_that_may_reach(self, size: float) -> Iterator[NDArray[np.float64]]:
-        """Yield what all exchanges change, but not those whose differences are surely smaller.
+    def number_that_reach(self, size: float) -> int:
+        """Return how many exchanges of persons give a difference of at least ``size``.
 
-        The last person is never exchanged: to exchange all persons changes only the sign. The
-        exchanges of the persons who change least make a block; a block is left out where the
-        largest and the smallest counts that it reaches bound its differences below ``size``.
-
-        Returns:
-            Blocks as :meth:`changes` returns them.
+        One person is never exchanged: to exchange all persons changes only the sign. The others are
+        exchanged group by group, first those who change most. After each group, the largest and the
+        smallest counts that the remaining persons allow bound the differences: where all or none
+        of them reach ``size``, the remaining persons are not exchanged one by one.
         """
         import numpy as np
 
         n_counts, n_persons = self.gaps.shape
         shares = self.gaps / np.maximum(self.totals.max(axis=0), 1).reshape(-1, 1)
-        gaps = self.gaps[:, np.abs(shares).sum(axis=0).argsort()]
-        n_first = min(max(_BLOCK // n_counts, 1).bit_length() - 1, n_persons - 1)
-        first, others = gaps[:, :n_first], gaps[:, n_first:-1]
-        of_first = first @ _all_exchanges(n_first).T.astype(np.float64)
-        reach = [bound(first, 0).sum(axis=1)[:, None] for bound in (np.minimum, np.maximum)]
-        blocks = _all_exchanges(n_persons - 1 - n_first)
-        for exchanged in np.array_split(blocks, -(-len(blocks) * n_counts // _BOUNDED)):
-            of_others = others @ exchanged.T.astype(np.float64)
-            least, most = (
-                (of_others + changes).reshape(*self.totals.shape[1:-1], -1) for changes in reach
-            )
-            low, high = self._score_range(self.totals[0] + least, self.totals[0] + most)
-            other_low, other_high = self._score_range(self.totals[1] - most, self.totals[1] - least)
-            largest = np.maximum(high - other_low, other_high - low)
-            for changes in of_others.T[largest >= size - _ROUNDING]:
-                yield of_first + changes[:, None]
+        gaps = self.gaps[:, np.abs(shares).sum(axis=0).argsort()[::-1]][:, 1:]
+        groups = [gaps[:, start : start + _GROUP] for start in range(0, n_persons - 1, _GROUP)]
+        branches = [group @ _all_exchanges(group.shape[1]).T.astype(np.float64) for group in groups]
+        n_reaching, unknown = 0, [(0, np.zeros((n_counts, 1)))]
+        while unknown:
+            depth, changes = unknown.pop()
+            if depth == len(groups):
+                n_reaching += int((self.differences(changes) >= size).sum())
+                continue
+            changes = (changes[:, :, None] + branches[depth][:, None]).reshape(n_counts, -1)
+            if depth + 1 < len(groups):
+                remaining = gaps[:, (depth + 1) * _GROUP :]
+                least, most = self._range(changes, remaining)
+                surely = least >= size + _ROUNDING
+                n_reaching += int(surely.sum()) << remaining.shape[1]
+                changes = changes[:, ~surely & (most >= size - _ROUNDING)]
+            n_blocks = -(-changes.size // _BLOCK)
+            if n_blocks:
+                unknown += [(depth + 1, b) for b in np.array_split(changes, n_blocks, axis=1)]
+        return n_reaching
+
+    def _range(
+        self, changes: NDArray[np.float64], remaining: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return bounds of the sizes of the differences, each [n_exchanges].
+
+        Args:
+            changes: [2 × n_classes × n_runs, n_exchanges], from :meth:`changes`.
+            remaining: [2 × n_classes × n_runs, n_remaining], what an exchange of each person
+                changes who may still be exchanged.
+        """
+        import numpy as np
+
+        shape = (*self.totals.shape[1:-1], -1)
+        least, most = (
+            (changes + bound(remaining, 0).sum(axis=1)[:, None]).reshape(shape)
+            for bound in (np.minimum, np.maximum)
+        )
+        low, high = self._score_range(self.totals[0] + least, self.totals[0] + most)
+        other_low, other_high = self._score_range(self.totals[1] - most, self.totals[1] - least)
+        above, below = low - other_high, other_low - high
+        return np.maximum(np.maximum(above, below), 0), np.maximum(-above, -below)
 
     def differences(self, changes: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the sizes of the differences of the mean scores, [n_exchanges].
@@ -209,13 +231,13 @@ class _Pair:
     def _score_range(
         self, least: NDArray[np.float64], most: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return bounds of the mean scores of counts between two, each [n_blocks].
+        """Return bounds of the mean scores of counts between two, each [n_exchanges].
 
         Every score rises with the beats that are right and falls with those that are predicted,
         of which there are at least as many.
 
         Args:
-            least: [2, n_classes, n_runs, n_blocks], the fewest right and predicted beats.
+            least: [2, n_classes, n_runs, n_exchanges], the fewest right and predicted beats.
             most: The most.
         """
         import numpy as np
