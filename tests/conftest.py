@@ -52,6 +52,26 @@ settings.load_profile("untimed")
 typer.testing._get_command = functools.cache(typer.testing._get_command)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow",
+        metavar="I/N",
+        help="of the files with tests that are marked slow, run those of part I of N only "
+        "(default: all)",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if (part := config.getoption("--slow")) is None:
+        return
+    number, parts = map(int, part.split("/"))
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    files = sorted({item.path for item in slow})  # whose tests share what they make
+    left_out = {item for item in slow if item.path not in files[number - 1 :: parts]}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def beats_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache of beats that all tests share, also between pytest's worker processes."""
@@ -111,6 +131,14 @@ def new_consoles() -> Iterator[None]:
     yield
     stdout.cache_clear()
     stderr.cache_clear()
+
+
+@pytest.fixture
+def few_draws() -> Iterator[None]:
+    """Let searches mutate after 100 random networks above a limit, in place of 2,000."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nasbench_ecg_blackbox.limits.MAX_REJECTED", 100)
+        yield
 
 
 @pytest.fixture

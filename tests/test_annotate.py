@@ -679,6 +679,7 @@ def test_r_peaks_are_where_experts_mark_them(name):
     assert (nearest <= 0.014 * record.fs).mean() > 0.97
 
 
+@pytest.mark.slow
 def test_the_command_annotates_with_a_run_and_with_its_exported_network(tmp_path, monkeypatch):
     out = tmp_path / "results"
     run = ["run", "cnn-9", "synthetic-2lead", "--profile", "smoke", "--device", "cpu"]

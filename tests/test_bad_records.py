@@ -151,6 +151,7 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_record_with_any_wrong_value_is_skipped_or_can_be_shown(tmp_path: Path) -> None:
     rng = random.Random(0)
     base = whole()

@@ -301,7 +301,7 @@ def test_one_random_architecture_below_the_limit_is_the_first_that_is():
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name):
+def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name, few_draws):
     # one in 2⁴⁰ / 821 has two ones or fewer, and parameters are the ones and two more
     result, evaluator, _ = search(name, Bits(40), max_parameters=4)
     assert sum(result.architecture.genotype) == 2
@@ -365,7 +365,7 @@ def test_an_estimate_below_a_tight_limit_looks_at_few_networks():
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_a_limit_below_every_network_is_an_error_with_a_fix(name):
+def test_a_limit_below_every_network_is_an_error_with_a_fix(name, few_draws):
     with pytest.raises(
         OptionError, match=r"1 or fewer trainable .* has 2 trainable .*Allow more"
     ) as found:

@@ -124,6 +124,7 @@ def noisy(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(site), "NASBENCH_ECG_DISABLE_PLUGINS": ""}
 
 
+@pytest.mark.slow
 def test_what_components_print_is_not_in_the_results(noisy: dict[str, str], tmp_path: Path) -> None:
     words = ["run", "noisy", "synthetic-2lead", "--profile", "smoke", "--device", "cpu"]
     small = {

@@ -312,6 +312,7 @@ def test_a_damaged_run_record_is_run_again(first: tuple[Any, Path], tmp_path: Pa
     assert result(the_record(tmp_path)) == result(the_record(first[1]))
 
 
+@pytest.mark.slow
 def test_a_budget_limits_the_search_and_is_in_the_record(tmp_path: Path) -> None:
     tiny = [*TINY[:4], *assignments(SETTINGS)]
     done = nasbench(

@@ -310,6 +310,7 @@ def started_again(number: str) -> bool:
     return number not in jobs("-t", "PD")
 
 
+@pytest.mark.slow
 @slurm
 def test_a_suite_of_three_runs_is_executed_by_slurm(beats_cache: Path, tmp_path: Path) -> None:
     (tmp_path / "three.toml").write_text(SUITE.format(seeds="0, 1, 2", epochs=1))
@@ -334,6 +335,7 @@ exec {command} --shard "$SLURM_ARRAY_TASK_ID/2" --tables "{folder}/$SLURM_ARRAY_
 """
 
 
+@pytest.mark.slow
 @slurm
 def test_a_table_of_two_shards_is_built_by_an_array_and_merged(
     beats_cache: Path, tmp_path: Path
@@ -364,6 +366,7 @@ TRACK = ("tiny-cells", "synthetic-2lead", "intra-patient")
 DIGESTS = {"sha256", "card_sha256"}
 
 
+@pytest.mark.slow
 @slurm
 @pytest.mark.parametrize("how", ["preempted", "killed"])
 def test_a_preempted_or_killed_run_continues_and_ends_equal(
@@ -394,6 +397,7 @@ def test_a_preempted_or_killed_run_continues_and_ends_equal(
     merge_results([out, tmp_path / "alone"], tmp_path / "both")
 
 
+@pytest.mark.slow
 @slurm
 def test_ctrl_c_leaves_jobs_and_cancel_ends_them(beats_cache: Path, tmp_path: Path) -> None:
     import signal
@@ -475,6 +479,7 @@ def install_other_code(folder: Path) -> None:
     (folder / "sitecustomize.py").write_text(FIND.format(folder=str(folder)))
 
 
+@pytest.mark.slow
 @slurm
 @pytest.mark.parametrize(
     ("case", "said", "status"),
@@ -500,6 +505,7 @@ def test_a_node_that_differs_is_told_and_the_run_can_be_started_again(
     assert f"To {what}: nasbench-ecg suite run {tmp_path / 'one.toml'}" in told
 
 
+@pytest.mark.slow
 @slurm
 def test_a_job_that_is_canceled_outside_of_the_suite_is_told(
     beats_cache: Path, tmp_path: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from contract_classes import TINY_CELLS, contracts_of
 
 from nasbench_ecg.plugin.component import Component
@@ -48,4 +49,9 @@ exempt = {
     },
     "svm-rbf": {"leaves-global-generators-unchanged": SEED_UNUSED},
 }
-globals().update(contracts_of("strategy", options=options, exempt=exempt))
+contracts = contracts_of("strategy", options=options, exempt=exempt)
+for contract in contracts.values():
+    # One of the searches that train a network of all candidates is tried with every commit.
+    if contract.name != "darts" and "stem_filters" in contract.options.get("strategy", {}):
+        pytest.mark.slow(contract)
+globals().update(contracts)

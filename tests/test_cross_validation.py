@@ -169,6 +169,7 @@ def test_a_score_that_equals_a_metric_in_one_fold_by_chance_is_not_that_metric(e
     assert found.score == found.metrics["own"] == 0.5
 
 
+@pytest.mark.slow
 def test_workers_give_the_evaluations_of_this_process():
     registry = load_registry()
     config = configure(
@@ -219,6 +220,7 @@ def test_folds_of_ds1_keep_persons_together_and_leave_the_split_as_it_is(tmp_pat
         assert (np.bincount(folded.folds[index], minlength=5) > 0).all()
 
 
+@pytest.mark.slow
 def test_a_search_with_folds_trains_its_result_on_all_training_persons(tmp_path: Path) -> None:
     def record_of(**protocol):
         request = RunRequest(

@@ -33,6 +33,7 @@ from nasbench_ecg_darts.search import search_step
 from nasbench_ecg_darts.variants import fair
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_each_returns_a_valid_architecture_and_logs_its_indicators(name):
     result, trajectory = completed(name)
@@ -104,6 +105,7 @@ class Interrupted(Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["pc-darts", "darts-plus", "drnas", "gdas", "darts-pt", "darts-es"]
 )

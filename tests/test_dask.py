@@ -29,7 +29,7 @@ from nasbench_ecg.run.store import RecordStore
 from nasbench_ecg.suite.merge import merge_results
 
 pytest.importorskip("distributed", reason="needs the extra 'dask'")
-pytestmark = pytest.mark.usefixtures("outside")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("outside")]
 
 
 @pytest.fixture

@@ -160,6 +160,7 @@ def test_an_evaluators_own_training_that_diverges_fails_the_run(
     assert (record.status, record.cause, record.metrics) == ("failed", "diverged", {})
 
 
+@pytest.mark.slow
 def test_a_candidate_that_diverges_is_the_worst_and_the_search_goes_on(
     beats_cache: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from fresh import ROOT, Environment, build_wheel, environment, run
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = ROOT / "docs" / "examples"
 TINY = ("--set", "dataset.minutes=1", "--set", "space.nodes=2", "--set", "builder.channels=2")
 

@@ -27,6 +27,7 @@ class TestSlurm(ExecutorContract):
     options: ClassVar = {"executor": {"mem_gb": 0.5}}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("distributed") is None, reason="needs the extra 'dask'")
 class TestDask(ExecutorContract):
     name = "dask"

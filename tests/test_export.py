@@ -64,6 +64,7 @@ def test_the_model_of_a_run_predicts_what_the_run_predicted(out, record, predict
         assert model(torch.from_numpy(signals)).argmax(1).tolist() == classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [".pt2", ".onnx", ".pte"])
 def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     ending, out, record, predicted, tmp_path
@@ -101,6 +102,7 @@ def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     assert about["run_key"] == record.run_key
 
 
+@pytest.mark.slow
 def test_an_int8_network_states_what_quantization_costs(out, record, predicted, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"

@@ -487,6 +487,7 @@ def test_missing_files_are_described_in_one_sentence():
     assert "about" not in describe_missing(Requirement("my-hospital", ("1",)), ["1.hea"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["mitdb", "qtdb"])
 def test_every_record_of_the_real_databases_verifies(database):
     if "NASBENCH_ECG_DATA" not in os.environ:

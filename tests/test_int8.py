@@ -300,6 +300,7 @@ def _bytes_stored_by_onnxruntime(model: nn.Module, folder) -> int:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 3])
 def test_flash_is_what_onnxruntime_stores(tmp_path, seed):
     arch = TinyCells(TinyCellsOptions()).sample(np.random.default_rng(seed))

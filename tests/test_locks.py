@@ -56,6 +56,7 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_four_processes_execute_one_run_once(beats_cache: Path, tmp_path: Path) -> None:
     words = ("run", "cnn-9", "synthetic-2lead", "--profile", "smoke")
     started = [start(tmp_path, *words, cache=beats_cache) for _ in range(4)]
@@ -67,6 +68,7 @@ def test_four_processes_execute_one_run_once(beats_cache: Path, tmp_path: Path) 
     assert not any("cannot be written" in text for text in outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found in /proc")
 def test_a_killed_suite_leaves_no_run_behind_and_its_restart_executes_each_once(
     beats_cache: Path, tmp_path: Path
@@ -102,6 +104,7 @@ def test_a_killed_suite_leaves_no_run_behind_and_its_restart_executes_each_once(
     assert max(continued) == 1 and sum(continued) >= len(saved)
 
 
+@pytest.mark.slow
 def test_two_commands_share_a_suite(beats_cache: Path, tmp_path: Path) -> None:
     text = SUITE.replace("= 60", "= 1")
     (tmp_path / "long.toml").write_text(text)
@@ -168,6 +171,7 @@ def test_a_thread_waits_while_another_one_executes_any_run(tmp_path: Path) -> No
     assert order == ["first", "second, waited False"] and told == []
 
 
+@pytest.mark.slow
 def test_runs_in_threads_give_the_results_of_runs_one_after_another(
     beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,8 @@ nbformat = pytest.importorskip("nbformat", reason="needs nbclient: pip install '
 pytest.importorskip("nbclient", reason="needs nbclient: pip install 'nasbench-ecg[dev]'")
 pytest.importorskip("ipykernel", reason="needs ipykernel: pip install 'nasbench-ecg[dev]'")
 
+pytestmark = pytest.mark.slow
+
 FOLDER = ROOT / "docs" / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 

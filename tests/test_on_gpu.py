@@ -83,6 +83,7 @@ def outcomes(out):
     return {outcome["name"].split()[0]: outcome for outcome in found}
 
 
+@pytest.mark.slow
 def test_a_failed_step_does_not_stop_the_others(session):
     out, code, printed = session
     by_name = outcomes(out)
@@ -96,6 +97,7 @@ def test_a_failed_step_does_not_stop_the_others(session):
     assert "| 01 no-such-strategy synthetic-2lead | failed (2) |" in printed
 
 
+@pytest.mark.slow
 def test_the_archive_holds_the_run_record_and_the_equality_checks(session):
     out, _, _ = session
     with tarfile.open(out / "take-home.tar.gz") as tar:
@@ -110,6 +112,7 @@ def test_the_archive_holds_the_run_record_and_the_equality_checks(session):
     assert not [name for name in names if name.startswith(("work", "done"))]
 
 
+@pytest.mark.slow
 def test_unpacked_records_are_equal_byte_for_byte(session, carry):
     out, _, _ = session
     _, data = carry

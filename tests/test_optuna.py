@@ -412,6 +412,7 @@ def test_searches_of_two_runs_have_studies_of_their_own(task, tmp_path):
     assert len(optuna.get_all_study_names(url)) == 2
 
 
+@pytest.mark.slow
 def test_a_rejected_network_counts_as_the_worst_also_if_a_candidate_diverged(task, tmp_path):
     evaluator = Lookup()
 
@@ -606,6 +607,7 @@ def test_the_space_of_the_documentation_is_searched_as_it_is():
 # Killed and started again
 
 
+@pytest.mark.slow
 def test_a_killed_search_ends_as_if_it_had_not_been_killed(tmp_path):
     script = tmp_path / "searching.py"
     script.write_text(

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from fresh import ROOT, Environment, build_wheel, environment, run
 
+pytestmark = pytest.mark.slow
+
 THIRD_PARTY = Path(__file__).parent / "third_party" / "nasbench_ecg_thirdparty_example"
 
 

@@ -136,6 +136,7 @@ def test_nothing_is_evaluated_if_one_architecture_is_not_valid(
     assert ctx.evaluations == 0 and not (tmp_path / "evaluations.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_one_error_with_advice(
     two: tuple[PreparedRun, Workers], beats_cache: Path, tmp_path: Path
 ) -> None:
@@ -184,6 +185,7 @@ def test_mapped_beats_are_equal_and_cannot_be_changed() -> None:
 # Whole runs
 
 
+@pytest.mark.slow
 def test_a_run_with_two_workers_ends_like_one_without(beats_cache: Path, tmp_path: Path) -> None:
     alone, both = RecordStore(tmp_path / "1"), RecordStore(tmp_path / "2")
     expected = execute(prepared(beats_cache), alone)
@@ -201,6 +203,7 @@ def ignore_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
 @pytest.mark.parametrize(
     ("number", "code", "in_background"),
@@ -245,6 +248,7 @@ def test_a_suite_passes_parallel_on_only_if_it_was_given(
     assert words[words.index("--checkpoint-seconds") + 2 :] == passed_on
 
 
+@pytest.mark.slow
 def test_an_evaluation_is_the_same_when_it_is_made_and_when_it_is_read_again(
     beats_cache: Path, tmp_path: Path
 ) -> None:

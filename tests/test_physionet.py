@@ -246,6 +246,7 @@ def test_svdb_records_are_the_78_with_two_leads_at_128_hz():
         assert header.sig_name == ["ECG1", "ECG2"] and header.fs == 128
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "start", "end"), [(SvdbOptions, 35, 71), (SvdbContextOptions, 256, 127)]
 )
@@ -281,6 +282,7 @@ def test_svdb_windows_are_those_of_mitbih_in_seconds(tmp_path):
     assert beats.leads == ("ECG1", "ECG2", *PLANES["whole-record"])
 
 
+@pytest.mark.slow
 def test_mitbih_svdb_trains_on_ds1_and_svdb_and_tests_on_ds2(tmp_path):
     """Class counts by wfdb and de Chazal's table; test beats are those of mitbih-2lead-rhythm."""
     mitdb, folder = real_database("mitdb"), real_database("svdb")

@@ -6,6 +6,8 @@ import re
 import runpy
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -26,6 +28,7 @@ def stated(heading):
     return [one.split() for one in FIGURES.findall(text.partition(heading)[2].partition("\n\n")[0])]
 
 
+@pytest.mark.slow
 def test_the_recipes_of_the_results_are_those_of_the_records(monkeypatch, capsys):
     found = printed(monkeypatch, capsys)
     assert len(found) == 16 and found == stated("| recipe, passes |")

@@ -60,6 +60,7 @@ def stopped(
         return record, True
 
 
+@pytest.mark.slow
 def test_a_search_and_a_training_stopped_at_any_step_end_as_if_they_had_not_been(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     beats_cache: Path,
@@ -101,6 +102,7 @@ def test_seconds_before_a_stop_count(
     assert ctx.trajectory == before.trajectory[: len(ctx.trajectory)] != []
 
 
+@pytest.mark.slow
 def test_a_run_stopped_between_search_and_training_does_not_search_again(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     beats_cache: Path,
@@ -131,6 +133,7 @@ def test_a_run_stopped_between_search_and_training_does_not_search_again(
 # Searches that only ask for evaluations
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "options"),
     [
@@ -375,6 +378,7 @@ def signalled(
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_a_run_killed_ten_times_ends_as_if_it_had_not_been_killed(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     outside: dict[str, str],
@@ -393,6 +397,7 @@ def test_a_run_killed_ten_times_ends_as_if_it_had_not_been_killed(
     assert not store.resume_folder(config.key()).exists()
 
 
+@pytest.mark.slow
 def test_sigterm_interrupts_a_run_and_it_can_continue(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     outside: dict[str, str],
@@ -507,6 +512,7 @@ def test_an_evaluation_that_was_altered_is_made_again(tmp_path: Path, score: obj
     assert kept is not None and kept.score == 0.25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["list", "flipped", "folder"])
 def test_a_run_with_damaged_progress_starts_over_and_says_so(
     beats_cache: Path, tmp_path: Path, damage: str

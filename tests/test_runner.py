@@ -494,6 +494,7 @@ def test_a_component_without_an_estimate_is_absent(beats_cache: Path) -> None:
     assert estimate(scripted(beats_cache)) == {}
 
 
+@pytest.mark.slow
 def test_between_patients_no_record_of_mit_bih_is_in_both_parts(
     beats_cache: Path, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def modules_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             del sys.modules[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_package_keeps_the_contract_of_its_kind(kind: Kind, tmp_path: Path) -> None:
     folder = create(f"my-{kind}", kind, tmp_path, load_registry())
@@ -42,6 +43,7 @@ def test_a_new_package_keeps_the_contract_of_its_kind(kind: Kind, tmp_path: Path
     assert sum(result.outcome == "passed" for result in results) >= 10
 
 
+@pytest.mark.slow
 def test_a_new_space_comes_with_a_builder_that_keeps_its_contract(tmp_path: Path) -> None:
     folder = create("my-space", "search-space", tmp_path, load_registry())
     registry = load_registry(discover_package(folder))

@@ -100,6 +100,7 @@ def run(
     return progress, record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_sigterm_in_search_and_training_loses_at_most_one_step(
     strategy: str, beats_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -33,6 +33,7 @@ def run(out, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_benchmarks_write_json_and_the_same_table_in_markdown(tmp_path):
     only = ("supernet-smoke", "training-smoke", "whole-run", "busy")
     printed = run(
@@ -108,6 +109,7 @@ def test_an_update_of_the_results_of_another_machine_is_refused(command, tmp_pat
     assert json.loads(path.read_text()) == report
 
 
+@pytest.mark.slow
 def test_a_published_search_needs_a_gpu_or_a_number_of_epochs(tmp_path):
     printed = run(tmp_path, "--only", "whole-run")
     assert "whole-run: not measured, without a GPU it needs --epochs" in printed

@@ -679,6 +679,7 @@ def toy_suite(folder: Path, *, published: bool = False) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_suite_is_planned_run_resumed_and_reported(
     nasbench: Callable[..., Any], tmp_path: Path
 ) -> None:

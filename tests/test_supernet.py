@@ -151,6 +151,7 @@ def test_batch_norms_of_the_relaxed_cells_learn_nothing():
 # -- merged equals plain -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "n_samples"), [("all", 32), *((name, 45) for name in SUBSETS)])
 def test_merged_equals_plain_in_outputs_gradients_and_running_statistics(name, n_samples):
     operations = SUBSETS[name]

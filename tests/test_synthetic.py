@@ -378,6 +378,7 @@ def test_window_options_do_not_generate_new_records(tmp_path: Path) -> None:
     assert len(list((tmp_path / "made" / "synthetic-2lead").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_two_concurrent_processes_create_one_complete_folder(tmp_path: Path) -> None:
     program = (
         "import sys, pathlib\n"
@@ -396,6 +397,7 @@ def test_two_concurrent_processes_create_one_complete_folder(tmp_path: Path) -> 
     assert len(list(folder.glob("s*"))) == 3 * 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "removed", "sums removed", "file"])
 def test_damaged_records_in_the_cache_are_generated_again(tmp_path: Path, damage: str) -> None:
     class Notes(Silent):

@@ -364,6 +364,7 @@ ANYTIME = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ANYTIME)
 def test_one_run_for_all_budgets_is_a_run_for_each(table, name):
     pytest.importorskip("optuna", reason="needs optuna: pip install 'nasbench-ecg[optuna]'")

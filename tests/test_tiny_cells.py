@@ -147,6 +147,7 @@ def test_genotypes_of_one_canonical_form_compute_one_function(member, data):
     torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_six_networks_of_a_width_are_two_members_each():
     """One cell with a path of an operation twice has the layers of two cells of it alone."""
     x = torch.randn(4, 2, 64, generator=torch.Generator().manual_seed(0))

@@ -121,6 +121,7 @@ def test_features_are_those_of_the_beats_of_the_dataset(ward: Path, tmp_path: Pa
     assert table.r_mv[table.label == "N"].median() > 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["intra-patient", "patient-kfold"])
 def test_it_runs_under_both_protocols(ward: Path, tmp_path: Path, protocol: str) -> None:
     nasbench("data", "add", ward)
@@ -165,6 +166,7 @@ def test_a_result_of_other_beats_is_said_to_be_one(ward: Path, tmp_path: Path) -
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_added_dataset_passes_the_contract_checks(ward: Path) -> None:
     nasbench("data", "add", ward)
     results = list(run_checks(component_under_test(load_registry(), "dataset", "my-ward")))

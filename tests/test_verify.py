@@ -66,6 +66,7 @@ def outcomes(target: Path, *words: str) -> dict[str, tuple[str, str]]:
     return found
 
 
+@pytest.mark.slow
 def test_an_honest_run_passes_every_check(out: Path) -> None:
     found = outcomes(record_of(out), "--rerun")
     assert {outcome for outcome, _ in found.values()} == {"passed"}, found
@@ -128,6 +129,7 @@ def test_a_forgery_that_agrees_with_itself_is_found_by_the_weights(out: Path) ->
     assert found["weights"][0] == "failed" and "test beats" in found["weights"][1]
 
 
+@pytest.mark.slow
 def test_a_forgery_without_weights_is_found_by_a_repeated_run(out: Path) -> None:
     path = record_of(out)
     forge(path)
@@ -232,6 +234,7 @@ def test_another_architecture_or_trajectory_of_a_repeated_run_is_said(
     assert other_search(before, before.model_copy(update=changes)) == said
 
 
+@pytest.mark.slow
 def test_a_forged_trajectory_is_found_by_a_repeated_run(out: Path) -> None:
     path = record_of(out)
     points = json.loads(path.read_text())["trajectory"]
@@ -242,6 +245,7 @@ def test_a_forged_trajectory_is_found_by_a_repeated_run(out: Path) -> None:
     assert found[0] == "failed" and "trajectory[" in found[1] and "0.9990" in found[1]
 
 
+@pytest.mark.slow
 def test_with_other_code_another_trajectory_does_not_pass(out: Path) -> None:
     path = record_of(out)
     record = json.loads(path.read_text())
@@ -380,6 +384,7 @@ def test_a_damaged_record_fails(out: Path) -> None:
     assert done.exit_code == 1 and "run_key" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_committed_records_verify_without_their_weights() -> None:
     done = nasbench("verify", ROOT / "results" / "small", "--json")
     assert done.exit_code == 0, done.stdout[:2000]

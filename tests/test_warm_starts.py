@@ -166,6 +166,7 @@ app(sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_search_ends_as_if_it_had_not_been_killed(tmp_path):
     script = tmp_path / "killing.py"
     script.write_text(KILLING)

@@ -29,6 +29,7 @@ def runs(tmp_path_factory):
     return out, read_records(out)[0]
 
 
+@pytest.mark.slow
 def test_older_records_get_the_memory_of_their_networks(runs):
     _, records = runs
     older = []

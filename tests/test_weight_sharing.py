@@ -196,6 +196,7 @@ def test_an_epoch_of_fewer_beats_than_a_batch_has_one_step():
 # -- the evaluator -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_training_scores_many_architectures_above_chance(trainings):
     evaluator = SharedWeights(SharedWeightsOptions(**TRAINED))
     ctx = search_context(evaluator)
@@ -340,6 +341,7 @@ def test_the_estimate_is_a_positive_number_of_seconds():
     assert seconds > 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("outside")
 def test_a_search_stopped_at_any_step_gives_the_same_result(tmp_path, beats_cache):
     options = {**TINY, "epochs": 2, "candidates": 6, "screening_beats": 20, "finalists": 2}
