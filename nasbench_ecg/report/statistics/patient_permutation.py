@@ -62,7 +62,7 @@ def paired_person_p_value(first: PersonMatrices, second: PersonMatrices, score: 
             return p_value
     if n > MOST_EXACT_PERSONS:
         return _drawn_p_value(pair, observed, n, EXCHANGES)
-    return pair.number_that_reach(observed) / 2 ** (n - 1)
+    return float(pair.number_that_reach(observed) / 2 ** (n - 1))
 
 
 def smallest_person_p_value(n_persons: int) -> float:
