@@ -37,6 +37,7 @@ def test_numbers_that_json_does_not_have_are_refused(number: float) -> None:
         canonical_json({"a": number})
 
 
+@pytest.mark.slow
 @given(json_data, st.text(min_size=1))
 def test_an_architecture_survives_a_round_trip_through_json(genotype: Any, space: str) -> None:
     arch = Architecture(space, genotype)

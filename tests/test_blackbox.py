@@ -175,6 +175,7 @@ def test_there_is_no_estimate_where_the_evaluator_offers_none(name):
 # Several candidates at a time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("evaluations", [None, 7])
 def test_candidates_in_batches_give_the_same_search(name, evaluations):
@@ -273,6 +274,7 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
         assert len(others.calls) == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", ["max_macs", "max_flash", "max_ram"])
 def test_multiply_accumulates_flash_and_ram_are_limited_as_parameters_are(limit):
     space = Bits(8)
@@ -300,6 +302,7 @@ def test_one_random_architecture_below_the_limit_is_the_first_that_is():
     assert result.architecture == first and evaluator.calls == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name, few_draws):
     # one in 2⁴⁰ / 821 has two ones or fewer, and parameters are the ones and two more
@@ -322,6 +325,7 @@ class Notes(Silent):
         self.lines.append(message)
 
 
+@pytest.mark.slow
 def test_below_a_limit_that_few_networks_keep_the_space_is_searched_whole():
     # 1 + 14 of 2¹⁴ networks
     notes = Notes()

@@ -204,6 +204,7 @@ def test_info_of_the_real_svdb_counts_every_symbol(real):
     assert "Record 860: 1 annotation is at or behind the end." in said
 
 
+@pytest.mark.slow
 def test_info_of_a_dataset_gives_the_counts_of_the_paper(real):
     rows = [
         line.split() for line in run("info", "mitbih-2lead", "--data", real).output.splitlines()

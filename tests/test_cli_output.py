@@ -63,6 +63,7 @@ def test_an_unknown_width_is_80_columns(width: str) -> None:
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.slow
 def test_a_path_in_a_message_is_not_broken_by_a_narrow_terminal(tmp_path: Path) -> None:
     out = tmp_path / ("long-name-of-a-folder-" * 4)
     done = nasbench(

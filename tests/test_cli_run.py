@@ -289,6 +289,7 @@ def test_rerun_repeats_the_run_with_the_same_result(
     assert not left.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fresh", [False, True])
 def test_a_run_says_when_its_beats_come_from_the_cache(
     first: tuple[Any, Path], again: Callable[..., Any], fresh: bool

@@ -186,6 +186,7 @@ def test_the_command_stores_what_it_prints_and_does_nothing_twice(command, monke
     assert list(tmp_path.glob("results/correlation/[!.]*/")) == [path.parent]
 
 
+@pytest.mark.slow
 def test_comparisons_of_one_sample_add_up_in_its_file(command, tmp_path):
     command("parameters")
     result = json.loads(command("flops").stdout)
@@ -341,6 +342,7 @@ def test_evaluations_by_another_revision_are_not_mixed_with_new_ones(
     assert "The comparison of 'parameters'" in command("synflow").stderr
 
 
+@pytest.mark.slow
 def test_evaluations_by_other_code_of_one_revision_are_noted_and_stated(
     command, monkeypatch, tmp_path
 ):
@@ -413,6 +415,7 @@ def test_bad_words_are_one_panel(command, tmp_path, words, samples, said):
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_leaderboards_of_the_same_training_say_how_much_is_the_seed(command, tmp_path):
     out = tmp_path / "results"
 

@@ -52,6 +52,7 @@ def test_where_the_system_does_not_tell_the_peak_memory_it_is_left_out(monkeypat
     assert set(everything) - set(without) == {"peak_memory_mb"}
 
 
+@pytest.mark.slow
 def test_without_the_module_resource_every_module_can_be_imported():
     # as on Windows
     code = (

@@ -148,6 +148,7 @@ def test_the_details_hold_the_mixing_weights_from_which_the_cells_were_derived(f
         torch.testing.assert_close(value.sum(-1), torch.ones(5), rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_search_bit_for_bit_and_another_seed_another(found):
     again = search()
     assert again[0] == found[0]

@@ -504,6 +504,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_the_site_is_built_without_a_warning(site: Path) -> None:
     assert (site / "index.html").exists()
 

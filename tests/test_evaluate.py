@@ -175,6 +175,7 @@ def test_beats_of_another_form_are_refused_before_records_are_read(trained, chan
         evaluate(record, out, "svdb-2lead", overrides=changed)  # whose records are not there
 
 
+@pytest.mark.slow
 def test_an_exported_file_refuses_beats_of_another_shape(trained, tmp_path):
     record, out = trained
     for name in ("a.pt2", "a.onnx"):

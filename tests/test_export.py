@@ -152,6 +152,7 @@ def test_calibration_takes_an_equal_share_of_each_class():
     assert np.array_equal(chosen, calibration_beats(beats, n=30))
 
 
+@pytest.mark.slow
 def test_an_export_that_is_killed_leaves_no_card_of_another_network(
     out, record, tmp_path, monkeypatch
 ):

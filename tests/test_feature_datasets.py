@@ -364,6 +364,7 @@ def test_a_run_standardizes_training_validation_and_test_part_alike(ward, tmp_pa
         np.testing.assert_allclose(part.signals, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dataset", [IemmcBeats(IemmcBeatsOptions()), IemmcRecords(IemmcRecordsOptions())]
 )

@@ -398,6 +398,7 @@ def _few(score: int) -> Any:
     return (First, Second)[score]
 
 
+@pytest.mark.slow
 def test_a_strategy_of_this_session_runs_and_a_changed_class_runs_anew(out: Path) -> None:
     from nasbench_ecg.api import StrategySpec
     from nasbench_ecg.plugin import session
@@ -515,6 +516,7 @@ def test_joined_tables_and_rows_keep_their_records(made: Runs, out: Path) -> Non
     assert len(nb.leaderboard(joined)) == 1
 
 
+@pytest.mark.slow
 def test_a_row_is_the_run_of_its_suite(made: Runs, out: Path, tmp_path: Path) -> None:
     for suite in ("a-suite", "runs"):
         nb.run("random", "synthetic-2lead", out=tmp_path, suite=suite, **WORDS)

@@ -40,6 +40,7 @@ def measure(out: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_latencies_are_measured_again_and_nothing_else_changes(tmp_path: Path) -> None:
     before = {f"{suite}-{seed}": recorded(seed, cpu_name()) for suite in "ab" for seed in (0, 1)}
     for name, record in before.items():

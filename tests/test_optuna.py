@@ -258,6 +258,7 @@ class Shapes:
         return Architecture(self.name, check_values(SHAPE, values))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_conditional_parameters_are_searched_and_all_of_a_small_space_is_found(name):
     def score(arch, _):
@@ -291,6 +292,7 @@ def test_a_network_above_the_limit_is_never_evaluated_and_costs_no_evaluation(na
     assert len(evaluator.calls) == 14 and sum(result.architecture.genotype) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_that_no_random_network_keeps_is_met_by_mutations(name):
     result, evaluator, _ = search(name, Bits(24), max_parameters=4, models=5)
@@ -385,6 +387,7 @@ def task():
     return small_task()
 
 
+@pytest.mark.slow
 def test_the_study_can_be_opened_and_an_equal_search_replaces_it(task, tmp_path):
     url = f"sqlite:///{tmp_path / 'study.db'}"
     kept = {"storage": url, "task": task, "models": 8, "initial": 3}

@@ -283,6 +283,7 @@ def requests(draw: st.DrawFn) -> RunRequest:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, database=None)
 @given(request_=requests())
 def test_a_command_parsed_again_has_the_same_key(registry: Registry, request_: RunRequest) -> None:

@@ -97,6 +97,7 @@ def _with(records: list[Record], symbol: str, least: int) -> list[Record]:
 # --- files
 
 
+@pytest.mark.slow
 def test_records_have_the_format_of_mit_bih(folder: Path) -> None:
     record = wfdb.rdrecord(str(folder / "s001"))
     assert (record.fs, record.sig_len) == (FS, 5 * 60 * FS)
@@ -319,6 +320,7 @@ def test_fusion_beats_lie_between_sinus_and_ventricular_beats(clean: list[Record
 # --- noise
 
 
+@pytest.mark.slow
 def test_mains_noise_is_present_and_denoising_removes_it(records: list[Record]) -> None:
     frequencies = set()
     for index, record in enumerate(records):

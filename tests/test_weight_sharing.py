@@ -304,6 +304,7 @@ def test_the_search_returns_the_finalist_with_the_best_score_on_all_validation_b
     assert [point["epoch"] for point in ctx.trajectory if "epoch" in point] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_results_and_others_differ():
     (a, _), (b, _), (c, _) = search(3), search(3), search(4)
     assert a == b
