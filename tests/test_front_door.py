@@ -89,6 +89,14 @@ def test_runs_are_a_table_with_a_row_for_each_seed(made: Runs, out: Path) -> Non
     assert again.damaged == ()
 
 
+def test_options_are_columns_by_the_names_of_set(made: Runs) -> None:
+    for name, value in TINY.items():
+        assert list(made[name]) == [value, value]
+    shares = [record.protocol_options["test_share"] for record in made.records]
+    assert list(made["protocol.test_share"]) == shares
+    assert made.query("`strategy.samples` == 2").index.equals(made.index)
+
+
 def test_the_same_words_on_the_command_line_find_the_run_done(made: Runs, out: Path) -> None:
     from typer.testing import CliRunner
 

@@ -39,6 +39,10 @@ class Runs(pd.DataFrame):
     ``seconds_load``, ``seconds_search``, ``seconds_evaluation`` and ``seconds_total``;
     ``evaluations``, the candidates of the search; ``architecture``, its hash; ``out``, the folder
     of results. A value that was not measured is NaN.
+
+    The options of the components and of the protocol are columns too, by the names of ``--set``:
+    ``evaluator.epochs``, ``protocol.fold``; NaN where a component has no such option, and lists
+    and dictionaries as they are stored.
     """
 
     _metadata = ["damaged", "_records"]  # noqa: RUF012
@@ -109,6 +113,12 @@ def _row(record: RunRecord, out: Path) -> dict[str, Any]:
         "evaluations": last.get("evaluations", 0.0),
         "architecture": record.architecture_hash,
         "out": str(out),
+        **{
+            f"{role}.{name}": value
+            for role in ROLES
+            for name, value in record.components[role].options.items()
+        },
+        **{f"protocol.{name}": value for name, value in record.protocol_options.items()},
     }
 
 
