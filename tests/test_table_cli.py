@@ -199,6 +199,7 @@ def test_a_query_prints_the_result_of_any_form_of_a_member(toy, file):
         (["--metric", "f2"], "no metric 'f2'"),
         (["--test", "--epoch", 1], "--test does not go with --epoch"),
         (["--protocol", "inter-patient"], "no table of tiny-cells on synthetic-2lead, inter"),
+        (["--protocol", "inter-patient"], "Name a protocol that has one: intra-patient."),
         (["--space", "conv-cells"], "no table of conv-cells"),
     ],
 )

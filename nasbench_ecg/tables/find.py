@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata as metadata
 import importlib.util
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,13 +84,30 @@ def find_table(space: str, dataset: str, protocol: str, tables: Path = DEFAULT) 
     for one in known:
         if (one.space, one.track) == (space, track):
             return one
-    names = [f"{one.space} {one.track}" for one in known]
     raise TableError(
         f"There is no table of {space} on {dataset}, {protocol}.",
         where=f"{tables} and installed packages",
-        fix=(nearest(f"{space} {track}", names) if names else "")
+        fix=_other_protocols(space, dataset, known)
+        or (
+            nearest(f"{space} {track}", [f"{one.space} {one.track}" for one in known])
+            if known
+            else ""
+        )
         or "Build it with 'nasbench-ecg table build', or name a folder with --tables.",
     )
+
+
+def _other_protocols(space: str, dataset: str, known: list[FoundTable]) -> str:
+    """Return a sentence that names the protocols with a table of the space and dataset."""
+    protocols = []
+    for one in known:
+        if one.space == space and one.track.startswith(f"{dataset}-"):
+            with suppress(TableError):
+                card = load_table(one.folder).card
+                protocols += [card.protocol] if card.dataset.name == dataset else []
+    if not protocols:
+        return ""
+    return f"Name a protocol that has one: {', '.join(protocols)}."
 
 
 def open_table(space: str, dataset: str, protocol: str, tables: Path = DEFAULT) -> Table:
