@@ -385,6 +385,17 @@ def test_damaged_files_are_named_with_a_reason_and_skipped(tmp_path: Path) -> No
     assert "99" in reasons["other-schema"] and "not JSON" in reasons["truncated"]
 
 
+def test_the_folder_of_one_suite_is_not_read_or_written_as_one_of_results(tmp_path: Path) -> None:
+    RecordStore(tmp_path, "two").write(made())
+    out = tmp_path / "two"
+    for use in (read_records, lambda out: find_record(out, KEY), lambda out: record_path(out, KEY)):
+        with pytest.raises(StorageError, match=rf"Name the folder {tmp_path}; the suite is 'two'"):
+            use(out)
+    with pytest.raises(StorageError, match="the folder of one suite"):
+        RecordStore(out).check_writable()
+    RecordStore(tmp_path).check_writable()
+
+
 def test_a_damaged_record_reads_as_none_so_that_its_run_is_run_again(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     store.write(made())

@@ -34,8 +34,8 @@ from nasbench_ecg.tables.build import (
     with_journals,
 )
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table
-from nasbench_ecg.tables.find import find_tables_in
+from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, save_table, table_folder
+from nasbench_ecg.tables.find import find_tables, find_tables_in
 from nasbench_ecg.tables.plan import strata
 
 FORK = multiprocessing.get_context("fork")
@@ -253,6 +253,15 @@ def test_arrays_without_their_card_are_neither_replaced_nor_passed_over(whole, t
     with pytest.raises(TableError, match="No such file"):
         load_table(found.folder)
     assert (folder / ARRAYS).read_bytes() == before
+
+
+def test_the_folder_of_one_table_or_space_is_not_taken_for_one_of_tables(whole, tmp_path):
+    save_table(whole, tmp_path / "space" / "data-protocol")
+    for part, what in (("space", "space"), ("space/data-protocol", "table")):
+        for use in (find_tables, lambda folder: table_folder(folder, "space", "data", "protocol")):
+            with pytest.raises(TableError, match=f"of one {what}, .* Name the folder {tmp_path}"):
+                use(tmp_path / part)
+    assert any(one.track == "data-protocol" for one in find_tables(tmp_path))
 
 
 def whole_in(folder, whole):

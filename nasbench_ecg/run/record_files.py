@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from nasbench_ecg.errors import StorageError
 from nasbench_ecg.io import to_json
 from nasbench_ecg.run.record import SCHEMA_VERSION, RunRecord
 from nasbench_ecg.run.validation import check_json, check_record, describe_invalid
+
+_RECORD_NAME = re.compile(r"[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,9 @@ def read_records(
             ``benchmarks/speed``.
         suite: The suite; by default all.
         prefix: The first characters of the run keys.
+
+    Raises:
+        StorageError: ``out`` is the folder of one suite.
     """
     found = [_in_its_folder(path) for path in _record_files(out, suite, prefix)]
     return (
@@ -100,7 +106,28 @@ def _in_its_folder(path: Path) -> RunRecord | DamagedRecord:
     return record
 
 
+def check_results_folder(out: Path) -> None:
+    """Check that a folder is not that of one suite, which is easily named in place of it.
+
+    Raises:
+        StorageError: It holds run records itself, and not in the folders of suites.
+    """
+    if any(_RECORD_NAME.fullmatch(path.name) for path in Path(out).glob("*.json")):
+        folder = Path(out).resolve()
+        raise StorageError(
+            "This is the folder of one suite, not one of results.",
+            where=str(out),
+            fix=f"Name the folder {folder.parent}; the suite is {folder.name!r}.",
+        )
+
+
 def _record_files(out: Path, suite: str | None = None, prefix: str = "") -> list[Path]:
+    """Return the files of records.
+
+    Raises:
+        StorageError: ``out`` is the folder of one suite.
+    """
+    check_results_folder(out)
     paths = Path(out).glob(f"{suite}/*.json" if suite else "*/*.json")
     return sorted(
         path for path in paths if path.stem.startswith(prefix) and path.parent.name != "speed"
@@ -113,7 +140,7 @@ def record_path(out: Path, prefix: str) -> Path:
     If several suites have the run, a successful one is returned.
 
     Raises:
-        StorageError: There is none, or there is more than one.
+        StorageError: There is none, there is more than one, or ``out`` is the folder of one suite.
     """
     found = _record_files(out, prefix=prefix)
     if len({path.stem for path in found}) != 1:
@@ -128,7 +155,8 @@ def find_record(out: Path, prefix: str) -> RunRecord:
     If several suites have a record of the run, a successful one is returned.
 
     Raises:
-        StorageError: There is none, its file is damaged, or there is more than one.
+        StorageError: There is none, its file is damaged, there is more than one, or ``out`` is
+            the folder of one suite.
     """
     found, damaged = read_records(out, prefix=prefix)
     if len({r.run_key for r in found}) == 1:

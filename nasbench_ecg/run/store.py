@@ -25,7 +25,7 @@ from nasbench_ecg.io import (
 )
 from nasbench_ecg.run.locks import RunLock
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.record_files import read_record_file
+from nasbench_ecg.run.record_files import check_results_folder, read_record_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,8 +87,9 @@ class RecordStore:
         """Check that the folder can be written, without creating it.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: It cannot be written, or the results are those of one suite.
         """
+        check_results_folder(self.out)
         nearest = self.folder
         while not nearest.exists() and nearest != nearest.parent:
             nearest = nearest.parent

@@ -185,6 +185,30 @@ def _unpack(path: Path, packed: bytes, card: Card) -> dict[str, NDArray[Any]]:
     return arrays
 
 
+def check_tables_folder(tables: Path) -> None:
+    """Check that a folder is not that of one table or space, easily named in place of all.
+
+    Raises:
+        TableError: It is.
+    """
+    folder = tables.resolve()
+    for pattern, what, whole in (
+        ("", "table", folder.parent.parent),
+        ("*/", "space", folder.parent),
+    ):
+        if any(any(tables.glob(f"{pattern}{name}")) for name in (CARD, ARRAYS)):
+            raise TableError(
+                f"This is the folder of one {what}, not one of tables.",
+                where=str(tables),
+                fix=f"Name the folder {whole}.",
+            )
+
+
 def table_folder(out: Path, space: str, dataset: str, protocol: str) -> Path:
-    """Return the folder of a table below the folder of all tables."""
+    """Return the folder of a table below the folder ``out`` of all tables.
+
+    Raises:
+        TableError: ``out`` is the folder of one table or space.
+    """
+    check_tables_folder(out)
     return out / space / f"{dataset}-{protocol}"

@@ -15,7 +15,14 @@ from pathlib import Path
 
 from nasbench_ecg.errors import nearest
 from nasbench_ecg.tables.card import TableError
-from nasbench_ecg.tables.files import ARRAYS, CARD, NEXT_CARD, load_table, table_folder
+from nasbench_ecg.tables.files import (
+    ARRAYS,
+    CARD,
+    NEXT_CARD,
+    check_tables_folder,
+    load_table,
+    table_folder,
+)
 from nasbench_ecg.tables.table import Table
 
 ENTRY_POINT_GROUP = "nasbench_ecg.tables"
@@ -45,7 +52,11 @@ def find_tables(tables: Path = DEFAULT) -> list[FoundTable]:
     """Return all tables by space and track.
 
     A table in the folder ``tables`` comes before one of the same name in a package.
+
+    Raises:
+        TableError: The folder is that of one table or of one space.
     """
+    check_tables_folder(tables)
     found: dict[tuple[str, str], FoundTable] = {}
     for one in [*find_tables_in(tables), *shipped_tables()]:
         found.setdefault((one.space, one.track), one)
