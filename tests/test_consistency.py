@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from run_records import TWO_LEAD, keyed, run_record
+from run_records import CLASSES, TWO_LEAD, keyed, run_record
 from typer.testing import CliRunner
 
 from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.cli import app
+from nasbench_ecg.metrics import scores
 from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.consistency import score_metric
 from nasbench_ecg.run.key import key_of_record
@@ -65,6 +67,14 @@ def moved_beat(data: dict[str, Any]) -> None:
     data["confusion"][1][1] += 1
 
 
+def easier(data: dict[str, Any]) -> None:
+    """Leave the two hardest classes out of the macro scores, and compute these accordingly."""
+    kept = ["N", "V", "Q"]
+    data["macro_classes"] = kept
+    data["metrics"] = scores(np.asarray(TWO_LEAD), data["classes"], kept)
+    data["score"] = data["metrics"]["f1_of_macro"]
+
+
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a higher F1": (put("metrics", "f1_of_macro", value=0.999), "metrics.f1_of_macro"),
     "a higher accuracy": (put("metrics", "accuracy", value=0.9999), "metrics.accuracy"),
@@ -75,7 +85,8 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a larger matrix": (put("confusion", 0, 0, value=20000), "split.counts.test"),
     "a class's sensitivity": (put("per_class", "V", "se", value=1.0), "per_class.V.se"),
     "a class's support": (put("per_class", "V", "support", value=7000), "per_class.V.support"),
-    "other macro classes": (put("macro_classes", value=["N", "Q"]), "metrics.macro_se"),
+    "other macro classes": (put("macro_classes", value=["N", "Q"]), "macro_classes is N, Q"),
+    "macro classes without S and F": (easier, "macro_classes is N, V, Q, but the protocol gives"),
     "another seed": (put("search_seed", value=7), "run_key"),
     "another seed of training": (put("evaluation_seed", value=7), "run_key"),
     "another strategy": (put("components", "strategy", "name", value="random"), "run_key"),
@@ -129,6 +140,29 @@ def test_an_edited_record_is_damaged_and_the_edit_is_named(
     found = read(edited, tmp_path)
     assert isinstance(found, DamagedRecord)
     assert field in found.reason
+
+
+@pytest.mark.parametrize(
+    ("parts", "names", "fault"),
+    [
+        ({"test": ["100", "103"]}, ("100", "103"), ""),
+        ({"test": ["100", "103"]}, ("100", "999"), "per_record does not have the records"),
+        ({"test": ["100", "103"]}, ("100",), "per_record does not have the records"),
+        ({"test": ["100", "103"]}, ("103", "100"), "per_record.100 has 0 beats of N, but"),
+        ({"test": ["100", "103"], "train": ["100", "103"]}, ("103", "100"), ""),  # parts of beats
+    ],
+)
+def test_the_matrices_of_records_are_of_the_beats_of_these_records(
+    parts: dict[str, list[str]], names: tuple[str, ...], fault: str, tmp_path: Path
+) -> None:
+    none = [[0] * len(CLASSES) for _ in CLASSES]
+    data = whole()
+    data["split"]["records"] = parts
+    data["dataset"]["by_record"] = {"100": data["split"]["counts"]["test"], "103": {}}
+    data["per_record"] = dict(zip(names, [TWO_LEAD, none], strict=False))
+    found = read(data, tmp_path)
+    assert (found.reason if isinstance(found, DamagedRecord) else "").startswith(fault)
+    assert isinstance(found, DamagedRecord) is bool(fault)
 
 
 def test_a_record_under_the_name_of_another_run_is_damaged(tmp_path: Path) -> None:

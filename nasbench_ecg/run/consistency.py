@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nasbench_ecg.architecture import Architecture
+from nasbench_ecg.data.protocols import choose_macro_classes
 from nasbench_ecg.metrics import EC57_SCORES, class_table, scores
 from nasbench_ecg.run.key import key_of_record
 
@@ -26,9 +27,11 @@ def check_consistent(record: RunRecord) -> None:
     """Check that what a record says in two places agrees.
 
     The run key must be that of the components, options, protocol, seeds, device and budget. Where
-    there is a confusion matrix, its rows must be the beats of the test part, and the scores of the
-    classes and all overall scores that follow from a confusion matrix must be those of this one.
-    Other metrics are the evaluator's own and cannot be computed again.
+    there is a confusion matrix, its rows must be the beats of the test part, the classes of macro
+    scores must be those that the protocol gives for these beats, and the scores of the classes and
+    all overall scores that follow from a confusion matrix must be those of this one. The matrices
+    of single records must be those of the test part. Other metrics are the evaluator's own and
+    cannot be computed again.
 
     Raises:
         ValueError: Two values contradict each other; the message names both.
@@ -43,6 +46,8 @@ def check_consistent(record: RunRecord) -> None:
     _check_architecture(record)
     _check_trajectory(record)
     _check_counts(record)
+    _check_macro_classes(record)
+    _check_per_record(record)
     if record.confusion is not None:
         _check_scores(record, record.confusion)
     _check_score(record)
@@ -106,6 +111,43 @@ def _check_counts(record: RunRecord) -> None:
             raise ValueError(
                 f"split.counts has {parts} beats of {name}, but dataset.counts has {total}"
             )
+
+
+def _check_macro_classes(record: RunRecord) -> None:
+    """Check that macro scores average over the classes that the protocol gives for the test part.
+
+    Otherwise a class with bad scores could be left out, and all scores would still agree.
+    """
+    if record.confusion is None or record.split is None:
+        return
+    if not (test := record.split.counts.get("test")):
+        return
+    least = record.protocol_options.get("macro_min_beats")
+    counts = {name: test.get(name, 0) for name in record.classes}
+    expected = choose_macro_classes(record.protocol, counts, least)
+    if set(record.macro_classes) != set(expected):
+        raise ValueError(
+            f"macro_classes is {', '.join(record.macro_classes) or 'empty'}, but the protocol "
+            f"gives {', '.join(expected) or 'none'} for these test beats"
+        )
+
+
+def _check_per_record(record: RunRecord) -> None:
+    """Check that the matrices of single records are of the records and beats of the test part."""
+    if not record.per_record or record.split is None:
+        return
+    parts = record.split.records
+    if set(record.per_record) != set(parts.get("test", [])):
+        raise ValueError("per_record does not have the records of split.records.test")
+    known = record.dataset.by_record if record.dataset else {}
+    training = {*parts.get("train", []), *parts.get("validation", [])}
+    for name in sorted((record.per_record.keys() & known.keys()) - training):
+        for label, row in zip(record.classes, record.per_record[name], strict=True):
+            if sum(row) != known[name].get(label, 0):
+                raise ValueError(
+                    f"per_record.{name} has {sum(row)} beats of {label}, but dataset.by_record has "
+                    f"{known[name].get(label, 0)}"
+                )
 
 
 def _check_scores(record: RunRecord, confusion: list[list[int]]) -> None:
