@@ -348,6 +348,7 @@ def test_matrices_of_records_that_are_exchanged_fail(out: Path) -> None:
         ("dataset", "fs", 999.0),
         ("dataset", "leads", ["I", "II"]),
         ("split", "records", {"train": ["s999"], "validation": [], "test": []}),
+        ("dataset", "persons", {"s001": "mitdb/100"}),
     ],
 )
 def test_facts_of_the_beats_that_are_others_fail(
@@ -355,7 +356,7 @@ def test_facts_of_the_beats_that_are_others_fail(
 ) -> None:
     path = record_of(out)
     stored = json.loads(path.read_text())[part]
-    state(path, **{part: {**stored, name: value}})
+    state(path, per_record={}, **{part: {**stored, name: value}})
     found = outcomes(path)["beats"]
     assert found[0] == "failed" and f"{part}.{name}" in found[1]
 

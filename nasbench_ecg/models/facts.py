@@ -98,9 +98,12 @@ def fault_of_beats(
     for name in _FACTS:
         if getattr(before, name, None) != getattr(now, name, None):
             return name
-    counts, own = getattr(before, "by_record", {}), getattr(now, "by_record", {})
-    # excluded records may be here or not
-    return "by_record" if any(counts[name] != own[name] for name in counts.keys() & own) else ""
+    for field in ("by_record", "persons"):
+        stated, own = getattr(before, field, {}), getattr(now, field, {})
+        # excluded records may be here or not
+        if any(stated[name] != own[name] for name in stated.keys() & own):
+            return field
+    return ""
 
 
 def fault_of_predictions(record: RunRecord, stored: Mapping[str, list[Any]]) -> str:
