@@ -429,6 +429,20 @@ def test_an_own_score_has_its_interval_and_the_limits_of_few_seeds(metrics) -> N
     assert "over seeds 0, 1, 2, 3, 4: mean ± standard deviation [95%" in many.footnotes[0]
 
 
+def test_an_own_metric_that_some_seeds_lack_says_how_many_have_it() -> None:
+    records = [
+        with_score("a", 0, 1.0, energy=4.0),
+        with_score("a", 1, 1.0),
+        with_score("b", 0, 2.0, energy=5.0),
+        with_score("b", 1, 2.0, energy=6.0),
+    ]
+    table = full_table(only(records), "markdown")
+    at = [column.heading for column in table.columns].index("energy")
+    cells = {row.cells[1].text: row.cells[at] for row in table.rows}
+    assert cells["a"].line == "4 (1 of 2 seeds have it)"
+    assert cells["b"].line == "5.5 ± 0.71"
+
+
 def test_a_score_that_is_the_f1_changes_nothing() -> None:
     old = [run_record("a", 0, metrics=with_f1(0.9)), run_record("b", 0, metrics=with_f1(0.8))]
     new = [record.model_copy(update={"score": record.metrics["f1_of_macro"]}) for record in old]

@@ -102,7 +102,7 @@ def _score(measure: Measure, *, interval: bool = False, priority: int = 0) -> Le
             summary.mean if of_all else None,  # not compared with means over all seeds
             spread="" if summary.sd is None else f"± {percent(summary.sd)}",
             interval=(percent(ends[0]), percent(ends[1])) if ends else None,
-            note="" if of_all else f"{summary.n} of {len(row.seeds)} seeds have it",
+            note="" if of_all else _few_seeds(summary.n, row),
         )
 
     def theirs(figure: Published) -> Cell:
@@ -116,6 +116,10 @@ def _score(measure: Measure, *, interval: bool = False, priority: int = 0) -> Le
         values=lambda row: _summary_values(row, measure.name),
         their_values=lambda figure: _published_value(figure, measure.name),
     )
+
+
+def _few_seeds(n: int, row: Row) -> str:
+    return f"{n} of {len(row.seeds)} seeds have it"
 
 
 def _own_score_columns(names: Sequence[str]) -> list[LeaderboardColumn]:
@@ -135,8 +139,14 @@ def own_score_column(
             return Cell()
         spread = "" if summary.sd is None else f"± {summary.sd:.2g}"
         ends = summary.interval if name == OWN_SCORE else None
-        interval = (f"{ends[0]:.4g}", f"{ends[1]:.4g}") if ends else None
-        return Cell(f"{summary.mean:.4g}", summary.mean, spread=spread, interval=interval)
+        of_all = summary.n == len(row.seeds)
+        return Cell(
+            f"{summary.mean:.4g}",
+            summary.mean if of_all else None,
+            spread=spread,
+            interval=(f"{ends[0]:.4g}", f"{ends[1]:.4g}") if ends else None,
+            note="" if of_all else _few_seeds(summary.n, row),
+        )
 
     column = Column(name, f"{name}, a score of this evaluator", priority=priority)
     if name == OWN_SCORE:
