@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from run_records import ONE_LEAD, TWO_LEAD, run_record, shown, with_f1
 
 from nasbench_ecg.report.leaderboard.build import leaderboards
+from nasbench_ecg.report.leaderboard.grouping import stored_differently
 from nasbench_ecg.report.leaderboard.tables import footnotes, seed_text
 from nasbench_ecg.report.leaderboard.tables import leaderboard_table as full_table
 from nasbench_ecg.report.leaderboard.types import Leaderboard
@@ -227,6 +228,20 @@ def test_one_run_stored_in_two_suites_counts_once() -> None:
     run = run_record(metrics=with_f1(0.95))
     (row,) = only([run, run.model_copy(update={"suite": "nightly"})]).rows
     assert row.scores["f1_of_macro"].n == 1
+
+
+def test_a_run_that_is_stored_with_two_results_is_named() -> None:
+    run = run_record(confusion=TWO_LEAD, suite="alpha")
+    same = run.model_copy(update={"suite": "beta"})
+    other = run.model_copy(update={"suite": "gamma", "confusion": ONE_LEAD})
+    failed = run.model_copy(update={"suite": "aborted", "status": "failed", "confusion": None})
+    submitted = other.model_copy(update={"submitted_by": "Jane"})
+    assert stored_differently([failed, same, run, submitted]) == []
+    assert stored_differently([other, failed, same, run]) == [
+        f"The run {run.run_key} has another result in gamma than in alpha, which counts."
+    ]
+    (row,) = only([other, same, run]).rows
+    assert row.scores["f1_of_macro"].mean == run.metrics["f1_of_macro"]
 
 
 def test_equal_means_share_a_rank() -> None:

@@ -96,6 +96,7 @@ def leaderboard(
 
     from nasbench_ecg.front.results import leaderboard as ranked
     from nasbench_ecg.front.results import no_runs, stored_runs
+    from nasbench_ecg.report.leaderboard.grouping import stored_differently
 
     _check_combination(
         context, form=form, writes=bool(files), checks=bool(check), wearable=wearable,
@@ -105,6 +106,8 @@ def leaderboard(
     if not records:
         warn_damaged_records(damaged)
         raise no_runs(out)
+    for line in stored_differently(records):
+        stderr().print(line, style="yellow")
     if form == "verdicts" and (files or check):
         _fill_or_check(records, files=files or [], check=check or [])
         warn_damaged_records(damaged)

@@ -14,6 +14,7 @@ from nasbench_ecg.errors import OptionError, StorageError, nearest
 from nasbench_ecg.models.draw import draw
 from nasbench_ecg.plugin.registry import Registry, load_registry
 from nasbench_ecg.report.leaderboard.build import build_report
+from nasbench_ecg.report.leaderboard.grouping import stored_differently
 from nasbench_ecg.report.leaderboard.tables import leaderboard_table
 from nasbench_ecg.report.leaderboard.types import Leaderboard, Report
 from nasbench_ecg.report.render import render
@@ -216,11 +217,18 @@ class LeaderboardTables:
     Attributes:
         report: What the tables are made of.
         damaged: The files among the runs that are not readable run records.
+        conflicts: One line for each run that is stored with two different results.
     """
 
-    def __init__(self, report: Report, damaged: Sequence[DamagedRecord] = ()) -> None:
+    def __init__(
+        self,
+        report: Report,
+        damaged: Sequence[DamagedRecord] = (),
+        conflicts: Sequence[str] = (),
+    ) -> None:
         self.report = report
         self.damaged = tuple(damaged)
+        self.conflicts = tuple(conflicts)
 
     @property
     def boards(self) -> tuple[Leaderboard, ...]:
@@ -238,7 +246,7 @@ class LeaderboardTables:
 
         about = [Text(self.report.about)] if self.report.about else []
         boards = (shown(board, width=_WIDTH) for board in self.boards)
-        return as_text([*about, *boards, *map(Text, self._skipped())], width=_WIDTH)
+        return as_text([*about, *boards, *map(Text, self._warnings())], width=_WIDTH)
 
     __repr__ = __str__
 
@@ -246,11 +254,12 @@ class LeaderboardTables:
         from nasbench_ecg.report.render.html import fragment
 
         tables = fragment([leaderboard_table(board, "html") for board in self.boards])
-        return "".join([tables, *(f"<p>{escape(line)}</p>" for line in self._skipped())])
+        return "".join([tables, *(f"<p>{escape(line)}</p>" for line in self._warnings())])
 
-    def _skipped(self) -> list[str]:
-        """Return one line for each file that could not be read."""
-        return [printable(f"Skipped {item.path}: {item.reason}.") for item in self.damaged]
+    def _warnings(self) -> list[str]:
+        """Return one line for each file that could not be read, and for each conflict."""
+        skipped = [f"Skipped {item.path}: {item.reason}." for item in self.damaged]
+        return list(map(printable, [*skipped, *self.conflicts]))
 
     def render(self, form: str) -> str:
         """Return the leaderboards as ``markdown``, ``csv``, ``latex`` or ``html`` (a page)."""
@@ -316,6 +325,7 @@ def leaderboard(
             noise=[noise for folder in folders for noise in stored_noise(folder)],
         ),
         damaged,
+        stored_differently(records),
     )
 
 

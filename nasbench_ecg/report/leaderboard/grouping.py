@@ -139,6 +139,29 @@ def each_once(records: Iterable[RunRecord]) -> dict[RunId, RunRecord]:
     return found
 
 
+def stored_differently(records: Iterable[RunRecord]) -> list[str]:
+    """Return one line for each run that is stored twice, in two suites, with different results.
+
+    Of these a leaderboard counts one; equal keys should give equal results.
+    """
+    records = [record for record in records if record.status == "ok"]
+    counts = each_once(records)
+    found = {}
+    for record in sorted(records, key=lambda record: (record.run_key, record.suite)):
+        counted = counts[record.run_key, record.submitted_by]
+        if _result(record) != _result(counted):
+            found[record.run_key, record.suite] = (
+                f"The run {record.run_key} has another result in {record.suite} than in "
+                f"{counted.suite}, which counts."
+            )
+    return list(found.values())
+
+
+def _result(record: RunRecord) -> tuple[Any, ...]:
+    measured = record.metrics if record.confusion is None else record.confusion
+    return record.architecture_hash, measured
+
+
 def runs_by_seed(records: Sequence[RunRecord]) -> list[RunRecord]:
     """Return the runs of one method, one for each seed, by seed."""
     by_seed: dict[Seed, RunRecord] = {}
