@@ -151,6 +151,14 @@ def test_the_mean_of_the_seeds_is_what_counts():
     assert correlate(cheap, *seeds).tau == pytest.approx(1)
 
 
+def test_p_values_of_several_evaluators_are_said_to_be_uncorrected():
+    training = scored("train", [0, 1, 2])
+    found = [correlate(scored(name, [1, 2, 3]), training) for name in ("one", "other")]
+    for compared, said in ((found[:1], False), (found, True)):
+        notes = " ".join(correlation_table(compared, "title").footnotes)
+        assert ("not corrected for the 2 evaluators" in notes) is said
+
+
 @pytest.fixture
 def command(monkeypatch, tmp_path):
     toy_plugin.install(monkeypatch, tmp_path)

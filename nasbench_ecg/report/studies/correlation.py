@@ -206,6 +206,11 @@ def correlation_table(
         + f" over {n} random architectures. "
         "Evaluators used the train and validation parts only, never the test part."
     ]
+    if len(correlations) > 1:
+        notes.append(
+            "Intervals and p are of each evaluator alone: they are not corrected for the "
+            f"{len(correlations)} evaluators."
+        )
     if diverged := [one for one in correlations if one.diverged]:
         listed = ", ".join(f"{one.evaluator} {one.diverged}" for one in diverged)
         notes.append(
