@@ -8,8 +8,12 @@ from run_records import CLASSES, run_record
 from scipy import stats
 
 from nasbench_ecg.metrics import SCORES, scores_of_many
-from nasbench_ecg.report.leaderboard.build import leaderboards
-from nasbench_ecg.report.leaderboard.tables import comparison_table, leaderboard_table
+from nasbench_ecg.report.leaderboard.build import build_report, leaderboards
+from nasbench_ecg.report.leaderboard.tables import (
+    comparison_table,
+    footnotes,
+    leaderboard_table,
+)
 from nasbench_ecg.report.leaderboard.verdicts import verdict_table, verdicts
 from nasbench_ecg.report.statistics.patient_permutation import (
     min_persons_for_significance,
@@ -146,6 +150,29 @@ def test_a_person_with_other_records_in_the_training_or_validation_part_is_named
     }
     assert persons_in_both_parts(run.model_copy(update=changed)) == ("db/p",)
     assert persons_in_both_parts(run) == ()
+
+
+@pytest.mark.parametrize("named", [(False, False), (False, True), (True, False)])
+def test_a_board_of_runs_that_name_no_persons_says_who_is_in_both_parts(
+    named: tuple[bool, bool],
+) -> None:
+    # PhysioNet, MIT-BIH: "records 201 and 202 came from the same male subject"
+    records = {"train": ["106", "201"], "validation": ["101"], "test": ["100", "202"]}
+    runs = []
+    for seed, has_persons in enumerate(named):
+        run = run_record(seed=seed, protocol="inter-patient", metrics={SCORE: 0.5})
+        assert run.dataset is not None and run.split is not None
+        names = [name for part in records.values() for name in part]
+        persons = {"201": "mitdb/201", "202": "mitdb/201"} if has_persons else {}
+        data = {"records": names, "persons": persons}
+        changed = {
+            "dataset": run.dataset.model_copy(update=data),
+            "split": run.split.model_copy(update={"records": records}),
+        }
+        runs.append(run.model_copy(update=changed))
+    (board,) = build_report(runs, "persons").leaderboards
+    assert board.shared_persons == ("mitdb/201",)
+    assert "1 person of the test part has another record" in " ".join(footnotes(board, ()))
 
 
 @pytest.mark.parametrize("why", ["no matrices", "seen records", "own score", "four persons"])

@@ -41,6 +41,7 @@ from nasbench_ecg.report.statistics.patients import (
     person_matrices,
     persons_in_both_parts,
     persons_of,
+    tests_unseen_records,
 )
 from nasbench_ecg.report.statistics.seed_noise import SeedNoise, StoredNoise
 from nasbench_ecg.report.statistics.seeds import summarize
@@ -181,8 +182,9 @@ def _leaderboard(
     }
     known = {ids: own for ids, own in persons.items() if own is not None}
     majorities = next(iter(known.values())).majorities() if known else ()
-    shared = persons_in_both_parts(records[0])
-    return with_comparisons(replace(board, majorities=majorities, shared_persons=shared), known)
+    shared = {person for record in records for person in persons_in_both_parts(record)}
+    board = replace(board, majorities=majorities, shared_persons=tuple(sorted(shared)))
+    return with_comparisons(board, known)
 
 
 def _ranked_by(records: Sequence[RunRecord]) -> str:
@@ -330,7 +332,7 @@ def _runs_of(board: Leaderboard, runs: Mapping[str, RunRecord]) -> list[RunRecor
 def _with_overlaps(
     boards: Sequence[Leaderboard], runs: Mapping[str, RunRecord], registry: Registry | None
 ) -> tuple[Leaderboard, ...]:
-    """Return leaderboards with the records of persons who are elsewhere, too.
+    """Return leaderboards with the persons in both parts, and those who are elsewhere, too.
 
     Two leaderboards of one database have all persons in common; their overlap is not stated.
 
@@ -357,11 +359,19 @@ def _with_overlaps(
         found.append(
             replace(
                 board,
+                shared_persons=_shared_persons(board, own[0], persons),
                 searched=tuple(persons.search_overlaps(own)),
                 also_in=tuple(overlap for overlap in also_in if overlap.kept),
             )
         )
     return tuple(found)
+
+
+def _shared_persons(board: Leaderboard, run: RunRecord, persons: Persons) -> tuple[str, ...]:
+    """Return the persons in both parts; where no run names persons, those the dataset names."""
+    if board.shared_persons or not tests_unseen_records(run):
+        return board.shared_persons
+    return persons_in_both_parts(run, persons.by_record(run))
 
 
 def _with_noise(

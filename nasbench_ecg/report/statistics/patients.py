@@ -15,7 +15,7 @@ References:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,13 +113,21 @@ def tests_unseen_records(record: RunRecord) -> bool:
     return bool(test) and set(test).isdisjoint(parts.get("train", []))
 
 
-def persons_in_both_parts(record: RunRecord) -> tuple[str, ...]:
-    """Return the persons of test records of whom other records are in the training part."""
+def persons_in_both_parts(
+    record: RunRecord, persons: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Return the persons of test records of whom other records are in the training part.
+
+    Args:
+        record: The run.
+        persons: The person of each record, for a run that names none; None: those of the run.
+    """
     if not tests_unseen_records(record):
         return ()
     assert record.split is not None
+    named = persons or {}
     parts = {
-        part: {person_of(record, name) for name in names}
+        part: {named.get(name) or person_of(record, name) for name in names}
         for part, names in record.split.records.items()
     }
     return tuple(
