@@ -385,9 +385,14 @@ def test_csv_files_hold_millivolts(tmp_path):
     assert recorded.read([1], 0, 3).tolist() == [[1.0, 2.0, 3.0]]
     with pytest.raises(OptionError, match="sampling rate"):
         open_recording(path)
-    path.write_text("I,II\na,b\n")
-    with pytest.raises(RecordError, match="no table of numbers"):
-        open_recording(path, 100.0)
+    for text, place in (
+        ("I,II\n1,0\n0,b\n", "row 2 of the column 'II' has 'b'"),
+        ("time;II\n0;0,5\n", "row 1 of the column 'time;II' has '0;0'|more fields"),
+        ("time,II\ns,mV\n0,0.5\n", "row 1 of the column 'time' has 's'"),
+    ):
+        path.write_text(text)
+        with pytest.raises(RecordError, match=f"no table of numbers: .*({place})"):
+            open_recording(path, 100.0)
 
 
 def test_an_empty_line_within_a_csv_file_is_a_missing_sample(tmp_path):
@@ -481,8 +486,13 @@ def test_other_files_of_a_wfdb_record_are_told_from_recordings(tmp_path, name, s
 
 @pytest.mark.parametrize(
     "first",
-    [np.arange(1500), np.arange(1500) / 360 * 1000, (np.arange(1500) / 360).round(2)],
-    ids=["samples", "milliseconds", "rounded seconds"],
+    [
+        np.arange(1500),
+        np.arange(1500) / 360 * 1000,
+        np.arange(1500) / 360 * 1e9,
+        (np.arange(1500) / 360).round(2),
+    ],
+    ids=["samples", "milliseconds", "nanoseconds", "rounded seconds"],
 )
 def test_a_column_of_times_is_no_lead(tmp_path, first):
     path, lead = tmp_path / "mine.csv", np.sin(np.arange(1500.0))
@@ -494,6 +504,20 @@ def test_a_column_of_times_is_no_lead(tmp_path, first):
     np.savetxt(path, first, header="elapsed", comments="")
     with pytest.raises(RecordError, match="There is no lead"):
         open_recording(path, 360.0)
+
+
+@pytest.mark.parametrize("decimals", [9, 2], ids=["exact", "rounded"])
+def test_a_gap_that_empty_rows_fill_leaves_a_column_of_times(decimals):
+    seconds = (np.arange(2000) / 360).round(decimals)
+    table = pd.DataFrame({"time": seconds, "II": np.sin(np.arange(2000.0))})
+    table.iloc[600:900] = np.nan
+    recorded = recording_of_table(table, 360)
+    assert recorded.leads == ("II",) and np.isnan(recorded.read([0], 600, 900)).all()
+    for wrong in (table.drop(index=range(600, 800)), table.drop(index=range(600, 899))):
+        with pytest.raises(RecordError, match=r"not evenly spaced.*in row .*, after \d+ without"):
+            recording_of_table(wrong, 360)
+    with pytest.raises(RecordError, match="not evenly spaced"):
+        recording_of_table(table.drop(index=range(600, 900)), 360)
 
 
 @pytest.mark.parametrize(

@@ -107,8 +107,10 @@ def test_leads_are_named_without_the_type_of_their_signal(tmp_path, labels, name
 def test_signals_of_another_type_are_no_leads(tmp_path):
     eeg = ("EEG Fpz", "uV", np.ones((10, int(FS))))
     marks = ("Status", "", np.ones((10, 1000)))
+    moves = ("Accelerometer_X", "", np.ones((10, 100)))
+    rate = ("HRV", "mV", np.ones((10, 10)))
     beats = ("Resp", "mV", np.ones((10, 10)))
-    write_edf(tmp_path / "a.edf", two_leads(), LEADS, [eeg, marks, beats])
+    write_edf(tmp_path / "a.edf", two_leads(), LEADS, [eeg, marks, beats, moves, rate])
     found = open_recording(tmp_path / "a.edf")
     assert (found.leads, found.fs, found.n_samples) == (LEADS, FS, 2500)
     assert "EEG Fpz (uV), Status (no unit), Resp (mV)" in found.notes[0]

@@ -37,7 +37,7 @@ _ECG = re.compile(r"E[CK]G\s+(?=[a-z])", re.IGNORECASE)
 
 _OTHER = re.compile(
     r"(EEG|EOG|ERG|EMG|MEG|MCG|EP|Temp(erature)?|Resp(iration)?|S[ap]O2|Light|Sound|Event|Status|"
-    r"Marker|Trigger)(?![a-z])",
+    r"Marker|Trigger|Acc(el(erometer)?)?|Gyro(scope)?|Batt(ery)?|HRV?|PPG|Pleth[a-z]*)(?![a-z])",
     re.IGNORECASE,
 )
 """Types of signals other than ECG at the start of a label."""

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 _STRAIGHT = 0.01  # share of its rise by which a column of times may leave a straight line
 _TAIL = 65_536  # bytes at the end of a file in which its last line is looked for
 _RISING = 0.1  # share of the rows at which a column of times rises at least, also a rounded one
+_TIMES = (1, 1e3, 1e6, 1e9)  # seconds, milliseconds, microseconds, nanoseconds
 _GAP = 3.0  # longest step of a column of times in its shortest ones
 
 
@@ -90,7 +91,7 @@ def recording_of_table(
         if table.empty:
             raise ValueError("it has no samples")
     except (TypeError, ValueError) as error:
-        raise _no_table(where, error) from error
+        raise _no_table(where, _first_text(table) or error) from error
     leads, signals = [str(name).strip() for name in table.columns], values.to_numpy().T.copy()
     counted = [
         _counts_up(signal, rate, f"the column {lead!r} of {where}")
@@ -127,11 +128,27 @@ def _check_rate(fs: float | None, what: str, *, where: str, fix: str) -> float:
     return float(fs)
 
 
+def _first_text(table: pd.DataFrame) -> ValueError | None:
+    """Return an error that names the first value that is no number; None if all are."""
+    import pandas as pd
+
+    columns = (table.iloc[:, i] for i in range(table.shape[1]))
+    for name, column in zip(table.columns, columns, strict=True):
+        numbers = pd.to_numeric(column, errors="coerce")
+        if (text := (numbers.isna() & column.notna()).to_numpy()).any():
+            row = int(text.argmax())
+            return ValueError(
+                f"row {row + 1:,} of the column {str(name)!r} has {str(column.iloc[row])!r}"
+            )
+    return None
+
+
 def _no_table(where: str, error: Exception) -> RecordError:
     return RecordError(
         f"This is no table of numbers: {str(error).splitlines()[0]}.",
         where=where,
-        fix="Write a heading with the names of the leads, and a row of millivolts for each sample.",
+        fix="Write a heading with the names of the leads, and a row of millivolts for each sample: "
+        "commas between the fields, points in the numbers, neither units nor dates.",
     )
 
 
@@ -141,24 +158,30 @@ def _counts_up(signal: Floats, fs: float, where: str) -> bool:
     Raises:
         RecordError: It counts in uneven steps, or at another sampling rate than ``fs``.
     """
-    if not np.isfinite(signal).all():
+    places = np.flatnonzero(np.isfinite(signal))  # a gap may be filled with rows that are empty
+    known, rows = signal[places], np.diff(places)
+    steps = np.diff(known)
+    if len(known) < max(fs, 2) or not (steps >= 0).all() or (steps > 0).mean() < _RISING:
         return False
-    steps = np.diff(signal)
-    if len(signal) < max(fs, 2) or not (steps >= 0).all() or (steps > 0).mean() < _RISING:
+    beside, rise = steps[rows == 1], float(known[-1] - known[0])
+    if not (beside > 0).any():
         return False
-    shortest, rise = float(steps[steps > 0].min()), float(signal[-1] - signal[0])
-    line = np.linspace(signal[0], signal[-1], len(signal))
-    if steps.max() > _GAP * shortest or np.abs(signal - line).max() > _STRAIGHT * rise:
-        at = int(np.argmax(steps))
+    shortest, usual = float(beside[beside > 0].min()), float(beside.mean())
+    line = known[0] + rise * (places - places[0]) / (places[-1] - places[0])
+    unlike = np.abs(steps - (rows - 1) * usual)
+    allowed = _GAP * shortest + _STRAIGHT * (rows - 1) * usual
+    if (unlike > allowed).any() or np.abs(known - line).max() > _STRAIGHT * rise:
+        at = int(np.argmax(unlike - allowed))
+        empty = f", after {rows[at] - 1:,} without a value" if rows[at] > 1 else ""
         raise RecordError(
             f"The samples are not evenly spaced: the column rises by {steps[at]:g} in row "
-            f"{at + 2:,}, and by {np.median(steps):g} in most rows.",
+            f"{places[at + 1] + 1:,}{empty}, and by {np.median(beside):g} in most rows.",
             where=where,
-            fix="Give each part without a gap a file of its own, or fill the gap with rows whose "
-            "fields are empty. Remove the column if it is no time.",
+            fix="Give each part without a gap a file of its own, or fill the gap with as many "
+            "empty rows as samples are missing. Remove the column if it is no time.",
         )
-    step, tolerance = rise / len(steps), _STRAIGHT + shortest / rise
-    if not any(abs(step / known - 1) <= tolerance for known in (1, 1 / fs, 1e3 / fs, 1e6 / fs)):
+    step, tolerance = rise / float(places[-1] - places[0]), _STRAIGHT + shortest / rise
+    if not any(abs(step / unit - 1) <= tolerance for unit in (1, *(per / fs for per in _TIMES))):
         raise RecordError(
             f"The column rises by {step:g} in each row, but at {fs:g} Hz a sample lasts "
             f"{1 / fs:g} s. If it counts seconds, the rate is {1 / step:g} Hz; if milliseconds, "
