@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 
 import made_up_plugin
@@ -16,6 +17,7 @@ import nasbench_ecg as nb
 from nasbench_ecg.cli import app
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
+from nasbench_ecg.models import classifier
 from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.report.networks.evaluation import as_data, tables
@@ -187,6 +189,29 @@ def test_an_exported_file_refuses_beats_of_another_shape(trained, tmp_path):
         for shape in ((3, 2, 250), (3, 6, 300)):
             with pytest.raises(OptionError, match="the network needs 2 leads × 300 samples"):
                 network.probabilities(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "does not describe"), ("{}", "It lacks 'leads'"), ("[]", "does not describe")],
+)
+def test_a_file_that_does_not_describe_its_network_is_refused(tmp_path, monkeypatch, text, said):
+    path = tmp_path / "foreign.onnx"
+    path.touch()
+    monkeypatch.setattr(classifier, "_onnx", lambda path: (text, None))
+    with pytest.raises(StorageError, match=said) as raised:
+        classifier_of_file(path)
+    assert "export the run again" in raised.value.fix
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path, weights = tmp_path / "a.pt2", bytes(range(256)) * 4
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a/weights", weights)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(weights, weights[:-1] + b"x"))
+    with pytest.raises(StorageError, match="checksum of a/weights in the file differs"):
+        classifier_of_file(path)
 
 
 def test_classes_can_count_as_others(trained, elsewhere):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def classifier_of_file(path: Path) -> BeatClassifier:
 
     Raises:
         OptionError: The file is of another format, or was not exported from a run.
-        StorageError: The file cannot be read.
+        StorageError: The file cannot be read, or does not describe its network.
     """
     if not path.is_file():
         raise StorageError(
@@ -130,7 +131,6 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         )
     try:
         text, probabilities = readers[path.suffix.lower()](path)
-        described = json.loads(text)
     except ImportError as error:
         raise OptionError(
             f"This needs {error.name}, which is not installed.",
@@ -140,7 +140,7 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         ) from error
     except Exception as error:
         raise StorageError(
-            f"The network cannot be read: {first_line(error)}.",
+            f"The network cannot be read: {first_line(error).rstrip('.')}.",
             where=str(path),
             fix="Name a file that 'nasbench-ecg export' wrote.",
         ) from error
@@ -149,7 +149,16 @@ def classifier_of_file(path: Path) -> BeatClassifier:
         check_shape(beats.shape[1:], described["leads"], described["samples"])
         return probabilities(beats)
 
-    return _classifier(path.name, described, checked, file=path.name)
+    try:
+        described = json.loads(text)
+        return _classifier(path.name, described, checked, file=path.name)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        lacks = f" It lacks {error}." if isinstance(error, KeyError) else ""
+        raise StorageError(
+            f"The file does not describe its network and how beats are prepared for it.{lacks}",
+            where=f"{path}, {METADATA}",
+            fix="Name a file that 'nasbench-ecg export' wrote, or export the run again.",
+        ) from error
 
 
 def _onnx(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
@@ -164,12 +173,15 @@ def _onnx(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
         ]
         return np.concatenate(parts)
 
-    return session.get_modelmeta().custom_metadata_map[METADATA], probabilities
+    return session.get_modelmeta().custom_metadata_map.get(METADATA, ""), probabilities
 
 
 def _pt2(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
     import torch
 
+    with zipfile.ZipFile(path) as archive:  # PyTorch does not check the sums of its own files
+        if (damaged := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {damaged} in the file differs, so it is damaged")
     extra = {METADATA: ""}
     module = torch.export.load(io.BytesIO(path.read_bytes()), extra_files=extra).module()
 
