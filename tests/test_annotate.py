@@ -610,6 +610,16 @@ def test_the_annotation_file_has_symbols_times_and_probabilities(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r.atr"]
 
 
+def test_classes_that_are_no_symbols_of_beats_are_refused(tmp_path):
+    """wfdb writes them as comments, so that the file would have no beats."""
+    found = replace(annotated([100, 220], ["AF", "N"]), classes=("N", "AF", "V"))
+    with pytest.raises(OptionError, match="no beats of the class 'AF'"):
+        write_annotations(found, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert "EC57" not in as_markdown(found, "the sign")
+    assert "EC57" in as_markdown(annotated([100], "N"), "the sign")
+
+
 def test_expert_annotations_are_not_overwritten(tmp_path):
     (tmp_path / "r.atr").write_bytes(b"expert")
     with pytest.raises(OptionError, match="exists already"):

@@ -80,6 +80,7 @@ def annotate(
     from nasbench_ecg.report.networks.annotation import (
         as_markdown,
         beside,
+        check_classes,
         check_extension,
         check_target,
         write_annotations,
@@ -93,6 +94,7 @@ def annotate(
     check_extension(extension)
     formats, seconds = _strip_formats(strips), numbers(at, "--at") if at else None
     classifier = classifier_of(run, model, out)
+    check_classes(classifier.classes)
     chosen = None if leads is None else listed(leads)
     opened = [open_recording(path, fs) for path in recordings]
     _check_names([recording.name for recording in opened])

@@ -13,7 +13,9 @@ import numpy as np
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.io import replace_atomically, storage_errors
 from nasbench_ecg.models.annotate import AnnotatedRecording
+from nasbench_ecg.signal.aami import CLASSES
 from nasbench_ecg.signal.annotations import END_MARK, check_annotation_extension
+from nasbench_ecg.signal.rhythm import BEAT_SYMBOLS
 from nasbench_ecg.text import duration
 
 PAUSE_SECONDS = 2.0
@@ -134,6 +136,16 @@ def check_extension(extension: str) -> None:
     check_annotation_extension(extension, where="--extension")
 
 
+def check_classes(classes: Sequence[str]) -> None:
+    """Raise OptionError unless each class is the symbol of a beat in WFDB annotation files."""
+    if unknown := [name for name in classes if name not in BEAT_SYMBOLS]:
+        raise OptionError(
+            f"A WFDB annotation file has no beats of the class {unknown[0]!r}.",
+            where=f"classes of the network: {', '.join(classes)}",
+            fix="Use nasbench_ecg.annotate in Python, whose to_dataframe() has any classes.",
+        )
+
+
 def check_target(path: Path, *, overwrite: bool, sources: Sequence[Path] = ()) -> None:
     """Raise OptionError if writing ``path`` would replace a file that is to be kept.
 
@@ -192,12 +204,13 @@ def write_annotations(
         Path of the file.
 
     Raises:
-        OptionError: The file exists, or annotation files cannot have this extension.
+        OptionError: The file exists, or annotation files cannot have this extension or a class.
         StorageError: The file cannot be written.
     """
     import wfdb
 
     check_extension(extension)
+    check_classes(found.classes)
     path = folder / f"{found.name}.{extension}"
     check_target(path, overwrite=overwrite)
     with storage_errors(path, option="-o"), TemporaryDirectory(prefix=".", dir=folder) as scratch:
@@ -269,7 +282,8 @@ def _lines(found: AnnotatedRecording, summary: Summary, classifier: str) -> Iter
             "Parts without signal, across which no pause is told",
             [f"{_clock(start)}, {seconds:.1f} s" for start, seconds in summary.gaps],
         )
-    yield "Classes are those of ANSI/AAMI EC57. For research, and not for diagnosis."
+    aami = "Classes are those of ANSI/AAMI EC57. " if set(found.classes) <= set(CLASSES) else ""
+    yield f"{aami}For research, and not for diagnosis."
 
 
 def _events(what: str, listed: list[str]) -> Iterator[str]:
