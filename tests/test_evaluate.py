@@ -19,6 +19,8 @@ from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.models import classifier
 from nasbench_ecg.models.classifier import classifier_of_file, classifier_of_run
+from nasbench_ecg.models.export import metadata
+from nasbench_ecg.models.seal import OPEN, SEAL, sealed
 from nasbench_ecg.plugin.specs import DatasetSpec
 from nasbench_ecg.report.networks.evaluation import as_data, tables
 from nasbench_ecg.report.render import render_tables
@@ -198,7 +200,7 @@ def test_an_exported_file_refuses_beats_of_another_shape(trained, tmp_path):
 def test_a_file_that_does_not_describe_its_network_is_refused(tmp_path, monkeypatch, text, said):
     path = tmp_path / "foreign.onnx"
     path.touch()
-    monkeypatch.setattr(classifier, "_onnx", lambda path: (text, None))
+    monkeypatch.setattr(classifier, "_onnx", lambda content: (text, None))
     with pytest.raises(StorageError, match=said) as raised:
         classifier_of_file(path)
     assert "export the run again" in raised.value.fix
@@ -212,6 +214,34 @@ def test_a_damaged_file_is_refused(tmp_path):
     path.write_bytes(content.replace(weights, weights[:-1] + b"x"))
     with pytest.raises(StorageError, match="checksum of a/weights in the file differs"):
         classifier_of_file(path)
+
+
+def described(record, **more):
+    return json.dumps({**metadata(record), **more}, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("part", [b"first", b"run_key", b"digest", b"last"])
+def test_a_file_with_a_digest_is_refused_with_one_flipped_bit(trained, tmp_path, monkeypatch, part):
+    path, text = tmp_path / "a.onnx", described(trained[0], **{SEAL: OPEN})
+    content = bytearray(sealed(b"first" * 99 + text.encode() + b"last" * 99))
+    monkeypatch.setattr(classifier, "_onnx", lambda content: (text, None))
+    path.write_bytes(content)
+    assert classifier_of_file(path).notes == ()
+    place = content.index(SEAL.encode()) + 20 if part == b"digest" else content.index(part)
+    for bit in (0, 7):
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+        with pytest.raises(StorageError, match="its SHA-256 differs") as raised:
+            classifier_of_file(path)
+        assert raised.value.where == str(path)
+
+
+def test_a_file_without_a_digest_is_read_and_says_so(trained, tmp_path, monkeypatch):
+    path = tmp_path / "old.onnx"
+    path.write_bytes(described(trained[0]).encode())
+    monkeypatch.setattr(classifier, "_onnx", lambda content: (content.decode(), None))
+    (note,) = classifier_of_file(path).notes
+    assert note.startswith("old.onnx holds no SHA-256 of itself")
 
 
 def test_classes_can_count_as_others(trained, elsewhere):

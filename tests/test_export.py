@@ -22,6 +22,7 @@ from nasbench_ecg.models.executorch import METADATA_METHOD
 from nasbench_ecg.models.export import METADATA
 from nasbench_ecg.models.load import load_model
 from nasbench_ecg.models.quantization import calibration_beats
+from nasbench_ecg.models.seal import check_seal
 from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.store import RecordStore
 
@@ -100,6 +101,7 @@ def test_the_file_predicts_what_the_run_predicted_and_says_what_it_needs(
     assert (len(about["leads"]), about["samples"]) == signals.shape[1:]
     assert about["preparation"]["options"] == record.components["dataset"].options
     assert about["run_key"] == record.run_key
+    assert check_seal(path.read_bytes(), where="") == (ending != ".pt2")
 
 
 @pytest.mark.slow
@@ -122,6 +124,7 @@ def test_an_int8_network_states_what_quantization_costs(out, record, predicted, 
     assert told["loss"] == pytest.approx(record.metrics["f1_of_macro"] - by_hand)
     parameters = record.costs["parameters"]
     assert parameters / 2 < told["weight_bytes"] < 4 * parameters
+    assert check_seal(path.read_bytes(), where="")
     assert json.loads((out / "runs" / record.run_key / "int8.json").read_text()) == told
 
 

@@ -169,7 +169,12 @@ def annotate(
         probabilities=probabilities,
         classes=classifier.classes,
         missing=share,
-        notes=(*recording.notes, *notes, *_notes_of_signal(recording, classifier, share, known)),
+        notes=(
+            *recording.notes,
+            *classifier.notes,
+            *notes,
+            *_notes_of_signal(recording, classifier, share, known),
+        ),
         gaps=_gaps(silent, recording.fs),
     )
 

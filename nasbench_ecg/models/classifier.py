@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from nasbench_ecg.models.executorch import load_program
 from nasbench_ecg.models.export import METADATA, metadata
 from nasbench_ecg.models.load import first_line
 from nasbench_ecg.models.preparation import check_shape, waveform_options
+from nasbench_ecg.models.seal import check_seal
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.signal.added_leads import count_leads
@@ -27,6 +28,10 @@ from nasbench_ecg.signal.added_leads import count_leads
 Floats = NDArray[np.float32]
 
 _BATCH = 1024
+_UNSEALED = (
+    "{} holds no SHA-256 of itself, so damage to it is not noticed. Export the run again to have "
+    "it checked."
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class BeatClassifier:
         options: Window, denoising, normalization and added leads.
         origin: The run that trained it.
         file: Name of the file that it was read from; empty for the network of a run.
+        notes: What a user should know of the file.
     """
 
     name: str
@@ -83,6 +89,7 @@ class BeatClassifier:
     options: WaveformOptions
     origin: Origin | None = None
     file: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def denoise_rate(self) -> float | None:
@@ -114,7 +121,7 @@ def classifier_of_file(path: Path) -> BeatClassifier:
 
     Raises:
         OptionError: The file is of another format, or was not exported from a run.
-        StorageError: The file cannot be read, or does not describe its network.
+        StorageError: The file cannot be read, is damaged, or does not describe its network.
     """
     if not path.is_file():
         raise StorageError(
@@ -130,7 +137,9 @@ def classifier_of_file(path: Path) -> BeatClassifier:
             fix="Name a .onnx, .pt2 or .pte file that 'nasbench-ecg export' wrote.",
         )
     try:
-        text, probabilities = readers[path.suffix.lower()](path)
+        content = path.read_bytes()
+        is_sealed = check_seal(content, where=str(path))  # damaged files can crash a runtime
+        text, probabilities = readers[path.suffix.lower()](content)
     except ImportError as error:
         raise OptionError(
             f"This needs {error.name}, which is not installed.",
@@ -138,6 +147,8 @@ def classifier_of_file(path: Path) -> BeatClassifier:
             fix="Install it with pip install 'nasbench-ecg[onnx]', for a .pte file with "
             "pip install 'nasbench-ecg[executorch]'.",
         ) from error
+    except StorageError:
+        raise
     except Exception as error:
         raise StorageError(
             f"The network cannot be read: {first_line(error).rstrip('.')}.",
@@ -151,7 +162,7 @@ def classifier_of_file(path: Path) -> BeatClassifier:
 
     try:
         described = json.loads(text)
-        return _classifier(path.name, described, checked, file=path.name)
+        found = _classifier(path.name, described, checked, file=path.name)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         lacks = f" It lacks {error}." if isinstance(error, KeyError) else ""
         raise StorageError(
@@ -159,12 +170,15 @@ def classifier_of_file(path: Path) -> BeatClassifier:
             where=f"{path}, {METADATA}",
             fix="Name a file that 'nasbench-ecg export' wrote, or export the run again.",
         ) from error
+    if is_sealed or path.suffix.lower() == ".pt2":
+        return found
+    return replace(found, notes=(_UNSEALED.format(path.name),))
 
 
-def _onnx(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
+def _onnx(content: bytes) -> tuple[str, Callable[[Floats], Floats]]:
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def probabilities(beats: Floats) -> Floats:
         parts = [
@@ -176,14 +190,16 @@ def _onnx(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
     return session.get_modelmeta().custom_metadata_map.get(METADATA, ""), probabilities
 
 
-def _pt2(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
+def _pt2(content: bytes) -> tuple[str, Callable[[Floats], Floats]]:
     import torch
 
-    with zipfile.ZipFile(path) as archive:  # PyTorch does not check the sums of its own files
+    with zipfile.ZipFile(
+        io.BytesIO(content)
+    ) as archive:  # PyTorch does not check the sums of its own files
         if (damaged := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {damaged} in the file differs, so it is damaged")
     extra = {METADATA: ""}
-    module = torch.export.load(io.BytesIO(path.read_bytes()), extra_files=extra).module()
+    module = torch.export.load(io.BytesIO(content), extra_files=extra).module()
 
     def probabilities(beats: Floats) -> Floats:
         with torch.no_grad():
@@ -193,8 +209,8 @@ def _pt2(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
     return extra[METADATA], probabilities
 
 
-def _pte(path: Path) -> tuple[str, Callable[[Floats], Floats]]:
-    return load_program(path.read_bytes())
+def _pte(content: bytes) -> tuple[str, Callable[[Floats], Floats]]:
+    return load_program(content)
 
 
 def _classifier(

@@ -23,6 +23,7 @@ from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.io import replace_atomically, storage_errors
 from nasbench_ecg.models.executorch import float_program, load_program
 from nasbench_ecg.models.load import first_line
+from nasbench_ecg.models.seal import OPEN, SEAL, sealed
 from nasbench_ecg.run.record import RunRecord
 
 if TYPE_CHECKING:
@@ -157,7 +158,9 @@ def exported(model: nn.Module, record: RunRecord, extension: str) -> tuple[bytes
     example = torch.randn(_EXAMPLE_BEATS, *shape, generator=generator)
     beats = torch.randn(2 * _EXAMPLE_BEATS + 1, *shape, generator=generator)
     builder = f"builder {record.components['builder'].name!r}"
-    text = json.dumps(metadata(record), ensure_ascii=False)
+    # the checksums of a .pt2 file are in its format
+    seal = {} if extension == ".pt2" else {SEAL: OPEN}
+    text = json.dumps({**metadata(record), **seal}, ensure_ascii=False)
     convert = {".onnx": _as_onnx, ".pt2": _as_pt2, ".pte": _as_pte}[extension]
     any_batch = ({0: torch.export.Dim("batch", min=1)},)
     with quiet(), torch.no_grad():
@@ -182,7 +185,7 @@ def exported(model: nn.Module, record: RunRecord, extension: str) -> tuple[bytes
             where=builder,
             fix="Its forward pass may depend on more than its input.",
         )
-    return content, difference
+    return content if extension == ".pt2" else sealed(content), difference
 
 
 def _as_pt2(program: ExportedProgram, text: str, beats: Tensor) -> tuple[bytes, Tensor]:

@@ -28,6 +28,7 @@ from nasbench_ecg.errors import OptionError
 from nasbench_ecg.models import executorch
 from nasbench_ecg.models.export import METADATA, Classifier, quiet
 from nasbench_ecg.models.load import first_line
+from nasbench_ecg.models.seal import OPEN, SEAL, sealed
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -145,9 +146,9 @@ def with_metadata(content: bytes, found: Int8Scores) -> bytes:
     model = onnx.load_from_string(content)
     for entry in model.metadata_props:
         if entry.key == METADATA:
-            told = {**json.loads(entry.value), "int8": asdict(found)}
+            told = {**json.loads(entry.value), "int8": asdict(found), SEAL: OPEN}
             entry.value = json.dumps(told, ensure_ascii=False)
-    return bytes(model.SerializeToString())
+    return sealed(bytes(model.SerializeToString()))
 
 
 def quantized_program(
@@ -183,9 +184,9 @@ def program_with_metadata(
         described: The metadata of its float form.
         found: What quantization costs.
     """
-    text = json.dumps({**described, "int8": asdict(found)}, ensure_ascii=False)
+    text = json.dumps({**described, "int8": asdict(found), SEAL: OPEN}, ensure_ascii=False)
     with quiet():
-        return executorch.int8_program(program, text)
+        return sealed(executorch.int8_program(program, text))
 
 
 def program_predictions(content: bytes, beats: NDArray[np.float32]) -> NDArray[np.int64]:

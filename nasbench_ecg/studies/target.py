@@ -213,7 +213,7 @@ def load_target(
         classes=classes,
         merged=merged,
         truth=truth,
-        notes=tuple(notes),
+        notes=(*classifier.notes, *notes),
         changed={
             **{name: of_dataset[name] for name in set_by_name},
             **{f"protocol.{name}": of_protocol[name] for name in protocol_overrides or {}},
