@@ -313,6 +313,16 @@ def test_records_without_a_test_are_told(tmp_path):
     assert data["not_scored"] == ["a"] and [one["record"] for one in data["records"]] == ["b"]
 
 
+def test_records_that_pair_by_chance_are_told(tmp_path):
+    reference, test = two_folders(tmp_path)
+    asked = ["score", str(reference), str(test), "--test-extension", "ann", "--learning", "0"]
+    assert "few beats" not in CliRunner().invoke(app, asked).output
+    at_half_the_rate = np.arange(500, 9500, 500) // 2
+    wfdb.wrann("b", "ann", at_half_the_rate, ["N"] * 18, write_dir=str(test))
+    told = " ".join(CliRunner().invoke(app, asked).output.split())
+    assert "In 1 of 2 records few beats" in told and "150 ms: b. TEST may lack" in told
+
+
 def test_an_annotation_without_beats_misses_all(tmp_path):
     reference, test = two_folders(tmp_path)
     (test / "a.ann").write_bytes(b"\0\0")

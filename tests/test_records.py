@@ -44,7 +44,7 @@ def test_leads_are_selected_by_name_by_position_and_as_the_other_lead():
 def test_error_for_a_missing_lead_lists_the_leads(folder):
     with pytest.raises(RecordError, match=r"r1 has no lead 'V5'; it has MLII, V1") as error:
         read_record(folder, "r1", ("V5",))
-    assert error.value.where.endswith("r1.hea") and error.value.fix
+    assert error.value.where.endswith("r1.hea") and "--leads" in error.value.fix
 
 
 @pytest.mark.parametrize("leads", [("MLII", "#0"), ("#1", "*", "V1")])
@@ -163,6 +163,9 @@ def test_truncated_annotations_are_detected(folder):
         read_record(folder, "r1")
     (problem,) = verify_record(folder, "r1")
     assert "truncated" in problem
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RecordError, match=r"r1\.atr are truncated or of another format"):
+        read_record(folder, "r1")
 
 
 @pytest.mark.parametrize("damaged", [slice(2, 4), slice(2, 8)])

@@ -99,6 +99,7 @@ def score(
         compare_files,
         first_names,
         not_compared,
+        unlike,
     )
     from nasbench_ecg.errors import OptionError
     from nasbench_ecg.report.networks.ec57 import as_data, tables
@@ -130,6 +131,12 @@ def score(
         notes.append(
             f"{len(left_out)} of the {len(truth.records)} records of the reference are not scored, "
             f"because TEST has no annotations of them: {first_names(left_out)}."
+        )
+    if far := unlike(comparisons):
+        notes.append(
+            f"In {len(far)} of {len(comparisons)} records few beats of the reference have one of "
+            f"TEST within {match * 1000:g} ms: {first_names(far)}. TEST may lack beats, or be of "
+            "another recording or at another sampling rate."
         )
     data = {**as_data(comparisons), "not_scored": left_out}
     show_report(tables(comparisons, notes=notes), data, TITLE, outputs or [], as_json=as_json)

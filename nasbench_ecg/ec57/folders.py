@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nasbench_ecg.ec57.comparison import LEARNING_SECONDS, MATCH_SECONDS, Comparison, compare
+from nasbench_ecg.ec57.scores import scores_of_pairs
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.signal.aami import SymbolMap, symbol_map
 from nasbench_ecg.signal.annotations import check_annotation_extension, read_annotations
 from nasbench_ecg.signal.headers import Header, read_header
 
 _DEFAULT_EXTENSION = "atr"
+_BY_CHANCE = 0.6  # two unrelated rhythms of 75 beats a minute pair 2 × 150 of 800 ms, or 38 %
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,15 @@ def compare_files(
 def not_compared(reference: AnnotationFiles, test: AnnotationFiles) -> list[str]:
     """Return the records of the reference of which the test has no annotations, sorted."""
     return sorted(set(reference.records) - set(test.records))
+
+
+def unlike(comparisons: Sequence[Comparison]) -> list[str]:
+    """Return the records whose two annotations hardly agree on where beats are, sorted.
+
+    Annotations of another record, or at another sampling rate, pair by chance.
+    """
+    detected = {one.record: scores_of_pairs(one.counts).qrs_se for one in comparisons}
+    return sorted(name for name, se in detected.items() if se is not None and se < _BY_CHANCE)
 
 
 def first_names(records: Sequence[str]) -> str:

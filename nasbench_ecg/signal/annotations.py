@@ -115,6 +115,14 @@ def read_annotation_file(
             where=str(path),
             fix=_others(path) or restore(path.parent),
         )
+    content = path.read_bytes()
+    if len(content) % 2:
+        raise RecordError(
+            f"The annotations in {path.name} are truncated or of another format: the file has "
+            f"{len(content):,} bytes, and each annotation an even number.",
+            where=str(path),
+            fix=restore(path.parent),
+        )
     try:
         annotation = wfdb.rdann(str(path.with_suffix("")), extension)
     except Exception as error:
@@ -123,7 +131,6 @@ def read_annotation_file(
             where=str(path),
             fix=restore(path.parent),
         ) from error
-    content = path.read_bytes()
     raise_first(_end_mark_problems(path, content))
     samples = annotation.sample.astype(np.int64)
     raise_first(_order_problems(samples, path))

@@ -127,7 +127,9 @@ def restore(folder: Path) -> str:
     """Return what to do about a damaged file in ``folder``."""
     if any((parent / _SUMS).is_file() for parent in (folder, folder.parent)):
         return "Replace it with the published file; 'nasbench-ecg data verify' lists all damage."
-    return "Restore the file from its source, or leave the record out with the option exclude."
+    return (
+        "Restore the file from its source, or leave the record out (of a dataset: option exclude)."
+    )
 
 
 def read_header(folder: Path, name: str) -> Header:

@@ -286,7 +286,8 @@ def _choose_channels(header: Header, leads: Sequence[str] | None) -> list[int]:
                 where=str(header.path),
                 fix="Choose leads by position: '#0' is the first lead of the file."
                 if several
-                else "Choose one of these leads, or leave the record out.",
+                else "Name others with --leads or the option leads ('#0' is the first lead of a "
+                "file), or leave the record out (of a dataset: option exclude).",
             )
         if index in chosen:
             raise RecordError(
