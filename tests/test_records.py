@@ -158,12 +158,13 @@ def test_missing_signal_and_annotation_files_are_named(folder):
 
 def test_truncated_annotations_are_detected(folder):
     path = folder / "r1.atr"
-    path.write_bytes(path.read_bytes()[:-8])
+    content = path.read_bytes()
+    path.write_bytes(content[:-8])
     with pytest.raises(RecordError, match=r"annotations in r1\.atr are truncated"):
         read_record(folder, "r1")
     (problem,) = verify_record(folder, "r1")
     assert "truncated" in problem
-    path.write_bytes(path.read_bytes()[:-1])
+    path.write_bytes(content[:-1])
     with pytest.raises(RecordError, match=r"r1\.atr are truncated or of another format"):
         read_record(folder, "r1")
 

@@ -254,6 +254,22 @@ def test_the_stress_test_of_a_network(trained, ward, tmp_path):
     assert sorted(name[:13] for name in stored) == ["svdb-2lead-em", "svdb-2lead-ma"]
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"shift_marks": [20, 0]}, "cannot be moved by 0 ms"),
+        ({"shift_marks": [np.nan]}, "moved by nan ms"),
+        ({"noise": "em", "snr": [0, np.inf]}, "cannot be inf dB"),
+        ({"noise": "em", "snr": -101}, "cannot be -101 dB"),
+        ({"noise": "em", "snr": []}, "No level"),
+    ],
+)
+def test_a_wrong_level_is_refused_before_the_others_are_tested(trained, words, said):
+    record, out = trained
+    with pytest.raises(OptionError, match=said):
+        nb.evaluate(record, "svdb-2lead", **words, out=out, data=out)  # where no records are
+
+
 def test_a_stress_test_with_other_settings_is_another_one(trained, ward, tmp_path):
     record, out = trained
     copies = tmp_path / "results"

@@ -17,6 +17,7 @@ from nasbench_ecg.signal.rhythm import PLANES, Rhythm
 from nasbench_ecg.signal.windows import Normalization
 
 DISTURBANCES = ("added_noise", "snr", "mark_shift")
+MAX_SNR = 100
 """Options that disturb the beats, to test or to train a network with them."""
 
 
@@ -124,7 +125,7 @@ class WaveformOptions(RecordsOptions):
     """Recorded noise to add (bw, em, ma), in every other two minutes after the first five. Null:
     none."""
 
-    snr: float | None = Field(None, ge=-100, le=100)
+    snr: float | None = Field(None, ge=-MAX_SNR, le=MAX_SNR)
     """Signal-to-noise ratio of the added noise in dB; null without added noise."""
 
     mark_shift: float | None = Field(None, gt=0)

@@ -215,8 +215,8 @@ def evaluate(
     # before hours of tests that lead to a wrong name, or whose results could not be stored
     for name in filter(None, targets):
         registry.get("dataset", name)
-    for name in levels:
-        check_disturbance(name)
+    for name, values in levels.items():
+        check_disturbance(name, values)
     if protocol is not None:
         protocol_options(protocol)
     for tested, folder in found:

@@ -8,6 +8,7 @@ left out. With noise, these are the beats in the segments with noise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from nasbench_ecg.architecture import digest
 from nasbench_ecg.data.beats import Beats
-from nasbench_ecg.data.record_options import DISTURBANCES, WaveformOptions
+from nasbench_ecg.data.record_options import DISTURBANCES, MAX_SNR, WaveformOptions
 from nasbench_ecg.errors import OptionError
 from nasbench_ecg.metrics import class_table, confusion_matrix
 from nasbench_ecg.options import resolve
@@ -103,12 +104,37 @@ class StressTest:
         return f"{EVALUATIONS}/{self.tested_on}{part}-{self.disturbance}{settings}.json"
 
 
-def check_disturbance(name: str) -> None:
-    """Raise OptionError if ``name`` is neither a noise nor :data:`MARK_SHIFT`."""
+def check_disturbance(name: str, levels: Sequence[float] = SNRS) -> None:
+    """Check a disturbance and its levels before the test.
+
+    Args:
+        name: Name of a noise, or :data:`MARK_SHIFT`.
+        levels: Signal-to-noise ratios in dB, or largest shifts in milliseconds.
+
+    Raises:
+        OptionError: There is no such disturbance or level, or no level.
+    """
     if name not in (*get_args(NoiseName), MARK_SHIFT):
         raise OptionError(
             f"There is no noise {name!r}.", fix=f"Use {', '.join(get_args(NoiseName))}."
         )
+    if not levels:
+        raise OptionError("No level is given.", fix="For example: --snr 24,12,0")
+    shifts = name == MARK_SHIFT
+    for level in levels:
+        if shifts and not 0 < level < math.inf:
+            raise OptionError(
+                f"R marks cannot be moved by {level:g} ms.",
+                where="--shift-marks",
+                fix="Give milliseconds above 0; beats that are not moved are tested anyway.",
+            )
+        if not shifts and not abs(level) <= MAX_SNR:
+            raise OptionError(
+                f"A signal-to-noise ratio cannot be {level:g} dB.",
+                where="--snr",
+                fix=f"Give ratios from -{MAX_SNR} to {MAX_SNR} dB; beats without noise are tested "
+                "anyway.",
+            )
 
 
 def stress_test(
@@ -131,10 +157,8 @@ def stress_test(
         MissingDataError: The noise records are missing.
     """
     progress = progress or Silent()
-    check_disturbance(disturbance)
+    check_disturbance(disturbance, levels)
     noisy = disturbance != MARK_SHIFT
-    if not levels:
-        raise OptionError("No level is given.", fix="For example: --snr 24,12,0")
     _refuse_disturbed_twice(target, noisy=noisy)
     chosen = _beats_in_noise(target) if noisy else target.index
     undisturbed = _undisturbed(target)
