@@ -98,6 +98,15 @@ def test_every_beat_is_found_and_classified():
     assert found.notes == ()
 
 
+@pytest.mark.parametrize(("fs", "told"), [(FS, ()), (2.77 * FS, "208"), (FS / 2, "38")])
+def test_a_heart_rate_that_a_wrong_sampling_rate_may_explain_is_told(fs, told):
+    true, beats = recording()
+    wrong = StoredRecording("r", fs, true.leads, true.signals)
+    notes = annotate(wrong, classifier(fs=fs), Silent(), peaks=beats).notes
+    assert bool(notes) == bool(told)
+    assert not told or f"median heart rate is {told} beats a minute" in notes[0]
+
+
 def test_parts_do_not_change_the_result(monkeypatch):
     recorded, _ = recording(120)
     whole = annotate(recorded, classifier(), Silent())

@@ -17,8 +17,10 @@ from nasbench_ecg.signal.rhythm import PLANES, Rhythm
 from nasbench_ecg.signal.windows import Normalization
 
 DISTURBANCES = ("added_noise", "snr", "mark_shift")
-MAX_SNR = 100
 """Options that disturb the beats, to test or to train a network with them."""
+
+MAX_SNR = 100
+"""Largest signal-to-noise ratio of added noise in dB; the smallest is its negative."""
 
 
 class RecordsOptions(Options):

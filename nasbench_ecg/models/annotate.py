@@ -42,6 +42,9 @@ UNCLASSIFIED = "Q"
 """Symbol of a beat that was detected but whose window leaves the recording or has no signal."""
 
 _SAME_BEAT_SECONDS = 0.2
+_LEAST_INTERVALS = 5
+_USUAL_RATES = (40, 150)
+"""Median heart rates in beats a minute outside of which a wrong sampling rate is as likely."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +177,7 @@ def annotate(
             *classifier.notes,
             *notes,
             *_notes_of_signal(recording, classifier, share, known),
+            *_notes_of_rate(samples, recording.fs),
         ),
         gaps=_gaps(silent, recording.fs),
     )
@@ -288,3 +292,16 @@ def _notes_of_signal(
         least = f" R peaks are detected in recordings of at least {SHORTEST_SECONDS:g} s."
         notes.append(f"No beat was found.{least if short else ''}")
     return notes
+
+
+def _notes_of_rate(samples: Ints, fs: float) -> list[str]:
+    """Return a note if the beats are unusually far apart or close together."""
+    if len(samples) <= _LEAST_INTERVALS:
+        return []
+    rate = 60 * fs / float(np.median(np.diff(samples)))
+    if _USUAL_RATES[0] <= rate <= _USUAL_RATES[1]:
+        return []
+    return [
+        f"The median heart rate is {rate:.0f} beats a minute, which is rare: check the beats, and "
+        f"that the recording has {fs:g} samples a second."
+    ]
