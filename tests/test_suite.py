@@ -292,6 +292,14 @@ def test_shared_options_that_are_not_there_are_refused() -> None:
     assert "Did you mean 'slow'?" in str(raised.value.fix)
 
 
+def test_shared_options_that_no_entry_uses_are_refused() -> None:
+    text = f"{GRID}\n[shared.recipe.evaluator]\nepochs = 2\n"
+    with pytest.raises(OptionError, match="No entry uses the shared options 'recipe'") as raised:
+        planned(text)
+    assert raised.value.where == "mine.toml: shared › recipe"
+    assert planned(text.replace("[[runs]]", '[[runs]]\nuse = ["recipe"]'))
+
+
 def test_a_budget_applies_to_each_search_of_an_entry() -> None:
     searches = GRID.replace('"cnn-9"', '"nsga2"')
     runs = planned(f"{searches}budget = {{ evaluations = 5, seconds = 60 }}")
@@ -735,6 +743,23 @@ def test_a_plan_shows_results_of_another_suite(
     )
     shown = nasbench("suite", "plan", file, "--device", "cpu", "--out", out)
     assert "in elders" in shown.stdout
+
+
+@pytest.mark.parametrize("verb", ["plan", "status"])
+def test_results_of_another_version_of_a_suite_are_noted(
+    verb: str, nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    common = (file, "--device", "cpu", "--out", out)
+    for run in plan(load_suite(str(file)), load_registry(), device="cpu"):
+        record = new_record(run.config, "toys").model_copy(update={"status": "ok"})
+        RecordStore(out, "toys").write(record)
+    assert "none of these runs" not in nasbench("suite", verb, *common).stderr
+
+    file.write_text(file.read_text().replace("samples = 1", "samples = 2"))
+    shown = " ".join(nasbench("suite", verb, *common).stderr.split())
+    assert f"1 result in {out / 'toys'} is of none of these runs" in shown.replace("/ ", "/")
+    assert "none of these runs" not in nasbench("suite", verb, *common, "--seeds", "1").stderr
 
 
 def test_a_plan_says_what_the_suite_compares(nasbench: Callable[..., Any], tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from nasbench_ecg.cli.suite_output import (
     print_next_commands,
     print_pending,
     styled_status,
-    warn_damaged,
+    warn_of_records,
 )
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def plan_suite(
     store = _store(out, suite)
     found = statuses(runs, store)
     elsewhere = suites_with_results(runs, store)
-    warn_damaged(store)
+    warn_of_records(store, runs, whole=profile is None and seeds is None)
     if as_json:
         print_json(
             [
@@ -157,7 +157,7 @@ def suite_status(
     store = _store(out, suite)
     found = statuses(runs, store)
     elsewhere = suites_with_results(runs, store)
-    warn_damaged(store)
+    warn_of_records(store, runs, whole=profile is None and seeds is None)
     counts: dict[tuple[str, str, str, str], Counter[str]] = {}
     names = {run.row: (*run.row[:3], run.short_method) for run in runs}
     for run, status in zip(runs, found, strict=True):

@@ -73,11 +73,32 @@ def print_failures(
         stderr().print(text, style=STYLES[record.status])
 
 
-def warn_damaged(store: RecordStore) -> None:
-    """Print which records of a suite cannot be read."""
+def warn_of_records(store: RecordStore, runs: Sequence[PlannedRun], *, whole: bool) -> None:
+    """Print which records of a suite cannot be read, and how many are of none of its runs.
+
+    Args:
+        store: The folder of the suite.
+        runs: Its runs.
+        whole: Whether they are all of the file; of a part, other records are to be expected.
+    """
     from nasbench_ecg.run.record_files import read_records
 
-    warn_damaged_records(read_records(store.out, store.suite)[1])
+    records, damaged = read_records(store.out, store.suite)
+    warn_damaged_records(damaged)
+    planned, devices = {run.key for run in runs}, {run.config.device for run in runs}
+    others = [
+        record
+        for record in records
+        if record.status == "ok" and record.run_key not in planned and record.device in devices
+    ]
+    if whole and others:
+        are = "is" if len(others) == 1 else "are"
+        stderr().print(
+            f"Note: {counted(len(others), 'result')} in {store.folder} {are} of none of these "
+            "runs: of another version of the file or of a component, of other seeds or profiles, "
+            "or added with 'run --suite'. Leaderboards of the suite have them, too.",
+            style="yellow",
+        )
 
 
 Options = dict[str, "str | Path | float | None"]

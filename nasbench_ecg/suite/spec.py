@@ -17,6 +17,7 @@ For example::
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -222,6 +223,14 @@ def parse_suite(text: str, name: str, path: str) -> Suite:
                     where=_location(path, ("runs", i, "use")),
                     fix=f"{nearest(shared, content.shared)} Define them as [shared.{shared}].",
                 )
+    used = {shared for grid in content.runs for shared in grid.use}
+    if unused := [shared for shared in content.shared if shared not in used]:
+        raise OptionError(
+            f"No entry uses the shared options {unused[0]!r}, so that no run has them.",
+            where=_location(path, ("shared", unused[0])),
+            fix=f"Write use = [{json.dumps(unused[0])}] in the entries that are to have them, or "
+            "remove them.",
+        )
     return Suite(name, path, content)
 
 
