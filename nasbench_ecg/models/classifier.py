@@ -193,9 +193,8 @@ def _onnx(content: bytes) -> tuple[str, Callable[[Floats], Floats]]:
 def _pt2(content: bytes) -> tuple[str, Callable[[Floats], Floats]]:
     import torch
 
-    with zipfile.ZipFile(
-        io.BytesIO(content)
-    ) as archive:  # PyTorch does not check the sums of its own files
+    # PyTorch does not check the sums of its own files
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if (damaged := archive.testzip()) is not None:
             raise ValueError(f"the checksum of {damaged} in the file differs, so it is damaged")
     extra = {METADATA: ""}
