@@ -259,8 +259,8 @@ def test_entries_share_options_and_the_later_and_their_own_win() -> None:
     assert run.config.evaluator.changed == {"epochs": 1, "lr": 0.01}
     (run,) = planned(SHARED.replace('["short", "slow"]', '["slow", "short"]'))
     assert run.config.evaluator.changed == {"epochs": 2, "lr": 0.1}
-    (run,) = planned(SHARED.replace('use = ["short", "slow"]', ""))
-    assert run.config.evaluator.changed == {"epochs": 2}
+    other = '[[runs]]\nstrategies = ["cnn-11"]\ndatasets = ["synthetic-2lead"]\n'
+    assert planned(SHARED + other)[1].config.evaluator.changed == {}
 
 
 def test_options_of_two_components_by_one_name_are_told_apart() -> None:
