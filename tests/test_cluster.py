@@ -153,10 +153,24 @@ def test_a_finished_record_replaces_an_unfinished_one(tmp_path: Path) -> None:
     assert record is not None and record.status == "ok"
 
 
+def test_merging_says_why_a_record_cannot_be_read(tmp_path: Path) -> None:
+    first, second = runs_that("ok", "lies")
+    stored(tmp_path / "a", first)
+    stored(tmp_path / "a", second)
+    damaged = RecordStore(tmp_path / "a", "mine").path(first.key)
+    damaged.write_text("{")
+    shown = CliRunner().invoke(app, ["results", "merge", f"{tmp_path}/a", "--out", f"{tmp_path}/b"])
+    assert f"Skipped {damaged}: not JSON" in shown.stderr.replace("\n", " ")
+    RecordStore(tmp_path / "a", "mine").path(second.key).unlink()
+    with pytest.raises(StorageError, match=r"no readable run records .* not JSON") as error:
+        merge_results([tmp_path / "a"], tmp_path / "c")
+    assert error.value.where == str(damaged)
+
+
 def test_a_folder_of_another_level_is_refused(tmp_path: Path) -> None:
     (run,) = runs_that("ok")
     stored(tmp_path / "a", run)
-    with pytest.raises(StorageError, match="no readable run records") as error:
+    with pytest.raises(StorageError, match="the folder of one suite") as error:
         merge_results([tmp_path / "a" / "mine"], tmp_path / "out")
     assert str(tmp_path / "a") in str(error.value.fix)
     with pytest.raises(StorageError, match="no readable run records"):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nasbench_ecg.cli.console import stderr
+from nasbench_ecg.cli.console import stderr, warn_damaged_records
 from nasbench_ecg.cli.parsing import Verbs
 
 app = Verbs(help="Bring folders of results together.", no_args_is_help=True)
@@ -37,8 +37,7 @@ def merge(
 
     parts = table_parts([folder / "tables" for folder in folders], out / "tables")
     merged = merge_results(folders, out)
-    for path in merged.skipped:
-        stderr().print(f"Skipped {path}: not a readable record.", style="yellow")
+    warn_damaged_records(merged.skipped)
     stderr().print(
         f"{len(merged.copied)} records are copied to {out}; {len(merged.equal)} were there with "
         "the same result."

@@ -9,7 +9,7 @@ from typing import Any
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.record_files import read_records
+from nasbench_ecg.run.record_files import DamagedRecord, read_records
 from nasbench_ecg.run.store import MADE_LATER, RecordStore, fault_of_files
 
 _MEASURED = ("seconds", "provenance", "error", "suite", "command", "costs")
@@ -26,12 +26,12 @@ class Merged:
     Attributes:
         copied: Records that were copied.
         equal: Records that were there with the same result.
-        skipped: Files that cannot be read.
+        skipped: Files that are no readable records, with the reason.
     """
 
     copied: list[RunRecord] = field(default_factory=list)
     equal: list[RunRecord] = field(default_factory=list)
-    skipped: list[Path] = field(default_factory=list)
+    skipped: list[DamagedRecord] = field(default_factory=list)
 
 
 def merge_results(folders: Sequence[Path], out: Path) -> Merged:
@@ -61,8 +61,8 @@ def merge_results(folders: Sequence[Path], out: Path) -> Merged:
             )
         records, damaged = read_records(folder)
         if not records and not (folder / "tables").is_dir():
-            raise _no_results(folder)
-        merged.skipped += [item.path for item in damaged]
+            raise _no_results(folder, damaged)
+        merged.skipped += damaged
         for record in records:
             key = record.suite, record.run_key
             before = known.get(key)
@@ -103,14 +103,17 @@ def _files(record: RunRecord, out: Path) -> set[Path]:
     return {path for path in paths if path.parts[0] in {*record.files, *MADE_LATER}}
 
 
-def _no_results(folder: Path) -> StorageError:
-    of_suite = any(folder.glob("*.json"))
+def _no_results(folder: Path, damaged: Sequence[DamagedRecord]) -> StorageError:
+    if damaged:
+        return StorageError(
+            f"There are no readable run records to merge. Of the first file: {damaged[0].reason}.",
+            where=str(damaged[0].path),
+            fix="Copy the folder again from where the runs were made, or make the runs again.",
+        )
     return StorageError(
         "There are no readable run records and no tables to merge.",
         where=str(folder),
-        fix=f"It is the folder of a suite: name the one above it, {folder.resolve().parent}."
-        if of_suite
-        else "Name a folder of results, as --out names it for 'nasbench-ecg run'.",
+        fix="Name a folder of results, as --out names it for 'nasbench-ecg run'.",
     )
 
 
