@@ -6,7 +6,7 @@ import json
 import math
 import shutil
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, permutations
 from math import inf
 
 import numpy as np
@@ -80,6 +80,20 @@ def test_the_interval_holds_tau_narrows_with_n_and_is_absent_with_few():
 def test_equal_scores_have_no_ranking():
     got = correlate(scored("a", [1.0] * 9), scored("train", range(9)))
     assert (got.tau, got.interval, got.p_value) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ([1, 1, 1, 1, 2], [1, 1, 1, 1, 2]),
+        ([1, 1, 2, 2, 3, 3], [1, 2, 3, 4, 5, 5]),
+        ([1, 2, -np.inf, -np.inf, 3], [1, 2, 3, 4, 5]),
+    ],
+)
+def test_with_equal_scores_p_is_the_share_of_permutations(x, y):
+    taus = np.array([abs(kendalltau(one, y).statistic) for one in permutations(x)])
+    share = (taus >= taus[0] - 1e-9).mean()  # of scipy's τ-b, in place of its normal approximation
+    assert correlate(scored("a", x), scored("t", y)).p_value == pytest.approx(share)
 
 
 def test_a_larger_sample_begins_with_the_smaller_one():

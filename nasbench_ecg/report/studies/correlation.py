@@ -33,6 +33,11 @@ MIN_SAMPLES_FOR_INTERVAL = 8
 
 _RESAMPLES = 1999
 
+_PERMUTATIONS = 9999
+_MOST_PERMUTED = 50
+"""Architectures up to which p is by permutations if scores are equal: the normal approximation is
+far too small for few different scores."""
+
 
 @dataclass(frozen=True)
 class Correlation:
@@ -45,7 +50,7 @@ class Correlation:
         tau: Kendall's τ-b: 1 for the same ranking, 0 for unrelated ones, −1 for the reverse; None
             if all scores of one evaluator are equal.
         interval: 95% bootstrap interval of τ over architectures; None with too few of them.
-        p_value: Two-sided p-value of the hypothesis that τ is 0.
+        p_value: Two-sided p-value of the hypothesis that τ is 0; with equal scores by permutations.
         seconds: Mean duration of one evaluation.
         diverged: Architectures of which a training diverged; they count as the worst.
     """
@@ -111,7 +116,7 @@ def correlate(evaluated: SampleScores, *against: SampleScores) -> Correlation:
         n=len(x),
         tau=tau,
         interval=None if tau is None else _interval(x, y),
-        p_value=p_value,
+        p_value=p_value if p_value is None or not _ties(x, y) else _permuted_p_value(x, y),
         seconds=fmean(evaluation.seconds for evaluation in evaluated.evaluations),
         diverged=int((~np.isfinite(x) | ~np.isfinite(y)).sum()),
     )
@@ -125,6 +130,38 @@ def _kendall(
     found = kendalltau(x, y)
     tau, p_value = float(found.statistic), float(found.pvalue)
     return (tau, p_value) if math.isfinite(tau) else (None, None)
+
+
+def _ties(x: NDArray[np.float64], y: NDArray[np.float64]) -> bool:
+    few = len(x) <= _MOST_PERMUTED
+    return few and min(len(np.unique(x)), len(np.unique(y))) < len(x)
+
+
+def _permuted_p_value(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Return the share of permutations of ``x`` with a τ at least as far from 0.
+
+    All permutations of up to seven scores, otherwise 9,999 drawn ones and the given order.
+    """
+    from scipy.stats import permutation_test, rankdata
+
+    first, second = np.triu_indices(len(x), 1)
+    signs = np.sign(np.diff(rankdata(y)[np.stack([first, second])], axis=0)[0])
+
+    def distance(ranks: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        by_row = np.moveaxis(ranks, axis, -1)
+        return np.asarray(np.abs(np.sign(by_row[..., second] - by_row[..., first]) @ signs))
+
+    tested = permutation_test(
+        (rankdata(x),),
+        distance,
+        permutation_type="pairings",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=_PERMUTATIONS,
+        batch=1000,
+        random_state=np.random.default_rng(0),
+    )
+    return float(tested.pvalue)
 
 
 def _interval(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float] | None:
