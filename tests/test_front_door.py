@@ -310,7 +310,7 @@ def test_a_leaderboard_names_the_files_that_it_cannot_read(made: Runs, tmp_path:
     ("words", "said"),
     [
         ({"on": []}, "No dataset is named"),
-        ({"shift_marks": 0}, "greater than 0"),
+        ({"shift_marks": 0}, "cannot be moved by 0 ms"),
         ({"shift_marks": ["5"]}, "are no numbers"),
         ({"noise": "em", "snr": "6"}, "are no numbers"),
     ],
