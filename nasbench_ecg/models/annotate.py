@@ -44,7 +44,7 @@ UNCLASSIFIED = "Q"
 _SAME_BEAT_SECONDS = 0.2
 _LEAST_INTERVALS = 5
 _USUAL_RATES = (40, 150)
-"""Median heart rates in beats a minute outside of which a wrong sampling rate is as likely."""
+"""Median heart rates in beats a minute that get no note."""
 
 
 @dataclass(frozen=True, eq=False)

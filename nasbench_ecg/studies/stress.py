@@ -104,7 +104,7 @@ class StressTest:
         return f"{EVALUATIONS}/{self.tested_on}{part}-{self.disturbance}{settings}.json"
 
 
-def check_disturbance(name: str, levels: Sequence[float] = SNRS) -> None:
+def check_disturbance(name: str, levels: Sequence[float]) -> None:
     """Check a disturbance and its levels before the test.
 
     Args:
