@@ -25,6 +25,9 @@ from nasbench_ecg.plugin import session
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# They are of this run; another pytest that a test starts may not know them.
+os.environ.pop("PYTEST_ADDOPTS", None)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores SIGINT in jobs that it starts in the background, and their children inherit
     # it. Tests that press Ctrl-C need the handler that a foreground process has.
