@@ -709,6 +709,23 @@ def test_a_suite_is_planned_run_resumed_and_reported(
     assert told["runs"] == {"ok": 1}
 
 
+def test_a_copied_result_from_which_that_of_another_suite_differs_is_named(
+    nasbench: Callable[..., Any], tmp_path: Path
+) -> None:
+    file, out = toy_suite(tmp_path), tmp_path / "results"
+    common = (str(file), "--device", "cpu", "--out", str(out))
+    (run,) = plan(load_suite(str(file)), load_registry(), device="cpu")
+    for suite, f1 in (("first", 0.5), ("second", 0.5), ("third", 0.75)):
+        result = {"status": "ok", "metrics": {"f1_of_macro": f1}, "confusion": None}
+        RecordStore(out, suite).write(new_record(run.config, suite).model_copy(update=result))
+    ran = nasbench("suite", "run", *common)
+    assert ran.exit_code == 0, ran.output
+    told = " ".join(ran.stderr.split())
+    assert "1 result copied from other suites" in told
+    assert f"The run {run.key} has another result in third than in first, which counts." in told
+    assert "in second" not in told
+
+
 def test_the_command_that_retries_failed_runs_repeats_the_options(
     nasbench: Callable[..., Any], tmp_path: Path
 ) -> None:

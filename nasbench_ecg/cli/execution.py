@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from nasbench_ecg.cli import console
-from nasbench_ecg.cli.console import RichProgress
+from nasbench_ecg.cli.console import RichProgress, stderr
 
 if TYPE_CHECKING:
     from nasbench_ecg.executors import Outcome
@@ -26,6 +26,24 @@ def interrupt_on_sigterm() -> None:
     from nasbench_ecg.shutdown import stop_on_sigterm
 
     stop_on_sigterm()
+
+
+def copy_results_of_other_suites(runs: Sequence[PlannedRun], store: RecordStore) -> None:
+    """Copy results that other suites have, and name those of which they have two that differ."""
+    from nasbench_ecg.report.leaderboard.grouping import stored_differently
+    from nasbench_ecg.suite.runner import pending_runs, results_in_other_suites, reuse_results
+    from nasbench_ecg.text import counted
+
+    copied = {
+        record.run_key
+        for record in reuse_results(pending_runs(runs, store, retry_failed=True), store)
+    }
+    if not copied:
+        return
+    stderr().print(f"{counted(len(copied), 'result')} copied from other suites in {store.out}.")
+    found = (results_in_other_suites(run, store) for run in runs if run.key in copied)
+    for line in stored_differently(record for results in found for _, record in results):
+        stderr().print(line, style="yellow")
 
 
 def execute_with_progress(

@@ -274,11 +274,15 @@ def run_suite(
     Each run has its own process. Stop the suite at any time: the same command continues it. Several
     processes can execute one suite: a run is executed once.
     """
-    from nasbench_ecg.cli.execution import execute_with_progress, interrupt_on_sigterm
+    from nasbench_ecg.cli.execution import (
+        copy_results_of_other_suites,
+        execute_with_progress,
+        interrupt_on_sigterm,
+    )
     from nasbench_ecg.cli.executors import LOCAL, engine_of
     from nasbench_ecg.cli.parsing import parse_shard
     from nasbench_ecg.errors import NasbenchError
-    from nasbench_ecg.suite.runner import pending_runs, reuse_results, shard_of, statuses
+    from nasbench_ecg.suite.runner import pending_runs, shard_of, statuses
     from nasbench_ecg.suite.submitted import submitted_jobs
 
     suite, runs = _planned(name, profile, seeds, device)
@@ -293,10 +297,7 @@ def run_suite(
     hours = suite.content.time_limit_hours if time_limit is None else time_limit
     interrupt_on_sigterm()
     store.check_writable()
-    if copied := reuse_results(pending_runs(runs, store, retry_failed=True), store):
-        from nasbench_ecg.text import counted
-
-        stderr().print(f"{counted(len(copied), 'result')} copied from other suites in {out}.")
+    copy_results_of_other_suites(runs, store)
     pending = pending_runs(runs, store, retry_failed=retry_failed)
     print_pending(suite, pending, runs)
     selecting: Options = {"--profile": profile, "--seeds": seeds, "--out": out}
