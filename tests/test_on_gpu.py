@@ -42,7 +42,7 @@ def carry(tmp_path_factory):
     return folder, data
 
 
-def on_gpu(out, carry, runs, minutes="10", **more):
+def on_gpu(out, carry, runs, minutes="90", **more):
     """Run the script; return its exit code and what it printed."""
     (out.parent / "runs.txt").write_text("# runs\n" + "\n".join(runs) + "\n")
     (out.parent / "mine.toml").write_text(
