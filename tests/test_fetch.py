@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
+import ssl
 import traceback
 from base64 import b64encode
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import requests
 from http_server import Fault, Server, publish
 
 from nasbench_ecg.contracts import Requirement
@@ -183,6 +185,15 @@ def test_a_server_without_the_database_is_an_error_at_once(tmp_path, monkeypatch
         fetch_from(server, tmp_path / "mitdb")
 
 
+def test_a_list_without_records_does_not_replace_one_with_records(server, origin, tmp_path):
+    fetch_from(server, tmp_path)
+    (origin / "mitdb/1.0.0/SHA256SUMS.txt").write_text("")
+    with pytest.raises(RecordError, match="names no record") as caught:
+        fetch_from(server, tmp_path)
+    assert caught.value.where == f"{server.url}/mitdb/1.0.0/SHA256SUMS.txt"
+    assert "100.dat" in read_sums(tmp_path / "SHA256SUMS.txt")
+
+
 def test_a_refusal_is_an_error_at_once(server, tmp_path):
     server.faults["100.atr"] = [Fault(status=403)]
     with pytest.raises(RecordError, match="refused the request: 403"):
@@ -231,6 +242,26 @@ def test_error_for_an_unreachable_server_states_its_address(tmp_path, monkeypatc
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with pytest.raises(RecordError, match=r"127\.0\.0\.1:1 cannot be reached"):
         fetch("mitdb", tmp_path, base_url="http://127.0.0.1:1", backoff=0, progress=Silent())
+
+
+def test_error_without_a_secure_connection_says_so(server, tmp_path):
+    secure = server.url.replace("http:", "https:")
+    with pytest.raises(RecordError, match=r"no secure connection \(SSLError"):
+        fetch("mitdb", tmp_path, base_url=secure, backoff=0, progress=Silent())
+
+
+def test_an_unknown_certificate_is_an_error_at_once(server, tmp_path, monkeypatch):
+    def refuse(*args, **options):
+        try:
+            raise ssl.SSLCertVerificationError("self-signed certificate")
+        except ssl.SSLError as error:
+            raise requests.exceptions.SSLError("Max retries exceeded") from error
+
+    monkeypatch.setattr("requests.Session.get", refuse)
+    notes = Notes()
+    with pytest.raises(RecordError, match="self-signed certificate") as caught:
+        fetch_from(server, tmp_path, progress=notes)
+    assert "REQUESTS_CA_BUNDLE" in caught.value.fix and notes.lines == []
 
 
 def test_error_for_an_invalid_mirror_states_the_variable(tmp_path):
@@ -371,8 +402,9 @@ def test_two_processes_may_fetch_into_one_folder(server, published, tmp_path):
 def test_errors_for_unknown_names_suggest_the_nearest(server, tmp_path):
     with pytest.raises(OptionError, match="Did you mean 'mitdb'"):
         fetch("mitbd", tmp_path, progress=Silent())
-    with pytest.raises(RecordError, match=r"no record '102'.*'10[01]'"):
+    with pytest.raises(RecordError, match=r"no record '102'.*'10[01]'") as caught:
         fetch_from(server, tmp_path, records=["102"])
+    assert caught.value.where.startswith(server.url)
     with pytest.raises(RecordError, match=r"no file '100\.qrs'"):
         fetch_from(server, tmp_path, records=["100"], extensions=["hea", "qrs"])
 

@@ -123,7 +123,7 @@ def fetch(
             session.auth = credentials
         connection = Connection(session, timeout, backoff, lambda n: None, progress.note)
         sums = _fetch_sums(connection, url, destination)
-        names = _file_names(known, sums, records, extensions)
+        names = _file_names(known, sums, records, extensions, where=f"{url}/{SUMS}")
         if records is None and (n := len(_listed_records(sums))) < known.n_records:
             progress.note(f"The server lists {n} of the {known.n_records} records of {database}.")
         max_bytes = round(_TOLERANCE * known.size_mb * 1e6)
@@ -147,10 +147,16 @@ def fetch(
 
 
 def _fetch_sums(connection: Connection, url: str, destination: Path) -> dict[str, str]:
-    """Fetch the list of checksums; a damaged list does not replace an existing one."""
+    """Fetch the list of checksums; a damaged or empty list does not replace an existing one."""
     fetched = destination / f"{SUMS}.new"
     fetch_file(connection, f"{url}/{SUMS}", fetched, None, _MAX_SUMS_BYTES)
     sums = read_sums(fetched)
+    if not _listed_records(sums):
+        raise RecordError(
+            "The list of checksums that the server sends names no record.",
+            where=f"{url}/{SUMS}",
+            fix=f"Try later, or set another server in {MIRROR}.",
+        )
     with record_storage_errors(destination):
         fetched.replace(destination / SUMS)
     return sums
@@ -180,8 +186,10 @@ def _file_names(
     sums: Mapping[str, str],
     records: Sequence[str] | None,
     extensions: Sequence[str] | None,
+    *,
+    where: str,
 ) -> list[str]:
-    """Return the names of the files to fetch.
+    """Return the names of the files to fetch, which the list of checksums at ``where`` names.
 
     Raises:
         RecordError: The database has no such record or file.
@@ -190,7 +198,9 @@ def _file_names(
     for record in records or ():
         if record not in listed:
             raise RecordError(
-                f"{database.name} has no record {record!r}.", fix=nearest(record, listed)
+                f"{database.name} has no record {record!r}.",
+                where=where,
+                fix=nearest(record, listed),
             )
     chosen = list(dict.fromkeys(listed if records is None else records))
     suffixes = database.extensions if extensions is None else extensions
@@ -200,6 +210,7 @@ def _file_names(
             if name not in sums:
                 raise RecordError(
                     f"{database.name} has no file {name!r}.",
+                    where=where,
                     fix="Check the name of the record and the extensions of its files.",
                 )
     return [name for name in (RECORDS, *files) if name in sums]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from nasbench_ecg.errors import RecordError
+from nasbench_ecg.errors import RecordError, describe_error
 from nasbench_ecg.io import sha256, storage_errors
 from nasbench_ecg.physionet.catalog import describe_size
 
@@ -121,6 +122,13 @@ def _transfer(connection: Connection, url: str, part: Path, max_bytes: int) -> N
                 failures, received = 0, _size(part)
             failures += 1
             reason = _reason(error, url, connection.timeout)
+            if isinstance(_first_cause(error), ssl.SSLCertVerificationError):  # it stays wrong
+                raise RecordError(
+                    f"{reason}.",
+                    where=url,
+                    fix="A proxy may stand between: name its certificate authority in "
+                    f"REQUESTS_CA_BUNDLE, or set another server in {MIRROR}.",
+                ) from error
             if failures == _MAX_ATTEMPTS:
                 raise RecordError(
                     f"{reason} after {_MAX_ATTEMPTS} attempts.",
@@ -131,7 +139,7 @@ def _transfer(connection: Connection, url: str, part: Path, max_bytes: int) -> N
             time.sleep(min(connection.backoff * 2 ** (failures - 1), _MAX_PAUSE))
         except requests.RequestException as error:
             raise RecordError(
-                f"The file cannot be fetched: {error}.",
+                f"The file cannot be fetched: {str(error).rstrip('.')}.",
                 where=url,
                 fix=f"Check the URL; {MIRROR}, if set, must be an http or https URL.",
             ) from error
@@ -213,7 +221,19 @@ def _reason(error: Exception, url: str, timeout: float) -> str:
         return f"{server} sent no data for {timeout:g} s"
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
         return f"{server} closed the connection"
-    return f"{server} cannot be reached"
+    cause = describe_error(_first_cause(error))
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"{server} gives no secure connection ({cause})"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"The proxy before {server} gives no connection ({cause})"
+    return f"{server} cannot be reached ({cause})"
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return the error of the system that requests and urllib3 have wrapped."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
 
 
 def _size(path: Path) -> int:
