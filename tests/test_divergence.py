@@ -28,6 +28,7 @@ from nasbench_ecg.training.engine import (
     Epoch,
     fit,
     n_batches,
+    predict,
     to_device,
     training_step,
 )
@@ -119,6 +120,15 @@ def test_weights_and_buffers_that_are_not_finite_end_the_training() -> None:
     with pytest.raises(DivergedError, match="weights not finite") as caught:
         fit(Poisoned(), tiny_beats(200), recipe, seed=0, device="cpu", progress=Silent())
     assert caught.value.where == "epoch 1, step 4 of 4"
+
+
+def test_outputs_that_are_not_finite_are_no_prediction() -> None:
+    beats = tiny_beats(30)
+    model = network()
+    for weight in model.parameters():
+        weight.data.fill_(1e38)
+    with pytest.raises(DivergedError, match="outputs are not finite for .* of 30 beats"):
+        predict(model, beats, device="cpu")
 
 
 # Runs

@@ -12,6 +12,7 @@ from test_component_calls import failed, guess, run_of
 from torch import Tensor, nn
 
 from nasbench_ecg.api import PluginError, SearchResult
+from nasbench_ecg.plugin.registry import load_registry
 from nasbench_ecg.run.prepare import PreparedRun
 
 pytestmark = pytest.mark.usefixtures("outside")
@@ -52,6 +53,11 @@ class Trains:
         x, y = torch.tensor(train.signals[:8]), torch.tensor(train.labels[:8])
         nn.functional.cross_entropy(model.to("cpu")(x), y).backward()
         return guess(arch, scored)
+
+
+def one_epoch() -> Any:
+    train = load_registry().get("evaluator", "train")
+    return train.create(train.options_model()(epochs=1))
 
 
 def prepared_with(builder: Any, cache: Path, stage: str) -> PreparedRun:
@@ -130,6 +136,32 @@ def test_an_error_of_a_network_names_its_builder(
 
     record = failed(prepared_with(Builds(breaks), beats_cache, stage), tmp_path, ZeroDivisionError)
     assert "Raised by the builder '" in str(record.error)
+
+
+def test_an_error_in_evaluation_mode_only_names_the_builder(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    def breaks(outputs: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            raise ZeroDivisionError
+        return outputs
+
+    prepared = prepared_with(Builds(breaks), beats_cache, "search")
+    made: Any = prepared
+    made.evaluator = one_epoch()
+    record = failed(prepared, tmp_path, ZeroDivisionError)
+    assert "Raised by the builder '" in str(record.error)
+
+
+def test_an_evaluation_of_other_classes_is_blamed_on_the_network_that_has_them(
+    beats_cache: Path, tmp_path: Path
+) -> None:
+    builder = Builds(lambda y: torch.cat([y, y[:, :1] + 99], dim=1))
+    prepared = prepared_with(builder, beats_cache, "search")
+    made: Any = prepared
+    made.evaluator = one_epoch()
+    record = failed(prepared, tmp_path, PluginError)
+    assert "its outputs have shape (3, " in str(record.error)
 
 
 def test_a_result_with_an_evaluation_in_place_of_an_architecture_is_refused(

@@ -215,9 +215,16 @@ class NoSearch:
     def __init__(self, options: Any) -> None: ...
 
 
+class FailingSearch(NoSearch):
+    @property
+    def search(self) -> Any:
+        raise ValueError("unset")
+
+
 @pytest.mark.parametrize(
     ("target", "said"),
     [
+        (FailingSearch, "fails: ValueError: unset"),
         (NoSearch, "has no method 'search'"),
         (lambda options: None, "has no method 'search'"),
         (lambda options: NoSearch, "returns a class"),

@@ -54,7 +54,7 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
         raise _invalid(dataset, f"'load' returns {type(found).__name__}, not Beats")
     for name in ("classes", "records", "leads"):
         names = getattr(found, name)
-        if wrong := [one for one in names if not (isinstance(one, str) and one.strip())]:
+        if wrong := [one for one in names if not _is_name(one)]:
             raise _invalid(dataset, f"{name} has {wrong[0]!r}, which is no name")
     for name in ("classes", "records"):  # scores are counted by these names
         counts = Counter(getattr(found, name))
@@ -63,6 +63,9 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
     if None in found.subjects:
         record = found.records[found.subjects.index(None)]
         raise _invalid(dataset, f"the record {record!r} has no subject")
+    if 0 in found.signals.shape[1:]:
+        shape = found.signals.shape
+        raise _invalid(dataset, f"signals has the shape {shape}, without leads or samples")
     if not _is_rate(found.fs):
         raise _invalid(dataset, f"fs is {found.fs}, which is no sampling rate")
     beats = replace(
@@ -82,6 +85,16 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
             "split can put one into the training part and one into the test part."
         )
     return beats
+
+
+def _is_name(value: object) -> bool:
+    if not (isinstance(value, str) and value.strip()):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which a record cannot hold
+        return False
+    return True
 
 
 def _is_rate(value: object) -> bool:

@@ -93,6 +93,8 @@ class Component:
         factory = self._factory()
         try:
             made = factory(options)
+            # A property runs code of the component too.
+            methods = {name: getattr(made, name, None) for name in _METHODS.get(self.kind, ())}
         except NasbenchError:
             raise
         except Exception as error:
@@ -100,9 +102,9 @@ class Component:
             raise self._unusable(reason) from error
         if isinstance(made, type):
             raise self._unusable(f"its target {self.target!r} returns a class, not an object of it")
-        for method in _METHODS.get(self.kind, ()):
-            if not callable(getattr(made, method, None)):
-                raise self._unusable(f"its target {self.target!r} has no method {method!r}")
+        for name, method in methods.items():
+            if not callable(method):
+                raise self._unusable(f"its target {self.target!r} has no method {name!r}")
         return made
 
     def verify(self) -> None:

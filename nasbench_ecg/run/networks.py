@@ -130,14 +130,18 @@ def faults_of_networks(
 ) -> Iterator[None]:
     """If the block raises because of the network that it got, raise the error of the builder.
 
+    Outputs of too many classes make an evaluation that is not valid, which is a PluginError.
+
     Args and errors as of :func:`check_network`.
     """
     try:
         yield
-    except NasbenchError:
-        raise
-    except Exception as error:
-        if is_out_of_memory(error):
+    except (Exception, SystemExit) as error:
+        of_user = isinstance(error, NasbenchError) and not isinstance(error, PluginError)
+        if of_user or is_out_of_memory(error):
             raise
-        check_network(arch, task, builder, builder_name=builder_name, calls=calls, trained=True)
+        for trained in (True, False):
+            check_network(
+                arch, task, builder, builder_name=builder_name, calls=calls, trained=trained
+            )
         raise

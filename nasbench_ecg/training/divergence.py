@@ -41,6 +41,21 @@ def raise_if_diverged(
     )
 
 
+def check_outputs(probabilities: Tensor) -> None:
+    """Check the class probabilities [beats, classes] of a network: NaN would be the first class.
+
+    Weights that are finite can give outputs that are not.
+
+    Raises:
+        DivergedError: They are not finite for a beat.
+    """
+    if n := int(probabilities.isnan().any(dim=1).sum()):
+        raise DivergedError(
+            f"The network's outputs are not finite for {n:,} of {len(probabilities):,} beats.",
+            fix="Lower the learning rate, or check the network in evaluation mode.",
+        )
+
+
 def check_state(model: nn.Module) -> None:
     """Check that the state of ``model`` consists of tensors, so that it can be saved.
 

@@ -22,7 +22,7 @@ from nasbench_ecg.progress import Progress
 from nasbench_ecg.training.augmentation import Augmenter
 from nasbench_ecg.training.averaging import WeightAverage
 from nasbench_ecg.training.checkpoint import NoCheckpoint
-from nasbench_ecg.training.divergence import check_state, raise_if_diverged
+from nasbench_ecg.training.divergence import check_outputs, check_state, raise_if_diverged
 from nasbench_ecg.training.fast_layers.fallback import (
     compute_without,
     in_fast_layers,
@@ -357,12 +357,17 @@ def predict(
         beats: The beats.
         device: ``cpu`` or ``cuda``.
         batch_size: Beats that are computed at a time.
+
+    Raises:
+        DivergedError: The outputs for a beat are not finite.
     """
     model.to(device).eval()
     signals = to_device(beats, device).signals
     with arithmetic(device, "float32"):
         parts = [model(part).float().softmax(dim=1) for part in torch.split(signals, batch_size)]
-    return torch.cat(parts).cpu().numpy()
+    probabilities = torch.cat(parts).cpu()
+    check_outputs(probabilities)
+    return probabilities.numpy()
 
 
 def seconds_per_call(call: Callable[[], object], device: str, *, repeats: int = 3) -> float:
