@@ -15,6 +15,17 @@ _UNPRINTABLE = re.compile(
 """Control characters except tab and newline, changes of direction, and halves of surrogates."""
 
 
+def is_name(value: object) -> bool:
+    """Return whether a value is text that can be shown and written: no half of a surrogate pair."""
+    if not (isinstance(value, str) and value.strip()):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def printable(text: str) -> str:
     """Return ``text`` with ``?`` for each character that a terminal would obey, not show."""
     return _UNPRINTABLE.sub("?", text)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.errors import PluginError, ProtocolError
 from nasbench_ecg.progress import Progress
+from nasbench_ecg.text import is_name
 
 _OF_LABELS = (np.dtype(np.int64), np.dtype(np.uint8))
 """Types of labels that PyTorch takes. ``record`` and ``sample`` may have any integers: a conversion
@@ -54,7 +55,7 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
         raise _invalid(dataset, f"'load' returns {type(found).__name__}, not Beats")
     for name in ("classes", "records", "leads"):
         names = getattr(found, name)
-        if wrong := [one for one in names if not _is_name(one)]:
+        if wrong := [one for one in names if not is_name(one)]:
             raise _invalid(dataset, f"{name} has {wrong[0]!r}, which is no name")
     for name in ("classes", "records"):  # scores are counted by these names
         counts = Counter(getattr(found, name))
@@ -85,16 +86,6 @@ def checked(found: object, dataset: str, progress: Progress) -> Beats:
             "split can put one into the training part and one into the test part."
         )
     return beats
-
-
-def _is_name(value: object) -> bool:
-    if not (isinstance(value, str) and value.strip()):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair, which a record cannot hold
-        return False
-    return True
 
 
 def _is_rate(value: object) -> bool:

@@ -19,6 +19,7 @@ from nasbench_ecg.io import jsonable
 from nasbench_ecg.metrics import confusion_matrix, scores, without_macro_scores
 from nasbench_ecg.run.numbers import LARGEST, TOLERANCE, is_fraction
 from nasbench_ecg.run.validation import check_json
+from nasbench_ecg.text import is_name
 
 
 def check_evaluation(
@@ -186,7 +187,7 @@ def _fault_of_numbers(found: Evaluation) -> str:
     if not isinstance(found.metrics, Mapping) or not isinstance(found.curves, Mapping):
         return "metrics and curves must be mappings"
     for name, value in found.metrics.items():
-        if not isinstance(name, str):
+        if not is_name(name):
             return f"{name!r} is not the name of a metric"
         if not _is_finite(value):
             return f"the metric {name} is {value!r}: leave it out instead"
@@ -206,7 +207,7 @@ def _fault_of_curves(found: Evaluation) -> str:
     if not isinstance(found.curves, Mapping):
         return "metrics and curves must be mappings"
     for name, values in found.curves.items():
-        if not isinstance(name, str):
+        if not is_name(name):
             return f"{name!r} is not the name of a curve"
         listed = hasattr(values, "__len__") and not isinstance(values, str | Mapping)
         if not listed or getattr(values, "ndim", 1) != 1:
