@@ -68,3 +68,14 @@ def folder_of(name: str, value: Any) -> Path:
     if isinstance(value, str | os.PathLike):
         return Path(value)
     raise OptionError(f"{name}={value!r} is not a folder.", fix="Give a path.")
+
+
+def file_of(name: str, value: Any) -> Path:
+    """Return a file as a path.
+
+    Raises:
+        OptionError: It is no path.
+    """
+    if isinstance(value, str | os.PathLike):
+        return Path(value)
+    raise OptionError(f"{name}={value!r} is not a file.", fix='For example: "model.pt2"')

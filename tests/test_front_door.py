@@ -17,7 +17,7 @@ import pytest
 from run_records import run_record, with_f1
 
 import nasbench_ecg as nb
-from nasbench_ecg.errors import OptionError, PluginError, StorageError
+from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, StorageError
 from nasbench_ecg.front.progress import NotebookProgress, python_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.run.record import RunRecord
@@ -312,6 +312,13 @@ def test_a_leaderboard_names_the_files_that_it_cannot_read(made: Runs, tmp_path:
         ({"on": []}, "No dataset is named"),
         ({"shift_marks": 0}, "cannot be moved by 0 ms"),
         ({"shift_marks": ["5"]}, "are no numbers"),
+        ({"shift_marks": True}, "are no numbers"),
+        ({"on": 1}, "on=1 is not a name"),
+        ({"model": 1}, "model=1 is not a file"),
+        ({"noise": [1]}, "noise=1 is not a name"),
+        ({"leads": 1}, "leads=1 is not a name"),
+        ({"merge": ["F"]}, "is not a dictionary"),
+        ({"data": 1}, "data=1 is not a folder"),
         ({"noise": "em", "snr": "6"}, "are no numbers"),
     ],
 )
@@ -320,6 +327,31 @@ def test_a_wrong_word_of_a_test_of_networks_is_one_clear_error(
 ) -> None:
     with pytest.raises(OptionError, match=said):
         nb.evaluate(made.iloc[0], **words)
+
+
+def test_a_run_and_a_dataset_count_once_however_often_they_are_named(made: Runs) -> None:
+    """Twice, they were the runs of two seeds, with a deviation of zero."""
+    key, out = made.index[0], made["out"].iloc[0]
+    assert len(nb.evaluate([key, key[:8], made.records[0]], out=out)) == 1
+    assert len(nb.evaluate(pd.concat([made, made]))) == len(made)
+    small, words = {"dataset.minutes": 1, "dataset.patients": 12}, {"keep_shared_persons": True}
+    assert len(nb.evaluate(key, ["synthetic-2lead"] * 2, out=out, set=small, **words)) == 1
+
+
+def test_an_empty_name_is_not_the_default(made: Runs, out: Path) -> None:
+    for word in ("protocol", "space", "builder", "evaluator"):
+        with pytest.raises(NasbenchError, match=r"There is no .* ''"):
+            nb.run("darts", "synthetic-2lead", out=out, device="cpu", **{word: ""})
+    with pytest.raises(PluginError, match="There is no dataset ''"):
+        nb.evaluate(made.iloc[0], "")
+    with pytest.raises(StorageError, match="There is no suite ''"):
+        nb.runs(out, "")
+
+
+def test_a_table_without_the_places_of_its_runs_is_refused(made: Runs) -> None:
+    for function in (nb.leaderboard, nb.evaluate):
+        with pytest.raises(OptionError, match="lost the column"):
+            function(made[["score"]])
 
 
 def test_one_shift_of_the_marks_needs_no_list(made: Runs) -> None:

@@ -99,6 +99,8 @@ def test_beats_that_are_not_finite_are_refused(value):
         ("beats", "not an array of numbers"),
         (np.zeros((3, 2, 299)), "have 2 × 299 values"),
         (1.0, "have no values"),
+        (np.zeros((3, 2, 300), complex), "values are complex"),
+        (np.ma.masked_equal(np.zeros((3, 2, 300)), 0), "values are masked"),
     ],
 )
 def test_what_is_no_array_of_beats_is_one_clear_error(beats, said):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from nasbench_ecg.arguments import file_of, folder_of, name_of
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.run.request import DEFAULT_OUT
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from nasbench_ecg.studies.stress import StressTest
 
 _WIDTH = 120
+_Each = TypeVar("_Each")
 
 
 class Evaluations(Sequence["CarriedWeights | StressTest"]):
@@ -179,8 +181,9 @@ def evaluate(
     from nasbench_ecg.front.running import overrides_of
     from nasbench_ecg.plugin.registry import load_registry
 
-    found, targets = _records(runs, Path(out)), [on] if isinstance(on, str | None) else list(on)
-    files = [Path(one) for one in ([model] if isinstance(model, (str, Path)) else model)]
+    found = _records(runs, folder_of("out", out))
+    targets = [None] if on is None else _once("on", on, name_of)
+    files = _once("model", model, file_of)
     if not (found or files):
         raise OptionError("No network is named.", fix="Name a run, or an exported file.")
     if not targets:
@@ -196,7 +199,10 @@ def evaluate(
     of_dataset = overrides.get("dataset", {})
     if align_marks is not None:
         of_dataset = {**of_dataset, "align_marks": align_marks}
-    names = [noise] if isinstance(noise, str) else list(noise)
+    names = _once("noise", noise, name_of)
+    leads = None if leads is None else _each("leads", leads, name_of)
+    if not isinstance(merge, Mapping | None):
+        raise OptionError(f"merge={merge!r} is not a dictionary.", fix='For example: {"F": "V"}')
     ratios = () if snr is None else _numbers("snr", snr)
     shifts = _numbers("shift_marks", shift_marks)
     if snr is not None and not names:
@@ -208,13 +214,14 @@ def evaluate(
     from nasbench_ecg.studies.target import load_target
 
     progress, registry = progress or python_progress(), load_registry()
-    source = LocalSource(None if data is None else Path(data))
+    source = LocalSource(None if data is None else folder_of("data", data))
     levels = dict.fromkeys(names, SNRS if snr is None else ratios)
     if shifts:
         levels[MARK_SHIFT] = shifts
     # before hours of tests that lead to a wrong name, or whose results could not be stored
-    for name in filter(None, targets):
-        registry.get("dataset", name)
+    for target_name in targets:
+        if target_name is not None:
+            registry.get("dataset", target_name)
     for name, values in levels.items():
         check_disturbance(name, values)
     if protocol is not None:
@@ -282,18 +289,32 @@ def stored_evaluations(suite: str | None = None, *, out: Path | str = DEFAULT_OU
     return Evaluations(found, methods)
 
 
+def _each(name: str, given: Any, check: Callable[[str, Any], _Each]) -> list[_Each]:
+    """Return what a user gives, one or several, after a check of each."""
+    several = isinstance(given, Iterable) and not isinstance(given, str | bytes)
+    return [check(name, one) for one in (given if several else [given])]
+
+
+def _once(name: str, given: Any, check: Callable[[str, Any], _Each]) -> list[_Each]:
+    """Return what a user gives, each once: the same network or dataset twice is not two."""
+    return list(dict.fromkeys(_each(name, given, check)))
+
+
 def _records(runs: Any, out: Path) -> list[tuple[RunRecord, Path]]:
-    """Return the records of what a user gives as runs, with the folders of their results."""
+    """Return the records of what a user gives as runs, each once, with the folders of results."""
     import pandas as pd
 
     from nasbench_ecg.front.results import Runs, one_run
     from nasbench_ecg.run.record import RunRecord
 
     if isinstance(runs, Runs):
-        folders = map(Path, runs["out"].astype(str))
-        return list(zip(runs.records, folders, strict=True))
-    one = isinstance(runs, RunRecord | str | pd.Series) or not isinstance(runs, Iterable)
-    return [one_run(run, out) for run in ([runs] if one else runs)]
+        records = runs.records
+        found = list(zip(records, map(Path, runs["out"].astype(str)), strict=True))
+    else:
+        one = isinstance(runs, RunRecord | str | pd.Series) or not isinstance(runs, Iterable)
+        found = [one_run(run, out) for run in ([runs] if one else runs)]
+    places = {(folder, one.suite, one.run_key): (one, folder) for one, folder in found}
+    return list(places.values())
 
 
 def _numbers(name: str, given: Any) -> tuple[float, ...]:
@@ -303,7 +324,7 @@ def _numbers(name: str, given: Any) -> tuple[float, ...]:
         OptionError: One of them is no number.
     """
     found = tuple(given) if isinstance(given, Iterable) else (given,)
-    if not all(isinstance(one, Real) for one in found):
+    if not all(isinstance(one, Real) and not isinstance(one, bool) for one in found):
         raise OptionError(f"{name}={given!r} are no numbers.", fix=f"For example: {name}=[12, 6]")
     return tuple(float(one) for one in found)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from nasbench_ecg.arguments import file_of
 from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
-from nasbench_ecg.errors import OptionError, RecordError
+from nasbench_ecg.errors import RecordError
 from nasbench_ecg.front.progress import python_progress
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import entered
@@ -85,9 +85,7 @@ def export(
     from nasbench_ecg.models.export import check_path, exported, write
     from nasbench_ecg.models.load import load_model
 
-    if not isinstance(path, str | os.PathLike):
-        raise OptionError(f"path={path!r} is not a file.", fix='For example: "model.pt2"')
-    path = Path(path)
+    path = file_of("path", path)
     check_path(path, int8=int8)
     check_writable(path)
     registry = load_registry()

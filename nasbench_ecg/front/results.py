@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from nasbench_ecg.arguments import folder_of, name_of
 from nasbench_ecg.errors import OptionError, StorageError, nearest
 from nasbench_ecg.models.draw import draw
 from nasbench_ecg.plugin.registry import Registry, load_registry
@@ -70,11 +71,17 @@ class Runs(pd.DataFrame):
         """The run records of the rows, in their order.
 
         Raises:
+            OptionError: The table has no columns ``suite`` and ``out``, which say where they are.
             StorageError: A row was lost from this table's memory, as by ``pandas.concat``, and its
                 record is no longer in ``out``.
         """
         if not len(self):
             return []
+        if not {"suite", "out"} <= {*self.columns}:
+            raise OptionError(
+                "This table has lost the column 'suite' or 'out', which say where its runs are.",
+                fix="Select columns after this call, or keep these two.",
+            )
         rows = zip(self["out"], self["suite"], self.index, strict=True)
         known = getattr(self, "_records", {})
         return [known.get((suite, key)) or _stored(out, suite, key) for out, suite, key in rows]
@@ -136,7 +143,7 @@ def runs(out: Path | str = DEFAULT_OUT, suite: str | None = None) -> Runs:
         StorageError: There is no such folder, or no such suite in it.
     """
     folder = _folder(out)
-    if suite is not None and not (folder / suite).is_dir():
+    if suite is not None and not (name_of("suite", suite) and (folder / suite).is_dir()):
         known = [path.name for path in folder.iterdir() if any(path.glob("*.json"))]
         raise StorageError(
             f"There is no suite {suite!r}.", where=str(out), fix=nearest(suite, known)
@@ -146,9 +153,10 @@ def runs(out: Path | str = DEFAULT_OUT, suite: str | None = None) -> Runs:
 
 
 def _folder(out: Path | str) -> Path:
-    if not Path(out).is_dir():
+    folder = folder_of("out", out)
+    if not folder.is_dir():
         raise StorageError("There is no such folder of results.", where=str(out))
-    return Path(out)
+    return folder
 
 
 def stored_runs(out: Path, suite: str | None = None) -> tuple[list[RunRecord], list[DamagedRecord]]:
@@ -304,7 +312,7 @@ def leaderboard(
         StorageError: There is no such folder, it has no runs, or a result of ``correlate`` is
             damaged.
     """
-    folders = _folders(runs) if out is None else [Path(out)]
+    given = runs
     damaged: Sequence[DamagedRecord] = getattr(runs, "damaged", ())
     if isinstance(runs, (str, Path)):
         folder = _folder(runs)
@@ -315,6 +323,7 @@ def leaderboard(
     records = records_of(runs)
     if not records and not damaged:
         raise OptionError("There are no runs to compare.", fix="Pass at least one run.")
+    folders = _folders(given) if out is None else [folder_of("out", out)]
     return LeaderboardTables(
         build_report(
             records,

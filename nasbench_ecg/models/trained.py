@@ -140,6 +140,10 @@ def _windows(beats: ArrayLike | Tensor) -> Tensor:
         OptionError: They are no array of numbers.
     """
     try:
+        if np.ma.is_masked(beats):
+            raise ValueError("some of their values are masked")
+        if not isinstance(beats, Tensor) and np.iscomplexobj(beats):
+            raise ValueError("their values are complex")
         with np.errstate(over="ignore"):  # what is too large becomes infinite
             array = beats if isinstance(beats, Tensor) else np.asarray(beats, dtype=np.float32)
         return torch.as_tensor(array, dtype=torch.float32, device="cpu")

@@ -123,7 +123,7 @@ def _resolve_protocol(
     profile: str,
     overrides: Mapping[str, Mapping[str, Any]],
 ) -> tuple[str, ProtocolOptions]:
-    protocol = protocol or dataset.protocol
+    protocol = dataset.protocol if protocol is None else protocol
     if protocol not in protocol_names():
         raise ProtocolError(
             f"There is no protocol {protocol!r}.", fix=nearest(protocol, protocol_names())
@@ -146,7 +146,7 @@ def _parts_of_search(
     registry: Registry, request: RunRequest, strategy: StrategySpec
 ) -> tuple[Component, Component, Component]:
     """Return the search space, the builder and the evaluator of a request."""
-    space = registry.get("search-space", request.space or strategy.space)
+    space = registry.get("search-space", _first(request.space, strategy.space))
     assert isinstance(space.spec, SearchSpaceSpec)
     if strategy.spaces is not None and space.name not in strategy.spaces:
         raise OptionError(
@@ -155,9 +155,8 @@ def _parts_of_search(
             "--space out.",
         )
     usual = strategy if space.name == strategy.space else None
-    builder = registry.get(
-        "builder", request.builder or (usual and usual.builder) or space.spec.builder
-    )
+    own = usual.builder if usual else None
+    builder = registry.get("builder", _first(request.builder, own, space.spec.builder))
     assert isinstance(builder.spec, BuilderSpec)
     if builder.spec.space != space.name:
         fitting = [
@@ -171,7 +170,8 @@ def _parts_of_search(
             fix=f"Builders for {space.name!r}: {', '.join(fitting) or 'none'}.",
         )
     evaluator = registry.get(
-        "evaluator", request.evaluator or (usual and usual.evaluator) or space.spec.evaluator
+        "evaluator",
+        _first(request.evaluator, usual.evaluator if usual else None, space.spec.evaluator),
     )
     assert isinstance(evaluator.spec, EvaluatorSpec)
     if evaluator.spec.space not in (None, space.name):
@@ -181,6 +181,11 @@ def _parts_of_search(
             fix=f"Leave --evaluator out, or name --space {evaluator.spec.space}.",
         )
     return space, builder, evaluator
+
+
+def _first(*names: str | None) -> str:
+    """Return the first name that is given; an empty text is a name that is not known."""
+    return next(name for name in names if name is not None)
 
 
 def default_evaluator(registry: Registry, strategy: Component) -> str:
