@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,6 +19,7 @@ from nasbench_ecg.data.preparation import cut_beats
 from nasbench_ecg.data.record_options import WaveformOptions
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import MissingDataError, NasbenchError, OptionError, StorageError
+from nasbench_ecg.metrics import scores
 from nasbench_ecg.progress import Silent
 from nasbench_ecg.report.networks.evaluation import Method, tables
 from nasbench_ecg.report.networks.stress import tables as stress_tables
@@ -33,6 +34,7 @@ from nasbench_ecg.signal.noise import (
     read_noise,
 )
 from nasbench_ecg.signal.records import Record, read_record
+from nasbench_ecg.studies.stored import read_evaluation
 
 FS = 100
 MINUTES = 10
@@ -337,6 +339,32 @@ def test_stored_tests_are_shown_as_means_over_the_runs_of_a_method(trained, ward
     (copies / "empty").mkdir()
     with pytest.raises(StorageError, match="No test of a trained network is stored"):
         nb.stored_evaluations("empty", out=copies)
+
+
+def test_a_stored_test_that_was_changed_is_refused(trained, ward, tmp_path):
+    record, out = trained
+    copies = tmp_path / "results"
+    folder = shutil.copytree(out, copies) / record.suite / record.run_key / EVALUATIONS
+    shutil.rmtree(folder, ignore_errors=True)  # those of other tests
+    words = {"out": copies, "data": ward.data, "set": {"dataset.records": ["800", "801"]}}
+    (one,) = nb.evaluate(record, "svdb-2lead", **words)
+    (path,) = folder.glob("*.json")
+    assert read_evaluation(path, record) == one
+    fewer = one.macro_classes[:2]
+    metrics = scores(np.array(one.confusion), one.classes, fewer)
+    assert metrics["macro_se"] != one.metrics["macro_se"]
+    first = {**asdict(one.records[0]), "metrics": {"accuracy": 0.99}}
+    for changes, said in (
+        ({"own_metrics": {**one.own_metrics, "f1_of_macro": 0.99}}, "its own test part"),
+        ({"macro_classes": fewer, "metrics": metrics}, "macro_classes is"),
+        ({"records": [first, *one.as_data()["records"][1:]]}, "in 800, accuracy is 0.99"),
+        ({"strategy": "darts-es"}, "is of darts-es"),
+        ({"tested_on": "incart-2lead"}, "give it the name incart-2lead"),
+        ({"options": {**one.options, "mark_shift": 20.0}}, "give it the name svdb-2lead"),
+    ):
+        path.write_text(json.dumps({**one.as_data(), **changes}))
+        with pytest.raises(StorageError, match=said):
+            read_evaluation(path, record)
 
 
 def test_the_tests_of_two_runs_of_a_method_have_one_row(trained, ward):

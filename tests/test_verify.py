@@ -457,8 +457,12 @@ def test_a_run_whose_network_was_tested_elsewhere_can_be_submitted(out: Path) ->
     assert tested.exit_code == 0, tested.stderr
     done = submitted(out, "--weights")
     assert done.exit_code == 0, done.stderr
-    assert list((out / "submitted" / "jane" / run / "evaluations").glob("*.json"))
+    (test,) = (out / "submitted" / "jane" / run / "evaluations").glob("*.json")
     assert nasbench("verify", out / "submitted").exit_code == 0
+    shutil.rmtree(out / "submitted")
+    edit(out / "runs" / run / "evaluations" / test.name, own_metrics={"accuracy": 0.99})
+    refused = submitted(out, "--weights")
+    assert refused.exit_code == 2 and "cannot be submitted: evaluations" in refused.stderr
 
 
 def test_a_submission_is_written_whole_or_not_at_all(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.io import storage_errors, to_json, write_atomically
-from nasbench_ecg.models.verify import CARD, SUBMITTED, verify
+from nasbench_ecg.models.verify import CARD, SUBMITTED, Check, verify
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.session import SESSION_DISTRIBUTION
 from nasbench_ecg.run.record import RunRecord
@@ -47,6 +47,7 @@ def submit(
     install: str = "",
     contact: str = "",
     weights: bool = False,
+    more_checks: Callable[[Path], Sequence[Check]] = lambda path: (),
 ) -> SubmissionCard:
     """Write runs with their files and a card into ``folder``, and return the card.
 
@@ -61,7 +62,8 @@ def submit(
         source: Folders of records and of cached beats.
         install: Command that installs the plugin packages; by default made of their names.
         contact: Address for questions.
-        weights: Whether the weights are included.
+        weights: Whether the weights are included, and the tests of the network on other beats.
+        more_checks: Further checks of a record file, such as of the tests beside it.
 
     Raises:
         OptionError: A run did not succeed or does not pass its checks, runs are of two versions of
@@ -74,7 +76,10 @@ def submit(
     if folder.exists():
         raise StorageError("The folder exists.", where=str(folder), fix="Choose another with -o.")
     by_key = {path.stem: path for path in paths}
-    records = [_verified(path, registry, source) for path in by_key.values()]
+    records = [
+        _verified(path, [*verify(path, registry, source), *more_checks(path)])
+        for path in by_key.values()
+    ]
     packages = _packages(records)
     card = SubmissionCard(
         submitted_by=submitted_by.strip(),
@@ -115,8 +120,8 @@ def _packages(records: Sequence[RunRecord]) -> dict[str, str]:
     return packages
 
 
-def _verified(path: Path, registry: Registry, source: LocalSource) -> RunRecord:
-    failed = [check for check in verify(path, registry, source) if check.outcome == "failed"]
+def _verified(path: Path, checks: Sequence[Check]) -> RunRecord:
+    failed = [check for check in checks if check.outcome == "failed"]
     record = read_record_file(path)
     if failed or isinstance(record, DamagedRecord):
         raise OptionError(

@@ -8,7 +8,7 @@ that the network has seen are left out. In contrast,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -169,8 +169,7 @@ def macro_classes(target: Target, matrix: NDArray[np.int64]) -> tuple[tuple[str,
     classes, of_run = target.classes, target.classifier.classes
     known = {target.merged.get(name, name) for name in of_run}
     n_true = dict(zip(classes, matrix.sum(axis=1).tolist(), strict=True))
-    own_q = "Q" in of_run and "Q" not in target.origin.macro_classes
-    chosen = [c for c, n in n_true.items() if n >= MACRO_MIN_BEATS and not (c == "Q" and own_q)]
+    chosen = choose_macro_classes(n_true, of_run, target.origin.macro_classes)
     notes = []
     left_out = [f"{c} ({n:,})" for c, n in n_true.items() if n and c not in chosen]
     if left_out:
@@ -179,7 +178,22 @@ def macro_classes(target: Target, matrix: NDArray[np.int64]) -> tuple[tuple[str,
         notes.append(f"No tested beat is {' or '.join(absent)}: such predictions are all wrong.")
     if unknown := [f"{c} ({n_true[c]:,})" for c in classes if c not in known and n_true[c]]:
         notes.append(f"The network does not know {', '.join(unknown)}: these beats are all wrong.")
-    return tuple(chosen), notes
+    return chosen, notes
+
+
+def choose_macro_classes(
+    n_true: Mapping[str, int], of_run: Collection[str], macro_of_run: Collection[str]
+) -> tuple[str, ...]:
+    """Return the classes that macro scores average over.
+
+    Args:
+        n_true: Tested beats of each class.
+        of_run: Classes of the run that trained the network.
+        macro_of_run: Those that its own macro scores average over.
+    """
+    without_q = "Q" in of_run and "Q" not in macro_of_run
+    enough = (name for name, n in n_true.items() if n >= MACRO_MIN_BEATS)
+    return tuple(name for name in enough if not (name == "Q" and without_q))
 
 
 def _by_record(target: Target, predicted: NDArray[np.int64]) -> list[RecordResult]:
@@ -194,9 +208,14 @@ def _by_record(target: Target, predicted: NDArray[np.int64]) -> list[RecordResul
     found = []
     for i in np.unique(of_beat).tolist():
         name, matrix = target.beats.records[i], matrices[i]
-        metrics = without_macro_scores(scores(matrix, target.classes))
+        metrics = scores_of_record(matrix, target.classes)
         found.append(RecordResult(name, target.persons[name], matrix.tolist(), metrics))
     return found
+
+
+def scores_of_record(matrix: NDArray[np.int64], classes: Sequence[str]) -> dict[str, float]:
+    """Return the scores of the beats of one record, none that average over classes."""
+    return without_macro_scores(scores(matrix, classes))
 
 
 def _counts(labels: NDArray[np.int64], classes: Sequence[str]) -> dict[str, int]:
