@@ -521,7 +521,49 @@ def test_the_spread_of_a_method_is_over_its_seeds_alone(out: Path) -> None:
     other["run_key"] = key_of_record(RunRecord.model_validate(other))
     path.with_name(f"{other['run_key']}.json").write_text(json.dumps(other))
     assert len(nb.runs(out)) == 2 and not nb.runs(out).damaged
-    assert spread_of_seeds(path, record, "accuracy") is None
+    assert spread_of_seeds(path, record, "accuracy", 0.5) is None
+
+
+def test_the_score_of_a_forged_run_does_not_widen_the_spread_that_it_must_keep_to(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = record_of(out)
+    shutil.rmtree(path.with_suffix(""))
+    honest = RunRecord.model_validate_json(path.read_text())
+
+    def store(seed: int, share: float) -> RunRecord:
+        """Store a run in which this share of the beats of each class is right."""
+        n_true = np.asarray(honest.confusion).sum(axis=1)
+        right = np.diag(np.rint(share * n_true).astype(np.int64))
+        table = right + np.roll(np.diag(n_true - right.diagonal()), 1, axis=1)
+        metrics = scores(table, honest.classes, honest.macro_classes)
+        record = honest.model_copy(
+            update={
+                **{"search_seed": seed, "evaluation_seed": seed, "per_record": {}, "files": {}},
+                "confusion": table.tolist(),
+                "metrics": metrics,
+                "per_class": class_table(table, honest.classes),
+                "score": metrics["f1_of_macro"],
+                "provenance": {**honest.provenance, "threads": 77},
+            }
+        )
+        record.command = RunRequest.from_record(record).command()
+        record.run_key = key_of_record(record)
+        path.with_name(f"{record.run_key}.json").write_text(record.model_dump_json())
+        return record
+
+    for repeated, outcome in ((0.65, "failed"), (0.98, "passed")):
+        store(0, 0.99)
+        store(1, 0.61)
+        store(2, 0.62)
+        again = store(0, repeated).model_copy(update={"provenance": honest.provenance})
+        store(0, 0.99)
+        monkeypatch.setattr("nasbench_ecg.run.runner.execute", lambda *_, again=again: again)
+        found = outcomes(path, "--rerun")
+        assert found["record"][0] == "passed" and found["repeated run"][0] == outcome
+        assert (
+            "spread" in found["repeated run"][1] or "differ by at most" in found["repeated run"][1]
+        )
 
 
 def test_a_forged_run_cannot_be_submitted(out: Path) -> None:

@@ -67,20 +67,26 @@ def _unequal(found: float, stored: float) -> str:
     return f"{now}, not {before}"
 
 
-def spread_of_seeds(path: Path, record: RunRecord, name: str) -> float | None:
-    """Return the range of a metric over the seeds of a method; None with fewer than two.
+def spread_of_seeds(path: Path, record: RunRecord, name: str, repeated: float) -> float | None:
+    """Return the range of a metric over the other seeds of a method and the repeated run.
+
+    The value of the record itself is left out: a wrong one would widen the range until it passes.
 
     Args:
         path: The record file, beside which those of the other seeds lie.
         record: The record.
         name: The metric.
+        repeated: Its value in the repeated run.
+
+    Returns:
+        None without another seed.
     """
-    own, values = _without_seeds(record), []
+    own, values = _without_seeds(record), [repeated]
     for file in path.parent.glob("*.json"):
         other = read_record_file(file)
-        if isinstance(other, DamagedRecord) or _without_seeds(other) != own:
+        if isinstance(other, DamagedRecord) or other.run_key == record.run_key:
             continue
-        if other.status == "ok" and name in other.metrics:
+        if other.status == "ok" and name in other.metrics and _without_seeds(other) == own:
             values.append(other.metrics[name])
     return max(values) - min(values) if len(values) > 1 else None
 

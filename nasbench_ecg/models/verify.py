@@ -319,7 +319,8 @@ class _StoredRun:
             )
         metrics = again.metrics
         name = "f1_of_macro" if "f1_of_macro" in metrics else min(metrics, default="")
-        change = abs(metrics.get(name, 0.0) - self.record.metrics.get(name, 0.0))
+        repeated = metrics.get(name, 0.0)
+        change = abs(repeated - self.record.metrics.get(name, 0.0))
         scores, search = other_scores(self.record, again, name), other_search(self.record, again)
         found = scores or search
         if found is None:
@@ -331,14 +332,17 @@ class _StoredRun:
             )
         if scores is None:
             raise _SkipError(f"The scores are equal, but {found}, with {others}.")
-        spread = spread_of_seeds(self.path, self.record, name)
+        spread = spread_of_seeds(self.path, self.record, name, repeated)
         if spread is None:
             raise _SkipError(f"{found}, with {others}; no spread over seeds is known.")
         if change > spread:
-            raise _FailError(f"{found}; seeds of this method differ by at most {spread:.4f}.")
+            raise _FailError(
+                f"{found}; other seeds of this method and the repeated run differ by at most "
+                f"{spread:.4f}."
+            )
         return (
-            f"{found}, with {others}: within the spread of this method over its seeds, "
-            f"{spread:.4f}."
+            f"{found}, with {others}: within the spread of other seeds of this method and the "
+            f"repeated run, {spread:.4f}."
         )
 
     def test(self) -> Beats:
