@@ -8,8 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from wfdb_files import real_database
 
 from nasbench_ecg.data.beats import Beats
 from nasbench_ecg.data.folds import split_off_validation, subject_folds
@@ -23,6 +25,7 @@ from nasbench_ecg.data.protocols import (
 )
 from nasbench_ecg.errors import ProtocolError
 from nasbench_ecg.metrics import scores
+from nasbench_ecg_physionet.mitbih import PAPER_RECORDS
 
 CLASSES = ("N", "S", "V", "F", "Q")
 
@@ -409,3 +412,29 @@ def test_error_for_an_unsupported_protocol_lists_the_supported_ones():
 def test_impossible_splits_are_rejected(name, options, sizes, dataset, message):
     with pytest.raises(ProtocolError, match=message):
         split(name, options, beats_of(sizes), dataset)
+
+
+@pytest.mark.slow
+def test_windows_of_random_test_beats_overlap_with_training_windows():
+    """The numbers of docs/explanation/protocols.md, from the annotations alone."""
+    folder = real_database("mitdb")
+    marks = []
+    for number, name in enumerate(PAPER_RECORDS):
+        found = wfdb.rdann(str(folder / name), "atr", summarize_labels=False)
+        for sample, symbol in zip(found.sample[3:-2].tolist(), found.symbol[3:-2], strict=True):
+            if symbol in "NLRejAaJSVEF/fQ":
+                marks.append((sample, 10**7 * number + sample))  # records are far apart
+    for before, after, rate, n_test, share, beats_in_window in (
+        (99, 200, 360, 18_803, 0.70, 1.1),
+        (240, 119, 120, 18_797, 0.999, 5.8),
+    ):
+        last = 650_000 * rate / 360 - after
+        places = [place for at, place in marks if before <= round(at * rate / 360) < last]
+        order = np.random.default_rng(0).permutation(places)
+        test, training = order[-n_test:], np.sort(order[:-n_test])
+        width = (before + 1 + after) * 360 / rate
+        shared = [np.searchsorted(training, test + side) for side in (1e-3 - width, width)]
+        n = shared[1] - shared[0]
+        assert len(test) == round(0.2 * len(places)) == n_test
+        assert np.mean(n > 0) == pytest.approx(share, abs=6e-4)
+        assert n.mean() == pytest.approx(beats_in_window, abs=0.05)
