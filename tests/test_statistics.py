@@ -314,6 +314,45 @@ def test_one_seed_gives_no_test() -> None:
     assert only([*runs("a", 0.9), *runs("b", 0.8)]).comparisons == ()
 
 
+def trainings(strategy: str, by_search: np.ndarray) -> list[RunRecord]:
+    """Return the runs that train the architecture of each search with several seeds."""
+    return [
+        run_record(strategy, search, evaluation_seed=final, metrics=with_f1(float(f1)))
+        for search, scores in enumerate(by_search)
+        for final, f1 in enumerate(scores)
+    ]
+
+
+def test_trainings_of_one_architecture_are_one_sample() -> None:
+    rng = np.random.default_rng(0)
+    searches, noise = rng.normal(0.8, 0.02, (2, 7, 1)), rng.normal(0, 1e-3, (2, 7, 4))
+    scores = searches + noise
+    board = only([*trainings("a", scores[0]), *trainings("b", scores[1])])
+    (found,) = board.comparisons
+    differences = (scores[0] - scores[1]).mean(axis=1) * (
+        1 if board.rows[0].strategy == "a" else -1
+    )
+    expected = permutation_test((differences,), mean, permutation_type="samples")
+    assert (found.n, found.p) == (7, pytest.approx(expected.pvalue))
+    assert found.difference == pytest.approx(differences.mean())
+    for row in board.rows:
+        own = scores["ab".index(row.strategy)]
+        total, alone = row.ranking, summarize(own.mean(axis=1).tolist())
+        assert total is not None and total.n == 28 and total.mean == pytest.approx(own.mean())
+        assert total.interval == pytest.approx(alone.interval)
+    assert "So there are 7 of them" in " ".join(leaderboard_table(board, "markdown").footnotes)
+
+
+def test_many_trainings_of_one_architecture_show_nothing_of_its_search() -> None:
+    once = np.linspace(0.90, 0.91, 8)[None]
+    board = only([*trainings("a", once), *trainings("b", once - 0.1)])
+    assert board.comparisons == () and board.n_searches == 1
+    assert [row.ranking.interval for row in board.rows if row.ranking] == [None, None]
+    table = leaderboard_table(board, "markdown")
+    assert "runs" in [column.heading for column in table.columns]
+    assert "vs random" not in " ".join(table.footnotes)
+
+
 def test_comparisons_are_corrected_together() -> None:
     values = [[0.1 * i + 0.01 * s for s in range(8)] for i in range(3)]
     for found in compare_all(values):

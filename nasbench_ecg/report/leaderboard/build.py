@@ -245,6 +245,9 @@ def _row(
     single = [record for record in runs if record.run_key not in folds]
     single += [record for one in sets for record in one.runs.values()]
     metrics = [_metrics(record, ranked_by) for record in finished]
+    searches = _by_name(
+        [dict.fromkeys(m, run.search_seed) for run, m in zip(finished, metrics, strict=True)]
+    )
     score_by_seed = [one[ranked_by] for one in metrics if ranked_by in one]
     strategy, space, builder, options_json, device = method
     options = json.loads(options_json)
@@ -265,7 +268,7 @@ def _row(
         runs_without_result=dict(
             sorted(Counter(record.status for record in single if record.status != "ok").items())
         ),
-        scores={name: summarize(values) for name, values in _by_name(metrics).items()},
+        scores={name: summarize(own, searches[name]) for name, own in _by_name(metrics).items()},
         costs=_means([record.costs for record in finished]),
         seconds=_means([record.seconds for record in finished]),
         score_by_seed=tuple(score_by_seed) if len(score_by_seed) == len(finished) else (),

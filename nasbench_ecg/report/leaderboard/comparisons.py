@@ -43,12 +43,12 @@ def with_comparisons(
     persons = persons or {}
     ranked = [row for row in board.rows if row.rank is not None]
     unranked = board.rows[len(ranked) :]
-    scores = [row.score_by_seed for row in ranked]
+    scores = [row.score_by_search for row in ranked]
     by_person = [persons.get(row.run_ids) for row in ranked]
-    tested = len(board.seeds) > 1 or sum(one is not None for one in by_person) > 1
+    tested = board.n_searches > 1 or sum(one is not None for one in by_person) > 1
     comparisons = compare_all(scores) if tested else []
     comparisons = _over_persons(comparisons, by_person, board.ranked_by)
-    if intervals := open_ranks(len(ranked), len(board.seeds), comparisons):
+    if intervals := open_ranks(len(ranked), board.n_searches, comparisons):
         ranked = [
             replace(row, rank_interval=interval)
             for row, interval in zip(ranked, intervals, strict=True)
@@ -96,7 +96,7 @@ def _over_random(row: Row, rows: Sequence[Row]) -> Improvement | None:
         return None
     if baseline is None or baseline.run_ids == row.run_ids or not row.score_by_seed:
         return None
-    return improvement(row.score_by_seed, baseline.score_by_seed)
+    return improvement(row.score_by_search, baseline.score_by_search)
 
 
 def random_row(row: Row, rows: Sequence[Row]) -> Row | None:

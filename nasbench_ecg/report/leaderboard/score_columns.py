@@ -209,8 +209,9 @@ def runs_column(board: Leaderboard, priority: int) -> LeaderboardColumn:
         return [percent(value) if usual else f"{value:.4g}" for value in row.score_by_seed]
 
     def ours(row: Row) -> Cell:
-        few = 1 < len(row.score_by_seed) < MIN_VALUES_FOR_INTERVAL
-        return Cell(", ".join(shown(row))) if few else Cell()
+        several = len(row.score_by_seed) > 1
+        few = len(row.score_by_search) < MIN_VALUES_FOR_INTERVAL
+        return Cell(", ".join(shown(row))) if several and few else Cell()
 
     def values(row: Row) -> Mapping[str, Any]:
         return {"runs": " ".join(f"{value:.10g}" for value in row.score_by_seed)}

@@ -234,7 +234,7 @@ def seed_text(board: Leaderboard) -> str:
     """
     found = [row.ranking for row in board.rows if row.ranking is not None]
     several = [summary for summary in found if summary.n > 1 and summary.sd is not None]
-    if len(several) < 2:
+    if len(several) < 2 or board.n_searches < len(board.seeds):
         return ""
     freedom = sum(summary.n - 1 for summary in several)
     pooled = sqrt(sum((one.n - 1) * (one.sd or 0.0) ** 2 for one in several) / freedom)
@@ -324,8 +324,13 @@ def _over_classes(board: Leaderboard) -> str:
 
 def limits_of_few_seeds(board: Leaderboard) -> list[str]:
     """Return what cannot be concluded from the seeds of a leaderboard, as sentences."""
-    n, tests = len(board.seeds), len(board.comparisons)
+    n, tests = board.n_searches, len(board.comparisons)
     notes = []
+    if n < len(board.seeds):
+        notes.append(
+            "Runs with one seed of the search are trainings of one architecture: in intervals and "
+            f"tests over seeds they count as one run, with their mean. So there are {n} of them."
+        )
     if n < MIN_VALUES_FOR_INTERVAL:
         notes.append(
             f"Fewer than {MIN_VALUES_FOR_INTERVAL} seeds give no interval: the ranking may be due "

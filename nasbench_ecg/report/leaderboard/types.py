@@ -18,7 +18,7 @@ from nasbench_ecg.report.measures import RANKED_BY
 from nasbench_ecg.report.statistics.datasets import CriticalDifference
 from nasbench_ecg.report.statistics.patients import Majority, PatientInterval
 from nasbench_ecg.report.statistics.seed_noise import SeedNoise
-from nasbench_ecg.report.statistics.seeds import Comparison, Improvement, Summary
+from nasbench_ecg.report.statistics.seeds import Comparison, Improvement, Summary, by_sample
 from nasbench_ecg.report.table import Cell, Column
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
@@ -167,6 +167,12 @@ class Row:
         return self.ranking.mean if self.ranking else -inf
 
     @property
+    def score_by_search(self) -> tuple[float, ...]:
+        """The score that ranks, one value for each seed of a search; empty if a run lacks it."""
+        searches = [search for search, _ in self.seeds]
+        return tuple(by_sample(self.score_by_seed, searches)) if self.score_by_seed else ()
+
+    @property
     def can_be_ranked(self) -> bool:
         """Whether every seed of the leaderboard has a result with the score that ranks."""
         score = self.ranking
@@ -219,6 +225,11 @@ class Leaderboard:
     majorities: tuple[Majority, ...] = ()
     shared_persons: tuple[str, ...] = ()
     seed_noise: Mapping[str, SeedNoise] = field(default_factory=dict)
+
+    @property
+    def n_searches(self) -> int:
+        """Number of different seeds of searches, the independent samples of a method."""
+        return len({search for search, _ in self.seeds})
 
     @property
     def score_name(self) -> str:

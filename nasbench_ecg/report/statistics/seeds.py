@@ -6,7 +6,7 @@ leave open. Scores are fractions, larger is better.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean, stdev
@@ -33,7 +33,7 @@ class Summary:
         sd: Sample standard deviation; needs two seeds.
         best: Largest value.
         worst: Smallest value.
-        interval: Lower and upper end of the 95% interval of the mean; needs five seeds.
+        interval: Lower and upper end of the 95% interval of the mean; needs five independent runs.
     """
 
     n: int
@@ -44,8 +44,13 @@ class Summary:
     interval: tuple[float, float] | None
 
 
-def summarize(values: Sequence[float]) -> Summary:
-    """Return the summary of one score over one seed or more; their order does not matter."""
+def summarize(values: Sequence[float], samples: Sequence[Hashable] = ()) -> Summary:
+    """Return the summary of one score over one seed or more; their order does not matter.
+
+    Args:
+        values: The scores.
+        samples: The sample that each value is of, as in :func:`by_sample`; none: of one each.
+    """
     ordered = sorted(values)
     return Summary(
         n=len(ordered),
@@ -53,8 +58,24 @@ def summarize(values: Sequence[float]) -> Summary:
         sd=stdev(ordered) if len(ordered) > 1 else None,
         best=ordered[-1],
         worst=ordered[0],
-        interval=mean_interval(ordered),
+        interval=mean_interval(by_sample(values, samples) if samples else ordered),
     )
+
+
+def by_sample(values: Sequence[float], samples: Sequence[Hashable]) -> list[float]:
+    """Return one value for each independent sample, of which several values may be.
+
+    Several trainings of one architecture say nothing of other searches, however many they are. Each
+    sample has its share in the mean of all values, which is that of the returned ones.
+
+    Args:
+        values: The values.
+        samples: What those of one sample share, such as the seed of their search.
+    """
+    sums: dict[Hashable, float] = {}
+    for value, sample in zip(values, samples, strict=True):
+        sums[sample] = sums.get(sample, 0.0) + value
+    return [len(sums) / len(values) * total for total in sums.values()]
 
 
 # Paired tests
