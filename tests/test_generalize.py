@@ -22,6 +22,7 @@ from nasbench_ecg.run.configure import configure
 from nasbench_ecg.run.record_files import read_records
 from nasbench_ecg.run.request import RunRequest
 from nasbench_ecg.run.store import RecordStore
+from nasbench_ecg.statistics import mean_interval
 from nasbench_ecg.studies.generalize import plan_transfers
 from nasbench_ecg_cells.network import StackedCellsShortcut
 from nasbench_ecg_cells.options import ConvCellsOptions, StackedCellsShortcutOptions
@@ -300,6 +301,28 @@ def test_a_carried_method_is_one_row_over_the_runs_that_found_it():
     carried = by_label["darts, found on mitbih-2lead · intra-patient"]
     assert carried.scores["f1_of_macro"].n == 2
     assert carried.f1 == pytest.approx(0.94)
+
+
+@pytest.mark.parametrize(("n_found", "n_seeds"), [(1, 5), (3, 2), (5, 2), (5, 1)])
+def test_all_trainings_of_one_architecture_are_one_sample(n_found, n_seeds):
+    scores = np.random.default_rng(0).normal(0.9, 0.01, (n_found, n_seeds))
+    homes = [run_record(seed=seed, metrics=with_f1(0.96)) for seed in range(n_found)]
+    carried = [
+        carried_run(10 * i + seed, float(scores[i, seed]), source=home)
+        for i, home in enumerate(homes)
+        for seed in range(n_seeds)
+    ]
+    report = generalization([*homes, *carried])
+    (result,) = report.targets[0].results.values()
+    found = result.scores["f1_of_macro"]
+    assert (found.n, result.n_searches) == (scores.size, n_found)
+    assert found.sd == pytest.approx(scores.std(ddof=1) if scores.size > 1 else None)
+    expected = mean_interval(scores.mean(axis=1).tolist())
+    assert found.interval == (expected if expected is None else pytest.approx(expected))
+    shown = render_tables(tables(report), "T", "markdown")
+    nested = n_seeds > 1
+    assert ("several runs train one architecture" in shown) == nested
+    assert (f"{scores.size} of {n_found} architecture" in shown) == nested
 
 
 def test_the_drop_is_against_the_best_method_run_on_the_dataset_itself():

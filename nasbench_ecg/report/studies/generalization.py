@@ -79,10 +79,11 @@ class Result:
     """One method on one dataset.
 
     Attributes:
-        scores: Scores over the runs.
+        scores: Scores over the runs. In their intervals all runs of one architecture count as one.
         classes: Mean scores ``se``, ``pp`` and ``f1`` of each class.
         parameters: Mean number of trainable parameters; None if not measured.
         run_keys: The runs, sorted.
+        n_searches: Number of searches, each of which found one of the architectures.
         drop: Mean F1 of the dataset's own best minus that of this method, as a fraction; None for
             methods that were run there directly, or if there are none.
         class_differences: Scores of each class minus those of the own best; None likewise.
@@ -93,6 +94,7 @@ class Result:
     classes: Mapping[str, Mapping[str, float]]
     parameters: float | None
     run_keys: tuple[str, ...]
+    n_searches: int
     drop: float | None = None
     class_differences: Mapping[str, Mapping[str, float]] | None = None
     published: Published | None = None
@@ -277,15 +279,17 @@ def _result(
 ) -> Result:
     ordered = sorted(runs, key=lambda record: record.run_key)
     parameters = [r.costs["parameters"] for r in ordered if "parameters" in r.costs]
+    searches = [_search_of(record) for record in ordered]
     return Result(
         scores={
-            name: summarize([record.metrics[name] for record in ordered])
+            name: summarize([record.metrics[name] for record in ordered], searches)
             for name in SCORES
             if all(name in record.metrics for record in ordered)
         },
         classes=_class_means(ordered),
         parameters=fmean(parameters) if parameters else None,
         run_keys=tuple(record.run_key for record in ordered),
+        n_searches=len(set(searches)),
         published=counterpart_of(
             track.dataset,
             track.protocol,
@@ -296,6 +300,12 @@ def _result(
         if all_records
         else None,
     )
+
+
+def _search_of(record: RunRecord) -> str:
+    """Return what the runs that train the architecture of one search have in common."""
+    origin = origin_of(record)
+    return f"seed {record.search_seed}" if origin is None else str(origin["run_key"])
 
 
 def _class_means(runs: Sequence[RunRecord]) -> dict[str, dict[str, float]]:
@@ -324,9 +334,15 @@ def _source_f1(
     included: Sequence[RunRecord], scored: Mapping[str, RunRecord]
 ) -> dict[Method, Summary]:
     """Return the F1 of transferred methods where they were found, each run counted once."""
-    found: dict[Method, dict[str, float]] = defaultdict(dict)
+    found: dict[Method, dict[str, RunRecord]] = defaultdict(dict)
     for record in included:
         origin = origin_of(record)
         if origin is not None and (source := scored.get(origin["run_key"])) is not None:
-            found[_method(record, scored)][source.run_key] = source.metrics[RANKED_BY]
-    return {method: summarize(list(values.values())) for method, values in found.items()}
+            found[_method(record, scored)][source.run_key] = source
+    return {
+        method: summarize(
+            [source.metrics[RANKED_BY] for source in sources.values()],
+            [source.search_seed for source in sources.values()],
+        )
+        for method, sources in found.items()
+    }

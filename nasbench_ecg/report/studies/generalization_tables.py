@@ -31,6 +31,11 @@ _F1_NOTE = (
     "with the highest F1 among those that were run on the dataset directly and have the most runs."
 )
 
+_NESTED = (
+    "runs: several runs train one architecture. They do not show what other searches find: the "
+    "deviation over the runs is not that over searches."
+)
+
 _OWN_BEST_NOTE = (
     "The own best is the best of several means, so on average its own mean is above what it would "
     "have in other runs: differences from it are biased against the transferred architectures."
@@ -126,7 +131,9 @@ def _f1_table(report: Generalization, labels: Mapping[Method, str]) -> Table:
     ]
     headings = ["method", "on source dataset and protocol", *headings]
     chosen = any(map(_chooses_best, report.targets))
-    notes = [_F1_NOTE, *([_OWN_BEST_NOTE] if chosen else []), *own_best]
+    nested = any(_is_nested(one) for target in report.targets for one in target.results.values())
+    notes = [_F1_NOTE, *([_NESTED] if nested else []), *([_OWN_BEST_NOTE] if chosen else [])]
+    notes += own_best
     return text_table("F1 of transferred architectures", headings, rows, notes)
 
 
@@ -229,6 +236,10 @@ def _summary_cell(summary: Summary | None, note: str = "") -> Cell:
     return Cell(percent(summary.mean), summary.mean, spread=spread, note=note)
 
 
+def _is_nested(result: Result) -> bool:
+    return result.n_searches < len(result.run_keys)
+
+
 def _score_table(target: Target, labels: Mapping[Method, str], title: str) -> Table:
     """Return the scores of one dataset, each method followed by its published scores.
 
@@ -240,7 +251,9 @@ def _score_table(target: Target, labels: Mapping[Method, str], title: str) -> Ta
     for method, result in target.results.items():
         size = "" if result.parameters is None else amount(result.parameters)
         scores = [_summary_cell(result.scores.get(name)) for name in SCORES]
-        rows.append((labels[method], str(len(result.run_keys)), size, *scores))
+        n = str(len(result.run_keys))
+        runs = f"{n} of {counted(result.n_searches, 'architecture')}" if _is_nested(result) else n
+        rows.append((labels[method], runs, size, *scores))
         if result.published:
             rows.append(_published_row(result.published))
             others = [published for published in others if published != result.published]
