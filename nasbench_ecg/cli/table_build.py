@@ -162,9 +162,11 @@ def verify(
     """Repeat some trainings of a table and compare them with its results.
 
     On a machine like the one that made them they must be equal; elsewhere, where rounding differs,
-    within five standard deviations of a seed.
+    validation and test F1 must be within five standard deviations of a seed. The costs of these
+    members must be equal everywhere.
     """
     import dataclasses
+    from functools import partial
 
     import torch
 
@@ -172,6 +174,7 @@ def verify(
     from nasbench_ecg.run.downloads import fetch_missing
     from nasbench_ecg.tables.build import refuse_other
     from nasbench_ecg.tables.plan import plan_table
+    from nasbench_ecg.tables.training import member_costs
     from nasbench_ecg.tables.verify import verify as repeat
 
     torch.set_num_threads(threads)
@@ -184,8 +187,11 @@ def verify(
         fetch_missing([config], source, progress)
         plan = plan_table(config, card.recipe, card.seeds, source=source, progress=progress)
         refuse_other(plan.card, one.card, f"{dataset}, {card.protocol}")
+        costs = partial(member_costs, builder=plan.builder, task=plan.task)
         with progress.track("Training again", min(sample, int(one.trained.sum()))) as bar:
-            for repeated in repeat(one, plan.train, plan.machine, sample=sample, seed=seed):
+            for repeated in repeat(
+                one, plan.train, plan.machine, costs=costs, sample=sample, seed=seed
+            ):
                 found.append(repeated)
                 bar.advance(difference=repeated.difference)
     failed = [repeated for repeated in found if not repeated.holds]
@@ -198,6 +204,10 @@ def verify(
             f"{len(found)} trainings repeated: {equal} equal, largest difference of test F1 "
             f"{100 * largest:.2f} points, {len(failed)} outside of the limits.",
         )
+        for repeated in failed:
+            if repeated.other_costs:
+                named = f"Member {one.members[repeated.row].hash}"
+                stdout().print(f"{named} has other {', '.join(repeated.other_costs)}.")
     if failed:
         raise typer.Exit(1)
 
