@@ -23,6 +23,7 @@ from nasbench_ecg.report.leaderboard.tables import (
 from nasbench_ecg.report.leaderboard.types import Leaderboard
 from nasbench_ecg.report.statistics.datasets import critical_difference, nemenyi
 from nasbench_ecg.report.statistics.seeds import (
+    by_sample,
     compare_all,
     improvement,
     open_ranks,
@@ -31,6 +32,7 @@ from nasbench_ecg.report.statistics.seeds import (
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.statistics import (
     holm,
+    mean_interval,
     min_pairs_for_significance,
     paired_p_value,
     smallest_paired_p_value,
@@ -341,6 +343,22 @@ def test_trainings_of_one_architecture_are_one_sample() -> None:
         assert total is not None and total.n == 28 and total.mean == pytest.approx(own.mean())
         assert total.interval == pytest.approx(alone.interval)
     assert "So there are 7 of them" in " ".join(leaderboard_table(board, "markdown").footnotes)
+
+
+def test_searches_with_unequal_numbers_of_trainings_have_the_error_of_a_ratio() -> None:
+    values = [0.91, 0.93, 0.92, 0.80, 0.86, 0.84, 0.88, 0.90]
+    searches = [0, 0, 0, 1, 2, 2, 3, 4]
+    found = summarize(values, searches)
+    totals = np.bincount(searches, values)
+    sizes = np.bincount(searches)
+    n, ratio = len(sizes), totals.sum() / sizes.sum()
+    error = np.sqrt(n / (n - 1) * ((totals - ratio * sizes) ** 2).sum()) / sizes.sum()
+    by_search = by_sample(values, searches)
+    assert found.mean == pytest.approx(ratio) == pytest.approx(mean(by_search))
+    assert np.std(by_search, ddof=1) / np.sqrt(n) == pytest.approx(error)
+    assert found.interval == mean_interval(by_search)
+    assert by_sample(values[:2], searches[:2]) == [pytest.approx(0.92)]
+    assert by_sample(values, range(8)) == values  # to the last bit, so that ties stay ties
 
 
 def test_many_trainings_of_one_architecture_show_nothing_of_its_search() -> None:

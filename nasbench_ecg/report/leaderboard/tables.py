@@ -329,7 +329,7 @@ def limits_of_few_seeds(board: Leaderboard) -> list[str]:
     if n < len(board.seeds):
         notes.append(
             "Runs with one seed of the search are trainings of one architecture: in intervals and "
-            f"tests over seeds they count as one run, with their mean. So there are {n} of them."
+            f"tests over seeds they count as one run. So there are {n} of them."
         )
     if n < MIN_VALUES_FOR_INTERVAL:
         notes.append(

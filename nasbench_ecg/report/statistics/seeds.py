@@ -65,17 +65,27 @@ def summarize(values: Sequence[float], samples: Sequence[Hashable] = ()) -> Summ
 def by_sample(values: Sequence[float], samples: Sequence[Hashable]) -> list[float]:
     """Return one value for each independent sample, of which several values may be.
 
-    Several trainings of one architecture say nothing of other searches, however many they are. Each
-    sample has its share in the mean of all values, which is that of the returned ones.
+    Several trainings of one architecture say nothing of other searches, however many they are. With
+    equally many values of each sample these are their means. Otherwise a sample with more values
+    moves the mean of all more, so the distance of its mean from that is multiplied by the number of
+    its values over the average number. Either way the mean of the returned values is that of all,
+    and their standard error that of a ratio estimator for clusters of unequal sizes (Cochran,
+    Sampling Techniques, 1977, chapter 9A).
 
     Args:
         values: The values.
         samples: What those of one sample share, such as the seed of their search.
     """
-    sums: dict[Hashable, float] = {}
+    of_sample: dict[Hashable, list[float]] = {}
     for value, sample in zip(values, samples, strict=True):
-        sums[sample] = sums.get(sample, 0.0) + value
-    return [len(sums) / len(values) * total for total in sums.values()]
+        of_sample.setdefault(sample, []).append(value)
+    average, n_of_each = fmean(values), len(values) / len(of_sample)
+    return [
+        fmean(own)
+        if len(own) == n_of_each
+        else average + len(own) / n_of_each * (fmean(own) - average)
+        for own in of_sample.values()
+    ]
 
 
 # Paired tests
