@@ -147,7 +147,8 @@ def _moments(values: ArrayLike) -> tuple[float, float, int]:
     import numpy as np
 
     x = np.sort(np.asarray(values, dtype=np.float64))
-    squared = float(x.var(ddof=1)) / len(x) if len(x) > 1 else 0.0
+    # the computed mean of equal values may not be one of them
+    squared = float(x.var(ddof=1)) / len(x) if x[0] != x[-1] else 0.0
     return float(x.mean()), squared, len(x)
 
 

@@ -391,6 +391,8 @@ def test_four_runs_give_no_interval_of_an_improvement_and_five_do() -> None:
     values = [0.95, 0.96, 0.97, 0.95, 0.96]
     assert improvement(values[:4], values).interval is None
     assert improvement([0.0] * 5, values).interval is None  # runs that found one class only
+    assert np.var([0.8] * 6) > 0  # by rounding
+    assert improvement([0.9] * 6, [0.8] * 6).interval is None
     low, high = improvement(values, values).interval or (1, -1)
     assert low < 0 < high
 
