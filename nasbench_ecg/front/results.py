@@ -37,7 +37,7 @@ class Runs(pd.DataFrame):
     ``protocol``, ``profile``, ``evaluator``, ``search_seed``, ``evaluation_seed``, ``device``,
     ``score``; the metrics of the test part, as fractions; ``parameters``, ``macs`` for one beat,
     ``flash_bytes`` and ``ram_bytes`` in int8, ``latency_1_ms`` and ``latency_256_ms`` in
-    milliseconds, ``peak_memory_mb`` in megabytes;
+    milliseconds, ``peak_memory_mb`` of the process in megabytes;
     ``seconds_load``, ``seconds_search``, ``seconds_evaluation`` and ``seconds_total``;
     ``evaluations``, the candidates of the search; ``architecture``, its hash; ``out``, the folder
     of results. A value that was not measured is NaN.

@@ -102,7 +102,7 @@ COSTS = _by_name(
         "peak_memory_mb",
         "memory",
         "peak memory",
-        "peak memory of the run",
+        "peak memory of the process, in which earlier runs of one command count too",
         lambda megabytes: f"{megabytes:,.0f} MB",
     ),
 )
