@@ -12,6 +12,26 @@ from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
 _REPEATED = ("evaluations", "value", "best")
 """What a repeated search gives again at each point of its trajectory."""
 
+_ROUNDS_ALIKE = {
+    "code": "version of the code",
+    "torch": "version of PyTorch",
+    "cpu": "processor",
+    "instructions": "set of instructions",
+    "threads": "number of threads",
+    "gpu": "GPU",
+}
+"""What must be equal for a repeated run to be equal, by its name in the provenance."""
+
+
+def other_machine(record: RunRecord, again: RunRecord) -> str:
+    """Return in which code and machine, by which sums are rounded, a repeated run differs."""
+    before, now = {"code": None, **record.provenance}, again.provenance
+    return " and ".join(
+        f"another {name}"
+        for key, name in _ROUNDS_ALIKE.items()
+        if before.get(key, now.get(key)) != now.get(key)
+    )
+
 
 def other_scores(record: RunRecord, again: RunRecord, name: str) -> str | None:
     """Return which metric of a repeated run differs, and by how much.

@@ -20,7 +20,12 @@ from nasbench_ecg.errors import NasbenchError, StorageError
 from nasbench_ecg.metrics import confusion_matrix
 from nasbench_ecg.models import facts
 from nasbench_ecg.models.load import build_model
-from nasbench_ecg.models.repeated_run import other_scores, other_search, spread_of_seeds
+from nasbench_ecg.models.repeated_run import (
+    other_machine,
+    other_scores,
+    other_search,
+    spread_of_seeds,
+)
 from nasbench_ecg.plugin.registry import Registry
 from nasbench_ecg.plugin.specs import EvaluatorSpec
 from nasbench_ecg.progress import Progress, Silent
@@ -44,16 +49,6 @@ SUBMITTED = "submitted"
 
 _RECORDS = ("*.json", "*/*.json", f"{SUBMITTED}/*/*.json")
 """Where records lie in a folder of a suite, of results or of submissions."""
-
-_ROUNDS_ALIKE = {
-    "code": "version of the code",
-    "torch": "version of PyTorch",
-    "cpu": "processor",
-    "instructions": "set of instructions",
-    "threads": "number of threads",
-    "gpu": "GPU",
-}
-"""What must be equal for a repeated run to be equal, by its name in the provenance."""
 
 
 @dataclass(frozen=True)
@@ -306,12 +301,7 @@ class _StoredRun:
                 config, source=self.source, progress=self.progress, suite="verify"
             )
             again = execute(prepared, RecordStore(Path(folder), "verify"))
-        before, now = {"code": None, **self.record.provenance}, again.provenance
-        others = " and ".join(
-            f"another {name}"
-            for key, name in _ROUNDS_ALIKE.items()
-            if before.get(key, now.get(key)) != now.get(key)
-        )
+        others = other_machine(self.record, again)
         if again.status != self.record.status:
             cause = f": {again.reason}" if again.reason else "."
             raise _FailError(
