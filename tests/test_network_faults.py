@@ -35,7 +35,7 @@ class Network(nn.Module):
 class Builds:
     """A builder of such networks."""
 
-    def __init__(self, outputs: Outputs, made: Callable[[nn.Module], Any] = lambda net: net):
+    def __init__(self, outputs: Outputs, made: Callable[[Any], Any] = lambda net: net):
         self.outputs, self.made = outputs, made
 
     def build(self, arch: Any, *, n_leads: int, n_samples: int, n_classes: int) -> Any:
@@ -116,6 +116,25 @@ def test_a_network_that_looks_at_other_beats_is_refused(
 ) -> None:
     record = failed(prepared_with(Builds(outputs), beats_cache, "final"), tmp_path, PluginError)
     assert "depend on the other beats of the batch" in str(record.error)
+
+
+@pytest.mark.parametrize("shared", ["the network", "a layer"])
+def test_a_network_that_starts_from_weights_of_an_earlier_one_is_refused(
+    shared: str, beats_cache: Path, tmp_path: Path
+) -> None:
+    kept: list[Network] = []
+
+    def again(made: Network) -> Network:
+        kept.append(made)
+        if shared == "the network":
+            return kept[0]
+        made.layer = kept[0].layer
+        return made
+
+    builder = Builds(lambda y: y, again)
+    record = failed(prepared_with(builder, beats_cache, "final"), tmp_path, PluginError)
+    assert "The builder '" in str(record.error)
+    assert "it has the weights of the network that was built before" in str(record.error)
 
 
 @pytest.mark.parametrize("stage", ["search", "final"])

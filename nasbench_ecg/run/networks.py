@@ -18,6 +18,10 @@ from nasbench_ecg.training.seeding import seeded
 _BEATS = 3
 _ROUNDING = 1e-4  # as the contract check of builders
 _UNTRAINABLE = "its outputs depend on no parameter that can be trained"
+_SHARED = (
+    "it has the weights of the network that was built before, so that a training would start from "
+    "trained ones"
+)
 _DEPENDENT = (
     "in evaluation mode, its outputs for a beat depend on the other beats of the batch, or on "
     "random numbers"
@@ -44,14 +48,18 @@ def check_network(
         trained: Check also that the outputs have gradients.
 
     Raises:
-        PluginError: It is no module of PyTorch, its outputs are not [batch, classes], or a beat
-            has other outputs alone than in a batch.
+        PluginError: It is no module of PyTorch, its outputs are not [batch, classes], a beat has
+            other outputs alone than in a batch, or it shares weights with the network that is built
+            next.
         Exception: What the builder or its network raises.
     """
     generator = torch.Generator().manual_seed(0)
     beats = torch.randn(_BEATS, task.n_leads, task.n_samples, generator=generator)
     with calls.of(builder_name), seeded(0), torch.set_grad_enabled(trained):
-        fault = _fault(build_network(arch, task, builder), beats, task.n_classes, trained=trained)
+        model = build_network(arch, task, builder)
+        fault = _fault(model, beats, task.n_classes, trained=trained)
+        if not fault and _share_weights(model, build_network(arch, task, builder)):
+            fault = _SHARED
         if fault:
             raise PluginError(
                 f"The {builder_name}, makes a network that is not valid: {fault}.",
@@ -117,6 +125,15 @@ def _fault(model: object, beats: Tensor, n_classes: int, *, trained: bool) -> st
     alone = torch.cat(each)
     same = torch.allclose(outputs, alone, atol=_ROUNDING, equal_nan=True)
     return "" if same else _DEPENDENT
+
+
+def _share_weights(one: nn.Module, other: nn.Module) -> bool:
+    """Return whether a parameter that is trained is in both networks; frozen ones may be."""
+    of_one, of_other = (
+        {p.data_ptr() for p in model.parameters() if p.requires_grad and p.numel()}
+        for model in (one, other)
+    )
+    return not of_one.isdisjoint(of_other)
 
 
 @contextmanager
