@@ -24,7 +24,7 @@ from nasbench_ecg.progress import Silent
 from nasbench_ecg.report.networks.evaluation import Method, tables
 from nasbench_ecg.report.networks.stress import tables as stress_tables
 from nasbench_ecg.run.record_files import read_records
-from nasbench_ecg.run.store import EVALUATIONS, RecordStore
+from nasbench_ecg.run.store import EVALUATIONS, WEIGHTS, RecordStore
 from nasbench_ecg.signal.noise import (
     Noise,
     add_noise,
@@ -425,6 +425,21 @@ def also(out, record, suite, **changes):
     for path in (store.folder / changed.run_key / EVALUATIONS).iterdir():
         path.write_text(path.read_text().replace(record.run_key, changed.run_key))
     return changed
+
+
+def test_a_result_in_two_suites_is_one_network_whose_weights_are_found(trained, ward, tmp_path):
+    record, out = trained
+    copies = tmp_path / "results"
+    files = shutil.copytree(out, copies) / record.suite / record.run_key
+    copy = record.model_copy(update={"suite": "a-suite"})
+    RecordStore(copies, copy.suite).copy(copy, files, weights=False)
+    for run in (copy, record.run_key):
+        nb.load_model(run, out=copies)
+    words = {"data": ward.data, "set": {"dataset.records": ["800", "801"]}}
+    assert len(nb.evaluate(nb.runs(copies), "svdb-2lead", **words)) == 1
+    (files / WEIGHTS).write_bytes(b"of another network")
+    with pytest.raises(StorageError, match=f"weights of the run {record.run_key} are missing"):
+        nb.load_model(copy, out=copies)
 
 
 def test_stored_tests_count_each_result_once_and_tell_others_apart(trained, ward, tmp_path):

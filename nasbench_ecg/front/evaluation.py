@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from numbers import Real
 from pathlib import Path
@@ -306,6 +306,7 @@ def _records(runs: Any, out: Path) -> list[tuple[RunRecord, Path]]:
 
     from nasbench_ecg.front.results import Runs, one_run
     from nasbench_ecg.run.record import RunRecord
+    from nasbench_ecg.run.store import WEIGHTS
 
     if isinstance(runs, Runs):
         records = runs.records
@@ -313,8 +314,12 @@ def _records(runs: Any, out: Path) -> list[tuple[RunRecord, Path]]:
     else:
         one = isinstance(runs, RunRecord | str | pd.Series) or not isinstance(runs, Iterable)
         found = [one_run(run, out) for run in ([runs] if one else runs)]
-    places = {(folder, one.suite, one.run_key): (one, folder) for one, folder in found}
-    return list(places.values())
+    # A suite may have copied the result of another one: that is one network, not two.
+    networks: dict[Hashable, tuple[RunRecord, Path]] = {}
+    for one, folder in found:
+        place = one.files.get(WEIGHTS) or (folder, one.suite)
+        networks.setdefault((one.run_key, place), (one, folder))
+    return list(networks.values())
 
 
 def _numbers(name: str, given: Any) -> tuple[float, ...]:

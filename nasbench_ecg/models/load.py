@@ -12,7 +12,7 @@ from nasbench_ecg.architecture import Architecture
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.io import sha256
 from nasbench_ecg.run.record import RunRecord
-from nasbench_ecg.run.store import WEIGHTS, RecordStore
+from nasbench_ecg.run.store import WEIGHTS, weights_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +27,8 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
 
     Args:
         record: The run.
-        out: Folder of all results, in which the record and its weights lie.
+        out: Folder of all results, in which the record and its weights lie; the weights of a result
+            that was copied from another suite lie there.
         registry: The available components; by default those installed.
 
     Raises:
@@ -44,7 +45,7 @@ def load_model(record: RunRecord, out: Path, registry: Registry | None = None) -
             fix=f"'{shlex.join(['nasbench-ecg', 'show', record.run_key[:8], '--out', str(out)])}' "
             "shows its record.",
         )
-    path = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
+    path = weights_path(record, out)
     words = [*shlex.split(record.command), "--suite", record.suite, "--out", str(out), "--rerun"]
     repeat = f"To train it again: {shlex.join(words)}"
     try:

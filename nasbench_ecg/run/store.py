@@ -272,6 +272,18 @@ def new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def weights_path(record: RunRecord, out: Path) -> Path:
+    """Return the file of a run's weights in a folder of results, where it lies or should lie.
+
+    A result that a suite has copied from another one leaves its weights there.
+    """
+    own = RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
+    if own.is_file() or (digest := record.files.get(WEIGHTS)) is None:
+        return own
+    others = sorted(out.glob(f"[!.]*/{record.run_key}/{WEIGHTS}"))
+    return next((path for path in others if sha256(path) == digest), own)
+
+
 def _keep_made_later(folder: Path, new: Path, weights: str | None) -> None:
     """Copy what commands have added to ``folder`` into ``new``, if the weights are the same."""
     old = folder / WEIGHTS

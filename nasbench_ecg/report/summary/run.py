@@ -25,7 +25,7 @@ from nasbench_ecg.report.measures import COSTS, GROSS_SCORES, RANKED_BY, SCORES,
 from nasbench_ecg.run.option_text import value_text
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import DEFAULT_OUT, RunRequest
-from nasbench_ecg.run.store import WEIGHTS, RecordStore
+from nasbench_ecg.run.store import RecordStore, weights_path
 from nasbench_ecg.text import difference, duration, percent
 
 _STATUS = {
@@ -308,7 +308,7 @@ def _next_commands(
         ("show this summary again", command_text("show", key, out=out)),
         ("compare with all other runs", command_text("leaderboard", out=out)),
     ]
-    if _weights(record, out).is_file():
+    if weights_path(record, out).is_file():
         export = command_text("export", key, "-o", "model.pt2", out=out)
         steps.append(("write the network to a file", export))
     several = replace(request, search_seed=0, evaluation_seed=None)
@@ -325,10 +325,6 @@ def _next_commands(
         published = replace(request, profile="paper")
         steps.append(("run with the published settings", repeat(published)))
     return steps
-
-
-def _weights(record: RunRecord, out: Path) -> Path:
-    return RecordStore(out, record.suite).path(record.run_key).with_suffix("") / WEIGHTS
 
 
 def command_text(*words: str, out: Path) -> str:
