@@ -48,6 +48,17 @@ def positive_number(name: str, value: Any) -> float:
     raise OptionError(f"{name}={value!r} is not allowed.", fix="Give a number above 0.")
 
 
+def switch(name: str, value: Any) -> bool:
+    """Return True or False, also one of NumPy.
+
+    Raises:
+        OptionError: It is another value: a text such as "no" would count as true.
+    """
+    if isinstance(value, bool) or (getattr(value, "dtype", None) == "bool" and not value.shape):
+        return bool(value)
+    raise OptionError(f"{name}={value!r} is not allowed.", fix="Give True or False.")
+
+
 def name_of(what: str, value: Any) -> str:
     """Return a name.
 
@@ -65,7 +76,7 @@ def folder_of(name: str, value: Any) -> Path:
     Raises:
         OptionError: It is no path.
     """
-    if isinstance(value, str | os.PathLike):
+    if isinstance(value, str | os.PathLike) and "\0" not in str(value):
         return Path(value)
     raise OptionError(f"{name}={value!r} is not a folder.", fix="Give a path.")
 
@@ -76,6 +87,6 @@ def file_of(name: str, value: Any) -> Path:
     Raises:
         OptionError: It is no path.
     """
-    if isinstance(value, str | os.PathLike):
+    if isinstance(value, str | os.PathLike) and "\0" not in str(value):
         return Path(value)
     raise OptionError(f"{name}={value!r} is not a file.", fix='For example: "model.pt2"')

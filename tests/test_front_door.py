@@ -523,11 +523,21 @@ def test_in_a_notebook_a_leaderboard_is_not_displayed_while_it_becomes_text(
      {"evaluation_seed": 0.5}, {"budget_evaluations": 2.5}, {"budget_seconds": "3"},
      {"parallel": 0}, {"parallel": 1.5}, {"checkpoint_seconds": -1}, {"checkpoint_seconds": None},
      {"checkpoint_seconds": float("nan")}, {"seed": True}, {"seeds": True}, {"seeds": [False]},
-     {"parallel": True}, {"budget_evaluations": True}, {"budget_seconds": True}],
+     {"parallel": True}, {"budget_evaluations": True}, {"budget_seconds": True},
+     {"seeds": 10**12}, {"rerun": "no"}, {"fresh": 0}, {"out": "a\0b"}],
 )  # fmt: skip
 def test_a_wrong_number_is_one_clear_error(words: dict[str, Any], out: Path) -> None:
     with pytest.raises(OptionError, match=next(iter(words))):
-        nb.run("random", "synthetic-2lead", out=out, **WORDS, **words)
+        nb.run("random", "synthetic-2lead", **{"out": out, **WORDS, **words})
+
+
+def test_a_text_is_no_switch(made: Runs, out: Path, tmp_path: Path) -> None:
+    """``"no"`` would count as true: a network would be tested on persons that it has seen."""
+    run = made.iloc[[0]]
+    with pytest.raises(OptionError, match="keep_shared_persons='no' is not allowed"):
+        nb.evaluate(run, out=out, keep_shared_persons="no")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="int8='no' is not allowed"):
+        nb.export(run, tmp_path / "model.onnx", out=out, int8="no")  # type: ignore[arg-type]
 
 
 def test_seeds_as_text_are_refused_as_a_whole(out: Path) -> None:

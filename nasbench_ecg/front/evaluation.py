@@ -8,7 +8,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nasbench_ecg.arguments import file_of, folder_of, name_of
+from nasbench_ecg.arguments import file_of, folder_of, name_of, switch
 from nasbench_ecg.errors import OptionError, StorageError
 from nasbench_ecg.run.request import DEFAULT_OUT
 
@@ -181,6 +181,7 @@ def evaluate(
     from nasbench_ecg.front.running import overrides_of
     from nasbench_ecg.plugin.registry import load_registry
 
+    keep_shared_persons = switch("keep_shared_persons", keep_shared_persons)
     found = _records(runs, folder_of("out", out))
     targets = [None] if on is None else _once("on", on, name_of)
     files = _once("model", model, file_of)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from nasbench_ecg.arguments import file_of
+from nasbench_ecg.arguments import file_of, switch
 from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import RecordError
@@ -85,7 +85,7 @@ def export(
     from nasbench_ecg.models.export import check_path, exported, write
     from nasbench_ecg.models.load import load_model
 
-    path = file_of("path", path)
+    path, int8 = file_of("path", path), switch("int8", int8)
     check_path(path, int8=int8)
     check_writable(path)
     registry = load_registry()

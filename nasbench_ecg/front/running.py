@@ -7,10 +7,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nasbench_ecg.arguments import folder_of, name_of, number_from, positive_number, whole_number
+from nasbench_ecg.arguments import (
+    folder_of,
+    name_of,
+    number_from,
+    positive_number,
+    switch,
+    whole_number,
+)
 from nasbench_ecg.contracts import Budget
 from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
@@ -35,6 +43,9 @@ if TYPE_CHECKING:
     from nasbench_ecg.front.results import Runs
     from nasbench_ecg.run.locks import Holder
     from nasbench_ecg.run.prepare import PreparedRun
+
+_MOST_SEEDS = 10_000
+"""More seeds than any study has: a number above is a mistake, and would fill the memory."""
 
 
 def run(
@@ -101,6 +112,7 @@ def run(
 
     parallel = whole_number("parallel", parallel, least=1)
     checkpoint_seconds = number_from("checkpoint_seconds", checkpoint_seconds, least=0)
+    rerun, fresh = switch("rerun", rerun), switch("fresh", fresh)
     registry = load_registry()
     requests = requests_of(
         RunRequest(
@@ -367,7 +379,9 @@ def _seeds(seed: int | None, seeds: int | Sequence[int] | None) -> list[int]:
         return [0 if seed is None else _from_0("seed", seed)]
     text = isinstance(seeds, str)
     given = seeds if isinstance(seeds, Iterable) else range(_from_0("seeds", seeds))
-    chosen = [] if text else [_from_0("seeds", one) for one in given]
+    chosen = [] if text else [_from_0("seeds", one) for one in islice(given, _MOST_SEEDS + 1)]
+    if len(chosen) > _MOST_SEEDS:
+        raise OptionError(f"seeds={seeds!r} are more than {_MOST_SEEDS:,}.", fix="Give fewer.")
     if not chosen or len({*chosen}) != len(chosen):
         raise OptionError(
             f"seeds={seeds!r} is not a number from 1 or a list of different numbers from 0.",
