@@ -317,9 +317,9 @@ def _records(runs: Any, out: Path) -> list[tuple[RunRecord, Path]]:
         found = [one_run(run, out) for run in ([runs] if one else runs)]
     # A suite may have copied the result of another one: that is one network, not two.
     networks: dict[Hashable, tuple[RunRecord, Path]] = {}
-    for one, folder in found:
-        place = one.files.get(WEIGHTS) or (folder, one.suite)
-        networks.setdefault((one.run_key, place), (one, folder))
+    for record, folder in found:
+        place = record.files.get(WEIGHTS) or (folder, record.suite)
+        networks.setdefault((record.run_key, place), (record, folder))
     return list(networks.values())
 
 
