@@ -127,7 +127,7 @@ def test_outputs_that_are_not_finite_are_no_prediction() -> None:
     model = network()
     for weight in model.parameters():
         weight.data.fill_(1e38)
-    with pytest.raises(DivergedError, match="outputs are not finite for .* of 30 beats"):
+    with pytest.raises(DivergedError, match=r"outputs are not finite for .* of 30 beats"):
         predict(model, beats, device="cpu")
 
 
