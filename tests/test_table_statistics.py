@@ -491,6 +491,7 @@ def test_a_report_of_an_incomplete_table_says_so_everywhere(form):
     assert "incomplete" in text
     assert all("incomplete" in one.title and one.footnotes for one in shown)
     assert {curve.by for curve in found.curves} == {"evaluation", "seconds"}
+    assert any("over the 2 comparisons" in note for one in shown for note in one.footnotes)
     for words in ("random", "other", "superior", "simulated"):
         assert words in text
     json.dumps(as_data(table, found), allow_nan=False)
