@@ -76,9 +76,7 @@ def folder_of(name: str, value: Any) -> Path:
     Raises:
         OptionError: It is no path.
     """
-    if isinstance(value, str | os.PathLike) and "\0" not in str(value):
-        return Path(value)
-    raise OptionError(f"{name}={value!r} is not a folder.", fix="Give a path.")
+    return _path_of(name, value, what="folder", fix="Give a path.")
 
 
 def file_of(name: str, value: Any) -> Path:
@@ -87,6 +85,10 @@ def file_of(name: str, value: Any) -> Path:
     Raises:
         OptionError: It is no path.
     """
+    return _path_of(name, value, what="file", fix='For example: "model.pt2"')
+
+
+def _path_of(name: str, value: Any, *, what: str, fix: str) -> Path:
     if isinstance(value, str | os.PathLike) and "\0" not in str(value):
         return Path(value)
-    raise OptionError(f"{name}={value!r} is not a file.", fix='For example: "model.pt2"')
+    raise OptionError(f"{name}={value!r} is not a {what}.", fix=fix)

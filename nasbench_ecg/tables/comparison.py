@@ -160,6 +160,11 @@ class SearchComparison:
     seed: int | None = None
     scores: Scores = "one-seed"
 
+    @property
+    def n_comparisons(self) -> int:
+        """Number of comparisons of a measure, over all budgets, for which p is corrected."""
+        return sum(one.p is not None for outcome in self.outcomes for one in outcome.scores)
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return one row for each budget, measure and search, with scores as fractions.
 

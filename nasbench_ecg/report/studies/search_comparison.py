@@ -239,17 +239,12 @@ def _score_table(table: TrainedTable, found: SearchComparison, outcome: Outcome)
         f"difference: from {found.baseline} in the same repetitions, mean, in points; with "
         f"{CONFIDENCE:.0%} confidence all intervals of this measure in the report hold the true "
         "difference. p: Wilcoxon's signed-rank test, corrected by Holm over the "
-        f"{_n_comparisons(found)} comparisons of this measure in the report. superior: probability "
-        f"that a repetition is better than one of {found.baseline}, ties half. verdict: what "
-        "interval and test both say.",
+        f"{found.n_comparisons} comparisons of F1. superior: probability that a repetition is "
+        f"better than one of {found.baseline}, ties half. verdict: what interval and p both say.",
         *_seen(found),
         _state(table),
     ]
     return text_table(f"Found member, {budget_text(outcome.budget)}", headings, rows, notes)
-
-
-def _n_comparisons(found: SearchComparison) -> int:
-    return sum(one.p is not None for outcome in found.outcomes for one in outcome.scores)
 
 
 def _common(outcome: Outcome) -> str:
