@@ -199,6 +199,18 @@ def test_results_that_cannot_be_written_are_one_panel_and_exit_code_1(
     assert done.stderr.count("╭") == 1 and "Exception" not in done.stderr
 
 
+@pytest.mark.parametrize("words", ["list", "list strategies", "leaderboard --suite heart-darts"])
+def test_a_reader_that_is_gone_ends_the_command_without_a_message(words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "nasbench_ecg", *words.split()],
+            cwd=Path(__file__).parents[1], stdout=closed, stderr=subprocess.PIPE, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 @needs_full
 @pytest.mark.parametrize(("words", "code"), [(("list",), 0), (("list", "nothing"), 2)])
 def test_messages_that_cannot_be_written_change_nothing(words: tuple[str, ...], code: int) -> None:

@@ -106,6 +106,12 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
         "architecture_hash",
     ),
     "a better search": (put("trajectory", 0, "best", value=0.9), "trajectory[0].best"),
+    "time that runs back": (put("trajectory", 0, "seconds", value=3.0), "trajectory has seconds"),
+    "an evaluation that is undone": (
+        put("trajectory", 1, "evaluations", value=0.0),
+        "trajectory has evaluations",
+    ),
+    "a point after the end": (put("trajectory", 1, "seconds", value=1e6), "seconds.search"),
     "more test beats": (put("split", "counts", "test", "V", value=9999), "split.counts"),
     "a faster search": (put("seconds", "search", value=3.0), "seconds.total"),
 }  # fmt: skip

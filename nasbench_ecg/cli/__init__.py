@@ -120,6 +120,7 @@ class Commands(TyperGroup):
             status = 1
         except SystemExit as error:
             if not getattr(error, "__notes__", ()):
+                close_streams()
                 raise
             show_unexpected(error, debug=self._debug)
             status = 1

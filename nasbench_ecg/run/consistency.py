@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,7 +92,17 @@ def _check_architecture(record: RunRecord) -> None:
 
 
 def _check_trajectory(record: RunRecord) -> None:
-    """Check that ``best`` is the best value so far."""
+    """Check that time and evaluations go forward, and that ``best`` is the best value so far."""
+    for name in ("seconds", "evaluations"):
+        values = [point[name] for point in record.trajectory if name in point]
+        if falls := [(a, b) for a, b in pairwise(values) if b < a]:
+            before, after = falls[0]
+            raise ValueError(f"trajectory has {name} {after!r} after {before!r}")
+        end = record.seconds.get("search", math.inf) if name == "seconds" else math.inf
+        if values and values[-1] > end + _ROUNDING:
+            raise ValueError(
+                f"trajectory has a point at {values[-1]!r} s, but seconds.search is {end!r}"
+            )
     best = -math.inf
     for i, point in enumerate(record.trajectory):
         best = max(best, point.get("value", -math.inf))
