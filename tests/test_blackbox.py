@@ -74,6 +74,7 @@ def search(name, space, *, evaluator=None, seed=0, budget=None, rng=None, **opti
 
 
 @pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.slow
 def test_equal_seeds_evaluate_the_same_and_find_the_same(name):
     (a, ea, _), (b, eb, _), (_, ec, _) = (search(name, Bits(10), seed=s) for s in (3, 3, 4))
     assert a.architecture == b.architecture and ea.calls == eb.calls != ec.calls

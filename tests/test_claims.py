@@ -112,6 +112,7 @@ def test_claims_hold_on_runs_that_are_as_the_paper_says(tmp_path):
         ({"itersvr_km": 0.96}, "Even initialized by k-means", "did not hold"),
     ],
 )
+@pytest.mark.slow
 def test_a_claim_that_the_runs_contradict_does_not_hold(tmp_path, accuracies, claim, outcome):
     found = of(check(runs(**accuracies), tmp_path / "three"), claim)
     assert found.outcome in (outcome, f"{outcome} in the mean")
@@ -207,6 +208,7 @@ def test_the_best_c_is_the_one_with_the_best_mean(tmp_path):
     assert best.C == 100.0 and best.percent("clustered_accuracy") == "96.0 ± 5.2"
 
 
+@pytest.mark.slow
 def test_figures_name_what_they_show_and_are_the_same_for_the_same_runs(tmp_path):
     pytest.importorskip("matplotlib")
     import figures

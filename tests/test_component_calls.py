@@ -461,6 +461,7 @@ def test_a_component_is_named_once_in_the_run_and_affects_no_later_call(
 
 
 @pytest.mark.parametrize("strategy", ["darts", "regularized-evolution"])
+@pytest.mark.slow
 def test_shipped_components_leave_nothing_changed(
     strategy: str, beats_cache: Path, tmp_path: Path
 ) -> None:

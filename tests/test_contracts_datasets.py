@@ -5,6 +5,7 @@ Those of PhysioNet are read from the records of NASBENCH_ECG_DATA, a few each.
 
 from __future__ import annotations
 
+import pytest
 from contract_classes import contracts_of
 
 SVDB = ("800", "801", "803", "806", "820", "840", "860")
@@ -26,4 +27,8 @@ FEW = {
     "qt-1lead": {"records": ("sel100", "sel102", "sel103", "sel104", "sel114", "sel116")},
 }
 options = {name: {"dataset": chosen} for name, chosen in FEW.items()}
-globals().update(contracts_of("dataset", options=options, exempt={}))
+contracts = contracts_of("dataset", options=options, exempt={})
+for contract in contracts.values():
+    if contract.name in {"mitbih-features", "mitbih-svdb-rhythm", "iemmc-beats", "iemmc-records"}:
+        pytest.mark.slow(contract)
+globals().update(contracts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from contract_classes import TINY_CELLS, contracts_of
 
 from nasbench_ecg.plugin.registry import load_registry
@@ -20,4 +21,6 @@ exempt = {
         "resumes-after-an-interruption": TIMED,
     }
 }
-globals().update(contracts_of("evaluator", options=options, exempt=exempt))
+contracts = contracts_of("evaluator", options=options, exempt=exempt)
+pytest.mark.slow(contracts["TestSharedWeights"])
+globals().update(contracts)

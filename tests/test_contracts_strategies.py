@@ -52,6 +52,7 @@ exempt = {
 contracts = contracts_of("strategy", options=options, exempt=exempt)
 for contract in contracts.values():
     # One of the searches that train a network of all candidates is tried with every commit.
-    if contract.name != "darts" and "stem_filters" in contract.options.get("strategy", {}):
+    trains = contract.name != "darts" and "stem_filters" in contract.options.get("strategy", {})
+    if trains or contract.name == "gp":
         pytest.mark.slow(contract)
 globals().update(contracts)

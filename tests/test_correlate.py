@@ -225,6 +225,7 @@ def test_comparisons_of_one_sample_add_up_in_its_file(command, tmp_path):
         assert [one["evaluator"] for one in other["correlations"]] == ["flops"]
 
 
+@pytest.mark.slow
 def test_several_seeds_train_each_architecture_again_and_say_how_much_is_the_seed(
     command, monkeypatch, tmp_path
 ):
@@ -303,6 +304,7 @@ def test_noise_is_not_stated_of_too_few_trainings_that_did_not_diverge():
     assert "diverged" in " ".join(table.footnotes)
 
 
+@pytest.mark.slow
 def test_evaluations_of_other_beats_are_not_mixed_with_new_ones(command, monkeypatch, tmp_path):
     trained = []
     real = Train.evaluate
@@ -335,6 +337,7 @@ def revised(monkeypatch, name, revision):
     monkeypatch.setattr(registry, "load_plugin", load_revised)
 
 
+@pytest.mark.slow
 def test_evaluations_by_another_revision_are_not_mixed_with_new_ones(
     command, monkeypatch, tmp_path
 ):

@@ -129,6 +129,7 @@ def test_a_search_moves_alpha_and_returns_an_architecture_of_the_space(found):
         assert 0 <= point["value"] <= point["best"] <= 1
 
 
+@pytest.mark.slow
 def test_a_search_learns():
     _, trajectory = search(lr=0.1, epochs=6)
     assert trajectory[-1]["train_loss"] < 0.7 * trajectory[0]["train_loss"]

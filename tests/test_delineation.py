@@ -142,6 +142,7 @@ def p_shares(folder, name, symbols, rhythm):
     return [float(np.mean(~np.isnan(p[chosen]))) for p in (checked, any_extremum)]
 
 
+@pytest.mark.slow
 def test_p_waves_are_found_in_sinus_rhythm_and_not_in_fibrillation(mitdb):
     # 100 and 221 are of persons of QT, whose records the model was not fitted on
     assert min(p_shares(mitdb, "100", "N", "(N")) > 0.99

@@ -371,6 +371,7 @@ def test_without_a_dataset_the_run_is_tested_on_its_own_test_part(trained):
 
 
 @pytest.mark.parametrize("library", ["onnxruntime", "executorch"])
+@pytest.mark.slow
 def test_other_formats_are_read_too(library, trained, tmp_path):
     pytest.importorskip(library)
     record, out = trained

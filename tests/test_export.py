@@ -58,6 +58,7 @@ def predicted(out, record, beats_cache):
     return np.array(test.signals), told["predicted"]
 
 
+@pytest.mark.slow
 def test_the_model_of_a_run_predicts_what_the_run_predicted(out, record, predicted):
     signals, classes = predicted
     model = load_model(record, out)
@@ -172,6 +173,7 @@ def test_an_export_that_is_killed_leaves_no_card_of_another_network(
     assert path.stat().st_size and [p.name for p in tmp_path.iterdir()] == ["model.pt2"]
 
 
+@pytest.mark.slow
 def test_the_model_card_says_what_the_record_says(out, record, tmp_path):
     path = tmp_path / "model.pt2"
     assert nasbench("export", record.run_key, "--out", out, "-o", path).exit_code == 0

@@ -82,6 +82,7 @@ def assert_equal_within_rounding(got, expected):
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.slow
 def test_a_network_has_the_same_outputs_and_gradients(name, threads, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     with seeded(3):

@@ -226,6 +226,7 @@ def test_nine_features_are_those_of_the_beat_alone(ward):
     np.testing.assert_array_equal(nine.signals, whole.signals[:, :, :9])
 
 
+@pytest.mark.slow
 def test_features_of_absent_p_waves_are_missing_on_request(tmp_path):
     folder = real_database("mitdb")
     record = read_record(folder, "221", ("MLII",))

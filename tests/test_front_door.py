@@ -51,6 +51,7 @@ def test_the_import_loads_no_torch_and_no_pandas() -> None:
     assert done.stdout.strip() == "set()"
 
 
+@pytest.mark.slow
 def test_records_are_read_and_compared_without_torch(made: Runs, out: Path) -> None:
     code = (
         f"import sys, nasbench_ecg as nb; runs = nb.runs({str(out)!r}); nb.leaderboard(runs)\n"
@@ -361,6 +362,7 @@ def test_one_shift_of_the_marks_needs_no_list(made: Runs) -> None:
     assert nb.evaluate(made.index[:1], out=made["out"].iloc[0])[0].run_key == made.index[0]
 
 
+@pytest.mark.slow
 def test_an_export_that_fails_leaves_no_file(
     made: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +505,7 @@ def test_a_summary_is_what_the_command_line_shows(made: Runs, out: Path) -> None
     assert shown._repr_html_().startswith("<pre>") and "random on synthetic-2lead" in str(shown)
 
 
+@pytest.mark.slow
 def test_a_network_is_exported_with_its_card(made: Runs, tmp_path: Path) -> None:
     done = nb.export(made.iloc[0], tmp_path / "model.pt2")
     assert done.path.stat().st_size > 1000 and done.card.read_text().startswith("# ")

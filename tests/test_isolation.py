@@ -299,6 +299,7 @@ def test_a_check_says_what_is_wrong(installation: Installation, strategy: str, r
         ("hangs", 2.0, "it does not finish within 2 seconds"),
     ],
 )
+@pytest.mark.slow
 def test_checks_continue_after_a_strategy_that_ends_or_blocks_its_process(
     installation: Installation,
     monkeypatch: pytest.MonkeyPatch,

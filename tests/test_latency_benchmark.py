@@ -62,6 +62,7 @@ def test_latencies_are_measured_again_and_nothing_else_changes(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("cpu", ["another processor"])
+@pytest.mark.slow
 def test_runs_of_another_machine_are_refused(tmp_path: Path, cpu: str) -> None:
     store = RecordStore(tmp_path, "a")
     path = store.write(recorded(0, cpu))

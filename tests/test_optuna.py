@@ -71,6 +71,7 @@ def search(name, space, *, evaluator=None, seed=0, budget=None, parallel=1, task
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_equal_seeds_evaluate_the_same_and_find_the_same(name):
     (a, ea, _), (b, eb, _), (_, ec, _) = (search(name, Bits(10), seed=s) for s in (3, 3, 4))
     assert a.architecture == b.architecture and ea.calls == eb.calls != ec.calls
@@ -309,6 +310,7 @@ def test_a_limit_below_every_network_is_an_error_with_a_fix(name):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("limit", ["max_macs", "max_flash"])
+@pytest.mark.slow
 def test_operations_and_bytes_are_limited_as_parameters_are(name, limit):
     cost = {"max_macs": "macs", "max_flash": "flash_bytes"}[limit]
 
@@ -476,6 +478,7 @@ def test_a_space_without_parameters_is_refused_before_any_record_is_read():
         configure(load_registry(), request)
 
 
+@pytest.mark.slow
 def test_the_plugin_and_its_options_load_without_optuna():
     code = (
         "import sys; sys.modules['optuna'] = None; sys.modules['cmaes'] = None\n"

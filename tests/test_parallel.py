@@ -90,6 +90,7 @@ def some(made: PreparedRun, n: int, seed: int = 0) -> list[Architecture]:
     return [made.space.sample(rng) for _ in range(n)]
 
 
+@pytest.mark.slow
 def test_two_workers_give_the_sequential_evaluations_in_the_same_order(
     two: tuple[PreparedRun, Workers], tmp_path: Path
 ) -> None:

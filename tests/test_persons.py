@@ -303,6 +303,7 @@ def test_beats_that_no_record_counts_are_said_to_be_unknown():
     assert table.rows[0].cells[3].line == "not recorded"
 
 
+@pytest.mark.slow
 def test_qt_beats_of_shared_persons_are_as_the_documentation_says(tmp_path):
     folder = real_database("qtdb").parent
     beats = Qt(QtOptions(denoise="none")).load(LocalSource(folder, tmp_path), Silent())

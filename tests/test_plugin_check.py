@@ -189,6 +189,7 @@ def strategy(target: Any) -> StrategySpec:
 
 
 @pytest.mark.parametrize(("target", "min_samples"), [(Correct, 1), (NeedsLongBeats, 400)])
+@pytest.mark.slow
 def test_a_correct_strategy_passes_all_checks(target: Any, min_samples: int) -> None:
     spec = replace(strategy(target), min_samples=min_samples)
     component = component_under_test(registry_with(spec), "strategy", "made-up", CELLS)

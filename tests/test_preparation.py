@@ -313,6 +313,7 @@ def test_excluded_records_are_not_read(ward):
             options(names, exclude=exclude)
 
 
+@pytest.mark.slow
 def test_all_records_of_svdb_load():
     folder = real_database("svdb")
     names = (

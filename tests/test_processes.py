@@ -79,6 +79,7 @@ def test_a_job_killed_by_another_process_is_not_a_timeout(tmp_path: Path) -> Non
     assert (outcome.timed_out, outcome.killed) == (False, True)
 
 
+@pytest.mark.slow
 def test_a_failing_job_stops_no_other(tmp_path: Path) -> None:
     codes = ["raise SystemExit(1)", "print(1)", "import os; os.abort()", "print(2)"]
     jobs = [job(tmp_path, str(i), code) for i, code in enumerate(codes)]

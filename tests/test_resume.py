@@ -81,6 +81,7 @@ def test_a_search_and_a_training_stopped_at_any_step_end_as_if_they_had_not_been
     assert not store.resume_folder(config.key()).exists()
 
 
+@pytest.mark.slow
 def test_seconds_before_a_stop_count(
     uninterrupted: tuple[RunConfig, dict[str, Any], dict[str, bytes]],
     beats_cache: Path,

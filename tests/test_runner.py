@@ -216,6 +216,7 @@ def test_the_stored_weights_and_architecture_give_the_stored_predictions(
     assert predicted.tolist() == artifact(store, record, "predictions.json")["predicted"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result_and_another_seed_another_key(
     darts: tuple[PreparedRun, RunRecord, RecordStore], beats_cache: Path, tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ def test_the_extrapolation_uses_the_median_of_the_later_epochs(
     assert extrapolated(measured, epochs) == pytest.approx(total)
 
 
+@pytest.mark.slow
 def test_each_proxy_is_timed_and_compared_with_one_pass_of_the_network(
     speed_modules, monkeypatch, tmp_path
 ):

@@ -112,6 +112,7 @@ def test_the_papers_search_network_has_16_6_million_parameters(papers_network):
     assert round(sum(p.numel() for p in papers_network.parameters()) / 1e6, 1) == 16.6
 
 
+@pytest.mark.slow
 def test_a_pass_of_100_beats_costs_244_gflop(papers_network):
     alpha = random_alpha(OPERATIONS, 4, torch.float32)
     with FlopCounterMode(display=False) as counter:

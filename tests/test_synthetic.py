@@ -109,6 +109,7 @@ def test_records_have_the_format_of_mit_bih(folder: Path) -> None:
     assert list(annotation.sample) == sorted(annotation.sample)
 
 
+@pytest.mark.slow
 def test_every_record_verifies(folder: Path, beats: Beats) -> None:
     assert len(beats.records) == 24
     assert [verify_record(folder, name) for name in beats.records] == [[]] * 24
@@ -138,6 +139,7 @@ def test_every_class_comes_from_several_subjects(beats: Beats) -> None:
 
 
 @pytest.mark.parametrize("patients", [12, 24])
+@pytest.mark.slow
 def test_both_parts_of_inter_patient_have_all_classes(patients: int) -> None:
     parts = Synthetic(SyntheticOptions(patients=patients)).partition("inter-patient")
     assert parts is not None

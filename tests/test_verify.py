@@ -76,6 +76,7 @@ def test_an_honest_run_passes_every_check(out: Path) -> None:
     assert nasbench("verify", out).exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_command_of_a_run_may_have_options_that_change_no_result(out: Path) -> None:
     path = record_of(out)
     command = json.loads(path.read_text())["command"]
