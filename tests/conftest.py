@@ -25,9 +25,6 @@ from nasbench_ecg.plugin import session
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# They are of this run; another pytest that a test starts may not know them.
-os.environ.pop("PYTEST_ADDOPTS", None)
-
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell ignores SIGINT in jobs that it starts in the background, and their children inherit
     # it. Tests that press Ctrl-C need the handler that a foreground process has.
@@ -62,6 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of the files with tests that are marked slow, run those of part I of N only "
         "(default: all)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Options of this run, which another pytest that a test starts may not know. The process that
+    # starts workers runs no test, and they read them, too.
+    if not config.getoption("numprocesses", None):
+        os.environ.pop("PYTEST_ADDOPTS", None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
