@@ -98,11 +98,10 @@ def _check_trajectory(record: RunRecord) -> None:
         if falls := [(a, b) for a, b in pairwise(values) if b < a]:
             before, after = falls[0]
             raise ValueError(f"trajectory has {name} {after!r} after {before!r}")
-        end = record.seconds.get("search", math.inf) if name == "seconds" else math.inf
-        if values and values[-1] > end + _ROUNDING:
-            raise ValueError(
-                f"trajectory has a point at {values[-1]!r} s, but seconds.search is {end!r}"
-            )
+    last = max((point.get("seconds", 0.0) for point in record.trajectory), default=0.0)
+    end = record.seconds.get("search", math.inf)
+    if last > end + _ROUNDING:
+        raise ValueError(f"trajectory has a point at {last!r} s, but seconds.search is {end!r}")
     best = -math.inf
     for i, point in enumerate(record.trajectory):
         best = max(best, point.get("value", -math.inf))

@@ -41,7 +41,7 @@ def nasbench_ecg_strategies() -> Iterable[StrategySpec]:
         options="nasbench_ecg_blackbox.options:Nsga2Options",
         space="conv-cells",
         evaluations_option="models",
-        revision=2,  # a network that diverged is in no front before the last
+        revision=2,  # networks that diverged rank below all others
         summary="Evolves a Pareto front of score and parameters, MACs or ms (Deb et al. 2002)",
     )
     yield StrategySpec(
