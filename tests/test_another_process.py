@@ -23,10 +23,11 @@ class GoesThroughASet(Correct):
 
 
 class SamplesASet(Numbers):
+    """Goes through a set so large that two processes never have it in the same order."""
+
     def sample(self, rng: Any) -> Architecture:
-        names = list({"zero", "one", "two", "three", "four"})
-        words = ["zero", "one", "two", "three", "four"]
-        return self.arch(words.index(names[rng.integers(5)]))
+        names = list({f"name {n}" for n in range(1000)})
+        return self.arch(int(names[rng.integers(1000)].split()[1]) % 5)
 
 
 class RemembersScores(Majority):
