@@ -17,6 +17,7 @@ from nasbench_ecg.cli import app
 from nasbench_ecg.io import sha256
 from nasbench_ecg.metrics import class_table, scores
 from nasbench_ecg.models.repeated_run import other_scores, other_search, spread_of_seeds
+from nasbench_ecg.models.stored_int8 import check_int8
 from nasbench_ecg.run.key import key_of_record
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.request import RunRequest
@@ -464,6 +465,47 @@ def test_a_run_whose_network_was_tested_elsewhere_can_be_submitted(out: Path) ->
     edit(out / "runs" / run / "evaluations" / test.name, own_metrics={"accuracy": 0.99})
     refused = submitted(out, "--weights")
     assert refused.exit_code == 2 and "cannot be submitted: evaluations" in refused.stderr
+
+
+def scores_in_8_bits(path: Path, gained: float = 0.0, **changed: Any) -> tuple[Path, RunRecord]:
+    """Store the scores of a quantized network with the F1 of the run and ``gained`` more."""
+    record = RunRecord.model_validate_json(path.read_text())
+    found = {"agreement": 1.0, "loss": 0.0, "weight_bytes": 10, "calibration_beats": 8}
+    found["test_beats"] = int(np.sum(record.confusion))
+    found["f1_of_macro"] = record.metrics["f1_of_macro"] + gained
+    path.with_suffix("").joinpath("int8.json").write_text(json.dumps(found | changed))
+    return path, record
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({}, ""),
+        ({"gained": 0.005}, ""),
+        ({"gained": 0.02}, "F1 before quantization is"),
+        ({"test_beats": 7}, "test_beats is 7, but the run has"),
+        ({"weight_bytes": 0}, "must be positive"),
+        ({"agreement": 1.5}, "must be fractions"),
+        ({"agreement": 0.99999}, "no whole number of"),
+        ({"gained": -0.2, "loss": 0.2}, "but no beat changed its class"),
+        ({"loss": "much"}, "loss: "),
+    ],
+    ids=str,
+)
+def test_scores_in_8_bits_of_another_network_are_found(
+    out: Path, changed: dict[str, Any], message: str
+) -> None:
+    (check,) = check_int8(*scores_in_8_bits(record_of(out), **changed))
+    assert check.outcome == ("failed" if message else "passed") and message in check.detail
+
+
+def test_verify_and_submit_refuse_scores_in_8_bits_of_another_network(out: Path) -> None:
+    path, _ = scores_in_8_bits(record_of(out))
+    assert outcomes(path)["int8"][0] == "passed"
+    scores_in_8_bits(path, gained=0.1)
+    assert outcomes(path)["int8"][0] == "failed"
+    refused = submitted(out)
+    assert refused.exit_code == 2 and "cannot be submitted: int8" in refused.stderr
 
 
 def test_a_submission_is_written_whole_or_not_at_all(

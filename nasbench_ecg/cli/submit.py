@@ -54,12 +54,12 @@ def submit(
     from nasbench_ecg.models.submit import submit as write
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.record_files import record_path
-    from nasbench_ecg.studies.stored import check_evaluations
+    from nasbench_ecg.studies.stored import check_made_later
 
     paths = [record_path(out, run) for run in runs]
     card = write(
         paths, folder, submitted_by=by, registry=load_registry(), source=LocalSource(data),
-        install=install, contact=contact, weights=weights, more_checks=check_evaluations,
+        install=install, contact=contact, weights=weights, more_checks=check_made_later,
     )  # fmt: skip
     stderr().print(
         f"Written: {folder}, {counted(len(card.runs), 'run')}.\nIts card says: {card.install}",

@@ -52,7 +52,7 @@ def verify(
     from nasbench_ecg.models.verify import verify as check
     from nasbench_ecg.plugin.registry import load_registry
     from nasbench_ecg.run.record_files import record_path
-    from nasbench_ecg.studies.stored import check_evaluations
+    from nasbench_ecg.studies.stored import check_made_later
 
     path = Path(target)
     paths = files_to_verify(path if path.exists() else record_path(out, target))
@@ -61,7 +61,7 @@ def verify(
     with RichProgress() as progress:
         for one in paths:
             checks = check(one, registry, source, rerun=rerun, progress=progress)
-            found[one] = [*checks, *check_evaluations(one)]
+            found[one] = [*checks, *check_made_later(one)]
     if as_json:
         print_json(
             [{"path": str(p), "checks": [asdict(c) for c in checks]} for p, checks in found.items()]

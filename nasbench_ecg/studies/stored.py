@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from nasbench_ecg.errors import StorageError
 from nasbench_ecg.metrics import class_table
+from nasbench_ecg.models.stored_int8 import check_int8
 from nasbench_ecg.models.verify import Check
 from nasbench_ecg.run.record import RunRecord
 from nasbench_ecg.run.record_files import DamagedRecord, read_record_file
@@ -70,18 +71,28 @@ def read_evaluation(path: Path, record: RunRecord) -> CarriedWeights | StressTes
     return found
 
 
-def check_evaluations(record_file: Path) -> list[Check]:
-    """Return whether the tests that are stored beside a record have the scores of their matrices.
+def check_made_later(record_file: Path) -> list[Check]:
+    """Return whether what was stored beside a record after its run can be of that run.
+
+    These are tests on other beats (``evaluate``) and scores in 8-bit integers (``export``).
 
     Args:
         record_file: The record.
 
     Returns:
-        One check; none where no test is stored.
+        One check of each that is stored.
     """
-    name, record = "evaluations", read_record_file(record_file)
+    record = read_record_file(record_file)
+    if isinstance(record, DamagedRecord):
+        return []
+    return [*_check_evaluations(record_file, record), *check_int8(record_file, record)]
+
+
+def _check_evaluations(record_file: Path, record: RunRecord) -> list[Check]:
+    """Return whether stored tests have the scores of their matrices; nothing if none is stored."""
+    name = "evaluations"
     files = sorted((record_file.with_suffix("") / EVALUATIONS).glob("*.json"))
-    if isinstance(record, DamagedRecord) or not files:
+    if not files:
         return []
     try:
         for file in files:
