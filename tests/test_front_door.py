@@ -17,6 +17,7 @@ import pytest
 from run_records import run_record, with_f1
 
 import nasbench_ecg as nb
+from nasbench_ecg.api import Silent
 from nasbench_ecg.errors import NasbenchError, OptionError, PluginError, StorageError
 from nasbench_ecg.front.progress import NotebookProgress, python_progress
 from nasbench_ecg.front.results import Runs, one_run
@@ -532,6 +533,25 @@ def test_in_a_notebook_a_leaderboard_is_not_displayed_while_it_becomes_text(
 def test_a_wrong_number_is_one_clear_error(words: dict[str, Any], out: Path) -> None:
     with pytest.raises(OptionError, match=next(iter(words))):
         nb.run("random", "synthetic-2lead", **{"out": out, **WORDS, **words})
+
+
+@pytest.mark.parametrize("progress", [False, 1, Silent], ids=str)
+def test_what_shows_no_progress_is_refused(
+    progress: Any, made: Runs, out: Path, tmp_path: Path
+) -> None:
+    """False would count as None, and show bars."""
+    run = made.iloc[:1]
+    calls: list[Callable[[], object]] = [
+        lambda: nb.run("random", "synthetic-2lead", out=tmp_path, progress=progress),
+        lambda: nb.load_dataset("synthetic-2lead", progress=progress),
+        lambda: nb.annotate("recording.csv", run, out=out, progress=progress),
+        lambda: nb.export(run, tmp_path / "m.pt2", out=out, progress=progress),
+        lambda: nb.evaluate(run, out=out, progress=progress),
+    ]
+    for call in calls:
+        with pytest.raises(OptionError, match="shows no progress"):
+            call()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_text_is_no_switch(made: Runs, out: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.front.progress import python_progress
+from nasbench_ecg.front.progress import progress_of
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import entered
 from nasbench_ecg.progress import Progress
@@ -63,13 +63,13 @@ def annotate(
         NasbenchError: There is no such recording or network, the recording has too few leads, or a
             peak is outside of it.
     """
-    opened = _opened(recording, fs)
+    progress, opened = progress_of(progress), _opened(recording, fs)
     at = None if peaks is None else _checked_peaks(recording, opened, peaks)
     classifier = classifier_of(run, model, out)
     # torch is imported only for a recording and a network that exist
     from nasbench_ecg.models.annotate import annotate as classified
 
-    with entered(progress or python_progress()) as shown:
+    with entered(progress) as shown:
         return classified(opened, classifier, shown, leads=leads, peaks=at)
 
 

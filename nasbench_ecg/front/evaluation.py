@@ -177,7 +177,7 @@ def evaluate(
     """
     from nasbench_ecg.data.protocols import protocol_options
     from nasbench_ecg.data.source import LocalSource
-    from nasbench_ecg.front.progress import python_progress
+    from nasbench_ecg.front.progress import progress_of
     from nasbench_ecg.front.running import overrides_of
     from nasbench_ecg.plugin.registry import load_registry
 
@@ -214,7 +214,7 @@ def evaluate(
     from nasbench_ecg.studies.stress import MARK_SHIFT, SNRS, check_disturbance, stress_test
     from nasbench_ecg.studies.target import load_target
 
-    progress, registry = progress or python_progress(), load_registry()
+    progress, registry = progress_of(progress), load_registry()
     source = LocalSource(None if data is None else folder_of("data", data))
     levels = dict.fromkeys(names, SNRS if snr is None else ratios)
     if shifts:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ from nasbench_ecg.arguments import file_of, switch
 from nasbench_ecg.data.declarations import requirements_of
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import RecordError
-from nasbench_ecg.front.progress import python_progress
+from nasbench_ecg.front.progress import progress_of
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import entered
 from nasbench_ecg.io import check_writable, replace_atomically, storage_errors
@@ -58,7 +57,7 @@ def export(
     int8: bool = False,
     data: Path | str | None = None,
     out: Path | str = DEFAULT_OUT,
-    progress: Progress | AbstractContextManager[Progress] | None = None,
+    progress: Progress | None = None,
 ) -> ExportedModel:
     """Write the trained network of a run to one standalone file, with a model card beside it.
 
@@ -85,7 +84,7 @@ def export(
     from nasbench_ecg.models.export import check_path, exported, write
     from nasbench_ecg.models.load import load_model
 
-    path, int8 = file_of("path", path), switch("int8", int8)
+    path, int8, progress = file_of("path", path), switch("int8", int8), progress_of(progress)
     check_path(path, int8=int8)
     check_writable(path)
     registry = load_registry()
@@ -93,7 +92,7 @@ def export(
     content, difference = exported(network, record, path.suffix.lower())
     found: Int8Scores | None = None
     if int8:
-        with entered(progress or python_progress()) as shown:
+        with entered(progress) as shown:
             source = LocalSource(None if data is None else Path(data))
             content, found = _quantized(network, content, path, record, registry, source, shown)
     card = card_path(path)

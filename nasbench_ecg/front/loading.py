@@ -15,7 +15,7 @@ from nasbench_ecg.data.fitting import fitted
 from nasbench_ecg.data.protocols import split
 from nasbench_ecg.data.source import LocalSource
 from nasbench_ecg.errors import OptionError
-from nasbench_ecg.front.progress import python_progress
+from nasbench_ecg.front.progress import progress_of
 from nasbench_ecg.front.results import Runs, one_run
 from nasbench_ecg.front.running import overrides_of
 from nasbench_ecg.plugin.registry import load_registry
@@ -95,7 +95,7 @@ def load_dataset(
     Raises:
         NasbenchError: The dataset, the protocol or an option is unknown, or records are missing.
     """
-    progress = progress or python_progress()
+    progress = progress_of(progress)
     component = load_registry().get("dataset", name)
     assert isinstance(component.spec, DatasetSpec)
     overrides = overrides_of(set or {})

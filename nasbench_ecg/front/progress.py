@@ -11,10 +11,32 @@ from html import escape
 from time import monotonic
 from typing import Any
 
+from nasbench_ecg.errors import OptionError
 from nasbench_ecg.progress import Progress, Silent, Steps
 from nasbench_ecg.text import duration, printable
 
 _SECONDS_BETWEEN = 0.2
+
+
+def progress_of(progress: Progress | None) -> Progress:
+    """Return what shows progress.
+
+    Args:
+        progress: A progress; None: bars in a notebook, elsewhere notes to the logger.
+
+    Raises:
+        OptionError: It is another value: False would count as None.
+    """
+    if progress is None:
+        return python_progress()
+    if isinstance(progress, type) or not all(
+        callable(getattr(progress, name, None)) for name in ("track", "note")
+    ):
+        raise OptionError(
+            f"progress={progress!r} shows no progress.",
+            fix="Leave it out, or give nasbench_ecg.api.Silent() to see nothing.",
+        )
+    return progress
 
 
 def python_progress() -> Progress:

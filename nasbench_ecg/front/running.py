@@ -107,7 +107,7 @@ def run(
         NasbenchError: An argument is not allowed, records are missing, or a run failed. The record
             of a failed run is stored.
     """
-    from nasbench_ecg.front.progress import python_progress
+    from nasbench_ecg.front.progress import progress_of
     from nasbench_ecg.front.results import Runs
 
     parallel = whole_number("parallel", parallel, least=1)
@@ -136,7 +136,7 @@ def run(
     )
     check_name(name_of("suite", suite), "suite")
     store = RecordStore(folder_of("out", out), suite)
-    shown = progress or python_progress()
+    shown = progress_of(progress)
     source = LocalSource(_unless_none(folder_of, "data", data))
     records = [
         make_run(
